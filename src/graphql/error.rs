@@ -1,0 +1,173 @@
+//! What went wrong, in words that a client may read. The HTTP status is the front door's business; it follows from
+//! [`Code`] alone.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::value::RawValue;
+
+/// `extensions.code`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Code {
+    /// Malformed JSON or parameters.
+    BadRequest,
+    /// The document does not parse.
+    GraphqlParseFailed,
+    /// The document is invalid.
+    GraphqlValidationFailed,
+    /// The operation is unknown or ambiguous.
+    OperationResolutionFailure,
+    /// Variables or arguments do not coerce.
+    BadUserInput,
+    /// No document is registered under this id.
+    PersistedQueryNotFound,
+    /// The server does not take automatic persisted queries.
+    PersistedQueryNotSupported,
+    /// Hash and text of an automatic persisted query differ.
+    PersistedQueryHashMismatch,
+    /// Only registered documents run.
+    PersistedQueryRequired,
+    /// Who asks is unknown.
+    Unauthenticated,
+    /// Who asks may not.
+    Forbidden,
+    /// A mutation's row does not exist.
+    NotFound,
+    /// A unique, foreign key or check constraint is violated.
+    Conflict,
+    /// `expectedEtag` or `If-Match` does not match.
+    PreconditionFailed,
+    /// `expectedEtag` is required.
+    PreconditionRequired,
+    /// Too deep, too costly.
+    QueryTooComplex,
+    /// Too slow.
+    Timeout,
+    /// Too busy.
+    Overloaded,
+    /// Our fault.
+    InternalServerError,
+}
+
+impl Code {
+    /// As clients see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BadRequest => "BAD_REQUEST",
+            Self::GraphqlParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::GraphqlValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::PersistedQueryHashMismatch => "PERSISTED_QUERY_HASH_MISMATCH",
+            Self::PersistedQueryRequired => "PERSISTED_QUERY_REQUIRED",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::NotFound => "NOT_FOUND",
+            Self::Conflict => "CONFLICT",
+            Self::PreconditionFailed => "PRECONDITION_FAILED",
+            Self::PreconditionRequired => "PRECONDITION_REQUIRED",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::Timeout => "TIMEOUT",
+            Self::Overloaded => "OVERLOADED",
+            Self::InternalServerError => "INTERNAL_SERVER_ERROR",
+        }
+    }
+}
+
+/// A step from the root of the answer to the field that failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PathSegment {
+    /// A response key.
+    Key(String),
+    /// An index of a list.
+    Index(usize),
+}
+
+/// One entry of `errors`.
+#[derive(Debug, Clone)]
+pub struct GraphqlError {
+    /// For people.
+    pub message: String,
+    /// Line and column in the document, from 1.
+    pub locations: Vec<(usize, usize)>,
+    /// Empty where the error belongs to no field.
+    pub path: Vec<PathSegment>,
+    /// For programs.
+    pub code: Code,
+    /// The rest of `extensions`, in this order, each value as JSON text.
+    pub extensions: Vec<(&'static str, Box<RawValue>)>,
+}
+
+impl GraphqlError {
+    /// An error without place.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { message: message.into(), locations: Vec::new(), path: Vec::new(), code, extensions: Vec::new() }
+    }
+
+    /// Adds a line and column of the document.
+    #[must_use]
+    pub fn at(mut self, line: usize, column: usize) -> Self {
+        self.locations.push((line, column));
+        self
+    }
+
+    /// Sets the path.
+    #[must_use]
+    pub fn with_path(mut self, path: Vec<PathSegment>) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// Adds a member to `extensions`.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: &impl Serialize) -> Self {
+        let raw = serde_json::value::to_raw_value(value).expect("what we put into extensions has string keys only");
+        self.extensions.push((name, raw));
+        self
+    }
+}
+
+impl Serialize for PathSegment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Key(key) => serializer.serialize_str(key),
+            Self::Index(index) => serializer.serialize_u64(*index as u64),
+        }
+    }
+}
+
+impl Serialize for GraphqlError {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Location((usize, usize));
+        impl Serialize for Location {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(Some(2))?;
+                map.serialize_entry("line", &self.0.0)?;
+                map.serialize_entry("column", &self.0.1)?;
+                map.end()
+            }
+        }
+        struct Extensions<'a>(&'a GraphqlError);
+        impl Serialize for Extensions<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let mut map = serializer.serialize_map(None)?;
+                map.serialize_entry("code", self.0.code.as_str())?;
+                for (name, value) in &self.0.extensions {
+                    map.serialize_entry(name, value)?;
+                }
+                map.end()
+            }
+        }
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("message", &self.message)?;
+        if !self.locations.is_empty() {
+            let locations: Vec<_> = self.locations.iter().copied().map(Location).collect();
+            map.serialize_entry("locations", &locations)?;
+        }
+        if !self.path.is_empty() {
+            map.serialize_entry("path", &self.path)?;
+        }
+        map.serialize_entry("extensions", &Extensions(self))?;
+        map.end()
+    }
+}

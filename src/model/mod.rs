@@ -1,0 +1,257 @@
+//! The model: what `schema.graphql` says. Entities, their fields, keys and relations, as the rest of the program reads
+//! them. It knows names and types; it does not know SQL text, GraphQL documents or HTTP.
+
+pub mod diagnostic;
+pub mod naming;
+pub mod parse;
+pub mod scalar;
+
+use std::collections::HashMap;
+
+pub use diagnostic::{Diagnostic, Severity};
+pub use scalar::{Scalar, Value};
+
+/// Everything that `schema.graphql` declares, checked.
+#[derive(Debug, Clone)]
+pub struct Model {
+    /// In the order of the file.
+    pub entities: Vec<Entity>,
+    /// In the order of the file.
+    pub enums: Vec<EnumType>,
+    /// Entity name to index.
+    pub by_name: HashMap<String, EntityId>,
+    /// blake3 over everything in the model that can change the bytes of an answer (names, types, nullability, defaults,
+    /// orderings, page sizes), independent of comments, white space and descriptions. Part of every ETag.
+    pub fingerprint: [u8; 32],
+}
+
+/// Index of an entity in [`Model::entities`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EntityId(pub u16);
+
+/// Index of an enum in [`Model::enums`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EnumId(pub u16);
+
+/// Index of a column in [`Entity::columns`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ColumnId(pub u16);
+
+/// An enum type.
+#[derive(Debug, Clone)]
+pub struct EnumType {
+    /// Its name in GraphQL.
+    pub name: String,
+    /// From the SDL.
+    pub description: Option<String>,
+    /// The values and their descriptions, in the order of the file.
+    pub values: Vec<(String, Option<String>)>,
+}
+
+/// A type with `@entity`: one table, whose rows have versions.
+#[derive(Debug, Clone)]
+pub struct Entity {
+    /// Its own index.
+    pub id: EntityId,
+    /// `Product`.
+    pub name: String,
+    /// From the SDL.
+    pub description: Option<String>,
+    /// The root field for one row by key: `product`.
+    pub singular: String,
+    /// The root field for the list: `products` (`@entity(plural:)`).
+    pub plural: String,
+    /// `products` (`@entity(table:)`).
+    pub table: String,
+    /// What clients see, in the order of the file.
+    pub fields: Vec<Field>,
+    /// What the table has (without `_version`), in the order of the file.
+    pub columns: Vec<Column>,
+    /// The column of the field with `@id`.
+    pub key: ColumnId,
+    /// `@unique`, without the key itself.
+    pub uniques: Vec<Unique>,
+    /// `@index`, and one for each relation column that no other index or unique starts with.
+    pub indexes: Vec<Index>,
+    /// `@entity(orderBy:)`; the key is not appended here.
+    pub order_by: Vec<(ColumnId, Order)>,
+    /// Largest `first`/`last`, 1 or more.
+    pub max_page_size: u32,
+    /// Updates and deletes must carry `expectedEtag`.
+    pub require_etag: bool,
+    /// `@cacheControl` on the type.
+    pub cache: CacheHint,
+}
+
+/// One column of an entity's table.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Its name in SQL.
+    pub name: String,
+    /// The name under which filters, orderings and inputs know it: `price`, and `merchantId` for a relation `merchant`.
+    pub field: String,
+    /// What it holds; a relation's column has its target key's type.
+    pub scalar: Scalar,
+    /// May be NULL.
+    pub nullable: bool,
+    /// `@default`.
+    pub default: Option<DefaultValue>,
+    /// `@readonly`: neither inputs nor patches have it. True for keys that the server makes.
+    pub readonly: bool,
+    /// `@hidden`: in no output, filter or ordering; inputs have it.
+    pub hidden: bool,
+    /// The entity that it points to.
+    pub references: Option<Reference>,
+    /// Lists are cut by it: a relation, or a column of a `@unique` or `@index`. Its values are in the change log.
+    pub part: bool,
+    /// `@column(type:)`: overrides the SQL type in migrations.
+    pub sql_type: Option<String>,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone)]
+pub struct Reference {
+    /// The entity that the column points to.
+    pub target: EntityId,
+    /// What happens to this row when that one is deleted.
+    pub on_delete: OnDelete,
+}
+
+/// `@relation(onDelete:)`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OnDelete {
+    /// The delete fails.
+    Restrict,
+    /// This row goes too.
+    Cascade,
+    /// The column becomes NULL.
+    SetNull,
+}
+
+/// `@default`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum DefaultValue {
+    /// In the column's storage form.
+    Value(Value),
+    /// A version 7 UUID, made by the server.
+    UuidV7,
+    /// The database counts.
+    Autoincrement,
+    /// The time of the write.
+    Now,
+}
+
+/// One field of an entity, as clients select it.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// Its name in GraphQL.
+    pub name: String,
+    /// From the SDL.
+    pub description: Option<String>,
+    /// What it is.
+    pub kind: FieldKind,
+    /// `@cacheControl` on the field.
+    pub cache: CacheHint,
+    /// `@hidden`.
+    pub hidden: bool,
+}
+
+/// What a field is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldKind {
+    /// A value in a column. A relation `merchant` also makes a scalar field `merchantId` (directly before it).
+    Scalar(ColumnId),
+    /// The row that a column points to.
+    ToOne {
+        /// The foreign key.
+        column: ColumnId,
+        /// Whose key it holds.
+        target: EntityId,
+    },
+    /// The rows whose column points to this one (`@derivedFrom`).
+    ToMany {
+        /// Whose rows.
+        target: EntityId,
+        /// The target's foreign key.
+        column: ColumnId,
+    },
+}
+
+/// `@unique`: at most one row for each combination of values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unique {
+    /// One or more.
+    pub columns: Vec<ColumnId>,
+    /// The root field that looks a row up by it: `productByMerchantAndSku`.
+    pub lookup: String,
+}
+
+/// `@index`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Index {
+    /// One or more.
+    pub columns: Vec<ColumnId>,
+}
+
+/// A term of an ordering.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Order {
+    /// Largest first.
+    pub descending: bool,
+    /// Where NULLs stand. `ASC` puts them first and `DESC` last unless the enum value says otherwise.
+    pub nulls_first: bool,
+}
+
+/// `@cacheControl`: what its author said; what follows from it is [`crate::cache_control`]'s business.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheHint {
+    /// Seconds.
+    pub max_age: Option<u32>,
+    /// Seconds, for shared caches.
+    pub shared_max_age: Option<u32>,
+    /// Seconds.
+    pub stale_while_revalidate: Option<u32>,
+    /// `scope:`; `Some(true)` is PRIVATE.
+    pub private: Option<bool>,
+    /// Take the parent's.
+    pub inherit_max_age: bool,
+}
+
+impl Model {
+    /// The entity with this index.
+    pub fn entity(&self, id: EntityId) -> &Entity {
+        &self.entities[usize::from(id.0)]
+    }
+
+    /// The entity with this name.
+    pub fn entity_by_name(&self, name: &str) -> Option<&Entity> {
+        self.by_name.get(name).map(|id| self.entity(*id))
+    }
+
+    /// The enum with this index.
+    pub fn enum_type(&self, id: EnumId) -> &EnumType {
+        &self.enums[usize::from(id.0)]
+    }
+}
+
+impl Entity {
+    /// The column with this index.
+    pub fn column(&self, id: ColumnId) -> &Column {
+        &self.columns[usize::from(id.0)]
+    }
+
+    /// The column that filters, orderings and inputs know by this name.
+    pub fn column_by_field(&self, field: &str) -> Option<ColumnId> {
+        self.column_ids().find(|id| self.column(*id).field == field)
+    }
+
+    /// The field that clients select by this name; hidden ones are not found.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.name == name && !f.hidden)
+    }
+
+    /// All columns, in order.
+    pub fn column_ids(&self) -> impl Iterator<Item = ColumnId> + use<> {
+        (0..self.columns.len() as u16).map(ColumnId)
+    }
+}

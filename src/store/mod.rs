@@ -1,0 +1,4 @@
+//! stub
+/// The database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {}
