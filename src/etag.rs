@@ -240,7 +240,7 @@ impl EntityEtagKey {
     /// them gets a token that [`Self::read`] reads as another version, so the write is refused and not lost.
     pub fn etag(&self, id: &Value, version: Version) -> EntityEtag {
         let mut token = self.row_hash(id);
-        mask(&mut token, version.0.to_be_bytes());
+        xor(&mut token[6..], &version.0.to_be_bytes()[2..]);
         EntityEtag(encode(&token))
     }
 
@@ -259,9 +259,8 @@ impl EntityEtagKey {
             return Err(TokenError::OtherRow);
         }
         let mut version = [0; 8];
-        for (v, (b, h)) in version[2..].iter_mut().zip(bytes[6..].iter().zip(&hash[6..])) {
-            *v = b ^ h;
-        }
+        version[2..].copy_from_slice(&bytes[6..]);
+        xor(&mut version[2..], &hash[6..]);
         Ok(Version(i64::from_be_bytes(version)))
     }
 
@@ -289,10 +288,9 @@ impl EntityEtagKey {
     }
 }
 
-/// XORs the lower 48 bits of `version` into the second half of the row's hash.
-fn mask(token: &mut [u8; 12], version: [u8; 8]) {
-    for (t, v) in token[6..].iter_mut().zip(&version[2..]) {
-        *t ^= v;
+fn xor(bytes: &mut [u8], with: &[u8]) {
+    for (byte, with) in bytes.iter_mut().zip(with) {
+        *byte ^= with;
     }
 }
 
@@ -362,5 +360,146 @@ impl fmt::Debug for ResponseHasher {
 impl fmt::Debug for EntityEtagKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("EntityEtagKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EPOCH: [u8; 16] = [7; 16];
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Call {
+        Row(u16, Value, i64),
+        Missing(u16),
+        List(usize, Option<bool>, Option<bool>),
+        Total(i64),
+        Value(Vec<u8>),
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Int),
+            (-4i64..4).prop_map(Value::Int),
+            any::<i32>().prop_map(|n| Value::Real(f64::from(n))),
+            "[a-c]{0,3}|.{0,80}".prop_map(|text| Value::Text(text.into())),
+        ]
+    }
+
+    /// Small domains, so that sequences are often nearly equal.
+    fn calls() -> impl Strategy<Value = Vec<Call>> {
+        let call = prop_oneof![
+            (0u16..3, values(), 0i64..3).prop_map(|(entity, id, version)| Call::Row(entity, id, version)),
+            (0u16..3).prop_map(Call::Missing),
+            (0usize..3, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(|(n, a, b)| Call::List(n, a, b)),
+            (0i64..3).prop_map(Call::Total),
+            proptest::collection::vec(0u8..6, 0..12).prop_map(Call::Value),
+        ];
+        proptest::collection::vec(call, 0..6)
+    }
+
+    fn hasher(calls: &[Call]) -> ResponseHasher {
+        let mut hasher = ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}", None);
+        for call in calls {
+            match call {
+                Call::Row(entity, id, version) => hasher.row(EntityId(*entity), id, Version(*version)),
+                Call::Missing(entity) => hasher.missing(EntityId(*entity)),
+                Call::List(length, next, previous) => hasher.list(*length, *next, *previous),
+                Call::Total(count) => hasher.total(*count),
+                Call::Value(bytes) => hasher.value(bytes),
+            }
+        }
+        hasher
+    }
+
+    proptest! {
+        #[test]
+        fn different_reads_give_different_etags(a in calls(), b in calls()) {
+            prop_assert_eq!(a == b, hasher(&a).finish() == hasher(&b).finish());
+        }
+
+        #[test]
+        fn a_token_gives_its_version_back(name in ".{0,20}", id in values(), version in 0i64..1 << 48) {
+            let token = EntityEtag::new(&EPOCH, &name, &id, Version(version));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, &name, &id), Ok(Version(version)));
+        }
+
+        #[test]
+        fn a_token_of_another_row_says_so(a in values(), b in values(), version in 0i64..1 << 48) {
+            prop_assume!(a != b);
+            let token = EntityEtag::new(&EPOCH, "Product", &a, Version(version));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Product", &b), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Products", &a), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &[8; 16], "Product", &a), Err(TokenError::OtherRow));
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in ".{0,24}|[A-Za-z0-9_-]{16}") {
+            prop_assert!(EntityEtag::read(&text, &EPOCH, "Product", &Value::Int(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_names_the_question_is_in_the_etag() {
+        let id = DocumentId::of("{a}");
+        let questions = [
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", None),
+            ResponseHasher::new(&[8; 16], &[1; 32], id, None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[2; 32], id, None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, Some(""), "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, Some("{}"), "", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{\"a\":1}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("")),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("u1")),
+        ];
+        let etags: std::collections::HashSet<_> = questions.iter().cloned().map(ResponseHasher::finish).collect();
+        assert_eq!(etags.len(), questions.len());
+    }
+
+    #[test]
+    fn the_etags_of_a_release_stay_as_they_are() {
+        // If one of these changes, so do all validators that clients hold: was RENDERING or a format meant to change?
+        let mut hasher = hasher(&[Call::Row(1, Value::Text("b5".into()), 42), Call::Missing(2)]);
+        hasher.list(1, Some(true), None);
+        hasher.total(9);
+        hasher.value(b"x");
+        assert_eq!(hasher.finish().header(Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
+        let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
+        assert_eq!(token.as_str(), "Tz0u1yy6iMQx10B-");
+    }
+
+    #[test]
+    fn malformed_tokens_are_told_from_those_of_other_rows() {
+        let read = |token: &str| EntityEtag::read(token, &EPOCH, "Product", &Value::Int(5));
+        for token in
+            ["", "*", "AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAA+", "ÄÄÄÄÄÄÄÄ"]
+        {
+            assert_eq!(read(token), Err(TokenError::Malformed), "{token}");
+        }
+        assert_eq!(read("AAAAAAAAAAAAAAAA"), Err(TokenError::OtherRow));
+    }
+
+    #[test]
+    fn an_impossible_version_matches_no_row() {
+        for version in [-1, i64::MIN, i64::MAX, 1 << 48] {
+            let token = EntityEtag::new(&EPOCH, "Product", &Value::Null, Version(version));
+            let read = EntityEtag::read(token.as_str(), &EPOCH, "Product", &Value::Null);
+            assert!(read.is_ok_and(|read| read != Version(version)));
+        }
+    }
+
+    #[test]
+    fn long_ids_hash_as_short_ones_do() {
+        let key = EntityEtagKey::new(&EPOCH, "Product");
+        for length in [62, 63, 64, 65, 200] {
+            let id = Value::Text("x".repeat(length).into());
+            let expected = blake3::keyed_hash(&key.0, format!("\u{3}{}", "x".repeat(length)).as_bytes());
+            assert_eq!(key.row_hash(&id), expected.as_bytes()[..12]);
+        }
     }
 }
