@@ -1,5 +1,21 @@
-//! stub
+//! What caches may do with an answer: folds the `@cacheControl` hints of a selection into one [`Policy`], and writes the
+//! policy as header values (RFC 9111 §5.2, RFC 5861 §3, RFC 9213). It knows hints only, neither documents nor rows.
+//!
+//! The rules are Apollo Server's, so that a schema means the same here, with two more lifetimes beside `maxAge`:
+//!
+//! 1. A field takes what the type that it returns says; what the field itself says goes before that.
+//! 2. Root fields, and fields that return an object, have lifetime 0 where nothing is said. Other fields say nothing: they
+//!    live as long as their parent.
+//! 3. `inheritMaxAge` makes a field below the root say nothing too. It yields to a lifetime on the same field or its type.
+//! 4. The answer gets the minimum over all fields, for each lifetime by itself. One PRIVATE field makes it private.
+//!
+//! Ours: `sharedMaxAge` is `maxAge` where a hint gives only that one, and a hint that gives a lifetime but no
+//! `staleWhileRevalidate` allows none: whoever says ten seconds means ten.
+
 use crate::model::CacheHint;
+
+/// `Cache-Control` of everything that no cache may keep: errors, mutations, answers with field errors.
+pub const NO_STORE: &str = "no-store";
 
 /// What caches may do with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,26 +30,236 @@ pub struct Policy {
     pub private: bool,
 }
 
-/// Folds the hints of a selection into a [`Policy`], by Apollo's rules.
-#[derive(Debug)]
-pub struct Calculator {}
+impl Policy {
+    /// The value of `Cache-Control`.
+    ///
+    /// A lifetime of 0 still lets a cache keep the answer and revalidate it, which is what the ETag is for; so it is
+    /// `must-revalidate` and not `no-store`.
+    pub fn cache_control(&self) -> String {
+        if self.private {
+            return "private, no-cache".to_owned();
+        }
+        let must_revalidate = if self.max_age == 0 { ", must-revalidate" } else { "" };
+        format!("public, max-age={}, s-maxage={}{must_revalidate}", self.max_age, self.shared_max_age)
+    }
 
-/// What a selection set hands down to its fields.
+    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of `Cache-Control` (RFC 9213 §2.2);
+    /// None for private answers, which `Cache-Control` keeps away from CDNs that know it not.
+    pub fn cdn_cache_control(&self) -> Option<String> {
+        if self.private {
+            return None;
+        }
+        Some(match (self.shared_max_age, self.stale_while_revalidate) {
+            (0, 0) => "max-age=0, must-revalidate".to_owned(),
+            (shared, 0) => format!("max-age={shared}"),
+            (shared, stale) => format!("max-age={shared}, stale-while-revalidate={stale}"),
+        })
+    }
+}
+
+/// Folds the hints of a selection into a [`Policy`]. Feed it every selected field; `__typename` and introspection do not
+/// count.
+///
+/// The types that only wrap an entity's rows (connections, edges) have no hints of their own: give a connection its
+/// entity's hint, and [`INHERIT`] to what is inside (`nodes`, `edges`, `node`, `pageInfo`).
+#[derive(Debug)]
+pub struct Calculator {
+    /// The minimum so far; None while no field has said anything.
+    lifetimes: Lifetimes,
+    private: bool,
+}
+
+/// The hint of a type that lives as long as its parent.
+pub const INHERIT: CacheHint = CacheHint {
+    max_age: None,
+    shared_max_age: None,
+    stale_while_revalidate: None,
+    private: None,
+    inherit_max_age: true,
+};
+
+/// What a selection set hands down to its fields. To inherit a parent's lifetime is to not lower the minimum, which the
+/// parent is already part of; so all that a field must know is whether there is a parent.
 #[derive(Debug, Clone, Copy)]
-pub struct Inherited {}
+pub struct Inherited {
+    root: bool,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Lifetimes {
+    max_age: Option<u32>,
+    shared_max_age: Option<u32>,
+    stale_while_revalidate: Option<u32>,
+}
 
 impl Calculator {
     /// Nothing was selected yet; also gives what root fields inherit.
     pub fn new() -> (Self, Inherited) {
-        unimplemented!()
+        (Self { lifetimes: Lifetimes::default(), private: false }, Inherited { root: true })
     }
+
     /// A field was selected: `field` is its own hint, `object` that of the object type it returns (None for scalars).
     /// Gives what the fields of its selection inherit.
     pub fn field(&mut self, parent: Inherited, field: CacheHint, object: Option<CacheHint>) -> Inherited {
-        unimplemented!()
+        let of_type = object.unwrap_or_default();
+        let said = Lifetimes::of(field).or(Lifetimes::of(of_type));
+        let inherits = !parent.root && (object.is_none() || field.inherit_max_age || of_type.inherit_max_age);
+        self.lifetimes = self.lifetimes.min(if inherits { said } else { said.or(Lifetimes::ZERO) });
+        // As with lifetimes, the field's word goes before the type's.
+        self.private |= field.private.or(of_type.private).unwrap_or(false);
+        Inherited { root: false }
     }
-    /// The whole.
+
+    /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes are 0.
     pub fn finish(self) -> Policy {
-        unimplemented!()
+        Policy {
+            max_age: self.lifetimes.max_age.unwrap_or(0),
+            shared_max_age: self.lifetimes.shared_max_age.unwrap_or(0),
+            stale_while_revalidate: self.lifetimes.stale_while_revalidate.unwrap_or(0),
+            private: self.private,
+        }
+    }
+}
+
+impl Lifetimes {
+    const ZERO: Self = Self { max_age: Some(0), shared_max_age: Some(0), stale_while_revalidate: Some(0) };
+
+    /// What a hint says by itself.
+    fn of(hint: CacheHint) -> Self {
+        let shared_max_age = hint.shared_max_age.or(hint.max_age);
+        Self {
+            max_age: hint.max_age,
+            shared_max_age,
+            stale_while_revalidate: hint.stale_while_revalidate.or(shared_max_age.map(|_| 0)),
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self {
+            max_age: self.max_age.or(other.max_age),
+            shared_max_age: self.shared_max_age.or(other.shared_max_age),
+            stale_while_revalidate: self.stale_while_revalidate.or(other.stale_while_revalidate),
+        }
+    }
+
+    fn min(self, other: Self) -> Self {
+        let min = |a: Option<u32>, b: Option<u32>| a.into_iter().chain(b).min();
+        Self {
+            max_age: min(self.max_age, other.max_age),
+            shared_max_age: min(self.shared_max_age, other.shared_max_age),
+            stale_while_revalidate: min(self.stale_while_revalidate, other.stale_while_revalidate),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NONE: CacheHint = CacheHint {
+        max_age: None,
+        shared_max_age: None,
+        stale_while_revalidate: None,
+        private: None,
+        inherit_max_age: false,
+    };
+    const PRIVATE: CacheHint = CacheHint { private: Some(true), ..NONE };
+
+    fn age(seconds: u32) -> CacheHint {
+        CacheHint { max_age: Some(seconds), ..NONE }
+    }
+
+    fn policy(max_age: u32, shared_max_age: u32, stale_while_revalidate: u32) -> Policy {
+        Policy { max_age, shared_max_age, stale_while_revalidate, private: false }
+    }
+
+    /// The policy of `{ root { child { leaf } } }`, given each field's own hint and its type's.
+    fn fold(fields: &[(CacheHint, Option<CacheHint>)]) -> Policy {
+        let (mut calculator, mut parent) = Calculator::new();
+        for (field, object) in fields {
+            parent = calculator.field(parent, *field, *object);
+        }
+        calculator.finish()
+    }
+
+    #[test]
+    fn root_and_object_fields_default_to_zero_and_scalars_inherit() {
+        assert_eq!(fold(&[(NONE, Some(NONE))]), policy(0, 0, 0));
+        assert_eq!(fold(&[(NONE, None)]), policy(0, 0, 0));
+        assert_eq!(fold(&[(age(60), None)]), policy(60, 60, 0));
+        assert_eq!(fold(&[(age(60), Some(NONE)), (NONE, None)]), policy(60, 60, 0));
+        assert_eq!(fold(&[(age(60), Some(NONE)), (NONE, Some(NONE)), (NONE, None)]), policy(0, 0, 0));
+    }
+
+    #[test]
+    fn the_answer_lives_as_long_as_its_shortest_field() {
+        assert_eq!(fold(&[(NONE, Some(age(240))), (age(30), None)]), policy(30, 30, 0));
+        assert_eq!(fold(&[(NONE, Some(age(30))), (age(240), None)]), policy(30, 30, 0));
+        let (mut calculator, root) = Calculator::new();
+        calculator.field(root, age(60), Some(NONE));
+        calculator.field(root, age(20), Some(NONE));
+        assert_eq!(calculator.finish(), policy(20, 20, 0));
+    }
+
+    #[test]
+    fn a_fields_hint_goes_before_its_types() {
+        assert_eq!(fold(&[(age(90), Some(age(30)))]), policy(90, 90, 0));
+        let shared = CacheHint { shared_max_age: Some(300), ..NONE };
+        assert_eq!(fold(&[(shared, Some(age(30)))]), policy(30, 300, 0));
+        assert_eq!(fold(&[(CacheHint { private: Some(false), ..NONE }, Some(PRIVATE))]), policy(0, 0, 0));
+    }
+
+    #[test]
+    fn inherit_max_age_takes_the_parents_but_not_at_the_root() {
+        assert_eq!(fold(&[(age(60), Some(NONE)), (INHERIT, Some(NONE))]), policy(60, 60, 0));
+        assert_eq!(fold(&[(age(60), Some(NONE)), (NONE, Some(INHERIT))]), policy(60, 60, 0));
+        assert_eq!(fold(&[(age(60), Some(NONE)), (INHERIT, Some(age(10)))]), policy(10, 10, 0));
+        assert_eq!(fold(&[(age(60), Some(NONE)), (age(10), Some(INHERIT))]), policy(10, 10, 0));
+        assert_eq!(fold(&[(INHERIT, Some(NONE))]), policy(0, 0, 0));
+    }
+
+    #[test]
+    fn each_lifetime_is_minimised_by_itself() {
+        let outer = CacheHint { max_age: Some(0), shared_max_age: Some(60), stale_while_revalidate: Some(300), ..NONE };
+        let inner = CacheHint { max_age: Some(5), shared_max_age: Some(30), stale_while_revalidate: Some(600), ..NONE };
+        assert_eq!(fold(&[(NONE, Some(outer))]), policy(0, 60, 300));
+        assert_eq!(fold(&[(NONE, Some(outer)), (NONE, Some(inner))]), policy(0, 30, 300));
+        assert_eq!(fold(&[(NONE, Some(outer)), (age(45), None)]), policy(0, 45, 0));
+        let stale = CacheHint { stale_while_revalidate: Some(20), ..NONE };
+        assert_eq!(fold(&[(NONE, Some(outer)), (stale, None)]), policy(0, 60, 20));
+        assert_eq!(fold(&[(stale, Some(age(10)))]), policy(10, 10, 20));
+    }
+
+    #[test]
+    fn one_private_field_makes_the_answer_private() {
+        let answer = fold(&[(age(60), Some(NONE)), (PRIVATE, None)]);
+        assert!(answer.private);
+        assert_eq!(answer.cache_control(), "private, no-cache");
+        assert_eq!(answer.cdn_cache_control(), None);
+        assert!(fold(&[(NONE, Some(PRIVATE)), (NONE, None)]).private);
+    }
+
+    #[test]
+    fn a_selection_of_nothing_is_public_and_always_revalidated() {
+        assert_eq!(fold(&[]), policy(0, 0, 0));
+    }
+
+    #[test]
+    fn headers_say_what_the_policy_says() {
+        let headers = |p: Policy| (p.cache_control(), p.cdn_cache_control().unwrap());
+        let texts = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+        assert_eq!(
+            headers(policy(0, 0, 0)),
+            texts("public, max-age=0, s-maxage=0, must-revalidate", "max-age=0, must-revalidate")
+        );
+        assert_eq!(
+            headers(policy(0, 60, 30)),
+            texts("public, max-age=0, s-maxage=60, must-revalidate", "max-age=60, stale-while-revalidate=30")
+        );
+        assert_eq!(headers(policy(10, 60, 0)), texts("public, max-age=10, s-maxage=60", "max-age=60"));
+        assert_eq!(
+            headers(policy(0, 0, 5)),
+            texts("public, max-age=0, s-maxage=0, must-revalidate", "max-age=0, stale-while-revalidate=5")
+        );
     }
 }

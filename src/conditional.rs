@@ -1,5 +1,21 @@
-//! stub
-use crate::etag::ResponseEtag;
+//! Decides what a conditional request gets: 304, 412, or what it asked for (RFC 9110 §13). Pure functions over the bytes
+//! of header lines; statuses and headers are the front door's business.
+//!
+//! The clients' tags have been through proxies that rewrite them, so If-None-Match is compared generously. That is safe:
+//! a tag is ours only if it starts with the whole base of the current ETag, which no other answer has.
+
+use crate::etag::{Coding, ResponseEtag};
+
+/// What a GET or HEAD with preconditions gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// 304: the client has what it would get.
+    NotModified,
+    /// 412: the client asked for another state than the current one.
+    PreconditionFailed,
+    /// As if there were no preconditions.
+    Proceed,
+}
 
 /// `If-Match` of a mutation (RFC 9110 §13.1.1): strong comparison, so weak tags never match.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -8,4 +24,393 @@ pub enum IfMatch {
     Any,
     /// The opaque tags, without quotes; any of them may match. Weak ones are left out, so this may be empty.
     Tags(Vec<String>),
+}
+
+/// The field is neither `*` nor a list of entity tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("neither `*` nor a list of quoted entity tags")]
+pub struct Malformed;
+
+/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag. `if_match` and `if_none_match` are
+/// the values of all header lines of that name, in order.
+///
+/// An answer without ETag (an error, or data with field errors) has nothing to compare with; its preconditions are
+/// ignored (§13.2.1). If-Modified-Since, If-Unmodified-Since and If-Range are ignored too: there is no `Last-Modified`,
+/// and ranges are not served.
+pub fn evaluate<'a>(
+    if_match: impl IntoIterator<Item = &'a [u8]>,
+    if_none_match: impl IntoIterator<Item = &'a [u8]>,
+    current: Option<&ResponseEtag>,
+) -> Outcome {
+    let Some(current) = current else {
+        return Outcome::Proceed;
+    };
+
+    // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever sends it wants to be
+    //    stopped when in doubt.
+    match search(if_match, |tag| tag.is_strongly(current)) {
+        Ok(Found::Absent | Found::Any | Found::Match) => {}
+        Ok(Found::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
+    }
+
+    // 2. If-Unmodified-Since: see above.
+
+    // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What cannot be read is ignored:
+    //    a whole answer is never wrong.
+    match search(if_none_match, |tag| tag.is_weakly(current)) {
+        Ok(Found::Any | Found::Match) => Outcome::NotModified,
+        Ok(Found::Absent | Found::NoMatch) | Err(Malformed) => Outcome::Proceed,
+    }
+
+    // 4., 5. If-Modified-Since and If-Range: see above.
+}
+
+impl IfMatch {
+    /// Reads all header lines of the name `If-Match`; None if there are none. An empty list is a list: nothing matches it.
+    ///
+    /// # Errors
+    /// What is not understood must not be ignored, or a write that its sender meant to be conditional would be done
+    /// unconditionally.
+    pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Self>, Malformed> {
+        let mut tags = Vec::new();
+        let found = search(lines, |tag| {
+            if !tag.weak {
+                // Our tokens are ASCII, so it does not matter how a stranger's bytes are replaced.
+                tags.push(String::from_utf8_lossy(tag.opaque).into_owned());
+            }
+            false
+        })?;
+        Ok(match found {
+            Found::Absent => None,
+            Found::Any => Some(Self::Any),
+            Found::Match | Found::NoMatch => Some(Self::Tags(tags)),
+        })
+    }
+}
+
+/// An entity tag as it was received (RFC 9110 §8.8.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct EntityTag<'a> {
+    weak: bool,
+    /// Between the quotes; may hold commas, and bytes that are not UTF-8 (obs-text).
+    opaque: &'a [u8],
+}
+
+/// What content-coding proxies append to the ETags that pass through them: Apache, Jetty, and their imitators.
+const FOREIGN_SUFFIXES: [&[u8]; 5] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-df"];
+
+impl EntityTag<'_> {
+    /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding suffix and any
+    /// number of proxies' suffixes do not count.
+    fn is_weakly(self, current: &ResponseEtag) -> bool {
+        self.opaque.strip_prefix(current.as_str().as_bytes()).is_some_and(|rest| {
+            let mut rest = [Coding::Brotli, Coding::Gzip]
+                .iter()
+                .find_map(|coding| rest.strip_prefix(coding.suffix().as_bytes()))
+                .unwrap_or(rest);
+            while let Some(shorter) = FOREIGN_SUFFIXES.iter().find_map(|suffix| rest.strip_prefix(*suffix)) {
+                rest = shorter;
+            }
+            rest.is_empty()
+        })
+    }
+
+    /// Strong comparison with each coding of the current answer. Any of them will do, since a client cannot know in which
+    /// coding the next answer comes; a proxy's suffix will not, since it says that the proxy made other bytes.
+    fn is_strongly(self, current: &ResponseEtag) -> bool {
+        !self.weak
+            && self.opaque.strip_prefix(current.as_str().as_bytes()).is_some_and(|rest| {
+                [Coding::Identity, Coding::Brotli, Coding::Gzip].iter().any(|c| c.suffix().as_bytes() == rest)
+            })
+    }
+}
+
+/// What [`search`] saw.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    /// There is no such header line.
+    Absent,
+    /// `*`.
+    Any,
+    /// A list, and one of its tags is wanted.
+    Match,
+    /// A list, and none of its tags is.
+    NoMatch,
+}
+
+/// Reads all lines of one field as the one list that they are (RFC 9110 §5.3): `"*" / #entity-tag`. Reads to the end even
+/// after a match, so that whether a field is valid does not depend on the order of its tags. Allocates nothing.
+fn search<'a>(
+    lines: impl IntoIterator<Item = &'a [u8]>,
+    mut is_wanted: impl FnMut(EntityTag<'a>) -> bool,
+) -> Result<Found, Malformed> {
+    let mut found = Found::Absent;
+    let mut stars = 0;
+    let mut tags = 0;
+    for line in lines {
+        if found == Found::Absent {
+            found = Found::NoMatch;
+        }
+        let mut rest = line;
+        while let Some(element) = next_element(&mut rest)? {
+            match element {
+                Element::Any => stars += 1,
+                Element::Tag(tag) => {
+                    tags += 1;
+                    if is_wanted(tag) {
+                        found = Found::Match;
+                    }
+                }
+            }
+        }
+    }
+    match (stars, tags) {
+        (0, _) => Ok(found),
+        (1, 0) => Ok(Found::Any),
+        _ => Err(Malformed),
+    }
+}
+
+enum Element<'a> {
+    Any,
+    Tag(EntityTag<'a>),
+}
+
+/// Takes one element and the comma after it off the beginning; None at the end. Empty elements are skipped
+/// (RFC 9110 §5.6.1.2).
+fn next_element<'a>(rest: &mut &'a [u8]) -> Result<Option<Element<'a>>, Malformed> {
+    let input = skip(rest, |b| is_whitespace(b) || b == b',');
+    if input.is_empty() {
+        *rest = input;
+        return Ok(None);
+    }
+    let (element, input) = if let Some(input) = input.strip_prefix(b"*") {
+        (Element::Any, input)
+    } else {
+        // `W/` is case-sensitive, and nothing stands between it and the quote.
+        let (weak, input) = match input.strip_prefix(b"W/") {
+            Some(input) => (true, input),
+            None => (false, input),
+        };
+        let input = input.strip_prefix(b"\"").ok_or(Malformed)?;
+        let after = skip(input, is_etagc);
+        let opaque = &input[..input.len() - after.len()];
+        (Element::Tag(EntityTag { weak, opaque }), after.strip_prefix(b"\"").ok_or(Malformed)?)
+    };
+    let input = skip(input, is_whitespace);
+    match input.first() {
+        None | Some(b',') => *rest = input,
+        Some(_) => return Err(Malformed),
+    }
+    Ok(Some(element))
+}
+
+fn skip(input: &[u8], skipped: impl Fn(u8) -> bool) -> &[u8] {
+    let end = input.iter().position(|b| !skipped(*b)).unwrap_or(input.len());
+    &input[end..]
+}
+
+/// SP and HTAB.
+fn is_whitespace(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+/// Any visible character but the quote, and obs-text. There are no escapes: a backslash is a backslash.
+fn is_etagc(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x7e | 0x80..=0xff)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::document_id::DocumentId;
+    use crate::etag::ResponseHasher;
+
+    fn current() -> ResponseEtag {
+        ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of("{a}"), None, "{}", None).finish()
+    }
+
+    /// Puts the current base where the table says `E`.
+    fn lines(text: &[&str]) -> Vec<Vec<u8>> {
+        text.iter().map(|line| line.replace('E', current().as_str()).into_bytes()).collect()
+    }
+
+    fn if_none_match(text: &[&str]) -> Outcome {
+        let lines = lines(text);
+        evaluate([], lines.iter().map(Vec::as_slice), Some(&current()))
+    }
+
+    fn if_match(text: &[&str]) -> Outcome {
+        let lines = lines(text);
+        evaluate(lines.iter().map(Vec::as_slice), [], Some(&current()))
+    }
+
+    #[test]
+    fn none_match_finds_our_tag_however_it_comes_back() {
+        let table: &[(&str, &[&str])] = &[
+            ("as it was sent", &["\"E\""]),
+            ("brotli", &["\"E.br\""]),
+            ("gzip", &["\"E.gz\""]),
+            // A coding suffix or `W/` that was added on the way must still match.
+            ("weakened by a proxy", &["W/\"E\""]),
+            ("weakened with its coding, as Varnish does for identity clients", &["W/\"E.gz\""]),
+            ("Apache", &["\"E-gzip\""]),
+            ("Apache's brotli", &["\"E-br\""]),
+            ("Jetty", &["\"E--gzip\""]),
+            ("semicolon", &["W/\"E;gzip\""]),
+            ("deflate", &["\"E-df\""]),
+            ("proxy after our own coding", &["\"E.br-gzip\""]),
+            ("two proxies", &["\"E-gzip--gzip\""]),
+            // Lists, `*` and commas in tags must not be mis-parsed.
+            ("a list", &["\"x\", \"E\", W/\"y\""]),
+            ("a list without white space", &["\"x\",\"E\""]),
+            ("tabs and spaces", &[" \t\"x\" \t,\t \"E\"\t "]),
+            ("empty elements", &[",, ,\"E\", ,"]),
+            ("a comma inside another tag", &["\"a,b\", \"E\""]),
+            ("a star inside another tag", &["\"*\", \"E\""]),
+            ("a backslash is no escape", &["\"a\\\", \"E\""]),
+            ("bytes beyond ASCII", &["\"äöü\", \"E\""]),
+            ("an empty tag", &["\"\", \"E\""]),
+            ("several lines", &["\"x\", \"y\"", "\"E\""]),
+            ("an empty line before", &["", "\"E\""]),
+            ("star", &["*"]),
+            ("star with white space and commas", &[", * ,"]),
+            ("star and an empty line", &["*", ""]),
+        ];
+        for (name, text) in table {
+            assert_eq!(if_none_match(text), Outcome::NotModified, "{name}");
+        }
+    }
+
+    #[test]
+    fn none_match_proceeds_when_the_tag_is_another_or_the_field_invalid() {
+        let table: &[(&str, &[&str])] = &[
+            ("absent", &[]),
+            ("empty", &[""]),
+            ("only commas", &[" , ,"]),
+            ("another tag", &["\"x\""]),
+            ("the base of a longer tag", &["\"E1\""]),
+            ("a coding that is not ours", &["\"E.zst\""]),
+            ("two of our codings", &["\"E.br.gz\""]),
+            ("our coding after a proxy's", &["\"E-gzip.br\""]),
+            ("half a suffix", &["\"E-\""]),
+            ("with something before", &["\"xE\""]),
+            ("part of a tag with a comma", &["\"x,E\""]),
+            ("quoted inside a tag", &["\"W/E\""]),
+            // Invalid fields are ignored as a whole, whatever the order.
+            ("star among tags", &["*, \"E\""]),
+            ("tags before a star", &["\"E\", *"]),
+            ("star in another line", &["\"E\"", "*"]),
+            ("two stars", &["*, *"]),
+            ("without quotes", &["E"]),
+            ("without the last quote", &["\"E"]),
+            ("lower-case w", &["w/\"E\""]),
+            ("space after W/", &["W/ \"E\""]),
+            ("no comma between tags", &["\"E\" \"x\""]),
+            ("garbage after a match", &["\"E\", x"]),
+            ("suffix outside the quotes", &["\"E\"-gzip"]),
+            ("a space inside a tag", &["\"a b\", \"E\""]),
+            ("a control character inside a tag", &["\"a\u{7f}\", \"E\""]),
+            ("semicolons between tags", &["\"x\"; \"E\""]),
+        ];
+        for (name, text) in table {
+            assert_eq!(if_none_match(text), Outcome::Proceed, "{name}");
+        }
+    }
+
+    #[test]
+    fn match_compares_strongly() {
+        for text in [&["\"E\""][..], &["\"E.br\""], &["\"x\", \"E.gz\""], &["\"x\"", "\"E\""], &["*"], &[]] {
+            assert_eq!(if_match(text), Outcome::Proceed, "{text:?}");
+        }
+        for text in [&["W/\"E\""][..], &["\"E-gzip\""], &["\"x\""], &[""], &["E"], &["*, \"E\""], &["\"E\", x"]] {
+            assert_eq!(if_match(text), Outcome::PreconditionFailed, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn match_is_decided_before_none_match() {
+        let (ours, other) = (lines(&["\"E\""]), lines(&["\"x\""]));
+        let outcome = |a: &[Vec<u8>], b: &[Vec<u8>]| {
+            evaluate(a.iter().map(Vec::as_slice), b.iter().map(Vec::as_slice), Some(&current()))
+        };
+        assert_eq!(outcome(&other, &ours), Outcome::PreconditionFailed);
+        assert_eq!(outcome(&ours, &ours), Outcome::NotModified);
+        assert_eq!(outcome(&ours, &other), Outcome::Proceed);
+    }
+
+    #[test]
+    fn an_answer_without_etag_has_no_preconditions() {
+        for line in [&b"*"[..], b"\"x\"", b"garbage"] {
+            assert_eq!(evaluate([line], [line], None), Outcome::Proceed);
+        }
+    }
+
+    #[test]
+    fn a_mutations_if_match_is_read_strictly() {
+        let parse = |lines: &[&[u8]]| IfMatch::parse(lines.iter().copied());
+        let tags = |tags: &[&str]| Ok(Some(IfMatch::Tags(tags.iter().map(|t| (*t).to_owned()).collect())));
+        assert_eq!(parse(&[]), Ok(None));
+        assert_eq!(parse(&[b"*"]), Ok(Some(IfMatch::Any)));
+        assert_eq!(parse(&[b"\"a\", W/\"b\"", b"\"c,d\""]), tags(&["a", "c,d"]));
+        assert_eq!(parse(&[b"W/\"a\""]), tags(&[]));
+        assert_eq!(parse(&[b""]), tags(&[]));
+        assert_eq!(parse(&[b"\"\xff\""]), tags(&["\u{fffd}"]));
+        for malformed in [&b"a"[..], b"\"a", b"*, \"a\"", b"**", b"\"a\" \"b\"", b"w/\"a\""] {
+            assert_eq!(parse(&[malformed]), Err(Malformed), "{}", malformed.escape_ascii());
+        }
+    }
+
+    /// Tags that are not ours: anything without the base.
+    fn foreign_tag() -> impl Strategy<Value = Vec<u8>> {
+        let opaque = proptest::collection::vec(any::<u8>().prop_filter("etagc", |b| is_etagc(*b)), 0..12);
+        (any::<bool>(), opaque).prop_map(|(weak, opaque)| tag(weak, &opaque))
+    }
+
+    fn our_tag() -> impl Strategy<Value = Vec<u8>> {
+        let coding = prop_oneof![Just(Coding::Identity), Just(Coding::Brotli), Just(Coding::Gzip)];
+        let suffixes = proptest::collection::vec(proptest::sample::select(FOREIGN_SUFFIXES.to_vec()), 0..3);
+        (any::<bool>(), coding, suffixes).prop_map(|(weak, coding, suffixes)| {
+            let opaque = [current().as_str().as_bytes(), coding.suffix().as_bytes(), &suffixes.concat()].concat();
+            tag(weak, &opaque)
+        })
+    }
+
+    fn tag(weak: bool, opaque: &[u8]) -> Vec<u8> {
+        [if weak { &b"W/\""[..] } else { b"\"" }, opaque, b"\""].concat()
+    }
+
+    /// Joins the tags of each line with any legal separator.
+    fn field(tags: Vec<Vec<u8>>, separator: &str, lines: usize) -> Vec<Vec<u8>> {
+        tags.chunks(tags.len().div_ceil(lines).max(1)).map(|line| line.join(separator.as_bytes())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_matches_if_and_only_if_our_tag_is_in_it(
+            before in proptest::collection::vec(foreign_tag(), 0..4),
+            ours in proptest::option::of(our_tag()),
+            after in proptest::collection::vec(foreign_tag(), 0..4),
+            separator in "[ \t]{0,2},[ \t,]{0,2}",
+            lines in 1usize..4,
+        ) {
+            let expected = if ours.is_some() { Outcome::NotModified } else { Outcome::Proceed };
+            let tags: Vec<_> = before.into_iter().chain(ours).chain(after).collect();
+            let lines = field(tags, &separator, lines);
+            prop_assert_eq!(evaluate([], lines.iter().map(Vec::as_slice), Some(&current())), expected);
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(
+            bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..40), "[\"W/*, x]{0,20}".prop_map(String::into_bytes)],
+        ) {
+            let outcome = evaluate([], [bytes.as_slice()], Some(&current()));
+            let star = bytes.contains(&b'*');
+            prop_assert!(outcome == Outcome::Proceed || star, "{:?} does not hold our tag", bytes);
+            let read = IfMatch::parse([bytes.as_slice()]);
+            prop_assert!(!matches!(read, Ok(Some(IfMatch::Any))) || star);
+        }
+    }
 }

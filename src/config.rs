@@ -1,1 +1,233 @@
-//! stub
+//! The configuration: every value, its default, and who may say it. A value on the command line goes before one in the
+//! environment (`FRESHQL_…`), that before `freshql.toml`, and that before the default.
+//!
+//! This is the one place that decides. It reads neither the environment nor files: the front door hands both in, and
+//! passes single values down to those who need them.
+
+mod file;
+mod value;
+
+use std::net::SocketAddr;
+use std::num::NonZero;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use file::FileConfig;
+pub use value::{CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
+
+/// The file in the project's directory that holds a [`FileConfig`].
+pub const FILE_NAME: &str = "freshql.toml";
+
+/// How many connections may read at once.
+pub const READERS: RangeInclusive<u64> = 1..=1024;
+/// Bytes of a request's body.
+pub const MAX_BODY_BYTES: RangeInclusive<u64> = 1024..=1 << 30;
+/// Bytes of a request's path and query; the HTTP library can hold no more.
+pub const MAX_URL_BYTES: RangeInclusive<u64> = 256..=65_534;
+/// Seconds.
+pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
+
+/// All values, resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Where `schema.graphql`, `queries/`, `migrations/` and `freshql.toml` are. Default: `.`
+    pub dir: PathBuf,
+    /// Default: `sqlite:DIR/freshql.db`
+    pub database: Database,
+    /// Default: `127.0.0.1:8080`
+    pub listen: Listen,
+    /// Which documents run. Default: [`Mode::Trusted`]
+    pub mode: Mode,
+    /// Apply pending migrations at start, instead of refusing to start. Default: no
+    pub migrate: bool,
+    /// Opens the admin API to those who know it. Default: nobody
+    pub admin_token: Option<Secret>,
+    /// Connections that read, each with a thread of its own. Default: one per core
+    pub readers: usize,
+    /// What a single request may cost.
+    pub limits: Limits,
+    /// Whose pages may read our answers (CORS). Default: nobody else's
+    pub cors_origins: CorsOrigins,
+    /// What is logged: a level, or tracing's directives (`info,freshql=debug`). Default: `info`
+    pub log: String,
+}
+
+/// What a single request may cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Default: 1 MiB
+    pub max_body_bytes: usize,
+    /// Path and query, so also the variables of a GET. Default: 16 KiB
+    pub max_url_bytes: usize,
+    /// From the request's head to the answer's. Default: 30 s
+    pub timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { max_body_bytes: 1 << 20, max_url_bytes: 16 << 10, timeout: Duration::from_secs(30) }
+    }
+}
+
+/// What the command line and the environment say; clap has decided between these two.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Config`")]
+pub struct Overrides {
+    pub dir: Option<PathBuf>,
+    /// A relative path is relative to the working directory.
+    pub database: Option<Database>,
+    pub listen: Option<Listen>,
+    pub mode: Option<Mode>,
+    pub migrate: Option<bool>,
+    pub admin_token: Option<Secret>,
+    /// In [`READERS`].
+    pub readers: Option<u64>,
+    /// In [`MAX_BODY_BYTES`].
+    pub max_body_bytes: Option<u64>,
+    /// In [`MAX_URL_BYTES`].
+    pub max_url_bytes: Option<u64>,
+    /// In [`TIMEOUT_SECONDS`].
+    pub timeout_seconds: Option<u64>,
+    pub cors_origins: Option<CorsOrigins>,
+    pub log: Option<String>,
+}
+
+impl Overrides {
+    /// The project's directory, in which `freshql.toml` is looked for.
+    pub fn dir(&self) -> &Path {
+        self.dir.as_deref().unwrap_or(Path::new("."))
+    }
+}
+
+impl Config {
+    /// Decides for each value who says it. `file` is None where the project has no `freshql.toml`.
+    pub fn resolve(overrides: Overrides, file: Option<FileConfig>) -> Self {
+        let dir = overrides.dir().to_owned();
+        let file = file.unwrap_or_default();
+        let defaults = Limits::default();
+        // What a file says about paths is relative to the file, so that it holds wherever the program is started.
+        let database = overrides
+            .database
+            .or_else(|| file.database.map(|database| database.relative_to(&dir)))
+            .unwrap_or_else(|| Database::Sqlite(dir.join("freshql.db")));
+        Self {
+            database,
+            listen: overrides.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)).into()),
+            mode: overrides.mode.or(file.mode).unwrap_or(Mode::Trusted),
+            migrate: overrides.migrate.or(file.migrate).unwrap_or(false),
+            admin_token: overrides.admin_token,
+            readers: overrides.readers.or(file.readers).map_or_else(cores, size),
+            limits: Limits {
+                max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
+                max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
+                timeout: overrides
+                    .timeout_seconds
+                    .or(file.timeout_seconds)
+                    .map_or(defaults.timeout, Duration::from_secs),
+            },
+            cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
+            log: overrides.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            dir,
+        }
+    }
+}
+
+/// As many connections as can read at the same time.
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Larger than what the machine can address means without limit.
+fn size(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> Option<FileConfig> {
+        Some(FileConfig::parse(FILE_NAME, text).expect("the tests' files are right"))
+    }
+
+    #[test]
+    fn nothing_said_gives_the_defaults() {
+        let config = Config::resolve(Overrides::default(), None);
+        assert_eq!(config, Config::resolve(Overrides::default(), file("# nothing\n")));
+        assert_eq!(config.dir, Path::new("."));
+        assert_eq!(config.database, Database::Sqlite("./freshql.db".into()));
+        assert_eq!(config.listen.as_str(), "127.0.0.1:8080");
+        assert_eq!(config.mode, Mode::Trusted);
+        assert!(!config.migrate);
+        assert_eq!(config.admin_token, None);
+        assert!(config.readers >= 1);
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.cors_origins, CorsOrigins::Listed(vec![]));
+        assert_eq!(config.log, "info");
+    }
+
+    #[test]
+    fn the_file_goes_before_the_defaults_and_overrides_before_the_file() {
+        let text = r#"
+            database = "sqlite:data/shop.db"
+            listen = "0.0.0.0:80"
+            mode = "apq"
+            migrate = true
+            readers = 3
+            cors_origins = ["https://shop.example"]
+            log = "warn"
+            [limits]
+            max_body_bytes = 2_048
+            max_url_bytes = 0x1000
+            timeout_seconds = 5
+        "#;
+        let from_file = Config::resolve(Overrides { dir: Some("shop".into()), ..Overrides::default() }, file(text));
+        assert_eq!(from_file.database, Database::Sqlite("shop/data/shop.db".into()));
+        assert_eq!(from_file.listen.as_str(), "0.0.0.0:80");
+        assert_eq!(from_file.mode, Mode::Apq);
+        assert!(from_file.migrate);
+        assert_eq!(from_file.readers, 3);
+        let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5) };
+        assert_eq!(from_file.limits, limits);
+        assert!(from_file.cors_origins.allow("https://shop.example"));
+        assert_eq!(from_file.log, "warn");
+
+        let overrides = Overrides {
+            dir: Some("shop".into()),
+            database: Some("sqlite:other.db".parse().unwrap()),
+            listen: Some("localhost:0".parse().unwrap()),
+            mode: Some(Mode::Open),
+            migrate: Some(false),
+            admin_token: Some("s3cret".parse().unwrap()),
+            readers: Some(1),
+            max_body_bytes: Some(4096),
+            max_url_bytes: Some(512),
+            timeout_seconds: Some(60),
+            cors_origins: Some(CorsOrigins::Any),
+            log: Some("debug".to_owned()),
+        };
+        let expected = Config {
+            dir: "shop".into(),
+            database: Database::Sqlite("other.db".into()),
+            listen: "localhost:0".parse().unwrap(),
+            mode: Mode::Open,
+            migrate: false,
+            admin_token: Some("s3cret".parse().unwrap()),
+            readers: 1,
+            limits: Limits { max_body_bytes: 4096, max_url_bytes: 512, timeout: Duration::from_secs(60) },
+            cors_origins: CorsOrigins::Any,
+            log: "debug".to_owned(),
+        };
+        assert_eq!(Config::resolve(overrides, file(text)), expected);
+    }
+
+    #[test]
+    fn the_admin_token_is_never_shown() {
+        let overrides = Overrides { admin_token: Some("s3cret".parse().unwrap()), ..Overrides::default() };
+        assert!(!format!("{overrides:?}").contains("s3cret"));
+        let config = Config::resolve(overrides, None);
+        assert!(!format!("{config:#?}").contains("s3cret"));
+        assert_eq!(config.admin_token.unwrap().expose(), "s3cret");
+    }
+}

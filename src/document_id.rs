@@ -1,4 +1,5 @@
-//! The name of a document: blake3 of its exact UTF-8 bytes.
+//! The name of a document, blake3 of its exact UTF-8 bytes, and the forms in which clients write it. What an alias stands
+//! for is known to the registry.
 
 use std::fmt;
 
@@ -37,5 +38,109 @@ impl fmt::Display for DocumentId {
 impl fmt::Debug for DocumentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "DocumentId({self})")
+    }
+}
+
+impl serde::Serialize for DocumentId {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for DocumentId {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("expected 64 lower-case hex digits"))
+    }
+}
+
+/// How a request names a document: in the path `/q/{id}`, as `documentId`, or as Apollo's `sha256Hash`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum DocumentRef {
+    /// `<64 hex>` or `x-blake3:<64 hex>`. Without a prefix the digits may also be a sha256 (Apollo's manifests and `/graphql`
+    /// clients write it so): where no document has the id, look for the alias of the same digits.
+    Id(DocumentId),
+    /// `sha256:<64 hex>`, the registered scheme of the persisted-documents draft.
+    Sha256([u8; 32]),
+    /// Any other name: an md5 (Relay), a sha1 (graphql-codegen), or whatever a manifest calls its documents.
+    Alias(String),
+}
+
+impl DocumentRef {
+    /// Reads a reference; percent-encoding (`sha256%3A…`) has been decoded before. Hex digits and the scheme's name are
+    /// read in lower case only, for a document has one URL.
+    ///
+    /// None for what can name nothing: the empty text, and the two schemes with something else than 64 hex digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(digits) = text.strip_prefix("x-blake3:") {
+            return DocumentId::parse(digits).map(Self::Id);
+        }
+        if let Some(digits) = text.strip_prefix("sha256:") {
+            return DocumentId::parse(digits).map(|hash| Self::Sha256(hash.0));
+        }
+        match DocumentId::parse(text) {
+            Some(id) => Some(Self::Id(id)),
+            None if text.is_empty() => None,
+            None => Some(Self::Alias(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for DocumentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Id(id) => id.fmt(f),
+            Self::Sha256(hash) => write!(f, "sha256:{}", hex::encode(hash)),
+            Self::Alias(alias) => f.write_str(alias),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HEX: &str = "cad92c2dc8b6edeb9a5a0a8cef3b6b6ea1a7aae2b1ce7d55e25b5f8a2c8e3e01";
+
+    #[test]
+    fn an_id_is_64_lower_case_hex_digits() {
+        let id = DocumentId::of("{merchant}");
+        assert_eq!(id.to_string(), blake3::hash(b"{merchant}").to_hex().as_str());
+        assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
+        assert_ne!(id, DocumentId::of("{merchant}\n"));
+        for text in ["", "ab", &HEX.to_uppercase(), &HEX[..63], &format!("{HEX}0"), &HEX.replace('c', "g")] {
+            assert_eq!(DocumentId::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn references_are_read_in_all_their_forms() {
+        let id = DocumentId::parse(HEX).unwrap();
+        assert_eq!(DocumentRef::parse(HEX), Some(DocumentRef::Id(id)));
+        assert_eq!(DocumentRef::parse(&format!("x-blake3:{HEX}")), Some(DocumentRef::Id(id)));
+        assert_eq!(DocumentRef::parse(&format!("sha256:{HEX}")), Some(DocumentRef::Sha256(id.0)));
+        for alias in ["d41d8cd98f00b204e9800998ecf8427e", "md5:ab", "MerchantPage", "a:b", &HEX.to_uppercase()] {
+            assert_eq!(DocumentRef::parse(alias), Some(DocumentRef::Alias(alias.to_owned())), "{alias}");
+        }
+        for nothing in ["", "sha256:", "sha256:ab", "x-blake3:MerchantPage", &format!("sha256:{}", HEX.to_uppercase())]
+        {
+            assert_eq!(DocumentRef::parse(nothing), None, "{nothing}");
+        }
+    }
+
+    #[test]
+    fn what_is_displayed_is_read_again() {
+        for text in [HEX, &format!("sha256:{HEX}"), "MerchantPage"] {
+            assert_eq!(DocumentRef::parse(text).unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn json_holds_the_digits() {
+        let id = DocumentId::parse(HEX).unwrap();
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, format!("\"{HEX}\""));
+        assert_eq!(serde_json::from_str::<DocumentId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<DocumentId>("\"ab\"").is_err());
     }
 }

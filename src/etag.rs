@@ -1,26 +1,99 @@
-//! stub
+//! Derives the two validators that clients see: the ETag of a whole answer and the token of one row at one version.
+//!
+//! Both are hashes of what was read, never of the bytes that were written: an answer's validator costs the same whether
+//! it has one byte or a megabyte. This file knows neither headers as such nor how a client's tags are compared; that is
+//! [`crate::conditional`] (RFC 9110 §8.8.3 for the form, §13 for the comparison).
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
 use crate::document_id::DocumentId;
 use crate::model::{EntityId, Value};
 use crate::touch::Version;
 
-/// The base of a response's ETag: 128 bits, base64url, 22 characters, without quotes or coding suffix.
+/// The version of how answers are written. Raise it in every release in which the same rows, asked for by the same
+/// document, may give other bytes than before: otherwise a client that holds the old bytes is told that they are fresh.
+///
+/// It stands here instead of the crate's version so that a release which changes nothing about the bytes keeps all
+/// caches warm, and so that nodes of two such releases agree while one replaces the other.
+pub const RENDERING: u32 = 1;
+
+/// Says what the hash is of, so that it equals no other hash of ours, and in which layout. Raise it when the layout of
+/// [`ResponseHasher`]'s buffer changes.
+const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v1\n";
+
+/// The same for [`EntityEtagKey`].
+const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v1\n";
+
+/// The content codings in which an answer is sent. Each has a strong ETag of its own, for its bytes differ
+/// (RFC 9110 §8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Coding {
+    /// As it is.
+    Identity,
+    /// Brotli.
+    Brotli,
+    /// Gzip.
+    Gzip,
+}
+
+impl Coding {
+    /// What the ETag of this coding has after the base.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Identity => "",
+            Self::Brotli => ".br",
+            Self::Gzip => ".gz",
+        }
+    }
+}
+
+/// The base of a response's ETag: 128 bits, base64url, 22 characters, without quotes or coding suffix.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ResponseEtag([u8; 22]);
 
 impl ResponseEtag {
     /// The 22 characters.
     pub fn as_str(&self) -> &str {
-        unimplemented!()
+        ascii(&self.0)
+    }
+
+    /// As it stands in the header of an answer with this coding: `"Zk3…Q.br"`, quotes included.
+    pub fn header(&self, coding: Coding) -> String {
+        let mut text = String::with_capacity(27);
+        text.push('"');
+        text.push_str(self.as_str());
+        text.push_str(coding.suffix());
+        text.push('"');
+        text
     }
 }
 
 /// Gathers, in response order, what an answer's ETag is derived from.
+///
+/// Everything goes into one buffer that is hashed once, since blake3 is fastest over long inputs. Every item starts with
+/// a tag and has either a fixed size or its length before it, so the buffer can be read back in one way only: different
+/// sequences of calls never give the same bytes.
+#[derive(Clone)]
 pub struct ResponseHasher {
     buffer: Vec<u8>,
 }
 
+/// The first byte of each item. The numbers are part of [`RESPONSE_FORMAT`].
+#[derive(Clone, Copy)]
+#[repr(u8)]
+enum Item {
+    Row = 1,
+    Missing = 2,
+    List = 3,
+    Total = 4,
+    Value = 5,
+}
+
 impl ResponseHasher {
-    /// Starts with what names the question.
+    /// Starts with what names the question. `viewer` is who asks, where the answer depends on it.
     pub fn new(
         epoch: &[u8; 16],
         fingerprint: &[u8; 32],
@@ -29,58 +102,404 @@ impl ResponseHasher {
         canonical_variables: &str,
         viewer: Option<&str>,
     ) -> Self {
-        unimplemented!()
+        // Room for the question and some twenty rows; what is longer grows by doubling.
+        let mut hasher = Self { buffer: Vec::with_capacity(1024 + canonical_variables.len()) };
+        let buffer = &mut hasher.buffer;
+        buffer.extend_from_slice(RESPONSE_FORMAT);
+        buffer.extend_from_slice(&RENDERING.to_le_bytes());
+        buffer.extend_from_slice(epoch);
+        buffer.extend_from_slice(fingerprint);
+        buffer.extend_from_slice(document.as_bytes());
+        hasher.optional_text(operation);
+        hasher.bytes(canonical_variables.as_bytes());
+        hasher.optional_text(viewer);
+        hasher
     }
+
     /// A row was read.
     pub fn row(&mut self, entity: EntityId, id: &Value, version: Version) {
-        unimplemented!()
+        // Tag, entity, version and the id's tag have a fixed size and go in with one copy: this is the hot path.
+        let mut head = [0; 12];
+        head[0] = Item::Row as u8;
+        head[1..3].copy_from_slice(&entity.0.to_le_bytes());
+        head[3..11].copy_from_slice(&version.0.to_le_bytes());
+        head[11] = value_tag(id);
+        self.buffer.extend_from_slice(&head);
+        match id {
+            Value::Null => {}
+            Value::Int(n) => self.buffer.extend_from_slice(&n.to_le_bytes()),
+            Value::Real(x) => self.buffer.extend_from_slice(&x.to_bits().to_le_bytes()),
+            Value::Text(text) => self.bytes(text.as_bytes()),
+        }
     }
+
     /// A row was looked up and is not there.
     pub fn missing(&mut self, entity: EntityId) {
-        unimplemented!()
+        self.tag(Item::Missing);
+        self.buffer.extend_from_slice(&entity.0.to_le_bytes());
     }
-    /// A list ended.
+
+    /// A list ended. The page flags are None where nobody asked for them.
     pub fn list(&mut self, length: usize, has_next_page: Option<bool>, has_previous_page: Option<bool>) {
-        unimplemented!()
+        self.tag(Item::List);
+        self.buffer.extend_from_slice(&(length as u64).to_le_bytes());
+        self.buffer.extend_from_slice(&[flag(has_next_page), flag(has_previous_page)]);
     }
+
     /// A `totalCount`.
     pub fn total(&mut self, count: i64) {
-        unimplemented!()
+        self.tag(Item::Total);
+        self.buffer.extend_from_slice(&count.to_le_bytes());
     }
+
     /// A value that no row's version covers.
     pub fn value(&mut self, bytes: &[u8]) {
-        unimplemented!()
+        self.tag(Item::Value);
+        self.bytes(bytes);
     }
+
     /// The ETag.
     pub fn finish(self) -> ResponseEtag {
-        unimplemented!()
+        let hash = blake3::hash(&self.buffer);
+        ResponseEtag(encode::<16, 22>(first(hash.as_bytes())))
+    }
+
+    fn tag(&mut self, item: Item) {
+        self.buffer.push(item as u8);
+    }
+
+    fn bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// None is not the empty text.
+    fn optional_text(&mut self, text: Option<&str>) {
+        self.buffer.push(u8::from(text.is_some()));
+        if let Some(text) = text {
+            self.bytes(text.as_bytes());
+        }
     }
 }
 
 /// The opaque token of one row at one version: 96 bits, base64url, 16 characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+///
+/// The first half is a hash of the row's name, by which a token of another row is recognised; the second half is the
+/// version, masked with more of that hash so that nobody is tempted to read or count it. It is no secret and no
+/// signature: who may write is decided elsewhere.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntityEtag([u8; 16]);
 
+/// Why a token names no version of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// It is no token at all.
+    #[error("not an etag of this server")]
+    Malformed,
+    /// It is (or looks like) the token of another row, or of this row before the database's epoch was renewed.
+    #[error("the etag of another row")]
+    OtherRow,
+}
+
 impl EntityEtag {
-    /// The token of this row at this version.
+    /// The token of this row at this version. Where many rows of one entity are read, keep an [`EntityEtagKey`].
     pub fn new(epoch: &[u8; 16], entity_name: &str, id: &Value, version: Version) -> Self {
-        unimplemented!()
+        EntityEtagKey::new(epoch, entity_name).etag(id, version)
     }
+
     /// The 16 characters.
     pub fn as_str(&self) -> &str {
-        unimplemented!()
+        ascii(&self.0)
     }
+
     /// The version that `token` names, if it is a token of this row.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
     pub fn read(token: &str, epoch: &[u8; 16], entity_name: &str, id: &Value) -> Result<Version, TokenError> {
-        unimplemented!()
+        EntityEtagKey::new(epoch, entity_name).read(token, id)
     }
 }
 
-/// Why a token names no version of a row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TokenError {
-    /// It is no token at all.
-    Malformed,
-    /// It is (or looks like) the token of another row, or of this row before the database's epoch was renewed.
-    OtherRow,
+/// What the tokens of one entity's rows have in common, hashed once, so that a row costs a single compression.
+#[derive(Clone)]
+pub struct EntityEtagKey([u8; 32]);
+
+impl EntityEtagKey {
+    /// The key of this entity in the database with this epoch.
+    pub fn new(epoch: &[u8; 16], entity_name: &str) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        // The name is the only item of variable length and stands last.
+        hasher.update(ENTITY_FORMAT).update(epoch).update(entity_name.as_bytes());
+        Self(*hasher.finalize().as_bytes())
+    }
+
+    /// The token of the row with this id at this version.
+    ///
+    /// Only the lower 48 bits of the version fit: at a million writes a second they last nine years. A version outside
+    /// them gets a token that [`Self::read`] reads as another version, so the write is refused and not lost.
+    pub fn etag(&self, id: &Value, version: Version) -> EntityEtag {
+        let mut token = self.row_hash(id);
+        xor(&mut token[6..], &version.0.to_be_bytes()[2..]);
+        EntityEtag(encode(&token))
+    }
+
+    /// The version that `token` names, if it is a token of the row with this id.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn read(&self, token: &str, id: &Value) -> Result<Version, TokenError> {
+        let mut bytes = [0; 12];
+        // 16 characters are 12 bytes without bits to spare, so each token has exactly one spelling.
+        if token.len() != 16 || URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) != Ok(12) {
+            return Err(TokenError::Malformed);
+        }
+        let hash = self.row_hash(id);
+        if bytes[..6] != hash[..6] {
+            return Err(TokenError::OtherRow);
+        }
+        let mut version = [0; 8];
+        version[2..].copy_from_slice(&bytes[6..]);
+        xor(&mut version[2..], &hash[6..]);
+        Ok(Version(i64::from_be_bytes(version)))
+    }
+
+    fn row_hash(&self, id: &Value) -> [u8; 12] {
+        let hash = match id {
+            Value::Null => blake3::keyed_hash(&self.0, &[value_tag(id)]),
+            Value::Int(n) => self.tagged(value_tag(id), &n.to_le_bytes()),
+            Value::Real(x) => self.tagged(value_tag(id), &x.to_bits().to_le_bytes()),
+            Value::Text(text) => self.tagged(value_tag(id), text.as_bytes()),
+        };
+        *first(hash.as_bytes())
+    }
+
+    fn tagged(&self, tag: u8, bytes: &[u8]) -> blake3::Hash {
+        // Nearly all ids fit blake3's block of 64 bytes; the incremental hasher, whose state is large, is for the others.
+        let mut block = [0; 64];
+        match block.get_mut(1..=bytes.len()) {
+            Some(rest) => {
+                rest.copy_from_slice(bytes);
+                block[0] = tag;
+                blake3::keyed_hash(&self.0, &block[..=bytes.len()])
+            }
+            None => blake3::Hasher::new_keyed(&self.0).update(&[tag]).update(bytes).finalize(),
+        }
+    }
+}
+
+fn xor(bytes: &mut [u8], with: &[u8]) {
+    for (byte, with) in bytes.iter_mut().zip(with) {
+        *byte ^= with;
+    }
+}
+
+/// The numbers are part of both formats.
+fn value_tag(value: &Value) -> u8 {
+    match value {
+        Value::Null => 0,
+        Value::Int(_) => 1,
+        Value::Real(_) => 2,
+        Value::Text(_) => 3,
+    }
+}
+
+fn flag(flag: Option<bool>) -> u8 {
+    match flag {
+        None => 0,
+        Some(false) => 1,
+        Some(true) => 2,
+    }
+}
+
+fn first<const N: usize>(hash: &[u8; 32]) -> &[u8; N] {
+    hash.first_chunk().expect("no more than 32 bytes are asked for")
+}
+
+fn encode<const N: usize, const M: usize>(bytes: &[u8; N]) -> [u8; M] {
+    let mut text = [0; M];
+    let written = URL_SAFE_NO_PAD.encode_slice(bytes, &mut text);
+    debug_assert_eq!(written, Ok(M), "M is the length of N bytes in base64");
+    text
+}
+
+fn ascii(text: &[u8]) -> &str {
+    std::str::from_utf8(text).expect("base64url is ASCII")
+}
+
+impl fmt::Display for ResponseEtag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for ResponseEtag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResponseEtag({self})")
+    }
+}
+
+impl fmt::Display for EntityEtag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for EntityEtag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "EntityEtag({self})")
+    }
+}
+
+impl fmt::Debug for ResponseHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ResponseHasher({} bytes)", self.buffer.len())
+    }
+}
+
+impl fmt::Debug for EntityEtagKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EntityEtagKey")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const EPOCH: [u8; 16] = [7; 16];
+
+    #[derive(Debug, Clone, PartialEq)]
+    enum Call {
+        Row(u16, Value, i64),
+        Missing(u16),
+        List(usize, Option<bool>, Option<bool>),
+        Total(i64),
+        Value(Vec<u8>),
+    }
+
+    fn values() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<i64>().prop_map(Value::Int),
+            (-4i64..4).prop_map(Value::Int),
+            any::<i32>().prop_map(|n| Value::Real(f64::from(n))),
+            "[a-c]{0,3}|.{0,80}".prop_map(|text| Value::Text(text.into())),
+        ]
+    }
+
+    /// Small domains, so that sequences are often nearly equal.
+    fn calls() -> impl Strategy<Value = Vec<Call>> {
+        let call = prop_oneof![
+            (0u16..3, values(), 0i64..3).prop_map(|(entity, id, version)| Call::Row(entity, id, version)),
+            (0u16..3).prop_map(Call::Missing),
+            (0usize..3, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(|(n, a, b)| Call::List(n, a, b)),
+            (0i64..3).prop_map(Call::Total),
+            proptest::collection::vec(0u8..6, 0..12).prop_map(Call::Value),
+        ];
+        proptest::collection::vec(call, 0..6)
+    }
+
+    fn hasher(calls: &[Call]) -> ResponseHasher {
+        let mut hasher = ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}", None);
+        for call in calls {
+            match call {
+                Call::Row(entity, id, version) => hasher.row(EntityId(*entity), id, Version(*version)),
+                Call::Missing(entity) => hasher.missing(EntityId(*entity)),
+                Call::List(length, next, previous) => hasher.list(*length, *next, *previous),
+                Call::Total(count) => hasher.total(*count),
+                Call::Value(bytes) => hasher.value(bytes),
+            }
+        }
+        hasher
+    }
+
+    proptest! {
+        #[test]
+        fn different_reads_give_different_etags(a in calls(), b in calls()) {
+            prop_assert_eq!(a == b, hasher(&a).finish() == hasher(&b).finish());
+        }
+
+        #[test]
+        fn a_token_gives_its_version_back(name in ".{0,20}", id in values(), version in 0i64..1 << 48) {
+            let token = EntityEtag::new(&EPOCH, &name, &id, Version(version));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, &name, &id), Ok(Version(version)));
+        }
+
+        #[test]
+        fn a_token_of_another_row_says_so(a in values(), b in values(), version in 0i64..1 << 48) {
+            prop_assume!(a != b);
+            let token = EntityEtag::new(&EPOCH, "Product", &a, Version(version));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Product", &b), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Products", &a), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtag::read(token.as_str(), &[8; 16], "Product", &a), Err(TokenError::OtherRow));
+        }
+
+        #[test]
+        fn any_text_is_read_without_panic(text in ".{0,24}|[A-Za-z0-9_-]{16}") {
+            prop_assert!(EntityEtag::read(&text, &EPOCH, "Product", &Value::Int(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_names_the_question_is_in_the_etag() {
+        let id = DocumentId::of("{a}");
+        let questions = [
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", None),
+            ResponseHasher::new(&[8; 16], &[1; 32], id, None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[2; 32], id, None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, Some(""), "{}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, Some("{}"), "", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{\"a\":1}", None),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("")),
+            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("u1")),
+        ];
+        let etags: std::collections::HashSet<_> = questions.iter().cloned().map(ResponseHasher::finish).collect();
+        assert_eq!(etags.len(), questions.len());
+    }
+
+    #[test]
+    fn the_etags_of_a_release_stay_as_they_are() {
+        // If one of these changes, so do all validators that clients hold: was RENDERING or a format meant to change?
+        let mut hasher = hasher(&[Call::Row(1, Value::Text("b5".into()), 42), Call::Missing(2)]);
+        hasher.list(1, Some(true), None);
+        hasher.total(9);
+        hasher.value(b"x");
+        assert_eq!(hasher.finish().header(Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
+        let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
+        assert_eq!(token.as_str(), "Tz0u1yy6iMQx10B-");
+    }
+
+    #[test]
+    fn malformed_tokens_are_told_from_those_of_other_rows() {
+        let read = |token: &str| EntityEtag::read(token, &EPOCH, "Product", &Value::Int(5));
+        for token in
+            ["", "*", "AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAA+", "ÄÄÄÄÄÄÄÄ"]
+        {
+            assert_eq!(read(token), Err(TokenError::Malformed), "{token}");
+        }
+        assert_eq!(read("AAAAAAAAAAAAAAAA"), Err(TokenError::OtherRow));
+    }
+
+    #[test]
+    fn an_impossible_version_matches_no_row() {
+        for version in [-1, i64::MIN, i64::MAX, 1 << 48] {
+            let token = EntityEtag::new(&EPOCH, "Product", &Value::Null, Version(version));
+            let read = EntityEtag::read(token.as_str(), &EPOCH, "Product", &Value::Null);
+            assert!(read.is_ok_and(|read| read != Version(version)));
+        }
+    }
+
+    #[test]
+    fn long_ids_hash_as_short_ones_do() {
+        let key = EntityEtagKey::new(&EPOCH, "Product");
+        for length in [62, 63, 64, 65, 200] {
+            let id = Value::Text("x".repeat(length).into());
+            let expected = blake3::keyed_hash(&key.0, format!("\u{3}{}", "x".repeat(length)).as_bytes());
+            assert_eq!(key.row_hash(&id), expected.as_bytes()[..12]);
+        }
+    }
 }

@@ -1,0 +1,304 @@
+//! `freshql.toml`. All its mistakes are found in one go, each with its place, so this walks the parsed tables itself:
+//! serde stops at the first.
+
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    CorsOrigins, Database, InvalidValue, Listen, MAX_BODY_BYTES, MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
+};
+use crate::model::{Diagnostic, Severity};
+
+/// What `freshql.toml` says. The fields are those of [`super::Config`]; a relative path is as it was written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are those of `Config`")]
+pub struct FileConfig {
+    pub database: Option<Database>,
+    pub listen: Option<Listen>,
+    pub mode: Option<Mode>,
+    pub migrate: Option<bool>,
+    pub readers: Option<u64>,
+    pub max_body_bytes: Option<u64>,
+    pub max_url_bytes: Option<u64>,
+    pub timeout_seconds: Option<u64>,
+    pub cors_origins: Option<CorsOrigins>,
+    pub log: Option<String>,
+}
+
+const KEYS: [&str; 8] = ["database", "listen", "mode", "migrate", "readers", "cors_origins", "log", "limits"];
+const LIMITS_KEYS: [&str; 3] = ["max_body_bytes", "max_url_bytes", "timeout_seconds"];
+
+impl FileConfig {
+    /// Reads the text of a file; `name` is what the user calls the file.
+    ///
+    /// # Errors
+    /// All mistakes, in the order of the text.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
+        let mut reader = Reader { name, mistakes: Vec::new() };
+        let mut config = Self::default();
+        let (table, errors) = DeTable::parse_recoverable(text);
+        for error in errors {
+            reader.mistake(error.span().unwrap_or_default(), error.message().to_owned(), None);
+        }
+        // What the parser recovered from leaves holes, which would be reported a second time as wrong values.
+        if reader.mistakes.is_empty() {
+            config.read(&mut reader, table.get_ref());
+        }
+        reader.mistakes.sort_by_key(|mistake| mistake.span.start);
+        if reader.mistakes.is_empty() { Ok(config) } else { Err(reader.mistakes) }
+    }
+
+    fn read(&mut self, reader: &mut Reader<'_>, table: &DeTable<'_>) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "database" => self.database = reader.parsed(value),
+                "listen" => self.listen = reader.parsed(value),
+                "mode" => self.mode = reader.parsed(value),
+                "migrate" => self.migrate = reader.boolean(value),
+                "readers" => self.readers = reader.number(value, &READERS),
+                "cors_origins" => self.cors_origins = reader.origins(value),
+                "log" => self.log = reader.text(value).map(str::to_owned),
+                "limits" => match value.get_ref() {
+                    DeValue::Table(limits) => self.read_limits(reader, limits),
+                    other => reader.wrong_type(value.span(), "a table `[limits]`", other),
+                },
+                "admin_token" => {
+                    let help = "set it in the environment, as FRESHQL_ADMIN_TOKEN";
+                    let message = "the admin token does not belong in a file that is shared".to_owned();
+                    reader.mistake(key.span(), message, Some(help.to_owned()));
+                }
+                "dir" => {
+                    let help = "say `--dir` or FRESHQL_DIR where the program is started";
+                    let message = "the directory is where this file is found, so this file cannot name it".to_owned();
+                    reader.mistake(key.span(), message, Some(help.to_owned()));
+                }
+                unknown if LIMITS_KEYS.contains(&unknown) => {
+                    let help = format!("write it below `[limits]`, or as `limits.{unknown}`");
+                    reader.mistake(key.span(), format!("`{unknown}` is one of the limits"), Some(help));
+                }
+                unknown => reader.unknown_key(key.span(), unknown, &KEYS),
+            }
+        }
+    }
+
+    fn read_limits(&mut self, reader: &mut Reader<'_>, table: &DeTable<'_>) {
+        for (key, value) in table {
+            match key.get_ref().as_ref() {
+                "max_body_bytes" => self.max_body_bytes = reader.number(value, &MAX_BODY_BYTES),
+                "max_url_bytes" => self.max_url_bytes = reader.number(value, &MAX_URL_BYTES),
+                "timeout_seconds" => self.timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                unknown if KEYS.contains(&unknown) => {
+                    let help = "write it above the first `[…]`";
+                    reader.mistake(key.span(), format!("`{unknown}` is no limit"), Some(help.to_owned()));
+                }
+                unknown => reader.unknown_key(key.span(), unknown, &LIMITS_KEYS),
+            }
+        }
+    }
+}
+
+/// Reads values; what is wrong becomes a mistake, and no value.
+struct Reader<'a> {
+    name: &'a str,
+    mistakes: Vec<Diagnostic>,
+}
+
+impl Reader<'_> {
+    fn mistake(&mut self, span: Range<usize>, message: String, help: Option<String>) {
+        self.mistakes.push(Diagnostic { severity: Severity::Error, file: self.name.to_owned(), span, message, help });
+    }
+
+    fn unknown_key(&mut self, span: Range<usize>, unknown: &str, known: &[&str]) {
+        let near = known
+            .iter()
+            .map(|key| (strsim::jaro_winkler(unknown, key), key))
+            .filter(|(similarity, _)| *similarity > 0.8)
+            .max_by(|(a, _), (b, _)| a.total_cmp(b));
+        let help = match near {
+            Some((_, key)) => format!("did you mean `{key}`?"),
+            None => format!("there are {}", known.join(", ")),
+        };
+        self.mistake(span, format!("there is no setting `{unknown}`"), Some(help));
+    }
+
+    fn wrong_type(&mut self, span: Range<usize>, expected: &str, found: &DeValue<'_>) {
+        self.mistake(span, format!("expected {expected}, found {}", type_name(found)), None);
+    }
+
+    fn text<'v>(&mut self, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+        match value.get_ref() {
+            DeValue::String(text) => Some(text),
+            other => {
+                self.wrong_type(value.span(), "a text in quotes", other);
+                None
+            }
+        }
+    }
+
+    fn parsed<T: FromStr<Err = InvalidValue>>(&mut self, value: &Spanned<DeValue<'_>>) -> Option<T> {
+        let parsed = self.text(value)?.parse();
+        self.valid(value.span(), parsed)
+    }
+
+    fn valid<T>(&mut self, span: Range<usize>, value: Result<T, InvalidValue>) -> Option<T> {
+        value.map_err(|error| self.mistake(span, error.message, error.help)).ok()
+    }
+
+    fn boolean(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+        match value.get_ref() {
+            DeValue::Boolean(boolean) => Some(*boolean),
+            other => {
+                self.wrong_type(value.span(), "`true` or `false`", other);
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, value: &Spanned<DeValue<'_>>, range: &RangeInclusive<u64>) -> Option<u64> {
+        let DeValue::Integer(number) = value.get_ref() else {
+            self.wrong_type(value.span(), "a whole number", value.get_ref());
+            return None;
+        };
+        // What has no place in 64 bits is out of every range.
+        let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
+        if parsed.is_none() {
+            let message = format!("expected a number from {} to {}", range.start(), range.end());
+            self.mistake(value.span(), message, None);
+        }
+        parsed
+    }
+
+    fn origins(&mut self, value: &Spanned<DeValue<'_>>) -> Option<CorsOrigins> {
+        match value.get_ref() {
+            DeValue::String(text) => {
+                let origins = CorsOrigins::collect([text.as_ref()]);
+                self.valid(value.span(), origins)
+            }
+            DeValue::Array(items) => {
+                // One by one, for the place of each mistake; `*` is right only where it stands alone.
+                let mut texts = Vec::with_capacity(items.len());
+                for item in items.iter() {
+                    let text = self.text(item)?;
+                    if items.len() > 1 || text != "*" {
+                        self.parsed::<super::Origin>(item)?;
+                    }
+                    texts.push(text);
+                }
+                let origins = CorsOrigins::collect(texts);
+                self.valid(value.span(), origins)
+            }
+            other => {
+                self.wrong_type(value.span(), "a list of origins", other);
+                None
+            }
+        }
+    }
+}
+
+fn type_name(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "a whole number",
+        DeValue::Float(_) => "a number",
+        DeValue::Boolean(_) => "a truth value",
+        DeValue::Datetime(_) => "a time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each mistake as `excerpt: message; help`.
+    fn mistakes(text: &str) -> Vec<String> {
+        let diagnostics = FileConfig::parse("shop/freshql.toml", text).unwrap_err();
+        diagnostics
+            .into_iter()
+            .map(|d| {
+                assert_eq!((d.file.as_str(), d.severity), ("shop/freshql.toml", Severity::Error));
+                let help = d.help.map(|help| format!("; {help}")).unwrap_or_default();
+                format!("{}: {}{help}", &text[d.span], d.message)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn all_mistakes_are_reported_in_one_go_and_in_order() {
+        let text = r#"
+mdoe = "open"
+migrate = "yes"
+listen = 8080
+mode = "prod"
+cors_origins = ["https://a.example", "b.example"]
+max_body_bytes = 1
+[limits]
+timeout_seconds = 0
+max_url_bytes = 99999999999999999999
+max_body_bytes = 1.5
+max_url_length = 5
+readers = 2
+[cache]
+"#;
+        assert_eq!(
+            mistakes(text),
+            [
+                "mdoe: there is no setting `mdoe`; did you mean `mode`?",
+                "\"yes\": expected `true` or `false`, found a text",
+                "8080: expected a text in quotes, found a whole number",
+                "\"prod\": there is no mode `prod`; use `trusted`, `apq` or `open`",
+                "\"b.example\": `b.example` is no origin: it starts with `https://` or `http://`; \
+                 write it as browsers do, such as `https://shop.example`",
+                "max_body_bytes: `max_body_bytes` is one of the limits; \
+                 write it below `[limits]`, or as `limits.max_body_bytes`",
+                "0: expected a number from 1 to 3600",
+                "99999999999999999999: expected a number from 256 to 65534",
+                "1.5: expected a whole number, found a number",
+                "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
+                "readers: `readers` is no limit; write it above the first `[…]`",
+                "cache: there is no setting `cache`; \
+                 there are database, listen, mode, migrate, readers, cors_origins, log, limits",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_belongs_elsewhere_is_refused_with_the_place() {
+        assert_eq!(
+            mistakes("admin_token = \"x\"\ndir = \".\"\nlimits = 3"),
+            [
+                "admin_token: the admin token does not belong in a file that is shared; \
+                 set it in the environment, as FRESHQL_ADMIN_TOKEN",
+                "dir: the directory is where this file is found, so this file cannot name it; \
+                 say `--dir` or FRESHQL_DIR where the program is started",
+                "3: expected a table `[limits]`, found a whole number",
+            ]
+        );
+    }
+
+    #[test]
+    fn syntax_mistakes_have_their_place() {
+        let found = mistakes("mode = \"open\nmigrate = tru\nmode = \"apq\"\n");
+        assert!(found.len() >= 2, "{found:?}");
+        assert!(found.iter().all(|mistake| !mistake.contains("there is no setting")), "{found:?}");
+    }
+
+    #[test]
+    fn origins_are_one_or_a_list_or_a_star() {
+        let origins =
+            |text: &str| FileConfig::parse("freshql.toml", text).map(|config| config.cors_origins).ok().flatten();
+        assert_eq!(origins("cors_origins = \"*\""), Some(CorsOrigins::Any));
+        assert_eq!(origins("cors_origins = [\"*\"]"), Some(CorsOrigins::Any));
+        assert_eq!(origins("cors_origins = []"), Some(CorsOrigins::default()));
+        assert!(origins("cors_origins = \"http://localhost:1\"").unwrap().allow("http://localhost:1"));
+        assert!(origins("cors_origins = [\"*\", \"http://localhost:1\"]").is_none());
+        assert_eq!(
+            mistakes("cors_origins = [\"http://localhost:1\", 3]"),
+            ["3: expected a text in quotes, found a whole number"]
+        );
+    }
+}

@@ -1,0 +1,427 @@
+//! The words of the configuration that are more than a number or a name. Each reads itself from text (`FromStr`), so that
+//! the command line, the environment and the file accept the same and complain alike.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+/// Why a text is not such a value, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidValue {
+    /// Lower case, no full stop.
+    pub message: String,
+    /// The same.
+    pub help: Option<String>,
+}
+
+impl InvalidValue {
+    fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
+
+impl std::error::Error for InvalidValue {}
+
+/// Which documents run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// Registered ones only, by their id. For production.
+    Trusted,
+    /// Also those that clients register themselves, as automatic persisted queries.
+    Apq,
+    /// Any; with introspection and the console. For development.
+    Open,
+}
+
+impl Mode {
+    /// Strictest first.
+    pub const ALL: [Self; 3] = [Self::Trusted, Self::Apq, Self::Open];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trusted => "trusted",
+            Self::Apq => "apq",
+            Self::Open => "open",
+        }
+    }
+}
+
+impl FromStr for Mode {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        Self::ALL
+            .into_iter()
+            .find(|mode| mode.as_str() == text)
+            .ok_or_else(|| InvalidValue::new(format!("there is no mode `{text}`"), "use `trusted`, `apq` or `open`"))
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Where the data are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Database {
+    /// A file.
+    Sqlite(PathBuf),
+}
+
+impl Database {
+    /// The same database, where a relative path means one below `dir`.
+    #[must_use]
+    pub(super) fn relative_to(self, dir: &Path) -> Self {
+        match self {
+            Self::Sqlite(path) => Self::Sqlite(dir.join(path)),
+        }
+    }
+}
+
+impl FromStr for Database {
+    type Err = InvalidValue;
+
+    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the path, as it is.
+    fn from_str(url: &str) -> Result<Self, InvalidValue> {
+        let example = "write `sqlite:` and a file's path, such as `sqlite:freshql.db`";
+        let Some((scheme, rest)) = url.split_once(':') else {
+            return Err(InvalidValue::new("a database is named by a URL", example));
+        };
+        match scheme {
+            "sqlite" => {}
+            "postgres" | "postgresql" => {
+                return Err(InvalidValue::new(
+                    "PostgreSQL is not supported yet",
+                    "use SQLite until it is, such as `sqlite:freshql.db`",
+                ));
+            }
+            // The URL may hold a password, so only its scheme is repeated.
+            _ => return Err(InvalidValue::new(format!("no database is known by the scheme `{scheme}:`"), example)),
+        }
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        if path.is_empty() {
+            return Err(InvalidValue::new("the URL names no file", example));
+        }
+        if path.starts_with(":memory:") || path.starts_with("file:") {
+            return Err(InvalidValue::new(
+                "a database in memory exists for one connection only, and freshql opens several",
+                "name a file; one on a memory file system is as fast",
+            ));
+        }
+        if path.contains('?') {
+            return Err(InvalidValue::new("the URL takes no parameters", "leave out `?` and what follows"));
+        }
+        Ok(Self::Sqlite(path.into()))
+    }
+}
+
+impl fmt::Display for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+        }
+    }
+}
+
+/// `host:port`. The host may be a name; port 0 lets the system choose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listen(String);
+
+impl Listen {
+    /// As it is given to `bind`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<SocketAddr> for Listen {
+    fn from(address: SocketAddr) -> Self {
+        Self(address.to_string())
+    }
+}
+
+impl FromStr for Listen {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let invalid =
+            || InvalidValue::new("this is no address to listen on", "write `host:port`, such as `127.0.0.1:8080`");
+        if text.parse::<SocketAddr>().is_ok() {
+            return Ok(Self(text.to_owned()));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
+        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        if !is_name || port.parse::<u16>().is_err() {
+            return Err(invalid());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Whose pages may read our answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CorsOrigins {
+    /// `*`
+    Any,
+    /// These.
+    Listed(Vec<Origin>),
+}
+
+impl CorsOrigins {
+    /// May pages of this origin (as the request's `Origin` has it) read our answers?
+    pub fn allow(&self, origin: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(origins) => origins.iter().any(|allowed| allowed.0 == origin),
+        }
+    }
+
+    /// A list of origins, or `*` alone.
+    pub(super) fn collect<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidValue> {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        if texts == ["*"] {
+            return Ok(Self::Any);
+        }
+        texts.into_iter().map(str::parse).collect::<Result<_, _>>().map(Self::Listed)
+    }
+}
+
+impl Default for CorsOrigins {
+    fn default() -> Self {
+        Self::Listed(Vec::new())
+    }
+}
+
+impl FromStr for CorsOrigins {
+    type Err = InvalidValue;
+
+    /// Separated by commas.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        Self::collect(text.split(',').map(str::trim).filter(|origin| !origin.is_empty()))
+    }
+}
+
+/// `https://shop.example`, as browsers write it (RFC 6454 §6.2): scheme, host, and the port unless it is the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin(String);
+
+impl Origin {
+    /// As browsers write it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let invalid = |why: &str| {
+            InvalidValue::new(
+                format!("`{text}` is no origin: {why}"),
+                "write it as browsers do, such as `https://shop.example`",
+            )
+        };
+        if text == "*" {
+            return Err(invalid("`*` stands alone"));
+        }
+        let (scheme, authority) =
+            text.split_once("://").ok_or_else(|| invalid("it starts with `https://` or `http://`"))?;
+        let own_port = match scheme {
+            "https" => "443",
+            "http" => "80",
+            _ => return Err(invalid("it starts with `https://` or `http://`")),
+        };
+        let (host, port) = match authority.rsplit_once(':') {
+            // The colons of an IPv6 address are inside brackets.
+            Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
+            _ => (authority, None),
+        };
+        if host.contains('/') || port.is_some_and(|port| port.contains('/')) {
+            return Err(invalid("it has no path, not even a `/`"));
+        }
+        if host.is_empty() || host.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))) {
+            return Err(invalid("its host is a name in ASCII or an address"));
+        }
+        if host.bytes().any(|b| b.is_ascii_uppercase()) {
+            return Err(invalid("browsers send it in lower case"));
+        }
+        if port == Some(own_port) {
+            return Err(invalid("browsers leave out the scheme's own port"));
+        }
+        if port.is_some_and(|port| port.parse::<u16>().is_err()) {
+            return Err(invalid("its port is no port"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A text that must not get into logs. Compare it in constant time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Secret {
+    type Err = InvalidValue;
+
+    /// White space around it (the line end of a file) does not belong to it. Nothing at all is refused: it would be known
+    /// to everybody.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(InvalidValue::new("the token is empty", "leave it out to close the admin API"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_urls_name_files() {
+        let table = [
+            ("sqlite:freshql.db", "freshql.db"),
+            ("sqlite://freshql.db", "freshql.db"),
+            ("sqlite:./data/a b.db", "./data/a b.db"),
+            ("sqlite:/var/lib/shop.db", "/var/lib/shop.db"),
+            ("sqlite:///var/lib/shop.db", "/var/lib/shop.db"),
+            ("sqlite:C:\\shop.db", "C:\\shop.db"),
+        ];
+        for (url, path) in table {
+            assert_eq!(url.parse(), Ok(Database::Sqlite(path.into())), "{url}");
+        }
+        let database: Database = "sqlite:a.db".parse().unwrap();
+        assert_eq!(database.relative_to(Path::new("shop")).to_string(), "sqlite:shop/a.db");
+        let database: Database = "sqlite:/a.db".parse().unwrap();
+        assert_eq!(database.relative_to(Path::new("shop")).to_string(), "sqlite:/a.db");
+    }
+
+    #[test]
+    fn other_databases_are_refused_with_the_reason() {
+        let table = [
+            ("sqlite::memory:", "in memory"),
+            ("sqlite://:memory:", "in memory"),
+            ("sqlite:file::memory:?cache=shared", "in memory"),
+            ("sqlite:", "no file"),
+            ("sqlite://", "no file"),
+            ("sqlite:a.db?mode=ro", "no parameters"),
+            ("postgres://u:pw@host/db", "PostgreSQL is not supported yet"),
+            ("postgresql://host/db", "PostgreSQL is not supported yet"),
+            ("mysql://u:pw@host/db", "scheme `mysql:`"),
+            ("freshql.db", "by a URL"),
+        ];
+        for (url, reason) in table {
+            let error = url.parse::<Database>().unwrap_err();
+            assert!(error.message.contains(reason), "{url}: {error}");
+            assert!(error.help.is_some() && !error.to_string().contains("pw"), "{url}: {error}");
+        }
+    }
+
+    #[test]
+    fn addresses_to_listen_on_have_a_host_and_a_port() {
+        for text in ["127.0.0.1:8080", "0.0.0.0:0", "[::1]:80", "localhost:8080", "node-1.example:80"] {
+            assert_eq!(text.parse::<Listen>().unwrap().as_str(), text);
+        }
+        for text in [
+            "",
+            "8080",
+            ":8080",
+            "localhost",
+            "localhost:",
+            "localhost:70000",
+            "::1:80:",
+            "http://localhost:80",
+            "a b:1",
+        ] {
+            assert!(text.parse::<Listen>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn origins_are_written_as_browsers_write_them() {
+        let origins = "https://shop.example, http://localhost:5173,http://[::1]:3000,";
+        let origins: CorsOrigins = origins.parse().unwrap();
+        for origin in ["https://shop.example", "http://localhost:5173", "http://[::1]:3000"] {
+            assert!(origins.allow(origin), "{origin}");
+        }
+        for origin in
+            ["https://shop.example:8443", "http://shop.example", "https://shop.example.evil.example", "null", ""]
+        {
+            assert!(!origins.allow(origin), "{origin}");
+        }
+        assert_eq!("*".parse(), Ok(CorsOrigins::Any));
+        assert_eq!("".parse(), Ok(CorsOrigins::default()));
+        let table = [
+            ("*,https://shop.example", "stands alone"),
+            ("shop.example", "starts with"),
+            ("ftp://shop.example", "starts with"),
+            ("null", "starts with"),
+            ("https://shop.example/", "no path"),
+            ("https://shop.example:8443/x", "no path"),
+            ("https://", "its host"),
+            ("https://*.shop.example", "its host"),
+            ("https://Shop.example", "lower case"),
+            ("https://shop.example:443", "own port"),
+            ("https://shop.example:x", "no port"),
+        ];
+        for (text, reason) in table {
+            let error = text.parse::<CorsOrigins>().unwrap_err();
+            assert!(error.message.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_empty_and_not_shown() {
+        assert_eq!(" s3cret\n".parse::<Secret>().unwrap().expose(), "s3cret");
+        assert!(" \n".parse::<Secret>().is_err());
+        assert_eq!(format!("{:?}", "s3cret".parse::<Secret>()), "Ok(Secret(…))");
+    }
+
+    #[test]
+    fn modes_are_three() {
+        for mode in Mode::ALL {
+            assert_eq!(mode.to_string().parse(), Ok(mode));
+        }
+        assert_eq!(
+            "prod".parse::<Mode>().unwrap_err().to_string(),
+            "there is no mode `prod`; use `trusted`, `apq` or `open`"
+        );
+    }
+}
