@@ -46,6 +46,9 @@ impl From<rusqlite::Error> for StoreError {
         let rusqlite::Error::SqliteFailure(code, Some(message)) = &error else {
             return Self::Sqlite(error);
         };
+        if code.code == rusqlite::ErrorCode::DatabaseBusy {
+            return Self::Overloaded;
+        }
         let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
         let column = |text: &str| text.split_once('.').map(|(t, c)| (t.to_owned(), c.to_owned()));
         match code.extended_code {

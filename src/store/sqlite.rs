@@ -206,6 +206,17 @@ impl Row<'_> {
     }
 }
 
+fn bind<'p>(
+    prepared: &mut CachedStatement<'_>,
+    statement: &Statement,
+    value: impl Fn(Slot) -> ValueRef<'p>,
+) -> Result<(), StoreError> {
+    for (i, slot) in statement.slots.iter().enumerate() {
+        prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
+    }
+    Ok(())
+}
+
 struct Parameter<'a>(ValueRef<'a>);
 
 impl ToSql for Parameter<'_> {
@@ -237,9 +248,7 @@ impl<'c> Snapshot<'c> {
         mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
         let mut prepared = self.take(place, statement)?;
-        for (i, slot) in statement.slots.iter().enumerate() {
-            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot))).map_err(StoreError::from)?;
-        }
+        bind(&mut prepared, statement, value)?;
         let mut rows = prepared.raw_query();
         while let Some(row) = rows.next().map_err(StoreError::from)? {
             each(&Row::Stepped(row))?;
@@ -269,6 +278,25 @@ impl<'c> Snapshot<'c> {
         Ok(result)
     }
 
+    /// Runs a statement that has no place in a plan.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn once<'p>(
+        &self,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+        mut each: impl FnMut(&Row<'_>),
+    ) -> Result<(), StoreError> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        bind(&mut prepared, statement, value)?;
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next()? {
+            each(&Row::Stepped(row));
+        }
+        Ok(())
+    }
+
     fn take(&self, place: usize, statement: &Statement) -> Result<CachedStatement<'c>, StoreError> {
         let mut held = self.held.borrow_mut();
         if held.len() <= place {
@@ -293,9 +321,7 @@ impl Transaction<'_> {
     /// The database's; violated constraints are [`StoreError::Constraint`].
     pub fn execute<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<usize, StoreError> {
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
-        for (i, slot) in statement.slots.iter().enumerate() {
-            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
-        }
+        bind(&mut prepared, statement, value)?;
         Ok(prepared.raw_execute()?)
     }
 
@@ -305,9 +331,7 @@ impl Transaction<'_> {
     /// As [`Self::execute`].
     pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
-        for (i, slot) in statement.slots.iter().enumerate() {
-            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
-        }
+        bind(&mut prepared, statement, value)?;
         let mut rows = prepared.raw_query();
         let mut key = Value::Null;
         while let Some(row) = rows.next()? {
