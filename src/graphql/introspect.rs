@@ -28,7 +28,7 @@ pub struct Introspection {
 }
 
 impl Introspection {
-    /// Cuts it out of a validated document. None if the operation asks nothing of the schema, or is no query.
+    /// Cuts it out of a validated document, of the operation with this name or of its only one. None if the operation asks nothing of the schema, or is no query.
     pub fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
         let operation = find_operation(document, operation_name)?;
         if operation.ty != OperationType::Query {
@@ -171,7 +171,8 @@ fn find_operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> O
     let mut operations = document.operations.iter();
     let found = match name {
         Some(name) => operations.find(|(own, _)| own.is_some_and(|own| own.as_str() == name)),
-        None => operations.next(),
+        None if operations.len() == 1 => operations.next(),
+        None => None,
     };
     found.map(|(_, operation)| &operation.node)
 }

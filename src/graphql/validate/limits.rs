@@ -3,11 +3,12 @@
 
 use std::collections::HashMap;
 
-use async_graphql::Pos;
-use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::{Name, Pos, Positioned};
+use async_graphql_value::Value;
 
 use super::{invalid, too_complex};
-use crate::graphql::error::GraphqlError;
+use crate::graphql::error::{Code, GraphqlError};
 
 /// How deep fields may nest. The standard introspection queries need 13.
 pub const MAX_DEPTH: usize = 32;
@@ -15,8 +16,12 @@ pub const MAX_DEPTH: usize = 32;
 /// How deep fields and fragments together may nest.
 pub const MAX_LEVELS: usize = 64;
 
-/// How many fields and fragments a document may select, whatever is in a fragment counted wherever it is spread.
+/// How many fields and fragments a document may select, whatever is in a fragment counted where it
+/// stands and wherever it is spread.
 pub const MAX_SELECTIONS: usize = 10_000;
+
+/// How many literals and variables a document may have, counted the same way.
+pub const MAX_VALUES: usize = 100_000;
 
 /// How many fields an operation may have at its root.
 pub const MAX_ROOT_FIELDS: usize = 100;
@@ -30,6 +35,8 @@ pub const MAX_INTROSPECTION_LISTS: usize = 2;
 struct Size {
     /// Fields and fragments in all.
     selections: usize,
+    /// Literals and variables in all.
+    values: usize,
     /// Fields directly in it.
     own_fields: usize,
     /// Fields in fields.
@@ -45,6 +52,7 @@ impl Size {
     fn and(self, other: Self) -> Self {
         Self {
             selections: self.selections.saturating_add(other.selections),
+            values: self.values.saturating_add(other.values),
             own_fields: self.own_fields.saturating_add(other.own_fields),
             depth: self.depth.max(other.depth),
             levels: self.levels.max(other.levels),
@@ -57,6 +65,7 @@ impl Size {
         let is_list = matches!(field.name.node.as_str(), "fields" | "inputFields" | "interfaces" | "possibleTypes");
         Self {
             selections: self.selections.saturating_add(1),
+            values: self.values.saturating_add(arguments(&field.arguments) + directives(&field.directives)),
             own_fields: 1,
             depth: self.depth + 1,
             levels: self.levels + 1,
@@ -81,35 +90,46 @@ struct Measure<'a> {
 /// Fails where the document is beyond a limit, or a fragment contains itself.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), Vec<GraphqlError>> {
     let mut measure = Measure { document, fragments: HashMap::new(), deep_introspection: None };
-    let mut selections = 0_usize;
-    let mut last = Pos::default();
-    for (_, operation) in document.operations.iter() {
-        let size = measure.set(&operation.node.selection_set.node, 0).map_err(|error| vec![error])?;
-        if size.own_fields > MAX_ROOT_FIELDS {
-            let message = format!("an operation may have at most {MAX_ROOT_FIELDS} fields at its root");
-            return Err(vec![too_complex(operation.pos, message)]);
-        }
-        if size.depth > MAX_DEPTH {
-            return Err(vec![too_complex(operation.pos, format!("fields nest deeper than {MAX_DEPTH} levels"))]);
-        }
-        selections = selections.saturating_add(size.selections);
-        last = last.max(operation.pos);
-    }
-    // Fragments that no operation reaches are walked later on, too.
-    for (name, fragment) in &document.fragments {
-        measure.fragment(name, fragment.pos, 0).map_err(|error| vec![error])?;
-    }
-    if selections > MAX_SELECTIONS {
-        let message = format!("the document selects more than {MAX_SELECTIONS} fields and fragments");
-        return Err(vec![too_complex(last, message)]);
-    }
-    if let Some(pos) = measure.deep_introspection {
-        return Err(vec![too_complex(pos, "introspection lists too many levels of types and fields in each other")]);
-    }
-    Ok(())
+    measure.document().map_err(|error| vec![error])
 }
 
 impl<'a> Measure<'a> {
+    fn document(&mut self) -> Result<(), GraphqlError> {
+        let document = self.document;
+        let mut operations: Vec<_> = document.operations.iter().map(|(_, operation)| operation).collect();
+        operations.sort_by_key(|operation| operation.pos);
+        let mut total = Size::default();
+        for operation in operations {
+            let size = self.set(&operation.node.selection_set.node, 0)?;
+            if size.own_fields > MAX_ROOT_FIELDS {
+                let message = format!("an operation may have at most {MAX_ROOT_FIELDS} fields at its root");
+                return Err(too_complex(operation.pos, message));
+            }
+            if size.depth > MAX_DEPTH {
+                return Err(too_complex(operation.pos, format!("fields nest deeper than {MAX_DEPTH} levels")));
+            }
+            total = total.and(size);
+        }
+        // Each fragment is also walked for itself, whether an operation reaches it or not.
+        let mut fragments: Vec<_> = document.fragments.iter().collect();
+        fragments.sort_by_key(|(_, fragment)| fragment.pos);
+        for (name, fragment) in fragments {
+            total = total.and(self.fragment(name, fragment.pos, 0)?);
+        }
+        if total.selections > MAX_SELECTIONS {
+            let message = format!("the document selects more than {MAX_SELECTIONS} fields and fragments");
+            return Err(GraphqlError::new(Code::QueryTooComplex, message));
+        }
+        if total.values > MAX_VALUES {
+            let message = format!("the document has more than {MAX_VALUES} literals and variables");
+            return Err(GraphqlError::new(Code::QueryTooComplex, message));
+        }
+        match self.deep_introspection {
+            Some(pos) => Err(too_complex(pos, "introspection lists too many levels of types and fields in each other")),
+            None => Ok(()),
+        }
+    }
+
     fn set(&mut self, set: &'a SelectionSet, level: usize) -> Result<Size, GraphqlError> {
         let mut size = Size::default();
         for selection in &set.items {
@@ -126,11 +146,12 @@ impl<'a> Measure<'a> {
                     inner
                 }
                 Selection::InlineFragment(fragment) => {
-                    in_fragment(self.set(&fragment.node.selection_set.node, level + 1)?)
+                    in_fragment(self.set(&fragment.node.selection_set.node, level + 1)?, &fragment.node.directives)
                 }
-                Selection::FragmentSpread(spread) => {
-                    in_fragment(self.fragment(&spread.node.fragment_name.node, spread.pos, level + 1)?)
-                }
+                Selection::FragmentSpread(spread) => in_fragment(
+                    self.fragment(&spread.node.fragment_name.node, spread.pos, level + 1)?,
+                    &spread.node.directives,
+                ),
             };
             size = size.and(inner);
         }
@@ -158,8 +179,31 @@ impl<'a> Measure<'a> {
     }
 }
 
-fn in_fragment(size: Size) -> Size {
-    Size { levels: size.levels + 1, selections: size.selections.saturating_add(1), ..size }
+fn in_fragment(size: Size, own_directives: &[Positioned<Directive>]) -> Size {
+    Size {
+        levels: size.levels + 1,
+        selections: size.selections.saturating_add(1),
+        values: size.values.saturating_add(directives(own_directives)),
+        ..size
+    }
+}
+
+/// The values in directives.
+fn directives(directives: &[Positioned<Directive>]) -> usize {
+    directives.iter().map(|directive| arguments(&directive.node.arguments)).sum()
+}
+
+/// The values in arguments.
+fn arguments(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> usize {
+    arguments.iter().map(|(_, value)| values(&value.node)).sum()
+}
+
+fn values(value: &Value) -> usize {
+    1 + match value {
+        Value::List(items) => items.iter().map(values).sum(),
+        Value::Object(members) => members.values().map(values).sum(),
+        _ => 0,
+    }
 }
 
 fn too_deep(pos: Pos) -> GraphqlError {

@@ -342,8 +342,47 @@ fn what_asks_for_too_much_is_refused() {
     );
     let spreads = "...F ".repeat(20_000);
     refuses(&format!("{{ {spreads} }} fragment F on Query {{ __typename }}"), &["QUERY_TOO_COMPLEX"]);
+    let used = "id ".repeat(2000);
+    let others: String = (0..2000).map(|n| format!("fragment U{n} on Product {{ ...F }} ")).collect();
+    refuses(&format!("{{ __typename }} fragment F on Product {{ {used} }} {others}"), &["QUERY_TOO_COMPLEX"]);
+    let values = "$x ".repeat(2000);
+    let operations: String = (0..100).map(|n| format!("query Q{n} {{ ...F }} ")).collect();
+    refuses(
+        &format!("{operations} fragment F on Query {{ tags(where: {{slug: {{in: [{values}]}}}}) {{ totalCount }} }}"),
+        &["QUERY_TOO_COMPLEX the document has more than 100000 literals"],
+    );
     let lists = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
     refuses(lists, &["QUERY_TOO_COMPLEX introspection lists"]);
+}
+
+#[test]
+fn the_worst_documents_take_bounded_time() {
+    let start = std::time::Instant::now();
+    let wide: String = (0..60_000).map(|n| format!("a{n},")).collect::<String>().chars().take(240_000).collect();
+    let worst = [
+        format!("{{ tags(where: {{slug: {{{}}}}}) {{ totalCount }} }}", "eq:1 ".repeat(48_000)),
+        format!(
+            "{{ tags(where: {{{}}}) {{ totalCount }} }}",
+            (0..20_000).map(|n| format!("k{n}:1 ")).collect::<String>()
+        ),
+        format!("{{ tags {{ {wide} }} }}"),
+        format!("{{ tags {{ {} }} }}", "totalCount ".repeat(9_000)),
+        format!("{{ tags {{ {} }} }}", "a: totalCount a: __typename ".repeat(4_000)),
+        format!(
+            "query({}) {{ tags {{ totalCount }} }}",
+            (0..15_000).map(|n| format!("$a{n}: Int ")).collect::<String>()
+        ),
+        format!("{{ {} }}", "x".repeat(200_000)),
+        format!("{{ tags(first: {}) {{ totalCount }} }}", "9".repeat(200_000)),
+        "\"".repeat(250_000),
+        "{a ".repeat(63) + &"...".repeat(80_000),
+        format!("{{ {} }}", "... @skip(if: true) @include(if: true) { __typename } ".repeat(4_000)),
+    ];
+    for text in worst {
+        let errors = run(validate(shared_api(), &text)).err().unwrap_or_default();
+        assert!(errors.len() <= MAX_ERRORS && errors.iter().all(|error| error.message.len() < 1000));
+    }
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 
 use async_graphql::Pos;
 
-use super::{invalid, too_complex};
+use super::{MAX_ERRORS, invalid, too_complex};
 use crate::graphql::error::{Code, GraphqlError};
 
 /// Longer documents are refused unread: 256 KiB.
@@ -63,6 +63,7 @@ pub(super) fn check(text: &str, errors: &mut Vec<GraphqlError>) -> Result<(), Ve
             b':' => {
                 if let (Some((name, start)), Some(Frame { keys: Some(keys), .. })) = (last_name, frames.last_mut())
                     && !keys.insert(name)
+                    && errors.len() < MAX_ERRORS
                 {
                     let message = format!("There can be only one input field named \"{name}\"");
                     errors.push(invalid(position(text, start), message));

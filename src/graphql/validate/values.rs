@@ -303,6 +303,9 @@ fn introspection_arguments() -> [InputDef; 2] {
 }
 
 fn did_you_mean<'n>(given: &str, known: impl Iterator<Item = &'n str>) -> String {
+    if given.len() > 64 {
+        return String::new();
+    }
     let near = known.map(|name| (strsim::damerau_levenshtein(given, name), name)).min();
     match near {
         Some((distance, name)) if distance <= 1 + given.len() / 4 => format!(". Did you mean \"{name}\"?"),
