@@ -110,6 +110,11 @@ impl Document {
         unimplemented!()
     }
 
+    /// Whether any operation asks for `__schema` or `__type`.
+    pub fn introspects(&self) -> bool {
+        unimplemented!()
+    }
+
     /// The operation with this name, or the only one.
     ///
     /// # Errors
