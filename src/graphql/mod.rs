@@ -59,6 +59,12 @@ impl Engine {
         unimplemented!()
     }
 
+    /// Compiles documents and knows the schema, but has no data: for commands that need no database. Running an operation
+    /// fails with `INTERNAL_SERVER_ERROR`.
+    pub fn offline(model: Arc<Model>) -> Self {
+        unimplemented!()
+    }
+
     /// The API as SDL; deterministic.
     pub fn sdl(&self) -> &str {
         unimplemented!()

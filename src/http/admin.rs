@@ -40,12 +40,13 @@ pub(super) async fn put(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
 
-    let new = stored::register(&app.engine, &app.store, &app.registry, id, text).await.map_err(|error| match error {
-        RegisterError::Invalid(errors) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
-        }
-        RegisterError::Store(error) => failed(&error),
-    })?;
+    let new =
+        stored::register(&app.engine, &app.store, &app.registry, id, text).await.map_err(|error| match error {
+            RegisterError::Invalid(errors) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
+            }
+            RegisterError::Store(error) => failed(&error),
+        })?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = json(status, &Listed::of(&registered));
@@ -197,7 +198,8 @@ mod tests {
         let token = AdminToken::new(Some(&"s3cret".parse().unwrap()));
         assert_eq!(status(token, Some("Bearer s3cret")), 200);
         assert_eq!(status(token, Some("bearer s3cret")), 200);
-        for wrong in [None, Some("Bearer"), Some("Bearer s3cre"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("")]
+        for wrong in
+            [None, Some("Bearer"), Some("Bearer s3cre"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("")]
         {
             assert_eq!(status(token, wrong), 401, "{wrong:?}");
         }

@@ -126,7 +126,10 @@ fn miss(code: Code, message: &str) -> Failure {
 }
 
 fn only_registered() -> Failure {
-    Failure::new(Code::PersistedQueryRequired, "only registered documents run here; send a `documentId` instead of a text")
+    Failure::new(
+        Code::PersistedQueryRequired,
+        "only registered documents run here; send a `documentId` instead of a text",
+    )
 }
 
 /// `extensions.persistedQuery`.

@@ -71,7 +71,8 @@ pub(super) fn conditional(request: &HeaderMap, representation: Representation) -
             let text = policy.cache_control();
             headers.insert(CACHE_CONTROL, HeaderValue::try_from(text).expect("directives and digits are ASCII"));
             if let Some(text) = policy.cdn_cache_control() {
-                headers.insert(CDN_CACHE_CONTROL, HeaderValue::try_from(text).expect("directives and digits are ASCII"));
+                headers
+                    .insert(CDN_CACHE_CONTROL, HeaderValue::try_from(text).expect("directives and digits are ASCII"));
             }
         }
         None => drop(headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE))),
@@ -169,7 +170,8 @@ mod tests {
 
     #[test]
     fn small_bodies_are_not_compressed() {
-        let request: HeaderMap = [(http::header::ACCEPT_ENCODING, HeaderValue::from_static("br"))].into_iter().collect();
+        let request: HeaderMap =
+            [(http::header::ACCEPT_ENCODING, HeaderValue::from_static("br"))].into_iter().collect();
         assert_eq!(coding(&request, &Bytes::from(vec![b' '; SMALLEST_COMPRESSED - 1])), Coding::Identity);
         assert_eq!(coding(&request, &Bytes::from(vec![b' '; SMALLEST_COMPRESSED])), Coding::Brotli);
     }

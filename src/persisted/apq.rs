@@ -54,7 +54,12 @@ impl Learned {
     ///
     /// # Errors
     /// The document's mistakes; those are not kept.
-    pub async fn learn(&self, engine: &Engine, hash: Sha256Hash, text: &str) -> Result<Arc<Document>, Vec<GraphqlError>> {
+    pub async fn learn(
+        &self,
+        engine: &Engine,
+        hash: Sha256Hash,
+        text: &str,
+    ) -> Result<Arc<Document>, Vec<GraphqlError>> {
         let compile = async { engine.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
         self.documents.get_or_insert_async(&hash, compile).await
     }

@@ -111,7 +111,13 @@ impl Registry {
             }
             Entry::Vacant(entry) => {
                 self.hashes.insert(Sha256Hash::of(&text), id);
-                entry.insert(Arc::new(Registered { id, text, document: Ok(document), files: vec![file], stored: false }));
+                entry.insert(Arc::new(Registered {
+                    id,
+                    text,
+                    document: Ok(document),
+                    files: vec![file],
+                    stored: false,
+                }));
             }
         }
     }

@@ -46,7 +46,11 @@ pub async fn load(engine: &Engine, store: &Store, registry: &Registry) -> Result
         let document = engine.compile(actual, Arc::clone(&text)).await;
         if let Err(errors) = &document {
             let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
-            tracing::warn!(id, reasons = reasons.join("; "), "a stored document is no longer valid; delete it or mend the model");
+            tracing::warn!(
+                id,
+                reasons = reasons.join("; "),
+                "a stored document is no longer valid; delete it or mend the model"
+            );
         }
         registry.add_stored(actual, text, document);
     }
