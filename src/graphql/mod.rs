@@ -59,12 +59,6 @@ impl Engine {
         unimplemented!()
     }
 
-    /// Compiles documents and knows the schema, but has no data: for commands that need no database. Running an operation
-    /// fails with `INTERNAL_SERVER_ERROR`.
-    pub fn offline(model: Arc<Model>) -> Self {
-        unimplemented!()
-    }
-
     /// The API as SDL; deterministic.
     pub fn sdl(&self) -> &str {
         unimplemented!()
@@ -113,11 +107,6 @@ impl Document {
 
     /// In the order of the text.
     pub fn operations(&self) -> &[Arc<Operation>] {
-        unimplemented!()
-    }
-
-    /// Whether any operation asks for `__schema` or `__type`.
-    pub fn introspects(&self) -> bool {
         unimplemented!()
     }
 
