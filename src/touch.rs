@@ -1,5 +1,8 @@
 //! The words for what an answer read and what a write changed: versions, dependencies, changes.
 
+use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
+
 use crate::model::{ColumnId, EntityId, Value};
 
 /// A row's last change on the database's one never-reset clock: the `seq` of its last record in the change log.
@@ -23,4 +26,42 @@ pub enum Dependency {
 pub struct Touched {
     /// The dependencies.
     pub dependencies: Vec<Dependency>,
+}
+
+impl Touched {
+    /// Keeps the first of each.
+    pub fn of(mut dependencies: Vec<Dependency>) -> Self {
+        let mut seen = HashSet::with_capacity(dependencies.len());
+        dependencies.retain(|dependency| seen.insert(dependency.key()));
+        Self { dependencies }
+    }
+}
+
+impl Dependency {
+    /// Equal for equal dependencies (and, by bad luck of one in 2⁶⁴, for others, which does no harm: too much is
+    /// executed again, never too little).
+    pub fn key(&self) -> u64 {
+        let mut hasher = std::hash::DefaultHasher::new();
+        match self {
+            Self::Row(entity, id) => {
+                (0_u8, entity).hash(&mut hasher);
+                hash_value(id, &mut hasher);
+            }
+            Self::Part(entity, column, value) => {
+                (1_u8, entity, column).hash(&mut hasher);
+                hash_value(value, &mut hasher);
+            }
+            Self::Set(entity) => (2_u8, entity).hash(&mut hasher),
+        }
+        hasher.finish()
+    }
+}
+
+fn hash_value(value: &Value, hasher: &mut impl Hasher) {
+    match value {
+        Value::Null => 0_u8.hash(hasher),
+        Value::Int(value) => (1_u8, value).hash(hasher),
+        Value::Real(value) => (2_u8, value.to_bits()).hash(hasher),
+        Value::Text(text) => (3_u8, text).hash(hasher),
+    }
 }

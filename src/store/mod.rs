@@ -1,4 +1,140 @@
-//! stub
+//! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
+
+pub mod change_log;
+pub mod error;
+pub mod layout;
+pub mod migrate;
+pub mod mutate;
+pub mod select;
+pub mod sqlite;
+pub mod triggers;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::OptionalExtension;
+use tokio::sync::oneshot;
+
+pub use error::{Constraint, StoreError};
+pub use select::{Slot, Statement};
+pub use sqlite::{Row, Snapshot, Transaction};
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {}
+pub struct Store {
+    threads: Arc<sqlite::Threads>,
+    epoch: [u8; 16],
+}
+
+impl Store {
+    /// Opens a migrated SQLite file with this many reading connections.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or it was never migrated.
+    pub async fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
+        let threads = Arc::new(sqlite::Threads::start(path, readers)?);
+        let store = Self { threads, epoch: [0; 16] };
+        let epoch = store.read(|snapshot| migrate::epoch(snapshot.connection())).await??;
+        Ok(Self { epoch, ..store })
+    }
+
+    /// The database's epoch: random, renewed after a restore from backup, part of every ETag.
+    pub fn epoch(&self) -> &[u8; 16] {
+        &self.epoch
+    }
+
+    /// Runs `read` in one snapshot, on a thread that may block.
+    ///
+    /// # Errors
+    /// No snapshot could be opened; what `read` itself returns is handed through.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: sqlite::ReadJob = Box::new(move |snapshot| {
+            // Nobody waits any more when the request was given up; then there is nobody to tell.
+            let _ = reply.send(snapshot.map(read));
+        });
+        sqlite::enqueue(&self.threads.readers, job)?;
+        answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
+    /// `write` rolls all of it back.
+    ///
+    /// # Errors
+    /// The error of `write`, or the database's.
+    pub async fn write<T, E, F>(&self, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job: sqlite::WriteJob = Box::new(move |transaction| {
+            let result = transaction.map_err(E::from).and_then(write);
+            let keep = result.is_ok();
+            let finish: sqlite::Finish = Box::new(move |committed| {
+                let _ = reply.send(match committed {
+                    // What failed on its own account says so itself.
+                    Err(error) if result.is_ok() => Err(E::from(error)),
+                    _ => result,
+                });
+            });
+            (keep, finish)
+        });
+        sqlite::enqueue(&self.threads.writer, job)?;
+        answer.await.map_err(|_| E::from(StoreError::Gone))?
+    }
+
+    /// The documents that were registered over HTTP: id and text, by id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn documents(&self) -> Result<Vec<(String, String)>, StoreError> {
+        self.read(|snapshot| {
+            let mut statement = snapshot.connection().prepare("SELECT id, text FROM _freshql_document ORDER BY id")?;
+            let documents = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            documents.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)
+        })
+        .await?
+    }
+
+    /// Keeps a document; false if it was there already.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_document(&self, id: String, text: String) -> Result<bool, StoreError> {
+        self.write(move |transaction| {
+            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            Ok(transaction.connection().execute(sql, [id, text])? == 1)
+        })
+        .await
+    }
+
+    /// Forgets a document; false if it was not there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |transaction| {
+            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [id])? == 1)
+        })
+        .await
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read(|snapshot| {
+            let found = snapshot.connection().query_row("SELECT 1", [], |_| Ok(())).optional()?;
+            found.ok_or(StoreError::Gone)
+        })
+        .await?
+    }
+}

@@ -1,0 +1,419 @@
+//! Gives a plan the arguments of one request: everything is coerced before anything is read, and each list gets the
+//! statements of its shape. Arguments without variables are bound once, when the plan is compiled.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use async_graphql_value::Value as Ast;
+
+use super::coerce::{self, Input, Mistake, Slots, Variables, Write};
+use super::cursor;
+use super::error::GraphqlError;
+use super::plan::{Action, Argument, Field, FieldKind, ListPlan, Object, Plan, RootKind, WritePlan};
+use super::plan::{ConnectionFieldKind, EdgeFieldKind};
+use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
+use crate::store::select::{self, Comparison, Filter, List};
+use crate::store::{Slot, Statement};
+use crate::touch::Dependency;
+
+/// Rows of a page when neither `first` nor `last` says otherwise.
+pub const DEFAULT_PAGE_SIZE: u32 = 20;
+/// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
+const SHAPES: usize = 32;
+
+/// A plan's arguments, by [`ListPlan::bound`] and its like.
+#[derive(Debug, Clone, Default)]
+pub struct Bound(pub Vec<Arguments>);
+
+/// The coerced arguments of one field.
+#[derive(Debug, Clone)]
+pub enum Arguments {
+    /// Not bound yet.
+    Open,
+    /// A connection's.
+    List(Arc<BoundList>),
+    /// A look-up's: the keys' values; None where a value cannot be any row's.
+    Keys(Option<Arc<[Value]>>),
+    /// A write's.
+    Write(Arc<BoundWrite>),
+}
+
+/// A connection's arguments, coerced, and the statements for them.
+#[derive(Debug)]
+pub struct BoundList {
+    /// The shape.
+    pub list: List,
+    /// The values, from slot 1 on.
+    pub values: Vec<Value>,
+    /// Rows of a page.
+    pub size: usize,
+    /// Of the rows: the plan's, then those of the ordering that cursors need.
+    pub columns: Vec<ColumnId>,
+    /// Where the ordering's columns are in the row.
+    pub cursor: Vec<usize>,
+    /// Names the ordering.
+    pub ordering: cursor::OrderingId,
+    /// What the list depends on besides its rows, if it is not cut by its parent.
+    pub whole: Dependency,
+    /// The entities that its filter looks at.
+    pub foreign: Vec<EntityId>,
+    /// Reads a page.
+    pub page: Statement,
+    count: OnceLock<Statement>,
+    up_to: OnceLock<Statement>,
+    from: OnceLock<Statement>,
+}
+
+impl BoundList {
+    /// The value of a slot, `parent` being that of slot 0.
+    pub fn value(&self, slot: Slot) -> &Value {
+        &self.values[usize::from(slot) - 1]
+    }
+
+    /// Counts the rows of all pages.
+    pub fn count(&self, model: &Model) -> &Statement {
+        self.count.get_or_init(|| select::count(model, &self.list))
+    }
+
+    /// Tells whether a row stands in front of this page (None: there is no `after`).
+    pub fn any_in_front(&self, model: &Model) -> Option<&Statement> {
+        let after = self.list.after.as_ref()?;
+        Some(self.up_to.get_or_init(|| select::any_up_to(model, &self.list, after)))
+    }
+
+    /// Tells whether a row stands behind this page (None: there is no `before`).
+    pub fn any_behind(&self, model: &Model) -> Option<&Statement> {
+        let before = self.list.before.as_ref()?;
+        Some(self.from.get_or_init(|| select::any_from(model, &self.list, before)))
+    }
+}
+
+/// A write's arguments, coerced.
+#[derive(Debug)]
+pub struct BoundWrite {
+    /// The row's key; None where the argument cannot be any row's.
+    pub key: Option<Value>,
+    /// `id` as it was given, for messages.
+    pub id: String,
+    /// The columns that are set.
+    pub row: Vec<(ColumnId, Write)>,
+    /// `expectedEtag`.
+    pub expected_etag: Option<String>,
+}
+
+/// Page statements by shape. A short list that is searched in order: a list in a document has few shapes.
+#[derive(Default)]
+pub struct ListShapes {
+    fixed: OnceLock<Arc<BoundList>>,
+    seen: Mutex<Vec<(List, Vec<ColumnId>, Statement)>>,
+}
+
+impl fmt::Debug for ListShapes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ListShapes")
+    }
+}
+
+impl ListShapes {
+    fn statement(&self, model: &Model, list: &List, columns: &[ColumnId]) -> Statement {
+        let mut seen = self.seen.lock().expect("nothing panics while it holds this lock");
+        if let Some((_, _, statement)) = seen.iter().find(|(l, c, _)| l == list && c == columns) {
+            return statement.clone();
+        }
+        let statement = select::page(model, list, columns);
+        if seen.len() == SHAPES {
+            seen.remove(0);
+        }
+        seen.push((list.clone(), columns.to_vec(), statement.clone()));
+        statement
+    }
+}
+
+/// Coerces all arguments of a plan.
+///
+/// # Errors
+/// All mistakes, each with its place in the document.
+pub fn bind(model: &Model, plan: &Plan, variables: &Variables) -> Result<Bound, Vec<GraphqlError>> {
+    let mut binder = Binder { model, variables, bound: vec![Arguments::Open; plan.arguments], errors: Vec::new() };
+    for field in &plan.root {
+        match &field.kind {
+            RootKind::Typename(_) | RootKind::Introspection => {}
+            RootKind::One(one) => {
+                let entity = model.entity(one.row.entity);
+                let mut keys = Some(Vec::new());
+                for (column, argument) in &one.keys {
+                    let column = entity.column(*column);
+                    match binder.key(column.scalar, argument, &column.field) {
+                        Some(value) => keys.iter_mut().for_each(|keys| keys.push(value.clone())),
+                        None => keys = None,
+                    }
+                }
+                binder.bound[one.bound] = Arguments::Keys(keys.map(Into::into));
+                binder.object(&one.row.object);
+            }
+            RootKind::List(list) => binder.list(list),
+            RootKind::Write(write) => binder.write(write),
+        }
+    }
+    if binder.errors.is_empty() { Ok(Bound(binder.bound)) } else { Err(binder.errors) }
+}
+
+struct Binder<'a> {
+    model: &'a Model,
+    variables: &'a Variables,
+    bound: Vec<Arguments>,
+    errors: Vec<GraphqlError>,
+}
+
+impl Binder<'_> {
+    fn object(&mut self, object: &Object) {
+        for Field { kind, .. } in &object.fields {
+            match kind {
+                FieldKind::ToOne { row, .. } => self.object(&row.object),
+                FieldKind::ToMany(list) => self.list(list),
+                FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } => {}
+            }
+        }
+    }
+
+    fn list(&mut self, plan: &ListPlan) {
+        let list = match plan.shapes.fixed.get() {
+            Some(fixed) => Some(fixed.clone()),
+            None => self.bind_list(plan),
+        };
+        if let Some(list) = list {
+            self.bound[plan.bound] = Arguments::List(list);
+        }
+        for field in &plan.fields {
+            match &field.kind {
+                ConnectionFieldKind::Nodes(object) => self.object(object),
+                ConnectionFieldKind::Edges(fields) => {
+                    for field in fields {
+                        if let EdgeFieldKind::Node(object) = &field.kind {
+                            self.object(object);
+                        }
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn bind_list(&mut self, plan: &ListPlan) -> Option<Arc<BoundList>> {
+        match bound_list(self.model, plan, self.variables) {
+            Ok(bound) => {
+                let bound = Arc::new(bound);
+                if !plan.arguments.iter().any(|(_, argument)| has_variables(&argument.value)) {
+                    let _ = plan.shapes.fixed.set(bound.clone());
+                }
+                Some(bound)
+            }
+            Err((mistake, position)) => {
+                self.errors.push(mistake.into_error(position));
+                None
+            }
+        }
+    }
+
+    /// A key of a row; None if the argument is no such key at all, or is missing.
+    fn key(&mut self, scalar: Scalar, argument: &Argument, name: &str) -> Option<Value> {
+        match Input::of(&argument.value, self.variables) {
+            Some(input) if !input.is_null() => match input.scalar(self.model, scalar) {
+                Ok(value) => Some(value),
+                // Any string is an ID; one that is not of the key's form is just the ID of no row.
+                Err(_) if matches!(scalar, Scalar::IdInt | Scalar::IdUuid) && is_id(input) => None,
+                Err(mistake) => {
+                    self.errors.push(mistake.within(name).into_error(argument.position));
+                    None
+                }
+            },
+            _ => {
+                self.errors.push(Mistake::new("is required").within(name).into_error(argument.position));
+                None
+            }
+        }
+    }
+
+    fn write(&mut self, plan: &WritePlan) {
+        let entity = self.model.entity(plan.row.entity);
+        let mut bound = BoundWrite { key: None, id: String::new(), row: Vec::new(), expected_etag: None };
+        if let Some(id) = &plan.id {
+            bound.key = self.key(entity.column(entity.key).scalar, id, "id");
+            bound.id = Input::of(&id.value, self.variables).map(shown).unwrap_or_default();
+        }
+        if let Some(argument) = &plan.input {
+            let name = if plan.action == Action::Create { "input" } else { "patch" };
+            let row = match Input::of(&argument.value, self.variables) {
+                Some(input) if plan.action == Action::Create => coerce::new_row(self.model, entity, input),
+                Some(input) => coerce::patch(self.model, entity, input, false),
+                None => Err(Mistake::new("is required")),
+            };
+            match row {
+                Ok(row) => bound.row = row,
+                Err(mistake) => self.errors.push(mistake.within(name).into_error(argument.position)),
+            }
+        }
+        if let Some(argument) = &plan.expected_etag
+            && let Some(input) = Input::of(&argument.value, self.variables)
+            && !input.is_null()
+        {
+            match input.string() {
+                Ok(token) => bound.expected_etag = Some(token.to_owned()),
+                Err(mistake) => self.errors.push(mistake.within("expectedEtag").into_error(argument.position)),
+            }
+        }
+        self.bound[plan.bound] = Arguments::Write(Arc::new(bound));
+        self.object(&plan.row.object);
+    }
+}
+
+fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<BoundList, (Mistake, (usize, usize))> {
+    let entity = model.entity(plan.entity);
+    let find = |name: &str| plan.arguments.iter().find(|(n, _)| n == name).map(|(_, argument)| argument);
+    let input = |name: &str| {
+        let argument = find(name)?;
+        Some((Input::of(&argument.value, variables)?, argument.position))
+    };
+    let given = |name: &str| input(name).filter(|(input, _)| !input.is_null());
+    let mut slots = Slots::default();
+
+    let filter = match input("where") {
+        None => None,
+        Some((input, position)) => {
+            let filter = coerce::filter(model, entity, input, &mut slots);
+            Some(filter.map_err(|mistake| (mistake.within("where"), position))?)
+        }
+    };
+    let order = match input("orderBy") {
+        None => coerce::ordering(entity, None),
+        Some((input, position)) => {
+            Ok(coerce::ordering(entity, Some(input)).map_err(|mistake| (mistake.within("orderBy"), position))?)
+        }
+    };
+    let order = order.map_err(|mistake: Mistake| (mistake, (0, 0)))?;
+    let ordering = cursor::ordering_id(entity, &order);
+
+    let mut bound = |name: &str| -> Result<Option<select::Bound>, (Mistake, (usize, usize))> {
+        let Some((input, position)) = given(name) else { return Ok(None) };
+        let values = input.string().and_then(|text| cursor::decode(text, entity, &order, ordering).map_err(Mistake::new));
+        let values = values.map_err(|mistake| (mistake.within(name), position))?;
+        Ok(Some(values.into_iter().map(|value| (value != Value::Null).then(|| slots.push(value))).collect()))
+    };
+    let (after, before) = (bound("after")?, bound("before")?);
+
+    let size = |name: &str| match given(name) {
+        None => Ok(None),
+        Some((input, position)) => {
+            input.count(entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
+        }
+    };
+    let (first, last) = (size("first")?, size("last")?);
+    if let (Some(_), Some(_), Some((_, position))) = (first, last, given("last")) {
+        return Err((Mistake::new("cannot be combined with first; ask for one end of the list").within("last"), position));
+    }
+    let size = first.or(last).unwrap_or(DEFAULT_PAGE_SIZE.min(entity.max_page_size));
+    // One more row tells whether there is a next page.
+    let limit = slots.push(Value::Int(i64::from(size) + 1));
+
+    let mut columns = plan.columns.clone();
+    let mut cursor = Vec::new();
+    if plan.wants.cursors {
+        for (column, _) in &order {
+            cursor.push(row_index(entity.key, *column, &mut columns));
+        }
+    }
+    let list = List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
+    let mut foreign = Vec::new();
+    let mut whole = Dependency::Set(plan.entity);
+    if let Some(filter) = &list.filter {
+        foreign_entities(model, plan.entity, filter, &mut foreign);
+        if let Some((column, slot)) = part(model, plan.entity, filter) {
+            whole = Dependency::Part(plan.entity, column, slots.0[usize::from(slot) - 1].clone());
+        }
+    }
+    Ok(BoundList {
+        page: plan.shapes.statement(model, &list, &columns),
+        list,
+        values: slots.0,
+        size: size as usize,
+        columns,
+        cursor,
+        ordering,
+        whole,
+        foreign,
+        count: OnceLock::new(),
+        up_to: OnceLock::new(),
+        from: OnceLock::new(),
+    })
+}
+
+/// Where a column stands in a row; appends it if it is not there yet.
+pub fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -> usize {
+    if column == key {
+        return 0;
+    }
+    let position = columns.iter().position(|c| *c == column).unwrap_or_else(|| {
+        columns.push(column);
+        columns.len() - 1
+    });
+    position + 2
+}
+
+/// The part that a filter confines a list to: a condition that holds for all its rows and says `column = value`.
+fn part(model: &Model, entity: EntityId, filter: &Filter) -> Option<(ColumnId, Slot)> {
+    match filter {
+        Filter::And(filters) => filters.iter().find_map(|filter| part(model, entity, filter)),
+        Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false } if model.entity(entity).column(*column).part => {
+            Some((*column, *slot))
+        }
+        _ => None,
+    }
+}
+
+fn foreign_entities(model: &Model, entity: EntityId, filter: &Filter, found: &mut Vec<EntityId>) {
+    let mut add = |target: EntityId, inner: &Filter| {
+        if !found.contains(&target) {
+            found.push(target);
+        }
+        foreign_entities(model, target, inner, found);
+    };
+    match filter {
+        Filter::And(filters) | Filter::Or(filters) => {
+            for filter in filters {
+                foreign_entities(model, entity, filter, found);
+            }
+        }
+        Filter::Not(inner) => foreign_entities(model, entity, inner, found),
+        Filter::ToOne(column, inner) => {
+            let reference = model.entity(entity).column(*column).references.as_ref();
+            add(reference.expect("a to-one filter stands on a foreign key").target, inner);
+        }
+        Filter::ToMany(target, _, _, inner) => add(*target, inner),
+        Filter::Compare { .. } | Filter::IsNull(..) | Filter::In { .. } | Filter::Text { .. } => {}
+    }
+}
+
+fn has_variables(ast: &Ast) -> bool {
+    match ast {
+        Ast::Variable(_) => true,
+        Ast::List(items) => items.iter().any(has_variables),
+        Ast::Object(members) => members.values().any(has_variables),
+        _ => false,
+    }
+}
+
+fn is_id(input: Input<'_>) -> bool {
+    use async_graphql_value::ConstValue;
+    matches!(
+        input,
+        Input::Literal(Ast::String(_) | Ast::Number(_), _) | Input::Variable(ConstValue::String(_) | ConstValue::Number(_))
+    )
+}
+
+fn shown(input: Input<'_>) -> String {
+    match input {
+        Input::Literal(Ast::String(text), _) | Input::Variable(async_graphql_value::ConstValue::String(text)) => text.clone(),
+        Input::Literal(other, _) => other.to_string(),
+        Input::Variable(other) => other.to_string(),
+    }
+}

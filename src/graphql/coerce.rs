@@ -1,0 +1,483 @@
+//! Arguments, coerced strictly from the raw document and the request's variables (October 2021 specification, §6.4.1 and
+//! §3): an omitted variable inside an input object is absent, `null` stands only where it means something, and a value is
+//! never taken for another type's. What the coerced values do is decided elsewhere.
+
+use async_graphql_value::{ConstValue, Value as Ast};
+use serde_json::value::RawValue;
+
+use super::error::{Code, GraphqlError};
+use crate::model::scalar::Source;
+use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Order, Scalar, Value};
+use crate::store::Slot;
+use crate::store::select::{Comparison, Filter, Quantifier, TextMatch};
+
+/// The variables of one request, coerced.
+#[derive(Debug, Clone, Default)]
+pub struct Variables {
+    /// Sorted by name; omitted ones are absent.
+    pub(super) values: std::collections::BTreeMap<String, ConstValue>,
+    /// As canonical JSON.
+    pub(super) canonical: String,
+}
+
+impl Variables {
+    /// Canonical JSON: sorted keys, no white space, declared defaults filled in. `{}` when there are none.
+    pub fn canonical(&self) -> &str {
+        &self.canonical
+    }
+}
+
+/// Why an argument does not coerce: where in it, and a sentence for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mistake {
+    /// From the argument inwards: `["where", "price", "gt"]`.
+    pub path: Vec<String>,
+    /// Lower case, no full stop.
+    pub message: String,
+}
+
+impl Mistake {
+    /// A mistake right here.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { path: Vec::new(), message: message.into() }
+    }
+
+    /// The same mistake, seen from outside.
+    #[must_use]
+    pub fn within(mut self, name: &str) -> Self {
+        self.path.insert(0, name.to_owned());
+        self
+    }
+
+    /// For the client.
+    pub fn into_error(self, position: (usize, usize)) -> GraphqlError {
+        let place = self.path.join(".");
+        let raw: Box<RawValue> = serde_json::value::to_raw_value(&place).expect("a string is JSON");
+        let mut error = GraphqlError::new(Code::BadUserInput, format!("{place}: {}", self.message)).at(position.0, position.1);
+        error.extensions.push(("argument", raw));
+        error
+    }
+}
+
+/// A value of an argument: from the document's text or from a variable.
+#[derive(Debug, Clone, Copy)]
+pub enum Input<'a> {
+    /// Written in the document; may hold variables further in.
+    Literal(&'a Ast, &'a Variables),
+    /// Out of a variable.
+    Variable(&'a ConstValue),
+}
+
+impl<'a> Input<'a> {
+    /// The value of an argument or input field as it stands in the document; None if it is a variable that was omitted.
+    pub fn of(ast: &'a Ast, variables: &'a Variables) -> Option<Self> {
+        match ast {
+            Ast::Variable(name) => variables.values.get(name.as_str()).map(Self::Variable),
+            other => Some(Self::Literal(other, variables)),
+        }
+    }
+
+    /// Whether it is `null`.
+    pub fn is_null(self) -> bool {
+        matches!(self, Self::Literal(Ast::Null, _) | Self::Variable(ConstValue::Null))
+    }
+
+    /// The present members of an object, in order.
+    pub fn object(self) -> Result<Vec<(&'a str, Self)>, Mistake> {
+        match self {
+            Self::Literal(Ast::Object(members), variables) => {
+                let present = members.iter().filter_map(|(k, v)| Some((k.as_str(), Self::of(v, variables)?)));
+                Ok(present.collect())
+            }
+            Self::Variable(ConstValue::Object(members)) => {
+                Ok(members.iter().map(|(k, v)| (k.as_str(), Self::Variable(v))).collect())
+            }
+            other => Err(Mistake::new(format!("expected an input object, found {}", other.kind()))),
+        }
+    }
+
+    /// The items of a list; a single value is a list of one, as the specification has it.
+    pub fn list(self) -> Vec<Self> {
+        const NULL: &ConstValue = &ConstValue::Null;
+        match self {
+            Self::Literal(Ast::List(items), variables) => {
+                items.iter().map(|item| Self::of(item, variables).unwrap_or(Self::Variable(NULL))).collect()
+            }
+            Self::Variable(ConstValue::List(items)) => items.iter().map(Self::Variable).collect(),
+            single => vec![single],
+        }
+    }
+
+    /// A value of a scalar type, not null.
+    pub fn scalar(self, model: &Model, scalar: Scalar) -> Result<Value, Mistake> {
+        if self.is_null() {
+            return Err(Mistake::new(format!("expected {}, found null", scalar.graphql_name(model))));
+        }
+        let coerced = match self {
+            Self::Variable(value) => scalar.coerce(model, value, Source::Variable),
+            Self::Literal(ast, variables) => {
+                let constant = ast
+                    .clone()
+                    .into_const_with(|name| {
+                        Ok::<_, std::convert::Infallible>(variables.values.get(name.as_str()).cloned().unwrap_or(ConstValue::Null))
+                    })
+                    .expect("nothing here fails");
+                scalar.coerce(model, &constant, Source::Literal)
+            }
+        };
+        coerced.map_err(Mistake::new)
+    }
+
+    /// A Boolean.
+    pub fn boolean(self) -> Result<bool, Mistake> {
+        match self {
+            Self::Literal(Ast::Boolean(value), _) | Self::Variable(ConstValue::Boolean(value)) => Ok(*value),
+            other => Err(Mistake::new(format!("expected Boolean, found {}", other.kind()))),
+        }
+    }
+
+    /// A String.
+    pub fn string(self) -> Result<&'a str, Mistake> {
+        match self {
+            Self::Literal(Ast::String(value), _) | Self::Variable(ConstValue::String(value)) => Ok(value),
+            other => Err(Mistake::new(format!("expected String, found {}", other.kind()))),
+        }
+    }
+
+    /// The name of an enum's value.
+    pub fn name(self) -> Result<&'a str, Mistake> {
+        match self {
+            Self::Literal(Ast::Enum(name), _) | Self::Variable(ConstValue::Enum(name)) => Ok(name.as_str()),
+            Self::Variable(ConstValue::String(name)) => Ok(name),
+            other => Err(Mistake::new(format!("expected an enum value, found {}", other.kind()))),
+        }
+    }
+
+    /// A number of rows.
+    pub fn count(self, largest: u32) -> Result<u32, Mistake> {
+        let number = match self {
+            Self::Literal(Ast::Number(number), _) | Self::Variable(ConstValue::Number(number)) => number.as_i64(),
+            _ => None,
+        };
+        match number {
+            Some(count) if (0..=i64::from(largest)).contains(&count) => Ok(count as u32),
+            Some(count) => Err(Mistake::new(format!("must be between 0 and {largest}, found {count}"))),
+            None => Err(Mistake::new(format!("expected Int, found {}", self.kind()))),
+        }
+    }
+
+    fn kind(self) -> &'static str {
+        let constant = match self {
+            Self::Variable(value) => value,
+            Self::Literal(ast, _) => match ast {
+                Ast::Variable(_) => return "a variable",
+                Ast::Null => return "null",
+                Ast::Number(_) => return "a number",
+                Ast::String(_) => return "a string",
+                Ast::Boolean(_) => return "a boolean",
+                Ast::Binary(_) => return "binary data",
+                Ast::Enum(_) => return "an enum value",
+                Ast::List(_) => return "a list",
+                Ast::Object(_) => return "an object",
+            },
+        };
+        match constant {
+            ConstValue::Null => "null",
+            ConstValue::Number(_) => "a number",
+            ConstValue::String(_) => "a string",
+            ConstValue::Boolean(_) => "a boolean",
+            ConstValue::Binary(_) => "binary data",
+            ConstValue::Enum(_) => "an enum value",
+            ConstValue::List(_) => "a list",
+            ConstValue::Object(_) => "an object",
+        }
+    }
+}
+
+/// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
+#[derive(Debug, Clone, Default)]
+pub struct Slots(pub Vec<Value>);
+
+impl Slots {
+    /// Keeps a value and names it.
+    pub fn push(&mut self, value: Value) -> Slot {
+        self.0.push(value);
+        self.0.len() as Slot
+    }
+}
+
+/// A condition that says something: `null` and `{}` where one is expected would mean "everything", and are refused.
+pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
+    let empty = || {
+        let hint = "leave the argument out to match every row";
+        Mistake::new(format!("expected a condition, found {}; {hint}", if input.is_null() { "null" } else { "an empty object" }))
+    };
+    if input.is_null() {
+        return Err(empty());
+    }
+    let mut conditions = Vec::new();
+    for (name, value) in input.object()? {
+        conditions.push(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
+    }
+    join(conditions, Filter::And).ok_or_else(empty)
+}
+
+fn member(model: &Model, entity: &Entity, name: &str, value: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
+    match name {
+        "and" | "or" => {
+            let mut filters = Vec::new();
+            for (i, item) in value.list().into_iter().enumerate() {
+                filters.push(filter(model, entity, item, slots).map_err(|m| m.within(&i.to_string()))?);
+            }
+            let join_by = if name == "and" { Filter::And } else { Filter::Or };
+            return join(filters, join_by).ok_or_else(|| Mistake::new("expected one condition at least"));
+        }
+        "not" => return Ok(Filter::Not(Box::new(filter(model, entity, value, slots)?))),
+        _ => {}
+    }
+    if let Some(column) = visible_column(entity, name) {
+        return operators(model, entity, column, value, slots);
+    }
+    match entity.field(name).map(|field| field.kind) {
+        Some(FieldKind::ToOne { column, target }) => {
+            Ok(Filter::ToOne(column, Box::new(filter(model, model.entity(target), value, slots)?)))
+        }
+        Some(FieldKind::ToMany { target, column }) => {
+            let mut filters = Vec::new();
+            for (quantifier, inner) in value.object()? {
+                let which = match quantifier {
+                    "some" => Quantifier::Some,
+                    "every" => Quantifier::Every,
+                    "none" => Quantifier::None,
+                    other => return Err(Mistake::new("unknown field; some, every and none are there").within(other)),
+                };
+                let inner = filter(model, model.entity(target), inner, slots).map_err(|m| m.within(quantifier))?;
+                filters.push(Filter::ToMany(target, column, which, Box::new(inner)));
+            }
+            join(filters, Filter::And).ok_or_else(|| Mistake::new("expected one of some, every, none"))
+        }
+        _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
+    }
+}
+
+fn operators(model: &Model, entity: &Entity, id: ColumnId, input: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
+    let column = entity.column(id);
+    if input.is_null() {
+        return Err(Mistake::new("expected a condition, found null; to find rows without a value, use {isNull: true}"));
+    }
+    let members = input.object()?;
+    let fold = match members.iter().find(|(name, _)| *name == "mode") {
+        Some((_, mode)) => match mode.name().map_err(|m| m.within("mode"))? {
+            "INSENSITIVE" => true,
+            "DEFAULT" => false,
+            other => return Err(Mistake::new(format!("unknown mode {other}; INSENSITIVE is there")).within("mode")),
+        },
+        None => false,
+    };
+    let mut filters = Vec::new();
+    for (name, value) in members {
+        if name == "mode" && column.scalar.is_textual() {
+            continue;
+        }
+        filters.push(operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?);
+    }
+    join(filters, Filter::And).ok_or_else(|| Mistake::new("expected one operator at least, found an empty object"))
+}
+
+fn operator(
+    model: &Model,
+    column: &Column,
+    id: ColumnId,
+    name: &str,
+    value: Input<'_>,
+    fold: bool,
+    slots: &mut Slots,
+) -> Result<Filter, Mistake> {
+    let scalar = column.scalar;
+    let folded = |value: Value| match value {
+        Value::Text(text) if fold => Value::Text(text.to_lowercase().into()),
+        other => other,
+    };
+    let comparison = match name {
+        "eq" => Some(Comparison::Eq),
+        "neq" => Some(Comparison::Neq),
+        "lt" if scalar.is_ordered() => Some(Comparison::Lt),
+        "lte" if scalar.is_ordered() => Some(Comparison::Lte),
+        "gt" if scalar.is_ordered() => Some(Comparison::Gt),
+        "gte" if scalar.is_ordered() => Some(Comparison::Gte),
+        _ => None,
+    };
+    if let Some(comparison) = comparison {
+        if value.is_null() && column.nullable {
+            return Err(Mistake::new("null is never equal to anything; use isNull"));
+        }
+        let slot = slots.push(folded(value.scalar(model, scalar)?));
+        return Ok(Filter::Compare { column: id, comparison, slot, fold });
+    }
+    match name {
+        "in" | "notIn" => {
+            if value.is_null() {
+                return Err(Mistake::new("expected a list, found null"));
+            }
+            let mut values = Vec::new();
+            for (i, item) in value.list().into_iter().enumerate() {
+                values.push(folded(item.scalar(model, scalar).map_err(|m| m.within(&i.to_string()))?));
+            }
+            let slot = slots.push(Value::Text(json_array(&values).into()));
+            Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
+        }
+        "contains" | "startsWith" | "endsWith" if scalar.is_textual() => {
+            let text = value.string()?;
+            if text.is_empty() {
+                return Ok(Filter::IsNull(id, false));
+            }
+            let text = if fold { text.to_lowercase() } else { text.to_owned() };
+            let end = if name == "startsWith" { successor(&text) } else { None };
+            let slot = slots.push(Value::Text(text.into()));
+            let search = match name {
+                "contains" => TextMatch::Contains,
+                "endsWith" => TextMatch::EndsWith,
+                _ => TextMatch::StartsWith(end.map(|end| slots.push(Value::Text(end.into())))),
+            };
+            Ok(Filter::Text { column: id, search, slot, fold })
+        }
+        "isNull" if column.nullable => Ok(Filter::IsNull(id, value.boolean()?)),
+        _ => Err(Mistake::new("unknown operator for this field")),
+    }
+}
+
+/// The smallest text that is greater, by code points, than all that start with `prefix`; None if there is none.
+fn successor(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            other => char::from_u32(u32::from(other) + 1),
+        };
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+fn json_array(values: &[Value]) -> String {
+    let items = values.iter().map(|value| match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Int(value) => (*value).into(),
+        Value::Real(value) => (*value).into(),
+        Value::Text(text) => text.as_ref().into(),
+    });
+    serde_json::Value::Array(items.collect()).to_string()
+}
+
+fn join(mut filters: Vec<Filter>, by: fn(Vec<Filter>) -> Filter) -> Option<Filter> {
+    match filters.len() {
+        0 => None,
+        1 => filters.pop(),
+        _ => Some(by(filters)),
+    }
+}
+
+fn visible_column(entity: &Entity, name: &str) -> Option<ColumnId> {
+    let id = entity.column_by_field(name)?;
+    let column = entity.column(id);
+    (!column.hidden && column.scalar.is_filterable()).then_some(id)
+}
+
+/// An ordering that tells every two rows apart: its last term is the key, and nothing stands behind that.
+pub fn ordering(entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(ColumnId, Order)>, Mistake> {
+    let mut order: Vec<(ColumnId, Order)> = Vec::new();
+    match input {
+        None => order.extend(&entity.order_by),
+        Some(input) if input.is_null() => order.extend(&entity.order_by),
+        Some(input) => {
+            for (i, item) in input.list().into_iter().enumerate() {
+                let term = order_term(entity, item).map_err(|m| m.within(&i.to_string()))?;
+                if order.iter().all(|(column, _)| *column != term.0) {
+                    order.push(term);
+                }
+            }
+        }
+    }
+    match order.iter().position(|(column, _)| *column == entity.key) {
+        Some(key) => order.truncate(key + 1),
+        None => order.push((entity.key, Order { descending: false, nulls_first: true })),
+    }
+    Ok(order)
+}
+
+fn order_term(entity: &Entity, input: Input<'_>) -> Result<(ColumnId, Order), Mistake> {
+    let members = if input.is_null() { Vec::new() } else { input.object()? };
+    let [(name, direction)] = members.as_slice() else {
+        return Err(Mistake::new(format!("expected exactly one field, found {}", members.len())));
+    };
+    let column = visible_column(entity, name)
+        .ok_or_else(|| Mistake::new(format!("unknown field of {}OrderBy", entity.name)).within(name))?;
+    let (descending, nulls_first) = match direction.name().map_err(|m| m.within(name))? {
+        "ASC" | "ASC_NULLS_FIRST" => (false, true),
+        "ASC_NULLS_LAST" => (false, false),
+        "DESC" | "DESC_NULLS_LAST" => (true, false),
+        "DESC_NULLS_FIRST" => (true, true),
+        other => return Err(Mistake::new(format!("unknown OrderDirection {other}")).within(name)),
+    };
+    Ok((column, Order { descending, nulls_first }))
+}
+
+/// The value of one column in a write; `Generated` is made when the write runs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Write {
+    /// This.
+    Value(Value),
+    /// A default with a function.
+    Generated(DefaultValue),
+}
+
+/// The columns of a new row: those that `input` gives, and the defaults of those that it does not.
+pub fn new_row(model: &Model, entity: &Entity, input: Input<'_>) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+    let given = patch(model, entity, input, true)?;
+    let mut row = Vec::new();
+    for id in entity.column_ids() {
+        let column = entity.column(id);
+        if let Some((_, value)) = given.iter().find(|(given, _)| *given == id) {
+            row.push((id, value.clone()));
+            continue;
+        }
+        match &column.default {
+            Some(DefaultValue::Autoincrement) => {}
+            Some(DefaultValue::Value(value)) => row.push((id, Write::Value(value.clone()))),
+            Some(function) => row.push((id, Write::Generated(function.clone()))),
+            None if column.nullable => {}
+            None => return Err(Mistake::new("is required").within(&column.field)),
+        }
+    }
+    Ok(row)
+}
+
+/// The columns that `input` gives; an absent one is left as it is, `null` sets NULL.
+pub fn patch(model: &Model, entity: &Entity, input: Input<'_>, creating: bool) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+    let mut row = Vec::new();
+    for (name, value) in input.object()? {
+        let id = entity.column_by_field(name).filter(|id| {
+            let column = entity.column(*id);
+            !column.readonly && (creating || *id != entity.key)
+        });
+        let Some(id) = id else {
+            let kind = if creating { "Input" } else { "Patch" };
+            return Err(Mistake::new(format!("unknown field of {}{kind}", entity.name)).within(name));
+        };
+        let column = entity.column(id);
+        let value = if value.is_null() {
+            if !column.nullable {
+                return Err(Mistake::new("may not be null; leave it out to keep its value").within(name));
+            }
+            Value::Null
+        } else {
+            value.scalar(model, column.scalar).map_err(|m| m.within(name))?
+        };
+        row.push((id, Write::Value(value)));
+    }
+    row.sort_by_key(|(id, _)| *id);
+    Ok(row)
+}

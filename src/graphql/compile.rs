@@ -1,0 +1,390 @@
+//! Validated operation to plan: fields merged by response key (specification §6.3.2, CollectFields), fragments and
+//! constant conditions resolved, every name looked up in the model, the statements of single rows written. A plan holds
+//! for given values of the variables in `@skip` and `@include`; everything else that varies is bound later.
+
+use std::collections::HashMap;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{
+    Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType, Selection, SelectionSet,
+};
+use async_graphql_value::Value as Ast;
+
+use super::bind::{ListShapes, row_index};
+use super::coerce::{Input, Variables};
+use super::plan::{
+    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan, Object, OneRow,
+    PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
+};
+use crate::cache_control::{Calculator, Inherited};
+use crate::model::{self, ColumnId, Entity, EntityId, Model};
+use crate::store::select;
+
+/// What the root fields of the generated API do, by name.
+#[derive(Debug)]
+pub struct Roots {
+    query: HashMap<String, QueryField>,
+    mutation: HashMap<String, (Action, EntityId)>,
+}
+
+#[derive(Debug)]
+enum QueryField {
+    One(EntityId, Vec<(String, ColumnId)>),
+    List(EntityId),
+}
+
+impl Roots {
+    /// The root fields of this model's API.
+    pub fn of(model: &Model) -> Self {
+        let (mut query, mut mutation) = (HashMap::new(), HashMap::new());
+        for entity in &model.entities {
+            let argument = |id: &ColumnId| (entity.column(*id).field.clone(), *id);
+            query.insert(entity.singular.clone(), QueryField::One(entity.id, vec![argument(&entity.key)]));
+            query.insert(entity.plural.clone(), QueryField::List(entity.id));
+            for unique in &entity.uniques {
+                let keys = unique.columns.iter().map(argument).collect();
+                query.insert(unique.lookup.clone(), QueryField::One(entity.id, keys));
+            }
+            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)] {
+                mutation.insert(format!("{prefix}{}", entity.name), (action, entity.id));
+            }
+        }
+        Self { query, mutation }
+    }
+}
+
+/// Compiles an operation for these values of its condition variables.
+///
+/// # Errors
+/// A name that the model does not have: the document was not validated against this model's API.
+pub fn compile(
+    model: &Model,
+    roots: &Roots,
+    document: &ExecutableDocument,
+    operation: &OperationDefinition,
+    conditions: &Variables,
+) -> Result<Plan, UnknownName> {
+    let (calculator, inherited) = Calculator::new();
+    let mut compiler = Compiler { model, document, conditions, calculator, places: 0, arguments: 0 };
+    let mut root = Vec::new();
+    for merged in compiler.collect(&[&operation.selection_set.node]) {
+        let kind = match (operation.ty, merged.name()) {
+            (OperationType::Mutation, "__typename") => RootKind::Typename("\"Mutation\""),
+            (_, "__typename") => RootKind::Typename("\"Query\""),
+            (_, "__schema" | "__type") => RootKind::Introspection,
+            (OperationType::Mutation, name) => {
+                let (action, entity) = roots.mutation.get(name).ok_or_else(|| UnknownName::new(name))?;
+                compiler.write(*action, *entity, &merged, inherited)?
+            }
+            (_, name) => match roots.query.get(name).ok_or_else(|| UnknownName::new(name))? {
+                QueryField::One(entity, keys) => compiler.one(*entity, keys, &merged, inherited)?,
+                QueryField::List(entity) => {
+                    RootKind::List(compiler.connection(*entity, None, model::CacheHint::default(), &merged, inherited)?)
+                }
+            },
+        };
+        let position = position(merged.fields[0]);
+        root.push(RootField { key: merged.key(), position, kind });
+    }
+    let policy = compiler.calculator.finish();
+    Ok(Plan { root, places: compiler.places, arguments: compiler.arguments, policy })
+}
+
+/// A name that the model does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("unknown name {0}")]
+pub struct UnknownName(String);
+
+impl UnknownName {
+    fn new(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+/// The occurrences of one response key in a selection.
+struct Merged<'a> {
+    fields: Vec<&'a Positioned<AstField>>,
+}
+
+impl<'a> Merged<'a> {
+    fn name(&self) -> &'a str {
+        self.fields[0].node.name.node.as_str()
+    }
+
+    fn key(&self) -> ResponseKey {
+        let name = self.fields[0].node.response_key().node.to_string();
+        let json = format!("\"{name}\":").into_bytes().into();
+        ResponseKey { name, json }
+    }
+
+    fn selections(&self) -> Vec<&'a SelectionSet> {
+        self.fields.iter().map(|field| &field.node.selection_set.node).collect()
+    }
+
+    fn argument(&self, name: &str) -> Option<Argument> {
+        let (_, value) = self.fields[0].node.arguments.iter().find(|(n, _)| n.node == name)?;
+        Some(Argument { value: value.node.clone(), position: (value.pos.line, value.pos.column) })
+    }
+}
+
+fn position(field: &Positioned<AstField>) -> (usize, usize) {
+    (field.pos.line, field.pos.column)
+}
+
+struct Compiler<'a> {
+    model: &'a Model,
+    document: &'a ExecutableDocument,
+    conditions: &'a Variables,
+    calculator: Calculator,
+    places: usize,
+    arguments: usize,
+}
+
+impl<'a> Compiler<'a> {
+    /// The fields of these selection sets by response key, in the order of their first occurrence.
+    fn collect(&self, selections: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
+        let mut merged = Vec::new();
+        for selection in selections {
+            self.collect_into(selection, &mut merged);
+        }
+        merged
+    }
+
+    fn collect_into(&self, selection: &'a SelectionSet, merged: &mut Vec<Merged<'a>>) {
+        for item in &selection.items {
+            if !self.included(item.node.directives()) {
+                continue;
+            }
+            match &item.node {
+                Selection::Field(field) => {
+                    let key = &field.node.response_key().node;
+                    match merged.iter_mut().find(|m| m.fields[0].node.response_key().node == *key) {
+                        Some(same) => same.fields.push(field),
+                        None => merged.push(Merged { fields: vec![field] }),
+                    }
+                }
+                // All types of the API are object types, so a valid fragment always applies.
+                Selection::InlineFragment(fragment) => self.collect_into(&fragment.node.selection_set.node, merged),
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        self.collect_into(&fragment.node.selection_set.node, merged);
+                    }
+                }
+            }
+        }
+    }
+
+    fn included(&self, directives: &[Positioned<Directive>]) -> bool {
+        directives.iter().all(|directive| {
+            let wanted = match directive.node.name.node.as_str() {
+                "include" => true,
+                "skip" => false,
+                _ => return true,
+            };
+            let condition = directive.node.arguments.iter().find(|(name, _)| name.node == "if");
+            let condition = condition.and_then(|(_, value)| Input::of(&value.node, self.conditions));
+            condition.and_then(|input| input.boolean().ok()) == Some(wanted)
+        })
+    }
+
+    fn place(&mut self, count: usize) -> usize {
+        self.places += count;
+        self.places - count
+    }
+
+    fn argument_place(&mut self) -> usize {
+        self.arguments += 1;
+        self.arguments - 1
+    }
+
+    fn one(
+        &mut self,
+        entity: EntityId,
+        keys: &[(String, ColumnId)],
+        merged: &Merged<'a>,
+        parent: Inherited,
+    ) -> Result<RootKind, UnknownName> {
+        let arguments = keys.iter().map(|(name, column)| {
+            let missing = || Argument { value: Ast::Null, position: position(merged.fields[0]) };
+            (*column, merged.argument(name).unwrap_or_else(missing))
+        });
+        let arguments: Vec<_> = arguments.collect();
+        let columns: Vec<_> = keys.iter().map(|(_, column)| *column).collect();
+        let bound = self.argument_place();
+        let row = self.row(entity, &columns, model::CacheHint::default(), merged, parent)?;
+        Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
+    }
+
+    fn write(
+        &mut self,
+        action: Action,
+        entity: EntityId,
+        merged: &Merged<'a>,
+        parent: Inherited,
+    ) -> Result<RootKind, UnknownName> {
+        let key = self.model.entity(entity).key;
+        let bound = self.argument_place();
+        Ok(RootKind::Write(WritePlan {
+            action,
+            id: merged.argument("id"),
+            input: merged.argument(if action == Action::Create { "input" } else { "patch" }),
+            expected_etag: merged.argument("expectedEtag"),
+            bound,
+            row: self.row(entity, &[key], model::CacheHint::default(), merged, parent)?,
+        }))
+    }
+
+    fn row(
+        &mut self,
+        entity: EntityId,
+        keys: &[ColumnId],
+        hint: model::CacheHint,
+        merged: &Merged<'a>,
+        parent: Inherited,
+    ) -> Result<RowPlan, UnknownName> {
+        let entity = self.model.entity(entity);
+        let inherited = self.calculator.field(parent, hint, Some(entity.cache));
+        let place = self.place(1);
+        let mut columns = Vec::new();
+        let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
+        Ok(RowPlan { entity: entity.id, statement: select::by_columns(entity, keys, &columns), place, object })
+    }
+
+    fn object(
+        &mut self,
+        entity: &'a Entity,
+        selections: &[&'a SelectionSet],
+        parent: Inherited,
+        columns: &mut Vec<ColumnId>,
+    ) -> Result<Object, UnknownName> {
+        let mut fields = Vec::new();
+        for merged in self.collect(selections) {
+            let kind = match merged.name() {
+                "__typename" => FieldKind::Typename,
+                "etag" => FieldKind::Etag,
+                name => {
+                    let field = entity.field(name).ok_or_else(|| UnknownName::new(name))?;
+                    self.field(entity, field, &merged, parent, columns)?
+                }
+            };
+            fields.push(Field { key: merged.key(), kind });
+        }
+        Ok(Object { entity: entity.id, fields })
+    }
+
+    fn field(
+        &mut self,
+        entity: &'a Entity,
+        field: &'a model::Field,
+        merged: &Merged<'a>,
+        parent: Inherited,
+        columns: &mut Vec<ColumnId>,
+    ) -> Result<FieldKind, UnknownName> {
+        Ok(match field.kind {
+            model::FieldKind::Scalar(id) => {
+                self.calculator.field(parent, field.cache, None);
+                let column = entity.column(id);
+                let index = row_index(entity.key, id, columns);
+                FieldKind::Value { index, scalar: column.scalar, nullable: column.nullable }
+            }
+            model::FieldKind::ToOne { column, target } => {
+                let key = self.model.entity(target).key;
+                FieldKind::ToOne {
+                    index: row_index(entity.key, column, columns),
+                    nullable: entity.column(column).nullable,
+                    row: self.row(target, &[key], field.cache, merged, parent)?,
+                }
+            }
+            model::FieldKind::ToMany { target, column } => {
+                FieldKind::ToMany(self.connection(target, Some(column), field.cache, merged, parent)?)
+            }
+        })
+    }
+
+    fn connection(
+        &mut self,
+        entity: EntityId,
+        cut: Option<ColumnId>,
+        hint: model::CacheHint,
+        merged: &Merged<'a>,
+        parent: Inherited,
+    ) -> Result<ListPlan, UnknownName> {
+        let entity = self.model.entity(entity);
+        // The connection stands for its rows: `nodes`, `edges` and `pageInfo` inherit from it.
+        let inherited = self.calculator.field(parent, hint, Some(entity.cache));
+        let (bound, place) = (self.argument_place(), self.place(ListPlan::PLACES));
+        let arguments = merged.fields[0].node.arguments.iter().map(|(name, value)| {
+            let position = (value.pos.line, value.pos.column);
+            (name.node.to_string(), Argument { value: value.node.clone(), position })
+        });
+        let arguments = arguments.collect();
+        let (mut fields, mut columns, mut wants) = (Vec::new(), Vec::new(), Wants::default());
+        for part in self.collect(&merged.selections()) {
+            let kind = match part.name() {
+                "__typename" => ConnectionFieldKind::Typename(format!("\"{}Connection\"", entity.name).into_bytes().into()),
+                "totalCount" => ConnectionFieldKind::TotalCount,
+                "nodes" => {
+                    wants.rows = true;
+                    ConnectionFieldKind::Nodes(self.object(entity, &part.selections(), inherited, &mut columns)?)
+                }
+                "edges" => {
+                    wants.rows = true;
+                    ConnectionFieldKind::Edges(self.edges(entity, &part, inherited, &mut columns, &mut wants)?)
+                }
+                "pageInfo" => ConnectionFieldKind::PageInfo(self.page_info(&part, &mut wants)?),
+                other => return Err(UnknownName::new(other)),
+            };
+            fields.push(ConnectionField { key: part.key(), kind });
+        }
+        let shapes = ListShapes::default();
+        Ok(ListPlan { entity: entity.id, cut, arguments, bound, place, columns, fields, wants, shapes })
+    }
+
+    fn edges(
+        &mut self,
+        entity: &'a Entity,
+        merged: &Merged<'a>,
+        parent: Inherited,
+        columns: &mut Vec<ColumnId>,
+        wants: &mut Wants,
+    ) -> Result<Vec<EdgeField>, UnknownName> {
+        let mut fields = Vec::new();
+        for part in self.collect(&merged.selections()) {
+            let kind = match part.name() {
+                "__typename" => EdgeFieldKind::Typename(format!("\"{}Edge\"", entity.name).into_bytes().into()),
+                "cursor" => {
+                    wants.cursors = true;
+                    EdgeFieldKind::Cursor
+                }
+                "node" => EdgeFieldKind::Node(self.object(entity, &part.selections(), parent, columns)?),
+                other => return Err(UnknownName::new(other)),
+            };
+            fields.push(EdgeField { key: part.key(), kind });
+        }
+        Ok(fields)
+    }
+
+    fn page_info(
+        &mut self,
+        merged: &Merged<'a>,
+        wants: &mut Wants,
+    ) -> Result<Vec<(ResponseKey, PageInfoField)>, UnknownName> {
+        let mut fields = Vec::new();
+        for part in self.collect(&merged.selections()) {
+            let field = match part.name() {
+                "__typename" => PageInfoField::Typename,
+                "hasNextPage" => PageInfoField::HasNextPage,
+                "hasPreviousPage" => PageInfoField::HasPreviousPage,
+                "startCursor" => PageInfoField::StartCursor,
+                "endCursor" => PageInfoField::EndCursor,
+                other => return Err(UnknownName::new(other)),
+            };
+            wants.next |= field == PageInfoField::HasNextPage;
+            wants.previous |= field == PageInfoField::HasPreviousPage;
+            wants.cursors |= matches!(field, PageInfoField::StartCursor | PageInfoField::EndCursor);
+            wants.rows |= field != PageInfoField::Typename;
+            fields.push((part.key(), field));
+        }
+        Ok(fields)
+    }
+}

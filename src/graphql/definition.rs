@@ -1,0 +1,198 @@
+//! The generated API as plain data. The async-graphql schema, the SDL and the rules of validation are all made from these
+//! definitions, so that they cannot disagree. Knows nothing of the model.
+
+use std::collections::HashMap;
+
+use async_graphql::Value as ConstValue;
+use async_graphql::dynamic::TypeRef;
+
+/// The scalars that every GraphQL schema has.
+pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+
+/// All types of the API, in the order in which the SDL prints them.
+#[derive(Debug, Default)]
+pub struct Definitions {
+    types: Vec<TypeDef>,
+    by_name: HashMap<String, usize>,
+    clashes: Vec<String>,
+}
+
+/// A named type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TypeDef {
+    /// Unique in the API.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// What it is.
+    pub kind: TypeKind,
+}
+
+/// What a type is. The API has neither interfaces nor unions.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TypeKind {
+    /// A custom scalar.
+    Scalar {
+        /// Where its form is specified.
+        specified_by: Option<&'static str>,
+    },
+    /// An enum and its values.
+    Enum(Vec<EnumValueDef>),
+    /// An output type and its fields.
+    Object(Vec<FieldDef>),
+    /// An input object.
+    Input {
+        /// At least one.
+        fields: Vec<InputDef>,
+        /// `@oneOf`: exactly one of the fields is given.
+        one_of: bool,
+    },
+}
+
+/// A value of an enum.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EnumValueDef {
+    /// Its name.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+}
+
+/// A field of an output type.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FieldDef {
+    /// Unique in its type.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// May be empty.
+    pub args: Vec<InputDef>,
+    /// Its type.
+    pub ty: TypeRef,
+}
+
+/// An argument, or a field of an input object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputDef {
+    /// Unique in its field or type.
+    pub name: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Its type.
+    pub ty: TypeRef,
+    /// What holds where it is left out.
+    pub default: Option<ConstValue>,
+}
+
+impl FieldDef {
+    /// A field without arguments and description.
+    pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
+        Self { name: name.into(), description: None, args: Vec::new(), ty }
+    }
+
+    /// Sets the description.
+    #[must_use]
+    pub fn describe(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// Adds arguments.
+    #[must_use]
+    pub fn with_args(mut self, args: impl IntoIterator<Item = InputDef>) -> Self {
+        self.args.extend(args);
+        self
+    }
+}
+
+impl InputDef {
+    /// An input without description and default.
+    pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
+        Self { name: name.into(), description: None, ty, default: None }
+    }
+
+    /// Sets the description.
+    #[must_use]
+    pub fn describe(mut self, description: impl Into<String>) -> Self {
+        self.description = Some(description.into());
+        self
+    }
+
+    /// May not be left out.
+    pub fn is_required(&self) -> bool {
+        matches!(self.ty, TypeRef::NonNull(_)) && self.default.is_none()
+    }
+}
+
+impl TypeDef {
+    /// The fields, if this is an output type.
+    pub fn fields(&self) -> &[FieldDef] {
+        match &self.kind {
+            TypeKind::Object(fields) => fields,
+            _ => &[],
+        }
+    }
+
+    /// Values of this type may be given by clients.
+    pub fn is_input(&self) -> bool {
+        !matches!(self.kind, TypeKind::Object(_))
+    }
+
+    /// Names that occur twice among the members of this type.
+    fn duplicate_members(&self) -> Vec<&str> {
+        let names: Vec<&str> = match &self.kind {
+            TypeKind::Scalar { .. } => Vec::new(),
+            TypeKind::Enum(values) => values.iter().map(|v| v.name.as_str()).collect(),
+            TypeKind::Object(fields) => fields.iter().map(|f| f.name.as_str()).collect(),
+            TypeKind::Input { fields, .. } => fields.iter().map(|f| f.name.as_str()).collect(),
+        };
+        let mut seen = std::collections::HashSet::new();
+        names.into_iter().filter(|name| !seen.insert(*name)).collect()
+    }
+}
+
+impl Definitions {
+    /// Appends a type. A name that is taken is remembered as a clash.
+    pub fn add(&mut self, ty: TypeDef) {
+        for member in ty.duplicate_members() {
+            self.clashes.push(format!("type `{}` would have two members `{member}`", ty.name));
+        }
+        if BUILT_IN_SCALARS.contains(&ty.name.as_str()) || self.by_name.contains_key(&ty.name) {
+            self.clashes.push(format!("the API would have two types `{}`", ty.name));
+            return;
+        }
+        self.by_name.insert(ty.name.clone(), self.types.len());
+        self.types.push(ty);
+    }
+
+    /// Appends an output type.
+    pub fn add_object(&mut self, name: impl Into<String>, description: Option<String>, fields: Vec<FieldDef>) {
+        self.add(TypeDef { name: name.into(), description, kind: TypeKind::Object(fields) });
+    }
+
+    /// Appends an input object.
+    pub fn add_input(&mut self, name: impl Into<String>, description: impl Into<String>, fields: Vec<InputDef>) {
+        let kind = TypeKind::Input { fields, one_of: false };
+        self.add(TypeDef { name: name.into(), description: Some(description.into()), kind });
+    }
+
+    /// What cannot be generated, because two things would have the same name.
+    pub fn clashes(&self) -> &[String] {
+        &self.clashes
+    }
+
+    /// All types, in order.
+    pub fn types(&self) -> &[TypeDef] {
+        &self.types
+    }
+
+    /// The type with this name; built-in scalars and introspection types are not found.
+    pub fn get(&self, name: &str) -> Option<&TypeDef> {
+        self.by_name.get(name).map(|index| &self.types[*index])
+    }
+
+    /// A field of an output type.
+    pub fn field(&self, type_name: &str, field: &str) -> Option<&FieldDef> {
+        self.get(type_name)?.fields().iter().find(|f| f.name == field)
+    }
+}

@@ -1,0 +1,410 @@
+//! A registered or ad-hoc document: validated, its operations ready to be planned, its variables ready to be coerced.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::parser::types::{
+    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet, Type,
+};
+use async_graphql::{Name, Positioned};
+use async_graphql_value::{ConstValue, Value as Ast};
+use dashmap::DashMap;
+
+use super::coerce::{Input, Variables};
+use super::compile::{Roots, UnknownName, compile};
+use super::error::{Code, GraphqlError};
+use super::introspect::Introspection;
+use super::plan::Plan;
+use crate::document_id::DocumentId;
+use crate::model::scalar::Source;
+use crate::model::{EnumId, Model, Scalar};
+
+/// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
+const MAX_PLANS: usize = 256;
+
+/// A validated document, compiled.
+#[derive(Debug)]
+pub struct Document {
+    id: DocumentId,
+    text: Arc<str>,
+    operations: Vec<Arc<Operation>>,
+}
+
+/// What kind of operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Reads.
+    Query,
+    /// Writes.
+    Mutation,
+}
+
+/// One operation of a document.
+#[derive(Debug)]
+pub struct Operation {
+    document_id: DocumentId,
+    document: Arc<ExecutableDocument>,
+    definition: OperationDefinition,
+    name: Option<String>,
+    variables: Vec<VariableDefinition>,
+    /// The variables in its `@skip` and `@include`, sorted.
+    conditions: Vec<String>,
+    introspection: Option<Introspection>,
+    model: Arc<Model>,
+    /// For operations without conditions: the plan.
+    plan: OnceLock<Arc<Plan>>,
+    /// By the conditions' values.
+    plans: DashMap<Vec<bool>, Arc<Plan>>,
+}
+
+#[derive(Debug)]
+struct VariableDefinition {
+    name: String,
+    ty: Type,
+    default: Option<ConstValue>,
+    position: (usize, usize),
+    /// Only stands where `expectedEtag` does, so that `If-Match` can stand in for it.
+    expected_etag: bool,
+}
+
+impl Document {
+    /// Takes a document that was validated against the model's API.
+    pub(super) fn new(id: DocumentId, text: Arc<str>, document: ExecutableDocument, model: &Arc<Model>) -> Self {
+        let document = Arc::new(document);
+        let mut definitions: Vec<_> = document.operations.iter().collect();
+        definitions.sort_by_key(|(_, definition)| definition.pos);
+        let operations = definitions.into_iter().map(|(name, definition)| {
+            Arc::new(Operation::new(id, &document, name.map(Name::as_str), &definition.node, model))
+        });
+        let operations = operations.collect();
+        Self { id, text, operations }
+    }
+
+    /// blake3 of the text.
+    pub fn id(&self) -> DocumentId {
+        self.id
+    }
+
+    /// As it was registered, byte for byte.
+    pub fn text(&self) -> &Arc<str> {
+        &self.text
+    }
+
+    /// In the order of the text.
+    pub fn operations(&self) -> &[Arc<Operation>] {
+        &self.operations
+    }
+
+    /// The operation with this name, or the only one.
+    ///
+    /// # Errors
+    /// `OPERATION_RESOLUTION_FAILURE`, with the names that there are.
+    pub fn operation(&self, name: Option<&str>) -> Result<&Arc<Operation>, GraphqlError> {
+        let found = match name {
+            None if self.operations.len() == 1 => self.operations.first(),
+            None => None,
+            Some(name) => self.operations.iter().find(|operation| operation.name() == Some(name)),
+        };
+        found.ok_or_else(|| {
+            let names: Vec<&str> = self.operations.iter().filter_map(|operation| operation.name()).collect();
+            let there = match names.len() {
+                0 => "its operation has no name".to_owned(),
+                _ => format!("there is {}", names.join(", ")),
+            };
+            let message = match name {
+                Some(name) => format!("the document has no operation {name}; {there}"),
+                None => format!("the document has several operations, and none was named; {there}"),
+            };
+            GraphqlError::new(Code::OperationResolutionFailure, message)
+        })
+    }
+}
+
+impl Operation {
+    fn new(
+        document_id: DocumentId,
+        document: &Arc<ExecutableDocument>,
+        name: Option<&str>,
+        definition: &OperationDefinition,
+        model: &Arc<Model>,
+    ) -> Self {
+        let mut uses = Uses { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
+        uses.selection(&definition.selection_set.node);
+        let counts = uses.counts;
+        let mut conditions = uses.conditions;
+        conditions.sort();
+        conditions.dedup();
+        let variables = definition.variable_definitions.iter().map(|variable| {
+            let node = &variable.node;
+            VariableDefinition {
+                name: node.name.node.to_string(),
+                ty: node.var_type.node.clone(),
+                default: node.default_value.as_ref().map(|value| value.node.clone()),
+                position: (variable.pos.line, variable.pos.column),
+                expected_etag: counts.get(&node.name.node).is_some_and(|(etag, other)| *etag > 0 && *other == 0),
+            }
+        });
+        Self {
+            document_id,
+            document: document.clone(),
+            definition: definition.clone(),
+            name: name.map(str::to_owned),
+            variables: variables.collect(),
+            conditions,
+            introspection: Introspection::of(document, name),
+            model: model.clone(),
+            plan: OnceLock::new(),
+            plans: DashMap::new(),
+        }
+    }
+
+    /// None for an anonymous one.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Query or mutation.
+    pub fn kind(&self) -> Kind {
+        if self.definition.ty == OperationType::Mutation { Kind::Mutation } else { Kind::Query }
+    }
+
+    /// The document that it stands in.
+    pub fn document_id(&self) -> DocumentId {
+        self.document_id
+    }
+
+    /// Whether it asks about the schema.
+    pub fn introspects(&self) -> bool {
+        self.introspection.is_some()
+    }
+
+    pub(super) fn introspection(&self) -> Option<&Introspection> {
+        self.introspection.as_ref()
+    }
+
+    /// Its plan for these variables.
+    pub(super) fn plan(&self, roots: &Roots, variables: &Variables) -> Result<Arc<Plan>, UnknownName> {
+        let make = || compile(&self.model, roots, &self.document, &self.definition, variables).map(Arc::new);
+        if self.conditions.is_empty() {
+            if let Some(plan) = self.plan.get() {
+                return Ok(plan.clone());
+            }
+            let plan = make()?;
+            return Ok(self.plan.get_or_init(|| plan).clone());
+        }
+        let values = self.conditions.iter().map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)));
+        let values: Vec<bool> = values.collect();
+        if let Some(plan) = self.plans.get(&values) {
+            return Ok(plan.clone());
+        }
+        let plan = make()?;
+        if self.plans.len() < MAX_PLANS {
+            self.plans.insert(values, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    /// Coerces a request's variables strictly: unknown names are refused, defaults filled in.
+    ///
+    /// # Errors
+    /// `BAD_USER_INPUT`, one for each variable that does not coerce.
+    pub fn coerce_variables(
+        &self,
+        raw: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Variables, Vec<GraphqlError>> {
+        let mut errors = Vec::new();
+        for name in raw.keys().filter(|name| self.variables.iter().all(|variable| variable.name != **name)) {
+            let message = format!("unknown variable ${name}; {}", self.declared());
+            errors.push(GraphqlError::new(Code::BadUserInput, message));
+        }
+        let mut values = BTreeMap::new();
+        for variable in &self.variables {
+            let given = raw.get(&variable.name).map(|value| ConstValue::from_json(value.clone()));
+            let value = match given {
+                Some(Ok(value)) => Some(value),
+                Some(Err(_)) | None => variable.default.clone(),
+            };
+            let checked = match &value {
+                None | Some(ConstValue::Null) if variable.expected_etag => Ok(()),
+                None if !variable.ty.nullable => Err("is required".to_owned()),
+                None => Ok(()),
+                Some(value) => check(&self.model, value, &variable.ty),
+            };
+            if let Err(why) = checked {
+                let message = format!("variable ${} {why}", variable.name);
+                errors.push(GraphqlError::new(Code::BadUserInput, message).at(variable.position.0, variable.position.1));
+            }
+            if let Some(value) = value {
+                values.insert(variable.name.clone(), value);
+            }
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let mut canonical = String::with_capacity(64);
+        canonical.push('{');
+        for (i, (name, value)) in values.iter().enumerate() {
+            if i > 0 {
+                canonical.push(',');
+            }
+            write_string(name, &mut canonical);
+            canonical.push(':');
+            write_canonical(value, &mut canonical);
+        }
+        canonical.push('}');
+        Ok(Variables { values, canonical })
+    }
+
+    fn declared(&self) -> String {
+        match self.variables.len() {
+            0 => "the operation declares none".to_owned(),
+            _ => {
+                let names: Vec<String> = self.variables.iter().map(|variable| format!("${}", variable.name)).collect();
+                format!("the operation declares {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Checks nullability, lists and scalars; what is inside input objects is checked where it is used.
+fn check(model: &Model, value: &ConstValue, ty: &Type) -> Result<(), String> {
+    if *value == ConstValue::Null {
+        return if ty.nullable { Ok(()) } else { Err(format!("of type {ty} may not be null")) };
+    }
+    match (&ty.base, value) {
+        (BaseType::List(inner), ConstValue::List(items)) => items.iter().try_for_each(|item| check(model, item, inner)),
+        (BaseType::List(inner), single) => check(model, single, inner),
+        (BaseType::Named(name), value) => {
+            let scalar = match name.as_str() {
+                "Int" => Scalar::Int,
+                "Float" => Scalar::Float,
+                "String" => Scalar::String,
+                "Boolean" => Scalar::Boolean,
+                "ID" => Scalar::IdText,
+                "BigInt" => Scalar::BigInt,
+                "DateTime" => Scalar::DateTime,
+                "Date" => Scalar::Date,
+                "UUID" => Scalar::Uuid,
+                name => match model.enums.iter().position(|e| e.name == name) {
+                    Some(index) => Scalar::Enum(EnumId(index as u16)),
+                    // Input objects, Decimal (whose digits its column tells) and JSON.
+                    None => return Ok(()),
+                },
+            };
+            scalar.coerce(model, value, Source::Variable).map(drop).map_err(|why| format!("does not coerce: {why}"))
+        }
+    }
+}
+
+/// Writes JSON with sorted keys and without white space.
+fn write_canonical(value: &ConstValue, out: &mut String) {
+    match value {
+        ConstValue::Null => out.push_str("null"),
+        ConstValue::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
+        ConstValue::Number(number) => out.push_str(&number.to_string()),
+        ConstValue::String(text) => write_string(text, out),
+        ConstValue::Enum(name) => write_string(name, out),
+        ConstValue::Binary(_) => out.push_str("null"),
+        ConstValue::List(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_canonical(item, out);
+            }
+            out.push(']');
+        }
+        ConstValue::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_by_key(|(name, _)| name.as_str());
+            out.push('{');
+            for (i, (name, value)) in members.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                write_string(name, out);
+                out.push(':');
+                write_canonical(value, out);
+            }
+            out.push('}');
+        }
+    }
+}
+
+fn write_string(text: &str, out: &mut String) {
+    out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
+}
+
+/// Where an operation uses its variables.
+struct Uses<'a> {
+    document: &'a ExecutableDocument,
+    /// As the whole of an `expectedEtag`, and anywhere else.
+    counts: HashMap<Name, (usize, usize)>,
+    conditions: Vec<String>,
+    seen: Vec<&'a Name>,
+}
+
+impl<'a> Uses<'a> {
+    fn selection(&mut self, selection: &'a SelectionSet) {
+        for item in &selection.items {
+            self.directives(item.node.directives());
+            match &item.node {
+                Selection::Field(field) => self.field(&field.node),
+                Selection::InlineFragment(fragment) => self.selection(&fragment.node.selection_set.node),
+                Selection::FragmentSpread(spread) => {
+                    let name = &spread.node.fragment_name.node;
+                    if !self.seen.contains(&name) {
+                        self.seen.push(name);
+                        if let Some(fragment) = self.document.fragments.get(name) {
+                            self.selection(&fragment.node.selection_set.node);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, field: &'a Field) {
+        for (name, value) in &field.arguments {
+            match &value.node {
+                Ast::Variable(variable) if name.node == "expectedEtag" => {
+                    self.counts.entry(variable.clone()).or_default().0 += 1;
+                }
+                other => self.value(other),
+            }
+        }
+        self.selection(&field.selection_set.node);
+    }
+
+    fn directives(&mut self, directives: &[Positioned<Directive>]) {
+        for (_, value) in directives.iter().flat_map(|directive| &directive.node.arguments) {
+            if let Ast::Variable(name) = &value.node {
+                self.conditions.push(name.to_string());
+            }
+            self.value(&value.node);
+        }
+    }
+
+    fn value(&mut self, value: &Ast) {
+        match value {
+            Ast::Variable(name) => self.counts.entry(name.clone()).or_default().1 += 1,
+            Ast::List(items) => items.iter().for_each(|item| self.value(item)),
+            Ast::Object(members) => members.values().for_each(|member| self.value(member)),
+            _ => {}
+        }
+    }
+}
+
+impl Variables {
+    /// As the schema's executor takes them.
+    pub(super) fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
+        let json = |value: &ConstValue| value.clone().into_json().unwrap_or_default();
+        self.values.iter().map(|(name, value)| (name.clone(), json(value))).collect()
+    }
+
+    /// The value of a variable, if it was given.
+    pub fn get(&self, name: &str) -> Option<Input<'_>> {
+        self.values.get(name).map(Input::Variable)
+    }
+}

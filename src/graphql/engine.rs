@@ -1,0 +1,272 @@
+//! Compiles documents and runs operations: plan, arguments, snapshot, bytes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::value::RawValue;
+
+use super::bind::{Arguments, bind};
+use super::coerce::Variables;
+use super::compile::Roots;
+use super::document::{Document, Operation};
+use super::error::{Code, GraphqlError};
+use super::plan::{Action, Plan, RootKind};
+use super::read::{Context, Halt, Reader};
+use super::schema::{Api, SchemaError, build_schema};
+use super::validate::validate;
+use super::write::{WriteError, Writer};
+use crate::cache_control::Policy;
+use crate::conditional::IfMatch;
+use crate::document_id::DocumentId;
+use crate::etag::{EntityEtagKey, ResponseEtag, ResponseHasher};
+use crate::model::Model;
+use crate::model::scalar::ValueRef;
+use crate::store::{Store, StoreError};
+use crate::touch::Touched;
+
+/// Compiles and runs documents. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    parts: Arc<Parts>,
+    store: Store,
+}
+
+struct Parts {
+    model: Arc<Model>,
+    api: Api,
+    roots: Roots,
+    etag_keys: Vec<EntityEtagKey>,
+}
+
+/// A query's or mutation's successful answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors` too, see `field_errors`).
+    pub body: Bytes,
+    /// None for mutations and for answers with field errors: those carry no validator and are never stored.
+    pub etag: Option<ResponseEtag>,
+    /// Some fields are null because of an error in the data; the body has `errors` beside `data`.
+    pub field_errors: bool,
+    /// What caches may do with it.
+    pub policy: Policy,
+    /// What it depended on.
+    pub touched: Touched,
+}
+
+impl Engine {
+    /// Builds the schema of the model's API and gets ready to compile documents.
+    ///
+    /// # Errors
+    /// The model has no API, because names collide.
+    pub fn new(model: Arc<Model>, store: Store) -> Result<Self, SchemaError> {
+        let api = build_schema(&model)?;
+        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
+        let roots = Roots::of(&model);
+        Ok(Self { parts: Arc::new(Parts { model, api, roots, etag_keys }), store })
+    }
+
+    /// The API as SDL; deterministic.
+    pub fn sdl(&self) -> &str {
+        &self.parts.api.sdl
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Parses, validates and compiles a document.
+    ///
+    /// # Errors
+    /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
+    pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
+        compile(&self.parts.api, &self.parts.model, id, text).await
+    }
+
+    /// Runs a query in one read snapshot.
+    ///
+    /// # Errors
+    /// Nothing was read that the client may see; each error says why.
+    pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
+        let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
+        let bound = bind(&self.parts.model, &plan, variables)?;
+        let spliced = match operation.introspection() {
+            Some(introspection) => introspection.run(&self.parts.api, &variables.to_json()).await?,
+            None => BTreeMap::new(),
+        };
+        let hasher = ResponseHasher::new(
+            self.store.epoch(),
+            &self.parts.model.fingerprint,
+            operation.document_id(),
+            operation.name(),
+            variables.canonical(),
+            None,
+        );
+        let parts = self.parts.clone();
+        let policy = plan.policy;
+        let run = move |snapshot: &crate::store::Snapshot<'_>| {
+            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let mut reader = Reader::new(context, snapshot, hasher);
+            read(&plan, &mut reader, &spliced)?;
+            Ok::<_, StoreError>(finish(reader, policy))
+        };
+        let answer = self.store.read(run).await;
+        answer.and_then(|answer| answer).map_err(|error| vec![refused(&error)])
+    }
+
+    /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was not given.
+    ///
+    /// # Errors
+    /// Nothing was written.
+    pub async fn mutate(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+        if_match: Option<IfMatch>,
+    ) -> Result<Answer, Vec<GraphqlError>> {
+        let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
+        let bound = bind(&self.parts.model, &plan, variables)?;
+        if if_match.is_some() {
+            check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
+        }
+        let parts = self.parts.clone();
+        let policy = plan.policy;
+        let run = move |transaction: &crate::store::Transaction<'_>| {
+            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
+            let writer = Writer { context, transaction, if_match: if_match.as_ref() };
+            write(&plan, &writer, &mut reader)?;
+            reader.out.push(b'}');
+            let touched = reader.touched();
+            Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
+        };
+        self.store.write(run).await.map_err(|error| match error {
+            WriteError::Client(error) => vec![*error],
+            WriteError::Store(error) => vec![refused(&error)],
+        })
+    }
+}
+
+async fn compile(api: &Api, model: &Arc<Model>, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
+    let document = validate(api, &text).await?;
+    Ok(Document::new(id, text, document, model))
+}
+
+fn read<'a>(
+    plan: &'a Plan,
+    reader: &mut Reader<'a, '_, '_>,
+    spliced: &BTreeMap<String, Box<RawValue>>,
+) -> Result<(), StoreError> {
+    reader.out.extend_from_slice(b"{\"data\":{");
+    let start = reader.out.len() - 1;
+    for (i, field) in plan.root.iter().enumerate() {
+        if i > 0 {
+            reader.out.push(b',');
+        }
+        reader.out.extend_from_slice(&field.key.json);
+        reader.enter(&field.key.name);
+        let done = match &field.kind {
+            RootKind::Typename(json) => {
+                reader.out.extend_from_slice(json.as_bytes());
+                Ok(())
+            }
+            RootKind::Introspection => {
+                // The schema follows from the model, whose fingerprint is in the ETag.
+                let json = spliced.get(&field.key.name).map_or("null", |json| json.get());
+                reader.out.extend_from_slice(json.as_bytes());
+                Ok(())
+            }
+            RootKind::One(one) => reader.one(one),
+            RootKind::List(list) => reader.connection(list, ValueRef::Null),
+            RootKind::Write(_) => unreachable!("a query has no writes"),
+        };
+        match done {
+            Ok(()) => {}
+            Err(Halt::Store(error)) => return Err(error),
+            Err(Halt::Null) => {
+                // A root field that may not be null failed: so has the whole.
+                reader.out.truncate(start);
+                reader.out.extend_from_slice(b"null");
+                return Ok(());
+            }
+        }
+    }
+    reader.out.push(b'}');
+    Ok(())
+}
+
+fn finish(mut reader: Reader<'_, '_, '_>, policy: Policy) -> Answer {
+    let touched = reader.touched();
+    let mut body = reader.out;
+    if reader.errors.is_empty() {
+        let etag = reader.hasher.finish();
+        body.extend_from_slice(b",\"extensions\":{\"etag\":\"");
+        body.extend_from_slice(etag.as_str().as_bytes());
+        body.extend_from_slice(b"\"}}");
+        return Answer { body: body.into(), etag: Some(etag), field_errors: false, policy, touched };
+    }
+    body.extend_from_slice(b",\"errors\":");
+    serde_json::to_writer(&mut body, &reader.errors).expect("writing to memory does not fail");
+    body.push(b'}');
+    Answer { body: body.into(), etag: None, field_errors: true, policy, touched }
+}
+
+fn write<'a>(plan: &'a Plan, writer: &Writer<'a, '_, '_>, reader: &mut Reader<'a, '_, '_>) -> Result<(), WriteError> {
+    reader.out.extend_from_slice(b"{\"data\":{");
+    for (i, field) in plan.root.iter().enumerate() {
+        if i > 0 {
+            reader.out.push(b',');
+        }
+        reader.out.extend_from_slice(&field.key.json);
+        reader.enter(&field.key.name);
+        match &field.kind {
+            RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
+            RootKind::Write(plan) => writer.run(field, plan, reader)?,
+            RootKind::Introspection | RootKind::One(_) | RootKind::List(_) => {
+                unreachable!("a mutation has writes only")
+            }
+        }
+    }
+    if let Some(error) = reader.errors.drain(..).next() {
+        // A nullable field of the answer could not be read: the writer must know, and nothing is written.
+        return Err(error.into());
+    }
+    reader.out.push(b'}');
+    Ok(())
+}
+
+/// `If-Match` names one row, so one field must be there for it.
+fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> {
+    let open = plan.root.iter().filter(|field| match &field.kind {
+        RootKind::Write(write) if write.action != Action::Create => {
+            matches!(&bound[write.bound], Arguments::Write(bound) if bound.expected_etag.is_none())
+        }
+        _ => false,
+    });
+    match open.count() {
+        1 => Ok(()),
+        0 => Err(GraphqlError::new(
+            Code::BadRequest,
+            "If-Match is there, but no field of this mutation takes an expectedEtag that was not given",
+        )),
+        _ => Err(GraphqlError::new(
+            Code::BadRequest,
+            "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag",
+        )),
+    }
+}
+
+/// An error of the store, in words for the client; the rest goes to the log.
+fn refused(error: &StoreError) -> GraphqlError {
+    match error {
+        StoreError::Overloaded => GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again"),
+        other => internal(other),
+    }
+}
+
+fn internal(error: &dyn std::error::Error) -> GraphqlError {
+    let id = uuid::Uuid::now_v7();
+    tracing::error!(%id, error, "an operation failed");
+    GraphqlError::new(Code::InternalServerError, format!("something went wrong on our side; please quote {id}"))
+}

@@ -1,0 +1,270 @@
+//! What clients may say: filters, orderings, and the inputs and patches of mutations. Types only; what a value means, and
+//! that `null` is no condition, is decided where operations are compiled.
+
+use std::collections::BTreeMap;
+
+use async_graphql::dynamic::TypeRef;
+use async_graphql::{Name, Value as ConstValue};
+
+use super::definition::{Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
+use super::types::{key_argument, scalar_name};
+use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value};
+
+/// The operators that each filter type has, by the type's name. Filters are shared between entities.
+pub(super) type Filters = BTreeMap<String, (Scalar, bool)>;
+
+/// What a filter on a column is called: `StringFilter`, or `NullableStringFilter` where it has `isNull`.
+fn filter_name(model: &Model, column: &Column) -> String {
+    let nullable = if column.nullable { "Nullable" } else { "" };
+    format!("{nullable}{}Filter", scalar_name(model, column.scalar))
+}
+
+/// The columns that filters and orderings know. JSON is neither comparable nor ordered.
+fn visible_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
+    entity.columns.iter().filter(|column| !column.hidden && column.scalar != Scalar::Json)
+}
+
+/// There is an `XOrderBy`.
+pub(super) fn has_order(entity: &Entity) -> bool {
+    visible_columns(entity).next().is_some()
+}
+
+/// `XWhere`, and `XListWhere` where another entity has many of these rows.
+pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters, model: &Model, entity: &Entity) {
+    let name = &entity.name;
+    let own = format!("{name}Where");
+    let mut fields = vec![
+        InputDef::new("and", TypeRef::named_nn_list(&own)).describe("All of these match."),
+        InputDef::new("or", TypeRef::named_nn_list(&own)).describe("At least one of these matches."),
+        InputDef::new("not", TypeRef::named(&own)).describe("This does not match."),
+    ];
+    for field in entity.fields.iter().filter(|field| !field.hidden) {
+        let ty = match field.kind {
+            FieldKind::Scalar(column) => {
+                let column = entity.column(column);
+                if column.scalar == Scalar::Json {
+                    continue;
+                }
+                let filter = filter_name(model, column);
+                filters.insert(filter.clone(), (column.scalar, column.nullable));
+                filter
+            }
+            FieldKind::ToOne { target, .. } => format!("{}Where", model.entity(target).name),
+            FieldKind::ToMany { target, .. } => format!("{}ListWhere", model.entity(target).name),
+        };
+        fields.push(InputDef::new(&field.name, TypeRef::named(ty)));
+    }
+    definitions.add_input(&own, format!("Which {name} rows. All fields that are given must match."), fields);
+    if is_to_many_target(model, entity) {
+        let fields = vec![
+            InputDef::new("some", TypeRef::named(&own)).describe("At least one row matches."),
+            InputDef::new("every", TypeRef::named(&own)).describe("All rows match; true if there are none."),
+            InputDef::new("none", TypeRef::named(&own)).describe("No row matches."),
+        ];
+        definitions.add_input(format!("{name}ListWhere"), format!("A condition on related {name} rows."), fields);
+    }
+}
+
+fn is_to_many_target(model: &Model, entity: &Entity) -> bool {
+    let mut fields = model.entities.iter().flat_map(|other| &other.fields).filter(|field| !field.hidden);
+    fields.any(|field| matches!(field.kind, FieldKind::ToMany { target, .. } if target == entity.id))
+}
+
+/// `XOrderBy`.
+pub(super) fn define_order(definitions: &mut Definitions, entity: &Entity) {
+    if !has_order(entity) {
+        return;
+    }
+    let fields = visible_columns(entity).map(|column| InputDef::new(&column.field, TypeRef::named("OrderDirection")));
+    definitions.add(TypeDef {
+        name: format!("{}OrderBy", entity.name),
+        description: Some(format!("A term of an ordering of {} rows.", entity.name)),
+        kind: TypeKind::Input { fields: fields.collect(), one_of: true },
+    });
+}
+
+/// `OrderDirection`.
+pub(super) fn define_order_direction(definitions: &mut Definitions) {
+    let values = [
+        ("ASC", "Smallest first; nulls before everything."),
+        ("DESC", "Largest first; nulls after everything."),
+        ("ASC_NULLS_FIRST", "Smallest first; nulls before everything."),
+        ("ASC_NULLS_LAST", "Smallest first; nulls after everything."),
+        ("DESC_NULLS_FIRST", "Largest first; nulls before everything."),
+        ("DESC_NULLS_LAST", "Largest first; nulls after everything."),
+    ];
+    add_enum(definitions, "OrderDirection", "Which way, and where nulls stand.", &values);
+}
+
+/// The filters that were used, and `StringMode` where one of them is on strings.
+pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, model: &Model) {
+    if filters.values().any(|(scalar, _)| *scalar == Scalar::String) {
+        let values = [("DEFAULT", "As they are."), ("INSENSITIVE", "Upper and lower case are the same.")];
+        add_enum(definitions, "StringMode", "How strings are compared.", &values);
+    }
+    for (name, (scalar, nullable)) in filters {
+        let scalar_name = scalar_name(model, *scalar);
+        let one = || TypeRef::named(scalar_name);
+        let many = || TypeRef::named_nn_list(scalar_name);
+        let mut fields = vec![
+            InputDef::new("eq", one()).describe("Equal."),
+            InputDef::new("neq", one()).describe("Not equal."),
+            InputDef::new("in", many()).describe("One of these."),
+            InputDef::new("notIn", many()).describe("None of these."),
+        ];
+        if is_ordered(*scalar) {
+            fields.extend([
+                InputDef::new("lt", one()).describe("Less than."),
+                InputDef::new("lte", one()).describe("Less than or equal."),
+                InputDef::new("gt", one()).describe("Greater than."),
+                InputDef::new("gte", one()).describe("Greater than or equal."),
+            ]);
+        }
+        if *scalar == Scalar::String {
+            fields.extend([
+                InputDef::new("contains", one()).describe("Has this in it."),
+                InputDef::new("startsWith", one()).describe("Begins with this."),
+                InputDef::new("endsWith", one()).describe("Ends with this."),
+                InputDef::new("mode", TypeRef::named("StringMode"))
+                    .describe("For `contains`, `startsWith` and `endsWith`; `DEFAULT` if it is not given."),
+            ]);
+        }
+        if *nullable {
+            let is_null = InputDef::new("isNull", TypeRef::named(TypeRef::BOOLEAN));
+            fields.push(is_null.describe("True: is null. False: is not null."));
+        }
+        let or_null = if *nullable { " that may be null" } else { "" };
+        definitions.add_input(
+            name,
+            format!("A condition on a {scalar_name}{or_null}. All operators that are given must hold."),
+            fields,
+        );
+    }
+}
+
+/// Has `lt`, `lte`, `gt`, `gte`. Keys, UUIDs and enums have an order in the database, but none that means something.
+pub fn is_ordered(scalar: Scalar) -> bool {
+    match scalar {
+        Scalar::String | Scalar::Int | Scalar::BigInt | Scalar::Float => true,
+        Scalar::Decimal { .. } | Scalar::DateTime | Scalar::Date => true,
+        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid | Scalar::Uuid => false,
+        Scalar::Boolean | Scalar::Json | Scalar::Enum(_) => false,
+    }
+}
+
+fn add_enum(definitions: &mut Definitions, name: &str, description: &str, values: &[(&str, &str)]) {
+    let values = values
+        .iter()
+        .map(|(name, description)| EnumValueDef { name: (*name).into(), description: Some((*description).into()) });
+    definitions.add(TypeDef {
+        name: name.into(),
+        description: Some(description.into()),
+        kind: TypeKind::Enum(values.collect()),
+    });
+}
+
+/// The columns that a create may set, with whether they must be given.
+fn input_columns(entity: &Entity) -> impl Iterator<Item = (&Column, bool)> {
+    let writable = entity.columns.iter().filter(|column| !column.readonly);
+    writable.map(|column| (column, !column.nullable && column.default.is_none()))
+}
+
+/// The columns that an update may set: never the key.
+fn patch_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
+    let key: ColumnId = entity.key;
+    entity.column_ids().filter(move |id| *id != key).map(|id| entity.column(id)).filter(|column| !column.readonly)
+}
+
+/// `XInput` and `XPatch`, where they have any field.
+pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity: &Entity) {
+    let name = &entity.name;
+    let fields: Vec<_> = input_columns(entity)
+        .map(|(column, required)| {
+            let ty = scalar_name(model, column.scalar);
+            let mut input =
+                InputDef::new(&column.field, if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) });
+            match &column.default {
+                Some(DefaultValue::Value(value)) => input.default = literal(column.scalar, value),
+                Some(DefaultValue::UuidV7) => input.description = Some("A new UUID if it is not given.".into()),
+                Some(DefaultValue::Autoincrement) => input.description = Some("Counted if it is not given.".into()),
+                Some(DefaultValue::Now) => input.description = Some("The time of the write if it is not given.".into()),
+                None => {}
+            }
+            input
+        })
+        .collect();
+    if !fields.is_empty() {
+        definitions.add_input(format!("{name}Input"), format!("A new {name}."), fields);
+    }
+    let fields: Vec<_> = patch_columns(entity)
+        .map(|column| InputDef::new(&column.field, TypeRef::named(scalar_name(model, column.scalar))))
+        .collect();
+    if !fields.is_empty() {
+        let description = format!("Changes to a {name}. What is left out stays; `null` empties what may be null.");
+        definitions.add_input(format!("{name}Patch"), description, fields);
+    }
+}
+
+/// The fields of `Mutation`.
+pub(super) fn mutation_fields(model: &Model) -> Vec<FieldDef> {
+    model.entities.iter().flat_map(|entity| write_fields(model, entity)).collect()
+}
+
+fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
+    let name = &entity.name;
+    let returns = || TypeRef::named_nn(name);
+    let expected_etag = || {
+        let string = TypeRef::STRING;
+        let ty = if entity.require_etag { TypeRef::named_nn(string) } else { TypeRef::named(string) };
+        InputDef::new("expectedEtag", ty)
+            .describe("The `etag` that was read: the write fails if the row has changed since. `\"*\"`: any version.")
+    };
+    let mut create = FieldDef::new(format!("create{name}"), returns()).describe(format!("Makes a {name}."));
+    if input_columns(entity).next().is_some() {
+        create = create.with_args([InputDef::new("input", TypeRef::named_nn(format!("{name}Input")))]);
+    }
+    let mut fields = vec![create];
+    if patch_columns(entity).next().is_some() {
+        let patch = InputDef::new("patch", TypeRef::named_nn(format!("{name}Patch")));
+        fields.push(
+            FieldDef::new(format!("update{name}"), returns())
+                .describe(format!("Changes a {name} and returns it as it is now."))
+                .with_args([key_argument(model, entity, entity.key), patch, expected_etag()]),
+        );
+    }
+    fields.push(
+        FieldDef::new(format!("delete{name}"), returns())
+            .describe(format!("Deletes a {name} and returns it as it was."))
+            .with_args([key_argument(model, entity, entity.key), expected_etag()]),
+    );
+    fields
+}
+
+/// A stored value as a GraphQL literal. None where it has no faithful one: then the default goes unmentioned, and holds
+/// all the same.
+fn literal(scalar: Scalar, value: &Value) -> Option<ConstValue> {
+    let text = |text: &str| (!text.contains(char::is_control)).then(|| ConstValue::String(text.into()));
+    match (scalar, value) {
+        (_, Value::Null) => Some(ConstValue::Null),
+        (Scalar::Boolean, Value::Int(int)) => Some(ConstValue::Boolean(*int != 0)),
+        (Scalar::Int, Value::Int(int)) => Some(ConstValue::Number((*int).into())),
+        (Scalar::Decimal { scale, .. }, Value::Int(int)) => text(&decimal(*int, scale)),
+        (_, Value::Int(int)) => text(&int.to_string()),
+        (_, Value::Real(real)) => serde_json::Number::from_f64(*real).map(ConstValue::Number),
+        (Scalar::Enum(_), Value::Text(name)) => Some(ConstValue::Enum(Name::new(name))),
+        (Scalar::Json, Value::Text(json)) => {
+            let json: serde_json::Value = serde_json::from_str(json).ok()?;
+            ConstValue::from_json(json).ok().filter(|value| !value.to_string().contains("\\u"))
+        }
+        (_, Value::Text(string)) => text(string),
+    }
+}
+
+/// `1990` at scale 2 as `19.90`.
+fn decimal(scaled: i64, scale: u8) -> String {
+    let digits = format!("{:0>width$}", scaled.unsigned_abs(), width = usize::from(scale) + 1);
+    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
+    let sign = if scaled < 0 { "-" } else { "" };
+    let point = if fraction.is_empty() { "" } else { "." };
+    format!("{sign}{whole}{point}{fraction}")
+}

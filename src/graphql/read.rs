@@ -1,0 +1,490 @@
+//! Runs the reading part of a plan in one snapshot and writes the answer straight into bytes, in the order of the answer:
+//! each row's values go from SQLite's page into the JSON, and on the way its version into the ETag and its name into the
+//! dependencies. A relation runs its prepared statement once per parent; there is no round trip to save in process.
+
+use super::bind::{Arguments, Bound, BoundList};
+use super::cursor;
+use super::error::{Code, GraphqlError, PathSegment};
+use super::plan::{
+    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField, RowPlan,
+};
+use crate::etag::{EntityEtagKey, ResponseHasher};
+use crate::model::scalar::ValueRef;
+use crate::model::{EntityId, Model, Value};
+use crate::store::{Row, Snapshot, StoreError};
+use crate::touch::{Dependency, Touched, Version};
+
+/// Why a field has no result.
+#[derive(Debug)]
+pub enum Halt {
+    /// Its error is recorded; the nearest nullable field around it becomes null.
+    Null,
+    /// The store failed; nothing is answered.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Halt {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// What an answer needs beside its snapshot.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// Names and types.
+    pub model: &'a Model,
+    /// By entity.
+    pub etag_keys: &'a [EntityEtagKey],
+    /// The coerced arguments.
+    pub bound: &'a Bound,
+}
+
+/// An answer in the making.
+pub struct Reader<'a, 's, 'c> {
+    context: Context<'a>,
+    snapshot: &'s Snapshot<'c>,
+    /// The JSON so far.
+    pub out: Vec<u8>,
+    /// The versions so far.
+    pub hasher: ResponseHasher,
+    touched: Vec<Dependency>,
+    /// Errors in the data, each with its path.
+    pub errors: Vec<GraphqlError>,
+    path: Vec<Step<'a>>,
+}
+
+#[derive(Clone, Copy)]
+enum Step<'a> {
+    Key(&'a str),
+    Index(usize),
+}
+
+/// A page, once its rows were written.
+#[derive(Default)]
+struct Page {
+    length: usize,
+    more: bool,
+    start: String,
+    end: String,
+}
+
+impl<'a, 's, 'c> Reader<'a, 's, 'c> {
+    /// Starts an answer.
+    pub fn new(context: Context<'a>, snapshot: &'s Snapshot<'c>, hasher: ResponseHasher) -> Self {
+        let out = Vec::with_capacity(4096);
+        Self { context, snapshot, out, hasher, touched: Vec::new(), errors: Vec::new(), path: Vec::new() }
+    }
+
+    /// What was read, without repetition.
+    pub fn touched(&mut self) -> Touched {
+        Touched::of(std::mem::take(&mut self.touched))
+    }
+
+    /// Enters a field of the root.
+    pub fn enter(&mut self, key: &'a str) {
+        self.path.clear();
+        self.path.push(Step::Key(key));
+    }
+
+    /// One row by the argument of a root field, or `null`.
+    pub fn one(&mut self, plan: &'a OneRow) -> Result<(), Halt> {
+        let Arguments::Keys(keys) = &self.context.bound.0[plan.bound] else {
+            unreachable!("a look-up's arguments are keys");
+        };
+        let entity = self.context.model.entity(plan.row.entity);
+        let by_key = plan.keys.len() == 1 && plan.keys[0].0 == entity.key;
+        let Some(keys) = keys else {
+            // No row can ever have this key; the answer hangs on the variables alone.
+            self.hasher.missing(plan.row.entity);
+            self.null();
+            return Ok(());
+        };
+        if !by_key {
+            // Any of the columns will do as the part that a matching row would enter; the last tells most apart.
+            let last = plan.keys.len() - 1;
+            self.touched.push(Dependency::Part(plan.row.entity, plan.keys[last].0, keys[last].clone()));
+        }
+        let start = self.out.len();
+        match self.row(&plan.row, |slot| keys[usize::from(slot)].as_ref()) {
+            Ok(true) => {}
+            Ok(false) => {
+                self.hasher.missing(plan.row.entity);
+                if by_key {
+                    self.touched.push(Dependency::Row(plan.row.entity, keys[0].clone()));
+                }
+                self.null();
+            }
+            Err(Halt::Null) => {
+                self.out.truncate(start);
+                self.null();
+            }
+            Err(halt) => return Err(halt),
+        }
+        Ok(())
+    }
+
+    /// The row with this key; false (and nothing is written) if there is none.
+    pub fn row_by_key(&mut self, plan: &'a RowPlan, key: &Value) -> Result<bool, Halt> {
+        self.row(plan, |_| key.as_ref())
+    }
+
+    fn row<'p>(&mut self, plan: &'a RowPlan, value: impl Fn(u16) -> ValueRef<'p>) -> Result<bool, Halt> {
+        let snapshot = self.snapshot;
+        let mut found = false;
+        snapshot.rows(plan.place, &plan.statement, value, |row| {
+            found = true;
+            let (id, version) = self.touch(plan.entity, row);
+            self.object(&plan.object, row, &id, version)
+        })?;
+        Ok(found)
+    }
+
+    /// Notes that this row was read, at its version.
+    fn touch(&mut self, entity: EntityId, row: &Row<'_>) -> (Value, Version) {
+        let id = row.get(0).to_value();
+        let version = match row.get(1) {
+            ValueRef::Int(version) => Version(version),
+            _ => Version(0),
+        };
+        self.hasher.row(entity, &id, version);
+        self.touched.push(Dependency::Row(entity, id.clone()));
+        (id, version)
+    }
+
+    fn object(&mut self, object: &'a Object, row: &Row<'_>, id: &Value, version: Version) -> Result<(), Halt> {
+        self.out.push(b'{');
+        for (i, field) in object.fields.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(&field.key.json);
+            match &field.kind {
+                FieldKind::Value { index, scalar, nullable } => {
+                    let value = row.get(*index);
+                    let written = match value {
+                        ValueRef::Null if *nullable => {
+                            self.null();
+                            Ok(())
+                        }
+                        ValueRef::Null => Err("has no value in the database, but is not nullable".to_owned()),
+                        value => scalar.write_json(self.context.model, value, &mut self.out).map_err(|e| e.to_string()),
+                    };
+                    if let Err(why) = written {
+                        self.fail(&field.key.name, &why);
+                        if !nullable {
+                            return Err(Halt::Null);
+                        }
+                        self.null();
+                    }
+                }
+                FieldKind::Etag => {
+                    let etag = self.context.etag_keys[usize::from(object.entity.0)].etag(id, version);
+                    self.string(etag.as_str());
+                }
+                FieldKind::Typename => {
+                    self.string(&self.context.model.entity(object.entity).name);
+                }
+                FieldKind::ToOne { index, nullable, row: target } => {
+                    self.path.push(Step::Key(&field.key.name));
+                    self.to_one(target, row.get(*index), *nullable)?;
+                    self.path.pop();
+                }
+                FieldKind::ToMany(list) => {
+                    self.path.push(Step::Key(&field.key.name));
+                    self.connection(list, row.get(0))?;
+                    self.path.pop();
+                }
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    fn to_one(&mut self, target: &'a RowPlan, key: ValueRef<'_>, nullable: bool) -> Result<(), Halt> {
+        if let ValueRef::Null = key {
+            if nullable {
+                self.null();
+                return Ok(());
+            }
+            self.fail_here("has no value in the database, but is not nullable");
+            return Err(Halt::Null);
+        }
+        let (start, depth) = (self.out.len(), self.path.len());
+        let found = self.row(target, |_| key);
+        let why = match found {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                // A dangling foreign key: only a writer that had turned foreign keys off can have left it.
+                self.touched.push(Dependency::Row(target.entity, key.to_value()));
+                Some("points to a row that does not exist")
+            }
+            Err(Halt::Null) => None,
+            Err(halt) => return Err(halt),
+        };
+        self.out.truncate(start);
+        self.path.truncate(depth);
+        if let Some(why) = why {
+            self.fail_here(why);
+        }
+        if !nullable {
+            return Err(Halt::Null);
+        }
+        self.null();
+        Ok(())
+    }
+
+    /// A list: `parent` is the key that it is cut by, if it is cut.
+    pub fn connection(&mut self, plan: &'a ListPlan, parent: ValueRef<'_>) -> Result<(), Halt> {
+        let Arguments::List(bound) = &self.context.bound.0[plan.bound] else {
+            unreachable!("a connection's arguments are a list's");
+        };
+        self.touched.push(match plan.cut {
+            Some(column) => Dependency::Part(plan.entity, column, parent.to_value()),
+            None => bound.whole.clone(),
+        });
+        self.touched.extend(bound.foreign.iter().map(|entity| Dependency::Set(*entity)));
+
+        let is_rows = |field: &ConnectionField| {
+            matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_))
+        };
+        let is_info = |field: &ConnectionField| matches!(field.kind, ConnectionFieldKind::PageInfo(_));
+        let rows = plan.fields.iter().filter(|field| is_rows(field)).count();
+        let first = plan.fields.iter().find(|field| is_rows(field) || is_info(field));
+        // The rows go straight to their place, unless something in front of them, or twice of them, is wanted.
+        let straight = rows == 1 && first.is_some_and(is_rows);
+
+        let (mut page, mut buffers) = (Page::default(), Vec::new());
+        let (mut next, mut previous) = (false, false);
+        if plan.wants.rows && !straight {
+            buffers = plan.fields.iter().filter(|field| is_rows(field)).map(|_| Vec::new()).collect();
+            page = self.page(plan, bound, parent, Some(&mut buffers))?;
+            (next, previous) = self.flags(plan, bound, parent, &page)?;
+        }
+        let mut buffers = buffers.into_iter();
+        self.out.push(b'{');
+        for (i, field) in plan.fields.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(&field.key.json);
+            match &field.kind {
+                ConnectionFieldKind::Typename(json) => self.out.extend_from_slice(json),
+                ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_) => {
+                    self.out.push(b'[');
+                    if straight {
+                        self.path.push(Step::Key(&field.key.name));
+                        page = self.page(plan, bound, parent, None)?;
+                        self.path.pop();
+                        (next, previous) = self.flags(plan, bound, parent, &page)?;
+                    } else if let Some(buffer) = buffers.next() {
+                        self.out.extend_from_slice(&buffer);
+                    }
+                    self.out.push(b']');
+                }
+                ConnectionFieldKind::PageInfo(fields) => {
+                    self.out.push(b'{');
+                    for (i, (key, field)) in fields.iter().enumerate() {
+                        if i > 0 {
+                            self.out.push(b',');
+                        }
+                        self.out.extend_from_slice(&key.json);
+                        match field {
+                            PageInfoField::Typename => self.out.extend_from_slice(b"\"PageInfo\""),
+                            PageInfoField::HasNextPage => self.boolean(next),
+                            PageInfoField::HasPreviousPage => self.boolean(previous),
+                            PageInfoField::StartCursor | PageInfoField::EndCursor if page.length == 0 => self.null(),
+                            PageInfoField::StartCursor => self.string(&page.start),
+                            PageInfoField::EndCursor => self.string(&page.end),
+                        }
+                    }
+                    self.out.push(b'}');
+                }
+                ConnectionFieldKind::TotalCount => {
+                    let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
+                    let count = self.snapshot.integer(plan.place + 1, bound.count(self.context.model), value)?;
+                    self.hasher.total(count);
+                    self.integer(count);
+                }
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Reads the rows of a page: into `out` for the one field that wants them, or into a buffer for each.
+    fn page(
+        &mut self,
+        plan: &'a ListPlan,
+        bound: &'a BoundList,
+        parent: ValueRef<'_>,
+        mut buffers: Option<&mut Vec<Vec<u8>>>,
+    ) -> Result<Page, Halt> {
+        let snapshot = self.snapshot;
+        let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
+        let mut page = Page::default();
+        if bound.list.backward {
+            // The rows come from the end of the list, and are wanted from its start.
+            let width = bound.columns.len() + 2;
+            let mut kept: Vec<Vec<Value>> = Vec::with_capacity(bound.size + 1);
+            snapshot.rows(plan.place, &bound.page, value, |row| {
+                kept.push((0..width).map(|i| row.get(i).to_value()).collect());
+                Ok::<_, Halt>(())
+            })?;
+            page.more = kept.len() > bound.size;
+            kept.truncate(bound.size);
+            for values in kept.iter().rev() {
+                self.page_row(plan, bound, &Row::Kept(values), &mut page, buffers.as_deref_mut())?;
+            }
+        } else {
+            snapshot.rows(plan.place, &bound.page, value, |row| {
+                if page.length == bound.size {
+                    page.more = true;
+                    return Ok(());
+                }
+                self.page_row(plan, bound, row, &mut page, buffers.as_deref_mut())
+            })?;
+        }
+        Ok(page)
+    }
+
+    fn page_row(
+        &mut self,
+        plan: &'a ListPlan,
+        bound: &'a BoundList,
+        row: &Row<'_>,
+        page: &mut Page,
+        mut buffers: Option<&mut Vec<Vec<u8>>>,
+    ) -> Result<(), Halt> {
+        let (id, version) = self.touch(plan.entity, row);
+        if plan.wants.cursors {
+            page.end.clear();
+            cursor::encode(bound.ordering, bound.cursor.iter().map(|index| row.get(*index)), &mut page.end);
+            if page.length == 0 {
+                page.start.clone_from(&page.end);
+            }
+        }
+        let mut number = 0;
+        for field in &plan.fields {
+            if !matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_)) {
+                continue;
+            }
+            if let Some(buffers) = &mut buffers {
+                std::mem::swap(&mut self.out, &mut buffers[number]);
+                self.path.push(Step::Key(&field.key.name));
+            }
+            if page.length > 0 {
+                self.out.push(b',');
+            }
+            self.path.push(Step::Index(page.length));
+            let written = match &field.kind {
+                ConnectionFieldKind::Nodes(object) => self.object(object, row, &id, version),
+                ConnectionFieldKind::Edges(fields) => self.edge(fields, row, &id, version, &page.end),
+                _ => Ok(()),
+            };
+            if let Some(buffers) = &mut buffers {
+                std::mem::swap(&mut self.out, &mut buffers[number]);
+                number += 1;
+            }
+            written?;
+            self.path.pop();
+            if buffers.is_some() {
+                self.path.pop();
+            }
+        }
+        page.length += 1;
+        Ok(())
+    }
+
+    fn edge(
+        &mut self,
+        fields: &'a [EdgeField],
+        row: &Row<'_>,
+        id: &Value,
+        version: Version,
+        cursor: &str,
+    ) -> Result<(), Halt> {
+        self.out.push(b'{');
+        for (i, field) in fields.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.out.extend_from_slice(&field.key.json);
+            match &field.kind {
+                EdgeFieldKind::Typename(json) => self.out.extend_from_slice(json),
+                EdgeFieldKind::Cursor => self.string(cursor),
+                EdgeFieldKind::Node(object) => {
+                    self.path.push(Step::Key(&field.key.name));
+                    self.object(object, row, id, version)?;
+                    self.path.pop();
+                }
+            }
+        }
+        self.out.push(b'}');
+        Ok(())
+    }
+
+    /// Whether rows follow and precede this page, as far as that was asked for; both go into the ETag.
+    fn flags(
+        &mut self,
+        plan: &'a ListPlan,
+        bound: &'a BoundList,
+        parent: ValueRef<'_>,
+        page: &Page,
+    ) -> Result<(bool, bool), Halt> {
+        let model = self.context.model;
+        let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
+        let mut flag = |wanted: bool, more: bool, beyond: Option<_>, place: usize| match beyond {
+            _ if !wanted => Ok::<_, StoreError>(false),
+            _ if more => Ok(true),
+            None => Ok(false),
+            Some(statement) => Ok(self.snapshot.integer(place, statement, value)? != 0),
+        };
+        let backward = bound.list.backward;
+        let behind = bound.any_behind(model);
+        let in_front = bound.any_in_front(model);
+        let next = flag(plan.wants.next, !backward && page.more, behind, plan.place + 2)?;
+        let previous = flag(plan.wants.previous, backward && page.more, in_front, plan.place + 3)?;
+        self.hasher.list(page.length, plan.wants.next.then_some(next), plan.wants.previous.then_some(previous));
+        Ok((next, previous))
+    }
+
+    fn fail(&mut self, key: &'a str, why: &str) {
+        self.path.push(Step::Key(key));
+        self.fail_here(why);
+        self.path.pop();
+    }
+
+    fn fail_here(&mut self, why: &str) {
+        let path = self.path.iter().map(|step| match step {
+            Step::Key(key) => PathSegment::Key((*key).to_owned()),
+            Step::Index(index) => PathSegment::Index(*index),
+        });
+        let path: Vec<_> = path.collect();
+        let name = path.iter().rev().find_map(|step| match step {
+            PathSegment::Key(key) => Some(key.clone()),
+            PathSegment::Index(_) => None,
+        });
+        let message = format!("{} {why}", name.unwrap_or_default());
+        self.errors.push(GraphqlError::new(Code::InternalServerError, message).with_path(path));
+    }
+
+    fn null(&mut self) {
+        self.out.extend_from_slice(b"null");
+    }
+
+    fn boolean(&mut self, value: bool) {
+        self.out.extend_from_slice(if value { b"true" } else { b"false" });
+    }
+
+    fn integer(&mut self, value: i64) {
+        self.out.extend_from_slice(value.to_string().as_bytes());
+    }
+
+    /// A string that needs no escapes: names and tokens.
+    fn string(&mut self, text: &str) {
+        self.out.push(b'"');
+        self.out.extend_from_slice(text.as_bytes());
+        self.out.push(b'"');
+    }
+}

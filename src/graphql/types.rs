@@ -1,0 +1,152 @@
+//! The output types: the roots, one type per entity, its enums and scalars. Which names and types the API has for what
+//! the model says is decided here; hidden fields never get this far.
+
+use std::collections::BTreeSet;
+
+use async_graphql::dynamic::TypeRef;
+
+use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
+use super::{connection, inputs};
+use crate::model::{Column, ColumnId, Entity, FieldKind, Model, Scalar, Unique};
+
+/// The name of the GraphQL type of a column's values.
+pub fn scalar_name(model: &Model, scalar: Scalar) -> &str {
+    match scalar {
+        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "ID",
+        Scalar::String => "String",
+        Scalar::Int => "Int",
+        Scalar::BigInt => "BigInt",
+        Scalar::Float => "Float",
+        Scalar::Boolean => "Boolean",
+        Scalar::Decimal { .. } => "Decimal",
+        Scalar::DateTime => "DateTime",
+        Scalar::Date => "Date",
+        Scalar::Uuid => "UUID",
+        Scalar::Json => "JSON",
+        Scalar::Enum(id) => &model.enum_type(id).name,
+    }
+}
+
+/// The type of a column's values, nullable as the column is.
+fn column_type(model: &Model, column: &Column) -> TypeRef {
+    let name = scalar_name(model, column.scalar);
+    if column.nullable { TypeRef::named(name) } else { TypeRef::named_nn(name) }
+}
+
+/// The fields of `Query`.
+pub(super) fn query_fields(model: &Model) -> Vec<FieldDef> {
+    model.entities.iter().flat_map(|entity| root_fields(model, entity)).collect()
+}
+
+fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
+    let name = &entity.name;
+    let mut fields = vec![
+        FieldDef::new(&entity.singular, TypeRef::named(name))
+            .describe(format!("The {name} with this key; null if there is none."))
+            .with_args([key_argument(model, entity, entity.key)]),
+    ];
+    for unique in visible_uniques(entity) {
+        let by: Vec<_> = unique.columns.iter().map(|c| format!("`{}`", entity.column(*c).field)).collect();
+        fields.push(
+            FieldDef::new(&unique.lookup, TypeRef::named(name))
+                .describe(format!("The {name} with this {}; null if there is none.", by.join(" and ")))
+                .with_args(unique.columns.iter().map(|c| key_argument(model, entity, *c))),
+        );
+    }
+    fields.push(
+        FieldDef::new(&entity.plural, connection::connection_of(entity))
+            .describe(format!("A list of {name} rows."))
+            .with_args(connection::arguments(entity, inputs::has_order(entity))),
+    );
+    fields
+}
+
+/// The uniques that have a lookup in the API: a hidden column may not be probed by one.
+fn visible_uniques(entity: &Entity) -> impl Iterator<Item = &Unique> {
+    entity.uniques.iter().filter(|unique| unique.columns.iter().all(|c| !entity.column(*c).hidden))
+}
+
+/// An argument that names a row: the key, or a part of it.
+pub(super) fn key_argument(model: &Model, entity: &Entity, column: ColumnId) -> InputDef {
+    let column = entity.column(column);
+    InputDef::new(&column.field, TypeRef::named_nn(scalar_name(model, column.scalar)))
+}
+
+/// The type of an entity's rows.
+pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity: &Entity) {
+    let etag = FieldDef::new("etag", TypeRef::named_nn(TypeRef::STRING))
+        .describe("Names this version of the row. Opaque; give it back as `expectedEtag`.");
+    let mut fields = Vec::with_capacity(entity.fields.len() + 1);
+    for field in entity.fields.iter().filter(|field| !field.hidden) {
+        let mut definition = match field.kind {
+            FieldKind::Scalar(column) => FieldDef::new(&field.name, column_type(model, entity.column(column))),
+            FieldKind::ToOne { column, target } => {
+                let target = model.entity(target).name.as_str();
+                let nullable = entity.column(column).nullable;
+                FieldDef::new(&field.name, if nullable { TypeRef::named(target) } else { TypeRef::named_nn(target) })
+            }
+            FieldKind::ToMany { target, .. } => {
+                let target = model.entity(target);
+                FieldDef::new(&field.name, connection::connection_of(target))
+                    .with_args(connection::arguments(target, inputs::has_order(target)))
+            }
+        };
+        definition.description.clone_from(&field.description);
+        fields.push(definition);
+        if field.kind == FieldKind::Scalar(entity.key) {
+            fields.push(etag.clone());
+        }
+    }
+    if entity.column(entity.key).hidden {
+        fields.insert(0, etag);
+    }
+    definitions.add_object(&entity.name, entity.description.clone(), fields);
+}
+
+/// The enums and custom scalars that columns of the API have; those of hidden columns too, since inputs have them.
+pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
+    let used: BTreeSet<&str> = model
+        .entities
+        .iter()
+        .flat_map(|entity| entity.columns.iter())
+        .filter(|column| !column.hidden || !column.readonly)
+        .map(|column| scalar_name(model, column.scalar))
+        .collect();
+    for declared in model.enums.iter().filter(|declared| used.contains(declared.name.as_str())) {
+        let values = declared.values.iter();
+        let values =
+            values.map(|(name, description)| EnumValueDef { name: name.clone(), description: description.clone() });
+        definitions.add(TypeDef {
+            name: declared.name.clone(),
+            description: declared.description.clone(),
+            kind: TypeKind::Enum(values.collect()),
+        });
+    }
+    for name in used.into_iter().filter(|name| !BUILT_IN_SCALARS.contains(name)) {
+        if let Some((description, specified_by)) = custom_scalar(name) {
+            definitions.add(TypeDef {
+                name: name.into(),
+                description: Some(description.into()),
+                kind: TypeKind::Scalar { specified_by },
+            });
+        }
+    }
+}
+
+/// What a custom scalar looks like, and where that is specified.
+fn custom_scalar(name: &str) -> Option<(&'static str, Option<&'static str>)> {
+    Some(match name {
+        "BigInt" => ("An integer of 64 bits, as a string: JSON numbers lose precision beyond 2^53.", None),
+        "Decimal" => ("An exact decimal number, as a string: `\"19.90\"`.", None),
+        "DateTime" => (
+            "An instant, as RFC 3339 has it, in UTC and to the millisecond: `2026-11-22T09:30:00.000Z`.",
+            Some("https://scalars.graphql.org/andimarek/date-time.html"),
+        ),
+        "Date" => {
+            ("A day, as RFC 3339 has it: `2026-11-22`.", Some("https://scalars.graphql.org/andimarek/local-date.html"))
+        }
+        "UUID" => ("A UUID, in lower case.", Some("https://www.rfc-editor.org/rfc/rfc9562")),
+        "JSON" => ("Any JSON value.", Some("https://www.rfc-editor.org/rfc/rfc8259")),
+        _ => return None,
+    })
+}

@@ -1,0 +1,195 @@
+//! Is this text a valid document of the API? Parsing and most rules are async-graphql's; what it lets pass, or refuses
+//! wrongly, is decided here (GraphQL, September 2025, section 5). Nothing is executed.
+//!
+//! The limits come first: later steps walk documents recursively and through all fragments.
+
+mod fields;
+mod limits;
+mod text;
+mod values;
+
+use std::sync::{Arc, Mutex};
+
+use async_graphql::async_trait::async_trait;
+use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
+use async_graphql::parser::types::{ExecutableDocument, InlineFragment, Selection, SelectionSet};
+use async_graphql::parser::{Error as ParseError, parse_query};
+use async_graphql::{Pos, Positioned, Request, Response, ServerError, ValidationResult, Value as ConstValue};
+
+use super::error::{Code, GraphqlError};
+use super::schema::Api;
+
+pub use limits::{MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS};
+pub use text::{MAX_DOCUMENT_BYTES, MAX_NESTING};
+
+/// async-graphql's own limit on nesting; out of the way of [`MAX_LEVELS`].
+pub(super) const RECURSION_LIMIT: usize = 2 * MAX_LEVELS;
+
+/// No more errors than this are reported for one document.
+pub const MAX_ERRORS: usize = 100;
+
+/// Parses a document and checks it against all rules.
+///
+/// # Errors
+/// All mistakes, in the order of the text: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or `QUERY_TOO_COMPLEX`
+/// where the document is beyond one of the limits.
+pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<GraphqlError>> {
+    let mut errors = Vec::new();
+    text::check(text, &mut errors)?;
+    let document = parse_query(text).map_err(|error| vec![parse_error(&error)])?;
+    limits::check(&document)?;
+    let types_are_known = values::check_variable_types(&api.definitions, &document, &mut errors);
+    if types_are_known {
+        for (_, operation) in document.operations.iter() {
+            values::check_operation(&api.definitions, &document, &operation.node, &mut errors);
+            fields::check_operation(&document, &operation.node, &mut errors);
+        }
+        // Looking at a default value of an unknown type, async-graphql would panic.
+        let theirs = verdict_of_async_graphql(api, &document).await;
+        errors.extend(theirs.into_iter().filter(|error| !is_ours_to_judge(error)).map(|error| {
+            let error_at = GraphqlError::new(Code::GraphqlValidationFailed, error.message);
+            error.locations.into_iter().fold(error_at, |error, pos| error.at(pos.line, pos.column))
+        }));
+    }
+    if errors.is_empty() {
+        return Ok(document);
+    }
+    // Both sides keep things in hash maps; clients see one order.
+    errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
+    errors.dedup_by(|a, b| a.locations == b.locations && a.message == b.message);
+    errors.truncate(MAX_ERRORS);
+    Err(errors)
+}
+
+/// An error at a place of the document.
+fn invalid(pos: Pos, message: impl Into<String>) -> GraphqlError {
+    GraphqlError::new(Code::GraphqlValidationFailed, message).at(pos.line, pos.column)
+}
+
+/// A refusal at a place of the document, because of one of the limits.
+fn too_complex(pos: Pos, message: impl Into<String>) -> GraphqlError {
+    GraphqlError::new(Code::QueryTooComplex, message).at(pos.line, pos.column)
+}
+
+fn parse_error(error: &ParseError) -> GraphqlError {
+    let code = match error {
+        ParseError::RecursionLimitExceeded => Code::QueryTooComplex,
+        // The parser refuses these, but the text is a document by the grammar.
+        ParseError::MultipleOperations { .. }
+        | ParseError::OperationDuplicated { .. }
+        | ParseError::FragmentDuplicated { .. } => Code::GraphqlValidationFailed,
+        _ => Code::GraphqlParseFailed,
+    };
+    // Of a syntax error's drawing with caret, only the last line says something that the location does not.
+    let message = match error {
+        ParseError::Syntax { message, .. } => {
+            let last = message.lines().last().unwrap_or_default();
+            let last = last.trim().trim_start_matches("= ").trim();
+            format!("syntax error: {}", if last.is_empty() { "unexpected input" } else { last })
+        }
+        ParseError::MultipleOperations { .. } => {
+            "an operation without a name must be the only operation of its document".into()
+        }
+        other => other.to_string(),
+    };
+    error.positions().fold(GraphqlError::new(code, message), |error, pos| error.at(pos.line, pos.column))
+}
+
+/// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones, looks into no value
+/// that has a variable in it, and compares fields only within one selection set. [`values`] and [`fields`] have them.
+fn is_ours_to_judge(error: &ServerError) -> bool {
+    let message = error.message.as_str();
+    message.starts_with("Invalid value for argument")
+        || message.starts_with("Invalid default value")
+        || (message.starts_with("Variable ") && message.contains(" used in position expecting type "))
+        || (message.starts_with("Fields ") && message.contains(" conflict because "))
+}
+
+/// Runs async-graphql's strict rules, and nothing after them.
+async fn verdict_of_async_graphql(api: &Api, document: &ExecutableDocument) -> Vec<ServerError> {
+    let mut document = document.clone();
+    for fragment in document.fragments.values_mut() {
+        show_typename_directives(&mut fragment.node.selection_set.node);
+    }
+    match &mut document.operations {
+        async_graphql::parser::types::DocumentOperations::Single(operation) => {
+            show_typename_directives(&mut operation.node.selection_set.node);
+        }
+        async_graphql::parser::types::DocumentOperations::Multiple(operations) => {
+            for operation in operations.values_mut() {
+                show_typename_directives(&mut operation.node.selection_set.node);
+            }
+        }
+    }
+    let verdict = Verdict::default();
+    let mut request = Request::new("").data(verdict.clone());
+    request.set_parsed_query(document);
+    let response = api.validator.execute(request).await;
+    // Without a verdict it did not come to validation, and the answer says why. With one, the answer means nothing: of a
+    // document with several operations it says that a name is missing.
+    let verdict = verdict.0.lock().map(|mut verdict| verdict.take());
+    match verdict {
+        Ok(Some(errors)) => errors,
+        _ => response.errors,
+    }
+}
+
+/// async-graphql does not look at `__typename`, so that it takes a variable for unused that only its directives have.
+/// `__typename @include(if: $x)` is the same as `... @include(if: $x) { __typename }`.
+fn show_typename_directives(set: &mut SelectionSet) {
+    for selection in &mut set.items {
+        match &mut selection.node {
+            Selection::Field(field) => {
+                if field.node.name.node == "__typename" && !field.node.directives.is_empty() {
+                    let directives = std::mem::take(&mut field.node.directives);
+                    let pos = field.pos;
+                    let inner = Positioned::new(Selection::Field(field.clone()), pos);
+                    let selection_set = Positioned::new(SelectionSet { items: vec![inner] }, pos);
+                    let fragment = InlineFragment { type_condition: None, directives, selection_set };
+                    selection.node = Selection::InlineFragment(Positioned::new(fragment, pos));
+                } else {
+                    show_typename_directives(&mut field.node.selection_set.node);
+                }
+            }
+            Selection::InlineFragment(fragment) => show_typename_directives(&mut fragment.node.selection_set.node),
+            Selection::FragmentSpread(_) => {}
+        }
+    }
+}
+
+/// What async-graphql's rules found; travels in the request's data.
+#[derive(Clone, Default)]
+struct Verdict(Arc<Mutex<Option<Vec<ServerError>>>>);
+
+/// The extension that keeps the verdict and lets nothing execute.
+pub(super) struct Verdicts;
+
+impl ExtensionFactory for Verdicts {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self)
+    }
+}
+
+#[async_trait]
+impl Extension for Verdicts {
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        let result = next.run(ctx).await;
+        if let Some(verdict) = ctx.data_opt::<Verdict>()
+            && let Ok(mut verdict) = verdict.0.lock()
+        {
+            *verdict = Some(result.as_ref().err().cloned().unwrap_or_default());
+        }
+        result
+    }
+
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        Response::new(ConstValue::Null)
+    }
+}
+
+#[cfg(test)]
+mod tests;

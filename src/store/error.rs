@@ -1,0 +1,68 @@
+//! What can go wrong in the store. The messages are for logs; none of them reaches a client.
+
+use rusqlite::ffi;
+
+/// An error of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A constraint refused a write.
+    #[error("constraint violated: {0:?}")]
+    Constraint(Constraint),
+    /// Too many jobs wait already.
+    #[error("too many operations wait for the database")]
+    Overloaded,
+    /// The thread of the connection has ended or a job has panicked.
+    #[error("the database thread did not answer")]
+    Gone,
+    /// The commit failed; nothing of the group was written.
+    #[error("commit failed: {0}")]
+    Commit(String),
+    /// A thread could not be started.
+    #[error("cannot start a database thread: {0}")]
+    Thread(#[source] std::io::Error),
+    /// What a system table says is not what it should say.
+    #[error("{0}")]
+    Corrupt(String),
+    /// Anything else that SQLite says.
+    #[error("sqlite: {0}")]
+    Sqlite(#[source] rusqlite::Error),
+}
+
+/// A violated constraint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Constraint {
+    /// Another row has these values already: table and columns.
+    Unique(String, Vec<String>),
+    /// A row points to one that is not there, or one that is still pointed to should go.
+    ForeignKey,
+    /// A check does not hold; its name or text.
+    Check(String),
+    /// A column may not be NULL: table and column.
+    NotNull(String, String),
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        let rusqlite::Error::SqliteFailure(code, Some(message)) = &error else {
+            return Self::Sqlite(error);
+        };
+        let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
+        let column = |text: &str| text.split_once('.').map(|(t, c)| (t.to_owned(), c.to_owned()));
+        match code.extended_code {
+            ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
+                let columns: Vec<_> = rest.split(", ").filter_map(column).collect();
+                let table = columns.first().map(|(table, _)| table.clone()).unwrap_or_default();
+                Self::Constraint(Constraint::Unique(table, columns.into_iter().map(|(_, c)| c).collect()))
+            }
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Self::Constraint(Constraint::ForeignKey),
+            ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => {
+                Self::Constraint(Constraint::Check(rest.to_owned()))
+            }
+            ffi::SQLITE_CONSTRAINT_NOTNULL => {
+                let (table, column) = column(rest).unwrap_or_default();
+                Self::Constraint(Constraint::NotNull(table, column))
+            }
+            _ => Self::Sqlite(error),
+        }
+    }
+}

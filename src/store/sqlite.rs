@@ -1,0 +1,318 @@
+//! SQLite, in process: threads that own a connection each. Readers run a whole operation in one snapshot, and are handed
+//! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
+//! all that wait share one commit.
+
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::functions::FunctionFlags;
+use rusqlite::types::{Null, ToSqlOutput};
+use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+
+use super::error::StoreError;
+use super::select::{FOLD_FUNCTION, Slot, Statement};
+use crate::model::{Value, scalar::ValueRef};
+
+/// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
+const QUEUE: usize = 4096;
+/// Mutations that may share one commit.
+const GROUP: usize = 128;
+/// Statements that a connection keeps prepared.
+const STATEMENTS: usize = 512;
+/// How long a writer waits for a lock that another process holds.
+const BUSY: Duration = Duration::from_secs(10);
+
+/// Work for a reader.
+pub(super) type ReadJob = Box<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
+
+/// Work for the writer: does it and tells whether to keep it; what it returns is called when its fate is known.
+pub(super) type WriteJob = Box<dyn FnOnce(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
+
+/// Tells the one who waits that the commit has succeeded or failed.
+pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// The threads of one database file. They end when this is dropped.
+pub(super) struct Threads {
+    pub(super) readers: Sender<ReadJob>,
+    pub(super) writer: Sender<WriteJob>,
+}
+
+impl Threads {
+    /// Opens the connections and starts their threads.
+    pub(super) fn start(path: &Path, readers: usize) -> Result<Self, StoreError> {
+        let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
+        let writer = open(path)?;
+        let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
+        for number in 0..readers.max(1) {
+            let connection = open(path)?;
+            connection.pragma_update(None, "query_only", true)?;
+            let jobs = read_jobs.clone();
+            spawn(format!("reader-{number}"), move || read_loop(&connection, &jobs))?;
+        }
+        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs))?;
+        Ok(Self { readers: read_sender, writer: write_sender })
+    }
+}
+
+/// A job for a full queue is given back as an error, not waited for.
+pub(super) fn enqueue<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
+    queue.try_send(job).map_err(|error| match error {
+        TrySendError::Full(_) => StoreError::Overloaded,
+        TrySendError::Disconnected(_) => StoreError::Gone,
+    })
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
+    thread::Builder::new().name(name).spawn(run).map(drop).map_err(StoreError::Thread)
+}
+
+/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on, and delete triggers for what
+/// `INSERT OR REPLACE` displaces.
+pub fn open(path: &Path) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "recursive_triggers", true)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
+    connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
+        Ok(context.get_raw(0).as_str_or_null()?.map(str::to_lowercase))
+    })?;
+    Ok(connection)
+}
+
+fn read_loop(connection: &Connection, jobs: &Receiver<ReadJob>) {
+    for job in jobs {
+        // A panic in a job drops its reply and leaves the thread to the next one.
+        let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
+            Ok(()) => {
+                job(Ok(&Snapshot::new(connection)));
+                run(connection, "COMMIT")
+            }
+            Err(error) => {
+                job(Err(error.into()));
+                Ok(())
+            }
+        }));
+        if !matches!(outcome, Ok(Ok(()))) && !connection.is_autocommit() {
+            let _ = run(connection, "ROLLBACK");
+        }
+    }
+}
+
+fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>) {
+    for first in jobs {
+        if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
+            let (_, finish) = first(Err(error.into()));
+            finish(Err(StoreError::Gone));
+            continue;
+        }
+        let mut waiting = Vec::new();
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match write_one(connection, job) {
+                Some(finish) => waiting.push(finish),
+                None if connection.is_autocommit() => break,
+                None => {}
+            }
+            next = if waiting.len() < GROUP { jobs.try_recv().ok() } else { None };
+        }
+        // An error such as a full disk may have rolled back the whole group already.
+        let fate = if connection.is_autocommit() {
+            Err("the transaction was rolled back by the database".to_owned())
+        } else {
+            run(connection, "COMMIT").map_err(|error| {
+                let _ = run(connection, "ROLLBACK");
+                error.to_string()
+            })
+        };
+        for finish in waiting {
+            finish(fate.clone().map_err(StoreError::Commit));
+        }
+    }
+}
+
+/// Runs one job within the group's transaction. None if it has panicked; its reply was dropped then.
+fn write_one(connection: &Connection, job: WriteJob) -> Option<Finish> {
+    if let Err(error) = run(connection, "SAVEPOINT job") {
+        let (_, finish) = job(Err(error.into()));
+        return Some(finish);
+    }
+    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&Transaction(Snapshot::new(connection))))));
+    if connection.is_autocommit() {
+        return outcome.ok().map(|(_, finish)| finish);
+    }
+    if !matches!(outcome, Ok((true, _))) {
+        let _ = run(connection, "ROLLBACK TO job");
+    }
+    let _ = run(connection, "RELEASE job");
+    outcome.ok().map(|(_, finish)| finish)
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+/// One consistent state of the database, for reading.
+pub struct Snapshot<'c> {
+    connection: &'c Connection,
+    /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
+    /// looked up by its text only the first time.
+    held: RefCell<Vec<Option<CachedStatement<'c>>>>,
+}
+
+/// A [`Snapshot`] that can be written to; it sees its own writes.
+pub struct Transaction<'c>(Snapshot<'c>);
+
+impl<'c> std::ops::Deref for Transaction<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+/// One row of a result.
+pub enum Row<'r> {
+    /// As SQLite stands on it.
+    Stepped(&'r rusqlite::Row<'r>),
+    /// A copy.
+    Kept(&'r [Value]),
+}
+
+impl Row<'_> {
+    /// The value of a column of the result.
+    pub fn get(&self, index: usize) -> ValueRef<'_> {
+        match self {
+            Self::Stepped(row) => match row.get_ref_unwrap(index) {
+                rusqlite::types::ValueRef::Null => ValueRef::Null,
+                rusqlite::types::ValueRef::Integer(value) => ValueRef::Int(value),
+                rusqlite::types::ValueRef::Real(value) => ValueRef::Real(value),
+                rusqlite::types::ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(ValueRef::Other, ValueRef::Text),
+                rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
+            },
+            Self::Kept(values) => values[index].as_ref(),
+        }
+    }
+}
+
+struct Parameter<'a>(ValueRef<'a>);
+
+impl ToSql for Parameter<'_> {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self.0 {
+            ValueRef::Null | ValueRef::Other => Null.into(),
+            ValueRef::Int(value) => value.into(),
+            ValueRef::Real(value) => value.into(),
+            ValueRef::Text(text) => text.into(),
+        })
+    }
+}
+
+impl<'c> Snapshot<'c> {
+    fn new(connection: &'c Connection) -> Self {
+        Self { connection, held: RefCell::new(Vec::new()) }
+    }
+
+    /// Runs a statement and hands each row to `each`. `place` is the statement's place in the plan that runs: at one
+    /// place the text is always the same.
+    ///
+    /// # Errors
+    /// The database's, or those of `each`, which end the statement.
+    pub fn rows<'p, E: From<StoreError>>(
+        &self,
+        place: usize,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut prepared = self.take(place, statement)?;
+        for (i, slot) in statement.slots.iter().enumerate() {
+            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot))).map_err(StoreError::from)?;
+        }
+        let mut rows = prepared.raw_query();
+        while let Some(row) = rows.next().map_err(StoreError::from)? {
+            each(&Row::Stepped(row))?;
+        }
+        drop(rows);
+        self.held.borrow_mut()[place] = Some(prepared);
+        Ok(())
+    }
+
+    /// Runs a statement that has one row of one integer.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn integer<'p>(
+        &self,
+        place: usize,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+    ) -> Result<i64, StoreError> {
+        let mut result = 0;
+        self.rows(place, statement, value, |row| {
+            if let ValueRef::Int(integer) = row.get(0) {
+                result = integer;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(result)
+    }
+
+    fn take(&self, place: usize, statement: &Statement) -> Result<CachedStatement<'c>, StoreError> {
+        let mut held = self.held.borrow_mut();
+        if held.len() <= place {
+            held.resize_with(place + 1, || None);
+        }
+        match held[place].take() {
+            Some(prepared) => Ok(prepared),
+            None => Ok(self.connection.prepare_cached(&statement.sql)?),
+        }
+    }
+
+    /// The connection, for the store's own statements.
+    pub(super) fn connection(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Transaction<'_> {
+    /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
+    ///
+    /// # Errors
+    /// The database's; violated constraints are [`StoreError::Constraint`].
+    pub fn execute<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<usize, StoreError> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        for (i, slot) in statement.slots.iter().enumerate() {
+            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
+        }
+        Ok(prepared.raw_execute()?)
+    }
+
+    /// Runs an inserting statement that returns one value, the key.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        for (i, slot) in statement.slots.iter().enumerate() {
+            prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
+        }
+        let mut rows = prepared.raw_query();
+        let mut key = Value::Null;
+        while let Some(row) = rows.next()? {
+            key = Row::Stepped(row).get(0).to_value();
+        }
+        Ok(key)
+    }
+}
