@@ -9,7 +9,8 @@ pub mod scalar;
 use std::collections::HashMap;
 
 pub use diagnostic::{Diagnostic, Severity};
-pub use scalar::{Scalar, Value};
+pub use parse::{Parsed, parse};
+pub use scalar::{CorruptValue, Scalar, Source, Value, ValueRef};
 
 /// Everything that `schema.graphql` declares, checked.
 #[derive(Debug, Clone)]
@@ -217,6 +218,37 @@ pub struct CacheHint {
     pub inherit_max_age: bool,
 }
 
+impl Order {
+    /// How the API spells orders.
+    pub const NAMES: [&'static str; 6] =
+        ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
+
+    /// From the enum value `OrderDirection`.
+    pub fn parse(name: &str) -> Option<Self> {
+        let (descending, nulls_first) = match name {
+            "ASC" | "ASC_NULLS_FIRST" => (false, true),
+            "ASC_NULLS_LAST" => (false, false),
+            "DESC_NULLS_FIRST" => (true, true),
+            "DESC" | "DESC_NULLS_LAST" => (true, false),
+            _ => return None,
+        };
+        Some(Self { descending, nulls_first })
+    }
+}
+
+impl Column {
+    /// Clients may order lists by it: the API's `…OrderBy` has it. Foreign keys and enums have an order that says
+    /// nothing to a client.
+    pub fn is_sortable(&self) -> bool {
+        !self.hidden && self.references.is_none() && self.scalar.is_sortable()
+    }
+
+    /// Clients may filter by it: the API's `…Where` has it.
+    pub fn is_filterable(&self) -> bool {
+        !self.hidden && self.scalar.is_filterable()
+    }
+}
+
 impl Model {
     /// The entity with this index.
     pub fn entity(&self, id: EntityId) -> &Entity {
@@ -248,6 +280,11 @@ impl Entity {
     /// The field that clients select by this name; hidden ones are not found.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name && !f.hidden)
+    }
+
+    /// May clients look rows up by it? A look-up by a hidden column would show what it hides.
+    pub fn has_lookup(&self, unique: &Unique) -> bool {
+        unique.columns.iter().all(|id| !self.column(*id).hidden)
     }
 
     /// All columns, in order.

@@ -1,0 +1,322 @@
+//! From a field to its column: scalar, name, default, foreign key. Each rule of a single field is checked here.
+
+use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
+use super::directives::Use;
+use super::report::{Report, Span};
+use crate::model::naming::snake_case;
+use crate::model::scalar::{MAX_DIGITS, Scalar, Source};
+use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
+
+/// PostgreSQL cuts longer names; SQLite does not mind.
+const MAX_SQL_NAME: usize = 63;
+
+/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand, see [`column`].
+pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
+    let key = entity.fields.iter().find(|field| field.directives.has("id"));
+    let function = key.and_then(|key| key.directives.get("default")).and_then(|default| default.choice("fn"));
+    match function {
+        Some(("AUTOINCREMENT", _)) => Scalar::IdInt,
+        Some(("UUID_V7", _)) => Scalar::IdUuid,
+        _ => Scalar::IdText,
+    }
+}
+
+/// The column of a field that has one.
+pub(super) fn column(
+    report: &mut Report<'_>,
+    definitions: &Definitions<'_>,
+    entity: &EntityDefinition<'_>,
+    field: &FieldDraft<'_>,
+) -> Option<Column> {
+    let is_key = field.directives.has("id");
+    let (scalar, references) = match field.shape {
+        Shape::Scalar(Scalar::IdText) if is_key => (key_scalar(entity), None),
+        Shape::Scalar(scalar) => (refine_decimal(report, field, scalar), None),
+        Shape::ToOne(target) => {
+            let scalar = key_scalar(&definitions.entities[usize::from(target.0)]);
+            (scalar, Some(reference(report, field, target)))
+        }
+        Shape::ToMany(_) | Shape::Broken => return None,
+    };
+    if is_key {
+        check_key(report, entity, field);
+    }
+    refuse_misplaced(report, field);
+    let default = default(report, definitions, field, scalar, is_key);
+    let made_by_server = matches!(default, Some(DefaultValue::UuidV7 | DefaultValue::Autoincrement)) && is_key;
+    let readonly = field.directives.get("readonly");
+    if let Some(readonly) = readonly
+        && !field.nullable
+        && default.is_none()
+        && !field.directives.has("default")
+    {
+        let message =
+            format!("`{}.{}` could never be given a value: it is read-only and not null", entity.name, field.name);
+        report.wrong(readonly.span.clone(), message, "give it a `@default`, or make it nullable");
+    }
+    if let Some(hidden) = field.directives.get("hidden").filter(|_| is_key) {
+        report.wrong(
+            hidden.span.clone(),
+            "the key cannot be hidden",
+            "take `@hidden` out; clients tell rows apart by the key",
+        );
+    }
+    Some(Column {
+        name: name(report, field, references.is_some()),
+        field: if references.is_some() { format!("{}Id", field.name) } else { field.name.to_owned() },
+        scalar,
+        nullable: field.nullable && !is_key,
+        default,
+        readonly: readonly.is_some() || made_by_server,
+        hidden: field.directives.has("hidden"),
+        part: references.is_some(),
+        references,
+        sql_type: sql_type(report, field),
+    })
+}
+
+/// A to-many field has no column: what speaks of one is a mistake.
+pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
+    for name in ["id", "column", "default", "unique", "index", "relation", "readonly"] {
+        for used in field.directives.all(name) {
+            let message = format!("`@{name}` does not belong on the list `{}`", field.name);
+            report.wrong(used.span.clone(), message, "a list has no column; put it on the other side of the relation");
+        }
+    }
+}
+
+/// Directives on a column of the wrong kind.
+fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
+    let is_relation = matches!(field.shape, Shape::ToOne(_));
+    if let Some(relation) = field.directives.get("relation").filter(|_| !is_relation) {
+        let message = format!("`@relation` does not belong on `{}`, which is no relation", field.name);
+        report.wrong(
+            relation.span.clone(),
+            message,
+            "its type would be an entity; use `@column(name:)` to name a column",
+        );
+    }
+    if let Some(derived) = field.directives.get("derivedFrom") {
+        let message = format!("`@derivedFrom` does not belong on `{}`, which is no list", field.name);
+        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Product!]!`");
+    }
+}
+
+fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &FieldDraft<'_>) {
+    let is_id = matches!(field.shape, Shape::Scalar(Scalar::IdText));
+    if is_id && !field.nullable {
+        // The arguments of `update…` stand beside the key.
+        if matches!(field.name, "patch" | "expectedEtag") {
+            let message = format!("the key cannot be named `{}`", field.name);
+            report.wrong(field.span.clone(), message, format!("update{} has an argument of that name", entity.name));
+        }
+        return;
+    }
+    let written = report.text(&field.type_span);
+    let help = match written.trim_end_matches('!') {
+        "ID" => "write `ID!`".to_owned(),
+        "Int" | "BigInt" => {
+            format!("write `{}: ID! @id @default(fn: AUTOINCREMENT)`, a number in the database", field.name)
+        }
+        "UUID" => format!("write `{}: ID! @id @default(fn: UUID_V7)`", field.name),
+        _ => format!("write `{}: ID! @id`, a text that the client gives", field.name),
+    };
+    report.wrong(field.type_span.clone(), format!("the key must have the type `ID!`, found `{written}`"), help);
+}
+
+/// `@column(precision:, scale:)`. Without them, 18 digits, 4 of them after the point.
+fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> Scalar {
+    let column = field.directives.get("column");
+    let precision = column.and_then(|column| column.int("precision"));
+    let scale = column.and_then(|column| column.int("scale"));
+    let Scalar::Decimal { .. } = scalar else {
+        for (argument, span) in [("precision", &precision), ("scale", &scale)] {
+            if let Some((_, span)) = span {
+                let message = format!("`{argument}` belongs to Decimal, and `{}` is none", field.name);
+                report.wrong(span.clone(), message, "take it out, or write `Decimal`");
+            }
+        }
+        return scalar;
+    };
+    let precision = match precision {
+        Some((digits, span)) if !(1..=i64::from(MAX_DIGITS)).contains(&digits) => {
+            report.wrong(
+                span,
+                format!("`precision` is 1 to {MAX_DIGITS} digits, found `{digits}`"),
+                "it counts all digits",
+            );
+            return scalar;
+        }
+        Some((digits, span)) if scale.is_none() => {
+            let message = "`precision` without `scale`";
+            report.wrong(span, message, format!("say how many of the {digits} digits stand after the point"));
+            return scalar;
+        }
+        Some((digits, _)) => digits as u8,
+        None => MAX_DIGITS,
+    };
+    match scale {
+        Some((digits, span)) if !(0..=i64::from(precision)).contains(&digits) => {
+            let message = format!("`scale` is 0 to {precision} digits, found `{digits}`");
+            report.wrong(span, message, "it counts the digits after the point");
+            scalar
+        }
+        Some((digits, _)) => Scalar::Decimal { precision, scale: digits as u8 },
+        None => scalar,
+    }
+}
+
+fn reference(report: &mut Report<'_>, field: &FieldDraft<'_>, target: EntityId) -> Reference {
+    let chosen = field.directives.get("relation").and_then(|relation| relation.choice("onDelete"));
+    let on_delete = match chosen {
+        Some(("CASCADE", _)) => OnDelete::Cascade,
+        Some(("SET_NULL", span)) => {
+            if !field.nullable {
+                let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
+                report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
+            }
+            OnDelete::SetNull
+        }
+        _ => OnDelete::Restrict,
+    };
+    Reference { target, on_delete }
+}
+
+fn default(
+    report: &mut Report<'_>,
+    definitions: &Definitions<'_>,
+    field: &FieldDraft<'_>,
+    scalar: Scalar,
+    is_key: bool,
+) -> Option<DefaultValue> {
+    let default = field.directives.get("default")?;
+    match (default.literal("value"), default.choice("fn")) {
+        (Some(_), Some((_, span))) => {
+            report.wrong(span, "`@default` has a value and a function", "keep one of them");
+            None
+        }
+        (Some((_, span)), None) if is_key => {
+            report.wrong(
+                span,
+                "a key has no default value: no two rows share one",
+                "use `fn: UUID_V7` or `fn: AUTOINCREMENT`",
+            );
+            None
+        }
+        (Some((async_graphql::Value::Null, span)), None) => {
+            let help = if field.nullable { "take it out; NULL is the default" } else { "the field is not null" };
+            report.wrong(span, "null is no default value", help);
+            None
+        }
+        (Some((literal, span)), None) => match scalar.coerce_with(&definitions.enums, literal, Source::Literal) {
+            Ok(value) => Some(DefaultValue::Value(value)),
+            Err(message) => {
+                report.error(span, format!("the default of `{}` does not fit: {message}", field.name));
+                None
+            }
+        },
+        (None, Some((function, span))) => default_function(report, field, scalar, is_key, function, span),
+        (None, None) => {
+            // A wrong argument was complained about already.
+            if !report.has_errors_in(&default.span) {
+                report.wrong(
+                    default.span.clone(),
+                    "`@default` says nothing",
+                    "write `@default(value: …)` or `@default(fn: …)`",
+                );
+            }
+            None
+        }
+    }
+}
+
+fn default_function(
+    report: &mut Report<'_>,
+    field: &FieldDraft<'_>,
+    scalar: Scalar,
+    is_key: bool,
+    function: &str,
+    span: Span,
+) -> Option<DefaultValue> {
+    let written = report.text(&field.type_span);
+    let plain_relation = matches!(field.shape, Shape::ToOne(_));
+    match function {
+        "UUID_V7" if is_key || (scalar == Scalar::Uuid && !plain_relation) => Some(DefaultValue::UuidV7),
+        "AUTOINCREMENT" if is_key => Some(DefaultValue::Autoincrement),
+        "NOW" if matches!(scalar, Scalar::DateTime | Scalar::Date) => Some(DefaultValue::Now),
+        "UUID_V7" => {
+            report.wrong(
+                span,
+                format!("`UUID_V7` makes a UUID, and `{}` is `{written}`", field.name),
+                "write `UUID`, or `ID! @id`",
+            );
+            None
+        }
+        "AUTOINCREMENT" => {
+            report.wrong(span, "`AUTOINCREMENT` counts keys only", format!("`{}` has no `@id`", field.name));
+            None
+        }
+        _ => {
+            let message = format!("`NOW` makes a DateTime or a Date, and `{}` is `{written}`", field.name);
+            report.wrong(span, message, "write `DateTime`, or another default");
+            None
+        }
+    }
+}
+
+/// The column's name: `@relation(column:)`, `@column(name:)`, or made from the field's.
+fn name(report: &mut Report<'_>, field: &FieldDraft<'_>, is_relation: bool) -> String {
+    let of_column = field.directives.get("column").and_then(|column| column.string("name"));
+    let of_relation = field.directives.get("relation").and_then(|relation| relation.string("column"));
+    if let (Some((a, _)), Some((b, span))) = (&of_column, &of_relation)
+        && a != b
+    {
+        report.wrong(span.clone(), format!("the column is named twice: `{a}` and `{b}`"), "keep one of the names");
+    }
+    match of_relation.filter(|_| is_relation).or(of_column) {
+        Some((given, span)) => {
+            check_sql_name(report, given, span, "column");
+            given.to_owned()
+        }
+        None => {
+            let suffix = if is_relation { "_id" } else { "" };
+            let made = format!("{}{suffix}", snake_case(field.name));
+            check_sql_name(report, &made, field.span.clone(), "column");
+            made
+        }
+    }
+}
+
+/// Names that the database or freshql keeps for itself. SQLite does not tell capitals from small letters.
+pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, what: &str) {
+    let lower = name.to_ascii_lowercase();
+    if name.is_empty() {
+        report.error(span, format!("the name of a {what} is empty"));
+    } else if name.len() > MAX_SQL_NAME {
+        let help = if what == "table" { "@entity(table:)" } else { "@column(name:)" };
+        let message = format!("the name of a {what} has at most {MAX_SQL_NAME} bytes: `{name}`");
+        report.wrong(span, message, format!("give it a shorter one with `{help}`"));
+    } else if name.chars().any(|c| c.is_control() || c == '"') {
+        report.error(span, format!("the name of a {what} has neither quotes nor control characters"));
+    } else if lower == "_version" || lower.starts_with("_freshql") {
+        report.wrong(
+            span,
+            format!("a {what} cannot be named `{name}`"),
+            "`_version` and `_freshql…` are freshql's own",
+        );
+    } else if lower.starts_with("sqlite_") && what == "table" {
+        report.wrong(span, format!("a {what} cannot be named `{name}`"), "`sqlite_…` is SQLite's own");
+    }
+}
+
+/// `@column(type:)`, which goes into migrations as it is.
+fn sql_type(report: &mut Report<'_>, field: &FieldDraft<'_>) -> Option<String> {
+    let (written, span) = field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;
+    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '(' | ')' | ',' | '.' | '[' | ']');
+    if written.trim().is_empty() || !written.chars().all(is_fine) {
+        let message = format!("`{written}` is no SQL type");
+        report.wrong(span, message, "a type is words and numbers, such as `varchar(40)`");
+        return None;
+    }
+    Some(written.trim().to_owned())
+}

@@ -1,0 +1,112 @@
+//! What of a model can change the bytes of an answer, as one hash. It is part of every ETag, so it must not depend on how
+//! the file is laid out: comments, white space, descriptions, the order of types, fields and arguments. Cache hints are
+//! left out too: they change headers, not answers.
+
+use blake3::Hasher;
+
+use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, OnDelete, Scalar, Value};
+
+/// Changes whenever the way of hashing below changes.
+const FORMAT: &str = "freshql model 1";
+
+/// The fingerprint; the one that the model has is not looked at.
+pub(super) fn fingerprint(model: &Model) -> [u8; 32] {
+    let mut lines = vec![FORMAT.to_owned()];
+    lines.extend(model.enums.iter().map(enum_line));
+    for entity in &model.entities {
+        lines.push(entity_line(entity));
+        lines.extend(column_lines(model, entity));
+        lines.extend(entity.fields.iter().map(|field| field_line(model, entity, field)));
+        for unique in &entity.uniques {
+            let columns: Vec<&str> = unique.columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
+            lines.push(format!("unique {:?} {:?} {columns:?}", entity.name, unique.lookup));
+        }
+    }
+    lines[1..].sort_unstable();
+    let mut hasher = Hasher::new();
+    for line in &lines {
+        hasher.update(&(line.len() as u64).to_le_bytes());
+        hasher.update(line.as_bytes());
+    }
+    *hasher.finalize().as_bytes()
+}
+
+/// The order of an enum's values shows in nothing but introspection.
+fn enum_line(declared: &EnumType) -> String {
+    let mut values: Vec<&str> = declared.values.iter().map(|(value, _)| value.as_str()).collect();
+    values.sort_unstable();
+    format!("enum {:?} {values:?}", declared.name)
+}
+
+fn entity_line(entity: &Entity) -> String {
+    let Entity { name, singular, plural, table, max_page_size, require_etag, .. } = entity;
+    let key = &entity.column(entity.key).name;
+    let order_by: Vec<(&str, bool, bool)> = entity
+        .order_by
+        .iter()
+        .map(|(id, order)| (entity.column(*id).name.as_str(), order.descending, order.nulls_first))
+        .collect();
+    format!("entity {name:?} {singular:?} {plural:?} {table:?} {key:?} {order_by:?} {max_page_size} {require_etag}")
+}
+
+fn column_lines<'m>(model: &'m Model, entity: &'m Entity) -> impl Iterator<Item = String> + 'm {
+    entity.columns.iter().map(|column| {
+        let scalar = scalar_text(model, column.scalar);
+        let references = column.references.as_ref().map(|reference| {
+            let on_delete = match reference.on_delete {
+                OnDelete::Restrict => "restrict",
+                OnDelete::Cascade => "cascade",
+                OnDelete::SetNull => "set null",
+            };
+            (model.entity(reference.target).name.as_str(), on_delete)
+        });
+        format!(
+            "column {:?} {:?} {:?} {scalar:?} {} {:?} {} {} {references:?}",
+            entity.name,
+            column.name,
+            column.field,
+            column.nullable,
+            column.default.as_ref().map(default_text),
+            column.readonly,
+            column.hidden,
+        )
+    })
+}
+
+fn field_line(model: &Model, entity: &Entity, field: &Field) -> String {
+    let kind = match field.kind {
+        FieldKind::Scalar(column) => format!("column {:?}", entity.column(column).name),
+        FieldKind::ToOne { column, target } => {
+            format!("one {:?} {:?}", entity.column(column).name, model.entity(target).name)
+        }
+        FieldKind::ToMany { target, column } => {
+            let target = model.entity(target);
+            format!("many {:?} {:?}", target.name, target.column(column).name)
+        }
+    };
+    format!("field {:?} {:?} {kind} {}", entity.name, field.name, field.hidden)
+}
+
+/// The indices of enums depend on the order of the file, so their names stand in.
+fn scalar_text(model: &Model, scalar: Scalar) -> String {
+    match scalar {
+        Scalar::Enum(id) => format!("enum {}", model.enum_type(id).name),
+        Scalar::Decimal { precision, scale } => format!("decimal {precision} {scale}"),
+        Scalar::IdInt => "id int".to_owned(),
+        Scalar::IdText => "id text".to_owned(),
+        Scalar::IdUuid => "id uuid".to_owned(),
+        other => other.graphql_name(model).to_owned(),
+    }
+}
+
+fn default_text(default: &DefaultValue) -> String {
+    match default {
+        DefaultValue::Value(Value::Null) => "null".to_owned(),
+        DefaultValue::Value(Value::Int(int)) => format!("int {int}"),
+        DefaultValue::Value(Value::Real(real)) => format!("real {real:?}"),
+        DefaultValue::Value(Value::Text(text)) => format!("text {text:?}"),
+        DefaultValue::UuidV7 => "uuid".to_owned(),
+        DefaultValue::Autoincrement => "autoincrement".to_owned(),
+        DefaultValue::Now => "now".to_owned(),
+    }
+}

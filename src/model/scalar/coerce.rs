@@ -1,0 +1,290 @@
+//! GraphQL input to the kept form, strictly: a value is taken exactly or refused, never rounded, cut or guessed at. Null
+//! is the caller's business, who knows what may be null.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use async_graphql::{Number, Value as Input};
+
+use super::{Scalar, Value, decimal, time};
+use crate::model::{EnumType, Model};
+
+/// The largest integer that JavaScript's numbers hold exactly; beyond it a JSON number has probably lost digits before
+/// it came here.
+const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
+
+/// A float has this many decimal digits that survive the way from text and back.
+const FLOAT_DIGITS: usize = 15;
+
+/// Quoted input is cut to this many characters in messages.
+const MAX_QUOTED: usize = 80;
+
+/// Where an input stood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// In the document: enums are names, integers are exact.
+    Literal,
+    /// In the request's JSON: enums are strings, integers went through the client's JSON writer.
+    Variable,
+}
+
+impl Scalar {
+    /// The kept form of an input that is not null.
+    ///
+    /// # Errors
+    /// What was expected and what was found.
+    pub fn coerce(self, model: &Model, input: &Input, source: Source) -> Result<Value, String> {
+        self.coerce_with(&model.enums, input, source)
+    }
+
+    /// The same, before there is a model.
+    pub(in crate::model) fn coerce_with(
+        self,
+        enums: &[EnumType],
+        input: &Input,
+        source: Source,
+    ) -> Result<Value, String> {
+        match self {
+            Self::IdInt => id_int(input, source).map(Value::Int),
+            Self::IdText => match input {
+                Input::String(text) => without_nul(text, "ID").map(Value::text),
+                Input::Number(number) => Ok(Value::text(integer(number, source, "ID")?.to_string())),
+                other => Err(expected("an ID", other)),
+            },
+            Self::IdUuid | Self::Uuid => match input {
+                Input::String(text) => uuid(text).map(Value::Text),
+                other => Err(expected("a UUID", other)),
+            },
+            Self::String => match input {
+                Input::String(text) => without_nul(text, "String").map(Value::text),
+                other => Err(expected("a String", other)),
+            },
+            Self::Int => int(input, source).map(Value::Int),
+            Self::BigInt => big_int(input, source).map(Value::Int),
+            Self::Float => match input {
+                // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
+                Input::Number(number) => number.as_f64().map(|float| Value::Real(float + 0.0)),
+                _ => None,
+            }
+            .ok_or_else(|| expected("a Float", input)),
+            Self::Boolean => match input {
+                Input::Boolean(boolean) => Ok(Value::Int(i64::from(*boolean))),
+                other => Err(expected("`true` or `false`", other)),
+            },
+            Self::Decimal { precision, scale } => match input {
+                Input::String(text) => decimal::parse(text, precision, scale).map(Value::Int),
+                Input::Number(number) => {
+                    decimal::parse(&decimal_text(number, source)?, precision, scale).map(Value::Int)
+                }
+                other => Err(expected("a Decimal", other)),
+            },
+            Self::DateTime => match input {
+                Input::String(text) => time::date_time(text).map(Value::text),
+                other => Err(expected("a DateTime such as \"2026-11-22T09:30:00Z\"", other)),
+            },
+            Self::Date => match input {
+                Input::String(text) => time::date(text).map(Value::text),
+                other => Err(expected("a Date such as \"2026-11-22\"", other)),
+            },
+            Self::Json => {
+                let mut text = String::new();
+                canonical_json(input, &mut text)?;
+                Ok(Value::text(text))
+            }
+            Self::Enum(id) => enum_value(&enums[usize::from(id.0)], input, source),
+        }
+    }
+}
+
+fn id_int(input: &Input, source: Source) -> Result<i64, String> {
+    match input {
+        Input::String(text) => canonical_integer(text).ok_or_else(|| expected("an ID that is an integer", input)),
+        Input::Number(number) => integer(number, source, "ID"),
+        other => Err(expected("an ID that is an integer", other)),
+    }
+}
+
+fn int(input: &Input, source: Source) -> Result<i64, String> {
+    let Input::Number(number) = input else { return Err(expected("an Int", input)) };
+    // JSON writers that know only floats send 1.0 for 1; a document says what it means.
+    let whole = number.as_f64().filter(|float| source == Source::Variable && float.fract() == 0.0);
+    let int = number.as_i64().or_else(|| whole.filter(|float| float.abs() < 1e15).map(|float| float as i64));
+    match int {
+        Some(int) if i32::try_from(int).is_ok() => Ok(int),
+        Some(_) => Err(expected("an Int of 32 bits", input)),
+        None => Err(expected("an Int", input)),
+    }
+}
+
+fn big_int(input: &Input, source: Source) -> Result<i64, String> {
+    match input {
+        Input::String(text) => canonical_integer(text).ok_or_else(|| expected("a BigInt of 64 bits", input)),
+        Input::Number(number) => integer(number, source, "BigInt"),
+        other => Err(expected("a BigInt", other)),
+    }
+}
+
+/// An integer from a number, if it can be trusted to be the one that was meant.
+fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
+    let int =
+        number.as_i64().ok_or_else(|| format!("expected {} that is an integer, found {number}", article(name)))?;
+    if source == Source::Variable && int.unsigned_abs() > MAX_SAFE_INTEGER {
+        return Err(format!(
+            "expected {} as a string, because the number {number} may have lost digits",
+            article(name)
+        ));
+    }
+    Ok(int)
+}
+
+/// A number's decimal digits, if they can be trusted to be those that were meant.
+fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
+    if !number.is_f64() {
+        return integer(number, source, "Decimal").map(|int| int.to_string());
+    }
+    let text = number.as_f64().unwrap_or_default().to_string();
+    let digits = text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
+    let zeros = if text.contains('.') { 0 } else { text.bytes().rev().take_while(|digit| *digit == b'0').count() };
+    if digits - zeros.min(digits) > FLOAT_DIGITS {
+        return Err(format!("expected a Decimal as a string, because the number {number} may have lost digits"));
+    }
+    Ok(text)
+}
+
+/// `-5`, but not `+5`, `05` or `-0`: one spelling for one value.
+fn canonical_integer(text: &str) -> Option<i64> {
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let leads_with_zero = unsigned.starts_with('0') && text != "0";
+    if leads_with_zero || unsigned.starts_with('+') { None } else { text.parse().ok() }
+}
+
+/// PostgreSQL keeps no U+0000 in texts, so neither do we.
+fn without_nul<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
+    if text.contains('\0') {
+        return Err(format!("expected {} without the character U+0000", article(name)));
+    }
+    Ok(text)
+}
+
+fn uuid(text: &str) -> Result<Arc<str>, String> {
+    let mut lower = [0; 36];
+    let bytes = text.as_bytes();
+    if bytes.len() != lower.len() {
+        return Err(format!("expected a UUID such as \"0190d0a1-…\" of 36 characters, found {}", quoted(text)));
+    }
+    for (target, byte) in lower.iter_mut().zip(bytes) {
+        *target = byte.to_ascii_lowercase();
+    }
+    match std::str::from_utf8(&lower) {
+        Ok(lower) if is_uuid(lower) => Ok(lower.into()),
+        _ => Err(format!("expected a UUID of hexadecimal digits and hyphens, found {}", quoted(text))),
+    }
+}
+
+/// 8-4-4-4-12 lower-case hexadecimal digits.
+pub(super) fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(i, byte)| match i {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
+        })
+}
+
+fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Value, String> {
+    let word = match (source, input) {
+        (Source::Literal, Input::Enum(word)) => word.as_str(),
+        (Source::Variable, Input::String(word)) => word.as_str(),
+        (Source::Variable, Input::Enum(word)) => word.as_str(),
+        (Source::Literal, Input::String(word)) if declared.values.iter().any(|(value, _)| value == word) => {
+            return Err(format!(
+                "expected a {}, which is written without quotes, found {}",
+                declared.name,
+                quoted(word)
+            ));
+        }
+        (_, other) => return Err(expected(&format!("a {}", declared.name), other)),
+    };
+    if declared.values.iter().any(|(value, _)| value == word) {
+        return Ok(Value::text(word));
+    }
+    let values = declared.values.iter().map(|(value, _)| value.as_str());
+    let help = crate::model::diagnostic::suggest(word, values).map(|help| format!("; {help}")).unwrap_or_default();
+    Err(format!("{} has no value `{word}`{help}", declared.name))
+}
+
+/// JSON with sorted keys and without white space.
+fn canonical_json(input: &Input, out: &mut String) -> Result<(), String> {
+    // Writing to a String cannot fail.
+    match input {
+        Input::Null => out.push_str("null"),
+        Input::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
+        Input::Number(number) => {
+            let _ = write!(out, "{number}");
+        }
+        Input::String(text) => json_string(text, out)?,
+        Input::List(items) => {
+            out.push('[');
+            for (i, item) in items.iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                canonical_json(item, out)?;
+            }
+            out.push(']');
+        }
+        Input::Object(members) => {
+            let mut members: Vec<_> = members.iter().collect();
+            members.sort_unstable_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
+            out.push('{');
+            for (i, (name, value)) in members.into_iter().enumerate() {
+                if i > 0 {
+                    out.push(',');
+                }
+                json_string(name, out)?;
+                out.push(':');
+                canonical_json(value, out)?;
+            }
+            out.push('}');
+        }
+        Input::Enum(word) => {
+            return Err(format!("expected JSON, found the name `{word}`; JSON has strings, in quotes"));
+        }
+        Input::Binary(_) => return Err("expected JSON, found binary data".to_owned()),
+    }
+    Ok(())
+}
+
+fn json_string(text: &str, out: &mut String) -> Result<(), String> {
+    let text = without_nul(text, "JSON")?;
+    let mut bytes = Vec::with_capacity(text.len() + 2);
+    super::json::write_string(text, &mut bytes);
+    out.push_str(&String::from_utf8_lossy(&bytes));
+    Ok(())
+}
+
+fn expected(what: &str, found: &Input) -> String {
+    let found = match found {
+        Input::String(text) => quoted(text),
+        Input::List(_) => "a list".to_owned(),
+        Input::Object(_) => "an object".to_owned(),
+        Input::Binary(_) => "binary data".to_owned(),
+        other => other.to_string(),
+    };
+    format!("expected {what}, found {found}")
+}
+
+fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
+        None => format!("{text:?}"),
+    }
+}
+
+fn article(name: &str) -> String {
+    let an = name.starts_with(['A', 'E', 'I', 'O', 'U']);
+    match name {
+        "JSON" => "JSON".to_owned(),
+        _ if an => format!("an {name}"),
+        _ => format!("a {name}"),
+    }
+}

@@ -1,0 +1,101 @@
+//! Decimals as scaled integers: `12.5` with two digits after the point is 1250.
+
+/// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the scale lose nothing.
+pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String> {
+    let expected = || match scale {
+        0 => format!("expected a Decimal with at most {precision} digits and none after the point, found \"{text}\""),
+        1 => format!("expected a Decimal with at most 1 digit after the point, found \"{text}\""),
+        _ => format!("expected a Decimal with at most {scale} digits after the point, found \"{text}\""),
+    };
+    let not_decimal = || format!("expected a Decimal such as \"12.50\", found \"{text}\"");
+    let unsigned = text.strip_prefix('-').unwrap_or(text);
+    let (whole, fraction) = match unsigned.split_once('.') {
+        Some((_, "")) => return Err(not_decimal()),
+        Some(parts) => parts,
+        None => (unsigned, ""),
+    };
+    let are_digits = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit());
+    if whole.is_empty() || !are_digits(whole) || !are_digits(fraction) {
+        return Err(not_decimal());
+    }
+    let fraction = fraction.trim_end_matches('0');
+    if fraction.len() > usize::from(scale) {
+        return Err(expected());
+    }
+    let whole = whole.trim_start_matches('0');
+    let most = usize::from(precision - scale);
+    if whole.len() > most {
+        let before = if most == 1 { "1 digit".to_owned() } else { format!("{most} digits") };
+        return Err(format!("expected a Decimal with at most {before} before the point, found \"{text}\""));
+    }
+    let padding = "0".repeat(usize::from(scale) - fraction.len());
+    let digits = whole.bytes().chain(fraction.bytes()).chain(padding.bytes());
+    let scaled = digits.fold(0i64, |sum, digit| sum * 10 + i64::from(digit - b'0'));
+    Ok(if text.starts_with('-') { -scaled } else { scaled })
+}
+
+/// Writes all digits after the point, always: `12.50`, `-0.05`, `3` for a scale of zero.
+pub(super) fn write(scaled: i64, scale: u8, out: &mut Vec<u8>) {
+    // 19 digits, a point and a sign at most; filled from the end.
+    let mut buffer = [b'0'; 24];
+    let mut start = buffer.len();
+    let mut rest = scaled.unsigned_abs();
+    let mut written = 0;
+    while rest > 0 || written <= scale {
+        if written == scale && scale > 0 {
+            start -= 1;
+            buffer[start] = b'.';
+        }
+        start -= 1;
+        buffer[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        written += 1;
+    }
+    if scaled < 0 {
+        start -= 1;
+        buffer[start] = b'-';
+    }
+    out.extend_from_slice(&buffer[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(scaled: i64, scale: u8) -> String {
+        let mut out = Vec::new();
+        write(scaled, scale, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn all_digits_after_the_point_are_written() {
+        for (scaled, scale, text) in [
+            (1250, 2, "12.50"),
+            (-5, 2, "-0.05"),
+            (0, 2, "0.00"),
+            (0, 0, "0"),
+            (7, 0, "7"),
+            (i64::MIN, 18, "-9.223372036854775808"),
+            (i64::MIN, 0, "-9223372036854775808"),
+            (1, 18, "0.000000000000000001"),
+        ] {
+            assert_eq!(written(scaled, scale), text);
+        }
+    }
+
+    #[test]
+    fn what_would_be_rounded_is_refused() {
+        assert_eq!(parse("12.5", 12, 2), Ok(1250));
+        assert_eq!(parse("-12.500", 12, 2), Ok(-1250));
+        assert_eq!(parse("0012", 4, 2), Ok(1200));
+        assert_eq!(parse("-0.00", 4, 2), Ok(0));
+        assert_eq!(parse("999999999999999999", 18, 0), Ok(999_999_999_999_999_999));
+        insta::assert_snapshot!(parse("1.234", 12, 2).unwrap_err(), @"");
+        insta::assert_snapshot!(parse("123", 4, 2).unwrap_err(), @"");
+        insta::assert_snapshot!(parse("1.5", 4, 0).unwrap_err(), @"");
+        for malformed in ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1 ", "--1", "1.-5", "NaN", "١"] {
+            assert!(parse(malformed, 12, 2).is_err(), "{malformed:?}");
+        }
+    }
+}
