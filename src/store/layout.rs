@@ -1,0 +1,371 @@
+//! From the model to tables: which tables, columns, keys and indexes a database of this model has, under which names.
+//! It says nothing about a dialect's types and text ([`ddl`]), and nothing about versions ([`crate::store::triggers`]).
+
+pub mod ddl;
+pub mod name;
+#[cfg(test)]
+pub(crate) mod test_models;
+
+use std::collections::HashSet;
+
+use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, Model, OnDelete, Scalar};
+
+pub use ddl::{create_statements, first_migration};
+pub use name::SqlName;
+
+/// The column that every entity's table has beside the model's: the row's version.
+pub const VERSION_COLUMN: &str = "_version";
+
+/// The tables of a model.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    /// One for each entity, by [`EntityId`].
+    pub tables: Vec<Table>,
+}
+
+/// The table of an entity.
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Whose rows it holds.
+    pub entity: EntityId,
+    /// The entity's name, as the change log spells it.
+    pub entity_name: String,
+    /// Its name.
+    pub name: SqlName,
+    /// By [`ColumnId`]; without the version.
+    pub columns: Vec<TableColumn>,
+    /// The primary key.
+    pub key: ColumnId,
+    /// Unique ones first, each kind in the model's order. The primary key's own index is not among them.
+    pub indexes: Vec<TableIndex>,
+}
+
+/// A column of an entity's table.
+#[derive(Debug, Clone)]
+pub struct TableColumn {
+    /// Its name.
+    pub name: SqlName,
+    /// What it holds.
+    pub scalar: Scalar,
+    /// The values of an enum; empty for other scalars.
+    pub enum_values: Vec<String>,
+    /// `@column(type:)`: stands instead of the scalar's type.
+    pub type_override: Option<String>,
+    /// May be NULL.
+    pub nullable: bool,
+    /// What it gets where an INSERT does not name it.
+    pub default: Option<DefaultValue>,
+    /// The row that it points to.
+    pub references: Option<ForeignKey>,
+    /// Its values stand in the change log.
+    pub part: bool,
+}
+
+/// Where a foreign key points to.
+#[derive(Debug, Clone)]
+pub struct ForeignKey {
+    /// The other table.
+    pub table: SqlName,
+    /// The other table's primary key.
+    pub column: SqlName,
+    /// What becomes of this row when that one goes.
+    pub on_delete: OnDelete,
+}
+
+/// An index, or a uniqueness rule.
+#[derive(Debug, Clone)]
+pub struct TableIndex {
+    /// Its name: `products_merchant_id_sku_key`, or `…_idx` for one that is not unique.
+    pub name: SqlName,
+    /// Two rows may not have the same values.
+    pub unique: bool,
+    /// The columns that the model names.
+    pub columns: Vec<ColumnId>,
+    /// The primary key follows the columns. It is the last term of every ordering, so a page of a list is read from the
+    /// index alone, without a sort, however many rows have the same values.
+    pub with_key: bool,
+}
+
+impl Layout {
+    /// The tables that this model needs.
+    pub fn new(model: &Model) -> Self {
+        // Tables and indexes share one space of names.
+        let mut taken: HashSet<String> = model.entities.iter().map(|e| e.table.clone()).collect();
+        Self { tables: model.entities.iter().map(|entity| Table::new(model, entity, &mut taken)).collect() }
+    }
+
+    /// The table of an entity.
+    pub fn table(&self, entity: EntityId) -> &Table {
+        &self.tables[usize::from(entity.0)]
+    }
+
+    /// The tables in an order in which every foreign key points to a table before it, as far as there are no cycles;
+    /// otherwise in the model's order.
+    pub fn in_dependency_order(&self) -> Vec<&Table> {
+        let mut ordered: Vec<&Table> = Vec::with_capacity(self.tables.len());
+        let mut waiting: Vec<&Table> = self.tables.iter().collect();
+        while !waiting.is_empty() {
+            let is_free = |table: &Table| {
+                table.columns.iter().filter_map(|c| c.references.as_ref()).all(|reference| {
+                    reference.table == table.name || ordered.iter().any(|done| done.name == reference.table)
+                })
+            };
+            // Where all that wait stand in a cycle, the first of them breaks it.
+            let next = waiting.iter().position(|table| is_free(table)).unwrap_or(0);
+            ordered.push(waiting.remove(next));
+        }
+        ordered
+    }
+}
+
+impl Table {
+    fn new(model: &Model, entity: &Entity, taken: &mut HashSet<String>) -> Self {
+        let columns = entity.columns.iter().map(|column| TableColumn::new(model, column)).collect();
+        let uniques = entity.uniques.iter().map(|unique| (true, &unique.columns));
+        let plain = entity.indexes.iter().map(|index| (false, &index.columns));
+        let indexes = uniques
+            .chain(plain)
+            .map(|(unique, columns)| TableIndex {
+                name: index_name(entity, columns, unique, taken),
+                unique,
+                columns: columns.clone(),
+                // An integer key is SQLite's rowid, and a rowid ends every index anyway.
+                with_key: !unique
+                    && !columns.contains(&entity.key)
+                    && entity.column(entity.key).scalar != Scalar::IdInt,
+            })
+            .collect();
+        Self {
+            entity: entity.id,
+            entity_name: entity.name.clone(),
+            name: SqlName::new(&entity.table),
+            columns,
+            key: entity.key,
+            indexes,
+        }
+    }
+
+    /// The column with this index.
+    pub fn column(&self, id: ColumnId) -> &TableColumn {
+        &self.columns[usize::from(id.0)]
+    }
+
+    /// The primary key's column.
+    pub fn key_column(&self) -> &TableColumn {
+        self.column(self.key)
+    }
+
+    /// The columns of an index in the database, the key included where it follows.
+    pub fn index_columns<'a>(&'a self, index: &'a TableIndex) -> impl Iterator<Item = &'a TableColumn> {
+        index.columns.iter().map(|id| self.column(*id)).chain(index.with_key.then(|| self.key_column()))
+    }
+}
+
+impl TableColumn {
+    fn new(model: &Model, column: &Column) -> Self {
+        let enum_values = match column.scalar {
+            Scalar::Enum(id) => model.enum_type(id).values.iter().map(|(name, _)| name.clone()).collect(),
+            _ => Vec::new(),
+        };
+        let references = column.references.as_ref().map(|reference| {
+            let target = model.entity(reference.target);
+            ForeignKey {
+                table: SqlName::new(&target.table),
+                column: SqlName::new(&target.column(target.key).name),
+                on_delete: reference.on_delete,
+            }
+        });
+        Self {
+            name: SqlName::new(&column.name),
+            scalar: column.scalar,
+            enum_values,
+            type_override: column.sql_type.clone(),
+            nullable: column.nullable,
+            default: column.default.clone(),
+            references,
+            part: column.part,
+        }
+    }
+}
+
+/// `products_merchant_id_sku_key`, as PostgreSQL would call it. Where two tables would come to the same name
+/// (`a_b` + `c`, `a` + `b_c`), a hash tells them apart.
+fn index_name(entity: &Entity, columns: &[ColumnId], unique: bool, taken: &mut HashSet<String>) -> SqlName {
+    let columns: Vec<&str> = columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
+    let ending = if unique { "key" } else { "idx" };
+    let mut name = SqlName::generated(format!("{}_{}_{ending}", entity.table, columns.join("_")));
+    if taken.contains(name.as_str()) {
+        let hash = blake3::hash(format!("{}\0{}", entity.table, columns.join("\0")).as_bytes()).to_hex();
+        name = SqlName::generated(format!("{}_{}_{}_{ending}", entity.table, columns.join("_"), &hash[..8]));
+    }
+    taken.insert(name.as_str().to_owned());
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+
+    fn layout() -> Layout {
+        Layout::new(&test_models::every_kind())
+    }
+
+    fn database() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+        for statement in create_statements(&layout()) {
+            connection.execute_batch(&statement).unwrap();
+        }
+        connection
+    }
+
+    #[test]
+    fn tables_are_written_for_people() {
+        let layout = layout();
+        let tables = layout.tables.iter().map(ddl::create_table);
+        let indexes = layout.tables.iter().flat_map(|t| t.indexes.iter().map(|index| ddl::create_index(t, index)));
+        insta::assert_snapshot!(tables.chain(indexes).collect::<Vec<_>>().join("\n"), @r#"
+        CREATE TABLE folders (
+          id        INTEGER PRIMARY KEY AUTOINCREMENT,
+          path      TEXT,
+          title     TEXT NOT NULL,
+          parent_id INTEGER REFERENCES folders (id) ON DELETE CASCADE,
+          _version  INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE TABLE "order" (
+          code         TEXT PRIMARY KEY NOT NULL,
+          "unit price" INTEGER NOT NULL CHECK ("unit price" BETWEEN -9999999999 AND 9999999999),
+          size         REAL CHECK (abs(size) < 9e999),
+          open         INTEGER NOT NULL DEFAULT 1 CHECK (open IN (0, 1)),
+          count        INTEGER CHECK (count BETWEEN -2147483648 AND 2147483647),
+          big          INTEGER,
+          kind         TEXT CHECK (kind IN ('PLAIN', 'FANCY')),
+          extra        TEXT CHECK (extra IS NULL OR json_valid(extra)),
+          day          TEXT CHECK (day IS date(day, '+0 days')),
+          made         TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')) CHECK (made IS strftime('%Y-%m-%dT%H:%M:%fZ', made, '+0 days')),
+          token        TEXT CHECK (length(token) = 36 AND token NOT GLOB '*[^0-9a-f-]*'),
+          folder_id    INTEGER REFERENCES folders (id) ON DELETE SET NULL,
+          _version     INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE TABLE notes (
+          id        TEXT PRIMARY KEY NOT NULL CHECK (length(id) = 36 AND id NOT GLOB '*[^0-9a-f-]*'),
+          "group"   TEXT NOT NULL REFERENCES "order" (code) ON DELETE CASCADE,
+          folder_id INTEGER REFERENCES folders (id) ON DELETE RESTRICT,
+          weight    REAL CHECK (abs(weight) < 9e999),
+          big       INTEGER,
+          text      TEXT,
+          _version  INTEGER NOT NULL DEFAULT 0
+        ) STRICT;
+        CREATE UNIQUE INDEX folders_path_key ON folders (path);
+        CREATE INDEX folders_parent_id_idx ON folders (parent_id);
+        CREATE UNIQUE INDEX order_count_folder_id_key ON "order" (count, folder_id);
+        CREATE INDEX order_folder_id_idx ON "order" (folder_id, code);
+        CREATE INDEX notes_group_idx ON notes ("group", id);
+        CREATE INDEX notes_folder_id_idx ON notes (folder_id, id);
+        CREATE INDEX notes_weight_idx ON notes (weight, id);
+        CREATE INDEX notes_big_idx ON notes (big, id);
+        "#);
+    }
+
+    #[test]
+    fn first_migration_is_the_statements_with_headings() {
+        let layout = layout();
+        let text = first_migration(&layout);
+        let mut rest = text.as_str();
+        for statement in create_statements(&layout) {
+            let at = rest.find(&statement).unwrap();
+            assert!(rest[..at].lines().all(|line| line.is_empty() || line.starts_with("-- ")), "{}", &rest[..at]);
+            rest = &rest[at + statement.len()..];
+        }
+        assert_eq!(rest.trim(), "");
+    }
+
+    #[test]
+    fn checks_refuse_what_an_answer_could_not_show() {
+        let database = database();
+        let insert = |column: &str, value: &str| {
+            let columns = if column == "unit price" { String::new() } else { ", \"unit price\"".to_owned() };
+            let values = if column == "unit price" { "" } else { ", 5" };
+            let sql = format!(
+                "INSERT INTO \"order\" (code, \"{column}\"{columns}) VALUES (hex(randomblob(8)), {value}{values})"
+            );
+            database.execute_batch(&sql).map(drop)
+        };
+        for (column, value) in [
+            ("open", "2"),
+            ("open", "'yes'"),
+            ("count", "2147483648"),
+            ("count", "'many'"),
+            ("big", "1.5"),
+            ("unit price", "10000000000"),
+            ("unit price", "9.99"),
+            ("size", "9e999"),
+            ("size", "'big'"),
+            ("kind", "'plain'"),
+            ("extra", "'{'"),
+            ("day", "'2026-02-30'"),
+            ("day", "'2026-2-3'"),
+            ("day", "'2026-02-03T00:00:00'"),
+            ("made", "'2026-11-22 09:30:00'"),
+            ("made", "'2026-11-22T09:30:00Z'"),
+            ("made", "'2026-11-22T25:30:00.000Z'"),
+            ("token", "'0190B4F4-0000-7000-8000-000000000000'"),
+            ("token", "'0190b4f4'"),
+            ("folder_id", "77"),
+        ] {
+            assert!(insert(column, value).is_err(), "{column} = {value}");
+        }
+        for (column, value) in [
+            ("open", "0"),
+            ("count", "-2147483648"),
+            ("count", "NULL"),
+            ("big", "9223372036854775807"),
+            ("unit price", "9999999999"),
+            ("size", "1.7976931348623157e308"),
+            ("size", "3"),
+            ("kind", "'PLAIN'"),
+            ("kind", "NULL"),
+            ("extra", "'[1,{\"a\":null}]'"),
+            ("day", "'2024-02-29'"),
+            ("made", "'2026-11-22T09:30:00.123Z'"),
+            ("made", "'9999-12-31T23:59:59.999Z'"),
+            ("token", "'0190b4f4-0000-7000-8000-000000000000'"),
+        ] {
+            assert_eq!(insert(column, value), Ok(()), "{column} = {value}");
+        }
+    }
+
+    #[test]
+    fn names_that_would_be_the_same_are_told_apart() {
+        let mut model = test_models::every_kind();
+        model.entities[0].table = "a_b".to_owned();
+        model.entities[0].columns[1].name = "c".to_owned();
+        model.entities[2].table = "a".to_owned();
+        model.entities[2].columns[1].name = "b_c".to_owned();
+        model.entities[2].uniques = vec![crate::model::Unique { columns: vec![ColumnId(1)], lookup: String::new() }];
+        let layout = Layout::new(&model);
+        assert_eq!(layout.tables[0].indexes[0].name.as_str(), "a_b_c_key");
+        let other = layout.tables[2].indexes[0].name.as_str();
+        assert!(other.starts_with("a_b_c_") && other.ends_with("_key") && other.len() == 18, "{other}");
+    }
+
+    #[test]
+    fn tables_stand_after_those_that_they_point_to() {
+        let mut model = test_models::every_kind();
+        let order = |model: &Model| {
+            Layout::new(model).in_dependency_order().iter().map(|t| t.entity_name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(order(&model), ["Folder", "Group", "Note"]);
+        // A folder that points to a note closes a cycle: the model's order holds.
+        model.entities[0].columns[1].references =
+            Some(crate::model::Reference { target: EntityId(2), on_delete: OnDelete::SetNull });
+        assert_eq!(order(&model), ["Folder", "Group", "Note"]);
+        model.entities[0].columns[1].references = None;
+        model.entities[0].columns[3].references =
+            Some(crate::model::Reference { target: EntityId(1), on_delete: OnDelete::SetNull });
+        model.entities[1].columns[11].references = None;
+        assert_eq!(order(&model), ["Group", "Folder", "Note"]);
+    }
+}

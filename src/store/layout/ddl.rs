@@ -1,0 +1,209 @@
+//! A layout as SQLite's CREATE statements, laid out for people who read them. It follows the table of scalars in the
+//! model's documentation; what a type cannot say, a CHECK says, so that other programs cannot write what would break
+//! an answer's types or an ordering.
+
+use std::fmt::Write as _;
+
+use super::name::string_literal;
+use super::{Layout, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::model::{DefaultValue, OnDelete, Scalar, Value};
+use crate::store::triggers;
+
+/// The tables of freshql's own, and what they hold at the beginning.
+const SYSTEM_TABLES: &[(&str, &str)] = &[
+    (
+        "What identifies this database. The epoch is part of every ETag; renew it after a restore from a backup.",
+        "CREATE TABLE _freshql_meta (\n  key   TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n) STRICT, WITHOUT ROWID;\n\
+         INSERT INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));",
+    ),
+    (
+        "The change log: a record for every changed row, written by triggers in the changing transaction.",
+        "CREATE TABLE _freshql_change (\n  seq     INTEGER PRIMARY KEY AUTOINCREMENT,\n  entity  TEXT NOT NULL,\n  \
+         id      ANY,\n  op      TEXT NOT NULL CHECK (op IN ('I', 'U', 'D')),\n  changed TEXT,\n  parts   TEXT,\n  \
+         at      INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT;",
+    ),
+    (
+        "The documents that were registered over HTTP.",
+        "CREATE TABLE _freshql_document (\n  id            TEXT PRIMARY KEY,\n  text          TEXT NOT NULL,\n  \
+         registered_at INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT, WITHOUT ROWID;",
+    ),
+];
+
+/// The names of freshql's own tables that migrations make.
+pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
+
+/// A heading and what stands under it.
+struct Section {
+    heading: String,
+    statements: Vec<String>,
+}
+
+/// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
+/// its closing semicolon.
+pub fn create_statements(layout: &Layout) -> Vec<String> {
+    sections(layout).into_iter().flat_map(|section| section.statements).collect()
+}
+
+/// The text of the first migration.
+pub fn first_migration(layout: &Layout) -> String {
+    let mut text = String::new();
+    for section in sections(layout) {
+        let _ = writeln!(text, "-- {}\n", section.heading);
+        for statement in section.statements {
+            let _ = writeln!(text, "{statement}\n");
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn sections(layout: &Layout) -> Vec<Section> {
+    let system = SYSTEM_TABLES
+        .iter()
+        .map(|(heading, sql)| Section { heading: (*heading).to_owned(), statements: statements_of(sql) });
+    let tables = layout.in_dependency_order();
+    let made = tables.iter().map(|table| Section {
+        heading: format!("{}: one row for each {}.", table.name.as_str(), table.entity_name),
+        statements: std::iter::once(create_table(table))
+            .chain(table.indexes.iter().map(|index| create_index(table, index)))
+            .collect(),
+    });
+    let kept = tables.iter().map(|table| Section {
+        heading: format!("The versions of {}: kept for whoever writes.", table.name.as_str()),
+        statements: triggers::triggers(table).into_iter().map(|trigger| trigger.sql).collect(),
+    });
+    system.chain(made).chain(kept).collect()
+}
+
+fn statements_of(sql: &str) -> Vec<String> {
+    sql.split_inclusive(";\n").map(|statement| statement.trim_end().to_owned()).collect()
+}
+
+/// `CREATE TABLE`, a line for each column.
+pub fn create_table(table: &Table) -> String {
+    let width = table.columns.iter().map(|c| c.name.to_string().len()).max().unwrap_or(0).max(VERSION_COLUMN.len());
+    let mut lines: Vec<String> = table
+        .columns
+        .iter()
+        .map(|column| {
+            let is_key = column.name == table.key_column().name;
+            format!("  {:width$} {}", column.name.to_string(), column_definition(column, is_key))
+        })
+        .collect();
+    lines.push(format!("  {VERSION_COLUMN:width$} INTEGER NOT NULL DEFAULT 0"));
+    let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { " STRICT" } else { "" };
+    format!("CREATE TABLE {} (\n{}\n){strict};", table.name, lines.join(",\n"))
+}
+
+/// `CREATE INDEX`, or `CREATE UNIQUE INDEX`.
+pub fn create_index(table: &Table, index: &TableIndex) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let columns: Vec<String> = table.index_columns(index).map(|column| column.name.to_string()).collect();
+    format!("CREATE {unique}INDEX {} ON {} ({});", index.name, table.name, columns.join(", "))
+}
+
+/// The type of a column in SQLite.
+pub fn sql_type(column: &TableColumn) -> String {
+    if let Some(written) = &column.type_override {
+        return written.clone();
+    }
+    match column.scalar {
+        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Boolean | Scalar::Decimal { .. } => "INTEGER",
+        Scalar::Float => "REAL",
+        Scalar::IdText
+        | Scalar::IdUuid
+        | Scalar::String
+        | Scalar::DateTime
+        | Scalar::Date
+        | Scalar::Uuid
+        | Scalar::Json
+        | Scalar::Enum(_) => "TEXT",
+    }
+    .to_owned()
+}
+
+/// A STRICT table takes only these; it is not made STRICT where the model asks for another type.
+fn is_strict_type(sql_type: &str) -> bool {
+    ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"].iter().any(|strict| strict.eq_ignore_ascii_case(sql_type))
+}
+
+fn column_definition(column: &TableColumn, is_key: bool) -> String {
+    let mut words = vec![sql_type(column)];
+    if is_key {
+        words.push("PRIMARY KEY".to_owned());
+        if column.default == Some(DefaultValue::Autoincrement) {
+            words.push("AUTOINCREMENT".to_owned());
+        }
+    }
+    // An INTEGER PRIMARY KEY is never NULL; any other primary key of SQLite can be, unless told.
+    if !column.nullable && !(is_key && column.scalar == Scalar::IdInt) {
+        words.push("NOT NULL".to_owned());
+    }
+    if let Some(default) = default_expression(column) {
+        words.push(format!("DEFAULT {default}"));
+    }
+    if let Some(check) = check_expression(column) {
+        words.push(format!("CHECK ({check})"));
+    }
+    if let Some(reference) = &column.references {
+        let on_delete = match reference.on_delete {
+            OnDelete::Restrict => "RESTRICT",
+            OnDelete::Cascade => "CASCADE",
+            OnDelete::SetNull => "SET NULL",
+        };
+        words.push(format!("REFERENCES {} ({}) ON DELETE {on_delete}", reference.table, reference.column));
+    }
+    words.join(" ")
+}
+
+/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for other programs' sake.
+fn default_expression(column: &TableColumn) -> Option<String> {
+    match column.default.as_ref()? {
+        DefaultValue::Value(value) => Some(literal(value)),
+        DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),
+        DefaultValue::Now => Some("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))".to_owned()),
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(number) => number.to_string(),
+        // `{:?}` writes the shortest text that reads back as the same number, always with a point or an exponent.
+        Value::Real(number) => format!("{number:?}"),
+        Value::Text(text) => string_literal(text),
+    }
+}
+
+/// What a value must be like, beyond its type. NULL passes every one of them.
+fn check_expression(column: &TableColumn) -> Option<String> {
+    // A foreign key's values are checked where they come from.
+    if column.references.is_some() {
+        return None;
+    }
+    let name = &column.name;
+    match column.scalar {
+        Scalar::Boolean => Some(format!("{name} IN (0, 1)")),
+        Scalar::Int => Some(format!("{name} BETWEEN {} AND {}", i32::MIN, i32::MAX)),
+        Scalar::Decimal { precision, .. } => {
+            let largest = 10_i64.pow(u32::from(precision.min(18))) - 1;
+            Some(format!("{name} BETWEEN -{largest} AND {largest}"))
+        }
+        // SQLite reads 9e999 as infinity.
+        Scalar::Float => Some(format!("abs({name}) < 9e999")),
+        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one and is refused.
+        Scalar::DateTime => Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')")),
+        Scalar::Date => Some(format!("{name} IS date({name}, '+0 days')")),
+        Scalar::IdUuid | Scalar::Uuid => Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'")),
+        // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
+        Scalar::Json if column.nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
+        Scalar::Json => Some(format!("json_valid({name})")),
+        Scalar::Enum(_) => {
+            let values: Vec<String> = column.enum_values.iter().map(|value| string_literal(value)).collect();
+            Some(format!("{name} IN ({})", values.join(", ")))
+        }
+        Scalar::IdInt | Scalar::IdText | Scalar::String | Scalar::BigInt => None,
+    }
+}

@@ -1,0 +1,257 @@
+//! The triggers that keep versions: every change of a row, by whatever program, is written to the change log in the
+//! same transaction, and the row's `_version` becomes the record's number. The rule behind every choice here: a record
+//! too many costs an execution, one too few is a stale answer.
+//!
+//! The facts about SQLite on which they rest (each has a test below):
+//! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not notice;
+//! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing but the version
+//!   differs, and the newest record in the log (of a row that is there) is this row's and has this number;
+//! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
+//!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
+
+use super::layout::name::string_literal;
+use super::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
+use crate::model::Scalar;
+
+/// All names of triggers that freshql makes begin so.
+pub const NAME_PREFIX: &str = "_freshql_";
+
+/// A trigger.
+#[derive(Debug, Clone)]
+pub struct Trigger {
+    /// Its name in the database.
+    pub name: SqlName,
+    /// The whole statement, closing semicolon included.
+    pub sql: String,
+}
+
+/// The triggers that keep the versions of this table's rows.
+pub fn triggers(table: &Table) -> Vec<Trigger> {
+    vec![
+        inserted(table),
+        updated(table),
+        rekeyed(table),
+        deleted(table),
+        displaced_by_insert(table),
+        displaced_by_update(table),
+    ]
+}
+
+fn trigger(table: &Table, event: &str, text: impl FnOnce(&SqlName) -> String) -> Trigger {
+    let name = SqlName::generated(format!("{NAME_PREFIX}{}_{event}", table.name.as_str()));
+    let sql = text(&name);
+    Trigger { name, sql }
+}
+
+fn inserted(table: &Table) -> Trigger {
+    trigger(table, "inserted", |name| {
+        format!(
+            "CREATE TRIGGER {name} AFTER INSERT ON {table} BEGIN\n  \
+             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, NEW.{key}, 'I', {parts});\n  \
+             {stamp}\nEND;",
+            table = table.name,
+            entity = entity(table),
+            key = table.key_column().name,
+            parts = parts(table, &["NEW."]),
+            stamp = stamp(table),
+        )
+    })
+}
+
+fn updated(table: &Table) -> Trigger {
+    let key = table.key_column();
+    let differences: Vec<String> = table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
+    let differences = differences.into_iter().map(|difference| format!("{difference}\n  OR ")).collect::<String>();
+    trigger(table, "updated", |name| {
+        format!(
+            "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN NEW.{key} IS OLD.{key}{collate} AND ({differences}\
+             (NEW.{VERSION_COLUMN} IS NOT OLD.{VERSION_COLUMN} AND (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}) IS NOT\n    \
+             (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))\nBEGIN\n  \
+             INSERT INTO _freshql_change (entity, id, op, changed, parts)\n    \
+             VALUES ({entity}, NEW.{key}, 'U',\n      {changed},\n      {parts});\n  \
+             {stamp}\nEND;",
+            table = table.name,
+            entity = entity(table),
+            key = key.name,
+            collate = collate(key),
+            changed = changed(table),
+            parts = parts(table, &["OLD.", "NEW."]),
+            stamp = stamp(table),
+        )
+    })
+}
+
+/// Another key is another row: one goes, one comes.
+fn rekeyed(table: &Table) -> Trigger {
+    let key = table.key_column();
+    trigger(table, "rekeyed", |name| {
+        format!(
+            "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN {key_differs}\nBEGIN\n  \
+             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, OLD.{key}, 'D', {old_parts});\n  \
+             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, NEW.{key}, 'I', {new_parts});\n  \
+             {stamp}\nEND;",
+            table = table.name,
+            entity = entity(table),
+            key = key.name,
+            key_differs = differs(key),
+            old_parts = parts(table, &["OLD."]),
+            new_parts = parts(table, &["NEW."]),
+            stamp = stamp(table),
+        )
+    })
+}
+
+fn deleted(table: &Table) -> Trigger {
+    trigger(table, "deleted", |name| {
+        format!(
+            "CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN\n  \
+             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, OLD.{key}, 'D', {parts});\nEND;",
+            table = table.name,
+            entity = entity(table),
+            key = table.key_column().name,
+            parts = parts(table, &["OLD."]),
+        )
+    })
+}
+
+/// `INSERT OR REPLACE` deletes every row that has one of the new row's keys.
+fn displaced_by_insert(table: &Table) -> Trigger {
+    trigger(table, "displaced_by_insert", |name| {
+        format!(
+            "CREATE TRIGGER {name} BEFORE INSERT ON {table} BEGIN\n  {log}\n    WHERE {same_key};\nEND;",
+            table = table.name,
+            log = log_displaced(table),
+            same_key = same_key(table).join("\n      OR "),
+        )
+    })
+}
+
+/// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no `OF columns`: SQLite
+/// compares their names with those in the statement, and `SET rowid = …` changes an integer key under another name.
+fn displaced_by_update(table: &Table) -> Trigger {
+    let mut key_columns: Vec<&TableColumn> = vec![table.key_column()];
+    for index in table.indexes.iter().filter(|index| index.unique) {
+        for column in index.columns.iter().map(|id| table.column(*id)) {
+            if key_columns.iter().all(|known| known.name != column.name) {
+                key_columns.push(column);
+            }
+        }
+    }
+    let mut conditions: Vec<String> = key_columns.into_iter().map(differs).collect();
+    conditions.extend(row_number(table).map(|row| format!("NEW.{row} IS NOT OLD.{row}")));
+    trigger(table, "displaced_by_update", |name| {
+        format!(
+            "CREATE TRIGGER {name} BEFORE UPDATE ON {table}\nWHEN {conditions}\nBEGIN\n  {log}\n    \
+             WHERE {key} IS NOT OLD.{key}{collate}\n      AND ({same_key});\nEND;",
+            table = table.name,
+            conditions = conditions.join("\n  OR "),
+            log = log_displaced(table),
+            key = table.key_column().name,
+            collate = collate(table.key_column()),
+            same_key = same_key(table).join("\n        OR "),
+        )
+    })
+}
+
+fn log_displaced(table: &Table) -> String {
+    format!(
+        "INSERT INTO _freshql_change (entity, id, op, parts)\n    SELECT {}, {}, 'D', {}\n    FROM {}",
+        entity(table),
+        table.key_column().name,
+        parts(table, &[""]),
+        table.name,
+    )
+}
+
+/// For each key of the table, the condition that a row has that of NEW.
+fn same_key(table: &Table) -> Vec<String> {
+    let same = |column: &TableColumn| format!("{name} = NEW.{name}", name = column.name);
+    let mut keys = vec![same(table.key_column())];
+    for index in table.indexes.iter().filter(|index| index.unique) {
+        let columns: Vec<String> = index.columns.iter().map(|id| same(table.column(*id))).collect();
+        keys.push(if columns.len() == 1 { columns.concat() } else { format!("({})", columns.join(" AND ")) });
+    }
+    keys.extend(row_number(table).map(|row| format!("{row} = NEW.{row}")));
+    keys
+}
+
+/// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where the primary key is
+/// that number.
+fn row_number(table: &Table) -> Option<&'static str> {
+    if table.key_column().scalar == Scalar::IdInt && table.key_column().type_override.is_none() {
+        return None;
+    }
+    let is_free = |name: &&str| table.columns.iter().all(|column| !column.name.as_str().eq_ignore_ascii_case(name));
+    ["_rowid_", "rowid", "oid"].into_iter().find(is_free)
+}
+
+fn entity(table: &Table) -> String {
+    string_literal(&table.entity_name)
+}
+
+fn stamp(table: &Table) -> String {
+    let key = &table.key_column().name;
+    format!("UPDATE {} SET {VERSION_COLUMN} = last_insert_rowid() WHERE {key} = NEW.{key};", table.name)
+}
+
+/// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not `A` in an answer.
+fn differs(column: &TableColumn) -> String {
+    format!("NEW.{name} IS NOT OLD.{name}{collate}", name = column.name, collate = collate(column))
+}
+
+fn collate(column: &TableColumn) -> &'static str {
+    match column.scalar {
+        Scalar::IdText | Scalar::String | Scalar::Json => " COLLATE BINARY",
+        // Numbers; and texts that a CHECK or their key allows in one spelling only.
+        _ if column.type_override.is_none() => "",
+        _ => " COLLATE BINARY",
+    }
+}
+
+/// The names of the columns that differ, with spaces between them. The key is the same.
+fn changed(table: &Table) -> String {
+    let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
+    let cases: Vec<String> = others
+        .map(|column| {
+            let name = string_literal(&format!("{} ", column.name.as_str()));
+            format!("CASE WHEN {} THEN {name} ELSE '' END", differs(column))
+        })
+        .collect();
+    if cases.is_empty() {
+        return "''".to_owned();
+    }
+    format!("trim({})", cases.join("\n        || "))
+}
+
+/// SQLite before 3.48 takes at most 127 arguments to a function.
+const PARTS_IN_ONE_OBJECT: usize = 60;
+
+/// A JSON object: for each column by which lists are cut, its values as seen through `prefixes` (`OLD.`, `NEW.`).
+fn parts(table: &Table, prefixes: &[&str]) -> String {
+    let members: Vec<String> = table
+        .columns
+        .iter()
+        .filter(|column| column.part)
+        .map(|column| {
+            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(column, prefix)).collect();
+            format!("{}, json_array({})", string_literal(column.name.as_str()), values.join(", "))
+        })
+        .collect();
+    let objects = members.chunks(PARTS_IN_ONE_OBJECT).map(|chunk| match chunk {
+        [] | [_] | [_, _] => format!("json_object({})", chunk.join(", ")),
+        many => format!("json_object(\n        {})", many.join(",\n        ")),
+    });
+    objects.reduce(|all, more| format!("json_patch({all}, {more})")).unwrap_or_else(|| "'{}'".to_owned())
+}
+
+fn json_value(column: &TableColumn, prefix: &str) -> String {
+    let value = format!("{prefix}{}", column.name);
+    match column.scalar {
+        // As JSON numbers they would lose their last digits.
+        Scalar::Float => format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END"),
+        _ => value,
+    }
+}
+
+#[cfg(test)]
+mod tests;
