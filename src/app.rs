@@ -1,1 +1,256 @@
-//! stub
+//! Wires the parts together: configuration, model, store, documents, HTTP; starts and stops the server. It also has what
+//! the commands beside `serve` do.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+use axum::serve::ListenerExt;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
+use crate::graphql::{Engine, Kind};
+use crate::http::{AppState, router};
+use crate::model::parse::parse;
+use crate::model::{Diagnostic, Model};
+use crate::persisted::{Registry, files, stored};
+use crate::store::Store;
+
+/// How long requests that are under way may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why a command failed, or the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mistakes in files that the user wrote: all of them, each with its place.
+    #[error("{} mistakes in the project's files", .0.len())]
+    Mistakes(Vec<Diagnostic>),
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// A server that listens.
+pub struct Running {
+    /// Where it really listens.
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+}
+
+/// Reads `freshql.toml` and resolves the configuration.
+///
+/// # Errors
+/// The file's mistakes.
+pub fn configure(overrides: Overrides) -> Result<Config, StartError> {
+    let path = overrides.dir().join(FILE_NAME);
+    let name = path.display().to_string();
+    let file = match std::fs::read_to_string(&path) {
+        Ok(text) => Some(FileConfig::parse(&name, &text).map_err(StartError::Mistakes)?),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(anyhow::Error::new(error).context(name).into()),
+    };
+    Ok(Config::resolve(overrides, file))
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// The server did not start, or failed.
+pub async fn serve(config: Config) -> Result<(), StartError> {
+    // Installed first, so that no signal is missed while the server starts.
+    let stopped = stop_signal().context("cannot wait for signals")?;
+    let running = start(config).await?;
+    stopped.await;
+    tracing::info!("stopping; requests under way may end");
+    running.stop().await?;
+    Ok(())
+}
+
+/// Starts the server and returns when it listens.
+///
+/// # Errors
+/// Mistakes in the model or in query files, pending migrations, an address that is taken.
+pub async fn start(config: Config) -> Result<Running, StartError> {
+    let model = load_model(&config.dir)?;
+    prepare_database(&config, &model)?;
+    let Database::Sqlite(path) = &config.database;
+    let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
+    let engine = Engine::new(Arc::new(model), store.clone());
+
+    let registry = Registry::default();
+    register_files(&engine, &config.dir, &registry).await?;
+    stored::load(&engine, &store, &registry).await.context("cannot load the registered documents")?;
+
+    let listener = TcpListener::bind(config.listen.as_str()).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    // Answers are written in one piece; waiting for more would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let routes = router(AppState::new(&config, engine, store, registry), &config.cors_origins);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async {
+        // An error means that the handle was dropped: then nobody needs the server any more.
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(server.into_future());
+    tracing::info!("listening on http://{address}");
+    Ok(Running { address, stop, server })
+}
+
+impl Running {
+    /// Stops listening, lets requests that are under way end, and returns when they have, or after a while.
+    ///
+    /// # Errors
+    /// The server had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        // An error means that the server has ended already; why, the task says.
+        let _ = self.stop.send(());
+        let abort = self.server.abort_handle();
+        match tokio::time::timeout(DRAIN, self.server).await {
+            Ok(ended) => Ok(ended.context("the server panicked")?.context("the server failed")?),
+            Err(_) => {
+                tracing::warn!("requests did not end within {} s and are given up", DRAIN.as_secs());
+                abort.abort();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+/// Resolves on SIGTERM or SIGINT.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
+
+/// The model, and what is worth a second look in it, which is logged.
+fn load_model(dir: &Path) -> Result<Model, StartError> {
+    let path = dir.join("schema.graphql");
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
+    let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
+    for warning in &parsed.warnings {
+        let (line, column) = warning.line_and_column(&text);
+        tracing::warn!("{file}:{line}:{column}: {}", warning.message);
+    }
+    Ok(parsed.model)
+}
+
+async fn register_files(engine: &Engine, dir: &Path, registry: &Registry) -> Result<(), StartError> {
+    let queries = dir.join("queries");
+    let mistakes = files::register(engine, &queries, registry).await;
+    let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
+    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
+}
+
+/// Compiles documents without a database, for commands that need none.
+fn offline_engine(config: &Config) -> Result<Engine, StartError> {
+    Ok(Engine::offline(Arc::new(load_model(&config.dir)?)))
+}
+
+fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
+    unimplemented!()
+}
+
+/// X
+pub fn migrate_up(config: &Config) -> Result<String, StartError> {
+    unimplemented!()
+}
+
+/// X
+pub fn migrate_status(config: &Config) -> Result<String, StartError> {
+    unimplemented!()
+}
+
+/// X
+pub async fn check(config: &Config) -> Result<String, StartError> {
+    unimplemented!()
+}
+
+/// The generated API as SDL.
+///
+/// # Errors
+/// The model's mistakes.
+pub fn schema(config: &Config) -> Result<String, StartError> {
+    Ok(offline_engine(config)?.sdl().to_owned())
+}
+
+/// A table of the operations in the query files: id, operation, kind, file.
+///
+/// # Errors
+/// The mistakes of the model or of the query files.
+pub async fn queries(config: &Config) -> Result<String, StartError> {
+    let registry = Registry::default();
+    register_files(&offline_engine(config)?, &config.dir, &registry).await?;
+    let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
+    for registered in registry.list() {
+        for operation in registered.document.iter().flat_map(|document| document.operations()) {
+            let kind = match operation.kind() {
+                Kind::Query => "query",
+                Kind::Mutation => "mutation",
+            };
+            let name = operation.name().unwrap_or("-").to_owned();
+            rows.extend(
+                registered
+                    .files
+                    .iter()
+                    .map(|file| [registered.id.to_string(), name.clone(), kind.to_owned(), file.clone()]),
+            );
+        }
+    }
+    // By file, as the files are what their reader knows.
+    rows[1..].sort_by(|a, b| (&a[3], &a[1]).cmp(&(&b[3], &b[1])));
+    Ok(table(&rows))
+}
+
+/// Columns of equal width, two spaces apart; the last is not filled up.
+fn table<const N: usize>(rows: &[[String; N]]) -> String {
+    let widths: [usize; N] =
+        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let mut text = String::new();
+    for row in rows {
+        let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned_and_have_no_trailing_spaces() {
+        let rows = [["ID", "FILE"], ["abc", "ä"], ["a", "bc"]].map(|row| row.map(str::to_owned));
+        assert_eq!(table(&rows), "ID   FILE\nabc  ä\na    bc\n");
+    }
+}

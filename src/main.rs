@@ -1,1 +1,204 @@
-fn main() {}
+//! The command line. Everything else is in the library.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use freshql::app::{self, StartError};
+use freshql::config::{Config, CorsOrigins, Database, Listen, Mode, Overrides};
+use freshql::document_id::DocumentId;
+use freshql::model::diagnostic::render;
+use tracing_subscriber::EnvFilter;
+
+/// Made for many small allocations by several threads at once.
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Serves persisted GraphQL queries with ETags derived from the rows that each answer read.
+///
+/// Without a command it serves.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(flatten)]
+    project: ProjectOptions,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Args)]
+struct ProjectOptions {
+    /// Where schema.graphql, queries/, migrations/ and freshql.toml are [default: .]
+    #[arg(long, global = true, env = "FRESHQL_DIR", value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// The database [default: sqlite:DIR/freshql.db]
+    #[arg(long, global = true, env = "FRESHQL_DATABASE", value_name = "URL")]
+    database: Option<Database>,
+    /// What is logged: a level, or directives such as info,freshql=debug [default: info]
+    #[arg(long, global = true, env = "FRESHQL_LOG", value_name = "FILTER")]
+    log: Option<String>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve HTTP
+    Serve(Box<ServeOptions>),
+    /// Report all mistakes in the model, the queries and the database
+    Check,
+    /// Print the generated API as SDL
+    Schema,
+    /// List the operations of the query files with their ids
+    Queries,
+    /// Print the ids of documents
+    Hash {
+        /// Files with one document each
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// Bring the database to the migrations' state
+    #[command(subcommand)]
+    Migrate(Migrate),
+}
+
+#[derive(Subcommand)]
+enum Migrate {
+    /// Apply pending migrations
+    Up,
+    /// Show which migrations are applied
+    Status,
+}
+
+#[derive(Args)]
+struct ServeOptions {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
+    listen: Option<Listen>,
+    /// Which documents run: trusted, apq or open [default: trusted]
+    #[arg(long, env = "FRESHQL_MODE", value_name = "MODE")]
+    mode: Option<Mode>,
+    /// Apply pending migrations at start
+    #[arg(long, env = "FRESHQL_MIGRATE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    migrate: Option<bool>,
+    /// Connections that read [default: one per core]
+    #[arg(long, env = "FRESHQL_READERS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::READERS)))]
+    readers: Option<u64>,
+    /// Longest body of a request [default: 1 MiB]
+    #[arg(long, env = "FRESHQL_MAX_BODY_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_BODY_BYTES)))]
+    max_body_bytes: Option<u64>,
+    /// Longest path and query of a request [default: 16 KiB]
+    #[arg(long, env = "FRESHQL_MAX_URL_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_URL_BYTES)))]
+    max_url_bytes: Option<u64>,
+    /// Longest time for a request [default: 30]
+    #[arg(long, env = "FRESHQL_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
+    timeout_seconds: Option<u64>,
+    /// Origins whose pages may read the answers, separated by commas, or * [default: none]
+    #[arg(long, env = "FRESHQL_CORS_ORIGINS", value_name = "ORIGINS")]
+    cors_origins: Option<CorsOrigins>,
+}
+
+/// The options of `serve` where the command is left out: the environment still counts.
+#[derive(Parser)]
+struct FromEnvironment {
+    #[command(flatten)]
+    serve: ServeOptions,
+}
+
+fn range(range: &std::ops::RangeInclusive<u64>) -> std::ops::RangeInclusive<u64> {
+    range.clone()
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What a command needs: the configuration resolved, and the log set up as it says.
+fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Config, StartError> {
+    let mut overrides =
+        Overrides { dir: project.dir, database: project.database, log: project.log, ..Overrides::default() };
+    if let Some(serve) = serve {
+        overrides = Overrides {
+            listen: serve.listen,
+            mode: serve.mode,
+            migrate: serve.migrate,
+            // Not an option: command lines are visible to everybody on the machine.
+            admin_token: admin_token()?,
+            readers: serve.readers,
+            max_body_bytes: serve.max_body_bytes,
+            max_url_bytes: serve.max_url_bytes,
+            timeout_seconds: serve.timeout_seconds,
+            cors_origins: serve.cors_origins,
+            ..overrides
+        };
+    }
+    let config = app::configure(overrides)?;
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is no log filter", config.log))?;
+    let colors = io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colors).init();
+    Ok(config)
+}
+
+fn admin_token() -> anyhow::Result<Option<freshql::config::Secret>> {
+    match std::env::var("FRESHQL_ADMIN_TOKEN") {
+        Ok(text) => Ok(Some(text.parse().context("FRESHQL_ADMIN_TOKEN")?)),
+        Err(std::env::VarError::NotPresent) => Ok(None),
+        Err(error) => Err(error).context("FRESHQL_ADMIN_TOKEN"),
+    }
+}
+
+#[tokio::main]
+async fn run(cli: Cli) -> Result<(), StartError> {
+    let command =
+        cli.command.unwrap_or_else(|| Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve)));
+    match command {
+        Command::Serve(options) => app::serve(prepare(cli.project, Some(*options))?).await,
+        Command::Check => {
+            let checked = app::check(&prepare(cli.project, None)?).await?;
+            print(&format!("{checked}\n"))
+        }
+        Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
+        Command::Queries => print(&app::queries(&prepare(cli.project, None)?).await?),
+        Command::Hash { files } => print(&hash(&files)?),
+        Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
+        Command::Migrate(Migrate::Status) => print(&app::migrate_status(&prepare(cli.project, None)?)?),
+    }
+}
+
+/// Lines as `sha256sum` writes them.
+fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
+    let mut lines = String::new();
+    for file in files {
+        let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        lines.push_str(&format!("{}  {}\n", DocumentId::of(&text), file.display()));
+    }
+    Ok(lines)
+}
+
+/// Whoever stops reading (`freshql schema | head`) has read enough.
+fn print(text: &str) -> Result<(), StartError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error).into()),
+        _ => Ok(()),
+    }
+}
+
+/// Says why the command failed, with the place where it is known.
+fn report(error: &StartError) {
+    let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = match error {
+        StartError::Mistakes(mistakes) => render(mistakes, &|file| std::fs::read_to_string(file).ok(), colors),
+        StartError::Other(error) => format!("error: {error:#}\n"),
+    };
+    // Nobody is left to tell that standard error is closed.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}

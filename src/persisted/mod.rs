@@ -1,1 +1,11 @@
-//! stub
+//! Which documents may run: those of the operator (files, admin API), and those that clients register themselves.
+//!
+//! Trusted documents and learned ones are kept apart, so that no client can displace what the operator registered.
+
+pub mod apq;
+pub mod files;
+pub mod registry;
+pub mod stored;
+
+pub use apq::Learned;
+pub use registry::{Registered, Registry, Sha256Hash};

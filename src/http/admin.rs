@@ -1,0 +1,213 @@
+//! The operator's API: registers, lists and removes documents. Open only to those who know the admin token.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Request, State};
+use axum::response::{IntoResponse, Response};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use subtle::ConstantTimeEq;
+
+use super::AppState;
+use super::parameters::read_body;
+use super::problem::Problem;
+use super::query::Address;
+use crate::config::Secret;
+use crate::document_id::{DocumentId, DocumentRef};
+use crate::graphql::Kind;
+use crate::persisted::registry::Kept;
+use crate::persisted::stored::{self, RegisterError, RemoveError};
+use crate::persisted::{Registered, Sha256Hash};
+use crate::store::StoreError;
+
+/// `PUT /q/{id}`: registers the body under its hash.
+pub(super) async fn put(
+    State(app): State<AppState>,
+    _: Admin,
+    address: Address,
+    request: Request,
+) -> Result<Response, Problem> {
+    let id = id_of(&address)?;
+    let body = read_body(request).await?;
+    let text: Arc<str> = std::str::from_utf8(&body)
+        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the document is not UTF-8: {error}")))?
+        .into();
+    let actual = DocumentId::of(&text);
+    if actual != id {
+        let detail = format!("the body hashes to {actual}, which is not the id in the URL");
+        return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
+    }
+
+    let new =
+        stored::register(&app.engine, &app.store, &app.registry, id, text).await.map_err(|error| match error {
+            RegisterError::Invalid(errors) => {
+                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
+            }
+            RegisterError::Store(error) => failed(&error),
+        })?;
+    let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
+    let status = if new { StatusCode::CREATED } else { StatusCode::OK };
+    let mut response = json(status, &Listed::of(&registered));
+    if new {
+        let location = HeaderValue::try_from(format!("/q/{id}")).expect("hex digits may stand in a header");
+        response.headers_mut().insert(LOCATION, location);
+    }
+    Ok(response)
+}
+
+/// `GET /q`: all registered documents, ordered by id.
+pub(super) async fn list(State(app): State<AppState>, _: Admin) -> Response {
+    #[derive(Serialize)]
+    struct List<'a> {
+        documents: Vec<Listed<'a>>,
+    }
+    let registered = app.registry.list();
+    json(StatusCode::OK, &List { documents: registered.iter().map(|registered| Listed::of(registered)).collect() })
+}
+
+/// `DELETE /q/{id}`: removes a document that was registered over the API.
+pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Address) -> Result<Response, Problem> {
+    let id = id_of(&address)?;
+    match stored::remove(&app.store, &app.registry, id).await {
+        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Err(RemoveError::Kept(Kept::Unknown)) => Err(no_such_document(id)),
+        Err(RemoveError::Kept(Kept::InFiles(files))) => {
+            let detail = format!("the document is in {}; remove it there and restart", files.join(", "));
+            Err(Problem::new(StatusCode::CONFLICT, detail))
+        }
+        Err(RemoveError::Store(error)) => Err(failed(&error)),
+    }
+}
+
+/// Proof that the request carries the admin token.
+pub(super) struct Admin;
+
+/// The hash of the token that opens the admin API, if any does.
+#[derive(Clone, Copy)]
+pub(super) struct AdminToken(Option<blake3::Hash>);
+
+impl AdminToken {
+    /// Keeps the hash only.
+    pub(super) fn new(secret: Option<&Secret>) -> Self {
+        Self(secret.map(|secret| blake3::hash(secret.expose().as_bytes())))
+    }
+
+    /// RFC 6750 §2.1. The hashes are compared, in constant time, so that neither the length nor the beginning of the token
+    /// can be told from how long the refusal takes.
+    fn check(self, headers: &HeaderMap) -> Result<Admin, Problem> {
+        let Some(expected) = self.0 else {
+            return Err(Problem::new(StatusCode::FORBIDDEN, "the admin API is closed: FRESHQL_ADMIN_TOKEN is not set"));
+        };
+        let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+        let token = given.and_then(|value| {
+            let (scheme, token) = value.split_at_checked(b"Bearer ".len())?;
+            scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+        });
+        let Some(token) = token else {
+            return Err(Problem::unauthenticated("send the admin token as `Authorization: Bearer …`"));
+        };
+        if bool::from(blake3::hash(token).as_bytes().ct_eq(expected.as_bytes())) {
+            Ok(Admin)
+        } else {
+            Err(Problem::unauthenticated("this is not the admin token"))
+        }
+    }
+}
+
+impl FromRequestParts<AppState> for Admin {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &AppState) -> Result<Self, Problem> {
+        app.admin_token.check(&parts.headers)
+    }
+}
+
+/// A document as the operator sees it.
+#[derive(Serialize)]
+struct Listed<'a> {
+    id: DocumentId,
+    sha256: String,
+    operations: Vec<ListedOperation<'a>>,
+    /// Where it comes from: files, and the database if it was registered over the API.
+    files: &'a [String],
+    stored: bool,
+    /// False where the model has changed under it.
+    valid: bool,
+}
+
+#[derive(Serialize)]
+struct ListedOperation<'a> {
+    name: Option<&'a str>,
+    kind: &'static str,
+}
+
+impl<'a> Listed<'a> {
+    fn of(registered: &'a Registered) -> Self {
+        let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
+        let kind = |kind| match kind {
+            Kind::Query => "query",
+            Kind::Mutation => "mutation",
+        };
+        Self {
+            id: registered.id,
+            sha256: Sha256Hash::of(&registered.text).to_string(),
+            operations: operations.iter().map(|o| ListedOperation { name: o.name(), kind: kind(o.kind()) }).collect(),
+            files: &registered.files,
+            stored: registered.stored,
+            valid: registered.document.is_ok(),
+        }
+    }
+}
+
+/// The admin API changes documents by their id only: an alias would hide what is changed.
+fn id_of(address: &Address) -> Result<DocumentId, Problem> {
+    match address.document() {
+        Some(DocumentRef::Id(id)) if address.names_document_only() => Ok(id),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "the URL is not /q/ and the 64 hex digits of a blake3 hash")),
+    }
+}
+
+fn no_such_document(id: DocumentId) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("no document is registered under {id}"))
+}
+
+fn failed(error: &StoreError) -> Problem {
+    let incident = super::failure::incident();
+    tracing::error!(incident, %error, "the admin API failed");
+    Problem::internal(&incident)
+}
+
+fn json(status: StatusCode, body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("strings, numbers and booleans always serialise");
+    (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(token: AdminToken, header: Option<&str>) -> u16 {
+        let headers = header.iter().map(|value| (AUTHORIZATION, value.parse().unwrap())).collect();
+        token.check(&headers).err().map_or(200, |problem| problem.into_response().status().as_u16())
+    }
+
+    #[test]
+    fn only_the_token_opens_the_admin_api() {
+        let token = AdminToken::new(Some(&"s3cret".parse().unwrap()));
+        assert_eq!(status(token, Some("Bearer s3cret")), 200);
+        assert_eq!(status(token, Some("bearer s3cret")), 200);
+        for wrong in
+            [None, Some("Bearer"), Some("Bearer s3cre"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("")]
+        {
+            assert_eq!(status(token, wrong), 401, "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_token_the_admin_api_is_closed() {
+        assert_eq!(status(AdminToken::new(None), Some("Bearer s3cret")), 403);
+        assert_eq!(status(AdminToken::new(None), None), 403);
+    }
+}

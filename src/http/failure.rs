@@ -1,0 +1,179 @@
+//! Why a GraphQL request got no data, and the status that follows from the error's code.
+
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+
+use super::negotiate::MediaType;
+use super::problem::{CHALLENGE, Problem};
+use crate::cache_control::NO_STORE;
+use crate::graphql::{Code, GraphqlError};
+
+/// Why a request failed.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// What a GraphQL response can say.
+    Graphql(StatusCode, Vec<GraphqlError>),
+    /// What it cannot.
+    Problem(Problem),
+}
+
+impl Failure {
+    /// One error that did not come from the engine.
+    pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
+        GraphqlError::new(code, message).into()
+    }
+
+    /// The same failure under another status: APQ's misses are 200, as Apollo's clients expect.
+    pub(super) fn with_status(self, status: StatusCode) -> Self {
+        match self {
+            Self::Graphql(_, errors) => Self::Graphql(status, errors),
+            problem @ Self::Problem(_) => problem,
+        }
+    }
+
+    /// The response, never to be stored by anybody. It has no `data`, for nothing was read or written.
+    pub(super) fn into_response(self, media_type: MediaType) -> Response {
+        let (status, mut errors) = match self {
+            Self::Graphql(status, errors) => (status, errors),
+            Self::Problem(problem) => return problem.into_response(),
+        };
+        errors.iter_mut().for_each(conceal_internals);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, media_type.header());
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+        match status {
+            StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+            _ => {}
+        }
+        (status, headers, body(&errors)).into_response()
+    }
+}
+
+impl From<GraphqlError> for Failure {
+    fn from(error: GraphqlError) -> Self {
+        vec![error].into()
+    }
+}
+
+impl From<Vec<GraphqlError>> for Failure {
+    /// Where there are several errors, the first decides.
+    fn from(errors: Vec<GraphqlError>) -> Self {
+        Self::Graphql(errors.first().map_or(StatusCode::INTERNAL_SERVER_ERROR, |error| status(error.code)), errors)
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+/// The status that says what happened, whatever the media type.
+pub(super) fn status(code: Code) -> StatusCode {
+    match code {
+        Code::BadRequest
+        | Code::GraphqlParseFailed
+        | Code::PersistedQueryNotSupported
+        | Code::PersistedQueryHashMismatch => StatusCode::BAD_REQUEST,
+        Code::GraphqlValidationFailed
+        | Code::OperationResolutionFailure
+        | Code::BadUserInput
+        | Code::QueryTooComplex => StatusCode::UNPROCESSABLE_ENTITY,
+        Code::PersistedQueryNotFound | Code::NotFound => StatusCode::NOT_FOUND,
+        Code::PersistedQueryRequired | Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::Conflict => StatusCode::CONFLICT,
+        Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
+        Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
+        Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// An id under which the log has what the client must not read.
+pub(super) fn incident() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+/// The cause of our own faults stays in the log.
+fn conceal_internals(error: &mut GraphqlError) {
+    if error.code == Code::InternalServerError {
+        let incident = incident();
+        tracing::error!(incident, cause = error.message, path = ?error.path, "an operation failed");
+        *error = GraphqlError::new(Code::InternalServerError, "internal server error; quote the incident's id")
+            .with_path(std::mem::take(&mut error.path))
+            .with("incident", &incident);
+    }
+}
+
+/// `{"errors":[…]}`.
+fn body(errors: &[GraphqlError]) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        errors: &'a [GraphqlError],
+    }
+    serde_json::to_vec(&Body { errors }).expect("errors are strings, numbers and raw JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_follows_from_the_code() {
+        let cases = [
+            (Code::BadRequest, 400),
+            (Code::GraphqlParseFailed, 400),
+            (Code::PersistedQueryHashMismatch, 400),
+            (Code::GraphqlValidationFailed, 422),
+            (Code::OperationResolutionFailure, 422),
+            (Code::BadUserInput, 422),
+            (Code::QueryTooComplex, 422),
+            (Code::PersistedQueryNotFound, 404),
+            (Code::PersistedQueryRequired, 403),
+            (Code::Unauthenticated, 401),
+            (Code::Forbidden, 403),
+            (Code::NotFound, 404),
+            (Code::Conflict, 409),
+            (Code::PreconditionFailed, 412),
+            (Code::PreconditionRequired, 428),
+            (Code::Timeout, 504),
+            (Code::Overloaded, 503),
+            (Code::InternalServerError, 500),
+        ];
+        for (code, expected) in cases {
+            assert_eq!(status(code).as_u16(), expected, "{}", code.as_str());
+        }
+    }
+
+    #[test]
+    fn the_first_of_several_errors_decides() {
+        let errors = vec![GraphqlError::new(Code::NotFound, "a"), GraphqlError::new(Code::Conflict, "b")];
+        assert!(matches!(Failure::from(errors), Failure::Graphql(StatusCode::NOT_FOUND, _)));
+    }
+
+    #[test]
+    fn errors_are_not_stored_and_have_no_data() {
+        let response = Failure::new(Code::Overloaded, "busy").into_response(MediaType::GraphqlResponse);
+        assert_eq!(response.status(), 503);
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        assert_eq!(response.headers()[RETRY_AFTER], "1");
+        assert!(response.headers().get("etag").is_none());
+        assert_eq!(
+            String::from_utf8_lossy(&body(&[GraphqlError::new(Code::Overloaded, "busy")])),
+            r#"{"errors":[{"message":"busy","extensions":{"code":"OVERLOADED"}}]}"#
+        );
+    }
+
+    #[test]
+    fn what_went_wrong_within_stays_within() {
+        let mut error = GraphqlError::new(Code::InternalServerError, "no such table: products");
+        conceal_internals(&mut error);
+        assert!(!error.message.contains("products"));
+        assert_eq!(error.extensions[0].0, "incident");
+    }
+}

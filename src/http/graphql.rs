@@ -1,0 +1,161 @@
+//! `/graphql`: GraphQL over HTTP, with persisted documents by any of their names, automatic persisted queries, and
+//! (in mode `open`) ad-hoc documents. Which of them a request may use is decided here; how they run, in [`super::query`].
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::AppState;
+use super::failure::Failure;
+use super::negotiate::MediaType;
+use super::parameters::Parameters;
+use super::query::{self, Question, not_found, valid};
+use crate::config::Mode;
+use crate::document_id::DocumentRef;
+use crate::graphql::{Code, Document};
+use crate::persisted::{Registered, Sha256Hash};
+
+/// `GET` and `HEAD /graphql`.
+pub(super) async fn get(State(app): State<AppState>, media_type: MediaType, request: Request) -> Response {
+    answer_get(&app, media_type, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+/// `POST /graphql`.
+pub(super) async fn post(State(app): State<AppState>, media_type: MediaType, request: Request) -> Response {
+    answer_post(&app, media_type, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
+    let parameters = Parameters::from_query(request.uri().query())?;
+    let found = find(app, &parameters).await?;
+    let question = found.question(parameters.operation_name())?;
+    query::read(app, media_type, question, parameters, request.headers()).await
+}
+
+async fn answer_post(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
+    let headers = request.headers().clone();
+    let parameters = Parameters::from_body(request).await?;
+    let found = find(app, &parameters).await?;
+    let question = found.question(parameters.operation_name())?;
+    query::run(app, media_type, question, parameters, &headers).await
+}
+
+/// The document that a request asks for.
+enum Found {
+    /// The operator registered it; it has a URL of its own.
+    Trusted(Arc<Registered>),
+    /// A client brought it.
+    Learned(Arc<Document>),
+}
+
+impl Found {
+    fn question(&self, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
+        let (document, location) = match self {
+            Self::Trusted(registered) => (valid(registered)?, Some(registered.id)),
+            Self::Learned(document) => (&**document, None),
+        };
+        Ok(Question { document, operation: document.operation(operation_name)?, location })
+    }
+}
+
+/// The order in which a request's names of a document count: the draft's, Apollo's, Relay's, others', and the text last.
+async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure> {
+    if let Some(name) = &parameters.document_id {
+        return registered(app, parameters, name);
+    }
+    if let Some(persisted) = PersistedQuery::of(parameters.extensions.as_ref())? {
+        return automatic(app, &persisted, parameters.query.as_deref()).await;
+    }
+    if let Some(name) = parameters.doc_id.as_ref().or(parameters.id.as_ref()) {
+        return registered(app, parameters, name);
+    }
+    match parameters.query.as_deref() {
+        Some(text) if app.mode == Mode::Open => {
+            let hash = Sha256Hash::of(text);
+            match app.registry.by_hash(hash) {
+                Some(registered) => Ok(Found::Trusted(registered)),
+                None => Ok(Found::Learned(app.learned.learn(&app.engine, hash, text).await?)),
+            }
+        }
+        Some(_) => Err(only_registered()),
+        None => Err(Failure::new(Code::BadRequest, "neither `query` nor `documentId` is given")),
+    }
+}
+
+fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<Found, Failure> {
+    let found = DocumentRef::parse(name).and_then(|name| app.registry.find(&name));
+    found.map(Found::Trusted).ok_or_else(|| not_found(app, parameters.operation_name()).into())
+}
+
+/// Apollo's automatic persisted queries. Misses are 200 and say so in the error, for that is how its clients know that
+/// they shall send the text.
+async fn automatic(app: &AppState, persisted: &PersistedQuery, text: Option<&str>) -> Result<Found, Failure> {
+    let hash = persisted.hash()?;
+    if text.is_some_and(|text| Sha256Hash::of(text) != hash) {
+        return Err(Failure::new(Code::PersistedQueryHashMismatch, "provided sha does not match query"));
+    }
+    if let Some(registered) = app.registry.by_hash(hash) {
+        return Ok(Found::Trusted(registered));
+    }
+    if app.mode == Mode::Trusted {
+        return Err(match text {
+            Some(_) => only_registered(),
+            None => miss(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
+        });
+    }
+    let document = match text {
+        Some(text) => app.learned.learn(&app.engine, hash, text).await?,
+        None => {
+            let learned = app.learned.get(hash);
+            learned.ok_or_else(|| miss(Code::PersistedQueryNotFound, "PersistedQueryNotFound"))?
+        }
+    };
+    if app.mode == Mode::Apq && document.introspects() {
+        let message = "introspection is for ad-hoc documents, which this server does not run";
+        return Err(Failure::new(Code::GraphqlValidationFailed, message));
+    }
+    Ok(Found::Learned(document))
+}
+
+fn miss(code: Code, message: &str) -> Failure {
+    Failure::new(code, message).with_status(StatusCode::OK)
+}
+
+fn only_registered() -> Failure {
+    Failure::new(
+        Code::PersistedQueryRequired,
+        "only registered documents run here; send a `documentId` instead of a text",
+    )
+}
+
+/// `extensions.persistedQuery`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersistedQuery {
+    version: Option<u64>,
+    sha256_hash: String,
+}
+
+impl PersistedQuery {
+    fn of(extensions: Option<&Map<String, Value>>) -> Result<Option<Self>, Failure> {
+        let Some(value) = extensions.and_then(|extensions| extensions.get("persistedQuery")) else {
+            return Ok(None);
+        };
+        // An Option, because some clients send `null` where they mean nothing.
+        Option::deserialize(value).map_err(|error| {
+            Failure::new(Code::BadRequest, format!("`extensions.persistedQuery` cannot be read: {error}"))
+        })
+    }
+
+    fn hash(&self) -> Result<Sha256Hash, Failure> {
+        if self.version.unwrap_or(1) != 1 {
+            return Err(Failure::new(Code::BadRequest, "Unsupported persisted query version"));
+        }
+        let hash = Sha256Hash::parse(&self.sha256_hash);
+        hash.ok_or_else(|| Failure::new(Code::BadRequest, "`sha256Hash` is not 64 hex digits"))
+    }
+}

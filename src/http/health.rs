@@ -1,0 +1,61 @@
+//! What operators and tools ask beside the API: is it alive, is it ready, what is its schema.
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+
+use super::AppState;
+use super::negotiate::MediaType;
+use super::problem::Problem;
+use super::respond::{self, Representation};
+use crate::cache_control::Policy;
+use crate::document_id::DocumentId;
+use crate::etag::{ResponseEtag, ResponseHasher};
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// `GET /healthz`: the process answers.
+pub(super) async fn healthz() -> Response {
+    ([(CONTENT_TYPE, TEXT)], "ok\n").into_response()
+}
+
+/// `GET /readyz`: the database answers too. It was migrated when the server started.
+pub(super) async fn readyz(State(app): State<AppState>) -> Response {
+    match app.store.ping().await {
+        Ok(()) => ([(CONTENT_TYPE, TEXT)], "ready\n").into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
+        }
+    }
+}
+
+/// The API's SDL, with its validator.
+#[derive(Clone)]
+pub(super) struct Sdl(Arc<(Bytes, ResponseEtag)>);
+
+impl Sdl {
+    /// The validator is derived from the text alone, so that all nodes with the same model agree.
+    pub(super) fn new(sdl: &str) -> Self {
+        let etag = ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of(sdl), None, "", None).finish();
+        Self(Arc::new((Bytes::copy_from_slice(sdl.as_bytes()), etag)))
+    }
+}
+
+/// `GET /schema.graphql`: the API as SDL.
+pub(super) async fn schema(State(app): State<AppState>, request: Request) -> Response {
+    let (body, etag) = &*app.sdl.0;
+    let representation = Representation {
+        body: body.clone(),
+        content_type: TEXT,
+        etag: Some(*etag),
+        policy: Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false },
+        content_location: None,
+    };
+    let response = respond::conditional(request.headers(), representation);
+    response.unwrap_or_else(|failure| failure.into_response(MediaType::Json))
+}

@@ -1,0 +1,217 @@
+//! What the client can read: the media type by `Accept`, the content coding by `Accept-Encoding` (RFC 9110 §12.5).
+//!
+//! It decides from headers alone; which bodies are worth compressing is [`super::respond`]'s business.
+
+use axum::extract::FromRequestParts;
+use http::HeaderMap;
+use http::header::{ACCEPT, ACCEPT_ENCODING, HeaderName, HeaderValue};
+use http::request::Parts;
+
+use super::problem::Problem;
+use crate::etag::Coding;
+
+/// The two media types of GraphQL over HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum MediaType {
+    /// `application/graphql-response+json`.
+    GraphqlResponse,
+    /// `application/json`.
+    Json,
+}
+
+impl MediaType {
+    /// As `Content-Type` has it.
+    pub(super) fn header(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for MediaType {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        media_type(&parts.headers).ok_or_else(Problem::not_acceptable)
+    }
+}
+
+/// Thousandths, as a weight has at most three decimals (RFC 9110 §12.4.2).
+type Quality = u16;
+
+/// How good a match is: exact names beat `application/*`, which beats `*/*` (RFC 9110 §12.5.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Specificity {
+    Nothing,
+    Everything,
+    Application,
+    Exact,
+}
+
+/// The better one of the two media types that the client accepts, or None for a 406.
+///
+/// Whoever names `application/graphql-response+json` gets it, unless it is given a lower weight than
+/// `application/json`. Wildcards and a missing header get the older type, which every client reads.
+pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
+    let mut graphql = (Specificity::Nothing, 0);
+    let mut json = (Specificity::Nothing, 0);
+    let mut asked = false;
+    for item in items(headers, ACCEPT) {
+        asked = true;
+        let (range, quality) = weighted(item);
+        let specificity = match range.to_ascii_lowercase().as_str() {
+            "application/graphql-response+json" => {
+                graphql = graphql.max((Specificity::Exact, quality));
+                continue;
+            }
+            "application/json" => {
+                json = json.max((Specificity::Exact, quality));
+                continue;
+            }
+            "application/*" => Specificity::Application,
+            "*/*" => Specificity::Everything,
+            _ => continue,
+        };
+        graphql = graphql.max((specificity, quality));
+        json = json.max((specificity, quality));
+    }
+    if !asked {
+        return Some(MediaType::Json);
+    }
+    match (graphql, json) {
+        ((_, 0), (_, 0)) => None,
+        ((Specificity::Exact, g), (_, j)) if g >= j => Some(MediaType::GraphqlResponse),
+        ((_, g), (_, j)) if g > j => Some(MediaType::GraphqlResponse),
+        _ => Some(MediaType::Json),
+    }
+}
+
+/// The coding that the client likes best. With equal weights the smaller result wins: br, then gzip; identity is for
+/// those who accept nothing else or say that they prefer it.
+pub(super) fn coding(headers: &HeaderMap) -> Coding {
+    let (mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None);
+    for item in items(headers, ACCEPT_ENCODING) {
+        let (name, quality) = weighted(item);
+        let slot = match name.to_ascii_lowercase().as_str() {
+            "br" => &mut brotli,
+            "gzip" | "x-gzip" => &mut gzip,
+            "identity" => &mut identity,
+            "*" => &mut rest,
+            _ => continue,
+        };
+        *slot = Some(slot.map_or(quality, |q: Quality| q.max(quality)));
+    }
+    let wildcard = rest.unwrap_or(0);
+    let best = [
+        (brotli.unwrap_or(wildcard), Coding::Brotli),
+        (gzip.unwrap_or(wildcard), Coding::Gzip),
+        (identity.unwrap_or(0), Coding::Identity),
+    ]
+    .into_iter()
+    // `max_by_key` gives the last of equals; the order above is by preference, so it is reversed.
+    .rev()
+    .max_by_key(|(quality, _)| *quality);
+    match best {
+        // Where nothing is acceptable, an answer without coding is still better than none (RFC 9110 §12.5.3).
+        Some((0, _)) | None => Coding::Identity,
+        Some((_, coding)) => coding,
+    }
+}
+
+/// The elements of a list header, over all its lines. Commas within quoted strings do not separate.
+fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| {
+            let mut quoted = false;
+            line.split(move |c| {
+                quoted ^= c == '"';
+                c == ',' && !quoted
+            })
+        })
+        .map(str::trim)
+        .filter(|item| !item.is_empty())
+}
+
+/// Splits `name;parameter=…;q=0.5`. A weight that cannot be read counts as absent, that is 1.
+fn weighted(item: &str) -> (&str, Quality) {
+    let mut parts = item.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default();
+    let quality = parts.find_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        if key.trim().eq_ignore_ascii_case("q") { value.trim().parse::<f32>().ok() } else { None }
+    });
+    let quality = quality.filter(|q| (0.0..=1.0).contains(q)).unwrap_or(1.0);
+    (name, (quality * 1000.0).round() as Quality)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: HeaderName, lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (name.clone(), line.parse().unwrap())).collect()
+    }
+
+    fn accept(lines: &[&str]) -> Option<MediaType> {
+        media_type(&headers(ACCEPT, lines))
+    }
+
+    fn encode(lines: &[&str]) -> Coding {
+        coding(&headers(ACCEPT_ENCODING, lines))
+    }
+
+    #[test]
+    fn who_names_the_graphql_media_type_gets_it() {
+        let graphql = Some(MediaType::GraphqlResponse);
+        assert_eq!(accept(&["application/graphql-response+json"]), graphql);
+        assert_eq!(accept(&["application/json, application/graphql-response+json"]), graphql);
+        assert_eq!(accept(&["application/json;q=0.9", "Application/GraphQL-Response+JSON; charset=utf-8"]), graphql);
+        assert_eq!(accept(&["application/graphql-response+json, */*"]), graphql);
+        assert_eq!(accept(&["application/json;q=0.2, */*;q=0.8"]), graphql);
+    }
+
+    #[test]
+    fn wildcards_and_silence_get_plain_json() {
+        let json = Some(MediaType::Json);
+        assert_eq!(accept(&[]), json);
+        assert_eq!(accept(&[""]), json);
+        assert_eq!(accept(&["*/*"]), json);
+        assert_eq!(accept(&["application/*"]), json);
+        assert_eq!(accept(&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"]), json);
+        assert_eq!(accept(&["application/json, */*"]), json);
+        assert_eq!(accept(&["application/graphql-response+json;q=0.5, application/json"]), json);
+        assert_eq!(accept(&["application/graphql-response+json;q=0, */*"]), json);
+    }
+
+    #[test]
+    fn a_client_that_reads_neither_is_told_so() {
+        assert_eq!(accept(&["text/html"]), None);
+        assert_eq!(accept(&["application/json;q=0"]), None);
+        assert_eq!(accept(&["image/*;x=\"application/json,application/json\""]), None);
+    }
+
+    #[test]
+    fn the_best_coding_by_weight_then_by_size() {
+        assert_eq!(encode(&["gzip, deflate, br, zstd"]), Coding::Brotli);
+        assert_eq!(encode(&["gzip", "br"]), Coding::Brotli);
+        assert_eq!(encode(&["gzip, deflate"]), Coding::Gzip);
+        assert_eq!(encode(&["X-GZIP"]), Coding::Gzip);
+        assert_eq!(encode(&["br;q=0.5, gzip;q=0.8"]), Coding::Gzip);
+        assert_eq!(encode(&["*"]), Coding::Brotli);
+        assert_eq!(encode(&["br;q=0, *"]), Coding::Gzip);
+    }
+
+    #[test]
+    fn identity_for_those_who_ask_for_it_or_for_nothing() {
+        assert_eq!(encode(&[]), Coding::Identity);
+        assert_eq!(encode(&["deflate"]), Coding::Identity);
+        assert_eq!(encode(&["gzip;q=0"]), Coding::Identity);
+        assert_eq!(encode(&["identity, gzip;q=0.5"]), Coding::Identity);
+        assert_eq!(encode(&["identity;q=0, *;q=0"]), Coding::Identity);
+        assert_eq!(encode(&["identity;q=0.5, gzip;q=0.5"]), Coding::Gzip);
+    }
+}

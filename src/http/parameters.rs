@@ -1,0 +1,199 @@
+//! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are read strictly: a type that
+//! is not the specified one is a 400, a parameter that we do not know is left alone.
+
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use percent_encoding::percent_decode;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use super::problem::Problem;
+use crate::graphql::Code;
+
+/// What a request may say. Ids of documents have several names, each of another client (see `clients.md`).
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Parameters {
+    /// The document's text.
+    pub(super) query: Option<String>,
+    /// Which of its operations.
+    pub(super) operation_name: Option<String>,
+    /// Not coerced yet.
+    pub(super) variables: Option<Map<String, Value>>,
+    /// For instance APQ's `persistedQuery`.
+    pub(super) extensions: Option<Map<String, Value>>,
+    /// The persisted-documents draft's name.
+    pub(super) document_id: Option<String>,
+    /// Relay's name.
+    #[serde(rename = "doc_id")]
+    pub(super) doc_id: Option<String>,
+    /// Other clients' name.
+    pub(super) id: Option<String>,
+}
+
+impl Parameters {
+    /// Reads a URL's query string (`application/x-www-form-urlencoded`, as browsers' `URLSearchParams` write it).
+    ///
+    /// # Errors
+    /// `BAD_REQUEST`: a value is malformed, or one of ours is given twice.
+    pub(super) fn from_query(query: Option<&str>) -> Result<Self, Failure> {
+        let mut parameters = Self::default();
+        for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name = decode(name)?;
+            match name.as_str() {
+                "query" => set(&mut parameters.query, &name, decode(value)?)?,
+                "operationName" => set(&mut parameters.operation_name, &name, decode(value)?)?,
+                "variables" => set(&mut parameters.variables, &name, object(&name, &decode(value)?)?)?,
+                "extensions" => set(&mut parameters.extensions, &name, object(&name, &decode(value)?)?)?,
+                "documentId" => set(&mut parameters.document_id, &name, decode(value)?)?,
+                "doc_id" => set(&mut parameters.doc_id, &name, decode(value)?)?,
+                "id" => set(&mut parameters.id, &name, decode(value)?)?,
+                _ => {}
+            }
+        }
+        Ok(parameters)
+    }
+
+    /// Reads a POST's body.
+    ///
+    /// # Errors
+    /// 415, 413, or `BAD_REQUEST`.
+    pub(super) async fn from_body(request: Request) -> Result<Self, Failure> {
+        if !is_json(&request) {
+            let detail = "the body of a POST is application/json; charset=utf-8";
+            return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into());
+        }
+        let body = read_body(request).await?;
+        // Structures are also read from arrays by position, which would let a batch of one through.
+        match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
+            Some(b'{') => parse(&body).map_err(|error| bad(format!("the body is not a GraphQL request: {error}"))),
+            Some(b'[') => Err(bad("requests in batches are not supported; send one JSON object")),
+            _ => Err(bad("the body is not a JSON object")),
+        }
+    }
+
+    /// The name of the operation; the empty one counts as none.
+    pub(super) fn operation_name(&self) -> Option<&str> {
+        self.operation_name.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
+/// The whole body, up to the limit that the router has set.
+///
+/// # Errors
+/// 413, or 400 when the client broke off.
+pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
+    Bytes::from_request(request, &()).await.map_err(|rejection: BytesRejection| match rejection.status() {
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
+        status => Problem::new(status, "the body could not be read"),
+    })
+}
+
+/// JSON is always UTF-8 (RFC 8259 §8.1), so a client that says otherwise has written something else.
+fn is_json(request: &Request) -> bool {
+    let Some(text) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = text.split(';').map(str::trim);
+    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    is_json
+        && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
+            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+        })
+}
+
+fn decode(text: &str) -> Result<String, Failure> {
+    let spaces = text.replace('+', " ");
+    let decoded = percent_decode(spaces.as_bytes()).decode_utf8();
+    Ok(decoded.map_err(|_| bad("the query string is not UTF-8"))?.into_owned())
+}
+
+/// A JSON object; `null` and nothing count as an empty one.
+fn object(name: &str, text: &str) -> Result<Map<String, Value>, Failure> {
+    if text.is_empty() {
+        return Ok(Map::new());
+    }
+    let object: Option<Map<String, Value>> =
+        parse(text.as_bytes()).map_err(|error| bad(format!("`{name}` is not a JSON object: {error}")))?;
+    Ok(object.unwrap_or_default())
+}
+
+fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
+    serde_json::from_slice(json)
+}
+
+fn set<T>(slot: &mut Option<T>, name: &str, value: T) -> Result<(), Failure> {
+    match slot.replace(value) {
+        None => Ok(()),
+        Some(_) => Err(bad(format!("`{name}` is given twice"))),
+    }
+}
+
+fn bad(message: impl Into<String>) -> Failure {
+    Failure::new(Code::BadRequest, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+
+    use super::*;
+
+    fn message(failure: Failure) -> String {
+        match failure {
+            Failure::Graphql(status, errors) => format!("{} {}", status.as_u16(), errors[0].message),
+            Failure::Problem(problem) => format!("{problem:?}"),
+        }
+    }
+
+    async fn body(content_type: &str, body: &'static str) -> Result<Parameters, Failure> {
+        let request = Request::builder().header(CONTENT_TYPE, content_type).body(Body::from(body)).unwrap();
+        Parameters::from_body(request).await
+    }
+
+    #[test]
+    fn a_query_string_is_decoded() {
+        let text = "variables=%7B%22id%22%3A+%2242%22%7D&utm_source=a&utm_source=b&documentId=sha256%3Aab";
+        let parameters = Parameters::from_query(Some(text)).unwrap();
+        assert_eq!(parameters.variables.unwrap()["id"], "42");
+        assert_eq!(parameters.document_id.unwrap(), "sha256:ab");
+        assert!(parameters.query.is_none());
+    }
+
+    #[test]
+    fn a_query_string_that_cannot_be_read_is_a_bad_request() {
+        for text in ["variables=[]", "variables=%22a%22", "variables={", "id=%FF", "id=a&id=a", "extensions=1"] {
+            assert!(message(Parameters::from_query(Some(text)).unwrap_err()).starts_with("400 "), "{text}");
+        }
+    }
+
+    #[test]
+    fn null_and_nothing_are_no_variables() {
+        for text in ["variables=", "variables=null", ""] {
+            assert!(Parameters::from_query(Some(text)).unwrap().variables.unwrap_or_default().is_empty(), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_is_one_json_object() {
+        let good = body("Application/JSON; charset=\"UTF-8\"", r#" {"query":"{a}","operationName":null,"x":1}"#).await;
+        assert_eq!(good.unwrap().query.unwrap(), "{a}");
+        for text in ["", "[]", "[null]", "1", "{", r#"{"query":1}"#, r#"{"variables":"a"}"#, r#"{"extensions":[]}"#] {
+            let failure = body("application/json", text).await.unwrap_err();
+            assert!(message(failure).starts_with("400 "), "{text}");
+        }
+    }
+
+    #[tokio::test]
+    async fn other_media_types_are_refused() {
+        for content_type in ["text/plain", "application/graphql", "application/json; charset=latin1"] {
+            assert!(message(body(content_type, "{}").await.unwrap_err()).contains("415"), "{content_type}");
+        }
+    }
+}

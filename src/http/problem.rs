@@ -1,0 +1,92 @@
+//! Answers to requests that no GraphQL response can answer: problem details (RFC 9457).
+
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
+use http::{HeaderMap, StatusCode};
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::cache_control::NO_STORE;
+use crate::graphql::GraphqlError;
+
+/// What went wrong with a request. Its `type` is `about:blank`: the status says what there is to say to programs.
+#[derive(Debug)]
+pub(super) struct Problem {
+    status: StatusCode,
+    detail: String,
+    errors: Option<Box<RawValue>>,
+    headers: HeaderMap,
+}
+
+impl Problem {
+    /// A problem with this status; `detail` is for people and helps them to mend the request.
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        Self { status, detail: detail.into(), errors: None, headers: HeaderMap::new() }
+    }
+
+    /// 405, with the methods that the resource does have (RFC 9110 §15.5.6).
+    pub(super) fn method_not_allowed(allow: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_header(ALLOW, HeaderValue::from_static(allow))
+    }
+
+    /// 401, with how to authenticate (RFC 9110 §15.5.2, RFC 6750 §3).
+    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
+    }
+
+    /// 406: the client reads neither media type of GraphQL over HTTP.
+    pub(super) fn not_acceptable() -> Self {
+        Self::new(
+            StatusCode::NOT_ACCEPTABLE,
+            "answers are application/graphql-response+json or application/json; the Accept header allows neither",
+        )
+    }
+
+    /// 500, with the id under which the cause stands in the log.
+    pub(super) fn internal(incident: &str) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error; quote this id: {incident}"))
+    }
+
+    /// Adds the mistakes of a document as the member `errors`.
+    pub(super) fn with_errors(mut self, errors: &[GraphqlError]) -> Self {
+        self.errors = serde_json::value::to_raw_value(errors).ok();
+        self
+    }
+
+    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.insert(name, value);
+        self
+    }
+}
+
+/// What a 401 asks for.
+pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"freshql\"");
+
+/// The members of the JSON object, in the order of RFC 9457 §3.1.
+#[derive(Serialize)]
+struct Members<'a> {
+    r#type: &'static str,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: &'a Option<Box<RawValue>>,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let members = Members {
+            r#type: "about:blank",
+            title: self.status.canonical_reason().unwrap_or("Unknown"),
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            errors: &self.errors,
+        };
+        let body = serde_json::to_vec(&members).expect("strings, numbers and raw JSON always serialise");
+        let mut response = (self.status, self.headers, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+        response
+    }
+}

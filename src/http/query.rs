@@ -1,0 +1,208 @@
+//! Persisted queries under their own URLs: `/q/{id}` and `/q/{id}/{operationName}`.
+//!
+//! Read it downward: [`answer_get`] is the life of a persisted GET. It decides nothing about data; each step is a call
+//! into a lower floor.
+
+use std::sync::Arc;
+
+use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::response::Response;
+use http::header::{HeaderValue, IF_MATCH};
+use http::request::Parts;
+use http::{HeaderMap, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use serde::Deserialize;
+
+use super::AppState;
+use super::failure::Failure;
+use super::negotiate::MediaType;
+use super::parameters::Parameters;
+use super::problem::Problem;
+use super::respond::{self, Representation};
+use crate::conditional::IfMatch;
+use crate::document_id::{DocumentId, DocumentRef};
+use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
+use crate::persisted::Registered;
+
+/// `GET` and `HEAD /q/{id}[/{operationName}]`.
+pub(super) async fn get(
+    State(app): State<AppState>,
+    media_type: MediaType,
+    address: Address,
+    request: Request,
+) -> Response {
+    answer_get(&app, media_type, &address, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+/// `POST /q/{id}[/{operationName}]`.
+pub(super) async fn post(
+    State(app): State<AppState>,
+    media_type: MediaType,
+    address: Address,
+    request: Request,
+) -> Response {
+    answer_post(&app, media_type, &address, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+/// What the path names.
+#[derive(Debug, Deserialize)]
+pub(super) struct Address {
+    id: String,
+    operation_name: Option<String>,
+}
+
+impl Address {
+    /// The document's name; None where no document can have it.
+    pub(super) fn document(&self) -> Option<DocumentRef> {
+        DocumentRef::parse(&self.id)
+    }
+
+    /// Whether it goes without the name of an operation.
+    pub(super) fn names_document_only(&self) -> bool {
+        self.operation_name.is_none()
+    }
+}
+
+async fn answer_get(
+    app: &AppState,
+    media_type: MediaType,
+    address: &Address,
+    request: Request,
+) -> Result<Response, Failure> {
+    // Which document, which of its operations.
+    let registered = find(app, address)?;
+    let document = valid(&registered)?;
+    let operation = document.operation(address.operation_name.as_deref())?;
+
+    // Which question exactly.
+    let parameters = Parameters::from_query(request.uri().query())?;
+    let location = Some(registered.id);
+
+    // The answer, in the light of the preconditions.
+    read(app, media_type, Question { document, operation, location }, parameters, request.headers()).await
+}
+
+async fn answer_post(
+    app: &AppState,
+    media_type: MediaType,
+    address: &Address,
+    request: Request,
+) -> Result<Response, Failure> {
+    let registered = find(app, address)?;
+    let document = valid(&registered)?;
+    let operation = document.operation(address.operation_name.as_deref())?;
+    let headers = request.headers().clone();
+    let parameters = Parameters::from_body(request).await?;
+    let location = Some(registered.id);
+    run(app, media_type, Question { document, operation, location }, parameters, &headers).await
+}
+
+/// An operation that a request asks to run.
+pub(super) struct Question<'a> {
+    /// Where it stands.
+    pub(super) document: &'a Document,
+    /// Itself.
+    pub(super) operation: &'a Operation,
+    /// The id under which `/q` serves the document, if it does.
+    pub(super) location: Option<DocumentId>,
+}
+
+/// Answers a GET or HEAD: executes, then evaluates the preconditions on the ETag of what it read.
+pub(super) async fn read(
+    app: &AppState,
+    media_type: MediaType,
+    question: Question<'_>,
+    parameters: Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    if question.operation.kind() == Kind::Mutation {
+        return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
+    }
+    let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
+    let answer = app.engine.query(question.operation, &variables).await?;
+    let representation = Representation {
+        body: answer.body,
+        content_type: media_type.header(),
+        etag: answer.etag,
+        policy: question.operation.cache_policy(),
+        content_location: question.location(&variables),
+    };
+    respond::conditional(headers, representation)
+}
+
+/// Answers a POST: mutations, and queries whose variables are too long for a URL.
+pub(super) async fn run(
+    app: &AppState,
+    media_type: MediaType,
+    question: Question<'_>,
+    parameters: Parameters,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
+    let (answer, location) = match question.operation.kind() {
+        Kind::Query => (app.engine.query(question.operation, &variables).await?, question.location(&variables)),
+        Kind::Mutation => {
+            let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
+                .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
+            (app.engine.mutate(question.operation, &variables, if_match).await?, None)
+        }
+    };
+    Ok(respond::unconditional(headers, answer.body, media_type.header(), location))
+}
+
+/// The document that the path names.
+fn find(app: &AppState, address: &Address) -> Result<Arc<Registered>, Failure> {
+    address
+        .document()
+        .and_then(|name| app.registry.find(&name))
+        .ok_or_else(|| not_found(app, address.operation_name.as_deref()).into())
+}
+
+/// The document as it can be run. One that was registered over the API may have been overtaken by the model.
+pub(super) fn valid(registered: &Registered) -> Result<&Document, Failure> {
+    registered.document.as_ref().map_err(|errors| {
+        let mut errors = errors.clone();
+        for error in &mut errors {
+            error.message = format!("the registered document is no longer valid: {}", error.message);
+        }
+        errors.into()
+    })
+}
+
+/// No document has this id. Where a registered operation has the same name, the client was probably built from another
+/// version of it; that one's id helps to see it.
+pub(super) fn not_found(app: &AppState, operation_name: Option<&str>) -> GraphqlError {
+    let error = GraphqlError::new(Code::PersistedQueryNotFound, "no document is registered under this id");
+    match operation_name.and_then(|name| app.registry.resembling(name)) {
+        Some(id) => error.with("registeredId", &id.to_string()),
+        None => error,
+    }
+}
+
+/// All but the unreserved characters of RFC 3986 §2.3, so that equal questions have equal URLs.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Question<'_> {
+    /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.
+    fn location(&self, variables: &Variables) -> Option<HeaderValue> {
+        let mut url = format!("/q/{}", self.location?);
+        if let (Some(name), 2..) = (self.operation.name(), self.document.operations().len()) {
+            url.push('/');
+            url.push_str(name);
+        }
+        if variables.canonical() != "{}" {
+            url.push_str("?variables=");
+            url.extend(percent_encode(variables.canonical().as_bytes(), RESERVED));
+        }
+        HeaderValue::try_from(url).ok()
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Address {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let path = Path::from_request_parts(parts, state).await;
+        path.map(|Path(address)| address).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"))
+    }
+}

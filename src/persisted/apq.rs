@@ -1,0 +1,66 @@
+//! Documents that clients register themselves: automatic persisted queries, and ad-hoc documents that come again. They
+//! are kept as long as there is room.
+
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::registry::Sha256Hash;
+use crate::document_id::DocumentId;
+use crate::graphql::{Document, Engine, GraphqlError};
+
+/// What a compiled document takes beside its text, in bytes: an estimate that also bounds the number of small documents.
+const BASE_WEIGHT: u64 = 4096;
+
+/// A plan is larger than the text that it was made of, about by this factor.
+const WEIGHT_PER_BYTE: u64 = 16;
+
+/// All learned documents together, in bytes by the estimate above.
+const CAPACITY: u64 = 32 << 20;
+
+/// The learned documents: bounded, and evicting those that are used least.
+pub struct Learned {
+    documents: Cache<Sha256Hash, Arc<Document>, BySize>,
+}
+
+#[derive(Clone)]
+struct BySize;
+
+impl Weighter<Sha256Hash, Arc<Document>> for BySize {
+    fn weight(&self, _: &Sha256Hash, document: &Arc<Document>) -> u64 {
+        weight(document.text().len())
+    }
+}
+
+fn weight(length: usize) -> u64 {
+    BASE_WEIGHT + WEIGHT_PER_BYTE * length as u64
+}
+
+impl Default for Learned {
+    fn default() -> Self {
+        let expected = CAPACITY / weight(1024);
+        Self { documents: Cache::with_weighter(expected as usize, CAPACITY, BySize) }
+    }
+}
+
+impl Learned {
+    /// A document that was learned and not yet forgotten.
+    pub fn get(&self, hash: Sha256Hash) -> Option<Arc<Document>> {
+        self.documents.get(&hash)
+    }
+
+    /// The document of this text, compiled once for all who ask for it at the same time.
+    ///
+    /// # Errors
+    /// The document's mistakes; those are not kept.
+    pub async fn learn(
+        &self,
+        engine: &Engine,
+        hash: Sha256Hash,
+        text: &str,
+    ) -> Result<Arc<Document>, Vec<GraphqlError>> {
+        let compile = async { engine.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
+        self.documents.get_or_insert_async(&hash, compile).await
+    }
+}

@@ -1,0 +1,115 @@
+//! Registers `queries/**/*.graphql`. Each file is one document; its id is the hash of the file's exact bytes, so a byte
+//! order mark or another line ending makes another document.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::registry::Registry;
+use crate::document_id::DocumentId;
+use crate::graphql::{Engine, GraphqlError};
+use crate::model::Diagnostic;
+use crate::model::diagnostic::offset_of;
+
+/// Directories within directories; deeper ones are a loop of symbolic links.
+const DEEPEST: usize = 32;
+
+/// Compiles all query files below `directory` and registers those without mistakes. A directory that does not exist has
+/// no files. Gives the mistakes of all files, in the order of the files' names.
+///
+/// # Errors
+/// The directory cannot be read.
+pub async fn register(engine: &Engine, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    for path in find(directory)? {
+        let file = path.display().to_string();
+        let text: Arc<str> = match String::from_utf8(std::fs::read(&path)?) {
+            Ok(text) => text.into(),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
+                let message = format!("not UTF-8: the first invalid byte is in line {line}, at offset {valid}");
+                mistakes.push(Diagnostic::error(file, 0..0, message).with_help("save the file as UTF-8"));
+                continue;
+            }
+        };
+        let id = DocumentId::of(&text);
+        match engine.compile(id, Arc::clone(&text)).await {
+            Ok(document) => registry.add_file(id, text, document, file),
+            Err(errors) => mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error))),
+        }
+    }
+    Ok(mistakes)
+}
+
+/// The mistake with its place in the file.
+fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
+    let start = error.locations.first().map_or(0, |(line, column)| offset_of(text, *line, *column));
+    // The error names a point; the caret underlines the name or the symbol that stands there.
+    let word = text[start..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len() - start);
+    let end = start + word.max(text[start..].chars().next().map_or(0, char::len_utf8));
+    Diagnostic::error(file, start..end, error.message.clone())
+}
+
+/// All `.graphql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
+/// the same files once more into `..data`.
+fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut open = vec![(directory.to_owned(), 0)];
+    while let Some((directory, depth)) = open.pop() {
+        let entries = match std::fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) if depth == 0 && error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) => return Err(error),
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
+                continue;
+            }
+            // Follows symbolic links, which is how mounted configuration looks.
+            if std::fs::metadata(&path)?.is_dir() {
+                if depth < DEEPEST {
+                    open.push((path, depth + 1));
+                }
+            } else if path.extension().is_some_and(|extension| extension == "graphql") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graphql::Code;
+
+    #[test]
+    fn files_are_found_in_subdirectories_and_sorted() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        std::fs::create_dir_all(root.join("b/c")).unwrap();
+        std::fs::create_dir_all(root.join(".hidden")).unwrap();
+        for name in ["z.graphql", "b/c/a.graphql", "b/readme.md", ".hidden/x.graphql", "a.graphql"] {
+            std::fs::write(root.join(name), "{ __typename }").unwrap();
+        }
+        let found = find(root).unwrap();
+        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+        assert_eq!(names, ["a.graphql", "b/c/a.graphql", "z.graphql"]);
+    }
+
+    #[test]
+    fn a_missing_directory_has_no_files() {
+        assert!(find(Path::new("/does/not/exist")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_mistake_is_where_the_error_says() {
+        let text = "query A {\n  prodct(id: 1) { id }\n}\n";
+        let error = GraphqlError::new(Code::GraphqlValidationFailed, "no such field").at(2, 3);
+        let mistake = diagnostic("queries/a.graphql", text, &error);
+        assert_eq!(&text[mistake.span], "prodct");
+    }
+}

@@ -1,0 +1,159 @@
+//! The trusted documents, by id and by alias. It keeps them; how they got here is the business of the files beside it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
+use sha2::{Digest, Sha256};
+
+use crate::document_id::{DocumentId, DocumentRef};
+use crate::graphql::{Document, GraphqlError};
+
+/// The trusted documents. Requests read it all the time, the admin API writes it now and then.
+#[derive(Default)]
+pub struct Registry {
+    documents: DashMap<DocumentId, Arc<Registered>>,
+    /// What Apollo's tools and clients call them.
+    hashes: DashMap<Sha256Hash, DocumentId>,
+}
+
+/// sha256 of a document's text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256Hash([u8; 32]);
+
+impl Sha256Hash {
+    /// The hash of this text.
+    pub fn of(text: &str) -> Self {
+        Self(Sha256::digest(text).into())
+    }
+
+    /// Reads 64 hex digits, in either case.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        Some(Self(bytes))
+    }
+}
+
+impl fmt::Display for Sha256Hash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex::encode(self.0))
+    }
+}
+
+/// A trusted document, and where it came from.
+pub struct Registered {
+    /// Its id.
+    pub id: DocumentId,
+    /// As it was registered, byte for byte.
+    pub text: Arc<str>,
+    /// The document, or why it is no longer valid: a stored one is kept when the model has changed under it.
+    pub document: Result<Document, Vec<GraphqlError>>,
+    /// The files that hold it; the API cannot remove what is in a file.
+    pub files: Vec<String>,
+    /// It was registered over the API and is kept in the database.
+    pub stored: bool,
+}
+
+/// Why a document was not removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Kept {
+    /// There is none with this id.
+    Unknown,
+    /// These files hold it.
+    InFiles(Vec<String>),
+}
+
+impl Registry {
+    /// The document that a client names. Digits without a scheme are an id first, and else a sha256.
+    pub fn find(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
+        match name {
+            DocumentRef::Id(id) => self.get(*id).or_else(|| self.by_hash(Sha256Hash(*id.as_bytes()))),
+            DocumentRef::Sha256(hash) => self.by_hash(Sha256Hash(*hash)),
+            DocumentRef::Alias(_) => None,
+        }
+    }
+
+    /// The document whose text has this hash.
+    pub fn by_hash(&self, hash: Sha256Hash) -> Option<Arc<Registered>> {
+        // The id is copied out, so that no lock is held while the other map is read.
+        let id = self.hashes.get(&hash).map(|id| *id)?;
+        self.get(id)
+    }
+
+    /// The document with this id.
+    pub fn get(&self, id: DocumentId) -> Option<Arc<Registered>> {
+        self.documents.get(&id).map(|document| Arc::clone(&document))
+    }
+
+    /// Another operation than the one asked for that has this name: its document is probably the one that was meant.
+    pub fn resembling(&self, operation_name: &str) -> Option<DocumentId> {
+        let has_name = |document: &Document| document.operations().iter().any(|o| o.name() == Some(operation_name));
+        self.documents.iter().find(|entry| entry.document.as_ref().is_ok_and(has_name)).map(|entry| entry.id)
+    }
+
+    /// All documents, ordered by id.
+    pub fn list(&self) -> Vec<Arc<Registered>> {
+        let mut all: Vec<_> = self.documents.iter().map(|entry| Arc::clone(&entry)).collect();
+        all.sort_by_key(|registered| registered.id);
+        all
+    }
+
+    /// Adds a document from a file; a second file with the same bytes is remembered beside the first.
+    pub fn add_file(&self, id: DocumentId, text: Arc<str>, document: Document, file: String) {
+        match self.documents.entry(id) {
+            Entry::Occupied(mut entry) => {
+                let old = entry.get();
+                let mut files = old.files.clone();
+                files.push(file);
+                entry.insert(Arc::new(Registered { id, text, document: Ok(document), files, stored: old.stored }));
+            }
+            Entry::Vacant(entry) => {
+                self.hashes.insert(Sha256Hash::of(&text), id);
+                entry.insert(Arc::new(Registered {
+                    id,
+                    text,
+                    document: Ok(document),
+                    files: vec![file],
+                    stored: false,
+                }));
+            }
+        }
+    }
+
+    /// Adds a document from the database, valid or not.
+    pub fn add_stored(&self, id: DocumentId, text: Arc<str>, document: Result<Document, Vec<GraphqlError>>) {
+        let hash = Sha256Hash::of(&text);
+        let files = self.get(id).map(|old| old.files.clone()).unwrap_or_default();
+        self.documents.insert(id, Arc::new(Registered { id, text, document, files, stored: true }));
+        self.hashes.insert(hash, id);
+    }
+
+    /// Forgets a document that is in no file.
+    ///
+    /// # Errors
+    /// It is kept; says why.
+    pub fn remove(&self, id: DocumentId) -> Result<(), Kept> {
+        let registered = self.get(id).ok_or(Kept::Unknown)?;
+        if !registered.files.is_empty() {
+            return Err(Kept::InFiles(registered.files.clone()));
+        }
+        self.documents.remove(&id);
+        self.hashes.remove(&Sha256Hash::of(&registered.text));
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hash_is_read_as_it_is_written() {
+        let hash = Sha256Hash::of("{__typename}");
+        assert_eq!(hash.to_string(), "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38");
+        assert_eq!(Sha256Hash::parse(&hash.to_string()), Some(hash));
+        assert_eq!(Sha256Hash::parse("ecf4"), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! A server of its own for each test: the demo's model and migrations in a temporary directory, documents of the tests'
+//! own beside the demo's, a fresh database, a free port.
+
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use freshql::app::{self, Running};
+use freshql::config::{Config, Mode, Overrides};
+use freshql::document_id::DocumentId;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// The admin token of all test servers.
+pub(crate) const TOKEN: &str = "the-token-of-the-tests";
+
+pub(crate) const MERCHANT: &str = "query Merchant($id: ID!) { merchant(id: $id) { __typename id etag name city } }";
+pub(crate) const MERCHANTS: &str =
+    "query Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
+pub(crate) const TWO: &str = "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
+pub(crate) const CREATE: &str = "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
+pub(crate) const UPDATE: &str = "mutation Update($id: ID!, $patch: MerchantPatch!, $expectedEtag: String) {
+  updateMerchant(id: $id, patch: $patch, expectedEtag: $expectedEtag) { id etag name city }
+}";
+pub(crate) const DELETE: &str = "mutation Delete($id: ID!) { deleteMerchant(id: $id) { id } }";
+
+const DOCUMENTS: [(&str, &str); 6] = [
+    ("merchant", MERCHANT),
+    ("merchants", MERCHANTS),
+    ("two", TWO),
+    ("create", CREATE),
+    ("update", UPDATE),
+    ("delete", DELETE),
+];
+
+/// A running server.
+pub(crate) struct TestApp {
+    pub(crate) directory: TempDir,
+    pub(crate) config: Config,
+    running: Running,
+    client: reqwest::Client,
+}
+
+/// A response, read to its end.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
+impl TestApp {
+    pub(crate) async fn start(mode: Mode) -> Self {
+        Self::start_with(mode, |_| {}).await
+    }
+
+    /// A server whose configuration is changed before it starts.
+    pub(crate) async fn start_with(mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
+        let directory = project();
+        let overrides = Overrides {
+            dir: Some(directory.path().to_owned()),
+            listen: Some("127.0.0.1:0".parse().unwrap()),
+            mode: Some(mode),
+            migrate: Some(true),
+            admin_token: Some(TOKEN.parse().unwrap()),
+            readers: Some(2),
+            ..Overrides::default()
+        };
+        let mut config = app::configure(overrides).unwrap();
+        change(&mut config);
+        let running = app::start(config.clone()).await.unwrap();
+        let client = reqwest::Client::builder().build().unwrap();
+        Self { directory, config, running, client }
+    }
+
+    /// The same project in a new process, as far as a test can tell.
+    pub(crate) async fn restart(self) -> Self {
+        self.running.stop().await.unwrap();
+        let running = app::start(self.config.clone()).await.unwrap();
+        Self { running, ..self }
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.directory.path().join("freshql.db")
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {
+        self.client.request(method, format!("http://{}{path}", self.running.address))
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.get_with(path, &[]).await
+    }
+
+    /// The names of the headers may come more than once.
+    pub(crate) async fn get_with(&self, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
+        self.ask(Method::GET, path, headers).await
+    }
+
+    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
+        let mut request = self.request(method, path);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        answer(request).await
+    }
+
+    /// POSTs JSON.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.post_with(path, body, &[]).await
+    }
+
+    pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(HeaderName, &str)]) -> Answer {
+        let mut request = self.request(Method::POST, path).json(body);
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        answer(request).await
+    }
+
+    /// Sends these bytes and reads until the server closes, for what a client library hides.
+    pub(crate) async fn raw(&self, request: &str) -> String {
+        let mut stream = tokio::net::TcpStream::connect(self.running.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        response
+    }
+
+    /// Creates a merchant; gives its id and its etag.
+    pub(crate) async fn create_merchant(&self, name: &str) -> (String, String) {
+        let input = json!({"name": name, "description": "of a test", "city": "Ghent"});
+        let answer = self.post(&url(CREATE), &json!({"variables": {"input": input}})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let row = &answer.json()["data"]["createMerchant"];
+        (row["id"].as_str().unwrap().to_owned(), row["etag"].as_str().unwrap().to_owned())
+    }
+
+    /// Gives the merchant another city, whatever its version; gives its new etag.
+    pub(crate) async fn move_merchant(&self, id: &str, city: &str) -> String {
+        let answer = self.post(&url(UPDATE), &json!({"variables": {"id": id, "patch": {"city": city}}})).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Answer {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+    }
+
+    /// The header's only line.
+    #[track_caller]
+    pub(crate) fn header(&self, name: impl TryInto<HeaderName>) -> &str {
+        let name = name.try_into().unwrap_or_else(|_| panic!("no header has such a name"));
+        let lines: Vec<_> = self.headers.get_all(&name).iter().collect();
+        assert_eq!(lines.len(), 1, "{name} in {:?}", self.headers);
+        lines[0].to_str().unwrap()
+    }
+
+    #[track_caller]
+    pub(crate) fn etag(&self) -> &str {
+        self.header(ETAG)
+    }
+
+    /// The code of the first error.
+    #[track_caller]
+    pub(crate) fn code(&self) -> String {
+        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{}", self.text())).to_owned()
+    }
+
+    /// Errors are for one client at one moment: nobody may store them, and they validate nothing.
+    #[track_caller]
+    pub(crate) fn assert_error(&self, status: u16, code: &str) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.code(), code);
+        assert!(self.json().get("data").is_none(), "{}", self.text());
+        self.assert_not_stored();
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, status: u16) {
+        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.header(CONTENT_TYPE), "application/problem+json");
+        assert_eq!(self.json()["status"], status);
+        self.assert_not_stored();
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_not_stored(&self) {
+        assert_eq!(self.header(CACHE_CONTROL), "no-store");
+        assert_eq!(self.header(VARY), "Accept, Accept-Encoding");
+        assert!(!self.headers.contains_key(ETAG));
+    }
+}
+
+/// The URL of a document.
+pub(crate) fn url(text: &str) -> String {
+    format!("/q/{}", DocumentId::of(text))
+}
+
+/// The URL of a document with variables.
+pub(crate) fn url_with(text: &str, variables: &Value) -> String {
+    format!("{}?variables={}", url(text), encode(&variables.to_string()))
+}
+
+/// Percent-encodes all but unreserved characters.
+pub(crate) fn encode(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            _ => format!("%{byte:02X}"),
+        })
+        .collect()
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap() }
+}
+
+/// The demo without its configuration, and the tests' documents.
+fn project() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(demo.join("schema.graphql"), directory.path().join("schema.graphql")).unwrap();
+    for name in ["queries", "migrations"] {
+        copy(&demo.join(name), &directory.path().join(name));
+    }
+    let queries = directory.path().join("queries/tests");
+    std::fs::create_dir_all(&queries).unwrap();
+    for (name, text) in DOCUMENTS {
+        std::fs::write(queries.join(name).with_extension("graphql"), text).unwrap();
+    }
+    directory
+}
+
+fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
