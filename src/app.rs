@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
-use crate::graphql::{Engine, Kind};
+use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, router};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model};
@@ -81,11 +81,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     prepare_database(&config, &model)?;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
-    let engine = Engine::new(Arc::new(model), store.clone());
+    let compiler = Compiler::new(Arc::new(model)).context("schema.graphql has no API")?;
 
     let registry = Registry::default();
-    register_files(&engine, &config.dir, &registry).await?;
-    stored::load(&engine, &store, &registry).await.context("cannot load the registered documents")?;
+    register_files(&compiler, &config.dir, &registry).await?;
+    stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
 
     let listener = TcpListener::bind(config.listen.as_str()).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
@@ -96,7 +96,8 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let routes = router(AppState::new(&config, engine, store, registry), &config.cors_origins);
+    let routes =
+        router(AppState::new(&config, Engine::new(compiler, store.clone()), store, registry), &config.cors_origins);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, routes).with_graceful_shutdown(async {
         // An error means that the handle was dropped: then nobody needs the server any more.
@@ -164,16 +165,17 @@ fn load_model(dir: &Path) -> Result<Model, StartError> {
     Ok(parsed.model)
 }
 
-async fn register_files(engine: &Engine, dir: &Path, registry: &Registry) -> Result<(), StartError> {
+async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
     let queries = dir.join("queries");
-    let mistakes = files::register(engine, &queries, registry).await;
+    let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
 /// Compiles documents without a database, for commands that need none.
-fn offline_engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::offline(Arc::new(load_model(&config.dir)?)))
+fn compiler(config: &Config) -> Result<Compiler, StartError> {
+    let model = Arc::new(load_model(&config.dir)?);
+    Ok(Compiler::new(model).context("schema.graphql has no API")?)
 }
 
 fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
@@ -200,7 +202,7 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(offline_engine(config)?.sdl().to_owned())
+    Ok(compiler(config)?.sdl().to_owned())
 }
 
 /// A table of the operations in the query files: id, operation, kind, file.
@@ -209,7 +211,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config) -> Result<String, StartError> {
     let registry = Registry::default();
-    register_files(&offline_engine(config)?, &config.dir, &registry).await?;
+    register_files(&compiler(config)?, &config.dir, &registry).await?;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {

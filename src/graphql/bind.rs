@@ -295,7 +295,8 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
 
     let mut bound = |name: &str| -> Result<Option<select::Bound>, (Mistake, (usize, usize))> {
         let Some((input, position)) = given(name) else { return Ok(None) };
-        let values = input.string().and_then(|text| cursor::decode(text, entity, &order, ordering).map_err(Mistake::new));
+        let values =
+            input.string().and_then(|text| cursor::decode(text, entity, &order, ordering).map_err(Mistake::new));
         let values = values.map_err(|mistake| (mistake.within(name), position))?;
         Ok(Some(values.into_iter().map(|value| (value != Value::Null).then(|| slots.push(value))).collect()))
     };
@@ -309,7 +310,10 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     };
     let (first, last) = (size("first")?, size("last")?);
     if let (Some(_), Some(_), Some((_, position))) = (first, last, given("last")) {
-        return Err((Mistake::new("cannot be combined with first; ask for one end of the list").within("last"), position));
+        return Err((
+            Mistake::new("cannot be combined with first; ask for one end of the list").within("last"),
+            position,
+        ));
     }
     let size = first.or(last).unwrap_or(DEFAULT_PAGE_SIZE.min(entity.max_page_size));
     // One more row tells whether there is a next page.
@@ -322,7 +326,8 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
             cursor.push(row_index(entity.key, *column, &mut columns));
         }
     }
-    let list = List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
+    let list =
+        List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
     let mut foreign = Vec::new();
     let mut whole = Dependency::Set(plan.entity);
     if let Some(filter) = &list.filter {
@@ -363,7 +368,9 @@ pub fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -
 fn part(model: &Model, entity: EntityId, filter: &Filter) -> Option<(ColumnId, Slot)> {
     match filter {
         Filter::And(filters) => filters.iter().find_map(|filter| part(model, entity, filter)),
-        Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false } if model.entity(entity).column(*column).part => {
+        Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false }
+            if model.entity(entity).column(*column).part =>
+        {
             Some((*column, *slot))
         }
         _ => None,
@@ -406,13 +413,16 @@ fn is_id(input: Input<'_>) -> bool {
     use async_graphql_value::ConstValue;
     matches!(
         input,
-        Input::Literal(Ast::String(_) | Ast::Number(_), _) | Input::Variable(ConstValue::String(_) | ConstValue::Number(_))
+        Input::Literal(Ast::String(_) | Ast::Number(_), _)
+            | Input::Variable(ConstValue::String(_) | ConstValue::Number(_))
     )
 }
 
 fn shown(input: Input<'_>) -> String {
     match input {
-        Input::Literal(Ast::String(text), _) | Input::Variable(async_graphql_value::ConstValue::String(text)) => text.clone(),
+        Input::Literal(Ast::String(text), _) | Input::Variable(async_graphql_value::ConstValue::String(text)) => {
+            text.clone()
+        }
         Input::Literal(other, _) => other.to_string(),
         Input::Variable(other) => other.to_string(),
     }

@@ -53,7 +53,8 @@ impl Mistake {
     pub fn into_error(self, position: (usize, usize)) -> GraphqlError {
         let place = self.path.join(".");
         let raw: Box<RawValue> = serde_json::value::to_raw_value(&place).expect("a string is JSON");
-        let mut error = GraphqlError::new(Code::BadUserInput, format!("{place}: {}", self.message)).at(position.0, position.1);
+        let mut error =
+            GraphqlError::new(Code::BadUserInput, format!("{place}: {}", self.message)).at(position.0, position.1);
         error.extensions.push(("argument", raw));
         error
     }
@@ -119,7 +120,9 @@ impl<'a> Input<'a> {
                 let constant = ast
                     .clone()
                     .into_const_with(|name| {
-                        Ok::<_, std::convert::Infallible>(variables.values.get(name.as_str()).cloned().unwrap_or(ConstValue::Null))
+                        Ok::<_, std::convert::Infallible>(
+                            variables.values.get(name.as_str()).cloned().unwrap_or(ConstValue::Null),
+                        )
                     })
                     .expect("nothing here fails");
                 scalar.coerce(model, &constant, Source::Literal)
@@ -210,7 +213,10 @@ impl Slots {
 pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
     let empty = || {
         let hint = "leave the argument out to match every row";
-        Mistake::new(format!("expected a condition, found {}; {hint}", if input.is_null() { "null" } else { "an empty object" }))
+        Mistake::new(format!(
+            "expected a condition, found {}; {hint}",
+            if input.is_null() { "null" } else { "an empty object" }
+        ))
     };
     if input.is_null() {
         return Err(empty());
@@ -260,7 +266,13 @@ fn member(model: &Model, entity: &Entity, name: &str, value: Input<'_>, slots: &
     }
 }
 
-fn operators(model: &Model, entity: &Entity, id: ColumnId, input: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
+fn operators(
+    model: &Model,
+    entity: &Entity,
+    id: ColumnId,
+    input: Input<'_>,
+    slots: &mut Slots,
+) -> Result<Filter, Mistake> {
     let column = entity.column(id);
     if input.is_null() {
         return Err(Mistake::new("expected a condition, found null; to find rows without a value, use {isNull: true}"));
@@ -456,7 +468,12 @@ pub fn new_row(model: &Model, entity: &Entity, input: Input<'_>) -> Result<Vec<(
 }
 
 /// The columns that `input` gives; an absent one is left as it is, `null` sets NULL.
-pub fn patch(model: &Model, entity: &Entity, input: Input<'_>, creating: bool) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+pub fn patch(
+    model: &Model,
+    entity: &Entity,
+    input: Input<'_>,
+    creating: bool,
+) -> Result<Vec<(ColumnId, Write)>, Mistake> {
     let mut row = Vec::new();
     for (name, value) in input.object()? {
         let id = entity.column_by_field(name).filter(|id| {

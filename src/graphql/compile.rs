@@ -13,8 +13,8 @@ use async_graphql_value::Value as Ast;
 use super::bind::{ListShapes, row_index};
 use super::coerce::{Input, Variables};
 use super::plan::{
-    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan, Object, OneRow,
-    PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
+    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan,
+    Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
 };
 use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
@@ -45,7 +45,8 @@ impl Roots {
                 let keys = unique.columns.iter().map(argument).collect();
                 query.insert(unique.lookup.clone(), QueryField::One(entity.id, keys));
             }
-            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)] {
+            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)]
+            {
                 mutation.insert(format!("{prefix}{}", entity.name), (action, entity.id));
             }
         }
@@ -78,9 +79,13 @@ pub fn compile(
             }
             (_, name) => match roots.query.get(name).ok_or_else(|| UnknownName::new(name))? {
                 QueryField::One(entity, keys) => compiler.one(*entity, keys, &merged, inherited)?,
-                QueryField::List(entity) => {
-                    RootKind::List(compiler.connection(*entity, None, model::CacheHint::default(), &merged, inherited)?)
-                }
+                QueryField::List(entity) => RootKind::List(compiler.connection(
+                    *entity,
+                    None,
+                    model::CacheHint::default(),
+                    &merged,
+                    inherited,
+                )?),
             },
         };
         let position = position(merged.fields[0]);
@@ -321,7 +326,9 @@ impl<'a> Compiler<'a> {
         let (mut fields, mut columns, mut wants) = (Vec::new(), Vec::new(), Wants::default());
         for part in self.collect(&merged.selections()) {
             let kind = match part.name() {
-                "__typename" => ConnectionFieldKind::Typename(format!("\"{}Connection\"", entity.name).into_bytes().into()),
+                "__typename" => {
+                    ConnectionFieldKind::Typename(format!("\"{}Connection\"", entity.name).into_bytes().into())
+                }
                 "totalCount" => ConnectionFieldKind::TotalCount,
                 "nodes" => {
                     wants.rows = true;

@@ -71,7 +71,9 @@ pub fn decode(
     };
     let id = rest.split_off(..4).ok_or(MALFORMED)?;
     if id != ordering.0 {
-        return Err("belongs to another list or another ordering; take one from a page that was read with this orderBy");
+        return Err(
+            "belongs to another list or another ordering; take one from a page that was read with this orderBy",
+        );
     }
     let mut values = Vec::with_capacity(order.len());
     for (column, _) in order {
@@ -99,7 +101,8 @@ fn take(rest: &mut &[u8]) -> Option<Value> {
         b'i' => Value::Int(i64::from_be_bytes(eight()?)),
         b'r' => Value::Real(f64::from_be_bytes(eight()?)),
         b't' => {
-            let length = u32::from_be_bytes(<[u8; 4]>::try_from(rest.split_off(..4)?).expect("four bytes were split off"));
+            let length =
+                u32::from_be_bytes(<[u8; 4]>::try_from(rest.split_off(..4)?).expect("four bytes were split off"));
             let text = rest.split_off(..length as usize)?;
             Value::Text(std::str::from_utf8(text).ok()?.into())
         }
@@ -111,6 +114,8 @@ fn is_text(scalar: Scalar) -> bool {
     match scalar {
         Scalar::IdText | Scalar::IdUuid | Scalar::String | Scalar::DateTime | Scalar::Date | Scalar::Uuid => true,
         Scalar::Json | Scalar::Enum(_) => true,
-        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Boolean | Scalar::Decimal { .. } => false,
+        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Boolean | Scalar::Decimal { .. } => {
+            false
+        }
     }
 }

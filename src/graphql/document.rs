@@ -95,6 +95,11 @@ impl Document {
         &self.operations
     }
 
+    /// Whether an operation of it asks about the schema.
+    pub fn introspects(&self) -> bool {
+        self.operations.iter().any(|operation| operation.introspection.is_some())
+    }
+
     /// The operation with this name, or the only one.
     ///
     /// # Errors
@@ -173,11 +178,6 @@ impl Operation {
         self.document_id
     }
 
-    /// Whether it asks about the schema.
-    pub fn introspects(&self) -> bool {
-        self.introspection.is_some()
-    }
-
     pub(super) fn introspection(&self) -> Option<&Introspection> {
         self.introspection.as_ref()
     }
@@ -232,7 +232,8 @@ impl Operation {
             };
             if let Err(why) = checked {
                 let message = format!("variable ${} {why}", variable.name);
-                errors.push(GraphqlError::new(Code::BadUserInput, message).at(variable.position.0, variable.position.1));
+                errors
+                    .push(GraphqlError::new(Code::BadUserInput, message).at(variable.position.0, variable.position.1));
             }
             if let Some(value) = value {
                 values.insert(variable.name.clone(), value);

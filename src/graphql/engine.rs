@@ -25,16 +25,23 @@ use crate::model::scalar::ValueRef;
 use crate::store::{Store, StoreError};
 use crate::touch::Touched;
 
-/// Compiles and runs documents. Cheap to clone.
+/// Knows the model and its API, and compiles documents against them; needs no database. Cheap to clone.
+#[derive(Clone)]
+pub struct Compiler {
+    model: Arc<Model>,
+    api: Arc<Api>,
+}
+
+/// Runs operations against the store. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    parts: Arc<Parts>,
+    compiler: Compiler,
     store: Store,
+    parts: Arc<Parts>,
 }
 
 struct Parts {
     model: Arc<Model>,
-    api: Api,
     roots: Roots,
     etag_keys: Vec<EntityEtagKey>,
 }
@@ -54,26 +61,19 @@ pub struct Answer {
     pub touched: Touched,
 }
 
-impl Engine {
-    /// Builds the schema of the model's API and gets ready to compile documents.
+impl Compiler {
+    /// Builds the API of the model.
     ///
     /// # Errors
     /// The model has no API, because names collide.
-    pub fn new(model: Arc<Model>, store: Store) -> Result<Self, SchemaError> {
-        let api = build_schema(&model)?;
-        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
-        let roots = Roots::of(&model);
-        Ok(Self { parts: Arc::new(Parts { model, api, roots, etag_keys }), store })
+    pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
+        let api = Arc::new(build_schema(&model)?);
+        Ok(Self { model, api })
     }
 
     /// The API as SDL; deterministic.
     pub fn sdl(&self) -> &str {
-        &self.parts.api.sdl
-    }
-
-    /// The database.
-    pub fn store(&self) -> &Store {
-        &self.store
+        &self.api.sdl
     }
 
     /// Parses, validates and compiles a document.
@@ -81,7 +81,23 @@ impl Engine {
     /// # Errors
     /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-        compile(&self.parts.api, &self.parts.model, id, text).await
+        let document = validate(&self.api, &text).await?;
+        Ok(Document::new(id, text, document, &self.model))
+    }
+}
+
+impl Engine {
+    /// Gets ready to run what `compiler` compiles.
+    pub fn new(compiler: Compiler, store: Store) -> Self {
+        let model = compiler.model.clone();
+        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
+        let parts = Arc::new(Parts { roots: Roots::of(&model), etag_keys, model });
+        Self { compiler, store, parts }
+    }
+
+    /// What compiles its documents.
+    pub fn compiler(&self) -> &Compiler {
+        &self.compiler
     }
 
     /// Runs a query in one read snapshot.
@@ -92,7 +108,7 @@ impl Engine {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
         let bound = bind(&self.parts.model, &plan, variables)?;
         let spliced = match operation.introspection() {
-            Some(introspection) => introspection.run(&self.parts.api, &variables.to_json()).await?,
+            Some(introspection) => introspection.run(&self.compiler.api, &variables.to_json()).await?,
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(
@@ -146,11 +162,6 @@ impl Engine {
             WriteError::Store(error) => vec![refused(&error)],
         })
     }
-}
-
-async fn compile(api: &Api, model: &Arc<Model>, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-    let document = validate(api, &text).await?;
-    Ok(Document::new(id, text, document, model))
 }
 
 fn read<'a>(
@@ -260,7 +271,9 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
 /// An error of the store, in words for the client; the rest goes to the log.
 fn refused(error: &StoreError) -> GraphqlError {
     match error {
-        StoreError::Overloaded => GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again"),
+        StoreError::Overloaded => {
+            GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again")
+        }
         other => internal(other),
     }
 }

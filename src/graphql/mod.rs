@@ -27,6 +27,6 @@ mod fixture;
 
 pub use coerce::Variables;
 pub use document::{Document, Kind, Operation};
-pub use engine::{Answer, Engine};
+pub use engine::{Answer, Compiler, Engine};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

@@ -6,7 +6,8 @@ use super::bind::{Arguments, Bound, BoundList};
 use super::cursor;
 use super::error::{Code, GraphqlError, PathSegment};
 use super::plan::{
-    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField, RowPlan,
+    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField,
+    RowPlan,
 };
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::scalar::ValueRef;
@@ -434,7 +435,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     ) -> Result<(bool, bool), Halt> {
         let model = self.context.model;
         let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
-        let mut flag = |wanted: bool, more: bool, beyond: Option<_>, place: usize| match beyond {
+        let flag = |wanted: bool, more: bool, beyond: Option<_>, place: usize| match beyond {
             _ if !wanted => Ok::<_, StoreError>(false),
             _ if more => Ok(true),
             None => Ok(false),

@@ -57,7 +57,12 @@ pub struct Writer<'a, 't, 'c> {
 
 impl<'a> Writer<'a, '_, '_> {
     /// Writes, and appends the answer to `reader`'s.
-    pub fn run(&self, field: &'a RootField, plan: &'a WritePlan, reader: &mut Reader<'a, '_, '_>) -> Result<(), WriteError> {
+    pub fn run(
+        &self,
+        field: &'a RootField,
+        plan: &'a WritePlan,
+        reader: &mut Reader<'a, '_, '_>,
+    ) -> Result<(), WriteError> {
         let Arguments::Write(bound) = &self.context.bound.0[plan.bound] else {
             unreachable!("a write's arguments are a write's");
         };
@@ -155,11 +160,15 @@ impl<'a> Writer<'a, '_, '_> {
     ) -> Result<(), WriteError> {
         match reader.row_by_key(&plan.row, key) {
             Ok(true) => Ok(()),
-            Ok(false) => Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into()),
+            Ok(false) => {
+                Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
+            }
             Err(Halt::Store(error)) => Err(error.into()),
             Err(Halt::Null) => {
                 let error = reader.errors.pop();
-                Err(error.unwrap_or_else(|| GraphqlError::new(Code::InternalServerError, "the row cannot be read")).into())
+                Err(error
+                    .unwrap_or_else(|| GraphqlError::new(Code::InternalServerError, "the row cannot be read"))
+                    .into())
             }
         }
     }
@@ -171,16 +180,25 @@ impl<'a> Writer<'a, '_, '_> {
     fn version(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
         let statement = select::by_columns(entity, &[entity.key], &[]);
         let mut found = None;
-        self.transaction.once(&statement, |_| key.as_ref(), |row: &Row<'_>| {
-            if let crate::model::scalar::ValueRef::Int(version) = row.get(1) {
-                found = Some(Version(version));
-            }
-        })?;
+        self.transaction.once(
+            &statement,
+            |_| key.as_ref(),
+            |row: &Row<'_>| {
+                if let crate::model::scalar::ValueRef::Int(version) = row.get(1) {
+                    found = Some(Version(version));
+                }
+            },
+        )?;
         Ok(found)
     }
 
     /// What `expectedEtag`, or else `If-Match`, asks of the row.
-    fn expectation(&self, entity: &Entity, key: &Value, expected_etag: Option<&str>) -> Result<Expectation, WriteError> {
+    fn expectation(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected_etag: Option<&str>,
+    ) -> Result<Expectation, WriteError> {
         let read = |token: &str| self.context.etag_keys[usize::from(entity.id.0)].read(token, key);
         match (expected_etag, self.if_match) {
             (Some("*"), _) | (None, Some(IfMatch::Any)) => Ok(Expectation::Exists),
@@ -198,7 +216,10 @@ impl<'a> Writer<'a, '_, '_> {
                 })
             }
             (None, None) if entity.require_etag => {
-                let message = format!("{} is only changed by who says which state was read: give expectedEtag or If-Match", entity.name);
+                let message = format!(
+                    "{} is only changed by who says which state was read: give expectedEtag or If-Match",
+                    entity.name
+                );
                 Err(GraphqlError::new(Code::PreconditionRequired, message).into())
             }
             (None, None) => Ok(Expectation::Nothing),
@@ -251,7 +272,8 @@ impl<'a> Writer<'a, '_, '_> {
     /// A violated constraint as an error for the client, in the words of the model.
     fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
         let StoreError::Constraint(constraint) = error else { return error.into() };
-        let field = |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
+        let field =
+            |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
         let error = |message: String, constraint: &str, fields: &[String]| {
             let error = GraphqlError::new(Code::Conflict, message);
             error.with("constraint", &constraint).with("fields", &fields).into()
@@ -267,7 +289,8 @@ impl<'a> Writer<'a, '_, '_> {
                 error(format!("{}.{} may not be null", entity.name, fields[0]), "notNull", &fields)
             }
             Constraint::Check(check) => {
-                let fields: Vec<String> = entity.columns.iter().filter(|c| check.contains(&c.name)).map(|c| c.field.clone()).collect();
+                let fields: Vec<String> =
+                    entity.columns.iter().filter(|c| check.contains(&c.name)).map(|c| c.field.clone()).collect();
                 error(format!("a value of {} is not allowed by the database", entity.name), "check", &fields)
             }
             Constraint::ForeignKey => {

@@ -41,12 +41,14 @@ pub(super) async fn put(
     }
 
     let new =
-        stored::register(&app.engine, &app.store, &app.registry, id, text).await.map_err(|error| match error {
-            RegisterError::Invalid(errors) => {
-                Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
-            }
-            RegisterError::Store(error) => failed(&error),
-        })?;
+        stored::register(app.engine.compiler(), &app.store, &app.registry, id, text).await.map_err(
+            |error| match error {
+                RegisterError::Invalid(errors) => {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
+                }
+                RegisterError::Store(error) => failed(&error),
+            },
+        )?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = json(status, &Listed::of(&registered));

@@ -78,7 +78,7 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure>
             let hash = Sha256Hash::of(text);
             match app.registry.by_hash(hash) {
                 Some(registered) => Ok(Found::Trusted(registered)),
-                None => Ok(Found::Learned(app.learned.learn(&app.engine, hash, text).await?)),
+                None => Ok(Found::Learned(app.learned.learn(app.engine.compiler(), hash, text).await?)),
             }
         }
         Some(_) => Err(only_registered()),
@@ -108,7 +108,7 @@ async fn automatic(app: &AppState, persisted: &PersistedQuery, text: Option<&str
         });
     }
     let document = match text {
-        Some(text) => app.learned.learn(&app.engine, hash, text).await?,
+        Some(text) => app.learned.learn(app.engine.compiler(), hash, text).await?,
         None => {
             let learned = app.learned.get(hash);
             learned.ok_or_else(|| miss(Code::PersistedQueryNotFound, "PersistedQueryNotFound"))?

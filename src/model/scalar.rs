@@ -70,6 +70,13 @@ pub enum Scalar {
 }
 
 impl Scalar {
+    /// The present moment, as a column of this type (DateTime or Date) keeps it.
+    pub fn now(self) -> Value {
+        let now = jiff::Timestamp::now();
+        let format = if self == Self::Date { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S.%3fZ" };
+        Value::text(now.strftime(format).to_string())
+    }
+
     /// The type's name in GraphQL: `ID` for all keys, the enum's own for enums.
     pub fn graphql_name(self, model: &Model) -> &str {
         match self {
@@ -168,13 +175,15 @@ pub enum ValueRef<'a> {
     Real(f64),
     /// A text.
     Text(&'a str),
+    /// What no type of the model can hold: a blob, or a text that is not UTF-8. A stranger wrote it.
+    Other,
 }
 
 impl ValueRef<'_> {
-    /// The same, owned.
+    /// The same, owned. [`ValueRef::Other`] becomes NULL.
     pub fn to_value(self) -> Value {
         match self {
-            Self::Null => Value::Null,
+            Self::Null | Self::Other => Value::Null,
             Self::Int(int) => Value::Int(int),
             Self::Real(real) => Value::Real(real),
             Self::Text(text) => Value::text(text),

@@ -57,7 +57,9 @@ impl From<rusqlite::Error> for StoreError {
                 let table = columns.first().map(|(table, _)| table.clone()).unwrap_or_default();
                 Self::Constraint(Constraint::Unique(table, columns.into_iter().map(|(_, c)| c).collect()))
             }
-            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Self::Constraint(Constraint::ForeignKey),
+            ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
+                Self::Constraint(Constraint::ForeignKey)
+            }
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => {
                 Self::Constraint(Constraint::Check(rest.to_owned()))
             }

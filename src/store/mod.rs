@@ -12,7 +12,7 @@ pub mod triggers;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 use tokio::sync::oneshot;
 
 pub use error::{Constraint, StoreError};
@@ -34,7 +34,7 @@ impl Store {
     pub async fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
         let threads = Arc::new(sqlite::Threads::start(path, readers)?);
         let store = Self { threads, epoch: [0; 16] };
-        let epoch = store.read(|snapshot| migrate::epoch(snapshot.connection())).await??;
+        let epoch = store.read(|snapshot| epoch(snapshot.connection())).await??;
         Ok(Self { epoch, ..store })
     }
 
@@ -137,4 +137,13 @@ impl Store {
         })
         .await?
     }
+}
+
+fn epoch(connection: &Connection) -> Result<[u8; 16], StoreError> {
+    let sql = "SELECT value FROM _freshql_meta WHERE key = 'epoch'";
+    let text: String = connection.query_row(sql, [], |row| row.get(0))?;
+    let mut epoch = [0; 16];
+    hex::decode_to_slice(&text, &mut epoch)
+        .map_err(|_| StoreError::Corrupt("the epoch in _freshql_meta is not 32 hex digits".to_owned()))?;
+    Ok(epoch)
 }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering, Order as Direction, Query, SelectStatement,
-    SqliteQueryBuilder, Value as SeaValue,
+    Alias, Asterisk, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering, Order as Direction, Query,
+    SelectStatement, SqliteQueryBuilder, Value as SeaValue,
 };
 
 use crate::model::{ColumnId, Entity, EntityId, Model, Order};
@@ -170,7 +170,9 @@ pub fn page(model: &Model, list: &List, columns: &[ColumnId]) -> Statement {
 /// How many rows the list has, on all its pages.
 pub fn count(model: &Model, list: &List) -> Statement {
     let mut select = Query::select();
-    select.expr(Func::count(Expr::col(Asterisk))).from_as(Alias::new(&model.entity(list.entity).table), Alias::new(ROOT));
+    select
+        .expr(Func::count(Expr::col(Asterisk)))
+        .from_as(Alias::new(&model.entity(list.entity).table), Alias::new(ROOT));
     restrict(model, list, &mut select);
     finish(&select)
 }
@@ -255,7 +257,9 @@ fn condition(model: &Model, entity: &Entity, filter: &Filter, alias: &str, depth
         }
         Filter::In { column: id, slot, negated, fold } => {
             let mut values = Query::select();
-            values.column(Alias::new("value")).from_function(Func::cust(Alias::new("json_each")).arg(parameter(*slot)), Alias::new("v"));
+            values
+                .column(Alias::new("value"))
+                .from_function(Func::cust(Alias::new("json_each")).arg(parameter(*slot)), Alias::new("v"));
             let within = folded(column(entity, *id, alias), *fold).in_subquery(values);
             if *negated { untrue(within) } else { within }
         }
@@ -276,7 +280,11 @@ fn condition(model: &Model, entity: &Entity, filter: &Filter, alias: &str, depth
             let target = model.entity(reference.target);
             let inner_alias = format!("{ROOT}{}", depth + 1);
             let link = column(target, target.key, &inner_alias).eq(column(entity, *id, alias));
-            Expr::exists(related(target, &inner_alias, link.and(condition(model, target, inner, &inner_alias, depth + 1))))
+            Expr::exists(related(
+                target,
+                &inner_alias,
+                link.and(condition(model, target, inner, &inner_alias, depth + 1)),
+            ))
         }
         Filter::ToMany(target, id, quantifier, inner) => {
             let target = model.entity(*target);
@@ -326,7 +334,8 @@ fn beyond(entity: &Entity, order: &[(ColumnId, Order)], bound: &Bound, reverse: 
     };
     let uniform = (0..order.len()).all(|i| !nullable(i) && ascending(i) == ascending(0));
     if uniform {
-        let values: Vec<Expr> = bound.iter().map(|slot| parameter(slot.expect("a column without NULLs has no NULL"))).collect();
+        let values: Vec<Expr> =
+            bound.iter().map(|slot| parameter(slot.expect("a column without NULLs has no NULL"))).collect();
         if values.len() == 1 {
             return compare(term(0), ascending(0), inclusive, parameter(bound[0].expect("as above")));
         }

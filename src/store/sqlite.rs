@@ -198,7 +198,9 @@ impl Row<'_> {
                 rusqlite::types::ValueRef::Null => ValueRef::Null,
                 rusqlite::types::ValueRef::Integer(value) => ValueRef::Int(value),
                 rusqlite::types::ValueRef::Real(value) => ValueRef::Real(value),
-                rusqlite::types::ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_or(ValueRef::Other, ValueRef::Text),
+                rusqlite::types::ValueRef::Text(bytes) => {
+                    std::str::from_utf8(bytes).map_or(ValueRef::Other, ValueRef::Text)
+                }
                 rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
             },
             Self::Kept(values) => values[index].as_ref(),
@@ -319,7 +321,11 @@ impl Transaction<'_> {
     ///
     /// # Errors
     /// The database's; violated constraints are [`StoreError::Constraint`].
-    pub fn execute<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<usize, StoreError> {
+    pub fn execute<'p>(
+        &self,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+    ) -> Result<usize, StoreError> {
         let mut prepared = self.connection.prepare_cached(&statement.sql)?;
         bind(&mut prepared, statement, value)?;
         Ok(prepared.raw_execute()?)
