@@ -241,17 +241,19 @@ impl Binder<'_> {
             bound.key = self.key(entity.column(entity.key).scalar, id, "id");
             bound.id = Input::of(&id.value, self.variables).map(shown).unwrap_or_default();
         }
-        if let Some(argument) = &plan.input {
-            let name = if plan.action == Action::Create { "input" } else { "patch" };
-            let row = match Input::of(&argument.value, self.variables) {
-                Some(input) if plan.action == Action::Create => coerce::new_row(self.model, entity, input),
-                Some(input) => coerce::patch(self.model, entity, input, false),
-                None => Err(Mistake::new("is required")),
-            };
-            match row {
-                Ok(row) => bound.row = row,
-                Err(mistake) => self.errors.push(mistake.within(name).into_error(argument.position)),
+        let input = plan.input.as_ref();
+        let given = input.and_then(|argument| Input::of(&argument.value, self.variables));
+        let row = match (plan.action, given) {
+            (Action::Create, given) => coerce::new_row(self.model, entity, given).map_err(|m| m.within("input")),
+            (Action::Update, Some(given)) => {
+                coerce::patch(self.model, entity, given, false).map_err(|m| m.within("patch"))
             }
+            (Action::Update, None) => Err(Mistake::new("is required").within("patch")),
+            (Action::Delete, _) => Ok(Vec::new()),
+        };
+        match row {
+            Ok(row) => bound.row = row,
+            Err(mistake) => self.errors.push(mistake.into_error(input.map_or((0, 0), |argument| argument.position))),
         }
         if let Some(argument) = &plan.expected_etag
             && let Some(input) = Input::of(&argument.value, self.variables)

@@ -447,8 +447,8 @@ pub enum Write {
 }
 
 /// The columns of a new row: those that `input` gives, and the defaults of those that it does not.
-pub fn new_row(model: &Model, entity: &Entity, input: Input<'_>) -> Result<Vec<(ColumnId, Write)>, Mistake> {
-    let given = patch(model, entity, input, true)?;
+pub fn new_row(model: &Model, entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+    let given = input.map_or(Ok(Vec::new()), |input| patch(model, entity, input, true))?;
     let mut row = Vec::new();
     for id in entity.column_ids() {
         let column = entity.column(id);
