@@ -91,9 +91,9 @@ mod tests {
         assert_eq!(parse("0012", 4, 2), Ok(1200));
         assert_eq!(parse("-0.00", 4, 2), Ok(0));
         assert_eq!(parse("999999999999999999", 18, 0), Ok(999_999_999_999_999_999));
-        insta::assert_snapshot!(parse("1.234", 12, 2).unwrap_err(), @"");
-        insta::assert_snapshot!(parse("123", 4, 2).unwrap_err(), @"");
-        insta::assert_snapshot!(parse("1.5", 4, 0).unwrap_err(), @"");
+        insta::assert_snapshot!(parse("1.234", 12, 2).unwrap_err(), @r#"expected a Decimal with at most 2 digits after the point, found "1.234""#);
+        insta::assert_snapshot!(parse("123", 4, 2).unwrap_err(), @r#"expected a Decimal with at most 2 digits before the point, found "123""#);
+        insta::assert_snapshot!(parse("1.5", 4, 0).unwrap_err(), @r#"expected a Decimal with at most 4 digits and none after the point, found "1.5""#);
         for malformed in ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1 ", "--1", "1.-5", "NaN", "١"] {
             assert!(parse(malformed, 12, 2).is_err(), "{malformed:?}");
         }

@@ -1,7 +1,7 @@
 //! Instants and days: RFC 3339 in, one fixed width out, so that texts sort as times do.
 
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
 
 /// `2026-11-22T09:30:00.000Z`.
 const DATE_TIME_SHAPE: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
@@ -55,8 +55,8 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
         i32::from(milliseconds) * 1_000_000,
     )
     .map_err(|_| wrong())?;
-    let instant = Offset::from_seconds(offset).and_then(|offset| offset.to_timestamp(local)).map_err(|_| wrong())?;
-    let utc = Offset::UTC.to_datetime(instant);
+    // Civil time, because jiff's instants end a day before the year 9999 does.
+    let utc = local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
     if !(0..=9999).contains(&utc.year()) {
         return Err(wrong());
     }
