@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
-use crate::graphql::{Engine, Kind};
+use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, router};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model};
@@ -79,14 +79,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let model = load_model(&config.dir)?;
     prepare_database(&config, &model)?;
+    let compiler = compiler(model)?;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
-    let engine = Engine::new(Arc::new(model), store.clone());
 
     let registry = Registry::default();
-    register_files(&engine, &config.dir, &registry).await?;
-    stored::load(&engine, &store, &registry).await.context("cannot load the registered documents")?;
+    register_files(&compiler, &config.dir, &registry).await?;
+    stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
 
+    let engine = Engine::new(compiler, store.clone());
     let listener = TcpListener::bind(config.listen.as_str()).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr().context("the socket has no address")?;
@@ -164,16 +165,15 @@ fn load_model(dir: &Path) -> Result<Model, StartError> {
     Ok(parsed.model)
 }
 
-async fn register_files(engine: &Engine, dir: &Path, registry: &Registry) -> Result<(), StartError> {
+async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
     let queries = dir.join("queries");
-    let mistakes = files::register(engine, &queries, registry).await;
+    let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
-/// Compiles documents without a database, for commands that need none.
-fn offline_engine(config: &Config) -> Result<Engine, StartError> {
-    Ok(Engine::offline(Arc::new(load_model(&config.dir)?)))
+fn compiler(model: Model) -> Result<Compiler, StartError> {
+    Ok(Compiler::new(Arc::new(model)).context("the model has no API")?)
 }
 
 fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
@@ -200,7 +200,7 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(offline_engine(config)?.sdl().to_owned())
+    Ok(compiler(load_model(&config.dir)?)?.sdl().to_owned())
 }
 
 /// A table of the operations in the query files: id, operation, kind, file.
@@ -209,7 +209,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config) -> Result<String, StartError> {
     let registry = Registry::default();
-    register_files(&offline_engine(config)?, &config.dir, &registry).await?;
+    register_files(&compiler(load_model(&config.dir)?)?, &config.dir, &registry).await?;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {

@@ -33,10 +33,15 @@ pub struct Engine {
 }
 
 struct Parts {
-    model: Arc<Model>,
-    api: Api,
+    compiler: Compiler,
     roots: Roots,
     etag_keys: Vec<EntityEtagKey>,
+}
+
+/// Judges documents against a model's API. It has no data, so it is also for commands that need no database.
+pub struct Compiler {
+    model: Arc<Model>,
+    api: Api,
 }
 
 /// A query's or mutation's successful answer.
@@ -54,26 +59,18 @@ pub struct Answer {
     pub touched: Touched,
 }
 
-impl Engine {
-    /// Builds the schema of the model's API and gets ready to compile documents.
+impl Compiler {
+    /// Builds the schema of the model's API.
     ///
     /// # Errors
     /// The model has no API, because names collide.
-    pub fn new(model: Arc<Model>, store: Store) -> Result<Self, SchemaError> {
-        let api = build_schema(&model)?;
-        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
-        let roots = Roots::of(&model);
-        Ok(Self { parts: Arc::new(Parts { model, api, roots, etag_keys }), store })
+    pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
+        Ok(Self { api: build_schema(&model)?, model })
     }
 
     /// The API as SDL; deterministic.
     pub fn sdl(&self) -> &str {
-        &self.parts.api.sdl
-    }
-
-    /// The database.
-    pub fn store(&self) -> &Store {
-        &self.store
+        &self.api.sdl
     }
 
     /// Parses, validates and compiles a document.
@@ -81,7 +78,28 @@ impl Engine {
     /// # Errors
     /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-        compile(&self.parts.api, &self.parts.model, id, text).await
+        let document = validate(&self.api, &text).await?;
+        Ok(Document::new(id, text, document, &self.model))
+    }
+}
+
+impl Engine {
+    /// Gets ready to run what the compiler compiles.
+    pub fn new(compiler: Compiler, store: Store) -> Self {
+        let model = &compiler.model;
+        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
+        let roots = Roots::of(model);
+        Self { parts: Arc::new(Parts { compiler, roots, etag_keys }), store }
+    }
+
+    /// What it compiles documents with.
+    pub fn compiler(&self) -> &Compiler {
+        &self.parts.compiler
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Runs a query in one read snapshot.
@@ -90,14 +108,14 @@ impl Engine {
     /// Nothing was read that the client may see; each error says why.
     pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.model, &plan, variables)?;
+        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         let spliced = match operation.introspection() {
-            Some(introspection) => introspection.run(&self.parts.api, &variables.to_json()).await?,
+            Some(introspection) => introspection.run(&self.parts.compiler.api, &variables.to_json()).await?,
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(
             self.store.epoch(),
-            &self.parts.model.fingerprint,
+            &self.parts.compiler.model.fingerprint,
             operation.document_id(),
             operation.name(),
             variables.canonical(),
@@ -106,7 +124,7 @@ impl Engine {
         let parts = self.parts.clone();
         let policy = plan.policy;
         let run = move |snapshot: &crate::store::Snapshot<'_>| {
-            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
             let mut reader = Reader::new(context, snapshot, hasher);
             read(&plan, &mut reader, &spliced)?;
             Ok::<_, StoreError>(finish(reader, policy))
@@ -126,14 +144,14 @@ impl Engine {
         if_match: Option<IfMatch>,
     ) -> Result<Answer, Vec<GraphqlError>> {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.model, &plan, variables)?;
+        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         if if_match.is_some() {
             check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
         }
         let parts = self.parts.clone();
         let policy = plan.policy;
         let run = move |transaction: &crate::store::Transaction<'_>| {
-            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
             let writer = Writer { context, transaction, if_match: if_match.as_ref() };
             write(&plan, &writer, &mut reader)?;
@@ -146,11 +164,6 @@ impl Engine {
             WriteError::Store(error) => vec![refused(&error)],
         })
     }
-}
-
-async fn compile(api: &Api, model: &Arc<Model>, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-    let document = validate(api, &text).await?;
-    Ok(Document::new(id, text, document, model))
 }
 
 fn read<'a>(

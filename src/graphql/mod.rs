@@ -1,17 +1,7 @@
 //! What an operation means: documents are validated against the generated schema, compiled into plans, and run against
 //! the store. This file is the face that the floors above see; read on in `engine.rs`, then in the order below.
 
-pub mod connection;
-pub mod definition;
 pub mod error;
-#[cfg(test)]
-pub(crate) mod fixture;
-pub mod inputs;
-pub mod introspect;
-pub mod schema;
-pub mod sdl;
-pub mod types;
-pub mod validate;
 
 mod bind;
 mod coerce;
@@ -33,10 +23,10 @@ mod types;
 mod validate;
 
 #[cfg(test)]
-pub(crate) mod fixture;
+mod fixture;
 
 pub use coerce::Variables;
 pub use document::{Document, Kind, Operation};
-pub use engine::{Answer, Engine};
+pub use engine::{Answer, Compiler, Engine};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

@@ -41,7 +41,7 @@ pub(super) async fn put(
     }
 
     let new =
-        stored::register(&app.engine, &app.store, &app.registry, id, text).await.map_err(|error| match error {
+        stored::register(app.engine.compiler(), &app.store, &app.registry, id, text).await.map_err(|error| match error {
             RegisterError::Invalid(errors) => {
                 Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
             }

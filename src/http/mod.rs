@@ -55,7 +55,7 @@ impl AppState {
     /// Takes of the configuration what requests need.
     pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> Self {
         Self {
-            sdl: Sdl::new(engine.sdl()),
+            sdl: Sdl::new(engine.compiler().sdl()),
             engine,
             store,
             registry: Arc::new(registry),

@@ -124,7 +124,7 @@ pub(super) async fn read(
         body: answer.body,
         content_type: media_type.header(),
         etag: answer.etag,
-        policy: question.operation.cache_policy(),
+        policy: answer.policy,
         content_location: question.location(&variables),
     };
     respond::conditional(headers, representation)

@@ -8,7 +8,7 @@ use quick_cache::sync::Cache;
 
 use super::registry::Sha256Hash;
 use crate::document_id::DocumentId;
-use crate::graphql::{Document, Engine, GraphqlError};
+use crate::graphql::{Compiler, Document, GraphqlError};
 
 /// What a compiled document takes beside its text, in bytes: an estimate that also bounds the number of small documents.
 const BASE_WEIGHT: u64 = 4096;
@@ -56,11 +56,11 @@ impl Learned {
     /// The document's mistakes; those are not kept.
     pub async fn learn(
         &self,
-        engine: &Engine,
+        compiler: &Compiler,
         hash: Sha256Hash,
         text: &str,
     ) -> Result<Arc<Document>, Vec<GraphqlError>> {
-        let compile = async { engine.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
+        let compile = async { compiler.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
         self.documents.get_or_insert_async(&hash, compile).await
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::registry::Registry;
 use crate::document_id::DocumentId;
-use crate::graphql::{Engine, GraphqlError};
+use crate::graphql::{Compiler, GraphqlError};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::offset_of;
 
@@ -19,7 +19,7 @@ const DEEPEST: usize = 32;
 ///
 /// # Errors
 /// The directory cannot be read.
-pub async fn register(engine: &Engine, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
+pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     for path in find(directory)? {
         let file = path.display().to_string();
@@ -34,7 +34,7 @@ pub async fn register(engine: &Engine, directory: &Path, registry: &Registry) ->
             }
         };
         let id = DocumentId::of(&text);
-        match engine.compile(id, Arc::clone(&text)).await {
+        match compiler.compile(id, Arc::clone(&text)).await {
             Ok(document) => registry.add_file(id, text, document, file),
             Err(errors) => mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error))),
         }

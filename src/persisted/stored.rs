@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::registry::{Kept, Registry};
 use crate::document_id::DocumentId;
-use crate::graphql::{Engine, GraphqlError};
+use crate::graphql::{Compiler, GraphqlError};
 use crate::store::{Store, StoreError};
 
 /// Why a document was not registered.
@@ -35,7 +35,7 @@ pub enum RemoveError {
 ///
 /// # Errors
 /// The database failed.
-pub async fn load(engine: &Engine, store: &Store, registry: &Registry) -> Result<(), StoreError> {
+pub async fn load(compiler: &Compiler, store: &Store, registry: &Registry) -> Result<(), StoreError> {
     for (id, text) in store.documents().await? {
         let text: Arc<str> = text.into();
         let actual = DocumentId::of(&text);
@@ -43,7 +43,7 @@ pub async fn load(engine: &Engine, store: &Store, registry: &Registry) -> Result
             tracing::warn!(id, %actual, "a stored document is left out: its text does not hash to its id");
             continue;
         }
-        let document = engine.compile(actual, Arc::clone(&text)).await;
+        let document = compiler.compile(actual, Arc::clone(&text)).await;
         if let Err(errors) = &document {
             let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
             tracing::warn!(
@@ -62,7 +62,7 @@ pub async fn load(engine: &Engine, store: &Store, registry: &Registry) -> Result
 /// # Errors
 /// Nothing was registered.
 pub async fn register(
-    engine: &Engine,
+    compiler: &Compiler,
     store: &Store,
     registry: &Registry,
     id: DocumentId,
@@ -74,7 +74,7 @@ pub async fn register(
             Err(errors) => Err(RegisterError::Invalid(errors.clone())),
         };
     }
-    let document = engine.compile(id, Arc::clone(&text)).await.map_err(RegisterError::Invalid)?;
+    let document = compiler.compile(id, Arc::clone(&text)).await.map_err(RegisterError::Invalid)?;
     let new = store.insert_document(id.to_string(), text.to_string()).await?;
     registry.add_stored(id, text, Ok(document));
     Ok(new)
