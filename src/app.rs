@@ -79,14 +79,15 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let model = load_model(&config.dir)?;
     prepare_database(&config, &model)?;
+    let compiler = compiler(model)?;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
-    let compiler = Compiler::new(Arc::new(model)).context("schema.graphql has no API")?;
 
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
 
+    let engine = Engine::new(compiler, store.clone());
     let listener = TcpListener::bind(config.listen.as_str()).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let address = listener.local_addr().context("the socket has no address")?;
@@ -96,8 +97,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let routes =
-        router(AppState::new(&config, Engine::new(compiler, store.clone()), store, registry), &config.cors_origins);
+    let routes = router(AppState::new(&config, engine, store, registry), &config.cors_origins);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, routes).with_graceful_shutdown(async {
         // An error means that the handle was dropped: then nobody needs the server any more.
@@ -172,10 +172,8 @@ async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) ->
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
-/// Compiles documents without a database, for commands that need none.
-fn compiler(config: &Config) -> Result<Compiler, StartError> {
-    let model = Arc::new(load_model(&config.dir)?);
-    Ok(Compiler::new(model).context("schema.graphql has no API")?)
+fn compiler(model: Model) -> Result<Compiler, StartError> {
+    Ok(Compiler::new(Arc::new(model)).context("the model has no API")?)
 }
 
 fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
@@ -202,7 +200,7 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(compiler(config)?.sdl().to_owned())
+    Ok(compiler(load_model(&config.dir)?)?.sdl().to_owned())
 }
 
 /// A table of the operations in the query files: id, operation, kind, file.
@@ -211,7 +209,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config) -> Result<String, StartError> {
     let registry = Registry::default();
-    register_files(&compiler(config)?, &config.dir, &registry).await?;
+    register_files(&compiler(load_model(&config.dir)?)?, &config.dir, &registry).await?;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {

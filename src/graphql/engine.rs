@@ -25,25 +25,23 @@ use crate::model::scalar::ValueRef;
 use crate::store::{Store, StoreError};
 use crate::touch::Touched;
 
-/// Knows the model and its API, and compiles documents against them; needs no database. Cheap to clone.
-#[derive(Clone)]
-pub struct Compiler {
-    model: Arc<Model>,
-    api: Arc<Api>,
-}
-
-/// Runs operations against the store. Cheap to clone.
+/// Compiles and runs documents. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    compiler: Compiler,
-    store: Store,
     parts: Arc<Parts>,
+    store: Store,
 }
 
 struct Parts {
-    model: Arc<Model>,
+    compiler: Compiler,
     roots: Roots,
     etag_keys: Vec<EntityEtagKey>,
+}
+
+/// Judges documents against a model's API. It has no data, so it is also for commands that need no database.
+pub struct Compiler {
+    model: Arc<Model>,
+    api: Api,
 }
 
 /// A query's or mutation's successful answer.
@@ -62,13 +60,12 @@ pub struct Answer {
 }
 
 impl Compiler {
-    /// Builds the API of the model.
+    /// Builds the schema of the model's API.
     ///
     /// # Errors
     /// The model has no API, because names collide.
     pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
-        let api = Arc::new(build_schema(&model)?);
-        Ok(Self { model, api })
+        Ok(Self { api: build_schema(&model)?, model })
     }
 
     /// The API as SDL; deterministic.
@@ -87,17 +84,22 @@ impl Compiler {
 }
 
 impl Engine {
-    /// Gets ready to run what `compiler` compiles.
+    /// Gets ready to run what the compiler compiles.
     pub fn new(compiler: Compiler, store: Store) -> Self {
-        let model = compiler.model.clone();
+        let model = &compiler.model;
         let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
-        let parts = Arc::new(Parts { roots: Roots::of(&model), etag_keys, model });
-        Self { compiler, store, parts }
+        let roots = Roots::of(model);
+        Self { parts: Arc::new(Parts { compiler, roots, etag_keys }), store }
     }
 
-    /// What compiles its documents.
+    /// What it compiles documents with.
     pub fn compiler(&self) -> &Compiler {
-        &self.compiler
+        &self.parts.compiler
+    }
+
+    /// The database.
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Runs a query in one read snapshot.
@@ -106,14 +108,14 @@ impl Engine {
     /// Nothing was read that the client may see; each error says why.
     pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.model, &plan, variables)?;
+        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         let spliced = match operation.introspection() {
-            Some(introspection) => introspection.run(&self.compiler.api, &variables.to_json()).await?,
+            Some(introspection) => introspection.run(&self.parts.compiler.api, &variables.to_json()).await?,
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(
             self.store.epoch(),
-            &self.parts.model.fingerprint,
+            &self.parts.compiler.model.fingerprint,
             operation.document_id(),
             operation.name(),
             variables.canonical(),
@@ -122,7 +124,7 @@ impl Engine {
         let parts = self.parts.clone();
         let policy = plan.policy;
         let run = move |snapshot: &crate::store::Snapshot<'_>| {
-            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
             let mut reader = Reader::new(context, snapshot, hasher);
             read(&plan, &mut reader, &spliced)?;
             Ok::<_, StoreError>(finish(reader, policy))
@@ -142,14 +144,14 @@ impl Engine {
         if_match: Option<IfMatch>,
     ) -> Result<Answer, Vec<GraphqlError>> {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.model, &plan, variables)?;
+        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         if if_match.is_some() {
             check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
         }
         let parts = self.parts.clone();
         let policy = plan.policy;
         let run = move |transaction: &crate::store::Transaction<'_>| {
-            let context = Context { model: &parts.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
             let writer = Writer { context, transaction, if_match: if_match.as_ref() };
             write(&plan, &writer, &mut reader)?;
@@ -278,8 +280,8 @@ fn refused(error: &StoreError) -> GraphqlError {
     }
 }
 
-fn internal(error: &impl std::fmt::Display) -> GraphqlError {
+fn internal(error: &dyn std::error::Error) -> GraphqlError {
     let id = uuid::Uuid::now_v7();
-    tracing::error!(%id, %error, "an operation failed");
+    tracing::error!(%id, error, "an operation failed");
     GraphqlError::new(Code::InternalServerError, format!("something went wrong on our side; please quote {id}"))
 }

@@ -32,7 +32,7 @@ pub(super) async fn post(State(app): State<AppState>, media_type: MediaType, req
 async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = find(app, &parameters).await?;
-    let question = found.question(parameters.operation_name())?;
+    let question = found.question(app.mode, parameters.operation_name())?;
     query::read(app, media_type, question, parameters, request.headers()).await
 }
 
@@ -40,7 +40,7 @@ async fn answer_post(app: &AppState, media_type: MediaType, request: Request) ->
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
     let found = find(app, &parameters).await?;
-    let question = found.question(parameters.operation_name())?;
+    let question = found.question(app.mode, parameters.operation_name())?;
     query::run(app, media_type, question, parameters, &headers).await
 }
 
@@ -53,12 +53,16 @@ enum Found {
 }
 
 impl Found {
-    fn question(&self, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
+    fn question(&self, mode: Mode, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
         let (document, location) = match self {
             Self::Trusted(registered) => (valid(registered)?, Some(registered.id)),
             Self::Learned(document) => (&**document, None),
         };
-        Ok(Question { document, operation: document.operation(operation_name)?, location })
+        let operation = document.operation(operation_name)?;
+        if operation.introspects() && matches!((self, mode), (Self::Learned(_), Mode::Trusted | Mode::Apq)) {
+            return Err(Failure::new(Code::Forbidden, "only registered documents may ask about the schema here"));
+        }
+        Ok(Question { document, operation, location })
     }
 }
 
@@ -114,10 +118,6 @@ async fn automatic(app: &AppState, persisted: &PersistedQuery, text: Option<&str
             learned.ok_or_else(|| miss(Code::PersistedQueryNotFound, "PersistedQueryNotFound"))?
         }
     };
-    if app.mode == Mode::Apq && document.introspects() {
-        let message = "introspection is for ad-hoc documents, which this server does not run";
-        return Err(Failure::new(Code::GraphqlValidationFailed, message));
-    }
     Ok(Found::Learned(document))
 }
 
