@@ -190,3 +190,6 @@ impl ValueRef<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

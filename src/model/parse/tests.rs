@@ -1,6 +1,7 @@
 //! What a model becomes, and that no text can break the reader. The single rules are shown by `tests/models/`.
 
 use super::*;
+use crate::model::diagnostic::render;
 use crate::model::{ColumnId, DefaultValue, FieldKind, OnDelete, Scalar, Value};
 
 const MARKET: &str = r#"
@@ -35,7 +36,7 @@ fn sound(text: &str) -> Model {
     match parse("schema.graphql", text) {
         Ok(parsed) => parsed.model,
         Err(mistakes) => {
-            let shown = crate::model::diagnostic::render(&mistakes, &|_| Some(text.to_owned()), false);
+            let shown = render(&mistakes, &|_| Some(text.to_owned()), false);
             panic!("{shown}")
         }
     }
@@ -264,7 +265,7 @@ type Person @entity(orderBy: [{nam: ASC}], maxPageSize: 0) {
 }
 "#;
     let mistakes = parse("schema.graphql", text).unwrap_err();
-    let shown = crate::model::diagnostic::render(&mistakes, &|_| Some(text.to_owned()), false);
+    let shown = render(&mistakes, &|_| Some(text.to_owned()), false);
     insta::assert_snapshot!(shown, @r"
     error: unknown directive `@entty`
       ┌─ schema.graphql:2:11
@@ -304,7 +305,7 @@ type Person @entity(orderBy: [{nam: ASC}], maxPageSize: 0) {
     6 │   items: [Item!]!
       │           ^^^^
       │
-      = help: there is `BigInt`, `Boolean`, `Date`, `DateTime`, `Decimal`, `Float`, `ID`, `Int`, `JSON`, `Person`, `Shop`, `String` or `UUID`
+      = help: declare `type Item @entity { … }`, or use a scalar such as `String`
 
     error: `Person` has no field with `@id`
       ┌─ schema.graphql:8:6
@@ -351,7 +352,7 @@ fn deep_nesting_is_refused_before_the_parser_runs_out_of_stack() {
 mod random {
     use proptest::prelude::*;
 
-    use super::{MARKET, parse};
+    use super::{MARKET, parse, render};
 
     /// Pieces that models are made of, so that mutations get past the parser.
     const PIECES: [&str; 40] = [
@@ -403,7 +404,7 @@ mod random {
             for mistake in &mistakes {
                 assert!(text.get(mistake.span.clone()).is_some(), "{mistake:?} has no place");
             }
-            crate::model::diagnostic::render(&mistakes, &|_| Some(text.to_owned()), true);
+            render(&mistakes, &|_| Some(text.to_owned()), true);
         }
     }
 
@@ -441,4 +442,33 @@ mod random {
             check(&text);
         }
     }
+}
+
+/// Each file of `tests/models/` begins with its verdict: `# ok`, and a line such as `# error 7:12 what; what would be
+/// right` for each diagnostic.
+#[test]
+fn every_rule_has_its_verdict() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models");
+    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.sort();
+    assert!(paths.len() > 90, "files are missing");
+    let mut wrong = String::new();
+    for path in paths {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let (mut verdict, diagnostics) = match parse("f", &text) {
+            Ok(parsed) => (vec!["# ok".to_owned()], parsed.warnings),
+            Err(mistakes) => (Vec::new(), mistakes),
+        };
+        verdict.extend(diagnostics.iter().map(|diagnostic| {
+            let (line, column) = diagnostic.line_and_column(&text);
+            let severity = if diagnostic.is_error() { "error" } else { "warning" };
+            let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+            format!("# {severity} {line}:{column} {}{help}", diagnostic.message)
+        }));
+        let is_verdict = |line: &&str| ["# ok", "# error ", "# warning "].iter().any(|start| line.starts_with(start));
+        if !text.lines().take_while(is_verdict).eq(verdict.iter().map(String::as_str)) {
+            wrong.push_str(&format!("{}\n{}\n\n", path.display(), verdict.join("\n")));
+        }
+    }
+    assert!(wrong.is_empty(), "other verdicts than these files say:\n\n{wrong}");
 }

@@ -1,13 +1,18 @@
 //! Decimals as scaled integers: `12.5` with two digits after the point is 1250.
 
+use super::coerce::quoted;
+
 /// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the scale lose nothing.
 pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String> {
     let expected = || match scale {
-        0 => format!("expected a Decimal with at most {precision} digits and none after the point, found \"{text}\""),
-        1 => format!("expected a Decimal with at most 1 digit after the point, found \"{text}\""),
-        _ => format!("expected a Decimal with at most {scale} digits after the point, found \"{text}\""),
+        0 => format!(
+            "expected a Decimal with at most {precision} digits and none after the point, found {}",
+            quoted(text)
+        ),
+        1 => format!("expected a Decimal with at most 1 digit after the point, found {}", quoted(text)),
+        _ => format!("expected a Decimal with at most {scale} digits after the point, found {}", quoted(text)),
     };
-    let not_decimal = || format!("expected a Decimal such as \"12.50\", found \"{text}\"");
+    let not_decimal = || format!("expected a Decimal such as \"12.50\", found {}", quoted(text));
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (whole, fraction) = match unsigned.split_once('.') {
         Some((_, "")) => return Err(not_decimal()),
@@ -26,7 +31,7 @@ pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String>
     let most = usize::from(precision - scale);
     if whole.len() > most {
         let before = if most == 1 { "1 digit".to_owned() } else { format!("{most} digits") };
-        return Err(format!("expected a Decimal with at most {before} before the point, found \"{text}\""));
+        return Err(format!("expected a Decimal with at most {before} before the point, found {}", quoted(text)));
     }
     let padding = "0".repeat(usize::from(scale) - fraction.len());
     let digits = whole.bytes().chain(fraction.bytes()).chain(padding.bytes());
