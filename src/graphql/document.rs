@@ -95,11 +95,6 @@ impl Document {
         &self.operations
     }
 
-    /// Whether an operation of it asks about the schema.
-    pub fn introspects(&self) -> bool {
-        self.operations.iter().any(|operation| operation.introspection.is_some())
-    }
-
     /// The operation with this name, or the only one.
     ///
     /// # Errors
@@ -176,6 +171,11 @@ impl Operation {
     /// The document that it stands in.
     pub fn document_id(&self) -> DocumentId {
         self.document_id
+    }
+
+    /// Whether it asks about the schema.
+    pub fn introspects(&self) -> bool {
+        self.introspection.is_some()
     }
 
     pub(super) fn introspection(&self) -> Option<&Introspection> {

@@ -280,8 +280,8 @@ fn refused(error: &StoreError) -> GraphqlError {
     }
 }
 
-fn internal(error: &dyn std::error::Error) -> GraphqlError {
+fn internal(error: &impl std::fmt::Display) -> GraphqlError {
     let id = uuid::Uuid::now_v7();
-    tracing::error!(%id, error, "an operation failed");
+    tracing::error!(%id, %error, "an operation failed");
     GraphqlError::new(Code::InternalServerError, format!("something went wrong on our side; please quote {id}"))
 }
