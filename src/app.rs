@@ -1,13 +1,15 @@
 //! Wires the parts together: configuration, model, store, documents, HTTP; starts and stops the server. It also has what
 //! the commands beside `serve` do.
 
+mod database;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -21,6 +23,8 @@ use crate::model::{Diagnostic, Model};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
+pub use database::{migrate_status, migrate_up};
+
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -33,6 +37,15 @@ pub enum StartError {
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+}
+
+impl StartError {
+    fn mistakes(self) -> Result<Vec<Diagnostic>, Self> {
+        match self {
+            Self::Mistakes(mistakes) => Ok(mistakes),
+            other @ Self::Other(_) => Err(other),
+        }
+    }
 }
 
 /// A server that listens.
@@ -77,8 +90,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let model = load_model(&config.dir)?;
-    prepare_database(&config, &model)?;
+    let model = Arc::new(load_model(&config.dir)?);
+    let prepare = {
+        let (config, model) = (config.clone(), model.clone());
+        move || database::prepare(&config, &model)
+    };
+    tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
     let compiler = compiler(model)?;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
@@ -172,27 +189,29 @@ async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) ->
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
-fn compiler(model: Model) -> Result<Compiler, StartError> {
-    Ok(Compiler::new(Arc::new(model)).context("the model has no API")?)
+fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
+    Ok(Compiler::new(model).context("the model has no API")?)
 }
 
-fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
-    unimplemented!()
-}
-
-/// X
-pub fn migrate_up(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
-}
-
-/// X
-pub fn migrate_status(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
-}
-
-/// X
+/// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
+/// Gives one line that says what was looked at.
+///
+/// # Errors
+/// All mistakes.
 pub async fn check(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
+    let model = Arc::new(load_model(&config.dir)?);
+    let registry = Registry::default();
+    let queries = register_files(&compiler(model.clone())?, &config.dir, &registry).await;
+    let database = database::mistakes(config, &model);
+
+    let has_database = !matches!(database, Ok(None));
+    let mut mistakes = queries.err().map_or_else(|| Ok(Vec::new()), StartError::mistakes)?;
+    mistakes.extend(database.or_else(|error| error.mistakes().map(Some))?.unwrap_or_default());
+    if !mistakes.is_empty() {
+        return Err(StartError::Mistakes(mistakes));
+    }
+    let database = if has_database { "its database fits" } else { "there is no database yet" };
+    Ok(format!("no mistakes in the model and {} documents; {database}\n", registry.list().len()))
 }
 
 /// The generated API as SDL.
@@ -200,7 +219,7 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(compiler(load_model(&config.dir)?)?.sdl().to_owned())
+    Ok(compiler(Arc::new(load_model(&config.dir)?))?.sdl().to_owned())
 }
 
 /// A table of the operations in the query files: id, operation, kind, file.
@@ -209,7 +228,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config) -> Result<String, StartError> {
     let registry = Registry::default();
-    register_files(&compiler(load_model(&config.dir)?)?, &config.dir, &registry).await?;
+    register_files(&compiler(Arc::new(load_model(&config.dir)?))?, &config.dir, &registry).await?;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {

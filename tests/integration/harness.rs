@@ -19,8 +19,10 @@ pub(crate) const TOKEN: &str = "the-token-of-the-tests";
 pub(crate) const MERCHANT: &str = "query Merchant($id: ID!) { merchant(id: $id) { __typename id etag name city } }";
 pub(crate) const MERCHANTS: &str =
     "query Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
-pub(crate) const TWO: &str = "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
-pub(crate) const CREATE: &str = "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
+pub(crate) const TWO: &str =
+    "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
+pub(crate) const CREATE: &str =
+    "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
 pub(crate) const UPDATE: &str = "mutation Update($id: ID!, $patch: MerchantPatch!, $expectedEtag: String) {
   updateMerchant(id: $id, patch: $patch, expectedEtag: $expectedEtag) { id etag name city }
 }";
