@@ -187,6 +187,23 @@ mod tests {
         ];
         let shown = render(&diagnostics, &|file| (file == "schema.graphql").then(|| TEXT.to_owned()), false);
         insta::assert_snapshot!(shown, @r"
+        error: unknown directive `@indx`
+          ┌─ schema.graphql:2:11
+          │
+        2 │   id: ID! @indx
+          │           ^^^^^
+          │
+          = help: did you mean `@index`?
+
+        warning: unknown directive `@unqiue`
+          ┌─ schema.graphql:3:18
+          │
+        3 │   naïve: String! @unqiue
+          │                  ^^^^^^^
+
+        error: gone.graphql: cannot be read
+
+        2 errors, 1 warning
         ");
     }
 

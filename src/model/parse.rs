@@ -12,7 +12,9 @@ mod definitions;
 mod directives;
 mod entities;
 mod fingerprint;
+mod lookups;
 mod names;
+mod relations;
 mod report;
 mod syntax;
 
@@ -45,7 +47,7 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     if report.has_errors() {
         return Err(report.finish());
     }
-    entities::warn_about_cycles(&mut report, &definitions);
+    relations::warn_about_cycles(&mut report, &definitions);
     let by_name = entities.iter().map(|entity| (entity.name.clone(), entity.id)).collect();
     let mut model = Model { entities, enums: definitions.enums, by_name, fingerprint: [0; 32] };
     model.fingerprint = fingerprint::fingerprint(&model);

@@ -181,3 +181,6 @@ impl ValueRef<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

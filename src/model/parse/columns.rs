@@ -77,7 +77,7 @@ pub(super) fn column(
 
 /// A to-many field has no column: what speaks of one is a mistake.
 pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
-    for name in ["id", "column", "default", "unique", "index", "relation", "readonly"] {
+    for name in ["column", "default", "unique", "index", "relation", "readonly"] {
         for used in field.directives.all(name) {
             let message = format!("`@{name}` does not belong on the list `{}`", field.name);
             report.wrong(used.span.clone(), message, "a list has no column; put it on the other side of the relation");
@@ -110,6 +110,10 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
             let message = format!("the key cannot be named `{}`", field.name);
             report.wrong(field.span.clone(), message, format!("update{} has an argument of that name", entity.name));
         }
+        return;
+    }
+    if let Shape::ToOne(_) = field.shape {
+        // Said where the entity's key is looked for.
         return;
     }
     let written = report.text(&field.type_span);
@@ -314,7 +318,7 @@ fn sql_type(report: &mut Report<'_>, field: &FieldDraft<'_>) -> Option<String> {
     let (written, span) = field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '(' | ')' | ',' | '.' | '[' | ']');
     if written.trim().is_empty() || !written.chars().all(is_fine) {
-        let message = format!("`{written}` is no SQL type");
+        let message = format!("{written:?} is no SQL type");
         report.wrong(span, message, "a type is words and numbers, such as `varchar(40)`");
         return None;
     }

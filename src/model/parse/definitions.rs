@@ -11,7 +11,7 @@ use async_graphql::parser::types::{
 
 use super::directives::{self, Directives, Place};
 use super::report::{Report, Span};
-use crate::model::diagnostic::suggest;
+use crate::model::diagnostic::{did_you_mean, suggest};
 use crate::model::scalar::{BUILT_IN, Scalar};
 use crate::model::{EntityId, EnumId, EnumType};
 
@@ -306,11 +306,12 @@ fn read_type(report: &mut Report<'_>, names: &HashMap<&str, Named>, entity: &str
         (None, Some(scalar)) => Shape::Scalar(scalar),
         (None, None) => {
             let candidates = names.keys().copied().chain(BUILT_IN.iter().map(|(name, _)| *name));
-            let mut candidates: Vec<&str> = candidates.collect();
-            candidates.sort_unstable();
-            let help = usual_name(name).map(|ours| format!("did you mean `{ours}`?"));
-            let help = help.or_else(|| suggest(name, candidates));
-            report.unknown(report.type_name(field.ty.pos), format!("unknown type `{name}`"), help);
+            let meant = usual_name(name).or_else(|| did_you_mean(name, candidates));
+            let help = match meant {
+                Some(meant) => format!("did you mean `{meant}`?"),
+                None => format!("declare `type {name} @entity {{ … }}`, or use a scalar such as `String`"),
+            };
+            report.wrong(report.type_name(field.ty.pos), format!("unknown type `{name}`"), help);
             return Shape::Broken;
         }
     };

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::definitions::Definitions;
+use super::definitions::{Definitions, Shape};
 use super::report::{Report, Span};
-use crate::model::Entity;
 use crate::model::scalar::BUILT_IN;
+use crate::model::{Column, Entity};
 
 /// Types that every generated API has, beside the scalars and their filters.
 const GENERATED: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
@@ -23,7 +23,8 @@ pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, enti
             let relation = field.strip_suffix("Id").and_then(|name| definition.field(name));
             definition.field(field).or(relation).map_or(definition.span.clone(), |field| field.span.clone())
         };
-        check_fields(report, entity, &span_of);
+        let is_broken = definition.fields.iter().any(|field| field.shape == Shape::Broken);
+        check_fields(report, entity, is_broken, &span_of);
         check_columns(report, entity, &span_of);
     }
 }
@@ -92,7 +93,7 @@ fn check_tables(report: &mut Report<'_>, definitions: &Definitions<'_>, entities
     }
 }
 
-fn check_fields(report: &mut Report<'_>, entity: &Entity, span_of: &dyn Fn(&str) -> Span) {
+fn check_fields(report: &mut Report<'_>, entity: &Entity, is_broken: bool, span_of: &dyn Fn(&str) -> Span) {
     let mut taken: Vec<&str> = Vec::new();
     for field in &entity.fields {
         let name = field.name.as_str();
@@ -117,8 +118,9 @@ fn check_fields(report: &mut Report<'_>, entity: &Entity, span_of: &dyn Fn(&str)
         }
         taken.push(name);
     }
-    let writable = entity.columns.iter().any(|column| !column.readonly);
-    if !writable && !entity.columns.is_empty() {
+    // A column that could never be given a value was complained about as such.
+    let writable = |column: &Column| !column.readonly || (!column.nullable && column.default.is_none());
+    if !entity.columns.iter().any(writable) && !entity.columns.is_empty() && !is_broken {
         let message = format!("`{}` has no field that a client can write", entity.name);
         report.wrong(span_of(""), message, "add a field that is not read-only");
     }

@@ -71,6 +71,8 @@ fn help(found: &str) -> Option<String> {
         "`query`" | "`mutation`" | "`subscription`" | "`fragment`" => {
             Some("operations belong into files under `queries/`".to_owned())
         }
+        "the end of the file" => Some("is a closing `}` missing?".to_owned()),
+        _ if found.starts_with("`\"") && !found.ends_with("\"`") => Some("the string has no closing quote".to_owned()),
         _ => None,
     }
 }
@@ -90,7 +92,7 @@ fn in_words(expected: &str) -> String {
             "fields_definition" | "enum_values" | "input_fields_definition" => "`{`",
             "field_definition" => "a field such as `name: String!`",
             "enum_value_definition" | "enum_value" => "a value of the enum",
-            "arguments_definition" => "arguments",
+            "arguments_definition" => "`:` and a type",
             "implements_interfaces" => "`implements`",
             "union_member_types" => "`=`",
             "type_" => "a type",

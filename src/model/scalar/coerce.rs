@@ -169,15 +169,14 @@ fn without_nul<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
 fn uuid(text: &str) -> Result<Arc<str>, String> {
     let mut lower = [0; 36];
     let bytes = text.as_bytes();
-    if bytes.len() != lower.len() {
-        return Err(format!("expected a UUID such as \"0190d0a1-…\" of 36 characters, found {}", quoted(text)));
-    }
-    for (target, byte) in lower.iter_mut().zip(bytes) {
-        *target = byte.to_ascii_lowercase();
+    if bytes.len() == lower.len() {
+        for (target, byte) in lower.iter_mut().zip(bytes) {
+            *target = byte.to_ascii_lowercase();
+        }
     }
     match std::str::from_utf8(&lower) {
         Ok(lower) if is_uuid(lower) => Ok(lower.into()),
-        _ => Err(format!("expected a UUID of hexadecimal digits and hyphens, found {}", quoted(text))),
+        _ => Err(format!("expected a UUID such as \"0190d0a1-7f3c-7000-8000-000000000001\", found {}", quoted(text))),
     }
 }
 
@@ -202,7 +201,7 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
                 quoted(word)
             ));
         }
-        (_, other) => return Err(expected(&format!("a {}", declared.name), other)),
+        (_, other) => return Err(expected(&article(&declared.name), other)),
     };
     if declared.values.iter().any(|(value, _)| value == word) {
         return Ok(Value::text(word));
@@ -273,7 +272,7 @@ fn expected(what: &str, found: &Input) -> String {
     format!("expected {what}, found {found}")
 }
 
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     match text.char_indices().nth(MAX_QUOTED) {
         Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
         None => format!("{text:?}"),

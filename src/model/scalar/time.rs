@@ -1,7 +1,9 @@
 //! Instants and days: RFC 3339 in, one fixed width out, so that texts sort as times do.
 
+use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
-use jiff::tz::Offset;
+
+use super::coerce::quoted;
 
 /// `2026-11-22T09:30:00.000Z`.
 const DATE_TIME_SHAPE: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
@@ -11,7 +13,7 @@ const DATE_SHAPE: &[u8; 10] = b"dddd-dd-dd";
 /// Any RFC 3339 instant (section 5.6) to UTC in milliseconds. What milliseconds cannot hold is refused, not rounded, and
 /// so are leap seconds: no database here has them.
 pub(super) fn date_time(text: &str) -> Result<String, String> {
-    let wrong = || format!("expected a DateTime such as \"2026-11-22T09:30:00Z\", found {text:?}");
+    let wrong = || format!("expected a DateTime such as \"2026-11-22T09:30:00Z\", found {}", quoted(text));
     let bytes = text.as_bytes();
     let (seconds, rest) = bytes.split_at_checked(19).ok_or_else(wrong)?;
     if !has_shape(&[&seconds[..10], b"T", &seconds[11..]].concat(), &DATE_TIME_SHAPE[..19]) {
@@ -30,7 +32,7 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     }
     let fraction = fraction.get(1..).unwrap_or_default();
     if fraction.iter().skip(3).any(|digit| *digit != b'0') {
-        return Err(format!("expected a DateTime with at most milliseconds, found {text:?}"));
+        return Err(format!("expected a DateTime with at most milliseconds, found {}", quoted(text)));
     }
     let milliseconds = (0..3).fold(0, |sum, i| sum * 10 + fraction.get(i).map_or(0, |digit| i16::from(digit - b'0')));
     let offset = match offset {
@@ -55,8 +57,8 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
         i32::from(milliseconds) * 1_000_000,
     )
     .map_err(|_| wrong())?;
-    let instant = Offset::from_seconds(offset).and_then(|offset| offset.to_timestamp(local)).map_err(|_| wrong())?;
-    let utc = Offset::UTC.to_datetime(instant);
+    // Civil time, because jiff's instants end a day before the year 9999 does.
+    let utc = local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
     if !(0..=9999).contains(&utc.year()) {
         return Err(wrong());
     }
@@ -79,7 +81,7 @@ pub(super) fn in_fixed_width(utc: DateTime) -> String {
 
 /// `2026-11-22`, and a day that the calendar has.
 pub(super) fn date(text: &str) -> Result<&str, String> {
-    let wrong = || format!("expected a Date such as \"2026-11-22\", found {text:?}");
+    let wrong = || format!("expected a Date such as \"2026-11-22\", found {}", quoted(text));
     let bytes = text.as_bytes();
     if !is_date(text) {
         return Err(wrong());
