@@ -1,1 +1,3 @@
-fn main() {}
+//! The tests that see freshql from outside.
+
+mod demo;
