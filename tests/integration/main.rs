@@ -1,8 +1,11 @@
 //! All tests that need a running server, in one binary.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod harness;
 
 mod admin;
+mod commands;
 mod front_door;
 mod graphql_over_http;
 mod persisted_get;
