@@ -90,7 +90,13 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Option<Vec<Diag
     }
     if mistakes.is_empty() {
         let problems = migrate::check_schema(&connection, model).context("cannot read the database")?;
-        mistakes.extend(problems.iter().map(|problem| problem.diagnostic(&config.database.to_string())));
+        mistakes.extend(problems.into_iter().map(|problem| {
+            let help = match problem.sql {
+                Some(sql) => format!("add a migration that says\n{sql}"),
+                None => "add a migration that changes it, or change the model".to_owned(),
+            };
+            Diagnostic::error(config.database.to_string(), 0..0, problem.message).with_help(help)
+        }));
     }
     Ok(Some(mistakes))
 }

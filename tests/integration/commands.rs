@@ -63,6 +63,19 @@ async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it()
 }
 
 #[tokio::test]
+async fn the_server_refuses_to_start_without_the_triggers_that_keep_versions() {
+    let project = project();
+    app::migrate_up(&config(project.path())).unwrap();
+    let database = rusqlite::Connection::open(project.path().join("freshql.db")).unwrap();
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants' LIMIT 1";
+    let trigger: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
+    database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
+    let reasons = refusal(project.path()).await;
+    assert!(reasons[0].contains(&trigger), "{reasons:?}");
+    assert!(reasons[0].contains("(add a migration that says\nCREATE TRIGGER"), "{reasons:?}");
+}
+
+#[tokio::test]
 async fn the_server_refuses_to_start_on_invalid_queries_and_names_all_of_them() {
     let project = project();
     app::migrate_up(&config(project.path())).unwrap();

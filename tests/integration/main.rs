@@ -1,4 +1,4 @@
-//! All tests that need a running server, in one binary.
+//! The tests that see freshql from outside, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -6,6 +6,7 @@ mod harness;
 
 mod admin;
 mod commands;
+mod demo;
 mod front_door;
 mod graphql_over_http;
 mod persisted_get;
