@@ -5,7 +5,7 @@ mod database;
 
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ pub struct Running {
 /// # Errors
 /// The file's mistakes.
 pub fn configure(overrides: Overrides) -> Result<Config, StartError> {
-    let path = overrides.dir().join(FILE_NAME);
+    let path = within(overrides.dir(), FILE_NAME);
     let name = path.display().to_string();
     let file = match std::fs::read_to_string(&path) {
         Ok(text) => Some(FileConfig::parse(&name, &text).map_err(StartError::Mistakes)?),
@@ -171,7 +171,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// The model, and what is worth a second look in it, which is logged.
 fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let path = dir.join("schema.graphql");
+    let path = within(dir, "schema.graphql");
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
     let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
@@ -183,7 +183,7 @@ fn load_model(dir: &Path) -> Result<Model, StartError> {
 }
 
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
-    let queries = dir.join("queries");
+    let queries = within(dir, "queries");
     let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
@@ -248,6 +248,11 @@ pub async fn queries(config: &Config) -> Result<String, StartError> {
     // By file, as the files are what their reader knows.
     rows[1..].sort_by(|a, b| (&a[3], &a[1]).cmp(&(&b[3], &b[1])));
     Ok(table(&rows))
+}
+
+/// A path of the project, as its user would write it: without `./`.
+fn within(dir: &Path, name: &str) -> PathBuf {
+    if dir == Path::new(".") { name.into() } else { dir.join(name) }
 }
 
 /// Columns of equal width, two spaces apart; the last is not filled up.

@@ -4,7 +4,7 @@
 use anyhow::Context;
 use rusqlite::Connection;
 
-use super::{StartError, table};
+use super::{StartError, table, within};
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
 use crate::store::migrate::{self, MigrateError, Migrations};
@@ -16,7 +16,9 @@ use crate::store::sqlite;
 /// What has to be mended first.
 pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> {
     if config.migrate {
-        apply(config)?;
+        for migration in apply(config)? {
+            tracing::info!(migration, "applied a migration");
+        }
     }
     let mistakes = match mistakes(config, model)? {
         Some(mistakes) => mistakes,
@@ -88,7 +90,13 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Option<Vec<Diag
     }
     if mistakes.is_empty() {
         let problems = migrate::check_schema(&connection, model).context("cannot read the database")?;
-        mistakes.extend(problems.iter().map(|problem| problem.diagnostic(&config.database.to_string())));
+        mistakes.extend(problems.into_iter().map(|problem| {
+            let help = match problem.sql {
+                Some(sql) => format!("add a migration that says\n{sql}"),
+                None => "add a migration that changes it, or change the model".to_owned(),
+            };
+            Diagnostic::error(config.database.to_string(), 0..0, problem.message).with_help(help)
+        }));
     }
     Ok(Some(mistakes))
 }
@@ -101,15 +109,11 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
-    let names: Vec<_> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
-    for migration in &names {
-        tracing::info!(migration, "applied a migration");
-    }
-    Ok(names)
+    Ok(applied.iter().map(|applied| name(applied.number, &applied.name)).collect())
 }
 
 fn read(config: &Config) -> Result<Migrations, StartError> {
-    Migrations::read(&config.dir.join("migrations")).map_err(StartError::Mistakes)
+    Migrations::read(&within(&config.dir, "migrations")).map_err(StartError::Mistakes)
 }
 
 /// Looking at a database does not create it.

@@ -99,3 +99,22 @@ async fn only_the_operator_may() {
         answer.assert_problem(StatusCode::FORBIDDEN.as_u16());
     }
 }
+
+#[tokio::test]
+async fn a_document_that_the_model_has_overtaken_is_kept_and_says_so() {
+    const OVERTAKEN: &str = "{ gone { id } }";
+    let app = TestApp::start(Mode::Trusted).await;
+    let id = DocumentId::of(OVERTAKEN).to_string();
+    let insert = "INSERT INTO _freshql_document (id, text) VALUES (?, ?)";
+    rusqlite::Connection::open(app.database()).unwrap().execute(insert, [&*id, OVERTAKEN]).unwrap();
+
+    let app = app.restart().await;
+    let answer = app.get(&url(OVERTAKEN)).await;
+    answer.assert_error(422, "GRAPHQL_VALIDATION_FAILED");
+    let message = answer.json()["errors"][0]["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("the registered document is no longer valid: "), "{message}");
+    let list = admin(&app, Method::GET, "/q", b"").await.json();
+    let listed = list["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).unwrap().clone();
+    assert_eq!(listed["valid"], false);
+    assert_eq!(admin(&app, Method::DELETE, &url(OVERTAKEN), b"").await.status, 204);
+}

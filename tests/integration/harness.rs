@@ -228,7 +228,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 /// The demo without its configuration, and the tests' documents.
-fn project() -> TempDir {
+pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(demo.join("schema.graphql"), directory.path().join("schema.graphql")).unwrap();

@@ -1,9 +1,13 @@
-//! All tests that need a running server or a database, in one binary.
+//! The tests that see freshql from outside, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
 mod library;
 
 mod admin;
+mod commands;
+mod demo;
 mod freshness;
 mod front_door;
 mod graphql_over_http;
