@@ -308,20 +308,29 @@ struct Tally {
     with_errors: u32,
 }
 
-async fn ask_all(engine: &Engine) -> Vec<Question> {
+/// Cursors of the rows that there are at first.
+struct Cursors {
+    by_title: String,
+    by_weight: String,
+}
+
+async fn cursors(engine: &Engine) -> Cursors {
+    let by_title = "{ books(orderBy: [{title: ASC}]) { edges { cursor } } }";
+    let by_weight = "{ books(orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { edges { cursor } } }";
+    let by_title = Question::new(engine, by_title, &json!({})).await.ask(engine).await;
+    let by_weight = Question::new(engine, by_weight, &json!({})).await.ask(engine).await;
+    Cursors { by_title: cursor_of(&by_title, 2), by_weight: cursor_of(&by_weight, 1) }
+}
+
+async fn questions(engine: &Engine, cursors: &Cursors) -> Vec<Question> {
     let mut questions = Vec::new();
     for text in QUESTIONS {
         questions.push(Question::new(engine, text, &json!({})).await);
     }
-    let cursors = "{ books(orderBy: [{title: ASC}]) { edges { cursor } } }";
-    let plain = Question::new(engine, cursors, &json!({})).await.ask(engine).await;
-    let cursor = cursor_of(&plain, 2);
-    for text in [BEHIND, IN_FRONT] {
+    let paged = [(BEHIND, &cursors.by_title), (IN_FRONT, &cursors.by_title), (BY_WEIGHT, &cursors.by_weight)];
+    for (text, cursor) in paged {
         questions.push(Question::new(engine, text, &json!({"cursor": cursor})).await);
     }
-    let cursors = "{ books(orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { edges { cursor } } }";
-    let weighed = Question::new(engine, cursors, &json!({})).await.ask(engine).await;
-    questions.push(Question::new(engine, BY_WEIGHT, &json!({"cursor": cursor_of(&weighed, 1)})).await);
     questions
 }
 
@@ -335,9 +344,10 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
     let first = library.engine().await;
     let mut second = library.engine().await;
     let plain = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
-    let questions = ask_all(&first).await;
-    let mut second_questions = ask_all(&second).await;
-    let mut books: Vec<Book> = questions.iter().map(|_| Book::default()).collect();
+    let cursors = cursors(&first).await;
+    let first_questions = questions(&first, &cursors).await;
+    let mut second_questions = questions(&second, &cursors).await;
+    let mut books: Vec<Book> = first_questions.iter().map(|_| Book::default()).collect();
     let mut seq = 0;
 
     for (number, event) in std::iter::once(None).chain(history.iter().map(Some)).enumerate() {
@@ -350,14 +360,14 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
             Some(Event::Shell { sql }) => shell(&library.path, sql),
             Some(Event::Restart) => {
                 second = library.engine().await;
-                second_questions = ask_all(&second).await;
+                second_questions = questions(&second, &cursors).await;
                 true
             }
         };
         *(if done { &mut tally.written } else { &mut tally.refused }) += 1;
         let (hit, newest) = library.hit_since(&plain, seq);
         let hit: Vec<u64> = hit.iter().map(Dependency::key).collect();
-        for ((question, again), book) in questions.iter().zip(&second_questions).zip(&mut books) {
+        for ((question, again), book) in first_questions.iter().zip(&second_questions).zip(&mut books) {
             let answer = question.ask(&first).await;
             let other = again.ask(&second).await;
             let context = |error: TestCaseError| match error {
