@@ -119,8 +119,7 @@ impl Library {
             };
             hit.push(Dependency::Set(entity.id));
             hit.push(Dependency::Row(entity.id, id));
-            let parts: serde_json::Map<String, Json> =
-                serde_json::from_str(&row.get::<_, String>(3).unwrap()).unwrap();
+            let parts: serde_json::Map<String, Json> = serde_json::from_str(&row.get::<_, String>(3).unwrap()).unwrap();
             for (name, values) in parts {
                 let column = entity.column_ids().find(|id| entity.column(*id).name == name).unwrap();
                 for value in values.as_array().unwrap() {

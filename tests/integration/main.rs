@@ -7,7 +7,9 @@ mod library;
 
 mod admin;
 mod commands;
+mod concurrency;
 mod demo;
+mod durability;
 mod freshness;
 mod front_door;
 mod graphql_over_http;
