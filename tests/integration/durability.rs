@@ -166,8 +166,8 @@ async fn what_was_acknowledged_survives_kill_9_and_nothing_is_there_by_half() {
         let killed = Arc::new(AtomicBool::new(false));
         let pen = Pen::of(&server);
         let mut tasks = JoinSet::new();
-        for pair in pairs.iter().cloned() {
-            let (pen, killed) = (pen.clone(), killed.clone());
+        for pair in &pairs {
+            let (pair, pen, killed) = (pair.clone(), pen.clone(), killed.clone());
             tasks.spawn(async move { pair.write_until(&pen, &killed).await });
         }
         let creator = tokio::spawn(async move {
@@ -227,12 +227,13 @@ async fn sigterm_lets_requests_under_way_end_and_takes_no_new_ones() {
         let variables = json!({"a": id, "b": id, "patch": patch});
         tasks.spawn(async move { pen.post(&url(WRITE_PAIR), &variables).await });
     }
-    tokio::time::sleep(Duration::from_millis(200)).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
     server.signal("TERM");
-    tokio::time::sleep(Duration::from_millis(200)).await;
-    assert!(server.process.try_wait().unwrap().is_none(), "it waits for what is under way");
-    let new = reqwest::Client::new().get(format!("{}/healthz", server.address)).send().await;
-    assert!(new.is_err(), "it listens no more");
+    let health = format!("{}/healthz", server.address);
+    while reqwest::Client::new().get(&health).send().await.is_ok() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(server.process.try_wait().unwrap().is_none(), "it listens no more, and waits for what is under way");
     database.execute_batch("ROLLBACK").unwrap();
     for answer in tasks.join_all().await {
         let (status, answer) = answer.expect("a request under way is answered");

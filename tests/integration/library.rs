@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
-use freshql::model::{ColumnId, Entity, Model, Scalar, Value, parse};
-use freshql::store::Store;
+use freshql::model::{Model, Value, parse};
 use freshql::store::layout::{Layout, first_migration};
-use freshql::touch::Dependency;
+use freshql::store::{Store, change_log};
+use freshql::touch::{Dependency, Version};
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value as Json;
@@ -103,31 +103,18 @@ impl Library {
         connection
     }
 
-    /// The dependencies that the records after `seq` hit, as the rules of dependencies say, and the newest `seq`.
-    pub(crate) fn hit_since(&self, connection: &Connection, seq: i64) -> (Vec<Dependency>, i64) {
-        let sql = "SELECT seq, entity, id, parts FROM _freshql_change WHERE seq > ? ORDER BY seq";
-        let mut statement = connection.prepare_cached(sql).unwrap();
-        let mut rows = statement.query([seq]).unwrap();
-        let (mut hit, mut newest) = (Vec::new(), seq);
-        while let Some(row) = rows.next().unwrap() {
-            newest = row.get(0).unwrap();
-            let entity = self.model.entity_by_name(&row.get::<_, String>(1).unwrap()).unwrap();
-            let id = match row.get(2).unwrap() {
-                SqlValue::Integer(id) => Value::Int(id),
-                SqlValue::Text(id) => Value::Text(id.into()),
-                other => panic!("{other:?} is no key"),
-            };
-            hit.push(Dependency::Set(entity.id));
-            hit.push(Dependency::Row(entity.id, id));
-            let parts: serde_json::Map<String, Json> = serde_json::from_str(&row.get::<_, String>(3).unwrap()).unwrap();
-            for (name, values) in parts {
-                let column = entity.column_ids().find(|id| entity.column(*id).name == name).unwrap();
-                for value in values.as_array().unwrap() {
-                    hit.push(Dependency::Part(entity.id, column, part_value(entity, column, value)));
-                }
+    /// The dependencies that the records after `seq` hit, by the plain rules (an update hits the parts of its old and its
+    /// new values, whichever columns it changed), and the newest `seq`.
+    pub(crate) fn hit_since(&self, connection: &Connection, seq: Version) -> (Vec<Dependency>, Version) {
+        let mut hit = Vec::new();
+        for change in change_log::since(connection, &self.model, seq).unwrap() {
+            hit.push(Dependency::Set(change.entity));
+            hit.push(Dependency::Row(change.entity, change.id));
+            for (column, values) in change.parts {
+                hit.extend(values.into_iter().map(|value| Dependency::Part(change.entity, column, value)));
             }
         }
-        (hit, newest)
+        (hit, change_log::newest(connection).unwrap())
     }
 
     /// The row's version; None if it is not there.
@@ -143,16 +130,6 @@ impl Library {
         let mut statement = connection.prepare_cached(&sql).unwrap();
         let mut rows = statement.query([id]).unwrap();
         rows.next().unwrap().map(|row| row.get(0).unwrap())
-    }
-}
-
-fn part_value(entity: &Entity, column: ColumnId, json: &Json) -> Value {
-    match (json, entity.column(column).scalar) {
-        (Json::Null, _) => Value::Null,
-        (Json::String(text), Scalar::Float) => Value::Real(text.parse().unwrap()),
-        (Json::String(text), _) => Value::Text(text.as_str().into()),
-        (Json::Number(number), _) => Value::Int(number.as_i64().unwrap()),
-        (other, _) => panic!("{other} is no value of a part"),
     }
 }
 
