@@ -118,6 +118,9 @@ impl Store {
             let keep = result.is_ok();
             let finish: sqlite::Finish = Box::new(move |committed| {
                 let _ = reply.send(match committed {
+                    // It has seen what others wrote in the same commit, which is not there now: its own error (another
+                    // version, no such row) may be as wrong as its result.
+                    Err(error @ StoreError::Commit(_)) => Err(E::from(error)),
                     // What failed on its own account says so itself.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,

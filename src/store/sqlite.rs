@@ -144,21 +144,22 @@ fn read_loop(connection: &Connection, jobs: &Receiver<ReadJob>) {
 fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed) {
     for first in jobs {
         if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-            let (_, finish) = first(Err(error.into()));
-            finish(Err(StoreError::Gone));
+            let error = StoreError::from(error);
+            if matches!(error, StoreError::Overloaded) {
+                // Another program keeps the lock. Who came meanwhile would wait as long again, one after the other.
+                jobs.try_iter().take(QUEUE).for_each(|job| refuse(job, StoreError::Overloaded));
+            }
+            refuse(first, error);
             continue;
         }
         let mut waiting = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            match write_one(connection, job) {
-                Some(finish) => waiting.push(finish),
-                None if connection.is_autocommit() => break,
-                None => {}
-            }
-            next = if waiting.len() < GROUP { jobs.try_recv().ok() } else { None };
+            waiting.extend(write_one(connection, job));
+            // Where the database has rolled back the group, what came next would be written, and reported as lost.
+            let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
+            next = if goes_on { jobs.try_recv().ok() } else { None };
         }
-        // An error such as a full disk may have rolled back the whole group already.
         let fate = if connection.is_autocommit() {
             Err("the transaction was rolled back by the database".to_owned())
         } else {
@@ -177,20 +178,33 @@ fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed) {
     }
 }
 
-/// Runs one job within the group's transaction. None if it has panicked; its reply was dropped then.
+/// Tells the job that there is no transaction for it.
+fn refuse(job: WriteJob, error: StoreError) {
+    let (_, finish) = job(Err(error));
+    finish(Err(StoreError::Gone));
+}
+
+/// Runs one job within the group's transaction. None if it knows its fate already: it has panicked, and its reply was
+/// dropped, or its error was such (a full disk, for one) that the database has rolled back the whole group.
 fn write_one(connection: &Connection, job: WriteJob) -> Option<Finish> {
     if let Err(error) = run(connection, "SAVEPOINT job") {
-        let (_, finish) = job(Err(error.into()));
-        return Some(finish);
+        refuse(job, error.into());
+        return None;
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&Transaction(Snapshot::new(connection))))));
     if connection.is_autocommit() {
-        return outcome.ok().map(|(_, finish)| finish);
+        if let Ok((_, finish)) = outcome {
+            finish(Err(StoreError::Gone));
+        }
+        return None;
     }
-    if !matches!(outcome, Ok((true, _))) {
-        let _ = run(connection, "ROLLBACK TO job");
+    let kept = matches!(outcome, Ok((true, _)));
+    let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
+    if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
+        // Nothing may be committed with half of a failed job in it.
+        tracing::error!(%error, "a group of writes is rolled back");
+        let _ = run(connection, "ROLLBACK");
     }
-    let _ = run(connection, "RELEASE job");
     outcome.ok().map(|(_, finish)| finish)
 }
 
@@ -381,3 +395,6 @@ impl Transaction<'_> {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests;
