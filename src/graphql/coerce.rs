@@ -9,7 +9,7 @@ use super::error::{Code, GraphqlError};
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Order, Scalar, Value};
 use crate::store::Slot;
-use crate::store::select::{Comparison, Filter, Quantifier, TextMatch};
+use crate::store::select::{self, Comparison, Filter, Quantifier, TextMatch};
 
 /// The variables of one request, coerced.
 #[derive(Debug, Clone, Default)]
@@ -307,7 +307,7 @@ fn operator(
 ) -> Result<Filter, Mistake> {
     let scalar = column.scalar;
     let folded = |value: Value| match value {
-        Value::Text(text) if fold => Value::Text(text.to_lowercase().into()),
+        Value::Text(text) if fold => Value::Text(select::fold(&text).into()),
         other => other,
     };
     let comparison = match name {
@@ -343,7 +343,7 @@ fn operator(
             if text.is_empty() {
                 return Ok(Filter::IsNull(id, false));
             }
-            let text = if fold { text.to_lowercase() } else { text.to_owned() };
+            let text = if fold { select::fold(text) } else { text.to_owned() };
             let end = if name == "startsWith" { successor(&text) } else { None };
             let slot = slots.push(Value::Text(text.into()));
             let search = match name {

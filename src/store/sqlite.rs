@@ -14,7 +14,7 @@ use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
 use super::error::StoreError;
-use super::select::{FOLD_FUNCTION, Slot, Statement};
+use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use crate::model::{Value, scalar::ValueRef};
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
@@ -86,7 +86,8 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
-        Ok(context.get_raw(0).as_str_or_null()?.map(str::to_lowercase))
+        // What is no text (a stranger wrote it) matches nothing; it must not make the whole list fail.
+        Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
 }
