@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod library;
+mod queries;
+mod reference;
 
 mod admin;
 mod commands;
@@ -10,4 +13,5 @@ mod demo;
 mod front_door;
 mod graphql_over_http;
 mod persisted_get;
+mod reads;
 mod writes;
