@@ -98,6 +98,11 @@ impl Library {
 
     /// The same for another model.
     pub(crate) fn of(sdl: &str) -> Self {
+        Self::of_tables(sdl, |statement| statement)
+    }
+
+    /// The same for tables that somebody has changed.
+    pub(crate) fn of_tables(sdl: &str, change: impl Fn(String) -> String) -> Self {
         let model = parse::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
         let model = Arc::new(model);
         let directory = tempfile::tempdir().unwrap();
@@ -106,7 +111,7 @@ impl Library {
         // Nothing here must survive the test.
         stranger.pragma_update(None, "synchronous", "OFF").unwrap();
         for statement in create_statements(&Layout::new(&model)) {
-            stranger.execute_batch(&statement).unwrap();
+            stranger.execute_batch(&change(statement)).unwrap();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let store = runtime.block_on(Store::open(&path, 1)).unwrap();
