@@ -187,8 +187,8 @@ impl<'c> std::ops::Deref for Transaction<'c> {
 pub enum Row<'r> {
     /// As SQLite stands on it.
     Stepped(&'r rusqlite::Row<'r>),
-    /// A copy.
-    Kept(&'r [Value]),
+    /// A copy; None for [`ValueRef::Other`].
+    Kept(&'r [Option<Value>]),
 }
 
 impl Row<'_> {
@@ -204,7 +204,7 @@ impl Row<'_> {
                 }
                 rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
             },
-            Self::Kept(values) => values[index].as_ref(),
+            Self::Kept(values) => values[index].as_ref().map_or(ValueRef::Other, Value::as_ref),
         }
     }
 }
