@@ -308,7 +308,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     let size = |name: &str| match given(name) {
         None => Ok(None),
         Some((input, position)) => {
-            input.count(entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
+            input.count(model, entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
         }
     };
     let (first, last) = (size("first")?, size("last")?);
@@ -336,13 +336,13 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     if let Some(filter) = &list.filter {
         foreign_entities(model, plan.entity, filter, &mut foreign);
         if let Some((column, slot)) = part(model, plan.entity, filter) {
-            whole = Dependency::Part(plan.entity, column, slots.0[usize::from(slot) - 1].clone());
+            whole = Dependency::Part(plan.entity, column, slots.values[usize::from(slot) - 1].clone());
         }
     }
     Ok(BoundList {
         page: plan.shapes.statement(model, &list, &columns),
         list,
-        values: slots.0,
+        values: slots.values,
         size: size as usize,
         columns,
         cursor,
