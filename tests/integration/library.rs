@@ -318,7 +318,7 @@ pub(crate) fn any_value(model: &Model, scalar: Scalar, choices: &mut Choices<'_>
 fn any_key(scalar: Scalar, number: usize, choices: &mut Choices<'_>) -> Value {
     match scalar {
         // Gaps, and one that is as large as they come.
-        Scalar::IdInt if number == 5 => Value::Int(i64::MAX),
+        Scalar::IdInt if number == 11 => Value::Int(i64::MAX),
         Scalar::IdInt => Value::Int(number as i64 * 3 + 1),
         Scalar::IdText => Value::text(format!("{}{number}", choices.of(&TEXTS))),
         // The order of the keys is not that of the rows.

@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod front_door;
 mod graphql_over_http;
+mod hostile;
 mod mutations;
 mod persisted_get;
 mod reads;

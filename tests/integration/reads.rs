@@ -19,7 +19,7 @@ fn check(cases: u32, property: impl Fn(&Library, &Tables, &[u32]) -> Result<(), 
     let mut runner = TestRunner::new(ProptestConfig {
         cases,
         failure_persistence: None,
-        max_shrink_iters: 4000,
+        max_shrink_iters: 1000,
         ..ProptestConfig::default()
     });
     let outcome = runner.run(&tapes, |(rows, tapes)| {
