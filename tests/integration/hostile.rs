@@ -7,7 +7,7 @@ use freshql::graphql::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::library::{Choices, Library, any_tables};
+use crate::library::{Choices, Library, any_tables, config};
 
 const ANN: &str = "0190b4f4-0000-7000-8000-00000000000a";
 const BEN: &str = "0190b4f4-0000-7000-8000-00000000000b";
@@ -110,8 +110,7 @@ fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
         assert_eq!(forged(&rest).unwrap_err()[0].code, Code::BadUserInput, "{rest:?}");
     }
     // Any other bytes do one or the other, and nothing worse.
-    let config = ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() };
-    proptest!(config, |(at in 0..bytes.len(), byte in any::<u8>(), cut in 0..bytes.len())| {
+    proptest!(config(200), |(at in 0..bytes.len(), byte in any::<u8>(), cut in 0..bytes.len())| {
         let mut changed = bytes.clone();
         changed[at] = byte;
         for bytes in [&changed[..], &changed[..cut]] {

@@ -9,6 +9,7 @@ use freshql::graphql::{Answer, Compiler, Engine, GraphqlError, Kind};
 use freshql::model::{Entity, Model, Scalar, Value, parse};
 use freshql::store::layout::{Layout, SqlName, create_statements};
 use freshql::store::{Store, sqlite};
+use proptest::test_runner::Config as ProptestConfig;
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Map;
@@ -216,6 +217,18 @@ fn from_sql(value: SqlValue) -> Value {
     }
 }
 
+/// How a property is tested: so many times, or `FRESHQL_SOAK` times as often.
+pub(crate) fn config(cases: u32) -> ProptestConfig {
+    let factor = std::env::var("FRESHQL_SOAK").ok().and_then(|factor| factor.parse().ok()).unwrap_or(1);
+    // What failed is printed, and becomes a test of its own; a file of seeds would tell nobody anything.
+    ProptestConfig {
+        cases: cases * factor,
+        failure_persistence: None,
+        max_shrink_iters: 1000,
+        ..ProptestConfig::default()
+    }
+}
+
 /// All choices of a test, in order. proptest makes them and, when a test fails, takes some away and makes others smaller;
 /// the first choice of everything is therefore the plainest, and is what an empty tape chooses.
 pub(crate) struct Choices<'a>(std::slice::Iter<'a, u32>);
@@ -330,10 +343,9 @@ fn any_key(scalar: Scalar, number: usize, choices: &mut Choices<'_>) -> Value {
 }
 
 /// A key of an entity's rows, or one that none of them has.
-pub(crate) fn some_key(model: &Model, entity: &Entity, tables: &Tables, choices: &mut Choices<'_>) -> Value {
+pub(crate) fn some_key(entity: &Entity, tables: &Tables, choices: &mut Choices<'_>) -> Value {
     let rows = &tables[usize::from(entity.id.0)];
     let scalar = entity.column(entity.key).scalar;
-    let _ = model;
     if rows.is_empty() || choices.chance(10) {
         return match scalar {
             Scalar::IdInt => Value::Int(-7),

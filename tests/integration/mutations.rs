@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, json};
 
-use crate::library::{Choices, Library, MODEL, Row, Tables, any_tables, any_value, clashes, some_key};
+use crate::library::{Choices, Library, MODEL, Row, Tables, any_tables, any_value, clashes, config, some_key};
 use crate::reference::{at, input, json as json_text};
 
 /// What an input says of a column.
@@ -72,9 +72,7 @@ struct Books {
 fn writes_are_those_of_a_plain_bookkeeping() {
     let library = std::cell::RefCell::new(Library::open());
     let tapes = (vec(any::<u32>(), 0..300), vec(vec(any::<u32>(), 0..80), 1..16));
-    let config =
-        ProptestConfig { cases: 60, failure_persistence: None, max_shrink_iters: 1000, ..ProptestConfig::default() };
-    let outcome = TestRunner::new(config).run(&tapes, |(rows, tapes)| {
+    let outcome = TestRunner::new(config(60)).run(&tapes, |(rows, tapes)| {
         let mut library = library.borrow_mut();
         let tables = any_tables(&library.model, 6, &mut Choices::new(&rows));
         library.fill(&tables);
@@ -155,7 +153,7 @@ fn note_tokens(library: &Library, books: &Books, tokens: &mut Tokens) {
             let version = books.versions.get(&name).copied().unwrap_or(0);
             let argument = &entity.column(entity.key).field;
             let text = format!("query($id: ID!) {{ row: {}({argument}: $id) {{ etag }} }}", entity.singular);
-            let id = input(&library.model, entity.column(entity.key).scalar, key);
+            let id = input(entity.column(entity.key).scalar, key);
             let etag = library.json(&text, &json!({"id": id}))["data"]["row"]["etag"].as_str().unwrap().to_owned();
             let known = tokens.entry(name).or_default();
             match known.iter().find(|(of, _)| *of == version) {
@@ -172,7 +170,7 @@ fn note_tokens(library: &Library, books: &Books, tokens: &mut Tokens) {
 fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: &mut Choices<'_>) -> Write {
     let entity = choices.of(&model.entities);
     let action = *choices.of(&[Action::Update, Action::Create, Action::Delete, Action::Update]);
-    let key = some_key(model, entity, &books.tables, choices);
+    let key = some_key(entity, &books.tables, choices);
     let mut given = Vec::new();
     for id in entity.column_ids() {
         let column = entity.column(id);
@@ -194,13 +192,13 @@ fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: &mut Choice
         } else if choices.chance(1) {
             Given::Wrong
         } else if let Some(reference) = &column.references {
-            Given::Value(some_key(model, model.entity(reference.target), &books.tables, choices))
+            Given::Value(some_key(model.entity(reference.target), &books.tables, choices))
         } else if id == entity.key {
             Given::Value(if choices.chance(20) { key.clone() } else { Value::text(format!("new{}", choices.below(9))) })
         } else {
             let value = any_value(model, column.scalar, choices);
             // As an input, JSON's null is SQL's.
-            let is_null = input(model, column.scalar, &value).is_null();
+            let is_null = input(column.scalar, &value).is_null();
             Given::Value(if is_null { Value::Null } else { value })
         };
         given.push((id, value));
@@ -243,7 +241,7 @@ fn document(model: &Model, writes: &[Write], choices: &mut Choices<'_>) -> (Stri
         if write.action != Action::Create {
             let key = entity.column(entity.key);
             declared.push(format!("$id{i}: ID!"));
-            variables.insert(format!("id{i}"), input(model, key.scalar, &write.key));
+            variables.insert(format!("id{i}"), input(key.scalar, &write.key));
             arguments.push(format!("{}: $id{i}", key.field));
             let token = match &write.token {
                 Token::Absent => None,
@@ -256,7 +254,7 @@ fn document(model: &Model, writes: &[Write], choices: &mut Choices<'_>) -> (Stri
             arguments.push(format!("expectedEtag: $e{i}"));
         }
         let json = |id: ColumnId, given: &Given| match given {
-            Given::Value(value) => (entity.column(id).field.clone(), input(model, entity.column(id).scalar, value)),
+            Given::Value(value) => (entity.column(id).field.clone(), input(entity.column(id).scalar, value)),
             Given::Wrong if entity.column(id).scalar == Scalar::Json => {
                 (entity.column(id).field.clone(), json!("a\0b"))
             }
@@ -302,9 +300,9 @@ fn selected(entity: &Entity) -> impl Iterator<Item = (&str, ColumnId)> {
     })
 }
 
-fn shown(model: &Model, entity: &Entity, row: &Row) -> serde_json::Value {
+fn shown(entity: &Entity, row: &Row) -> serde_json::Value {
     let members = selected(entity).map(|(name, column)| {
-        let text = json_text(model, entity.column(column).scalar, at(row, column));
+        let text = json_text(entity.column(column).scalar, at(row, column));
         (name.to_owned(), serde_json::from_str(&text).unwrap())
     });
     members.collect::<Map<_, _>>().into()
@@ -369,7 +367,7 @@ fn create(
         // A transaction that is refused has no answer; then any new value will do.
         let from_answer = || match made {
             Some(made) => Value::text(made[&column.field].as_str().unwrap()),
-            None => Value::Int(-1000 - books.tables.iter().map(Vec::len).sum::<usize>() as i64),
+            None => Value::Int(-1000 - books.clock as i64),
         };
         row.push(match (given, &column.default) {
             (Some(value), _) => value,
@@ -397,9 +395,9 @@ fn create(
         });
     }
     check_unique(entity, &books.tables, &row, None)?;
-    check_references(model, &books.tables, entity, &row, &write.given, Some(&row))?;
+    check_references(model, &books.tables, entity, &row, &write.given)?;
     books.touch(write.entity, at(&row, entity.key));
-    let answer = if made.is_some() { shown(model, entity, &row) } else { json!(null) };
+    let answer = if made.is_some() { shown(entity, &row) } else { json!(null) };
     books.tables[usize::from(entity.id.0)].push(row);
     Ok(answer)
 }
@@ -415,11 +413,11 @@ fn update(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
         }
     }
     check_unique(entity, &books.tables, &row, Some(place))?;
-    check_references(model, &books.tables, entity, &row, &write.given, None)?;
+    check_references(model, &books.tables, entity, &row, &write.given)?;
     if row != old {
         books.touch(write.entity, &write.key);
     }
-    let answer = shown(model, entity, &row);
+    let answer = shown(entity, &row);
     books.tables[usize::from(entity.id.0)][place] = row;
     Ok(answer)
 }
@@ -427,11 +425,10 @@ fn update(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
 fn delete(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json::Value, Refusal> {
     let entity = model.entity(write.entity);
     let place = expected(model, books, write)?;
-    let answer = shown(model, entity, &books.tables[usize::from(entity.id.0)][place]);
+    let answer = shown(entity, &books.tables[usize::from(entity.id.0)][place]);
     let gone = cascade(model, &books.tables, entity, &write.key);
     let stays = |entity: &Entity, row: &Row| !gone.contains(&(entity.id, at(row, entity.key).clone()));
-    for (entity, column, row) in pointing(model, &books.tables, &gone, OnDelete::Restrict) {
-        let _ = column;
+    for (entity, _, row) in pointing(model, &books.tables, &gone, OnDelete::Restrict) {
         if stays(entity, row) {
             return Err(conflict("foreignKey", Vec::new()));
         }
@@ -503,7 +500,7 @@ fn expected(model: &Model, books: &Books, write: &Write) -> Result<usize, Refusa
     let entity = model.entity(write.entity);
     let rows = &books.tables[usize::from(entity.id.0)];
     let place = rows.iter().position(|row| *at(row, entity.key) == write.key);
-    let current = place.map_or(json!(null), |place| shown(model, entity, &rows[place]));
+    let current = place.map_or(json!(null), |place| shown(entity, &rows[place]));
     let failed = || refusal(Code::PreconditionFailed, vec![("current", current.clone())]);
     match (&write.token, place) {
         (Token::Absent, _) if entity.require_etag => Err(refusal(Code::PreconditionRequired, Vec::new())),
@@ -534,9 +531,7 @@ fn check_references(
     entity: &Entity,
     row: &Row,
     given: &[(ColumnId, Given)],
-    whole: Option<&Row>,
 ) -> Result<(), Refusal> {
-    let _ = whole;
     let dangling = entity.column_ids().filter(|id| {
         let Some(reference) = &entity.column(*id).references else { return false };
         let target = model.entity(reference.target);

@@ -153,7 +153,6 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     /// The terms, and the text of the argument if there is one.
-    #[expect(clippy::type_complexity, reason = "it has one caller")]
     pub(crate) fn order(&mut self, entity: &Entity) -> (Vec<(ColumnId, Order, &'static str)>, Option<String>) {
         if self.choices.chance(40) {
             let order = entity.order_by.iter().map(|(column, order)| (*column, *order, ""));
@@ -258,15 +257,15 @@ impl<'a, 't> Draft<'a, 't> {
 
     fn foreign_key(&mut self, entity: &Entity, id: ColumnId) -> Value {
         let target = entity.column(id).references.as_ref().map_or(entity.id, |reference| reference.target);
-        some_key(self.model, self.model.entity(target), self.tables, &mut self.choices)
+        some_key(self.model.entity(target), self.tables, &mut self.choices)
     }
 
     /// A value as it stands in a document: itself, or a variable.
     fn leaf(&mut self, scalar: Scalar, value: &Value, ty: &str) -> String {
         if self.choices.chance(30) {
-            return self.variable(ty, Some(input(self.model, scalar, value)));
+            return self.variable(ty, Some(input(scalar, value)));
         }
-        literal(self.model, scalar, value)
+        literal(scalar, value)
     }
 
     fn filter_text(&mut self, entity: &Entity, filter: &Where) -> String {
@@ -503,8 +502,8 @@ pub(crate) fn filter_json(model: &Model, entity: &Entity, filter: &Where) -> ser
                 let scalar = entity.column(*id).scalar;
                 let members = operators.iter().map(|operator| {
                     let value = match operator {
-                        Operator::One(_, value) => input(model, scalar, value),
-                        Operator::Many(_, values) => values.iter().map(|value| input(model, scalar, value)).collect(),
+                        Operator::One(_, value) => input(scalar, value),
+                        Operator::Many(_, values) => values.iter().map(|value| input(scalar, value)).collect(),
                         Operator::IsNull(is) => (*is).into(),
                     };
                     (operator_name(operator).to_owned(), value)

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use crate::library::{Choices, Library, Row, Tables, any_tables};
+use crate::library::{Choices, Library, Row, Tables, any_tables, config};
 use crate::queries::{Draft, filter_json};
 use crate::reference::{List, Reference, input};
 
@@ -16,12 +16,7 @@ use crate::reference::{List, Reference, input};
 fn check(cases: u32, property: impl Fn(&Library, &Tables, &[u32]) -> Result<(), TestCaseError>) {
     let library = RefCell::new(Library::open());
     let tapes = (vec(any::<u32>(), 0..1500), vec(vec(any::<u32>(), 0..500), 1..12));
-    let mut runner = TestRunner::new(ProptestConfig {
-        cases,
-        failure_persistence: None,
-        max_shrink_iters: 1000,
-        ..ProptestConfig::default()
-    });
+    let mut runner = TestRunner::new(config(cases));
     let outcome = runner.run(&tapes, |(rows, tapes)| {
         let mut library = library.borrow_mut();
         let tables = any_tables(&library.model, 12, &mut Choices::new(&rows));
@@ -119,9 +114,8 @@ fn pages_joined_are_the_whole_list_once_whichever_way_one_walks() {
             return Ok(());
         }
 
-        let key_of = |entity: &Entity, row: &Row| {
-            input(model, entity.column(entity.key).scalar, &row[usize::from(entity.key.0)])
-        };
+        let key_of =
+            |entity: &Entity, row: &Row| input(entity.column(entity.key).scalar, &row[usize::from(entity.key.0)]);
         let key = &entity.column(entity.key).field;
         let order_by = order_text.map(|text| format!(" orderBy: {text}")).unwrap_or_default();
         let list = |name: &str| {

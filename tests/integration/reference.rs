@@ -164,9 +164,7 @@ impl<'a> Reference<'a> {
         };
         match (&fields[0].kind, place) {
             (Kind::Typename(name), _) => format!("\"{name}\""),
-            (Kind::Column(column), Place::Row(entity, row)) => {
-                json(self.model, entity.column(*column).scalar, at(row, *column))
-            }
+            (Kind::Column(column), Place::Row(entity, row)) => json(entity.column(*column).scalar, at(row, *column)),
             (Kind::ToOne(column, target), Place::Row(_, row)) => {
                 row_of(*target, self.by_key(*target, at(row, *column)))
             }
@@ -266,7 +264,11 @@ fn compare_rows(entity: &Entity, order: &[(ColumnId, Order)], one: &Row, other: 
         (one, other) if order.descending => compare(other, one),
         (one, other) => compare(one, other),
     });
+    // The key comes last, in the direction of the last term that says something new.
+    let is_new = |(i, (column, _)): &(usize, &(ColumnId, Order))| order[..*i].iter().all(|(other, _)| other != column);
+    let last = order.iter().enumerate().rfind(is_new);
     let by_key = compare(at(one, entity.key), at(other, entity.key));
+    let by_key = if last.is_some_and(|(_, (_, order))| order.descending) { by_key.reverse() } else { by_key };
     terms.fold(Ordering::Equal, Ordering::then).then(by_key)
 }
 
@@ -314,16 +316,15 @@ fn folded(value: &Value, fold: bool) -> Value {
 }
 
 /// A value as an answer has it.
-pub(crate) fn json(model: &Model, scalar: Scalar, value: &Value) -> String {
+pub(crate) fn json(scalar: Scalar, value: &Value) -> String {
     match value {
         Value::Text(text) if scalar == Scalar::Json => text.to_string(),
-        value => input(model, scalar, value).to_string(),
+        value => input(scalar, value).to_string(),
     }
 }
 
 /// A value as a variable has it.
-pub(crate) fn input(model: &Model, scalar: Scalar, value: &Value) -> serde_json::Value {
-    let _ = model;
+pub(crate) fn input(scalar: Scalar, value: &Value) -> serde_json::Value {
     match (scalar, value) {
         (_, Value::Null) => serde_json::Value::Null,
         (Scalar::Json, Value::Text(text)) => serde_json::from_str(text).unwrap(),
@@ -337,13 +338,13 @@ pub(crate) fn input(model: &Model, scalar: Scalar, value: &Value) -> serde_json:
 }
 
 /// A value as a document has it.
-pub(crate) fn literal(model: &Model, scalar: Scalar, value: &Value) -> String {
+pub(crate) fn literal(scalar: Scalar, value: &Value) -> String {
     match (scalar, value) {
         (Scalar::Enum(_), Value::Text(name)) => name.to_string(),
         (Scalar::Json, Value::Text(text)) if text.starts_with('{') => "{ b: {}, a: [1, \"x\", null] }".to_owned(),
         // A document's integers are exact.
         (Scalar::BigInt, Value::Int(int)) if int % 2 == 0 => int.to_string(),
-        _ => input(model, scalar, value).to_string(),
+        _ => input(scalar, value).to_string(),
     }
 }
 
