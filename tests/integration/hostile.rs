@@ -339,3 +339,23 @@ fn selection_at_the_deepest_that_is_allowed_is_answered() {
     let text = format!("{{ authors {{ nodes {{ mentor {{ {mentors} name {} }} }} }}", "} ".repeat(30));
     assert_eq!(library.run(&text, &json!({})).unwrap_err()[0].code, Code::QueryTooComplex);
 }
+
+#[test]
+fn float_of_any_digits_is_found_again() {
+    let library = small();
+    let sql = format!(
+        "INSERT INTO books (title, price, score, made, day, author_id)
+         VALUES ('', 0, ?, '2026-11-22T09:30:00.000Z', '2026-11-22', '{ANN}')"
+    );
+    let text = "query($in: [Float!], $eq: Float) {
+      among: books(where: {score: {in: $in}}) { nodes { score } }
+      equal: books(where: {score: {eq: $eq}}) { nodes { score } }
+    }";
+    proptest!(config(300), |(float in proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL)| {
+        library.stranger.execute(&sql, [float]).unwrap();
+        let found = library.json(text, &json!({"in": [float], "eq": float}));
+        library.stranger.execute("DELETE FROM books WHERE id > 3", []).unwrap();
+        let expected = json!({"nodes": [{"score": float}]});
+        prop_assert_eq!(&found["data"], &json!({"among": expected, "equal": expected}));
+    });
+}
