@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bookshop;
 mod harness;
 mod library;
 mod queries;
@@ -9,8 +10,11 @@ mod reference;
 
 mod admin;
 mod commands;
+mod concurrency;
 mod demo;
 mod demo_answers;
+mod durability;
+mod freshness;
 mod front_door;
 mod graphql_over_http;
 mod hostile;

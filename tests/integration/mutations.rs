@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::{Map, json};
 
-use crate::library::{Choices, Library, MODEL, Row, Tables, any_tables, any_value, clashes, config, some_key};
+use crate::bookshop::{Bookshop, Choices, MODEL, Row, Tables, any_tables, any_value, clashes, config, some_key};
 use crate::reference::{at, input, json as json_text};
 
 /// What an input says of a column.
@@ -70,15 +70,15 @@ struct Books {
 
 #[test]
 fn writes_are_those_of_a_plain_bookkeeping() {
-    let library = std::cell::RefCell::new(Library::open());
+    let shop = std::cell::RefCell::new(Bookshop::open());
     let tapes = (vec(any::<u32>(), 0..300), vec(vec(any::<u32>(), 0..80), 1..16));
     let outcome = TestRunner::new(config(60)).run(&tapes, |(rows, tapes)| {
-        let mut library = library.borrow_mut();
-        let tables = any_tables(&library.model, 6, &mut Choices::new(&rows));
-        library.fill(&tables);
+        let mut shop = shop.borrow_mut();
+        let tables = any_tables(&shop.model, 6, &mut Choices::new(&rows));
+        shop.fill(&tables);
         let mut books = Books { tables, versions: HashMap::new(), clock: 0 };
         let mut tokens = HashMap::new();
-        tapes.iter().try_for_each(|tape| transaction(&library, &mut books, &mut tokens, tape))
+        tapes.iter().try_for_each(|tape| transaction(&shop, &mut books, &mut tokens, tape))
     });
     if let Err(error) = outcome {
         panic!("{error}");
@@ -89,16 +89,16 @@ fn writes_are_those_of_a_plain_bookkeeping() {
 type Tokens = HashMap<(EntityId, String), Vec<(u64, String)>>;
 
 /// One random mutation, in the engine and in the books.
-fn transaction(library: &Library, books: &mut Books, tokens: &mut Tokens, tape: &[u32]) -> Result<(), TestCaseError> {
-    let model = &library.model;
+fn transaction(shop: &Bookshop, books: &mut Books, tokens: &mut Tokens, tape: &[u32]) -> Result<(), TestCaseError> {
+    let model = &shop.model;
     let choices = &mut Choices::new(tape);
-    note_tokens(library, books, tokens);
+    note_tokens(shop, books, tokens);
     let writes: Vec<Write> = (0..=choices.below(3)).map(|_| any_write(model, books, tokens, choices)).collect();
     if writes.iter().any(|write| write.action == Action::Delete && is_decided_by_sqlite(model, &books.tables, write)) {
         return Ok(());
     }
     let (text, variables) = document(model, &writes, choices);
-    let answer = library.run(&text, &variables);
+    let answer = shop.run(&text, &variables);
     let data: Option<serde_json::Value> =
         answer.as_ref().ok().map(|answer| serde_json::from_slice(&answer.body).unwrap());
     let data = data.map(|body: serde_json::Value| body["data"].clone());
@@ -120,7 +120,7 @@ fn transaction(library: &Library, books: &mut Books, tokens: &mut Tokens, tape: 
         }
         _ => prop_assert!(false, "one took it, the other did not\n{}", context()),
     }
-    prop_assert_eq!(library.dump(), sorted(model, &books.tables), "{}", context());
+    prop_assert_eq!(shop.dump(), sorted(model, &books.tables), "{}", context());
     Ok(())
 }
 
@@ -145,8 +145,8 @@ fn check_errors(errors: &[GraphqlError], refusal: &Refusal, context: &str) -> Re
 }
 
 /// Reads the present token of every row: it is another one exactly if the row has changed.
-fn note_tokens(library: &Library, books: &Books, tokens: &mut Tokens) {
-    for entity in &library.model.entities {
+fn note_tokens(shop: &Bookshop, books: &Books, tokens: &mut Tokens) {
+    for entity in &shop.model.entities {
         for row in &books.tables[usize::from(entity.id.0)] {
             let key = at(row, entity.key);
             let name = (entity.id, format!("{key:?}"));
@@ -154,7 +154,7 @@ fn note_tokens(library: &Library, books: &Books, tokens: &mut Tokens) {
             let argument = &entity.column(entity.key).field;
             let text = format!("query($id: ID!) {{ row: {}({argument}: $id) {{ etag }} }}", entity.singular);
             let id = input(entity.column(entity.key).scalar, key);
-            let etag = library.json(&text, &json!({"id": id}))["data"]["row"]["etag"].as_str().unwrap().to_owned();
+            let etag = shop.json(&text, &json!({"id": id}))["data"]["row"]["etag"].as_str().unwrap().to_owned();
             let known = tokens.entry(name).or_default();
             match known.iter().find(|(of, _)| *of == version) {
                 Some((_, token)) => assert_eq!(*token, etag, "{} {key:?} did not change", entity.name),
@@ -566,11 +566,11 @@ fn sorted(model: &Model, tables: &Tables) -> Tables {
 
 #[test]
 fn broken_check_names_the_columns_that_it_reads() {
-    let library = Library::of_tables(MODEL, |statement| {
+    let shop = Bookshop::of_tables(MODEL, |statement| {
         statement.replacen("DEFAULT 3", "DEFAULT 3 CHECK (rank < 100 AND 'kids' <> 'nicknames')", 1)
     });
     let text = "mutation($rank: Int) { createAuthor(input: {name: \"Ann\", rank: $rank}) { rank } }";
-    assert_eq!(library.json(text, &json!({"rank": 99}))["data"]["createAuthor"]["rank"], 99);
-    let errors = library.run(text, &json!({"rank": 100})).unwrap_err();
+    assert_eq!(shop.json(text, &json!({"rank": 99}))["data"]["createAuthor"]["rank"], 99);
+    let errors = shop.run(text, &json!({"rank": 100})).unwrap_err();
     insta::assert_snapshot!(serde_json::to_string(&errors[0]).unwrap(), @r#"{"message":"a value of Author is not allowed by the database","locations":[{"line":1,"column":24}],"path":["createAuthor"],"extensions":{"code":"CONFLICT","constraint":"check","fields":["rank"]}}"#);
 }

@@ -4,7 +4,7 @@
 use freshql::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use serde_json::{Map, json};
 
-use crate::library::{Choices, Tables, any_value, some_key};
+use crate::bookshop::{Choices, Tables, any_value, some_key};
 use crate::reference::{Condition, Field, Item, Kind, List, Member, Operator, Where, input, literal};
 
 /// A document in the making.

@@ -8,20 +8,20 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 use serde_json::json;
 
-use crate::library::{Choices, Library, Row, Tables, any_tables, config};
+use crate::bookshop::{Bookshop, Choices, Row, Tables, any_tables, config};
 use crate::queries::{Draft, filter_json};
 use crate::reference::{List, Reference, input};
 
 /// Runs a property over random rows and several random tapes for each.
-fn check(cases: u32, property: impl Fn(&Library, &Tables, &[u32]) -> Result<(), TestCaseError>) {
-    let library = RefCell::new(Library::open());
+fn check(cases: u32, property: impl Fn(&Bookshop, &Tables, &[u32]) -> Result<(), TestCaseError>) {
+    let shop = RefCell::new(Bookshop::open());
     let tapes = (vec(any::<u32>(), 0..1500), vec(vec(any::<u32>(), 0..500), 1..12));
     let mut runner = TestRunner::new(config(cases));
     let outcome = runner.run(&tapes, |(rows, tapes)| {
-        let mut library = library.borrow_mut();
-        let tables = any_tables(&library.model, 12, &mut Choices::new(&rows));
-        library.fill(&tables);
-        tapes.iter().try_for_each(|tape| property(&library, &tables, tape))
+        let mut shop = shop.borrow_mut();
+        let tables = any_tables(&shop.model, 12, &mut Choices::new(&rows));
+        shop.fill(&tables);
+        tapes.iter().try_for_each(|tape| property(&shop, &tables, tape))
     });
     if let Err(error) = outcome {
         panic!("{error}");
@@ -30,13 +30,13 @@ fn check(cases: u32, property: impl Fn(&Library, &Tables, &[u32]) -> Result<(), 
 
 #[test]
 fn answers_are_those_of_a_plain_reading() {
-    check(100, |library, tables, tape| {
-        let mut draft = Draft::new(&library.model, tables, tape);
+    check(100, |shop, tables, tape| {
+        let mut draft = Draft::new(&shop.model, tables, tape);
         let items = draft.root(3);
         let text = draft.document(&items);
-        let expected = Reference { model: &library.model, tables }.data(&items);
+        let expected = Reference { model: &shop.model, tables }.data(&items);
         let variables = draft.variables.into();
-        let found = library.data(&text, &variables);
+        let found = shop.data(&text, &variables);
         prop_assert_eq!(&found, &expected, "{}\n{}", &text, &variables);
         Ok(())
     });
@@ -44,7 +44,7 @@ fn answers_are_those_of_a_plain_reading() {
 
 /// A list, and how a document asks for its pages.
 struct Walk<'a> {
-    library: &'a Library,
+    shop: &'a Bookshop,
     entity: &'a Entity,
     text: String,
     filter: serde_json::Value,
@@ -69,7 +69,7 @@ impl Walk<'_> {
                 variables[name] = value.clone();
             }
         }
-        let answer = self.library.json(&self.text, &variables);
+        let answer = self.shop.json(&self.text, &variables);
         let list = if self.parent.is_null() { &answer["data"]["list"] } else { &answer["data"]["parent"]["list"] };
         let edges = list["edges"].as_array().unwrap();
         let key = &self.entity.column(self.entity.key).field;
@@ -88,8 +88,8 @@ impl Walk<'_> {
 
 #[test]
 fn pages_joined_are_the_whole_list_once_whichever_way_one_walks() {
-    check(60, |library, tables, tape| {
-        let model = &library.model;
+    check(60, |shop, tables, tape| {
+        let model = &shop.model;
         let mut draft = Draft::new(model, tables, tape);
         let entity = draft.choices.of(&model.entities);
         // Lists at the root, and lists of a row.
@@ -148,7 +148,7 @@ fn pages_joined_are_the_whole_list_once_whichever_way_one_walks() {
         let filter = filter.map_or(json!(null), |filter| filter_json(model, entity, &filter));
         let rows = Reference { model, tables }.rows(&reference, &parent_key);
         let expected: Vec<serde_json::Value> = rows.iter().map(|row| key_of(entity, row)).collect();
-        let walk = Walk { library, entity, text, filter, parent };
+        let walk = Walk { shop, entity, text, filter, parent };
         let total = expected.len();
 
         // Forwards.
