@@ -98,7 +98,7 @@ fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     }
     if let Some(derived) = field.directives.get("derivedFrom") {
         let message = format!("`@derivedFrom` does not belong on `{}`, which is no list", field.name);
-        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Product!]!`");
+        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Item!]!`");
     }
 }
 
