@@ -3,11 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod library;
 
 mod admin;
 mod commands;
+mod concurrency;
 mod demo;
+mod durability;
 mod floors;
+mod freshness;
 mod front_door;
 mod graphql_over_http;
 mod outside;

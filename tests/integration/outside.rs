@@ -70,7 +70,7 @@ fn there(test: &str, parts: &[(&str, bool)]) -> bool {
     }
     let message = format!("{test}: {} missing; scripts/setup installs what the tests need", missing.join(", "));
     assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "{message}");
-    writeln!(std::io::stderr(), "\n*** SKIPPED: {message}\n").unwrap();
+    std::io::stderr().write_all(format!("\n*** SKIPPED: {message}\n").as_bytes()).unwrap();
     false
 }
 
