@@ -46,6 +46,7 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
     ("graphql/document.rs", "what a document is once it is compiled, and how it becomes that"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
+    ("store/migrate/check.rs", "everything that a database can lack, each with the words that say so"),
     ("store/select.rs", "every shape of a reading statement; apart they would repeat each other's columns"),
 ];
 
@@ -153,7 +154,8 @@ fn files_are_short_or_have_a_reason() {
         if lines > LONG && !reason(&source.path) {
             writeln!(mistakes, "src/{} has {lines} lines: divide it, or give the reason here", source.path).unwrap();
         }
-        if lines <= LONG && reason(&source.path) {
+        // Not at once: files grow and shrink around the mark.
+        if lines < LONG - 50 && reason(&source.path) {
             writeln!(mistakes, "src/{} has {lines} lines and needs no reason", source.path).unwrap();
         }
     }
