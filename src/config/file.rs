@@ -272,7 +272,7 @@ max_url_bytes = 99999999999999999999
 max_body_bytes = 1.5
 max_url_length = 5
 readers = 2
-[cache]
+[zones]
 "#;
         assert_eq!(
             mistakes(text),

@@ -12,7 +12,7 @@ use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use futures_util::future::Either;
 use http::Method;
-use http::header::{HeaderValue, ORIGIN, VARY};
+use http::header::{HeaderValue, VARY};
 use tower::Service;
 
 use super::{AppState, negotiate, respond};
@@ -33,7 +33,7 @@ impl Front {
     /// The answer, if it can be given at once.
     fn at_once(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        if request.method() != Method::GET || headers.contains_key(ORIGIN) {
+        if request.method() != Method::GET {
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();

@@ -24,8 +24,10 @@ use axum::routing::get;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName};
 use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY};
 use http::{Method, StatusCode, Uri};
+use tower::Layer;
+use tower::util::{Either, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::admin::AdminToken;
@@ -75,8 +77,8 @@ impl AppState {
 }
 
 /// The whole server: all routes, what surrounds them, and what stands in front of them.
-pub fn service(app: AppState, cors: &CorsOrigins) -> Front {
-    Front::new(app.clone(), vary(cors), router(app, cors))
+pub fn service(app: AppState, cors: &CorsOrigins) -> Either<Cors<Front>, Front> {
+    option_layer(cors_layer(cors)).layer(Front::new(app.clone(), vary(cors), router(app, cors)))
 }
 
 /// All routes, with what surrounds them.
@@ -99,10 +101,6 @@ fn router(app: AppState, cors: &CorsOrigins) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static(NO_STORE)))
         .layer(SetResponseHeaderLayer::if_not_present(VARY, vary(cors)));
-    let routes = match cors_layer(cors) {
-        Some(layer) => routes.layer(layer),
-        None => routes,
-    };
     routes.with_state(app)
 }
 

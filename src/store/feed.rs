@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::Connection;
 
-use super::change_log::{self, Change, Op};
+use super::change_log::{self, Change};
 use super::error::StoreError;
 use crate::clock::Clock;
 use crate::model::Model;
-use crate::touch::{Mark, Version};
+use crate::touch::Version;
 
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
@@ -72,38 +72,12 @@ impl Feed {
             tracing::warn!("the change log does not reach back to what was read last; all cached answers are dropped");
             self.clock.forget();
         } else if !changes.is_empty() {
-            self.clock.apply(changes.iter().flat_map(marks));
+            self.clock.apply(changes.iter().flat_map(Change::marks));
         }
         *applied = newest;
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(header);
         Ok(())
     }
-}
-
-/// The marks that a change leaves.
-pub(super) fn marks(change: &Change) -> Vec<Mark> {
-    let entity = change.entity;
-    let mut marks = vec![Mark::row(entity, &change.id)];
-    match &change.op {
-        Op::Insert | Op::Delete => {
-            marks.push(Mark::set(entity));
-            for (column, values) in &change.parts {
-                marks.extend(values.iter().map(|value| Mark::part(entity, *column, value)));
-            }
-        }
-        Op::Update(changed) => {
-            marks.extend(changed.iter().map(|column| Mark::column_in_set(entity, *column)));
-            for (column, values) in &change.parts {
-                for value in values {
-                    if changed.contains(column) {
-                        marks.push(Mark::part(entity, *column, value));
-                    }
-                    marks.extend(changed.iter().map(|c| Mark::column_in_part(entity, *column, value, *c)));
-                }
-            }
-        }
-    }
-    marks
 }
 
 /// The file that SQLite shares the index in.

@@ -10,7 +10,7 @@ use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
 use freshql::store::layout::{Layout, first_migration};
 use freshql::store::{Store, change_log};
-use freshql::touch::{Dependency, Version};
+use freshql::touch::{Dependency, Mark, Version};
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value as Json;
@@ -90,7 +90,7 @@ impl Library {
 
     /// A server's engine on it: each has connections of its own, as another process would.
     pub(crate) async fn engine(&self) -> Engine {
-        let store = Store::open(&self.path, 1).await.unwrap();
+        let store = Store::open(&self.path, 1, &self.model).await.unwrap();
         Engine::new(Compiler::new(self.model.clone()).unwrap(), store)
     }
 
@@ -103,18 +103,10 @@ impl Library {
         connection
     }
 
-    /// The dependencies that the records after `seq` hit, by the plain rules (an update hits the parts of its old and its
-    /// new values, whichever columns it changed), and the newest `seq`.
-    pub(crate) fn hit_since(&self, connection: &Connection, seq: Version) -> (Vec<Dependency>, Version) {
-        let mut hit = Vec::new();
-        for change in change_log::since(connection, &self.model, seq).unwrap() {
-            hit.push(Dependency::Set(change.entity));
-            hit.push(Dependency::Row(change.entity, change.id));
-            for (column, values) in change.parts {
-                hit.extend(values.into_iter().map(|value| Dependency::Part(change.entity, column, value)));
-            }
-        }
-        (hit, change_log::newest(connection).unwrap())
+    /// The marks that the records after `seq` leave, and the newest `seq`.
+    pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
+        let changes = change_log::since(connection, &self.model, seq).unwrap();
+        (changes.iter().flat_map(change_log::Change::marks).collect(), change_log::newest(connection).unwrap())
     }
 
     /// The row's version; None if it is not there.

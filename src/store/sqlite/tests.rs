@@ -13,10 +13,11 @@ async fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("freshql.db");
     let connection = open(&path).unwrap();
-    for statement in create_statements(&Layout::new(&test_models::every_kind())) {
+    let model = Arc::new(test_models::every_kind());
+    for statement in create_statements(&Layout::new(&model)) {
         connection.execute_batch(&statement).unwrap();
     }
-    let store = Store::open(&path, 1).await.unwrap();
+    let store = Store::open(&path, 1, &model).await.unwrap();
     (directory, store)
 }
 
