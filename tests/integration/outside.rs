@@ -87,9 +87,15 @@ fn browser() -> PathBuf {
     std::env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
 }
 
+/// The machine's Node.js, unless scripts/setup has found that too old.
+fn node_program() -> PathBuf {
+    let newer = top().join("target/tools/node_modules/node/bin/node");
+    if newer.is_file() { newer } else { "node".into() }
+}
+
 /// Runs a JavaScript test against the demo.
 fn node(demo: &Demo, directory: &str, test: &str, settings: &[(&str, &str)]) {
-    let mut command = Command::new("node");
+    let mut command = Command::new(node_program());
     command.args(["--test", test]).current_dir(top().join(directory));
     command.env("FRESHQL_URL", format!("http://{}", demo.address)).envs(settings.iter().copied());
     let output = command.output().unwrap();
