@@ -60,7 +60,7 @@ impl Threads {
         clock: &Arc<Clock>,
     ) -> Result<Self, StoreError> {
         let writer = open(path)?;
-        let feed = Arc::new(Feed::start(path, &writer, model.clone(), clock.clone())?);
+        let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
         let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
         for number in 0..readers.max(1) {
             let connection = open_reader(path)?;
