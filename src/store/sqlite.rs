@@ -61,7 +61,7 @@ impl Threads {
         clock: &Arc<Clock>,
     ) -> Result<Self, StoreError> {
         let writer = open(path)?;
-        let feed = Arc::new(Feed::start(path, &writer, model.clone(), clock.clone())?);
+        let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
         let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
         for number in 0..readers.max(1) {
             let connection = open_reader(path)?;
@@ -185,7 +185,7 @@ fn commit(connection: &Connection, feed: &Feed) -> Result<(), String> {
         let _ = run(connection, "ROLLBACK");
         return Err(error.to_string());
     }
-    let is_applied = own.is_some_and(|own| feed.apply(&own));
+    let is_applied = own.is_some_and(|own| feed.apply(own));
     if !is_applied && let Err(error) = feed.catch_up(connection) {
         tracing::error!(%error, "cannot read the change log");
     }
