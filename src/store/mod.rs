@@ -106,6 +106,8 @@ impl Store {
     /// The database's.
     pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
         let mut deleted = 0;
+        // What goes is to be known here, or the clock would have to forget everything.
+        self.catch_up().await?;
         // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
         while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
             let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);

@@ -5,10 +5,15 @@
 mod bookshop;
 mod harness;
 mod library;
+mod node;
 mod queries;
 mod reference;
 
 mod admin;
+mod cache;
+mod cache_over_http;
+mod cache_sharing;
+mod cache_trouble;
 mod commands;
 mod concurrency;
 mod demo;
