@@ -1,13 +1,15 @@
 //! Wires the parts together: configuration, model, store, documents, HTTP; starts and stops the server. It also has what
 //! the commands beside `serve` do.
 
+mod database;
+
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -20,6 +22,8 @@ use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
+
+pub use database::{migrate_status, migrate_up};
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -35,6 +39,15 @@ pub enum StartError {
     Other(#[from] anyhow::Error),
 }
 
+impl StartError {
+    fn mistakes(self) -> Result<Vec<Diagnostic>, Self> {
+        match self {
+            Self::Mistakes(mistakes) => Ok(mistakes),
+            other @ Self::Other(_) => Err(other),
+        }
+    }
+}
+
 /// A server that listens.
 pub struct Running {
     /// Where it really listens.
@@ -48,7 +61,7 @@ pub struct Running {
 /// # Errors
 /// The file's mistakes.
 pub fn configure(overrides: Overrides) -> Result<Config, StartError> {
-    let path = overrides.dir().join(FILE_NAME);
+    let path = within(overrides.dir(), FILE_NAME);
     let name = path.display().to_string();
     let file = match std::fs::read_to_string(&path) {
         Ok(text) => Some(FileConfig::parse(&name, &text).map_err(StartError::Mistakes)?),
@@ -77,8 +90,12 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let model = load_model(&config.dir)?;
-    prepare_database(&config, &model)?;
+    let model = Arc::new(load_model(&config.dir)?);
+    let prepare = {
+        let (config, model) = (config.clone(), model.clone());
+        move || database::prepare(&config, &model)
+    };
+    tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
     let compiler = compiler(model)?;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
@@ -154,7 +171,7 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// The model, and what is worth a second look in it, which is logged.
 fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let path = dir.join("schema.graphql");
+    let path = within(dir, "schema.graphql");
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
     let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
@@ -166,33 +183,35 @@ fn load_model(dir: &Path) -> Result<Model, StartError> {
 }
 
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
-    let queries = dir.join("queries");
+    let queries = within(dir, "queries");
     let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
-fn compiler(model: Model) -> Result<Compiler, StartError> {
-    Ok(Compiler::new(Arc::new(model)).context("the model has no API")?)
+fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
+    Ok(Compiler::new(model).context("the model has no API")?)
 }
 
-fn prepare_database(config: &Config, model: &Model) -> Result<(), StartError> {
-    unimplemented!()
-}
-
-/// X
-pub fn migrate_up(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
-}
-
-/// X
-pub fn migrate_status(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
-}
-
-/// X
+/// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
+/// Gives one line that says what was looked at.
+///
+/// # Errors
+/// All mistakes.
 pub async fn check(config: &Config) -> Result<String, StartError> {
-    unimplemented!()
+    let model = Arc::new(load_model(&config.dir)?);
+    let registry = Registry::default();
+    let queries = register_files(&compiler(model.clone())?, &config.dir, &registry).await;
+    let database = database::mistakes(config, &model);
+
+    let has_database = !matches!(database, Ok(None));
+    let mut mistakes = queries.err().map_or_else(|| Ok(Vec::new()), StartError::mistakes)?;
+    mistakes.extend(database.or_else(|error| error.mistakes().map(Some))?.unwrap_or_default());
+    if !mistakes.is_empty() {
+        return Err(StartError::Mistakes(mistakes));
+    }
+    let database = if has_database { "its database fits" } else { "there is no database yet" };
+    Ok(format!("no mistakes in the model and {} documents; {database}\n", registry.list().len()))
 }
 
 /// The generated API as SDL.
@@ -200,7 +219,7 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(compiler(load_model(&config.dir)?)?.sdl().to_owned())
+    Ok(compiler(Arc::new(load_model(&config.dir)?))?.sdl().to_owned())
 }
 
 /// A table of the operations in the query files: id, operation, kind, file.
@@ -209,7 +228,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config) -> Result<String, StartError> {
     let registry = Registry::default();
-    register_files(&compiler(load_model(&config.dir)?)?, &config.dir, &registry).await?;
+    register_files(&compiler(Arc::new(load_model(&config.dir)?))?, &config.dir, &registry).await?;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {
@@ -229,6 +248,11 @@ pub async fn queries(config: &Config) -> Result<String, StartError> {
     // By file, as the files are what their reader knows.
     rows[1..].sort_by(|a, b| (&a[3], &a[1]).cmp(&(&b[3], &b[1])));
     Ok(table(&rows))
+}
+
+/// A path of the project, as its user would write it: without `./`.
+fn within(dir: &Path, name: &str) -> PathBuf {
+    if dir == Path::new(".") { name.into() } else { dir.join(name) }
 }
 
 /// Columns of equal width, two spaces apart; the last is not filled up.

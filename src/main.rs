@@ -161,10 +161,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         cli.command.unwrap_or_else(|| Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve)));
     match command {
         Command::Serve(options) => app::serve(prepare(cli.project, Some(*options))?).await,
-        Command::Check => {
-            let checked = app::check(&prepare(cli.project, None)?).await?;
-            print(&format!("{checked}\n"))
-        }
+        Command::Check => print(&app::check(&prepare(cli.project, None)?).await?),
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
         Command::Queries => print(&app::queries(&prepare(cli.project, None)?).await?),
         Command::Hash { files } => print(&hash(&files)?),

@@ -238,7 +238,8 @@ impl Binder<'_> {
         let entity = self.model.entity(plan.row.entity);
         let mut bound = BoundWrite { key: None, id: String::new(), row: Vec::new(), expected_etag: None };
         if let Some(id) = &plan.id {
-            bound.key = self.key(entity.column(entity.key).scalar, id, "id");
+            let key = entity.column(entity.key);
+            bound.key = self.key(key.scalar, id, &key.field);
             bound.id = Input::of(&id.value, self.variables).map(shown).unwrap_or_default();
         }
         let input = plan.input.as_ref();

@@ -415,7 +415,11 @@ pub fn ordering(entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(Column
     }
     match order.iter().position(|(column, _)| *column == entity.key) {
         Some(key) => order.truncate(key + 1),
-        None => order.push((entity.key, Order { descending: false, nulls_first: true })),
+        None => {
+            // In the direction of the term before it, as the key stands in the indexes, so that one of them serves both.
+            let descending = order.last().is_some_and(|(_, order)| order.descending);
+            order.push((entity.key, Order { descending, nulls_first: !descending }));
+        }
     }
     Ok(order)
 }

@@ -227,16 +227,17 @@ impl<'a> Compiler<'a> {
         merged: &Merged<'a>,
         parent: Inherited,
     ) -> Result<RootKind, UnknownName> {
-        let key = self.model.entity(entity).key;
+        let entity = self.model.entity(entity);
+        let (entity, key, key_field) = (entity.id, entity.key, &entity.column(entity.key).field);
         let bound = self.argument_place();
-        Ok(RootKind::Write(WritePlan {
+        Ok(RootKind::Write(Box::new(WritePlan {
             action,
-            id: merged.argument("id"),
+            id: merged.argument(key_field),
             input: merged.argument(if action == Action::Create { "input" } else { "patch" }),
             expected_etag: merged.argument("expectedEtag"),
             bound,
             row: self.row(entity, &[key], model::CacheHint::default(), merged, parent)?,
-        }))
+        })))
     }
 
     fn row(

@@ -185,8 +185,9 @@ fn read<'a>(
                 Ok(())
             }
             RootKind::Introspection => {
-                // The schema follows from the model, whose fingerprint is in the ETag.
+                // Descriptions are not in the model's fingerprint.
                 let json = spliced.get(&field.key.name).map_or("null", |json| json.get());
+                reader.hasher.value(json.as_bytes());
                 reader.out.extend_from_slice(json.as_bytes());
                 Ok(())
             }

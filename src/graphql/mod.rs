@@ -3,24 +3,24 @@
 
 pub mod error;
 
-mod bind;
-mod coerce;
-mod compile;
-mod cursor;
-mod document;
-mod engine;
-mod plan;
-mod read;
-mod write;
+pub mod bind;
+pub mod coerce;
+pub mod compile;
+pub mod cursor;
+pub mod document;
+pub mod engine;
+pub mod plan;
+pub mod read;
+pub mod write;
 
-mod connection;
-mod definition;
-mod inputs;
-mod introspect;
-mod schema;
-mod sdl;
-mod types;
-mod validate;
+pub mod connection;
+pub mod definition;
+pub mod inputs;
+pub mod introspect;
+pub mod schema;
+pub mod sdl;
+pub mod types;
+pub mod validate;
 
 #[cfg(test)]
 mod fixture;

@@ -54,7 +54,7 @@ pub enum RootKind {
     /// A connection over all rows.
     List(ListPlan),
     /// A write.
-    Write(WritePlan),
+    Write(Box<WritePlan>),
 }
 
 /// A look-up at the root.

@@ -188,7 +188,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 }
                 FieldKind::ToOne { index, nullable, row: target } => {
                     self.path.push(Step::Key(&field.key.name));
-                    self.to_one(target, row.get(*index), *nullable)?;
+                    self.related_row(target, row.get(*index), *nullable)?;
                     self.path.pop();
                 }
                 FieldKind::ToMany(list) => {
@@ -202,7 +202,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         Ok(())
     }
 
-    fn to_one(&mut self, target: &'a RowPlan, key: ValueRef<'_>, nullable: bool) -> Result<(), Halt> {
+    fn related_row(&mut self, target: &'a RowPlan, key: ValueRef<'_>, nullable: bool) -> Result<(), Halt> {
         if let ValueRef::Null = key {
             if nullable {
                 self.null();

@@ -108,12 +108,12 @@ impl AdminToken {
             scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
         });
         let Some(token) = token else {
-            return Err(Problem::unauthenticated("send the admin token as `Authorization: Bearer …`"));
+            return Err(Problem::new(StatusCode::UNAUTHORIZED, "send the admin token as `Authorization: Bearer …`"));
         };
         if bool::from(blake3::hash(token).as_bytes().ct_eq(expected.as_bytes())) {
             Ok(Admin)
         } else {
-            Err(Problem::unauthenticated("this is not the admin token"))
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "this is not the admin token"))
         }
     }
 }

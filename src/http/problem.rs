@@ -1,8 +1,8 @@
 //! Answers to requests that no GraphQL response can answer: problem details (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -15,23 +15,19 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Option<Box<RawValue>>,
-    headers: HeaderMap,
+    /// The methods that the resource does have.
+    allow: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem with this status; `detail` is for people and helps them to mend the request.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: None, headers: HeaderMap::new() }
+        Self { status, detail: detail.into(), errors: None, allow: None }
     }
 
     /// 405, with the methods that the resource does have (RFC 9110 §15.5.6).
     pub(super) fn method_not_allowed(allow: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::METHOD_NOT_ALLOWED, detail).with_header(ALLOW, HeaderValue::from_static(allow))
-    }
-
-    /// 401, with how to authenticate (RFC 9110 §15.5.2, RFC 6750 §3).
-    pub(super) fn unauthenticated(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::UNAUTHORIZED, detail).with_header(WWW_AUTHENTICATE, CHALLENGE)
+        Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
     /// 406: the client reads neither media type of GraphQL over HTTP.
@@ -52,14 +48,9 @@ impl Problem {
         self.errors = serde_json::value::to_raw_value(errors).ok();
         self
     }
-
-    fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
-        self
-    }
 }
 
-/// What a 401 asks for.
+/// How to authenticate; a 401 always says so (RFC 9110 §15.5.2, RFC 6750 §3).
 pub(super) const CHALLENGE: HeaderValue = HeaderValue::from_static("Bearer realm=\"freshql\"");
 
 /// The members of the JSON object, in the order of RFC 9457 §3.1.
@@ -83,8 +74,14 @@ impl IntoResponse for Problem {
             errors: &self.errors,
         };
         let body = serde_json::to_vec(&members).expect("strings, numbers and raw JSON always serialise");
-        let mut response = (self.status, self.headers, body).into_response();
+        let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
+        if self.status == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, CHALLENGE);
+        }
+        if let Some(methods) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
         response

@@ -237,10 +237,9 @@ impl Order {
 }
 
 impl Column {
-    /// Clients may order lists by it: the API's `…OrderBy` has it. Foreign keys and enums have an order that says
-    /// nothing to a client.
+    /// Clients may order lists by it: the API's `…OrderBy` has it.
     pub fn is_sortable(&self) -> bool {
-        !self.hidden && self.references.is_none() && self.scalar.is_sortable()
+        !self.hidden && self.scalar.is_sortable()
     }
 
     /// Clients may filter by it: the API's `…Where` has it.

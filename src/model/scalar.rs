@@ -128,9 +128,9 @@ impl Scalar {
         self == Self::String
     }
 
-    /// Lists may be ordered by it. Enums are not: the database would sort their names, not the order of the model.
+    /// Lists may be ordered by it. All but JSON; enums by their names, as the database has them.
     pub fn is_sortable(self) -> bool {
-        !matches!(self, Self::Json | Self::Enum(_))
+        self != Self::Json
     }
 }
 

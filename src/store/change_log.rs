@@ -1,1 +1,234 @@
-//! stub
+//! The change log, read: what the triggers ([`crate::store::triggers`]) have written down, in the model's words. It
+//! does not know who wants to know.
+
+use std::sync::Arc;
+
+use rusqlite::types::ValueRef;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
+use crate::touch::Version;
+
+/// A record: one row has changed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Change {
+    /// Its place on the clock. Numbers ascend; some may be missing.
+    pub seq: Version,
+    /// Whose row.
+    pub entity: EntityId,
+    /// Its key.
+    pub id: Value,
+    /// What happened.
+    pub op: Op,
+    /// For each column by which lists are cut, the values under which the row was, or is, to be found: one where it came
+    /// or went, the old and the new one of an update (the same twice where this column stayed).
+    pub parts: Vec<(ColumnId, Vec<Value>)>,
+}
+
+/// What happened to a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Op {
+    /// It came.
+    Insert,
+    /// The named columns changed.
+    Update(Vec<ColumnId>),
+    /// It went; or it may have: the row that an `INSERT` found in its place is recorded before SQLite decides what
+    /// becomes of it.
+    Delete,
+}
+
+/// The changes after `seq`, in order. Rows of entities that the model does not have (any more) are left out, so where
+/// to read on from is what [`newest`] says in the same transaction, not the last of these.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn since(connection: &Connection, model: &Model, seq: Version) -> rusqlite::Result<Vec<Change>> {
+    let mut statement = connection
+        .prepare_cached("SELECT seq, entity, id, op, changed, parts FROM _freshql_change WHERE seq > ? ORDER BY seq")?;
+    let mut rows = statement.query([seq.0])?;
+    let mut changes = Vec::new();
+    while let Some(row) = rows.next()? {
+        changes.extend(change(model, row)?);
+    }
+    Ok(changes)
+}
+
+/// The last record's number; 0 before the first.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn newest(connection: &Connection) -> rusqlite::Result<Version> {
+    end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1")
+}
+
+/// The first record's number that the log still has; 0 where it is empty. Who has read less far than one before it has
+/// missed something.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn oldest(connection: &Connection) -> rusqlite::Result<Version> {
+    end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1")
+}
+
+fn end_of_log(connection: &Connection, sql: &str) -> rusqlite::Result<Version> {
+    let seq = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
+    Ok(Version(seq.unwrap_or(0)))
+}
+
+fn change(model: &Model, row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
+    let Some(entity) = model.entity_by_name(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let id = match row.get_ref(2)? {
+        ValueRef::Integer(number) => Value::Int(number),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into()),
+        ValueRef::Real(number) => Value::Real(number),
+        ValueRef::Null | ValueRef::Blob(_) => Value::Null,
+    };
+    let op = match row.get_ref(3)?.as_str()? {
+        "I" => Op::Insert,
+        "U" => Op::Update(changed(entity, row.get_ref(4)?.as_str_or_null()?.unwrap_or(""))),
+        _ => Op::Delete,
+    };
+    let parts = parts(entity, row.get_ref(5)?.as_str_or_null()?.unwrap_or("{}"));
+    Ok(Some(Change { seq: Version(row.get(0)?), entity: entity.id, id, op, parts }))
+}
+
+/// The columns whose names stand in this text with spaces between them. A name may have a space itself, and may then be
+/// found where others stand: a column too many is harmless.
+fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
+    let padded = format!(" {names} ");
+    entity.column_ids().filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name))).collect()
+}
+
+/// A column that the model has come to cut lists by only after the record was written has no values here: its lists are
+/// new, too, since the model is part of every ETag.
+fn parts(entity: &Entity, json: &str) -> Vec<(ColumnId, Vec<Value>)> {
+    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
+    let values = |id: ColumnId| {
+        let column = entity.column(id);
+        let values = object.get(&column.name)?.as_array()?;
+        Some((id, values.iter().map(|value| part_value(column.scalar, value)).collect()))
+    };
+    entity.column_ids().filter_map(values).collect()
+}
+
+fn part_value(scalar: Scalar, json: &serde_json::Value) -> Value {
+    match json {
+        serde_json::Value::String(text) => match (scalar, text.parse()) {
+            // The log spells floats out, to the last digit.
+            (Scalar::Float, Ok(number)) => Value::Real(number),
+            _ => Value::Text(Arc::from(text.as_str())),
+        },
+        serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(number), _) => Value::Int(number),
+            (None, Some(number)) => Value::Real(number),
+            (None, None) => Value::Null,
+        },
+        serde_json::Value::Bool(flag) => Value::Int((*flag).into()),
+        _ => Value::Null,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::layout::{Layout, create_statements, test_models};
+
+    fn database() -> (Connection, Model) {
+        let model = test_models::every_kind();
+        let connection = Connection::open_in_memory().unwrap();
+        for statement in create_statements(&Layout::new(&model)) {
+            connection.execute_batch(&statement).unwrap();
+        }
+        (connection, model)
+    }
+
+    fn text(text: &str) -> Value {
+        Value::Text(text.into())
+    }
+
+    #[test]
+    fn records_come_in_the_words_of_the_model() {
+        let (connection, model) = database();
+        assert_eq!((newest(&connection).unwrap(), oldest(&connection).unwrap()), (Version(0), Version(0)));
+        let run = |sql: &str| connection.execute_batch(sql).unwrap();
+        run("INSERT INTO folders (id, path, title) VALUES (1, '/', 'root')");
+        run("INSERT INTO \"order\" (code, \"unit price\", count) VALUES ('x', 5, NULL)");
+        run("UPDATE \"order\" SET \"unit price\" = 6, folder_id = 1, open = 0");
+        run("DELETE FROM folders");
+        let changes = since(&connection, &model, Version(0)).unwrap();
+        let (folder, group) = (EntityId(0), EntityId(1));
+        let folder_parts = vec![(ColumnId(1), vec![text("/")]), (ColumnId(3), vec![Value::Null])];
+        let expected = [
+            Change { seq: Version(1), entity: folder, id: Value::Int(1), op: Op::Insert, parts: folder_parts.clone() },
+            Change {
+                seq: Version(2),
+                entity: group,
+                id: text("x"),
+                op: Op::Insert,
+                parts: vec![(ColumnId(4), vec![Value::Null]), (ColumnId(11), vec![Value::Null])],
+            },
+            Change {
+                seq: Version(3),
+                entity: group,
+                id: text("x"),
+                op: Op::Update(vec![ColumnId(1), ColumnId(3), ColumnId(11)]),
+                parts: vec![
+                    (ColumnId(4), vec![Value::Null, Value::Null]),
+                    (ColumnId(11), vec![Value::Null, Value::Int(1)]),
+                ],
+            },
+        ];
+        assert_eq!(changes[..3], expected);
+        assert_eq!((newest(&connection).unwrap(), oldest(&connection).unwrap()), (Version(5), Version(1)));
+        assert_eq!(since(&connection, &model, Version(2)).unwrap(), changes[2..]);
+        let deleted = changes.iter().find(|change| change.op == Op::Delete).unwrap();
+        assert_eq!((&deleted.entity, &deleted.id, &deleted.parts), (&folder, &Value::Int(1), &folder_parts));
+    }
+
+    #[test]
+    fn numbers_keep_their_last_digit() {
+        let (connection, model) = database();
+        connection.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+        let numbers = [0.1, 0.1 + 0.2, 1e300, 5e-324, 1.0 / 3.0, -2.5];
+        for (i, number) in (0_i64..).zip(&numbers) {
+            connection
+                .execute(
+                    "INSERT INTO notes (id, \"group\", weight, big) VALUES (printf('%036d', ?), 'x', ?, ?)",
+                    (i, number, i64::MAX - 1),
+                )
+                .unwrap();
+        }
+        let changes = since(&connection, &model, Version(0)).unwrap();
+        let found = |change: &Change, column| change.parts.iter().find(|part| part.0 == column).unwrap().1[0].clone();
+        for (change, number) in changes.iter().zip(numbers) {
+            assert_eq!(found(change, ColumnId(3)), Value::Real(number));
+            assert_eq!(found(change, ColumnId(4)), Value::Int(i64::MAX - 1));
+        }
+        assert_eq!(changes.len(), numbers.len());
+    }
+
+    #[test]
+    fn records_that_the_model_does_not_know_are_passed_over() {
+        let (connection, model) = database();
+        connection
+            .execute_batch(
+                "INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('Gone', 1, 'I', '{}');
+                 INSERT INTO _freshql_change (entity, id, op, changed, parts)
+                   VALUES ('Folder', 1, 'U', 'gone title', '{\"gone\": [1, 2], \"path\": [null, \"/\"]}')",
+            )
+            .unwrap();
+        let changes = since(&connection, &model, Version(0)).unwrap();
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].op, Op::Update(vec![ColumnId(2)]));
+        assert_eq!(changes[0].parts, [(ColumnId(1), vec![Value::Null, text("/")])]);
+        assert_eq!(newest(&connection).unwrap(), Version(2));
+    }
+
+    #[test]
+    fn oldest_record_tells_who_has_missed_something() {
+        let (connection, _) = database();
+        connection.execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c')").unwrap();
+        connection.execute_batch("DELETE FROM _freshql_change WHERE seq < 3").unwrap();
+        assert_eq!((oldest(&connection).unwrap(), newest(&connection).unwrap()), (Version(3), Version(3)));
+    }
+}

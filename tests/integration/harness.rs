@@ -19,8 +19,10 @@ pub(crate) const TOKEN: &str = "the-token-of-the-tests";
 pub(crate) const MERCHANT: &str = "query Merchant($id: ID!) { merchant(id: $id) { __typename id etag name city } }";
 pub(crate) const MERCHANTS: &str =
     "query Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
-pub(crate) const TWO: &str = "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
-pub(crate) const CREATE: &str = "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
+pub(crate) const TWO: &str =
+    "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
+pub(crate) const CREATE: &str =
+    "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
 pub(crate) const UPDATE: &str = "mutation Update($id: ID!, $patch: MerchantPatch!, $expectedEtag: String) {
   updateMerchant(id: $id, patch: $patch, expectedEtag: $expectedEtag) { id etag name city }
 }";
@@ -226,7 +228,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
 }
 
 /// The demo without its configuration, and the tests' documents.
-fn project() -> TempDir {
+pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(demo.join("schema.graphql"), directory.path().join("schema.graphql")).unwrap();

@@ -1,1 +1,13 @@
-fn main() {}
+//! The tests that see freshql from outside, in one binary.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod harness;
+
+mod admin;
+mod commands;
+mod demo;
+mod front_door;
+mod graphql_over_http;
+mod persisted_get;
+mod writes;

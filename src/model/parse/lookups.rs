@@ -177,11 +177,10 @@ impl Lookups<'_, '_> {
             let column = &self.columns[usize::from(id.0)];
             if !column.is_sortable() {
                 let message = format!("`{name}` cannot be ordered by");
-                report.wrong(
-                    place,
-                    message,
-                    "relations, enums, JSON and hidden fields have no order that clients know",
-                );
+                report.wrong(place, message, "JSON and hidden fields have no order that clients know");
+            } else if column.field != name.as_str() {
+                let message = format!("the relation `{name}` has no order of its own");
+                report.wrong(place, message, format!("did you mean `{}`?", column.field));
             } else if order_by.iter().any(|(known, _)| *known == id) {
                 report.wrong(place, format!("`{name}` is named twice"), "name it once");
             } else if let Some(order) = order {

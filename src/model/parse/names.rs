@@ -29,7 +29,7 @@ pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, enti
     }
 }
 
-/// Type names: those of the model, and those that are made from them.
+/// Type names: those of the model, those that are made from them, and those that every API has.
 fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     let mut taken: HashMap<String, String> = HashMap::new();
     for name in GENERATED {
@@ -37,26 +37,36 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     }
     for (name, _) in BUILT_IN {
         taken.insert(name.to_owned(), "it is a scalar".to_owned());
-        taken.insert(format!("{name}Filter"), format!("it is the filter of `{name}`"));
-    }
-    for entity in &definitions.entities {
-        for suffix in OF_ENTITY {
-            taken.insert(
-                format!("{}{suffix}", entity.name),
-                format!("it is generated for the entity `{}`", entity.name),
-            );
+        for filter in filters_of(name) {
+            taken.insert(filter, format!("it is a filter of `{name}`"));
         }
     }
-    for declared in &definitions.enums {
-        taken.insert(format!("{}Filter", declared.name), format!("it is generated for the enum `{}`", declared.name));
-    }
-    let entities = definitions.entities.iter().map(|entity| (entity.name, &entity.span));
     let enums = definitions.enums.iter().map(|declared| declared.name.as_str()).zip(&definitions.enum_spans);
+    let entities = definitions.entities.iter().map(|entity| (entity.name, &entity.span));
+    let of_entities = entities.clone().flat_map(|(name, span)| {
+        OF_ENTITY.iter().map(move |suffix| (format!("{name}{suffix}"), format!("the entity `{name}`"), span))
+    });
+    let of_enums = enums
+        .clone()
+        .flat_map(|(name, span)| filters_of(name).map(|filter| (filter, format!("the enum `{name}`"), span)));
+    for (made, maker, span) in of_entities.chain(of_enums) {
+        if let Some(why) = taken.get(&made) {
+            let message = format!("{maker} would make a type `{made}`, and that name is taken");
+            report.wrong(span.clone(), message, format!("rename it: {why}"));
+        } else {
+            taken.insert(made, format!("it is generated for {maker}"));
+        }
+    }
     for (name, span) in entities.chain(enums) {
         if let Some(why) = taken.get(name) {
             report.wrong(span.clone(), format!("the name `{name}` is taken"), format!("rename it: {why}"));
         }
     }
+}
+
+/// The filters on columns of a type, and on those that may be null.
+fn filters_of(name: &str) -> [String; 2] {
+    [format!("{name}Filter"), format!("Nullable{name}Filter")]
 }
 
 /// The fields of `Query`: one row by key, the list, one row by each unique.

@@ -137,7 +137,8 @@ fn column_definition(column: &TableColumn, is_key: bool) -> String {
         }
     }
     // An INTEGER PRIMARY KEY is never NULL; any other primary key of SQLite can be, unless told.
-    if !column.nullable && !(is_key && column.scalar == Scalar::IdInt) {
+    let is_never_null = is_key && column.scalar == Scalar::IdInt;
+    if !column.nullable && !is_never_null {
         words.push("NOT NULL".to_owned());
     }
     if let Some(default) = default_expression(column) {

@@ -1,0 +1,126 @@
+//! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` where the dialects
+//! differ. It knows names and bytes, and no database.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use crate::model::Diagnostic;
+
+/// The files for one dialect, in the order of their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Migrations {
+    /// Numbers ascend; there may be gaps.
+    pub files: Vec<Migration>,
+}
+
+/// A migration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// What stands before the name; 1 or more.
+    pub number: u32,
+    /// `create` in `0001_create.sqlite.sql`.
+    pub name: String,
+    /// The path, as messages name it.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+    /// blake3 of its bytes, 64 hex digits.
+    pub blake3: String,
+}
+
+const DIALECT: &str = "sqlite";
+const OTHER_DIALECT: &str = "postgres";
+const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.sql` or `NNNN_name.postgres.sql`, with four \
+                       digits or more and a name of lower-case letters, digits, `_` and `-`";
+
+impl Migrations {
+    /// Reads the files for SQLite. A folder that is not there has none; what does not end in `.sql` is passed over.
+    ///
+    /// # Errors
+    /// Every file that cannot be read, has no proper name, or has the number of another one.
+    pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        let mut files: BTreeMap<u32, Migration> = BTreeMap::new();
+        for path in sql_files(folder).map_err(|mistake| vec![mistake])? {
+            let shown = path.display().to_string();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
+                mistakes.push(Diagnostic::error(shown, 0..0, "this is no name for a migration").with_help(PATTERN));
+                continue;
+            };
+            if name.dialect == Some(OTHER_DIALECT) {
+                continue;
+            }
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) => {
+                    mistakes.push(Diagnostic::error(shown, 0..0, format!("cannot be read: {error}")));
+                    continue;
+                }
+            };
+            let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
+            let migration = Migration { number: name.number, name: name.name.to_owned(), file: shown, text, blake3 };
+            match files.get(&name.number) {
+                // What is written for this dialect takes the place of what is written for all. The files come sorted,
+                // `.sql` before `.sqlite.sql`.
+                Some(other) if other.name == name.name && name.dialect == Some(DIALECT) => {
+                    files.insert(name.number, migration);
+                }
+                Some(other) => mistakes.push(
+                    Diagnostic::error(&migration.file, 0..0, format!("`{}` has the same number", other.file))
+                        .with_help("give the newer of the two the next number that is free"),
+                ),
+                None => {
+                    files.insert(name.number, migration);
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(Self { files: files.into_values().collect() }) } else { Err(mistakes) }
+    }
+}
+
+fn sql_files(folder: &Path) -> Result<Vec<std::path::PathBuf>, Diagnostic> {
+    let unreadable = |error: std::io::Error| {
+        Diagnostic::error(folder.display().to_string(), 0..0, format!("the folder cannot be read: {error}"))
+    };
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|extension| extension == "sql") && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+struct FileName<'a> {
+    number: u32,
+    name: &'a str,
+    dialect: Option<&'a str>,
+}
+
+impl<'a> FileName<'a> {
+    fn parse(file_name: &'a str) -> Option<Self> {
+        let stem = file_name.strip_suffix(".sql")?;
+        let (stem, dialect) = match stem.split_once('.') {
+            Some((stem, dialect)) => (stem, Some(dialect)),
+            None => (stem, None),
+        };
+        if dialect.is_some_and(|dialect| dialect != DIALECT && dialect != OTHER_DIALECT) {
+            return None;
+        }
+        let (digits, name) = stem.split_once('_')?;
+        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+        let proper = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+        if !proper || name.is_empty() || !name.bytes().all(is_plain) {
+            return None;
+        }
+        let number = digits.parse().ok().filter(|number| *number > 0)?;
+        Some(Self { number, name, dialect })
+    }
+}
