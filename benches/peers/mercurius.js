@@ -5,7 +5,7 @@ import mercurius from "mercurius";
 import cache from "mercurius-cache";
 import { cached, loaders, port, resolvers, typeDefs } from "./market.js";
 
-const app = Fastify({ maxParamLength: 16_384 });
+const app = Fastify();
 if (cached) {
   app.register(etag);
 }
