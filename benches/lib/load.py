@@ -7,8 +7,6 @@ import subprocess
 import threading
 import time
 
-from servers import PRIORITY
-
 LOAD_CORE = 1
 CONNECTIONS = 32
 WRITES_PER_SECOND = 100
@@ -119,7 +117,7 @@ class Job:
 
     def wrk(self, seconds, *extra):
         script = "update.lua" if self.kind == "d" else "replay.lua"
-        command = [*PRIORITY, "taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
+        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
                    "-s", str(self.here / "wrk" / script), f"http://127.0.0.1:{self.server.port}",
                    "--", str(self.file), *extra]
         done = subprocess.run(command, capture_output=True, text=True)

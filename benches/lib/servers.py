@@ -13,8 +13,6 @@ from urllib.parse import quote
 
 PEERS = ["yoga", "mercurius", "apollo"]
 SERVER_CORE = 0
-# Before other programs that run on the machine, where that is allowed.
-PRIORITY = ["nice", "-n", "-15"] if os.geteuid() == 0 else []
 
 
 class Server:
@@ -26,7 +24,7 @@ class Server:
         self.process = None
 
     def start(self, logs):
-        command = [*PRIORITY, "taskset", "-c", str(SERVER_CORE)] + [
+        command = ["taskset", "-c", str(SERVER_CORE)] + [
             str(part).replace("{port}", str(self.port)) for part in self.command]
         log = open(logs / f"{self.name.replace(' ', '-')}.log", "wb")
         env = {**os.environ, **self.env, "PORT": str(self.port)}
