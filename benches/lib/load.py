@@ -70,7 +70,7 @@ class Job:
         wanted = "304" if self.kind == "a" else "200"
         for row in rows:
             row["statuses"] = status
-        if set(status) != {wanted} and not self.with_writes:
+        if set(status) != {wanted}:
             raise RuntimeError(f"{self.server.name} {self.path}: statuses {status}")
 
     # Runs.
@@ -86,7 +86,7 @@ class Job:
         cpu = self.server.cpu_seconds() - cpu
         note = ""
         if writer:
-            note = f"({writer.stop() / (result['micros'] / 1e6):.0f} writes/s)"
+            note = f"beside {writer.stop() / (result['micros'] / 1e6):.0f} writes/s"
         self.judge(result)
         requests = result["requests"]
         return {"rate": requests / (result["micros"] / 1e6), "cpu": cpu / requests * 1e6, "p50": result["p50"],
@@ -104,7 +104,7 @@ class Job:
             headers = result["bytes"] / result["requests"] - self.expected_bytes
             if not 50 < headers < 1500:
                 problem = f"answers of {result['bytes'] / result['requests']:.0f} bytes"
-        if problem and not self.with_writes:
+        if problem:
             raise RuntimeError(f"{self.server.name} {self.path}: {problem}")
 
     def prepare_updates(self):
@@ -117,7 +117,7 @@ class Job:
 
     def wrk(self, seconds, *extra):
         script = "update.lua" if self.kind == "d" else "replay.lua"
-        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
+        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s",
                    "-s", str(self.here / "wrk" / script), f"http://127.0.0.1:{self.server.port}",
                    "--", str(self.file), *extra]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -133,9 +133,15 @@ class Writer(threading.Thread):
     def __init__(self, server, data):
         super().__init__(daemon=True)
         self.server, self.data = server, data
-        self.done, self.ending = 0, threading.Event()
+        self.done, self.ending, self.failure = 0, threading.Event(), None
 
     def run(self):
+        try:
+            self.write()
+        except Exception as failure:
+            self.failure = failure
+
+    def write(self):
         connection = self.server.connect()
         path, prefix = self.server.write()
         headers = {"Content-Type": "application/json"}
@@ -152,6 +158,8 @@ class Writer(threading.Thread):
     def stop(self):
         self.ending.set()
         self.join()
+        if self.failure:
+            raise self.failure
         return self.done
 
 

@@ -150,8 +150,6 @@ class Fleet:
         Freshql.documents = {row.split()[1]: row.split()[0] for row in listing.splitlines()[1:]}
         for file in (here / "queries").iterdir():
             Peer.queries[file.stem] = minified(file.read_text())
-        help_text = subprocess.run([given.freshql, "serve", "--help"], check=True, capture_output=True, text=True).stdout
-        self.has_cache = "--cache-size" in help_text
 
     def contestants(self, path):
         """The servers of a path; the first is the one that the others are compared with."""
@@ -160,8 +158,7 @@ class Fleet:
         if path in ("aw", "bw"):
             return [self.get("bare"), self.get("freshql")]
         if path in ("c1", "c2"):
-            cold = "freshql uncached" if self.has_cache else "freshql"
-            return [self.get("handwritten"), self.get(cold), *(self.get(peer) for peer in self.given.peers)]
+            return [self.get("handwritten"), self.get("freshql uncached"), *(self.get(peer) for peer in self.given.peers)]
         if path == "d":
             return [self.get("handwritten"), self.get("freshql"), *(self.get(peer) for peer in self.given.peers)]
         return [self.get("handwritten in RAM"), self.get("freshql in RAM")] if self.ram else []
