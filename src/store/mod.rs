@@ -1,6 +1,8 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
+mod catalogue;
 pub mod change_log;
+pub mod difference;
 pub mod error;
 pub mod layout;
 pub mod migrate;
@@ -8,6 +10,7 @@ pub mod mutate;
 pub mod select;
 pub mod sqlite;
 pub mod triggers;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
