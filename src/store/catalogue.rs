@@ -41,6 +41,8 @@ pub(super) struct FoundColumn {
     pub(super) key: i64,
     /// Computed by SQLite.
     pub(super) is_generated: bool,
+    /// By which its values are compared.
+    pub(super) collation: String,
 }
 
 /// A foreign key over one column or more.
@@ -120,6 +122,11 @@ impl FoundTable {
 }
 
 impl FoundColumn {
+    /// `a` is not `A`.
+    pub(super) fn is_compared_by_bytes(&self) -> bool {
+        self.collation.eq_ignore_ascii_case("BINARY")
+    }
+
     /// A row can be created without a word about this column.
     pub(super) fn may_be_left_out(&self) -> bool {
         !self.not_null || self.has_default || self.is_generated
@@ -147,8 +154,11 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundCo
     let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?)";
     let mut statement = connection.prepare(sql)?;
     let columns = statement.query_map([table], |row| {
+        let name: String = row.get(0)?;
+        let (_, collation, ..) = connection.column_metadata(None, table, name.as_str())?;
         Ok(FoundColumn {
-            name: row.get(0)?,
+            collation: collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned(),
+            name,
             sql_type: row.get(1)?,
             not_null: row.get(2)?,
             has_default: row.get(3)?,

@@ -11,7 +11,7 @@ use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
 use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
-use crate::store::migrate::check::affinity;
+use crate::store::migrate::check::{affinity, is_looked_up};
 use crate::store::triggers::{NAME_PREFIX, Trigger, triggers};
 use crate::store::words::words;
 
@@ -74,6 +74,8 @@ pub(super) struct Alteration<'a> {
     pub(super) default: bool,
     pub(super) check: bool,
     pub(super) reference: bool,
+    /// Its values are not compared by their bytes, and should be.
+    pub(super) collation: bool,
     /// AUTOINCREMENT comes or goes.
     pub(super) counting: bool,
 }
@@ -269,6 +271,7 @@ fn fate<'a>(
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
         reference: is_reference_other(column, foreign_key, is_adopted),
+        collation: is_looked_up(table, column) && !has.is_compared_by_bytes(),
         counting: is_key
             && (column.default == Some(DefaultValue::Autoincrement)) != found.definition.has_autoincrement(),
     };
@@ -277,6 +280,7 @@ fn fate<'a>(
         || alteration.default
         || alteration.check
         || alteration.reference
+        || alteration.collation
         || alteration.counting);
     if alike { Fate::Stays } else { Fate::Changes(Box::new(alteration)) }
 }

@@ -155,7 +155,7 @@ fn rebuilt(altered: &Altered<'_>, is_mentioned: bool) -> Vec<String> {
             Some(text) => without(text, &[Kind::PrimaryKey], !is_key && altered.is_rekeyed),
             None => {
                 rewritten.push(column.name.as_str());
-                let own = text.map(own_rules).unwrap_or_default();
+                let own = text.map(|text| own_rules(text, fate)).unwrap_or_default();
                 std::iter::once(ddl::column_definition(column, is_key)).chain(own).collect::<Vec<_>>().join(" ")
             }
         };
@@ -247,11 +247,13 @@ fn without(text: &ColumnText, kinds: &[Kind], is_wanted: bool) -> String {
 }
 
 /// What its authors have written into a column and freshql does not express.
-fn own_rules(text: &ColumnText) -> Vec<String> {
+fn own_rules(text: &ColumnText, fate: &Fate<'_>) -> Vec<String> {
+    let is_compared_anew = matches!(fate, Fate::Changes(change) if change.collation);
     let (_, checks) = recognise::checks(text);
     let is_own = |clause: &&Clause| match clause.kind {
         Kind::Check => checks.contains(&clause.text.as_str()),
-        Kind::Unique | Kind::Collate => true,
+        Kind::Unique => true,
+        Kind::Collate => !is_compared_anew,
         _ => false,
     };
     text.clauses.iter().filter(is_own).map(|clause| clause.text.clone()).collect()

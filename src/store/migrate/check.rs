@@ -92,6 +92,7 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
             continue;
         };
         check_column(table, column, has, &found.definition, problems);
+        check_collation(table, column, has, problems);
     }
     match found.column(VERSION_COLUMN) {
         None => problems.add(format!("column `{name}.{VERSION_COLUMN}` is missing")),
@@ -157,6 +158,24 @@ fn check_column(
             false => format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")),
         });
     }
+}
+
+/// An answer depends on the rows with a key or with a value of a part as these stand in the change log, byte for byte. If
+/// SQLite found `a` where `A` is asked for, a write of `a` would not be known to change that answer.
+fn check_collation(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    if is_looked_up(table, column) && !has.is_compared_by_bytes() {
+        problems.add(format!(
+            "column `{}.{}` is compared by the collation {}, and should be by BINARY: rows are looked up by it",
+            table.name.as_str(),
+            column.name.as_str(),
+            has.collation
+        ));
+    }
+}
+
+/// Rows are found by it, with the change log as witness.
+pub(in crate::store) fn is_looked_up(table: &Table, column: &TableColumn) -> bool {
+    column.part || column.name == table.key_column().name
 }
 
 fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems) {
