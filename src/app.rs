@@ -27,7 +27,7 @@ use crate::model::{Diagnostic, Model};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
-pub use database::{migrate_status, migrate_up};
+pub use database::{migrate_new, migrate_status, migrate_up};
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);

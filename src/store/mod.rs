@@ -1,6 +1,8 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
+mod catalogue;
 pub mod change_log;
+pub mod difference;
 pub mod error;
 mod feed;
 pub mod layout;
@@ -9,6 +11,7 @@ pub mod mutate;
 pub mod select;
 pub mod sqlite;
 pub mod triggers;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
