@@ -1,7 +1,9 @@
 //! Wires the parts together: configuration, model, store, documents, HTTP; starts and stops the server. It also has what
 //! the commands beside `serve` do.
 
+mod adopt;
 mod database;
+mod init;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -19,11 +21,16 @@ use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, router};
 use crate::model::parse::parse;
-use crate::model::{Diagnostic, Model};
+use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
+pub use adopt::model_pull;
 pub use database::{migrate_status, migrate_up};
+pub use init::init;
+
+/// The file in the project's directory that holds the model.
+const MODEL_FILE: &str = "schema.graphql";
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -171,15 +178,21 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// The model, and what is worth a second look in it, which is logged.
 fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let path = within(dir, "schema.graphql");
+    let (parsed, text) = read_model(dir)?;
+    for warning in &parsed.warnings {
+        let (line, column) = warning.line_and_column(&text);
+        tracing::warn!("{}:{line}:{column}: {}", warning.file, warning.message);
+    }
+    Ok(parsed.model)
+}
+
+/// The model with its warnings, and the text that they speak of.
+fn read_model(dir: &Path) -> Result<(Parsed, String), StartError> {
+    let path = within(dir, MODEL_FILE);
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
     let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
-    for warning in &parsed.warnings {
-        let (line, column) = warning.line_and_column(&text);
-        tracing::warn!("{file}:{line}:{column}: {}", warning.message);
-    }
-    Ok(parsed.model)
+    Ok((parsed, text))
 }
 
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
@@ -193,13 +206,22 @@ fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
 }
 
+/// A project without mistakes.
+#[derive(Debug)]
+pub struct Checked {
+    /// One line that says what was looked at.
+    pub summary: String,
+    /// What is worth a second look: the model's, then the queries'.
+    pub warnings: Vec<Diagnostic>,
+}
+
 /// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
-/// Gives one line that says what was looked at.
 ///
 /// # Errors
-/// All mistakes.
-pub async fn check(config: &Config) -> Result<String, StartError> {
-    let model = Arc::new(load_model(&config.dir)?);
+/// All mistakes, and the warnings.
+pub async fn check(config: &Config) -> Result<Checked, StartError> {
+    let (Parsed { model, mut warnings }, _) = read_model(&config.dir)?;
+    let model = Arc::new(model);
     let registry = Registry::default();
     let queries = register_files(&compiler(model.clone())?, &config.dir, &registry).await;
     let database = database::mistakes(config, &model);
@@ -207,11 +229,14 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
     let has_database = !matches!(database, Ok(None));
     let mut mistakes = queries.err().map_or_else(|| Ok(Vec::new()), StartError::mistakes)?;
     mistakes.extend(database.or_else(|error| error.mistakes().map(Some))?.unwrap_or_default());
+    warnings.extend(files::lint(&model, &registry));
     if !mistakes.is_empty() {
+        mistakes.append(&mut warnings);
         return Err(StartError::Mistakes(mistakes));
     }
     let database = if has_database { "its database fits" } else { "there is no database yet" };
-    Ok(format!("no mistakes in the model and {} documents; {database}\n", registry.list().len()))
+    let summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    Ok(Checked { summary, warnings })
 }
 
 /// The generated API as SDL.

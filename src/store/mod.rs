@@ -5,6 +5,7 @@ pub mod error;
 pub mod layout;
 pub mod migrate;
 pub mod mutate;
+pub mod pull;
 pub mod select;
 pub mod sqlite;
 pub mod triggers;
