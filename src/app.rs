@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use axum::ServiceExt;
+use axum::extract::Request;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -19,7 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
-use crate::http::{AppState, router};
+use crate::http::{AppState, service};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Registry, files, stored};
@@ -103,9 +105,9 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    let compiler = compiler(model)?;
+    let compiler = compiler(model.clone())?;
     let Database::Sqlite(path) = &config.database;
-    let store = Store::open(path, config.readers).await.with_context(|| config.database.to_string())?;
+    let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
 
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
@@ -121,9 +123,10 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let routes = router(AppState::new(&config, engine, store, registry), &config.cors_origins);
+    let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
+    let front = ServiceExt::<Request>::into_make_service(front);
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async {
+    let server = axum::serve(listener, front).with_graceful_shutdown(async {
         // An error means that the handle was dropped: then nobody needs the server any more.
         let _ = stopped.await;
     });

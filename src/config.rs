@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::FileConfig;
-pub use value::{CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
+pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
 
 /// The file in the project's directory that holds a [`FileConfig`].
 pub const FILE_NAME: &str = "freshql.toml";
@@ -25,6 +25,10 @@ pub const READERS: RangeInclusive<u64> = 1..=1024;
 pub const MAX_BODY_BYTES: RangeInclusive<u64> = 1024..=1 << 30;
 /// Bytes of a request's path and query; the HTTP library can hold no more.
 pub const MAX_URL_BYTES: RangeInclusive<u64> = 256..=65_534;
+/// Seconds that a record of the change log is kept.
+pub const LOG_SECONDS: RangeInclusive<u64> = 60..=366 * 86_400;
+/// Records that the change log may have.
+pub const LOG_RECORDS: RangeInclusive<u64> = 1000..=1_000_000_000;
 /// Seconds.
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
 
@@ -45,12 +49,33 @@ pub struct Config {
     pub admin_token: Option<Secret>,
     /// Connections that read, each with a thread of its own. Default: one per core
     pub readers: usize,
+    /// Bytes that stored answers may take up; 0 stores none. Default: 256 MiB
+    pub cache_size: ByteSize,
+    /// How old, at most, an answer from the cache may be. Default: [`Consistency::Strict`]
+    pub consistency: Consistency,
+    /// How much of the change log is kept.
+    pub change_log: ChangeLogLimits,
     /// What a single request may cost.
     pub limits: Limits,
     /// Whose pages may read our answers (CORS). Default: nobody else's
     pub cors_origins: CorsOrigins,
     /// What is logged: a level, or tracing's directives (`info,freshql=debug`). Default: `info`
     pub log: String,
+}
+
+/// How much of the change log is kept. Its newest record always stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ChangeLogLimits {
+    /// Default: one day
+    pub max_age: Duration,
+    /// Default: 1 000 000
+    pub max_records: u64,
+}
+
+impl Default for ChangeLogLimits {
+    fn default() -> Self {
+        Self { max_age: Duration::from_secs(86_400), max_records: 1_000_000 }
+    }
 }
 
 /// What a single request may cost.
@@ -83,6 +108,12 @@ pub struct Overrides {
     pub admin_token: Option<Secret>,
     /// In [`READERS`].
     pub readers: Option<u64>,
+    pub cache_size: Option<ByteSize>,
+    pub consistency: Option<Consistency>,
+    /// In [`LOG_SECONDS`].
+    pub change_log_max_seconds: Option<u64>,
+    /// In [`LOG_RECORDS`].
+    pub change_log_max_records: Option<u64>,
     /// In [`MAX_BODY_BYTES`].
     pub max_body_bytes: Option<u64>,
     /// In [`MAX_URL_BYTES`].
@@ -106,6 +137,7 @@ impl Config {
         let dir = overrides.dir().to_owned();
         let file = file.unwrap_or_default();
         let defaults = Limits::default();
+        let log = ChangeLogLimits::default();
         // What a file says about paths is relative to the file, so that it holds wherever the program is started.
         let database = overrides
             .database
@@ -118,6 +150,18 @@ impl Config {
             migrate: overrides.migrate.or(file.migrate).unwrap_or(false),
             admin_token: overrides.admin_token,
             readers: overrides.readers.or(file.readers).map_or_else(cores, size),
+            cache_size: overrides.cache_size.or(file.cache_size).unwrap_or_default(),
+            consistency: overrides.consistency.or(file.consistency).unwrap_or_default(),
+            change_log: ChangeLogLimits {
+                max_age: overrides
+                    .change_log_max_seconds
+                    .or(file.change_log_max_seconds)
+                    .map_or(log.max_age, Duration::from_secs),
+                max_records: overrides
+                    .change_log_max_records
+                    .or(file.change_log_max_records)
+                    .unwrap_or(log.max_records),
+            },
             limits: Limits {
                 max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
                 max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
@@ -162,6 +206,9 @@ mod tests {
         assert!(!config.migrate);
         assert_eq!(config.admin_token, None);
         assert!(config.readers >= 1);
+        assert_eq!(config.cache_size, ByteSize(256 << 20));
+        assert_eq!(config.consistency, Consistency::Strict);
+        assert_eq!(config.change_log, ChangeLogLimits::default());
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.cors_origins, CorsOrigins::Listed(vec![]));
         assert_eq!(config.log, "info");
@@ -175,6 +222,10 @@ mod tests {
             mode = "apq"
             migrate = true
             readers = 3
+            cache_size = "1 GiB"
+            consistency = "bounded 500ms"
+            change_log_max_seconds = 3600
+            change_log_max_records = 5000
             cors_origins = ["https://shop.example"]
             log = "warn"
             [limits]
@@ -188,6 +239,10 @@ mod tests {
         assert_eq!(from_file.mode, Mode::Apq);
         assert!(from_file.migrate);
         assert_eq!(from_file.readers, 3);
+        assert_eq!(from_file.cache_size, ByteSize(1 << 30));
+        assert_eq!(from_file.consistency, Consistency::Bounded(Duration::from_millis(500)));
+        let an_hour = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 5000 };
+        assert_eq!(from_file.change_log, an_hour);
         let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5) };
         assert_eq!(from_file.limits, limits);
         assert!(from_file.cors_origins.allow("https://shop.example"));
@@ -201,6 +256,10 @@ mod tests {
             migrate: Some(false),
             admin_token: Some("s3cret".parse().unwrap()),
             readers: Some(1),
+            cache_size: Some(ByteSize(0)),
+            consistency: Some(Consistency::Strict),
+            change_log_max_seconds: Some(60),
+            change_log_max_records: Some(1000),
             max_body_bytes: Some(4096),
             max_url_bytes: Some(512),
             timeout_seconds: Some(60),
@@ -215,6 +274,9 @@ mod tests {
             migrate: false,
             admin_token: Some("s3cret".parse().unwrap()),
             readers: 1,
+            cache_size: ByteSize(0),
+            consistency: Consistency::Strict,
+            change_log: ChangeLogLimits { max_age: Duration::from_secs(60), max_records: 1000 },
             limits: Limits { max_body_bytes: 4096, max_url_bytes: 512, timeout: Duration::from_secs(60) },
             cors_origins: CorsOrigins::Any,
             log: "debug".to_owned(),

@@ -12,6 +12,7 @@ pub mod touch;
 
 // Floor 1: pure rules. No I/O, no async, no HTTP framework.
 pub mod cache_control;
+pub mod clock;
 pub mod conditional;
 pub mod etag;
 
@@ -21,7 +22,8 @@ pub mod store;
 // Floor 3: what an operation means.
 pub mod graphql;
 
-// Floor 4: which document.
+// Floor 4: which document, which stored answer.
+pub mod cache;
 pub mod persisted;
 
 // Floor 5: the front door.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use freshql::app::{self, StartError};
-use freshql::config::{Config, CorsOrigins, Database, Listen, Mode, Overrides};
+use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides};
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
@@ -105,6 +105,18 @@ struct ServeOptions {
     /// Connections that read [default: one per core]
     #[arg(long, env = "FRESHQL_READERS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::READERS)))]
     readers: Option<u64>,
+    /// Bytes that stored answers may take up, such as 1GiB; 0 stores none [default: 256MiB]
+    #[arg(long, env = "FRESHQL_CACHE_SIZE", value_name = "SIZE")]
+    cache_size: Option<ByteSize>,
+    /// How old an answer from the cache may be: strict, or for instance "bounded 500ms" [default: strict]
+    #[arg(long, env = "FRESHQL_CONSISTENCY", value_name = "CONSISTENCY")]
+    consistency: Option<Consistency>,
+    /// How long records of the change log are kept [default: 86400]
+    #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_SECONDS)))]
+    change_log_max_seconds: Option<u64>,
+    /// How many records of the change log are kept [default: 1000000]
+    #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_RECORDS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_RECORDS)))]
+    change_log_max_records: Option<u64>,
     /// Longest body of a request [default: 1 MiB]
     #[arg(long, env = "FRESHQL_MAX_BODY_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_BODY_BYTES)))]
     max_body_bytes: Option<u64>,
@@ -153,6 +165,10 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
             // Not an option: command lines are visible to everybody on the machine.
             admin_token: admin_token()?,
             readers: serve.readers,
+            cache_size: serve.cache_size,
+            consistency: serve.consistency,
+            change_log_max_seconds: serve.change_log_max_seconds,
+            change_log_max_records: serve.change_log_max_records,
             max_body_bytes: serve.max_body_bytes,
             max_url_bytes: serve.max_url_bytes,
             timeout_seconds: serve.timeout_seconds,

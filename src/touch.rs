@@ -1,7 +1,10 @@
-//! The words for what an answer read and what a write changed: versions, dependencies, changes.
+//! The words for what an answer read and what a write changed: versions, dependencies, marks.
+//!
+//! A dependency and a change meet in their [`Mark`]s: a change leaves marks, a dependency looks out for marks, and an
+//! answer is stale when one of its marks was left after it was computed.
 
-use std::collections::HashSet;
-use std::hash::{Hash, Hasher};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use crate::model::{ColumnId, EntityId, Value};
 
@@ -14,46 +17,108 @@ pub struct Version(pub i64);
 pub enum Dependency {
     /// A row that was read, or looked up by key and not found. Changed by any change of that row.
     Row(EntityId, Value),
-    /// The rows of an entity whose column has this value. Changed by inserts, deletes, and updates of a row whose old or
-    /// new value it is.
-    Part(EntityId, ColumnId, Value),
-    /// All rows of an entity.
-    Set(EntityId),
+    /// A list, count or look-up among the rows of an entity whose column has this value. Changed when a row comes into
+    /// the part or leaves it, and when one of the watched columns changes in a row of the part.
+    Part {
+        /// Whose rows.
+        entity: EntityId,
+        /// The column that cuts.
+        column: ColumnId,
+        /// Its value.
+        value: Value,
+        /// The columns that decide, beside the cut, which rows of the part are listed, and in what order.
+        watching: Arc<[ColumnId]>,
+    },
+    /// Any other list or count. Changed when a row comes or goes, and when one of the watched columns changes.
+    Set {
+        /// Whose rows.
+        entity: EntityId,
+        /// The columns that decide which rows are listed, and in what order.
+        watching: Arc<[ColumnId]>,
+    },
 }
 
-/// What an answer depended on, without repetition, in the order of first use.
-#[derive(Debug, Clone, Default)]
-pub struct Touched {
-    /// The dependencies.
-    pub dependencies: Vec<Dependency>,
-}
+/// What a change leaves and a dependency looks out for, in 64 bits. Two that differ may, by bad luck, be equal: then an
+/// answer is executed again for nothing. Two that should meet are always equal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Mark(pub u64);
 
-impl Touched {
-    /// Keeps the first of each.
-    pub fn of(mut dependencies: Vec<Dependency>) -> Self {
-        let mut seen = HashSet::with_capacity(dependencies.len());
-        dependencies.retain(|dependency| seen.insert(dependency.key()));
-        Self { dependencies }
+impl Mark {
+    /// Something happened to this row.
+    pub fn row(entity: EntityId, id: &Value) -> Self {
+        Self::of(|hasher| {
+            (1_u8, entity).hash(hasher);
+            hash_value(id, hasher);
+        })
+    }
+
+    /// A row came into this part or left it.
+    pub fn part(entity: EntityId, column: ColumnId, value: &Value) -> Self {
+        Self::of(|hasher| {
+            (2_u8, entity, column).hash(hasher);
+            hash_value(value, hasher);
+        })
+    }
+
+    /// This column changed in a row of this part.
+    pub fn column_in_part(entity: EntityId, column: ColumnId, value: &Value, changed: ColumnId) -> Self {
+        Self::of(|hasher| {
+            (3_u8, entity, column, changed).hash(hasher);
+            hash_value(value, hasher);
+        })
+    }
+
+    /// A row of this entity came or went.
+    pub fn set(entity: EntityId) -> Self {
+        Self::of(|hasher| (4_u8, entity).hash(hasher))
+    }
+
+    /// This column changed in a row of this entity.
+    pub fn column_in_set(entity: EntityId, changed: ColumnId) -> Self {
+        Self::of(|hasher| (5_u8, entity, changed).hash(hasher))
+    }
+
+    fn of(write: impl FnOnce(&mut DefaultHasher)) -> Self {
+        let mut hasher = DefaultHasher::new();
+        write(&mut hasher);
+        Self(hasher.finish())
     }
 }
 
 impl Dependency {
-    /// Equal for equal dependencies (and, by bad luck of one in 2⁶⁴, for others, which does no harm: too much is
-    /// executed again, never too little).
-    pub fn key(&self) -> u64 {
-        let mut hasher = std::hash::DefaultHasher::new();
+    /// The marks that it looks out for.
+    pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {
-            Self::Row(entity, id) => {
-                (0_u8, entity).hash(&mut hasher);
-                hash_value(id, &mut hasher);
+            Self::Row(entity, id) => each(Mark::row(*entity, id)),
+            Self::Part { entity, column, value, watching } => {
+                each(Mark::part(*entity, *column, value));
+                watching.iter().for_each(|watched| each(Mark::column_in_part(*entity, *column, value, *watched)));
             }
-            Self::Part(entity, column, value) => {
-                (1_u8, entity, column).hash(&mut hasher);
-                hash_value(value, &mut hasher);
+            Self::Set { entity, watching } => {
+                each(Mark::set(*entity));
+                watching.iter().for_each(|watched| each(Mark::column_in_set(*entity, *watched)));
             }
-            Self::Set(entity) => (2_u8, entity).hash(&mut hasher),
         }
-        hasher.finish()
+    }
+}
+
+/// What an answer depended on.
+#[derive(Debug, Clone, Default)]
+pub struct Touched {
+    /// In the order of reading; may repeat.
+    pub dependencies: Vec<Dependency>,
+}
+
+impl Touched {
+    /// The marks that the answer looks out for: sorted, each once.
+    pub fn marks(&self) -> Box<[Mark]> {
+        let mut marks = Vec::with_capacity(self.dependencies.len() + 8);
+        for dependency in &self.dependencies {
+            dependency.marks(|mark| marks.push(mark));
+        }
+        marks.sort_unstable();
+        marks.dedup();
+        marks.into_boxed_slice()
     }
 }
 
@@ -61,7 +126,8 @@ fn hash_value(value: &Value, hasher: &mut impl Hasher) {
     match value {
         Value::Null => 0_u8.hash(hasher),
         Value::Int(value) => (1_u8, value).hash(hasher),
-        Value::Real(value) => (2_u8, value.to_bits()).hash(hasher),
+        // Both zeros are equal to SQL.
+        Value::Real(value) => (2_u8, if *value == 0.0 { 0 } else { value.to_bits() }).hash(hasher),
         Value::Text(text) => (3_u8, text).hash(hasher),
     }
 }

@@ -8,7 +8,8 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    CorsOrigins, Database, InvalidValue, Listen, MAX_BODY_BYTES, MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
+    ByteSize, Consistency, CorsOrigins, Database, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, MAX_BODY_BYTES,
+    MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
 };
 use crate::model::{Diagnostic, Severity};
 
@@ -21,6 +22,10 @@ pub struct FileConfig {
     pub mode: Option<Mode>,
     pub migrate: Option<bool>,
     pub readers: Option<u64>,
+    pub cache_size: Option<ByteSize>,
+    pub consistency: Option<Consistency>,
+    pub change_log_max_seconds: Option<u64>,
+    pub change_log_max_records: Option<u64>,
     pub max_body_bytes: Option<u64>,
     pub max_url_bytes: Option<u64>,
     pub timeout_seconds: Option<u64>,
@@ -28,7 +33,20 @@ pub struct FileConfig {
     pub log: Option<String>,
 }
 
-const KEYS: [&str; 8] = ["database", "listen", "mode", "migrate", "readers", "cors_origins", "log", "limits"];
+const KEYS: [&str; 12] = [
+    "database",
+    "listen",
+    "mode",
+    "migrate",
+    "readers",
+    "cache_size",
+    "consistency",
+    "change_log_max_seconds",
+    "change_log_max_records",
+    "cors_origins",
+    "log",
+    "limits",
+];
 const LIMITS_KEYS: [&str; 3] = ["max_body_bytes", "max_url_bytes", "timeout_seconds"];
 
 impl FileConfig {
@@ -59,6 +77,10 @@ impl FileConfig {
                 "mode" => self.mode = reader.parsed(value),
                 "migrate" => self.migrate = reader.boolean(value),
                 "readers" => self.readers = reader.number(value, &READERS),
+                "cache_size" => self.cache_size = reader.size(value),
+                "consistency" => self.consistency = reader.parsed(value),
+                "change_log_max_seconds" => self.change_log_max_seconds = reader.number(value, &LOG_SECONDS),
+                "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
                 "cors_origins" => self.cors_origins = reader.origins(value),
                 "log" => self.log = reader.text(value).map(str::to_owned),
                 "limits" => match value.get_ref() {
@@ -126,6 +148,14 @@ impl Reader<'_> {
 
     fn wrong_type(&mut self, span: Range<usize>, expected: &str, found: &DeValue<'_>) {
         self.mistake(span, format!("expected {expected}, found {}", type_name(found)), None);
+    }
+
+    /// A number of bytes, as a number or as a text with a unit.
+    fn size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<ByteSize> {
+        match value.get_ref() {
+            DeValue::Integer(_) => self.number(value, &(0..=u64::MAX >> 1)).map(ByteSize),
+            _ => self.parsed(value),
+        }
     }
 
     fn text<'v>(&mut self, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
@@ -242,7 +272,7 @@ max_url_bytes = 99999999999999999999
 max_body_bytes = 1.5
 max_url_length = 5
 readers = 2
-[cache]
+[zones]
 "#;
         assert_eq!(
             mistakes(text),
@@ -260,8 +290,8 @@ readers = 2
                 "1.5: expected a whole number, found a number",
                 "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is no limit; write it above the first `[…]`",
-                "cache: there is no setting `cache`; \
-                 there are database, listen, mode, migrate, readers, cors_origins, log, limits",
+                "zones: there is no setting `zones`; \
+                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, cors_origins, log, limits",
             ]
         );
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::time::Duration;
 
 /// Why a text is not such a value, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +52,75 @@ impl Mode {
             Self::Trusted => "trusted",
             Self::Apq => "apq",
             Self::Open => "open",
+        }
+    }
+}
+
+/// A number of bytes: `268435456`, `256MiB`, `1 GiB`, `64 kB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ByteSize(pub u64);
+
+impl Default for ByteSize {
+    fn default() -> Self {
+        Self(256 << 20)
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let invalid = || {
+            let help = "write a number of bytes, or one with a unit: 256MiB, 1GiB, 64kB, or 0 for no cache";
+            InvalidValue::new(format!("`{text}` is not a size"), help)
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| invalid())?;
+        let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+            "" | "b" => 1,
+            "kib" => 1 << 10,
+            "mib" => 1 << 20,
+            "gib" => 1 << 30,
+            "kb" => 1_000,
+            "mb" => 1_000_000,
+            "gb" => 1_000_000_000,
+            _ => return Err(invalid()),
+        };
+        number.checked_mul(unit).map(Self).ok_or_else(invalid)
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
+    }
+}
+
+/// How old, at most, an answer from the cache may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Consistency {
+    /// Not at all: it is what executing after the request's arrival would have given.
+    #[default]
+    Strict,
+    /// Changes by other programs may show this much later. Changes through this node show at once.
+    Bounded(Duration),
+}
+
+impl FromStr for Consistency {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let invalid = || {
+            let help = "write `strict`, or `bounded` with a bound in milliseconds: `bounded 500ms`";
+            InvalidValue::new(format!("`{text}` is not a consistency"), help)
+        };
+        if text == "strict" {
+            return Ok(Self::Strict);
+        }
+        let bound = text.strip_prefix("bounded").and_then(|rest| rest.trim().strip_suffix("ms")).ok_or_else(invalid)?;
+        match bound.trim().parse() {
+            Ok(milliseconds @ 1..=3_600_000) => Ok(Self::Bounded(Duration::from_millis(milliseconds))),
+            _ => Err(invalid()),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Gives a plan the arguments of one request: everything is coerced before anything is read, and each list gets the
 //! statements of its shape. Arguments without variables are bound once, when the plan is compiled.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -55,8 +56,10 @@ pub struct BoundList {
     pub ordering: cursor::OrderingId,
     /// What the list depends on besides its rows, if it is not cut by its parent.
     pub whole: Dependency,
-    /// The entities that its filter looks at.
-    pub foreign: Vec<EntityId>,
+    /// The columns that decide which rows it has and in what order.
+    pub watching: Arc<[ColumnId]>,
+    /// What its filter looks at in other entities.
+    pub foreign: Vec<Dependency>,
     /// Reads a page.
     pub page: Statement,
     count: OnceLock<Statement>,
@@ -331,14 +334,25 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     }
     let list =
         List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
-    let mut foreign = Vec::new();
-    let mut whole = Dependency::Set(plan.entity);
+    let mut watched: BTreeSet<ColumnId> = list.order.iter().map(|(column, _)| *column).collect();
+    let mut foreign = BTreeMap::new();
     if let Some(filter) = &list.filter {
-        foreign_entities(model, plan.entity, filter, &mut foreign);
-        if let Some((column, slot)) = part(model, plan.entity, filter) {
-            whole = Dependency::Part(plan.entity, column, slots.0[usize::from(slot) - 1].clone());
-        }
+        watch(model, plan.entity, filter, &mut watched, &mut foreign);
     }
+    let watching: Arc<[ColumnId]> = watched.into_iter().collect();
+    let cut = list.filter.as_ref().and_then(|filter| part(model, plan.entity, filter));
+    let whole = match cut {
+        Some((column, slot)) => {
+            let value = slots.0[usize::from(slot) - 1].clone();
+            Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() }
+        }
+        None => Dependency::Set { entity: plan.entity, watching: watching.clone() },
+    };
+    let foreign = foreign.into_iter().map(|(entity, watched)| {
+        let watching = watched.into_iter().collect();
+        Dependency::Set { entity, watching }
+    });
+    let foreign = foreign.collect();
     Ok(BoundList {
         page: plan.shapes.statement(model, &list, &columns),
         list,
@@ -348,6 +362,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
         cursor,
         ordering,
         whole,
+        watching,
         foreign,
         count: OnceLock::new(),
         up_to: OnceLock::new(),
@@ -380,26 +395,37 @@ fn part(model: &Model, entity: EntityId, filter: &Filter) -> Option<(ColumnId, S
     }
 }
 
-fn foreign_entities(model: &Model, entity: EntityId, filter: &Filter, found: &mut Vec<EntityId>) {
-    let mut add = |target: EntityId, inner: &Filter| {
-        if !found.contains(&target) {
-            found.push(target);
-        }
-        foreign_entities(model, target, inner, found);
-    };
+/// Gathers the columns that a filter looks at: in the rows that it filters, and in those of other entities (or of the
+/// same one, seen through a relation), where all rows count.
+fn watch(
+    model: &Model,
+    entity: EntityId,
+    filter: &Filter,
+    own: &mut BTreeSet<ColumnId>,
+    foreign: &mut BTreeMap<EntityId, BTreeSet<ColumnId>>,
+) {
     match filter {
         Filter::And(filters) | Filter::Or(filters) => {
-            for filter in filters {
-                foreign_entities(model, entity, filter, found);
-            }
+            filters.iter().for_each(|filter| watch(model, entity, filter, own, foreign));
         }
-        Filter::Not(inner) => foreign_entities(model, entity, inner, found),
+        Filter::Not(inner) => watch(model, entity, inner, own, foreign),
+        Filter::Compare { column, .. }
+        | Filter::IsNull(column, _)
+        | Filter::In { column, .. }
+        | Filter::Text { column, .. } => drop(own.insert(*column)),
         Filter::ToOne(column, inner) => {
+            own.insert(*column);
             let reference = model.entity(entity).column(*column).references.as_ref();
-            add(reference.expect("a to-one filter stands on a foreign key").target, inner);
+            let target = reference.expect("a to-one filter stands on a foreign key").target;
+            let mut seen = BTreeSet::new();
+            watch(model, target, inner, &mut seen, foreign);
+            foreign.entry(target).or_default().extend(seen);
         }
-        Filter::ToMany(target, _, _, inner) => add(*target, inner),
-        Filter::Compare { .. } | Filter::IsNull(..) | Filter::In { .. } | Filter::Text { .. } => {}
+        Filter::ToMany(target, column, _, inner) => {
+            let mut seen = BTreeSet::from([*column]);
+            watch(model, *target, inner, &mut seen, foreign);
+            foreign.entry(*target).or_default().extend(seen);
+        }
     }
 }
 

@@ -77,9 +77,9 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         Self { context, snapshot, out, hasher, touched: Vec::new(), errors: Vec::new(), path: Vec::new() }
     }
 
-    /// What was read, without repetition.
+    /// What was read.
     pub fn touched(&mut self) -> Touched {
-        Touched::of(std::mem::take(&mut self.touched))
+        Touched { dependencies: std::mem::take(&mut self.touched) }
     }
 
     /// Enters a field of the root.
@@ -103,8 +103,13 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         };
         if !by_key {
             // Any of the columns will do as the part that a matching row would enter; the last tells most apart.
-            let last = plan.keys.len() - 1;
-            self.touched.push(Dependency::Part(plan.row.entity, plan.keys[last].0, keys[last].clone()));
+            let (last, others) = plan.keys.split_last().expect("a look-up has a key");
+            self.touched.push(Dependency::Part {
+                entity: plan.row.entity,
+                column: last.0,
+                value: keys[others.len()].clone(),
+                watching: others.iter().map(|(column, _)| *column).collect(),
+            });
         }
         let start = self.out.len();
         match self.row(&plan.row, |slot| keys[usize::from(slot)].as_ref()) {
@@ -241,10 +246,15 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             unreachable!("a connection's arguments are a list's");
         };
         self.touched.push(match plan.cut {
-            Some(column) => Dependency::Part(plan.entity, column, parent.to_value()),
+            Some(column) => Dependency::Part {
+                entity: plan.entity,
+                column,
+                value: parent.to_value(),
+                watching: bound.watching.clone(),
+            },
             None => bound.whole.clone(),
         });
-        self.touched.extend(bound.foreign.iter().map(|entity| Dependency::Set(*entity)));
+        self.touched.extend_from_slice(&bound.foreign);
 
         let is_rows = |field: &ConnectionField| {
             matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_))

@@ -13,7 +13,7 @@ use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
-use super::query::{self, Question, not_found, valid};
+use super::query::{self, Question, Url, not_found, valid};
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
 use crate::graphql::{Code, Document};
@@ -30,10 +30,11 @@ pub(super) async fn post(State(app): State<AppState>, media_type: MediaType, req
 }
 
 async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
+    let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = find(app, &parameters).await?;
     let question = found.question(app.mode, parameters.operation_name())?;
-    query::read(app, media_type, question, parameters, request.headers()).await
+    query::read(app, media_type, question, parameters, request.headers(), url).await
 }
 
 async fn answer_post(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
@@ -14,7 +13,7 @@ use super::problem::Problem;
 use super::respond::{self, Representation};
 use crate::cache_control::Policy;
 use crate::document_id::DocumentId;
-use crate::etag::{ResponseEtag, ResponseHasher};
+use crate::etag::ResponseHasher;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -36,26 +35,19 @@ pub(super) async fn readyz(State(app): State<AppState>) -> Response {
 
 /// The API's SDL, with its validator.
 #[derive(Clone)]
-pub(super) struct Sdl(Arc<(Bytes, ResponseEtag)>);
+pub(super) struct Sdl(Arc<Representation>);
 
 impl Sdl {
     /// The validator is derived from the text alone, so that all nodes with the same model agree.
     pub(super) fn new(sdl: &str) -> Self {
         let etag = ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of(sdl), None, "", None).finish();
-        Self(Arc::new((Bytes::copy_from_slice(sdl.as_bytes()), etag)))
+        let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
+        Self(Arc::new(Representation::new(sdl.to_owned().into(), Some(etag), policy, None)))
     }
 }
 
 /// `GET /schema.graphql`: the API as SDL.
 pub(super) async fn schema(State(app): State<AppState>, request: Request) -> Response {
-    let (body, etag) = &*app.sdl.0;
-    let representation = Representation {
-        body: body.clone(),
-        content_type: TEXT,
-        etag: Some(*etag),
-        policy: Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false },
-        content_location: None,
-    };
-    let response = respond::conditional(request.headers(), representation);
+    let response = respond::conditional(request.headers(), TEXT, &app.sdl.0);
     response.unwrap_or_else(|failure| failure.into_response(MediaType::Json))
 }

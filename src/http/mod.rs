@@ -4,6 +4,7 @@
 mod admin;
 pub mod console;
 mod failure;
+mod front;
 mod graphql;
 mod health;
 mod negotiate;
@@ -23,15 +24,21 @@ use axum::routing::get;
 use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName};
 use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY};
 use http::{Method, StatusCode, Uri};
+use tower::Layer;
+use tower::util::{Either, option_layer};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::admin::AdminToken;
+pub use self::front::Front;
+
 use self::failure::Failure;
 use self::health::Sdl;
 use self::negotiate::MediaType;
 use self::problem::Problem;
+use self::respond::Representation;
+use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, CorsOrigins, Limits, Mode};
 use crate::graphql::{Code, Engine};
@@ -45,6 +52,7 @@ pub struct AppState {
     store: Store,
     registry: Arc<Registry>,
     learned: Arc<Learned>,
+    cache: Arc<ResponseCache<Representation>>,
     sdl: Sdl,
     mode: Mode,
     limits: Limits,
@@ -55,6 +63,7 @@ impl AppState {
     /// Takes of the configuration what requests need.
     pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> Self {
         Self {
+            cache: Arc::new(ResponseCache::new(store.clone(), config.cache_size.0, config.consistency)),
             sdl: Sdl::new(engine.compiler().sdl()),
             engine,
             store,
@@ -67,8 +76,13 @@ impl AppState {
     }
 }
 
+/// The whole server: all routes, what surrounds them, and what stands in front of them.
+pub fn service(app: AppState, cors: &CorsOrigins) -> Either<Cors<Front>, Front> {
+    option_layer(cors_layer(cors)).layer(Front::new(app.clone(), vary(cors), router(app, cors)))
+}
+
 /// All routes, with what surrounds them.
-pub fn router(app: AppState, cors: &CorsOrigins) -> Router {
+fn router(app: AppState, cors: &CorsOrigins) -> Router {
     let routes = Router::new()
         .route("/q", get(admin::list))
         .route("/q/{id}", get(query::get).post(query::post).put(admin::put).delete(admin::delete))
@@ -87,10 +101,6 @@ pub fn router(app: AppState, cors: &CorsOrigins) -> Router {
         .layer(CatchPanicLayer::custom(panicked))
         .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static(NO_STORE)))
         .layer(SetResponseHeaderLayer::if_not_present(VARY, vary(cors)));
-    let routes = match cors_layer(cors) {
-        Some(layer) => routes.layer(layer),
-        None => routes,
-    };
     routes.with_state(app)
 }
 

@@ -19,6 +19,7 @@ use super::negotiate::MediaType;
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::respond::{self, Representation};
+use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
@@ -70,6 +71,7 @@ async fn answer_get(
     request: Request,
 ) -> Result<Response, Failure> {
     // Which document, which of its operations.
+    let url = Url::of(app, &request);
     let registered = find(app, address)?;
     let document = valid(&registered)?;
     let operation = document.operation(address.operation_name.as_deref())?;
@@ -79,7 +81,7 @@ async fn answer_get(
     let location = Some(registered.id);
 
     // The answer, in the light of the preconditions.
-    read(app, media_type, Question { document, operation, location }, parameters, request.headers()).await
+    read(app, media_type, Question { document, operation, location }, parameters, request.headers(), url).await
 }
 
 async fn answer_post(
@@ -114,20 +116,38 @@ pub(super) async fn read(
     question: Question<'_>,
     parameters: Parameters,
     headers: &HeaderMap,
+    url: Option<Url<'_>>,
 ) -> Result<Response, Failure> {
     if question.operation.kind() == Kind::Mutation {
         return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
     }
     let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
-    let answer = app.engine.query(question.operation, &variables).await?;
-    let representation = Representation {
-        body: answer.body,
-        content_type: media_type.header(),
-        etag: answer.etag,
-        policy: answer.policy,
-        content_location: question.location(&variables),
-    };
-    respond::conditional(headers, representation)
+    let (name, stored) = answer(app, &question, &variables).await?;
+    if let Some(url) = url {
+        app.cache.remember_url(url.text, name, url.generation);
+    }
+    let coding = stored.value.coding(headers);
+    if stored.value.is_slow(coding) {
+        let stored = stored.clone();
+        // If that fails, the answer is compressed here and now.
+        let _ = tokio::task::spawn_blocking(move || drop(stored.value.coded(coding).clone())).await;
+    }
+    respond::conditional(headers, media_type.header(), &stored.value)
+}
+
+/// The URL of a GET, and what URLs meant when it began to be resolved.
+#[derive(Clone, Copy)]
+pub(super) struct Url<'a> {
+    text: &'a str,
+    generation: u64,
+}
+
+impl<'a> Url<'a> {
+    /// To be called before anything is looked up by the URL.
+    pub(super) fn of(app: &AppState, request: &'a Request) -> Option<Self> {
+        let text = request.uri().path_and_query()?.as_str();
+        Some(Self { text, generation: app.registry.generation() })
+    }
 }
 
 /// Answers a POST: mutations, and queries whose variables are too long for a URL.
@@ -139,15 +159,37 @@ pub(super) async fn run(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
-    let (answer, location) = match question.operation.kind() {
-        Kind::Query => (app.engine.query(question.operation, &variables).await?, question.location(&variables)),
+    match question.operation.kind() {
+        Kind::Query => {
+            let (_, stored) = answer(app, &question, &variables).await?;
+            Ok(respond::unconditional(headers, media_type.header(), &stored.value))
+        }
         Kind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
-            (app.engine.mutate(question.operation, &variables, if_match).await?, None)
+            let answer = app.engine.mutate(question.operation, &variables, if_match).await?;
+            let representation = Representation::new(answer.body, None, answer.policy, None);
+            Ok(respond::unconditional(headers, media_type.header(), &representation))
         }
+    }
+}
+
+/// The answer to a question, stored or executed.
+async fn answer(
+    app: &AppState,
+    question: &Question<'_>,
+    variables: &Variables,
+) -> Result<(cache::Question, Arc<Stored<Representation>>), Vec<GraphqlError>> {
+    let name = cache::Question::new(question.document.id(), question.operation.name(), variables.canonical(), None);
+    let execute = || async {
+        let answer = app.engine.query(question.operation, variables).await?;
+        let touched = (!answer.field_errors).then_some(answer.touched);
+        let value = Representation::new(answer.body, answer.etag, answer.policy, question.location(variables));
+        Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value })
     };
-    Ok(respond::unconditional(headers, answer.body, media_type.header(), location))
+    let (stored, source) = app.cache.answer(name, execute).await?;
+    tracing::debug!(?source, operation = question.operation.name(), "answered");
+    Ok((name, stored))
 }
 
 /// The document that the path names.

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, HttpBody};
@@ -27,6 +28,9 @@ use crate::graphql::Code;
 /// Bodies below this many bytes are sent as they are: with headers they fit into one packet either way.
 const SMALLEST_COMPRESSED: usize = 860;
 
+/// Bodies above this many bytes are compressed away from the threads that serve requests.
+const LARGEST_COMPRESSED_INLINE: usize = 16 << 10;
+
 /// Brotli's quality, 0 to 11. From 5 on the cost rises much faster than the gain.
 const BROTLI_QUALITY: u32 = 5;
 
@@ -36,88 +40,158 @@ const BROTLI_WINDOW: u32 = 20;
 /// RFC 9213: what CDNs go by that know it.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// The current state of a resource, as a 200 to GET shows it.
+/// The current state of a resource, as a 200 to GET shows it: everything that can be made once is made once, codings when
+/// the first client asks for them.
 pub(super) struct Representation {
     /// Before any coding.
-    pub(super) body: Bytes,
-    /// With its parameters.
-    pub(super) content_type: HeaderValue,
+    body: Bytes,
+    brotli: OnceLock<Bytes>,
+    gzip: OnceLock<Bytes>,
     /// None where the answer has field errors: then it has no validator, and nobody may store it.
-    pub(super) etag: Option<ResponseEtag>,
-    /// What caches may do with it.
-    pub(super) policy: Policy,
+    etag: Option<ResponseEtag>,
+    /// As it stands in the header, by coding.
+    tags: [OnceLock<HeaderValue>; 3],
+    cache_control: HeaderValue,
+    cdn_cache_control: Option<HeaderValue>,
     /// The canonical URL.
-    pub(super) content_location: Option<HeaderValue>,
+    content_location: Option<HeaderValue>,
+}
+
+impl Representation {
+    /// Takes a body, its validator, what caches may do with it, and its canonical URL if it has one.
+    pub(super) fn new(
+        body: Bytes,
+        etag: Option<ResponseEtag>,
+        policy: Policy,
+        content_location: Option<HeaderValue>,
+    ) -> Self {
+        let (cache_control, cdn_cache_control) = match &etag {
+            Some(_) => (header(policy.cache_control()), policy.cdn_cache_control().map(header)),
+            None => (HeaderValue::from_static(NO_STORE), None),
+        };
+        Self {
+            body,
+            brotli: OnceLock::new(),
+            gzip: OnceLock::new(),
+            etag,
+            tags: [const { OnceLock::new() }; 3],
+            cache_control,
+            cdn_cache_control,
+            content_location,
+        }
+    }
+
+    /// The most bytes that this takes up once it is asked for in all codings.
+    pub(super) fn weight(&self) -> usize {
+        let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
+        let codings = if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() / 2 };
+        self.body.len() + codings + location + self.cache_control.len() + 200
+    }
+
+    /// The best coding for this client. Small bodies stay as they are, whatever the client likes best. It follows from
+    /// the length alone, so that a 304 names the ETag of the 200 without compressing anything.
+    pub(super) fn coding(&self, request: &HeaderMap) -> Coding {
+        if self.body.len() < SMALLEST_COMPRESSED { Coding::Identity } else { negotiate::coding(request) }
+    }
+
+    /// Whether sending it in this coding takes a while, because it must be made first.
+    pub(super) fn is_slow(&self, coding: Coding) -> bool {
+        let is_made = match coding {
+            Coding::Identity => true,
+            Coding::Brotli => self.brotli.get().is_some(),
+            Coding::Gzip => self.gzip.get().is_some(),
+        };
+        !is_made && self.body.len() > LARGEST_COMPRESSED_INLINE
+    }
+
+    /// The body in this coding, made now if nobody has asked for it before.
+    pub(super) fn coded(&self, coding: Coding) -> &Bytes {
+        match coding {
+            Coding::Identity => &self.body,
+            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.body).into()),
+            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.body).into()),
+        }
+    }
+
+    fn tag(&self, etag: &ResponseEtag, coding: Coding) -> HeaderValue {
+        self.tags[coding as usize].get_or_init(|| header(etag.header(coding))).clone()
+    }
+}
+
+/// A header's value of directives, digits, base64url and quotes.
+fn header(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).expect("it is visible ASCII")
 }
 
 /// Answers a GET or HEAD: 200, 304 or 412.
 ///
 /// # Errors
 /// `PRECONDITION_FAILED`.
-pub(super) fn conditional(request: &HeaderMap, representation: Representation) -> Result<Response, Failure> {
-    let Representation { body, content_type, etag, policy, content_location } = representation;
+pub(super) fn conditional(
+    request: &HeaderMap,
+    content_type: HeaderValue,
+    representation: &Representation,
+) -> Result<Response, Failure> {
     let lines = |name| request.get_all(name).iter().map(HeaderValue::as_bytes);
-    let outcome = conditional::evaluate(lines(IF_MATCH), lines(IF_NONE_MATCH), etag.as_ref());
+    let etag = representation.etag.as_ref();
+    let outcome = conditional::evaluate(lines(IF_MATCH), lines(IF_NONE_MATCH), etag);
     if outcome == Outcome::PreconditionFailed {
         return Err(Failure::new(Code::PreconditionFailed, "the answer is no longer the one that If-Match names"));
     }
 
-    let coding = coding(request, &body);
+    let coding = representation.coding(request);
     let mut headers = HeaderMap::with_capacity(10);
-    match &etag {
-        Some(etag) => {
-            let tag = HeaderValue::try_from(etag.header(coding)).expect("base64url and quotes may stand in a header");
-            headers.insert(ETAG, tag);
-            let text = policy.cache_control();
-            headers.insert(CACHE_CONTROL, HeaderValue::try_from(text).expect("directives and digits are ASCII"));
-            if let Some(text) = policy.cdn_cache_control() {
-                headers
-                    .insert(CDN_CACHE_CONTROL, HeaderValue::try_from(text).expect("directives and digits are ASCII"));
-            }
+    if let Some(etag) = etag {
+        headers.insert(ETAG, representation.tag(etag, coding));
+    }
+    headers.insert(CACHE_CONTROL, representation.cache_control.clone());
+    if let Some(value) = &representation.cdn_cache_control {
+        headers.insert(CDN_CACHE_CONTROL, value.clone());
+    }
+    if let Some(location) = &representation.content_location {
+        headers.insert(CONTENT_LOCATION, location.clone());
+    }
+    let (status, body) = if outcome == Outcome::NotModified {
+        (StatusCode::NOT_MODIFIED, Body::new(NoContent))
+    } else {
+        headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
+        if let Some(name) = content_encoding(coding) {
+            headers.insert(CONTENT_ENCODING, name);
         }
-        None => drop(headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE))),
-    }
-    if let Some(location) = content_location {
-        headers.insert(CONTENT_LOCATION, location);
-    }
-    if outcome == Outcome::NotModified {
-        return Ok((StatusCode::NOT_MODIFIED, headers, Body::new(NoContent)).into_response());
-    }
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
-    Ok(encoded(headers, coding, body))
+        (StatusCode::OK, Body::from(representation.coded(coding).clone()))
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
 }
 
 /// Answers a POST: 200, never to be stored.
 pub(super) fn unconditional(
     request: &HeaderMap,
-    body: Bytes,
     content_type: HeaderValue,
-    content_location: Option<HeaderValue>,
+    representation: &Representation,
 ) -> Response {
+    let coding = representation.coding(request);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
-    if let Some(location) = content_location {
-        headers.insert(CONTENT_LOCATION, location);
+    if let Some(location) = &representation.content_location {
+        headers.insert(CONTENT_LOCATION, location.clone());
     }
-    encoded(headers, coding(request, &body), body)
+    if let Some(name) = content_encoding(coding) {
+        headers.insert(CONTENT_ENCODING, name);
+    }
+    (headers, Body::from(representation.coded(coding).clone())).into_response()
 }
 
-/// Small bodies stay as they are, whatever the client likes best. The coding follows from the length alone, so that a
-/// 304 names the ETag of the 200 without compressing anything.
-fn coding(request: &HeaderMap, body: &Bytes) -> Coding {
-    if body.len() < SMALLEST_COMPRESSED { Coding::Identity } else { negotiate::coding(request) }
-}
-
-fn encoded(mut headers: HeaderMap, coding: Coding, body: Bytes) -> Response {
-    let (name, body) = match coding {
-        Coding::Identity => return (headers, body).into_response(),
-        Coding::Brotli => ("br", brotli(&body)),
-        Coding::Gzip => ("gzip", gzip(&body)),
-    };
-    headers.insert(CONTENT_ENCODING, HeaderValue::from_static(name));
-    (headers, body).into_response()
+fn content_encoding(coding: Coding) -> Option<HeaderValue> {
+    match coding {
+        Coding::Identity => None,
+        Coding::Brotli => Some(HeaderValue::from_static("br")),
+        Coding::Gzip => Some(HeaderValue::from_static("gzip")),
+    }
 }
 
 fn brotli(body: &[u8]) -> Vec<u8> {
@@ -172,7 +246,9 @@ mod tests {
     fn small_bodies_are_not_compressed() {
         let request: HeaderMap =
             [(http::header::ACCEPT_ENCODING, HeaderValue::from_static("br"))].into_iter().collect();
-        assert_eq!(coding(&request, &Bytes::from(vec![b' '; SMALLEST_COMPRESSED - 1])), Coding::Identity);
-        assert_eq!(coding(&request, &Bytes::from(vec![b' '; SMALLEST_COMPRESSED])), Coding::Brotli);
+        let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
+        let of_length = |length| Representation::new(vec![b' '; length].into(), None, policy, None);
+        assert_eq!(of_length(SMALLEST_COMPRESSED - 1).coding(&request), Coding::Identity);
+        assert_eq!(of_length(SMALLEST_COMPRESSED).coding(&request), Coding::Brotli);
     }
 }

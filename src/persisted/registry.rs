@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
@@ -16,6 +17,7 @@ pub struct Registry {
     documents: DashMap<DocumentId, Arc<Registered>>,
     /// What Apollo's tools and clients call them.
     hashes: DashMap<Sha256Hash, DocumentId>,
+    generation: AtomicU64,
 }
 
 /// sha256 of a document's text.
@@ -100,6 +102,16 @@ impl Registry {
         all
     }
 
+    /// Counts the changes: while it stays, names mean the same documents.
+    pub fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// After the maps have changed: who resolves a name before this and remembers the result does so under the old number.
+    fn changed(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
     /// Adds a document from a file; a second file with the same bytes is remembered beside the first.
     pub fn add_file(&self, id: DocumentId, text: Arc<str>, document: Document, file: String) {
         match self.documents.entry(id) {
@@ -120,6 +132,7 @@ impl Registry {
                 }));
             }
         }
+        self.changed();
     }
 
     /// Adds a document from the database, valid or not.
@@ -128,6 +141,7 @@ impl Registry {
         let files = self.get(id).map(|old| old.files.clone()).unwrap_or_default();
         self.documents.insert(id, Arc::new(Registered { id, text, document, files, stored: true }));
         self.hashes.insert(hash, id);
+        self.changed();
     }
 
     /// Forgets a document that is in no file.
@@ -141,6 +155,7 @@ impl Registry {
         }
         self.documents.remove(&id);
         self.hashes.remove(&Sha256Hash::of(&registered.text));
+        self.changed();
         Ok(())
     }
 }

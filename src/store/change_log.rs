@@ -7,7 +7,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
-use crate::touch::Version;
+use crate::touch::{Mark, Version};
 
 /// A record: one row has changed.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,34 @@ pub enum Op {
     /// It went; or it may have: the row that an `INSERT` found in its place is recorded before SQLite decides what
     /// becomes of it.
     Delete,
+}
+
+impl Change {
+    /// The marks that it leaves.
+    pub fn marks(&self) -> Vec<Mark> {
+        let entity = self.entity;
+        let mut marks = vec![Mark::row(entity, &self.id)];
+        match &self.op {
+            Op::Insert | Op::Delete => {
+                marks.push(Mark::set(entity));
+                for (column, values) in &self.parts {
+                    marks.extend(values.iter().map(|value| Mark::part(entity, *column, value)));
+                }
+            }
+            Op::Update(changed) => {
+                marks.extend(changed.iter().map(|column| Mark::column_in_set(entity, *column)));
+                for (column, values) in &self.parts {
+                    for value in values {
+                        if changed.contains(column) {
+                            marks.push(Mark::part(entity, *column, value));
+                        }
+                        marks.extend(changed.iter().map(|c| Mark::column_in_part(entity, *column, value, *c)));
+                    }
+                }
+            }
+        }
+        marks
+    }
 }
 
 /// The changes after `seq`, in order. Rows of entities that the model does not have (any more) are left out, so where

@@ -2,6 +2,7 @@
 
 pub mod change_log;
 pub mod error;
+mod feed;
 pub mod layout;
 pub mod migrate;
 pub mod mutate;
@@ -13,8 +14,11 @@ pub mod triggers;
 use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
+
+use crate::clock::{self, Clock};
+use crate::model::Model;
 
 pub use error::{Constraint, StoreError};
 pub use select::{Slot, Statement};
@@ -24,19 +28,55 @@ pub use sqlite::{Row, Snapshot, Transaction};
 #[derive(Clone)]
 pub struct Store {
     threads: Arc<sqlite::Threads>,
+    /// Held while the log is read on for those who wait, so that they share one reading.
+    catching_up: Arc<tokio::sync::Mutex<()>>,
+    clock: Arc<Clock>,
     epoch: [u8; 16],
 }
 
 impl Store {
-    /// Opens a migrated SQLite file with this many reading connections.
+    /// Opens a migrated SQLite file of this model with this many reading connections.
     ///
     /// # Errors
     /// The file cannot be opened, or it was never migrated.
-    pub async fn open(path: &Path, readers: usize) -> Result<Self, StoreError> {
-        let threads = Arc::new(sqlite::Threads::start(path, readers)?);
-        let store = Self { threads, epoch: [0; 16] };
-        let epoch = store.read(|snapshot| epoch(snapshot.connection())).await??;
+    pub async fn open(path: &Path, readers: usize, model: &Arc<Model>) -> Result<Self, StoreError> {
+        let clock = Arc::new(Clock::new(clock::DEFAULT_CAPACITY));
+        let threads = Arc::new(sqlite::Threads::start(path, readers, model, &clock)?);
+        let store = Self { threads, catching_up: Arc::default(), clock, epoch: [0; 16] };
+        let epoch = store.read(|snapshot| migrate::epoch(snapshot.connection())).await??;
+        let epoch =
+            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
         Ok(Self { epoch, ..store })
+    }
+
+    /// Which changes are known, and since when.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the clock has every change, by whomever, that was committed before this call. Costs a read of 48 bytes.
+    pub fn is_current(&self) -> bool {
+        self.threads.feed.is_current()
+    }
+
+    /// Returns when the clock has every change that was committed before this call.
+    ///
+    /// # Errors
+    /// The change log cannot be read.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        if self.is_current() {
+            return Ok(());
+        }
+        // Who has waited here finds the work done, as a rule: the reading that it waited for, or the next one, has begun
+        // after its call.
+        let _turn = self.catching_up.lock().await;
+        if self.is_current() {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        let job: sqlite::FeedJob = Box::new(move |result| drop(reply.send(result)));
+        sqlite::enqueue(&self.threads.follower, job)?;
+        answer.await.map_err(|_| StoreError::Gone)?
     }
 
     /// The database's epoch: random, renewed after a restore from backup, part of every ETag.
@@ -79,6 +119,9 @@ impl Store {
             let keep = result.is_ok();
             let finish: sqlite::Finish = Box::new(move |committed| {
                 let _ = reply.send(match committed {
+                    // It has seen what others wrote in the same commit, which is not there now: its own error (another
+                    // version, no such row) may be as wrong as its result.
+                    Err(error @ StoreError::Commit(_)) => Err(E::from(error)),
                     // What failed on its own account says so itself.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,
@@ -138,13 +181,4 @@ impl Store {
         })
         .await?
     }
-}
-
-fn epoch(connection: &Connection) -> Result<[u8; 16], StoreError> {
-    let sql = "SELECT value FROM _freshql_meta WHERE key = 'epoch'";
-    let text: String = connection.query_row(sql, [], |row| row.get(0))?;
-    let mut epoch = [0; 16];
-    hex::decode_to_slice(&text, &mut epoch)
-        .map_err(|_| StoreError::Corrupt("the epoch in _freshql_meta is not 32 hex digits".to_owned()))?;
-    Ok(epoch)
 }

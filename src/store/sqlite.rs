@@ -5,17 +5,22 @@
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
 use super::error::StoreError;
+use super::feed::Feed;
 use super::select::{FOLD_FUNCTION, Slot, Statement};
-use crate::model::{Value, scalar::ValueRef};
+use crate::clock::Clock;
+use crate::model::scalar::ValueRef;
+use crate::model::{Model, Value};
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
 const QUEUE: usize = 4096;
@@ -35,26 +40,44 @@ pub(super) type WriteJob = Box<dyn FnOnce(Result<&Transaction<'_>, StoreError>) 
 /// Tells the one who waits that the commit has succeeded or failed.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
+/// Called when the clock has caught up, or could not.
+pub(super) type FeedJob = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
 /// The threads of one database file. They end when this is dropped.
 pub(super) struct Threads {
     pub(super) readers: Sender<ReadJob>,
     pub(super) writer: Sender<WriteJob>,
+    pub(super) follower: Sender<FeedJob>,
+    pub(super) feed: Arc<Feed>,
 }
 
 impl Threads {
     /// Opens the connections and starts their threads.
-    pub(super) fn start(path: &Path, readers: usize) -> Result<Self, StoreError> {
-        let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
+    pub(super) fn start(
+        path: &Path,
+        readers: usize,
+        model: &Arc<Model>,
+        clock: &Arc<Clock>,
+    ) -> Result<Self, StoreError> {
         let writer = open(path)?;
+        let feed = Arc::new(Feed::start(path, &writer, model.clone(), clock.clone())?);
         let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
         for number in 0..readers.max(1) {
-            let connection = open(path)?;
-            connection.pragma_update(None, "query_only", true)?;
+            let connection = open_reader(path)?;
             let jobs = read_jobs.clone();
             spawn(format!("reader-{number}"), move || read_loop(&connection, &jobs))?;
         }
-        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs))?;
-        Ok(Self { readers: read_sender, writer: write_sender })
+        let (follow_sender, follow_jobs) = bounded::<FeedJob>(QUEUE);
+        let (follower, followed) = (open_reader(path)?, feed.clone());
+        spawn("follower".to_owned(), move || {
+            for job in follow_jobs {
+                job(followed.catch_up(&follower));
+            }
+        })?;
+        let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
+        let fed = feed.clone();
+        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs, &fed))?;
+        Ok(Self { readers: read_sender, writer: write_sender, follower: follow_sender, feed })
     }
 }
 
@@ -83,11 +106,19 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Else a bound LIMIT is looked at when a statement is planned, and the statement is planned again for each request.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
         Ok(context.get_raw(0).as_str_or_null()?.map(str::to_lowercase))
     })?;
+    Ok(connection)
+}
+
+fn open_reader(path: &Path) -> Result<Connection, StoreError> {
+    let connection = open(path)?;
+    connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
@@ -110,24 +141,25 @@ fn read_loop(connection: &Connection, jobs: &Receiver<ReadJob>) {
     }
 }
 
-fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>) {
+fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed) {
     for first in jobs {
         if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-            let (_, finish) = first(Err(error.into()));
-            finish(Err(StoreError::Gone));
+            let error = StoreError::from(error);
+            if matches!(error, StoreError::Overloaded) {
+                // Another program keeps the lock. Who came meanwhile would wait as long again, one after the other.
+                jobs.try_iter().take(QUEUE).for_each(|job| refuse(job, StoreError::Overloaded));
+            }
+            refuse(first, error);
             continue;
         }
         let mut waiting = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            match write_one(connection, job) {
-                Some(finish) => waiting.push(finish),
-                None if connection.is_autocommit() => break,
-                None => {}
-            }
-            next = if waiting.len() < GROUP { jobs.try_recv().ok() } else { None };
+            waiting.extend(write_one(connection, job));
+            // Where the database has rolled back the group, what came next would be written, and reported as lost.
+            let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
+            next = if goes_on { jobs.try_recv().ok() } else { None };
         }
-        // An error such as a full disk may have rolled back the whole group already.
         let fate = if connection.is_autocommit() {
             Err("the transaction was rolled back by the database".to_owned())
         } else {
@@ -136,26 +168,43 @@ fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>) {
                 error.to_string()
             })
         };
+        // A writer's answer leaves only when the clock has its changes. If that fails, the clock stays behind and knows it.
+        if let Err(error) = feed.catch_up(connection) {
+            tracing::error!(%error, "cannot read the change log");
+        }
         for finish in waiting {
             finish(fate.clone().map_err(StoreError::Commit));
         }
     }
 }
 
-/// Runs one job within the group's transaction. None if it has panicked; its reply was dropped then.
+/// Tells the job that there is no transaction for it.
+fn refuse(job: WriteJob, error: StoreError) {
+    let (_, finish) = job(Err(error));
+    finish(Err(StoreError::Gone));
+}
+
+/// Runs one job within the group's transaction. None if it knows its fate already: it has panicked, and its reply was
+/// dropped, or its error was such (a full disk, for one) that the database has rolled back the whole group.
 fn write_one(connection: &Connection, job: WriteJob) -> Option<Finish> {
     if let Err(error) = run(connection, "SAVEPOINT job") {
-        let (_, finish) = job(Err(error.into()));
-        return Some(finish);
+        refuse(job, error.into());
+        return None;
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&Transaction(Snapshot::new(connection))))));
     if connection.is_autocommit() {
-        return outcome.ok().map(|(_, finish)| finish);
+        if let Ok((_, finish)) = outcome {
+            finish(Err(StoreError::Gone));
+        }
+        return None;
     }
-    if !matches!(outcome, Ok((true, _))) {
-        let _ = run(connection, "ROLLBACK TO job");
+    let kept = matches!(outcome, Ok((true, _)));
+    let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
+    if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
+        // Nothing may be committed with half of a failed job in it.
+        tracing::error!(%error, "a group of writes is rolled back");
+        let _ = run(connection, "ROLLBACK");
     }
-    let _ = run(connection, "RELEASE job");
     outcome.ok().map(|(_, finish)| finish)
 }
 
@@ -346,3 +395,6 @@ impl Transaction<'_> {
         Ok(key)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
 //!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
 
+use super::layout::ddl::default_expression;
 use super::layout::name::string_literal;
 use super::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::model::Scalar;
@@ -165,7 +166,7 @@ fn log_displaced(table: &Table) -> String {
 
 /// For each key of the table, the condition that a row has that of NEW.
 fn same_key(table: &Table) -> Vec<String> {
-    let same = |column: &TableColumn| format!("{name} = NEW.{name}", name = column.name);
+    let same = |column: &TableColumn| format!("{} = {}", column.name, arriving(column));
     let mut keys = vec![same(table.key_column())];
     for index in table.indexes.iter().filter(|index| index.unique) {
         let columns: Vec<String> = index.columns.iter().map(|id| same(table.column(*id))).collect();
@@ -173,6 +174,15 @@ fn same_key(table: &Table) -> Vec<String> {
     }
     keys.extend(row_number(table).map(|row| format!("{row} = NEW.{row}")));
     keys
+}
+
+/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL, it puts the default
+/// there, but only after this trigger has run.
+fn arriving(column: &TableColumn) -> String {
+    match default_expression(column) {
+        Some(default) if !column.nullable => format!("ifnull(NEW.{}, {default})", column.name),
+        _ => format!("NEW.{}", column.name),
+    }
 }
 
 /// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where the primary key is

@@ -3,10 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod harness;
+mod library;
 
 mod admin;
 mod commands;
+mod concurrency;
 mod demo;
+mod durability;
+mod freshness;
 mod front_door;
 mod graphql_over_http;
 mod persisted_get;

@@ -159,7 +159,7 @@ fn column_definition(column: &TableColumn, is_key: bool) -> String {
 }
 
 /// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for other programs' sake.
-fn default_expression(column: &TableColumn) -> Option<String> {
+pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
     match column.default.as_ref()? {
         DefaultValue::Value(value) => Some(literal(value)),
         DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),

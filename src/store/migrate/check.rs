@@ -148,6 +148,7 @@ fn check_columns(
             continue;
         };
         check_column(table, column, has, table_sql, problems);
+        check_collation(connection, table, column, problems)?;
     }
     match find(VERSION_COLUMN) {
         None => problems.add(format!("column `{name}.{VERSION_COLUMN}` is missing")),
@@ -207,6 +208,29 @@ fn check_column(table: &Table, column: &TableColumn, has: &FoundColumn, table_sq
             problems.add(format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")));
         }
     }
+}
+
+/// An answer depends on the rows with a key or with a value of a part as these stand in the change log, byte for byte. If
+/// SQLite found `a` where `A` is asked for, a write of `a` would not be known to change that answer.
+fn check_collation(
+    connection: &Connection,
+    table: &Table,
+    column: &TableColumn,
+    problems: &mut Problems,
+) -> rusqlite::Result<()> {
+    if !column.part && column.name != table.key_column().name {
+        return Ok(());
+    }
+    let (_, collation, ..) = connection.column_metadata(None, table.name.as_str(), column.name.as_str())?;
+    let collation = collation.map_or("BINARY".into(), |name| name.to_string_lossy());
+    if !collation.eq_ignore_ascii_case("BINARY") {
+        problems.add(format!(
+            "column `{}.{}` is compared by the collation {collation}, and should be by BINARY: rows are looked up by it",
+            table.name.as_str(),
+            column.name.as_str()
+        ));
+    }
+    Ok(())
 }
 
 fn check_foreign_keys(connection: &Connection, table: &Table, problems: &mut Problems) -> rusqlite::Result<()> {

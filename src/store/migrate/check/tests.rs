@@ -132,4 +132,9 @@ fn altered_tables_are_found() {
         "the foreign key `notes.folder_id` says ON DELETE CASCADE, and should say RESTRICT"
     );
     assert_eq!(with("ON DELETE RESTRICT", ""), Vec::<String>::new());
+    assert_eq!(
+        one("path      TEXT", "path      TEXT COLLATE NOCASE"),
+        "column `folders.path` is compared by the collation NOCASE, and should be by BINARY: rows are looked up by it"
+    );
+    assert_eq!(with("text      TEXT", "text      TEXT COLLATE NOCASE"), Vec::<String>::new());
 }

@@ -1,0 +1,287 @@
+//! The response cache: which stored answer may be given, and when to execute. An entry is valid as long as none of the
+//! marks it looks out for was left after it was computed ([`crate::clock`]); nothing is walked when something is written.
+//! What is stored, and how it is sent, is the front door's business.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use dashmap::DashMap;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use crate::clock::Revision;
+use crate::config::Consistency;
+use crate::document_id::DocumentId;
+use crate::store::Store;
+use crate::touch::{Mark, Touched};
+
+/// Bytes that an entry costs beside its value and its marks: keys, table slots, counters.
+const OVERHEAD: usize = 200;
+/// A small answer, for the first size of the table.
+const TYPICAL: usize = 4 << 10;
+/// Of the cache's bytes, the share for URLs as clients spell them.
+const URL_SHARE: u64 = 16;
+
+/// Names a question: document, operation, canonical variables, and the viewer where the answer depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question(u128);
+
+impl Question {
+    /// 128 bits of blake3: nobody can make two questions with one name.
+    pub fn new(document: DocumentId, operation: Option<&str>, canonical_variables: &str, viewer: Option<&str>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(document.as_bytes());
+        for text in [operation, Some(canonical_variables), viewer] {
+            hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
+            hasher.update(text.unwrap_or_default().as_bytes());
+        }
+        let mut name = [0; 16];
+        name.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+        Self(u128::from_le_bytes(name))
+    }
+}
+
+/// What an execution gave.
+pub struct Executed<R> {
+    /// The answer, as it is to be kept.
+    pub value: R,
+    /// The most bytes that it will take up.
+    pub weight: usize,
+    /// What it depended on; None if it must not be kept.
+    pub touched: Option<Touched>,
+}
+
+/// How an answer came about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Stored, and still valid.
+    Hit,
+    /// Executed: nothing was stored.
+    Miss,
+    /// Executed: what was stored was no longer valid.
+    Stale,
+    /// Executed: the cache is off, or does not know the latest changes.
+    Bypass,
+}
+
+/// An answer with what is needed to know whether it still holds.
+pub struct Stored<R> {
+    /// The answer.
+    pub value: R,
+    marks: Box<[Mark]>,
+    computed_at: Revision,
+    /// The revision at which the marks were last looked up.
+    verified_at: AtomicU64,
+    weight: u64,
+}
+
+/// The answers of one node. `R` is an answer as the front door sends it.
+pub struct ResponseCache<R> {
+    store: Store,
+    consistency: Consistency,
+    /// None if the cache is off.
+    entries: Option<Cache<Question, Arc<Stored<R>>, ByWeight>>,
+    /// URLs as they were asked for, so that nothing is parsed twice: the question, and the generation it is of.
+    urls: Cache<Bytes, (Question, u64), ByLength>,
+    /// Questions that are being executed; who asks the same waits.
+    running: DashMap<Question, Arc<tokio::sync::Mutex<()>>>,
+    /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
+    checked_at: AtomicU64,
+    started: Instant,
+    executions: AtomicU64,
+}
+
+impl<R> ResponseCache<R> {
+    /// A cache of at most this many bytes; none if that is 0.
+    pub fn new(store: Store, capacity: u64, consistency: Consistency) -> Self {
+        let items = usize::try_from(capacity).unwrap_or(usize::MAX) / TYPICAL;
+        let (for_urls, for_answers) = (capacity / URL_SHARE, capacity - capacity / URL_SHARE);
+        Self {
+            store,
+            consistency,
+            entries: (capacity > 0).then(|| Cache::with_weighter(items, for_answers, ByWeight)),
+            urls: Cache::with_weighter(items, for_urls, ByLength),
+            running: DashMap::new(),
+            checked_at: AtomicU64::new(0),
+            started: Instant::now(),
+            executions: AtomicU64::new(0),
+        }
+    }
+
+    /// How often something was executed instead of given from here.
+    pub fn executions(&self) -> u64 {
+        self.executions.load(Ordering::Relaxed)
+    }
+
+    /// What this URL was last answered with, if URLs still mean what they meant then ([`Registry::generation`]), and if
+    /// the answer still holds. Never waits.
+    ///
+    /// [`Registry::generation`]: crate::persisted::Registry::generation
+    pub fn by_url(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
+        let entries = self.entries.as_ref()?;
+        let (question, meant) = self.urls.get(url.as_bytes())?;
+        if meant != generation {
+            return None;
+        }
+        let stored = entries.get(&question)?;
+        (self.is_current() && self.is_valid(&stored)).then_some(stored)
+    }
+
+    /// From now on this URL leads to this question. `generation` is that from before the URL was resolved.
+    pub fn remember_url(&self, url: &str, question: Question, generation: u64) {
+        if self.entries.is_some() {
+            self.urls.insert(Bytes::copy_from_slice(url.as_bytes()), (question, generation));
+        }
+    }
+
+    /// The answer to a question: stored if it still holds, and else executed, once for all that ask at the same time.
+    ///
+    /// # Errors
+    /// Those of `execute`; errors are never kept.
+    pub async fn answer<E, F, Fut>(&self, question: Question, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<Executed<R>, E>>,
+    {
+        let Some(entries) = &self.entries else { return self.bypass(execute).await };
+        if !self.catch_up().await {
+            return self.bypass(execute).await;
+        }
+        let source = match entries.get(&question) {
+            Some(stored) if self.is_valid(&stored) => return Ok((stored, Source::Hit)),
+            Some(_) => Source::Stale,
+            None => Source::Miss,
+        };
+        let turn = Turn { running: &self.running, question, mutex: self.running.entry(question).or_default().clone() };
+        let _mine = turn.mutex.lock().await;
+        // Whoever had the turn before has perhaps executed it at a moment that suits this request, too.
+        if let Some(stored) = entries.get(&question).filter(|stored| self.is_valid(stored)) {
+            return Ok((stored, Source::Hit));
+        }
+        // Before the snapshot is opened: what it does not hold comes later than this.
+        let computed_at = self.store.clock().revision();
+        let executed = self.execute(execute).await?;
+        // The answer leaves only when the clock has all that its snapshot holds; else one who asks later could be given
+        // an older answer that still counts as valid.
+        let is_known = self.catch_up().await;
+        let keep = is_known && executed.touched.is_some();
+        let stored = Arc::new(Stored::new(executed, computed_at));
+        if keep {
+            entries.insert(question, stored.clone());
+        }
+        Ok((stored, source))
+    }
+
+    async fn bypass<E, F, Fut>(&self, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = Result<Executed<R>, E>>,
+    {
+        let executed = self.execute(execute).await?;
+        Ok((Arc::new(Stored::new(executed, self.store.clock().revision())), Source::Bypass))
+    }
+
+    async fn execute<T, F, Fut>(&self, execute: F) -> T
+    where
+        F: Fn() -> Fut,
+        Fut: Future<Output = T>,
+    {
+        self.executions.fetch_add(1, Ordering::Relaxed);
+        execute().await
+    }
+
+    /// Whether the clock has all that was committed before this call, or (bounded) a little earlier by others.
+    fn is_current(&self) -> bool {
+        let now = self.started.elapsed();
+        if let Consistency::Bounded(bound) = self.consistency {
+            let checked_at = Duration::from_millis(self.checked_at.load(Ordering::Relaxed));
+            if checked_at > Duration::ZERO && now < checked_at + bound {
+                return true;
+            }
+        }
+        let is_current = self.store.is_current();
+        if is_current {
+            self.checked(now);
+        }
+        is_current
+    }
+
+    /// Waits until [`Self::is_current`]; false if the change log cannot be read.
+    async fn catch_up(&self) -> bool {
+        if self.is_current() {
+            return true;
+        }
+        let now = self.started.elapsed();
+        match self.store.catch_up().await {
+            Ok(()) => {
+                self.checked(now);
+                true
+            }
+            Err(error) => {
+                tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
+                false
+            }
+        }
+    }
+
+    fn checked(&self, at: Duration) {
+        self.checked_at.store(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn is_valid(&self, stored: &Stored<R>) -> bool {
+        let clock = self.store.clock();
+        let now = clock.revision();
+        if stored.verified_at.load(Ordering::Relaxed) == now.0 {
+            return true;
+        }
+        let is_unchanged = clock.is_unchanged(&stored.marks, stored.computed_at);
+        if is_unchanged {
+            stored.verified_at.store(now.0, Ordering::Relaxed);
+        }
+        is_unchanged
+    }
+}
+
+impl<R> Stored<R> {
+    fn new(executed: Executed<R>, computed_at: Revision) -> Self {
+        let marks = executed.touched.map_or_else(Box::default, |touched| touched.marks());
+        let weight = executed.weight + size_of_val(&*marks) + size_of::<Self>() + OVERHEAD;
+        let verified_at = AtomicU64::new(computed_at.0);
+        Self { value: executed.value, marks, computed_at, verified_at, weight: weight as u64 }
+    }
+}
+
+/// Leaves no trace of an execution that nobody waits for, however it ended.
+struct Turn<'a> {
+    running: &'a DashMap<Question, Arc<tokio::sync::Mutex<()>>>,
+    question: Question,
+    mutex: Arc<tokio::sync::Mutex<()>>,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        // The map's own and this one: whoever comes later finds a new one, and an entry in the cache.
+        self.running.remove_if(&self.question, |_, mutex| Arc::strong_count(mutex) <= 2);
+    }
+}
+
+#[derive(Clone)]
+struct ByWeight;
+
+impl<R> Weighter<Question, Arc<Stored<R>>> for ByWeight {
+    fn weight(&self, _: &Question, stored: &Arc<Stored<R>>) -> u64 {
+        stored.weight
+    }
+}
+
+#[derive(Clone)]
+struct ByLength;
+
+impl Weighter<Bytes, (Question, u64)> for ByLength {
+    fn weight(&self, url: &Bytes, _: &(Question, u64)) -> u64 {
+        (url.len() + OVERHEAD / 2) as u64
+    }
+}

@@ -1,0 +1,147 @@
+//! What mutations that share a commit may see of each other: nothing, whatever becomes of one of them.
+
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::store::Store;
+use crate::store::layout::{Layout, create_statements, test_models};
+
+async fn store() -> (TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("freshql.db");
+    let connection = open(&path).unwrap();
+    let model = Arc::new(test_models::every_kind());
+    for statement in create_statements(&Layout::new(&model)) {
+        connection.execute_batch(&statement).unwrap();
+    }
+    let store = Store::open(&path, 1, &model).await.unwrap();
+    (directory, store)
+}
+
+type Reply = tokio::task::JoinHandle<Result<isize, StoreError>>;
+
+/// Writes, from a task of its own; returns when the job has been queued.
+async fn queue(
+    store: &Store,
+    write: impl FnOnce(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static,
+) -> Reply {
+    let store = store.clone();
+    let reply = tokio::spawn(async move { store.write(write).await });
+    tokio::task::yield_now().await;
+    reply
+}
+
+/// Makes all that is queued until the gate opens share one commit.
+async fn gate(store: &Store) -> (mpsc::Sender<()>, Reply) {
+    let (open, opened) = mpsc::channel();
+    let reply = queue(store, move |_| {
+        opened.recv().unwrap();
+        Ok(0)
+    });
+    let reply = reply.await;
+    (open, reply)
+}
+
+fn put(transaction: &Transaction<'_>, id: &str, text: &str) -> Result<isize, StoreError> {
+    let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?)";
+    transaction.connection().execute(sql, [id, text])?;
+    Ok(1)
+}
+
+fn count(transaction: &Transaction<'_>) -> Result<isize, StoreError> {
+    let sql = "SELECT count(*) FROM _freshql_document";
+    Ok(transaction.connection().query_row(sql, [], |row| row.get(0))?)
+}
+
+async fn ids(store: &Store) -> Vec<String> {
+    store.documents().await.unwrap().into_iter().map(|(id, _)| id).collect()
+}
+
+#[tokio::test]
+async fn failed_job_leaves_nothing_in_the_commit_that_it_shares() {
+    let (_directory, store) = store().await;
+    let (open, gate) = gate(&store).await;
+    let first = queue(&store, |transaction| put(transaction, "a", "")).await;
+    let failed = queue(&store, |transaction| {
+        put(transaction, "b", "")?;
+        put(transaction, "a", "")
+    })
+    .await;
+    let panicked = queue(&store, |transaction| {
+        put(transaction, "c", "")?;
+        panic!("a mistake of ours")
+    })
+    .await;
+    let last = queue(&store, |transaction| {
+        put(transaction, "d", "")?;
+        count(transaction)
+    })
+    .await;
+    open.send(()).unwrap();
+    gate.await.unwrap().unwrap();
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    assert!(matches!(failed.await.unwrap(), Err(StoreError::Constraint(_))));
+    assert!(matches!(panicked.await.unwrap(), Err(StoreError::Gone)));
+    assert_eq!(last.await.unwrap().unwrap(), 2);
+    assert_eq!(ids(&store).await, ["a", "d"]);
+}
+
+#[tokio::test]
+async fn full_disk_loses_the_whole_commit_and_says_so_to_all_that_shared_it_and_to_nobody_else() {
+    let (_directory, store) = store().await;
+    let (open, gate) = gate(&store).await;
+    let first = queue(&store, |transaction| put(transaction, "a", "")).await;
+    // What it was refused for is gone with the rest.
+    let refused = queue(&store, |transaction| match count(transaction)? {
+        0 => Ok(0),
+        _ => Err(StoreError::Corrupt("there is a document".to_owned())),
+    })
+    .await;
+    let full = queue(&store, |transaction| {
+        let connection = transaction.connection();
+        let pages: i64 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        connection.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(()))?;
+        put(transaction, "b", &"x".repeat(1 << 20))
+    })
+    .await;
+    let later = queue(&store, |transaction| put(transaction, "c", "")).await;
+    open.send(()).unwrap();
+
+    assert!(matches!(gate.await.unwrap(), Err(StoreError::Commit(_))));
+    assert!(matches!(first.await.unwrap(), Err(StoreError::Commit(_))));
+    assert!(matches!(refused.await.unwrap(), Err(StoreError::Commit(_))));
+    let error = full.await.unwrap().unwrap_err();
+    assert!(error.to_string().contains("full"), "{error}");
+    assert_eq!(later.await.unwrap().unwrap(), 1, "it was not in that commit");
+    assert_eq!(ids(&store).await, ["c"]);
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_for_a_lock_than_the_first() {
+    let (directory, store) = store().await;
+    let wait = Duration::from_millis(300);
+    let set = queue(&store, move |transaction| {
+        transaction.connection().busy_timeout(wait)?;
+        Ok(0)
+    })
+    .await;
+    set.await.unwrap().unwrap();
+    let stranger = Connection::open(directory.path().join("freshql.db")).unwrap();
+    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let start = Instant::now();
+    let mut waiting = Vec::new();
+    for number in 0..20 {
+        waiting.push(queue(&store, move |transaction| put(transaction, &number.to_string(), "")).await);
+    }
+    for reply in waiting {
+        assert!(matches!(reply.await.unwrap(), Err(StoreError::Overloaded)));
+    }
+    assert!(start.elapsed() < 5 * wait, "{:?}", start.elapsed());
+    stranger.execute_batch("ROLLBACK").unwrap();
+    let reply = queue(&store, |transaction| put(transaction, "a", "")).await;
+    assert_eq!(reply.await.unwrap().unwrap(), 1);
+    assert_eq!(ids(&store).await, ["a"]);
+}

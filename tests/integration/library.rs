@@ -1,0 +1,179 @@
+//! The server's library on a database of its own, without HTTP: a model made to try what can go wrong with freshness
+//! (keys of three kinds, nullable and compound uniques, defaults within a unique, a relation to itself, every kind of
+//! `onDelete`), engines on it, and strangers who write past them.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use freshql::document_id::DocumentId;
+use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
+use freshql::model::{Model, Value, parse};
+use freshql::store::layout::{Layout, first_migration};
+use freshql::store::{Store, change_log};
+use freshql::touch::{Dependency, Mark, Version};
+use rusqlite::Connection;
+use rusqlite::types::Value as SqlValue;
+use serde_json::Value as Json;
+use tempfile::TempDir;
+
+pub(crate) const MODEL: &str = r#"
+enum Kind { PLAIN FANCY }
+type Shelf @entity(plural: "shelves", orderBy: [{ label: ASC }]) @unique(fields: ["room", "kind"]) {
+  id: ID! @id
+  label: String! @unique
+  room: String @index
+  kind: Kind! @default(value: PLAIN)
+  books: [Book!]! @derivedFrom(field: "shelf")
+  guests: [Book!]! @derivedFrom(field: "home")
+}
+type Book @entity(orderBy: [{ title: ASC }]) @unique(fields: ["shelf", "slot"]) {
+  id: ID! @id @default(fn: AUTOINCREMENT)
+  title: String!
+  slot: Int! @default(value: 0)
+  price: Decimal @column(precision: 8, scale: 2)
+  weight: Float @index
+  isbn: String @unique
+  shelf: Shelf! @relation(onDelete: CASCADE)
+  home: Shelf @relation(onDelete: SET_NULL)
+  notes: [Note!]! @derivedFrom(field: "book")
+}
+type Note @entity(orderBy: [{ stars: DESC_NULLS_LAST }]) {
+  id: ID! @id
+  stars: Int
+  text: String
+  book: Book! @relation(onDelete: RESTRICT)
+  answers: Note @relation(onDelete: SET_NULL)
+  answered: [Note!]! @derivedFrom(field: "answers")
+}
+type Word @entity { id: ID! @id  word: String! }
+"#;
+
+/// Rows to begin with.
+const ROWS: &str = "
+INSERT INTO shelves (id, label, room, kind) VALUES
+  ('s1', 'a', 'hall', 'PLAIN'), ('s2', 'b', 'hall', 'FANCY'), ('s3', 'c', NULL, 'PLAIN');
+INSERT INTO books (id, title, slot, price, weight, isbn, shelf_id, home_id) VALUES
+  (1, 'Ada', 0, 100, 0.0, 'x1', 's1', NULL), (2, 'Ada', 1, 250, 1.5, NULL, 's1', 's2'),
+  (3, 'Zen', 0, NULL, NULL, 'x3', 's2', 's2'), (4, 'Öl', 2, 999, 1.5, 'x4', 's1', 's3'),
+  (5, 'mid', 3, 5, 0.25, NULL, 's1', NULL);
+INSERT INTO notes (id, stars, text, book_id, answers_id) VALUES
+  ('n1', 5, 'good', 1, NULL), ('n2', NULL, NULL, 1, 'n1'), ('n3', 1, 'bad', 2, 'n1'), ('n4', 3, '', 4, 'n3');
+INSERT INTO words (id, word) VALUES ('w1', 'one'), ('w2', 'two');
+";
+
+/// A migrated database file in a directory of its own.
+pub(crate) struct Library {
+    pub(crate) model: Arc<Model>,
+    pub(crate) path: PathBuf,
+    _directory: TempDir,
+}
+
+/// How another program's connection is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Pragmas {
+    pub(crate) foreign_keys: bool,
+    pub(crate) recursive_triggers: bool,
+}
+
+impl Library {
+    pub(crate) fn new() -> Self {
+        let model = Arc::new(parse("schema.graphql", MODEL).unwrap().model);
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("freshql.db");
+        let connection = Connection::open(&path).unwrap();
+        // As durable as a test needs; a connection of the server's is FULL whatever this one is.
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF").unwrap();
+        connection.execute_batch(&first_migration(&Layout::new(&model))).unwrap();
+        connection.execute_batch(ROWS).unwrap();
+        Self { model, path, _directory: directory }
+    }
+
+    /// A server's engine on it: each has connections of its own, as another process would.
+    pub(crate) async fn engine(&self) -> Engine {
+        let store = Store::open(&self.path, 1, &self.model).await.unwrap();
+        Engine::new(Compiler::new(self.model.clone()).unwrap(), store)
+    }
+
+    /// A connection of another program.
+    pub(crate) fn stranger(&self, pragmas: Pragmas) -> Connection {
+        let connection = Connection::open(&self.path).unwrap();
+        connection.pragma_update(None, "foreign_keys", pragmas.foreign_keys).unwrap();
+        connection.pragma_update(None, "recursive_triggers", pragmas.recursive_triggers).unwrap();
+        connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        connection
+    }
+
+    /// The marks that the records after `seq` leave, and the newest `seq`.
+    pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
+        let changes = change_log::since(connection, &self.model, seq).unwrap();
+        (changes.iter().flat_map(change_log::Change::marks).collect(), change_log::newest(connection).unwrap())
+    }
+
+    /// The row's version; None if it is not there.
+    pub(crate) fn version(&self, connection: &Connection, dependency: &Dependency) -> Option<i64> {
+        let Dependency::Row(entity, id) = dependency else { panic!("{dependency:?} is no row") };
+        let entity = self.model.entity(*entity);
+        let sql = format!("SELECT _version FROM {} WHERE {} = ?", entity.table, entity.column(entity.key).name);
+        let id = match id {
+            Value::Int(id) => SqlValue::Integer(*id),
+            Value::Text(id) => SqlValue::Text(id.to_string()),
+            other => panic!("{other:?} is no key"),
+        };
+        let mut statement = connection.prepare_cached(&sql).unwrap();
+        let mut rows = statement.query([id]).unwrap();
+        rows.next().unwrap().map(|row| row.get(0).unwrap())
+    }
+}
+
+pub(crate) async fn compile(engine: &Engine, text: &str) -> Document {
+    engine.compiler().compile(DocumentId::of(text), text.into()).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+}
+
+/// A query with its variables, compiled.
+pub(crate) struct Question {
+    pub(crate) text: &'static str,
+    document: Document,
+    variables: freshql::graphql::Variables,
+}
+
+impl Question {
+    pub(crate) async fn new(engine: &Engine, text: &'static str, variables: &Json) -> Self {
+        let document = compile(engine, text).await;
+        let variables = document.operation(None).unwrap().coerce_variables(variables.as_object().unwrap()).unwrap();
+        Self { text, document, variables }
+    }
+
+    pub(crate) async fn ask(&self, engine: &Engine) -> Answer {
+        let answer = engine.query(self.document.operation(None).unwrap(), &self.variables).await;
+        answer.unwrap_or_else(|errors| panic!("{}: {errors:?}", self.text))
+    }
+}
+
+pub(crate) async fn mutate(engine: &Engine, text: &str, variables: &Json) -> Result<Answer, Vec<GraphqlError>> {
+    let document = compile(engine, text).await;
+    let operation = document.operation(None).unwrap();
+    let variables = operation.coerce_variables(variables.as_object().unwrap())?;
+    engine.mutate(operation, &variables, None).await
+}
+
+/// The answer without its extensions: what was read, as the client sees it.
+pub(crate) fn data(answer: &Answer) -> &str {
+    let body = std::str::from_utf8(&answer.body).unwrap();
+    match body.rfind(",\"extensions\":{\"etag\":") {
+        Some(end) if answer.etag.is_some() => &body[..end],
+        _ => body,
+    }
+}
+
+/// Runs SQL in the `sqlite3` shell; false if this machine has none (or one too old for STRICT tables).
+pub(crate) fn shell(path: &Path, sql: &str) -> bool {
+    let output = std::process::Command::new("sqlite3").arg("-batch").arg(path).arg(sql).output();
+    match output {
+        Ok(output) => {
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            !complaint.contains("malformed database schema")
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+        Err(error) => panic!("{error}"),
+    }
+}
