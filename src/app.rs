@@ -3,8 +3,10 @@
 
 mod adopt;
 mod database;
+mod dev;
 mod init;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -14,12 +16,14 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::ServiceExt;
 use axum::extract::Request;
+use axum::response::Response;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tower::Service;
 
-use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
+use crate::config::{Config, Database, FILE_NAME, FileConfig, Listen, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
@@ -29,6 +33,7 @@ use crate::store::Store;
 
 pub use adopt::model_pull;
 pub use database::{migrate_status, migrate_up};
+pub use dev::{News, dev};
 pub use init::init;
 
 /// The file in the project's directory that holds the model.
@@ -105,17 +110,29 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    let compiler = compiler(model.clone())?;
-    let Database::Sqlite(path) = &config.database;
-    let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    let app = assemble(&config, compiler(model.clone())?, &model).await?;
+    listen(&config.listen, service(app, &config.cors_origins)).await
+}
 
+/// The parts of a server, for a database that fits.
+async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<AppState, StartError> {
+    let Database::Sqlite(path) = &config.database;
+    let store = Store::open(path, config.readers, model).await.with_context(|| config.database.to_string())?;
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
-
     let engine = Engine::new(compiler, store.clone());
-    let listener = TcpListener::bind(config.listen.as_str()).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    Ok(AppState::new(config, engine, store, registry))
+}
+
+/// Answers at this address from now on.
+async fn listen<S>(address: &Listen, front: S) -> Result<Running, StartError>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let listener = TcpListener::bind(address.as_str()).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr().context("the socket has no address")?;
     // Answers are written in one piece; waiting for more would only delay them.
     let listener = listener.tap_io(|stream| {
@@ -123,7 +140,6 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
     });
-    let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
     let front = ServiceExt::<Request>::into_make_service(front);
     let (stop, stopped) = oneshot::channel::<()>();
     let server = axum::serve(listener, front).with_graceful_shutdown(async {
@@ -199,7 +215,7 @@ fn read_model(dir: &Path) -> Result<(Parsed, String), StartError> {
 }
 
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
-    let queries = within(dir, "queries");
+    let queries = within(dir, files::DIRECTORY);
     let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }

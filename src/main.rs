@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use freshql::app::{self, StartError};
+use freshql::app::{self, News, StartError};
 use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides};
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
@@ -65,6 +65,12 @@ enum Command {
     /// Work on the model
     #[command(subcommand)]
     Model(Model),
+    /// Serve a scratch database in mode open, and reload model and queries when files change
+    Dev {
+        /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+        #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
+        listen: Option<Listen>,
+    },
     /// Write a small project to start from
     Init {
         /// Where to; made if it is not there
@@ -206,6 +212,15 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         Command::Queries => print(&app::queries(&prepare(cli.project, None)?).await?),
         Command::Hash { files } => print(&hash(&files)?),
         Command::Model(Model::Pull { force }) => print(&app::model_pull(&prepare(cli.project, None)?, force)?),
+        Command::Dev { listen } => {
+            let mut config = prepare(cli.project, None)?;
+            config.listen = listen.unwrap_or(config.listen);
+            let tell = |news: News<'_>| match news {
+                News::Text(text) => tell(text),
+                News::Diagnostics(diagnostics) => show(diagnostics),
+            };
+            app::dev(config, tell).await
+        }
         Command::Init { directory } => print(&app::init(&directory)?),
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
         Command::Migrate(Migrate::Status) => print(&app::migrate_status(&prepare(cli.project, None)?)?),

@@ -12,6 +12,9 @@ use crate::graphql::{Compiler, GraphqlError, lint};
 use crate::model::diagnostic::offset_of;
 use crate::model::{Diagnostic, Model};
 
+/// Where query files are, in the project's directory.
+pub const DIRECTORY: &str = "queries";
+
 /// Directories within directories; deeper ones are a loop of symbolic links.
 const DEEPEST: usize = 32;
 
@@ -75,7 +78,10 @@ fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
 
 /// All `.graphql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
 /// the same files once more into `..data`.
-fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![(directory.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {

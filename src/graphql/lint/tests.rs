@@ -90,11 +90,11 @@ async fn order_without_index_is_found_with_the_index_that_it_needs() {
     );
     assert_eq!(
         findings("{ shelf(id: \"1\") { volumes(orderBy: [{ year: ASC }, { colour: ASC }]) { totalCount } } }").await,
-        ["1:38 no index has `Volume` in this order by `year`: all rows that match are sorted for every page"]
+        ["1:37 no index has `Volume` in this order by `year`: all rows that match are sorted for every page"]
     );
     assert_eq!(
         findings("{ shelf(id: \"1\") { volumes(orderBy: [{ colour: ASC }]) { totalCount } } }").await,
-        ["1:38 no index has `Volume` in this order by `colour`: all rows that match are sorted for every page"]
+        ["1:37 no index has `Volume` in this order by `colour`: all rows that match are sorted for every page"]
     );
     assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { totalCount } } }").await;
     assert_clean("{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { totalCount } }").await;

@@ -59,12 +59,22 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
             problems.missing(format!("table `{}` is missing", table.name.as_str()), Some(create_table(table)));
             continue;
         };
-        check_columns(connection, table, sql, &mut problems)?;
-        check_foreign_keys(connection, table, &mut problems)?;
-        check_indexes(connection, table, &mut problems)?;
+        let is_adopted = is_adopted(sql);
+        check_columns(connection, table, sql, is_adopted, &mut problems)?;
+        // What its authors left out, they did without so far; only uniqueness is what look-ups rest on.
+        if !is_adopted {
+            check_foreign_keys(connection, table, &mut problems)?;
+        }
+        check_indexes(connection, table, is_adopted, &mut problems)?;
         check_triggers(table, &catalogue, &mut problems);
     }
     Ok(problems.0)
+}
+
+/// Whether a table was there before freshql: then its version column, which a migration has added, says so. It keeps the
+/// types, rules and defaults of its authors, as long as the model's values fit in.
+fn is_adopted(table_sql: &str) -> bool {
+    is_same_words(table_sql, &format!("{VERSION_COLUMN} INTEGER CONSTRAINT adopted NOT NULL"))
 }
 
 #[derive(Default)]
@@ -124,6 +134,7 @@ fn check_columns(
     connection: &Connection,
     table: &Table,
     table_sql: &str,
+    is_adopted: bool,
     problems: &mut Problems,
 ) -> rusqlite::Result<()> {
     let mut statement = connection
@@ -147,7 +158,11 @@ fn check_columns(
             problems.add(format!("column `{name}.{}` is missing", column.name.as_str()));
             continue;
         };
-        check_column(table, column, has, table_sql, problems);
+        if is_adopted {
+            check_adopted_column(table, column, has, problems);
+        } else {
+            check_column(table, column, has, table_sql, problems);
+        }
         check_collation(connection, table, column, problems)?;
     }
     match find(VERSION_COLUMN) {
@@ -161,7 +176,7 @@ fn check_columns(
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
             || table.columns.iter().any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
     };
-    for extra in found.iter().filter(|column| !is_known(column)) {
+    for extra in found.iter().filter(|column| !is_known(column) && !is_adopted) {
         if extra.key > 0 {
             problems.add(format!("column `{name}.{}` is part of the key, and not in the model", extra.name));
         } else if extra.not_null && !extra.has_default && !extra.is_generated {
@@ -172,6 +187,29 @@ fn check_columns(
         }
     }
     Ok(())
+}
+
+/// The column can hold the model's values, and is the key if it should be.
+fn check_adopted_column(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    let shown = format!("column `{}.{}`", table.name.as_str(), column.name.as_str());
+    let wanted = sql_type(column);
+    let is_number = |affinity: &str| matches!(affinity, "INTEGER" | "REAL" | "NUMERIC");
+    let (a, b) = (affinity(&wanted), affinity(&has.sql_type));
+    // Texts stay texts in a column of numbers, unless they look like one. A column without a type keeps all as it is.
+    let takes = match column.scalar {
+        Scalar::IdText | Scalar::String => matches!(b, "TEXT" | "BLOB" | "NUMERIC" | "INTEGER"),
+        _ => a == b || b == "BLOB" || b == "NUMERIC" || (is_number(a) && is_number(b)),
+    };
+    if !takes {
+        problems.add(format!("{shown} is {}, and its values would not fit {wanted}", or_untyped(&has.sql_type)));
+    }
+    if column.name == table.key_column().name && has.key != 1 {
+        problems.add(format!("{shown} is not the primary key"));
+    }
+    let is_row_number = has.key == 1 && column.scalar == Scalar::IdInt;
+    if !column.nullable && !has.not_null && has.key == 0 && !is_row_number {
+        problems.add(format!("{shown} may be NULL, and should be NOT NULL"));
+    }
 }
 
 fn check_column(table: &Table, column: &TableColumn, has: &FoundColumn, table_sql: &str, problems: &mut Problems) {
@@ -268,7 +306,12 @@ struct FoundIndex {
 }
 
 /// An index may have any name: its columns count.
-fn check_indexes(connection: &Connection, table: &Table, problems: &mut Problems) -> rusqlite::Result<()> {
+fn check_indexes(
+    connection: &Connection,
+    table: &Table,
+    is_adopted: bool,
+    problems: &mut Problems,
+) -> rusqlite::Result<()> {
     let mut list = connection.prepare("SELECT name, \"unique\" FROM pragma_index_list(?) WHERE partial = 0")?;
     let names: Vec<(String, bool)> =
         list.query_map([table.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
@@ -279,7 +322,7 @@ fn check_indexes(connection: &Connection, table: &Table, problems: &mut Problems
         found.push(FoundIndex { unique, columns });
     }
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
-    for index in &table.indexes {
+    for index in table.indexes.iter().filter(|index| index.unique || !is_adopted) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
         let begins = |found: &FoundIndex| {
             found.columns.len() >= wanted.len()

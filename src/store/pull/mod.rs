@@ -119,8 +119,8 @@ fn draft<'a>(
         Ok(key) => key,
         Err(reason) => return Ok(Err(reason)),
     };
-    let names = taken.entity(&table.name);
     let mut fields_taken = Fields::default();
+    let names = taken.entity(&table.name);
     let others: Vec<&str> =
         table.columns.iter().filter(|column| column.key == 0).map(|column| column.name.as_str()).collect();
     let key_name = fields_taken.key(&key_column.name, &names.name, &others);
@@ -150,6 +150,9 @@ fn draft<'a>(
         Field { column, values, name, ty, scalar, is_key, relation: None, note }
     });
     let fields: Vec<Field<'_>> = fields.collect();
+    if key != Key::Text && fields.iter().all(|field| field.is_key || field.ty.is_none()) {
+        return Ok(Err("it has no column beside the key that the model can have".to_owned()));
+    }
     let out = fields.iter().filter(|field| field.ty.is_none() && !field.column.is_generated);
     for field in out.filter(|field| field.column.not_null && field.column.default.is_none()) {
         notes.push(format!("`{}` must have a value, so no row can be created.", field.column.name));
@@ -161,6 +164,9 @@ fn draft<'a>(
 fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
     if values.nulls > 0 {
         return Err(format!("its primary key `{}` is NULL in some rows", column.name));
+    }
+    if !column.is_exact() {
+        return Err(format!("its primary key `{}` is compared by the collation {}", column.name, column.collation));
     }
     let upper = column.sql_type.to_ascii_uppercase();
     if !table.has_key_index {

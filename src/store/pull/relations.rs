@@ -37,6 +37,8 @@ pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlit
             }
         }
     }
+    // SQLite lists foreign keys from the last to the first.
+    links.sort_by_key(|link| (link.from, link.field));
     // Plain columns first: relations give way to them.
     for (draft, field, reason) in refusals {
         if links.iter().any(|link| link.from == draft && link.field == field) {
@@ -97,6 +99,9 @@ fn judge(
     };
     if let Some(other) = foreign_key.target.as_ref().filter(|name| !name.eq_ignore_ascii_case(&key.column.name)) {
         return reason(format!("points to `{there}.{other}`, which is not the key"));
+    }
+    if !this.column.is_exact() {
+        return reason(format!("points to `{there}`, and is compared by the collation {}", this.column.collation));
     }
     if this.is_key {
         return reason(format!("points to `{there}`; a key cannot be a relation"));

@@ -47,7 +47,9 @@ fn entity(draft: &Draft<'_>, text: &mut String) {
     for note in &draft.notes {
         let _ = writeln!(text, "# {}", one_line(note));
     }
-    let _ = writeln!(text, "type {} {}{} {{", draft.names.name, entity_directive(draft), type_directives(draft));
+    let more = type_directives(draft);
+    let gap = if more.is_empty() { " " } else { "\n  " };
+    let _ = writeln!(text, "type {}{gap}{}{more} {{", draft.names.name, entity_directive(draft));
     for field in &draft.fields {
         if field.ty.is_none() {
             let why = field.note.as_deref().unwrap_or("no type reads it");
@@ -105,8 +107,9 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
         let Some(fields) = fields else { continue };
         let names = |fields: &[&Field<'_>]| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
         let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
-        let is_implied = match &fields[..] {
-            _ if fields.iter().any(|field| field.ty.as_deref() == Some("JSON")) => true,
+        // Not wanted, or there without a word.
+        let is_left_out = match &fields[..] {
+            _ if fields.iter().any(|field| field.ty.as_deref() == Some("JSON") || !field.column.is_exact()) => true,
             [single] if single.is_key => true,
             [single] if !index.unique => single.relation.is_some(),
             _ => false,
@@ -115,7 +118,7 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
             "unique" if index.unique => names(others) == names(&fields),
             _ => !index.unique && begins(others),
         });
-        if !is_implied && !is_there {
+        if !is_left_out && !is_there {
             found.push((if index.unique { "unique" } else { "index" }, fields));
         }
     }

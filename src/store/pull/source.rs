@@ -38,6 +38,8 @@ pub(super) struct Column {
     /// Place in the primary key, from 1; 0 outside of it.
     pub(super) key: i64,
     pub(super) is_generated: bool,
+    /// By which its texts are compared.
+    pub(super) collation: String,
 }
 
 #[derive(Debug)]
@@ -53,6 +55,14 @@ pub(super) struct ForeignKey {
 pub(super) struct Index {
     pub(super) unique: bool,
     pub(super) columns: Vec<String>,
+}
+
+impl Column {
+    /// Two texts are the same only if their bytes are. Answers depend on rows by the bytes of their keys and parts, so
+    /// freshql looks rows up by no other column.
+    pub(super) fn is_exact(&self) -> bool {
+        self.collation.eq_ignore_ascii_case("BINARY")
+    }
 }
 
 impl Table {
@@ -114,9 +124,15 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Column>
             default: row.get(3)?,
             key: row.get(4)?,
             is_generated: row.get::<_, i64>(5)? > 0,
+            collation: String::new(),
         })
     })?;
-    columns.collect()
+    let mut columns = columns.collect::<Result<Vec<Column>, _>>()?;
+    for column in &mut columns {
+        let (_, collation, ..) = connection.column_metadata(None, table, column.name.as_str())?;
+        column.collation = collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned();
+    }
+    Ok(columns)
 }
 
 fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<ForeignKey>> {

@@ -24,8 +24,8 @@ fn lines(sql: &str) -> Vec<String> {
 /// The line of the only column beside the key, and the comment above it.
 fn column(declaration: &str, values: &str) -> Vec<String> {
     let insert = if values.is_empty() { String::new() } else { format!("INSERT INTO things (x) VALUES {values};") };
-    let found = lines(&format!("CREATE TABLE things (id INTEGER PRIMARY KEY, x {declaration}); {insert}"));
-    found[2..found.len() - 1].to_vec()
+    let found = lines(&format!("CREATE TABLE things (id INTEGER PRIMARY KEY, x {declaration}, y TEXT); {insert}"));
+    found[2..found.len() - 2].to_vec()
 }
 
 #[test]
@@ -41,7 +41,37 @@ fn small_shop_becomes_a_model() {
         CREATE TABLE album_tags (album_id INTEGER REFERENCES Album, tag TEXT, PRIMARY KEY (album_id, tag));
         CREATE VIEW titles AS SELECT Title FROM Album;
     ";
-    insta::assert_snapshot!(pulled(sql).sdl, @"");
+    insta::assert_snapshot!(pulled(sql).sdl, @r#"
+    # A first model of a database that was there before: `freshql model pull` wrote it. It is yours to edit: rename
+    # types and fields, take out what the API should not show, add `@cacheControl` and `@entity(orderBy:)`.
+    #
+    # These are not in it:
+    # - `album_tags`: its primary key has several columns
+    # - `titles`: it is a view
+
+    type Artist @entity(table: "Artist") {
+      id: ID! @id @default(fn: AUTOINCREMENT) @column(name: "ArtistId")
+      name: String @column(name: "Name")
+      albumsByArtist: [Album!]! @derivedFrom(field: "artist")
+      albumsBySecondArtist: [Album!]! @derivedFrom(field: "secondArtist")
+    }
+
+    type Album
+      @entity(table: "Album")
+      @unique(fields: ["artist", "title"]) {
+      id: ID! @id @default(fn: AUTOINCREMENT) @column(name: "AlbumId")
+      title: String! @column(name: "Title") @index
+      artist: Artist! @relation(column: "ArtistId")
+      secondArtist: Artist @relation(onDelete: SET_NULL)
+    }
+
+    type Employee @entity {
+      id: ID! @id @default(fn: AUTOINCREMENT)
+      email: String! @unique
+      reportsTo: Employee @relation(column: "ReportsTo")
+      employeesByReportsTo: [Employee!]! @derivedFrom(field: "reportsTo")
+    }
+    "#);
 }
 
 #[test]
@@ -102,7 +132,7 @@ fn values_that_no_type_reads_are_left_out_with_the_reason() {
         assert_eq!(found.len(), 1, "{found:?}");
         assert!(found[0].starts_with("# left out: `x`, ") && found[0].contains(why), "{found:?}");
     }
-    let text = pulled("CREATE TABLE a (id INTEGER PRIMARY KEY, x BLOB NOT NULL)").sdl;
+    let text = pulled("CREATE TABLE a (id INTEGER PRIMARY KEY, x BLOB NOT NULL, y TEXT)").sdl;
     assert!(text.contains("# `x` must have a value, so no row can be created.\ntype A "), "{text}");
 }
 
@@ -132,7 +162,8 @@ fn keys_are_made_by_whom_the_table_says() {
     };
     assert_eq!(key("INTEGER PRIMARY KEY", "1"), "k: ID! @id @default(fn: AUTOINCREMENT)");
     assert_eq!(key("VARCHAR(9) PRIMARY KEY", "'DE'"), "k: ID! @id");
-    assert_eq!(key("UUID PRIMARY KEY", ""), "k: ID! @id");
+    assert_eq!(key("TEXT PRIMARY KEY", ""), "k: ID! @id");
+    assert_eq!(key("UUID PRIMARY KEY", ""), "k: ID! @id @default(fn: UUID_V7)");
     let uuid = "'0190b4f4-0000-7000-8000-000000000000'";
     assert_eq!(key("CHAR(36) PRIMARY KEY", uuid), "k: ID! @id @default(fn: UUID_V7)");
     assert_eq!(
@@ -152,7 +183,8 @@ fn tables_that_cannot_be_entities_are_listed_with_the_reason() {
             "CREATE TABLE a (x); CREATE TABLE b (x, y, PRIMARY KEY (x, y)); CREATE VIEW c AS SELECT 1;
              CREATE TABLE d (x TEXT PRIMARY KEY) WITHOUT ROWID; CREATE TABLE e (id INTEGER PRIMARY KEY, _version INT);
              CREATE TABLE f (x TEXT PRIMARY KEY); INSERT INTO f VALUES (NULL); CREATE TABLE g (x INT PRIMARY KEY);
-             CREATE TABLE h (x BLOB PRIMARY KEY); INSERT INTO h VALUES (x'00');"
+             CREATE TABLE h (x BLOB PRIMARY KEY); INSERT INTO h VALUES (x'00');
+             CREATE TABLE i (id INTEGER PRIMARY KEY, x BLOB); CREATE TABLE j (x TEXT PRIMARY KEY COLLATE NOCASE);"
         ),
         [
             "a: it has no primary key",
@@ -163,10 +195,41 @@ fn tables_that_cannot_be_entities_are_listed_with_the_reason() {
             "f: its primary key `x` is NULL in some rows",
             "g: its primary key `x` INT is neither SQLite's row number nor NOT NULL",
             "h: its primary key `x` holds other things than texts",
+            "i: it has no column beside the key that the model can have",
+            "j: its primary key `x` is compared by the collation NOCASE",
         ]
     );
     let text = pulled("CREATE TABLE good (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE bad (x)").sdl;
     assert!(text.contains("# - `bad`: it has no primary key\n"), "{text}");
+}
+
+#[test]
+fn indexes_are_taken_once_and_only_where_rows_can_be_looked_up_by_them() {
+    let found = lines(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, b TEXT UNIQUE, c TEXT, d TEXT COLLATE NOCASE UNIQUE, e INT, f JSON,
+             a_id INT REFERENCES a);
+         CREATE INDEX b1 ON a (b); CREATE INDEX c1 ON a (c); CREATE INDEX c2 ON a (c); CREATE INDEX ec ON a (e, c);
+         CREATE INDEX e1 ON a (e); CREATE INDEX part ON a (e) WHERE e > 1; CREATE INDEX low ON a (lower(c));
+         CREATE INDEX f1 ON a (f); CREATE INDEX rel ON a (a_id); CREATE UNIQUE INDEX rel2 ON a (a_id, c);",
+    );
+    assert_eq!(
+        found,
+        [
+            "type A",
+            "@entity(table: \"a\")",
+            "@unique(fields: [\"a\", \"c\"])",
+            "@index(fields: [\"e\", \"c\"]) {",
+            "id: ID! @id @default(fn: AUTOINCREMENT)",
+            "b: String @unique",
+            "c: String @index",
+            "d: String",
+            "e: Int",
+            "f: JSON",
+            "a: A",
+            "asByA: [A!]! @derivedFrom(field: \"a\")",
+            "}",
+        ]
+    );
 }
 
 #[test]
@@ -192,6 +255,10 @@ fn foreign_keys_that_cannot_be_relations_stay_columns_with_the_reason() {
     assert_eq!(
         child("p_id INT REFERENCES p", "PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (1, 7);"),
         ["# 1 row points to rows of `p` that are not there", "pId: Int"]
+    );
+    assert_eq!(
+        child("p_id TEXT COLLATE NOCASE REFERENCES p", ""),
+        ["# points to `p`, and is compared by the collation NOCASE", "pId: String"]
     );
     assert_eq!(child("p_id INT REFERENCES p ON DELETE CASCADE", ""), ["p: P @relation(onDelete: CASCADE)"]);
 }
