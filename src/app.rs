@@ -32,7 +32,7 @@ use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
 pub use adopt::model_pull;
-pub use database::{migrate_status, migrate_up};
+pub use database::{migrate_new, migrate_status, migrate_up};
 pub use dev::{News, dev};
 pub use init::init;
 

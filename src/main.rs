@@ -91,6 +91,12 @@ enum Model {
 
 #[derive(Subcommand)]
 enum Migrate {
+    /// Write the next migration: what the model needs and the migrations do not build yet
+    New {
+        /// What it is about: lower-case letters, digits, _ and -
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Apply pending migrations
     Up,
     /// Show which migrations are applied
@@ -222,6 +228,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             app::dev(config, tell).await
         }
         Command::Init { directory } => print(&app::init(&directory)?),
+        Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
         Command::Migrate(Migrate::Status) => print(&app::migrate_status(&prepare(cli.project, None)?)?),
     }

@@ -8,10 +8,11 @@ use rusqlite::{Connection, OpenFlags};
 use super::{MODEL_FILE, StartError, within};
 use crate::config::{Config, Database};
 use crate::model::parse::parse;
+use crate::store::migrate::Migrations;
 use crate::store::pull::{Pulled, pull};
 
-/// Writes `schema.graphql` after the tables of the database; says what became of them. A file that is there is only
-/// replaced if `force` says so.
+/// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a first one that says
+/// what is there; says what became of the tables. A model that is there is only replaced if `force` says so.
 ///
 /// # Errors
 /// There is no such database, it has no table that could be an entity, or there is a model already. Nothing was written.
@@ -33,8 +34,18 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     }
     // A model with mistakes would be ours; it is better said here than at the next command.
     parse(&shown, &pulled.sdl).map_err(StartError::Mistakes)?;
+    let folder = within(&config.dir, "migrations");
+    let migrations = Migrations::read(&folder).map_err(StartError::Mistakes)?;
+    let mut written = Vec::new();
+    if migrations.files.is_empty() {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let baseline = folder.join("0001_existing.sqlite.sql");
+        std::fs::write(&baseline, &pulled.baseline).with_context(|| format!("cannot write {}", baseline.display()))?;
+        written.push(baseline.display().to_string());
+    }
     std::fs::write(&target, &pulled.sdl).with_context(|| format!("cannot write {shown}"))?;
-    Ok(summary(&shown, &pulled))
+    written.push(shown);
+    Ok(summary(&written, &pulled))
 }
 
 /// Looks, and changes nothing: not even the journal's mode.
@@ -43,12 +54,12 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
-fn summary(file: &str, pulled: &Pulled) -> String {
-    let entities = match pulled.entities.len() {
-        1 => "1 entity".to_owned(),
-        many => format!("{many} entities"),
-    };
-    let mut text = format!("wrote {file} with {entities}\n");
+fn summary(written: &[String], pulled: &Pulled) -> String {
+    let mut text: String = written.iter().map(|file| format!("wrote {file}\n")).collect();
+    match pulled.entities.len() {
+        1 => text.push_str("1 table is an entity\n"),
+        many => text.push_str(&format!("{many} tables are entities\n")),
+    }
     for (table, reason) in &pulled.left_out {
         text.push_str(&format!("left out `{table}`: {reason}\n"));
     }

@@ -1,6 +1,8 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
+mod catalogue;
 pub mod change_log;
+pub mod difference;
 pub mod error;
 mod feed;
 pub mod layout;
@@ -10,6 +12,7 @@ pub mod pull;
 pub mod select;
 pub mod sqlite;
 pub mod triggers;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;

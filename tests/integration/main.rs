@@ -6,6 +6,7 @@ mod harness;
 mod library;
 
 mod admin;
+mod adoption;
 mod comfort;
 mod commands;
 mod concurrency;

@@ -122,7 +122,7 @@ mod tests {
         let after = shape("\"\"\"\nNew.\n\"\"\"\ntype A {\n  a: Int\n  c: Int\n}\nscalar S\n");
         assert_eq!(
             after.types_after(&before),
-            "changed type A\n  - b: Int\n  + c: Int\nadded   scalar S\nremoved enum E\n"
+            "added   scalar S\nchanged type A\n  - b: Int\n  + c: Int\nremoved enum E\n"
         );
         assert_eq!(before.types_after(&before), "");
     }

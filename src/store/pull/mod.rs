@@ -21,6 +21,8 @@ use crate::store::layout::VERSION_COLUMN;
 pub struct Pulled {
     /// `schema.graphql`.
     pub sdl: String,
+    /// A first migration that makes the tables as they are, where they are not: what comes after it starts from there.
+    pub baseline: String,
     /// The tables that became entities.
     pub entities: Vec<String>,
     /// The tables that did not, and why.
@@ -46,7 +48,8 @@ pub fn pull(connection: &Connection) -> rusqlite::Result<Pulled> {
     }
     relations::link(&snapshot, &mut drafts)?;
     let entities = drafts.iter().map(|draft| draft.table.name.clone()).collect();
-    Ok(Pulled { sdl: sdl::write(&drafts, &left_out), entities, left_out })
+    let baseline = source::baseline(&snapshot)?;
+    Ok(Pulled { sdl: sdl::write(&drafts, &left_out), baseline, entities, left_out })
 }
 
 /// A table on its way to being an entity.

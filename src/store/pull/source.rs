@@ -177,3 +177,31 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>
     }
     Ok((indexes, has_key_index))
 }
+
+/// Statements that make all that is there (tables, indexes, views, triggers), where it is not there.
+pub(super) fn baseline(connection: &Connection) -> rusqlite::Result<String> {
+    // A virtual table makes its shadow tables itself.
+    let sql = "SELECT made.sql FROM sqlite_schema made WHERE made.sql IS NOT NULL \
+               AND made.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND made.name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' \
+               AND made.tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') \
+               ORDER BY made.type <> 'table', made.type = 'trigger', made.rowid";
+    let mut statement = connection.prepare(sql)?;
+    let statements: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let mut text = String::from(
+        "-- What was there before freshql. On a database that has it, this does nothing; on an empty one, it makes the same,\n\
+         -- so that tests and `freshql migrate new` know what the next migrations start from.\n",
+    );
+    for sql in statements {
+        text.push('\n');
+        text.push_str(&where_missing(&sql));
+        text.push_str(";\n");
+    }
+    Ok(text)
+}
+
+/// SQLite keeps these statements with their first words in capitals, and without IF NOT EXISTS.
+fn where_missing(sql: &str) -> String {
+    const KINDS: [&str; 6] = ["VIRTUAL TABLE", "TABLE", "UNIQUE INDEX", "INDEX", "VIEW", "TRIGGER"];
+    let found = KINDS.iter().find_map(|kind| Some((kind, sql.strip_prefix("CREATE ")?.strip_prefix(*kind)?)));
+    found.map_or_else(|| sql.to_owned(), |(kind, rest)| format!("CREATE {kind} IF NOT EXISTS{rest}"))
+}
