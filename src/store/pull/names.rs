@@ -82,10 +82,11 @@ impl Fields {
         self.column(column)
     }
 
-    /// A name for a relation, whose key will be called `<name>Id`.
-    pub(super) fn relation(&mut self, column: &str, target: &str) -> String {
+    /// A name for a relation, whose key will be called `<name>Id`: the column's, without the other key's name at its end.
+    pub(super) fn relation(&mut self, column: &str, target: &str, key: &str) -> String {
         let whole = camel(column);
-        let stem = ["Id", "ID", "Fk"].iter().find_map(|suffix| whole.strip_suffix(suffix)).unwrap_or(&whole);
+        let key = pascal(key);
+        let stem = ["Id", "ID", "Fk", &key].iter().find_map(|suffix| whole.strip_suffix(suffix)).unwrap_or(&whole);
         let base = if stem.is_empty() { lower_camel(target) } else { stem.to_owned() };
         let name = first_free(&base, "Ref", |name| self.is_free(name) && self.is_free(&format!("{name}Id")));
         self.0.insert(format!("{name}Id"));
@@ -176,8 +177,10 @@ mod tests {
         assert_eq!(fields.column("first_name"), "firstNameValue");
         assert_eq!(fields.column("etag"), "etagValue");
         assert_eq!(fields.column("artist"), "artist");
-        assert_eq!(fields.relation("artist_id", "Artist"), "artistRef");
-        assert_eq!(fields.relation("ReportsTo", "Employee"), "reportsTo");
+        assert_eq!(fields.relation("artist_id", "Artist", "id"), "artistRef");
+        assert_eq!(fields.relation("ReportsTo", "Employee", "id"), "reportsTo");
+        assert_eq!(fields.relation("home_country_code", "Country", "code"), "homeCountry");
+        assert_eq!(fields.relation("code", "Country", "code"), "code");
         assert_eq!(fields.list("albums", "artist", true), "albums");
         assert_eq!(fields.list("albums", "producer", true), "albumsByProducer");
         let mut fields = Fields::default();

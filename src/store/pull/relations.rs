@@ -54,9 +54,10 @@ pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlit
     }
     for link in &links {
         let target = drafts[link.to].names.name.clone();
+        let key = drafts[link.to].table.key().first().map_or("id", |key| key.name.as_str()).to_owned();
         let Draft { fields, taken, .. } = &mut drafts[link.from];
         let field = &mut fields[link.field];
-        field.name = taken.relation(&field.column.name, &target);
+        field.name = taken.relation(&field.column.name, &target, &key);
         field.ty = Some(target);
         field.relation = Some(Relation { on_delete: link.on_delete });
         field.note.clone_from(&link.note);
