@@ -11,6 +11,9 @@ pub enum StoreError {
     /// Too many jobs wait already.
     #[error("too many operations wait for the database")]
     Overloaded,
+    /// A statement is beyond what SQLite compiles.
+    #[error("the statement is too large")]
+    TooLarge,
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,
@@ -48,6 +51,12 @@ impl From<rusqlite::Error> for StoreError {
         };
         if code.code == rusqlite::ErrorCode::DatabaseBusy {
             return Self::Overloaded;
+        }
+        if ["Expression tree is too large", "too many SQL variables", "parser stack overflow"]
+            .iter()
+            .any(|limit| message.starts_with(limit))
+        {
+            return Self::TooLarge;
         }
         let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
         let column = |text: &str| text.split_once('.').map(|(t, c)| (t.to_owned(), c.to_owned()));

@@ -17,7 +17,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 
 use super::error::StoreError;
 use super::feed::Feed;
-use super::select::{FOLD_FUNCTION, Slot, Statement};
+use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use crate::clock::Clock;
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
@@ -111,7 +111,8 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
-        Ok(context.get_raw(0).as_str_or_null()?.map(str::to_lowercase))
+        // What is no text (a stranger wrote it) matches nothing; it must not make the whole list fail.
+        Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
 }
@@ -235,8 +236,8 @@ impl<'c> std::ops::Deref for Transaction<'c> {
 pub enum Row<'r> {
     /// As SQLite stands on it.
     Stepped(&'r rusqlite::Row<'r>),
-    /// A copy.
-    Kept(&'r [Value]),
+    /// A copy; None for [`ValueRef::Other`].
+    Kept(&'r [Option<Value>]),
 }
 
 impl Row<'_> {
@@ -252,7 +253,7 @@ impl Row<'_> {
                 }
                 rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
             },
-            Self::Kept(values) => values[index].as_ref(),
+            Self::Kept(values) => values[index].as_ref().map_or(ValueRef::Other, Value::as_ref),
         }
     }
 }

@@ -2,8 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bookshop;
 mod harness;
 mod library;
+mod queries;
+mod reference;
 
 mod admin;
 mod adoption;
@@ -11,9 +14,14 @@ mod comfort;
 mod commands;
 mod concurrency;
 mod demo;
+mod demo_answers;
 mod durability;
 mod freshness;
 mod front_door;
 mod graphql_over_http;
+mod hostile;
+mod mutations;
 mod persisted_get;
+mod reads;
+mod statements;
 mod writes;
