@@ -142,6 +142,12 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
             kept_indexes.push(index);
         }
     }
+    let is_rekeyed = !has_key || words(&found.definition.options).contains("without rowid");
+    // The key's own index goes with the key.
+    let is_of_the_key = |index: &FoundIndex| {
+        index.sql.is_none() && index.columns.iter().flatten().map(String::as_str).eq(key.iter().copied())
+    };
+    kept_indexes.retain(|index| !(is_rekeyed && is_of_the_key(index)));
     let is_missing = |index: &&TableIndex| {
         let names: Vec<&str> = index.columns.iter().map(|id| table.column(*id).name.as_str()).collect();
         kept_indexes.iter().all(|kept| !kept.covers(&names, index.unique))
@@ -160,7 +166,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         columns,
         dropped: dropped(table, found, &ours, is_adopted),
         is_new_here,
-        is_rekeyed: !has_key || words(&found.definition.options).contains("without rowid"),
+        is_rekeyed,
         dropped_indexes,
         created_indexes: table.indexes.iter().filter(is_missing).collect(),
         dropped_triggers: ours.iter().copied().filter(|f| wanted.iter().all(|wanted| !same(f, wanted))).collect(),
@@ -251,7 +257,8 @@ fn fate<'a>(
     // Their own types mean what their authors meant.
     let is_as_it_is = is_adopted || column.type_override.is_some();
     let (was, values) = made_for(catalogue, found, has);
-    let is_row_number = is_key && column.scalar == Scalar::IdInt;
+    // SQLite's number of the row is never NULL, whatever its declaration says.
+    let is_row_number = has.key == 1 && has.sql_type.eq_ignore_ascii_case("INTEGER");
     let foreign_key = found.foreign_key(name);
     let alteration = Alteration {
         found: has,
@@ -259,7 +266,7 @@ fn fate<'a>(
         was,
         values,
         foreign_key,
-        nullability: has.not_null == column.nullable && !is_row_number,
+        nullability: (has.not_null || is_row_number) == column.nullable,
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
         reference: is_reference_other(column, foreign_key, is_adopted),

@@ -76,6 +76,7 @@ pub(super) fn in_postgres(was: Scalar, now: Scalar, name: &SqlName, new_type: &s
         format!("CASE WHEN {name} IS NULL OR {test} THEN {value} ELSE ('would be changed: ' || {name})::{base} END")
     };
     match (form(was), form(now)) {
+        (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a <= b => name.to_string(),
         (Scalar::Decimal { .. }, Scalar::Decimal { scale, .. }) => {
             exact(format!("{name} = round({name}, {scale})"), name.to_string())
         }

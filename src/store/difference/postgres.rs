@@ -108,7 +108,7 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let mut statements = notes::gone_values(altered);
     // The type of a column that a trigger's WHEN names cannot change.
     if altered.is_rekeyed || altered.alterations().next().is_some() {
-        statements.extend(triggers::drop_statements(table.as_str()));
+        statements.push(triggers::drop_statements(table.as_str()).join("\n"));
     }
     if altered.is_rekeyed {
         statements.push(format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {};", primary_key(table)));
@@ -197,14 +197,21 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
     let becomes_required = change.nullability && !column.nullable;
     let mut actions: Vec<String> = Vec::new();
     let mut act = |action: String| actions.push(action);
-    if change.check || is_retyped {
+    let old_check = check_expression(&TableColumn {
+        scalar: change.was,
+        enum_values: change.values.clone(),
+        references: column.references.clone().filter(|_| change.foreign_key.is_some()),
+        ..column.clone()
+    });
+    let is_checked_anew = is_retyped || old_check != check_expression(column);
+    if is_checked_anew && (old_check.is_some() || change.foreign_key.is_some()) {
         act(format!("DROP CONSTRAINT IF EXISTS {check}"));
     }
-    if change.default || is_retyped {
+    if change.found.has_default && (change.default || is_retyped) {
         act(format!("ALTER COLUMN {name} DROP DEFAULT"));
     }
     let counts = column.default == Some(DefaultValue::Autoincrement);
-    if (change.counting || is_retyped) && !counts {
+    if change.counting && !counts {
         act(format!("ALTER COLUMN {name} DROP IDENTITY IF EXISTS"));
     }
     if is_retyped || becomes_required {
@@ -234,7 +241,7 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
     if let Some(default) = default_expression(column).filter(|_| change.default || is_retyped) {
         act(format!("ALTER COLUMN {name} SET DEFAULT {default}"));
     }
-    if let Some(expression) = check_expression(column).filter(|_| change.check || is_retyped) {
+    if let Some(expression) = check_expression(column).filter(|_| is_checked_anew) {
         act(format!("ADD CONSTRAINT {check} CHECK ({expression})"));
     }
     let mut statements = Vec::new();
