@@ -266,12 +266,15 @@ fn fate<'a>(
         was,
         values,
         foreign_key,
-        nullability: (has.not_null || is_row_number) == column.nullable,
+        // SQLite lets a key be NULL unless it is told; what was there before was looked at when its model was made.
+        nullability: (has.not_null || is_row_number) == column.nullable && !(is_adopted && is_key),
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
         reference: is_reference_other(column, foreign_key, is_adopted),
         collation: is_looked_up(table, column) && !has.is_compared_by_bytes(),
-        counting: is_key
+        // Versions come from one clock, so a key that comes back is no danger, only unusual.
+        counting: !is_adopted
+            && is_key
             && (column.default == Some(DefaultValue::Autoincrement)) != found.definition.has_autoincrement(),
     };
     let alike = !(alteration.is_retyped
