@@ -112,11 +112,17 @@ fn stocked() -> Project {
 /// A step on a stocked shop: rows, versions and log are as before it.
 fn step_of(sdl: &str) -> (Project, Step) {
     let mut project = stocked();
-    let before =
-        (project.rows("SELECT id, name, _version FROM goods"), project.rows("SELECT id, name, _version FROM shops"), project.log());
+    let before = (
+        project.rows("SELECT id, name, _version FROM goods"),
+        project.rows("SELECT id, name, _version FROM shops"),
+        project.log(),
+    );
     let step = project.step(sdl);
-    let after =
-        (project.rows("SELECT id, name, _version FROM goods"), project.rows("SELECT id, name, _version FROM shops"), project.log());
+    let after = (
+        project.rows("SELECT id, name, _version FROM goods"),
+        project.rows("SELECT id, name, _version FROM shops"),
+        project.log(),
+    );
     assert_eq!(after, before);
     // The triggers keep the versions from here on.
     project.run("UPDATE goods SET name = 'Ant' WHERE id = 'a'");
