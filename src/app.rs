@@ -21,9 +21,10 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{Config, Database, FILE_NAME, FileConfig, Listen, Overrides};
+use crate::config::{ChangeLogLimits, Config, Database, FILE_NAME, FileConfig, Listen, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
@@ -41,6 +42,9 @@ const MODEL_FILE: &str = "schema.graphql";
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the change log is looked over for what need not be kept.
+const PRUNING: Duration = Duration::from_secs(60);
 
 /// Why a command failed, or the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -110,23 +114,28 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    let app = assemble(&config, compiler(model.clone())?, &model).await?;
-    listen(&config.listen, service(app, &config.cors_origins)).await
+    let (app, store) = assemble(&config, compiler(model.clone())?, &model).await?;
+    let pruning = keep_pruned(store, config.change_log);
+    listen(&config.listen, service(app, &config.cors_origins), pruning).await
 }
 
 /// The parts of a server, for a database that fits.
-async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<AppState, StartError> {
+async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<(AppState, Store), StartError> {
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers, model).await.with_context(|| config.database.to_string())?;
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
     let engine = Engine::new(compiler, store.clone());
-    Ok(AppState::new(config, engine, store, registry))
+    Ok((AppState::new(config, engine, store.clone(), registry), store))
 }
 
-/// Answers at this address from now on.
-async fn listen<S>(address: &Listen, front: S) -> Result<Running, StartError>
+/// Answers at this address from now on, and does beside it what never ends.
+async fn listen<S>(
+    address: &Listen,
+    front: S,
+    beside: impl Future<Output = Infallible> + Send + 'static,
+) -> Result<Running, StartError>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
@@ -146,9 +155,29 @@ where
         // An error means that the handle was dropped: then nobody needs the server any more.
         let _ = stopped.await;
     });
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(async move {
+        tokio::select! {
+            ended = server.into_future() => ended,
+            never = beside => match never {},
+        }
+    });
     tracing::info!("listening on http://{address}");
     Ok(Running { address, stop, server })
+}
+
+/// Prunes the change log now and then, for as long as it is polled.
+async fn keep_pruned(store: Store, limits: ChangeLogLimits) -> Infallible {
+    let mut turns = tokio::time::interval(PRUNING);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        match store.prune(limits).await {
+            Ok(0) => {}
+            Ok(records) => tracing::debug!(records, "pruned the change log"),
+            // Another program may hold the lock; the next turn is soon enough.
+            Err(error) => tracing::warn!(%error, "cannot prune the change log"),
+        }
+    }
 }
 
 impl Running {

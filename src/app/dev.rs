@@ -42,7 +42,7 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
     let stopped = stop_signal().context("cannot wait for signals")?;
     let mut watcher = watch::Watcher::start(&config.dir)?;
     let current = Current::default();
-    let running = listen(&config.listen, current.router()).await?;
+    let running = listen(&config.listen, current.router(), std::future::pending()).await?;
     let mut last = None;
     let mut shape = None;
     tokio::pin!(stopped);
@@ -105,7 +105,7 @@ async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
     };
     let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
     let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
-    let app = assemble(&config, compiler, &model).await?;
+    let (app, _) = assemble(&config, compiler, &model).await?;
     let registered = app.registry().list();
     warnings.extend(files::lint(&model, app.registry()));
     let routes = Router::new().fallback_service(service(app, &config.cors_origins));

@@ -23,6 +23,9 @@ pub enum StoreError {
     /// A thread could not be started.
     #[error("cannot start a database thread: {0}")]
     Thread(#[source] std::io::Error),
+    /// The index of the write-ahead log cannot be read.
+    #[error("cannot read the database's -shm file: {0}")]
+    Index(#[source] std::io::Error),
     /// What a system table says is not what it should say.
     #[error("{0}")]
     Corrupt(String),
