@@ -8,6 +8,7 @@ mod feed;
 pub mod layout;
 pub mod migrate;
 pub mod mutate;
+pub mod pull;
 pub mod select;
 pub mod sqlite;
 pub mod triggers;
