@@ -162,20 +162,25 @@ fn json_scalars(count: usize) {
 
 fn dependencies(rows: usize, lists: usize) -> Vec<Dependency> {
     let rows = (0..rows).map(|n| Dependency::Row(EntityId(1), Value::text(format!("{n:036}"))));
-    let lists = (0..lists).map(|n| Dependency::Part(EntityId(1), ColumnId(3), Value::text(format!("{n:036}"))));
+    let lists = (0..lists).map(|n| Dependency::Part {
+        entity: EntityId(1),
+        column: ColumnId(3),
+        value: Value::text(format!("{n:036}")),
+        watching: [ColumnId(1)].into(),
+    });
     rows.chain(lists).collect()
 }
 
 fn touched(count: usize) {
     let dependencies = dependencies(21, 1);
     for _ in 0..count {
-        black_box(Touched::of(black_box(dependencies.clone())));
+        black_box(Touched { dependencies: black_box(dependencies.clone()) }.marks());
     }
 }
 
 fn touched_twice(count: usize) {
     let dependencies = [dependencies(121, 81), dependencies(121, 81)].concat();
     for _ in 0..count {
-        black_box(Touched::of(black_box(dependencies.clone())));
+        black_box(Touched { dependencies: black_box(dependencies.clone()) }.marks());
     }
 }
