@@ -40,4 +40,4 @@ def number(rate):
 
 
 def millis(micros):
-    return f"{micros / 1000:.2g} ms"
+    return f"{micros / 1000:.{0 if micros >= 10_000 else 1}f} ms"
