@@ -67,6 +67,8 @@ CREATE UNIQUE INDEX products_merchant_id_sku_key ON products (merchant_id, sku);
 
 CREATE INDEX products_merchant_id_name_idx ON products (merchant_id, name, id);
 
+CREATE INDEX products_name_idx ON products (name, id);
+
 CREATE INDEX products_status_price_idx ON products (status, price, id);
 
 -- reviews: one row for each Review.

@@ -180,7 +180,10 @@ async fn answer(
     question: &Question<'_>,
     variables: &Variables,
 ) -> Result<(cache::Question, Arc<Stored<Representation>>), Vec<GraphqlError>> {
-    let name = cache::Question::new(question.document.id(), question.operation.name(), variables.canonical(), None);
+    // A document that a client brought may be registered later, and its answers have a canonical URL from then on.
+    let place = question.location.map(|_| "/q");
+    let (document, operation) = (question.document.id(), question.operation.name());
+    let name = cache::Question::at(document, operation, variables.canonical(), None, place);
     let execute = || async {
         let answer = app.engine.query(question.operation, variables).await?;
         let touched = (!answer.field_errors).then_some(answer.touched);

@@ -6,7 +6,9 @@ pub(super) mod recognise;
 
 use rusqlite::Connection;
 
-use self::definition::Definition;
+use self::definition::{Definition, Kind};
+use super::layout::VERSION_COLUMN;
+use super::words::words;
 
 /// The schema of a database. SQLite's own tables are not in it.
 #[derive(Debug, Default)]
@@ -109,7 +111,18 @@ impl Catalogue {
     }
 }
 
+/// The name of the constraint that tells a table that was there before freshql.
+pub(super) const ADOPTED: &str = "adopted";
+
 impl FoundTable {
+    /// Whether it was there before freshql: then its version column, which a migration has added, says so. It keeps the
+    /// types, rules and defaults of its authors, as long as the model's values fit in.
+    pub(super) fn is_adopted(&self) -> bool {
+        let Some(version) = self.definition.column(VERSION_COLUMN) else { return false };
+        let mark = words(&format!("CONSTRAINT {ADOPTED} NOT NULL"));
+        version.of(Kind::NotNull).any(|clause| words(&clause.text) == mark)
+    }
+
     /// The column of this name.
     pub(super) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))

@@ -217,8 +217,11 @@ fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option
     Ok(Some(applied))
 }
 
-/// Runs a file statement by statement, so that a mistake has a place.
-fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
+/// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
+///
+/// # Errors
+/// The first statement that does not run.
+pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
     for statement in split::statements(&migration.text) {
         let place = statement.start..statement.start + statement.text.lines().next().unwrap_or_default().len();
         if let Some(word) = statement.transaction_control() {

@@ -2,19 +2,36 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod bookshop;
 mod harness;
 mod library;
+mod node;
+mod queries;
+mod reference;
 
 mod admin;
+mod adoption;
+mod cache;
+mod cache_over_http;
+mod cache_sharing;
+mod cache_trouble;
+mod comfort;
 mod commands;
 mod concurrency;
 mod demo;
+mod demo_answers;
 mod difference;
 mod durability;
+mod floors;
 mod freshness;
 mod front_door;
 mod graphql_over_http;
+mod hostile;
+mod mutations;
+mod outside;
 mod persisted_get;
 mod postgres;
 mod random_model;
+mod reads;
+mod statements;
 mod writes;

@@ -2,7 +2,7 @@
 //! come, go or change. How a dialect says so is not known here.
 //!
 //! A table that freshql has made must be as it would make it. One that was there before freshql (its version column has
-//! the constraint's name [`ADOPTED`]) must only be fit to be served: its own types, defaults and CHECKs stay.
+//! the constraint's name `adopted`) must only be fit to be served: its own types, defaults and CHECKs stay.
 
 use super::convert;
 use crate::model::{DefaultValue, OnDelete, Scalar};
@@ -11,12 +11,9 @@ use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
 use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
-use crate::store::migrate::check::{affinity, is_looked_up};
+use crate::store::migrate::check::{affinity, holds, is_looked_up};
 use crate::store::triggers::{NAME_PREFIX, Trigger, triggers};
 use crate::store::words::words;
-
-/// The name of the constraint that tells a table that was there before freshql.
-pub(super) const ADOPTED: &str = "adopted";
 
 /// Everything that has to happen.
 pub(super) struct Changes<'a> {
@@ -130,7 +127,7 @@ fn our_triggers(table: &FoundTable) -> Vec<&FoundTrigger> {
 
 fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable) -> Altered<'a> {
     let is_new_here = found.column(VERSION_COLUMN).is_none();
-    let is_adopted = is_new_here || is_marked(found);
+    let is_adopted = is_new_here || found.is_adopted();
     let key: Vec<&str> = found.columns.iter().filter(|column| column.key > 0).map(|c| c.name.as_str()).collect();
     let key_name = table.key_column().name.as_str();
     let has_key = matches!(&key[..], [one] if one.eq_ignore_ascii_case(key_name));
@@ -167,7 +164,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         table,
         found,
         columns,
-        dropped: dropped(table, found, &ours),
+        dropped: dropped(table, found, &ours, is_adopted),
         is_new_here,
         is_rekeyed,
         dropped_indexes,
@@ -176,12 +173,6 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         created_triggers: wanted.into_iter().filter(|w| ours.iter().all(|found| !same(found, w))).collect(),
         is_unkept,
     }
-}
-
-fn is_marked(found: &FoundTable) -> bool {
-    let Some(version) = found.definition.column(VERSION_COLUMN) else { return false };
-    let mark = words(&format!("CONSTRAINT {ADOPTED} NOT NULL"));
-    version.of(Kind::NotNull).any(|clause| words(&clause.text) == mark)
 }
 
 /// Has it the name that freshql would have given it?
@@ -205,7 +196,7 @@ fn is_same_index(found: &FoundIndex, wanted: &TableIndex, table: &Table) -> bool
         && found.columns.iter().zip(columns).all(|(f, w)| f.as_ref().is_some_and(|f| f.eq_ignore_ascii_case(w)))
 }
 
-fn dropped<'a>(table: &Table, found: &'a FoundTable, triggers: &[&FoundTrigger]) -> Vec<Dropped<'a>> {
+fn dropped<'a>(table: &Table, found: &'a FoundTable, triggers: &[&FoundTrigger], is_adopted: bool) -> Vec<Dropped<'a>> {
     let is_known = |found: &&FoundColumn| {
         found.name.eq_ignore_ascii_case(VERSION_COLUMN)
             || table.columns.iter().any(|column| column.name.as_str().eq_ignore_ascii_case(&found.name))
@@ -222,7 +213,8 @@ fn dropped<'a>(table: &Table, found: &'a FoundTable, triggers: &[&FoundTrigger])
         let was_field = triggers.iter().any(|trigger| mentions(&trigger));
         Dropped {
             was_field,
-            relax: !column.may_be_left_out(),
+            // What the model of an adopted table never had is its authors' business.
+            relax: !column.may_be_left_out() && (was_field || !is_adopted),
             foreign_key: found.foreign_key(&column.name).filter(|_| was_field),
             found: column,
         }
@@ -259,7 +251,7 @@ fn fate<'a>(
     let is_key = column.name == table.key_column().name;
     let wanted = sql_type(column);
     let is_same_type = match (&column.type_override, is_adopted) {
-        (None, true) => affinity(&wanted) == affinity(&has.sql_type),
+        (None, true) => holds(column, &has.sql_type),
         _ => wanted.eq_ignore_ascii_case(&has.sql_type),
     };
     // Their own types mean what their authors meant.
@@ -274,12 +266,15 @@ fn fate<'a>(
         was,
         values,
         foreign_key,
-        nullability: (has.not_null || is_row_number) == column.nullable,
+        // SQLite lets a key be NULL unless it is told; what was there before was looked at when its model was made.
+        nullability: (has.not_null || is_row_number) == column.nullable && !(is_adopted && is_key),
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
         reference: is_reference_other(column, foreign_key, is_adopted),
         collation: is_looked_up(table, column) && !has.is_compared_by_bytes(),
-        counting: is_key
+        // Versions come from one clock, so a key that comes back is no danger, only unusual.
+        counting: !is_adopted
+            && is_key
             && (column.default == Some(DefaultValue::Autoincrement)) != found.definition.has_autoincrement(),
     };
     let alike = !(alteration.is_retyped
@@ -300,6 +295,10 @@ fn is_default_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted:
 
 fn is_check_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
     let ours = text.map(|text| recognise::checks(text).0).unwrap_or_default();
+    // Of the rules that its authors gave an adopted table, only a list of an enum's values follows the model.
+    if is_adopted && column.enum_values.is_empty() {
+        return false;
+    }
     match (&ours[..], check_expression(column)) {
         ([], Some(_)) => !is_adopted,
         ([], None) => false,
@@ -313,6 +312,7 @@ fn is_reference_other(column: &TableColumn, found: Option<&FoundForeignKey>, is_
         (None, None) => false,
         (None, Some(_)) => true,
         (Some(_), None) => !is_adopted,
+        (Some(found), Some(wanted)) if is_adopted => !found.table.eq_ignore_ascii_case(wanted.table.as_str()),
         (Some(found), Some(wanted)) => !is_same_reference(found, wanted),
     }
 }

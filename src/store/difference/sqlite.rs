@@ -2,12 +2,12 @@
 //! rows over, the old one away, the new one in its place (<https://sqlite.org/lang_altertable.html>, 7). The triggers come
 //! last, so a copy is no change of a row: it keeps its version, and the log has no record of it.
 
-use super::changes::{ADOPTED, Abandoned, Alteration, Altered, Changes, Dropped, Fate};
+use super::changes::{Abandoned, Alteration, Altered, Changes, Dropped, Fate};
 use super::convert;
 use super::notes::{self, FILL_IN};
 use crate::model::DefaultValue;
 use crate::store::catalogue::definition::{Clause, ColumnText, Kind};
-use crate::store::catalogue::{Catalogue, FoundTable, recognise};
+use crate::store::catalogue::{ADOPTED, Catalogue, FoundTable, recognise};
 use crate::store::layout::ddl::{self, Section, VERSION_DEFINITION, is_strict_type, table_statement};
 use crate::store::layout::{SqlName, TableColumn, VERSION_COLUMN};
 use crate::store::triggers::NAME_PREFIX;

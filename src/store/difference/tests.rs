@@ -432,7 +432,7 @@ fn what_authors_have_written_by_hand_stays() {
 #[test]
 fn column_of_the_authors_own_that_keeps_rows_from_being_created_is_relaxed() {
     let mut project = Project::new(SHOP);
-    let text = "DROP TABLE goods; CREATE TABLE goods (id TEXT PRIMARY KEY NOT NULL, extra TEXT NOT NULL /* so */);";
+    let text = "DROP TABLE goods; CREATE TABLE goods (id TEXT PRIMARY KEY NOT NULL, extra TEXT NOT NULL /* so */, _version INTEGER NOT NULL DEFAULT 0);";
     project.migrations.files.push(Migration::new(2, "own", "own.sql".to_owned(), text.to_owned()));
     migrate::up(&mut project.database, &project.migrations).unwrap();
     project.step(SHOP);

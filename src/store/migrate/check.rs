@@ -64,7 +64,10 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
             continue;
         };
         check_columns(table, found, &mut problems);
-        check_foreign_keys(table, found, &mut problems);
+        // What its authors left out, they did without so far.
+        if !found.is_adopted() {
+            check_foreign_keys(table, found, &mut problems);
+        }
         check_indexes(table, found, &mut problems);
         check_triggers(table, found, &mut problems);
     }
@@ -91,7 +94,11 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
             problems.add(format!("column `{name}.{}` is missing", column.name.as_str()));
             continue;
         };
-        check_column(table, column, has, &found.definition, problems);
+        if found.is_adopted() {
+            check_adopted_column(table, column, has, problems);
+        } else {
+            check_column(table, column, has, &found.definition, problems);
+        }
         check_collation(table, column, has, problems);
     }
     match found.column(VERSION_COLUMN) {
@@ -105,7 +112,7 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
             || table.columns.iter().any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
     };
-    for extra in found.columns.iter().filter(|column| !is_known(column)) {
+    for extra in found.columns.iter().filter(|column| !is_known(column) && !found.is_adopted()) {
         if extra.key > 0 {
             problems.add(format!("column `{name}.{}` is part of the key, and not in the model", extra.name));
         } else if !extra.may_be_left_out() {
@@ -114,6 +121,21 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
                 extra.name
             ));
         }
+    }
+}
+
+/// The column can hold the model's values, and is the key if it should be. Its type, rules and defaults are its authors'.
+fn check_adopted_column(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    let shown = format!("column `{}.{}`", table.name.as_str(), column.name.as_str());
+    if !holds(column, &has.sql_type) {
+        let wanted = sql_type(column);
+        problems.add(format!("{shown} is {}, and its values would not fit {wanted}", or_untyped(&has.sql_type)));
+    }
+    if column.name == table.key_column().name && has.key != 1 {
+        problems.add(format!("{shown} is not the primary key"));
+    }
+    if !column.nullable && !has.not_null && has.key == 0 {
+        problems.add(format!("{shown} may be NULL, and should be NOT NULL"));
     }
 }
 
@@ -208,7 +230,8 @@ fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems
 /// An index may have any name: its columns count.
 fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
-    for index in &table.indexes {
+    // Look-ups rest on uniqueness; without another index they are only slower.
+    for index in table.indexes.iter().filter(|index| index.unique || !found.is_adopted()) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
         let is_there = found.indexes.iter().any(|found| found.covers(&wanted, index.unique));
         if !is_there {
@@ -248,6 +271,18 @@ fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
             format!("trigger `{name}` on `{}` is of another version of freshql", table.name.as_str()),
             Some(format!("DROP TRIGGER {};", SqlName::new(name))),
         );
+    }
+}
+
+/// Whether a column that others have declared so keeps this column's values as they are.
+pub(in crate::store) fn holds(column: &TableColumn, declared: &str) -> bool {
+    let is_number = |affinity: &str| matches!(affinity, "INTEGER" | "REAL" | "NUMERIC");
+    let (wanted, has) = (affinity(&sql_type(column)), affinity(declared));
+    match wanted {
+        // Texts stay texts in a column of numbers, unless they look like one.
+        "TEXT" => matches!(has, "TEXT" | "BLOB" | "NUMERIC" | "INTEGER"),
+        // A column without a type keeps all as it is.
+        wanted => wanted == has || has == "BLOB" || (is_number(wanted) && is_number(has)),
     }
 }
 
