@@ -15,7 +15,9 @@ use http::Method;
 use http::header::{HeaderValue, VARY};
 use tower::Service;
 
+use super::explain::{self, Provenance};
 use super::{AppState, negotiate, respond};
+use crate::cache::Source;
 
 /// The whole server as a service.
 #[derive(Clone)]
@@ -33,7 +35,7 @@ impl Front {
     /// The answer, if it can be given at once.
     fn at_once(&self, request: &Request) -> Option<Response> {
         let headers = request.headers();
-        if request.method() != Method::GET {
+        if request.method() != Method::GET || explain::is_wanted(self.app.mode, headers) {
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();
@@ -44,6 +46,7 @@ impl Front {
         }
         let mut response = respond::conditional(headers, media_type.header(), &stored.value).ok()?;
         response.headers_mut().insert(VARY, self.vary.clone());
+        Provenance { source: Source::Hit, timing: None }.tell(self.app.mode, &mut response);
         Some(response)
     }
 }
