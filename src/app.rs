@@ -2,6 +2,7 @@
 //! the commands beside `serve` do.
 
 mod database;
+mod explain;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
 pub use database::{migrate_status, migrate_up};
+pub use explain::{Wanted, explain};
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -92,6 +94,31 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    let (engine, registry) = open(&config).await?;
+    let listener = TcpListener::bind(config.listen.as_str()).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    // Answers are written in one piece; waiting for more would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let store = engine.store().clone();
+    let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
+    let front = ServiceExt::<Request>::into_make_service(front);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, front).with_graceful_shutdown(async {
+        // An error means that the handle was dropped: then nobody needs the server any more.
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(server.into_future());
+    tracing::info!("listening on http://{address}");
+    Ok(Running { address, stop, server })
+}
+
+/// What answers: the engine on the project's database, and all registered documents.
+async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
     let model = Arc::new(load_model(&config.dir)?);
     let prepare = {
         let (config, model) = (config.clone(), model.clone());
@@ -106,26 +133,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
 
-    let engine = Engine::new(compiler, store.clone());
-    let listener = TcpListener::bind(config.listen.as_str()).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr().context("the socket has no address")?;
-    // Answers are written in one piece; waiting for more would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
-    let front = ServiceExt::<Request>::into_make_service(front);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, front).with_graceful_shutdown(async {
-        // An error means that the handle was dropped: then nobody needs the server any more.
-        let _ = stopped.await;
-    });
-    let server = tokio::spawn(server.into_future());
-    tracing::info!("listening on http://{address}");
-    Ok(Running { address, stop, server })
+    Ok((Engine::new(compiler, store), registry))
 }
 
 impl Running {

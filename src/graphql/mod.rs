@@ -29,6 +29,6 @@ mod fixture;
 pub use coerce::Variables;
 pub use document::{Document, Kind, Operation};
 pub use engine::{Answer, Compiler, Engine};
-pub use explain::{ChangeReport, Explanation, explain};
 pub use error::{Code, GraphqlError, PathSegment};
+pub use explain::{ChangeReport, Explanation, explain};
 pub use schema::SchemaError;

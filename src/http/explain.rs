@@ -83,7 +83,8 @@ pub(super) async fn answer(
         .map_err(|error| failed(&error))?;
     explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
 
-    let representation = Representation::new(body(&answer, &explanation), None, answer.policy, question.location(variables));
+    let representation =
+        Representation::new(body(&answer, &explanation), None, answer.policy, question.location(variables));
     let mut response = respond::unconditional(headers, media_type.header(), &representation);
     response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
     response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));
@@ -110,7 +111,9 @@ async fn cache(app: &AppState, outlook: Outlook) -> Result<Cache, StoreError> {
         Outlook::Stale { as_of, is_forgotten: true, .. } => {
             report("stale", "the stored answer is older than all that is remembered of changes", as_of)
         }
-        Outlook::Stale { as_of: None, .. } => report("stale", "something that the stored answer depends on has changed", None),
+        Outlook::Stale { as_of: None, .. } => {
+            report("stale", "something that the stored answer depends on has changed", None)
+        }
         Outlook::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
     })
 }
@@ -120,7 +123,9 @@ async fn stale(app: &AppState, as_of: Version, marks: Vec<Mark>) -> Result<Cache
     let why = match changes.first() {
         Some(first) => format!("change {} touched what the stored answer depends on", first.seq),
         // The answer holds the change, but was begun before the change was known.
-        None => "a change to what it depends on came while the stored answer was made, or its record is pruned".to_owned(),
+        None => {
+            "a change to what it depends on came while the stored answer was made, or its record is pruned".to_owned()
+        }
     };
     Ok(Cache { status: "stale", why, stored_as_of: Some(as_of.0), changes })
 }

@@ -127,9 +127,10 @@ pub(super) async fn read(
     if explain::is_wanted(app.mode, headers) {
         return explain::answer(app, media_type, &question, &variables, headers).await;
     }
-    let (stored, provenance) = answer(app, &question, &variables).await?;
+    let name = question.name(&variables);
+    let (stored, provenance) = answer(app, &question, name, &variables).await?;
     if let Some(url) = url {
-        app.cache.remember_url(url.text, question.name(&variables), url.generation);
+        app.cache.remember_url(url.text, name, url.generation);
     }
     let coding = stored.value.coding(headers);
     if stored.value.is_slow(coding) {
@@ -171,7 +172,8 @@ pub(super) async fn run(
             explain::answer(app, media_type, &question, &variables, headers).await
         }
         Kind::Query => {
-            let (stored, provenance) = answer(app, &question, &variables).await?;
+            let name = question.name(&variables);
+            let (stored, provenance) = answer(app, &question, name, &variables).await?;
             let mut response = respond::unconditional(headers, media_type.header(), &stored.value);
             provenance.tell(app.mode, &mut response);
             Ok(response)
@@ -190,6 +192,7 @@ pub(super) async fn run(
 async fn answer(
     app: &AppState,
     question: &Question<'_>,
+    name: cache::Question,
     variables: &Variables,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
     // What only development looks at: see `explain.rs`.
@@ -207,7 +210,7 @@ async fn answer(
         let value = Representation::new(answer.body, answer.etag, answer.policy, question.location(variables));
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
-    let (stored, source) = app.cache.answer(question.name(variables), execute).await?;
+    let (stored, source) = app.cache.answer(name, execute).await?;
     tracing::debug!(?source, operation = question.operation.name(), "answered");
     Ok((stored, Provenance { source, timing: timing.into_inner() }))
 }

@@ -43,7 +43,7 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
 }
 
 /// The mistake with its place in the file.
-fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
+pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
     let start = error.locations.first().map_or(0, |(line, column)| offset_of(text, *line, *column));
     // The error names a point; the caret underlines the name or the symbol that stands there.
     let word = text[start..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len() - start);

@@ -116,10 +116,8 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         let model = model.clone();
-        self.read(move |snapshot| {
-            Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
-        })
-        .await?
+        self.read(move |snapshot| Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?))
+            .await?
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
