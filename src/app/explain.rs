@@ -119,6 +119,7 @@ impl Display for Text<'_> {
             writeln!(f, "CDN-Cache-Control  {value}")?;
         }
         deciders(f, &policy.decided_by)?;
+        writeln!(f, "  for hit or miss ask a server in mode open, with the request header freshql-explain: 1")?;
 
         writeln!(f, "\ndepends on, as of change {}:", depends_on.as_of)?;
         for row in &depends_on.rows {
@@ -233,5 +234,5 @@ fn statement_lines(f: &mut fmt::Formatter<'_>, statement: &StatementReport) -> f
     if more > 0 {
         writeln!(f, "      and {more} times more")?;
     }
-    writeln!(f, "      gave {rows} rows in {milliseconds} ms")
+    writeln!(f, "      gave {rows} {} in {milliseconds} ms", if *rows == 1 { "row" } else { "rows" })
 }

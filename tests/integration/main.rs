@@ -10,6 +10,7 @@ mod commands;
 mod concurrency;
 mod demo;
 mod durability;
+mod explain;
 mod freshness;
 mod front_door;
 mod graphql_over_http;
