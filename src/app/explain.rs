@@ -10,8 +10,8 @@ use anyhow::{Context, anyhow};
 use super::{StartError, open};
 use crate::config::Config;
 use crate::document_id::{DocumentId, DocumentRef};
-use crate::graphql::explain::{ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
-use crate::graphql::{Document, Engine, GraphqlError, Kind, explain as report};
+use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
+use crate::graphql::{Document, Engine, GraphqlError, Kind};
 use crate::persisted::{Registered, Registry, files};
 
 /// How wide lines of names may grow.
@@ -48,7 +48,7 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
     let variables = operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
     let variables = variables.map_err(|errors| sentence(&errors))?;
     let (answer, observation) = engine.observe(operation, &variables).await.map_err(|errors| sentence(&errors))?;
-    let explanation = report(&engine, operation, &variables, &answer, observation).await;
+    let explanation = explain::explain(&engine, operation, &variables, &answer, observation).await;
     let explanation = explanation.context("cannot read the change log")?;
     if wanted.json {
         let json = serde_json::to_string_pretty(&explanation).context("a report is JSON")?;

@@ -30,5 +30,4 @@ pub use coerce::Variables;
 pub use document::{Document, Kind, Operation};
 pub use engine::{Answer, Compiler, Engine};
 pub use error::{Code, GraphqlError, PathSegment};
-pub use explain::{ChangeReport, Explanation, explain};
 pub use schema::SchemaError;
