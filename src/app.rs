@@ -4,6 +4,7 @@
 mod database;
 mod explain;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,9 @@ use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
 
-use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides};
+use crate::config::{ChangeLogLimits, Config, Database, FILE_NAME, FileConfig, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
@@ -31,6 +33,9 @@ pub use explain::{Wanted, explain};
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the change log is looked over for what need not be kept.
+const PRUNING: Duration = Duration::from_secs(60);
 
 /// Why a command failed, or the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +110,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         }
     });
     let store = engine.store().clone();
+    let pruning = keep_pruned(store.clone(), config.change_log);
     let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
     let front = ServiceExt::<Request>::into_make_service(front);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -112,7 +118,12 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
         // An error means that the handle was dropped: then nobody needs the server any more.
         let _ = stopped.await;
     });
-    let server = tokio::spawn(server.into_future());
+    let server = tokio::spawn(async move {
+        tokio::select! {
+            ended = server.into_future() => ended,
+            never = pruning => match never {},
+        }
+    });
     tracing::info!("listening on http://{address}");
     Ok(Running { address, stop, server })
 }
@@ -134,6 +145,21 @@ async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
 
     Ok((Engine::new(compiler, store), registry))
+}
+
+/// Prunes the change log now and then, for as long as it is polled.
+async fn keep_pruned(store: Store, limits: ChangeLogLimits) -> Infallible {
+    let mut turns = tokio::time::interval(PRUNING);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        match store.prune(limits).await {
+            Ok(0) => {}
+            Ok(records) => tracing::debug!(records, "pruned the change log"),
+            // Another program may hold the lock; the next turn is soon enough.
+            Err(error) => tracing::warn!(%error, "cannot prune the change log"),
+        }
+    }
 }
 
 impl Running {

@@ -32,9 +32,20 @@ pub struct Question(u128);
 impl Question {
     /// 128 bits of blake3: nobody can make two questions with one name.
     pub fn new(document: DocumentId, operation: Option<&str>, canonical_variables: &str, viewer: Option<&str>) -> Self {
+        Self::at(document, operation, canonical_variables, viewer, None)
+    }
+
+    /// The question as it is asked at a place whose answers have something of their own, such as their canonical URL.
+    pub fn at(
+        document: DocumentId,
+        operation: Option<&str>,
+        canonical_variables: &str,
+        viewer: Option<&str>,
+        place: Option<&str>,
+    ) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(document.as_bytes());
-        for text in [operation, Some(canonical_variables), viewer] {
+        for text in [operation, Some(canonical_variables), viewer, place] {
             hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
             hasher.update(text.unwrap_or_default().as_bytes());
         }
@@ -115,7 +126,7 @@ pub struct ResponseCache<R> {
     /// URLs as they were asked for, so that nothing is parsed twice: the question, and the generation it is of.
     urls: Cache<Bytes, (Question, u64), ByLength>,
     /// Questions that are being executed; who asks the same waits.
-    running: DashMap<Question, Arc<tokio::sync::Mutex<()>>>,
+    running: Running,
     /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
     checked_at: AtomicU64,
     started: Instant,
@@ -178,23 +189,26 @@ impl<R> ResponseCache<R> {
         if !self.catch_up().await {
             return self.bypass(execute).await;
         }
+        let asked_at = self.store.clock().revision();
         let source = match entries.get(&question) {
             Some(stored) if self.is_valid(&stored) => return Ok((stored, Source::Hit)),
             Some(_) => Source::Stale,
             None => Source::Miss,
         };
-        let turn = Turn { running: &self.running, question, mutex: self.running.entry(question).or_default().clone() };
+        let turn = Turn::new(&self.running, question);
         let _mine = turn.mutex.lock().await;
-        // Whoever had the turn before has perhaps executed it at a moment that suits this request, too.
-        if let Some(stored) = entries.get(&question).filter(|stored| self.is_valid(stored)) {
+        // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that this
+        // request must be shown; then its answer will do, even if it has been overtaken since.
+        let will_do = |stored: &Arc<Stored<R>>| stored.computed_at >= asked_at || self.is_valid(stored);
+        if let Some(stored) = entries.get(&question).filter(will_do) {
             return Ok((stored, Source::Hit));
         }
         // Before the snapshot is opened: what it does not hold comes later than this.
         let computed_at = self.store.clock().revision();
         let executed = self.execute(execute).await?;
         // The answer leaves only when the clock has all that its snapshot holds; else one who asks later could be given
-        // an older answer that still counts as valid.
-        let is_known = self.catch_up().await;
+        // an older answer that still counts as valid. A bound makes no difference: answers never run backwards.
+        let is_known = self.catch_up_fully().await;
         let keep = is_known && executed.touched.is_some();
         let stored = Arc::new(Stored::new(executed, computed_at));
         if keep {
@@ -241,7 +255,8 @@ impl<R> ResponseCache<R> {
         let now = self.started.elapsed();
         if let Consistency::Bounded(bound) = self.consistency {
             let checked_at = Duration::from_millis(self.checked_at.load(Ordering::Relaxed));
-            if checked_at > Duration::ZERO && now < checked_at + bound {
+            // Within the bound others may not be seen, but what was written here must be.
+            if checked_at > Duration::ZERO && now < checked_at + bound && !self.store.has_lost_track() {
                 return true;
             }
         }
@@ -254,9 +269,11 @@ impl<R> ResponseCache<R> {
 
     /// Waits until [`Self::is_current`]; false if the change log cannot be read.
     async fn catch_up(&self) -> bool {
-        if self.is_current() {
-            return true;
-        }
+        self.is_current() || self.catch_up_fully().await
+    }
+
+    /// Waits until the clock has all that was committed before this call; false if the change log cannot be read.
+    async fn catch_up_fully(&self) -> bool {
         let now = self.started.elapsed();
         match self.store.catch_up().await {
             Ok(()) => {
@@ -297,17 +314,37 @@ impl<R> Stored<R> {
     }
 }
 
+/// Questions that are being executed, and how many requests have to do with each.
+type Running = DashMap<Question, Shared>;
+
+#[derive(Default)]
+struct Shared {
+    mutex: Arc<tokio::sync::Mutex<()>>,
+    requests: usize,
+}
+
 /// Leaves no trace of an execution that nobody waits for, however it ended.
 struct Turn<'a> {
-    running: &'a DashMap<Question, Arc<tokio::sync::Mutex<()>>>,
+    running: &'a Running,
     question: Question,
     mutex: Arc<tokio::sync::Mutex<()>>,
 }
 
+impl<'a> Turn<'a> {
+    fn new(running: &'a Running, question: Question) -> Self {
+        let mut shared = running.entry(question).or_default();
+        shared.requests += 1;
+        Self { running, question, mutex: shared.mutex.clone() }
+    }
+}
+
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        // The map's own and this one: whoever comes later finds a new one, and an entry in the cache.
-        self.running.remove_if(&self.question, |_, mutex| Arc::strong_count(mutex) <= 2);
+        // Counted under the map's lock, so that of several that end at once the last one removes it.
+        self.running.remove_if_mut(&self.question, |_, shared| {
+            shared.requests -= 1;
+            shared.requests == 0
+        });
     }
 }
 
@@ -328,3 +365,6 @@ impl Weighter<Bytes, (Question, u64)> for ByLength {
         (url.len() + OVERHEAD / 2) as u64
     }
 }
+
+#[cfg(test)]
+mod tests;

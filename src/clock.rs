@@ -101,6 +101,14 @@ mod tests {
     }
 
     #[test]
+    fn nobody_sees_a_revision_before_its_marks() {
+        let clock = Clock::new(100);
+        let before = clock.revision();
+        clock.apply([Mark(1), Mark(2)].into_iter().inspect(|_| assert_eq!(clock.revision(), before)));
+        assert!(clock.revision() > before);
+    }
+
+    #[test]
     fn what_was_forgotten_counts_as_changed() {
         let clock = Clock::new(100);
         let computed_at = clock.revision();

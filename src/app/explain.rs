@@ -1,5 +1,5 @@
-//! The command `explain`: runs a query as the server would, on the same database, and prints why its answer is as it is.
-//! It only reads, and it has no response cache to ask.
+//! The command `explain`: runs a query as the server would, on the same database, and prints why its answer is as it
+//! is. It only reads, and it has no response cache to ask.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;

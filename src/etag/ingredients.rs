@@ -1,5 +1,5 @@
-//! Reads back what an ETag is derived from, out of the very bytes that are hashed: a diagnosis that cannot differ from what
-//! it explains, and that costs nothing where nobody asks for it.
+//! Reads back what an ETag is derived from, out of the very bytes that are hashed: a diagnosis that cannot differ from
+//! what it explains, and that costs nothing where nobody asks for it.
 
 use super::{Item, RESPONSE_FORMAT, ResponseHasher, value_tag};
 use crate::model::{EntityId, Value};

@@ -311,7 +311,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     let size = |name: &str| match given(name) {
         None => Ok(None),
         Some((input, position)) => {
-            input.count(entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
+            input.count(model, entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
         }
     };
     let (first, last) = (size("first")?, size("last")?);
@@ -343,7 +343,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     let cut = list.filter.as_ref().and_then(|filter| part(model, plan.entity, filter));
     let whole = match cut {
         Some((column, slot)) => {
-            let value = slots.0[usize::from(slot) - 1].clone();
+            let value = slots.values[usize::from(slot) - 1].clone();
             Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() }
         }
         None => Dependency::Set { entity: plan.entity, watching: watching.clone() },
@@ -356,7 +356,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     Ok(BoundList {
         page: plan.shapes.statement(model, &list, &columns),
         list,
-        values: slots.0,
+        values: slots.values,
         size: size as usize,
         columns,
         cursor,

@@ -9,7 +9,7 @@ use super::error::{Code, GraphqlError};
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Order, Scalar, Value};
 use crate::store::Slot;
-use crate::store::select::{Comparison, Filter, Quantifier, TextMatch};
+use crate::store::select::{self, Comparison, Filter, Quantifier, TextMatch};
 
 /// The variables of one request, coerced.
 #[derive(Debug, Clone, Default)]
@@ -157,15 +157,11 @@ impl<'a> Input<'a> {
     }
 
     /// A number of rows.
-    pub fn count(self, largest: u32) -> Result<u32, Mistake> {
-        let number = match self {
-            Self::Literal(Ast::Number(number), _) | Self::Variable(ConstValue::Number(number)) => number.as_i64(),
-            _ => None,
-        };
-        match number {
-            Some(count) if (0..=i64::from(largest)).contains(&count) => Ok(count as u32),
-            Some(count) => Err(Mistake::new(format!("must be between 0 and {largest}, found {count}"))),
-            None => Err(Mistake::new(format!("expected Int, found {}", self.kind()))),
+    pub fn count(self, model: &Model, largest: u32) -> Result<u32, Mistake> {
+        match self.scalar(model, Scalar::Int)? {
+            Value::Int(count) if (0..=i64::from(largest)).contains(&count) => Ok(count as u32),
+            Value::Int(count) => Err(Mistake::new(format!("must be between 0 and {largest}, found {count}"))),
+            _ => Err(Mistake::new(format!("expected Int, found {}", self.kind()))),
         }
     }
 
@@ -197,15 +193,37 @@ impl<'a> Input<'a> {
     }
 }
 
+/// How many conditions a filter may have. Each makes the statement larger, and SQLite takes expressions of a thousand
+/// levels; many values of one column are a single `in`.
+pub const MAX_CONDITIONS: usize = 256;
+
+/// How deep conditions may nest. What comes out of variables no limit of documents has seen, and the statement is written
+/// by functions that call themselves; besides, SQLite makes much more of conditions on relations within each other.
+pub const MAX_CONDITION_DEPTH: usize = 16;
+
 /// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
 #[derive(Debug, Clone, Default)]
-pub struct Slots(pub Vec<Value>);
+pub struct Slots {
+    /// From slot 1 on.
+    pub values: Vec<Value>,
+    conditions: usize,
+    depth: usize,
+}
 
 impl Slots {
     /// Keeps a value and names it.
     pub fn push(&mut self, value: Value) -> Slot {
-        self.0.push(value);
-        self.0.len() as Slot
+        self.values.push(value);
+        self.values.len() as Slot
+    }
+
+    /// Notes one more condition.
+    fn condition(&mut self) -> Result<(), Mistake> {
+        self.conditions += 1;
+        match self.conditions <= MAX_CONDITIONS {
+            true => Ok(()),
+            false => Err(Mistake::new(format!("a filter has at most {MAX_CONDITIONS} conditions"))),
+        }
     }
 }
 
@@ -221,10 +239,16 @@ pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slot
     if input.is_null() {
         return Err(empty());
     }
+    slots.condition()?;
+    slots.depth += 1;
+    if slots.depth > MAX_CONDITION_DEPTH {
+        return Err(Mistake::new(format!("conditions nest deeper than {MAX_CONDITION_DEPTH} levels")));
+    }
     let mut conditions = Vec::new();
     for (name, value) in input.object()? {
         conditions.push(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
     }
+    slots.depth -= 1;
     join(conditions, Filter::And).ok_or_else(empty)
 }
 
@@ -305,9 +329,10 @@ fn operator(
     fold: bool,
     slots: &mut Slots,
 ) -> Result<Filter, Mistake> {
+    slots.condition()?;
     let scalar = column.scalar;
     let folded = |value: Value| match value {
-        Value::Text(text) if fold => Value::Text(text.to_lowercase().into()),
+        Value::Text(text) if fold => Value::Text(select::fold(&text).into()),
         other => other,
     };
     let comparison = match name {
@@ -343,7 +368,7 @@ fn operator(
             if text.is_empty() {
                 return Ok(Filter::IsNull(id, false));
             }
-            let text = if fold { text.to_lowercase() } else { text.to_owned() };
+            let text = if fold { select::fold(text) } else { text.to_owned() };
             let end = if name == "startsWith" { successor(&text) } else { None };
             let slot = slots.push(Value::Text(text.into()));
             let search = match name {

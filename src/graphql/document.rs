@@ -226,6 +226,11 @@ impl Operation {
             };
             let checked = match &value {
                 None | Some(ConstValue::Null) if variable.expected_etag => Ok(()),
+                // A variable that has a default may be null, but not where it stands as a condition. The plan that is kept
+                // for an operation's conditions knows only true and false.
+                None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => {
+                    Err("may not be null where it says whether to @skip or @include".to_owned())
+                }
                 None if !variable.ty.nullable => Err("is required".to_owned()),
                 None => Ok(()),
                 Some(value) => check(&self.model, value, &variable.ty),

@@ -325,6 +325,9 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::Overloaded => {
             GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again")
         }
+        StoreError::TooLarge => {
+            GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
+        }
         other => internal(other),
     }
 }

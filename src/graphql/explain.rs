@@ -1,6 +1,6 @@
 //! Why an answer is as it is, as data: what it depends on and at which versions, what its ETag is derived from, which
-//! changes touched it, what ran. Everything in it is of one execution, in one snapshot. It holds data of the database, so it
-//! is for whoever may see those: the operator, and clients in mode `open`.
+//! changes touched it, what ran. It holds data of the database, so it is for whoever may see those: the operator, and
+//! clients in mode `open`.
 
 mod report;
 

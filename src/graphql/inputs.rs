@@ -126,7 +126,7 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
                 InputDef::new("startsWith", one()).describe("Begins with this."),
                 InputDef::new("endsWith", one()).describe("Ends with this."),
                 InputDef::new("mode", TypeRef::named("StringMode"))
-                    .describe("For `contains`, `startsWith` and `endsWith`; `DEFAULT` if it is not given."),
+                    .describe("For all operators beside it; `DEFAULT` if it is not given."),
             ]);
         }
         if *nullable {

@@ -337,9 +337,10 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         if bound.list.backward {
             // The rows come from the end of the list, and are wanted from its start.
             let width = bound.columns.len() + 2;
-            let mut kept: Vec<Vec<Value>> = Vec::with_capacity(bound.size + 1);
+            let mut kept: Vec<Vec<Option<Value>>> = Vec::with_capacity(bound.size + 1);
             snapshot.rows(plan.place, &bound.page, value, |row| {
-                kept.push((0..width).map(|i| row.get(i).to_value()).collect());
+                let copy = |value: ValueRef<'_>| (value != ValueRef::Other).then(|| value.to_value());
+                kept.push((0..width).map(|i| copy(row.get(i))).collect());
                 Ok::<_, Halt>(())
             })?;
             page.more = kept.len() > bound.size;

@@ -69,7 +69,10 @@ impl<'a> Writer<'a, '_, '_> {
         let entity = self.context.model.entity(plan.row.entity);
         let locate = |error: WriteError| match error {
             WriteError::Client(mut error) => {
-                error.path = vec![PathSegment::Key(field.key.name.clone())];
+                // An error further in, where the row was read for the answer, knows its path itself.
+                if error.path.is_empty() {
+                    error.path = vec![PathSegment::Key(field.key.name.clone())];
+                }
                 error.locations = vec![field.position];
                 WriteError::Client(error)
             }
@@ -290,7 +293,7 @@ impl<'a> Writer<'a, '_, '_> {
             }
             Constraint::Check(check) => {
                 let fields: Vec<String> =
-                    entity.columns.iter().filter(|c| check.contains(&c.name)).map(|c| c.field.clone()).collect();
+                    entity.columns.iter().filter(|c| names(&check, &c.name)).map(|c| c.field.clone()).collect();
                 error(format!("a value of {} is not allowed by the database", entity.name), "check", &fields)
             }
             Constraint::ForeignKey => {
@@ -322,6 +325,14 @@ impl<'a> Writer<'a, '_, '_> {
 
 fn not_found(entity: &Entity, bound: &BoundWrite) -> GraphqlError {
     GraphqlError::new(Code::NotFound, format!("there is no {} {}", entity.name, bound.id))
+}
+
+/// Whether an SQL expression has this name in it, and not just as a part of another word.
+fn names(expression: &str, name: &str) -> bool {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    expression
+        .match_indices(name)
+        .any(|(at, _)| !expression[..at].ends_with(is_word) && !expression[at + name.len()..].starts_with(is_word))
 }
 
 fn made(column: &Column, write: &Write) -> Value {

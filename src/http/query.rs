@@ -250,7 +250,9 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 impl Question<'_> {
     /// By which the cache knows it.
     pub(super) fn name(&self, variables: &Variables) -> cache::Question {
-        cache::Question::new(self.document.id(), self.operation.name(), variables.canonical(), None)
+        // A document that a client brought may be registered later, and its answers have a canonical URL from then on.
+        let place = self.location.map(|_| "/q");
+        cache::Question::at(self.document.id(), self.operation.name(), variables.canonical(), None, place)
     }
 
     /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
+use crate::config::ChangeLogLimits;
 use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
 use crate::touch::{Mark, Version};
 
@@ -176,6 +177,47 @@ pub fn oldest(connection: &Connection) -> rusqlite::Result<Version> {
     end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1")
 }
 
+/// A record, whole, in some spelling: two are the same exactly if their spellings are. None where there is none.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn record(connection: &Connection, seq: Version) -> rusqlite::Result<Option<String>> {
+    let sql = "SELECT concat_ws(',', quote(entity), quote(id), quote(op), quote(changed), quote(parts), quote(at))
+        FROM _freshql_change WHERE seq = ?";
+    connection.prepare_cached(sql)?.query_row([seq.0], |row| row.get(0)).optional()
+}
+
+/// Records that are deleted in one transaction, so that other writers wait a few milliseconds at most.
+const PRUNED_AT_ONCE: i64 = 10_000;
+
+/// The last record that [`prune`] would delete now; None if nothing is too old or too much. Always a prefix of the log
+/// goes, whatever the records say about their time: that its first record is known tells who has missed something.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn surplus(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Result<Option<Version>> {
+    let (oldest, newest) = (oldest(connection)?.0, newest(connection)?.0);
+    let last = newest.min(oldest.saturating_add(PRUNED_AT_ONCE)) - 1;
+    let too_many = newest.saturating_sub_unsigned(limits.max_records);
+    // Times that are not in order: only what stands before the first young record goes.
+    let sql = "SELECT seq FROM _freshql_change WHERE seq <= ? AND at >= unixepoch() - ? ORDER BY seq LIMIT 1";
+    let age = i64::try_from(limits.max_age.as_secs()).unwrap_or(i64::MAX);
+    let young = connection.prepare_cached(sql)?.query_row([last, age], |row| row.get(0)).optional()?;
+    let too_old = young.map_or(last, |young: i64| young - 1);
+    let last = last.min(too_many.max(too_old));
+    Ok((last >= oldest).then_some(Version(last)))
+}
+
+/// Deletes records that are too old or too many, the oldest first, some thousands at most; the newest always stays.
+/// Tells how many it has deleted.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn prune(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Result<usize> {
+    let Some(last) = surplus(connection, limits)? else { return Ok(0) };
+    connection.prepare_cached("DELETE FROM _freshql_change WHERE seq <= ?")?.execute([last.0])
+}
+
 fn end_of_log(connection: &Connection, sql: &str) -> rusqlite::Result<Version> {
     let seq = connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?;
     Ok(Version(seq.unwrap_or(0)))
@@ -336,5 +378,54 @@ mod tests {
         connection.execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c')").unwrap();
         connection.execute_batch("DELETE FROM _freshql_change WHERE seq < 3").unwrap();
         assert_eq!((oldest(&connection).unwrap(), newest(&connection).unwrap()), (Version(3), Version(3)));
+    }
+
+    fn kept(connection: &Connection) -> Vec<i64> {
+        let mut statement = connection.prepare("SELECT seq FROM _freshql_change ORDER BY seq").unwrap();
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn limits(seconds: u64, max_records: u64) -> ChangeLogLimits {
+        ChangeLogLimits { max_age: std::time::Duration::from_secs(seconds), max_records }
+    }
+
+    #[test]
+    fn what_is_too_much_or_too_old_is_pruned_and_the_newest_stays() {
+        let (connection, _) = database();
+        assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0);
+        connection
+            .execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c'), ('d'), ('e'), ('f')")
+            .unwrap();
+        assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0);
+        assert_eq!(prune(&connection, limits(3600, 4)).unwrap(), 2);
+        assert_eq!(kept(&connection), [3, 4, 5, 6]);
+        // The fourth seems to be older than the third, because somebody has set the clock.
+        connection
+            .execute_batch(
+                "UPDATE _freshql_change SET at = at - 50 WHERE seq = 3; UPDATE _freshql_change SET at = at - 5000 WHERE seq = 4",
+            )
+            .unwrap();
+        assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0, "only a prefix goes");
+        connection.execute_batch("UPDATE _freshql_change SET at = at - 7200").unwrap();
+        assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 3);
+        assert_eq!(kept(&connection), [6]);
+        assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0, "the newest stays");
+        connection.execute_batch("INSERT INTO folders (title) VALUES ('g')").unwrap();
+        assert_eq!(kept(&connection), [6, 7], "numbers go on where they were");
+    }
+
+    #[test]
+    fn pruning_takes_small_bites() {
+        let (connection, _) = database();
+        connection
+            .execute_batch(
+                "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 25000)
+                 INSERT INTO _freshql_change (entity, id, op, parts) SELECT 'Folder', i, 'U', '{}' FROM n",
+            )
+            .unwrap();
+        let deleted: Vec<usize> = (0..4).map(|_| prune(&connection, limits(3600, 100)).unwrap()).collect();
+        assert_eq!(deleted, [10_000, 10_000, 4_900, 0]);
+        assert_eq!(surplus(&connection, limits(3600, 100)).unwrap(), None);
+        assert_eq!((oldest(&connection).unwrap(), newest(&connection).unwrap()), (Version(24_901), Version(25_000)));
     }
 }

@@ -11,6 +11,9 @@ pub enum StoreError {
     /// Too many jobs wait already.
     #[error("too many operations wait for the database")]
     Overloaded,
+    /// A statement is beyond what SQLite compiles.
+    #[error("the statement is too large")]
+    TooLarge,
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,
@@ -20,6 +23,9 @@ pub enum StoreError {
     /// A thread could not be started.
     #[error("cannot start a database thread: {0}")]
     Thread(#[source] std::io::Error),
+    /// The index of the write-ahead log cannot be read.
+    #[error("cannot read the database's -shm file: {0}")]
+    Index(#[source] std::io::Error),
     /// What a system table says is not what it should say.
     #[error("{0}")]
     Corrupt(String),
@@ -48,6 +54,12 @@ impl From<rusqlite::Error> for StoreError {
         };
         if code.code == rusqlite::ErrorCode::DatabaseBusy {
             return Self::Overloaded;
+        }
+        if ["Expression tree is too large", "too many SQL variables", "parser stack overflow"]
+            .iter()
+            .any(|limit| message.starts_with(limit))
+        {
+            return Self::TooLarge;
         }
         let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
         let column = |text: &str| text.split_once('.').map(|(t, c)| (t.to_owned(), c.to_owned()));

@@ -5,8 +5,8 @@
 //! Reading its 48 bytes costs 0.3 µs, `PRAGMA data_version`, which tells the same, 0.8 µs; a cached answer has 9 µs in all.
 
 use std::fs::File;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rusqlite::Connection;
@@ -29,20 +29,53 @@ pub(super) struct Feed {
     /// The header before the log was last read; None while nothing is known.
     seen: RwLock<Option<Header>>,
     /// Up to where the log was read. Held while it is read on, so that batches are applied in order.
-    applied: Mutex<Version>,
+    applied: Mutex<Applied>,
+    /// Readings of the log so far.
+    begun: AtomicU64,
+    /// The last of them that has ended well.
+    ended: AtomicU64,
+    /// Whether the last of them has failed.
+    failed: AtomicBool,
 }
+
+/// Where the log was read up to, and what tells whether it is still the same log.
+#[derive(Debug, PartialEq, Eq)]
+struct Applied {
+    newest: Version,
+    /// The newest record itself. A file that was put back to an older state has, before long, another one in its place.
+    record: Option<String>,
+    /// What makes or drops tables writes no log.
+    schema: i64,
+}
+
+impl Applied {
+    fn of(connection: &Connection) -> rusqlite::Result<Self> {
+        let newest = change_log::newest(connection)?;
+        let schema = connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))?;
+        Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
+    }
+
+    /// Whether all that has happened since stands in the log behind what was read.
+    fn leads_to(&self, now: &Self, connection: &Connection) -> rusqlite::Result<bool> {
+        Ok(self.schema == now.schema
+            && change_log::record(connection, self.newest)? == self.record
+            && change_log::oldest(connection)?.0 <= self.newest.0 + 1)
+    }
+}
+
+/// A moment: of the readings of the log, some had begun.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment(u64);
 
 impl Feed {
     /// Follows the database from now on: what is in the log already is older than every answer.
-    pub(super) fn start(
-        path: &Path,
-        connection: &Connection,
-        model: Arc<Model>,
-        clock: Arc<Clock>,
-    ) -> Result<Self, StoreError> {
-        let applied = Mutex::new(change_log::newest(connection)?);
-        let index = Index::of(path)?;
-        Ok(Self { model, clock, index, seen: RwLock::new(None), applied })
+    pub(super) fn start(connection: &Connection, model: Arc<Model>, clock: Arc<Clock>) -> Result<Self, StoreError> {
+        let transaction = connection.unchecked_transaction()?;
+        let applied = Mutex::new(Applied::of(&transaction)?);
+        transaction.commit()?;
+        let index = Index::of(connection)?;
+        let (begun, ended, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        Ok(Self { model, clock, index, seen: RwLock::new(None), applied, begun, ended, failed })
     }
 
     /// Whether the clock has every change that was committed before this call.
@@ -52,32 +85,112 @@ impl Feed {
         *seen == Some(header)
     }
 
+    /// Whether the last reading of the log has failed, so that even writes of our own may be missing.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// This moment, for [`Self::has_read_since`].
+    pub(super) fn moment(&self) -> Moment {
+        Moment(self.begun.load(Ordering::SeqCst))
+    }
+
+    /// Whether a reading has begun after that moment, and has ended well: then the clock has all that was committed
+    /// before it. While others write all the time, this comes true and [`Self::is_current`] may not.
+    pub(super) fn has_read_since(&self, moment: Moment) -> bool {
+        self.ended.load(Ordering::SeqCst) > moment.0
+    }
+
     /// Reads the log on and applies it. `connection` must not be in a transaction that began earlier.
     ///
     /// # Errors
     /// The log cannot be read; then [`Self::is_current`] stays false.
     pub(super) fn catch_up(&self, connection: &Connection) -> Result<(), StoreError> {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        // Before the log is read, so that a commit in between shows as a difference next time.
-        let header =
-            self.index.header().map_err(|error| StoreError::Corrupt(format!("cannot read the -shm file: {error}")))?;
-        let transaction = connection.unchecked_transaction()?;
-        let newest = change_log::newest(&transaction)?;
-        let oldest = change_log::oldest(&transaction)?;
-        let has_gap = newest < *applied || oldest.0 > applied.0 + 1;
-        let changes = if has_gap { Vec::new() } else { change_log::since(&transaction, &self.model, *applied)? };
-        transaction.commit()?;
-        if has_gap {
-            // The log was pruned past us, or the file was put back to an older state.
-            tracing::warn!("the change log does not reach back to what was read last; all cached answers are dropped");
-            self.clock.forget();
-        } else if !changes.is_empty() {
-            self.clock.apply(changes.iter().flat_map(Change::marks));
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let result = self.read_on(connection, &mut applied);
+        self.failed.store(result.is_err(), Ordering::SeqCst);
+        if result.is_ok() {
+            self.ended.store(number, Ordering::SeqCst);
         }
-        *applied = newest;
-        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(header);
+        result
+    }
+
+    fn read_on(&self, connection: &Connection, applied: &mut Applied) -> Result<(), StoreError> {
+        // Before the log is read, so that a commit in between shows as a difference next time.
+        let header = self.index.header()?;
+        let transaction = connection.unchecked_transaction()?;
+        let now = Applied::of(&transaction)?;
+        let changes = match applied.leads_to(&now, &transaction)? {
+            true => Some(change_log::since(&transaction, &self.model, applied.newest)?),
+            false => None,
+        };
+        transaction.commit()?;
+        match changes {
+            Some(changes) if changes.is_empty() => {}
+            Some(changes) => self.clock.apply(changes.iter().flat_map(Change::marks)),
+            None => {
+                // The log was pruned past us, the file was put back to an older state, or the schema has changed.
+                tracing::warn!("the change log does not tell all that has happened; all cached answers are dropped");
+                self.clock.forget();
+            }
+        }
+        *applied = now;
+        self.has_seen(header);
         Ok(())
     }
+
+    /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to read now than later. None
+    /// if others have committed what the clock does not have yet; then [`Self::catch_up`] is to be called after the commit.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub(super) fn own_changes(&self, connection: &Connection) -> Result<Option<OwnChanges>, StoreError> {
+        // Nobody else can commit now, so this is the state on which the transaction builds.
+        let before = self.index.header()?;
+        if *self.seen.read().unwrap_or_else(PoisonError::into_inner) != Some(before) {
+            return Ok(None);
+        }
+        let from = self.applied.lock().unwrap_or_else(PoisonError::into_inner).newest;
+        let changes = change_log::since(connection, &self.model, from)?;
+        Ok(Some(OwnChanges { before, from, now: Applied::of(connection)?, changes }))
+    }
+
+    /// Applies what was committed. False if [`Self::catch_up`] is to be called: somebody else has been faster.
+    pub(super) fn apply(&self, own: OwnChanges) -> bool {
+        let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        if applied.newest != own.from {
+            return false;
+        }
+        if !own.changes.is_empty() {
+            self.clock.apply(own.changes.iter().flat_map(Change::marks));
+        }
+        *applied = own.now;
+        // Each commit counts one: this is the state after ours only if there was no other since.
+        if let Ok(after) = self.index.header()
+            && commits(&after).wrapping_sub(commits(&own.before)) <= 1
+        {
+            self.has_seen(after);
+        }
+        true
+    }
+
+    fn has_seen(&self, header: Header) {
+        *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(header);
+    }
+}
+
+/// What a transaction of ours has changed.
+pub(super) struct OwnChanges {
+    before: Header,
+    from: Version,
+    now: Applied,
+    changes: Vec<Change>,
+}
+
+/// The header's count of commits (`iChange`), in the byte order of the machine.
+fn commits(header: &Header) -> u32 {
+    u32::from_ne_bytes([header[8], header[9], header[10], header[11]])
 }
 
 /// The file that SQLite shares the index in.
@@ -87,29 +200,28 @@ struct Index {
 }
 
 impl Index {
-    /// Opens the index of a database in WAL mode that is open already.
-    fn of(database: &Path) -> Result<Self, StoreError> {
-        let mut path = database.as_os_str().to_owned();
-        path.push("-shm");
-        let file = File::open(PathBuf::from(path))
-            .map_err(|error| StoreError::Corrupt(format!("cannot open the -shm file: {error}")))?;
+    /// Opens the index of the database that this connection has open, in WAL mode. SQLite follows symbolic links and
+    /// puts the index beside the file that it finds, so it is asked for the name.
+    fn of(connection: &Connection) -> Result<Self, StoreError> {
+        let path = connection.path().ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
+        let file = File::open(PathBuf::from(format!("{path}-shm"))).map_err(StoreError::Index)?;
         // Never closed: closing any descriptor of a file gives up all POSIX locks that the process has on it, SQLite's too
         // (fcntl(2)). It is one for each time that a store is opened.
         Ok(Self { file: Box::leak(Box::new(file)) })
     }
 
     #[cfg(unix)]
-    fn header(&self) -> io::Result<Header> {
+    fn header(&self) -> Result<Header, StoreError> {
         use std::os::unix::fs::FileExt;
         let mut header = [0; 48];
-        self.file.read_exact_at(&mut header, 0)?;
+        self.file.read_exact_at(&mut header, 0).map_err(StoreError::Index)?;
         Ok(header)
     }
 
     /// Without positional reads the clock is never known to be current, and nothing is answered from the cache.
     #[cfg(not(unix))]
-    fn header(&self) -> io::Result<Header> {
+    fn header(&self) -> Result<Header, StoreError> {
         let _ = self.file;
-        Err(io::ErrorKind::Unsupported.into())
+        Err(StoreError::Index(std::io::ErrorKind::Unsupported.into()))
     }
 }

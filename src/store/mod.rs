@@ -18,6 +18,7 @@ use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
 
 use crate::clock::{self, Clock};
+use crate::config::ChangeLogLimits;
 use crate::model::Model;
 use crate::touch::Mark;
 
@@ -42,7 +43,20 @@ impl Store {
     /// # Errors
     /// The file cannot be opened, or it was never migrated.
     pub async fn open(path: &Path, readers: usize, model: &Arc<Model>) -> Result<Self, StoreError> {
-        let clock = Arc::new(Clock::new(clock::DEFAULT_CAPACITY));
+        Self::open_with_clock(path, readers, model, Clock::new(clock::DEFAULT_CAPACITY)).await
+    }
+
+    /// Like [`Self::open`], with a clock that nobody has fed yet.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with_clock(
+        path: &Path,
+        readers: usize,
+        model: &Arc<Model>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
+        let clock = Arc::new(clock);
         let threads = Arc::new(sqlite::Threads::start(path, readers, model, &clock)?);
         let store = Self { threads, catching_up: Arc::default(), clock, epoch: [0; 16] };
         let epoch = store.read(|snapshot| migrate::epoch(snapshot.connection())).await??;
@@ -61,24 +75,50 @@ impl Store {
         self.threads.feed.is_current()
     }
 
+    /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
+    pub fn has_lost_track(&self) -> bool {
+        self.threads.feed.has_failed()
+    }
+
     /// Returns when the clock has every change that was committed before this call.
     ///
     /// # Errors
     /// The change log cannot be read.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let feed = &self.threads.feed;
+        let called = feed.moment();
         if self.is_current() {
             return Ok(());
         }
-        // Who has waited here finds the work done, as a rule: the reading that it waited for, or the next one, has begun
-        // after its call.
+        // Who has waited here finds the work done: by the reading that it waited for, or by the next one, which has begun
+        // after its call, and which all share who have waited.
         let _turn = self.catching_up.lock().await;
-        if self.is_current() {
+        if feed.has_read_since(called) || self.is_current() {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
         let job: sqlite::FeedJob = Box::new(move |result| drop(reply.send(result)));
         sqlite::enqueue(&self.threads.follower, job)?;
         answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so that nobody who writes
+    /// waits for long. Tells how many it has deleted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
+        while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
+            let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
+            match self.write::<_, StoreError, _>(prune).await? {
+                // Another node was faster.
+                0 => break,
+                more => deleted += more,
+            }
+        }
+        Ok(deleted)
     }
 
     /// The database's epoch: random, renewed after a restore from backup, part of every ETag.

@@ -17,8 +17,14 @@ pub type Slot = u16;
 /// The column that every table has beside the model's.
 pub const VERSION_COLUMN: &str = "_version";
 
-/// A SQL function of ours, `str::to_lowercase` of Rust: SQLite's `lower` only knows ASCII.
+/// A SQL function of ours, [`fold`]: SQLite's `lower` only knows ASCII.
 pub const FOLD_FUNCTION: &str = "_freshql_fold";
+
+/// A text without regard to case. Character by character, so that a part of a text folds as it does within the whole:
+/// `str::to_lowercase` writes a Greek sigma at the end of a word in another way than within it.
+pub fn fold(text: &str) -> String {
+    text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
+}
 
 /// Statement text, and for each of its parameters in turn the slot that it takes its value from.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,11 +14,12 @@ use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+use tokio::runtime::Handle;
 
 use super::change_log;
 use super::error::StoreError;
 use super::feed::Feed;
-use super::select::{FOLD_FUNCTION, Slot, Statement};
+use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
 use crate::clock::Clock;
 use crate::model::scalar::ValueRef;
@@ -55,7 +56,7 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// Opens the connections and starts their threads.
+    /// Opens the connections and starts their threads. Replies to writers are sent from the current runtime.
     pub(super) fn start(
         path: &Path,
         readers: usize,
@@ -63,7 +64,7 @@ impl Threads {
         clock: &Arc<Clock>,
     ) -> Result<Self, StoreError> {
         let writer = open(path)?;
-        let feed = Arc::new(Feed::start(path, &writer, model.clone(), clock.clone())?);
+        let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
         let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
         for number in 0..readers.max(1) {
             let connection = open_reader(path)?;
@@ -78,8 +79,8 @@ impl Threads {
             }
         })?;
         let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
-        let fed = feed.clone();
-        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs, &fed))?;
+        let (fed, runtime) = (feed.clone(), Handle::current());
+        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs, &fed, &runtime))?;
         Ok(Self { readers: read_sender, writer: write_sender, follower: follow_sender, feed })
     }
 }
@@ -109,12 +110,15 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Every 16 MB of log. A commit that comes to it waits for it.
+    connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
     // Else a bound LIMIT is looked at when a statement is planned, and the statement is planned again for each request.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
-        Ok(context.get_raw(0).as_str_or_null()?.map(str::to_lowercase))
+        // What is no text (a stranger wrote it) matches nothing; it must not make the whole list fail.
+        Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
 }
@@ -144,7 +148,7 @@ fn read_loop(connection: &Connection, jobs: &Receiver<ReadJob>) {
     }
 }
 
-fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed) {
+fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed, runtime: &Handle) {
     for first in jobs {
         if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
             let error = StoreError::from(error);
@@ -163,22 +167,32 @@ fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed) {
             let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
             next = if goes_on { jobs.try_recv().ok() } else { None };
         }
-        let fate = if connection.is_autocommit() {
-            Err("the transaction was rolled back by the database".to_owned())
-        } else {
-            run(connection, "COMMIT").map_err(|error| {
-                let _ = run(connection, "ROLLBACK");
-                error.to_string()
-            })
-        };
-        // A writer's answer leaves only when the clock has its changes. If that fails, the clock stays behind and knows it.
-        if let Err(error) = feed.catch_up(connection) {
-            tracing::error!(%error, "cannot read the change log");
-        }
-        for finish in waiting {
-            finish(fate.clone().map_err(StoreError::Commit));
-        }
+        let fate = commit(connection, feed);
+        // All at once: on one core, each reply by itself would wake the one who waits for it before the next is sent.
+        runtime.spawn(async move {
+            for finish in waiting {
+                finish(fate.clone().map_err(StoreError::Commit));
+            }
+        });
     }
+}
+
+/// Commits the group, and applies its changes to the clock: a writer's answer leaves only then. If the clock cannot be
+/// brought up to date, it stays behind and knows it.
+fn commit(connection: &Connection, feed: &Feed) -> Result<(), String> {
+    if connection.is_autocommit() {
+        return Err("the transaction was rolled back by the database".to_owned());
+    }
+    let own = feed.own_changes(connection).unwrap_or_default();
+    if let Err(error) = run(connection, "COMMIT") {
+        let _ = run(connection, "ROLLBACK");
+        return Err(error.to_string());
+    }
+    let is_applied = own.is_some_and(|own| feed.apply(own));
+    if !is_applied && let Err(error) = feed.catch_up(connection) {
+        tracing::error!(%error, "cannot read the change log");
+    }
+    Ok(())
 }
 
 /// Tells the job that there is no transaction for it.
@@ -240,8 +254,8 @@ impl<'c> std::ops::Deref for Transaction<'c> {
 pub enum Row<'r> {
     /// As SQLite stands on it.
     Stepped(&'r rusqlite::Row<'r>),
-    /// A copy.
-    Kept(&'r [Value]),
+    /// A copy; None for [`ValueRef::Other`].
+    Kept(&'r [Option<Value>]),
 }
 
 impl Row<'_> {
@@ -257,7 +271,7 @@ impl Row<'_> {
                 }
                 rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
             },
-            Self::Kept(values) => values[index].as_ref(),
+            Self::Kept(values) => values[index].as_ref().map_or(ValueRef::Other, Value::as_ref),
         }
     }
 }

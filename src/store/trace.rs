@@ -1,5 +1,5 @@
-//! What ran against the database for one operation: each statement's text, how often, with which parameters, how many rows,
-//! how long. Parameters are data: whoever holds a trace must not log it.
+//! What ran against the database for one operation: each statement's text, how often, with which parameters, how many
+//! rows, how long. Parameters are data: whoever holds a trace must not log it.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What the schema of a model looks like, and that its SDL says what introspection says.
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
 

@@ -1,3 +1,5 @@
+//! What documents are refused, with which words at which place, and that none takes the server down.
+
 use std::fmt::Write;
 
 use proptest::prelude::*;

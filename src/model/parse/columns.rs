@@ -10,7 +10,7 @@ use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
 /// PostgreSQL cuts longer names; SQLite does not mind.
 const MAX_SQL_NAME: usize = 63;
 
-/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand, see [`column`].
+/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand, see [`column()`].
 pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
     let key = entity.fields.iter().find(|field| field.directives.has("id"));
     let function = key.and_then(|key| key.directives.get("default")).and_then(|default| default.choice("fn"));
@@ -98,7 +98,7 @@ fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     }
     if let Some(derived) = field.directives.get("derivedFrom") {
         let message = format!("`@derivedFrom` does not belong on `{}`, which is no list", field.name);
-        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Product!]!`");
+        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Item!]!`");
     }
 }
 

@@ -1,0 +1,36 @@
+//! What the cache keeps beside its answers.
+
+use std::convert::Infallible;
+
+use super::*;
+use crate::store::layout::{Layout, create_statements, test_models};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn no_trace_is_left_of_executions() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("freshql.db");
+    let connection = crate::store::sqlite::open(&path).unwrap();
+    let model = Arc::new(test_models::every_kind());
+    for statement in create_statements(&Layout::new(&model)) {
+        connection.execute_batch(&statement).unwrap();
+    }
+    let store = Store::open(&path, 1, &model).await.unwrap();
+    let cache = Arc::new(ResponseCache::new(store, 1 << 20, Consistency::Strict));
+    let question = Question::new(DocumentId::of("{ __typename }"), None, "{}", None);
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..200_u64 {
+        let cache = cache.clone();
+        tasks.spawn(async move {
+            let execute = || async {
+                tokio::task::yield_now().await;
+                Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
+            };
+            // Some are given up on the way.
+            let patience = Duration::from_micros(number * 50);
+            let _ = tokio::time::timeout(patience, cache.answer(question, execute)).await;
+        });
+    }
+    tasks.join_all().await;
+    assert!(cache.running.is_empty());
+    assert!(cache.executions() > 1);
+}

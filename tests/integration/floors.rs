@@ -1,0 +1,325 @@
+//! The source's own rules: who may import whom, that nothing in `src/` knows the demo, that files say what they are and
+//! stay short. Paths are read from the tokens, so what stands in comments and in strings is no import.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, TokenStream, TokenTree};
+
+/// The floor of each room. A room imports from its own floor and from those below.
+const FLOORS: [(&str, u8); 19] = [
+    // Words: knows nobody.
+    ("model", 0),
+    ("document_id", 0),
+    ("touch", 0),
+    ("config", 0),
+    // Pure rules: no I/O, no async, no HTTP server.
+    ("etag", 1),
+    ("conditional", 1),
+    ("cache_control", 1),
+    ("auth", 1),
+    ("clock", 1),
+    // Rows in, rows out, what changed.
+    ("store", 2),
+    // What an operation means.
+    ("graphql", 3),
+    // Which document, which stored answer.
+    ("cache", 4),
+    ("persisted", 4),
+    ("purge", 4),
+    // The front door: speaks HTTP, decides nothing about data.
+    ("http", 5),
+    ("app", 5),
+    ("main", 5),
+    // Only lists the rooms.
+    ("lib", 0),
+    ("crate", 0),
+];
+
+/// Files of more lines than this need a reason.
+const LONG: usize = 400;
+
+/// Files that are longer all the same, and why. Tests do not count.
+const LONG_FOR_A_REASON: &[(&str, &str)] = &[
+    ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
+    ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
+    ("graphql/document.rs", "what a document is once it is compiled, and how it becomes that"),
+    ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
+    ("store/migrate/check.rs", "everything that a database can lack, each with the words that say so"),
+    ("store/select.rs", "every shape of a reading statement; apart they would repeat each other's columns"),
+];
+
+/// A file of the source.
+struct Source {
+    /// Below `src/`, with `/`.
+    path: String,
+    text: String,
+    tokens: TokenStream,
+    /// Only compiled for tests.
+    test: bool,
+}
+
+impl Source {
+    /// The modules that lead to this file: `["store", "select"]` for `store/select.rs`.
+    fn modules(&self) -> Vec<&str> {
+        let mut modules: Vec<_> = self.path.trim_end_matches(".rs").split('/').collect();
+        if modules.last() == Some(&"mod") {
+            modules.pop();
+        }
+        modules
+    }
+
+    fn room(&self) -> &str {
+        self.modules()[0]
+    }
+
+    /// Lines before the tests, which stand at the end.
+    fn lines(&self) -> usize {
+        self.text.lines().take_while(|line| *line != "#[cfg(test)]").count()
+    }
+}
+
+#[test]
+fn imports_lead_downward() {
+    let mut mistakes = String::new();
+    for source in sources() {
+        let Some(own) = floor(source.room()) else {
+            writeln!(mistakes, "src/{}: {} stands on no floor", source.path, source.room()).unwrap();
+            continue;
+        };
+        let depth = if source.path == "lib.rs" { 0 } else { source.modules().len() };
+        let mut rooms = BTreeSet::new();
+        imported(source.tokens.clone(), depth, &mut rooms);
+        for room in rooms {
+            match floor(&room) {
+                None => writeln!(mistakes, "src/{}: imports {room}, which stands on no floor", source.path),
+                Some(other) if other > own => writeln!(
+                    mistakes,
+                    "src/{} on floor {own} imports {room} of floor {other}: what both need belongs further down",
+                    source.path
+                ),
+                Some(_) => Ok(()),
+            }
+            .unwrap();
+        }
+    }
+    assert!(mistakes.is_empty(), "\n{mistakes}");
+}
+
+#[test]
+fn the_reader_of_imports_sees_every_spelling() {
+    let found = |text: &str, depth| {
+        let mut rooms = BTreeSet::new();
+        imported(text.parse().unwrap(), depth, &mut rooms);
+        rooms.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(found("use crate::store::Store;", 1), ["store"]);
+    assert_eq!(found("use crate::{model::{Model, Entity}, store, etag as e};", 1), ["etag", "model", "store"]);
+    assert_eq!(found("fn f() -> crate::http::X { vec![crate::app::y()] }", 1), ["app", "http"]);
+    assert_eq!(found("pub(crate) struct S; pub(in crate::graphql) fn f() {}", 2), ["graphql"]);
+    assert_eq!(found("use super::http; use super::super::app;", 2), ["app"]);
+    assert_eq!(found("use super::http; mod tests { use super::*; use super::super::app; }", 1), ["app", "http"]);
+    assert_eq!(found("/// [`crate::http`]\n// crate::app\nconst S: &str = \"crate::app\";", 1), [""; 0]);
+}
+
+#[test]
+fn the_source_does_not_know_the_demo() {
+    let names = demo_entities();
+    assert!(names.len() >= 3, "{names:?}");
+    let mut mistakes = String::new();
+    for source in sources().into_iter().filter(|source| !source.test) {
+        for word in words(source.tokens) {
+            if names.iter().any(|name| word == *name || word.strip_suffix('s') == Some(name)) {
+                writeln!(mistakes, "src/{} says `{word}`", source.path).unwrap();
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "a type of the demo, outside documentation and tests:\n{mistakes}");
+}
+
+#[test]
+fn every_file_begins_with_what_it_is() {
+    let silent: Vec<_> =
+        sources().into_iter().filter(|source| !source.text.starts_with("//! ")).map(|source| source.path).collect();
+    assert!(silent.is_empty(), "these files do not open with `//!`: {silent:?}");
+}
+
+#[test]
+fn files_are_short_or_have_a_reason() {
+    let reason = |path: &str| LONG_FOR_A_REASON.iter().any(|(long, _)| *long == path);
+    let mut mistakes = String::new();
+    for source in sources().iter().filter(|source| !source.test) {
+        let lines = source.lines();
+        if lines > LONG && !reason(&source.path) {
+            writeln!(mistakes, "src/{} has {lines} lines: divide it, or give the reason here", source.path).unwrap();
+        }
+        // Not at once: files grow and shrink around the mark.
+        if lines < LONG - 50 && reason(&source.path) {
+            writeln!(mistakes, "src/{} has {lines} lines and needs no reason", source.path).unwrap();
+        }
+    }
+    assert!(mistakes.is_empty(), "\n{mistakes}");
+}
+
+fn floor(room: &str) -> Option<u8> {
+    FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)
+}
+
+/// All files below `src/`.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&root, &mut files);
+    let mut sources: Vec<_> = files
+        .into_iter()
+        .map(|file| {
+            let text = std::fs::read_to_string(&file).unwrap();
+            let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+            let tokens = text.parse().unwrap_or_else(|error| panic!("src/{path}: {error}"));
+            Source { path, text, tokens, test: false }
+        })
+        .collect();
+    assert!(sources.len() > 30, "the source is not where it is looked for");
+
+    // A file is for tests where its parent declares it so.
+    let tests: BTreeSet<_> = sources.iter().flat_map(test_modules).collect();
+    for source in &mut sources {
+        source.test = tests.contains(&source.modules().join("::"));
+    }
+    sources
+}
+
+fn collect(directory: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+/// The modules that a file declares with `#[cfg(test)] mod name;`.
+fn test_modules(source: &Source) -> Vec<String> {
+    let lines: Vec<_> = source.text.lines().map(str::trim).collect();
+    let declared = lines.windows(2).filter(|pair| pair[0] == "#[cfg(test)]").filter_map(|pair| {
+        let name = pair[1].strip_suffix(';')?.rsplit_once("mod ")?.1;
+        Some([source.modules(), vec![name]].concat().join("::"))
+    });
+    declared.collect()
+}
+
+/// Collects the first segment of every path that begins at the crate's root: with `crate`, or with enough `super`s.
+/// `depth` is how many modules down these tokens stand.
+fn imported(tokens: TokenStream, depth: usize, rooms: &mut BTreeSet<String>) {
+    let tokens: Vec<_> = tokens.into_iter().collect();
+    let mut at = 0;
+    while at < tokens.len() {
+        match &tokens[at] {
+            TokenTree::Ident(word) if word == "crate" && is_path(&tokens, at + 1) => {
+                roots(tokens.get(at + 3), rooms);
+                at += 3;
+            }
+            TokenTree::Ident(word) if word == "super" => {
+                let mut supers = 1;
+                while is_path(&tokens, at + 1)
+                    && matches!(&tokens.get(at + 3), Some(TokenTree::Ident(i)) if *i == "super")
+                {
+                    supers += 1;
+                    at += 3;
+                }
+                if supers >= depth && is_path(&tokens, at + 1) {
+                    roots(tokens.get(at + 3), rooms);
+                }
+                at += 1;
+            }
+            TokenTree::Group(group) => {
+                let module = group.delimiter() == Delimiter::Brace
+                    && at >= 2
+                    && matches!(&tokens[at - 2], TokenTree::Ident(word) if word == "mod");
+                imported(group.stream(), depth + usize::from(module), rooms);
+                at += 1;
+            }
+            _ => at += 1,
+        }
+    }
+}
+
+/// Whether `::` stands here.
+fn is_path(tokens: &[TokenTree], at: usize) -> bool {
+    let colon = |at| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
+    colon(at) && colon(at + 1)
+}
+
+/// What follows `crate::`: a name, or several in braces.
+fn roots(token: Option<&TokenTree>, rooms: &mut BTreeSet<String>) {
+    match token {
+        Some(TokenTree::Ident(name)) => {
+            rooms.insert(name.to_string());
+        }
+        Some(TokenTree::Group(group)) => {
+            let mut first = true;
+            for token in group.stream() {
+                match token {
+                    TokenTree::Ident(name) if first => {
+                        rooms.insert(name.to_string());
+                        first = false;
+                    }
+                    TokenTree::Punct(punct) if punct.as_char() == ',' => first = true,
+                    _ => {}
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The demo's entities in lower case.
+fn demo_entities() -> Vec<String> {
+    let model = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql")).unwrap();
+    let types = model.lines().filter_map(|line| line.strip_prefix("type "));
+    types.map(|line| line.split_whitespace().next().unwrap().to_lowercase()).collect()
+}
+
+/// The words of names and texts in lower case, without documentation and without what `#[cfg(test)]` holds.
+fn words(tokens: TokenStream) -> Vec<String> {
+    let mut words = Vec::new();
+    let mut skip_item = false;
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(token) = tokens.next() {
+        match token {
+            TokenTree::Punct(punct) if punct.as_char() == '#' => {
+                let inner = tokens.next_if(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == '!'));
+                let Some(TokenTree::Group(attribute)) = tokens.next() else { continue };
+                let attribute = attribute.stream().to_string();
+                skip_item |= inner.is_none() && attribute.replace(' ', "") == "cfg(test)";
+            }
+            // An item ends with its first braces or with a semicolon.
+            TokenTree::Group(group) if skip_item => skip_item = group.delimiter() != Delimiter::Brace,
+            TokenTree::Punct(punct) if skip_item => skip_item = punct.as_char() != ';',
+            _ if skip_item => {}
+            TokenTree::Group(group) => words.extend(self::words(group.stream())),
+            TokenTree::Ident(name) => split(&name.to_string(), &mut words),
+            TokenTree::Literal(literal) => split(&literal.to_string(), &mut words),
+            TokenTree::Punct(_) => {}
+        }
+    }
+    words
+}
+
+/// `merchantId`, `merchant_id` and `MERCHANT_ID` all say `merchant`.
+fn split(text: &str, words: &mut Vec<String>) {
+    let mut word = String::new();
+    let mut lower = false;
+    for letter in text.chars().chain([' ']) {
+        if !letter.is_alphabetic() || (lower && letter.is_uppercase()) {
+            words.extend((!word.is_empty()).then(|| std::mem::take(&mut word)));
+        }
+        if letter.is_alphabetic() {
+            word.extend(letter.to_lowercase());
+        }
+        lower = letter.is_lowercase();
+    }
+}
