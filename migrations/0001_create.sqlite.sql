@@ -53,7 +53,7 @@ CREATE TABLE products (
   sku         TEXT NOT NULL,
   name        TEXT NOT NULL,
   description TEXT NOT NULL,
-  price       INTEGER NOT NULL CHECK (price BETWEEN -999999999999 AND 999999999999),
+  price       INTEGER NOT NULL CHECK (price / 100 BETWEEN -9999999999 AND 9999999999),
   stock       INTEGER NOT NULL DEFAULT 0 CHECK (stock BETWEEN -2147483648 AND 2147483647),
   status      TEXT NOT NULL DEFAULT 'DRAFT' CHECK (status IN ('DRAFT', 'ACTIVE', 'DISCONTINUED')),
   weight      REAL CHECK (abs(weight) < 9e999),
@@ -66,6 +66,8 @@ CREATE TABLE products (
 CREATE UNIQUE INDEX products_merchant_id_sku_key ON products (merchant_id, sku);
 
 CREATE INDEX products_merchant_id_name_idx ON products (merchant_id, name, id);
+
+CREATE INDEX products_name_idx ON products (name, id);
 
 CREATE INDEX products_status_price_idx ON products (status, price, id);
 

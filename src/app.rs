@@ -1,8 +1,11 @@
 //! Wires the parts together: configuration, model, store, documents, HTTP; starts and stops the server. It also has what
 //! the commands beside `serve` do.
 
+mod adopt;
 mod database;
+mod dev;
 mod explain;
+mod init;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,22 +17,30 @@ use std::time::Duration;
 use anyhow::Context;
 use axum::ServiceExt;
 use axum::extract::Request;
+use axum::response::Response;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
+use tower::Service;
 
-use crate::config::{ChangeLogLimits, Config, Database, FILE_NAME, FileConfig, Overrides};
+use crate::config::{ChangeLogLimits, Config, Database, FILE_NAME, FileConfig, Listen, Overrides};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
-use crate::model::{Diagnostic, Model};
+use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
-pub use database::{migrate_status, migrate_up};
+pub use adopt::model_pull;
+pub use database::{migrate_new, migrate_status, migrate_up};
+pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
+pub use init::init;
+
+/// The file in the project's directory that holds the model.
+const MODEL_FILE: &str = "schema.graphql";
 
 /// How long requests that are under way may take to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -100,32 +111,10 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (engine, registry) = open(&config).await?;
-    let listener = TcpListener::bind(config.listen.as_str()).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let address = listener.local_addr().context("the socket has no address")?;
-    // Answers are written in one piece; waiting for more would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
     let store = engine.store().clone();
-    let pruning = keep_pruned(store.clone(), config.change_log);
-    let front = service(AppState::new(&config, engine, store, registry), &config.cors_origins);
-    let front = ServiceExt::<Request>::into_make_service(front);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, front).with_graceful_shutdown(async {
-        // An error means that the handle was dropped: then nobody needs the server any more.
-        let _ = stopped.await;
-    });
-    let server = tokio::spawn(async move {
-        tokio::select! {
-            ended = server.into_future() => ended,
-            never = pruning => match never {},
-        }
-    });
-    tracing::info!("listening on http://{address}");
-    Ok(Running { address, stop, server })
+    let app = AppState::new(&config, engine, store.clone(), registry);
+    let pruning = keep_pruned(store, config.change_log);
+    listen(&config.listen, service(app, &config.cors_origins), pruning).await
 }
 
 /// What answers: the engine on the project's database, and all registered documents.
@@ -136,15 +125,52 @@ async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    let compiler = compiler(model.clone())?;
-    let Database::Sqlite(path) = &config.database;
-    let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    assemble(config, compiler(model.clone())?, &model).await
+}
 
+/// The same, for a database that fits.
+async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<(Engine, Registry), StartError> {
+    let Database::Sqlite(path) = &config.database;
+    let store = Store::open(path, config.readers, model).await.with_context(|| config.database.to_string())?;
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
-
     Ok((Engine::new(compiler, store), registry))
+}
+
+/// Answers at this address from now on, and does beside it what never ends.
+async fn listen<S>(
+    address: &Listen,
+    front: S,
+    beside: impl Future<Output = Infallible> + Send + 'static,
+) -> Result<Running, StartError>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let listener = TcpListener::bind(address.as_str()).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    // Answers are written in one piece; waiting for more would only delay them.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+    });
+    let front = ServiceExt::<Request>::into_make_service(front);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = axum::serve(listener, front).with_graceful_shutdown(async {
+        // An error means that the handle was dropped: then nobody needs the server any more.
+        let _ = stopped.await;
+    });
+    let server = tokio::spawn(async move {
+        tokio::select! {
+            ended = server.into_future() => ended,
+            never = beside => match never {},
+        }
+    });
+    tracing::info!("listening on http://{address}");
+    Ok(Running { address, stop, server })
 }
 
 /// Prunes the change log now and then, for as long as it is polled.
@@ -208,19 +234,25 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// The model, and what is worth a second look in it, which is logged.
 fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let path = within(dir, "schema.graphql");
-    let file = path.display().to_string();
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
-    let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
+    let (parsed, text) = read_model(dir)?;
     for warning in &parsed.warnings {
         let (line, column) = warning.line_and_column(&text);
-        tracing::warn!("{file}:{line}:{column}: {}", warning.message);
+        tracing::warn!("{}:{line}:{column}: {}", warning.file, warning.message);
     }
     Ok(parsed.model)
 }
 
+/// The model with its warnings, and the text that they speak of.
+fn read_model(dir: &Path) -> Result<(Parsed, String), StartError> {
+    let path = within(dir, MODEL_FILE);
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
+    let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
+    Ok((parsed, text))
+}
+
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
-    let queries = within(dir, "queries");
+    let queries = within(dir, files::DIRECTORY);
     let mistakes = files::register(compiler, &queries, registry).await;
     let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
@@ -230,13 +262,22 @@ fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
 }
 
+/// A project without mistakes.
+#[derive(Debug)]
+pub struct Checked {
+    /// One line that says what was looked at.
+    pub summary: String,
+    /// What is worth a second look: the model's, then the queries'.
+    pub warnings: Vec<Diagnostic>,
+}
+
 /// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
-/// Gives one line that says what was looked at.
 ///
 /// # Errors
-/// All mistakes.
-pub async fn check(config: &Config) -> Result<String, StartError> {
-    let model = Arc::new(load_model(&config.dir)?);
+/// All mistakes, and the warnings.
+pub async fn check(config: &Config) -> Result<Checked, StartError> {
+    let (Parsed { model, mut warnings }, _) = read_model(&config.dir)?;
+    let model = Arc::new(model);
     let registry = Registry::default();
     let queries = register_files(&compiler(model.clone())?, &config.dir, &registry).await;
     let database = database::mistakes(config, &model);
@@ -244,11 +285,14 @@ pub async fn check(config: &Config) -> Result<String, StartError> {
     let has_database = !matches!(database, Ok(None));
     let mut mistakes = queries.err().map_or_else(|| Ok(Vec::new()), StartError::mistakes)?;
     mistakes.extend(database.or_else(|error| error.mistakes().map(Some))?.unwrap_or_default());
+    warnings.extend(files::lint(&model, &registry));
     if !mistakes.is_empty() {
+        mistakes.append(&mut warnings);
         return Err(StartError::Mistakes(mistakes));
     }
     let database = if has_database { "its database fits" } else { "there is no database yet" };
-    Ok(format!("no mistakes in the model and {} documents; {database}\n", registry.list().len()))
+    let summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    Ok(Checked { summary, warnings })
 }
 
 /// The generated API as SDL.

@@ -6,9 +6,10 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use freshql::app::{self, StartError};
+use freshql::app::{self, News, StartError};
 use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides};
 use freshql::document_id::DocumentId;
+use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
 use tracing_subscriber::EnvFilter;
 
@@ -65,10 +66,41 @@ enum Command {
     /// Bring the database to the migrations' state
     #[command(subcommand)]
     Migrate(Migrate),
+    /// Work on the model
+    #[command(subcommand)]
+    Model(Model),
+    /// Serve a scratch database in mode open, and reload model and queries when files change
+    Dev {
+        /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+        #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
+        listen: Option<Listen>,
+    },
+    /// Write a small project to start from
+    Init {
+        /// Where to; made if it is not there
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
+}
+
+#[derive(Subcommand)]
+enum Model {
+    /// Write a first schema.graphql for a database that has tables already
+    Pull {
+        /// Replace a schema.graphql that is there
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Subcommand)]
 enum Migrate {
+    /// Write the next migration: what the model needs and the migrations do not build yet
+    New {
+        /// What it is about: lower-case letters, digits, _ and -
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
     /// Apply pending migrations
     Up,
     /// Show which migrations are applied
@@ -197,10 +229,26 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         cli.command.unwrap_or_else(|| Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve)));
     match command {
         Command::Serve(options) => app::serve(prepare(cli.project, Some(*options))?).await,
-        Command::Check => print(&app::check(&prepare(cli.project, None)?).await?),
+        Command::Check => {
+            let checked = app::check(&prepare(cli.project, None)?).await?;
+            show(&checked.warnings);
+            print(&checked.summary)
+        }
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
         Command::Queries => print(&app::queries(&prepare(cli.project, None)?).await?),
         Command::Hash { files } => print(&hash(&files)?),
+        Command::Model(Model::Pull { force }) => print(&app::model_pull(&prepare(cli.project, None)?, force)?),
+        Command::Dev { listen } => {
+            let mut config = prepare(cli.project, None)?;
+            config.listen = listen.unwrap_or(config.listen);
+            let tell = |news: News<'_>| match news {
+                News::Text(text) => tell(text),
+                News::Diagnostics(diagnostics) => show(diagnostics),
+            };
+            app::dev(config, tell).await
+        }
+        Command::Init { directory } => print(&app::init(&directory)?),
+        Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
         Command::Explain(options) => {
             let ExplainOptions { document, variables, operation, json } = options;
             let wanted = app::Wanted { document, variables, operation, json };
@@ -232,11 +280,19 @@ fn print(text: &str) -> Result<(), StartError> {
 
 /// Says why the command failed, with the place where it is known.
 fn report(error: &StartError) {
+    match error {
+        StartError::Mistakes(mistakes) => show(mistakes),
+        StartError::Other(error) => tell(&format!("error: {error:#}\n")),
+    }
+}
+
+/// Shows mistakes and warnings with their excerpts.
+fn show(diagnostics: &[Diagnostic]) {
     let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    let text = match error {
-        StartError::Mistakes(mistakes) => render(mistakes, &|file| std::fs::read_to_string(file).ok(), colors),
-        StartError::Other(error) => format!("error: {error:#}\n"),
-    };
+    tell(&render(diagnostics, &|file| std::fs::read_to_string(file).ok(), colors));
+}
+
+fn tell(text: &str) {
     // Nobody is left to tell that standard error is closed.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -4,9 +4,10 @@
 use anyhow::Context;
 use rusqlite::Connection;
 
-use super::{StartError, table, within};
+use super::{StartError, load_model, table, within};
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
+use crate::store::difference::{self, DifferenceError};
 use crate::store::migrate::{self, MigrateError, Migrations};
 use crate::store::sqlite;
 
@@ -40,6 +41,32 @@ pub fn migrate_up(config: &Config) -> Result<String, StartError> {
         return Ok("nothing to apply\n".to_owned());
     }
     Ok(applied.iter().map(|name| format!("applied {name}\n")).collect())
+}
+
+/// Writes the next migration, from what the migrations build to what the model needs; says what was written, and what
+/// to look at. Nothing is written where nothing is missing, or where anything is wrong.
+///
+/// # Errors
+/// The mistakes of the model or of the migrations, or a name that is none.
+pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
+    if !migrate::is_name(name) {
+        let message = format!("`{name}` is no name for a migration: it may have {}", migrate::NAMES);
+        return Err(anyhow::anyhow!(message).into());
+    }
+    let model = load_model(&config.dir)?;
+    let migrations = read(config)?;
+    let step = difference::step(&migrations, &model).map_err(|error| match error {
+        DifferenceError::Migrations(mistakes) => StartError::Mistakes(mistakes),
+        error => StartError::Other(error.into()),
+    })?;
+    let Some(step) = step else {
+        return Ok("the migrations build what the model needs; nothing was written\n".to_owned());
+    };
+    let folder = within(&config.dir, "migrations");
+    let paths = migrate::add(&folder, name, &step.sqlite, &step.postgres);
+    let paths = paths.with_context(|| format!("cannot write into {}", folder.display()))?;
+    let written = paths.iter().map(|path| format!("wrote {}\n", path.display()));
+    Ok(written.chain(step.advice.iter().map(|advice| format!("look at it: {advice}\n"))).collect())
 }
 
 /// A table of all migrations: which the database has, which are pending, and what does not fit.

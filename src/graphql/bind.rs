@@ -334,7 +334,9 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     }
     let list =
         List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
-    let mut watched: BTreeSet<ColumnId> = list.order.iter().map(|(column, _)| *column).collect();
+    // A count has no order.
+    let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
+    let mut watched: BTreeSet<ColumnId> = order.iter().map(|(column, _)| *column).collect();
     let mut foreign = BTreeMap::new();
     if let Some(filter) = &list.filter {
         watch(model, plan.entity, filter, &mut watched, &mut foreign);

@@ -178,6 +178,16 @@ impl Operation {
         self.introspection.is_some()
     }
 
+    /// The whole document, for its fragments.
+    pub(super) fn document(&self) -> &ExecutableDocument {
+        &self.document
+    }
+
+    /// As it stands in the document.
+    pub(super) fn definition(&self) -> &OperationDefinition {
+        &self.definition
+    }
+
     pub(super) fn introspection(&self) -> Option<&Introspection> {
         self.introspection.as_ref()
     }

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod document;
 pub mod engine;
 pub mod explain;
+pub mod lint;
 pub mod plan;
 pub mod read;
 pub mod write;

@@ -75,6 +75,11 @@ impl AppState {
             admin_token: AdminToken::new(config.admin_token.as_ref()),
         }
     }
+
+    /// The trusted documents.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
 }
 
 /// The whole server: all routes, what surrounds them, and what stands in front of them.

@@ -58,6 +58,31 @@ pub fn pluralize(name: &str) -> String {
     format!("{name}s")
 }
 
+/// The singular of the last word of a name, in any of our spellings: `product_categories` → `product_category`. A word
+/// that is no plural comes back as it is; where English leaves several (`leaves`), the first that fits.
+pub fn singularize(name: &str) -> String {
+    let (head, word) = name.split_at(last_word(name));
+    let lower = word.to_ascii_lowercase();
+    let keeps = UNCOUNTABLE.contains(&lower.as_str()) || ["ss", "us", "is"].iter().any(|end| lower.ends_with(end));
+    if let Some((singular, _)) = IRREGULAR.iter().find(|(_, plural)| *plural == lower) {
+        let capital = word.starts_with(|c: char| c.is_ascii_uppercase());
+        return format!("{head}{}", if capital { upper_first(singular) } else { (*singular).to_owned() });
+    }
+    let cut = |count: usize| name[..name.len() - count].to_owned();
+    if keeps || !lower.ends_with('s') || lower.len() < 3 {
+        return name.to_owned();
+    }
+    if lower.ends_with("ies") && lower.len() > 4 {
+        return format!("{}y", cut(3));
+    }
+    // `statuses`, but `houses` and `causes`.
+    let of_us = lower.ends_with("uses") && !lower.ends_with("ouses") && !lower.ends_with("auses");
+    if of_us || ["sses", "shes", "ches", "xes", "zzes"].iter().any(|end| lower.ends_with(end)) {
+        return cut(2);
+    }
+    cut(1)
+}
+
 /// Where the last word of a name starts, in snake or camel case.
 fn last_word(name: &str) -> usize {
     let bytes = name.as_bytes();
@@ -187,6 +212,31 @@ mod tests {
             ("productURL", "productURLs"),
         ] {
             assert_eq!(pluralize(singular), plural);
+        }
+    }
+
+    #[test]
+    fn singularize_undoes_pluralize() {
+        for (plural, singular) in [
+            ("products", "product"),
+            ("product_categories", "product_category"),
+            ("InvoiceLines", "InvoiceLine"),
+            ("days", "day"),
+            ("addresses", "address"),
+            ("boxes", "box"),
+            ("branches", "branch"),
+            ("statuses", "status"),
+            ("houses", "house"),
+            ("people", "person"),
+            ("SalesPeople", "SalesPerson"),
+            ("playlists", "playlist"),
+            ("media_types", "media_type"),
+            ("series", "series"),
+            ("Album", "Album"),
+            ("bus", "bus"),
+            ("pies", "pie"),
+        ] {
+            assert_eq!(singularize(plural), singular);
         }
     }
 }

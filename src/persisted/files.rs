@@ -2,14 +2,18 @@
 //! order mark or another line ending makes another document.
 
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::registry::Registry;
 use crate::document_id::DocumentId;
-use crate::graphql::{Compiler, GraphqlError};
-use crate::model::Diagnostic;
+use crate::graphql::{Compiler, GraphqlError, lint};
 use crate::model::diagnostic::offset_of;
+use crate::model::{Diagnostic, Model};
+
+/// Where query files are, in the project's directory.
+pub const DIRECTORY: &str = "queries";
 
 /// Directories within directories; deeper ones are a loop of symbolic links.
 const DEEPEST: usize = 32;
@@ -42,18 +46,42 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
     Ok(mistakes)
 }
 
+/// What is worth a second look in the registered files, in the order of their names.
+pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
+    let mut warnings = Vec::new();
+    for registered in registry.list() {
+        let Ok(document) = &registered.document else { continue };
+        let findings = lint::lint(model, document);
+        for file in &registered.files {
+            warnings.extend(findings.iter().map(|finding| {
+                let place = word_at(&registered.text, finding.position);
+                Diagnostic::warning(file, place, finding.message.clone()).with_help(finding.help.clone())
+            }));
+        }
+    }
+    warnings.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
+    warnings
+}
+
 /// The mistake with its place in the file.
 pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
-    let start = error.locations.first().map_or(0, |(line, column)| offset_of(text, *line, *column));
-    // The error names a point; the caret underlines the name or the symbol that stands there.
+    let place = error.locations.first().map_or(0..0, |position| word_at(text, *position));
+    Diagnostic::error(file, place, error.message.clone())
+}
+
+/// The name or the symbol that stands at a line and column, for the caret to underline.
+fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
+    let start = offset_of(text, line, column);
     let word = text[start..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len() - start);
-    let end = start + word.max(text[start..].chars().next().map_or(0, char::len_utf8));
-    Diagnostic::error(file, start..end, error.message.clone())
+    start..start + word.max(text[start..].chars().next().map_or(0, char::len_utf8))
 }
 
 /// All `.graphql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
 /// the same files once more into `..data`.
-fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![(directory.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {

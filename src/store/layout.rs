@@ -3,6 +3,7 @@
 
 pub mod ddl;
 pub mod name;
+pub(in crate::store) mod postgres;
 #[cfg(test)]
 pub(crate) mod test_models;
 
@@ -192,14 +193,21 @@ impl TableColumn {
 /// (`a_b` + `c`, `a` + `b_c`), a hash tells them apart.
 fn index_name(entity: &Entity, columns: &[ColumnId], unique: bool, taken: &mut HashSet<String>) -> SqlName {
     let columns: Vec<&str> = columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
-    let ending = if unique { "key" } else { "idx" };
-    let mut name = SqlName::generated(format!("{}_{}_{ending}", entity.table, columns.join("_")));
-    if taken.contains(name.as_str()) {
-        let hash = blake3::hash(format!("{}\0{}", entity.table, columns.join("\0")).as_bytes()).to_hex();
-        name = SqlName::generated(format!("{}_{}_{}_{ending}", entity.table, columns.join("_"), &hash[..8]));
-    }
+    let [plain, hashed] = index_names(&entity.table, &columns, unique);
+    let name = if taken.contains(plain.as_str()) { hashed } else { plain };
     taken.insert(name.as_str().to_owned());
     name
+}
+
+/// The names that an index of ours can have: the usual one, and the other one.
+pub(in crate::store) fn index_names(table: &str, columns: &[&str], unique: bool) -> [SqlName; 2] {
+    let ending = if unique { "key" } else { "idx" };
+    let hash = blake3::hash(format!("{table}\0{}", columns.join("\0")).as_bytes()).to_hex();
+    let columns = columns.join("_");
+    [
+        SqlName::generated(format!("{table}_{columns}_{ending}")),
+        SqlName::generated(format!("{table}_{columns}_{}_{ending}", &hash[..8])),
+    ]
 }
 
 #[cfg(test)]
@@ -236,7 +244,7 @@ mod tests {
         ) STRICT;
         CREATE TABLE "order" (
           code         TEXT PRIMARY KEY NOT NULL,
-          "unit price" INTEGER NOT NULL CHECK ("unit price" BETWEEN -9999999999 AND 9999999999),
+          "unit price" INTEGER NOT NULL CHECK ("unit price" / 100 BETWEEN -99999999 AND 99999999),
           size         REAL CHECK (abs(size) < 9e999),
           open         INTEGER NOT NULL DEFAULT 1 CHECK (open IN (0, 1)),
           count        INTEGER CHECK (count BETWEEN -2147483648 AND 2147483647),

@@ -1,10 +1,10 @@
 //! Migrations: which files there are, which of them a database has, and how the rest gets there. Each file runs in one
 //! transaction together with the record that it ran; what was applied is never edited. What a database of a model must
-//! have is [`check`]'s business; the difference between a model and its migrations is not known here.
+//! have is [`check`]'s business; what is missing in the files, [`crate::store::difference`] says.
 
 pub mod check;
 mod files;
-mod split;
+pub(super) mod split;
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use crate::model::Diagnostic;
 
 pub use check::{Problem, check_schema};
-pub use files::{Migration, Migrations};
+pub use files::{Migration, Migrations, NAMES, add, is_name};
 
 /// Made by [`up`] itself; no migration file knows it.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
@@ -22,6 +22,9 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   blake3     TEXT NOT NULL,
   applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT";
+
+/// Marks the places in a generated migration where only its author knows what to write.
+pub const FILL_IN: &str = "FILL IN";
 
 /// How long [`up`] waits for another program that writes, such as another node that migrates.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -214,8 +217,11 @@ fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option
     Ok(Some(applied))
 }
 
-/// Runs a file statement by statement, so that a mistake has a place.
-fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
+/// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
+///
+/// # Errors
+/// The first statement that does not run.
+pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
     for statement in split::statements(&migration.text) {
         let place = statement.start..statement.start + statement.text.lines().next().unwrap_or_default().len();
         if let Some(word) = statement.transaction_control() {
@@ -232,7 +238,11 @@ fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagno
                 Diagnostic::error(&migration.file, start..start + length, msg)
             }
             rusqlite::Error::SqliteFailure(_, Some(message)) => {
-                Diagnostic::error(&migration.file, place.clone(), message)
+                let mistake = Diagnostic::error(&migration.file, place.clone(), message);
+                match statement.text.contains(FILL_IN) {
+                    true => mistake.with_help(format!("write a value where the statement says {FILL_IN}")),
+                    false => mistake,
+                }
             }
             other => Diagnostic::error(&migration.file, place.clone(), other.to_string()),
         })?;

@@ -1,15 +1,19 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
+mod catalogue;
 pub mod change_log;
+pub mod difference;
 pub mod error;
 mod feed;
 pub mod layout;
 pub mod migrate;
 pub mod mutate;
+pub mod pull;
 pub mod select;
 pub mod sqlite;
 pub mod trace;
 pub mod triggers;
+mod words;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -109,6 +113,8 @@ impl Store {
     /// The database's.
     pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
         let mut deleted = 0;
+        // What goes is to be known here, or the clock would have to forget everything.
+        self.catch_up().await?;
         // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
         while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
             let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);

@@ -9,6 +9,8 @@
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
 //!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
 
+pub(in crate::store) mod postgres;
+
 use super::layout::ddl::default_expression;
 use super::layout::name::string_literal;
 use super::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};

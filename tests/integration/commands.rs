@@ -163,3 +163,141 @@ async fn the_process_says_where_it_listens_and_stops_when_told() {
         assert!(rest.contains("stopping"), "{rest}");
     }
 }
+
+/// Ten entities that have nothing in common with the demo.
+const LIBRARY: &str = r#"
+enum Format { HARDCOVER PAPERBACK AUDIO }
+type Country @entity { code: ID! @id name: String! cities: [City!]! @derivedFrom(field: "country") }
+type City @entity @unique(fields: ["country", "name"]) {
+  id: ID! @id @default(fn: AUTOINCREMENT) name: String! population: BigInt country: Country!
+}
+type Publisher @entity { id: ID! @id @default(fn: UUID_V7) name: String! @unique seat: City @relation(onDelete: SET_NULL) }
+type Author @entity(orderBy: [{ name: ASC }]) {
+  id: ID! @id @default(fn: UUID_V7) name: String! @index born: Date mentor: Author
+  works: [Authorship!]! @derivedFrom(field: "author")
+}
+type Work @entity { id: ID! @id @default(fn: UUID_V7) title: String! written: Int authors: [Authorship!]! @derivedFrom(field: "work") }
+type Authorship @entity @unique(fields: ["author", "work"]) {
+  id: ID! @id @default(fn: UUID_V7) author: Author! @relation(onDelete: CASCADE) work: Work! @relation(onDelete: CASCADE)
+}
+type Edition @entity {
+  isbn: ID! @id format: Format! @default(value: PAPERBACK) price: Decimal! @column(precision: 8, scale: 2)
+  work: Work! publisher: Publisher! details: JSON
+}
+type Reader @entity { id: ID! @id @default(fn: AUTOINCREMENT) email: String! @unique secret: String @hidden since: DateTime! @default(fn: NOW) @readonly }
+type Copy @entity { id: ID! @id @default(fn: AUTOINCREMENT) edition: Edition! shelf: String @index }
+type Loan @entity {
+  id: ID! @id @default(fn: UUID_V7) copy: Copy! reader: Reader! taken: Date! returned: Date fee: Float overdue: Boolean! @default(value: false)
+}
+"#;
+
+fn empty_project(model: &str) -> tempfile::TempDir {
+    let project = tempfile::tempdir().unwrap();
+    std::fs::write(project.path().join("schema.graphql"), model).unwrap();
+    project
+}
+
+#[tokio::test]
+async fn three_commands_make_an_api_of_a_model_alone() {
+    let project = empty_project(LIBRARY);
+    let new = freshql(project.path(), &["migrate", "new", "init"]);
+    assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
+    let wrote = |dialect: &str| format!("wrote {}/migrations/0001_init.{dialect}.sql\n", project.path().display());
+    assert_eq!(String::from_utf8(new.stdout).unwrap(), wrote("sqlite") + &wrote("postgres"));
+    let up = freshql(project.path(), &["migrate", "up"]);
+    assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0001_init\n");
+
+    let mut config = config(project.path());
+    config.mode = Mode::Open;
+    let running = app::start(config).await.unwrap();
+    let ask = |query: &'static str| {
+        let url = format!("http://{}/graphql", running.address);
+        async move {
+            let body = serde_json::json!({ "query": query });
+            reqwest::Client::new()
+                .post(url)
+                .json(&body)
+                .send()
+                .await
+                .unwrap()
+                .json::<serde_json::Value>()
+                .await
+                .unwrap()
+        }
+    };
+    let made = ask(r#"mutation { createCountry(input: {code: "be", name: "Belgium"}) { code etag }
+            createCity(input: {countryId: "be", name: "Ghent", population: "265086"}) { id country { name } }
+            createReader(input: {email: "a@example.org", secret: "s"}) { id since } }"#)
+    .await;
+    assert_eq!(made["data"]["createCity"]["country"]["name"], "Belgium", "{made}");
+    let read = ask(
+        "{ cityByCountryIdAndName: cities(where: {country: {code: {eq: \"be\"}}}) { nodes { id name population } } }",
+    )
+    .await;
+    assert_eq!(
+        read["data"]["cityByCountryIdAndName"]["nodes"],
+        serde_json::json!([{"id": "1", "name": "Ghent", "population": "265086"}]),
+        "{read}"
+    );
+    running.stop().await.unwrap();
+
+    // Nothing has changed: no file.
+    let again = freshql(project.path(), &["migrate", "new", "again"]);
+    assert!(again.status.success());
+    assert_eq!(
+        String::from_utf8(again.stdout).unwrap(),
+        "the migrations build what the model needs; nothing was written\n"
+    );
+    assert_eq!(std::fs::read_dir(project.path().join("migrations")).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn step_after_a_change_of_the_model_says_what_to_look_at() {
+    let project = empty_project(LIBRARY);
+    freshql(project.path(), &["migrate", "new", "init"]);
+    freshql(project.path(), &["migrate", "up"]);
+    let changed = LIBRARY.replace("taken: Date!", "taken: Date! until: Date!").replace("shelf: String @index", "");
+    std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
+    // A number that only the other dialect has is taken, too.
+    std::fs::write(project.path().join("migrations/0006_only.postgres.sql"), "SELECT 1;\n").unwrap();
+    let new = freshql(project.path(), &["migrate", "new", "until"]);
+    let text = String::from_utf8(new.stdout).unwrap().replace(&format!("{}/", project.path().display()), "");
+    insta::assert_snapshot!(text, @"");
+    let up = freshql(project.path(), &["migrate", "up"]);
+    assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
+    app::start(config(project.path())).await.unwrap().stop().await.unwrap();
+}
+
+#[test]
+fn migrate_new_writes_nothing_where_anything_is_wrong() {
+    let files = |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {
+        Ok(files) => files.count(),
+        Err(_) => 0,
+    };
+    let refusal = |project: &tempfile::TempDir, name: &str| {
+        let before = files(project);
+        let new = freshql(project.path(), &["migrate", "new", name]);
+        assert_eq!(new.status.code(), Some(1), "{name}");
+        assert_eq!(files(project), before);
+        assert!(new.stdout.is_empty());
+        String::from_utf8(new.stderr).unwrap()
+    };
+    let project = empty_project(LIBRARY);
+    for name in ["", "Init", "a b", "../up", "a.sql", "ö", &"x".repeat(201)] {
+        let text = refusal(&project, name);
+        assert!(text.contains("is no name for a migration: it may have lower-case letters"), "{text}");
+    }
+    std::fs::write(project.path().join("schema.graphql"), "type A @entity {\n  id: ID! @id\n  b: Strng!\n}\n").unwrap();
+    assert!(refusal(&project, "init").contains("schema.graphql:3:6"));
+    std::fs::remove_file(project.path().join("schema.graphql")).unwrap();
+    assert!(refusal(&project, "init").contains("cannot read the model"));
+
+    std::fs::write(project.path().join("schema.graphql"), LIBRARY).unwrap();
+    std::fs::create_dir(project.path().join("migrations")).unwrap();
+    let bad = project.path().join("migrations/0001_bad.sql");
+    std::fs::write(&bad, "CREATE TABLE a (x);\nCREATE TABEL b (x);\n").unwrap();
+    let text = refusal(&project, "init");
+    assert!(text.contains("0001_bad.sql:2:8") && text.contains("syntax error"), "{text}");
+    std::fs::rename(&bad, project.path().join("migrations/1_bad.sql")).unwrap();
+    assert!(refusal(&project, "init").contains("this is no name for a migration"));
+}

@@ -50,7 +50,7 @@ const BY_WEIGHT: &str = "query ByWeight($cursor: String!) { books(first: 1, afte
 
 /// One event of a history.
 #[derive(Debug, Clone)]
-enum Event {
+pub(crate) enum Event {
     /// A mutation through one of the two servers.
     Ours { second: bool, text: &'static str, variables: Json },
     /// SQL by another program.
@@ -61,7 +61,7 @@ enum Event {
     Restart,
 }
 
-fn events() -> impl Strategy<Value = Event> {
+pub(crate) fn events() -> impl Strategy<Value = Event> {
     let pragmas = (any::<bool>(), any::<bool>())
         .prop_map(|(foreign_keys, recursive_triggers)| Pragmas { foreign_keys, recursive_triggers });
     prop_oneof![
@@ -72,7 +72,7 @@ fn events() -> impl Strategy<Value = Event> {
     ]
 }
 
-fn one_of<T: Clone + std::fmt::Debug + 'static>(values: &[T]) -> BoxedStrategy<T> {
+pub(crate) fn one_of<T: Clone + std::fmt::Debug + 'static>(values: &[T]) -> BoxedStrategy<T> {
     proptest::sample::select(values.to_vec()).boxed()
 }
 
@@ -228,7 +228,7 @@ fn statements() -> BoxedStrategy<String> {
 
 /// The same histories each time, so that a red test is red for everybody; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` go
 /// further.
-fn runner(cases: u32) -> TestRunner {
+pub(crate) fn runner(cases: u32) -> TestRunner {
     let mut config = Config { failure_persistence: None, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_none() {
         config.cases = cases;
@@ -312,12 +312,12 @@ struct Tally {
 }
 
 /// Cursors of the rows that there are at first.
-struct Cursors {
+pub(crate) struct Cursors {
     by_title: String,
     by_weight: String,
 }
 
-async fn cursors(engine: &Engine) -> Cursors {
+pub(crate) async fn cursors(engine: &Engine) -> Cursors {
     let by_title = "{ books(orderBy: [{title: ASC}]) { edges { cursor } } }";
     let by_weight = "{ books(orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { edges { cursor } } }";
     let by_title = Question::new(engine, by_title, &json!({})).await.ask(engine).await;
@@ -325,7 +325,7 @@ async fn cursors(engine: &Engine) -> Cursors {
     Cursors { by_title: cursor_of(&by_title, 2), by_weight: cursor_of(&by_weight, 1) }
 }
 
-async fn questions(engine: &Engine, cursors: &Cursors) -> Vec<Question> {
+pub(crate) async fn questions(engine: &Engine, cursors: &Cursors) -> Vec<Question> {
     let mut questions = Vec::new();
     for text in QUESTIONS {
         questions.push(Question::new(engine, text, &json!({})).await);

@@ -5,6 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use freshql::cache;
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
@@ -141,6 +142,12 @@ impl Question {
         let document = compile(engine, text).await;
         let variables = document.operation(None).unwrap().coerce_variables(variables.as_object().unwrap()).unwrap();
         Self { text, document, variables }
+    }
+
+    /// How a cache calls it.
+    pub(crate) fn name(&self) -> cache::Question {
+        let operation = self.document.operation(None).unwrap();
+        cache::Question::new(self.document.id(), operation.name(), self.variables.canonical(), None)
     }
 
     pub(crate) async fn ask(&self, engine: &Engine) -> Answer {

@@ -235,8 +235,8 @@ fn page_by_columns_that_may_be_null_loses_no_row() {
     insta::assert_snapshot!(demo.page(&mixed), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."name" <= ? AND ("t"."name" < ? OR ("t"."name" = ? AND "t"."price" > ?) OR ("t"."name" = ? AND "t"."price" = ? AND "t"."id" < ?)) ORDER BY "t"."name" DESC, "t"."price" ASC, "t"."id" DESC LIMIT ?
     [1, 1, 1, 2, 1, 2, 3, 9]
-    -- SCAN t
-    -- USE TEMP B-TREE FOR ORDER BY
+    -- SEARCH t USING INDEX products_name_idx (name<?)
+    -- USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY
     "#);
 }
 
@@ -326,10 +326,9 @@ fn related_rows_are_found_by_an_index() {
     insta::assert_snapshot!(demo.page(&list), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
     [1, 9]
-    -- SCAN t
+    -- SCAN t USING INDEX products_name_idx
     -- CORRELATED SCALAR SUBQUERY 1
     -- SEARCH t1 USING INDEX reviews_product_id_created_at_idx (product_id=?)
-    -- USE TEMP B-TREE FOR ORDER BY
     "#);
 }
 

@@ -5,7 +5,8 @@
 use std::fmt::Write as _;
 
 use super::name::string_literal;
-use super::{Layout, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use super::{Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::model::scalar::MAX_DIGITS;
 use crate::model::{DefaultValue, OnDelete, Scalar, Value};
 use crate::store::triggers;
 
@@ -32,10 +33,15 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
 /// The names of freshql's own tables that migrations make.
 pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
 
+/// What [`VERSION_COLUMN`] is.
+pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
+
 /// A heading and what stands under it.
-struct Section {
-    heading: String,
-    statements: Vec<String>,
+pub(in crate::store) struct Section {
+    /// A sentence, or several lines of them.
+    pub(in crate::store) heading: String,
+    /// Each with its closing semicolon; or comments.
+    pub(in crate::store) statements: Vec<String>,
 }
 
 /// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
@@ -46,9 +52,17 @@ pub fn create_statements(layout: &Layout) -> Vec<String> {
 
 /// The text of the first migration.
 pub fn first_migration(layout: &Layout) -> String {
+    text(sections(layout))
+}
+
+/// The text of a migration.
+pub(in crate::store) fn text(sections: impl IntoIterator<Item = Section>) -> String {
     let mut text = String::new();
-    for section in sections(layout) {
-        let _ = writeln!(text, "-- {}\n", section.heading);
+    for section in sections {
+        for line in section.heading.lines() {
+            let _ = writeln!(text, "-- {line}");
+        }
+        text.push('\n');
         for statement in section.statements {
             let _ = writeln!(text, "{statement}\n");
         }
@@ -58,22 +72,38 @@ pub fn first_migration(layout: &Layout) -> String {
     text
 }
 
-fn sections(layout: &Layout) -> Vec<Section> {
-    let system = SYSTEM_TABLES
-        .iter()
-        .map(|(heading, sql)| Section { heading: (*heading).to_owned(), statements: statements_of(sql) });
+fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
     let tables = layout.in_dependency_order();
-    let made = tables.iter().map(|table| Section {
+    let made: Vec<Section> = tables.iter().map(|table| created(table)).collect();
+    let kept: Vec<Section> = tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
+    SYSTEM_TABLE_NAMES.iter().map(|name| system_table(name)).chain(made).chain(kept)
+}
+
+/// One of freshql's own tables.
+pub(in crate::store) fn system_table(name: &str) -> Section {
+    let start = format!("CREATE TABLE {name} ");
+    let (heading, sql) = SYSTEM_TABLES.iter().find(|(_, sql)| sql.starts_with(&start)).copied().unwrap_or_default();
+    Section { heading: heading.to_owned(), statements: statements_of(sql) }
+}
+
+/// An entity's table and its indexes.
+pub(in crate::store) fn created(table: &Table) -> Section {
+    let indexes = table.indexes.iter().map(|index| create_index(table, index));
+    Section {
         heading: format!("{}: one row for each {}.", table.name.as_str(), table.entity_name),
-        statements: std::iter::once(create_table(table))
-            .chain(table.indexes.iter().map(|index| create_index(table, index)))
-            .collect(),
-    });
-    let kept = tables.iter().map(|table| Section {
-        heading: format!("The versions of {}: kept for whoever writes.", table.name.as_str()),
-        statements: triggers::triggers(table).into_iter().map(|trigger| trigger.sql).collect(),
-    });
-    system.chain(made).chain(kept).collect()
+        statements: std::iter::once(create_table(table)).chain(indexes).collect(),
+    }
+}
+
+/// The triggers of an entity's table.
+pub(in crate::store) fn versions_kept(table: &Table, statements: Vec<String>) -> Section {
+    let heading = format!("The versions of {}: kept for whoever writes.", table.name.as_str());
+    Section { heading, statements }
+}
+
+/// Their texts.
+pub(in crate::store) fn all_triggers(table: &Table) -> Vec<String> {
+    triggers::triggers(table).into_iter().map(|trigger| trigger.sql).collect()
 }
 
 fn statements_of(sql: &str) -> Vec<String> {
@@ -82,18 +112,29 @@ fn statements_of(sql: &str) -> Vec<String> {
 
 /// `CREATE TABLE`, a line for each column.
 pub fn create_table(table: &Table) -> String {
-    let width = table.columns.iter().map(|c| c.name.to_string().len()).max().unwrap_or(0).max(VERSION_COLUMN.len());
-    let mut lines: Vec<String> = table
+    let mut columns: Vec<(String, String)> = table
         .columns
         .iter()
-        .map(|column| {
-            let is_key = column.name == table.key_column().name;
-            format!("  {:width$} {}", column.name.to_string(), column_definition(column, is_key))
-        })
+        .map(|column| (column.name.to_string(), column_definition(column, column.name == table.key_column().name)))
         .collect();
-    lines.push(format!("  {VERSION_COLUMN:width$} INTEGER NOT NULL DEFAULT 0"));
-    let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { " STRICT" } else { "" };
-    format!("CREATE TABLE {} (\n{}\n){strict};", table.name, lines.join(",\n"))
+    columns.push((VERSION_COLUMN.to_owned(), VERSION_DEFINITION.to_owned()));
+    let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { "STRICT" } else { "" };
+    table_statement(&table.name, &columns, &[], strict)
+}
+
+/// `CREATE TABLE` from its parts: names and definitions of columns, rules beside them, and what stands behind.
+pub(in crate::store) fn table_statement(
+    name: &SqlName,
+    columns: &[(String, String)],
+    rules: &[String],
+    options: &str,
+) -> String {
+    let width = columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let columns =
+        columns.iter().map(|(name, definition)| format!("  {name:width$} {definition}").trim_end().to_owned());
+    let lines: Vec<String> = columns.chain(rules.iter().map(|rule| format!("  {rule}"))).collect();
+    let options = if options.is_empty() { String::new() } else { format!(" {options}") };
+    format!("CREATE TABLE {name} (\n{}\n){options};", lines.join(",\n"))
 }
 
 /// `CREATE INDEX`, or `CREATE UNIQUE INDEX`.
@@ -124,11 +165,12 @@ pub fn sql_type(column: &TableColumn) -> String {
 }
 
 /// A STRICT table takes only these; it is not made STRICT where the model asks for another type.
-fn is_strict_type(sql_type: &str) -> bool {
+pub(in crate::store) fn is_strict_type(sql_type: &str) -> bool {
     ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"].iter().any(|strict| strict.eq_ignore_ascii_case(sql_type))
 }
 
-fn column_definition(column: &TableColumn, is_key: bool) -> String {
+/// What follows the column's name.
+pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) -> String {
     let mut words = vec![sql_type(column)];
     if is_key {
         words.push("PRIMARY KEY".to_owned());
@@ -178,19 +220,34 @@ fn literal(value: &Value) -> String {
     }
 }
 
-/// What a value must be like, beyond its type. NULL passes every one of them.
-fn check_expression(column: &TableColumn) -> Option<String> {
-    // A foreign key's values are checked where they come from.
+/// What a value must be like, beyond its type. A foreign key's values are checked where they come from.
+pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
     if column.references.is_some() {
         return None;
     }
-    let name = &column.name;
-    match column.scalar {
+    check_of(&column.name, column.scalar, column.nullable, &column.enum_values)
+}
+
+/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are kept otherwise have
+/// the same: what a column was made for can be read back from the database.
+pub(in crate::store) fn check_of(
+    name: &SqlName,
+    scalar: Scalar,
+    nullable: bool,
+    enum_values: &[String],
+) -> Option<String> {
+    match scalar {
         Scalar::Boolean => Some(format!("{name} IN (0, 1)")),
         Scalar::Int => Some(format!("{name} BETWEEN {} AND {}", i32::MIN, i32::MAX)),
-        Scalar::Decimal { precision, .. } => {
-            let largest = 10_i64.pow(u32::from(precision.min(18))) - 1;
-            Some(format!("{name} BETWEEN -{largest} AND {largest}"))
+        Scalar::Decimal { precision, scale } => {
+            let power = |digits: u8| 10_i64.pow(u32::from(digits.min(MAX_DIGITS)));
+            let largest = power(precision.saturating_sub(scale)) - 1;
+            // The digits before the point. What they are is the only place where the database says how many follow.
+            match scale {
+                0 => Some(format!("{name} BETWEEN -{largest} AND {largest}")),
+                _ if largest == 0 => Some(format!("{name} / {} = 0", power(scale))),
+                _ => Some(format!("{name} / {} BETWEEN -{largest} AND {largest}", power(scale))),
+            }
         }
         // SQLite reads 9e999 as infinity.
         Scalar::Float => Some(format!("abs({name}) < 9e999")),
@@ -199,10 +256,10 @@ fn check_expression(column: &TableColumn) -> Option<String> {
         Scalar::Date => Some(format!("{name} IS date({name}, '+0 days')")),
         Scalar::IdUuid | Scalar::Uuid => Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'")),
         // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
-        Scalar::Json if column.nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
+        Scalar::Json if nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
         Scalar::Json => Some(format!("json_valid({name})")),
         Scalar::Enum(_) => {
-            let values: Vec<String> = column.enum_values.iter().map(|value| string_literal(value)).collect();
+            let values: Vec<String> = enum_values.iter().map(|value| string_literal(value)).collect();
             Some(format!("{name} IN ({})", values.join(", ")))
         }
         Scalar::IdInt | Scalar::IdText | Scalar::String | Scalar::BigInt => None,

@@ -1,16 +1,20 @@
 //! Whether a database has what a model needs: tables, columns, keys, indexes, and the triggers without which an answer
 //! could be stale. It only looks; what it finds, a migration mends.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use rusqlite::Connection;
 
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
-use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, create_index, create_statements, create_table, sql_type};
+use crate::store::catalogue::definition::Definition;
+use crate::store::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
+use crate::store::layout::ddl::{
+    SYSTEM_TABLE_NAMES, check_expression, create_index, create_statements, create_table, sql_type,
+};
 use crate::store::layout::name::string_literal;
 use crate::store::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::store::triggers::{self, NAME_PREFIX};
+use crate::store::words::words;
 
 /// Something that a database lacks, or has otherwise than the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,14 +59,17 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
             .missing(format!("table `{name}` is missing"), creates.iter().find(|sql| sql.starts_with(&start)).cloned());
     }
     for table in &layout.tables {
-        let Some(sql) = catalogue.table(table.name.as_str()) else {
+        let Some(found) = catalogue.table(table.name.as_str()) else {
             problems.missing(format!("table `{}` is missing", table.name.as_str()), Some(create_table(table)));
             continue;
         };
-        check_columns(connection, table, sql, &mut problems)?;
-        check_foreign_keys(connection, table, &mut problems)?;
-        check_indexes(connection, table, &mut problems)?;
-        check_triggers(table, &catalogue, &mut problems);
+        check_columns(table, found, &mut problems);
+        // What its authors left out, they did without so far.
+        if !found.is_adopted() {
+            check_foreign_keys(table, found, &mut problems);
+        }
+        check_indexes(table, found, &mut problems);
+        check_triggers(table, found, &mut problems);
     }
     Ok(problems.0)
 }
@@ -80,77 +87,21 @@ impl Problems {
     }
 }
 
-/// The database's own list of what it has. SQLite's names do not mind case.
-struct Catalogue {
-    tables: HashMap<String, String>,
-    /// Name to (table, text).
-    triggers: HashMap<String, (String, String)>,
-}
-
-impl Catalogue {
-    fn read(connection: &Connection) -> rusqlite::Result<Self> {
-        let mut catalogue = Self { tables: HashMap::new(), triggers: HashMap::new() };
-        let mut statement =
-            connection.prepare("SELECT type, lower(name), lower(tbl_name), ifnull(sql, '') FROM sqlite_schema")?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            let kind: String = row.get(0)?;
-            match kind.as_str() {
-                "table" => drop(catalogue.tables.insert(row.get(1)?, row.get(3)?)),
-                "trigger" => drop(catalogue.triggers.insert(row.get(1)?, (row.get(2)?, row.get(3)?))),
-                _ => {}
-            }
-        }
-        Ok(catalogue)
-    }
-
-    fn table(&self, name: &str) -> Option<&str> {
-        self.tables.get(&name.to_ascii_lowercase()).map(String::as_str)
-    }
-}
-
-struct FoundColumn {
-    name: String,
-    sql_type: String,
-    not_null: bool,
-    has_default: bool,
-    /// Place in the primary key, from 1; 0 outside of it.
-    key: i64,
-    /// Computed by SQLite.
-    is_generated: bool,
-}
-
-fn check_columns(
-    connection: &Connection,
-    table: &Table,
-    table_sql: &str,
-    problems: &mut Problems,
-) -> rusqlite::Result<()> {
-    let mut statement = connection
-        .prepare("SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?)")?;
-    let found: Vec<FoundColumn> = statement
-        .query_map([table.name.as_str()], |row| {
-            Ok(FoundColumn {
-                name: row.get(0)?,
-                sql_type: row.get(1)?,
-                not_null: row.get(2)?,
-                has_default: row.get(3)?,
-                key: row.get(4)?,
-                is_generated: row.get::<_, i64>(5)? > 0,
-            })
-        })?
-        .collect::<Result<_, _>>()?;
-    let find = |name: &str| found.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let name = table.name.as_str();
     for column in &table.columns {
-        let Some(has) = find(column.name.as_str()) else {
+        let Some(has) = found.column(column.name.as_str()) else {
             problems.add(format!("column `{name}.{}` is missing", column.name.as_str()));
             continue;
         };
-        check_column(table, column, has, table_sql, problems);
-        check_collation(connection, table, column, problems)?;
+        if found.is_adopted() {
+            check_adopted_column(table, column, has, problems);
+        } else {
+            check_column(table, column, has, &found.definition, problems);
+        }
+        check_collation(table, column, has, problems);
     }
-    match find(VERSION_COLUMN) {
+    match found.column(VERSION_COLUMN) {
         None => problems.add(format!("column `{name}.{VERSION_COLUMN}` is missing")),
         Some(has) if has.key > 0 || affinity(&has.sql_type) != "INTEGER" => {
             problems.add(format!("column `{name}.{VERSION_COLUMN}` is not an INTEGER beside the key"));
@@ -161,20 +112,40 @@ fn check_columns(
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
             || table.columns.iter().any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
     };
-    for extra in found.iter().filter(|column| !is_known(column)) {
+    for extra in found.columns.iter().filter(|column| !is_known(column) && !found.is_adopted()) {
         if extra.key > 0 {
             problems.add(format!("column `{name}.{}` is part of the key, and not in the model", extra.name));
-        } else if extra.not_null && !extra.has_default && !extra.is_generated {
+        } else if !extra.may_be_left_out() {
             problems.add(format!(
                 "column `{name}.{}` is NOT NULL without a default, and not in the model: no row can be created",
                 extra.name
             ));
         }
     }
-    Ok(())
 }
 
-fn check_column(table: &Table, column: &TableColumn, has: &FoundColumn, table_sql: &str, problems: &mut Problems) {
+/// The column can hold the model's values, and is the key if it should be. Its type, rules and defaults are its authors'.
+fn check_adopted_column(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    let shown = format!("column `{}.{}`", table.name.as_str(), column.name.as_str());
+    if !holds(column, &has.sql_type) {
+        let wanted = sql_type(column);
+        problems.add(format!("{shown} is {}, and its values would not fit {wanted}", or_untyped(&has.sql_type)));
+    }
+    if column.name == table.key_column().name && has.key != 1 {
+        problems.add(format!("{shown} is not the primary key"));
+    }
+    if !column.nullable && !has.not_null && has.key == 0 {
+        problems.add(format!("{shown} may be NULL, and should be NOT NULL"));
+    }
+}
+
+fn check_column(
+    table: &Table,
+    column: &TableColumn,
+    has: &FoundColumn,
+    definition: &Definition,
+    problems: &mut Problems,
+) {
     let shown = format!("column `{}.{}`", table.name.as_str(), column.name.as_str());
     let wanted = sql_type(column);
     let is_same_type = match column.type_override {
@@ -196,100 +167,73 @@ fn check_column(table: &Table, column: &TableColumn, has: &FoundColumn, table_sq
     if column.nullable && has.not_null {
         problems.add(format!("{shown} is NOT NULL, and may be null in the model"));
     }
-    if column.default == Some(DefaultValue::Autoincrement) && !is_same_words(table_sql, "autoincrement") {
+    let text = definition.column(column.name.as_str());
+    if column.default == Some(DefaultValue::Autoincrement) && !definition.has_autoincrement() {
         problems.add(format!("{shown} has no AUTOINCREMENT: the key of a deleted row could come back"));
     }
-    // Where a CHECK lists an enum's values, it must list those of the model.
-    if !column.enum_values.is_empty() {
+    // Other people's tables have no CHECKs of ours; where there is one, it must be that of the model.
+    let checks = text.map(|text| recognise::checks(text).0).unwrap_or_default();
+    if check_expression(column).is_some() && checks.iter().any(|check| !recognise::is_for(check, column)) {
         let values: Vec<String> = column.enum_values.iter().map(|value| string_literal(value)).collect();
-        let start = format!("{} IN (", column.name);
-        let wanted = format!("{start}{})", values.join(", "));
-        if is_same_words(table_sql, &start) && !is_same_words(table_sql, &wanted) {
-            problems.add(format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")));
-        }
+        problems.add(match values.is_empty() {
+            true => format!("{shown} has the CHECK of another type, or of other digits, than the model's"),
+            false => format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")),
+        });
     }
 }
 
 /// An answer depends on the rows with a key or with a value of a part as these stand in the change log, byte for byte. If
 /// SQLite found `a` where `A` is asked for, a write of `a` would not be known to change that answer.
-fn check_collation(
-    connection: &Connection,
-    table: &Table,
-    column: &TableColumn,
-    problems: &mut Problems,
-) -> rusqlite::Result<()> {
-    if !column.part && column.name != table.key_column().name {
-        return Ok(());
-    }
-    let (_, collation, ..) = connection.column_metadata(None, table.name.as_str(), column.name.as_str())?;
-    let collation = collation.map_or("BINARY".into(), |name| name.to_string_lossy());
-    if !collation.eq_ignore_ascii_case("BINARY") {
+fn check_collation(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    if is_looked_up(table, column) && !has.is_compared_by_bytes() {
         problems.add(format!(
-            "column `{}.{}` is compared by the collation {collation}, and should be by BINARY: rows are looked up by it",
+            "column `{}.{}` is compared by the collation {}, and should be by BINARY: rows are looked up by it",
             table.name.as_str(),
-            column.name.as_str()
+            column.name.as_str(),
+            has.collation
         ));
     }
-    Ok(())
 }
 
-fn check_foreign_keys(connection: &Connection, table: &Table, problems: &mut Problems) -> rusqlite::Result<()> {
-    let sql = "SELECT lower(\"from\"), lower(\"table\"), on_delete FROM pragma_foreign_key_list(?)";
-    let mut statement = connection.prepare(sql)?;
-    let found: Vec<(String, String, String)> = statement
-        .query_map([table.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
-        .collect::<Result<_, _>>()?;
+/// Rows are found by it, with the change log as witness.
+pub(in crate::store) fn is_looked_up(table: &Table, column: &TableColumn) -> bool {
+    column.part || column.name == table.key_column().name
+}
+
+fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems) {
     for column in &table.columns {
         let Some(reference) = &column.references else { continue };
         let (name, target) = (column.name.as_str(), reference.table.as_str());
-        let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
         let wanted: &[&str] = match reference.on_delete {
             // Ours says RESTRICT; other people's tables say nothing, which fails as well, only later.
             OnDelete::Restrict => &["RESTRICT", "NO ACTION"],
             OnDelete::Cascade => &["CASCADE"],
             OnDelete::SetNull => &["SET NULL"],
         };
-        match found.iter().find(|(from, to, _)| same(from, name) && same(to, target)) {
+        let key = found.foreign_keys.iter().find(|key| {
+            key.table.eq_ignore_ascii_case(target)
+                && matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(name))
+        });
+        match key {
             None => problems.add(format!("column `{}.{name}` has no foreign key to `{target}`", table.name.as_str())),
-            Some((_, _, action)) if !wanted.contains(&action.as_str()) => problems.add(format!(
-                "the foreign key `{}.{name}` says ON DELETE {action}, and should say {}",
+            Some(key) if !wanted.contains(&key.on_delete.as_str()) => problems.add(format!(
+                "the foreign key `{}.{name}` says ON DELETE {}, and should say {}",
                 table.name.as_str(),
+                key.on_delete,
                 wanted[0]
             )),
             Some(_) => {}
         }
     }
-    Ok(())
-}
-
-struct FoundIndex {
-    unique: bool,
-    columns: Vec<String>,
 }
 
 /// An index may have any name: its columns count.
-fn check_indexes(connection: &Connection, table: &Table, problems: &mut Problems) -> rusqlite::Result<()> {
-    let mut list = connection.prepare("SELECT name, \"unique\" FROM pragma_index_list(?) WHERE partial = 0")?;
-    let names: Vec<(String, bool)> =
-        list.query_map([table.name.as_str()], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
-    let mut columns = connection.prepare("SELECT ifnull(name, '') FROM pragma_index_info(?) ORDER BY seqno")?;
-    let mut found = Vec::new();
-    for (name, unique) in names {
-        let columns = columns.query_map([name], |row| row.get(0))?.collect::<Result<_, _>>()?;
-        found.push(FoundIndex { unique, columns });
-    }
+fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
-    for index in &table.indexes {
+    // Look-ups rest on uniqueness; without another index they are only slower.
+    for index in table.indexes.iter().filter(|index| index.unique || !found.is_adopted()) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
-        let begins = |found: &FoundIndex| {
-            found.columns.len() >= wanted.len()
-                && found.columns.iter().zip(&wanted).all(|(column, wanted)| column.eq_ignore_ascii_case(wanted))
-        };
-        let same_set = |found: &FoundIndex| {
-            found.columns.len() == wanted.len()
-                && found.columns.iter().all(|column| wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(column)))
-        };
-        let is_there = found.iter().any(|f| if index.unique { f.unique && same_set(f) } else { begins(f) });
+        let is_there = found.indexes.iter().any(|found| found.covers(&wanted, index.unique));
         if !is_there {
             let kind = if index.unique { "unique index" } else { "index" };
             problems.missing(
@@ -298,35 +242,30 @@ fn check_indexes(connection: &Connection, table: &Table, problems: &mut Problems
             );
         }
     }
-    Ok(())
 }
 
-fn check_triggers(table: &Table, catalogue: &Catalogue, problems: &mut Problems) {
-    for trigger in triggers::triggers(table) {
+fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
+    let wanted = triggers::triggers(table);
+    let same = |a: &str, b: &SqlName| a.eq_ignore_ascii_case(b.as_str());
+    // A trigger of ours that this version no longer makes would write records of its own.
+    let ours = |name: &str| name.to_ascii_lowercase().starts_with(NAME_PREFIX);
+    let mut old: Vec<&str> = found.triggers.iter().map(|found| found.name.as_str()).collect();
+    old.retain(|name| ours(name) && wanted.iter().all(|trigger| !same(name, &trigger.name)));
+    old.sort_unstable();
+    for trigger in wanted {
         let name = trigger.name.as_str();
-        match catalogue.triggers.get(&name.to_ascii_lowercase()) {
+        match found.triggers.iter().find(|found| same(&found.name, &trigger.name)) {
             None => problems.missing(
                 format!("trigger `{name}` on `{}` is missing: versions would stay as they are", table.name.as_str()),
                 Some(trigger.sql),
             ),
-            Some((_, text)) if words(text) != words(trigger.sql.trim_end_matches(';')) => problems.missing(
+            Some(found) if words(&found.sql) != words(trigger.sql.trim_end_matches(';')) => problems.missing(
                 format!("trigger `{name}` on `{}` is not the one that this model needs", table.name.as_str()),
                 Some(format!("DROP TRIGGER {};\n{}", trigger.name, trigger.sql)),
             ),
             Some(_) => {}
         }
     }
-    // A trigger of ours that this version no longer makes would write records of its own.
-    let known: Vec<SqlName> = triggers::triggers(table).into_iter().map(|trigger| trigger.name).collect();
-    let ours = format!("{NAME_PREFIX}{}_", table.name.as_str()).to_ascii_lowercase();
-    let mut old: Vec<&String> = catalogue
-        .triggers
-        .iter()
-        .filter(|(name, (on, _))| name.starts_with(&ours) && on.eq_ignore_ascii_case(table.name.as_str()))
-        .map(|(name, _)| name)
-        .filter(|name| known.iter().all(|known| !known.as_str().eq_ignore_ascii_case(name)))
-        .collect();
-    old.sort();
     for name in old {
         problems.missing(
             format!("trigger `{name}` on `{}` is of another version of freshql", table.name.as_str()),
@@ -335,8 +274,20 @@ fn check_triggers(table: &Table, catalogue: &Catalogue, problems: &mut Problems)
     }
 }
 
+/// Whether a column that others have declared so keeps this column's values as they are.
+pub(in crate::store) fn holds(column: &TableColumn, declared: &str) -> bool {
+    let is_number = |affinity: &str| matches!(affinity, "INTEGER" | "REAL" | "NUMERIC");
+    let (wanted, has) = (affinity(&sql_type(column)), affinity(declared));
+    match wanted {
+        // Texts stay texts in a column of numbers, unless they look like one.
+        "TEXT" => matches!(has, "TEXT" | "BLOB" | "NUMERIC" | "INTEGER"),
+        // A column without a type keeps all as it is.
+        wanted => wanted == has || has == "BLOB" || (is_number(wanted) && is_number(has)),
+    }
+}
+
 /// SQLite's rules for the affinity of a declared type (<https://sqlite.org/datatype3.html>, 3.1).
-fn affinity(sql_type: &str) -> &'static str {
+pub(in crate::store) fn affinity(sql_type: &str) -> &'static str {
     let upper = sql_type.to_ascii_uppercase();
     let has = |words: &[&str]| words.iter().any(|word| upper.contains(word));
     if has(&["INT"]) {
@@ -354,49 +305,6 @@ fn affinity(sql_type: &str) -> &'static str {
 
 fn or_untyped(sql_type: &str) -> &str {
     if sql_type.is_empty() { "without a type" } else { sql_type }
-}
-
-fn is_same_words(text: &str, part: &str) -> bool {
-    words(text).contains(&words(part))
-}
-
-/// The text without comments, white space and needless quotes, so that only what it says is compared: an author may
-/// have laid it out otherwise, and SQLite itself puts quotes around a renamed table. Words are set apart by one space.
-fn words(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    let mut gap = false;
-    while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("--") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if first == '\'' || first == '"' {
-            rest[1..].find(first).map_or(rest.len(), |end| end + 2)
-        } else if first.is_alphanumeric() || first == '_' {
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        if first.is_whitespace() || token.starts_with("--") || token.starts_with("/*") {
-            gap = true;
-            continue;
-        }
-        let token = match token.strip_prefix('"').and_then(|token| token.strip_suffix('"')) {
-            Some(name) => SqlName::new(name).to_string(),
-            None if first == '\'' => token.to_owned(),
-            None => token.to_ascii_lowercase(),
-        };
-        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'' || c == '"');
-        if gap && is_word(out.chars().next_back()) && is_word(token.chars().next()) {
-            out.push(' ');
-        }
-        gap = false;
-        out.push_str(&token);
-    }
-    out
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
 
 use crate::model::Diagnostic;
 
@@ -42,7 +43,11 @@ impl Migrations {
     pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
         let mut files: BTreeMap<u32, Migration> = BTreeMap::new();
-        for path in sql_files(folder).map_err(|mistake| vec![mistake])? {
+        let unreadable = |error: io::Error| {
+            let message = format!("the folder cannot be read: {error}");
+            vec![Diagnostic::error(folder.display().to_string(), 0..0, message)]
+        };
+        for path in sql_files(folder).map_err(unreadable)? {
             let shown = path.display().to_string();
             let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
                 mistakes.push(Diagnostic::error(shown, 0..0, "this is no name for a migration").with_help(PATTERN));
@@ -58,8 +63,7 @@ impl Migrations {
                     continue;
                 }
             };
-            let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
-            let migration = Migration { number: name.number, name: name.name.to_owned(), file: shown, text, blake3 };
+            let migration = Migration::new(name.number, name.name, shown, text);
             match files.get(&name.number) {
                 // What is written for this dialect takes the place of what is written for all. The files come sorted,
                 // `.sql` before `.sqlite.sql`.
@@ -79,16 +83,64 @@ impl Migrations {
     }
 }
 
-fn sql_files(folder: &Path) -> Result<Vec<std::path::PathBuf>, Diagnostic> {
-    let unreadable = |error: std::io::Error| {
-        Diagnostic::error(folder.display().to_string(), 0..0, format!("the folder cannot be read: {error}"))
-    };
+/// What a migration may be called.
+pub const NAMES: &str = "lower-case letters, digits, `_` and `-`";
+
+/// May a migration be called so?
+pub fn is_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain)
+}
+
+/// File systems take 255 bytes; the number and the endings need some.
+const MAX_NAME: usize = 200;
+
+/// Writes a migration under the next number that is free in both dialects: both files, or none. Gives their paths.
+///
+/// # Errors
+/// The folder cannot be read or written; a file of that name is there.
+pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Result<[PathBuf; 2]> {
+    fs::create_dir_all(folder)?;
+    let mut highest = 0;
+    for path in sql_files(folder)? {
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).map(|name| name.number);
+        highest = highest.max(number.unwrap_or(0));
+    }
+    let paths = [(DIALECT, sqlite), (OTHER_DIALECT, postgres)]
+        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{dialect}.sql", highest + 1)), text));
+    for (at, (path, text)) in paths.iter().enumerate() {
+        let written = fs::File::create_new(path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            // A file that was there before is somebody else's.
+            let ours = if error.kind() == io::ErrorKind::AlreadyExists { at } else { at + 1 };
+            for (path, _) in &paths[..ours] {
+                // What counts is the first error.
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+    }
+    Ok(paths.map(|(path, _)| path))
+}
+
+impl Migration {
+    /// A migration with this text.
+    pub(in crate::store) fn new(number: u32, name: &str, file: String, text: String) -> Self {
+        let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
+        Self { number, name: name.to_owned(), file, text, blake3 }
+    }
+}
+
+fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());
     }
     let mut files = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
         if !hidden && path.extension().is_some_and(|extension| extension == "sql") && !path.is_dir() {
             files.push(path);
@@ -115,9 +167,8 @@ impl<'a> FileName<'a> {
             return None;
         }
         let (digits, name) = stem.split_once('_')?;
-        let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
         let proper = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
-        if !proper || name.is_empty() || !name.bytes().all(is_plain) {
+        if !proper || !is_name(name) {
             return None;
         }
         let number = digits.parse().ok().filter(|number| *number > 0)?;

@@ -21,7 +21,7 @@ impl<'a> Statement<'a> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Token {
+pub(in crate::store) enum Token {
     Space,
     Semicolon,
     Word,
@@ -89,7 +89,7 @@ fn follow(state: Trigger, token: Token, word: &str) -> Trigger {
 }
 
 /// The kind and the length of what the text (not empty) begins with.
-fn next_token(text: &str) -> (Token, usize) {
+pub(in crate::store) fn next_token(text: &str) -> (Token, usize) {
     let first = text.chars().next().unwrap_or(' ');
     let until = |end: &str, from: usize| text[from..].find(end).map_or(text.len(), |found| from + found + end.len());
     match first {

@@ -138,3 +138,35 @@ fn altered_tables_are_found() {
     );
     assert_eq!(with("text      TEXT", "text      TEXT COLLATE NOCASE"), Vec::<String>::new());
 }
+
+#[test]
+fn table_that_was_there_before_keeps_what_its_authors_wrote() {
+    let model = test_models::every_kind();
+    let table = "CREATE TABLE folders (id INTEGER PRIMARY KEY, path NVARCHAR(99) UNIQUE, title VARCHAR(200) NOT NULL,
+        parent_id INT, secret BLOB NOT NULL)";
+    let adopt = |table: &str, version: &str| {
+        let connection = Connection::open_in_memory().unwrap();
+        for statement in create_statements(&Layout::new(&model)) {
+            if statement.starts_with("CREATE TABLE folders") {
+                connection.execute_batch(table).unwrap();
+                connection.execute_batch(&format!("ALTER TABLE folders ADD COLUMN {version}")).unwrap();
+            } else if !statement.contains("INDEX folders_") {
+                connection.execute_batch(&statement).unwrap();
+            }
+        }
+        problems(&connection, &model)
+    };
+    let mark = "_version INTEGER CONSTRAINT adopted NOT NULL DEFAULT 0";
+    assert_eq!(adopt(table, mark), Vec::<String>::new());
+    assert!(adopt(table, "_version INTEGER NOT NULL DEFAULT 0").len() > 2);
+    assert_eq!(adopt(&table.replace(" UNIQUE", ""), mark), ["unique index over `folders` (path) is missing"]);
+    assert_eq!(
+        adopt(&table.replace("parent_id INT", "parent_id TEXT"), mark),
+        ["column `folders.parent_id` is TEXT, and its values would not fit INTEGER"]
+    );
+    assert_eq!(
+        adopt(&table.replace(" NOT NULL,", ","), mark),
+        ["column `folders.title` may be NULL, and should be NOT NULL"]
+    );
+    assert_eq!(adopt(&table.replace("parent_id", "mother_id"), mark), ["column `folders.parent_id` is missing"]);
+}

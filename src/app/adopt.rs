@@ -1,0 +1,68 @@
+//! `freshql model pull`: the first model of a database that was there before.
+
+use std::path::Path;
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags};
+
+use super::{MODEL_FILE, StartError, within};
+use crate::config::{Config, Database};
+use crate::model::parse::parse;
+use crate::store::migrate::Migrations;
+use crate::store::pull::{Pulled, pull};
+
+/// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a first one that says
+/// what is there; says what became of the tables. A model that is there is only replaced if `force` says so.
+///
+/// # Errors
+/// There is no such database, it has no table that could be an entity, or there is a model already. Nothing was written.
+pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
+    let target = within(&config.dir, MODEL_FILE);
+    let shown = target.display().to_string();
+    if target.exists() && !force {
+        let message = anyhow::anyhow!("{shown} is there already; `--force` replaces it");
+        return Err(message.into());
+    }
+    let Database::Sqlite(path) = &config.database;
+    let connection = open(path).with_context(|| format!("cannot open {}", config.database))?;
+    let pulled = pull(&connection).with_context(|| format!("cannot read {}", config.database))?;
+    if pulled.entities.is_empty() {
+        let reasons: Vec<String> =
+            pulled.left_out.iter().map(|(table, reason)| format!("\n  `{table}`: {reason}")).collect();
+        let message = anyhow::anyhow!("{} has no table that could be an entity{}", config.database, reasons.concat());
+        return Err(message.into());
+    }
+    // A model with mistakes would be ours; it is better said here than at the next command.
+    parse(&shown, &pulled.sdl).map_err(StartError::Mistakes)?;
+    let folder = within(&config.dir, "migrations");
+    let migrations = Migrations::read(&folder).map_err(StartError::Mistakes)?;
+    let mut written = Vec::new();
+    if migrations.files.is_empty() {
+        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let baseline = folder.join("0001_existing.sqlite.sql");
+        std::fs::write(&baseline, &pulled.baseline).with_context(|| format!("cannot write {}", baseline.display()))?;
+        written.push(baseline.display().to_string());
+    }
+    std::fs::write(&target, &pulled.sdl).with_context(|| format!("cannot write {shown}"))?;
+    written.push(shown);
+    Ok(summary(&written, &pulled))
+}
+
+/// Looks, and changes nothing: not even the journal's mode.
+fn open(path: &Path) -> anyhow::Result<Connection> {
+    anyhow::ensure!(path.exists(), "there is no such file");
+    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
+}
+
+fn summary(written: &[String], pulled: &Pulled) -> String {
+    let mut text: String = written.iter().map(|file| format!("wrote {file}\n")).collect();
+    match pulled.entities.len() {
+        1 => text.push_str("1 table is an entity\n"),
+        many => text.push_str(&format!("{many} tables are entities\n")),
+    }
+    for (table, reason) in &pulled.left_out {
+        text.push_str(&format!("left out `{table}`: {reason}\n"));
+    }
+    text.push_str("next: read it, then `freshql migrate new adopt`, `freshql migrate up`, `freshql serve`\n");
+    text
+}

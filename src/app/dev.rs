@@ -1,0 +1,149 @@
+//! `freshql dev`: serves in mode `open` from a scratch database and follows the project's files. What is right is
+//! swapped in as a whole; what is wrong is told, and the last version that was right goes on serving.
+
+mod difference;
+mod scratch;
+mod watch;
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::Request;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CACHE_CONTROL, HeaderValue};
+use tower::ServiceExt;
+
+use self::difference::Shape;
+use self::scratch::Scratch;
+use super::{StartError, assemble, compiler, listen, read_model, stop_signal};
+use crate::cache_control::NO_STORE;
+use crate::config::{Config, Database, Mode};
+use crate::http::{AppState, service};
+use crate::model::{Diagnostic, Parsed};
+use crate::persisted::files;
+
+/// What a developer is told.
+#[derive(Debug)]
+pub enum News<'a> {
+    /// Lines that end.
+    Text(&'a str),
+    /// Mistakes, or what is worth a second look.
+    Diagnostics(&'a [Diagnostic]),
+}
+
+/// Serves until the process is told to stop, and reloads when files change.
+///
+/// # Errors
+/// The address is taken, or the directory cannot be watched. Mistakes in files are told, and waited for to be mended.
+pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartError> {
+    // Installed first, so that no signal is missed while the server starts.
+    let stopped = stop_signal().context("cannot wait for signals")?;
+    let mut watcher = watch::Watcher::start(&config.dir)?;
+    let current = Current::default();
+    let running = listen(&config.listen, current.router(), std::future::pending()).await?;
+    let mut last = None;
+    let mut shape = None;
+    tokio::pin!(stopped);
+    loop {
+        // Taken before the files are read: what changes while they are is seen the next time.
+        let sources = watch::sources(&config.dir);
+        if last != Some(sources) {
+            last = Some(sources);
+            match load(&config, shape.is_none()).await {
+                Ok(project) => {
+                    // First, so that what is told is so.
+                    current.swap(project.routes);
+                    tell(News::Text(&project.shape.told_after(shape.as_ref(), &running.address, &project.note)));
+                    if !project.warnings.is_empty() {
+                        tell(News::Diagnostics(&project.warnings));
+                    }
+                    shape = Some(project.shape);
+                }
+                Err(error) => {
+                    match &error {
+                        StartError::Mistakes(mistakes) => tell(News::Diagnostics(mistakes)),
+                        StartError::Other(error) => tell(News::Text(&format!("error: {error:#}\n"))),
+                    }
+                    let consequence = match &shape {
+                        Some(_) => "the last version without mistakes goes on serving\n",
+                        None => "nothing is served until this is mended\n",
+                    };
+                    tell(News::Text(consequence));
+                }
+            }
+        }
+        tokio::select! {
+            () = &mut stopped => break,
+            () = watcher.changed() => {}
+        }
+    }
+    tracing::info!("stopping; requests under way may end");
+    running.stop().await?;
+    Ok(())
+}
+
+/// A version of the project that is right.
+struct Project {
+    routes: Router,
+    shape: Shape,
+    warnings: Vec<Diagnostic>,
+    /// What there is to say about the scratch database; empty, or a line.
+    note: String,
+}
+
+/// Reads everything anew. `is_first`: nothing is served yet, so that old scratch databases can go.
+async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
+    let (Parsed { model, mut warnings }, _) = read_model(&config.dir)?;
+    let model = Arc::new(model);
+    let compiler = compiler(model.clone())?;
+    let sdl = compiler.sdl().to_owned();
+    let prepare = {
+        let (dir, model) = (config.dir.clone(), model.clone());
+        move || scratch::prepare(&dir, &model, is_first)
+    };
+    let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
+    let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
+    let (engine, registry) = assemble(&config, compiler, &model).await?;
+    let registered = registry.list();
+    warnings.extend(files::lint(&model, &registry));
+    let store = engine.store().clone();
+    let app = AppState::new(&config, engine, store, registry);
+    let routes = Router::new().fallback_service(service(app, &config.cors_origins));
+    Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
+}
+
+/// The version that is served.
+#[derive(Clone, Default)]
+struct Current(Arc<RwLock<Option<Router>>>);
+
+impl Current {
+    /// Requests that come from now on are answered by these routes; those under way by the routes that they came to.
+    fn swap(&self, routes: Router) {
+        let old = self.0.write().unwrap_or_else(PoisonError::into_inner).replace(routes);
+        // Closing a database takes a moment, for which nobody should wait behind the lock.
+        drop(old);
+    }
+
+    fn router(&self) -> Router {
+        let current = self.clone();
+        let answer = move |request: Request| {
+            let routes = current.0.read().unwrap_or_else(PoisonError::into_inner).clone();
+            async move {
+                match routes {
+                    Some(routes) => routes.oneshot(request).await,
+                    None => Ok(nothing_yet()),
+                }
+            }
+        };
+        Router::new().fallback_service(tower::service_fn(answer))
+    }
+}
+
+fn nothing_yet() -> Response {
+    let text = "The project has mistakes, and nothing is served until they are mended: see where `freshql dev` runs.\n";
+    let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
+    response
+}

@@ -1,0 +1,69 @@
+//! `freshql init`: a project to start from. Its files are texts in this directory, except for the migration, which is
+//! what the model asks for.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::{MODEL_FILE, StartError};
+use crate::config::FILE_NAME;
+use crate::model::parse::parse;
+use crate::store::layout::{Layout, first_migration};
+
+const MODEL: &str = include_str!("init/schema.graphql");
+const CONFIGURATION: &str = include_str!("init/freshql.toml");
+const IGNORED: &str = include_str!("init/gitignore");
+const BOOKS: &str = include_str!("init/queries/books.graphql");
+const AUTHOR: &str = include_str!("init/queries/author.graphql");
+const SEED: &str = include_str!("init/0002_first_books.sql");
+
+/// Writes a small project: a model, two queries, migrations, the configuration. Says what, and what comes next.
+///
+/// # Errors
+/// One of its files is there already (then nothing was written), or cannot be written.
+pub fn init(directory: &Path) -> Result<String, StartError> {
+    let files = files()?;
+    let there: Vec<String> = files
+        .iter()
+        .map(|(name, _)| directory.join(name))
+        .filter(|path| path.symlink_metadata().is_ok())
+        .map(|path| path.display().to_string())
+        .collect();
+    if !there.is_empty() {
+        let message = anyhow::anyhow!("nothing was written, because these are there already: {}", there.join(", "));
+        return Err(message.into());
+    }
+    let mut text = String::new();
+    for (name, content) in &files {
+        let path = directory.join(name);
+        write(&path, content).with_context(|| format!("cannot write {}", path.display()))?;
+        text.push_str(&format!("wrote {}\n", path.display()));
+    }
+    let shown = directory.display();
+    text.push_str(&format!("next: `freshql --dir {shown} serve`, and open http://127.0.0.1:8080\n"));
+    text.push_str(&format!("or `freshql --dir {shown} dev`, which follows as you edit\n"));
+    Ok(text)
+}
+
+/// Names below the project's directory, and what is in them.
+fn files() -> Result<Vec<(&'static str, String)>, StartError> {
+    let model = parse(MODEL_FILE, MODEL).map_err(StartError::Mistakes)?.model;
+    Ok(vec![
+        (MODEL_FILE, MODEL.to_owned()),
+        ("queries/books.graphql", BOOKS.to_owned()),
+        ("queries/author.graphql", AUTHOR.to_owned()),
+        ("migrations/0001_create.sqlite.sql", first_migration(&Layout::new(&model))),
+        ("migrations/0002_first_books.sql", SEED.to_owned()),
+        (FILE_NAME, CONFIGURATION.to_owned()),
+        (".gitignore", IGNORED.to_owned()),
+    ])
+}
+
+/// Creates the file, and fails if somebody else has meanwhile.
+fn write(path: &PathBuf, content: &str) -> std::io::Result<()> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+    std::io::Write::write_all(&mut file, content.as_bytes())
+}

@@ -1,0 +1,405 @@
+//! What is valid, and still worth a second look before it serves traffic: lists that are filtered or ordered without the
+//! help of an index, that may grow large, or that one operation reads twice. It reads the document and the model, and
+//! nothing else; what only the values of variables tell is not judged.
+
+use std::collections::HashMap;
+
+use async_graphql::Positioned;
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
+use async_graphql_value::Value as Ast;
+
+use super::bind::DEFAULT_PAGE_SIZE;
+use super::document::{Document, Kind};
+use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
+
+/// Rows that one list of an operation may give, all its parents' pages together, before it is warned of.
+pub const MAX_ROWS: u64 = 5_000;
+
+/// Something worth a second look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Line and column in the document.
+    pub position: (usize, usize),
+    /// What it is. Lower case, no full stop.
+    pub message: String,
+    /// What would be better.
+    pub help: String,
+}
+
+/// Everything in a valid document that is worth a second look, in the order of the text.
+pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for operation in document.operations() {
+        let mut linter = Linter {
+            model,
+            document: operation.document(),
+            defaults: defaults(operation.definition()),
+            seen: HashMap::new(),
+            findings: Vec::new(),
+        };
+        let root = Path { response: String::new(), canonical: String::new(), rows: 1 };
+        let selection = &operation.definition().selection_set.node;
+        linter.selection(selection, Parent::Root(operation.kind()), &root);
+        findings.append(&mut linter.findings);
+    }
+    // Operations may share a fragment, which is worth one look.
+    findings.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
+    findings.dedup();
+    findings
+}
+
+struct Linter<'a> {
+    model: &'a Model,
+    document: &'a ExecutableDocument,
+    /// Of the operation's variables.
+    defaults: HashMap<&'a str, Ast>,
+    /// Lists by what they read, and the response path under which they were read first.
+    seen: HashMap<String, String>,
+    findings: Vec<Finding>,
+}
+
+/// What the fields of a selection belong to.
+#[derive(Clone, Copy)]
+enum Parent {
+    Root(Kind),
+    Row(EntityId),
+    /// A connection, or an edge of one.
+    Rows(EntityId),
+}
+
+/// Where a selection stands.
+struct Path {
+    /// By response keys.
+    response: String,
+    /// By what is read, whatever it is called.
+    canonical: String,
+    /// How many of its parent there may be.
+    rows: u64,
+}
+
+/// What a root field leads to.
+enum Root {
+    One(EntityId),
+    List(EntityId),
+}
+
+impl<'a> Linter<'a> {
+    fn selection(&mut self, set: &'a SelectionSet, parent: Parent, path: &Path) {
+        for item in &set.items {
+            match &item.node {
+                Selection::Field(field) => self.field(field, parent, path),
+                Selection::InlineFragment(fragment) => {
+                    self.selection(&fragment.node.selection_set.node, parent, path);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        self.selection(&fragment.node.selection_set.node, parent, path);
+                    }
+                }
+            }
+        }
+    }
+
+    fn field(&mut self, field: &'a Positioned<Field>, parent: Parent, path: &Path) {
+        let model = self.model;
+        let name = field.node.name.node.as_str();
+        let below = Path {
+            response: join(&path.response, field.node.response_key().node.as_str()),
+            canonical: format!("{}/{name}({})", path.canonical, self.arguments(&field.node)),
+            rows: path.rows,
+        };
+        let selection = &field.node.selection_set.node;
+        match parent {
+            Parent::Root(kind) => match root(model, kind, name) {
+                Some(Root::One(entity)) => self.selection(selection, Parent::Row(entity), &below),
+                Some(Root::List(entity)) => self.list(field, entity, None, below),
+                None => {}
+            },
+            Parent::Row(entity) => match model.entity(entity).field(name).map(|field| field.kind) {
+                Some(FieldKind::ToOne { target, .. }) => self.selection(selection, Parent::Row(target), &below),
+                Some(FieldKind::ToMany { target, column }) => self.list(field, target, Some(column), below),
+                Some(FieldKind::Scalar(_)) | None => {}
+            },
+            Parent::Rows(entity) => match name {
+                "nodes" | "node" => self.selection(selection, Parent::Row(entity), &below),
+                "edges" => self.selection(selection, parent, &below),
+                _ => {}
+            },
+        }
+    }
+
+    fn list(&mut self, field: &'a Positioned<Field>, entity: EntityId, cut: Option<ColumnId>, path: Path) {
+        let entity = self.model.entity(entity);
+        self.check_twice(field, &path);
+        self.check_indexes(field, entity, cut);
+        let rows = self.check_size(field, entity, &path);
+        let path = Path { rows, ..path };
+        self.selection(&field.node.selection_set.node, Parent::Rows(entity.id), &path);
+    }
+
+    /// Two response keys, one list.
+    fn check_twice(&mut self, field: &Positioned<Field>, path: &Path) {
+        match self.seen.get(&path.canonical) {
+            Some(other) if *other != path.response => self.findings.push(Finding {
+                position: position(field),
+                message: format!("`{}` reads the same list as `{other}`", path.response),
+                help: "select it once, with the fields of both; two pages of a list are told apart by `after`".into(),
+            }),
+            Some(_) => {}
+            None => drop(self.seen.insert(path.canonical.clone(), path.response.clone())),
+        }
+    }
+
+    /// The rows that this list may give in all.
+    fn check_size(&mut self, field: &Positioned<Field>, entity: &Entity, path: &Path) -> u64 {
+        let given = ["first", "last"].iter().find_map(|name| argument(&field.node, name));
+        let (size, by_variable) = match given.map(|value| &value.node) {
+            Some(Ast::Number(number)) => (number.as_u64().unwrap_or(0), false),
+            Some(Ast::Variable(_)) => (u64::from(entity.max_page_size), true),
+            _ => (u64::from(DEFAULT_PAGE_SIZE.min(entity.max_page_size)), false),
+        };
+        let rows = path.rows.saturating_mul(size);
+        // Said once, where the line is crossed; what is below has crossed it, too.
+        if rows > MAX_ROWS && path.rows <= MAX_ROWS {
+            let most = if path.rows == 1 {
+                format!("`{}` may have {rows} rows", path.response)
+            } else {
+                format!("`{}` may have {size} rows for each of {}: {rows} in all", path.response, path.rows)
+            };
+            let help = if by_variable {
+                format!(
+                    "the client chooses up to `maxPageSize: {size}` of `{}`; write a number, or lower `maxPageSize`",
+                    entity.name
+                )
+            } else {
+                "ask for smaller pages with `first`".to_owned()
+            };
+            self.findings.push(Finding { position: position(field), message: most, help });
+        }
+        rows
+    }
+
+    fn check_indexes(&mut self, field: &Positioned<Field>, entity: &Entity, cut: Option<ColumnId>) {
+        let mut fixed: Vec<ColumnId> = cut.into_iter().collect();
+        if let Some(filter) = argument(&field.node, "where") {
+            self.fix(entity, &filter.node, &mut fixed);
+            if cut.is_none() && self.narrows(entity, &filter.node) == Narrowing::No {
+                let finding = unindexed_filter(filter, entity, &self.columns(entity, &filter.node));
+                self.findings.push(finding);
+            }
+        }
+        let order = argument(&field.node, "orderBy");
+        let Some(sorted) = self.first_order(entity, order.map(|value| &value.node), &fixed) else { return };
+        if !follows(entity, &fixed, cut, sorted) {
+            let column = entity.column(sorted);
+            let mut names: Vec<String> = fixed.iter().map(|id| name_in_index(entity, *id)).collect();
+            names.push(name_in_index(entity, sorted));
+            let of = if fixed.is_empty() { "all rows" } else { "all rows that match" };
+            self.findings.push(Finding {
+                position: order.map_or_else(|| position(field), |value| (value.pos.line, value.pos.column)),
+                message: format!(
+                    "no index has `{}` in this order by `{}`: {of} are sorted for every page",
+                    entity.name, column.field
+                ),
+                help: format!("{}, or order by what has an index", add_index(entity, &names)),
+            });
+        }
+    }
+
+    /// Whether an index confines the rows that this filter has to look at.
+    fn narrows(&self, entity: &Entity, filter: &Ast) -> Narrowing {
+        let Some(Ast::Object(members)) = self.literal(filter) else { return Narrowing::Unknown };
+        let each = |value: &Ast| -> Vec<Narrowing> {
+            self.literal(value).map(items).unwrap_or_default().iter().map(|item| self.narrows(entity, item)).collect()
+        };
+        let by_member = members.iter().map(|(name, value)| match name.as_str() {
+            _ if matches!(value, Ast::Variable(_)) => Narrowing::Unknown,
+            "and" => each(value).into_iter().max().unwrap_or_default(),
+            // Every branch needs an index of its own.
+            "or" => each(value).into_iter().min().unwrap_or_default(),
+            // Conditions on other entities, and negated ones, are looked at row by row.
+            name => match entity.column_by_field(name) {
+                Some(column) => self.narrows_by(entity, column, value),
+                None => Narrowing::No,
+            },
+        });
+        by_member.max().unwrap_or_default()
+    }
+
+    fn narrows_by(&self, entity: &Entity, column: ColumnId, operators: &Ast) -> Narrowing {
+        let Some(Ast::Object(members)) = self.literal(operators) else { return Narrowing::Unknown };
+        let folds = matches!(members.get("mode"), Some(Ast::Enum(mode)) if mode == "INSENSITIVE");
+        let seeks = members
+            .keys()
+            .any(|name| matches!(name.as_str(), "eq" | "in" | "lt" | "lte" | "gt" | "gte" | "isNull" | "startsWith"));
+        if seeks && !folds && leads(entity, column) { Narrowing::Yes } else { Narrowing::No }
+    }
+
+    /// Adds the columns that a filter gives one value each.
+    fn fix(&self, entity: &Entity, filter: &Ast, fixed: &mut Vec<ColumnId>) {
+        let Some(Ast::Object(members)) = self.literal(filter) else { return };
+        for (name, value) in members {
+            if name == "and" {
+                self.literal(value).map(items).unwrap_or_default().iter().for_each(|i| self.fix(entity, i, fixed));
+            }
+            let has_eq = matches!(self.literal(value), Some(Ast::Object(operators)) if operators.contains_key("eq"));
+            if let Some(column) = entity.column_by_field(name).filter(|column| has_eq && !fixed.contains(column)) {
+                fixed.push(column);
+            }
+        }
+    }
+
+    /// The columns that a filter speaks of.
+    fn columns(&self, entity: &Entity, filter: &Ast) -> Vec<ColumnId> {
+        let Some(Ast::Object(members)) = self.literal(filter) else { return Vec::new() };
+        let of_member = |(name, value): (&async_graphql::Name, &Ast)| match name.as_str() {
+            "and" | "or" => {
+                let branches = self.literal(value).map(items).unwrap_or_default();
+                branches.iter().flat_map(|item| self.columns(entity, item)).collect()
+            }
+            name => Vec::from_iter(entity.column_by_field(name)),
+        };
+        members.iter().flat_map(of_member).collect()
+    }
+
+    /// The first term of the ordering that is not the same for all rows; None where the key alone orders.
+    fn first_order(&self, entity: &Entity, order: Option<&Ast>, fixed: &[ColumnId]) -> Option<ColumnId> {
+        let terms: Vec<ColumnId> = match order.and_then(|order| self.literal(order)) {
+            None | Some(Ast::Null) => entity.order_by.iter().map(|(column, _)| *column).collect(),
+            Some(order) => {
+                let term = |term: &Ast| match self.literal(term) {
+                    Some(Ast::Object(members)) => entity.column_by_field(members.keys().next()?),
+                    _ => None,
+                };
+                items(order).iter().filter_map(term).collect()
+            }
+        };
+        terms.into_iter().find(|column| !fixed.contains(column))
+    }
+
+    /// What a value is as far as the document tells: of a variable, its default.
+    fn literal<'v>(&'v self, value: &'v Ast) -> Option<&'v Ast> {
+        match value {
+            Ast::Variable(name) => self.defaults.get(name.as_str()),
+            other => Some(other),
+        }
+    }
+
+    /// The arguments in one spelling, so that the same ones look the same.
+    fn arguments(&self, field: &Field) -> String {
+        let given = field.arguments.iter().filter(|(_, value)| value.node != Ast::Null);
+        let mut arguments: Vec<String> = given.map(|(name, value)| format!("{}:{}", name.node, value.node)).collect();
+        arguments.sort();
+        arguments.join(",")
+    }
+}
+
+/// Whether an index helps a filter; of several conditions that must hold together the best counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Narrowing {
+    No,
+    /// The variables tell.
+    #[default]
+    Unknown,
+    Yes,
+}
+
+fn defaults(operation: &OperationDefinition) -> HashMap<&str, Ast> {
+    let variables = operation.variable_definitions.iter();
+    let with_default = variables.filter_map(|variable| {
+        let default = variable.node.default_value.as_ref()?;
+        Some((variable.node.name.node.as_str(), default.node.clone().into_value()))
+    });
+    with_default.collect()
+}
+
+fn root(model: &Model, kind: Kind, name: &str) -> Option<Root> {
+    model.entities.iter().find_map(|entity| match kind {
+        Kind::Query if entity.plural == name => Some(Root::List(entity.id)),
+        Kind::Query if entity.singular == name || entity.uniques.iter().any(|unique| unique.lookup == name) => {
+            Some(Root::One(entity.id))
+        }
+        Kind::Mutation
+            if ["create", "update", "delete"].iter().any(|verb| name == format!("{verb}{}", entity.name)) =>
+        {
+            Some(Root::One(entity.id))
+        }
+        Kind::Query | Kind::Mutation => None,
+    })
+}
+
+/// An index begins with this column.
+fn leads(entity: &Entity, column: ColumnId) -> bool {
+    follows(entity, &[], None, column)
+}
+
+/// An index has this column after nothing but columns whose value is fixed; of a list that is cut, only an index that
+/// begins with the cut finds its rows at all.
+fn follows(entity: &Entity, fixed: &[ColumnId], cut: Option<ColumnId>, column: ColumnId) -> bool {
+    let uniques = entity.uniques.iter().map(|unique| &unique.columns);
+    let mut indexes = uniques.chain(entity.indexes.iter().map(|index| &index.columns));
+    let serves = |columns: &Vec<ColumnId>| {
+        columns.iter().find(|c| !fixed.contains(c)) == Some(&column)
+            && cut.is_none_or(|_| columns.first().is_some_and(|first| fixed.contains(first)))
+    };
+    // The key ends every index.
+    column == entity.key || indexes.any(serves)
+}
+
+fn unindexed_filter(filter: &Positioned<Ast>, entity: &Entity, columns: &[ColumnId]) -> Finding {
+    let fields: Vec<String> = columns.iter().map(|id| format!("`{}`", entity.column(*id).field)).collect();
+    let indexable = columns.iter().find(|id| !leads(entity, **id));
+    let (message, help) = match indexable {
+        Some(column) => (
+            format!("no index helps this filter by {}: every `{}` is looked at", fields.join(", "), entity.name),
+            format!("{}, or filter by what has an index, too", add_index(entity, &[name_in_index(entity, *column)])),
+        ),
+        None => (
+            format!("no index can help this filter: every `{}` is looked at", entity.name),
+            "add a condition that an index can find rows by: `eq`, `in`, a range, or `startsWith` with case".to_owned(),
+        ),
+    };
+    Finding { position: (filter.pos.line, filter.pos.column), message, help }
+}
+
+/// The directive that would help.
+fn add_index(entity: &Entity, names: &[String]) -> String {
+    match names {
+        [name] => format!("add `@index` to `{}.{name}`", entity.name),
+        names => {
+            let quoted: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            format!("add `@index(fields: [{}])` to `{}`", quoted.join(", "), entity.name)
+        }
+    }
+}
+
+/// As `@index` names a column: a relation by its own name.
+fn name_in_index(entity: &Entity, id: ColumnId) -> String {
+    let relation =
+        entity.fields.iter().find(|field| matches!(field.kind, FieldKind::ToOne { column, .. } if column == id));
+    relation.map_or_else(|| entity.column(id).field.clone(), |field| field.name.clone())
+}
+
+fn argument<'f>(field: &'f Field, name: &str) -> Option<&'f Positioned<Ast>> {
+    let (_, value) = field.arguments.iter().find(|(given, _)| given.node == name)?;
+    (value.node != Ast::Null).then_some(value)
+}
+
+/// The items of a list; a single value is a list of one.
+fn items(value: &Ast) -> &[Ast] {
+    match value {
+        Ast::List(items) => items,
+        single => std::slice::from_ref(single),
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+fn position(field: &Positioned<Field>) -> (usize, usize) {
+    (field.pos.line, field.pos.column)
+}
+
+#[cfg(test)]
+mod tests;

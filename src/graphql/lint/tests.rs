@@ -1,0 +1,147 @@
+//! One test for each rule, in both directions.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::document_id::DocumentId;
+use crate::graphql::Compiler;
+
+const MODEL: &str = r#"
+type Shelf @entity(orderBy: [{ label: ASC }]) {
+  id: ID! @id @default(fn: AUTOINCREMENT)
+  label: String! @unique
+  room: String!
+  volumes: [Volume!]! @derivedFrom(field: "shelf")
+}
+type Volume @entity(orderBy: [{ id: ASC }]) @index(fields: ["shelf", "title"]) @index(fields: ["year", "title"]) {
+  id: ID! @id @default(fn: UUID_V7)
+  title: String!
+  year: Int!
+  colour: String!
+  shelf: Shelf!
+  loans: [Loan!]! @derivedFrom(field: "volume")
+}
+type Loan @entity(maxPageSize: 6000) {
+  id: ID! @id @default(fn: UUID_V7)
+  reader: String!
+  volume: Volume!
+}
+"#;
+
+/// `line:column message` of everything that is found.
+async fn findings(text: &str) -> Vec<String> {
+    let model = Arc::new(crate::model::parse("schema.graphql", MODEL).expect("the model is right").model);
+    let compiler = Compiler::new(model.clone()).expect("the model has an API");
+    let document = compiler.compile(DocumentId::of(text), text.into()).await.expect("the document is valid");
+    let shown = |finding: Finding| format!("{}:{} {}", finding.position.0, finding.position.1, finding.message);
+    lint(&model, &document).into_iter().map(shown).collect()
+}
+
+async fn assert_clean(text: &str) {
+    assert_eq!(findings(text).await, Vec::<String>::new(), "{text}");
+}
+
+#[tokio::test]
+async fn filter_without_index_is_found_at_its_argument() {
+    assert_eq!(
+        findings(r#"{ volumes(where: { colour: { eq: "red" } }) { totalCount } }"#).await,
+        ["1:18 no index helps this filter by `colour`: every `Volume` is looked at"]
+    );
+    assert_eq!(
+        findings(r#"{ volumes(where: { title: { contains: "sea" } }) { totalCount } }"#).await,
+        ["1:18 no index helps this filter by `title`: every `Volume` is looked at"]
+    );
+    assert_eq!(
+        findings(r#"{ volumes(where: { shelf: { label: { eq: "A" } } }) { totalCount } }"#).await,
+        ["1:18 no index can help this filter: every `Volume` is looked at"]
+    );
+    assert_eq!(
+        findings(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { colour: { eq: "red" } }] }) { totalCount } }"#)
+            .await,
+        ["1:18 no index helps this filter by `year`, `colour`: every `Volume` is looked at"]
+    );
+    assert_eq!(
+        findings(r#"{ shelves(where: { label: { startsWith: "a", mode: INSENSITIVE } }) { totalCount } }"#).await,
+        ["1:18 no index can help this filter: every `Shelf` is looked at"]
+    );
+}
+
+#[tokio::test]
+async fn filter_that_an_index_narrows_is_fine() {
+    assert_clean(r#"{ volumes(where: { year: { gt: 1900 }, colour: { eq: "red" } }) { totalCount } }"#).await;
+    assert_clean(r#"{ volumes(where: { shelfId: { eq: "1" } }) { totalCount } }"#).await;
+    assert_clean(r#"{ shelves(where: { label: { startsWith: "a" } }) { totalCount } }"#).await;
+    assert_clean(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { id: { eq: "a" } }] }) { totalCount } }"#).await;
+    // A list that is cut by its parent is short already.
+    assert_clean(r#"{ shelf(id: "1") { volumes(where: { colour: { eq: "red" } }) { totalCount } } }"#).await;
+    // Clients decide.
+    assert_clean("query ($where: VolumeWhere) { volumes(where: $where) { totalCount } }").await;
+}
+
+#[tokio::test]
+async fn order_without_index_is_found_with_the_index_that_it_needs() {
+    assert_eq!(
+        findings("{ volumes(orderBy: [{ title: ASC }]) { totalCount } }").await,
+        ["1:20 no index has `Volume` in this order by `title`: all rows are sorted for every page"]
+    );
+    assert_eq!(
+        findings("query ($o: [VolumeOrderBy!] = [{ colour: ASC }]) { volumes(orderBy: $o) { totalCount } }").await,
+        ["1:69 no index has `Volume` in this order by `colour`: all rows are sorted for every page"]
+    );
+    assert_eq!(
+        findings("{ shelf(id: \"1\") { volumes(orderBy: [{ year: ASC }, { colour: ASC }]) { totalCount } } }").await,
+        ["1:37 no index has `Volume` in this order by `year`: all rows that match are sorted for every page"]
+    );
+    assert_eq!(
+        findings("{ shelf(id: \"1\") { volumes(orderBy: [{ colour: ASC }]) { totalCount } } }").await,
+        ["1:37 no index has `Volume` in this order by `colour`: all rows that match are sorted for every page"]
+    );
+    assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { totalCount } } }").await;
+    assert_clean("{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { totalCount } }").await;
+    assert_clean("{ shelves { totalCount } volumes { totalCount } }").await;
+}
+
+#[tokio::test]
+async fn lists_that_may_multiply_are_found_where_they_cross_the_line() {
+    assert_eq!(
+        findings(
+            "query ($a: Int, $b: Int) { shelves(first: $a) { nodes { volumes(first: $b) { nodes { loans(first: 1) \
+                  { totalCount } } } } } }"
+        )
+        .await,
+        ["1:57 `shelves.nodes.volumes` may have 100 rows for each of 100: 10000 in all"]
+    );
+    assert_eq!(
+        findings("query ($n: Int = 5) { loans(last: $n) { totalCount } }").await,
+        ["1:23 `loans` may have 6000 rows"]
+    );
+    assert_clean("query ($a: Int) { shelves(first: $a) { nodes { volumes { totalCount } } } }").await;
+    assert_clean("{ loans(first: 100) { totalCount } shelves { nodes { volumes { totalCount } } } }").await;
+}
+
+#[tokio::test]
+async fn one_list_under_two_names_is_found_and_two_pages_are_not() {
+    assert_eq!(
+        findings("{ a: shelves(first: 2) { totalCount } b: shelves(first: 2) { nodes { id } } }").await,
+        ["1:39 `b` reads the same list as `a`"]
+    );
+    assert_eq!(
+        findings(
+            "query ($id: ID!) { a: shelf(id: $id) { volumes { totalCount } } b: shelf(id: $id) { ...F } } \
+                  fragment F on Shelf { volumes { nodes { id } } }"
+        )
+        .await,
+        ["1:116 `b.volumes` reads the same list as `a.volumes`"]
+    );
+    assert_clean(
+        "query ($x: String) { a: shelves(first: 2) { totalCount } b: shelves(first: 2, after: $x) { totalCount } }",
+    )
+    .await;
+    assert_clean("{ shelves { totalCount } ...F } fragment F on Query { shelves { nodes { id } } }").await;
+}
+
+#[tokio::test]
+async fn mutations_are_looked_at_too() {
+    let text = "mutation ($input: ShelfInput!) { createShelf(input: $input) { volumes(orderBy: [{ colour: ASC }]) { totalCount } } }";
+    assert_eq!(findings(text).await.len(), 1);
+}

@@ -1,0 +1,224 @@
+//! What a SQLite database has, as its own catalogue lists it: tables, columns, keys, indexes, triggers. It compares
+//! nothing; SQLite's names do not mind case, so look-ups here do not either.
+
+pub(super) mod definition;
+pub(super) mod recognise;
+
+use rusqlite::Connection;
+
+use self::definition::{Definition, Kind};
+use super::layout::VERSION_COLUMN;
+use super::words::words;
+
+/// The schema of a database. SQLite's own tables are not in it.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    /// In the order in which they were made.
+    pub(super) tables: Vec<FoundTable>,
+    /// There are views.
+    pub(super) has_views: bool,
+}
+
+/// A table.
+#[derive(Debug)]
+pub(super) struct FoundTable {
+    pub(super) name: String,
+    /// The statement that would make it as it is now, taken apart.
+    pub(super) definition: Definition,
+    pub(super) columns: Vec<FoundColumn>,
+    pub(super) foreign_keys: Vec<FoundForeignKey>,
+    pub(super) indexes: Vec<FoundIndex>,
+    pub(super) triggers: Vec<FoundTrigger>,
+}
+
+/// A column.
+#[derive(Debug)]
+pub(super) struct FoundColumn {
+    pub(super) name: String,
+    /// As declared.
+    pub(super) sql_type: String,
+    pub(super) not_null: bool,
+    pub(super) has_default: bool,
+    /// Place in the primary key, from 1; 0 outside of it.
+    pub(super) key: i64,
+    /// Computed by SQLite.
+    pub(super) is_generated: bool,
+    /// By which its values are compared.
+    pub(super) collation: String,
+}
+
+/// A foreign key over one column or more.
+#[derive(Debug)]
+pub(super) struct FoundForeignKey {
+    pub(super) columns: Vec<String>,
+    pub(super) table: String,
+    /// Of the first column; `None` stands for the other table's primary key.
+    pub(super) target: Option<String>,
+    pub(super) on_delete: String,
+}
+
+/// An index.
+#[derive(Debug)]
+pub(super) struct FoundIndex {
+    pub(super) name: String,
+    pub(super) unique: bool,
+    /// Has a WHERE.
+    pub(super) is_partial: bool,
+    /// `None` for an expression.
+    pub(super) columns: Vec<Option<String>>,
+    /// The statement that made it; `None` where a constraint of the table did.
+    pub(super) sql: Option<String>,
+}
+
+/// A trigger.
+#[derive(Debug)]
+pub(super) struct FoundTrigger {
+    pub(super) name: String,
+    pub(super) sql: String,
+}
+
+impl Catalogue {
+    /// Reads the schema.
+    pub(super) fn read(connection: &Connection) -> rusqlite::Result<Self> {
+        let mut statement = connection.prepare(
+            "SELECT type, name, tbl_name, ifnull(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             ORDER BY rowid",
+        )?;
+        let things: Vec<(String, String, String, String)> = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut catalogue = Self { has_views: things.iter().any(|thing| thing.0 == "view"), ..Self::default() };
+        for (_, name, _, sql) in things.iter().filter(|thing| thing.0 == "table") {
+            let of_this = |kind: &str, thing: &&(String, String, String, String)| {
+                thing.0 == kind && thing.2.eq_ignore_ascii_case(name)
+            };
+            let triggers = things.iter().filter(|thing| of_this("trigger", thing));
+            catalogue.tables.push(FoundTable {
+                columns: columns(connection, name)?,
+                foreign_keys: foreign_keys(connection, name)?,
+                indexes: indexes(connection, name)?,
+                triggers: triggers.map(|t| FoundTrigger { name: t.1.clone(), sql: t.3.clone() }).collect(),
+                definition: Definition::parse(sql),
+                name: name.clone(),
+            });
+        }
+        Ok(catalogue)
+    }
+
+    /// The table of this name.
+    pub(super) fn table(&self, name: &str) -> Option<&FoundTable> {
+        self.tables.iter().find(|table| table.name.eq_ignore_ascii_case(name))
+    }
+}
+
+/// The name of the constraint that tells a table that was there before freshql.
+pub(super) const ADOPTED: &str = "adopted";
+
+impl FoundTable {
+    /// Whether it was there before freshql: then its version column, which a migration has added, says so. It keeps the
+    /// types, rules and defaults of its authors, as long as the model's values fit in.
+    pub(super) fn is_adopted(&self) -> bool {
+        let Some(version) = self.definition.column(VERSION_COLUMN) else { return false };
+        let mark = words(&format!("CONSTRAINT {ADOPTED} NOT NULL"));
+        version.of(Kind::NotNull).any(|clause| words(&clause.text) == mark)
+    }
+
+    /// The column of this name.
+    pub(super) fn column(&self, name: &str) -> Option<&FoundColumn> {
+        self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
+    }
+
+    /// The foreign key of this column alone.
+    pub(super) fn foreign_key(&self, column: &str) -> Option<&FoundForeignKey> {
+        self.foreign_keys.iter().find(|key| matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(column)))
+    }
+}
+
+impl FoundColumn {
+    /// `a` is not `A`.
+    pub(super) fn is_compared_by_bytes(&self) -> bool {
+        self.collation.eq_ignore_ascii_case("BINARY")
+    }
+
+    /// A row can be created without a word about this column.
+    pub(super) fn may_be_left_out(&self) -> bool {
+        !self.not_null || self.has_default || self.is_generated
+    }
+}
+
+impl FoundIndex {
+    /// Serves as an index over these columns: it begins with them; a unique one must have exactly these, in any order.
+    pub(super) fn covers(&self, columns: &[&str], unique: bool) -> bool {
+        let same = |found: &Option<String>, wanted: &str| {
+            found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted))
+        };
+        if self.is_partial || self.columns.len() < columns.len() {
+            return false;
+        }
+        if unique {
+            let is_wanted = |found: &Option<String>| columns.iter().any(|wanted| same(found, wanted));
+            return self.unique && self.columns.len() == columns.len() && self.columns.iter().all(is_wanted);
+        }
+        self.columns.iter().zip(columns).all(|(found, wanted)| same(found, wanted))
+    }
+}
+
+fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundColumn>> {
+    let sql = "SELECT name, type, \"notnull\", dflt_value IS NOT NULL, pk, hidden FROM pragma_table_xinfo(?)";
+    let mut statement = connection.prepare(sql)?;
+    let columns = statement.query_map([table], |row| {
+        let name: String = row.get(0)?;
+        let (_, collation, ..) = connection.column_metadata(None, table, name.as_str())?;
+        Ok(FoundColumn {
+            collation: collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned(),
+            name,
+            sql_type: row.get(1)?,
+            not_null: row.get(2)?,
+            has_default: row.get(3)?,
+            key: row.get(4)?,
+            is_generated: row.get::<_, i64>(5)? > 0,
+        })
+    })?;
+    columns.collect()
+}
+
+fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundForeignKey>> {
+    let sql = "SELECT seq, \"table\", \"from\", \"to\", on_delete FROM pragma_foreign_key_list(?) ORDER BY id, seq";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([table])?;
+    let mut keys: Vec<FoundForeignKey> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let column: String = row.get(2)?;
+        match keys.last_mut() {
+            Some(key) if row.get::<_, i64>(0)? > 0 => key.columns.push(column),
+            _ => keys.push(FoundForeignKey {
+                columns: vec![column],
+                table: row.get(1)?,
+                target: row.get(3)?,
+                on_delete: row.get(4)?,
+            }),
+        }
+    }
+    Ok(keys)
+}
+
+fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundIndex>> {
+    let mut list = connection.prepare(
+        "SELECT list.name, \"unique\", partial, sql FROM pragma_index_list(?) list \
+         LEFT JOIN sqlite_schema made ON made.type = 'index' AND made.name = list.name ORDER BY made.rowid",
+    )?;
+    let mut columns = connection.prepare("SELECT name FROM pragma_index_info(?) ORDER BY seqno")?;
+    let mut rows = list.query([table])?;
+    let mut indexes = Vec::new();
+    while let Some(row) = rows.next()? {
+        let name: String = row.get(0)?;
+        indexes.push(FoundIndex {
+            columns: columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?,
+            name,
+            unique: row.get(1)?,
+            is_partial: row.get(2)?,
+            sql: row.get(3)?,
+        });
+    }
+    Ok(indexes)
+}

@@ -1,0 +1,241 @@
+//! Drafts as the text of a model: only what differs from the model's own defaults is written.
+
+use std::fmt::Write as _;
+
+use super::{Draft, Field, Key};
+use crate::model::naming::{pluralize, snake_case};
+use crate::model::scalar::ValueRef;
+use crate::model::{Model, Scalar};
+
+/// The scalar's name in a model.
+pub(super) fn type_name(scalar: Scalar) -> &'static str {
+    match scalar {
+        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "ID",
+        Scalar::Int => "Int",
+        Scalar::BigInt => "BigInt",
+        Scalar::Float => "Float",
+        Scalar::Boolean => "Boolean",
+        Scalar::Decimal { .. } => "Decimal",
+        Scalar::DateTime => "DateTime",
+        Scalar::Date => "Date",
+        Scalar::Uuid => "UUID",
+        Scalar::Json => "JSON",
+        Scalar::String | Scalar::Enum(_) => "String",
+    }
+}
+
+/// The whole text.
+pub(super) fn write(drafts: &[Draft<'_>], left_out: &[(String, String)]) -> String {
+    let mut text = String::from(
+        "# A first model of a database that was there before: `freshql model pull` wrote it. It is yours to edit: rename\n\
+         # types and fields, take out what the API should not show, add `@cacheControl` and `@entity(orderBy:)`.\n",
+    );
+    if !left_out.is_empty() {
+        text.push_str("#\n# These are not in it:\n");
+        for (table, reason) in left_out {
+            let _ = writeln!(text, "# - `{}`: {reason}", one_line(table));
+        }
+    }
+    for draft in drafts {
+        text.push('\n');
+        entity(draft, &mut text);
+    }
+    text
+}
+
+fn entity(draft: &Draft<'_>, text: &mut String) {
+    for note in &draft.notes {
+        let _ = writeln!(text, "# {}", one_line(note));
+    }
+    let more = type_directives(draft);
+    let gap = if more.is_empty() { " " } else { "\n  " };
+    let _ = writeln!(text, "type {}{gap}{}{more} {{", draft.names.name, entity_directive(draft));
+    for field in &draft.fields {
+        if field.ty.is_none() {
+            let why = field.note.as_deref().unwrap_or("no type reads it");
+            let _ = writeln!(text, "  # left out: `{}`, {}", one_line(&field.column.name), one_line(why));
+            continue;
+        }
+        let (default, default_note) = default(field);
+        for note in [field.note.as_deref(), default_note.as_deref()].into_iter().flatten() {
+            let _ = writeln!(text, "  # {}", one_line(note));
+        }
+        let _ = writeln!(text, "  {}", line(draft, field, default));
+    }
+    for (name, ty, relation) in &draft.lists {
+        let _ = writeln!(text, "  {name}: [{ty}!]! @derivedFrom(field: \"{relation}\")");
+    }
+    text.push_str("}\n");
+}
+
+fn entity_directive(draft: &Draft<'_>) -> String {
+    let mut arguments = Vec::new();
+    let usual = match &draft.names.plural {
+        Some(plural) => snake_case(plural),
+        None => pluralize(&snake_case(&draft.names.name)),
+    };
+    if usual != draft.table.name {
+        arguments.push(format!("table: {}", quoted(&draft.table.name)));
+    }
+    if let Some(plural) = &draft.names.plural {
+        arguments.push(format!("plural: {}", quoted(plural)));
+    }
+    if arguments.is_empty() { "@entity".to_owned() } else { format!("@entity({})", arguments.join(", ")) }
+}
+
+/// Uniqueness and indexes over several columns.
+fn type_directives(draft: &Draft<'_>) -> String {
+    let mut text = String::new();
+    for (directive, fields) in indexes(draft) {
+        if fields.len() > 1 {
+            let names: Vec<String> = fields.iter().map(|field| quoted(&field.name)).collect();
+            let _ = write!(text, "\n  @{directive}(fields: [{}])", names.join(", "));
+        }
+    }
+    text
+}
+
+/// What the model should say of the table's indexes: those whose columns it has, each once, and none that it has anyway.
+fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> {
+    let mut found: Vec<(&'static str, Vec<&Field<'_>>)> = Vec::new();
+    let of_kind = |unique: bool| draft.table.indexes.iter().filter(move |index| index.unique == unique);
+    for index in of_kind(true).chain(of_kind(false)) {
+        let field = |column: &String| {
+            draft.fields.iter().find(|field| field.column.name.eq_ignore_ascii_case(column) && field.ty.is_some())
+        };
+        let fields: Option<Vec<&Field<'_>>> = index.columns.iter().map(field).collect();
+        let Some(fields) = fields else { continue };
+        let names = |fields: &[&Field<'_>]| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+        let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
+        // Not wanted, or there without a word.
+        let is_left_out = match &fields[..] {
+            _ if fields.iter().any(|field| field.ty.as_deref() == Some("JSON") || !field.column.is_exact()) => true,
+            [single] if single.is_key => true,
+            [single] if !index.unique => single.relation.is_some(),
+            _ => false,
+        };
+        let is_there = found.iter().any(|(directive, others)| match *directive {
+            "unique" if index.unique => names(others) == names(&fields),
+            _ => !index.unique && begins(others),
+        });
+        if !is_left_out && !is_there {
+            found.push((if index.unique { "unique" } else { "index" }, fields));
+        }
+    }
+    found
+}
+
+fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String {
+    let ty = field.ty.as_deref().unwrap_or("String");
+    let required = if field.is_key || field.column.not_null { "!" } else { "" };
+    let mut words = vec![format!("{}: {ty}{required}", field.name)];
+    if field.is_key {
+        words.push("@id".to_owned());
+        words.extend(match draft.key {
+            Key::RowNumber | Key::Number => Some("@default(fn: AUTOINCREMENT)".to_owned()),
+            Key::Uuid => Some("@default(fn: UUID_V7)".to_owned()),
+            Key::Text => None,
+        });
+    }
+    let column = &field.column.name;
+    match &field.relation {
+        Some(relation) => {
+            let mut arguments = Vec::new();
+            if *column != format!("{}_id", snake_case(&field.name)) {
+                arguments.push(format!("column: {}", quoted(column)));
+            }
+            if relation.on_delete != "RESTRICT" {
+                arguments.push(format!("onDelete: {}", relation.on_delete));
+            }
+            if !arguments.is_empty() {
+                words.push(format!("@relation({})", arguments.join(", ")));
+            }
+        }
+        None => {
+            let mut arguments = Vec::new();
+            if *column != snake_case(&field.name) {
+                arguments.push(format!("name: {}", quoted(column)));
+            }
+            if field.is_key && draft.key == Key::Number {
+                // Tells freshql that the key is not the number of the row.
+                arguments.push(format!("type: {}", quoted(&field.column.sql_type)));
+            }
+            if !arguments.is_empty() {
+                words.push(format!("@column({})", arguments.join(", ")));
+            }
+        }
+    }
+    for (directive, fields) in indexes(draft) {
+        if matches!(fields[..], [single] if single.name == field.name) {
+            words.push(format!("@{directive}"));
+        }
+    }
+    words.extend(default);
+    words.join(" ")
+}
+
+/// The directive for a column's default, or what there is to say about one that the model cannot have.
+fn default(field: &Field<'_>) -> (Option<String>, Option<String>) {
+    let Some(written) = field.column.default.as_deref().map(unbracketed) else { return (None, None) };
+    if written.eq_ignore_ascii_case("null") {
+        return (None, None);
+    }
+    let plain = if field.relation.is_none() && !field.is_key { field.scalar } else { None };
+    match plain.and_then(|scalar| literal(scalar, written)) {
+        Some(argument) => (Some(format!("@default({argument})")), None),
+        None => {
+            let note = format!("the table's own default, which the model cannot have: {written}");
+            (None, Some(note))
+        }
+    }
+}
+
+/// The default as the model would say it, if it can.
+fn literal(scalar: Scalar, written: &str) -> Option<String> {
+    let lower = written.to_ascii_lowercase().replace(' ', "");
+    match scalar {
+        Scalar::Date if matches!(lower.as_str(), "current_date" | "date('now')") => return Some("fn: NOW".to_owned()),
+        Scalar::DateTime if lower == "strftime('%y-%m-%dt%h:%m:%fz','now')" => return Some("fn: NOW".to_owned()),
+        _ => {}
+    }
+    let string =
+        written.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).map(|text| text.replace("''", "'"));
+    let value = match (scalar, lower.as_str()) {
+        (Scalar::Boolean, "0" | "false") => "false".to_owned(),
+        (Scalar::Boolean, "1" | "true") => "true".to_owned(),
+        (Scalar::Int, number) => number.trim_start_matches('+').parse::<i32>().ok()?.to_string(),
+        (Scalar::BigInt, number) => quoted(&number.trim_start_matches('+').parse::<i64>().ok()?.to_string()),
+        (Scalar::Float, number) => {
+            let number = number.parse::<f64>().ok().filter(|number| number.is_finite())?;
+            // `{:?}` writes a point or an exponent, always.
+            format!("{number:?}")
+        }
+        (Scalar::String, _) => quoted(&string?),
+        (Scalar::DateTime | Scalar::Date | Scalar::Uuid, _) => {
+            let model =
+                Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] };
+            let text = string?;
+            scalar.write_json(&model, ValueRef::Text(&text), &mut Vec::new()).ok()?;
+            quoted(&text)
+        }
+        _ => return None,
+    };
+    Some(format!("value: {value}"))
+}
+
+/// `(1)` → `1`, as SQLite itself sees it.
+fn unbracketed(written: &str) -> &str {
+    let trimmed = written.trim();
+    match trimmed.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {
+        Some(inner) if !inner.contains(['(', ')']) => unbracketed(inner),
+        _ => trimmed,
+    }
+}
+
+fn quoted(text: &str) -> String {
+    serde_json::to_string(text).unwrap_or_default()
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,169 @@
+//! Requests for one answer at the same time: who executes, who waits, and what those get who wait.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use freshql::cache::{Executed, Question, ResponseCache, Source};
+use freshql::config::Consistency;
+use freshql::document_id::DocumentId;
+use freshql::model::{EntityId, Value};
+use freshql::touch::{Dependency, Touched};
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+use tokio::task::{JoinHandle, JoinSet};
+
+use crate::library::{Library, Pragmas};
+
+/// A cache of numbers whose executions wait to be let through.
+struct Stage {
+    library: Library,
+    cache: ResponseCache<u64>,
+    question: Question,
+    gate: Semaphore,
+    begun: AtomicU64,
+}
+
+impl Stage {
+    async fn new() -> Arc<Self> {
+        let library = Library::new();
+        let store = library.engine().await.store().clone();
+        let cache = ResponseCache::new(store, 1 << 20, Consistency::Strict);
+        let question = Question::new(DocumentId::of("{ words }"), None, "{}", None);
+        Arc::new(Self { library, cache, question, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
+    }
+
+    /// The row that all answers depend on.
+    fn touched(&self) -> Touched {
+        let entity = self.library.model.entity_by_name("Word").unwrap().id;
+        Touched { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
+    }
+
+    fn stranger(&self) -> Connection {
+        self.library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false })
+    }
+
+    fn write(&self) {
+        self.stranger().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'", []).unwrap();
+    }
+
+    /// Asks, from a task of its own; the answer is the number of the execution.
+    fn ask(self: &Arc<Self>) -> JoinHandle<(u64, Source)> {
+        self.ask_and(|_| ())
+    }
+
+    /// Each execution does this, too, when it is let through.
+    fn ask_and(self: &Arc<Self>, also: fn(&Self)) -> JoinHandle<(u64, Source)> {
+        let stage = self.clone();
+        tokio::spawn(async move {
+            let execute = || async {
+                let number = stage.begun.fetch_add(1, SeqCst) + 1;
+                stage.gate.acquire().await.unwrap().forget();
+                also(&stage);
+                Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()), as_of: None })
+            };
+            let Ok((stored, source)) = stage.cache.answer(stage.question, execute).await;
+            (stored.value, source)
+        })
+    }
+
+    /// Returns when so many executions have begun.
+    async fn begun(&self, count: u64) {
+        while self.begun.load(SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Lets all tasks go as far as they can.
+async fn settle() {
+    for _ in 0..20 {
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn requests_for_one_answer_share_one_execution() {
+    let stage = Stage::new().await;
+    let asking: JoinSet<_> = (0..16).map(|_| stage.ask()).map(|task| async { task.await.unwrap() }).collect();
+    settle().await;
+    stage.gate.add_permits(1);
+    let mut answers = asking.join_all().await;
+    answers.sort_by_key(|(_, source)| *source == Source::Hit);
+    assert_eq!(answers[0], (1, Source::Miss));
+    assert!(answers[1..].iter().all(|answer| *answer == (1, Source::Hit)), "{answers:?}");
+    assert_eq!(stage.cache.executions(), 1);
+}
+
+#[tokio::test]
+async fn who_gives_up_leaves_its_turn_to_the_next() {
+    let stage = Stage::new().await;
+    let leader = stage.ask();
+    stage.begun(1).await;
+    let followers = [stage.ask(), stage.ask()];
+    settle().await;
+    leader.abort();
+    assert!(leader.await.unwrap_err().is_cancelled());
+    stage.begun(2).await;
+    stage.gate.add_permits(1);
+    for follower in followers {
+        assert_eq!(follower.await.unwrap().0, 2);
+    }
+    assert_eq!(stage.cache.executions(), 2);
+}
+
+#[tokio::test]
+async fn an_execution_that_began_before_a_write_does_not_do_for_those_who_ask_after_it() {
+    let stage = Stage::new().await;
+    let leader = stage.ask();
+    stage.begun(1).await;
+    stage.write();
+    let follower = stage.ask();
+    settle().await;
+    stage.gate.add_permits(1);
+    assert_eq!(leader.await.unwrap(), (1, Source::Miss));
+    stage.begun(2).await;
+    stage.gate.add_permits(1);
+    assert_eq!(follower.await.unwrap().0, 2);
+    // Nothing has changed since.
+    assert_eq!(stage.ask().await.unwrap(), (2, Source::Hit));
+}
+
+#[tokio::test]
+async fn an_answer_that_was_overtaken_while_it_was_computed_is_not_given_again() {
+    let stage = Stage::new().await;
+    stage.gate.add_permits(3);
+    assert_eq!(stage.ask_and(Stage::write).await.unwrap(), (1, Source::Miss));
+    assert_eq!(stage.ask_and(Stage::write).await.unwrap(), (2, Source::Stale));
+    assert_eq!(stage.ask().await.unwrap(), (3, Source::Stale));
+    assert_eq!(stage.ask().await.unwrap(), (3, Source::Hit));
+}
+
+#[tokio::test]
+async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
+    let stage = Stage::new().await;
+    let leader = stage.ask_and(Stage::write);
+    stage.begun(1).await;
+    stage.write();
+    let followers: Vec<_> = (0..8).map(|_| stage.ask_and(Stage::write)).collect();
+    settle().await;
+    stage.gate.add_permits(100);
+    assert_eq!(leader.await.unwrap().0, 1);
+    for follower in followers {
+        assert_eq!(follower.await.unwrap().0, 2, "begun after they had asked");
+    }
+    assert_eq!(stage.cache.executions(), 2);
+}
+
+#[tokio::test]
+async fn errors_are_never_kept() {
+    let stage = Stage::new().await;
+    for number in 1..4 {
+        let failed = stage.cache.answer(stage.question, || async { Err::<Executed<u64>, _>("no") }).await;
+        assert_eq!(failed.err(), Some("no"));
+        assert_eq!(stage.cache.executions(), number);
+    }
+    stage.gate.add_permits(1);
+    assert_eq!(stage.ask().await.unwrap(), (1, Source::Miss));
+    assert_eq!(stage.ask().await.unwrap(), (1, Source::Hit));
+}

@@ -1,0 +1,261 @@
+//! What other programs do to a database while a cache follows it, and what a bound on freshness does and does not allow:
+//! the cache may become slow, never wrong.
+
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use freshql::cache::Source;
+use freshql::clock::DEFAULT_CAPACITY;
+use freshql::config::{ChangeLogLimits, Consistency, Mode};
+use rusqlite::Connection;
+use serde_json::{Value as Json, json};
+
+use crate::harness::TestApp;
+use crate::library::{Library, Pragmas, Question, mutate};
+use crate::node::{Node, ROOMY};
+
+const AN_HOUR: Consistency = Consistency::Bounded(Duration::from_secs(3600));
+
+/// A node with a question about one row, whose answer it has stored.
+struct Scene {
+    library: Library,
+    node: Node,
+    stranger: Connection,
+    book: Question,
+}
+
+impl Scene {
+    async fn new(consistency: Consistency) -> Self {
+        let library = Library::new();
+        let node = Node::with(&library, ROOMY, consistency, DEFAULT_CAPACITY).await;
+        let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+        let book = Question::new(&node.engine, "{ book(id: \"5\") { title } }", &json!({})).await;
+        node.ask(&book).await;
+        Self { library, node, stranger, book }
+    }
+
+    fn run(&self, sql: &str) {
+        self.stranger.execute_batch(sql).unwrap();
+    }
+
+    fn retitle(&self, title: &str) {
+        assert_eq!(self.stranger.execute("UPDATE books SET title = ? WHERE id = 5", [title]).unwrap(), 1);
+    }
+
+    /// The title that the node shows, and where it has it from.
+    async fn shown(&self) -> (String, Source) {
+        let given = self.node.ask(&self.book).await;
+        let answer: Json = serde_json::from_slice(&given.body).unwrap();
+        (answer["data"]["book"]["title"].as_str().unwrap().to_owned(), given.source)
+    }
+
+    async fn assert_shows(&self, title: &str, source: Source) {
+        assert_eq!(self.shown().await, (title.to_owned(), source));
+    }
+
+    async fn write(&self, title: &str) {
+        let text = "mutation($title: String!) { updateBook(id: \"5\", patch: {title: $title}) { id } }";
+        mutate(&self.node.engine, text, &json!({"title": title})).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn within_its_bound_a_node_may_not_see_others_but_never_runs_backwards() {
+    let scene = Scene::new(AN_HOUR).await;
+    scene.retitle("by a stranger");
+    scene.assert_shows("mid", Source::Hit).await;
+    // Another answer shows the change, so from now on every answer does.
+    let list = Question::new(&scene.node.engine, "{ books { nodes { title } } }", &json!({})).await;
+    assert!(scene.node.ask(&list).await.text().contains("by a stranger"));
+    scene.assert_shows("by a stranger", Source::Stale).await;
+
+    scene.retitle("by a stranger again");
+    scene.assert_shows("by a stranger", Source::Hit).await;
+    let word = "mutation { updateWord(id: \"w1\", patch: {word: \"other\"}) { id } }";
+    mutate(&scene.node.engine, word, &json!({})).await.unwrap();
+    scene.assert_shows("by a stranger again", Source::Stale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn own_writes_show_at_once_whatever_the_bound() {
+    for consistency in [AN_HOUR, Consistency::Strict] {
+        let scene = Scene::new(consistency).await;
+        for number in 0..150 {
+            let title = number.to_string();
+            scene.write(&title).await;
+            scene.assert_shows(&title, Source::Stale).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn others_show_when_the_bound_has_passed() {
+    let bound = Duration::from_millis(20);
+    let scene = Scene::new(Consistency::Bounded(bound)).await;
+    for number in 0..10 {
+        let title = number.to_string();
+        scene.retitle(&title);
+        tokio::time::sleep(bound + Duration::from_millis(2)).await;
+        assert_eq!(scene.shown().await.0, title);
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
+    for consistency in [Consistency::Strict, AN_HOUR] {
+        let scene = Scene::new(consistency).await;
+        scene.run("ALTER TABLE _freshql_change RENAME TO hidden");
+        for number in 0..3 {
+            // SQLite has renamed the table in the triggers, too, so writes are logged where nobody reads.
+            let title = format!("unseen {number}");
+            scene.write(&title).await;
+            scene.assert_shows(&title, Source::Bypass).await;
+        }
+        scene.run("ALTER TABLE hidden RENAME TO _freshql_change");
+        scene.retitle("seen");
+        let (title, source) = scene.shown().await;
+        assert_eq!(title, "seen");
+        assert!(matches!(source, Source::Miss | Source::Stale), "{source:?}");
+        scene.assert_shows("seen", Source::Hit).await;
+    }
+}
+
+#[tokio::test]
+async fn another_log_in_the_place_of_the_known_one_is_noticed_however_far_it_has_grown() {
+    let scene = Scene::new(Consistency::Strict).await;
+    scene.run("BEGIN; DELETE FROM _freshql_change; DELETE FROM sqlite_sequence WHERE name = '_freshql_change'");
+    scene.retitle("before the new log is as long as the old one");
+    for number in 0..60 {
+        scene.run(&format!("UPDATE words SET word = 'word {number}' WHERE id = 'w1'"));
+    }
+    scene.run("COMMIT");
+    scene.assert_shows("before the new log is as long as the old one", Source::Stale).await;
+
+    scene.run("DELETE FROM _freshql_change");
+    scene.retitle("after all records had gone");
+    scene.assert_shows("after all records had gone", Source::Stale).await;
+    scene.assert_shows("after all records had gone", Source::Hit).await;
+}
+
+#[tokio::test]
+async fn a_table_that_was_made_anew_is_noticed_though_that_logs_nothing() {
+    let scene = Scene::new(Consistency::Strict).await;
+    let words = Question::new(&scene.node.engine, "{ words { nodes { word } } }", &json!({})).await;
+    scene.node.ask(&words).await;
+    scene.run(
+        "BEGIN;
+         CREATE TABLE words2 (id TEXT PRIMARY KEY NOT NULL, word TEXT NOT NULL, _version INTEGER NOT NULL DEFAULT 0) STRICT;
+         INSERT INTO words2 (id, word, _version) SELECT id, upper(word), _version FROM words;
+         DROP TABLE words;
+         ALTER TABLE words2 RENAME TO words;
+         COMMIT",
+    );
+    let given = scene.node.ask(&words).await;
+    assert!(given.text().contains("ONE"), "{given:?}");
+}
+
+#[tokio::test]
+async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
+    let scene = Scene::new(Consistency::Strict).await;
+    for round in 0..3 {
+        for sql in [
+            "PRAGMA wal_checkpoint(PASSIVE)",
+            "PRAGMA wal_checkpoint(FULL)",
+            "PRAGMA wal_checkpoint(RESTART)",
+            "PRAGMA wal_checkpoint(TRUNCATE)",
+            "VACUUM",
+        ] {
+            let title = format!("{round} before {sql}");
+            scene.retitle(&title);
+            scene.run(sql);
+            scene.assert_shows(&title, Source::Stale).await;
+            scene.run(sql);
+            let title = format!("{round} after {sql}");
+            scene.retitle(&title);
+            scene.assert_shows(&title, Source::Stale).await;
+            scene.assert_shows(&title, Source::Hit).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
+    let scene = Scene::new(Consistency::Strict).await;
+    let index = std::fs::File::options().write(true).open(format!("{}-shm", scene.library.path.display())).unwrap();
+    for number in 0..5 {
+        // The two copies of the index's header differ: whoever reads next must build the index anew.
+        index.write_all_at(&[0xAA; 48], 48).unwrap();
+        let title = format!("recovered {number}");
+        scene.retitle(&title);
+        scene.assert_shows(&title, Source::Stale).await;
+        scene.assert_shows(&title, Source::Hit).await;
+    }
+    // Closing it would give up SQLite's locks.
+    std::mem::forget(index);
+}
+
+#[tokio::test]
+async fn a_database_behind_a_symbolic_link_is_followed() {
+    let mut library = Library::new();
+    let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+    let elsewhere = tempfile::tempdir().unwrap();
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(&library.path, &link).unwrap();
+    library.path = link;
+    let node = Node::new(&library).await;
+    let book = Question::new(&node.engine, "{ book(id: \"5\") { title } }", &json!({})).await;
+    node.ask(&book).await;
+    assert_eq!(node.ask(&book).await.source, Source::Hit);
+    stranger.execute("UPDATE books SET title = 'seen' WHERE id = 5", []).unwrap();
+    assert!(node.ask(&book).await.text().contains("seen"));
+}
+
+#[tokio::test]
+async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_others_nothing() {
+    let scene = Scene::new(Consistency::Strict).await;
+    let sleeper = Node::new(&scene.library).await;
+    let shelf = Question::new(&sleeper.engine, "{ shelf(id: \"s1\") { label } }", &json!({})).await;
+    for node in [&scene.node, &sleeper] {
+        node.ask(&shelf).await;
+        node.ask(&scene.book).await;
+    }
+    scene.retitle("pruned");
+    for number in 0..30 {
+        scene.run(&format!("UPDATE words SET word = 'word {number}' WHERE id = 'w1'"));
+    }
+    let limits = ChangeLogLimits { max_records: 3, ..ChangeLogLimits::default() };
+    assert!(scene.node.engine.store().prune(limits).await.unwrap() > 30);
+    assert_eq!(scene.node.engine.store().prune(limits).await.unwrap(), 0);
+
+    scene.assert_shows("pruned", Source::Stale).await;
+    assert_eq!(scene.node.ask(&shelf).await.source, Source::Hit, "who prunes has read before");
+    let given = sleeper.ask(&scene.book).await;
+    assert!(given.source == Source::Stale && given.text().contains("pruned"), "{given:?}");
+    assert_eq!(sleeper.ask(&shelf).await.source, Source::Stale, "nothing is known of what was pruned");
+    assert_eq!(sleeper.ask(&shelf).await.source, Source::Hit);
+}
+
+#[tokio::test]
+async fn a_server_prunes_its_log_and_ends() {
+    let app = TestApp::start_with(Mode::Trusted, |config| config.change_log.max_records = 2).await;
+    let database = Connection::open(app.database()).unwrap();
+    let records = || {
+        let sql = "SELECT count(*) FROM _freshql_change";
+        database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    let pruned = async || {
+        for _ in 0..1000 {
+            if records() == 2 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{} records", records());
+    };
+    pruned().await;
+    let (id, _) = app.create_merchant("Written after the log was pruned").await;
+    app.move_merchant(&id, "Bruges").await;
+    assert!(records() > 2);
+    let _app = app.restart().await;
+    pruned().await;
+}

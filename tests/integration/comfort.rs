@@ -1,0 +1,201 @@
+//! What makes starting and developing easy: warnings, `init` and `dev`.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr};
+
+use crate::harness::project;
+
+fn freshql(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_freshql")).env_clear().args(arguments).output().unwrap()
+}
+
+fn shown(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// A server in a process of its own, and what it says.
+struct Server {
+    process: Child,
+    lines: Lines<BufReader<ChildStderr>>,
+    address: String,
+}
+
+impl Server {
+    async fn start(directory: &Path, command: &str) -> Self {
+        let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"))
+            .env_clear()
+            .args(["--dir", shown(directory), command, "--listen", "127.0.0.1:0"])
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(process.stderr.take().unwrap()).lines();
+        let mut server = Self { process, lines, address: String::new() };
+        let line = server.until("listening on ").await;
+        server.address = line.split_once("listening on ").unwrap().1.to_owned();
+        server
+    }
+
+    /// Reads on until a line has this in it.
+    async fn until(&mut self, part: &str) -> String {
+        let mut seen = Vec::new();
+        loop {
+            match tokio::time::timeout(Duration::from_secs(20), self.lines.next_line()).await {
+                Ok(Ok(Some(line))) if line.contains(part) => return line,
+                Ok(Ok(Some(line))) => seen.push(line),
+                other => panic!("{part:?} was not said, but {seen:#?} ({other:?})"),
+            }
+        }
+    }
+
+    async fn ask(&self, query: &str) -> Value {
+        let client = reqwest::Client::new();
+        let request = client.post(format!("{}/graphql", self.address)).json(&json!({ "query": query }));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+}
+
+#[test]
+fn check_warns_of_costly_queries_and_succeeds() {
+    let project = project();
+    let file = project.path().join("queries/costly.graphql");
+    let text =
+        "query Costly {\n  merchants(\n    where: { website: { contains: \"x\" } }\n  ) {\n    totalCount\n  }\n}\n";
+    std::fs::write(&file, text).unwrap();
+    let checked = freshql(&["--dir", shown(project.path()), "check"]);
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert!(checked.status.success(), "{said}");
+    assert!(said.contains("warning: no index helps this filter by `website`: every `Merchant` is looked at"), "{said}");
+    assert!(said.contains("queries/costly.graphql:3:12"), "{said}");
+    assert!(said.contains("= help: add `@index` to `Merchant.website`"), "{said}");
+    assert!(said.ends_with("1 warning\n"), "{said}");
+
+    // Beside mistakes, warnings are shown too.
+    std::fs::write(project.path().join("queries/wrong.graphql"), "{ nonsense }").unwrap();
+    let checked = freshql(&["--dir", shown(project.path()), "check"]);
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(said.ends_with("1 error, 1 warning\n"), "{said}");
+}
+
+#[test]
+fn check_shows_the_models_warnings() {
+    let project = project();
+    let model = "type A @entity { id: ID! @id @default(fn: UUID_V7) a: A! }\n";
+    std::fs::remove_dir_all(project.path().join("queries")).unwrap();
+    std::fs::write(project.path().join("schema.graphql"), model).unwrap();
+    let checked = freshql(&["--dir", shown(project.path()), "check"]);
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert!(checked.status.success(), "{said}");
+    assert!(said.contains("warning: no `A` can be created first: `a` leads back to it"), "{said}");
+}
+
+#[test]
+fn the_demo_gives_no_reason_to_warn() {
+    let checked = freshql(&["--dir", env!("CARGO_MANIFEST_DIR"), "--database", "sqlite:/nowhere/at/all.db", "check"]);
+    assert!(checked.status.success());
+    assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
+}
+
+#[tokio::test]
+async fn init_writes_a_project_that_serves_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = directory.path().join("new/shelf");
+    assert!(freshql(&["init", shown(&project)]).status.success());
+    let checked = freshql(&["--dir", shown(&project), "check"]);
+    assert!(checked.status.success());
+    assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
+
+    let server = Server::start(&project, "serve").await;
+    let answer = server.ask("{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
+    assert_eq!(answer["data"]["books"]["totalCount"], 3);
+    let queries = String::from_utf8(freshql(&["--dir", shown(&project), "queries"]).stdout).unwrap();
+    let id = queries.lines().find(|line| line.contains(" Books ")).unwrap().split(' ').next().unwrap();
+    let url = format!("{}/q/{id}", server.address);
+    let first = reqwest::get(&url).await.unwrap();
+    assert_eq!(first.status(), 200);
+    let again =
+        reqwest::Client::new().get(&url).header("if-none-match", &first.headers()["etag"]).send().await.unwrap();
+    assert_eq!(again.status(), 304);
+}
+
+#[test]
+fn init_touches_no_file_that_is_there() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("freshql.toml"), "# mine\n").unwrap();
+    let refused = freshql(&["init", shown(directory.path())]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.starts_with("error: nothing was written, because these are there already: "), "{said}");
+    assert!(said.trim_end().ends_with("freshql.toml"), "{said}");
+    assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[tokio::test]
+async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = directory.path();
+    assert!(freshql(&["init", shown(project)]).status.success());
+    let mut dev = Server::start(project, "dev").await;
+    dev.until("made by 2 migrations").await;
+    dev.until("serving 2 operations").await;
+    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+
+    let query = "query Count { books { totalCount } }";
+    std::fs::write(project.join("queries/count.graphql"), query).unwrap();
+    let added = dev.until("added   query Count ").await;
+    let id = added.split(' ').find(|word| word.len() == 64).unwrap();
+    assert_eq!(reqwest::get(format!("{}/q/{id}", dev.address)).await.unwrap().status(), 200);
+
+    // A mistake changes nothing.
+    let model = std::fs::read_to_string(project.join("schema.graphql")).unwrap();
+    std::fs::write(project.join("schema.graphql"), model.replace("title: String!", "title: Strng!")).unwrap();
+    dev.until("error: unknown type `Strng`").await;
+    dev.until("schema.graphql:").await;
+    dev.until("the last version without mistakes goes on serving").await;
+    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+
+    // The migrations lag behind, so the tables are made from the model, and filled from seed.sql.
+    std::fs::write(
+        project.join("seed.sql"),
+        "INSERT INTO authors (id, name, rank) VALUES ('01890a5d-ac96-774b-bcce-b302099a8057', 'A', 1);\n",
+    )
+    .unwrap();
+    std::fs::write(project.join("schema.graphql"), model.replace("  born: Date", "  born: Date\n  rank: Int")).unwrap();
+    dev.until("made from the model and seed.sql, because column `authors.rank` is missing in the migrations").await;
+    dev.until("changed type Author").await;
+    dev.until("+ rank: Int").await;
+    let answer = dev.ask("{ authors { nodes { name rank } } }").await;
+    assert_eq!(answer["data"]["authors"]["nodes"], json!([{ "name": "A", "rank": 1 }]));
+
+    // Back to the first shape: its database is still there.
+    std::fs::write(project.join("schema.graphql"), &model).unwrap();
+    dev.until("- rank: Int").await;
+    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+    std::fs::remove_file(project.join("queries/count.graphql")).unwrap();
+    dev.until("removed query Count ").await;
+    assert!(!project.join("freshql.db").exists());
+    dev.process.kill().await.unwrap();
+}
+
+#[tokio::test]
+async fn dev_waits_for_the_first_version_without_mistakes() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("schema.graphql"), "type A @entity {").unwrap();
+    let mut dev = Server::start(directory.path(), "dev").await;
+    dev.until("nothing is served until this is mended").await;
+    assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 503);
+    let model = "type A @entity { id: ID! @id @default(fn: UUID_V7) b: String }\n";
+    std::fs::write(directory.path().join("schema.graphql"), model).unwrap();
+    dev.until("serving 0 operations").await;
+    assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 200);
+    // A directory that was not there when it started.
+    std::fs::create_dir(directory.path().join("queries")).unwrap();
+    std::fs::write(directory.path().join("queries/a.graphql"), "query A { as { totalCount } }").unwrap();
+    dev.until("added   query A ").await;
+}

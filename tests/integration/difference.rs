@@ -1,0 +1,611 @@
+//! `migrate new` over random histories of a model, and on a real PostgreSQL: each step leads from what was there to what
+//! the model needs, whatever the rows are; what the rows hold, and their versions, stay.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use freshql::model::{DefaultValue, Model, Scalar, parse};
+use freshql::store::difference::step;
+use freshql::store::layout::{Layout, Table, TableColumn, first_migration};
+use freshql::store::migrate::{self, MigrateError, Migrations, check_schema};
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::TestRunner;
+use rusqlite::Connection;
+use rusqlite::types::Value;
+
+use crate::postgres::Postgres;
+use crate::random_model::{Choices, RandomModel};
+
+fn model(sdl: &str) -> Model {
+    parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}\n{sdl}")).model
+}
+
+/// Writes the next migration, if there is one; gives its texts.
+fn write_next(folder: &Path, model: &Model) -> Option<[String; 2]> {
+    let migrations = Migrations::read(folder).unwrap();
+    let step = step(&migrations, model).unwrap_or_else(|error| panic!("{error}"))?;
+    migrate::add(folder, "step", &step.sqlite, &step.postgres).unwrap();
+    Some([step.sqlite, step.postgres])
+}
+
+fn rows(database: &Connection, sql: &str) -> Vec<Vec<Value>> {
+    let mut statement = database.prepare(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+    let width = statement.column_count();
+    let rows = statement.query_map([], |row| (0..width).map(|at| row.get(at)).collect()).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
+/// The only cell of a row.
+fn text(row: Vec<Value>) -> String {
+    match row.into_iter().next() {
+        Some(Value::Text(text)) => text,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn number(database: &Connection, sql: &str) -> i64 {
+    database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{error}: {sql}"))
+}
+
+/// A value as SQLite's SQL writes it. Keys are looked up among the rows that are there.
+fn literal(database: &Connection, column: &TableColumn, serial: i64, choices: &mut Choices) -> Option<String> {
+    if column.nullable && choices.one_in(3) {
+        return Some("NULL".to_owned());
+    }
+    if let Some(key) = &column.references {
+        let keys = rows(database, &format!("SELECT quote({}) FROM {}", key.column, key.table));
+        if keys.is_empty() {
+            return column.nullable.then(|| "NULL".to_owned());
+        }
+        let Value::Text(key) = &choices.of(&keys)[0] else { panic!("quote gives texts") };
+        return Some(key.clone());
+    }
+    Some(match column.scalar {
+        Scalar::IdInt | Scalar::Int | Scalar::BigInt => serial.to_string(),
+        Scalar::Boolean => (serial % 2).to_string(),
+        Scalar::Decimal { .. } => (serial % 10).to_string(),
+        Scalar::Float => format!("{serial}.5"),
+        Scalar::IdText | Scalar::String => format!("'it''s {serial}'"),
+        Scalar::DateTime => format!("strftime('%Y-%m-%dT%H:%M:%fZ', {serial}, 'unixepoch')"),
+        Scalar::Date => format!("date({serial} * 86400, 'unixepoch')"),
+        Scalar::IdUuid | Scalar::Uuid => format!("printf('018f0000-0000-7000-8000-%012d', {serial})"),
+        Scalar::Json => format!("'[{serial}]'"),
+        Scalar::Enum(_) => format!("'{}'", choices.of(&column.enum_values)),
+    })
+}
+
+/// Some rows in each table; one too many for a unique index is left out.
+fn fill(database: &Connection, layout: &Layout, serial: &mut i64, choices: &mut Choices) {
+    for table in layout.in_dependency_order() {
+        for _ in 0..choices.below(4) {
+            *serial += 1;
+            let values: Option<Vec<String>> =
+                table.columns.iter().map(|column| literal(database, column, *serial, choices)).collect();
+            let Some(values) = values else { continue };
+            let columns: Vec<String> = table.columns.iter().map(|column| column.name.to_string()).collect();
+            let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, columns.join(", "), values.join(", "));
+            match database.execute(&sql, []) {
+                Ok(_) => {
+                    let newest = number(database, "SELECT max(seq) FROM _freshql_change WHERE op = 'I'");
+                    let version = number(database, &format!("SELECT max(_version) FROM {}", table.name));
+                    assert_eq!(version, newest, "{sql}");
+                }
+                Err(error) => assert!(error.to_string().contains("UNIQUE"), "{error}: {sql}"),
+            }
+        }
+    }
+}
+
+/// What a step must not touch: columns by their names, key and version first.
+type Kept = HashMap<String, Vec<Vec<Value>>>;
+
+fn kept(database: &Connection, before: &Layout, after: &Layout) -> Kept {
+    let mut kept = Kept::new();
+    for table in &before.tables {
+        let Some(later) = after.tables.iter().find(|later| later.name == table.name) else { continue };
+        // NULLs in a column that becomes NOT NULL get its default.
+        let same = |column: &&TableColumn| {
+            let same = |other: &TableColumn| other.name == column.name && other.scalar == column.scalar;
+            later.columns.iter().any(|other| same(other) && (other.nullable || !column.nullable))
+        };
+        let columns: Vec<String> = table.columns.iter().filter(same).map(|column| column.name.to_string()).collect();
+        let sql = format!("SELECT _version, {} FROM {} ORDER BY 1, 2", columns.join(", "), table.name);
+        kept.insert(table.name.as_str().to_owned(), rows(database, &sql));
+    }
+    kept
+}
+
+fn log(database: &Connection) -> Vec<Vec<Value>> {
+    rows(database, "SELECT * FROM _freshql_change ORDER BY seq")
+}
+
+/// What a table is, as far as the model says it.
+fn shape(database: &Connection, table: &Table) -> Vec<Vec<Value>> {
+    let names: Vec<String> = table.columns.iter().map(|column| format!("'{}'", column.name.as_str())).collect();
+    let (name, names) = (table.name.as_str(), names.join(", "));
+    let mut shape = rows(
+        database,
+        &format!(
+            "SELECT name, type, \"notnull\", dflt_value, pk FROM pragma_table_info('{name}') WHERE name IN ({names}) ORDER BY 1"
+        ),
+    );
+    shape.extend(rows(
+        database,
+        &format!("SELECT \"from\", \"table\", \"to\", on_delete FROM pragma_foreign_key_list('{name}') ORDER BY 1"),
+    ));
+    shape.extend(rows(
+        database,
+        &format!(
+            "SELECT list.name, \"unique\", group_concat(info.name) FROM pragma_index_list('{name}') list, \
+             pragma_index_info(list.name) info WHERE origin = 'c' GROUP BY 1, 2 ORDER BY 1"
+        ),
+    ));
+    shape.extend(rows(
+        database,
+        &format!("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = '{name}' ORDER BY 1"),
+    ));
+    shape
+}
+
+fn open() -> Connection {
+    let database = Connection::open_in_memory().unwrap();
+    database.execute_batch("PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON").unwrap();
+    database
+}
+
+fn apply(database: &mut Connection, folder: &Path) -> Result<(), String> {
+    match migrate::up(database, &Migrations::read(folder).unwrap()) {
+        Ok(_) => Ok(()),
+        Err(MigrateError::Files(mistakes)) => Err(mistakes[0].message.clone()),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// One history: a model, and changes of it, with rows written in between. Gives how many steps kept their rows.
+fn live_through(mut choices: Choices) -> usize {
+    let choices = &mut choices;
+    let folder = tempfile::tempdir().unwrap();
+    let mut database = open();
+    let mut random = RandomModel::new(choices);
+    let mut layout = Layout { tables: Vec::new() };
+    let (mut serial, mut survived) = (0, 0);
+    for _ in 0..5 {
+        let sdl = random.sdl();
+        let model = model(&sdl);
+        let next = Layout::new(&model);
+        let texts = write_next(folder.path(), &model);
+        if let Some([sqlite, _]) = &texts {
+            let has_log = !layout.tables.is_empty();
+            let before = (kept(&database, &layout, &next), has_log.then(|| log(&database)));
+            match apply(&mut database, folder.path()) {
+                Ok(()) => {
+                    let renews = sqlite.contains("SET _version = -1");
+                    if has_log && !renews {
+                        assert!(before == (kept(&database, &layout, &next), Some(log(&database))), "{sdl}\n{sqlite}");
+                        survived += 1;
+                    }
+                }
+                // Rows that a stricter rule does not take stop the step, and nothing has happened.
+                Err(error) => {
+                    let known = ["constraint failed", "cannot store", "datatype mismatch", "lead nowhere"];
+                    assert!(known.iter().any(|known| error.contains(known)), "{error}\n{sdl}\n{sqlite}");
+                    assert!(before == (kept(&database, &layout, &next), Some(log(&database))), "{sdl}\n{sqlite}");
+                    database.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
+                    for table in &layout.tables {
+                        database.execute(&format!("DELETE FROM {}", table.name), []).unwrap();
+                    }
+                    database.execute_batch("PRAGMA foreign_keys = ON").unwrap();
+                    apply(&mut database, folder.path()).unwrap_or_else(|error| panic!("{error}\n{sdl}\n{sqlite}"));
+                }
+            }
+        }
+        assert_eq!(check_schema(&database, &model).unwrap(), [], "{sdl}");
+        assert_eq!(write_next(folder.path(), &model), None, "{sdl}");
+        let fresh = open();
+        fresh.execute_batch(&first_migration(&next)).unwrap();
+        for table in &next.tables {
+            assert_eq!(shape(&database, table), shape(&fresh, table), "{sdl}");
+        }
+        layout = next;
+        fill(&database, &layout, &mut serial, choices);
+        assert_eq!(rows(&database, "PRAGMA foreign_key_check"), Vec::<Vec<Value>>::new());
+        random.change(choices);
+    }
+    survived
+}
+
+#[test]
+fn every_history_of_a_model_is_migrated_step_by_step() {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: std::env::var("HIST").map_or(60, |n| n.parse().unwrap()),
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..ProptestConfig::default()
+    });
+    let survived = std::cell::Cell::new(0);
+    let result = runner.run(&Choices::strategy(600), |choices| {
+        survived.set(survived.get() + live_through(choices));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+    // Most steps must be of the kind that rows survive, or little was shown.
+    assert!(survived.get() > 80, "{}", survived.get());
+}
+
+/// All that a PostgreSQL database has of a model, one line for each thing.
+fn postgres_shape(postgres: &Postgres, database: &str, layout: &Layout) -> Vec<String> {
+    let columns: Vec<String> = layout
+        .tables
+        .iter()
+        .flat_map(|table| {
+            let names = table.columns.iter().map(|column| column.name.as_str()).chain(["_version"]);
+            names.map(move |name| format!("('{}', '{name}')", table.name.as_str()))
+        })
+        .collect();
+    let tables: Vec<String> = layout.tables.iter().map(|table| format!("'{}'", table.name.as_str())).collect();
+    let (columns, tables) = (columns.join(", "), tables.join(", "));
+    postgres.run(
+        database,
+        &format!(
+            "SELECT 'column', relname, attname, format_type(atttypid, atttypmod), collname, attnotnull, attidentity,
+                    pg_get_expr(adbin, adrelid)
+               FROM pg_class JOIN pg_attribute ON attrelid = pg_class.oid
+               LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+               LEFT JOIN pg_collation ON pg_collation.oid = attcollation
+              WHERE (relname, attname) IN ({columns}) ORDER BY 2, 3;
+             SELECT 'constraint', relname, conname, pg_get_constraintdef(pg_constraint.oid)
+               FROM pg_constraint JOIN pg_class ON conrelid = pg_class.oid
+              WHERE relname IN ({tables}) AND (SELECT bool_and((relname::text, attname::text) IN ({columns}))
+                      FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY (conkey)) ORDER BY 2, 3;
+             SELECT 'index', indexdef FROM pg_indexes WHERE tablename IN ({tables}) ORDER BY 2;
+             SELECT 'trigger', pg_get_triggerdef(pg_trigger.oid) FROM pg_trigger JOIN pg_class ON tgrelid = pg_class.oid
+              WHERE relname IN ({tables}) AND NOT tgisinternal ORDER BY 2;
+             SELECT 'function', proname, prosrc, proconfig FROM pg_proc
+              WHERE proname IN (SELECT '_freshql_' || unnest(ARRAY[{tables}]) || '_log') ORDER BY 2;"
+        ),
+    )
+}
+
+#[test]
+fn histories_lead_postgresql_to_the_same_tables_as_a_first_migration() {
+    let Some(postgres) = Postgres::start() else { return };
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 12,
+        failure_persistence: None,
+        max_shrink_iters: 60,
+        ..ProptestConfig::default()
+    });
+    let cases = std::cell::Cell::new(0);
+    let result = runner.run(&Choices::strategy(300), |mut choices| {
+        let case = cases.replace(cases.get() + 1);
+        let stepwise = format!("stepwise{case}");
+        postgres.create(&stepwise);
+        let folder = tempfile::tempdir().unwrap();
+        let mut random = RandomModel::new(&mut choices);
+        for number in 0..5 {
+            let sdl = random.sdl();
+            let model = model(&sdl);
+            let layout = Layout::new(&model);
+            if let Some([_, text]) = write_next(folder.path(), &model) {
+                postgres.migrate(&stepwise, &text).unwrap_or_else(|error| panic!("{error}\n{sdl}\n{text}"));
+                let first = step(&Migrations::default(), &model).unwrap().unwrap();
+                let fresh = format!("fresh{case}_{number}");
+                postgres.create(&fresh);
+                postgres.migrate(&fresh, &first.postgres).unwrap_or_else(|error| panic!("{error}\n{sdl}"));
+                assert_eq!(
+                    postgres_shape(&postgres, &stepwise, &layout),
+                    postgres_shape(&postgres, &fresh, &layout),
+                    "{sdl}\n{text}"
+                );
+                postgres.run("postgres", &format!("DROP DATABASE {fresh}"));
+            }
+            random.change(&mut choices);
+        }
+        postgres.run("postgres", &format!("DROP DATABASE {stepwise}"));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+/// The repository's own migrations for a dialect.
+fn demo(dialect: &str) -> Vec<String> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.to_str().unwrap().ends_with(&format!(".{dialect}.sql")));
+    files.sort();
+    files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
+}
+
+fn demo_model() -> Model {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
+    model(&std::fs::read_to_string(file).unwrap())
+}
+
+#[test]
+fn migrations_of_the_demo_are_what_the_generator_writes() {
+    let first = step(&Migrations::default(), &demo_model()).unwrap().unwrap();
+    assert_eq!(first.sqlite, demo("sqlite")[0]);
+    assert_eq!(first.postgres, demo("postgres")[0]);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    assert_eq!(step(&Migrations::read(&folder).unwrap(), &demo_model()).unwrap(), None);
+    assert_eq!(demo("sqlite").len(), demo("postgres").len());
+}
+
+#[test]
+fn demo_has_the_same_rows_in_both_databases() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("demo");
+    for text in demo("postgres") {
+        postgres.migrate("demo", &text).unwrap();
+    }
+    let sqlite = open();
+    for text in demo("sqlite") {
+        sqlite.execute_batch(&text).unwrap();
+    }
+    for table in &Layout::new(&demo_model()).tables {
+        // Each in the form that SQLite keeps.
+        let shown = |column: &TableColumn| {
+            let name = &column.name;
+            let [here, there] = match column.scalar {
+                Scalar::Boolean => [name.to_string(), format!("{name}::integer")],
+                Scalar::Decimal { scale, .. } => {
+                    [name.to_string(), format!("({name} * {})::bigint", 10_i64.pow(u32::from(scale)))]
+                }
+                Scalar::DateTime => {
+                    let format = "YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"";
+                    [name.to_string(), format!("to_char({name} AT TIME ZONE 'UTC', '{format}')")]
+                }
+                Scalar::Float => [format!("printf('%.6f', {name})"), format!("round({name}::numeric, 6)")],
+                _ => [name.to_string(), name.to_string()],
+            };
+            [format!("ifnull({here}, '~')"), format!("coalesce(({there})::text, '~')")]
+        };
+        let documents = table.columns.iter().filter(|column| column.scalar == Scalar::Json);
+        for name in documents.map(|column| &column.name) {
+            let sql = format!("SELECT {name} FROM {} WHERE {name} IS NOT NULL ORDER BY _version", table.name);
+            let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            let mine: Vec<_> = rows(&sqlite, &sql).into_iter().map(|row| json(&text(row))).collect();
+            assert_eq!(mine, postgres.run("demo", &sql).iter().map(|text| json(text)).collect::<Vec<_>>());
+        }
+        let [here, there]: [Vec<String>; 2] = {
+            let others = table.columns.iter().filter(|column| column.scalar != Scalar::Json);
+            let both: Vec<[String; 2]> = others.map(shown).collect();
+            [both.iter().map(|b| b[0].clone()).collect(), both.iter().map(|b| b[1].clone()).collect()]
+        };
+        let version = "ORDER BY _version";
+        let mine = rows(&sqlite, &format!("SELECT {} FROM {} {version}", here.join(" || '|' || "), table.name));
+        let mine: Vec<String> = mine.into_iter().map(text).collect();
+        let theirs = postgres.run("demo", &format!("SELECT {} FROM {} {version}", there.join(", "), table.name));
+        assert!(!mine.is_empty());
+        assert_eq!(mine, theirs, "{}", table.name.as_str());
+        let versions = format!("SELECT _version FROM {} ORDER BY 1", table.name);
+        let mine: Vec<String> = rows(&sqlite, &versions).iter().map(|row| format!("{:?}", row[0])).collect();
+        let theirs: Vec<String> =
+            postgres.run("demo", &versions).iter().map(|number| format!("Integer({number})")).collect();
+        assert_eq!(mine, theirs);
+    }
+}
+
+const THINGS: &str = r#"
+enum Kind { A B }
+type Box @entity { id: ID! @id things: [Thing!]! @derivedFrom(field: "box") }
+type Thing @entity @index(fields: ["price", "made"]) {
+  id: ID! @id @default(fn: AUTOINCREMENT)
+  name: String! @index
+  note: String
+  price: Decimal @column(precision: 10, scale: 2)
+  weight: Float @index
+  on: Boolean! @default(value: true) @index
+  made: DateTime
+  day: Date @index
+  token: UUID @unique
+  extra: JSON
+  kind: Kind! @default(value: A)
+  box: Box @relation(onDelete: SET_NULL)
+}
+"#;
+
+/// A PostgreSQL database with the tables of [`THINGS`].
+fn things(postgres: &Postgres) {
+    postgres.create("things");
+    let first = step(&Migrations::default(), &model(THINGS)).unwrap().unwrap();
+    postgres.migrate("things", &first.postgres).unwrap();
+}
+
+#[test]
+fn postgresql_keeps_versions_and_log_as_sqlite_does() {
+    let Some(postgres) = Postgres::start() else { return };
+    things(&postgres);
+    let sqlite = open();
+    sqlite.execute_batch(&first_migration(&Layout::new(&model(THINGS)))).unwrap();
+    // What both understand; the log must come to the same records.
+    let statements = [
+        "INSERT INTO boxes (id) VALUES ('x'), ('y')",
+        "INSERT INTO things (name, weight, made, day, token, box_id) VALUES ('one', 0.1, '2026-11-22T09:30:00.123Z',
+           '2026-11-22', '018f0000-0000-7000-8000-000000000001', 'x'), ('two', NULL, NULL, NULL, NULL, 'x')",
+        "UPDATE things SET note = 'n', weight = 2 WHERE id = 1",
+        "UPDATE things SET note = 'n' WHERE id = 1",
+        "UPDATE things SET name = name",
+        "UPDATE things SET _version = 1 WHERE id = 2",
+        "UPDATE things SET id = 7 WHERE id = 2",
+        "DELETE FROM boxes WHERE id = 'x'",
+        "DELETE FROM things",
+    ];
+    for statement in statements {
+        sqlite.execute_batch(statement).unwrap();
+        postgres.run("things", statement);
+    }
+    // What SQLite says of rows that a statement might displace, PostgreSQL, which displaces none, need not say.
+    let mine = rows(
+        &sqlite,
+        "SELECT entity || ' ' || id || ' ' || op || ' ' || ifnull(changed, '-') || ' ' || replace(replace(parts, '\":\"', '\": \"'), '\\u', '') FROM _freshql_change ORDER BY entity, id, op, seq",
+    );
+    let theirs = postgres.run(
+        "things",
+        "SELECT concat_ws(' ', entity, id, op, coalesce(changed, '-'), parts) FROM _freshql_change ORDER BY entity COLLATE \"C\", id, op, seq",
+    );
+    let normal = |line: &str| -> String {
+        let (head, json) = line.split_at(line.find('{').unwrap());
+        let json = json.replace("0.10000000000000001", "0.1").replace("\"2.0\"", "\"2\"");
+        format!("{head}{}", serde_json::from_str::<serde_json::Value>(&json).unwrap())
+    };
+    let mine: Vec<String> = mine.into_iter().map(|row| normal(&text(row))).collect();
+    let theirs: Vec<String> = theirs.iter().map(|line| normal(line)).collect();
+    assert_eq!(mine, theirs);
+
+    // The newest record of a row has its version, and RETURNING shows it at once.
+    let shown = postgres.run("things", "INSERT INTO things (name) VALUES ('z') RETURNING _version");
+    assert_eq!(shown, postgres.run("things", "SELECT max(seq) FROM _freshql_change"));
+    let shown = postgres.run("things", "UPDATE things SET name = 'zz' RETURNING _version");
+    assert_eq!(shown, postgres.run("things", "SELECT max(seq) FROM _freshql_change WHERE op = 'U'"));
+    postgres.run("things", "TRUNCATE things");
+    assert_eq!(
+        postgres.run("things", "SELECT op FROM _freshql_change ORDER BY seq DESC LIMIT 1"),
+        ["D"],
+        "TRUNCATE fires no trigger for rows"
+    );
+    // A trigger of others that changes the row fires before the version is drawn.
+    postgres.run(
+        "things",
+        "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := NEW.note || '!'; RETURN NEW; END $$;
+         CREATE TRIGGER theirs BEFORE UPDATE ON things FOR EACH ROW EXECUTE FUNCTION theirs();
+         INSERT INTO things (name, note) VALUES ('a', 'n'); UPDATE things SET name = 'a';",
+    );
+    assert_eq!(postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"), ["note"]);
+    // So does a program with another idea of where tables are.
+    postgres.run("things", "SET search_path = pg_catalog; UPDATE public.things SET name = 'b'");
+    assert_eq!(postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"), ["name note"]);
+}
+
+#[test]
+fn postgresql_orders_texts_by_code_points() {
+    let Some(postgres) = Postgres::start() else { return };
+    things(&postgres);
+    postgres.run("things", "INSERT INTO things (name) VALUES ('b'), ('B'), ('a'), ('ä'), ('Z'), ('_')");
+    assert_eq!(postgres.run("things", "SELECT name FROM things ORDER BY name"), ["B", "Z", "_", "a", "b", "ä"]);
+    assert_eq!(postgres.run("things", "SELECT x FROM (VALUES ('b'), ('B'), ('a')) v (x) ORDER BY x"), ["a", "b", "B"]);
+}
+
+#[test]
+fn postgresql_refuses_what_an_answer_could_not_show() {
+    let Some(postgres) = Postgres::start() else { return };
+    things(&postgres);
+    for (column, value) in [
+        ("price", "'NaN'"),
+        ("price", "123456789"),
+        ("weight", "'NaN'"),
+        ("weight", "'-Infinity'"),
+        ("made", "'infinity'"),
+        ("made", "'10000-01-02'"),
+        ("day", "'-infinity'"),
+        ("day", "'0044-03-15 BC'"),
+        ("kind", "'C'"),
+        ("box_id", "'nowhere'"),
+        ("\"on\"", "NULL"),
+    ] {
+        let sql = format!("INSERT INTO things (name, {column}) VALUES ('x', {value})");
+        assert!(postgres.migrate("things", &sql).is_err(), "{sql}");
+    }
+}
+
+#[test]
+fn rows_survive_the_steps_in_postgresql_with_their_versions() {
+    let Some(postgres) = Postgres::start() else { return };
+    things(&postgres);
+    postgres.run(
+        "things",
+        "INSERT INTO boxes (id) VALUES ('x');
+         INSERT INTO things (name, price, weight, made, day, token, extra, box_id) VALUES
+           ('1', 12.50, 3, '2026-11-22T00:00:00Z', '2026-11-22', '018f0000-0000-7000-8000-000000000001', '{\"a\": 1}', 'x'),
+           ('2', 1, 4.5, NULL, NULL, NULL, NULL, NULL);
+         UPDATE things SET note = 'n' WHERE id = 1;",
+    );
+    let first = step(&Migrations::default(), &model(THINGS)).unwrap().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    migrate::add(folder.path(), "create", &first.sqlite, &first.postgres).unwrap();
+    let next = |sdl: &str| {
+        let [_, text] = write_next(folder.path(), &model(sdl)).expect("a difference");
+        postgres.migrate("things", &text).map_err(|error| format!("{error}\n{text}"))
+    };
+    let state = "SELECT id, _version FROM things ORDER BY 1; SELECT count(*) FROM _freshql_change";
+    let before = postgres.run("things", state);
+    let changed = THINGS
+        .replace("name: String! @index", "name: Int! @index")
+        .replace("note: String", "note: String! @default(value: \"none\")")
+        .replace("scale: 2", "scale: 3")
+        .replace("weight: Float @index", "weight: String @index")
+        .replace("on: Boolean! @default(value: true)", "on: String! @default(value: \"yes\")")
+        .replace("made: DateTime", "made: Date")
+        .replace("day: Date", "day: DateTime")
+        .replace("token: UUID @unique", "token: String @unique")
+        .replace("extra: JSON", "extra: String")
+        .replace("kind: Kind! @default(value: A)", "kind: String!\n  code: UUID! @default(fn: UUID_V7)")
+        .replace("onDelete: SET_NULL", "onDelete: CASCADE");
+    next(&changed).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(postgres.run("things", state), before);
+    assert_eq!(
+        postgres.run("things", "SELECT name, note, price, weight, \"on\", made, day AT TIME ZONE 'UTC', token, extra, kind FROM things ORDER BY id"),
+        [
+            "1|n|12.500|3|true|2026-11-22|2026-11-22 00:00:00|018f0000-0000-7000-8000-000000000001|{\"a\": 1}|A",
+            "2|none|1.000|4.5|true||||||A".replace("||||||", "|||||").as_str(),
+        ]
+    );
+    // And back again.
+    next(&THINGS.replace("on: Boolean! @default(value: true) @index", "on: Boolean! @default(value: true)"))
+        .unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(postgres.run("things", state), before);
+
+    // What would be lost stops the step.
+    for (replace, by, why) in [
+        ("scale: 2", "scale: 0", "would be changed: 12.50"),
+        ("weight: Float @index", "weight: Int @index", "would be changed: 4.5"),
+        ("  note:", "  missing: Int!\n  note:", "column \"missing\" of relation \"things\" contains null values"),
+    ] {
+        let sdl = THINGS.replace(replace, by);
+        let [sqlite, text] = {
+            let migrations = Migrations::read(folder.path()).unwrap();
+            let step = step(&migrations, &model(&sdl)).unwrap().unwrap();
+            [step.sqlite, step.postgres]
+        };
+        let error = postgres.migrate("things", &text).expect_err(&sqlite);
+        assert!(error.contains(why), "{error}\n{text}");
+    }
+    assert_eq!(postgres.run("things", state), before);
+}
+
+#[test]
+fn default_values_are_the_same_in_both_databases() {
+    let Some(postgres) = Postgres::start() else { return };
+    let sdl =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/ok_every_scalar.graphql"))
+            .unwrap();
+    let model = model(&sdl);
+    let first = step(&Migrations::default(), &model).unwrap().unwrap();
+    postgres.create("scalars");
+    postgres.migrate("scalars", &first.postgres).unwrap();
+    let sqlite = open();
+    sqlite.execute_batch(&first.sqlite).unwrap();
+    let keys = "'018f0000-0000-7000-8000-000000000001'";
+    let sql = format!("INSERT INTO things (id, uuid) VALUES ({keys}, {keys})");
+    sqlite.execute_batch(&sql).unwrap();
+    postgres.run("scalars", &sql);
+    let has_value = Layout::new(&model).tables[0]
+        .columns
+        .iter()
+        .filter(|column| matches!(column.default, Some(DefaultValue::Value(_))))
+        .count();
+    assert!(has_value > 8);
+    let shown = postgres.run(
+        "scalars",
+        "SELECT string, int, big, float, boolean::integer, (decimal * 10000)::bigint,
+           to_char(date_time AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), date FROM things",
+    );
+    let mine: String = sqlite
+        .query_row(
+            "SELECT concat_ws('|', string, int, big, CAST(float AS INTEGER), boolean, decimal, date_time, date) FROM things",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(shown, [mine]);
+}

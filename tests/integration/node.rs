@@ -1,0 +1,76 @@
+//! A server's cache over a server's engine, as the front door puts them together, without HTTP.
+
+use bytes::Bytes;
+use freshql::cache::{Executed, ResponseCache, Source};
+use freshql::clock::{Clock, DEFAULT_CAPACITY};
+use freshql::config::Consistency;
+use freshql::graphql::{Answer, Compiler, Engine, GraphqlError};
+use freshql::store::Store;
+
+use crate::library::{Library, Question};
+
+/// Enough for all that a test asks.
+pub(crate) const ROOMY: u64 = 1 << 20;
+
+/// A node: its own connections, its own clock, its own cache.
+pub(crate) struct Node {
+    pub(crate) engine: Engine,
+    pub(crate) cache: ResponseCache<Bytes>,
+}
+
+/// What a node answers.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) body: Bytes,
+    pub(crate) source: Source,
+}
+
+impl Given {
+    pub(crate) fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+}
+
+impl Node {
+    pub(crate) async fn new(library: &Library) -> Self {
+        Self::with(library, ROOMY, Consistency::Strict, DEFAULT_CAPACITY).await
+    }
+
+    /// A cache of so many bytes, over a clock of so many marks.
+    pub(crate) async fn with(library: &Library, bytes: u64, consistency: Consistency, marks: usize) -> Self {
+        let store = Store::open_with_clock(&library.path, 1, &library.model, Clock::new(marks)).await.unwrap();
+        let engine = Engine::new(Compiler::new(library.model.clone()).unwrap(), store.clone());
+        Self { engine, cache: ResponseCache::new(store, bytes, consistency) }
+    }
+
+    pub(crate) async fn ask(&self, question: &Question) -> Given {
+        let (stored, source) = self.cache.answer(question.name(), || self.execute(question)).await.unwrap();
+        Given { body: stored.value.clone(), source }
+    }
+
+    async fn execute(&self, question: &Question) -> Result<Executed<Bytes>, Vec<GraphqlError>> {
+        Ok(kept(question.ask(&self.engine).await))
+    }
+
+    /// How many of these questions are executed when all are asked now; the answers must be right.
+    pub(crate) async fn executed(&self, questions: &[Question]) -> Vec<usize> {
+        let mut executed = Vec::new();
+        for (number, question) in questions.iter().enumerate() {
+            let before = self.cache.executions();
+            let given = self.ask(question).await;
+            assert_eq!(given.body, question.ask(&self.engine).await.body, "{}", question.text);
+            match self.cache.executions() - before {
+                0 => assert_eq!(given.source, Source::Hit),
+                1 => executed.push(number),
+                more => panic!("{more} executions of {}", question.text),
+            }
+        }
+        executed
+    }
+}
+
+/// As `http` keeps an answer.
+fn kept(answer: Answer) -> Executed<Bytes> {
+    let touched = (!answer.field_errors).then_some(answer.touched);
+    Executed { weight: answer.body.len(), touched, as_of: None, value: answer.body }
+}

@@ -1,0 +1,144 @@
+//! A PostgreSQL of its own for a test: a fresh cluster in a temporary directory, reached through a socket, gone with the
+//! test. Where PostgreSQL is not installed the tests that need it say so and pass; with `CI=true` they fail instead.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A running server.
+pub(crate) struct Postgres {
+    directory: TempDir,
+    programs: PathBuf,
+}
+
+impl Postgres {
+    /// Starts a server; `None` where there is no PostgreSQL.
+    pub(crate) fn start() -> Option<Self> {
+        let Some(programs) = programs() else {
+            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed, and CI must test with it");
+            // Written without the macro, whose output the test runner keeps to itself.
+            let message = b"\n*** SKIPPED: PostgreSQL (15 or later) is not installed; scripts/setup installs it\n";
+            std::io::stderr().write_all(message).unwrap();
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let postgres = Self { directory, programs };
+        if is_root() {
+            // PostgreSQL refuses to run as root.
+            let path = postgres.directory.path().as_os_str();
+            succeed(Command::new("chown").arg("postgres").arg(path));
+        }
+        let (data, path) = (postgres.data(), postgres.directory.path().display());
+        succeed(
+            postgres
+                .program("initdb")
+                .args(["--no-sync", "--auth=trust", "--username=freshql", "--encoding=UTF8"])
+                .args(["--locale=C.UTF-8", "--pgdata"])
+                .arg(&data),
+        );
+        let options =
+            format!("-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=Asia/Tokyo");
+        let log = format!("{path}/log");
+        succeed(
+            postgres
+                .program("pg_ctl")
+                .args(["start", "--wait", "--log", &log, "--options", &options, "--pgdata"])
+                .arg(&data),
+        );
+        Some(postgres)
+    }
+
+    fn data(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let path = self.programs.join(name);
+        let mut command = if is_root() {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]).arg(path);
+            command
+        } else {
+            Command::new(path)
+        };
+        command.current_dir(self.directory.path()).env_remove("PGDATABASE").env("LC_ALL", "C.UTF-8");
+        command
+    }
+
+    /// A new database, whose own order of texts is not that by code points.
+    pub(crate) fn create(&self, database: &str) {
+        let locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'";
+        self.run("postgres", &format!("CREATE DATABASE {database} TEMPLATE template0 {locale}"));
+    }
+
+    /// Runs the statements; what a query gives comes as lines of cells with `|` between them.
+    pub(crate) fn run(&self, database: &str, sql: &str) -> Vec<String> {
+        self.psql(database, sql, false).unwrap_or_else(|error| panic!("{error}\n{sql}"))
+    }
+
+    /// Runs a migration: all of it in one transaction.
+    pub(crate) fn migrate(&self, database: &str, sql: &str) -> Result<(), String> {
+        self.psql(database, sql, true).map(drop)
+    }
+
+    fn psql(&self, database: &str, sql: &str, in_one_transaction: bool) -> Result<Vec<String>, String> {
+        let mut command = self.program("psql");
+        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "freshql", "-d", database, "-h"]);
+        command.arg(self.directory.path());
+        if in_one_transaction {
+            command.arg("-1");
+        }
+        let mut psql = command
+            .args(["-f", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut input = psql.stdin.take().unwrap();
+        let sql = sql.to_owned();
+        let writer = std::thread::spawn(move || {
+            // It may have stopped at a mistake.
+            let _ = std::io::Write::write_all(&mut input, sql.as_bytes());
+        });
+        let output = psql.wait_with_output().unwrap();
+        writer.join().unwrap();
+        match output.status.success() {
+            true => Ok(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()),
+            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+        }
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        let data = self.data();
+        let _ = self.program("pg_ctl").args(["stop", "--mode=immediate", "--pgdata"]).arg(data).output();
+    }
+}
+
+/// Where its programs are: they need not be on the path.
+fn programs() -> Option<PathBuf> {
+    let listed = Command::new("pg_config").arg("--bindir").output().ok();
+    let by_config = listed.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut by_folder: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
+    by_folder.sort();
+    by_config.into_iter().chain(by_folder.into_iter().rev()).find(|path| path.join("initdb").exists())
+}
+
+fn is_root() -> bool {
+    let output = Command::new("id").arg("-u").output().unwrap();
+    output.stdout.starts_with(b"0\n")
+}
+
+#[track_caller]
+fn succeed(command: &mut Command) {
+    // A server that is started keeps what it inherits open.
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let status = command.stdin(Stdio::null()).stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap()).status();
+    let text = std::fs::read_to_string(log.path()).unwrap_or_default();
+    assert!(status.unwrap().success(), "{command:?}: {text}");
+}
