@@ -2,7 +2,7 @@
 //! constant conditions resolved, every name looked up in the model, the statements of single rows written. A plan holds
 //! for given values of the variables in `@skip` and `@include`; everything else that varies is bound later.
 
-use std::collections::HashMap;
+mod roots;
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
@@ -21,39 +21,8 @@ use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
 use crate::store::select;
 
-/// What the root fields of the generated API do, by name.
-#[derive(Debug)]
-pub struct Roots {
-    query: HashMap<String, QueryField>,
-    mutation: HashMap<String, (Action, EntityId)>,
-}
-
-#[derive(Debug)]
-enum QueryField {
-    One(EntityId, Vec<(String, ColumnId)>),
-    List(EntityId),
-}
-
-impl Roots {
-    /// The root fields of this model's API.
-    pub fn of(model: &Model) -> Self {
-        let (mut query, mut mutation) = (HashMap::new(), HashMap::new());
-        for entity in &model.entities {
-            let argument = |id: &ColumnId| (entity.column(*id).field.clone(), *id);
-            query.insert(entity.singular.clone(), QueryField::One(entity.id, vec![argument(&entity.key)]));
-            query.insert(entity.plural.clone(), QueryField::List(entity.id));
-            for unique in &entity.uniques {
-                let keys = unique.columns.iter().map(argument).collect();
-                query.insert(unique.lookup.clone(), QueryField::One(entity.id, keys));
-            }
-            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)]
-            {
-                mutation.insert(format!("{prefix}{}", entity.name), (action, entity.id));
-            }
-        }
-        Self { query, mutation }
-    }
-}
+use roots::QueryField;
+pub use roots::Roots;
 
 /// Compiles an operation for these values of its condition variables.
 ///

@@ -2,6 +2,9 @@
 //! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
 //! all that wait share one commit.
 
+mod row;
+mod transaction;
+
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -12,8 +15,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
-use rusqlite::types::{Null, ToSqlOutput};
-use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
+use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::runtime::Handle;
 
 use super::change_log;
@@ -23,8 +25,12 @@ use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
 use crate::clock::Clock;
 use crate::model::scalar::ValueRef;
-use crate::model::{Model, Value};
+use crate::model::Model;
 use crate::touch::Version;
+
+pub use row::Row;
+use row::bind;
+pub use transaction::Transaction;
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
 const QUEUE: usize = 4096;
@@ -239,67 +245,6 @@ pub struct Snapshot<'c> {
     trace: Option<RefCell<Trace>>,
 }
 
-/// A [`Snapshot`] that can be written to; it sees its own writes.
-pub struct Transaction<'c>(Snapshot<'c>);
-
-impl<'c> std::ops::Deref for Transaction<'c> {
-    type Target = Snapshot<'c>;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-/// One row of a result.
-pub enum Row<'r> {
-    /// As SQLite stands on it.
-    Stepped(&'r rusqlite::Row<'r>),
-    /// A copy; None for [`ValueRef::Other`].
-    Kept(&'r [Option<Value>]),
-}
-
-impl Row<'_> {
-    /// The value of a column of the result.
-    pub fn get(&self, index: usize) -> ValueRef<'_> {
-        match self {
-            Self::Stepped(row) => match row.get_ref_unwrap(index) {
-                rusqlite::types::ValueRef::Null => ValueRef::Null,
-                rusqlite::types::ValueRef::Integer(value) => ValueRef::Int(value),
-                rusqlite::types::ValueRef::Real(value) => ValueRef::Real(value),
-                rusqlite::types::ValueRef::Text(bytes) => {
-                    std::str::from_utf8(bytes).map_or(ValueRef::Other, ValueRef::Text)
-                }
-                rusqlite::types::ValueRef::Blob(_) => ValueRef::Other,
-            },
-            Self::Kept(values) => values[index].as_ref().map_or(ValueRef::Other, Value::as_ref),
-        }
-    }
-}
-
-fn bind<'p>(
-    prepared: &mut CachedStatement<'_>,
-    statement: &Statement,
-    value: impl Fn(Slot) -> ValueRef<'p>,
-) -> Result<(), StoreError> {
-    for (i, slot) in statement.slots.iter().enumerate() {
-        prepared.raw_bind_parameter(i + 1, Parameter(value(*slot)))?;
-    }
-    Ok(())
-}
-
-struct Parameter<'a>(ValueRef<'a>);
-
-impl ToSql for Parameter<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(match self.0 {
-            ValueRef::Null | ValueRef::Other => Null.into(),
-            ValueRef::Int(value) => value.into(),
-            ValueRef::Real(value) => value.into(),
-            ValueRef::Text(text) => text.into(),
-        })
-    }
-}
-
 impl<'c> Snapshot<'c> {
     fn new(connection: &'c Connection) -> Self {
         Self { connection, held: RefCell::new(Vec::new()), trace: None }
@@ -415,37 +360,6 @@ impl<'c> Snapshot<'c> {
     /// The connection, for the store's own statements.
     pub(super) fn connection(&self) -> &Connection {
         self.connection
-    }
-}
-
-impl Transaction<'_> {
-    /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
-    ///
-    /// # Errors
-    /// The database's; violated constraints are [`StoreError::Constraint`].
-    pub fn execute<'p>(
-        &self,
-        statement: &Statement,
-        value: impl Fn(Slot) -> ValueRef<'p>,
-    ) -> Result<usize, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
-        bind(&mut prepared, statement, value)?;
-        Ok(prepared.raw_execute()?)
-    }
-
-    /// Runs an inserting statement that returns one value, the key.
-    ///
-    /// # Errors
-    /// As [`Self::execute`].
-    pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
-        bind(&mut prepared, statement, value)?;
-        let mut rows = prepared.raw_query();
-        let mut key = Value::Null;
-        while let Some(row) = rows.next()? {
-            key = Row::Stepped(row).get(0).to_value();
-        }
-        Ok(key)
     }
 }
 

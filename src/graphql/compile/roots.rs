@@ -1,0 +1,43 @@
+//! The root fields of the generated API by name, made once for a model.
+
+use std::collections::HashMap;
+
+use crate::graphql::plan::Action;
+use crate::model::{ColumnId, EntityId, Model};
+
+/// What the root fields of the generated API do, by name.
+#[derive(Debug)]
+pub struct Roots {
+    pub(super) query: HashMap<String, QueryField>,
+    pub(super) mutation: HashMap<String, (Action, EntityId)>,
+}
+
+/// What a field of Query does.
+#[derive(Debug)]
+pub(super) enum QueryField {
+    /// One row by these arguments, each with its column.
+    One(EntityId, Vec<(String, ColumnId)>),
+    /// All rows.
+    List(EntityId),
+}
+
+impl Roots {
+    /// The root fields of this model's API.
+    pub fn of(model: &Model) -> Self {
+        let (mut query, mut mutation) = (HashMap::new(), HashMap::new());
+        for entity in &model.entities {
+            let argument = |id: &ColumnId| (entity.column(*id).field.clone(), *id);
+            query.insert(entity.singular.clone(), QueryField::One(entity.id, vec![argument(&entity.key)]));
+            query.insert(entity.plural.clone(), QueryField::List(entity.id));
+            for unique in &entity.uniques {
+                let keys = unique.columns.iter().map(argument).collect();
+                query.insert(unique.lookup.clone(), QueryField::One(entity.id, keys));
+            }
+            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)]
+            {
+                mutation.insert(format!("{prefix}{}", entity.name), (action, entity.id));
+            }
+        }
+        Self { query, mutation }
+    }
+}

@@ -1,0 +1,49 @@
+//! Writing statements, within a transaction that the writer has begun.
+
+use super::{Row, Snapshot, bind};
+use crate::model::Value;
+use crate::model::scalar::ValueRef;
+use crate::store::error::StoreError;
+use crate::store::select::{Slot, Statement};
+
+/// A [`Snapshot`] that can be written to; it sees its own writes.
+pub struct Transaction<'c>(pub(super) Snapshot<'c>);
+
+impl<'c> std::ops::Deref for Transaction<'c> {
+    type Target = Snapshot<'c>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+impl Transaction<'_> {
+    /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
+    ///
+    /// # Errors
+    /// The database's; violated constraints are [`StoreError::Constraint`].
+    pub fn execute<'p>(
+        &self,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+    ) -> Result<usize, StoreError> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        bind(&mut prepared, statement, value)?;
+        Ok(prepared.raw_execute()?)
+    }
+
+    /// Runs an inserting statement that returns one value, the key.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
+        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        bind(&mut prepared, statement, value)?;
+        let mut rows = prepared.raw_query();
+        let mut key = Value::Null;
+        while let Some(row) = rows.next()? {
+            key = Row::Stepped(row).get(0).to_value();
+        }
+        Ok(key)
+    }
+}
