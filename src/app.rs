@@ -4,6 +4,7 @@
 mod adopt;
 mod database;
 mod dev;
+mod explain;
 mod init;
 
 use std::convert::Infallible;
@@ -35,6 +36,7 @@ use crate::store::Store;
 pub use adopt::model_pull;
 pub use database::{migrate_new, migrate_status, migrate_up};
 pub use dev::{News, dev};
+pub use explain::{Wanted, explain};
 pub use init::init;
 
 /// The file in the project's directory that holds the model.
@@ -108,26 +110,32 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
+    let (engine, registry) = open(&config).await?;
+    let store = engine.store().clone();
+    let app = AppState::new(&config, engine, store.clone(), registry);
+    let pruning = keep_pruned(store, config.change_log);
+    listen(&config.listen, service(app, &config.cors_origins), pruning).await
+}
+
+/// What answers: the engine on the project's database, and all registered documents.
+async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
     let model = Arc::new(load_model(&config.dir)?);
     let prepare = {
         let (config, model) = (config.clone(), model.clone());
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    let (app, store) = assemble(&config, compiler(model.clone())?, &model).await?;
-    let pruning = keep_pruned(store, config.change_log);
-    listen(&config.listen, service(app, &config.cors_origins), pruning).await
+    assemble(config, compiler(model.clone())?, &model).await
 }
 
-/// The parts of a server, for a database that fits.
-async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<(AppState, Store), StartError> {
+/// The same, for a database that fits.
+async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<(Engine, Registry), StartError> {
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers, model).await.with_context(|| config.database.to_string())?;
     let registry = Registry::default();
     register_files(&compiler, &config.dir, &registry).await?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
-    let engine = Engine::new(compiler, store.clone());
-    Ok((AppState::new(config, engine, store.clone(), registry), store))
+    Ok((Engine::new(compiler, store), registry))
 }
 
 /// Answers at this address from now on, and does beside it what never ends.

@@ -16,7 +16,7 @@ use crate::clock::Revision;
 use crate::config::Consistency;
 use crate::document_id::DocumentId;
 use crate::store::Store;
-use crate::touch::{Mark, Touched};
+use crate::touch::{Mark, Touched, Version};
 
 /// Bytes that an entry costs beside its value and its marks: keys, table slots, counters.
 const OVERHEAD: usize = 200;
@@ -63,6 +63,8 @@ pub struct Executed<R> {
     pub weight: usize,
     /// What it depended on; None if it must not be kept.
     pub touched: Option<Touched>,
+    /// The newest change that it holds, where that is known: then it can be told what made it stale.
+    pub as_of: Option<Version>,
 }
 
 /// How an answer came about.
@@ -78,6 +80,31 @@ pub enum Source {
     Bypass,
 }
 
+/// What the cache would do with a question, for a diagnosis.
+#[derive(Debug)]
+pub enum Outlook {
+    /// Nothing is ever stored.
+    Off,
+    /// The latest changes are not known, so nothing that is stored counts.
+    Blind,
+    /// Nothing is stored.
+    Miss,
+    /// What is stored still holds.
+    Hit {
+        /// See [`Executed::as_of`].
+        as_of: Option<Version>,
+    },
+    /// What is stored no longer holds, or nobody knows whether it does.
+    Stale {
+        /// See [`Executed::as_of`].
+        as_of: Option<Version>,
+        /// What it looks out for: sorted.
+        marks: Arc<[Mark]>,
+        /// It was stored before all that the clock remembers.
+        is_forgotten: bool,
+    },
+}
+
 /// An answer with what is needed to know whether it still holds.
 pub struct Stored<R> {
     /// The answer.
@@ -86,6 +113,7 @@ pub struct Stored<R> {
     computed_at: Revision,
     /// The revision at which the marks were last looked up.
     verified_at: AtomicU64,
+    as_of: Option<Version>,
     weight: u64,
 }
 
@@ -189,6 +217,21 @@ impl<R> ResponseCache<R> {
         Ok((stored, source))
     }
 
+    /// What the cache would do with a question now. Leaves no trace.
+    pub async fn outlook(&self, question: Question) -> Outlook {
+        let Some(entries) = &self.entries else { return Outlook::Off };
+        if !self.catch_up().await {
+            return Outlook::Blind;
+        }
+        let Some(stored) = entries.peek(&question) else { return Outlook::Miss };
+        let (clock, as_of) = (self.store.clock(), stored.as_of);
+        if clock.is_unchanged(&stored.marks, stored.computed_at) {
+            return Outlook::Hit { as_of };
+        }
+        let is_forgotten = !clock.remembers(stored.computed_at);
+        Outlook::Stale { as_of, marks: stored.marks.as_ref().into(), is_forgotten }
+    }
+
     async fn bypass<E, F, Fut>(&self, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
     where
         F: Fn() -> Fut,
@@ -267,7 +310,7 @@ impl<R> Stored<R> {
         let marks = executed.touched.map_or_else(Box::default, |touched| touched.marks());
         let weight = executed.weight + size_of_val(&*marks) + size_of::<Self>() + OVERHEAD;
         let verified_at = AtomicU64::new(computed_at.0);
-        Self { value: executed.value, marks, computed_at, verified_at, weight: weight as u64 }
+        Self { value: executed.value, marks, computed_at, verified_at, as_of: executed.as_of, weight: weight as u64 }
     }
 }
 

@@ -110,6 +110,13 @@ impl Calculator {
         Inherited { root: false }
     }
 
+    /// Which lifetimes (`max-age`, `s-maxage`, `stale-while-revalidate`) are said so far, and whether it is private: what a
+    /// field changes here, it has decided.
+    pub fn so_far(&self) -> ([Option<u32>; 3], bool) {
+        let Lifetimes { max_age, shared_max_age, stale_while_revalidate } = self.lifetimes;
+        ([max_age, shared_max_age, stale_while_revalidate], self.private)
+    }
+
     /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes are 0.
     pub fn finish(self) -> Policy {
         Policy {

@@ -88,6 +88,11 @@ impl Clock {
         unchanged && computed_at.0 > self.floor.load(Ordering::Acquire)
     }
 
+    /// Whether what changed after this revision is known.
+    pub fn remembers(&self, revision: Revision) -> bool {
+        revision.0 > self.floor.load(Ordering::Acquire)
+    }
+
     /// Raises the floor to the middle of what is remembered. Answers from below are executed again when they are asked
     /// for; that costs less than remembering every change for ever.
     fn forget_older_half(&self, now: u64) {
@@ -127,6 +132,7 @@ mod tests {
         let clock = Clock::new(100);
         let computed_at = clock.revision();
         clock.forget();
+        assert!(!clock.remembers(computed_at) && clock.remembers(clock.revision()));
         assert!(!clock.is_unchanged(&[], computed_at));
         assert!(clock.is_unchanged(&[], clock.revision()));
     }

@@ -4,6 +4,8 @@
 //! it has one byte or a megabyte. This file knows neither headers as such nor how a client's tags are compared; that is
 //! [`crate::conditional`] (RFC 9110 §8.8.3 for the form, §13 for the comparison).
 
+mod ingredients;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -12,6 +14,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::document_id::DocumentId;
 use crate::model::{EntityId, Value};
 use crate::touch::Version;
+
+pub use ingredients::Ingredient;
 
 /// The version of how answers are written. Raise it in every release in which the same rows, asked for by the same
 /// document, may give other bytes than before: otherwise a client that holds the old bytes is told that they are fresh.

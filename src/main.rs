@@ -59,6 +59,10 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Report what an answer depends on, what its ETag is derived from, and what SQL it took
+    ///
+    /// The query is executed on the database; nothing is written. Rows, and the parameters of statements, are shown.
+    Explain(ExplainOptions),
     /// Bring the database to the migrations' state
     #[command(subcommand)]
     Migrate(Migrate),
@@ -101,6 +105,22 @@ enum Migrate {
     Up,
     /// Show which migrations are applied
     Status,
+}
+
+#[derive(Args)]
+struct ExplainOptions {
+    /// A registered document's id, or a file with a document
+    #[arg(value_name = "ID|FILE")]
+    document: String,
+    /// The variables [default: {}]
+    #[arg(long, value_name = "JSON")]
+    variables: Option<String>,
+    /// Which of the document's operations, if it has several
+    #[arg(long, value_name = "NAME")]
+    operation: Option<String>,
+    /// Print the report as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -229,6 +249,11 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         }
         Command::Init { directory } => print(&app::init(&directory)?),
         Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
+        Command::Explain(options) => {
+            let ExplainOptions { document, variables, operation, json } = options;
+            let wanted = app::Wanted { document, variables, operation, json };
+            print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
+        }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
         Command::Migrate(Migrate::Status) => print(&app::migrate_status(&prepare(cli.project, None)?)?),
     }

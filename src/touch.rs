@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::model::{ColumnId, EntityId, Value};
 
 /// A row's last change on the database's one never-reset clock: the `seq` of its last record in the change log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(pub i64);
 
 /// What an answer depended on.

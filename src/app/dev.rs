@@ -20,7 +20,7 @@ use self::scratch::Scratch;
 use super::{StartError, assemble, compiler, listen, read_model, stop_signal};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
-use crate::http::service;
+use crate::http::{AppState, service};
 use crate::model::{Diagnostic, Parsed};
 use crate::persisted::files;
 
@@ -105,9 +105,11 @@ async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
     };
     let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
     let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
-    let (app, _) = assemble(&config, compiler, &model).await?;
-    let registered = app.registry().list();
-    warnings.extend(files::lint(&model, app.registry()));
+    let (engine, registry) = assemble(&config, compiler, &model).await?;
+    let registered = registry.list();
+    warnings.extend(files::lint(&model, &registry));
+    let store = engine.store().clone();
+    let app = AppState::new(&config, engine, store, registry);
     let routes = Router::new().fallback_service(service(app, &config.cors_origins));
     Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
 }

@@ -23,7 +23,7 @@ async fn no_trace_is_left_of_executions() {
         tasks.spawn(async move {
             let execute = || async {
                 tokio::task::yield_now().await;
-                Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None })
+                Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
             };
             // Half of them are given up, somewhere on the way.
             let patience = if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };

@@ -13,8 +13,9 @@ use async_graphql_value::Value as Ast;
 use super::bind::{ListShapes, row_index};
 use super::coerce::{Input, Variables};
 use super::plan::{
-    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan,
-    Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
+    Action, Argument, ConnectionField, ConnectionFieldKind, Decider, Deciders, EdgeField, EdgeFieldKind, Field,
+    FieldKind, ListPlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants,
+    WritePlan,
 };
 use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
@@ -66,7 +67,8 @@ pub fn compile(
     conditions: &Variables,
 ) -> Result<Plan, UnknownName> {
     let (calculator, inherited) = Calculator::new();
-    let mut compiler = Compiler { model, document, conditions, calculator, places: 0, arguments: 0 };
+    let deciders = Deciders::default();
+    let mut compiler = Compiler { model, document, conditions, calculator, deciders, places: 0, arguments: 0 };
     let mut root = Vec::new();
     for merged in compiler.collect(&[&operation.selection_set.node]) {
         let kind = match (operation.ty, merged.name()) {
@@ -92,7 +94,7 @@ pub fn compile(
         root.push(RootField { key: merged.key(), position, kind });
     }
     let policy = compiler.calculator.finish();
-    Ok(Plan { root, places: compiler.places, arguments: compiler.arguments, policy })
+    Ok(Plan { root, places: compiler.places, arguments: compiler.arguments, policy, deciders: compiler.deciders })
 }
 
 /// A name that the model does not have.
@@ -141,6 +143,7 @@ struct Compiler<'a> {
     document: &'a ExecutableDocument,
     conditions: &'a Variables,
     calculator: Calculator,
+    deciders: Deciders,
     places: usize,
     arguments: usize,
 }
@@ -197,6 +200,29 @@ impl<'a> Compiler<'a> {
         self.places - count
     }
 
+    /// A field was selected: what it says about caching counts, and that it was this one is remembered for who asks.
+    fn hint(
+        &mut self,
+        parent: Inherited,
+        own: model::CacheHint,
+        of_type: Option<model::CacheHint>,
+        merged: &Merged<'a>,
+    ) -> Inherited {
+        let (before, was_private) = self.calculator.so_far();
+        let inherited = self.calculator.field(parent, own, of_type);
+        let (after, is_private) = self.calculator.so_far();
+        let decider = || Some(Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) });
+        for ((before, after), lifetime) in before.iter().zip(after).zip(&mut self.deciders.lifetimes) {
+            if *before != after {
+                *lifetime = decider();
+            }
+        }
+        if was_private != is_private {
+            self.deciders.private = decider();
+        }
+        inherited
+    }
+
     fn argument_place(&mut self) -> usize {
         self.arguments += 1;
         self.arguments - 1
@@ -249,7 +275,7 @@ impl<'a> Compiler<'a> {
         parent: Inherited,
     ) -> Result<RowPlan, UnknownName> {
         let entity = self.model.entity(entity);
-        let inherited = self.calculator.field(parent, hint, Some(entity.cache));
+        let inherited = self.hint(parent, hint, Some(entity.cache), merged);
         let place = self.place(1);
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
@@ -288,7 +314,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<FieldKind, UnknownName> {
         Ok(match field.kind {
             model::FieldKind::Scalar(id) => {
-                self.calculator.field(parent, field.cache, None);
+                self.hint(parent, field.cache, None, merged);
                 let column = entity.column(id);
                 let index = row_index(entity.key, id, columns);
                 FieldKind::Value { index, scalar: column.scalar, nullable: column.nullable }
@@ -317,7 +343,7 @@ impl<'a> Compiler<'a> {
     ) -> Result<ListPlan, UnknownName> {
         let entity = self.model.entity(entity);
         // The connection stands for its rows: `nodes`, `edges` and `pageInfo` inherit from it.
-        let inherited = self.calculator.field(parent, hint, Some(entity.cache));
+        let inherited = self.hint(parent, hint, Some(entity.cache), merged);
         let (bound, place) = (self.argument_place(), self.place(ListPlan::PLACES));
         let arguments = merged.fields[0].node.arguments.iter().map(|(name, value)| {
             let position = (value.pos.line, value.pos.column);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde_json::value::RawValue;
@@ -11,6 +12,7 @@ use super::coerce::Variables;
 use super::compile::Roots;
 use super::document::{Document, Operation};
 use super::error::{Code, GraphqlError};
+use super::explain::Observation;
 use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
 use super::schema::{Api, SchemaError, build_schema};
@@ -92,6 +94,11 @@ impl Engine {
         Self { parts: Arc::new(Parts { compiler, roots, etag_keys }), store }
     }
 
+    /// The model that it answers by.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.parts.compiler.model
+    }
+
     /// What it compiles documents with.
     pub fn compiler(&self) -> &Compiler {
         &self.parts.compiler
@@ -107,6 +114,29 @@ impl Engine {
     /// # Errors
     /// Nothing was read that the client may see; each error says why.
     pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
+        Ok(self.run(operation, variables, false).await?.0)
+    }
+
+    /// The same, and what came to light on the way.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn observe(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<(Answer, Observation), Vec<GraphqlError>> {
+        let (answer, observation) = self.run(operation, variables, true).await?;
+        Ok((answer, observation.map(|observation| *observation).unwrap_or_default()))
+    }
+
+    async fn run(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+        observed: bool,
+    ) -> Result<(Answer, Option<Box<Observation>>), Vec<GraphqlError>> {
+        let begun = observed.then(Instant::now);
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
         let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         let spliced = match operation.introspection() {
@@ -123,11 +153,29 @@ impl Engine {
         );
         let parts = self.parts.clone();
         let policy = plan.policy;
+        let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
         let run = move |snapshot: &crate::store::Snapshot<'_>| {
             let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
+            if observed {
+                let traced = snapshot.traced();
+                let running = Instant::now();
+                let mut reader = Reader::new(context, &traced, hasher);
+                read(&plan, &mut reader, &spliced)?;
+                let ingredients = reader.hasher.ingredients();
+                let answer = finish(reader, policy);
+                let observation = Observation {
+                    planning,
+                    running: running.elapsed(),
+                    statements: traced.trace().into_ran(),
+                    ingredients,
+                    as_of: snapshot.newest_change()?,
+                    deciders: plan.deciders.clone(),
+                };
+                return Ok((answer, Some(Box::new(observation))));
+            }
             let mut reader = Reader::new(context, snapshot, hasher);
             read(&plan, &mut reader, &spliced)?;
-            Ok::<_, StoreError>(finish(reader, policy))
+            Ok::<_, StoreError>((finish(reader, policy), None))
         };
         let answer = self.store.read(run).await;
         answer.and_then(|answer| answer).map_err(|error| vec![refused(&error)])

@@ -9,6 +9,7 @@ pub mod compile;
 pub mod cursor;
 pub mod document;
 pub mod engine;
+pub mod explain;
 pub mod lint;
 pub mod plan;
 pub mod read;

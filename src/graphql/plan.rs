@@ -20,6 +20,26 @@ pub struct Plan {
     pub arguments: usize,
     /// What caches may do with its answers.
     pub policy: Policy,
+    /// Which fields made the policy what it is.
+    pub deciders: Deciders,
+}
+
+/// The fields that decided a [`Policy`]; None where none said anything.
+#[derive(Debug, Clone, Default)]
+pub struct Deciders {
+    /// Of `max_age`, `shared_max_age` and `stale_while_revalidate`.
+    pub lifetimes: [Option<Decider>; 3],
+    /// Of `private`.
+    pub private: Option<Decider>,
+}
+
+/// A field whose hint, or whose lack of one, counted.
+#[derive(Debug, Clone)]
+pub struct Decider {
+    /// Its name.
+    pub field: String,
+    /// Line and column in the document.
+    pub position: (usize, usize),
 }
 
 /// A response key, and how it is written.

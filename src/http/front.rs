@@ -16,7 +16,9 @@ use http::Method;
 use http::header::{HeaderValue, VARY};
 use tower::Service;
 
+use super::explain::{self, Provenance};
 use super::{AppState, negotiate, respond};
+use crate::cache::Source;
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
 #[derive(Clone)]
@@ -36,18 +38,19 @@ impl Front {
     /// The answer, if it can be given at once.
     fn at_once(&self, request: &Request) -> Option<Response> {
         let Parts { app, vary, .. } = &*self.0;
-        if request.method() != Method::GET {
+        let headers = request.headers();
+        if request.method() != Method::GET || explain::is_wanted(app.mode, headers) {
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();
         let stored = app.cache.by_url(url, app.registry.generation())?;
-        let headers = request.headers();
         let media_type = negotiate::media_type(headers)?;
         if stored.value.is_slow(stored.value.coding(headers)) {
             return None;
         }
         let mut response = respond::conditional(headers, media_type.header(), &stored.value).ok()?;
         response.headers_mut().insert(VARY, vary.clone());
+        Provenance { source: Source::Hit, timing: None }.tell(app.mode, &mut response);
         Some(response)
     }
 }

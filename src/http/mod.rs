@@ -3,6 +3,7 @@
 
 mod admin;
 pub mod console;
+mod explain;
 mod failure;
 mod front;
 mod graphql;
@@ -133,7 +134,7 @@ fn cors_layer(cors: &CorsOrigins) -> Option<CorsLayer> {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH])
+        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, explain::EXPLAIN])
         .expose_headers([ETAG, CONTENT_LOCATION, LOCATION, HeaderName::from_static("retry-after")])
         .max_age(std::time::Duration::from_secs(86_400))
         // `Vary` is ours to say, in one line.

@@ -3,7 +3,7 @@
 //! Read it downward: [`answer_get`] is the life of a persisted GET. It decides nothing about data; each step is a call
 //! into a lower floor.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::Response;
@@ -14,6 +14,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 
 use super::AppState;
+use super::explain::{self, Provenance};
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
@@ -21,6 +22,7 @@ use super::problem::Problem;
 use super::respond::{self, Representation};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
+use crate::config::Mode;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
 use crate::persisted::Registered;
@@ -122,7 +124,11 @@ pub(super) async fn read(
         return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
     }
     let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
-    let (name, stored) = answer(app, &question, &variables).await?;
+    if explain::is_wanted(app.mode, headers) {
+        return explain::answer(app, media_type, &question, &variables, headers).await;
+    }
+    let name = question.name(&variables);
+    let (stored, provenance) = answer(app, &question, name, &variables).await?;
     if let Some(url) = url {
         app.cache.remember_url(url.text, name, url.generation);
     }
@@ -132,7 +138,9 @@ pub(super) async fn read(
         // If that fails, the answer is compressed here and now.
         let _ = tokio::task::spawn_blocking(move || drop(stored.value.coded(coding).clone())).await;
     }
-    respond::conditional(headers, media_type.header(), &stored.value)
+    let mut response = respond::conditional(headers, media_type.header(), &stored.value)?;
+    provenance.tell(app.mode, &mut response);
+    Ok(response)
 }
 
 /// The URL of a GET, and what URLs meant when it began to be resolved.
@@ -160,9 +168,15 @@ pub(super) async fn run(
 ) -> Result<Response, Failure> {
     let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
     match question.operation.kind() {
+        Kind::Query if explain::is_wanted(app.mode, headers) => {
+            explain::answer(app, media_type, &question, &variables, headers).await
+        }
         Kind::Query => {
-            let (_, stored) = answer(app, &question, &variables).await?;
-            Ok(respond::unconditional(headers, media_type.header(), &stored.value))
+            let name = question.name(&variables);
+            let (stored, provenance) = answer(app, &question, name, &variables).await?;
+            let mut response = respond::unconditional(headers, media_type.header(), &stored.value);
+            provenance.tell(app.mode, &mut response);
+            Ok(response)
         }
         Kind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
@@ -178,21 +192,27 @@ pub(super) async fn run(
 async fn answer(
     app: &AppState,
     question: &Question<'_>,
+    name: cache::Question,
     variables: &Variables,
-) -> Result<(cache::Question, Arc<Stored<Representation>>), Vec<GraphqlError>> {
-    // A document that a client brought may be registered later, and its answers have a canonical URL from then on.
-    let place = question.location.map(|_| "/q");
-    let (document, operation) = (question.document.id(), question.operation.name());
-    let name = cache::Question::at(document, operation, variables.canonical(), None, place);
+) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
+    // What only development looks at: see `explain.rs`.
+    let timing = OnceLock::new();
     let execute = || async {
-        let answer = app.engine.query(question.operation, variables).await?;
+        let (answer, as_of) = if app.mode == Mode::Open {
+            let (answer, observation) = app.engine.observe(question.operation, variables).await?;
+            // There is one execution at most.
+            let _ = timing.set(observation.timing());
+            (answer, Some(observation.as_of))
+        } else {
+            (app.engine.query(question.operation, variables).await?, None)
+        };
         let touched = (!answer.field_errors).then_some(answer.touched);
         let value = Representation::new(answer.body, answer.etag, answer.policy, question.location(variables));
-        Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value })
+        Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
     let (stored, source) = app.cache.answer(name, execute).await?;
     tracing::debug!(?source, operation = question.operation.name(), "answered");
-    Ok((name, stored))
+    Ok((stored, Provenance { source, timing: timing.into_inner() }))
 }
 
 /// The document that the path names.
@@ -228,8 +248,15 @@ pub(super) fn not_found(app: &AppState, operation_name: Option<&str>) -> Graphql
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Question<'_> {
+    /// By which the cache knows it.
+    pub(super) fn name(&self, variables: &Variables) -> cache::Question {
+        // A document that a client brought may be registered later, and its answers have a canonical URL from then on.
+        let place = self.location.map(|_| "/q");
+        cache::Question::at(self.document.id(), self.operation.name(), variables.canonical(), None, place)
+    }
+
     /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.
-    fn location(&self, variables: &Variables) -> Option<HeaderValue> {
+    pub(super) fn location(&self, variables: &Variables) -> Option<HeaderValue> {
         let mut url = format!("/q/{}", self.location?);
         if let (Some(name), 2..) = (self.operation.name(), self.document.operations().len()) {
             url.push('/');

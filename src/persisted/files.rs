@@ -64,7 +64,7 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
 }
 
 /// The mistake with its place in the file.
-fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
+pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
     let place = error.locations.first().map_or(0..0, |position| word_at(text, *position));
     Diagnostic::error(file, place, error.message.clone())
 }

@@ -38,32 +38,110 @@ pub enum Op {
     Delete,
 }
 
+/// A record, and when it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// What happened.
+    pub change: Change,
+    /// Seconds since 1970.
+    pub at: i64,
+}
+
+/// Where a change leaves a mark; all in the entity that the change is of.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Spot<'a> {
+    /// The row itself.
+    Row,
+    /// The set of all rows: one came or went.
+    Set,
+    /// This column, in any row.
+    ColumnInSet(ColumnId),
+    /// The part that is cut by this column and value: a row came into it or left it.
+    Part(ColumnId, &'a Value),
+    /// The last column, in a row of this part.
+    ColumnInPart(ColumnId, &'a Value, ColumnId),
+}
+
 impl Change {
     /// The marks that it leaves.
     pub fn marks(&self) -> Vec<Mark> {
+        let mut marks = Vec::new();
+        self.spots(|_, mark| marks.push(mark));
+        marks
+    }
+
+    /// The places where it leaves its marks.
+    pub fn spots<'a>(&'a self, mut each: impl FnMut(Spot<'a>, Mark)) {
         let entity = self.entity;
-        let mut marks = vec![Mark::row(entity, &self.id)];
+        let values = || self.parts.iter().flat_map(|(column, values)| values.iter().map(|value| (*column, value)));
+        each(Spot::Row, Mark::row(entity, &self.id));
         match &self.op {
             Op::Insert | Op::Delete => {
-                marks.push(Mark::set(entity));
-                for (column, values) in &self.parts {
-                    marks.extend(values.iter().map(|value| Mark::part(entity, *column, value)));
-                }
+                each(Spot::Set, Mark::set(entity));
+                values().for_each(|(column, value)| {
+                    each(Spot::Part(column, value), Mark::part(entity, column, value));
+                });
             }
             Op::Update(changed) => {
-                marks.extend(changed.iter().map(|column| Mark::column_in_set(entity, *column)));
-                for (column, values) in &self.parts {
-                    for value in values {
-                        if changed.contains(column) {
-                            marks.push(Mark::part(entity, *column, value));
-                        }
-                        marks.extend(changed.iter().map(|c| Mark::column_in_part(entity, *column, value, *c)));
+                for column in changed {
+                    each(Spot::ColumnInSet(*column), Mark::column_in_set(entity, *column));
+                }
+                for (column, value) in values() {
+                    if changed.contains(&column) {
+                        each(Spot::Part(column, value), Mark::part(entity, column, value));
+                    }
+                    for watched in changed {
+                        let mark = Mark::column_in_part(entity, column, value, *watched);
+                        each(Spot::ColumnInPart(column, value, *watched), mark);
                     }
                 }
             }
         }
-        marks
     }
+}
+
+/// Which end of the log is wanted first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Search {
+    /// What was written after this, the oldest first.
+    After(Version),
+    /// The newest first, as far back as is reasonable.
+    Latest,
+}
+
+/// How many records [`Search::Latest`] looks at.
+const LOOKED_AT: u32 = 100_000;
+
+/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a while: it is for people.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn touching(
+    connection: &Connection,
+    model: &Model,
+    marks: &[Mark],
+    search: Search,
+    limit: usize,
+) -> rusqlite::Result<Vec<Record>> {
+    let (after, direction, looked_at) = match search {
+        Search::After(seq) => (seq, "", u32::MAX),
+        Search::Latest => (Version(0), "DESC", LOOKED_AT),
+    };
+    let mut statement = connection.prepare(&format!(
+        "SELECT seq, entity, id, op, changed, parts, at FROM _freshql_change WHERE seq > ? ORDER BY seq {direction} LIMIT ?"
+    ))?;
+    let mut rows = statement.query((after.0, looked_at))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let Some(change) = change(model, row)? else { continue };
+        if found.len() == limit {
+            break;
+        }
+        if change.marks().iter().any(|mark| marks.binary_search(mark).is_ok()) {
+            found.push(Record { change, at: row.get(6)? });
+        }
+    }
+    Ok(found)
 }
 
 /// The changes after `seq`, in order. Rows of entities that the model does not have (any more) are left out, so where

@@ -11,6 +11,7 @@ pub mod mutate;
 pub mod pull;
 pub mod select;
 pub mod sqlite;
+pub mod trace;
 pub mod triggers;
 mod words;
 
@@ -23,7 +24,9 @@ use tokio::sync::oneshot;
 use crate::clock::{self, Clock};
 use crate::config::ChangeLogLimits;
 use crate::model::Model;
+use crate::touch::Mark;
 
+pub use change_log::{Record, Search};
 pub use error::{Constraint, StoreError};
 pub use select::{Slot, Statement};
 pub use sqlite::{Row, Snapshot, Transaction};
@@ -145,6 +148,22 @@ impl Store {
         });
         sqlite::enqueue(&self.threads.readers, job)?;
         answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn touching(
+        &self,
+        model: &Arc<Model>,
+        marks: Arc<[Mark]>,
+        search: Search,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let model = model.clone();
+        self.read(move |snapshot| Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?))
+            .await?
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of

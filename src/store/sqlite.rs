@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
 use rusqlite::config::DbConfig;
@@ -16,12 +16,15 @@ use rusqlite::types::{Null, ToSqlOutput};
 use rusqlite::{CachedStatement, Connection, OpenFlags, ToSql};
 use tokio::runtime::Handle;
 
+use super::change_log;
 use super::error::StoreError;
 use super::feed::Feed;
 use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
+use super::trace::Trace;
 use crate::clock::Clock;
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
+use crate::touch::Version;
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
 const QUEUE: usize = 4096;
@@ -232,6 +235,8 @@ pub struct Snapshot<'c> {
     /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
     /// looked up by its text only the first time.
     held: RefCell<Vec<Option<CachedStatement<'c>>>>,
+    /// What ran, where somebody wants to know.
+    trace: Option<RefCell<Trace>>,
 }
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
@@ -297,7 +302,25 @@ impl ToSql for Parameter<'_> {
 
 impl<'c> Snapshot<'c> {
     fn new(connection: &'c Connection) -> Self {
-        Self { connection, held: RefCell::new(Vec::new()) }
+        Self { connection, held: RefCell::new(Vec::new()), trace: None }
+    }
+
+    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
+    pub fn traced(&self) -> Self {
+        Self { trace: Some(RefCell::default()), ..Self::new(self.connection) }
+    }
+
+    /// What has run since [`Self::traced`].
+    pub fn trace(self) -> Trace {
+        self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// The newest record of the change log in this state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn newest_change(&self) -> Result<Version, StoreError> {
+        Ok(change_log::newest(self.connection)?)
     }
 
     /// Runs a statement and hands each row to `each`. `place` is the statement's place in the plan that runs: at one
@@ -312,11 +335,27 @@ impl<'c> Snapshot<'c> {
         value: impl Fn(Slot) -> ValueRef<'p>,
         mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        let begun = self.trace.as_ref().map(|_| Instant::now());
         let mut prepared = self.take(place, statement)?;
-        bind(&mut prepared, statement, value)?;
+        bind(&mut prepared, statement, &value)?;
         let mut rows = prepared.raw_query();
-        while let Some(row) = rows.next().map_err(StoreError::from)? {
-            each(&Row::Stepped(row))?;
+        match &self.trace {
+            None => {
+                while let Some(row) = rows.next().map_err(StoreError::from)? {
+                    each(&Row::Stepped(row))?;
+                }
+            }
+            Some(trace) => {
+                let mut begun = begun.unwrap_or_else(Instant::now);
+                let ran = trace.borrow_mut().run(place, statement, value);
+                while let Some(row) = rows.next().map_err(StoreError::from)? {
+                    trace.borrow_mut().row(ran, begun.elapsed());
+                    each(&Row::Stepped(row))?;
+                    // What others do with the row, statements of relations included, is not this one's time.
+                    begun = Instant::now();
+                }
+                trace.borrow_mut().end(ran, begun.elapsed());
+            }
         }
         drop(rows);
         self.held.borrow_mut()[place] = Some(prepared);

@@ -61,7 +61,7 @@ impl Stage {
                 let number = stage.begun.fetch_add(1, SeqCst) + 1;
                 stage.gate.acquire().await.unwrap().forget();
                 also(&stage);
-                Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()) })
+                Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()), as_of: None })
             };
             let Ok((stored, source)) = stage.cache.answer(stage.question, execute).await;
             (stored.value, source)

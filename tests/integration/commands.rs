@@ -19,7 +19,7 @@ fn config(directory: &Path) -> Config {
     .unwrap()
 }
 
-fn freshql(directory: &Path, arguments: &[&str]) -> Output {
+pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
     command.env_clear().arg("--dir").arg(directory).args(arguments).output().unwrap()
 }

@@ -22,6 +22,7 @@ mod demo;
 mod demo_answers;
 mod difference;
 mod durability;
+mod explain;
 mod floors;
 mod freshness;
 mod front_door;

@@ -1,0 +1,258 @@
+//! Why an answer is as it is, as data: what it depends on and at which versions, what its ETag is derived from, which
+//! changes touched it, what ran. It holds data of the database, so it is for whoever may see those: the operator, and
+//! clients in mode `open`.
+
+mod report;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+
+use super::coerce::Variables;
+use super::document::Operation;
+use super::engine::{Answer, Engine};
+use super::plan::{Decider, Deciders};
+use crate::etag::{Ingredient, RENDERING};
+use crate::model::{ColumnId, Entity, EntityId, Model, Value};
+use crate::store::change_log::{Op, Spot};
+use crate::store::trace::Ran;
+use crate::store::{Record, Search, StoreError};
+use crate::touch::{Dependency, Mark, Version};
+
+pub use report::{
+    Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport, PartReport, PolicyReport,
+    Question, RowReport, SetReport, StatementReport, Timing,
+};
+
+/// How many changes are told.
+const CHANGES: usize = 10;
+
+/// What comes to light when a query runs under observation.
+#[derive(Debug, Default)]
+pub struct Observation {
+    /// Until the snapshot was asked for.
+    pub planning: Duration,
+    /// From the snapshot to the last byte.
+    pub running: Duration,
+    /// What ran in it.
+    pub statements: Vec<Ran>,
+    /// What the ETag is derived from, beside the question.
+    pub ingredients: Vec<Ingredient>,
+    /// The newest record of the change log that the snapshot holds.
+    pub as_of: Version,
+    /// Which fields made the cache policy.
+    pub deciders: Deciders,
+}
+
+impl Observation {
+    /// Where the time went.
+    pub fn timing(&self) -> Timing {
+        let sql = self.statements.iter().map(|ran| ran.time).sum();
+        Timing {
+            plan: milliseconds(self.planning),
+            sql: milliseconds(sql),
+            json: milliseconds(self.running.saturating_sub(sql)),
+        }
+    }
+}
+
+/// To a microsecond, which is as much as these times mean.
+fn milliseconds(time: Duration) -> f64 {
+    time.as_micros() as f64 / 1000.0
+}
+
+/// Reports on an execution.
+///
+/// # Errors
+/// The change log cannot be read.
+pub async fn explain(
+    engine: &Engine,
+    operation: &Operation,
+    variables: &Variables,
+    answer: &Answer,
+    observation: Observation,
+) -> Result<Explanation, StoreError> {
+    let model = engine.model();
+    let milliseconds = observation.timing();
+    let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
+    let variables = RawValue::from_string(variables.canonical().to_owned());
+    let question = Question {
+        document: operation.document_id(),
+        operation: operation.name().map(str::to_owned),
+        variables: variables.expect("canonical variables are JSON"),
+    };
+    let etag = Etag {
+        value: answer.etag.map(|etag| etag.as_str().to_owned()),
+        derived_from: derived_from(engine, &observation.ingredients),
+    };
+    let (policy, deciders) = (answer.policy, &observation.deciders);
+    let [max_age, shared_max_age, stale_while_revalidate] = deciders.lifetimes.each_ref().map(place);
+    let decided_by = DecidedBy { max_age, shared_max_age, stale_while_revalidate, private: place(&deciders.private) };
+    let policy = PolicyReport {
+        cache_control: policy.cache_control(),
+        cdn_cache_control: policy.cdn_cache_control(),
+        decided_by,
+    };
+    let depends_on = depends_on(model, &answer.touched.dependencies, &observation);
+    let sql = observation.statements.into_iter().map(statement).collect();
+    Ok(Explanation { question, etag, cache: None, policy, depends_on, latest_changes, sql, milliseconds })
+}
+
+/// The changes that left one of these marks (sorted), and what they touched.
+///
+/// # Errors
+/// The change log cannot be read.
+pub async fn changes(engine: &Engine, marks: Arc<[Mark]>, search: Search) -> Result<Vec<ChangeReport>, StoreError> {
+    let records = engine.store().touching(engine.model(), marks.clone(), search, CHANGES).await?;
+    Ok(records.iter().map(|record| change(engine.model(), record, &marks)).collect())
+}
+
+fn place(decider: &Option<Decider>) -> Option<String> {
+    let Decider { field, position: (line, column) } = decider.as_ref()?;
+    Some(format!("{field} ({line}:{column})"))
+}
+
+fn derived_from(engine: &Engine, ingredients: &[Ingredient]) -> DerivedFrom {
+    let model = engine.model();
+    let mut derived = DerivedFrom {
+        rendering: RENDERING,
+        epoch: hex::encode(engine.store().epoch()),
+        model: hex::encode(model.fingerprint),
+        rows: 0,
+        missing: Vec::new(),
+        lists: Vec::new(),
+        totals: Vec::new(),
+        values: 0,
+    };
+    for ingredient in ingredients {
+        match ingredient {
+            Ingredient::Row(..) => derived.rows += 1,
+            Ingredient::Missing(entity) => derived.missing.push(model.entity(*entity).name.clone()),
+            Ingredient::List { length, has_next_page, has_previous_page } => derived.lists.push(ListReport {
+                length: *length,
+                has_next_page: *has_next_page,
+                has_previous_page: *has_previous_page,
+            }),
+            Ingredient::Total(count) => derived.totals.push(*count),
+            Ingredient::Value(_) => derived.values += 1,
+        }
+    }
+    derived
+}
+
+fn depends_on(model: &Model, dependencies: &[Dependency], observation: &Observation) -> DependsOn {
+    let versions = observation.ingredients.iter().filter_map(|ingredient| match ingredient {
+        Ingredient::Row(entity, id, version) => Some((Mark::row(*entity, id), version.0)),
+        _ => None,
+    });
+    let versions: HashMap<Mark, i64> = versions.collect();
+    let mut seen = HashSet::new();
+    let mut report = DependsOn { as_of: observation.as_of.0, rows: Vec::new(), parts: Vec::new(), sets: Vec::new() };
+    for dependency in dependencies {
+        let mut marks = Vec::new();
+        dependency.marks(|mark| marks.push(mark));
+        if !seen.insert(marks) {
+            continue;
+        }
+        match dependency {
+            Dependency::Row(entity, id) => {
+                let version = versions.get(&Mark::row(*entity, id)).copied();
+                let entity = model.entity(*entity);
+                report.rows.push(RowReport { entity: entity.name.clone(), id: key(model, entity, id), version });
+            }
+            Dependency::Part { entity, column, value, watching } => {
+                let entity = model.entity(*entity);
+                report.parts.push(PartReport {
+                    entity: entity.name.clone(),
+                    column: field(entity, *column),
+                    value: json(model, entity, *column, value),
+                    watching: fields(entity, watching),
+                });
+            }
+            Dependency::Set { entity, watching } => {
+                let entity = model.entity(*entity);
+                report.sets.push(SetReport { entity: entity.name.clone(), watching: fields(entity, watching) });
+            }
+        }
+    }
+    report
+}
+
+fn change(model: &Model, record: &Record, marks: &[Mark]) -> ChangeReport {
+    let change = &record.change;
+    let entity = model.entity(change.entity);
+    let mut touched = Vec::new();
+    change.spots(|spot, mark| {
+        if marks.binary_search(&mark).is_ok() {
+            touched.push(words(model, change.entity, spot));
+        }
+    });
+    // An update that left a column as it was names the part twice.
+    touched.dedup();
+    let (op, columns) = match &change.op {
+        Op::Insert => ("insert", Vec::new()),
+        Op::Update(columns) => ("update", fields(entity, columns)),
+        Op::Delete => ("delete", Vec::new()),
+    };
+    let at = jiff::Timestamp::from_second(record.at).map_or_else(|_| record.at.to_string(), |at| at.to_string());
+    let id = key(model, entity, &change.id);
+    ChangeReport { seq: change.seq.0, at, op, entity: entity.name.clone(), id, columns, touched }
+}
+
+fn words(model: &Model, entity: EntityId, spot: Spot<'_>) -> String {
+    let entity = model.entity(entity);
+    let part = |column, value| {
+        format!("the part {}.{} = {}", entity.name, field(entity, column), json(model, entity, column, value))
+    };
+    match spot {
+        Spot::Row => "the row".to_owned(),
+        Spot::Set => format!("the set {}", entity.name),
+        Spot::ColumnInSet(watched) => format!("{} in the set {}", field(entity, watched), entity.name),
+        Spot::Part(column, value) => part(column, value),
+        Spot::ColumnInPart(column, value, watched) => format!("{} in {}", field(entity, watched), part(column, value)),
+    }
+}
+
+fn statement(ran: Ran) -> StatementReport {
+    let parameters = ran.parameters.iter().map(|values| values.iter().map(raw).collect());
+    StatementReport {
+        text: ran.sql.to_string(),
+        runs: ran.runs,
+        rows: ran.rows,
+        milliseconds: milliseconds(ran.time),
+        parameters: parameters.collect(),
+    }
+}
+
+fn field(entity: &Entity, column: ColumnId) -> String {
+    entity.column(column).field.clone()
+}
+
+fn fields(entity: &Entity, columns: &[ColumnId]) -> Vec<String> {
+    columns.iter().map(|column| field(entity, *column)).collect()
+}
+
+fn key(model: &Model, entity: &Entity, id: &Value) -> Json {
+    json(model, entity, entity.key, id)
+}
+
+/// The value as clients see it.
+fn json(model: &Model, entity: &Entity, column: ColumnId, value: &Value) -> Json {
+    let mut text = Vec::new();
+    let written = entity.column(column).scalar.write_json(model, value.as_ref(), &mut text);
+    // What a stranger wrote against the column's type is shown as it is: this report is for finding such things.
+    written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_else(|| raw(value))
+}
+
+/// The value as the database has it.
+fn raw(value: &Value) -> Json {
+    match value {
+        Value::Null => Json::Null,
+        Value::Int(value) => (*value).into(),
+        Value::Real(value) => (*value).into(),
+        Value::Text(text) => Json::String(text.to_string()),
+    }
+}

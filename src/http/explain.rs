@@ -1,0 +1,144 @@
+//! What mode `open` adds for whoever develops: the report that the request header `freshql-explain: 1` asks for, as
+//! `extensions.explain`, and on other answers `Cache-Status` (RFC 9211) and `Server-Timing`. A report is of its moment:
+//! nobody stores it, and the cache is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
+
+use axum::response::Response;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+use super::AppState;
+use super::failure::Failure;
+use super::negotiate::MediaType;
+use super::query::Question;
+use super::respond::{self, Representation};
+use crate::cache::{Outlook, Source};
+use crate::config::Mode;
+use crate::graphql::explain::{self, Cache, Explanation, Timing};
+use crate::graphql::{Answer, Code, Variables};
+use crate::store::{Search, StoreError};
+use crate::touch::{Mark, Version};
+
+/// Asks for a report, with the value `1`.
+pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
+/// RFC 9211.
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+/// <https://www.w3.org/TR/server-timing/>
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+
+/// Whether the request asks for a report, and may.
+pub(super) fn is_wanted(mode: Mode, headers: &HeaderMap) -> bool {
+    mode == Mode::Open && headers.get(EXPLAIN).is_some_and(|value| value == "1")
+}
+
+/// Where an answer came from, and how long it took if it was executed.
+pub(super) struct Provenance {
+    pub(super) source: Source,
+    pub(super) timing: Option<Timing>,
+}
+
+impl Provenance {
+    /// Says so in the response's headers, in mode `open`.
+    pub(super) fn tell(&self, mode: Mode, response: &mut Response) {
+        if mode != Mode::Open {
+            return;
+        }
+        response.headers_mut().insert(CACHE_STATUS, cache_status(self.source));
+        // Who has waited for another's execution has spent no time of its own.
+        if let Some(timing) = &self.timing {
+            response.headers_mut().insert(SERVER_TIMING, server_timing(timing));
+        }
+    }
+}
+
+fn cache_status(source: Source) -> HeaderValue {
+    HeaderValue::from_static(match source {
+        Source::Hit => "freshql; hit",
+        Source::Miss => "freshql; fwd=miss",
+        Source::Stale => "freshql; fwd=stale",
+        Source::Bypass => "freshql; fwd=bypass",
+    })
+}
+
+fn server_timing(timing: &Timing) -> HeaderValue {
+    let Timing { plan, sql, json } = timing;
+    let text = format!("plan;dur={plan}, sql;dur={sql}, json;dur={json}");
+    HeaderValue::try_from(text).expect("digits, points and names are visible ASCII")
+}
+
+/// Executes the query, and adds the report to its answer. Preconditions do not count: whoever asks why wants to read.
+pub(super) async fn answer(
+    app: &AppState,
+    media_type: MediaType,
+    question: &Question<'_>,
+    variables: &Variables,
+    headers: &HeaderMap,
+) -> Result<Response, Failure> {
+    // Before anything else: the execution is not to change what it is about.
+    let outlook = app.cache.outlook(question.name(variables)).await;
+    let (answer, observation) = app.engine.observe(question.operation, variables).await?;
+    let timing = observation.timing();
+    let mut explanation = explain::explain(&app.engine, question.operation, variables, &answer, observation)
+        .await
+        .map_err(|error| failed(&error))?;
+    explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
+
+    let representation =
+        Representation::new(body(&answer, &explanation), None, answer.policy, question.location(variables));
+    let mut response = respond::unconditional(headers, media_type.header(), &representation);
+    response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
+    response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));
+    Ok(response)
+}
+
+fn failed(error: &StoreError) -> Failure {
+    let code = if matches!(error, StoreError::Overloaded) { Code::Overloaded } else { Code::InternalServerError };
+    Failure::new(code, error.to_string())
+}
+
+async fn cache(app: &AppState, outlook: Outlook) -> Result<Cache, StoreError> {
+    let report = |status, why: &str, as_of: Option<Version>| Cache {
+        status,
+        why: why.to_owned(),
+        stored_as_of: as_of.map(|version| version.0),
+        changes: Vec::new(),
+    };
+    Ok(match outlook {
+        Outlook::Off => report("bypass", "the cache is off (cache_size is 0)", None),
+        Outlook::Blind => report("bypass", "the change log cannot be read, so nothing that is stored is trusted", None),
+        Outlook::Miss => report("miss", "nothing is stored for this document, operation and variables", None),
+        Outlook::Hit { as_of } => report("hit", "nothing that the stored answer depends on has changed", as_of),
+        Outlook::Stale { as_of, is_forgotten: true, .. } => {
+            report("stale", "the stored answer is older than all that is remembered of changes", as_of)
+        }
+        Outlook::Stale { as_of: None, .. } => {
+            report("stale", "something that the stored answer depends on has changed", None)
+        }
+        Outlook::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
+    })
+}
+
+async fn stale(app: &AppState, as_of: Version, marks: Vec<Mark>) -> Result<Cache, StoreError> {
+    let changes = explain::changes(&app.engine, marks.into(), Search::After(as_of)).await?;
+    let why = match changes.first() {
+        Some(first) => format!("change {} touched what the stored answer depends on", first.seq),
+        // The answer holds the change, but was begun before the change was known.
+        None => {
+            "a change to what it depends on came while the stored answer was made, or its record is pruned".to_owned()
+        }
+    };
+    Ok(Cache { status: "stale", why, stored_as_of: Some(as_of.0), changes })
+}
+
+/// The answer's body with the report in its extensions.
+fn body(answer: &Answer, explanation: &Explanation) -> Bytes {
+    // `{"data":…,"extensions":{"etag":"…"}}`, or with errors and without extensions.
+    let (kept, before, after) = if answer.etag.is_some() { (2, ",", "}}") } else { (1, ",\"extensions\":{", "}}") };
+    let mut body = Vec::with_capacity(answer.body.len() + 4096);
+    body.extend_from_slice(&answer.body[..answer.body.len() - kept]);
+    body.extend_from_slice(before.as_bytes());
+    body.extend_from_slice(b"\"explain\":");
+    serde_json::to_writer(&mut body, explanation).expect("a report is strings, numbers and JSON");
+    body.extend_from_slice(after.as_bytes());
+    body.into()
+}
