@@ -25,12 +25,12 @@ async fn no_trace_is_left_of_executions() {
                 tokio::task::yield_now().await;
                 Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
             };
-            // Some are given up on the way.
-            let patience = Duration::from_micros(number * 50);
+            // Half of them are given up, somewhere on the way.
+            let patience = if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
             let _ = tokio::time::timeout(patience, cache.answer(question, execute)).await;
         });
     }
     tasks.join_all().await;
     assert!(cache.running.is_empty());
-    assert!(cache.executions() > 1);
+    assert!(cache.executions() >= 100);
 }

@@ -20,6 +20,10 @@ use crate::touch::Version;
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
 
+/// Records that are read on at once. More leave more marks than the clock remembers, and whoever asks would wait for them:
+/// forgetting everything costs less.
+const MOST_AT_ONCE: i64 = 100_000;
+
 /// Feeds one clock from one database.
 #[derive(Debug)]
 pub(super) struct Feed {
@@ -55,9 +59,10 @@ impl Applied {
         Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
     }
 
-    /// Whether all that has happened since stands in the log behind what was read.
+    /// Whether all that has happened since stands in the log behind what was read, and is not too much.
     fn leads_to(&self, now: &Self, connection: &Connection) -> rusqlite::Result<bool> {
         Ok(self.schema == now.schema
+            && now.newest.0 - self.newest.0 <= MOST_AT_ONCE
             && change_log::record(connection, self.newest)? == self.record
             && change_log::oldest(connection)?.0 <= self.newest.0 + 1)
     }
@@ -130,8 +135,11 @@ impl Feed {
             Some(changes) if changes.is_empty() => {}
             Some(changes) => self.clock.apply(changes.iter().flat_map(Change::marks)),
             None => {
-                // The log was pruned past us, the file was put back to an older state, or the schema has changed.
-                tracing::warn!("the change log does not tell all that has happened; all cached answers are dropped");
+                // The log was pruned past us, the file was put back to an older state, the schema has changed, or
+                // somebody has rewritten a large table.
+                tracing::warn!(
+                    "the change log does not tell all that has happened, or too much; all cached answers are dropped"
+                );
                 self.clock.forget();
             }
         }
@@ -225,3 +233,6 @@ impl Index {
         Err(StoreError::Index(std::io::ErrorKind::Unsupported.into()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use std::time::Duration;
 
 use freshql::cache::{Executed, Question, ResponseCache, Source};
 use freshql::config::Consistency;
@@ -69,16 +70,20 @@ impl Stage {
 
     /// Returns when so many executions have begun.
     async fn begun(&self, count: u64) {
-        while self.begun.load(SeqCst) < count {
-            tokio::task::yield_now().await;
+        for _ in 0..10_000 {
+            if self.begun.load(SeqCst) >= count {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
+        panic!("execution {count} does not begin");
     }
 }
 
 /// Lets all tasks go as far as they can.
 async fn settle() {
     for _ in 0..20 {
-        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
 }
 
