@@ -6,12 +6,13 @@
 use std::hint::black_box;
 use std::process::ExitCode;
 
+use freshql::clock::{Clock, DEFAULT_CAPACITY};
 use freshql::conditional::evaluate;
 use freshql::document_id::DocumentId;
 use freshql::etag::{Coding, EntityEtagKey, ResponseEtag, ResponseHasher};
 use freshql::model::scalar::ValueRef;
 use freshql::model::{ColumnId, EntityId, Model, Scalar, Value};
-use freshql::touch::{Dependency, Touched, Version};
+use freshql::touch::{Dependency, Mark, Touched, Version};
 
 /// A name, and what it says to run that often.
 type Case = (&'static str, fn(usize));
@@ -26,8 +27,9 @@ const CASES: &[Case] = &[
     ("JSON of a text of 120 bytes", json_text),
     ("JSON of a text of 120 bytes, twenty of them escaped", json_escaped),
     ("JSON of a uuid, a decimal and a time", json_scalars),
-    ("22 dependencies, each once", touched),
-    ("202 dependencies, each twice", touched_twice),
+    ("marks of 22 dependencies, each once", touched),
+    ("marks of 202 dependencies, each twice", touched_twice),
+    ("22 marks looked up after 100 000 changes", verified),
 ];
 
 const ID: &str = "01907b71-0000-7000-8000-00000000002a";
@@ -182,5 +184,15 @@ fn touched_twice(count: usize) {
     let dependencies = [dependencies(121, 81), dependencies(121, 81)].concat();
     for _ in 0..count {
         black_box(Touched { dependencies: black_box(dependencies.clone()) }.marks());
+    }
+}
+
+fn verified(count: usize) {
+    let clock = Clock::new(DEFAULT_CAPACITY);
+    let computed_at = clock.revision();
+    clock.apply((0..100_000).map(|n| Mark::row(EntityId(2), &Value::Int(n))));
+    let marks = Touched { dependencies: dependencies(21, 1) }.marks();
+    for _ in 0..count {
+        black_box(clock.is_unchanged(black_box(&marks), computed_at));
     }
 }
