@@ -24,8 +24,8 @@ use super::feed::Feed;
 use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
 use crate::clock::Clock;
-use crate::model::scalar::ValueRef;
 use crate::model::Model;
+use crate::model::scalar::ValueRef;
 use crate::touch::Version;
 
 pub use row::Row;

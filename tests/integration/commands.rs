@@ -262,7 +262,11 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     std::fs::write(project.path().join("migrations/0006_only.postgres.sql"), "SELECT 1;\n").unwrap();
     let new = freshql(project.path(), &["migrate", "new", "until"]);
     let text = String::from_utf8(new.stdout).unwrap().replace(&format!("{}/", project.path().display()), "");
-    insta::assert_snapshot!(text, @"");
+    insta::assert_snapshot!(text, @"
+    wrote migrations/0007_until.sqlite.sql
+    wrote migrations/0007_until.postgres.sql
+    look at it: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
+    ");
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
     app::start(config(project.path())).await.unwrap().stop().await.unwrap();

@@ -355,7 +355,11 @@ fn demo_has_the_same_rows_in_both_databases() {
                     let format = "YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"";
                     [name.to_string(), format!("to_char({name} AT TIME ZONE 'UTC', '{format}')")]
                 }
-                Scalar::Float => [format!("printf('%.6f', {name})"), format!("round({name}::numeric, 6)")],
+                // `printf` makes a zero of NULL.
+                Scalar::Float => [
+                    format!("CASE WHEN {name} IS NOT NULL THEN printf('%.6f', {name}) END"),
+                    format!("round({name}::numeric, 6)"),
+                ],
                 _ => [name.to_string(), name.to_string()],
             };
             [format!("ifnull({here}, '~')"), format!("coalesce(({there})::text, '~')")]
