@@ -165,9 +165,9 @@ class Fleet:
 
     def get(self, name):
         if name not in self.running:
-            server = self.make(name)
+            # Known before it is started, so that it is stopped even if it never listens.
+            server = self.running[name] = self.make(name)
             server.start(self.place / "logs")
-            self.running[name] = server
         return self.running[name]
 
     def make(self, name):
