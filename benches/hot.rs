@@ -3,6 +3,8 @@
 //! `benches/instructions` counts its instructions at two counts; the difference is what the calls cost, and nothing of
 //! what starts and ends the program. Nothing here reads the clock.
 
+#![expect(clippy::print_stdout, reason = "a program that prints")]
+
 use std::hint::black_box;
 use std::process::ExitCode;
 

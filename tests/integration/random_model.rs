@@ -161,7 +161,7 @@ impl RandomModel {
             }
             _ => {
                 let target = choices.of(&self.entities).name.clone();
-                Kind::Relation(target, *choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]))
+                Kind::Relation(target, choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]))
             }
         }
     }

@@ -47,7 +47,7 @@ pub(in crate::store) struct Section {
 /// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
 /// its closing semicolon.
 pub fn create_statements(layout: &Layout) -> Vec<String> {
-    sections(layout).into_iter().flat_map(|section| section.statements).collect()
+    sections(layout).flat_map(|section| section.statements).collect()
 }
 
 /// The text of the first migration.
