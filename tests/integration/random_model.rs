@@ -161,7 +161,8 @@ impl RandomModel {
             }
             _ => {
                 let target = choices.of(&self.entities).name.clone();
-                Kind::Relation(target, choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]))
+                let on_delete: &&str = choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]);
+                Kind::Relation(target, on_delete)
             }
         }
     }
