@@ -266,6 +266,7 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     wrote migrations/0007_until.sqlite.sql
     wrote migrations/0007_until.postgres.sql
     look at it: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
+    look at it: `loans.until` is new and has no default: write what rows that exist get at FILL IN
     ");
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
