@@ -147,8 +147,10 @@ impl FoundColumn {
 }
 
 impl FoundIndex {
-    /// Serves as an index over these columns: it begins with them; a unique one must have exactly these, in any order.
-    pub(super) fn covers(&self, columns: &[&str], unique: bool) -> bool {
+    /// Serves as an index over these columns of a table with this key: it begins with them, and rows with the same values
+    /// then follow by their keys, which is the last term of every ordering (the end of an index is the row's own number).
+    /// A unique one must have exactly these columns, in any order.
+    pub(super) fn covers(&self, columns: &[&str], key: &str, unique: bool) -> bool {
         let same = |found: &Option<String>, wanted: &str| {
             found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted))
         };
@@ -160,6 +162,7 @@ impl FoundIndex {
             return self.unique && self.columns.len() == columns.len() && self.columns.iter().all(is_wanted);
         }
         self.columns.iter().zip(columns).all(|(found, wanted)| same(found, wanted))
+            && self.columns.get(columns.len()).is_none_or(|next| same(next, key))
     }
 }
 

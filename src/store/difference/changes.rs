@@ -150,7 +150,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
     kept_indexes.retain(|index| !(is_rekeyed && is_of_the_key(index)));
     let is_missing = |index: &&TableIndex| {
         let names: Vec<&str> = index.columns.iter().map(|id| table.column(*id).name.as_str()).collect();
-        kept_indexes.iter().all(|kept| !kept.covers(&names, index.unique))
+        kept_indexes.iter().all(|kept| !kept.covers(&names, key_name, index.unique))
     };
 
     let ours = our_triggers(found);

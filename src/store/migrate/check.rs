@@ -233,7 +233,8 @@ fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
     // Look-ups rest on uniqueness; without another index they are only slower.
     for index in table.indexes.iter().filter(|index| index.unique || !found.is_adopted()) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
-        let is_there = found.indexes.iter().any(|found| found.covers(&wanted, index.unique));
+        let key = table.key_column().name.as_str();
+        let is_there = found.indexes.iter().any(|found| found.covers(&wanted, key, index.unique));
         if !is_there {
             let kind = if index.unique { "unique index" } else { "index" };
             problems.missing(
