@@ -305,6 +305,18 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
 }
 
 #[test]
+fn a_database_with_a_full_text_index_is_adopted() {
+    let shop = Shop::new();
+    let index = "CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('tea')";
+    shop.database().execute_batch(index).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+        succeed(shop.path(), arguments);
+    }
+    let found: i64 = shop.database().query_row("SELECT count(*) FROM words('tea')", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, 1);
+}
+
+#[test]
 fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
     let shop = Shop::new();
     let file = shop.path().join("schema.graphql");
