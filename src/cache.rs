@@ -7,19 +7,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use dashmap::DashMap;
 use quick_cache::Weighter;
-use quick_cache::sync::Cache;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
+use self::urls::Urls;
 use crate::clock::Revision;
 use crate::config::Consistency;
 use crate::document_id::DocumentId;
 use crate::store::Store;
-use crate::touch::{Mark, Touched, Version};
+use crate::touch::{AsItIs, Mark, Touched, Version};
 
-/// Bytes that an entry costs beside its value and its marks: keys, table slots, counters.
-const OVERHEAD: usize = 200;
+mod urls;
+
+/// Bytes that an entry costs beside its value and its marks: key, table slots, counters.
+const OVERHEAD: usize = 120;
 /// A small answer, for the first size of the table.
 const TYPICAL: usize = 4 << 10;
 /// Of the cache's bytes, the share for URLs as clients spell them.
@@ -27,7 +29,7 @@ const URL_SHARE: u64 = 16;
 
 /// Names a question: document, operation, canonical variables, and the viewer where the answer depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Question(u128);
+pub struct Question(u64, u64);
 
 impl Question {
     /// 128 bits of blake3: nobody can make two questions with one name.
@@ -49,9 +51,11 @@ impl Question {
             hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
             hasher.update(text.unwrap_or_default().as_bytes());
         }
-        let mut name = [0; 16];
-        name.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Self(u128::from_le_bytes(name))
+        let (mut first, mut second) = ([0; 8], [0; 8]);
+        let hash = hasher.finalize();
+        first.copy_from_slice(&hash.as_bytes()[..8]);
+        second.copy_from_slice(&hash.as_bytes()[8..16]);
+        Self(u64::from_le_bytes(first), u64::from_le_bytes(second))
     }
 }
 
@@ -122,9 +126,8 @@ pub struct ResponseCache<R> {
     store: Store,
     consistency: Consistency,
     /// None if the cache is off.
-    entries: Option<Cache<Question, Arc<Stored<R>>, ByWeight>>,
-    /// URLs as they were asked for, so that nothing is parsed twice: the question, and the generation it is of.
-    urls: Cache<Bytes, (Question, u64), ByLength>,
+    entries: Option<Cache<Question, Arc<Stored<R>>, ByWeight, AsItIs>>,
+    urls: Urls,
     /// Questions that are being executed; who asks the same waits.
     running: Running,
     /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
@@ -141,8 +144,9 @@ impl<R> ResponseCache<R> {
         Self {
             store,
             consistency,
-            entries: (capacity > 0).then(|| Cache::with_weighter(items, for_answers, ByWeight)),
-            urls: Cache::with_weighter(items, for_urls, ByLength),
+            entries: (capacity > 0)
+                .then(|| Cache::with(items, for_answers, ByWeight, AsItIs::default(), DefaultLifecycle::default())),
+            urls: Urls::new(for_urls),
             running: DashMap::new(),
             checked_at: AtomicU64::new(0),
             started: Instant::now(),
@@ -161,18 +165,14 @@ impl<R> ResponseCache<R> {
     /// [`Registry::generation`]: crate::persisted::Registry::generation
     pub fn by_url(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
-        let (question, meant) = self.urls.get(url.as_bytes())?;
-        if meant != generation {
-            return None;
-        }
-        let stored = entries.get(&question)?;
+        let stored = entries.get(&self.urls.get(url, generation)?)?;
         (self.is_current() && self.is_valid(&stored)).then_some(stored)
     }
 
     /// From now on this URL leads to this question. `generation` is that from before the URL was resolved.
     pub fn remember_url(&self, url: &str, question: Question, generation: u64) {
         if self.entries.is_some() {
-            self.urls.insert(Bytes::copy_from_slice(url.as_bytes()), (question, generation));
+            self.urls.insert(url, question, generation);
         }
     }
 
@@ -354,15 +354,6 @@ struct ByWeight;
 impl<R> Weighter<Question, Arc<Stored<R>>> for ByWeight {
     fn weight(&self, _: &Question, stored: &Arc<Stored<R>>) -> u64 {
         stored.weight
-    }
-}
-
-#[derive(Clone)]
-struct ByLength;
-
-impl Weighter<Bytes, (Question, u64)> for ByLength {
-    fn weight(&self, url: &Bytes, _: &(Question, u64)) -> u64 {
-        (url.len() + OVERHEAD / 2) as u64
     }
 }
 

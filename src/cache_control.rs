@@ -18,7 +18,7 @@ use crate::model::CacheHint;
 pub const NO_STORE: &str = "no-store";
 
 /// What caches may do with an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Seconds, for private caches.
     pub max_age: u32,

@@ -2,12 +2,11 @@
 //! compilers (salsa): an answer remembers the revision it was computed at, a mark the revision it was last left at.
 //! Nothing here knows where changes come from or what is stored.
 
-use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use dashmap::DashMap;
 
-use crate::touch::Mark;
+use crate::touch::{AsItIs, Mark};
 
 /// A node's own count of applied batches of the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -16,24 +15,6 @@ pub struct Revision(pub u64);
 /// Marks that are remembered one by one, by default: some 30 MB.
 pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
-/// Marks are hashes already.
-#[derive(Debug, Default, Clone)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.0 = self.0.rotate_left(8) ^ u64::from(*byte));
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
 /// When each mark was last left.
 #[derive(Debug)]
 pub struct Clock {
@@ -41,7 +22,7 @@ pub struct Clock {
     /// At and below this revision, all marks are unknown, and an answer from there is stale.
     floor: AtomicU64,
     /// Only those above the floor.
-    changed_at: DashMap<Mark, u64, BuildHasherDefault<AsItIs>>,
+    changed_at: DashMap<Mark, u64, AsItIs>,
     capacity: usize,
 }
 

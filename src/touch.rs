@@ -3,7 +3,7 @@
 //! A dependency and a change meet in their [`Mark`]s: a change leaves marks, a dependency looks out for marks, and an
 //! answer is stale when one of its marks was left after it was computed.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::model::{ColumnId, EntityId, Value};
@@ -119,6 +119,29 @@ impl Touched {
         marks.sort_unstable();
         marks.dedup();
         marks.into_boxed_slice()
+    }
+}
+
+/// For maps whose keys are hashes already: their first 64 bits are taken as they are.
+pub type AsItIs = BuildHasherDefault<FirstBits>;
+
+/// See [`AsItIs`].
+#[derive(Debug, Default, Clone)]
+pub struct FirstBits(Option<u64>);
+
+impl Hasher for FirstBits {
+    fn write_u64(&mut self, number: u64) {
+        self.0.get_or_insert(number);
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let mut first = [0; 8];
+        first.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        self.write_u64(u64::from_le_bytes(first));
+    }
+
+    fn finish(&self) -> u64 {
+        self.0.unwrap_or_default()
     }
 }
 

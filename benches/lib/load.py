@@ -116,15 +116,7 @@ class Job:
                 file.write(f"{merchant}\t{self.server.token(merchant, connection)}\n")
 
     def wrk(self, seconds, *extra):
-        script = "update.lua" if self.kind == "d" else "replay.lua"
-        command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s", "--timeout", "30s",
-                   "-s", str(self.here / "wrk" / script), f"http://127.0.0.1:{self.server.port}",
-                   "--", str(self.file), *extra]
-        done = subprocess.run(command, capture_output=True, text=True)
-        for line in done.stdout.splitlines():
-            if line.startswith("RESULT "):
-                return json.loads(line.removeprefix("RESULT "))
-        raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
+        return wrk(self.here, self.server, "update.lua" if self.kind == "d" else "replay.lua", self.file, seconds, *extra)
 
 
 class Writer(threading.Thread):
@@ -161,6 +153,17 @@ class Writer(threading.Thread):
         if self.failure:
             raise self.failure
         return self.done
+
+
+def wrk(here, server, script, file, seconds, *extra):
+    """Runs the load generator on its core, and gives what its script counted."""
+    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
+               "--timeout", "30s", "-s", str(here / "wrk" / script), f"http://127.0.0.1:{server.port}", "--", str(file), *extra]
+    done = subprocess.run(command, capture_output=True, text=True)
+    for line in done.stdout.splitlines():
+        if line.startswith("RESULT "):
+            return json.loads(line.removeprefix("RESULT "))
+    raise RuntimeError(f"wrk failed: {done.stdout}{done.stderr}")
 
 
 def reference(data):

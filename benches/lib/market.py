@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 IDS = 1000
+ROOT = Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass
@@ -18,19 +19,31 @@ class Market:
     ids: list        # of 1 000 merchants, scattered
     cities: list     # that have at least 20 merchants
     others: list     # of merchants that no request asks for
+    names: list      # of all merchants, scattered
+    products: list   # the ids of all, scattered
+
+    @property
+    def merchants(self):
+        return self.ids + self.others
+
+
+def make_project(project, operations):
+    """A project directory with the demo's model and these operations: texts by the names of their files."""
+    shutil.rmtree(project, ignore_errors=True)
+    project.mkdir(parents=True)
+    shutil.copy(ROOT / "schema.graphql", project)
+    shutil.copytree(ROOT / "migrations", project / "migrations")
+    (project / "queries").mkdir()
+    for name, text in operations.items():
+        (project / "queries" / name).write_text(text)
 
 
 def prepare(here, place, freshql):
-    root = here.parent
     project = place / "project"
-    shutil.rmtree(project, ignore_errors=True)
-    project.mkdir(parents=True)
-    shutil.copy(root / "schema.graphql", project)
-    shutil.copytree(root / "migrations", project / "migrations")
-    shutil.copytree(here / "queries", project / "queries")
+    make_project(project, {file.name: file.read_text() for file in (here / "queries").iterdir()})
 
     digest = hashlib.sha256()
-    for file in [here / "market.sh", *sorted((root / "migrations").iterdir())]:
+    for file in [here / "market.sh", *sorted((ROOT / "migrations").iterdir())]:
         digest.update(file.name.encode() + b"\0" + file.read_bytes())
     database, plain, stamp = place / "market.db", place / "plain.db", place / "market.stamp"
     if not stamp.exists() or stamp.read_text() != digest.hexdigest():
@@ -53,8 +66,10 @@ def prepare(here, place, freshql):
     merchants = [row[0] for row in connection.execute("SELECT id FROM merchants ORDER BY substr(id, -6), id")]
     cities = [row[0] for row in connection.execute(
         "SELECT city FROM merchants GROUP BY city HAVING count(*) >= 20 ORDER BY city")]
+    names = [row[0] for row in connection.execute("SELECT name FROM merchants ORDER BY substr(id, -6), id")]
+    products = [row[0] for row in connection.execute("SELECT id FROM products ORDER BY substr(id, -6), id")]
     connection.close()
-    return Market(project, database, plain, merchants[:IDS], cities, merchants[IDS:])
+    return Market(project, database, plain, merchants[:IDS], cities, merchants[IDS:], names, products)
 
 
 def close(database):

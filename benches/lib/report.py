@@ -10,10 +10,14 @@ TITLES = {
 }
 
 
+def heading(given, versions):
+    return (f"{datetime.date.today()}, {os.cpu_count()} cores; {given.runs} runs of {given.seconds:g} s each, in turn; "
+            + ", ".join(versions) + ".")
+
+
 def table(results, given, versions):
     lines = [
-        f"{datetime.date.today()}, {os.cpu_count()} cores; {given.runs} runs of {given.seconds:g} s each, in turn; "
-        + ", ".join(versions) + ".", "",
+        heading(given, versions), "",
         "| path | server | requests/s, median (min to max) | ratio | CPU µs/request | ratio by CPU | p50, p99 |",
         "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from urllib.parse import quote
 
+import bench
+
 PEERS = ["yoga", "mercurius", "apollo"]
 SERVER_CORE = 0
 
@@ -144,10 +146,7 @@ class Fleet:
         self.running = {}
         ram = Path("/dev/shm")
         self.ram = Path(tempfile.mkdtemp(prefix="freshql-bench-", dir=ram)) if ram.is_dir() else None
-        (place / "logs").mkdir(exist_ok=True)
-        listing = subprocess.run([given.freshql, "--dir", data.project, "queries"],
-                                 check=True, capture_output=True, text=True).stdout
-        Freshql.documents = {row.split()[1]: row.split()[0] for row in listing.splitlines()[1:]}
+        Freshql.documents = bench.documents(given.freshql, data.project)
         for file in (here / "queries").iterdir():
             Peer.queries[file.stem] = minified(file.read_text())
 
@@ -187,15 +186,10 @@ class Fleet:
 
     def copy(self, database, name):
         place = self.ram if name.endswith("in RAM") else self.place
-        copy = place / f"{name.replace(' ', '-')}.db"
-        for old in place.glob(copy.name + "*"):
-            old.unlink()
-        shutil.copy(database, copy)
-        return copy
+        return bench.copy(database, place / f"{name.replace(' ', '-')}.db")
 
     def versions(self):
-        freshql = subprocess.run([self.given.freshql, "--version"], capture_output=True, text=True).stdout.strip()
-        found = [freshql]
+        found = [bench.version(self.given.freshql)]
         if self.given.peers:
             packages = json.loads((self.here / "peers" / "package.json").read_text())["dependencies"]
             node = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip()

@@ -84,7 +84,7 @@ pub(super) async fn answer(
     explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
 
     let representation =
-        Representation::new(body(&answer, &explanation), None, answer.policy, question.location(variables));
+        Representation::new(&body(&answer, &explanation), None, question.location(variables).as_deref());
     let mut response = respond::unconditional(headers, media_type.header(), &representation);
     response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
     response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));

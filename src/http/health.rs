@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use super::AppState;
 use super::negotiate::MediaType;
 use super::problem::Problem;
-use super::respond::{self, Representation};
+use super::respond::{self, Policies, Representation};
 use crate::cache_control::Policy;
 use crate::document_id::DocumentId;
 use crate::etag::ResponseHasher;
@@ -42,7 +42,8 @@ impl Sdl {
     pub(super) fn new(sdl: &str) -> Self {
         let etag = ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of(sdl), None, "", None).finish();
         let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
-        Self(Arc::new(Representation::new(sdl.to_owned().into(), Some(etag), policy, None)))
+        let caching = Policies::default().of(policy);
+        Self(Arc::new(Representation::new(sdl.as_bytes(), Some((etag, caching)), None)))
     }
 }
 

@@ -38,7 +38,7 @@ use self::failure::Failure;
 use self::health::Sdl;
 use self::negotiate::MediaType;
 use self::problem::Problem;
-use self::respond::Representation;
+use self::respond::{Policies, Representation};
 use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, CorsOrigins, Limits, Mode};
@@ -54,6 +54,7 @@ pub struct AppState {
     registry: Arc<Registry>,
     learned: Arc<Learned>,
     cache: Arc<ResponseCache<Representation>>,
+    policies: Arc<Policies>,
     sdl: Sdl,
     mode: Mode,
     limits: Limits,
@@ -65,6 +66,7 @@ impl AppState {
     pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> Self {
         Self {
             cache: Arc::new(ResponseCache::new(store.clone(), config.cache_size.0, config.consistency)),
+            policies: Arc::default(),
             sdl: Sdl::new(engine.compiler().sdl()),
             engine,
             store,

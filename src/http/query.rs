@@ -182,7 +182,7 @@ pub(super) async fn run(
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
             let answer = app.engine.mutate(question.operation, &variables, if_match).await?;
-            let representation = Representation::new(answer.body, None, answer.policy, None);
+            let representation = Representation::new(&answer.body, None, None);
             Ok(respond::unconditional(headers, media_type.header(), &representation))
         }
     }
@@ -207,7 +207,8 @@ async fn answer(
             (app.engine.query(question.operation, variables).await?, None)
         };
         let touched = (!answer.field_errors).then_some(answer.touched);
-        let value = Representation::new(answer.body, answer.etag, answer.policy, question.location(variables));
+        let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
+        let value = Representation::new(&answer.body, etag, question.location(variables).as_deref());
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
     let (stored, source) = app.cache.answer(name, execute).await?;
@@ -256,7 +257,7 @@ impl Question<'_> {
     }
 
     /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.
-    pub(super) fn location(&self, variables: &Variables) -> Option<HeaderValue> {
+    pub(super) fn location(&self, variables: &Variables) -> Option<String> {
         let mut url = format!("/q/{}", self.location?);
         if let (Some(name), 2..) = (self.operation.name(), self.document.operations().len()) {
             url.push('/');
@@ -266,7 +267,7 @@ impl Question<'_> {
             url.push_str("?variables=");
             url.extend(percent_encode(variables.canonical().as_bytes(), RESERVED));
         }
-        HeaderValue::try_from(url).ok()
+        Some(url)
     }
 }
 

@@ -6,12 +6,13 @@
 use std::convert::Infallible;
 use std::io::Write;
 use std::pin::Pin;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use dashmap::DashMap;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
     IF_MATCH, IF_NONE_MATCH,
@@ -40,52 +41,90 @@ const BROTLI_WINDOW: u32 = 20;
 /// RFC 9213: what CDNs go by that know it.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
+/// What caches may do with an answer, as it stands in headers. There are few of them, so answers share them.
+#[derive(Default)]
+pub(super) struct Policies(DashMap<Policy, Arc<Caching>>);
+
+/// The headers of a [`Policy`].
+pub(super) struct Caching {
+    cache_control: HeaderValue,
+    cdn_cache_control: Option<HeaderValue>,
+}
+
+impl Policies {
+    /// The headers of this policy.
+    pub(super) fn of(&self, policy: Policy) -> Arc<Caching> {
+        if let Some(known) = self.0.get(&policy) {
+            return known.clone();
+        }
+        let cdn_cache_control = policy.cdn_cache_control().map(header);
+        let caching = Arc::new(Caching { cache_control: header(policy.cache_control()), cdn_cache_control });
+        self.0.insert(policy, caching.clone());
+        caching
+    }
+
+    /// Those of an answer without a validator: nobody may store it.
+    pub(super) fn none() -> Arc<Caching> {
+        Arc::new(Caching { cache_control: HeaderValue::from_static(NO_STORE), cdn_cache_control: None })
+    }
+}
+
 /// The current state of a resource, as a 200 to GET shows it: everything that can be made once is made once, codings when
-/// the first client asks for them.
+/// the first client asks for them. Many of these are kept, so what is in them is counted in bytes.
 pub(super) struct Representation {
     /// Before any coding.
     body: Bytes,
-    brotli: OnceLock<Bytes>,
-    gzip: OnceLock<Bytes>,
-    /// None where the answer has field errors: then it has no validator, and nobody may store it.
-    etag: Option<ResponseEtag>,
-    /// As it stands in the header, by coding.
-    tags: [OnceLock<HeaderValue>; 3],
-    cache_control: HeaderValue,
-    cdn_cache_control: Option<HeaderValue>,
+    /// None where the answer has field errors.
+    validator: Option<Validator>,
+    caching: Arc<Caching>,
     /// The canonical URL.
     content_location: Option<HeaderValue>,
+    coded: OnceLock<Box<Coded>>,
+}
+
+struct Validator {
+    etag: ResponseEtag,
+    /// As it stands in the header, of the body before any coding.
+    tag: HeaderValue,
+}
+
+/// The same in codings.
+#[derive(Default)]
+struct Coded {
+    brotli: OnceLock<Bytes>,
+    gzip: OnceLock<Bytes>,
+    tags: [OnceLock<HeaderValue>; 2],
 }
 
 impl Representation {
-    /// Takes a body, its validator, what caches may do with it, and its canonical URL if it has one.
-    pub(super) fn new(
-        body: Bytes,
-        etag: Option<ResponseEtag>,
-        policy: Policy,
-        content_location: Option<HeaderValue>,
-    ) -> Self {
-        let (cache_control, cdn_cache_control) = match &etag {
-            Some(_) => (header(policy.cache_control()), policy.cdn_cache_control().map(header)),
-            None => (HeaderValue::from_static(NO_STORE), None),
+    /// Takes a body, its validator with what caches may do, and its canonical URL if it has one.
+    pub(super) fn new(body: &[u8], etag: Option<(ResponseEtag, Arc<Caching>)>, content_location: Option<&str>) -> Self {
+        // All in one piece of exactly the right size: what an allocator adds to each piece is a good part of what an
+        // answer costs beyond its bytes.
+        let tag = etag.as_ref().map(|(etag, _)| etag.header(Coding::Identity)).unwrap_or_default();
+        let location = content_location.unwrap_or_default();
+        let mut piece = Vec::with_capacity(body.len() + tag.len() + location.len());
+        piece.extend_from_slice(body);
+        piece.extend_from_slice(tag.as_bytes());
+        piece.extend_from_slice(location.as_bytes());
+        let mut rest = Bytes::from(piece);
+        let body = rest.split_to(body.len());
+        let tag = rest.split_to(tag.len());
+        let (validator, caching) = match etag {
+            Some((etag, caching)) => (Some(Validator { etag, tag: shared(tag) }), caching),
+            None => (None, Policies::none()),
         };
-        Self {
-            body,
-            brotli: OnceLock::new(),
-            gzip: OnceLock::new(),
-            etag,
-            tags: [const { OnceLock::new() }; 3],
-            cache_control,
-            cdn_cache_control,
-            content_location,
-        }
+        let content_location = content_location.map(|_| shared(rest));
+        Self { body, validator, caching, content_location, coded: OnceLock::new() }
     }
 
     /// The most bytes that this takes up once it is asked for in all codings.
     pub(super) fn weight(&self) -> usize {
         let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
-        let codings = if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() / 2 };
-        self.body.len() + codings + location + self.cache_control.len() + 200
+        let codings =
+            if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() / 2 + size_of::<Coded>() + 128 };
+        // Allocators round up, by a tenth or so.
+        (self.body.len() + location) / 10 * 11 + codings + 32
     }
 
     /// The best coding for this client. Small bodies stay as they are, whatever the client likes best. It follows from
@@ -96,31 +135,50 @@ impl Representation {
 
     /// Whether sending it in this coding takes a while, because it must be made first.
     pub(super) fn is_slow(&self, coding: Coding) -> bool {
-        let is_made = match coding {
-            Coding::Identity => true,
-            Coding::Brotli => self.brotli.get().is_some(),
-            Coding::Gzip => self.gzip.get().is_some(),
-        };
-        !is_made && self.body.len() > LARGEST_COMPRESSED_INLINE
+        if self.body.len() <= LARGEST_COMPRESSED_INLINE {
+            return false;
+        }
+        let made = self.coded.get();
+        match coding {
+            Coding::Identity => false,
+            Coding::Brotli => made.is_none_or(|made| made.brotli.get().is_none()),
+            Coding::Gzip => made.is_none_or(|made| made.gzip.get().is_none()),
+        }
     }
 
     /// The body in this coding, made now if nobody has asked for it before.
     pub(super) fn coded(&self, coding: Coding) -> &Bytes {
         match coding {
             Coding::Identity => &self.body,
-            Coding::Brotli => self.brotli.get_or_init(|| brotli(&self.body).into()),
-            Coding::Gzip => self.gzip.get_or_init(|| gzip(&self.body).into()),
+            Coding::Brotli => self.codings().brotli.get_or_init(|| brotli(&self.body).into_boxed_slice().into()),
+            Coding::Gzip => self.codings().gzip.get_or_init(|| gzip(&self.body).into_boxed_slice().into()),
         }
     }
 
-    fn tag(&self, etag: &ResponseEtag, coding: Coding) -> HeaderValue {
-        self.tags[coding as usize].get_or_init(|| header(etag.header(coding))).clone()
+    fn codings(&self) -> &Coded {
+        self.coded.get_or_init(Box::default)
+    }
+
+    fn tag(&self, coding: Coding) -> Option<HeaderValue> {
+        let Validator { etag, tag } = self.validator.as_ref()?;
+        let coded = |at: usize| self.codings().tags[at].get_or_init(|| header(etag.header(coding)));
+        let tag = match coding {
+            Coding::Identity => tag,
+            Coding::Brotli => coded(0),
+            Coding::Gzip => coded(1),
+        };
+        Some(tag.clone())
     }
 }
 
 /// A header's value of directives, digits, base64url and quotes.
 fn header(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("it is visible ASCII")
+}
+
+/// The same, or a URL, that lies in a piece of memory with other things.
+fn shared(text: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(text).expect("it is visible ASCII")
 }
 
 /// Answers a GET or HEAD: 200, 304 or 412.
@@ -133,7 +191,7 @@ pub(super) fn conditional(
     representation: &Representation,
 ) -> Result<Response, Failure> {
     let lines = |name| request.get_all(name).iter().map(HeaderValue::as_bytes);
-    let etag = representation.etag.as_ref();
+    let etag = representation.validator.as_ref().map(|validator| &validator.etag);
     let outcome = conditional::evaluate(lines(IF_MATCH), lines(IF_NONE_MATCH), etag);
     if outcome == Outcome::PreconditionFailed {
         return Err(Failure::new(Code::PreconditionFailed, "the answer is no longer the one that If-Match names"));
@@ -141,11 +199,12 @@ pub(super) fn conditional(
 
     let coding = representation.coding(request);
     let mut headers = HeaderMap::with_capacity(10);
-    if let Some(etag) = etag {
-        headers.insert(ETAG, representation.tag(etag, coding));
+    if let Some(tag) = representation.tag(coding) {
+        headers.insert(ETAG, tag);
     }
-    headers.insert(CACHE_CONTROL, representation.cache_control.clone());
-    if let Some(value) = &representation.cdn_cache_control {
+    let Caching { cache_control, cdn_cache_control } = &*representation.caching;
+    headers.insert(CACHE_CONTROL, cache_control.clone());
+    if let Some(value) = cdn_cache_control {
         headers.insert(CDN_CACHE_CONTROL, value.clone());
     }
     if let Some(location) = &representation.content_location {
@@ -246,8 +305,7 @@ mod tests {
     fn small_bodies_are_not_compressed() {
         let request: HeaderMap =
             [(http::header::ACCEPT_ENCODING, HeaderValue::from_static("br"))].into_iter().collect();
-        let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
-        let of_length = |length| Representation::new(vec![b' '; length].into(), None, policy, None);
+        let of_length = |length| Representation::new(&vec![b' '; length], None, None);
         assert_eq!(of_length(SMALLEST_COMPRESSED - 1).coding(&request), Coding::Identity);
         assert_eq!(of_length(SMALLEST_COMPRESSED).coding(&request), Coding::Brotli);
     }

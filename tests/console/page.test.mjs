@@ -15,10 +15,14 @@ const server = new URL(required('FRESHQL_URL'));
 const query = process.env.FRESHQL_QUERY ?? '{ __schema { queryType { __typename name } } }';
 const expected = process.env.FRESHQL_EXPECT ?? '"__typename": "__Type"';
 
+// On a machine that builds something else meanwhile, all of it takes longer; what is wrong does not come in time either.
+const patience = 120_000;
+
 let browser;
 
 before(async () => {
   browser = await chromium.launch({
+    timeout: patience,
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     // Root in a container has no sandbox; the rest keeps the browser itself from talking to its makers.
     args: [
@@ -96,6 +100,7 @@ test('the body of an answer with an error status is shown', async () => {
 /** Opens `path` in a fresh profile and waits until the editors and the schema are there. */
 async function open(path) {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  page.setDefaultTimeout(patience);
   const complaints = [];
   page.on('console', (message) => {
     if (['error', 'warning'].includes(message.type())) complaints.push(`console: ${message.text()}`);
@@ -133,7 +138,7 @@ async function runQuery(page, text) {
 
 /** Waits until the response pane shows `text`; what it shows instead is the failure's message. */
 async function responseContains(page, text) {
-  const deadline = Date.now() + 10_000;
+  const deadline = Date.now() + patience;
   let shown;
   do {
     // Monaco draws spaces as no-break spaces, and only those lines that are in view.
