@@ -64,8 +64,7 @@ pub enum DifferenceError {
 /// # Errors
 /// A migration that does not run, or a step that could not be found.
 pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, DifferenceError> {
-    let mut scratch = Connection::open_in_memory()?;
-    migrate::up(&mut scratch, migrations).map_err(|error| match error {
+    let scratch = migrate::rehearse(migrations).map_err(|error| match error {
         migrate::MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
         migrate::MigrateError::Database(error) => DifferenceError::Database(error),
     })?;

@@ -59,7 +59,7 @@ async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it()
     std::fs::write(&late, "-- edited\n").unwrap();
     let reasons = refusal(project.path()).await;
     assert!(reasons[0].starts_with("migrations/9999_later.sqlite.sql: this migration was edited"), "{reasons:?}");
-    assert!(app::migrate_status(&config(project.path())).unwrap().contains("edited since it was applied"));
+    assert!(app::migrate_status(&config(project.path())).unwrap().table.contains("edited since it was applied"));
 }
 
 #[tokio::test]

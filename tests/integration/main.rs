@@ -28,6 +28,7 @@ mod freshness;
 mod front_door;
 mod graphql_over_http;
 mod hostile;
+mod mistakes;
 mod mutations;
 mod outside;
 mod persisted_get;

@@ -6,12 +6,12 @@
 
 use super::convert;
 use crate::model::{DefaultValue, OnDelete, Scalar};
-use crate::store::catalogue::definition::{ColumnText, Kind};
+use crate::store::catalogue::definition::ColumnText;
 use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
 use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
-use crate::store::migrate::check::{affinity, holds, is_looked_up};
+use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up};
 use crate::store::triggers::{NAME_PREFIX, Trigger, triggers};
 use crate::store::words::words;
 
@@ -285,12 +285,6 @@ fn fate<'a>(
         || alteration.collation
         || alteration.counting);
     if alike { Fate::Stays } else { Fate::Changes(Box::new(alteration)) }
-}
-
-fn is_default_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
-    let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| words(&clause.text));
-    let wanted = default_expression(column).map(|default| words(&format!("DEFAULT {default}")));
-    if is_adopted { has.is_none() && wanted.is_some() } else { has != wanted }
 }
 
 fn is_check_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
