@@ -305,6 +305,39 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
 }
 
 #[test]
+fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() {
+    let shop = Shop::new();
+    let keys = "CREATE UNIQUE INDEX artist_names ON Artist (lower(Name) || '(' /* so */ DESC, ArtistId % 1);
+        CREATE UNIQUE INDEX newcomers ON customers (support_rep_id) WHERE status = 'new'; -- one for each";
+    shop.database().execute_batch(keys).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+        succeed(shop.path(), arguments);
+    }
+    let shell = shop.database();
+    shell.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF").unwrap();
+    let displaced = |statement: &str| -> Vec<String> {
+        shell.execute_batch("DELETE FROM _freshql_change").unwrap();
+        assert_eq!(shell.execute(statement, []).unwrap(), 1, "{statement}");
+        let gone = "SELECT entity || ' ' || id FROM _freshql_change WHERE op = 'D' ORDER BY seq";
+        shell.prepare(gone).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let employee =
+        "INSERT OR REPLACE INTO employees (id, last_name, first_name, email) VALUES (9, 'x', 'y', 'BO@x.example')";
+    assert_eq!(displaced(employee), ["Employee 2"]);
+    assert_eq!(displaced("UPDATE OR REPLACE employees SET email = 'ANN@x.example' WHERE id = 3"), ["Employee 1"]);
+    assert_eq!(displaced("UPDATE employees SET last_name = 'z' WHERE id = 3"), Vec::<String>::new());
+    assert_eq!(displaced("INSERT OR REPLACE INTO Artist (ArtistId, Name) VALUES (999, 'ARTIST 7')"), ["Artist 7"]);
+    assert_eq!(displaced("UPDATE OR REPLACE Artist SET Name = 'artist 8' WHERE ArtistId = 9"), ["Artist 8"]);
+    let newcomer = |code: &str| {
+        format!("INSERT OR REPLACE INTO customers (code, name, support_rep_id) VALUES ('{code}', '{code}', 1)")
+    };
+    assert_eq!(displaced(&newcomer("N1")), Vec::<String>::new());
+    assert_eq!(displaced(&newcomer("N2")), ["Customer N1"]);
+    let said = succeed(shop.path(), &["migrate", "new", "again"]);
+    assert_eq!(said, "the migrations build what the model needs; nothing was written\n");
+}
+
+#[test]
 fn a_database_with_a_full_text_index_is_adopted() {
     let shop = Shop::new();
     let index = "CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('tea')";

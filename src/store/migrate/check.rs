@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
 use crate::store::catalogue::definition::{ColumnText, Definition, Kind};
+use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
 use crate::store::layout::ddl::{
     SYSTEM_TABLE_NAMES, check_expression, create_index, create_table, default_expression, sql_type, system_table,
@@ -264,7 +265,7 @@ fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
 }
 
 fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
-    let wanted = triggers::triggers(table);
+    let wanted = triggers::triggers_beside(table, &other_keys(table, found, &found.indexes));
     let same = |a: &str, b: &SqlName| a.eq_ignore_ascii_case(b.as_str());
     // A trigger of ours that this version no longer makes would write records of its own.
     let ours = |name: &str| name.to_ascii_lowercase().starts_with(NAME_PREFIX);
