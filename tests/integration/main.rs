@@ -33,6 +33,7 @@ mod mutations;
 mod outside;
 mod persisted_get;
 mod postgres;
+mod railway;
 mod random_model;
 mod reads;
 mod statements;
