@@ -275,6 +275,14 @@ impl<'a> Writer<'a, '_, '_> {
     /// A violated constraint as an error for the client, in the words of the model.
     fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
         let StoreError::Constraint(constraint) = error else { return error.into() };
+        // A foreign key's ON DELETE may have run into a rule of another table.
+        let entity = match &constraint {
+            Constraint::Unique(table, _) | Constraint::NotNull(table, _) => {
+                let model = &self.context.model;
+                model.entities.iter().find(|entity| entity.table.eq_ignore_ascii_case(table)).unwrap_or(entity)
+            }
+            Constraint::ForeignKey | Constraint::Check(_) => entity,
+        };
         let field =
             |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
         let error = |message: String, constraint: &str, fields: &[String]| {

@@ -304,6 +304,24 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
     assert_eq!(data["deleteAlbum"]["title"], "New");
 }
 
+#[tokio::test]
+async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
+    let shop = Shop { directory: tempfile::tempdir().unwrap() };
+    let tables = "CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT);
+        CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INT NOT NULL REFERENCES owners ON DELETE SET NULL);
+        INSERT INTO owners VALUES (1, NULL); INSERT INTO pets VALUES (1, 1);";
+    shop.database().execute_batch(tables).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"]] {
+        succeed(shop.path(), arguments);
+    }
+    let served = shop.serve().await;
+    let query = json!({"query": "mutation { deleteOwner(id: 1) { id } }"});
+    let url = format!("http://{}/graphql", served.running.address);
+    let answer: Value = served.client.post(url).json(&query).send().await.unwrap().json().await.unwrap();
+    assert_eq!(answer["errors"][0]["message"], "Pet.ownerId may not be null");
+    served.running.stop().await.unwrap();
+}
+
 #[test]
 fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() {
     let shop = Shop::new();

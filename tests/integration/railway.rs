@@ -105,6 +105,10 @@ async fn keys_that_clients_give_are_read_and_written_as_they_are() {
     let twice = railway.post("CreateStation", json!({"input": {"code": "x", "name": "Berlin"}}), None).await;
     twice.assert_error(409, "CONFLICT");
     assert_eq!(twice.json()["errors"][0]["extensions"]["fields"], json!(["name"]));
+    let input = json!({"code": "x", "name": "x", "hasLift": null});
+    let null = railway.post("CreateStation", json!({ "input": input }), None).await;
+    null.assert_error(422, "BAD_USER_INPUT");
+    assert!(null.text().contains("may not be null; leave it out to get its default"), "{}", null.text());
 }
 
 /// All codes, walking by pages of this size; `forward`, or from the end.
