@@ -274,6 +274,24 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
 }
 
 #[test]
+fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
+    let project = empty_project(LIBRARY);
+    freshql(project.path(), &["migrate", "new", "init"]);
+    let changed = LIBRARY.replace("type Copy @entity {", "type Copy @entity(table: \"items\") {");
+    std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
+    let new = freshql(project.path(), &["migrate", "new", "items"]);
+    let text = String::from_utf8(new.stdout).unwrap();
+    let advice: Vec<_> = text.lines().filter(|line| line.starts_with("look")).collect();
+    assert_eq!(
+        advice,
+        [
+            "look at it: `copies` is no longer in the model: its data stays unless you take the comment out",
+            "look at it: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
+        ]
+    );
+}
+
+#[test]
 fn migrate_new_writes_nothing_where_anything_is_wrong() {
     let files = |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {
         Ok(files) => files.count(),
