@@ -306,10 +306,13 @@ impl<'a> Writer<'a, '_, '_> {
             }
             Constraint::ForeignKey => {
                 let fields = self.dangling(entity, bound, values);
-                let message = if fields.is_empty() {
-                    format!("{} {} is still referred to by other rows", entity.name, bound.id)
-                } else {
-                    format!("{} points to a row that does not exist", fields.join(" and "))
+                let message = match &fields[..] {
+                    // Of a table that was there before freshql, with foreign keys that no relation says.
+                    [] if bound.id.is_empty() => {
+                        format!("a value of {} points to a row that does not exist", entity.name)
+                    }
+                    [] => format!("{} {} is still referred to by other rows", entity.name, bound.id),
+                    fields => format!("{} points to a row that does not exist", fields.join(" and ")),
                 };
                 error(message, "foreignKey", &fields)
             }

@@ -309,16 +309,22 @@ async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
     let shop = Shop { directory: tempfile::tempdir().unwrap() };
     let tables = "CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT);
         CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INT NOT NULL REFERENCES owners ON DELETE SET NULL);
+        CREATE TABLE places (id INTEGER PRIMARY KEY, x INT, y INT, UNIQUE (x, y), FOREIGN KEY (x, y) REFERENCES places (y, x));
         INSERT INTO owners VALUES (1, NULL); INSERT INTO pets VALUES (1, 1);";
     shop.database().execute_batch(tables).unwrap();
     for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"]] {
         succeed(shop.path(), arguments);
     }
     let served = shop.serve().await;
-    let query = json!({"query": "mutation { deleteOwner(id: 1) { id } }"});
     let url = format!("http://{}/graphql", served.running.address);
-    let answer: Value = served.client.post(url).json(&query).send().await.unwrap().json().await.unwrap();
-    assert_eq!(answer["errors"][0]["message"], "Pet.ownerId may not be null");
+    for (mutation, message) in [
+        ("deleteOwner(id: 1)", "Pet.ownerId may not be null"),
+        ("createPlace(input: {x: 1, y: 2})", "a value of Place points to a row that does not exist"),
+    ] {
+        let query = json!({ "query": format!("mutation {{ {mutation} {{ id }} }}") });
+        let answer: Value = served.client.post(&url).json(&query).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["errors"][0]["message"], message);
+    }
     served.running.stop().await.unwrap();
 }
 
