@@ -275,6 +275,14 @@ impl<'a> Writer<'a, '_, '_> {
     /// A violated constraint as an error for the client, in the words of the model.
     fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
         let StoreError::Constraint(constraint) = error else { return error.into() };
+        // A foreign key's ON DELETE may have run into a rule of another table.
+        let entity = match &constraint {
+            Constraint::Unique(table, _) | Constraint::NotNull(table, _) => {
+                let model = &self.context.model;
+                model.entities.iter().find(|entity| entity.table.eq_ignore_ascii_case(table)).unwrap_or(entity)
+            }
+            Constraint::ForeignKey | Constraint::Check(_) => entity,
+        };
         let field =
             |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
         let error = |message: String, constraint: &str, fields: &[String]| {
@@ -298,10 +306,13 @@ impl<'a> Writer<'a, '_, '_> {
             }
             Constraint::ForeignKey => {
                 let fields = self.dangling(entity, bound, values);
-                let message = if fields.is_empty() {
-                    format!("{} {} is still referred to by other rows", entity.name, bound.id)
-                } else {
-                    format!("{} points to a row that does not exist", fields.join(" and "))
+                let message = match &fields[..] {
+                    // Of a table that was there before freshql, with foreign keys that no relation says.
+                    [] if bound.id.is_empty() => {
+                        format!("a value of {} points to a row that does not exist", entity.name)
+                    }
+                    [] => format!("{} {} is still referred to by other rows", entity.name, bound.id),
+                    fields => format!("{} points to a row that does not exist", fields.join(" and ")),
                 };
                 error(message, "foreignKey", &fields)
             }
