@@ -3,8 +3,10 @@
 //! A dependency and a change meet in their [`Mark`]s: a change leaves marks, a dependency looks out for marks, and an
 //! answer is stale when one of its marks was left after it was computed.
 
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
+
+use foldhash::quality::{FixedState, FoldHasher};
 
 use crate::model::{ColumnId, EntityId, Value};
 
@@ -78,8 +80,9 @@ impl Mark {
         Self::of(|hasher| (5_u8, entity, changed).hash(hasher))
     }
 
-    fn of(write: impl FnOnce(&mut DefaultHasher)) -> Self {
-        let mut hasher = DefaultHasher::new();
+    /// The hash is a fast one: whoever finds two ids with one mark can make answers be executed again, and no more.
+    fn of(write: impl FnOnce(&mut FoldHasher<'static>)) -> Self {
+        let mut hasher = FixedState::default().build_hasher();
         write(&mut hasher);
         Self(hasher.finish())
     }
