@@ -275,21 +275,22 @@ impl<'a> Writer<'a, '_, '_> {
     /// A violated constraint as an error for the client, in the words of the model.
     fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
         let StoreError::Constraint(constraint) = error else { return error.into() };
-        let field =
-            |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
+        let field = |name: &str| {
+            entity.columns.iter().find(|c| c.name == name).map_or_else(|| name.to_owned(), |c| c.field.clone())
+        };
         let error = |message: String, constraint: &str, fields: &[String]| {
             let error = GraphqlError::new(Code::Conflict, message);
             error.with("constraint", &constraint).with("fields", &fields).into()
         };
         match constraint {
-            Constraint::Unique(_, columns) => {
-                let fields: Vec<String> = columns.iter().map(field).collect();
+            Constraint::Unique(columns) => {
+                let fields: Vec<String> = columns.of(&entity.table).into_iter().map(field).collect();
                 let message = format!("another {} has this {} already", entity.name, fields.join(" and "));
                 error(message, "unique", &fields)
             }
-            Constraint::NotNull(_, column) => {
-                let fields = [field(&column)];
-                error(format!("{}.{} may not be null", entity.name, fields[0]), "notNull", &fields)
+            Constraint::NotNull(column) => {
+                let fields: Vec<String> = column.of(&entity.table).into_iter().map(field).collect();
+                error(format!("{}.{} may not be null", entity.name, fields.join(" and ")), "notNull", &fields)
             }
             Constraint::Check(check) => {
                 let fields: Vec<String> =
