@@ -298,6 +298,10 @@ fn indexes_come_and_go() {
     assert_eq!(project.rows(indexes), ["goods_name_price_idx", "goods_shop_id_idx"]);
     project.step(&both);
     assert_eq!(project.rows(indexes), ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]);
+    // One that goes on with the key does.
+    let keyed = shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"id\"]) {");
+    assert_eq!(Project::new(&keyed).rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
+    assert_eq!(step_of(&keyed).0.rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
 }
 
 #[test]
