@@ -282,6 +282,12 @@ fn suggested_update_lets_an_enum_lose_a_value_and_is_logged() {
 }
 
 #[test]
+fn field_may_be_called_as_sqlite_calls_the_number_of_a_row() {
+    let (project, _) = step_of(&shop("stock:", "rowid: Int\n  oid: String\n  stock:"));
+    assert_eq!(project.rows("SELECT id, rowid, oid FROM goods"), ["a null null", "b null null"]);
+}
+
+#[test]
 fn indexes_come_and_go() {
     let (project, step) = step_of(
         &shop("name: String! @index", "name: String!")
