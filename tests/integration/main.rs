@@ -2,12 +2,20 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod books;
 mod bookshop;
+mod choices;
 mod harness;
 mod library;
 mod node;
+mod properties;
 mod queries;
+mod random_model;
+mod random_sdl;
+mod random_write;
 mod reference;
+mod rows;
+mod shop;
 
 mod admin;
 mod adoption;
@@ -32,7 +40,6 @@ mod mutations;
 mod outside;
 mod persisted_get;
 mod postgres;
-mod random_model;
 mod reads;
 mod statements;
 mod writes;
