@@ -312,11 +312,14 @@ impl<'a> Writer<'a, '_, '_> {
     /// The relations among the written columns whose target is not there.
     fn dangling(&self, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> Vec<String> {
         let mut fields = Vec::new();
+        // A new row may point to itself.
+        let new_key = bound.row.iter().position(|(id, _)| *id == entity.key).map(|at| &values[at]);
         for ((id, _), value) in bound.row.iter().zip(values) {
             let column = entity.column(*id);
             let Some(reference) = &column.references else { continue };
             let target = self.context.model.entity(reference.target);
-            if *value != Value::Null && matches!(self.version(target, value), Ok(None)) {
+            let is_itself = target.id == entity.id && Some(value) == new_key;
+            if *value != Value::Null && !is_itself && matches!(self.version(target, value), Ok(None)) {
                 fields.push(column.field.clone());
             }
         }
