@@ -315,6 +315,14 @@ impl Books {
         self.versions.get(&(entity, format!("{key:?}"))).copied().unwrap_or(0)
     }
 
+    /// Somebody else has made these rows instead.
+    pub(crate) fn replace(&mut self, model: &Model, tables: Tables) {
+        for entity in &model.entities {
+            tables[usize::from(entity.id.0)].iter().for_each(|row| self.touch(entity.id, at(row, entity.key)));
+        }
+        self.tables = tables;
+    }
+
     fn touch(&mut self, entity: EntityId, key: &Value) {
         self.clock += 1;
         self.versions.insert((entity, format!("{key:?}")), self.clock);

@@ -10,6 +10,7 @@ mod library;
 mod node;
 mod properties;
 mod queries;
+mod random_change;
 mod random_model;
 mod random_sdl;
 mod random_write;

@@ -2,6 +2,8 @@
 //! random creates, updates and deletes, several in a transaction, with inputs that are absent, null, wrong or in conflict,
 //! and with every kind of `expectedEtag`. Over the bookshop, and over random models.
 
+use std::cell::Cell;
+
 use freshql::graphql::{Answer, Code, GraphqlError, PathSegment};
 use freshql::store::change_log::{self, Change};
 use freshql::touch::Version;
@@ -19,6 +21,26 @@ use crate::reference::{Reference, at, input};
 use crate::rows::{Tables, any_tables};
 use crate::shop::Shop;
 
+/// How many transactions were what, so that a test that tests nothing is noticed.
+#[derive(Debug, Default)]
+struct Tally {
+    applied: Cell<u32>,
+    refused: Cell<u32>,
+    undecided: Cell<u32>,
+}
+
+impl Tally {
+    fn check(&self) {
+        let [applied, refused, undecided] = [&self.applied, &self.refused, &self.undecided].map(Cell::get);
+        eprintln!("{self:?}");
+        assert!(applied * 2 > refused && refused > undecided, "{self:?}");
+    }
+}
+
+fn count(of: &Cell<u32>) {
+    of.set(of.get() + 1);
+}
+
 /// Rows that there are at first, for each transaction what is written, and what is read afterwards.
 #[derive(Debug)]
 struct History {
@@ -33,15 +55,19 @@ fn histories() -> impl Strategy<Value = History> {
 
 #[test]
 fn writes_are_those_of_a_plain_bookkeeping() {
-    check_bookshop(60, histories(), replay);
+    let tally = Tally::default();
+    check_bookshop(60, histories(), |shop, history| replay(shop, history, &tally));
+    tally.check();
 }
 
 #[test]
 fn any_model_is_written_as_in_a_plain_bookkeeping() {
-    check_models(60, histories(), replay);
+    let tally = Tally::default();
+    check_models(100, histories(), |shop, history| replay(shop, history, &tally));
+    tally.check();
 }
 
-fn replay(shop: &mut Shop, history: &History) -> Result<(), TestCaseError> {
+fn replay(shop: &mut Shop, history: &History, tally: &Tally) -> Result<(), TestCaseError> {
     let tables = any_tables(&shop.model, 6, &mut history.rows.choices());
     shop.fill(&tables);
     let mut books = Books::new(tables);
@@ -49,7 +75,7 @@ fn replay(shop: &mut Shop, history: &History) -> Result<(), TestCaseError> {
     let mut kept: Option<Kept> = None;
     for (writes, reads) in &history.transactions {
         let from = change_log::newest(&shop.stranger).unwrap();
-        transaction(shop, &mut books, &mut tokens, writes)?;
+        transaction(shop, &mut books, &mut tokens, writes, tally)?;
         if let Some(kept) = &kept {
             kept.verify(shop, from)?;
         }
@@ -58,14 +84,27 @@ fn replay(shop: &mut Shop, history: &History) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// One random mutation, in the engine and in the books.
-fn transaction(shop: &Shop, books: &mut Books, tokens: &mut Tokens, tape: &Tape) -> Result<(), TestCaseError> {
-    let model = &shop.model;
+/// One random mutation, in the engine and in the books. Now and then somebody else replaces all rows instead.
+fn transaction(
+    shop: &mut Shop,
+    books: &mut Books,
+    tokens: &mut Tokens,
+    tape: &Tape,
+    tally: &Tally,
+) -> Result<(), TestCaseError> {
     let choices = &mut tape.choices();
     note_tokens(shop, books, tokens);
+    if choices.chance(5) {
+        let tables = any_tables(&shop.model, 6, choices);
+        shop.fill(&tables);
+        books.replace(&shop.model, tables);
+        return Ok(());
+    }
+    let model = &shop.model;
     let writes: Vec<_> = (0..=choices.below(3)).map(|_| any_write(model, books, tokens, choices)).collect();
     // What the server makes decides nothing, so that the books know before it whether it will do as it is told.
     if let Err(Stop::Undecided) = apply(model, &mut books.clone(), &writes, None) {
+        count(&tally.undecided);
         return Ok(());
     }
     let (text, variables) = document(model, &writes, choices);
@@ -80,6 +119,7 @@ fn transaction(shop: &Shop, books: &mut Books, tokens: &mut Tokens, tape: &Tape)
     let context = || format!("{text}\n{variables}\n{answer:?}\n{expected:?}");
     match (&answer, &expected) {
         (Ok(_), Ok(rows)) => {
+            count(&tally.applied);
             for (i, row) in rows.iter().enumerate() {
                 let mut found = data.as_ref().unwrap()[format!("w{i}")].clone();
                 found.as_object_mut().unwrap().remove("etag");
@@ -87,6 +127,7 @@ fn transaction(shop: &Shop, books: &mut Books, tokens: &mut Tokens, tape: &Tape)
             }
         }
         (Err(errors), Err(Stop::Refused(refusal))) => {
+            count(&tally.refused);
             *books = before;
             check_errors(errors, refusal, &context())?;
         }
@@ -195,6 +236,20 @@ fn broken_unique_names_its_fields_whatever_their_columns_are_called() {
     assert_eq!(fields_after("x", 1), None);
     assert_eq!(fields_after("x", 2).as_deref(), Some(r#"["code"]"#));
     assert_eq!(fields_after("y", 1).as_deref(), Some(r#"["one","other"]"#));
+}
+
+#[test]
+fn new_row_that_points_to_itself_points_to_a_row_that_exists() {
+    let shop = Shop::of(
+        "type Team @entity { id: ID! @id }
+         type Person @entity { id: ID! @id boss: Person! team: Team! }",
+    );
+    let text =
+        "mutation($team: ID!) { createPerson(input: {id: \"x\", bossId: \"x\", teamId: $team}) { boss { id } } }";
+    let errors = shop.run(text, &json!({"team": "nowhere"})).unwrap_err();
+    assert_eq!(errors[0].message, "teamId points to a row that does not exist");
+    shop.data("mutation { createTeam(input: {id: \"t\"}) { id } }", &json!({}));
+    assert_eq!(shop.data(text, &json!({"team": "t"})), r#"{"createPerson":{"boss":{"id":"x"}}}"#);
 }
 
 #[test]

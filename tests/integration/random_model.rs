@@ -1,7 +1,7 @@
-//! Random models, and random changes of them: entities with every kind of key, every scalar, relations (to themselves, in
+//! Random models: entities with every kind of key, every scalar, relations (to themselves, in
 //! circles, several between the same two), entities that join two others, uniques, indexes, enums, hidden and read-only
 //! fields, defaults, names that are words of SQL or fit no language. What a model looks like as SDL is in
-//! `random_sdl.rs`.
+//! `random_sdl.rs`, and what becomes of it in `random_change.rs`.
 
 use crate::choices::Choices;
 
@@ -89,7 +89,8 @@ pub(crate) enum Back {
 }
 
 const SCALARS: [&str; 9] = ["String", "Int", "BigInt", "Float", "Boolean", "DateTime", "Date", "UUID", "JSON"];
-const DEFAULTS: [Default; 4] = [Default::None, Default::Value(false), Default::Value(true), Default::Function];
+pub(crate) const DEFAULTS: [Default; 4] =
+    [Default::None, Default::Value(false), Default::Value(true), Default::Function];
 const DIRECTIONS: [&str; 6] =
     ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
 
@@ -162,13 +163,6 @@ impl RandomModel {
         model
     }
 
-    /// Changes something.
-    pub(crate) fn change(&mut self, choices: &mut Choices<'_>) {
-        for _ in 0..1 + choices.below(4) {
-            self.change_once(choices);
-        }
-    }
-
     /// A word, or else a name that is like no other.
     fn name(&mut self, start: &str, words: &[&'static str], choices: &mut Choices<'_>) -> String {
         if choices.one_in(4) {
@@ -181,7 +175,7 @@ impl RandomModel {
         self.plain_name(start)
     }
 
-    fn plain_name(&mut self, start: &str) -> String {
+    pub(crate) fn plain_name(&mut self, start: &str) -> String {
         self.named += 1;
         format!("{start}{}", self.named)
     }
@@ -190,7 +184,7 @@ impl RandomModel {
         choices.one_in(8).then(|| self.plain_name("#")).map(|number| choices.of(&SQL_NAMES).replace('#', &number[1..]))
     }
 
-    fn add_entity(&mut self, choices: &mut Choices<'_>) {
+    pub(crate) fn add_entity(&mut self, choices: &mut Choices<'_>) {
         let name = self.name("Thing", &TYPES, choices);
         let key = *choices.of(&[Key::Text, Key::Uuid, Key::Number]);
         let key_name = if choices.one_in(5) { self.plain_name("code") } else { "id".to_owned() };
@@ -252,7 +246,7 @@ impl RandomModel {
         self.entities[at].uniques.push(pair);
     }
 
-    fn kind(&mut self, choices: &mut Choices<'_>) -> Kind {
+    pub(crate) fn kind(&mut self, choices: &mut Choices<'_>) -> Kind {
         match choices.below(13) {
             at @ 0..9 => Kind::Scalar(SCALARS[at]),
             9 => {
@@ -279,7 +273,7 @@ impl RandomModel {
         Kind::Relation(target, on_delete)
     }
 
-    fn add_field_of(&mut self, at: usize, kind: Kind, choices: &mut Choices<'_>) {
+    pub(crate) fn add_field_of(&mut self, at: usize, kind: Kind, choices: &mut Choices<'_>) {
         let name = self.name("field", &FIELDS, choices);
         let can_cut = kind != Kind::Scalar("JSON");
         let is_relation = matches!(kind, Kind::Relation(..));
@@ -319,46 +313,8 @@ impl RandomModel {
         }
     }
 
-    fn change_once(&mut self, choices: &mut Choices<'_>) {
-        let at = choices.below(self.entities.len());
-        match choices.below(12) {
-            0 | 1 => {
-                let kind = self.kind(choices);
-                self.add_field_of(at, kind, choices);
-            }
-            2 => self.add_entity(choices),
-            3 if self.entities.len() > 1 => {
-                let gone = self.entities.remove(at).name;
-                let points = |kind: &Kind| matches!(kind, Kind::Relation(target, _) if *target == gone);
-                for entity in &mut self.entities {
-                    let fields: Vec<String> =
-                        entity.fields.iter().filter(|f| points(&f.kind)).map(|f| f.name.clone()).collect();
-                    fields.iter().for_each(|field| entity.forget(field));
-                }
-            }
-            4 if self.entities[at].fields.len() > 1 => {
-                let entity = &mut self.entities[at];
-                let field = entity.fields[1 + choices.below(entity.fields.len() - 1)].name.clone();
-                entity.forget(&field);
-            }
-            5 => {
-                let value = self.plain_name("VALUE_");
-                if let Some(changed) = self.enums.last_mut() {
-                    if changed.values.len() > 1 && choices.one_in(3) {
-                        changed.values.pop();
-                    } else {
-                        changed.values.push(value);
-                    }
-                }
-            }
-            6 => self.cut(at, choices, true),
-            7 => self.cut(at, choices, false),
-            _ => self.change_field(at, choices),
-        }
-    }
-
     /// Adds a unique or an index over several columns, or takes one away.
-    fn cut(&mut self, at: usize, choices: &mut Choices<'_>, unique: bool) {
+    pub(crate) fn cut(&mut self, at: usize, choices: &mut Choices<'_>, unique: bool) {
         let entity = &mut self.entities[at];
         let list = if unique { &mut entity.uniques } else { &mut entity.indexes };
         if !list.is_empty() && choices.one_in(2) {
@@ -378,64 +334,5 @@ impl RandomModel {
         if some.len() > 1 && !entity.uniques.iter().chain(&entity.indexes).any(are_there) {
             if unique { entity.uniques.push(some) } else { entity.indexes.push(some) }
         }
-    }
-
-    fn change_field(&mut self, at: usize, choices: &mut Choices<'_>) {
-        if self.entities[at].fields.is_empty() {
-            return;
-        }
-        let which = choices.below(self.entities[at].fields.len());
-        let change = choices.below(8);
-        let kind = if change == 7 { self.kind(choices) } else { Kind::Scalar("String") };
-        let entity = &mut self.entities[at];
-        let field = &mut entity.fields[which];
-        let is_relation = matches!(field.kind, Kind::Relation(..));
-        let can_cut = field.kind != Kind::Scalar("JSON");
-        match change {
-            0 | 1 if !is_relation => {
-                field.default = *choices.of(&DEFAULTS);
-                field.readonly &= field.default != Default::None;
-            }
-            2 | 3 if !is_relation && which > 0 => {
-                field.nullable = !field.nullable;
-                field.readonly &= field.default != Default::None;
-            }
-            2 | 3 => field.nullable = true,
-            4 if can_cut => {
-                field.unique = !field.unique;
-                field.index = false;
-            }
-            5 if can_cut && !field.unique => field.index = !field.index,
-            6 => {
-                if let Kind::Relation(_, on_delete) = &mut field.kind {
-                    *on_delete =
-                        *choices.of(if field.nullable { &["SET_NULL", "CASCADE"] } else { &["RESTRICT", "CASCADE"] });
-                }
-            }
-            // Another type, under the same name: not from or to a relation, whose column has another name.
-            7 if which > 0 && !is_relation && !matches!(kind, Kind::Relation(..)) && can_cut => {
-                let name = field.name.clone();
-                if kind == Kind::Scalar("JSON") {
-                    (field.unique, field.index) = (false, false);
-                    entity.forget_cuts(&name);
-                }
-                entity.fields[which].kind = kind;
-            }
-            _ => {}
-        }
-    }
-}
-
-impl RandomEntity {
-    fn forget(&mut self, field: &str) {
-        self.fields.retain(|known| known.name != field);
-        self.forget_cuts(field);
-    }
-
-    /// Forgets what lists are cut and ordered by.
-    fn forget_cuts(&mut self, field: &str) {
-        self.uniques.retain(|names| names.iter().all(|known| known != field));
-        self.indexes.retain(|names| names.iter().all(|known| known != field));
-        self.order_by.retain(|(known, _)| known != field);
     }
 }
