@@ -101,7 +101,7 @@ pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: 
         .flat_map(|(_, states)| states.iter().map(|(_, token)| token))
         .collect();
     let newest = |states: &Vec<(u64, String)>| states.iter().max_by_key(|(version, _)| *version).unwrap().clone();
-    let token = match (choices.below(10), states) {
+    let token = match (choices.below(20), states) {
         (3, _) => Token::Any,
         (4, _) => Token::Malformed,
         (5, _) if !others.is_empty() => Token::OtherRow((*others.iter().min().unwrap()).clone()),
@@ -109,7 +109,7 @@ pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: 
             let (version, token) = choices.of(states).clone();
             Token::Of(version, token)
         }
-        (0..=2 | 8, Some(states)) if entity.require_etag || choices.chance(40) => {
+        (0..=2 | 8..18, Some(states)) if entity.require_etag || choices.chance(40) => {
             let (version, token) = newest(states);
             Token::Of(version, token)
         }
