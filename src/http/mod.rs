@@ -10,6 +10,7 @@ mod graphql;
 mod health;
 mod negotiate;
 mod parameters;
+mod piece;
 mod problem;
 mod query;
 mod respond;

@@ -21,6 +21,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::failure::Failure;
 use super::negotiate;
+use super::piece::keep;
 use crate::cache_control::{NO_STORE, Policy};
 use crate::conditional::{self, Outcome};
 use crate::etag::{Coding, ResponseEtag};
@@ -99,15 +100,9 @@ struct Coded {
 impl Representation {
     /// Takes a body, its validator with what caches may do, and its canonical URL if it has one.
     pub(super) fn new(body: &[u8], etag: Option<(ResponseEtag, Arc<Caching>)>, content_location: Option<&str>) -> Self {
-        // All in one piece of exactly the right size: what an allocator adds to each piece is a good part of what an
-        // answer costs beyond its bytes.
+        // In one piece: what an allocator adds to each is a good part of what an answer costs beyond its bytes.
         let tag = etag.as_ref().map(|(etag, _)| etag.header(Coding::Identity)).unwrap_or_default();
-        let location = content_location.unwrap_or_default();
-        let mut piece = Vec::with_capacity(body.len() + tag.len() + location.len());
-        piece.extend_from_slice(body);
-        piece.extend_from_slice(tag.as_bytes());
-        piece.extend_from_slice(location.as_bytes());
-        let mut rest = Bytes::from(piece);
+        let mut rest = keep(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
         let body = rest.split_to(body.len());
         let tag = rest.split_to(tag.len());
         let (validator, caching) = match etag {
@@ -123,8 +118,7 @@ impl Representation {
         let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
         let codings =
             if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() / 2 + size_of::<Coded>() + 128 };
-        // Allocators round up, by a tenth or so.
-        (self.body.len() + location) / 10 * 11 + codings + 32
+        self.body.len() + location + codings + 128
     }
 
     /// The best coding for this client. Small bodies stay as they are, whatever the client likes best. It follows from
@@ -150,8 +144,8 @@ impl Representation {
     pub(super) fn coded(&self, coding: Coding) -> &Bytes {
         match coding {
             Coding::Identity => &self.body,
-            Coding::Brotli => self.codings().brotli.get_or_init(|| brotli(&self.body).into_boxed_slice().into()),
-            Coding::Gzip => self.codings().gzip.get_or_init(|| gzip(&self.body).into_boxed_slice().into()),
+            Coding::Brotli => self.codings().brotli.get_or_init(|| keep(&[&brotli(&self.body)])),
+            Coding::Gzip => self.codings().gzip.get_or_init(|| keep(&[&gzip(&self.body)])),
         }
     }
 
