@@ -298,6 +298,17 @@ fn relation_that_points_nowhere_is_an_error_in_its_place() {
 }
 
 #[test]
+fn null_that_is_json_is_no_value_where_one_must_be() {
+    let shop = Shop::of("type Note @entity { id: ID! @id text: JSON! more: JSON }");
+    shop.stranger.execute_batch("INSERT INTO notes (id, text, more) VALUES ('a', ' null', 'null')").unwrap();
+    assert_eq!(shop.data("{ note(id: \"a\") { more } }", &json!({})), r#"{"note":{"more":null}}"#);
+    insta::assert_snapshot!(with_errors(&shop, "{ note(id: \"a\") { id text } }"), @r#"
+    {"note":null}
+    ["note","text"] text has null in the database, but is not nullable
+    "#);
+}
+
+#[test]
 fn write_whose_answer_cannot_be_read_is_not_done() {
     let shop = spoilt("UPDATE books SET kind = 'COMIC' WHERE id = 2; UPDATE authors SET born = 'long ago'");
     for selection in ["born", "favourite { kind }", "favourite { author { written { nodes { kind } } } }"] {
