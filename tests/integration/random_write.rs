@@ -83,7 +83,14 @@ pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: 
         } else if choices.chance(1) {
             Given::Wrong
         } else if let Some(reference) = &column.references {
-            Given::Value(some_key(model.entity(reference.target), &books.tables, choices))
+            let own = given.iter().find_map(|(id, given)| match given {
+                Given::Value(own) if *id == entity.key => Some(own.clone()),
+                _ => None,
+            });
+            Given::Value(match own.filter(|_| reference.target == entity.id) {
+                Some(own) if choices.chance(30) => own,
+                _ => some_key(model.entity(reference.target), &books.tables, choices),
+            })
         } else if id == entity.key {
             Given::Value(if choices.chance(20) { key.clone() } else { Value::text(format!("new{}", choices.below(9))) })
         } else {
