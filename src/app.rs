@@ -2,10 +2,12 @@
 //! the commands beside `serve` do.
 
 mod adopt;
+mod check;
 mod database;
 mod dev;
 mod explain;
 mod init;
+mod project;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -33,8 +35,11 @@ use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Registry, files, stored};
 use crate::store::Store;
 
+use self::project::Project;
+
 pub use adopt::model_pull;
-pub use database::{migrate_new, migrate_status, migrate_up};
+pub use check::{Checked, check, with_the_rest};
+pub use database::{MigrationStatus, migrate_new, migrate_status, migrate_up};
 pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
 pub use init::init;
@@ -117,23 +122,31 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     listen(&config.listen, service(app, &config.cors_origins), pruning).await
 }
 
-/// What answers: the engine on the project's database, and all registered documents.
+/// What answers: the engine on the project's database, and all registered documents. The database is not touched while
+/// anything is wrong with the files.
 async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
-    let model = Arc::new(load_model(&config.dir)?);
+    let project = match project::read(config).await {
+        Ok(project) if project.mistakes.is_empty() => project,
+        Ok(Project { mistakes, .. }) | Err(StartError::Mistakes(mistakes)) => {
+            let migrations = database::mistakes_of_files(config)?;
+            return Err(StartError::Mistakes([mistakes, migrations].concat()));
+        }
+        Err(error) => return Err(error),
+    };
+    log_warnings(&config.dir, &project.warnings);
     let prepare = {
-        let (config, model) = (config.clone(), model.clone());
+        let (config, model) = (config.clone(), project.model.clone());
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    assemble(config, compiler(model.clone())?, &model).await
+    assemble(config, project).await
 }
 
 /// The same, for a database that fits.
-async fn assemble(config: &Config, compiler: Compiler, model: &Arc<Model>) -> Result<(Engine, Registry), StartError> {
+async fn assemble(config: &Config, project: Project) -> Result<(Engine, Registry), StartError> {
+    let Project { model, compiler, registry, .. } = project;
     let Database::Sqlite(path) = &config.database;
-    let store = Store::open(path, config.readers, model).await.with_context(|| config.database.to_string())?;
-    let registry = Registry::default();
-    register_files(&compiler, &config.dir, &registry).await?;
+    let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
     Ok((Engine::new(compiler, store), registry))
 }
@@ -234,23 +247,32 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 
 /// The model, and what is worth a second look in it, which is logged.
 fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let (parsed, text) = read_model(dir)?;
-    for warning in &parsed.warnings {
-        let (line, column) = warning.line_and_column(&text);
-        tracing::warn!("{}:{line}:{column}: {}", warning.file, warning.message);
-    }
+    let parsed = read_model(dir)?;
+    log_warnings(dir, &parsed.warnings);
     Ok(parsed.model)
 }
 
-/// The model with its warnings, and the text that they speak of.
-fn read_model(dir: &Path) -> Result<(Parsed, String), StartError> {
+fn log_warnings(dir: &Path, warnings: &[Diagnostic]) {
+    if warnings.is_empty() {
+        return;
+    }
+    // A file that has gone meanwhile costs the places only.
+    let text = std::fs::read_to_string(within(dir, MODEL_FILE)).unwrap_or_default();
+    for warning in warnings {
+        let (line, column) = warning.line_and_column(&text);
+        tracing::warn!("{}:{line}:{column}: {}", warning.file, warning.message);
+    }
+}
+
+/// The model with its warnings.
+fn read_model(dir: &Path) -> Result<Parsed, StartError> {
     let path = within(dir, MODEL_FILE);
     let file = path.display().to_string();
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
-    let parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
-    Ok((parsed, text))
+    parse(&file, &text).map_err(StartError::Mistakes)
 }
 
+/// The documents of the query files.
 async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
     let queries = within(dir, files::DIRECTORY);
     let mistakes = files::register(compiler, &queries, registry).await;
@@ -260,39 +282,6 @@ async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) ->
 
 fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
-}
-
-/// A project without mistakes.
-#[derive(Debug)]
-pub struct Checked {
-    /// One line that says what was looked at.
-    pub summary: String,
-    /// What is worth a second look: the model's, then the queries'.
-    pub warnings: Vec<Diagnostic>,
-}
-
-/// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
-///
-/// # Errors
-/// All mistakes, and the warnings.
-pub async fn check(config: &Config) -> Result<Checked, StartError> {
-    let (Parsed { model, mut warnings }, _) = read_model(&config.dir)?;
-    let model = Arc::new(model);
-    let registry = Registry::default();
-    let queries = register_files(&compiler(model.clone())?, &config.dir, &registry).await;
-    let database = database::mistakes(config, &model);
-
-    let has_database = !matches!(database, Ok(None));
-    let mut mistakes = queries.err().map_or_else(|| Ok(Vec::new()), StartError::mistakes)?;
-    mistakes.extend(database.or_else(|error| error.mistakes().map(Some))?.unwrap_or_default());
-    warnings.extend(files::lint(&model, &registry));
-    if !mistakes.is_empty() {
-        mistakes.append(&mut warnings);
-        return Err(StartError::Mistakes(mistakes));
-    }
-    let database = if has_database { "its database fits" } else { "there is no database yet" };
-    let summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
-    Ok(Checked { summary, warnings })
 }
 
 /// The generated API as SDL.

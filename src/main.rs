@@ -215,6 +215,10 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
     Ok(config)
 }
 
+fn directory(project: &ProjectOptions) -> PathBuf {
+    project.dir.clone().unwrap_or_else(|| PathBuf::from("."))
+}
+
 fn admin_token() -> anyhow::Result<Option<freshql::config::Secret>> {
     match std::env::var("FRESHQL_ADMIN_TOKEN") {
         Ok(text) => Ok(Some(text.parse().context("FRESHQL_ADMIN_TOKEN")?)),
@@ -228,9 +232,20 @@ async fn run(cli: Cli) -> Result<(), StartError> {
     let command =
         cli.command.unwrap_or_else(|| Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve)));
     match command {
-        Command::Serve(options) => app::serve(prepare(cli.project, Some(*options))?).await,
+        Command::Serve(options) => {
+            let dir = directory(&cli.project);
+            match prepare(cli.project, Some(*options)) {
+                Ok(config) => app::serve(config).await,
+                Err(error) => Err(app::with_the_rest(error, &dir).await),
+            }
+        }
         Command::Check => {
-            let checked = app::check(&prepare(cli.project, None)?).await?;
+            let dir = directory(&cli.project);
+            let config = match prepare(cli.project, None) {
+                Ok(config) => config,
+                Err(error) => return Err(app::with_the_rest(error, &dir).await),
+            };
+            let checked = app::check(&config).await?;
             show(&checked.warnings);
             print(&checked.summary)
         }
@@ -255,7 +270,11 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
         }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
-        Command::Migrate(Migrate::Status) => print(&app::migrate_status(&prepare(cli.project, None)?)?),
+        Command::Migrate(Migrate::Status) => {
+            let status = app::migrate_status(&prepare(cli.project, None)?)?;
+            print(&status.table)?;
+            if status.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(status.mistakes)) }
+        }
     }
 }
 

@@ -21,14 +21,11 @@ pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> 
             tracing::info!(migration, "applied a migration");
         }
     }
-    let mistakes = match mistakes(config, model)? {
-        Some(mistakes) => mistakes,
-        None => {
-            let message = "there is no database yet";
-            vec![Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config))]
-        }
-    };
-    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
+    let mut found = mistakes(config, model)?;
+    if !found.is_there && found.mistakes.is_empty() {
+        found.mistakes.push(no_database(config));
+    }
+    if found.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(found.mistakes)) }
 }
 
 /// Applies pending migrations; says which.
@@ -53,8 +50,14 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         let message = format!("`{name}` is no name for a migration: it may have {}", migrate::NAMES);
         return Err(anyhow::anyhow!(message).into());
     }
-    let model = load_model(&config.dir)?;
-    let migrations = read(config)?;
+    let (model, migrations) = match (load_model(&config.dir), read(config)) {
+        (Ok(model), Ok(migrations)) => (model, migrations),
+        (Err(StartError::Mistakes(mut mistakes)), _) => {
+            mistakes.extend(mistakes_of_files(config)?);
+            return Err(StartError::Mistakes(mistakes));
+        }
+        (Err(error), _) | (_, Err(error)) => return Err(error),
+    };
     let step = difference::step(&migrations, &model).map_err(|error| match error {
         DifferenceError::Migrations(mistakes) => StartError::Mistakes(mistakes),
         error => StartError::Other(error.into()),
@@ -69,16 +72,40 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     Ok(written.chain(step.advice.iter().map(|advice| format!("look at it: {advice}\n"))).collect())
 }
 
-/// A table of all migrations: which the database has, which are pending, and what does not fit.
+/// How the migrations and the database stand to each other.
+#[derive(Debug)]
+pub struct MigrationStatus {
+    /// A table of all migrations: which the database has, which are pending, and what does not fit.
+    pub table: String,
+    /// Pending migrations, and all that keeps the database from being served.
+    pub mistakes: Vec<Diagnostic>,
+}
+
+/// Looks at all migrations, and whether the database has what they and the model say.
 ///
 /// # Errors
-/// The files' mistakes, or a database that cannot be read.
-pub fn migrate_status(config: &Config) -> Result<String, StartError> {
+/// The files' names are wrong, or the database cannot be read.
+pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
     let migrations = read(config)?;
     let status = match open_existing(config)? {
         Some(connection) => migrate::status(&connection, &migrations).context("cannot read the database")?,
         None => migrate::Status { pending: migrations.files.clone(), ..migrate::Status::default() },
     };
+    let table = table_of(&status);
+    let mistakes = match load_model(&config.dir) {
+        Ok(model) => {
+            let mut found = mistakes(config, &model)?;
+            if !found.is_there && found.mistakes.is_empty() {
+                found.mistakes.push(no_database(config));
+            }
+            found.mistakes
+        }
+        Err(error) => [error.mistakes()?, mistakes_of_files(config)?].concat(),
+    };
+    Ok(MigrationStatus { table, mistakes })
+}
+
+fn table_of(status: &migrate::Status) -> String {
     let mut rows: Vec<_> = status
         .applied
         .iter()
@@ -101,31 +128,108 @@ pub fn migrate_status(config: &Config) -> Result<String, StartError> {
     }));
     rows.sort();
     rows.insert(0, ["MIGRATION", "APPLIED AT", "STATE"].map(str::to_owned));
-    Ok(table(&rows))
+    table(&rows)
 }
 
-/// What is wrong with the migrations and with the database; None where there is no database.
-pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Option<Vec<Diagnostic>>, StartError> {
-    let migrations = read(config)?;
-    let Some(connection) = open_existing(config)? else { return Ok(None) };
+/// What was seen of a database and its migrations.
+pub(super) struct Found {
+    pub(super) is_there: bool,
+    /// What keeps it from being served.
+    pub(super) mistakes: Vec<Diagnostic>,
+}
+
+/// What is wrong with the migrations and with the database, if there is one.
+///
+/// # Errors
+/// The database cannot be read.
+pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartError> {
+    let connection = open_existing(config)?;
+    let is_there = connection.is_some();
+    let found = |mistakes| Ok(Found { is_there, mistakes });
+    let migrations = match read(config) {
+        Ok(migrations) => migrations,
+        Err(error) => return found(error.mistakes()?),
+    };
+    let Some(connection) = connection else { return found(rehearsed(&migrations)?) };
     let status = migrate::status(&connection, &migrations).context("cannot read the database")?;
     let mut mistakes = status.mistakes();
+    if !status.pending.is_empty() {
+        let is_pending = |mistake: &Diagnostic| status.pending.iter().any(|pending| pending.file == mistake.file);
+        mistakes.extend(rehearsed(&migrations)?.into_iter().filter(is_pending));
+    }
     if mistakes.is_empty() && !status.pending.is_empty() {
         let names: Vec<_> = status.pending.iter().map(|pending| name(pending.number, &pending.name)).collect();
         let message = format!("pending migrations: {}", names.join(", "));
         mistakes.push(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config)));
     }
     if mistakes.is_empty() {
-        let problems = migrate::check_schema(&connection, model).context("cannot read the database")?;
-        mistakes.extend(problems.into_iter().map(|problem| {
-            let help = match problem.sql {
-                Some(sql) => format!("add a migration that says\n{sql}"),
-                None => "add a migration that changes it, or change the model".to_owned(),
-            };
-            Diagnostic::error(config.database.to_string(), 0..0, problem.message).with_help(help)
-        }));
+        mistakes = lacks(config, model, &connection, &migrations)?;
     }
-    Ok(Some(mistakes))
+    found(mistakes)
+}
+
+/// What the database lacks for the model, where it has all migrations. What these do not build, the next one should;
+/// what they do has been changed by hand.
+fn lacks(
+    config: &Config,
+    model: &Model,
+    connection: &Connection,
+    migrations: &Migrations,
+) -> Result<Vec<Diagnostic>, StartError> {
+    let problems = migrate::check_schema(connection, model).context("cannot read the database")?;
+    let epoch = migrate::epoch(connection);
+    let database = |message: String| Diagnostic::error(config.database.to_string(), 0..0, message);
+    let next = match problems.is_empty() {
+        true => None,
+        false => difference::step(migrations, model).unwrap_or_default(),
+    };
+    let mut mistakes: Vec<Diagnostic> = Vec::new();
+    for problem in problems {
+        let mistake = database(problem.message);
+        mistakes.push(match (&next, problem.sql) {
+            (Some(_), _) => mistake,
+            (None, Some(sql)) => mistake.with_help(format!("add a migration that says\n{sql}")),
+            (None, None) => mistake.with_help("add a migration that changes it, or change the model"),
+        });
+    }
+    if let Some(last) = mistakes.pop_if(|_| next.is_some()) {
+        let command = command(config);
+        mistakes.push(last.with_help(format!(
+            "the migrations do not build what the model needs: run `{command} migrate new <name>`, which writes the next \
+             one, and `{command} migrate up`"
+        )));
+    }
+    // A database that is not there yet has none either, and the missing table says so.
+    if mistakes.is_empty() && epoch.context("cannot read the database")?.is_none() {
+        let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));";
+        let mistake = database("the database has no epoch, which is part of every ETag".to_owned());
+        mistakes.push(mistake.with_help(format!("add a migration that says\n{sql}")));
+    }
+    Ok(mistakes)
+}
+
+/// What is wrong with the migrations as far as that can be seen without a database.
+///
+/// # Errors
+/// They cannot be tried.
+pub(super) fn mistakes_of_files(config: &Config) -> Result<Vec<Diagnostic>, StartError> {
+    match read(config) {
+        Ok(migrations) => rehearsed(&migrations),
+        Err(error) => error.mistakes(),
+    }
+}
+
+/// Tries the files on a database of their own.
+fn rehearsed(migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
+    match migrate::rehearse(migrations) {
+        Ok(_) => Ok(Vec::new()),
+        Err(MigrateError::Files(mistakes)) => Ok(mistakes),
+        Err(error @ MigrateError::Database(_)) => Err(StartError::Other(error.into())),
+    }
+}
+
+fn no_database(config: &Config) -> Diagnostic {
+    Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet").with_help(remedy(config))
 }
 
 fn apply(config: &Config) -> Result<Vec<String>, StartError> {
@@ -158,8 +262,13 @@ fn name(number: u32, name: &str) -> String {
 
 /// The command that mends a database which is behind.
 fn remedy(config: &Config) -> String {
+    format!("run `{} migrate up`, or start with `serve --migrate`", command(config))
+}
+
+/// How this project is called upon.
+fn command(config: &Config) -> String {
     let dir = if config.dir.as_os_str() == "." { String::new() } else { format!(" --dir {}", config.dir.display()) };
     let is_default = config.database == Database::Sqlite(config.dir.join("freshql.db"));
     let database = if is_default { String::new() } else { format!(" --database {}", config.database) };
-    format!("run `freshql{dir}{database} migrate up`, or start with `serve --migrate`")
+    format!("freshql{dir}{database}")
 }

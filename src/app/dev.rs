@@ -17,11 +17,11 @@ use tower::ServiceExt;
 
 use self::difference::Shape;
 use self::scratch::Scratch;
-use super::{StartError, assemble, compiler, listen, read_model, stop_signal};
+use super::{StartError, assemble, listen, project, stop_signal};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
 use crate::http::{AppState, service};
-use crate::model::{Diagnostic, Parsed};
+use crate::model::Diagnostic;
 use crate::persisted::files;
 
 /// What a developer is told.
@@ -95,17 +95,19 @@ struct Project {
 
 /// Reads everything anew. `is_first`: nothing is served yet, so that old scratch databases can go.
 async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
-    let (Parsed { model, mut warnings }, _) = read_model(&config.dir)?;
-    let model = Arc::new(model);
-    let compiler = compiler(model.clone())?;
-    let sdl = compiler.sdl().to_owned();
+    let mut project = project::read(config).await?;
+    if !project.mistakes.is_empty() {
+        return Err(StartError::Mistakes(project.mistakes));
+    }
+    let (model, sdl) = (project.model.clone(), project.compiler.sdl().to_owned());
+    let mut warnings = std::mem::take(&mut project.warnings);
     let prepare = {
         let (dir, model) = (config.dir.clone(), model.clone());
         move || scratch::prepare(&dir, &model, is_first)
     };
     let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
     let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
-    let (engine, registry) = assemble(&config, compiler, &model).await?;
+    let (engine, registry) = assemble(&config, project).await?;
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));
     let store = engine.store().clone();

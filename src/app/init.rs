@@ -1,5 +1,5 @@
-//! `freshql init`: a project to start from. Its files are texts in this directory, except for the migration, which is
-//! what the model asks for.
+//! `freshql init`: a project to start from. Its files are texts in this directory, except for the first migration, which
+//! is what the model asks for, in both dialects.
 
 use std::path::{Path, PathBuf};
 
@@ -8,14 +8,16 @@ use anyhow::Context;
 use super::{MODEL_FILE, StartError};
 use crate::config::FILE_NAME;
 use crate::model::parse::parse;
-use crate::store::layout::{Layout, first_migration};
+use crate::store::difference;
+use crate::store::migrate::Migrations;
 
 const MODEL: &str = include_str!("init/schema.graphql");
 const CONFIGURATION: &str = include_str!("init/freshql.toml");
 const IGNORED: &str = include_str!("init/gitignore");
 const BOOKS: &str = include_str!("init/queries/books.graphql");
 const AUTHOR: &str = include_str!("init/queries/author.graphql");
-const SEED: &str = include_str!("init/0002_first_books.sql");
+const SEED_OF_SQLITE: &str = include_str!("init/0002_first_books.sqlite.sql");
+const SEED_OF_POSTGRES: &str = include_str!("init/0002_first_books.postgres.sql");
 
 /// Writes a small project: a model, two queries, migrations, the configuration. Says what, and what comes next.
 ///
@@ -48,12 +50,16 @@ pub fn init(directory: &Path) -> Result<String, StartError> {
 /// Names below the project's directory, and what is in them.
 fn files() -> Result<Vec<(&'static str, String)>, StartError> {
     let model = parse(MODEL_FILE, MODEL).map_err(StartError::Mistakes)?.model;
+    let first = difference::step(&Migrations::default(), &model).context("the model has no first migration")?;
+    let first = first.context("the model needs no tables")?;
     Ok(vec![
         (MODEL_FILE, MODEL.to_owned()),
         ("queries/books.graphql", BOOKS.to_owned()),
         ("queries/author.graphql", AUTHOR.to_owned()),
-        ("migrations/0001_create.sqlite.sql", first_migration(&Layout::new(&model))),
-        ("migrations/0002_first_books.sql", SEED.to_owned()),
+        ("migrations/0001_create.sqlite.sql", first.sqlite),
+        ("migrations/0001_create.postgres.sql", first.postgres),
+        ("migrations/0002_first_books.sqlite.sql", SEED_OF_SQLITE.to_owned()),
+        ("migrations/0002_first_books.postgres.sql", SEED_OF_POSTGRES.to_owned()),
         (FILE_NAME, CONFIGURATION.to_owned()),
         (".gitignore", IGNORED.to_owned()),
     ])

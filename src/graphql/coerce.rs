@@ -516,7 +516,9 @@ pub fn patch(
         let column = entity.column(id);
         let value = if value.is_null() {
             if !column.nullable {
-                return Err(Mistake::new("may not be null; leave it out to keep its value").within(name));
+                let otherwise = if creating { "get its default" } else { "keep its value" };
+                let message = format!("may not be null; leave it out to {otherwise}");
+                return Err(Mistake::new(message).within(name));
             }
             Value::Null
         } else {

@@ -275,8 +275,17 @@ impl<'a> Writer<'a, '_, '_> {
     /// A violated constraint as an error for the client, in the words of the model.
     fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
         let StoreError::Constraint(constraint) = error else { return error.into() };
+        // A foreign key's ON DELETE may have run into a rule of another table.
+        let entity = match &constraint {
+            Constraint::Unique(columns) | Constraint::NotNull(columns) if !columns.are_of(&entity.table) => {
+                let entities = &self.context.model.entities;
+                entities.iter().find(|entity| columns.are_of(&entity.table)).unwrap_or(entity)
+            }
+            _ => entity,
+        };
         let field = |name: &str| {
-            entity.columns.iter().find(|c| c.name == name).map_or_else(|| name.to_owned(), |c| c.field.clone())
+            let column = entity.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+            column.map_or_else(|| name.to_owned(), |column| column.field.clone())
         };
         let error = |message: String, constraint: &str, fields: &[String]| {
             let error = GraphqlError::new(Code::Conflict, message);
@@ -299,10 +308,13 @@ impl<'a> Writer<'a, '_, '_> {
             }
             Constraint::ForeignKey => {
                 let fields = self.dangling(entity, bound, values);
-                let message = if fields.is_empty() {
-                    format!("{} {} is still referred to by other rows", entity.name, bound.id)
-                } else {
-                    format!("{} points to a row that does not exist", fields.join(" and "))
+                let message = match &fields[..] {
+                    // Of a table that was there before freshql, with foreign keys that no relation says.
+                    [] if bound.id.is_empty() => {
+                        format!("a value of {} points to a row that does not exist", entity.name)
+                    }
+                    [] => format!("{} {} is still referred to by other rows", entity.name, bound.id),
+                    fields => format!("{} points to a row that does not exist", fields.join(" and ")),
                 };
                 error(message, "foreignKey", &fields)
             }

@@ -7,7 +7,7 @@
 //! `@index(fields:)` on a field puts the field itself first; definitions of the directives' own vocabulary in the file
 //! are passed over.
 
-mod columns;
+pub(crate) mod columns;
 mod definitions;
 mod directives;
 mod entities;

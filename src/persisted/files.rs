@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::registry::Registry;
 use crate::document_id::DocumentId;
+use crate::graphql::validate::check_syntax;
 use crate::graphql::{Compiler, GraphqlError, lint};
 use crate::model::diagnostic::offset_of;
 use crate::model::{Diagnostic, Model};
@@ -25,25 +26,47 @@ const DEEPEST: usize = 32;
 /// The directory cannot be read.
 pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    for path in find(directory)? {
-        let file = path.display().to_string();
-        let text: Arc<str> = match String::from_utf8(std::fs::read(&path)?) {
-            Ok(text) => text.into(),
-            Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
-                let message = format!("not UTF-8: the first invalid byte is in line {line}, at offset {valid}");
-                mistakes.push(Diagnostic::error(file, 0..0, message).with_help("save the file as UTF-8"));
-                continue;
-            }
-        };
+    for (file, text) in read(directory, &mut mistakes)? {
         let id = DocumentId::of(&text);
         match compiler.compile(id, Arc::clone(&text)).await {
             Ok(document) => registry.add_file(id, text, document, file),
             Err(errors) => mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error))),
         }
     }
+    mistakes.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(mistakes)
+}
+
+/// The mistakes that query files have whatever the model is, for where there is no model to compile them against.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
+    let mut mistakes = Vec::new();
+    for (file, text) in read(directory, &mut mistakes)? {
+        let errors = check_syntax(&text).err().unwrap_or_default();
+        mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error)));
+    }
+    mistakes.sort_by(|a, b| a.file.cmp(&b.file));
+    Ok(mistakes)
+}
+
+/// The texts of all query files; those that have none go to `mistakes`.
+fn read(directory: &Path, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(String, Arc<str>)>> {
+    let mut texts = Vec::new();
+    for path in find(directory)? {
+        let file = path.display().to_string();
+        match String::from_utf8(std::fs::read(&path)?) {
+            Ok(text) => texts.push((file, text.into())),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
+                let message = format!("not UTF-8: the first invalid byte is in line {line}, at offset {valid}");
+                mistakes.push(Diagnostic::error(file, 0..0, message).with_help("save the file as UTF-8"));
+            }
+        }
+    }
+    Ok(texts)
 }
 
 /// What is worth a second look in the registered files, in the order of their names.

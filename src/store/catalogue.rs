@@ -2,6 +2,7 @@
 //! nothing; SQLite's names do not mind case, so look-ups here do not either.
 
 pub(super) mod definition;
+pub(super) mod keys;
 pub(super) mod recognise;
 
 use rusqlite::Connection;
@@ -66,6 +67,8 @@ pub(super) struct FoundIndex {
     pub(super) is_partial: bool,
     /// `None` for an expression.
     pub(super) columns: Vec<Option<String>>,
+    /// By which each of them is compared.
+    pub(super) collations: Vec<String>,
     /// The statement that made it; `None` where a constraint of the table did.
     pub(super) sql: Option<String>,
 }
@@ -210,13 +213,16 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundIn
         "SELECT list.name, \"unique\", partial, sql FROM pragma_index_list(?) list \
          LEFT JOIN sqlite_schema made ON made.type = 'index' AND made.name = list.name ORDER BY made.rowid",
     )?;
-    let mut columns = connection.prepare("SELECT name FROM pragma_index_info(?) ORDER BY seqno")?;
+    let mut columns = connection.prepare("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno")?;
     let mut rows = list.query([table])?;
     let mut indexes = Vec::new();
     while let Some(row) = rows.next()? {
         let name: String = row.get(0)?;
+        let terms = columns.query_map([&name], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        let (columns, collations) = terms.collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
         indexes.push(FoundIndex {
-            columns: columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?,
+            columns,
+            collations,
             name,
             unique: row.get(1)?,
             is_partial: row.get(2)?,

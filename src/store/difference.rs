@@ -64,8 +64,7 @@ pub enum DifferenceError {
 /// # Errors
 /// A migration that does not run, or a step that could not be found.
 pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, DifferenceError> {
-    let mut scratch = Connection::open_in_memory()?;
-    migrate::up(&mut scratch, migrations).map_err(|error| match error {
+    let scratch = migrate::rehearse(migrations).map_err(|error| match error {
         migrate::MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
         migrate::MigrateError::Database(error) => DifferenceError::Database(error),
     })?;
@@ -84,12 +83,14 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
     Ok(Some(step))
 }
 
-/// Applies the step to an empty database with the same schema.
+/// Applies the step to an empty database with the same schema. A virtual table makes those that it keeps its data in
+/// (SQLite calls them its shadows) itself.
 fn verify(scratch: &Connection, step: &Step, model: &Model, layout: &Layout) -> Result<(), DifferenceError> {
     let mut empty = Connection::open_in_memory()?;
     let mut statements = scratch.prepare(
         "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND name <> '_freshql_migration' ORDER BY type <> 'table', type = 'trigger', rowid",
+         AND name <> '_freshql_migration' AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow') \
+         ORDER BY type <> 'table', type = 'trigger', rowid",
     )?;
     for sql in statements.query_map([], |row| row.get::<_, String>(0))? {
         empty.execute_batch(&sql?)?;

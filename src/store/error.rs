@@ -52,14 +52,20 @@ pub enum Constraint {
 pub struct Columns(String);
 
 impl Columns {
+    /// Are they this table's?
+    pub fn are_of(&self, table: &str) -> bool {
+        let is_table = self.0.get(..table.len()).is_some_and(|start| start.eq_ignore_ascii_case(table));
+        is_table && self.0[table.len()..].starts_with('.')
+    }
+
     /// The names of the columns, if they are this table's. What a name may be does not tell where it ends; but each
     /// follows its table's.
-    pub fn of<'a>(&'a self, table: &str) -> Vec<&'a str> {
-        let separator = format!(", {table}.");
-        match self.0.strip_prefix(&separator[2..]) {
-            Some(names) => names.split(&separator).collect(),
-            None => self.0.split(", ").filter_map(|name| Some(name.split_once('.')?.1)).collect(),
+    pub fn of(&self, table: &str) -> Vec<&str> {
+        if !self.are_of(table) {
+            return self.0.split(", ").filter_map(|name| Some(name.split_once('.')?.1)).collect();
         }
+        let (table, names) = (&self.0[..=table.len()], &self.0[table.len() + 1..]);
+        names.split(&format!(", {table}")).collect()
     }
 }
 

@@ -4,6 +4,7 @@
 
 pub mod check;
 mod files;
+mod run;
 pub(super) mod split;
 
 use std::time::Duration;
@@ -14,6 +15,7 @@ use crate::model::Diagnostic;
 
 pub use check::{Problem, check_schema};
 pub use files::{Migration, Migrations, NAMES, add, is_name};
+pub use run::{rehearse, run_file};
 
 /// Made by [`up`] itself; no migration file knows it.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
@@ -146,9 +148,17 @@ fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
 /// Foreign keys are not enforced while a file runs, so that tables can be rebuilt, but must hold when it ends.
 ///
 /// # Errors
-/// At the first file that does not run, or that was edited after it was applied. That file leaves no trace; those
-/// before it stay applied.
+/// Where a pending file is not even SQL, or one was edited after it was applied: then nothing is applied. At the first
+/// file that does not run: it leaves no trace; those before it stay applied.
 pub fn up(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    let mistakes = run::syntax_mistakes(&status(connection, migrations)?.pending)?;
+    if !mistakes.is_empty() {
+        return Err(MigrateError::Files(mistakes));
+    }
+    apply(connection, migrations)
+}
+
+fn apply(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
     let foreign_keys: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
     let busy_timeout: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
     connection.busy_timeout(PATIENCE)?;
@@ -215,50 +225,6 @@ fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option
         },
     )?;
     Ok(Some(applied))
-}
-
-/// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
-///
-/// # Errors
-/// The first statement that does not run.
-pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
-    for statement in split::statements(&migration.text) {
-        let place = statement.start..statement.start + statement.text.lines().next().unwrap_or_default().len();
-        if let Some(word) = statement.transaction_control() {
-            let place = statement.start..statement.start + word.len();
-            let message =
-                format!("`{}` in a migration: each file runs in a transaction of its own", word.to_uppercase());
-            return Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"));
-        }
-        run(connection, statement.text).map_err(|error| match error {
-            rusqlite::Error::SqlInputError { msg, offset, .. } => {
-                let start = statement.start + usize::try_from(offset).unwrap_or(0);
-                let word = migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
-                let length = word.map_or(0, str::len).max(1);
-                Diagnostic::error(&migration.file, start..start + length, msg)
-            }
-            rusqlite::Error::SqliteFailure(_, Some(message)) => {
-                let mistake = Diagnostic::error(&migration.file, place.clone(), message);
-                match statement.text.contains(FILL_IN) {
-                    true => mistake.with_help(format!("write a value where the statement says {FILL_IN}")),
-                    false => mistake,
-                }
-            }
-            other => Diagnostic::error(&migration.file, place.clone(), other.to_string()),
-        })?;
-        // `INSERT OR ROLLBACK` ends the transaction without a word.
-        if connection.is_autocommit() {
-            return Err(Diagnostic::error(&migration.file, place, "this statement has ended the transaction"));
-        }
-    }
-    Ok(())
-}
-
-fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
-    let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([])?;
-    while rows.next()?.is_some() {}
-    Ok(())
 }
 
 /// Rows of one table that point to rows of another that are not there.

@@ -132,7 +132,7 @@ impl Store {
         &self.epoch
     }
 
-    /// Runs `read` in one snapshot, on a thread that may block.
+    /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.
     ///
     /// # Errors
     /// No snapshot could be opened; what `read` itself returns is handed through.
@@ -142,10 +142,14 @@ impl Store {
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: sqlite::ReadJob = Box::new(move |snapshot| {
-            // Nobody waits any more when the request was given up; then there is nobody to tell.
-            let _ = reply.send(snapshot.map(read));
-        });
+        let here = Arc::new(());
+        let job = sqlite::ReadJob {
+            waiting: Arc::downgrade(&here),
+            run: Box::new(move |snapshot| {
+                // Nobody waits any more when the request was given up; then there is nobody to tell.
+                let _ = reply.send(snapshot.map(read));
+            }),
+        };
         sqlite::enqueue(&self.threads.readers, job)?;
         answer.await.map_err(|_| StoreError::Gone)?
     }
@@ -167,7 +171,7 @@ impl Store {
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
-    /// `write` rolls all of it back.
+    /// `write` rolls all of it back. If the caller stops waiting before it has begun, it is not run.
     ///
     /// # Errors
     /// The error of `write`, or the database's.
@@ -178,7 +182,8 @@ impl Store {
         F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
-        let job: sqlite::WriteJob = Box::new(move |transaction| {
+        let here = Arc::new(());
+        let run = move |transaction: Result<&Transaction<'_>, StoreError>| {
             let result = transaction.map_err(E::from).and_then(write);
             let keep = result.is_ok();
             let finish: sqlite::Finish = Box::new(move |committed| {
@@ -192,7 +197,8 @@ impl Store {
                 });
             });
             (keep, finish)
-        });
+        };
+        let job = sqlite::WriteJob { waiting: Arc::downgrade(&here), run: Box::new(run) };
         sqlite::enqueue(&self.threads.writer, job)?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }

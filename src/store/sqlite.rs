@@ -8,7 +8,7 @@ mod transaction;
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -38,14 +38,30 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 128;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 512;
+/// Instructions of SQLite's machine after which a reader looks whether anybody still waits: some tenths of a millisecond.
+const PROGRESS: i32 = 10_000;
 /// How long a writer waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
+/// Work, and whether anybody still waits for it: a request may have been given up.
+pub(super) struct Job<F: ?Sized> {
+    /// What to do.
+    pub(super) run: Box<F>,
+    /// Lives as long as somebody waits.
+    pub(super) waiting: Weak<()>,
+}
+
+impl<F: ?Sized> Job<F> {
+    fn is_given_up(&self) -> bool {
+        self.waiting.strong_count() == 0
+    }
+}
+
 /// Work for a reader.
-pub(super) type ReadJob = Box<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
+pub(super) type ReadJob = Job<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
 
 /// Work for the writer: does it and tells whether to keep it; what it returns is called when its fate is known.
-pub(super) type WriteJob = Box<dyn FnOnce(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
+pub(super) type WriteJob = Job<dyn FnOnce(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
 
 /// Tells the one who waits that the commit has succeeded or failed.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -73,9 +89,10 @@ impl Threads {
         let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
         let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
         for number in 0..readers.max(1) {
-            let connection = open_reader(path)?;
+            let mut connection = open_reader(path)?;
+            let served = Served::watch(&mut connection)?;
             let jobs = read_jobs.clone();
-            spawn(format!("reader-{number}"), move || read_loop(&connection, &jobs))?;
+            spawn(format!("reader-{number}"), move || read_loop(&connection, &served, &jobs))?;
         }
         let (follow_sender, follow_jobs) = bounded::<FeedJob>(QUEUE);
         let (follower, followed) = (open_reader(path)?, feed.clone());
@@ -135,27 +152,56 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn read_loop(connection: &Connection, jobs: &Receiver<ReadJob>) {
-    for job in jobs {
+/// For whom a reader works now.
+struct Served(Arc<Mutex<Weak<()>>>);
+
+impl Served {
+    /// From now on, statements of this connection end (with an error that nobody sees) when nobody waits for them.
+    fn watch(connection: &mut Connection) -> Result<Self, StoreError> {
+        let served = Arc::new(Mutex::new(Weak::new()));
+        let seen = served.clone();
+        let is_given_up =
+            move || seen.lock().is_ok_and(|waiting: MutexGuard<'_, Weak<()>>| waiting.strong_count() == 0);
+        connection.progress_handler(PROGRESS, Some(is_given_up))?;
+        Ok(Self(served))
+    }
+
+    /// The connection's statements are for these, or for itself.
+    fn set(&self, waiting: Weak<()>) {
+        if let Ok(mut served) = self.0.lock() {
+            *served = waiting;
+        }
+    }
+}
+
+fn read_loop(connection: &Connection, served: &Served, jobs: &Receiver<ReadJob>) {
+    // What opens and closes snapshots goes on whoever waits.
+    let own = Arc::new(());
+    served.set(Arc::downgrade(&own));
+    for job in jobs.iter().filter(|job| !job.is_given_up()) {
         // A panic in a job drops its reply and leaves the thread to the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
-                job(Ok(&Snapshot::new(connection)));
+                served.set(job.waiting);
+                (job.run)(Ok(&Snapshot::new(connection)));
+                served.set(Arc::downgrade(&own));
                 run(connection, "COMMIT")
             }
             Err(error) => {
-                job(Err(error.into()));
+                (job.run)(Err(error.into()));
                 Ok(())
             }
         }));
         if !matches!(outcome, Ok(Ok(()))) && !connection.is_autocommit() {
+            served.set(Arc::downgrade(&own));
             let _ = run(connection, "ROLLBACK");
         }
     }
 }
 
 fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed, runtime: &Handle) {
-    for first in jobs {
+    // What has not begun when its request is given up is not done.
+    for first in jobs.iter().filter(|job| !job.is_given_up()) {
         if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
             let error = StoreError::from(error);
             if matches!(error, StoreError::Overloaded) {
@@ -168,7 +214,10 @@ fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed, r
         let mut waiting = Vec::new();
         let mut next = Some(first);
         while let Some(job) = next {
-            waiting.extend(write_one(connection, job));
+            // Looked at here too, since the lock may have come late.
+            if !job.is_given_up() {
+                waiting.extend(write_one(connection, job));
+            }
             // Where the database has rolled back the group, what came next would be written, and reported as lost.
             let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
             next = if goes_on { jobs.try_recv().ok() } else { None };
@@ -203,7 +252,7 @@ fn commit(connection: &Connection, feed: &Feed) -> Result<(), String> {
 
 /// Tells the job that there is no transaction for it.
 fn refuse(job: WriteJob, error: StoreError) {
-    let (_, finish) = job(Err(error));
+    let (_, finish) = (job.run)(Err(error));
     finish(Err(StoreError::Gone));
 }
 
@@ -214,7 +263,7 @@ fn write_one(connection: &Connection, job: WriteJob) -> Option<Finish> {
         refuse(job, error.into());
         return None;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| job(Ok(&Transaction(Snapshot::new(connection))))));
+    let outcome = catch_unwind(AssertUnwindSafe(|| (job.run)(Ok(&Transaction(Snapshot::new(connection))))));
     if connection.is_autocommit() {
         if let Ok((_, finish)) = outcome {
             finish(Err(StoreError::Gone));

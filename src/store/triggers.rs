@@ -11,6 +11,7 @@
 
 pub(in crate::store) mod postgres;
 
+use super::catalogue::keys::OtherKey;
 use super::layout::ddl::default_expression;
 use super::layout::name::string_literal;
 use super::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
@@ -28,15 +29,20 @@ pub struct Trigger {
     pub sql: String,
 }
 
-/// The triggers that keep the versions of this table's rows.
+/// The triggers that keep the versions of this table's rows, where it has no unique keys but the model's.
 pub fn triggers(table: &Table) -> Vec<Trigger> {
+    triggers_beside(table, &[])
+}
+
+/// The triggers that keep the versions of this table's rows, where it has these unique keys, too.
+pub(in crate::store) fn triggers_beside(table: &Table, others: &[OtherKey]) -> Vec<Trigger> {
     vec![
         inserted(table),
         updated(table),
         rekeyed(table),
         deleted(table),
-        displaced_by_insert(table),
-        displaced_by_update(table),
+        displaced_by_insert(table, others),
+        displaced_by_update(table, others),
     ]
 }
 
@@ -118,20 +124,20 @@ fn deleted(table: &Table) -> Trigger {
 }
 
 /// `INSERT OR REPLACE` deletes every row that has one of the new row's keys.
-fn displaced_by_insert(table: &Table) -> Trigger {
+fn displaced_by_insert(table: &Table, others: &[OtherKey]) -> Trigger {
     trigger(table, "displaced_by_insert", |name| {
         format!(
             "CREATE TRIGGER {name} BEFORE INSERT ON {table} BEGIN\n  {log}\n    WHERE {same_key};\nEND;",
             table = table.name,
             log = log_displaced(table),
-            same_key = same_key(table).join("\n      OR "),
+            same_key = same_key(table, others).join("\n      OR "),
         )
     })
 }
 
 /// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no `OF columns`: SQLite
 /// compares their names with those in the statement, and `SET rowid = …` changes an integer key under another name.
-fn displaced_by_update(table: &Table) -> Trigger {
+fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     let mut key_columns: Vec<&TableColumn> = vec![table.key_column()];
     for index in table.indexes.iter().filter(|index| index.unique) {
         for column in index.columns.iter().map(|id| table.column(*id)) {
@@ -142,6 +148,7 @@ fn displaced_by_update(table: &Table) -> Trigger {
     }
     let mut conditions: Vec<String> = key_columns.into_iter().map(differs).collect();
     conditions.extend(row_number(table).map(|row| format!("NEW.{row} IS NOT OLD.{row}")));
+    conditions.extend(others.iter().map(|other| other.changed.clone()));
     trigger(table, "displaced_by_update", |name| {
         format!(
             "CREATE TRIGGER {name} BEFORE UPDATE ON {table}\nWHEN {conditions}\nBEGIN\n  {log}\n    \
@@ -151,7 +158,7 @@ fn displaced_by_update(table: &Table) -> Trigger {
             log = log_displaced(table),
             key = table.key_column().name,
             collate = collate(table.key_column()),
-            same_key = same_key(table).join("\n        OR "),
+            same_key = same_key(table, others).join("\n        OR "),
         )
     })
 }
@@ -167,7 +174,7 @@ fn log_displaced(table: &Table) -> String {
 }
 
 /// For each key of the table, the condition that a row has that of NEW.
-fn same_key(table: &Table) -> Vec<String> {
+fn same_key(table: &Table, others: &[OtherKey]) -> Vec<String> {
     let same = |column: &TableColumn| format!("{} = {}", column.name, arriving(column));
     let mut keys = vec![same(table.key_column())];
     for index in table.indexes.iter().filter(|index| index.unique) {
@@ -175,6 +182,7 @@ fn same_key(table: &Table) -> Vec<String> {
         keys.push(if columns.len() == 1 { columns.concat() } else { format!("({})", columns.join(" AND ")) });
     }
     keys.extend(row_number(table).map(|row| format!("{row} = NEW.{row}")));
+    keys.extend(others.iter().map(|other| other.same.clone()));
     keys
 }
 

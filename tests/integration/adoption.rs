@@ -304,6 +304,75 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
     assert_eq!(data["deleteAlbum"]["title"], "New");
 }
 
+#[tokio::test]
+async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
+    let shop = Shop { directory: tempfile::tempdir().unwrap() };
+    let tables = "CREATE TABLE owners (id INTEGER PRIMARY KEY, name TEXT);
+        CREATE TABLE pets (id INTEGER PRIMARY KEY, owner INT NOT NULL REFERENCES owners ON DELETE SET NULL);
+        CREATE TABLE places (id INTEGER PRIMARY KEY, x INT, y INT, UNIQUE (x, y), FOREIGN KEY (x, y) REFERENCES places (y, x));
+        INSERT INTO owners VALUES (1, NULL); INSERT INTO pets VALUES (1, 1);";
+    shop.database().execute_batch(tables).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"]] {
+        succeed(shop.path(), arguments);
+    }
+    let served = shop.serve().await;
+    let url = format!("http://{}/graphql", served.running.address);
+    for (mutation, message) in [
+        ("deleteOwner(id: 1)", "Pet.ownerId may not be null"),
+        ("createPlace(input: {x: 1, y: 2})", "a value of Place points to a row that does not exist"),
+    ] {
+        let query = json!({ "query": format!("mutation {{ {mutation} {{ id }} }}") });
+        let answer: Value = served.client.post(&url).json(&query).send().await.unwrap().json().await.unwrap();
+        assert_eq!(answer["errors"][0]["message"], message);
+    }
+    served.running.stop().await.unwrap();
+}
+
+#[test]
+fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() {
+    let shop = Shop::new();
+    let keys = "CREATE UNIQUE INDEX artist_names ON Artist (lower(Name) || '(' /* so */ DESC, ArtistId % 1);
+        CREATE UNIQUE INDEX newcomers ON customers (support_rep_id) WHERE status = 'new'; -- one for each";
+    shop.database().execute_batch(keys).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+        succeed(shop.path(), arguments);
+    }
+    let shell = shop.database();
+    shell.execute_batch("PRAGMA foreign_keys = OFF; PRAGMA recursive_triggers = OFF").unwrap();
+    let displaced = |statement: &str| -> Vec<String> {
+        shell.execute_batch("DELETE FROM _freshql_change").unwrap();
+        assert_eq!(shell.execute(statement, []).unwrap(), 1, "{statement}");
+        let gone = "SELECT entity || ' ' || id FROM _freshql_change WHERE op = 'D' ORDER BY seq";
+        shell.prepare(gone).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    };
+    let employee =
+        "INSERT OR REPLACE INTO employees (id, last_name, first_name, email) VALUES (9, 'x', 'y', 'BO@x.example')";
+    assert_eq!(displaced(employee), ["Employee 2"]);
+    assert_eq!(displaced("UPDATE OR REPLACE employees SET email = 'ANN@x.example' WHERE id = 3"), ["Employee 1"]);
+    assert_eq!(displaced("UPDATE employees SET last_name = 'z' WHERE id = 3"), Vec::<String>::new());
+    assert_eq!(displaced("INSERT OR REPLACE INTO Artist (ArtistId, Name) VALUES (999, 'ARTIST 7')"), ["Artist 7"]);
+    assert_eq!(displaced("UPDATE OR REPLACE Artist SET Name = 'artist 8' WHERE ArtistId = 9"), ["Artist 8"]);
+    let newcomer = |code: &str| {
+        format!("INSERT OR REPLACE INTO customers (code, name, support_rep_id) VALUES ('{code}', '{code}', 1)")
+    };
+    assert_eq!(displaced(&newcomer("N1")), Vec::<String>::new());
+    assert_eq!(displaced(&newcomer("N2")), ["Customer N1"]);
+    let said = succeed(shop.path(), &["migrate", "new", "again"]);
+    assert_eq!(said, "the migrations build what the model needs; nothing was written\n");
+}
+
+#[test]
+fn a_database_with_a_full_text_index_is_adopted() {
+    let shop = Shop::new();
+    let index = "CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('tea')";
+    shop.database().execute_batch(index).unwrap();
+    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+        succeed(shop.path(), arguments);
+    }
+    let found: i64 = shop.database().query_row("SELECT count(*) FROM words('tea')", [], |row| row.get(0)).unwrap();
+    assert_eq!(found, 1);
+}
+
 #[test]
 fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
     let shop = Shop::new();

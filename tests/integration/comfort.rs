@@ -9,6 +9,7 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
 use crate::harness::project;
+use crate::postgres::Postgres;
 
 fn freshql(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_freshql")).env_clear().args(arguments).output().unwrap()
@@ -122,6 +123,31 @@ async fn init_writes_a_project_that_serves_at_once() {
     let again =
         reqwest::Client::new().get(&url).header("if-none-match", &first.headers()["etag"]).send().await.unwrap();
     assert_eq!(again.status(), 304);
+}
+
+#[test]
+fn init_writes_migrations_for_both_databases() {
+    let directory = tempfile::tempdir().unwrap();
+    let project = directory.path();
+    assert!(freshql(&["init", shown(project)]).status.success());
+    let mut names: Vec<_> = std::fs::read_dir(project.join("migrations"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let both =
+        ["0001_create", "0002_first_books"].map(|name| ["postgres", "sqlite"].map(|d| format!("{name}.{d}.sql")));
+    assert_eq!(names, both.concat());
+
+    let books = "SELECT title, price FROM books ORDER BY title";
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("shelf");
+    for name in names.iter().filter(|name| name.ends_with(".postgres.sql")) {
+        let text = std::fs::read_to_string(project.join("migrations").join(name)).unwrap();
+        postgres.migrate("shelf", &text).unwrap();
+    }
+    let rows = ["Invisible Cities|9.90", "The Dispossessed|12.90", "The Left Hand of Darkness|11.90"];
+    assert_eq!(postgres.run("shelf", books), rows);
 }
 
 #[test]

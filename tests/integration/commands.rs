@@ -59,7 +59,7 @@ async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it()
     std::fs::write(&late, "-- edited\n").unwrap();
     let reasons = refusal(project.path()).await;
     assert!(reasons[0].starts_with("migrations/9999_later.sqlite.sql: this migration was edited"), "{reasons:?}");
-    assert!(app::migrate_status(&config(project.path())).unwrap().contains("edited since it was applied"));
+    assert!(app::migrate_status(&config(project.path())).unwrap().table.contains("edited since it was applied"));
 }
 
 #[tokio::test]
@@ -271,6 +271,24 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
     app::start(config(project.path())).await.unwrap().stop().await.unwrap();
+}
+
+#[test]
+fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
+    let project = empty_project(LIBRARY);
+    freshql(project.path(), &["migrate", "new", "init"]);
+    let changed = LIBRARY.replace("type Copy @entity {", "type Copy @entity(table: \"items\") {");
+    std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
+    let new = freshql(project.path(), &["migrate", "new", "items"]);
+    let text = String::from_utf8(new.stdout).unwrap();
+    let advice: Vec<_> = text.lines().filter(|line| line.starts_with("look")).collect();
+    assert_eq!(
+        advice,
+        [
+            "look at it: `copies` is no longer in the model: its data stays unless you take the comment out",
+            "look at it: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
+        ]
+    );
 }
 
 #[test]

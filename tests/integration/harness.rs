@@ -59,7 +59,11 @@ impl TestApp {
 
     /// A server whose configuration is changed before it starts.
     pub(crate) async fn start_with(mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
-        let directory = project();
+        Self::start_in(project(), mode, change).await
+    }
+
+    /// A server of another project.
+    pub(crate) async fn start_in(directory: TempDir, mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
         let overrides = Overrides {
             dir: Some(directory.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),

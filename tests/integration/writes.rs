@@ -1,5 +1,7 @@
 //! Mutations over HTTP: statuses, preconditions, nothing stored.
 
+use std::time::{Duration, Instant};
+
 use freshql::config::Mode;
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use serde_json::json;
@@ -94,4 +96,23 @@ async fn a_body_is_json_of_a_bounded_length() {
     let long = post("application/json", format!("{{\"x\":\"{}\"}}", "x".repeat(3000))).await.unwrap();
     assert_eq!(long.status(), 413);
     assert_eq!(long.headers()[CONTENT_TYPE], "application/problem+json");
+}
+
+#[tokio::test]
+async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
+    let app = TestApp::start_with(Mode::Trusted, |config| config.limits.timeout = Duration::from_millis(400)).await;
+    let lock = rusqlite::Connection::open(app.database()).unwrap();
+    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let input = |name: &str| json!({"variables": {"input": {"name": name, "description": "", "city": "Ghent"}}});
+    app.post(&url(CREATE), &input("Too late")).await.assert_error(504, "TIMEOUT");
+    lock.execute_batch("ROLLBACK").unwrap();
+
+    // Writers are served in turn, so this one's answer comes after the other's fate is known.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while app.post(&url(CREATE), &input("In time")).await.status != 200 {
+        assert!(Instant::now() < deadline, "the writer is stuck");
+    }
+    let count = "SELECT count(*) FROM merchants WHERE name = ?";
+    let count = |name: &str| lock.query_row(count, [name], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!((count("Too late"), count("In time")), (0, 1));
 }

@@ -38,9 +38,7 @@ const MAX_MESSAGE_CHARS: usize = 240;
 /// where the document is beyond one of the limits.
 pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let mut errors = Vec::new();
-    text::check(text, &mut errors)?;
-    let document = parse_query(text).map_err(|error| vec![parse_error(&error)])?;
-    limits::check(&document)?;
+    let document = parse(text, &mut errors)?;
     let types_are_known = values::check_variable_types(&api.definitions, &document, &mut errors);
     if types_are_known {
         for (_, operation) in document.operations.iter() {
@@ -69,6 +67,27 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
         }
     }
     Err(errors)
+}
+
+/// Parses a document of whatever API; what is wrong with its text and lets it be parsed all the same goes to `errors`.
+///
+/// # Errors
+/// `GRAPHQL_PARSE_FAILED`, or `QUERY_TOO_COMPLEX`.
+fn parse(text: &str, errors: &mut Vec<GraphqlError>) -> Result<ExecutableDocument, Vec<GraphqlError>> {
+    text::check(text, errors)?;
+    let document = parse_query(text).map_err(|error| vec![parse_error(&error)])?;
+    limits::check(&document)?;
+    Ok(document)
+}
+
+/// What is wrong with a document whatever the API is.
+///
+/// # Errors
+/// All mistakes found: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or `QUERY_TOO_COMPLEX`.
+pub fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
+    let mut errors = Vec::new();
+    parse(text, &mut errors)?;
+    if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
 /// An error at a place of the document.

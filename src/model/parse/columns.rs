@@ -8,7 +8,7 @@ use crate::model::scalar::{MAX_DIGITS, Scalar, Source};
 use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
 
 /// PostgreSQL cuts longer names; SQLite does not mind.
-const MAX_SQL_NAME: usize = 63;
+pub(crate) const MAX_SQL_NAME: usize = 63;
 
 /// The key's type, which its foreign keys share. Wrong keys are complained about where they stand, see [`column()`].
 pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
@@ -300,7 +300,7 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
         let help = if what == "table" { "@entity(table:)" } else { "@column(name:)" };
         let message = format!("the name of a {what} has at most {MAX_SQL_NAME} bytes: `{name}`");
         report.wrong(span, message, format!("give it a shorter one with `{help}`"));
-    } else if name.chars().any(|c| c.is_control() || c == '"') {
+    } else if has_odd_characters(name) {
         report.error(span, format!("the name of a {what} has neither quotes nor control characters"));
     } else if lower == "_version" || lower.starts_with("_freshql") {
         report.wrong(
@@ -311,6 +311,11 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
     } else if lower.starts_with("sqlite_") && what == "table" {
         report.wrong(span, format!("a {what} cannot be named `{name}`"), "`sqlite_…` is SQLite's own");
     }
+}
+
+/// Characters that no name in a model has: what it says goes into migrations, where people read it.
+pub(crate) fn has_odd_characters(name: &str) -> bool {
+    name.chars().any(|c| c.is_control() || c == '"')
 }
 
 /// `@column(type:)`, which goes into migrations as it is.

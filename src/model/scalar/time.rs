@@ -1,5 +1,7 @@
 //! Instants and days: RFC 3339 in, one fixed width out, so that texts sort as times do.
 
+use std::ops::RangeInclusive;
+
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 
@@ -9,6 +11,9 @@ use super::coerce::quoted;
 const DATE_TIME_SHAPE: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
 /// `2026-11-22`.
 const DATE_SHAPE: &[u8; 10] = b"dddd-dd-dd";
+
+/// Four digits could say the year 0, too; PostgreSQL has none.
+const YEARS: RangeInclusive<i16> = 1..=9999;
 
 /// Any RFC 3339 instant (section 5.6) to UTC in milliseconds. What milliseconds cannot hold is refused, not rounded, and
 /// so are leap seconds: no database here has them.
@@ -59,8 +64,8 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     .map_err(|_| wrong())?;
     // Civil time, because jiff's instants end a day before the year 9999 does.
     let utc = local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
-    if !(0..=9999).contains(&utc.year()) {
-        return Err(wrong());
+    if !YEARS.contains(&utc.year()) {
+        return Err(format!("expected a DateTime of the years 1 to 9999, found {}", quoted(text)));
     }
     Ok(in_fixed_width(utc))
 }
@@ -86,7 +91,10 @@ pub(super) fn date(text: &str) -> Result<&str, String> {
     if !is_date(text) {
         return Err(wrong());
     }
-    Date::new(number(&bytes[..4]), number(&bytes[5..7]) as i8, number(&bytes[8..]) as i8).map_err(|_| wrong())?;
+    let date = Date::new(number(&bytes[..4]), number(&bytes[5..7]) as i8, number(&bytes[8..]) as i8);
+    if !YEARS.contains(&date.map_err(|_| wrong())?.year()) {
+        return Err(format!("expected a Date of the years 1 to 9999, found {}", quoted(text)));
+    }
     Ok(text)
 }
 
@@ -126,7 +134,8 @@ mod tests {
             ("2026-11-22T09:30:00.123000000+02:00", "2026-11-22T07:30:00.123Z"),
             ("2026-01-01T00:30:00+01:00", "2025-12-31T23:30:00.000Z"),
             ("2026-11-22T09:30:00-00:00", "2026-11-22T09:30:00.000Z"),
-            ("0000-01-01T00:00:00Z", "0000-01-01T00:00:00.000Z"),
+            ("0001-01-01T00:00:00Z", "0001-01-01T00:00:00.000Z"),
+            ("0000-12-31T23:00:00-01:00", "0001-01-01T00:00:00.000Z"),
             ("9999-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"),
             ("2024-02-29T12:00:00Z", "2024-02-29T12:00:00.000Z"),
         ] {
@@ -152,7 +161,8 @@ mod tests {
             "2026-02-29T09:30:00Z",
             "2026-11-22T09:30:00.0001Z",
             "9999-12-31T23:59:59-01:00",
-            "0000-01-01T00:00:00+01:00",
+            "0001-01-01T00:00:00+01:00",
+            "0000-12-31T00:00:00Z",
             "2026-11-22T09:30:00Zé",
             "2026-11-2éT09:30:00Z",
             "20é6-11-22T09:30:00Z",
@@ -164,7 +174,7 @@ mod tests {
     #[test]
     fn days_are_those_of_the_calendar() {
         assert_eq!(date("2024-02-29"), Ok("2024-02-29"));
-        for wrong in ["2026-02-29", "2026-13-01", "2026-1-1", "2026-11-22T", "20261122", "2026-11-2é"] {
+        for wrong in ["2026-02-29", "2026-13-01", "2026-1-1", "2026-11-22T", "20261122", "2026-11-2é", "0000-01-01"] {
             assert!(date(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -6,13 +6,14 @@
 
 use super::convert;
 use crate::model::{DefaultValue, OnDelete, Scalar};
-use crate::store::catalogue::definition::{ColumnText, Kind};
+use crate::store::catalogue::definition::ColumnText;
+use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
 use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
-use crate::store::migrate::check::{affinity, holds, is_looked_up};
-use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers};
+use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up};
+use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
 use crate::store::words::words;
 
 /// Everything that has to happen.
@@ -43,6 +44,8 @@ pub(super) struct Altered<'a> {
     pub(super) created_indexes: Vec<&'a TableIndex>,
     pub(super) dropped_triggers: Vec<&'a FoundTrigger>,
     pub(super) created_triggers: Vec<Trigger>,
+    /// All that it needs.
+    pub(super) triggers: Vec<Trigger>,
     /// Nobody has kept the versions of the rows for a while, so that every row needs a new one.
     pub(super) is_unkept: bool,
 }
@@ -154,7 +157,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
     };
 
     let ours = our_triggers(found);
-    let wanted = triggers(table);
+    let wanted = triggers_beside(table, &other_keys(table, found, kept_indexes.iter().copied()));
     let same = |found: &FoundTrigger, wanted: &Trigger| {
         found.name.eq_ignore_ascii_case(wanted.name.as_str())
             && words(&found.sql) == words(wanted.sql.trim_end_matches(';'))
@@ -170,7 +173,8 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         dropped_indexes,
         created_indexes: table.indexes.iter().filter(is_missing).collect(),
         dropped_triggers: ours.iter().copied().filter(|f| wanted.iter().all(|wanted| !same(f, wanted))).collect(),
-        created_triggers: wanted.into_iter().filter(|w| ours.iter().all(|found| !same(found, w))).collect(),
+        created_triggers: wanted.iter().filter(|w| ours.iter().all(|found| !same(found, w))).cloned().collect(),
+        triggers: wanted,
         is_unkept,
     }
 }
@@ -285,12 +289,6 @@ fn fate<'a>(
         || alteration.collation
         || alteration.counting);
     if alike { Fate::Stays } else { Fate::Changes(Box::new(alteration)) }
-}
-
-fn is_default_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
-    let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| words(&clause.text));
-    let wanted = default_expression(column).map(|default| words(&format!("DEFAULT {default}")));
-    if is_adopted { has.is_none() && wanted.is_some() } else { has != wanted }
 }
 
 fn is_check_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {

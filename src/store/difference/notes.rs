@@ -134,6 +134,15 @@ pub(super) fn advice(changes: &Changes<'_>) -> Vec<String> {
     for table in &changes.abandoned {
         let name = &table.found.name;
         advice.push(format!("`{name}` is no longer in the model: its data stays unless you take the comment out"));
+        // The triggers of a table say whose rows it has.
+        let is_of = |entity: &str| table.triggers.iter().any(|trigger| trigger.sql.contains(&string_literal(entity)));
+        if let Some(heir) = changes.created.iter().find(|created| is_of(&created.entity_name)) {
+            advice.push(format!(
+                "`{}` is new and empty: copy the rows of `{name}` into it, if they are to stay those of `{}`",
+                heir.name.as_str(),
+                heir.entity_name
+            ));
+        }
     }
     advice
 }

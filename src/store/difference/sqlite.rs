@@ -73,11 +73,8 @@ fn version_definition(altered: &Altered<'_>) -> String {
 /// The triggers of a table, where they have to be made.
 fn kept(altered: &Altered<'_>) -> Option<Section> {
     let table = altered.table;
-    let mut statements = if altered.is_rebuilt() {
-        ddl::all_triggers(table)
-    } else {
-        altered.created_triggers.iter().map(|trigger| trigger.sql.clone()).collect()
-    };
+    let triggers = if altered.is_rebuilt() { &altered.triggers } else { &altered.created_triggers };
+    let mut statements: Vec<String> = triggers.iter().map(|trigger| trigger.sql.clone()).collect();
     if altered.is_unkept {
         statements.push(notes::renew(&table.name));
     }

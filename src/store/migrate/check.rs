@@ -6,10 +6,11 @@ use std::fmt;
 use rusqlite::Connection;
 
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
-use crate::store::catalogue::definition::Definition;
+use crate::store::catalogue::definition::{ColumnText, Definition, Kind};
+use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
 use crate::store::layout::ddl::{
-    SYSTEM_TABLE_NAMES, check_expression, create_index, create_statements, create_table, sql_type,
+    SYSTEM_TABLE_NAMES, check_expression, create_index, create_table, default_expression, sql_type, system_table,
 };
 use crate::store::layout::name::string_literal;
 use crate::store::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
@@ -23,18 +24,6 @@ pub struct Problem {
     pub message: String,
     /// The statement that would mend it, where one statement can: for what was removed by hand.
     pub sql: Option<String>,
-}
-
-/// What mends the problems of a database that lacks migrations.
-pub const MIGRATE_UP: &str = "freshql migrate up";
-/// What mends the problems of a database that has all migrations: it writes the one that is missing.
-pub const MIGRATE_NEW: &str = "freshql migrate new <name>";
-
-impl Problem {
-    /// The command that mends it, given whether migrations are pending.
-    pub fn command(&self, is_pending: bool) -> &'static str {
-        if is_pending { MIGRATE_UP } else { MIGRATE_NEW }
-    }
 }
 
 impl fmt::Display for Problem {
@@ -52,17 +41,22 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
     let mut problems = Problems::default();
-    let creates = create_statements(&layout);
-    for name in SYSTEM_TABLE_NAMES.iter().filter(|name| catalogue.table(name).is_none()) {
-        let start = format!("CREATE TABLE {name} ");
-        problems
-            .missing(format!("table `{name}` is missing"), creates.iter().find(|sql| sql.starts_with(&start)).cloned());
+    for name in SYSTEM_TABLE_NAMES {
+        check_system_table(name, &catalogue, &mut problems);
     }
     for table in &layout.tables {
         let Some(found) = catalogue.table(table.name.as_str()) else {
             problems.missing(format!("table `{}` is missing", table.name.as_str()), Some(create_table(table)));
             continue;
         };
+        if found.column(VERSION_COLUMN).is_none() {
+            // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one by one.
+            problems.add(format!(
+                "column `{}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows",
+                table.name.as_str()
+            ));
+            continue;
+        }
         check_columns(table, found, &mut problems);
         // What its authors left out, they did without so far.
         if !found.is_adopted() {
@@ -87,6 +81,19 @@ impl Problems {
     }
 }
 
+fn check_system_table(name: &str, catalogue: &Catalogue, problems: &mut Problems) {
+    let create = system_table(name).statements.into_iter().next();
+    let Some(found) = catalogue.table(name) else {
+        problems.missing(format!("table `{name}` is missing"), create);
+        return;
+    };
+    for column in Definition::parse(&create.unwrap_or_default()).columns {
+        if found.column(&column.name).is_none() {
+            problems.add(format!("column `{name}.{}` is missing", column.name));
+        }
+    }
+}
+
 fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let name = table.name.as_str();
     for column in &table.columns {
@@ -101,12 +108,8 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
         }
         check_collation(table, column, has, problems);
     }
-    match found.column(VERSION_COLUMN) {
-        None => problems.add(format!("column `{name}.{VERSION_COLUMN}` is missing")),
-        Some(has) if has.key > 0 || affinity(&has.sql_type) != "INTEGER" => {
-            problems.add(format!("column `{name}.{VERSION_COLUMN}` is not an INTEGER beside the key"));
-        }
-        Some(_) => {}
+    if found.column(VERSION_COLUMN).is_some_and(|has| has.key > 0 || affinity(&has.sql_type) != "INTEGER") {
+        problems.add(format!("column `{name}.{VERSION_COLUMN}` is not an INTEGER beside the key"));
     }
     let is_known = |column: &FoundColumn| {
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
@@ -171,8 +174,17 @@ fn check_column(
     if column.default == Some(DefaultValue::Autoincrement) && !definition.has_autoincrement() {
         problems.add(format!("{shown} has no AUTOINCREMENT: the key of a deleted row could come back"));
     }
-    // Other people's tables have no CHECKs of ours; where there is one, it must be that of the model.
+    if is_default_other(column, text, false) {
+        let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| clause.text.trim().to_owned());
+        let wanted = default_expression(column).map(|default| format!("DEFAULT {default}"));
+        let [has, wanted] = [has, wanted].map(|default| default.unwrap_or_else(|| "no default".to_owned()));
+        problems.add(format!("{shown} has {has}, and should have {wanted}"));
+    }
+    // A CHECK that is missing lets others write what no answer can show; one that is there must be that of the model.
     let checks = text.map(|text| recognise::checks(text).0).unwrap_or_default();
+    if let Some(wanted) = check_expression(column).filter(|_| checks.is_empty()) {
+        problems.add(format!("{shown} has no CHECK ({wanted})"));
+    }
     if check_expression(column).is_some() && checks.iter().any(|check| !recognise::is_for(check, column)) {
         let values: Vec<String> = column.enum_values.iter().map(|value| string_literal(value)).collect();
         problems.add(match values.is_empty() {
@@ -180,6 +192,13 @@ fn check_column(
             false => format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")),
         });
     }
+}
+
+/// The table's own default is another than the model's. What an adopted table says itself stays.
+pub(in crate::store) fn is_default_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
+    let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| words(&clause.text));
+    let wanted = default_expression(column).map(|default| words(&format!("DEFAULT {default}")));
+    if is_adopted { has.is_none() && wanted.is_some() } else { has != wanted }
 }
 
 /// An answer depends on the rows with a key or with a value of a part as these stand in the change log, byte for byte. If
@@ -246,7 +265,7 @@ fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
 }
 
 fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
-    let wanted = triggers::triggers(table);
+    let wanted = triggers::triggers_beside(table, &other_keys(table, found, &found.indexes));
     let same = |a: &str, b: &SqlName| a.eq_ignore_ascii_case(b.as_str());
     // A trigger of ours that this version no longer makes would write records of its own.
     let ours = |name: &str| name.to_ascii_lowercase().starts_with(NAME_PREFIX);

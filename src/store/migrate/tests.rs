@@ -165,12 +165,31 @@ fn file_that_fails_leaves_no_trace_and_has_a_place() {
 }
 
 #[test]
+fn whatever_is_not_sql_is_reported_at_once_and_then_nothing_is_applied() {
+    let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x);\nCREATE TABEL b (x);\nSELECT 1 FROM;\n")]);
+    project.write("0002_b.sql", "INSERT INTO a VALUES (1);");
+    project.write("0003_c.sql", "INSERT INTO a VALUES (1,,2);\nCOMMIT;\nINSERT INTO nowhere VALUES ('");
+    let places = |mistakes: Vec<(String, String)>| mistakes.into_iter().map(|(place, _)| place).collect::<Vec<_>>();
+    let wanted = ["0001_a.sql:2:8", "0001_a.sql:3:14", "0003_c.sql:1:25", "0003_c.sql:2:1", "0003_c.sql:3:29"];
+    assert_eq!(places(project.up().unwrap_err()), wanted);
+    assert!(!project.database().table_exists(None::<&str>, "a").unwrap());
+
+    // What does not run for another reason may have consequences, which are not reported.
+    project.write("0001_a.sql", "CREATE TABLE a (x, x);");
+    project.write("0003_c.sql", "INSERT INTO a VALUES (1,,2);");
+    let Err(MigrateError::Files(mistakes)) = rehearse(&project.read()) else { panic!("it ran") };
+    let messages: Vec<_> = mistakes.iter().map(|mistake| mistake.message.as_str()).collect();
+    assert_eq!(messages, ["duplicate column name: x", "near \",\": syntax error"]);
+}
+
+#[test]
 fn file_may_not_handle_transactions() {
     let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x PRIMARY KEY);\nCOMMIT;")]);
     let message = "`COMMIT` in a migration: each file runs in a transaction of its own";
     assert_eq!(project.mistake(), pair("0001_a.sql:2:1", message));
     project.write("0001_a.sql", "BEGIN;\nCREATE TABLE a (x PRIMARY KEY);\nEND;");
-    assert_eq!(project.mistake().0, "0001_a.sql:1:1");
+    let places: Vec<_> = project.up().unwrap_err().into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, ["0001_a.sql:1:1", "0001_a.sql:3:1"]);
     project.write("0001_a.sql", "CREATE TABLE a (x PRIMARY KEY ON CONFLICT ROLLBACK);\nINSERT INTO a VALUES (1), (1);");
     assert_eq!(project.mistake().1, "UNIQUE constraint failed: a.x");
     assert!(!project.database().table_exists(None::<&str>, "a").unwrap());

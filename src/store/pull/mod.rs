@@ -10,7 +10,7 @@ mod values;
 
 use rusqlite::Connection;
 
-use self::names::{EntityName, Fields, Taken};
+use self::names::{EntityName, Fields, Taken, unspeakable};
 use self::source::{Column, Kind, Table};
 use self::values::{Choice, Values, choose};
 use crate::model::Scalar;
@@ -110,7 +110,7 @@ fn draft<'a>(
         (Kind::Table, []) => "it has no primary key",
         (Kind::Table, [_, _, ..]) => "its primary key has several columns",
         (Kind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => "it has a column `_version` of its own",
-        (Kind::Table, [_]) => "",
+        (Kind::Table, [key]) => unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default(),
     };
     if !reason.is_empty() {
         return Ok(Err(reason.to_owned()));
@@ -140,6 +140,9 @@ fn draft<'a>(
         let Choice { scalar, note } = match column {
             _ if is_key => Choice { scalar: Some(Scalar::IdText), note: None },
             _ if column.is_generated => Choice { scalar: None, note: Some("computed by SQLite".to_owned()) },
+            _ if unspeakable(&column.name).is_some() => {
+                Choice { scalar: None, note: unspeakable(&column.name).map(str::to_owned) }
+            }
             _ => choose(column, &values),
         };
         let is_related = related.iter().any(|related| related.eq_ignore_ascii_case(&column.name));

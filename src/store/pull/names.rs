@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use crate::model::naming::{lower_camel, pluralize, singularize, upper_first};
+use crate::model::parse::columns::{MAX_SQL_NAME, has_odd_characters};
 use crate::model::scalar::BUILT_IN;
 
 /// Types that every API has, beside scalars and filters.
@@ -12,6 +13,22 @@ const TYPES: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "Orde
 const SUFFIXES: [&str; 7] = ["Connection", "Edge", "Where", "ListWhere", "OrderBy", "Input", "Patch"];
 /// Fields that no entity may have, because something else of that name is made beside them.
 const FIELDS: [&str; 6] = ["etag", "and", "or", "not", "patch", "expectedEtag"];
+
+/// Why no model can have this name of a table or of a column.
+pub(super) fn unspeakable(name: &str) -> Option<&'static str> {
+    let lower = name.to_ascii_lowercase();
+    if name.is_empty() {
+        Some("its name is empty")
+    } else if has_odd_characters(name) {
+        Some("its name has quotes or control characters")
+    } else if name.len() > MAX_SQL_NAME {
+        Some("its name is too long")
+    } else if lower.starts_with("_freshql") {
+        Some("its name begins as freshql's own do")
+    } else {
+        None
+    }
+}
 
 /// Names of types and of root fields that are taken.
 #[derive(Debug)]

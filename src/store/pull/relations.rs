@@ -3,6 +3,7 @@
 
 use rusqlite::Connection;
 
+use super::names::unspeakable;
 use super::source::ForeignKey;
 use super::{Draft, Key, Relation};
 use crate::model::Scalar;
@@ -88,6 +89,9 @@ fn judge(
     let this = &draft.fields[field];
     let there = &foreign_key.table;
     let reason = |text: String| Ok(Err(text));
+    if unspeakable(&this.column.name).is_some() {
+        return reason(format!("points to `{there}`"));
+    }
     if foreign_key.columns.len() > 1 {
         return reason(format!("part of a foreign key to `{there}` over several columns"));
     }

@@ -204,6 +204,22 @@ fn tables_that_cannot_be_entities_are_listed_with_the_reason() {
 }
 
 #[test]
+fn names_that_no_model_can_have_are_left_out() {
+    let long = "x".repeat(64);
+    let pulled = pulled(&format!(
+        "CREATE TABLE \"a\"\"b\" (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE {long} (id INTEGER PRIMARY KEY, x TEXT);
+         CREATE TABLE k (\"i\"\"d\" INTEGER PRIMARY KEY, x TEXT); CREATE TABLE p (id INTEGER PRIMARY KEY, x TEXT);
+         CREATE TABLE c (id INTEGER PRIMARY KEY, x TEXT, \"y\nz\" TEXT UNIQUE, \"\"\"p\" INT REFERENCES p, _freshql_x INT);
+         INSERT INTO c (id) VALUES (1);"
+    ));
+    let why = "its name has quotes or control characters";
+    let wanted = [("a\"b", why), (&long, "its name is too long"), ("k", why)];
+    assert_eq!(pulled.left_out, wanted.map(|(table, why)| (table.to_owned(), why.to_owned())));
+    assert_eq!(pulled.entities, ["p", "c"]);
+    assert_eq!(pulled.sdl.matches("  # left out: ").count(), 3, "{}", pulled.sdl);
+}
+
+#[test]
 fn indexes_are_taken_once_and_only_where_rows_can_be_looked_up_by_them() {
     let found = lines(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, b TEXT UNIQUE, c TEXT, d TEXT COLLATE NOCASE UNIQUE, e INT, f JSON,

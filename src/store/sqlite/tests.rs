@@ -21,6 +21,40 @@ async fn store() -> (TempDir, Store) {
     (directory, store)
 }
 
+/// Counts for minutes, unless it is stopped.
+fn count_for_long(snapshot: &Snapshot<'_>) -> rusqlite::Result<i64> {
+    let sql =
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 1000000000) SELECT count(*) FROM n";
+    snapshot.connection().query_row(sql, [], |row| row.get(0))
+}
+
+#[tokio::test]
+async fn a_read_that_nobody_waits_for_any_more_ends() {
+    let (_directory, store) = store().await;
+    let (tell, told) = mpsc::channel();
+    let read = store.read(move |snapshot| tell.send(count_for_long(snapshot)));
+    assert!(tokio::time::timeout(Duration::from_millis(50), read).await.is_err());
+    let result = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(60))).await.unwrap();
+    let error = result.expect("the one reader is not given back").unwrap_err();
+    assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
+    // The reader goes on with others, who wait.
+    store.ping().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_write_that_was_given_up_before_it_began_is_not_done() {
+    let (_directory, store) = store().await;
+    let (gate, first) = gate(&store).await;
+    let given_up = queue(&store, |transaction| put(transaction, "given up", "")).await;
+    let wanted = queue(&store, |transaction| put(transaction, "wanted", "")).await;
+    given_up.abort();
+    assert!(given_up.await.unwrap_err().is_cancelled());
+    gate.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    wanted.await.unwrap().unwrap();
+    assert_eq!(ids(&store).await, ["wanted"]);
+}
+
 type Reply = tokio::task::JoinHandle<Result<isize, StoreError>>;
 
 /// Writes, from a task of its own; returns when the job has been queued.

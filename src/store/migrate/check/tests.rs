@@ -1,6 +1,7 @@
 //! Everything that a database can lack is found, and nothing else.
 
 use super::*;
+use crate::store::layout::create_statements;
 use crate::store::layout::test_models;
 
 fn database() -> (Connection, Model) {
@@ -83,7 +84,6 @@ fn missing_and_altered_triggers_are_found_with_the_statement_that_mends_them() {
         found[0].message,
         "trigger `_freshql_notes_deleted` on `notes` is missing: versions would stay as they are"
     );
-    assert_eq!((found[0].command(true), found[0].command(false)), (MIGRATE_UP, MIGRATE_NEW));
 
     connection.execute_batch(&text.replace("'D'", "'U'")).unwrap();
     let found = check_schema(&connection, &model).unwrap();
@@ -142,6 +142,27 @@ fn altered_tables_are_found() {
         "column `folders.path` is compared by the collation NOCASE, and should be by BINARY: rows are looked up by it"
     );
     assert_eq!(with("text      TEXT", "text      TEXT COLLATE NOCASE"), Vec::<String>::new());
+}
+
+#[test]
+fn altered_defaults_and_lost_checks_are_found() {
+    let one = |replace: &str, by: &str| {
+        let found = with(replace, by);
+        assert_eq!(found.len(), 1, "{replace} -> {by}: {found:?}");
+        found.concat()
+    };
+    assert_eq!(one("DEFAULT 1 ", "DEFAULT 0 "), "column `order.open` has DEFAULT 0, and should have DEFAULT 1");
+    assert_eq!(one("DEFAULT 1 ", ""), "column `order.open` has no default, and should have DEFAULT 1");
+    assert_eq!(
+        one("title     TEXT NOT NULL", "title     TEXT NOT NULL DEFAULT 'x'"),
+        "column `folders.title` has DEFAULT 'x', and should have no default"
+    );
+    assert_eq!(one(" CHECK (open IN (0, 1))", ""), "column `order.open` has no CHECK (open IN (0, 1))");
+}
+
+#[test]
+fn altered_tables_of_freshqls_own_are_found() {
+    assert_eq!(after("ALTER TABLE _freshql_change DROP COLUMN at"), ["column `_freshql_change.at` is missing"]);
 }
 
 #[test]

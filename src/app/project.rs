@@ -1,0 +1,45 @@
+//! What a project's files say: the model, and the documents in `queries/`. All that is wrong with them is found in one go.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+
+use super::{StartError, compiler, read_model, within};
+use crate::config::Config;
+use crate::graphql::Compiler;
+use crate::model::{Diagnostic, Model, Parsed};
+use crate::persisted::{Registry, files};
+
+/// A model without mistakes, and the documents.
+pub(super) struct Project {
+    pub(super) model: Arc<Model>,
+    pub(super) compiler: Compiler,
+    /// The documents of those query files that have no mistakes.
+    pub(super) registry: Registry,
+    /// What is wrong with the others.
+    pub(super) mistakes: Vec<Diagnostic>,
+    /// The model's.
+    pub(super) warnings: Vec<Diagnostic>,
+}
+
+/// Reads the model and registers the query files.
+///
+/// # Errors
+/// The model's mistakes, and those of the queries that they have under any model.
+pub(super) async fn read(config: &Config) -> Result<Project, StartError> {
+    let queries = within(&config.dir, files::DIRECTORY);
+    let unread = || format!("cannot read the queries in {}", queries.display());
+    let Parsed { model, warnings } = match read_model(&config.dir) {
+        Ok(parsed) => parsed,
+        Err(StartError::Mistakes(mut mistakes)) => {
+            mistakes.extend(files::syntax_mistakes(&queries).with_context(unread)?);
+            return Err(StartError::Mistakes(mistakes));
+        }
+        Err(error) => return Err(error),
+    };
+    let model = Arc::new(model);
+    let compiler = compiler(model.clone())?;
+    let registry = Registry::default();
+    let mistakes = files::register(&compiler, &queries, &registry).await.with_context(unread)?;
+    Ok(Project { model, compiler, registry, mistakes, warnings })
+}

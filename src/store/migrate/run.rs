@@ -1,0 +1,106 @@
+//! Running the statements of a migration, so that each mistake has a place; and trying files where nothing can break.
+
+use rusqlite::Connection;
+
+use super::{FILL_IN, MigrateError, Migration, Migrations, apply, split};
+use crate::model::Diagnostic;
+
+/// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
+///
+/// # Errors
+/// The first statement that does not run.
+pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
+    for statement in split::statements(&migration.text) {
+        transaction_control(migration, &statement)?;
+        run(connection, statement.text).map_err(|error| mistake(migration, &statement, error))?;
+        // `INSERT OR ROLLBACK` ends the transaction without a word.
+        if connection.is_autocommit() {
+            let place = first_line(&statement);
+            return Err(Diagnostic::error(&migration.file, place, "this statement has ended the transaction"));
+        }
+    }
+    Ok(())
+}
+
+/// Tries the files on an empty database of their own, which is handed out as they leave it.
+///
+/// # Errors
+/// The first statement that does not run, and whatever is not even SQL: what else does not run behind it may only be its
+/// consequence.
+pub fn rehearse(migrations: &Migrations) -> Result<Connection, MigrateError> {
+    let mut scratch = Connection::open_in_memory()?;
+    let Err(error) = apply(&mut scratch, migrations) else { return Ok(scratch) };
+    let MigrateError::Files(mut mistakes) = error else { return Err(error) };
+    let others = syntax_mistakes(&migrations.files)?;
+    let is_known = |other: &Diagnostic| mistakes.iter().any(|m| m.file == other.file && m.span == other.span);
+    let more: Vec<Diagnostic> = others.into_iter().filter(|other| !is_known(other)).collect();
+    mistakes.extend(more);
+    mistakes.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
+    Err(MigrateError::Files(mistakes))
+}
+
+/// What no database could run: statements that are not SQL, and those that meddle with the transaction.
+pub(super) fn syntax_mistakes(files: &[Migration]) -> rusqlite::Result<Vec<Diagnostic>> {
+    // Nothing is in it, so it knows of no table: only what it says of the text counts.
+    let nothing = Connection::open_in_memory()?;
+    let mut mistakes = Vec::new();
+    for migration in files {
+        for statement in split::statements(&migration.text) {
+            if let Err(control) = transaction_control(migration, &statement) {
+                mistakes.push(control);
+                continue;
+            }
+            match nothing.prepare(statement.text) {
+                Err(error @ rusqlite::Error::SqlInputError { .. }) if is_of_the_text(&error) => {
+                    mistakes.push(mistake(migration, &statement, error));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(mistakes)
+}
+
+/// SQLite has no code for it, only these words.
+fn is_of_the_text(error: &rusqlite::Error) -> bool {
+    let rusqlite::Error::SqlInputError { msg, .. } = error else { return false };
+    msg.ends_with(": syntax error") || msg == "incomplete input" || msg.starts_with("unrecognized token")
+}
+
+fn transaction_control(migration: &Migration, statement: &split::Statement<'_>) -> Result<(), Diagnostic> {
+    let Some(word) = statement.transaction_control() else { return Ok(()) };
+    let place = statement.start..statement.start + word.len();
+    let message = format!("`{}` in a migration: each file runs in a transaction of its own", word.to_uppercase());
+    Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
+}
+
+/// What SQLite says of a statement, with its place in the file.
+fn mistake(migration: &Migration, statement: &split::Statement<'_>, error: rusqlite::Error) -> Diagnostic {
+    match error {
+        rusqlite::Error::SqlInputError { msg, offset, .. } => {
+            let start = statement.start + usize::try_from(offset).unwrap_or(0);
+            let word = migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+            let length = word.map_or(0, str::len).max(1);
+            Diagnostic::error(&migration.file, start..start + length, msg)
+        }
+        rusqlite::Error::SqliteFailure(_, Some(message)) => {
+            let mistake = Diagnostic::error(&migration.file, first_line(statement), message);
+            match statement.text.contains(FILL_IN) {
+                true => mistake.with_help(format!("write a value where the statement says {FILL_IN}")),
+                false => mistake,
+            }
+        }
+        other => Diagnostic::error(&migration.file, first_line(statement), other.to_string()),
+    }
+}
+
+fn first_line(statement: &split::Statement<'_>) -> std::ops::Range<usize> {
+    statement.start..statement.start + statement.text.lines().next().unwrap_or_default().len()
+}
+
+fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
+}
