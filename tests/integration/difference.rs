@@ -547,6 +547,13 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
             "2|none|1.000|4.5|true||||||A".replace("||||||", "|||||").as_str(),
         ]
     );
+    // The least number is written as the negative of one that is too large.
+    let filled = changed.replace("note: String!", "many: BigInt\n  note: String!");
+    next(&filled).unwrap_or_else(|error| panic!("{error}"));
+    let least = filled.replace("many: BigInt", "many: BigInt! @default(value: \"-9223372036854775808\")");
+    next(&least).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(postgres.run("things", "SELECT DISTINCT many FROM things"), ["-9223372036854775808"]);
+
     // And back again.
     next(&THINGS.replace("on: Boolean! @default(value: true) @index", "on: Boolean! @default(value: true)"))
         .unwrap_or_else(|error| panic!("{error}"));
