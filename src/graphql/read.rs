@@ -11,7 +11,7 @@ use super::plan::{
 };
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::scalar::ValueRef;
-use crate::model::{EntityId, Model, Value};
+use crate::model::{EntityId, Model, Scalar, Value};
 use crate::store::{Row, Snapshot, StoreError};
 use crate::touch::{Dependency, Touched, Version};
 
@@ -174,6 +174,10 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                             Ok(())
                         }
                         ValueRef::Null => Err("has no value in the database, but is not nullable".to_owned()),
+                        // To clients, JSON's null is SQL's.
+                        ValueRef::Text(text) if !nullable && *scalar == Scalar::Json && text.trim_ascii() == "null" => {
+                            Err("has null in the database, but is not nullable".to_owned())
+                        }
                         value => scalar.write_json(self.context.model, value, &mut self.out).map_err(|e| e.to_string()),
                     };
                     if let Err(why) = written {

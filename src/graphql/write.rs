@@ -277,27 +277,29 @@ impl<'a> Writer<'a, '_, '_> {
         let StoreError::Constraint(constraint) = error else { return error.into() };
         // A foreign key's ON DELETE may have run into a rule of another table.
         let entity = match &constraint {
-            Constraint::Unique(table, _) | Constraint::NotNull(table, _) => {
-                let model = &self.context.model;
-                model.entities.iter().find(|entity| entity.table.eq_ignore_ascii_case(table)).unwrap_or(entity)
+            Constraint::Unique(columns) | Constraint::NotNull(columns) if !columns.are_of(&entity.table) => {
+                let entities = &self.context.model.entities;
+                entities.iter().find(|entity| columns.are_of(&entity.table)).unwrap_or(entity)
             }
-            Constraint::ForeignKey | Constraint::Check(_) => entity,
+            _ => entity,
         };
-        let field =
-            |name: &String| entity.columns.iter().find(|c| c.name == *name).map_or(name.clone(), |c| c.field.clone());
+        let field = |name: &str| {
+            let column = entity.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+            column.map_or_else(|| name.to_owned(), |column| column.field.clone())
+        };
         let error = |message: String, constraint: &str, fields: &[String]| {
             let error = GraphqlError::new(Code::Conflict, message);
             error.with("constraint", &constraint).with("fields", &fields).into()
         };
         match constraint {
-            Constraint::Unique(_, columns) => {
-                let fields: Vec<String> = columns.iter().map(field).collect();
+            Constraint::Unique(columns) => {
+                let fields: Vec<String> = columns.of(&entity.table).into_iter().map(field).collect();
                 let message = format!("another {} has this {} already", entity.name, fields.join(" and "));
                 error(message, "unique", &fields)
             }
-            Constraint::NotNull(_, column) => {
-                let fields = [field(&column)];
-                error(format!("{}.{} may not be null", entity.name, fields[0]), "notNull", &fields)
+            Constraint::NotNull(column) => {
+                let fields: Vec<String> = column.of(&entity.table).into_iter().map(field).collect();
+                error(format!("{}.{} may not be null", entity.name, fields.join(" and ")), "notNull", &fields)
             }
             Constraint::Check(check) => {
                 let fields: Vec<String> =
@@ -322,11 +324,14 @@ impl<'a> Writer<'a, '_, '_> {
     /// The relations among the written columns whose target is not there.
     fn dangling(&self, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> Vec<String> {
         let mut fields = Vec::new();
+        // A new row may point to itself.
+        let new_key = bound.row.iter().position(|(id, _)| *id == entity.key).map(|at| &values[at]);
         for ((id, _), value) in bound.row.iter().zip(values) {
             let column = entity.column(*id);
             let Some(reference) = &column.references else { continue };
             let target = self.context.model.entity(reference.target);
-            if *value != Value::Null && matches!(self.version(target, value), Ok(None)) {
+            let is_itself = target.id == entity.id && Some(value) == new_key;
+            if *value != Value::Null && !is_itself && matches!(self.version(target, value), Ok(None)) {
                 fields.push(column.field.clone());
             }
         }

@@ -37,14 +37,36 @@ pub enum StoreError {
 /// A violated constraint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Constraint {
-    /// Another row has these values already: table and columns.
-    Unique(String, Vec<String>),
+    /// Another row has these values already.
+    Unique(Columns),
     /// A row points to one that is not there, or one that is still pointed to should go.
     ForeignKey,
     /// A check does not hold; its name or text.
     Check(String),
-    /// A column may not be NULL: table and column.
-    NotNull(String, String),
+    /// A column may not be NULL.
+    NotNull(Columns),
+}
+
+/// The columns that SQLite names when a constraint is violated, as it writes them: `table.column, table.other`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Columns(String);
+
+impl Columns {
+    /// Are they this table's?
+    pub fn are_of(&self, table: &str) -> bool {
+        let is_table = self.0.get(..table.len()).is_some_and(|start| start.eq_ignore_ascii_case(table));
+        is_table && self.0[table.len()..].starts_with('.')
+    }
+
+    /// The names of the columns, if they are this table's. What a name may be does not tell where it ends; but each
+    /// follows its table's.
+    pub fn of(&self, table: &str) -> Vec<&str> {
+        if !self.are_of(table) {
+            return self.0.split(", ").filter_map(|name| Some(name.split_once('.')?.1)).collect();
+        }
+        let (table, names) = (&self.0[..=table.len()], &self.0[table.len() + 1..]);
+        names.split(&format!(", {table}")).collect()
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -62,12 +84,9 @@ impl From<rusqlite::Error> for StoreError {
             return Self::TooLarge;
         }
         let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
-        let column = |text: &str| text.split_once('.').map(|(t, c)| (t.to_owned(), c.to_owned()));
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-                let columns: Vec<_> = rest.split(", ").filter_map(column).collect();
-                let table = columns.first().map(|(table, _)| table.clone()).unwrap_or_default();
-                Self::Constraint(Constraint::Unique(table, columns.into_iter().map(|(_, c)| c).collect()))
+                Self::Constraint(Constraint::Unique(Columns(rest.to_owned())))
             }
             ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
                 Self::Constraint(Constraint::ForeignKey)
@@ -75,10 +94,7 @@ impl From<rusqlite::Error> for StoreError {
             ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => {
                 Self::Constraint(Constraint::Check(rest.to_owned()))
             }
-            ffi::SQLITE_CONSTRAINT_NOTNULL => {
-                let (table, column) = column(rest).unwrap_or_default();
-                Self::Constraint(Constraint::NotNull(table, column))
-            }
+            ffi::SQLITE_CONSTRAINT_NOTNULL => Self::Constraint(Constraint::NotNull(Columns(rest.to_owned()))),
             _ => Self::Sqlite(error),
         }
     }

@@ -123,7 +123,15 @@ impl Table {
     fn new(model: &Model, entity: &Entity, taken: &mut HashSet<String>) -> Self {
         let columns = entity.columns.iter().map(|column| TableColumn::new(model, column)).collect();
         let uniques = entity.uniques.iter().map(|unique| (true, &unique.columns));
-        let plain = entity.indexes.iter().map(|index| (false, &index.columns));
+        // What begins with an index's columns and goes on with the key gives the same rows in the same order.
+        let starts_one_of = |columns: &[ColumnId]| {
+            let longer = [columns, &[entity.key]].concat();
+            let all =
+                entity.uniques.iter().map(|unique| &unique.columns).chain(entity.indexes.iter().map(|i| &i.columns));
+            all.into_iter().any(|columns| columns.starts_with(&longer))
+        };
+        let plain = entity.indexes.iter().filter(|index| !starts_one_of(&index.columns));
+        let plain = plain.map(|index| (false, &index.columns));
         let indexes = uniques
             .chain(plain)
             .map(|(unique, columns)| TableIndex {

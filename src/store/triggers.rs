@@ -195,6 +195,9 @@ fn arriving(column: &TableColumn) -> String {
     }
 }
 
+/// What SQLite calls its own number of a row.
+pub(in crate::store) const ROW_NUMBER_NAMES: [&str; 3] = ["_rowid_", "rowid", "oid"];
+
 /// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where the primary key is
 /// that number.
 fn row_number(table: &Table) -> Option<&'static str> {
@@ -202,7 +205,7 @@ fn row_number(table: &Table) -> Option<&'static str> {
         return None;
     }
     let is_free = |name: &&str| table.columns.iter().all(|column| !column.name.as_str().eq_ignore_ascii_case(name));
-    ["_rowid_", "rowid", "oid"].into_iter().find(is_free)
+    ROW_NUMBER_NAMES.into_iter().find(is_free)
 }
 
 fn entity(table: &Table) -> String {

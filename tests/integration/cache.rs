@@ -7,9 +7,10 @@ use freshql::config::{ChangeLogLimits, Consistency};
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::freshness::{Event, cursors, events, one_of, questions, runner};
+use crate::freshness::{Event, cursors, events, one_of, questions};
 use crate::library::{Library, Pragmas, Question, mutate, shell};
 use crate::node::{Node, ROOMY};
+use crate::properties::check;
 
 /// Room for some two thirds of the questions.
 const TIGHT: u64 = 16 << 10;
@@ -122,10 +123,7 @@ fn the_cache_gives_byte_for_byte_what_an_execution_gives() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let mut tallies = [Tally::default(); 2];
     let cell = std::cell::RefCell::new(&mut tallies);
-    let result = runner(16).run(&steps(), |steps| runtime.block_on(replay(&steps, *cell.borrow_mut())));
-    if let Err(failure) = result {
-        panic!("{failure}");
-    }
+    check(16, steps(), |steps| runtime.block_on(replay(&steps, *cell.borrow_mut())));
     let [roomy, tight] = tallies;
     assert!(roomy.hits > roomy.stale && roomy.stale > 0, "{roomy:?}");
     assert!(tight.hits > 0 && tight.stale > 0 && tight.misses > 0, "{tight:?}");

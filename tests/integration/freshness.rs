@@ -9,12 +9,12 @@ use freshql::graphql::{Answer, Engine};
 use freshql::touch::{Dependency, Mark, Touched, Version};
 use http::header::IF_NONE_MATCH;
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 
 use crate::harness::{MERCHANT, MERCHANTS, TestApp, url_with};
 use crate::library::{Library, Pragmas, Question, data, mutate, shell};
+use crate::properties::check;
 
 const QUESTIONS: [&str; 24] = [
     "query ByKey { shelf(id: \"s1\") { id etag label room kind } }",
@@ -226,20 +226,6 @@ fn statements() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// The same histories each time, so that a red test is red for everybody; `PROPTEST_CASES` and `PROPTEST_RNG_SEED` go
-/// further.
-pub(crate) fn runner(cases: u32) -> TestRunner {
-    let mut config = Config { failure_persistence: None, ..Config::default() };
-    if std::env::var_os("PROPTEST_CASES").is_none() {
-        config.cases = cases;
-    }
-    if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
-        config.rng_seed = RngSeed::Fixed(20_261_122);
-    }
-    config.max_shrink_iters = 400;
-    TestRunner::new(config)
-}
-
 /// What an answer shows and what it read: two answers to one question have one ETag exactly if these are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Seen {
@@ -381,14 +367,14 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
                 }
                 reject => reject,
             };
-            check(&library, &plain, &answer, &other, book, &left, tally).map_err(context)?;
+            compare(&library, &plain, &answer, &other, book, &left, tally).map_err(context)?;
         }
         seq = newest;
     }
     Ok(())
 }
 
-fn check(
+fn compare(
     library: &Library,
     connection: &Connection,
     answer: &Answer,
@@ -419,10 +405,7 @@ fn an_etag_tells_exactly_whether_the_answer_is_the_same_and_dependencies_whether
     let mut tally = Tally::default();
     let tally_cell = std::cell::RefCell::new(&mut tally);
     let histories = proptest::collection::vec(events(), 1..40);
-    let result = runner(24).run(&histories, |history| runtime.block_on(replay(&history, *tally_cell.borrow_mut())));
-    if let Err(failure) = result {
-        panic!("{failure}");
-    }
+    check(24, histories, |history| runtime.block_on(replay(&history, *tally_cell.borrow_mut())));
     assert!(tally.written > tally.refused, "{tally:?}");
     assert!(tally.valid > tally.hit && tally.hit > tally.hit_in_vain, "{tally:?}");
     assert!(tally.with_errors * 10 < tally.valid + tally.hit + tally.hit_in_vain, "{tally:?}");

@@ -2,12 +2,21 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod books;
 mod bookshop;
+mod choices;
 mod harness;
 mod library;
 mod node;
+mod properties;
 mod queries;
+mod random_change;
+mod random_model;
+mod random_sdl;
+mod random_write;
 mod reference;
+mod rows;
+mod shop;
 
 mod admin;
 mod adoption;
@@ -34,7 +43,6 @@ mod outside;
 mod persisted_get;
 mod postgres;
 mod railway;
-mod random_model;
 mod reads;
 mod statements;
 mod writes;

@@ -4,8 +4,9 @@
 use freshql::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use serde_json::{Map, json};
 
-use crate::bookshop::{Choices, Tables, any_value, some_key};
+use crate::choices::{Choices, Tape};
 use crate::reference::{Condition, Field, Item, Kind, List, Member, Operator, Where, input, literal};
+use crate::rows::{Tables, any_value, some_key};
 
 /// A document in the making.
 pub(crate) struct Draft<'a, 't> {
@@ -29,8 +30,8 @@ const DIRECTIONS: [(&str, bool, bool); 6] = [
 ];
 
 impl<'a, 't> Draft<'a, 't> {
-    pub(crate) fn new(model: &'a Model, tables: &'a Tables, tape: &'t [u32]) -> Self {
-        let choices = Choices::new(tape);
+    pub(crate) fn new(model: &'a Model, tables: &'a Tables, tape: &'t Tape) -> Self {
+        let choices = tape.choices();
         Self { model, tables, choices, declared: Vec::new(), variables: Map::new(), fragments: Vec::new(), numbers: 0 }
     }
 
@@ -71,9 +72,12 @@ impl<'a, 't> Draft<'a, 't> {
 
     /// A row by its key or by a unique combination.
     fn one(&mut self, entity: &'a Entity, depth: usize) -> Field {
-        let (name, columns) = match entity.uniques.first() {
-            Some(unique) if self.choices.chance(40) => (&unique.lookup, unique.columns.clone()),
-            _ => (&entity.singular, vec![entity.key]),
+        let lookups: Vec<_> = entity.uniques.iter().filter(|unique| entity.has_lookup(unique)).collect();
+        let (name, columns) = if !lookups.is_empty() && self.choices.chance(40) {
+            let unique = *self.choices.of(&lookups);
+            (&unique.lookup, unique.columns.clone())
+        } else {
+            (&entity.singular, vec![entity.key])
         };
         let rows = &self.tables[usize::from(entity.id.0)];
         let row = (!rows.is_empty() && self.choices.chance(80)).then(|| self.choices.of(rows));
@@ -130,7 +134,7 @@ impl<'a, 't> Draft<'a, 't> {
         }
         let order = order.into_iter().map(|(column, order, _)| (column, order)).collect();
         let (mut first, mut last) = (None, None);
-        let size = self.choices.below(6);
+        let size = self.choices.below(6.min(entity.max_page_size as usize + 1));
         let (name, end) = if self.choices.chance(40) { ("last", &mut last) } else { ("first", &mut first) };
         if !self.choices.chance(30) {
             *end = Some(size);
@@ -185,7 +189,8 @@ impl<'a, 't> Draft<'a, 't> {
 
     fn member(&mut self, entity: &'a Entity, depth: usize) -> Member {
         let some = |draft: &mut Self| (0..=draft.choices.below(2)).map(|_| draft.filter(entity, depth - 1)).collect();
-        let relations: Vec<_> = entity.fields.iter().filter(|f| !matches!(f.kind, FieldKind::Scalar(_))).collect();
+        let is_relation = |kind: FieldKind| !matches!(kind, FieldKind::Scalar(_));
+        let relations: Vec<_> = entity.fields.iter().filter(|f| is_relation(f.kind) && !f.hidden).collect();
         match self.choices.below(8) {
             5 if depth > 0 => Member::And(some(self)),
             6 if depth > 0 => Member::Or(some(self)),

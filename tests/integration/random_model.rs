@@ -1,49 +1,9 @@
-//! Random models, and random changes of them: entities with every kind of key, every scalar, relations (to themselves, in
-//! circles, several between the same two), uniques, indexes, enums, hidden and read-only fields, defaults. A model is
-//! made from a list of [`Choices`], so that proptest can make a failing one smaller.
+//! Random models: entities with every kind of key, every scalar, relations (to themselves, in
+//! circles, several between the same two), entities that join two others, uniques, indexes, enums, hidden and read-only
+//! fields, defaults, names that are words of SQL or fit no language. What a model looks like as SDL is in
+//! `random_sdl.rs`, and what becomes of it in `random_change.rs`.
 
-use std::fmt::Write as _;
-
-use proptest::collection::vec;
-use proptest::strategy::Strategy;
-
-/// Numbers that decide what is made. Where they end, the simplest is made.
-#[derive(Clone)]
-pub(crate) struct Choices {
-    numbers: Vec<u16>,
-    at: usize,
-}
-
-/// The model that comes of them says more than the numbers.
-impl std::fmt::Debug for Choices {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} choices", self.numbers.len())
-    }
-}
-
-impl Choices {
-    /// So many of them.
-    pub(crate) fn strategy(count: usize) -> impl Strategy<Value = Self> {
-        vec(proptest::num::u16::ANY, count).prop_map(|numbers| Self { numbers, at: 0 })
-    }
-
-    /// A number below `count`.
-    pub(crate) fn below(&mut self, count: usize) -> usize {
-        let number = self.numbers.get(self.at).copied().unwrap_or(0);
-        self.at += 1;
-        usize::from(number) % count.max(1)
-    }
-
-    /// True once in so many times.
-    pub(crate) fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == count - 1
-    }
-
-    /// One of these.
-    pub(crate) fn of<'a, T>(&mut self, list: &'a [T]) -> &'a T {
-        &list[self.below(list.len())]
-    }
-}
+use crate::choices::Choices;
 
 /// A model that the parser takes.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +12,7 @@ pub(crate) struct RandomModel {
     pub(crate) entities: Vec<RandomEntity>,
     /// Names are never given twice.
     named: usize,
+    words: Vec<&'static str>,
 }
 
 #[derive(Debug, Clone)]
@@ -64,10 +25,18 @@ pub(crate) struct RandomEnum {
 pub(crate) struct RandomEntity {
     pub(crate) name: String,
     pub(crate) key: Key,
+    /// The key's field, and its column if that has another name.
+    pub(crate) key_name: String,
+    pub(crate) key_column: Option<String>,
     pub(crate) fields: Vec<RandomField>,
-    /// Over two fields each.
-    pub(crate) uniques: Vec<[String; 2]>,
-    pub(crate) indexes: Vec<[String; 2]>,
+    /// Over two or three fields each.
+    pub(crate) uniques: Vec<Vec<String>>,
+    pub(crate) indexes: Vec<Vec<String>>,
+    pub(crate) table: Option<String>,
+    pub(crate) plural: Option<String>,
+    pub(crate) order_by: Vec<(String, &'static str)>,
+    pub(crate) max_page_size: Option<usize>,
+    pub(crate) require_etag: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,13 +49,16 @@ pub(crate) enum Key {
 #[derive(Debug, Clone)]
 pub(crate) struct RandomField {
     pub(crate) name: String,
+    pub(crate) column: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) nullable: bool,
-    pub(crate) default: bool,
+    pub(crate) default: Default,
     pub(crate) unique: bool,
     pub(crate) index: bool,
     pub(crate) hidden: bool,
     pub(crate) readonly: bool,
+    /// The list of a relation's other side.
+    pub(crate) back: Back,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -100,51 +72,181 @@ pub(crate) enum Kind {
     Relation(String, &'static str),
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Default {
+    None,
+    /// One of two for each type.
+    Value(bool),
+    /// `fn:`, where the type has one and no two rows must differ by it.
+    Function,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Back {
+    Shown,
+    Hidden,
+    None,
+}
+
 const SCALARS: [&str; 9] = ["String", "Int", "BigInt", "Float", "Boolean", "DateTime", "Date", "UUID", "JSON"];
+pub(crate) const DEFAULTS: [Default; 4] =
+    [Default::None, Default::Value(false), Default::Value(true), Default::Function];
+const DIRECTIONS: [&str; 6] =
+    ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
+
+/// Words that mean something to GraphQL, to SQL, to SQLite, or to the API.
+const TYPES: [&str; 10] =
+    ["Order", "Group", "User", "Node", "URLEntry", "snake_type", "Series", "Person", "_Private", "Index"];
+const FIELDS: [&str; 26] = [
+    "order",
+    "group",
+    "select",
+    "index",
+    "where",
+    "first",
+    "values",
+    "type",
+    "from",
+    "URLCode",
+    "_under",
+    "snake_case",
+    "x",
+    "rowid",
+    "oid",
+    "key",
+    "node",
+    "nodes",
+    "cursor",
+    "totalCount",
+    "version",
+    "null",
+    "default",
+    "input",
+    "patch",
+    "Upper",
+];
+
+/// What an existing database may call its tables and columns; `#` is a number.
+const SQL_NAMES: [&str; 14] = [
+    "Spaced name #",
+    "größe#",
+    "it's #",
+    "#begins",
+    "a-b#",
+    "a.b#",
+    "what?#",
+    "%s#",
+    "$1_#",
+    "[#]",
+    "`#`",
+    ":p#",
+    "CamelCase#",
+    "('#'), --",
+];
 
 impl RandomModel {
     /// One to four entities.
-    pub(crate) fn new(choices: &mut Choices) -> Self {
+    pub(crate) fn new(choices: &mut Choices<'_>) -> Self {
         let mut model = Self::default();
         for _ in 0..1 + choices.below(4) {
             model.add_entity(choices);
         }
+        // Now relations can point to what comes later, so that there are circles.
+        for _ in 0..choices.below(4) {
+            let at = choices.below(model.entities.len());
+            let kind = model.relation(choices);
+            model.add_field_of(at, kind, choices);
+        }
+        for at in 0..model.entities.len() {
+            model.order(at, choices);
+        }
         model
     }
 
-    /// Changes something.
-    pub(crate) fn change(&mut self, choices: &mut Choices) {
-        for _ in 0..1 + choices.below(4) {
-            self.change_once(choices);
+    /// A word, or else a name that is like no other.
+    fn name(&mut self, start: &str, words: &[&'static str], choices: &mut Choices<'_>) -> String {
+        if choices.one_in(4) {
+            let word = *choices.of(words);
+            if !self.words.contains(&word) {
+                self.words.push(word);
+                return word.to_owned();
+            }
         }
+        self.plain_name(start)
     }
 
-    fn name(&mut self, start: &str) -> String {
+    pub(crate) fn plain_name(&mut self, start: &str) -> String {
         self.named += 1;
         format!("{start}{}", self.named)
     }
 
-    fn add_entity(&mut self, choices: &mut Choices) {
-        let name = self.name("Thing");
+    fn sql_name(&mut self, choices: &mut Choices<'_>) -> Option<String> {
+        choices.one_in(8).then(|| self.plain_name("#")).map(|number| choices.of(&SQL_NAMES).replace('#', &number[1..]))
+    }
+
+    pub(crate) fn add_entity(&mut self, choices: &mut Choices<'_>) {
+        let name = self.name("Thing", &TYPES, choices);
         let key = *choices.of(&[Key::Text, Key::Uuid, Key::Number]);
+        let key_name = if choices.one_in(5) { self.plain_name("code") } else { "id".to_owned() };
         let plain = RandomField {
-            name: self.name("field"),
+            name: self.plain_name("field"),
+            column: None,
             kind: Kind::Scalar("String"),
             nullable: true,
-            default: false,
+            default: Default::None,
             unique: false,
             index: false,
             hidden: false,
             readonly: false,
+            back: Back::None,
         };
-        self.entities.push(RandomEntity { name, key, fields: vec![plain], uniques: vec![], indexes: vec![] });
+        // What has nothing but a key that clients give can be written, too.
+        let is_bare = key == Key::Text && choices.one_in(6);
+        let entity = RandomEntity {
+            name,
+            key,
+            key_name,
+            key_column: self.sql_name(choices),
+            fields: if is_bare { vec![] } else { vec![plain] },
+            uniques: vec![],
+            indexes: vec![],
+            table: self.sql_name(choices),
+            plural: choices.one_in(6).then(|| self.plain_name("manyThings")),
+            order_by: vec![],
+            max_page_size: choices.one_in(4).then(|| 1 + choices.below(7)),
+            require_etag: choices.one_in(5),
+        };
+        let joins = !self.entities.is_empty() && choices.one_in(4);
+        self.entities.push(entity);
         let at = self.entities.len() - 1;
-        for _ in 0..choices.below(6) {
-            self.add_field(at, choices);
+        if joins {
+            self.join(at, choices);
+        }
+        for _ in 0..choices.below(if is_bare { 2 } else { 6 }) {
+            let kind = self.kind(choices);
+            self.add_field_of(at, kind, choices);
+        }
+        for _ in 0..choices.below(3) {
+            let unique = choices.one_in(2);
+            self.cut(at, choices, unique);
         }
     }
 
-    fn kind(&mut self, choices: &mut Choices) -> Kind {
+    /// Two relations to what is there already, and no pair twice.
+    fn join(&mut self, at: usize, choices: &mut Choices<'_>) {
+        let mut pair = Vec::new();
+        for _ in 0..2 {
+            let target = self.entities[choices.below(at)].name.clone();
+            let on_delete = *choices.of(&["CASCADE", "RESTRICT"]);
+            self.add_field_of(at, Kind::Relation(target, on_delete), choices);
+            let field = self.entities[at].fields.last_mut().expect("it was just added");
+            (field.nullable, field.readonly, field.unique) = (false, false, false);
+            pair.push(field.name.clone());
+        }
+        self.entities[at].uniques.push(pair);
+    }
+
+    pub(crate) fn kind(&mut self, choices: &mut Choices<'_>) -> Kind {
         match choices.below(13) {
             at @ 0..9 => Kind::Scalar(SCALARS[at]),
             9 => {
@@ -153,226 +255,84 @@ impl RandomModel {
             }
             10 => {
                 if self.enums.is_empty() || choices.one_in(3) {
-                    let name = self.name("Kind");
-                    let values = (0..1 + choices.below(3)).map(|_| self.name("VALUE_")).collect();
+                    let name = self.plain_name("Kind");
+                    let values =
+                        (0..1 + choices.below(3)).map(|_| self.name("VALUE_", &["select", "a", "Null"], choices));
+                    let values = values.collect();
                     self.enums.push(RandomEnum { name, values });
                 }
                 Kind::Enum(choices.of(&self.enums).name.clone())
             }
-            _ => {
-                let target = choices.of(&self.entities).name.clone();
-                let on_delete: &&str = choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]);
-                Kind::Relation(target, on_delete)
-            }
+            _ => self.relation(choices),
         }
     }
 
-    fn add_field(&mut self, at: usize, choices: &mut Choices) {
-        let kind = self.kind(choices);
-        let name = self.name("field");
+    fn relation(&mut self, choices: &mut Choices<'_>) -> Kind {
+        let target = choices.of(&self.entities).name.clone();
+        let on_delete: &&str = choices.of(&["RESTRICT", "CASCADE", "SET_NULL"]);
+        Kind::Relation(target, on_delete)
+    }
+
+    pub(crate) fn add_field_of(&mut self, at: usize, kind: Kind, choices: &mut Choices<'_>) {
+        let name = self.name("field", &FIELDS, choices);
         let can_cut = kind != Kind::Scalar("JSON");
         let is_relation = matches!(kind, Kind::Relation(..));
-        let default = !is_relation && choices.one_in(2);
-        // A relation that must be there may only point to what was there before: no circle of those has a beginning.
+        let default = if is_relation { Default::None } else { *choices.of(&DEFAULTS) };
+        // A relation that must be there may only point to what was there before: no circle of those has a beginning. But
+        // a row whose key the client gives can point to itself.
         let points_back = match &kind {
-            Kind::Relation(target, _) => self.entities.iter().position(|e| e.name == *target) < Some(at),
+            Kind::Relation(target, _) => {
+                let target = self.entities.iter().position(|entity| entity.name == *target);
+                target < Some(at) || (target == Some(at) && self.entities[at].key == Key::Text && choices.one_in(3))
+            }
             _ => true,
         };
         let nullable = choices.below(2) == 0 || !points_back || matches!(kind, Kind::Relation(_, "SET_NULL"));
         let unique = can_cut && choices.one_in(6);
         let field = RandomField {
             name,
+            column: self.sql_name(choices),
             nullable,
             default,
             unique,
             index: can_cut && !unique && choices.one_in(5),
-            hidden: !is_relation && choices.one_in(6),
-            readonly: default && choices.one_in(6),
+            hidden: choices.one_in(6),
+            readonly: (default != Default::None || nullable) && choices.one_in(8),
+            back: *choices.of(&[Back::Shown, Back::Shown, Back::Shown, Back::Hidden, Back::None]),
             kind,
         };
         self.entities[at].fields.push(field);
     }
 
-    fn change_once(&mut self, choices: &mut Choices) {
-        let at = choices.below(self.entities.len());
-        match choices.below(12) {
-            0 | 1 => self.add_field(at, choices),
-            2 => self.add_entity(choices),
-            3 if self.entities.len() > 1 => {
-                let gone = self.entities.remove(at).name;
-                let points = |kind: &Kind| matches!(kind, Kind::Relation(target, _) if *target == gone);
-                for entity in &mut self.entities {
-                    let fields: Vec<String> =
-                        entity.fields.iter().filter(|f| points(&f.kind)).map(|f| f.name.clone()).collect();
-                    fields.iter().for_each(|field| entity.forget(field));
-                }
+    fn order(&mut self, at: usize, choices: &mut Choices<'_>) {
+        let entity = &mut self.entities[at];
+        for field in entity.fields.iter().filter(|field| field.kind != Kind::Scalar("JSON") && !field.hidden) {
+            if choices.one_in(6) {
+                entity.order_by.push((field.name.clone(), *choices.of(&DIRECTIONS)));
             }
-            4 if self.entities[at].fields.len() > 1 => {
-                let entity = &mut self.entities[at];
-                let field = entity.fields[1 + choices.below(entity.fields.len() - 1)].name.clone();
-                entity.forget(&field);
-            }
-            5 => {
-                if let Some(changed) = self.enums.last_mut() {
-                    if changed.values.len() > 1 && choices.one_in(3) {
-                        changed.values.pop();
-                    } else {
-                        self.named += 1;
-                        changed.values.push(format!("VALUE_{}", self.named));
-                    }
-                }
-            }
-            6 => self.cut(at, choices, true),
-            7 => self.cut(at, choices, false),
-            _ => self.change_field(at, choices),
         }
     }
 
-    fn cut(&mut self, at: usize, choices: &mut Choices, unique: bool) {
+    /// Adds a unique or an index over several columns, or takes one away.
+    pub(crate) fn cut(&mut self, at: usize, choices: &mut Choices<'_>, unique: bool) {
         let entity = &mut self.entities[at];
         let list = if unique { &mut entity.uniques } else { &mut entity.indexes };
         if !list.is_empty() && choices.one_in(2) {
             list.pop();
             return;
         }
-        let names: Vec<String> =
-            entity.fields.iter().filter(|f| f.kind != Kind::Scalar("JSON")).map(|f| f.name.clone()).collect();
-        let (one, other) = (choices.below(names.len()), choices.below(names.len()));
-        let pair = [names[one].clone(), names[other].clone()];
-        let is_there = entity
-            .uniques
-            .iter()
-            .chain(&entity.indexes)
-            .any(|known| known == &pair || (known[0] == pair[1] && known[1] == pair[0]));
-        if one != other && !is_there {
-            if unique { entity.uniques.push(pair) } else { entity.indexes.push(pair) }
+        let fields = entity.fields.iter().filter(|field| field.kind != Kind::Scalar("JSON"));
+        let names: Vec<&String> = fields.map(|field| &field.name).chain([&entity.key_name]).collect();
+        let mut some: Vec<String> = Vec::new();
+        for _ in 0..2 + choices.below(2) {
+            let name = *choices.of(&names);
+            if !some.contains(name) {
+                some.push(name.clone());
+            }
         }
-    }
-
-    fn change_field(&mut self, at: usize, choices: &mut Choices) {
-        let which = choices.below(self.entities[at].fields.len());
-        let change = choices.below(8);
-        let kind = if change == 7 { self.kind(choices) } else { Kind::Scalar("String") };
-        let entity = &mut self.entities[at];
-        let field = &mut entity.fields[which];
-        let is_relation = matches!(field.kind, Kind::Relation(..));
-        let can_cut = field.kind != Kind::Scalar("JSON");
-        match change {
-            0 | 1 if !is_relation => {
-                field.default = !field.default;
-                field.readonly &= field.default;
-            }
-            2 | 3 if !is_relation && which > 0 => field.nullable = !field.nullable,
-            2 | 3 => field.nullable = true,
-            4 if can_cut => {
-                field.unique = !field.unique;
-                field.index = false;
-            }
-            5 if can_cut && !field.unique => field.index = !field.index,
-            6 => {
-                if let Kind::Relation(_, on_delete) = &mut field.kind {
-                    *on_delete =
-                        *choices.of(if field.nullable { &["SET_NULL", "CASCADE"] } else { &["RESTRICT", "CASCADE"] });
-                }
-            }
-            // Another type, under the same name: not from or to a relation, whose column has another name.
-            7 if which > 0 && !is_relation && !matches!(kind, Kind::Relation(..)) && can_cut => {
-                let name = field.name.clone();
-                if kind == Kind::Scalar("JSON") {
-                    (field.unique, field.index) = (false, false);
-                    entity.uniques.retain(|pair| !pair.contains(&name));
-                    entity.indexes.retain(|pair| !pair.contains(&name));
-                }
-                entity.fields[which].kind = kind;
-            }
-            _ => {}
+        let are_there = |known: &Vec<String>| known.len() == some.len() && known.iter().all(|name| some.contains(name));
+        if some.len() > 1 && !entity.uniques.iter().chain(&entity.indexes).any(are_there) {
+            if unique { entity.uniques.push(some) } else { entity.indexes.push(some) }
         }
-    }
-
-    /// What `schema.graphql` says.
-    pub(crate) fn sdl(&self) -> String {
-        let mut sdl = String::new();
-        for known in &self.enums {
-            let _ = writeln!(sdl, "enum {} {{ {} }}", known.name, known.values.join(" "));
-        }
-        for entity in &self.entities {
-            let _ = write!(sdl, "type {} @entity", entity.name);
-            for (directive, list) in [("unique", &entity.uniques), ("index", &entity.indexes)] {
-                for [one, other] in list {
-                    let _ = write!(sdl, " @{directive}(fields: [\"{one}\", \"{other}\"])");
-                }
-            }
-            let key = match entity.key {
-                Key::Text => "",
-                Key::Uuid => " @default(fn: UUID_V7)",
-                Key::Number => " @default(fn: AUTOINCREMENT)",
-            };
-            let _ = writeln!(sdl, " {{\n  id: ID! @id{key}");
-            for field in &entity.fields {
-                let _ = writeln!(sdl, "  {}", self.field(field));
-            }
-            for (list, of, field) in self.lists(&entity.name) {
-                let _ = writeln!(sdl, "  {list}: [{of}!]! @derivedFrom(field: \"{field}\")");
-            }
-            sdl.push_str("}\n");
-        }
-        sdl
-    }
-
-    /// The lists of what points to an entity: their names, of what, by which field.
-    fn lists(&self, target: &str) -> Vec<(String, &str, &str)> {
-        let all = self.entities.iter().flat_map(|entity| entity.fields.iter().map(move |field| (entity, field)));
-        let points = |field: &RandomField| matches!(&field.kind, Kind::Relation(to, _) if to == target);
-        let pointing = all.filter(|(_, field)| points(field));
-        pointing
-            .map(|(entity, field)| (format!("{}Back", field.name), entity.name.as_str(), field.name.as_str()))
-            .collect()
-    }
-
-    fn field(&self, field: &RandomField) -> String {
-        let (of, mut directives) = match &field.kind {
-            Kind::Scalar(name) => ((*name).to_owned(), String::new()),
-            Kind::Decimal(precision, scale) => {
-                ("Decimal".to_owned(), format!(" @column(precision: {precision}, scale: {scale})"))
-            }
-            Kind::Enum(name) => (name.clone(), String::new()),
-            Kind::Relation(target, on_delete) => (target.clone(), format!(" @relation(onDelete: {on_delete})")),
-        };
-        if field.default {
-            let default = match &field.kind {
-                Kind::Scalar("String") => "value: \"it's \\\"so\\\"\"",
-                Kind::Scalar("Int") => "value: -7",
-                Kind::Scalar("BigInt") => "value: 9007199254740993",
-                Kind::Scalar("Float") => "value: 0.1",
-                Kind::Scalar("Boolean") => "value: true",
-                Kind::Scalar("DateTime") | Kind::Scalar("Date") => "fn: NOW",
-                Kind::Scalar("UUID") => "fn: UUID_V7",
-                Kind::Scalar(_) => "value: {b: [1, null], a: \"x\"}",
-                Kind::Decimal(..) => "value: \"0\"",
-                Kind::Enum(name) => {
-                    let known = self.enums.iter().find(|known| known.name == *name);
-                    &format!("value: {}", known.map_or("NONE", |known| &known.values[0]))
-                }
-                Kind::Relation(..) => unreachable!("relations have no defaults"),
-            };
-            let _ = write!(directives, " @default({default})");
-        }
-        for (is, directive) in [
-            (field.unique, " @unique"),
-            (field.index, " @index"),
-            (field.hidden, " @hidden"),
-            (field.readonly, " @readonly"),
-        ] {
-            directives.push_str(if is { directive } else { "" });
-        }
-        format!("{}: {of}{}{directives}", field.name, if field.nullable { "" } else { "!" })
-    }
-}
-
-impl RandomEntity {
-    fn forget(&mut self, field: &str) {
-        self.fields.retain(|known| known.name != field);
-        self.uniques.retain(|pair| pair.iter().all(|known| known != field));
-        self.indexes.retain(|pair| pair.iter().all(|known| known != field));
     }
 }

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use freshql::model::{ColumnId, Entity, EntityId, Model, Order, Scalar, Value};
 
-use crate::bookshop::{Row, Tables};
+use crate::rows::{Row, Tables};
 
 /// A condition: all of its members hold.
 pub(crate) type Where = Vec<Member>;

@@ -13,7 +13,7 @@ use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundInde
 use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
 use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up};
-use crate::store::triggers::{NAME_PREFIX, Trigger, triggers_beside};
+use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
 use crate::store::words::words;
 
 /// Everything that has to happen.
@@ -349,7 +349,9 @@ impl<'a> Altered<'a> {
                     let constant = matches!(column.default, None | Some(DefaultValue::Value(_)));
                     let has_value = column.nullable || default_expression(column).is_some();
                     let fits = !is_strict || is_strict_type(&sql_type(column));
-                    !(constant && has_value && fits) || column.name == self.table.key_column().name
+                    let is_allowed =
+                        !ROW_NUMBER_NAMES.iter().any(|name| column.name.as_str().eq_ignore_ascii_case(name));
+                    !(constant && has_value && fits && is_allowed) || column.name == self.table.key_column().name
                 }
             })
     }

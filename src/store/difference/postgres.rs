@@ -227,7 +227,7 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
         match filler.filter(|_| becomes_required) {
             Some(filler) => {
                 act(format!(
-                    "ALTER COLUMN {name} TYPE {new_type} USING (coalesce({value}, {filler}::{}))",
+                    "ALTER COLUMN {name} TYPE {new_type} USING (coalesce({value}, CAST({filler} AS {})))",
                     base(&new_type)
                 ));
             }

@@ -282,6 +282,12 @@ fn suggested_update_lets_an_enum_lose_a_value_and_is_logged() {
 }
 
 #[test]
+fn field_may_be_called_as_sqlite_calls_the_number_of_a_row() {
+    let (project, _) = step_of(&shop("stock:", "rowid: Int\n  oid: String\n  stock:"));
+    assert_eq!(project.rows("SELECT id, rowid, oid FROM goods"), ["a null null", "b null null"]);
+}
+
+#[test]
 fn indexes_come_and_go() {
     let (project, step) = step_of(
         &shop("name: String! @index", "name: String!")
@@ -298,6 +304,10 @@ fn indexes_come_and_go() {
     assert_eq!(project.rows(indexes), ["goods_name_price_idx", "goods_shop_id_idx"]);
     project.step(&both);
     assert_eq!(project.rows(indexes), ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]);
+    // One that goes on with the key does.
+    let keyed = shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"id\"]) {");
+    assert_eq!(Project::new(&keyed).rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
+    assert_eq!(step_of(&keyed).0.rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
 }
 
 #[test]
