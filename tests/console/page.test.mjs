@@ -16,7 +16,7 @@ const query = process.env.FRESHQL_QUERY ?? '{ __schema { queryType { __typename 
 const expected = process.env.FRESHQL_EXPECT ?? '"__typename": "__Type"';
 
 // On a machine that builds something else meanwhile, all of it takes longer; what is wrong does not come in time either.
-const patience = 120_000;
+const patience = 60_000;
 
 let browser;
 
@@ -114,21 +114,37 @@ async function open(path) {
   });
   const introspection = page.waitForResponse((response) => new URL(response.url()).pathname === '/graphql');
   await page.goto(new URL(path, server).href);
-  await page.locator('.graphiql-query-editor .view-line').first().waitFor();
+  // The page's first query comes after the editor: until then, what is pasted would be replaced by it.
+  await page.locator('.graphiql-query-editor .view-line').getByText('queryType').waitFor();
   await page.locator('.graphiql-response .monaco-editor').waitFor();
   assert.equal((await introspection).status(), 200);
   return { page, complaints };
 }
 
-/** Replaces what stands in the query editor by pasting: while one types, the editor adds closing brackets. */
+/**
+ * Replaces what stands in the query editor by pasting: while one types, the editor adds closing brackets. While the page
+ * starts, it may yet put its first query there; so what is shown is looked at, and pasted again if it is another.
+ */
 async function pasteQuery(page, text) {
-  await page.locator('.graphiql-query-editor .view-lines').click();
-  await page.keyboard.press('Control+A');
-  await page.locator('.graphiql-query-editor textarea').evaluate((input, pasted) => {
-    const clipboardData = new DataTransfer();
-    clipboardData.setData('text/plain', pasted);
-    input.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
-  }, text);
+  const deadline = Date.now() + patience;
+  do {
+    await page.locator('.graphiql-query-editor .view-lines').click();
+    await page.keyboard.press('Control+A');
+    await page.locator('.graphiql-query-editor textarea').evaluate((input, pasted) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData('text/plain', pasted);
+      input.dispatchEvent(new ClipboardEvent('paste', { clipboardData, bubbles: true, cancelable: true }));
+    }, text);
+    // Long enough for a page that starts to do what it has still to do.
+    await page.waitForTimeout(300);
+    if ((await shown(page, '.graphiql-query-editor')) === text) return;
+  } while (Date.now() < deadline);
+  assert.fail(`the editor does not take ${text}; it shows:\n${await shown(page, '.graphiql-query-editor')}`);
+}
+
+/** The lines of an editor that are in view. Monaco draws spaces as no-break spaces. */
+async function shown(page, editor) {
+  return (await page.locator(`${editor} .view-line`).allInnerTexts()).join('\n').replaceAll('\u00a0', ' ');
 }
 
 async function runQuery(page, text) {
@@ -139,14 +155,13 @@ async function runQuery(page, text) {
 /** Waits until the response pane shows `text`; what it shows instead is the failure's message. */
 async function responseContains(page, text) {
   const deadline = Date.now() + patience;
-  let shown;
+  let answer;
   do {
-    // Monaco draws spaces as no-break spaces, and only those lines that are in view.
-    shown = (await page.locator('.graphiql-response .view-line').allInnerTexts()).join('\n').replaceAll('\u00a0', ' ');
-    if (shown.includes(text)) return;
+    answer = await shown(page, '.graphiql-response');
+    if (answer.includes(text)) return;
     await page.waitForTimeout(50);
   } while (Date.now() < deadline);
-  assert.fail(`the response pane lacks ${text}; it shows:\n${shown}`);
+  assert.fail(`the response pane lacks ${text}; it shows:\n${answer}`);
 }
 
 function required(name) {
