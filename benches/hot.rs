@@ -32,6 +32,7 @@ const CASES: &[Case] = &[
     ("marks of 22 dependencies, each once", touched),
     ("marks of 202 dependencies, each twice", touched_twice),
     ("22 marks looked up after 100 000 changes", verified),
+    ("22 marks verified again after ten more", verified_again),
 ];
 
 const ID: &str = "01907b71-0000-7000-8000-00000000002a";
@@ -196,5 +197,18 @@ fn verified(count: usize) {
     let marks = Touched { dependencies: dependencies(21, 1) }.marks();
     for _ in 0..count {
         black_box(clock.is_unchanged(black_box(&marks), computed_at));
+    }
+}
+
+fn verified_again(count: usize) {
+    let clock = Clock::new(DEFAULT_CAPACITY);
+    clock.apply((0..100_000).map(|n| Mark::row(EntityId(2), &Value::Int(n))));
+    let verified_at = clock.revision();
+    for n in 0..10 {
+        clock.apply([Mark::row(EntityId(2), &Value::Int(n))]);
+    }
+    let marks = Touched { dependencies: dependencies(21, 1) }.marks();
+    for _ in 0..count {
+        black_box(clock.is_unchanged(black_box(&marks), verified_at));
     }
 }

@@ -115,7 +115,7 @@ pub struct Stored<R> {
     pub value: R,
     marks: Box<[Mark]>,
     computed_at: Revision,
-    /// The revision at which the marks were last looked up.
+    /// The last revision at which it was known to hold.
     verified_at: AtomicU64,
     as_of: Option<Version>,
     weight: u64,
@@ -225,10 +225,11 @@ impl<R> ResponseCache<R> {
         }
         let Some(stored) = entries.peek(&question) else { return Outlook::Miss };
         let (clock, as_of) = (self.store.clock(), stored.as_of);
-        if clock.is_unchanged(&stored.marks, stored.computed_at) {
+        let verified_at = stored.verified_at();
+        if clock.is_unchanged(&stored.marks, verified_at) {
             return Outlook::Hit { as_of };
         }
-        let is_forgotten = !clock.remembers(stored.computed_at);
+        let is_forgotten = !clock.remembers(verified_at);
         Outlook::Stale { as_of, marks: stored.marks.as_ref().into(), is_forgotten }
     }
 
@@ -294,10 +295,11 @@ impl<R> ResponseCache<R> {
     fn is_valid(&self, stored: &Stored<R>) -> bool {
         let clock = self.store.clock();
         let now = clock.revision();
-        if stored.verified_at.load(Ordering::Relaxed) == now.0 {
+        let verified_at = stored.verified_at();
+        if verified_at == now {
             return true;
         }
-        let is_unchanged = clock.is_unchanged(&stored.marks, stored.computed_at);
+        let is_unchanged = clock.is_unchanged(&stored.marks, verified_at);
         if is_unchanged {
             stored.verified_at.store(now.0, Ordering::Relaxed);
         }
@@ -311,6 +313,10 @@ impl<R> Stored<R> {
         let weight = executed.weight + size_of_val(&*marks) + size_of::<Self>() + OVERHEAD;
         let verified_at = AtomicU64::new(computed_at.0);
         Self { value: executed.value, marks, computed_at, verified_at, as_of: executed.as_of, weight: weight as u64 }
+    }
+
+    fn verified_at(&self) -> Revision {
+        Revision(self.verified_at.load(Ordering::Relaxed))
     }
 }
 

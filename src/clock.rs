@@ -2,10 +2,15 @@
 //! compilers (salsa): an answer remembers the revision it was computed at, a mark the revision it was last left at.
 //! Nothing here knows where changes come from or what is stored.
 
+mod recent;
+
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
+use self::recent::Recent;
 use crate::touch::{AsItIs, Mark};
 
 /// A node's own count of applied batches of the change log.
@@ -23,13 +28,21 @@ pub struct Clock {
     floor: AtomicU64,
     /// Only those above the floor.
     changed_at: DashMap<Mark, u64, AsItIs>,
+    /// The last of these once more.
+    recent: ArcSwap<Recent>,
     capacity: usize,
 }
 
 impl Clock {
     /// A clock that has seen nothing, and remembers about this many marks.
     pub fn new(capacity: usize) -> Self {
-        Self { revision: AtomicU64::new(1), floor: AtomicU64::new(0), changed_at: DashMap::default(), capacity }
+        Self {
+            revision: AtomicU64::new(1),
+            floor: AtomicU64::new(0),
+            changed_at: DashMap::default(),
+            recent: ArcSwap::from_pointee(Recent::after(1)),
+            capacity,
+        }
     }
 
     /// The last revision whose marks are all to be seen.
@@ -40,9 +53,11 @@ impl Clock {
     /// Learns of a batch of changes. Calls must not overlap: one feed applies them in the order of the log.
     pub fn apply(&self, marks: impl IntoIterator<Item = Mark>) {
         let next = self.revision.load(Ordering::Relaxed) + 1;
-        for mark in marks {
-            self.changed_at.insert(mark, next);
+        let marks: Vec<Mark> = marks.into_iter().collect();
+        for mark in &marks {
+            self.changed_at.insert(*mark, next);
         }
+        self.recent.store(Arc::new(self.recent.load().with(next, &marks)));
         // The marks are there before anybody can see the revision that they belong to.
         self.revision.store(next, Ordering::Release);
         if self.changed_at.len() > self.capacity {
@@ -54,19 +69,22 @@ impl Clock {
     pub fn forget(&self) {
         let now = self.revision.load(Ordering::Relaxed);
         self.floor.store(now, Ordering::Release);
+        self.recent.store(Arc::new(Recent::after(now + 1)));
         self.revision.store(now + 1, Ordering::Release);
         self.changed_at.retain(|_, changed_at| *changed_at > now);
     }
 
-    /// Whether none of these marks was left after this revision.
-    pub fn is_unchanged(&self, marks: &[Mark], computed_at: Revision) -> bool {
-        if computed_at.0 <= self.floor.load(Ordering::Acquire) {
+    /// Whether none of these marks (sorted) was left after this revision.
+    pub fn is_unchanged(&self, marks: &[Mark], since: Revision) -> bool {
+        if !self.remembers(since) {
             return false;
         }
-        let changed = |mark: &Mark| self.changed_at.get(mark).is_some_and(|changed_at| *changed_at > computed_at.0);
-        let unchanged = !marks.iter().any(changed);
+        let is_unchanged = self.recent.load().is_unchanged(marks, since.0).unwrap_or_else(|| {
+            let changed = |mark: &Mark| self.changed_at.get(mark).is_some_and(|changed_at| *changed_at > since.0);
+            !marks.iter().any(changed)
+        });
         // If the floor has risen meanwhile, marks may have been dropped before they were looked up.
-        unchanged && computed_at.0 > self.floor.load(Ordering::Acquire)
+        is_unchanged && self.remembers(since)
     }
 
     /// Whether what changed after this revision is known.
