@@ -22,32 +22,24 @@ mod urls;
 
 /// Bytes that an entry costs beside its value and its marks: key, table slots, counters.
 const OVERHEAD: usize = 120;
+/// No generation: there are never so many.
+const NEVER: u64 = u64::MAX;
 /// A small answer, for the first size of the table.
 const TYPICAL: usize = 4 << 10;
-/// Of the cache's bytes, the share for URLs as clients spell them.
-const URL_SHARE: u64 = 16;
+/// Of the cache's bytes, the share for URLs that are not canonical.
+const URL_SHARE: u64 = 32;
 
-/// Names a question: document, operation, canonical variables, and the viewer where the answer depends on it.
+/// Names a question, in 128 bits: nobody can make two questions with one name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Question(u64, u64);
 
 impl Question {
-    /// 128 bits of blake3: nobody can make two questions with one name.
+    /// Of a document that has no URL of its own: the document, operation, canonical variables, and the viewer where the
+    /// answer depends on it. Where it has one, see [`ResponseCache::question_at`].
     pub fn new(document: DocumentId, operation: Option<&str>, canonical_variables: &str, viewer: Option<&str>) -> Self {
-        Self::at(document, operation, canonical_variables, viewer, None)
-    }
-
-    /// The question as it is asked at a place whose answers have something of their own, such as their canonical URL.
-    pub fn at(
-        document: DocumentId,
-        operation: Option<&str>,
-        canonical_variables: &str,
-        viewer: Option<&str>,
-        place: Option<&str>,
-    ) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(document.as_bytes());
-        for text in [operation, Some(canonical_variables), viewer, place] {
+        for text in [operation, Some(canonical_variables), viewer] {
             hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
             hasher.update(text.unwrap_or_default().as_bytes());
         }
@@ -117,6 +109,8 @@ pub struct Stored<R> {
     computed_at: Revision,
     /// The last revision at which it was known to hold.
     verified_at: AtomicU64,
+    /// The generation of documents in which its canonical URL was last found to lead here; [`NEVER`] at first.
+    generation: AtomicU64,
     as_of: Option<Version>,
     weight: u64,
 }
@@ -159,20 +153,34 @@ impl<R> ResponseCache<R> {
         self.executions.load(Ordering::Relaxed)
     }
 
+    /// The name of the question that this canonical URL asks. It holds in this cache, as long as the process lives.
+    pub fn question_at(&self, canonical_url: &str) -> Question {
+        self.urls.name(canonical_url)
+    }
+
     /// What this URL was last answered with, if URLs still mean what they meant then ([`Registry::generation`]), and if
     /// the answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
     pub fn by_url(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
-        let stored = entries.get(&self.urls.get(url, generation)?)?;
+        let name = self.urls.name(url);
+        let stored = match entries.get(&name) {
+            Some(stored) if stored.generation.load(Ordering::Relaxed) == generation => stored,
+            Some(_) => return None,
+            None => entries.get(&self.urls.get(name, generation)?)?,
+        };
         (self.is_current() && self.is_valid(&stored)).then_some(stored)
     }
 
-    /// From now on this URL leads to this question. `generation` is that from before the URL was resolved.
-    pub fn remember_url(&self, url: &str, question: Question, generation: u64) {
-        if self.entries.is_some() {
-            self.urls.insert(url, question, generation);
+    /// From now on this URL leads to this question, whose answer this is. `generation` is that from before the URL was
+    /// resolved.
+    pub fn remember_url(&self, url: &str, question: Question, stored: &Stored<R>, generation: u64) {
+        let name = self.urls.name(url);
+        if name == question {
+            stored.generation.store(generation, Ordering::Relaxed);
+        } else if self.entries.is_some() {
+            self.urls.insert(name, question, generation);
         }
     }
 
@@ -311,8 +319,15 @@ impl<R> Stored<R> {
     fn new(executed: Executed<R>, computed_at: Revision) -> Self {
         let marks = executed.touched.map_or_else(Box::default, |touched| touched.marks());
         let weight = executed.weight + size_of_val(&*marks) + size_of::<Self>() + OVERHEAD;
-        let verified_at = AtomicU64::new(computed_at.0);
-        Self { value: executed.value, marks, computed_at, verified_at, as_of: executed.as_of, weight: weight as u64 }
+        Self {
+            value: executed.value,
+            marks,
+            computed_at,
+            verified_at: AtomicU64::new(computed_at.0),
+            generation: AtomicU64::new(NEVER),
+            as_of: executed.as_of,
+            weight: weight as u64,
+        }
     }
 
     fn verified_at(&self) -> Revision {

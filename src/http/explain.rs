@@ -75,7 +75,8 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     // Before anything else: the execution is not to change what it is about.
-    let outlook = app.cache.outlook(question.name(variables)).await;
+    let location = question.location(variables);
+    let outlook = app.cache.outlook(question.name(app, location.as_deref(), variables)).await;
     let (answer, observation) = app.engine.observe(question.operation, variables).await?;
     let timing = observation.timing();
     let mut explanation = explain::explain(&app.engine, question.operation, variables, &answer, observation)
@@ -83,8 +84,7 @@ pub(super) async fn answer(
         .map_err(|error| failed(&error))?;
     explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
 
-    let representation =
-        Representation::new(&body(&answer, &explanation), None, question.location(variables).as_deref());
+    let representation = Representation::new(&body(&answer, &explanation), None, location.as_deref());
     let mut response = respond::unconditional(headers, media_type.header(), &representation);
     response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
     response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));

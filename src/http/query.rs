@@ -127,10 +127,11 @@ pub(super) async fn read(
     if explain::is_wanted(app.mode, headers) {
         return explain::answer(app, media_type, &question, &variables, headers).await;
     }
-    let name = question.name(&variables);
-    let (stored, provenance) = answer(app, &question, name, &variables).await?;
+    let location = question.location(&variables);
+    let name = question.name(app, location.as_deref(), &variables);
+    let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables).await?;
     if let Some(url) = url {
-        app.cache.remember_url(url.text, name, url.generation);
+        app.cache.remember_url(url.text, name, &stored, url.generation);
     }
     let coding = stored.value.coding(headers);
     if stored.value.is_slow(coding) {
@@ -172,8 +173,9 @@ pub(super) async fn run(
             explain::answer(app, media_type, &question, &variables, headers).await
         }
         Kind::Query => {
-            let name = question.name(&variables);
-            let (stored, provenance) = answer(app, &question, name, &variables).await?;
+            let location = question.location(&variables);
+            let name = question.name(app, location.as_deref(), &variables);
+            let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables).await?;
             let mut response = respond::unconditional(headers, media_type.header(), &stored.value);
             provenance.tell(app.mode, &mut response);
             Ok(response)
@@ -193,6 +195,7 @@ async fn answer(
     app: &AppState,
     question: &Question<'_>,
     name: cache::Question,
+    location: Option<&str>,
     variables: &Variables,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
     // What only development looks at: see `explain.rs`.
@@ -208,7 +211,7 @@ async fn answer(
         };
         let touched = (!answer.field_errors).then_some(answer.touched);
         let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
-        let value = Representation::new(&answer.body, etag, question.location(variables).as_deref());
+        let value = Representation::new(&answer.body, etag, location);
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
     let (stored, source) = app.cache.answer(name, execute).await?;
@@ -249,11 +252,12 @@ pub(super) fn not_found(app: &AppState, operation_name: Option<&str>) -> Graphql
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Question<'_> {
-    /// By which the cache knows it.
-    pub(super) fn name(&self, variables: &Variables) -> cache::Question {
-        // A document that a client brought may be registered later, and its answers have a canonical URL from then on.
-        let place = self.location.map(|_| "/q");
-        cache::Question::at(self.document.id(), self.operation.name(), variables.canonical(), None, place)
+    /// By which the cache knows it: its canonical URL if it has one, so that a GET there is found without being parsed.
+    pub(super) fn name(&self, app: &AppState, location: Option<&str>, variables: &Variables) -> cache::Question {
+        match location {
+            Some(url) => app.cache.question_at(url),
+            None => cache::Question::new(self.document.id(), self.operation.name(), variables.canonical(), None),
+        }
     }
 
     /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.
