@@ -69,7 +69,6 @@ impl Clock {
     pub fn forget(&self) {
         let now = self.revision.load(Ordering::Relaxed);
         self.floor.store(now, Ordering::Release);
-        self.recent.store(Arc::new(Recent::after(now + 1)));
         self.revision.store(now + 1, Ordering::Release);
         self.changed_at.retain(|_, changed_at| *changed_at > now);
     }
