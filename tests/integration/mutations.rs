@@ -271,3 +271,26 @@ fn broken_check_names_the_columns_that_it_reads() {
     let errors = shop.run(text, &json!({"rank": 100})).unwrap_err();
     insta::assert_snapshot!(serde_json::to_string(&errors[0]).unwrap(), @r#"{"message":"a value of Author is not allowed by the database","locations":[{"line":1,"column":24}],"path":["createAuthor"],"extensions":{"code":"CONFLICT","constraint":"check","fields":["rank"]}}"#);
 }
+
+#[test]
+fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here() {
+    let shop = Shop::bookshop();
+    let rule = |raise: &str| {
+        format!(
+            "CREATE TRIGGER {raise}_rule BEFORE INSERT ON authors WHEN NEW.name = '{raise}'
+             BEGIN SELECT RAISE({raise}, 'secret words'); END;"
+        )
+    };
+    shop.stranger.execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
+    for name in ["ABORT", "FAIL", "ROLLBACK"] {
+        let text = "mutation($name: String!) { createAuthor(input: {name: $name}) { name } }";
+        let errors = shop.run(text, &json!({"name": name})).unwrap_err();
+        assert_eq!(
+            (errors[0].code, errors[0].message.as_str()),
+            (Code::Conflict, "a value of Author is not allowed by the database"),
+            "{name}"
+        );
+        assert!(!serde_json::to_string(&errors).unwrap().contains("secret"));
+    }
+    assert_eq!(shop.json("{ authors { totalCount } }", &json!({}))["data"]["authors"]["totalCount"], 0);
+}
