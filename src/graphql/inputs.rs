@@ -7,7 +7,7 @@ use async_graphql::dynamic::TypeRef;
 use async_graphql::{Name, Value as ConstValue};
 
 use super::definition::{Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
-use super::types::{key_argument, scalar_name};
+use super::types::key_argument;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value};
 
 /// The operators that each filter type has, by the type's name. Filters are shared between entities.
@@ -16,7 +16,7 @@ pub(super) type Filters = BTreeMap<String, (Scalar, bool)>;
 /// What a filter on a column is called: `StringFilter`, or `NullableStringFilter` where it has `isNull`.
 fn filter_name(model: &Model, column: &Column) -> String {
     let nullable = if column.nullable { "Nullable" } else { "" };
-    format!("{nullable}{}Filter", scalar_name(model, column.scalar))
+    format!("{nullable}{}Filter", column.scalar.graphql_name(model))
 }
 
 /// The columns that filters and orderings know. JSON is neither comparable nor ordered.
@@ -103,7 +103,7 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
         add_enum(definitions, "StringMode", "How strings are compared.", &values);
     }
     for (name, (scalar, nullable)) in filters {
-        let scalar_name = scalar_name(model, *scalar);
+        let scalar_name = scalar.graphql_name(model);
         let one = || TypeRef::named(scalar_name);
         let many = || TypeRef::named_nn_list(scalar_name);
         let mut fields = vec![
@@ -180,7 +180,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
     let name = &entity.name;
     let fields: Vec<_> = input_columns(entity)
         .map(|(column, required)| {
-            let ty = scalar_name(model, column.scalar);
+            let ty = column.scalar.graphql_name(model);
             let mut input =
                 InputDef::new(&column.field, if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) });
             match &column.default {
@@ -197,7 +197,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
         definitions.add_input(format!("{name}Input"), format!("A new {name}."), fields);
     }
     let fields: Vec<_> = patch_columns(entity)
-        .map(|column| InputDef::new(&column.field, TypeRef::named(scalar_name(model, column.scalar))))
+        .map(|column| InputDef::new(&column.field, TypeRef::named(column.scalar.graphql_name(model))))
         .collect();
     if !fields.is_empty() {
         let description = format!("Changes to a {name}. What is left out stays; `null` empties what may be null.");

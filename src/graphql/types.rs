@@ -7,29 +7,11 @@ use async_graphql::dynamic::TypeRef;
 
 use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
 use super::{connection, inputs};
-use crate::model::{Column, ColumnId, Entity, FieldKind, Model, Scalar, Unique};
-
-/// The name of the GraphQL type of a column's values.
-pub fn scalar_name(model: &Model, scalar: Scalar) -> &str {
-    match scalar {
-        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "ID",
-        Scalar::String => "String",
-        Scalar::Int => "Int",
-        Scalar::BigInt => "BigInt",
-        Scalar::Float => "Float",
-        Scalar::Boolean => "Boolean",
-        Scalar::Decimal { .. } => "Decimal",
-        Scalar::DateTime => "DateTime",
-        Scalar::Date => "Date",
-        Scalar::Uuid => "UUID",
-        Scalar::Json => "JSON",
-        Scalar::Enum(id) => &model.enum_type(id).name,
-    }
-}
+use crate::model::{Column, ColumnId, Entity, FieldKind, Model, Unique};
 
 /// The type of a column's values, nullable as the column is.
 fn column_type(model: &Model, column: &Column) -> TypeRef {
-    let name = scalar_name(model, column.scalar);
+    let name = column.scalar.graphql_name(model);
     if column.nullable { TypeRef::named(name) } else { TypeRef::named_nn(name) }
 }
 
@@ -69,7 +51,7 @@ fn visible_uniques(entity: &Entity) -> impl Iterator<Item = &Unique> {
 /// An argument that names a row: the key, or a part of it.
 pub(super) fn key_argument(model: &Model, entity: &Entity, column: ColumnId) -> InputDef {
     let column = entity.column(column);
-    InputDef::new(&column.field, TypeRef::named_nn(scalar_name(model, column.scalar)))
+    InputDef::new(&column.field, TypeRef::named_nn(column.scalar.graphql_name(model)))
 }
 
 /// The type of an entity's rows.
@@ -110,7 +92,7 @@ pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
         .iter()
         .flat_map(|entity| entity.columns.iter())
         .filter(|column| !column.hidden || !column.readonly)
-        .map(|column| scalar_name(model, column.scalar))
+        .map(|column| column.scalar.graphql_name(model))
         .collect();
     for declared in model.enums.iter().filter(|declared| used.contains(declared.name.as_str())) {
         let values = declared.values.iter();

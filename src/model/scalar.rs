@@ -85,7 +85,8 @@ impl Scalar {
         }
     }
 
-    fn built_in_name(self) -> &'static str {
+    /// The same where no model is at hand: enums have no name then.
+    pub fn built_in_name(self) -> &'static str {
         match self {
             Self::IdInt | Self::IdText | Self::IdUuid => "ID",
             Self::String => "String",

@@ -18,7 +18,7 @@ use crate::library::{Library, Pragmas};
 
 /// A cache of numbers whose executions wait to be let through.
 struct Stage {
-    library: Library,
+    database: Library,
     cache: ResponseCache<u64>,
     question: Question,
     gate: Semaphore,
@@ -31,17 +31,17 @@ impl Stage {
         let store = library.engine().await.store().clone();
         let cache = ResponseCache::new(store, 1 << 20, Consistency::Strict);
         let question = Question::new(DocumentId::of("{ words }"), None, "{}", None);
-        Arc::new(Self { library, cache, question, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
+        Arc::new(Self { database: library, cache, question, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
     }
 
     /// The row that all answers depend on.
     fn touched(&self) -> Touched {
-        let entity = self.library.model.entity_by_name("Word").unwrap().id;
+        let entity = self.database.model.entity_by_name("Word").unwrap().id;
         Touched { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
     }
 
     fn stranger(&self) -> Connection {
-        self.library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false })
+        self.database.stranger(Pragmas { foreign_keys: false, recursive_triggers: false })
     }
 
     fn write(&self) {

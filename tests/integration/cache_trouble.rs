@@ -18,7 +18,7 @@ const AN_HOUR: Consistency = Consistency::Bounded(Duration::from_secs(3600));
 
 /// A node with a question about one row, whose answer it has stored.
 struct Scene {
-    library: Library,
+    database: Library,
     node: Node,
     stranger: Connection,
     book: Question,
@@ -31,7 +31,7 @@ impl Scene {
         let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
         let book = Question::new(&node.engine, "{ book(id: \"5\") { title } }", &json!({})).await;
         node.ask(&book).await;
-        Self { library, node, stranger, book }
+        Self { database: library, node, stranger, book }
     }
 
     fn run(&self, sql: &str) {
@@ -181,7 +181,7 @@ async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
 #[tokio::test]
 async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
     let scene = Scene::new(Consistency::Strict).await;
-    let index = std::fs::File::options().write(true).open(format!("{}-shm", scene.library.path.display())).unwrap();
+    let index = std::fs::File::options().write(true).open(format!("{}-shm", scene.database.path.display())).unwrap();
     for number in 0..5 {
         // The two copies of the index's header differ: whoever reads next must build the index anew.
         index.write_all_at(&[0xAA; 48], 48).unwrap();
@@ -213,7 +213,7 @@ async fn a_database_behind_a_symbolic_link_is_followed() {
 #[tokio::test]
 async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_others_nothing() {
     let scene = Scene::new(Consistency::Strict).await;
-    let sleeper = Node::new(&scene.library).await;
+    let sleeper = Node::new(&scene.database).await;
     let shelf = Question::new(&sleeper.engine, "{ shelf(id: \"s1\") { label } }", &json!({})).await;
     for node in [&scene.node, &sleeper] {
         node.ask(&shelf).await;

@@ -1,14 +1,14 @@
 //! The command line: what it prints, what it refuses, and how it stops.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 use freshql::app::{self, StartError};
 use freshql::config::{Config, Mode, Overrides};
 use freshql::document_id::DocumentId;
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::io::AsyncReadExt;
 
-use crate::harness::{MERCHANT, TestApp, project};
+use crate::harness::{MERCHANT, Program, TestApp, project, signal};
 
 fn config(directory: &Path) -> Config {
     app::configure(Overrides {
@@ -132,34 +132,18 @@ async fn the_printed_schema_is_the_served_one() {
 
 #[tokio::test]
 async fn the_process_says_where_it_listens_and_stops_when_told() {
-    for signal in ["TERM", "INT"] {
+    for name in ["TERM", "INT"] {
         let project = project();
-        let mut server = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .env("FRESHQL_DIR", project.path())
-            .env("FRESHQL_LISTEN", "127.0.0.1:0")
-            .env("FRESHQL_MIGRATE", "true")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server ended before it listened");
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-        };
+        let Program { process: mut server, address, log } = Program::start(project.path()).await;
         let answer = reqwest::get(format!("{address}/readyz")).await.unwrap();
         assert_eq!(answer.status(), 200);
         drop(answer);
 
-        let pid = server.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        signal(&server, name);
         let status = tokio::time::timeout(std::time::Duration::from_secs(20), server.wait()).await.unwrap().unwrap();
         assert!(status.success(), "{status}");
         let mut rest = String::new();
-        lines.into_inner().read_to_string(&mut rest).await.unwrap();
+        log.into_inner().read_to_string(&mut rest).await.unwrap();
         assert!(rest.contains("stopping"), "{rest}");
     }
 }

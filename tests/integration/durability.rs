@@ -1,7 +1,6 @@
 //! Acknowledged means durable: the program itself is killed under load, started again, and compared with what its
 //! clients have written down.
 
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -10,11 +9,10 @@ use http::header::ETAG;
 use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 use tokio::task::JoinSet;
 
-use crate::harness::{CREATE, MERCHANT, project, url, url_with};
+use crate::harness::{CREATE, MERCHANT, Program, project, signal, url, url_with};
 
 const PAIR: &str = "query Pair($a: ID!, $b: ID!) {
   a: merchant(id: $a) { city website description }
@@ -37,24 +35,8 @@ struct Server {
 
 impl Server {
     async fn start(project: &TempDir) -> Self {
-        let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .env("FRESHQL_DIR", project.path())
-            .env("FRESHQL_LISTEN", "127.0.0.1:0")
-            .env("FRESHQL_MIGRATE", "true")
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = lines.next_line().await.unwrap().expect("the server ended before it listened");
-            if let Some((_, address)) = line.split_once("listening on ") {
-                break address.to_owned();
-            }
-        };
-        // A full pipe would stop the server.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        let Program { process, address, mut log } = Program::start(project.path()).await;
+        tokio::spawn(async move { while let Ok(Some(_)) = log.next_line().await {} });
         Self { process, address, client: reqwest::Client::new() }
     }
 
@@ -63,11 +45,6 @@ impl Server {
         assert_eq!(response.status(), 200, "{path}");
         let etag = response.headers()[ETAG].to_str().unwrap().to_owned();
         (etag, response.json().await.unwrap())
-    }
-
-    fn signal(&self, signal: &str) {
-        let pid = self.process.id().unwrap().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 }
 
@@ -228,7 +205,7 @@ async fn sigterm_lets_requests_under_way_end_and_takes_no_new_ones() {
         tasks.spawn(async move { pen.post(&url(WRITE_PAIR), &variables).await });
     }
     tokio::time::sleep(Duration::from_millis(400)).await;
-    server.signal("TERM");
+    signal(&server.process, "TERM");
     let health = format!("{}/healthz", server.address);
     while reqwest::Client::new().get(&health).send().await.is_ok() {
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -2,6 +2,7 @@
 //! own beside the demo's, a fresh database, a free port.
 
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
 use bytes::Bytes;
 use freshql::app::{self, Running};
@@ -11,7 +12,8 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{Child, ChildStderr, Command};
 
 /// The admin token of all test servers.
 pub(crate) const TOKEN: &str = "the-token-of-the-tests";
@@ -203,6 +205,42 @@ impl Answer {
         assert_eq!(self.header(VARY), "Accept, Accept-Encoding");
         assert!(!self.headers.contains_key(ETAG));
     }
+}
+
+/// The program itself, running on a project.
+pub(crate) struct Program {
+    pub(crate) process: Child,
+    pub(crate) address: String,
+    /// What it says after it has told where it listens. To be read: a full pipe would stop it.
+    pub(crate) log: Lines<BufReader<ChildStderr>>,
+}
+
+impl Program {
+    pub(crate) async fn start(project: &Path) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
+            .env_clear()
+            .env("FRESHQL_DIR", project)
+            .env("FRESHQL_LISTEN", "127.0.0.1:0")
+            .env("FRESHQL_MIGRATE", "true")
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+        let address = loop {
+            let line = log.next_line().await.unwrap().expect("the server ended before it listened");
+            if let Some((_, address)) = line.split_once("listening on ") {
+                break address.to_owned();
+            }
+        };
+        Self { process, address, log }
+    }
+}
+
+/// Sends a signal, such as `TERM`.
+pub(crate) fn signal(process: &Child, signal: &str) {
+    let pid = process.id().unwrap().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
 }
 
 /// The URL of a document.

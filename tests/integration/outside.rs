@@ -1,5 +1,5 @@
 //! The program itself on a fresh copy of the demo, tried with what its users have: a shell with curl, GraphQL.js, a
-//! browser. What this machine lacks is skipped, which is said aloud; with the environment's `CI` set it is a failure.
+//! browser. What the machine lacks is skipped, which is said aloud; with the environment's `CI` set it is a failure.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;

@@ -152,7 +152,7 @@ fn draft<'a>(
             _ if is_related || scalar.is_none() => String::new(),
             _ => fields_taken.column(&column.name),
         };
-        let ty = scalar.map(|scalar| sdl::type_name(scalar).to_owned());
+        let ty = scalar.map(|scalar| scalar.built_in_name().to_owned());
         Field { column, values, name, ty, scalar, is_key, relation: None, note }
     });
     let fields: Vec<Field<'_>> = fields.collect();

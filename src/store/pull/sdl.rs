@@ -7,23 +7,6 @@ use crate::model::naming::{pluralize, snake_case};
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Scalar};
 
-/// The scalar's name in a model.
-pub(super) fn type_name(scalar: Scalar) -> &'static str {
-    match scalar {
-        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "ID",
-        Scalar::Int => "Int",
-        Scalar::BigInt => "BigInt",
-        Scalar::Float => "Float",
-        Scalar::Boolean => "Boolean",
-        Scalar::Decimal { .. } => "Decimal",
-        Scalar::DateTime => "DateTime",
-        Scalar::Date => "Date",
-        Scalar::Uuid => "UUID",
-        Scalar::Json => "JSON",
-        Scalar::String | Scalar::Enum(_) => "String",
-    }
-}
-
 /// The whole text.
 pub(super) fn write(drafts: &[Draft<'_>], left_out: &[(String, String)]) -> String {
     let mut text = String::from(
