@@ -173,10 +173,10 @@ impl Feed {
         if !own.changes.is_empty() {
             self.clock.apply(own.changes.iter().flat_map(Change::marks));
         }
+        let wrote = own.now.newest > own.from;
         *applied = own.now;
-        // Each commit counts one: this is the state after ours only if there was no other since.
         if let Ok(after) = self.index.header()
-            && commits(&after).wrapping_sub(commits(&own.before)) <= 1
+            && is_ours_alone(wrote, &own.before, &after)
         {
             self.has_seen(after);
         }
@@ -194,6 +194,14 @@ pub(super) struct OwnChanges {
     from: Version,
     now: Applied,
     changes: Vec<Change>,
+}
+
+/// Whether `after` is the state that our commit has left, and nobody's later one. Each commit that writes a page counts
+/// one; ours surely did if it wrote to the log. A transaction that writes nothing (a refused mutation, an empty patch)
+/// counts none, and the one that was counted then is somebody else's. Where a page was written but no record, nobody is
+/// harmed: the log is read on once more.
+fn is_ours_alone(wrote_to_log: bool, before: &Header, after: &Header) -> bool {
+    wrote_to_log && commits(after).wrapping_sub(commits(before)) == 1
 }
 
 /// The header's count of commits (`iChange`), in the byte order of the machine.

@@ -59,6 +59,37 @@ fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
 }
 
 #[test]
+fn a_commit_of_others_is_never_taken_for_ours() {
+    let Scene { connection, clock, feed, directory } = Scene::new();
+    let stranger = open(&directory.path().join("freshql.db")).unwrap();
+    connection.execute_batch("INSERT INTO folders (id, title) VALUES (1, 'same'), (2, 'same')").unwrap();
+    feed.catch_up(&connection).unwrap();
+    // What our transaction does, and how many others commit between our commit and our look at the index.
+    let refused = "UPDATE folders SET title = 'other' WHERE id = 99";
+    let empty = "SELECT 1";
+    let same = "UPDATE folders SET title = 'same' WHERE id = 1";
+    let unlogged = "INSERT INTO _freshql_meta (key, value) VALUES (hex(randomblob(8)), '')";
+    let written = "UPDATE folders SET title = title || '.' WHERE id = 2";
+    for ours in [refused, empty, same, unlogged, written] {
+        for others in 0..3 {
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            connection.execute_batch(ours).unwrap();
+            let own = feed.own_changes(&connection).unwrap().expect("the clock has all");
+            connection.execute_batch("COMMIT").unwrap();
+            for _ in 0..others {
+                stranger.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
+            }
+            assert!(feed.apply(own));
+            assert!(others == 0 || !feed.is_current(), "{others} commits after {ours:?} are swallowed");
+            assert!(others > 0 || ours == unlogged || feed.is_current(), "{ours:?} is not known to be all");
+            let before = clock.revision();
+            feed.catch_up(&connection).unwrap();
+            assert!(feed.is_current() && (others == 0 || clock.revision() > before), "{others} after {ours:?}");
+        }
+    }
+}
+
+#[test]
 fn a_reading_does_for_those_who_came_before_it_began() {
     let Scene { connection, feed, .. } = Scene::new();
     let before = feed.moment();
