@@ -38,12 +38,14 @@ BEGIN
   RETURN NEW;
 END $$;
 
--- The documents that were registered over HTTP.
+-- The documents that were registered over HTTP, and those of query files: these stay for a while after they left.
 
 CREATE TABLE _freshql_document (
   id            text PRIMARY KEY,
   text          text NOT NULL,
-  registered_at timestamptz NOT NULL DEFAULT now()
+  registered_at timestamptz NOT NULL DEFAULT now(),
+  source        text NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),
+  retired_at    timestamptz
 );
 
 -- merchants: one row for each Merchant.

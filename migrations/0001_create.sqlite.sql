@@ -19,12 +19,14 @@ CREATE TABLE _freshql_change (
   at      INTEGER NOT NULL DEFAULT (unixepoch())
 ) STRICT;
 
--- The documents that were registered over HTTP.
+-- The documents that were registered over HTTP, and those of query files: these stay for a while after they left.
 
 CREATE TABLE _freshql_document (
   id            TEXT PRIMARY KEY,
   text          TEXT NOT NULL,
-  registered_at INTEGER NOT NULL DEFAULT (unixepoch())
+  registered_at INTEGER NOT NULL DEFAULT (unixepoch()),
+  source        TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),
+  retired_at    INTEGER
 ) STRICT, WITHOUT ROWID;
 
 -- merchants: one row for each Merchant.

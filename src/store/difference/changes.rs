@@ -6,11 +6,13 @@
 
 use super::convert;
 use crate::model::{DefaultValue, OnDelete, Scalar};
-use crate::store::catalogue::definition::ColumnText;
+use crate::store::catalogue::definition::{ColumnText, Definition};
 use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
-use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
+use crate::store::layout::ddl::{
+    SYSTEM_TABLE_NAMES, Section, check_expression, default_expression, is_strict_type, sql_type, system_table,
+};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
 use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up};
 use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
@@ -20,6 +22,8 @@ use crate::store::words::words;
 pub(super) struct Changes<'a> {
     /// freshql's own tables that are missing.
     pub(super) system: Vec<&'static str>,
+    /// Columns that freshql's own tables lack because an earlier release made them: the table and the column's name.
+    pub(super) system_columns: Vec<(&'static str, String)>,
     /// Tables that are there, and otherwise than they should be.
     pub(super) altered: Vec<Altered<'a>>,
     /// Tables that are not there, each after those to which it points, as far as there are no cycles.
@@ -99,7 +103,11 @@ pub(super) struct Abandoned<'a> {
 
 impl Changes<'_> {
     pub(super) fn is_empty(&self) -> bool {
-        self.system.is_empty() && self.altered.is_empty() && self.created.is_empty() && self.abandoned.is_empty()
+        self.system.is_empty()
+            && self.system_columns.is_empty()
+            && self.altered.is_empty()
+            && self.created.is_empty()
+            && self.abandoned.is_empty()
     }
 }
 
@@ -114,6 +122,7 @@ pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Chang
     let abandoned = catalogue.tables.iter().filter(is_ours);
     Changes {
         system: SYSTEM_TABLE_NAMES.iter().copied().filter(|name| catalogue.table(name).is_none()).collect(),
+        system_columns: system_columns(catalogue),
         altered: tables
             .iter()
             .filter_map(|table| Some(altered(catalogue, table, catalogue.table(table.name.as_str())?)))
@@ -122,6 +131,30 @@ pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Chang
         created: tables.into_iter().filter(|table| catalogue.table(table.name.as_str()).is_none()).collect(),
         abandoned: abandoned.map(|found| Abandoned { found, triggers: our_triggers(found) }).collect(),
     }
+}
+
+fn system_columns(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
+    let mut missing = Vec::new();
+    for name in SYSTEM_TABLE_NAMES {
+        let Some(found) = catalogue.table(name) else { continue };
+        let wanted = definition(&system_table(name)).columns.into_iter().map(|column| column.name);
+        missing.extend(wanted.filter(|column| found.column(column).is_none()).map(|column| (*name, column)));
+    }
+    missing
+}
+
+/// The table that the first statement of a section makes.
+fn definition(section: &Section) -> Definition {
+    section.statements.first().map(|create| Definition::parse(create)).unwrap_or_default()
+}
+
+/// The statements that add what freshql's own tables lack. `system_table` is the dialect's.
+pub(super) fn add_system_columns(changes: &Changes<'_>, system_table: fn(&str) -> Section) -> Vec<String> {
+    let add = |(table, name): &(&str, String)| {
+        let definition = definition(&system_table(table));
+        Some(format!("ALTER TABLE {table} ADD COLUMN {name} {};", definition.column(name)?.text()))
+    };
+    changes.system_columns.iter().filter_map(add).collect()
 }
 
 fn our_triggers(table: &FoundTable) -> Vec<&FoundTrigger> {

@@ -10,6 +10,9 @@ use crate::store::layout::{SqlName, TableColumn, VERSION_COLUMN};
 
 pub(super) use crate::store::migrate::FILL_IN;
 
+/// Above the columns that this release of freshql adds to tables of its own.
+pub(super) const SYSTEM_COLUMNS: &str = "What this release of freshql adds to its own tables.";
+
 /// A section, unless it is empty.
 pub(super) fn section(heading: &str, statements: Vec<String>) -> Option<Section> {
     (!statements.is_empty()).then(|| Section { heading: heading.to_owned(), statements })

@@ -90,6 +90,36 @@ fn first_step_is_the_first_migration() {
     insta::assert_snapshot!("first_step_postgres", step.postgres);
 }
 
+#[test]
+fn columns_that_a_release_adds_to_freshqls_own_tables_are_the_next_migration() {
+    let first = crate::store::layout::first_migration(&Layout::new(&model(SHOP)));
+    let columns = ",\n  source        TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),\n  retired_at    INTEGER\n";
+    assert!(first.contains(columns), "{first}");
+    let old = Migration::new(1, "create", "create.sql".to_owned(), first.replace(columns, "\n"));
+    let mut database = Connection::open_in_memory().unwrap();
+    let migrations = Migrations { files: vec![old] };
+    migrate::up(&mut database, &migrations).unwrap();
+    let mut project = Project { migrations, database };
+    project.run("INSERT INTO _freshql_document (id, text) VALUES ('a', '{ __typename }')");
+
+    let step = project.step(SHOP);
+    insta::assert_snapshot!(step.sqlite, @"
+    -- What this release of freshql adds to its own tables.
+
+    ALTER TABLE _freshql_document ADD COLUMN source TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file'));
+
+    ALTER TABLE _freshql_document ADD COLUMN retired_at INTEGER;
+    ");
+    insta::assert_snapshot!(step.postgres, @"
+    -- What this release of freshql adds to its own tables.
+
+    ALTER TABLE _freshql_document ADD COLUMN source text NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file'));
+
+    ALTER TABLE _freshql_document ADD COLUMN retired_at timestamptz;
+    ");
+    assert_eq!(project.rows("SELECT id, source, retired_at FROM _freshql_document"), ["a http null"]);
+}
+
 /// The shop's model with a replacement in it.
 fn shop(replace: &str, by: &str) -> String {
     assert!(SHOP.contains(replace), "{replace} is nowhere");

@@ -24,9 +24,11 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
          at      INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT;",
     ),
     (
-        "The documents that were registered over HTTP.",
+        "The documents that were registered over HTTP, and those of query files: these stay for a while after they left.",
         "CREATE TABLE _freshql_document (\n  id            TEXT PRIMARY KEY,\n  text          TEXT NOT NULL,\n  \
-         registered_at INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT, WITHOUT ROWID;",
+         registered_at INTEGER NOT NULL DEFAULT (unixepoch()),\n  \
+         source        TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),\n  \
+         retired_at    INTEGER\n) STRICT, WITHOUT ROWID;",
     ),
 ];
 

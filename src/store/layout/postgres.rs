@@ -28,10 +28,12 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
             triggers::CHANGE_LOG.iter().map(|statement| (*statement).to_owned()).collect(),
         ),
         _ => (
-            "The documents that were registered over HTTP.",
+            "The documents that were registered over HTTP, and those of query files: these stay for a while after they left.",
             vec![
                 "CREATE TABLE _freshql_document (\n  id            text PRIMARY KEY,\n  text          text NOT NULL,\n  \
-                 registered_at timestamptz NOT NULL DEFAULT now()\n);"
+                 registered_at timestamptz NOT NULL DEFAULT now(),\n  \
+                 source        text NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),\n  \
+                 retired_at    timestamptz\n);"
                     .to_owned(),
             ],
         ),
