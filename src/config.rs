@@ -29,6 +29,12 @@ pub const MAX_URL_BYTES: RangeInclusive<u64> = 256..=65_534;
 pub const LOG_SECONDS: RangeInclusive<u64> = 60..=366 * 86_400;
 /// Records that the change log may have.
 pub const LOG_RECORDS: RangeInclusive<u64> = 1000..=1_000_000_000;
+/// Rows that one answer may read.
+pub const MAX_ROWS: RangeInclusive<u64> = 100..=1_000_000_000;
+/// Bytes of one answer.
+pub const MAX_RESPONSE_BYTES: RangeInclusive<u64> = 4096..=1 << 30;
+/// Steps that the database may take for one answer.
+pub const MAX_STEPS: RangeInclusive<u64> = 100_000..=1_000_000_000_000;
 /// Seconds.
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
 
@@ -87,11 +93,36 @@ pub struct Limits {
     pub max_url_bytes: usize,
     /// From the request's head to the answer's. Default: 30 s
     pub timeout: Duration,
+    /// What executing it may cost.
+    pub answer: AnswerLimits,
+}
+
+/// What executing one operation may cost. Whatever goes beyond is ended on the spot. No honest page comes near these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AnswerLimits {
+    /// Rows that are read for it, each as often as it is read; a list counts as one more. Default: 50 000
+    pub max_rows: u64,
+    /// Of its body, before any content coding. Default: 16 MiB
+    pub max_response_bytes: usize,
+    /// Work of the database, in steps of SQLite's virtual machine, of which it takes some hundred million a second.
+    /// Default: 50 000 000
+    pub max_steps: u64,
+}
+
+impl Default for AnswerLimits {
+    fn default() -> Self {
+        Self { max_rows: 50_000, max_response_bytes: 16 << 20, max_steps: 50_000_000 }
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_body_bytes: 1 << 20, max_url_bytes: 16 << 10, timeout: Duration::from_secs(30) }
+        Self {
+            max_body_bytes: 1 << 20,
+            max_url_bytes: 16 << 10,
+            timeout: Duration::from_secs(30),
+            answer: AnswerLimits::default(),
+        }
     }
 }
 
@@ -120,6 +151,12 @@ pub struct Overrides {
     pub max_url_bytes: Option<u64>,
     /// In [`TIMEOUT_SECONDS`].
     pub timeout_seconds: Option<u64>,
+    /// In [`MAX_ROWS`].
+    pub max_rows: Option<u64>,
+    /// In [`MAX_RESPONSE_BYTES`].
+    pub max_response_bytes: Option<u64>,
+    /// In [`MAX_STEPS`].
+    pub max_steps: Option<u64>,
     pub cors_origins: Option<CorsOrigins>,
     pub log: Option<String>,
 }
@@ -169,6 +206,14 @@ impl Config {
                     .timeout_seconds
                     .or(file.timeout_seconds)
                     .map_or(defaults.timeout, Duration::from_secs),
+                answer: AnswerLimits {
+                    max_rows: overrides.max_rows.or(file.max_rows).unwrap_or(defaults.answer.max_rows),
+                    max_response_bytes: overrides
+                        .max_response_bytes
+                        .or(file.max_response_bytes)
+                        .map_or(defaults.answer.max_response_bytes, size),
+                    max_steps: overrides.max_steps.or(file.max_steps).unwrap_or(defaults.answer.max_steps),
+                },
             },
             cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
             log: overrides.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
@@ -232,6 +277,9 @@ mod tests {
             max_body_bytes = 2_048
             max_url_bytes = 0x1000
             timeout_seconds = 5
+            max_rows = 1000
+            max_response_bytes = 1_000_000
+            max_steps = 2_000_000
         "#;
         let from_file = Config::resolve(Overrides { dir: Some("shop".into()), ..Overrides::default() }, file(text));
         assert_eq!(from_file.database, Database::Sqlite("shop/data/shop.db".into()));
@@ -243,7 +291,8 @@ mod tests {
         assert_eq!(from_file.consistency, Consistency::Bounded(Duration::from_millis(500)));
         let an_hour = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 5000 };
         assert_eq!(from_file.change_log, an_hour);
-        let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5) };
+        let answer = AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
+        let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5), answer };
         assert_eq!(from_file.limits, limits);
         assert!(from_file.cors_origins.allow("https://shop.example"));
         assert_eq!(from_file.log, "warn");
@@ -263,6 +312,9 @@ mod tests {
             max_body_bytes: Some(4096),
             max_url_bytes: Some(512),
             timeout_seconds: Some(60),
+            max_rows: Some(200),
+            max_response_bytes: Some(8192),
+            max_steps: Some(3_000_000),
             cors_origins: Some(CorsOrigins::Any),
             log: Some("debug".to_owned()),
         };
@@ -277,7 +329,12 @@ mod tests {
             cache_size: ByteSize(0),
             consistency: Consistency::Strict,
             change_log: ChangeLogLimits { max_age: Duration::from_secs(60), max_records: 1000 },
-            limits: Limits { max_body_bytes: 4096, max_url_bytes: 512, timeout: Duration::from_secs(60) },
+            limits: Limits {
+                max_body_bytes: 4096,
+                max_url_bytes: 512,
+                timeout: Duration::from_secs(60),
+                answer: AnswerLimits { max_rows: 200, max_response_bytes: 8192, max_steps: 3_000_000 },
+            },
             cors_origins: CorsOrigins::Any,
             log: "debug".to_owned(),
         };

@@ -158,6 +158,15 @@ struct ServeOptions {
     /// Longest time for a request [default: 30]
     #[arg(long, env = "FRESHQL_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     timeout_seconds: Option<u64>,
+    /// Most rows that one answer may read [default: 50000]
+    #[arg(long, env = "FRESHQL_MAX_ROWS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_ROWS)))]
+    max_rows: Option<u64>,
+    /// Longest answer [default: 16 MiB]
+    #[arg(long, env = "FRESHQL_MAX_RESPONSE_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_RESPONSE_BYTES)))]
+    max_response_bytes: Option<u64>,
+    /// Most steps that the database may take for one answer [default: 50000000]
+    #[arg(long, env = "FRESHQL_MAX_STEPS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_STEPS)))]
+    max_steps: Option<u64>,
     /// Origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "FRESHQL_CORS_ORIGINS", value_name = "ORIGINS")]
     cors_origins: Option<CorsOrigins>,
@@ -204,6 +213,9 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
             max_body_bytes: serve.max_body_bytes,
             max_url_bytes: serve.max_url_bytes,
             timeout_seconds: serve.timeout_seconds,
+            max_rows: serve.max_rows,
+            max_response_bytes: serve.max_response_bytes,
+            max_steps: serve.max_steps,
             cors_origins: serve.cors_origins,
             ..overrides
         };

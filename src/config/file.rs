@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ByteSize, Consistency, CorsOrigins, Database, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, MAX_BODY_BYTES,
-    MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
+    MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
 };
 use crate::model::{Diagnostic, Severity};
 
@@ -29,6 +29,9 @@ pub struct FileConfig {
     pub max_body_bytes: Option<u64>,
     pub max_url_bytes: Option<u64>,
     pub timeout_seconds: Option<u64>,
+    pub max_rows: Option<u64>,
+    pub max_response_bytes: Option<u64>,
+    pub max_steps: Option<u64>,
     pub cors_origins: Option<CorsOrigins>,
     pub log: Option<String>,
 }
@@ -47,7 +50,8 @@ const KEYS: [&str; 12] = [
     "log",
     "limits",
 ];
-const LIMITS_KEYS: [&str; 3] = ["max_body_bytes", "max_url_bytes", "timeout_seconds"];
+const LIMITS_KEYS: [&str; 6] =
+    ["max_body_bytes", "max_url_bytes", "timeout_seconds", "max_rows", "max_response_bytes", "max_steps"];
 
 impl FileConfig {
     /// Reads the text of a file; `name` is what the user calls the file.
@@ -112,6 +116,9 @@ impl FileConfig {
                 "max_body_bytes" => self.max_body_bytes = reader.number(value, &MAX_BODY_BYTES),
                 "max_url_bytes" => self.max_url_bytes = reader.number(value, &MAX_URL_BYTES),
                 "timeout_seconds" => self.timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "max_rows" => self.max_rows = reader.number(value, &MAX_ROWS),
+                "max_response_bytes" => self.max_response_bytes = reader.number(value, &MAX_RESPONSE_BYTES),
+                "max_steps" => self.max_steps = reader.number(value, &MAX_STEPS),
                 unknown if KEYS.contains(&unknown) => {
                     let help = "write it above the first `[…]`";
                     reader.mistake(key.span(), format!("`{unknown}` is no limit"), Some(help.to_owned()));
