@@ -148,7 +148,7 @@ async fn assemble(config: &Config, project: Project) -> Result<(Engine, Registry
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
     stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
-    Ok((Engine::new(compiler, store), registry))
+    Ok((Engine::with_limits(compiler, store, config.limits.answer), registry))
 }
 
 /// Answers at this address from now on, and does beside it what never ends.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
-use super::bind::{Arguments, bind};
+use super::bind::{Arguments, Bound, bind};
 use super::coerce::Variables;
 use super::compile::Roots;
 use super::document::{Document, Operation};
@@ -20,6 +20,7 @@ use super::validate::validate;
 use super::write::{WriteError, Writer};
 use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
+use crate::config::AnswerLimits;
 use crate::document_id::DocumentId;
 use crate::etag::{EntityEtagKey, ResponseEtag, ResponseHasher};
 use crate::model::Model;
@@ -38,6 +39,7 @@ struct Parts {
     compiler: Compiler,
     roots: Roots,
     etag_keys: Vec<EntityEtagKey>,
+    limits: AnswerLimits,
 }
 
 /// Judges documents against a model's API. It has no data, so it is also for commands that need no database.
@@ -86,12 +88,17 @@ impl Compiler {
 }
 
 impl Engine {
-    /// Gets ready to run what the compiler compiles.
+    /// Gets ready to run what the compiler compiles, within the default limits.
     pub fn new(compiler: Compiler, store: Store) -> Self {
+        Self::with_limits(compiler, store, AnswerLimits::default())
+    }
+
+    /// The same within limits of one's own.
+    pub fn with_limits(compiler: Compiler, store: Store, limits: AnswerLimits) -> Self {
         let model = &compiler.model;
         let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
         let roots = Roots::of(model);
-        Self { parts: Arc::new(Parts { compiler, roots, etag_keys }), store }
+        Self { parts: Arc::new(Parts { compiler, roots, etag_keys, limits }), store }
     }
 
     /// The model that it answers by.
@@ -155,7 +162,8 @@ impl Engine {
         let policy = plan.policy;
         let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
         let run = move |snapshot: &crate::store::Snapshot<'_>| {
-            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let hasher = hasher.clone();
+            let context = parts.context(&bound);
             if observed {
                 let traced = snapshot.traced();
                 let running = Instant::now();
@@ -175,10 +183,14 @@ impl Engine {
             }
             let mut reader = Reader::new(context, snapshot, hasher);
             read(&plan, &mut reader, &spliced)?;
-            Ok::<_, StoreError>((finish(reader, policy), None))
+            Ok((finish(reader, policy), None))
         };
-        let answer = self.store.read(run).await;
-        answer.and_then(|answer| answer).map_err(|error| vec![refused(&error)])
+        let answer = self.store.read_within(self.parts.limits.max_steps, run).await;
+        answer.map_err(|halt| match halt {
+            Halt::Limit(error) => vec![*error],
+            Halt::Store(error) => vec![refused(&error)],
+            Halt::Null => unreachable!("a failed root field is an answer"),
+        })
     }
 
     /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was not given.
@@ -199,7 +211,7 @@ impl Engine {
         let parts = self.parts.clone();
         let policy = plan.policy;
         let run = move |transaction: &crate::store::Transaction<'_>| {
-            let context = Context { model: &parts.compiler.model, etag_keys: &parts.etag_keys, bound: &bound };
+            let context = parts.context(&bound);
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
             let writer = Writer { context, transaction, if_match: if_match.as_ref() };
             write(&plan, &writer, &mut reader)?;
@@ -214,11 +226,18 @@ impl Engine {
     }
 }
 
+impl Parts {
+    fn context<'a>(&'a self, bound: &'a Bound) -> Context<'a> {
+        Context { model: &self.compiler.model, etag_keys: &self.etag_keys, bound, limits: self.limits }
+    }
+}
+
+/// Never fails with [`Halt::Null`].
 fn read<'a>(
     plan: &'a Plan,
     reader: &mut Reader<'a, '_, '_>,
     spliced: &BTreeMap<String, Box<RawValue>>,
-) -> Result<(), StoreError> {
+) -> Result<(), Halt> {
     reader.out.extend_from_slice(b"{\"data\":{");
     let start = reader.out.len() - 1;
     for (i, field) in plan.root.iter().enumerate() {
@@ -245,7 +264,7 @@ fn read<'a>(
         };
         match done {
             Ok(()) => {}
-            Err(Halt::Store(error)) => return Err(error),
+            Err(halt @ (Halt::Store(_) | Halt::Limit(_))) => return Err(halt),
             Err(Halt::Null) => {
                 // A root field that may not be null failed: so has the whole.
                 reader.out.truncate(start);
@@ -325,6 +344,10 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::Overloaded => {
             GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again")
         }
+        StoreError::Interrupted => GraphqlError::new(
+            Code::QueryTooComplex,
+            "the database would have to do too much for this; filter and order by fewer relations, and by indexed fields",
+        ),
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
         }

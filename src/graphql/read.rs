@@ -9,11 +9,18 @@ use super::plan::{
     ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField,
     RowPlan,
 };
+use crate::config::AnswerLimits;
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::scalar::ValueRef;
 use crate::model::{EntityId, Model, Scalar, Value};
 use crate::store::{Row, Snapshot, StoreError};
 use crate::touch::{Dependency, Touched, Version};
+
+/// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
+const ROW_STEPS: u32 = 50;
+
+/// Errors in the data that an answer lists. Where there are so many, one more helps nobody.
+const MAX_ERRORS: usize = 100;
 
 /// Why a field has no result.
 #[derive(Debug)]
@@ -22,6 +29,8 @@ pub enum Halt {
     Null,
     /// The store failed; nothing is answered.
     Store(StoreError),
+    /// The answer is beyond one of the limits; nothing is answered.
+    Limit(Box<GraphqlError>),
 }
 
 impl From<StoreError> for Halt {
@@ -39,6 +48,8 @@ pub struct Context<'a> {
     pub etag_keys: &'a [EntityEtagKey],
     /// The coerced arguments.
     pub bound: &'a Bound,
+    /// What the answer may cost.
+    pub limits: AnswerLimits,
 }
 
 /// An answer in the making.
@@ -50,9 +61,13 @@ pub struct Reader<'a, 's, 'c> {
     /// The versions so far.
     pub hasher: ResponseHasher,
     touched: Vec<Dependency>,
-    /// Errors in the data, each with its path.
+    /// Errors in the data, each with its path: the first [`MAX_ERRORS`].
     pub errors: Vec<GraphqlError>,
     path: Vec<Step<'a>>,
+    /// Rows so far, and lists.
+    rows: u64,
+    /// Bytes of the answer that are not in `out` now.
+    aside: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -74,7 +89,8 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     /// Starts an answer.
     pub fn new(context: Context<'a>, snapshot: &'s Snapshot<'c>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
-        Self { context, snapshot, out, hasher, touched: Vec::new(), errors: Vec::new(), path: Vec::new() }
+        let (touched, errors, path) = (Vec::new(), Vec::new(), Vec::new());
+        Self { context, snapshot, out, hasher, touched, errors, path, rows: 0, aside: 0 }
     }
 
     /// What was read.
@@ -111,7 +127,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 watching: others.iter().map(|(column, _)| *column).collect(),
             });
         }
-        let start = self.out.len();
+        let (start, aside) = (self.out.len(), self.aside);
         match self.row(&plan.row, |slot| keys[usize::from(slot)].as_ref()) {
             Ok(true) => {}
             Ok(false) => {
@@ -123,6 +139,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             }
             Err(Halt::Null) => {
                 self.out.truncate(start);
+                self.aside = aside;
                 self.null();
             }
             Err(halt) => return Err(halt),
@@ -140,10 +157,42 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         let mut found = false;
         snapshot.rows(plan.place, &plan.statement, value, |row| {
             found = true;
+            self.count()?;
             let (id, version) = self.touch(plan.entity, row);
             self.object(&plan.object, row, &id, version)
         })?;
         Ok(found)
+    }
+
+    /// One more row or list.
+    fn count(&mut self) -> Result<(), Halt> {
+        self.rows += 1;
+        if self.rows > self.context.limits.max_rows {
+            return Err(self.beyond(format!("reads more than {} rows", self.context.limits.max_rows)));
+        }
+        Ok(self.snapshot.take_steps(ROW_STEPS)?)
+    }
+
+    /// The answer has grown.
+    fn weigh(&self) -> Result<(), Halt> {
+        let most = self.context.limits.max_response_bytes;
+        if self.out.len() + self.aside <= most {
+            return Ok(());
+        }
+        Err(self.beyond(format!("has more than {most} bytes")))
+    }
+
+    fn beyond(&self, what: String) -> Halt {
+        let message =
+            format!("the answer {what}, which is the limit; ask for shorter lists, or for fewer within others");
+        Halt::Limit(Box::new(GraphqlError::new(Code::QueryTooComplex, message).with_path(self.segments())))
+    }
+
+    /// Goes on in another buffer, until it is swapped back.
+    fn swap(&mut self, buffer: &mut Vec<u8>) {
+        self.aside += self.out.len();
+        std::mem::swap(&mut self.out, buffer);
+        self.aside -= self.out.len();
     }
 
     /// Notes that this row was read, at its version.
@@ -159,6 +208,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     fn object(&mut self, object: &'a Object, row: &Row<'_>, id: &Value, version: Version) -> Result<(), Halt> {
+        self.snapshot.take_steps(u32::try_from(object.fields.len()).unwrap_or(u32::MAX))?;
         self.out.push(b'{');
         for (i, field) in object.fields.iter().enumerate() {
             if i > 0 {
@@ -206,6 +256,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                     self.path.pop();
                 }
             }
+            self.weigh()?;
         }
         self.out.push(b'}');
         Ok(())
@@ -220,7 +271,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             self.fail_here("has no value in the database, but is not nullable");
             return Err(Halt::Null);
         }
-        let (start, depth) = (self.out.len(), self.path.len());
+        let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
         let found = self.row(target, |_| key);
         let why = match found {
             Ok(true) => return Ok(()),
@@ -234,6 +285,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         };
         self.out.truncate(start);
         self.path.truncate(depth);
+        self.aside = aside;
         if let Some(why) = why {
             self.fail_here(why);
         }
@@ -249,6 +301,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         let Arguments::List(bound) = &self.context.bound.0[plan.bound] else {
             unreachable!("a connection's arguments are a list's");
         };
+        self.count()?;
         self.touched.push(match plan.cut {
             Some(column) => Dependency::Part {
                 entity: plan.entity,
@@ -293,6 +346,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                         self.path.pop();
                         (next, previous) = self.flags(plan, bound, parent, &page)?;
                     } else if let Some(buffer) = buffers.next() {
+                        self.aside -= buffer.len();
                         self.out.extend_from_slice(&buffer);
                     }
                     self.out.push(b']');
@@ -312,6 +366,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                             PageInfoField::StartCursor => self.string(&page.start),
                             PageInfoField::EndCursor => self.string(&page.end),
                         }
+                        self.weigh()?;
                     }
                     self.out.push(b'}');
                 }
@@ -322,6 +377,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                     self.integer(count);
                 }
             }
+            self.weigh()?;
         }
         self.out.push(b'}');
         Ok(())
@@ -342,16 +398,24 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             // The rows come from the end of the list, and are wanted from its start.
             let width = bound.columns.len() + 2;
             let mut kept: Vec<Vec<Option<Value>>> = Vec::with_capacity(bound.size + 1);
+            let before = self.aside;
             snapshot.rows(plan.place, &bound.page, value, |row| {
-                let copy = |value: ValueRef<'_>| (value != ValueRef::Other).then(|| value.to_value());
+                let mut copy = |value: ValueRef<'_>| {
+                    if let ValueRef::Text(text) = value {
+                        self.aside += text.len();
+                    }
+                    (value != ValueRef::Other).then(|| value.to_value())
+                };
                 kept.push((0..width).map(|i| copy(row.get(i))).collect());
-                Ok::<_, Halt>(())
+                self.weigh()
             })?;
+            let kept_bytes = self.aside - before;
             page.more = kept.len() > bound.size;
             kept.truncate(bound.size);
             for values in kept.iter().rev() {
                 self.page_row(plan, bound, &Row::Kept(values), &mut page, buffers.as_deref_mut())?;
             }
+            self.aside -= kept_bytes;
         } else {
             snapshot.rows(plan.place, &bound.page, value, |row| {
                 if page.length == bound.size {
@@ -372,6 +436,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         page: &mut Page,
         mut buffers: Option<&mut Vec<Vec<u8>>>,
     ) -> Result<(), Halt> {
+        self.count()?;
         let (id, version) = self.touch(plan.entity, row);
         if plan.wants.cursors {
             page.end.clear();
@@ -386,7 +451,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 continue;
             }
             if let Some(buffers) = &mut buffers {
-                std::mem::swap(&mut self.out, &mut buffers[number]);
+                self.swap(&mut buffers[number]);
                 self.path.push(Step::Key(&field.key.name));
             }
             if page.length > 0 {
@@ -399,7 +464,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 _ => Ok(()),
             };
             if let Some(buffers) = &mut buffers {
-                std::mem::swap(&mut self.out, &mut buffers[number]);
+                self.swap(&mut buffers[number]);
                 number += 1;
             }
             written?;
@@ -435,6 +500,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                     self.path.pop();
                 }
             }
+            self.weigh()?;
         }
         self.out.push(b'}');
         Ok(())
@@ -471,12 +537,20 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         self.path.pop();
     }
 
-    fn fail_here(&mut self, why: &str) {
+    /// Where in the answer this is.
+    fn segments(&self) -> Vec<PathSegment> {
         let path = self.path.iter().map(|step| match step {
             Step::Key(key) => PathSegment::Key((*key).to_owned()),
             Step::Index(index) => PathSegment::Index(*index),
         });
-        let path: Vec<_> = path.collect();
+        path.collect()
+    }
+
+    fn fail_here(&mut self, why: &str) {
+        if self.errors.len() == MAX_ERRORS {
+            return;
+        }
+        let path = self.segments();
         let name = path.iter().rev().find_map(|step| match step {
             PathSegment::Key(key) => Some(key.clone()),
             PathSegment::Index(_) => None,

@@ -161,12 +161,13 @@ impl<'a> Writer<'a, '_, '_> {
         key: &Value,
         reader: &mut Reader<'a, '_, '_>,
     ) -> Result<(), WriteError> {
-        match reader.row_by_key(&plan.row, key) {
+        match self.transaction.metered(|| reader.row_by_key(&plan.row, key)) {
             Ok(true) => Ok(()),
             Ok(false) => {
                 Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
             }
             Err(Halt::Store(error)) => Err(error.into()),
+            Err(Halt::Limit(error)) => Err((*error).into()),
             Err(Halt::Null) => {
                 let error = reader.errors.pop();
                 Err(error
@@ -264,9 +265,10 @@ impl<'a> Writer<'a, '_, '_> {
     fn current(&self, plan: &'a WritePlan, key: &Value) -> Result<Box<RawValue>, StoreError> {
         // A reader of its own: nothing of it enters the answer but these bytes.
         let mut reader = Reader::new(self.context, self.transaction, ResponseHasher::unused());
-        let json = match reader.row_by_key(&plan.row, key) {
+        let json = match self.transaction.metered(|| reader.row_by_key(&plan.row, key)) {
             Ok(true) => String::from_utf8(reader.out).unwrap_or_default(),
-            Ok(false) | Err(Halt::Null) => String::new(),
+            // What is beyond the limits is left out: that the write is refused is what counts.
+            Ok(false) | Err(Halt::Null | Halt::Limit(_) | Halt::Store(StoreError::Interrupted)) => String::new(),
             Err(Halt::Store(error)) => return Err(error),
         };
         Ok(RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()))

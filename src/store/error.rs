@@ -14,6 +14,9 @@ pub enum StoreError {
     /// A statement is beyond what SQLite compiles.
     #[error("the statement is too large")]
     TooLarge,
+    /// The operation was ended: its steps were used up, or nobody waits for it any more.
+    #[error("the operation was ended before it was done")]
+    Interrupted,
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,
@@ -76,6 +79,9 @@ impl From<rusqlite::Error> for StoreError {
         };
         if code.code == rusqlite::ErrorCode::DatabaseBusy {
             return Self::Overloaded;
+        }
+        if code.code == rusqlite::ErrorCode::OperationInterrupted {
+            return Self::Interrupted;
         }
         if ["Expression tree is too large", "too many SQL variables", "parser stack overflow"]
             .iter()

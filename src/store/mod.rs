@@ -18,6 +18,7 @@ mod words;
 use std::path::Path;
 use std::sync::Arc;
 
+use crossbeam_channel::Sender;
 use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
 
@@ -141,17 +142,59 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
     {
+        Self::read_at(&self.threads.readers, u64::MAX, read).await
+    }
+
+    async fn read_at<T, F>(readers: &Sender<sqlite::ReadJob>, steps: u64, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
+    {
         let (reply, answer) = oneshot::channel();
         let here = Arc::new(());
         let job = sqlite::ReadJob {
             waiting: Arc::downgrade(&here),
+            steps,
             run: Box::new(move |snapshot| {
                 // Nobody waits any more when the request was given up; then there is nobody to tell.
                 let _ = reply.send(snapshot.map(read));
             }),
         };
-        sqlite::enqueue(&self.threads.readers, job)?;
+        sqlite::enqueue(readers, job)?;
         answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is done, and if it is not,
+    /// then from its beginning in another snapshot, where it may take as long as it needs. The first kind of readers is
+    /// never held up by the second kind of work.
+    ///
+    /// # Errors
+    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where too many wait, and what
+    /// `read` itself returns.
+    pub async fn read_within<T, E, F>(&self, steps: u64, read: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&Snapshot<'_>) -> Result<T, E> + Send + Sync + 'static,
+    {
+        let read = Arc::new(read);
+        let quickly = read.clone();
+        let is_quick = steps <= sqlite::QUICK_STEPS;
+        let run = move |snapshot: &Snapshot<'_>| {
+            let result = quickly(snapshot);
+            if snapshot.is_used_up() { None } else { Some(result) }
+        };
+        match Self::read_at(&self.threads.readers, steps.min(sqlite::QUICK_STEPS), run).await? {
+            Some(result) => result,
+            None if is_quick => Err(StoreError::Interrupted.into()),
+            None => {
+                let run = move |snapshot: &Snapshot<'_>| {
+                    let result = read(snapshot);
+                    if snapshot.is_used_up() { Err(StoreError::Interrupted.into()) } else { result }
+                };
+                Self::read_at(&self.threads.slow_readers, steps, run).await?
+            }
+        }
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
@@ -166,8 +209,10 @@ impl Store {
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
         let model = model.clone();
-        self.read(move |snapshot| Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?))
-            .await?
+        let search = move |snapshot: &Snapshot<'_>| {
+            Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
+        };
+        Self::read_at(&self.threads.slow_readers, u64::MAX, search).await?
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
@@ -198,7 +243,7 @@ impl Store {
             });
             (keep, finish)
         };
-        let job = sqlite::WriteJob { waiting: Arc::downgrade(&here), run: Box::new(run) };
+        let job = sqlite::WriteJob { waiting: Arc::downgrade(&here), steps: u64::MAX, run: Box::new(run) };
         sqlite::enqueue(&self.threads.writer, job)?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }

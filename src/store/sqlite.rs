@@ -2,13 +2,14 @@
 //! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
 //! all that wait share one commit.
 
+mod meter;
 mod row;
 mod transaction;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -28,6 +29,7 @@ use crate::model::Model;
 use crate::model::scalar::ValueRef;
 use crate::touch::Version;
 
+use meter::Meter;
 pub use row::Row;
 use row::bind;
 pub use transaction::Transaction;
@@ -38,8 +40,15 @@ const QUEUE: usize = 4096;
 const GROUP: usize = 128;
 /// Statements that a connection keeps prepared.
 const STATEMENTS: usize = 512;
-/// Instructions of SQLite's machine after which a reader looks whether anybody still waits: some tenths of a millisecond.
-const PROGRESS: i32 = 10_000;
+/// Operations that may wait for a slow reader. Each may take as long as the limits allow, so there are few.
+const SLOW_QUEUE: usize = 32;
+/// Steps that an operation may take on a reader for quick ones: some milliseconds. One that needs more begins again on a
+/// slow reader, so that however many costly ones are asked for, cheap ones wait for none of them longer than this.
+pub(super) const QUICK_STEPS: u64 = 1_000_000;
+/// Steps that the answer of a mutation may take: all others who write wait for it.
+const WRITER_STEPS: u64 = 5_000_000;
+/// What a statement costs beside SQLite's own steps, in these.
+const STATEMENT_STEPS: u32 = 100;
 /// How long a writer waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -49,6 +58,8 @@ pub(super) struct Job<F: ?Sized> {
     pub(super) run: Box<F>,
     /// Lives as long as somebody waits.
     pub(super) waiting: Weak<()>,
+    /// Steps that it may take.
+    pub(super) steps: u64,
 }
 
 impl<F: ?Sized> Job<F> {
@@ -71,7 +82,10 @@ pub(super) type FeedJob = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
 /// The threads of one database file. They end when this is dropped.
 pub(super) struct Threads {
+    /// For what is quick, or is thought to be.
     pub(super) readers: Sender<ReadJob>,
+    /// For what has turned out not to be.
+    pub(super) slow_readers: Sender<ReadJob>,
     pub(super) writer: Sender<WriteJob>,
     pub(super) follower: Sender<FeedJob>,
     pub(super) feed: Arc<Feed>,
@@ -85,15 +99,10 @@ impl Threads {
         model: &Arc<Model>,
         clock: &Arc<Clock>,
     ) -> Result<Self, StoreError> {
-        let writer = open(path)?;
+        let mut writer = open(path)?;
         let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
-        let (read_sender, read_jobs) = bounded::<ReadJob>(QUEUE);
-        for number in 0..readers.max(1) {
-            let mut connection = open_reader(path)?;
-            let served = Served::watch(&mut connection)?;
-            let jobs = read_jobs.clone();
-            spawn(format!("reader-{number}"), move || read_loop(&connection, &served, &jobs))?;
-        }
+        let quick = start_readers(path, "reader", readers.max(1), QUEUE)?;
+        let slow = start_readers(path, "slow-reader", (readers / 2).max(1), SLOW_QUEUE)?;
         let (follow_sender, follow_jobs) = bounded::<FeedJob>(QUEUE);
         let (follower, followed) = (open_reader(path)?, feed.clone());
         spawn("follower".to_owned(), move || {
@@ -103,9 +112,22 @@ impl Threads {
         })?;
         let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
         let (fed, runtime) = (feed.clone(), Handle::current());
-        spawn("writer".to_owned(), move || write_loop(&writer, &write_jobs, &fed, &runtime))?;
-        Ok(Self { readers: read_sender, writer: write_sender, follower: follow_sender, feed })
+        let meter = Meter::of(&mut writer)?;
+        spawn("writer".to_owned(), move || write_loop(&writer, &meter, &write_jobs, &fed, &runtime))?;
+        Ok(Self { readers: quick, slow_readers: slow, writer: write_sender, follower: follow_sender, feed })
     }
+}
+
+/// Starts this many readers that share a queue.
+fn start_readers(path: &Path, name: &str, count: usize, queue: usize) -> Result<Sender<ReadJob>, StoreError> {
+    let (sender, jobs) = bounded::<ReadJob>(queue);
+    for number in 0..count {
+        let mut connection = open_reader(path)?;
+        let meter = Meter::of(&mut connection)?;
+        let jobs = jobs.clone();
+        spawn(format!("{name}-{number}"), move || read_loop(&connection, &meter, &jobs))?;
+    }
+    Ok(sender)
 }
 
 /// A job for a full queue is given back as an error, not waited for.
@@ -152,39 +174,15 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// For whom a reader works now.
-struct Served(Arc<Mutex<Weak<()>>>);
-
-impl Served {
-    /// From now on, statements of this connection end (with an error that nobody sees) when nobody waits for them.
-    fn watch(connection: &mut Connection) -> Result<Self, StoreError> {
-        let served = Arc::new(Mutex::new(Weak::new()));
-        let seen = served.clone();
-        let is_given_up =
-            move || seen.lock().is_ok_and(|waiting: MutexGuard<'_, Weak<()>>| waiting.strong_count() == 0);
-        connection.progress_handler(PROGRESS, Some(is_given_up))?;
-        Ok(Self(served))
-    }
-
-    /// The connection's statements are for these, or for itself.
-    fn set(&self, waiting: Weak<()>) {
-        if let Ok(mut served) = self.0.lock() {
-            *served = waiting;
-        }
-    }
-}
-
-fn read_loop(connection: &Connection, served: &Served, jobs: &Receiver<ReadJob>) {
-    // What opens and closes snapshots goes on whoever waits.
-    let own = Arc::new(());
-    served.set(Arc::downgrade(&own));
+fn read_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<ReadJob>) {
     for job in jobs.iter().filter(|job| !job.is_given_up()) {
         // A panic in a job drops its reply and leaves the thread to the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
-                served.set(job.waiting);
-                (job.run)(Ok(&Snapshot::new(connection)));
-                served.set(Arc::downgrade(&own));
+                meter.set(job.waiting, job.steps);
+                meter.run(true);
+                (job.run)(Ok(&Snapshot::new(connection, meter)));
+                meter.run(false);
                 run(connection, "COMMIT")
             }
             Err(error) => {
@@ -193,13 +191,13 @@ fn read_loop(connection: &Connection, served: &Served, jobs: &Receiver<ReadJob>)
             }
         }));
         if !matches!(outcome, Ok(Ok(()))) && !connection.is_autocommit() {
-            served.set(Arc::downgrade(&own));
+            meter.run(false);
             let _ = run(connection, "ROLLBACK");
         }
     }
 }
 
-fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed, runtime: &Handle) {
+fn write_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<WriteJob>, feed: &Feed, runtime: &Handle) {
     // What has not begun when its request is given up is not done.
     for first in jobs.iter().filter(|job| !job.is_given_up()) {
         if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
@@ -216,7 +214,7 @@ fn write_loop(connection: &Connection, jobs: &Receiver<WriteJob>, feed: &Feed, r
         while let Some(job) = next {
             // Looked at here too, since the lock may have come late.
             if !job.is_given_up() {
-                waiting.extend(write_one(connection, job));
+                waiting.extend(write_one(connection, meter, job));
             }
             // Where the database has rolled back the group, what came next would be written, and reported as lost.
             let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
@@ -258,12 +256,14 @@ fn refuse(job: WriteJob, error: StoreError) {
 
 /// Runs one job within the group's transaction. None if it knows its fate already: it has panicked, and its reply was
 /// dropped, or its error was such (a full disk, for one) that the database has rolled back the whole group.
-fn write_one(connection: &Connection, job: WriteJob) -> Option<Finish> {
+fn write_one(connection: &Connection, meter: &Meter, job: WriteJob) -> Option<Finish> {
     if let Err(error) = run(connection, "SAVEPOINT job") {
         refuse(job, error.into());
         return None;
     }
-    let outcome = catch_unwind(AssertUnwindSafe(|| (job.run)(Ok(&Transaction(Snapshot::new(connection))))));
+    meter.set(job.waiting, job.steps.min(WRITER_STEPS));
+    let outcome = catch_unwind(AssertUnwindSafe(|| (job.run)(Ok(&Transaction(Snapshot::new(connection, meter))))));
+    meter.run(false);
     if connection.is_autocommit() {
         if let Ok((_, finish)) = outcome {
             finish(Err(StoreError::Gone));
@@ -287,6 +287,7 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 /// One consistent state of the database, for reading.
 pub struct Snapshot<'c> {
     connection: &'c Connection,
+    meter: &'c Meter,
     /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
     /// looked up by its text only the first time.
     held: RefCell<Vec<Option<CachedStatement<'c>>>>,
@@ -295,13 +296,26 @@ pub struct Snapshot<'c> {
 }
 
 impl<'c> Snapshot<'c> {
-    fn new(connection: &'c Connection) -> Self {
-        Self { connection, held: RefCell::new(Vec::new()), trace: None }
+    fn new(connection: &'c Connection, meter: &'c Meter) -> Self {
+        Self { connection, meter, held: RefCell::new(Vec::new()), trace: None }
     }
 
     /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
     pub fn traced(&self) -> Self {
-        Self { trace: Some(RefCell::default()), ..Self::new(self.connection) }
+        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter) }
+    }
+
+    /// Takes some of the steps that the operation may take, for work that is not SQLite's.
+    ///
+    /// # Errors
+    /// [`StoreError::Interrupted`]: they are used up.
+    pub fn take_steps(&self, steps: u32) -> Result<(), StoreError> {
+        self.meter.take(steps)
+    }
+
+    /// Whether the steps are used up.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.meter.is_used_up()
     }
 
     /// What has run since [`Self::traced`].
@@ -329,6 +343,7 @@ impl<'c> Snapshot<'c> {
         value: impl Fn(Slot) -> ValueRef<'p>,
         mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.take_steps(STATEMENT_STEPS)?;
         let begun = self.trace.as_ref().map(|_| Instant::now());
         let mut prepared = self.take(place, statement)?;
         bind(&mut prepared, statement, &value)?;

@@ -37,6 +37,7 @@ mod freshness;
 mod front_door;
 mod graphql_over_http;
 mod hostile;
+mod limits;
 mod mistakes;
 mod mutations;
 mod outside;

@@ -41,6 +41,64 @@ async fn a_read_that_nobody_waits_for_any_more_ends() {
     store.ping().await.unwrap();
 }
 
+/// A read that is quick at first glance only, and then goes on until it is told to end.
+fn slow(store: &Store) -> (impl Future<Output = Result<(), StoreError>> + use<>, mpsc::Sender<()>) {
+    let (end, ended) = mpsc::channel();
+    let (store, ended) = (store.clone(), std::sync::Mutex::new(ended));
+    let read = move |snapshot: &Snapshot<'_>| {
+        snapshot.take_steps(2_000_000)?;
+        ended.lock().unwrap().recv().map_err(|_| StoreError::Gone)
+    };
+    (async move { store.read_within(10_000_000, read).await }, end)
+}
+
+#[tokio::test]
+async fn what_is_slow_holds_up_nothing_that_is_quick() {
+    let (_directory, store) = store().await;
+    let (first, end_first) = slow(&store);
+    let (second, end_second) = slow(&store);
+    let (first, second) = (tokio::spawn(first), tokio::spawn(second));
+    // There is one reader of each kind; the slow one is busy until the end.
+    for _ in 0..10 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        store.read_within(10_000_000, |_| Ok::<_, StoreError>(())).await.unwrap();
+        store.read(|_| ()).await.unwrap();
+    }
+    assert!(!first.is_finished() && !second.is_finished());
+    end_first.send(()).unwrap();
+    end_second.send(()).unwrap();
+    first.await.unwrap().unwrap();
+    second.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn what_needs_more_steps_than_it_has_is_ended() {
+    let (_directory, store) = store().await;
+    for steps in [100_000, 3_000_000] {
+        let counted = store.read_within(steps, |snapshot| count_for_long(snapshot).map_err(StoreError::from)).await;
+        assert!(matches!(counted, Err(StoreError::Interrupted)), "{counted:?}");
+    }
+    // What is not an operation of a client's is not metered, and neither is the next one's snapshot.
+    store.read_within(100_000, |_| Ok::<_, StoreError>(())).await.unwrap();
+}
+
+#[tokio::test]
+async fn slow_reads_beyond_a_number_are_refused_at_once() {
+    let (_directory, store) = store().await;
+    let (reads, ends): (Vec<_>, Vec<_>) = (0..=SLOW_QUEUE + 1).map(|_| slow(&store)).unzip();
+    let reads: Vec<_> = reads.into_iter().map(tokio::spawn).collect();
+    while !reads.iter().any(tokio::task::JoinHandle::is_finished) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    drop(ends);
+    let mut refused = 0;
+    for read in reads {
+        refused += usize::from(matches!(read.await.unwrap(), Err(StoreError::Overloaded)));
+    }
+    // One is being run and so many wait, or all of them wait still.
+    assert!((1..=2).contains(&refused), "{refused}");
+}
+
 #[tokio::test]
 async fn a_write_that_was_given_up_before_it_began_is_not_done() {
     let (_directory, store) = store().await;

@@ -18,6 +18,15 @@ impl<'c> std::ops::Deref for Transaction<'c> {
 }
 
 impl Transaction<'_> {
+    /// Reads for the answer. What a mutation writes is not metered, for half of it is nothing; what it reads is, as the
+    /// others who write wait for it.
+    pub fn metered<T>(&self, read: impl FnOnce() -> T) -> T {
+        self.0.meter.run(true);
+        let done = read();
+        self.0.meter.run(false);
+        done
+    }
+
     /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
     ///
     /// # Errors

@@ -1,0 +1,164 @@
+//! What an answer may cost: small requests that ask for the work of years are refused while they run, and nobody else
+//! waits for them.
+
+use std::time::Duration;
+
+use freshql::config::{AnswerLimits, ByteSize, Mode};
+use freshql::graphql::{Code, Compiler, Engine, GraphqlError};
+use serde_json::{Value, json};
+
+use crate::harness::{MERCHANT, TestApp, url_with};
+use crate::shop::Shop;
+
+const FOLDERS: &str = "type Folder @entity(orderBy: [{id: ASC}]) {
+  id: ID! @id @default(fn: AUTOINCREMENT) name: String! text: String
+  parent: Folder children: [Folder!]! @derivedFrom(field: \"parent\") }";
+
+/// A hundred folders in the first, which is in itself.
+fn folders(limits: AnswerLimits) -> Shop {
+    let mut shop = Shop::of(FOLDERS);
+    let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100)
+        INSERT INTO folders (id, name, parent_id) SELECT n, 'folder ' || n, 1 FROM n";
+    shop.stranger.execute_batch(rows).unwrap();
+    let compiler = Compiler::new(shop.model.clone()).unwrap();
+    shop.engine = Engine::with_limits(compiler, shop.engine.store().clone(), limits);
+    shop
+}
+
+#[track_caller]
+fn too_complex(shop: &Shop, text: &str, variables: &Value) -> GraphqlError {
+    let errors = shop.run(text, variables).expect_err(text);
+    assert_eq!(errors[0].code, Code::QueryTooComplex, "{errors:?}");
+    errors[0].clone()
+}
+
+/// All children of the parents of all children of …: 100 to the power of `levels` rows.
+fn nested(levels: usize) -> String {
+    let list = "nodes { id parent { children(first: 100) { ";
+    format!("{{ folders(first: 100) {{ {} totalCount {} }} }}", list.repeat(levels - 1), "} } }".repeat(levels - 1))
+}
+
+#[test]
+fn answer_of_too_many_rows_is_ended_while_it_is_read() {
+    let limits = AnswerLimits { max_rows: 5000, ..AnswerLimits::default() };
+    let shop = folders(limits);
+    // The list, 100 rows, their parents, and a list for each.
+    assert!(shop.run(&nested(2), &json!({})).is_ok());
+    // Would these be read to their end, the test would never come to its own.
+    for levels in [3, 9] {
+        let error = too_complex(&shop, &nested(levels), &json!({}));
+        assert!(error.message.contains("more than 5000 rows"), "{}", error.message);
+        assert!(error.path.len() > 3, "{:?}", error.path);
+    }
+    // Lists without rows cost, too.
+    let lists: String = (0..9000).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
+    too_complex(&shop, &format!("{{ folders(first: 100) {{ nodes {{ {lists} }} }} }}"), &json!({}));
+    // What is refused leaves no trace in what comes next.
+    assert!(shop.run(&nested(2), &json!({})).is_ok());
+}
+
+#[test]
+fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
+    let limits = AnswerLimits { max_response_bytes: 1 << 20, ..AnswerLimits::default() };
+    let shop = folders(limits);
+    shop.stranger.execute_batch("UPDATE folders SET text = printf('%.*c', 100000, 'x') WHERE id = 2").unwrap();
+    let text = |count: usize| (0..count).map(|n| format!("t{n}: text ")).collect::<String>();
+    let one = |count| format!("{{ folder(id: 2) {{ {} }} }}", text(count));
+    assert!(shop.run(&one(10), &json!({})).is_ok());
+    too_complex(&shop, &one(9000), &json!({}));
+    // Rows that are read from the end, and those that are put aside because they are wanted twice.
+    for list in ["last: 100", "first: 100"] {
+        let twice = |count| {
+            let edges = format!("edges {{ cursor node {{ {} }} }} pageInfo {{ endCursor }}", text(count));
+            format!("{{ folders({list}, where: {{id: {{in: [1, 2]}}}}) {{ {edges} nodes {{ {} }} }} }}", text(count))
+        };
+        shop.data(&twice(4), &json!({}));
+        too_complex(&shop, &twice(6), &json!({}));
+    }
+    let names: String = (0..9000).map(|n| format!("n{n}: __typename ")).collect();
+    for inner in [&format!("nodes {{ {names} }}"), &format!("edges {{ {names} }}"), &names] {
+        let list = format!("nodes {{ children(first: 100) {{ {inner} }} }}");
+        too_complex(&shop, &format!("{{ folders(first: 100) {{ {list} }} }}"), &json!({}));
+    }
+}
+
+/// `where` in `where`: each level looks at all rows for each row of the level around it.
+fn filter(levels: usize) -> Value {
+    (0..levels)
+        .fold(json!({"name": {"contains": "nowhere"}}), |inner, _| json!({"parent": {"children": {"some": inner}}}))
+}
+
+const FILTERED: &str = "query($w: FolderWhere) { folders(where: $w, first: 1) { totalCount nodes { id } } }";
+
+#[test]
+fn filter_that_makes_the_database_work_for_long_is_ended() {
+    let limits = AnswerLimits { max_steps: 3_000_000, ..AnswerLimits::default() };
+    let shop = folders(limits);
+    assert!(shop.run(FILTERED, &json!({"w": filter(1)})).is_ok());
+    for levels in [4, 7] {
+        let error = too_complex(&shop, FILTERED, &json!({"w": filter(levels)}));
+        assert!(error.message.contains("fewer relations"), "{}", error.message);
+    }
+    // Many values are one look-up each; many rows times many conditions are not.
+    let many: Vec<String> = (0..50_000).map(|n| format!("folder {n}")).collect();
+    assert!(shop.run(FILTERED, &json!({"w": {"name": {"in": many}}})).is_ok());
+    assert!(shop.run(FILTERED, &json!({"w": filter(1)})).is_ok());
+}
+
+#[test]
+fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
+    let limits = AnswerLimits { max_rows: 1000, ..AnswerLimits::default() };
+    let shop = folders(limits);
+    let rename = |selection: &str| {
+        format!("mutation($w: FolderWhere) {{ updateFolder(id: 3, patch: {{name: \"new\"}}) {{ name {selection} }} }}")
+    };
+    let rows = "parent { children(first: 100) { nodes { parent { children(first: 100) { nodes { id } } } } } }";
+    too_complex(&shop, &rename(rows).replace("($w: FolderWhere)", ""), &json!({}));
+    let steps = rename("parent { children(where: $w) { totalCount } }");
+    too_complex(&shop, &steps, &json!({"w": filter(7)}));
+    assert_eq!(shop.data("{ folder(id: 3) { name } }", &json!({})), r#"{"folder":{"name":"folder 3"}}"#);
+}
+
+#[tokio::test]
+async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
+    let app = TestApp::start_with(Mode::Open, |config| {
+        config.readers = 1;
+        config.cache_size = ByteSize(0);
+    })
+    .await;
+    for number in 0..40 {
+        app.create_merchant(&format!("Shop {number}")).await;
+    }
+    let (id, _) = app.create_merchant("Tea").await;
+    let products = "INSERT INTO products (id, sku, name, description, price, stock, status, created_at, merchant_id)
+        SELECT printf('0190b4f4-0000-7000-8000-%06d%06d', a.rowid, b.rowid), b.rowid, 'x', 'y', 1, 1, 'ACTIVE',
+          '2026-11-22T09:30:00.000Z', a.id FROM merchants AS a, merchants AS b";
+    rusqlite::Connection::open(app.database()).unwrap().execute_batch(products).unwrap();
+
+    let costly = async |number: usize| {
+        let last = json!({"name": {"contains": format!("nowhere {number}")}});
+        let filter = (0..6).fold(last, |inner, _| json!({"merchant": {"products": {"some": inner}}}));
+        let query = "query($w: ProductWhere) { products(where: $w) { totalCount } }";
+        app.post("/graphql", &json!({"query": query, "variables": {"w": filter}})).await
+    };
+    // More than there are readers, with the slow ones.
+    let costly = async { tokio::join!(costly(0), costly(1), costly(2), costly(3)) };
+    let cheap = async {
+        // By then the others have begun.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        for _ in 0..5 {
+            assert_eq!(app.get(&url_with(MERCHANT, &json!({"id": id}))).await.status, 200);
+            assert_eq!(app.get("/readyz").await.status, 200);
+            app.move_merchant(&id, "Bruges").await;
+        }
+    };
+    tokio::pin!(costly);
+    tokio::select! {
+        () = cheap => {}
+        _ = &mut costly => panic!("the costly ones were done first"),
+    }
+    let (a, b, c, d) = costly.await;
+    for answer in [a, b, c, d] {
+        answer.assert_error(422, "QUERY_TOO_COMPLEX");
+    }
+}
