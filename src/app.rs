@@ -117,7 +117,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (engine, registry) = open(&config).await?;
     let store = engine.store().clone();
-    let app = AppState::new(&config, engine, store.clone(), registry);
+    let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
     let pruning = keep_pruned(store, config.change_log);
     listen(&config.listen, service(app, &config.cors_origins), pruning).await
 }

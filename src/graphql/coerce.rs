@@ -5,7 +5,7 @@
 use async_graphql_value::{ConstValue, Value as Ast};
 use serde_json::value::RawValue;
 
-use super::error::{Code, GraphqlError};
+use super::error::{Code, GraphqlError, cut};
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Order, Scalar, Value};
 use crate::store::Slot;
@@ -51,7 +51,8 @@ impl Mistake {
 
     /// For the client.
     pub fn into_error(self, position: (usize, usize)) -> GraphqlError {
-        let place = self.path.join(".");
+        let mut place = self.path.join(".");
+        cut(&mut place);
         let raw: Box<RawValue> = serde_json::value::to_raw_value(&place).expect("a string is JSON");
         let mut error =
             GraphqlError::new(Code::BadUserInput, format!("{place}: {}", self.message)).at(position.0, position.1);

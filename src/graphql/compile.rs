@@ -5,6 +5,7 @@
 mod roots;
 
 use async_graphql::Positioned;
+use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
     Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType, Selection, SelectionSet,
 };
@@ -120,26 +121,20 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// The fields of these selection sets by response key, in the order of their first occurrence.
     fn collect(&self, selections: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
-        let mut merged = Vec::new();
+        let mut merged = IndexMap::new();
         for selection in selections {
             self.collect_into(selection, &mut merged);
         }
-        merged
+        merged.into_values().map(|fields| Merged { fields }).collect()
     }
 
-    fn collect_into(&self, selection: &'a SelectionSet, merged: &mut Vec<Merged<'a>>) {
+    fn collect_into(&self, selection: &'a SelectionSet, merged: &mut IndexMap<&'a str, Vec<&'a Positioned<AstField>>>) {
         for item in &selection.items {
             if !self.included(item.node.directives()) {
                 continue;
             }
             match &item.node {
-                Selection::Field(field) => {
-                    let key = &field.node.response_key().node;
-                    match merged.iter_mut().find(|m| m.fields[0].node.response_key().node == *key) {
-                        Some(same) => same.fields.push(field),
-                        None => merged.push(Merged { fields: vec![field] }),
-                    }
-                }
+                Selection::Field(field) => merged.entry(&field.node.response_key().node).or_default().push(field),
                 // All types of the API are object types, so a valid fragment always applies.
                 Selection::InlineFragment(fragment) => self.collect_into(&fragment.node.selection_set.node, merged),
                 Selection::FragmentSpread(spread) => {

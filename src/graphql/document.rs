@@ -12,7 +12,7 @@ use dashmap::DashMap;
 
 use super::coerce::{Input, Variables};
 use super::compile::{Roots, UnknownName, compile};
-use super::error::{Code, GraphqlError};
+use super::error::{Code, GraphqlError, cut};
 use super::introspect::Introspection;
 use super::plan::Plan;
 use crate::document_id::DocumentId;
@@ -21,6 +21,9 @@ use crate::model::{EnumId, Model, Scalar};
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
 const MAX_PLANS: usize = 256;
+
+/// Unknown variables that are named one by one.
+const MAX_UNKNOWN: usize = 10;
 
 /// A validated document, compiled.
 #[derive(Debug)]
@@ -222,11 +225,7 @@ impl Operation {
         &self,
         raw: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Variables, Vec<GraphqlError>> {
-        let mut errors = Vec::new();
-        for name in raw.keys().filter(|name| self.variables.iter().all(|variable| variable.name != **name)) {
-            let message = format!("unknown variable ${name}; {}", self.declared());
-            errors.push(GraphqlError::new(Code::BadUserInput, message));
-        }
+        let mut errors = self.unknown(raw);
         let mut values = BTreeMap::new();
         for variable in &self.variables {
             let given = raw.get(&variable.name).map(|value| ConstValue::from_json(value.clone()));
@@ -269,6 +268,27 @@ impl Operation {
         }
         canonical.push('}');
         Ok(Variables { values, canonical })
+    }
+
+    /// Variables that are given and not declared: the first few, for there may be as many as a body can hold.
+    fn unknown(&self, raw: &serde_json::Map<String, serde_json::Value>) -> Vec<GraphqlError> {
+        let known = self.variables.iter().filter(|variable| raw.contains_key(&variable.name)).count();
+        let all = raw.len() - known;
+        let names = raw.keys().filter(|name| self.variables.iter().all(|variable| variable.name != **name));
+        let mut errors: Vec<_> = names
+            .take(MAX_UNKNOWN)
+            .map(|name| {
+                let mut name = name.clone();
+                cut(&mut name);
+                let message = format!("unknown variable ${name}; {}", self.declared());
+                GraphqlError::new(Code::BadUserInput, message)
+            })
+            .collect();
+        if all > MAX_UNKNOWN {
+            let message = format!("{} more variables are unknown", all - MAX_UNKNOWN);
+            errors.push(GraphqlError::new(Code::BadUserInput, message));
+        }
+        errors
     }
 
     fn declared(&self) -> String {

@@ -4,6 +4,28 @@
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
+/// No more errors than this are reported for one request.
+pub const MAX_ERRORS: usize = 100;
+
+/// Longer messages are cut: they quote what the client has sent, and that may be long.
+const MAX_MESSAGE_CHARS: usize = 240;
+
+/// Cuts errors to a length that is of use to somebody, however many and long they are.
+pub fn shorten(errors: &mut Vec<GraphqlError>) {
+    errors.truncate(MAX_ERRORS);
+    // What is our fault goes to the log, whole.
+    let theirs = errors.iter_mut().filter(|error| error.code != Code::InternalServerError);
+    theirs.for_each(|error| cut(&mut error.message));
+}
+
+/// Cuts what is quoted in an error.
+pub fn cut(text: &mut String) {
+    if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+}
+
 /// `extensions.code`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Code {

@@ -4,7 +4,7 @@
 
 use super::bind::{Arguments, Bound, BoundList};
 use super::cursor;
-use super::error::{Code, GraphqlError, PathSegment};
+use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
     ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField,
     RowPlan,
@@ -18,9 +18,6 @@ use crate::touch::{Dependency, Touched, Version};
 
 /// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
 const ROW_STEPS: u32 = 50;
-
-/// Errors in the data that an answer lists. Where there are so many, one more helps nobody.
-const MAX_ERRORS: usize = 100;
 
 /// Why a field has no result.
 #[derive(Debug)]

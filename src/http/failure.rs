@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::negotiate::MediaType;
 use super::problem::{CHALLENGE, Problem};
 use crate::cache_control::NO_STORE;
+use crate::graphql::error::shorten;
 use crate::graphql::{Code, GraphqlError};
 
 /// Why a request failed.
@@ -60,7 +61,8 @@ impl From<GraphqlError> for Failure {
 
 impl From<Vec<GraphqlError>> for Failure {
     /// Where there are several errors, the first decides.
-    fn from(errors: Vec<GraphqlError>) -> Self {
+    fn from(mut errors: Vec<GraphqlError>) -> Self {
+        shorten(&mut errors);
         Self::Graphql(errors.first().map_or(StatusCode::INTERNAL_SERVER_ERROR, |error| status(error.code)), errors)
     }
 }

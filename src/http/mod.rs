@@ -2,6 +2,7 @@
 //! handler; statuses are in [`failure`] and [`respond`], the persisted GET is in [`query`].
 
 mod admin;
+mod aside;
 pub mod console;
 mod explain;
 mod failure;
@@ -33,6 +34,7 @@ use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::admin::AdminToken;
+use self::aside::Aside;
 pub use self::front::Front;
 
 use self::failure::Failure;
@@ -60,12 +62,16 @@ pub struct AppState {
     mode: Mode,
     limits: Limits,
     admin_token: AdminToken,
+    aside: Arc<Aside>,
 }
 
 impl AppState {
     /// Takes of the configuration what requests need.
-    pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// Threads cannot be started.
+    pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> std::io::Result<Self> {
+        Ok(Self {
             cache: Arc::new(ResponseCache::new(store.clone(), config.cache_size.0, config.consistency)),
             policies: Arc::default(),
             sdl: Sdl::new(engine.compiler().sdl()),
@@ -76,7 +82,8 @@ impl AppState {
             mode: config.mode,
             limits: config.limits,
             admin_token: AdminToken::new(config.admin_token.as_ref()),
-        }
+            aside: Arc::new(Aside::start()?),
+        })
     }
 
     /// The trusted documents.
@@ -104,6 +111,7 @@ fn router(app: AppState, cors: &CorsOrigins) -> Router {
     let routes = routes
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(middleware::from_fn_with_state(app.clone(), aside::take))
         // The last of these is the outermost. A panic is caught first, so that its answer too has the headers below.
         .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
         .layer(middleware::from_fn_with_state(app.limits, limit))

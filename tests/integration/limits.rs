@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use freshql::config::{AnswerLimits, ByteSize, Mode};
 use freshql::graphql::{Code, Compiler, Engine, GraphqlError};
+use http::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 
-use crate::harness::{MERCHANT, TestApp, url_with};
+use crate::harness::{MERCHANT, TestApp, url, url_with};
 use crate::shop::Shop;
 
 const FOLDERS: &str = "type Folder @entity(orderBy: [{id: ASC}]) {
@@ -51,7 +52,7 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
         assert!(error.path.len() > 3, "{:?}", error.path);
     }
     // Lists without rows cost, too.
-    let lists: String = (0..9000).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
+    let lists: String = (0..200).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
     too_complex(&shop, &format!("{{ folders(first: 100) {{ nodes {{ {lists} }} }} }}"), &json!({}));
     // What is refused leaves no trace in what comes next.
     assert!(shop.run(&nested(2), &json!({})).is_ok());
@@ -65,7 +66,7 @@ fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     let text = |count: usize| (0..count).map(|n| format!("t{n}: text ")).collect::<String>();
     let one = |count| format!("{{ folder(id: 2) {{ {} }} }}", text(count));
     assert!(shop.run(&one(10), &json!({})).is_ok());
-    too_complex(&shop, &one(9000), &json!({}));
+    too_complex(&shop, &one(300), &json!({}));
     // Rows that are read from the end, and those that are put aside because they are wanted twice.
     for list in ["last: 100", "first: 100"] {
         let twice = |count| {
@@ -75,7 +76,7 @@ fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
         shop.data(&twice(4), &json!({}));
         too_complex(&shop, &twice(6), &json!({}));
     }
-    let names: String = (0..9000).map(|n| format!("n{n}: __typename ")).collect();
+    let names: String = (0..2000).map(|n| format!("n{n}: __typename ")).collect();
     for inner in [&format!("nodes {{ {names} }}"), &format!("edges {{ {names} }}"), &names] {
         let list = format!("nodes {{ children(first: 100) {{ {inner} }} }}");
         too_complex(&shop, &format!("{{ folders(first: 100) {{ {list} }} }}"), &json!({}));
@@ -124,6 +125,7 @@ async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
     let app = TestApp::start_with(Mode::Open, |config| {
         config.readers = 1;
         config.cache_size = ByteSize(0);
+        config.limits.answer.max_steps = 10_000_000;
     })
     .await;
     for number in 0..40 {
@@ -160,5 +162,71 @@ async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
     let (a, b, c, d) = costly.await;
     for answer in [a, b, c, d] {
         answer.assert_error(422, "QUERY_TOO_COMPLEX");
+    }
+}
+
+fn many_variables(count: usize) -> serde_json::Map<String, Value> {
+    (0..count).map(|n| (format!("unknown{n}"), json!(n))).collect()
+}
+
+#[tokio::test]
+async fn errors_are_few_and_short_however_many_mistakes_a_request_makes() {
+    let app = TestApp::start(Mode::Open).await;
+    let answer = app.post(&url(MERCHANT), &json!({"variables": many_variables(40_000)})).await;
+    answer.assert_error(422, "BAD_USER_INPUT");
+    let errors = answer.json()["errors"].as_array().unwrap().clone();
+    assert_eq!(errors.len(), 12, "ten unknown ones, how many more, and the missing one");
+    assert_eq!(errors[10]["message"], "39990 more variables are unknown");
+
+    let long = "x".repeat(200_000);
+    let where_ = |filter: Value| json!({"query": FILTER, "variables": {"w": filter}});
+    for request in [
+        json!({"query": "{ __typename }", "variables": {&long: 1}}),
+        json!({"query": format!("{{ {long} }}")}),
+        where_(json!({&long: 1})),
+        where_(json!({"name": {&long: 1}})),
+        where_(json!({"createdAt": {"eq": long}})),
+        where_(json!({"createdAt": {"in": vec!["x"; 20_000]}})),
+        json!({"query": FILTER, "operationName": long}),
+        json!({"query": "query($id: ID!) { merchant(id: $id) { id } }", "variables": {"id": vec![long.clone()]}}),
+        json!({"query": format!("{{ merchants {{ nodes {{ {} }} }} }}", "unknown(a: 1) ".repeat(2000))}),
+    ] {
+        let answer = app.post("/graphql", &request).await;
+        assert!((400..500).contains(&answer.status.as_u16()), "{}", answer.status);
+        assert!(answer.body.len() < 100_000, "{}…", &answer.text()[..1000]);
+    }
+}
+
+const FILTER: &str = "query($w: MerchantWhere) { merchants(where: $w) { totalCount } }";
+
+/// The server of this test has one thread for its connections, and the test's client shares it.
+#[tokio::test]
+async fn long_requests_do_not_hold_up_short_ones() {
+    let app = TestApp::start(Mode::Open).await;
+    let (id, _) = app.create_merchant("Tea").await;
+    let etag = app.get(&url_with(MERCHANT, &json!({"id": id}))).await.etag().to_owned();
+    let long = async |number: usize| {
+        let fields: String = (0..4000).map(|n| format!("a{number}x{n}: name ")).collect();
+        let valid = json!({"query": format!("{{ merchants {{ nodes {{ {fields} }} }} }}")});
+        let invalid = json!({"query": "{ __typename }", "variables": many_variables(40_000)});
+        tokio::join!(app.post("/graphql", &valid), app.post("/graphql", &invalid))
+    };
+    let long = async { tokio::join!(long(0), long(1), long(2)) };
+    let short = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        for _ in 0..20 {
+            let answer = app.get_with(&url_with(MERCHANT, &json!({"id": id})), &[(IF_NONE_MATCH, &etag)]).await;
+            assert_eq!(answer.status, 304);
+            assert_eq!(app.get("/healthz").await.status, 200);
+        }
+    };
+    tokio::pin!(long);
+    tokio::select! {
+        () = short => {}
+        _ = &mut long => panic!("the long ones were done first"),
+    }
+    let ((a, b), (c, d), (e, f)) = long.await;
+    for (valid, invalid) in [(a, b), (c, d), (e, f)] {
+        assert_eq!((valid.status.as_u16(), invalid.status.as_u16()), (200, 422));
     }
 }

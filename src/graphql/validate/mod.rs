@@ -16,7 +16,7 @@ use async_graphql::parser::types::{ExecutableDocument, InlineFragment, Selection
 use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Pos, Positioned, Request, Response, ServerError, ValidationResult, Value as ConstValue};
 
-use super::error::{Code, GraphqlError};
+use super::error::{Code, GraphqlError, MAX_ERRORS, shorten};
 use super::schema::Api;
 
 pub use limits::{MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS, MAX_VALUES};
@@ -24,12 +24,6 @@ pub use text::{MAX_DOCUMENT_BYTES, MAX_NESTING};
 
 /// async-graphql's own limit on nesting; out of the way of [`MAX_LEVELS`].
 pub(super) const RECURSION_LIMIT: usize = 2 * MAX_LEVELS;
-
-/// No more errors than this are reported for one document.
-pub const MAX_ERRORS: usize = 100;
-
-/// Longer messages are cut.
-const MAX_MESSAGE_CHARS: usize = 240;
 
 /// Parses a document and checks it against all rules.
 ///
@@ -58,14 +52,7 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
     // Both sides keep things in hash maps; clients see one order.
     errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
     errors.dedup_by(|a, b| a.locations == b.locations && a.message == b.message);
-    errors.truncate(MAX_ERRORS);
-    for error in &mut errors {
-        // Messages quote the document, whose names may be as long as it is.
-        if let Some((end, _)) = error.message.char_indices().nth(MAX_MESSAGE_CHARS) {
-            error.message.truncate(end);
-            error.message.push('…');
-        }
-    }
+    shorten(&mut errors);
     Err(errors)
 }
 
