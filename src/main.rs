@@ -48,6 +48,8 @@ enum Command {
     /// Serve HTTP
     Serve(Box<ServeOptions>),
     /// Report all mistakes in the model, the queries and the database
+    ///
+    /// The migrations are tried on an empty database in memory. They can reach nothing else from there.
     Check,
     /// Print the generated API as SDL
     Schema,

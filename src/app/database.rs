@@ -256,7 +256,7 @@ fn open_existing(config: &Config) -> Result<Option<Connection>, StartError> {
     Ok(Some(sqlite::open(path).with_context(|| format!("cannot open {}", config.database))?))
 }
 
-fn name(number: u32, name: &str) -> String {
+fn name(number: i64, name: &str) -> String {
     format!("{number:04}_{name}")
 }
 

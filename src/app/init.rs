@@ -14,6 +14,7 @@ use crate::store::migrate::Migrations;
 const MODEL: &str = include_str!("init/schema.graphql");
 const CONFIGURATION: &str = include_str!("init/freshql.toml");
 const IGNORED: &str = include_str!("init/gitignore");
+const ATTRIBUTES: &str = include_str!("init/gitattributes");
 const BOOKS: &str = include_str!("init/queries/books.graphql");
 const AUTHOR: &str = include_str!("init/queries/author.graphql");
 const SEED_OF_SQLITE: &str = include_str!("init/0002_first_books.sqlite.sql");
@@ -62,6 +63,7 @@ fn files() -> Result<Vec<(&'static str, String)>, StartError> {
         ("migrations/0002_first_books.postgres.sql", SEED_OF_POSTGRES.to_owned()),
         (FILE_NAME, CONFIGURATION.to_owned()),
         (".gitignore", IGNORED.to_owned()),
+        (".gitattributes", ATTRIBUTES.to_owned()),
     ])
 }
 

@@ -76,6 +76,7 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
         let Ok(document) = &registered.document else { continue };
         let findings = lint::lint(model, document);
         for file in &registered.files {
+            warnings.extend(line_ends(file, &registered.text));
             warnings.extend(findings.iter().map(|finding| {
                 let place = word_at(&registered.text, finding.position);
                 Diagnostic::warning(file, place, finding.message.clone()).with_help(finding.help.clone())
@@ -84,6 +85,15 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
     }
     warnings.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
     warnings
+}
+
+/// An id is the hash of the exact bytes: the same file with other line ends, as git makes them on some machines, is
+/// another document, which clients that know the first one do not find.
+fn line_ends(file: &str, text: &str) -> Option<Diagnostic> {
+    let at = text.find("\r\n")?;
+    let message = "lines end with CRLF, which counts: with LF, the same text has another id";
+    let help = "save the file with LF, and put `*.graphql text eol=lf` into .gitattributes";
+    Some(Diagnostic::warning(file, at..at, message).with_help(help))
 }
 
 /// The mistake with its place in the file.
@@ -136,6 +146,7 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
 mod tests {
     use super::*;
     use crate::graphql::Code;
+    use crate::model::parse::parse;
 
     #[test]
     fn files_are_found_in_subdirectories_and_sorted() {
@@ -154,6 +165,22 @@ mod tests {
     #[test]
     fn a_missing_directory_has_no_files() {
         assert!(find(Path::new("/does/not/exist")).unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn line_ends_of_windows_are_worth_a_second_look() {
+        let directory = tempfile::tempdir().unwrap();
+        for (name, text) in [("lf.graphql", "{\n  __typename\n}\n"), ("crlf.graphql", "{\r\n  __typename\r\n}\r\n")] {
+            std::fs::write(directory.path().join(name), text).unwrap();
+        }
+        let model = parse("schema.graphql", "type A @entity { id: ID! @id }").unwrap().model;
+        let registry = Registry::default();
+        let compiler = Compiler::new(Arc::new(model.clone())).unwrap();
+        assert!(register(&compiler, directory.path(), &registry).await.unwrap().is_empty());
+        assert_eq!(registry.list().len(), 2);
+        let warnings = lint(&model, &registry);
+        assert_eq!(warnings.len(), 1, "{warnings:?}");
+        assert!(warnings[0].file.ends_with("/crlf.graphql") && warnings[0].message.starts_with("lines end with CRLF"));
     }
 
     #[test]

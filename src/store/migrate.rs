@@ -3,6 +3,7 @@
 //! have is [`check`]'s business; what is missing in the files, [`crate::store::difference`] says.
 
 pub mod check;
+mod confine;
 mod files;
 mod run;
 pub(super) mod split;
@@ -15,7 +16,10 @@ use crate::model::Diagnostic;
 
 pub use check::{Problem, check_schema};
 pub use files::{Migration, Migrations, NAMES, add, is_name};
-pub use run::{rehearse, run_file};
+pub use run::{rehearse, run_alone};
+
+use confine::{confine, set_free};
+use run::run_file;
 
 /// Made by [`up`] itself; no migration file knows it.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
@@ -35,10 +39,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
     /// From the file's name.
-    pub number: u32,
+    pub number: i64,
     /// From the file's name.
     pub name: String,
-    /// blake3 of the file as it was then, 64 hex digits.
+    /// blake3 of the file as it was then, 64 hex digits; see [`Migration::is_of`].
     pub blake3: String,
     /// RFC 3339, UTC.
     pub applied_at: String,
@@ -109,7 +113,7 @@ pub fn status(connection: &Connection, migrations: &Migrations) -> rusqlite::Res
     let mut status = Status::default();
     for migration in &migrations.files {
         match applied.iter().find(|applied| applied.number == migration.number) {
-            Some(applied) if applied.blake3 != migration.blake3 => status.edited.push(migration.clone()),
+            Some(applied) if !migration.is_of(&applied.blake3) => status.edited.push(migration.clone()),
             Some(_) => {}
             None => {
                 if migration.number < newest {
@@ -164,7 +168,9 @@ fn apply(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<App
     connection.busy_timeout(PATIENCE)?;
     // Inside of a transaction this pragma does nothing, so it stands before all of them.
     connection.pragma_update(None, "foreign_keys", false)?;
+    confine(connection)?;
     let result = apply_all(connection, migrations);
+    set_free(connection)?;
     connection.pragma_update(None, "foreign_keys", foreign_keys)?;
     connection.busy_timeout(Duration::from_millis(busy_timeout.into()))?;
     result

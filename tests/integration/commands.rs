@@ -308,3 +308,24 @@ fn migrate_new_writes_nothing_where_anything_is_wrong() {
     std::fs::rename(&bad, project.path().join("migrations/1_bad.sql")).unwrap();
     assert!(refusal(&project, "init").contains("this is no name for a migration"));
 }
+
+#[test]
+fn no_command_lets_a_migration_reach_another_database() {
+    let project = empty_project(LIBRARY);
+    assert!(freshql(project.path(), &["migrate", "new", "init"]).status.success());
+    let other = project.path().join("precious.db");
+    let shell = rusqlite::Connection::open(&other).unwrap();
+    shell.execute_batch("CREATE TABLE precious (x)").unwrap();
+    let attach = format!("ATTACH '{}' AS o;\nDROP TABLE o.precious;\n", other.display());
+    std::fs::write(project.path().join("migrations/0002_attach.sqlite.sql"), attach).unwrap();
+    for command in [&["check"][..], &["migrate", "new", "next"], &["migrate", "up"], &["serve", "--migrate"]] {
+        let output = freshql(project.path(), command);
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            text.contains("`ATTACH` in a migration: it may reach nothing but its own database"),
+            "{command:?} {text}"
+        );
+        assert_eq!(output.status.code(), Some(1), "{command:?}");
+        shell.execute_batch("SELECT x FROM precious").unwrap();
+    }
+}

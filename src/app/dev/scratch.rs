@@ -85,18 +85,18 @@ fn make(
     };
     drop(connection);
     remove(path);
-    let connection = open(path)?;
+    let mut connection = open(path)?;
     connection
         .execute_batch(&format!("BEGIN;\n{}\nCOMMIT", statements.join("\n")))
         .context("cannot make the tables")?;
-    let seed = seed(&connection, &within(dir, SEED_FILE))?;
+    let seed = seed(&mut connection, &within(dir, SEED_FILE))?;
     let why = if migrations.files.is_empty() { String::new() } else { format!(", because {lack} in the migrations") };
     let next = "`freshql migrate new <name>` writes what is missing";
     Ok(format!("a new scratch database, made from the model{seed}{why} ({next}): {shown}\n"))
 }
 
 /// Loads `seed.sql`, if there is one.
-fn seed(connection: &Connection, path: &Path) -> Result<&'static str, StartError> {
+fn seed(connection: &mut Connection, path: &Path) -> Result<&'static str, StartError> {
     let file = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -105,7 +105,7 @@ fn seed(connection: &Connection, path: &Path) -> Result<&'static str, StartError
     };
     let seed = Migration { number: 0, name: String::new(), file, text, blake3: String::new() };
     connection.execute_batch("BEGIN").context("cannot write the scratch database")?;
-    migrate::run_file(connection, &seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
+    migrate::run_alone(connection, &seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
     connection.execute_batch("COMMIT").with_context(|| format!("{} breaks a rule", seed.file))?;
     Ok(" and seed.sql")
 }

@@ -29,7 +29,7 @@ impl Project {
     fn try_step(&mut self, sdl: &str) -> Result<Step, String> {
         let model = model(sdl);
         let step = step(&self.migrations, &model).unwrap().expect("a difference");
-        let number = u32::try_from(self.migrations.files.len()).unwrap() + 1;
+        let number = i64::try_from(self.migrations.files.len()).unwrap() + 1;
         let mut migrations = self.migrations.clone();
         migrations.files.push(Migration::new(number, "step", "step.sql".to_owned(), step.sqlite.clone()));
         migrate::up(&mut self.database, &migrations).map_err(|error| format!("{error}\n{}", step.sqlite))?;

@@ -1,6 +1,7 @@
 //! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` where the dialects
 //! differ. It knows names and bytes, and no database.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write as _};
@@ -19,21 +20,21 @@ pub struct Migrations {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
     /// What stands before the name; 1 or more.
-    pub number: u32,
+    pub number: i64,
     /// `create` in `0001_create.sqlite.sql`.
     pub name: String,
     /// The path, as messages name it.
     pub file: String,
     /// What it says.
     pub text: String,
-    /// blake3 of its bytes, 64 hex digits.
+    /// blake3 of its text with line feeds alone at the ends of lines, 64 hex digits.
     pub blake3: String,
 }
 
 const DIALECT: &str = "sqlite";
 const OTHER_DIALECT: &str = "postgres";
-const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.sql` or `NNNN_name.postgres.sql`, with four \
-                       digits or more and a name of lower-case letters, digits, `_` and `-`";
+const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.sql` or `NNNN_name.postgres.sql`, with 4 \
+                       to 18 digits and a name of lower-case letters, digits, `_` and `-`";
 
 impl Migrations {
     /// Reads the files for SQLite. A folder that is not there has none; what does not end in `.sql` is passed over.
@@ -42,7 +43,7 @@ impl Migrations {
     /// Every file that cannot be read, has no proper name, or has the number of another one.
     pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         let mut mistakes = Vec::new();
-        let mut files: BTreeMap<u32, Migration> = BTreeMap::new();
+        let mut files: BTreeMap<i64, Migration> = BTreeMap::new();
         let unreadable = |error: io::Error| {
             let message = format!("the folder cannot be read: {error}");
             vec![Diagnostic::error(folder.display().to_string(), 0..0, message)]
@@ -107,7 +108,7 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
         highest = highest.max(number.unwrap_or(0));
     }
     let paths = [(DIALECT, sqlite), (OTHER_DIALECT, postgres)]
-        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{dialect}.sql", highest + 1)), text));
+        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{dialect}.sql", next(highest))), text));
     for (at, (path, text)) in paths.iter().enumerate() {
         let written = fs::File::create_new(path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -126,12 +127,39 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
     Ok(paths.map(|(path, _)| path))
 }
 
+/// The number after this one. Where the files are numbered by the time at which they were made, that time is now.
+fn next(highest: i64) -> i64 {
+    let now = jiff::Timestamp::now();
+    let as_time = |format: &str| now.strftime(format).to_string().parse().unwrap_or(0);
+    let time = match highest {
+        19_700_101..=99_991_231 => as_time("%Y%m%d"),
+        197_001_010_000..=999_912_312_359 => as_time("%Y%m%d%H%M"),
+        19_700_101_000_000..=99_991_231_235_959 => as_time("%Y%m%d%H%M%S"),
+        _ => 0,
+    };
+    time.max(highest + 1)
+}
+
 impl Migration {
     /// A migration with this text.
-    pub(in crate::store) fn new(number: u32, name: &str, file: String, text: String) -> Self {
-        let blake3 = blake3::hash(text.as_bytes()).to_hex().to_string();
+    pub(in crate::store) fn new(number: i64, name: &str, file: String, text: String) -> Self {
+        let blake3 = blake3::hash(with_line_feeds(&text).as_bytes()).to_hex().to_string();
         Self { number, name: name.to_owned(), file, text, blake3 }
     }
+
+    /// Whether this is the file of which a database recorded this digest. How its lines ended then and end now does not
+    /// count: git changes that on some machines, and earlier releases recorded the digest of the exact bytes.
+    pub(super) fn is_of(&self, digest: &str) -> bool {
+        let is = |text: &str| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
+        let plain = || with_line_feeds(&self.text);
+        self.blake3 == digest || is(&self.text) || is(&plain().replace('\n', "\r\n"))
+    }
+}
+
+/// The text as it is hashed and run: a checkout that ends lines otherwise builds the same, down to strings that go over
+/// several lines.
+pub(super) fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
 }
 
 fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
@@ -151,7 +179,7 @@ fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 struct FileName<'a> {
-    number: u32,
+    number: i64,
     name: &'a str,
     dialect: Option<&'a str>,
 }
@@ -167,7 +195,7 @@ impl<'a> FileName<'a> {
             return None;
         }
         let (digits, name) = stem.split_once('_')?;
-        let proper = digits.len() >= 4 && digits.bytes().all(|b| b.is_ascii_digit());
+        let proper = (4..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         if !proper || !is_name(name) {
             return None;
         }

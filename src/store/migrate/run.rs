@@ -2,6 +2,8 @@
 
 use rusqlite::Connection;
 
+use super::confine::{confine, set_free, trespass};
+use super::files::with_line_feeds;
 use super::{FILL_IN, MigrateError, Migration, Migrations, apply, split};
 use crate::model::Diagnostic;
 
@@ -9,10 +11,11 @@ use crate::model::Diagnostic;
 ///
 /// # Errors
 /// The first statement that does not run.
-pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
+pub(super) fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Diagnostic> {
     for statement in split::statements(&migration.text) {
         transaction_control(migration, &statement)?;
-        run(connection, statement.text).map_err(|error| mistake(migration, &statement, error))?;
+        let sql = with_line_feeds(statement.text);
+        run(connection, &sql).map_err(|error| mistake(migration, &statement, error))?;
         // `INSERT OR ROLLBACK` ends the transaction without a word.
         if connection.is_autocommit() {
             let place = first_line(&statement);
@@ -22,13 +25,27 @@ pub fn run_file(connection: &Connection, migration: &Migration) -> Result<(), Di
     Ok(())
 }
 
-/// Tries the files on an empty database of their own, which is handed out as they leave it.
+/// The same for a file that is no migration, such as `dev`'s seed: it may reach as little as one.
+///
+/// # Errors
+/// The first statement that does not run.
+pub fn run_alone(connection: &mut Connection, file: &Migration) -> Result<(), Diagnostic> {
+    let failed = |error: rusqlite::Error| Diagnostic::error(&file.file, 0..0, error.to_string());
+    confine(connection).map_err(failed)?;
+    let result = run_file(connection, file);
+    set_free(connection).map_err(failed)?;
+    result
+}
+
+/// Tries the files on an empty database of their own in memory, which is handed out as they leave it. Whatever they say,
+/// nothing else is touched.
 ///
 /// # Errors
 /// The first statement that does not run, and whatever is not even SQL: what else does not run behind it may only be its
 /// consequence.
 pub fn rehearse(migrations: &Migrations) -> Result<Connection, MigrateError> {
     let mut scratch = Connection::open_in_memory()?;
+    scratch.pragma_update(None, "temp_store", "MEMORY")?;
     let Err(error) = apply(&mut scratch, migrations) else { return Ok(scratch) };
     let MigrateError::Files(mut mistakes) = error else { return Err(error) };
     let others = syntax_mistakes(&migrations.files)?;
@@ -41,8 +58,9 @@ pub fn rehearse(migrations: &Migrations) -> Result<Connection, MigrateError> {
 
 /// What no database could run: statements that are not SQL, and those that meddle with the transaction.
 pub(super) fn syntax_mistakes(files: &[Migration]) -> rusqlite::Result<Vec<Diagnostic>> {
-    // Nothing is in it, so it knows of no table: only what it says of the text counts.
-    let nothing = Connection::open_in_memory()?;
+    // Nothing is in it, so it knows of no table: only what it says of the text counts. Some pragmas act at once.
+    let mut nothing = Connection::open_in_memory()?;
+    confine(&mut nothing)?;
     let mut mistakes = Vec::new();
     for migration in files {
         for statement in split::statements(&migration.text) {
@@ -50,11 +68,12 @@ pub(super) fn syntax_mistakes(files: &[Migration]) -> rusqlite::Result<Vec<Diagn
                 mistakes.push(control);
                 continue;
             }
-            match nothing.prepare(statement.text) {
+            match nothing.prepare(&with_line_feeds(statement.text)) {
                 Err(error @ rusqlite::Error::SqlInputError { .. }) if is_of_the_text(&error) => {
                     mistakes.push(mistake(migration, &statement, error));
                 }
-                _ => {}
+                Err(error) => mistakes.extend(trespass(&migration.file, &statement, &error)),
+                Ok(_) => {}
             }
         }
     }
@@ -76,9 +95,12 @@ fn transaction_control(migration: &Migration, statement: &split::Statement<'_>) 
 
 /// What SQLite says of a statement, with its place in the file.
 fn mistake(migration: &Migration, statement: &split::Statement<'_>, error: rusqlite::Error) -> Diagnostic {
+    if let Some(trespass) = trespass(&migration.file, statement, &error) {
+        return trespass;
+    }
     match error {
         rusqlite::Error::SqlInputError { msg, offset, .. } => {
-            let start = statement.start + usize::try_from(offset).unwrap_or(0);
+            let start = statement.start + in_file(statement.text, usize::try_from(offset).unwrap_or(0));
             let word = migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
             let length = word.map_or(0, str::len).max(1);
             Diagnostic::error(&migration.file, start..start + length, msg)
@@ -92,6 +114,18 @@ fn mistake(migration: &Migration, statement: &split::Statement<'_>, error: rusql
         }
         other => Diagnostic::error(&migration.file, first_line(statement), other.to_string()),
     }
+}
+
+/// The place in the file's own text of a place in [`with_line_feeds`] of it.
+fn in_file(text: &str, offset: usize) -> usize {
+    let mut rest = offset;
+    for (at, line) in text.match_indices("\r\n").map(|(at, _)| at).zip(0..) {
+        if at - line >= offset {
+            break;
+        }
+        rest = offset + line + 1;
+    }
+    rest.min(text.len())
 }
 
 fn first_line(statement: &split::Statement<'_>) -> std::ops::Range<usize> {

@@ -86,13 +86,83 @@ fn files_are_read_in_the_order_of_their_numbers() {
         ("0002_two.sql", "-- both"),
         ("0003_only.postgres.sql", "-- postgres"),
         ("10000_more.sql", ""),
+        ("20240101120000_time.sql", ""),
         ("README.md", "not a migration"),
         (".0001_hidden.sql", ""),
     ]);
     let files = project.read().files;
     let names: Vec<_> = files.iter().map(|file| (file.number, file.name.as_str(), file.text.as_str())).collect();
-    assert_eq!(names, [(2, "two", "-- sqlite"), (10, "ten", ""), (10000, "more", "")]);
+    assert_eq!(names, [(2, "two", "-- sqlite"), (10, "ten", ""), (10000, "more", ""), (20240101120000, "time", "")]);
     assert_eq!(Migrations::read(Path::new("no/such/folder")).unwrap().files, []);
+}
+
+#[test]
+fn next_number_follows_the_scheme_of_the_files() {
+    let next_after = |there: &str| {
+        let project = Project::new(&[(there, ""), ("0003_early.sql", "")]);
+        let [path, _] = add(&project.migrations(), "x", "", "").unwrap();
+        let number: i64 = file_name(path.to_str().unwrap()).split_once('_').unwrap().0.parse().unwrap();
+        assert_eq!(project.read().files.last().unwrap().number, number);
+        number
+    };
+    assert_eq!(next_after("0009_a.sql"), 10);
+    assert_eq!(next_after("10000_a.sql"), 10001);
+    assert_eq!(next_after("1700000000_unix.sql"), 1700000001);
+    assert!((20260101000000..=99991231235959).contains(&next_after("20240101120000_a.sql")));
+    assert!((202601010000..=999912312359).contains(&next_after("202401011200_a.sql")));
+    assert!((20260101..=99991231).contains(&next_after("20240101_a.sql")));
+    // Somebody's clock is ahead.
+    assert_eq!(next_after("98990101120000_a.sql"), 98990101120001);
+}
+
+#[test]
+fn how_lines_end_does_not_count() {
+    let plain = "CREATE TABLE a (x);\n-- so\nINSERT INTO a\nVALUES ('1\n2');\n";
+    let windows = plain.replace('\n', "\r\n");
+    let digest = |text: &str| blake3::hash(text.as_bytes()).to_hex().to_string();
+    for (then, now) in [(plain, windows.as_str()), (&windows, plain)] {
+        let project = Project::new(&[("0001_a.sql", then)]);
+        project.up().unwrap();
+        assert_eq!(project.count("a WHERE x = '1' || char(10) || '2'"), 1, "strings end their lines alike, too");
+        project.write("0001_a.sql", now);
+        assert_eq!(project.up(), Ok(vec![]));
+        // Earlier releases recorded the digest of the exact bytes.
+        for text in [then, now] {
+            let record = "UPDATE _freshql_migration SET blake3 = ?";
+            project.database().execute(record, [digest(text)]).unwrap();
+            assert!(status(&project.database(), &project.read()).unwrap().is_current());
+        }
+        project.write("0001_a.sql", now.replace("-- so", "-- other"));
+        assert_eq!(project.mistake().1, "this migration was edited after it was applied");
+    }
+    let project = Project::new(&[(
+        "0001_a.sql",
+        "\r\nCREATE TABLE a (\r\n  x\r\n);\r\n\r\nINSERT INTO\r\n  a\r\n  SELEC 1;\r\n",
+    )]);
+    assert_eq!(project.mistake(), pair("0001_a.sql:8:3", "near \"SELEC\": syntax error"));
+}
+
+#[test]
+fn a_migration_reaches_its_own_database_only() {
+    let other = tempfile::tempdir().unwrap();
+    let precious = other.path().join("precious.db");
+    let shell = Connection::open(&precious).unwrap();
+    shell.execute_batch("CREATE TABLE precious (x)").unwrap();
+    let attach = format!("CREATE TABLE a (x);\nATTACH '{}' AS o;\nDROP TABLE o.precious;", precious.display());
+    let project = Project::new(&[("0001_a.sql", &attach), ("0002_b.sql", "\nPRAGMA writable_schema = ON;")]);
+    let refused = [
+        pair("0001_a.sql:2:1", "`ATTACH` in a migration: it may reach nothing but its own database"),
+        pair("0002_b.sql:2:8", "`PRAGMA writable_schema` in a migration: it may reach nothing but its own database"),
+    ];
+    assert_eq!(project.up().unwrap_err(), refused);
+    let Err(MigrateError::Files(mistakes)) = rehearse(&project.read()) else { panic!("it ran") };
+    assert_eq!(mistakes.iter().map(|mistake| &mistake.message).collect::<Vec<_>>(), refused.each_ref().map(|m| &m.1));
+    shell.execute_batch("SELECT * FROM precious").unwrap();
+    // What ran before them is no hindrance to the connection that ran it.
+    let mut connection = rehearse(&Project::new(&[("0001_a.sql", "CREATE TABLE a (x);")]).read()).unwrap();
+    let seed = Migration::new(0, "", "seed.sql".to_owned(), attach);
+    assert!(run_alone(&mut connection, &seed).is_err());
+    connection.execute_batch("ATTACH ':memory:' AS o").unwrap();
 }
 
 #[test]
@@ -106,7 +176,7 @@ fn all_wrong_names_are_reported_at_once() {
         ("0004_Upper.sql", ""),
         ("0005_other.mysql.sql", ""),
         ("0000_zero.sql", ""),
-        ("99999999999_big.sql", ""),
+        ("9999999999999999999_big.sql", ""),
         ("name.sql", ""),
     ]);
     project.write("0009_bytes.sql", b"\xff\xfe");
