@@ -27,7 +27,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{ChangeLogLimits, Config, Database, FILE_NAME, FileConfig, Listen, Overrides};
+use crate::config::{Config, Database, FILE_NAME, FileConfig, Listen, Overrides, Retention};
 use crate::graphql::{Compiler, Engine, Kind};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
@@ -115,16 +115,16 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<Running, StartError> {
-    let (engine, registry) = open(&config).await?;
+    let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
-    let pruning = keep_pruned(store, config.change_log);
+    let pruning = keep_pruned(store, app.registry().clone(), config.clone());
     listen(&config.listen, service(app, &config.cors_origins), pruning).await
 }
 
 /// What answers: the engine on the project's database, and all registered documents. The database is not touched while
 /// anything is wrong with the files.
-async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
+async fn open(config: &Config, opening: Opening) -> Result<(Engine, Registry), StartError> {
     let project = match project::read(config).await {
         Ok(project) if project.mistakes.is_empty() => project,
         Ok(Project { mistakes, .. }) | Err(StartError::Mistakes(mistakes)) => {
@@ -139,15 +139,31 @@ async fn open(config: &Config) -> Result<(Engine, Registry), StartError> {
         move || database::prepare(&config, &model)
     };
     tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
-    assemble(config, project).await
+    assemble(config, project, opening).await
+}
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Opening {
+    /// To serve the project: the documents of the query files are written down, see [`stored::record`].
+    ToServe,
+    /// To look, or to try something: this writes nothing.
+    ToLook,
 }
 
 /// The same, for a database that fits.
-async fn assemble(config: &Config, project: Project) -> Result<(Engine, Registry), StartError> {
+async fn assemble(config: &Config, project: Project, opening: Opening) -> Result<(Engine, Registry), StartError> {
     let Project { model, compiler, registry, .. } = project;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
-    stored::load(&compiler, &store, &registry).await.context("cannot load the registered documents")?;
+    let Retention(retention) = config.document_retention;
+    if opening == Opening::ToServe
+        && let Err(error) = stored::record(&store, &registry, retention).await
+    {
+        // A disk that is full does not keep the server from answering what it can.
+        tracing::warn!(%error, "cannot write down the documents of the query files: one that leaves them is gone at once");
+    }
+    stored::load(&compiler, &store, &registry, retention).await.context("cannot load the registered documents")?;
     Ok((Engine::with_limits(compiler, store, config.limits.answer), registry))
 }
 
@@ -186,13 +202,17 @@ where
     Ok(Running { address, stop, server })
 }
 
-/// Prunes the change log now and then, for as long as it is polled.
-async fn keep_pruned(store: Store, limits: ChangeLogLimits) -> Infallible {
+/// Now and then prunes the change log and forgets retired documents, for as long as it is polled.
+async fn keep_pruned(store: Store, registry: Arc<Registry>, config: Config) -> Infallible {
     let mut turns = tokio::time::interval(PRUNING);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        match store.prune(limits).await {
+        let Retention(retention) = config.document_retention;
+        if let Err(error) = stored::expire(&store, &registry, retention).await {
+            tracing::warn!(%error, "cannot forget the documents that left the query files");
+        }
+        match store.prune(config.change_log).await {
             Ok(0) => {}
             Ok(records) => tracing::debug!(records, "pruned the change log"),
             // Another program may hold the lock; the next turn is soon enough.

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::FileConfig;
-pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
+pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Retention, Secret};
 
 /// The file in the project's directory that holds a [`FileConfig`].
 pub const FILE_NAME: &str = "freshql.toml";
@@ -61,6 +61,8 @@ pub struct Config {
     pub consistency: Consistency,
     /// How much of the change log is kept.
     pub change_log: ChangeLogLimits,
+    /// How long documents that left the query files are still served. Default: seven days
+    pub document_retention: Retention,
     /// What a single request may cost.
     pub limits: Limits,
     /// Whose pages may read our answers (CORS). Default: nobody else's
@@ -145,6 +147,7 @@ pub struct Overrides {
     pub change_log_max_seconds: Option<u64>,
     /// In [`LOG_RECORDS`].
     pub change_log_max_records: Option<u64>,
+    pub document_retention: Option<Retention>,
     /// In [`MAX_BODY_BYTES`].
     pub max_body_bytes: Option<u64>,
     /// In [`MAX_URL_BYTES`].
@@ -199,6 +202,7 @@ impl Config {
                     .or(file.change_log_max_records)
                     .unwrap_or(log.max_records),
             },
+            document_retention: overrides.document_retention.or(file.document_retention).unwrap_or_default(),
             limits: Limits {
                 max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
                 max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
@@ -254,6 +258,7 @@ mod tests {
         assert_eq!(config.cache_size, ByteSize(256 << 20));
         assert_eq!(config.consistency, Consistency::Strict);
         assert_eq!(config.change_log, ChangeLogLimits::default());
+        assert_eq!(config.document_retention, Retention(Duration::from_secs(7 * 86_400)));
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.cors_origins, CorsOrigins::Listed(vec![]));
         assert_eq!(config.log, "info");
@@ -271,6 +276,7 @@ mod tests {
             consistency = "bounded 500ms"
             change_log_max_seconds = 3600
             change_log_max_records = 5000
+            document_retention = "12h"
             cors_origins = ["https://shop.example"]
             log = "warn"
             [limits]
@@ -291,6 +297,7 @@ mod tests {
         assert_eq!(from_file.consistency, Consistency::Bounded(Duration::from_millis(500)));
         let an_hour = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 5000 };
         assert_eq!(from_file.change_log, an_hour);
+        assert_eq!(from_file.document_retention, Retention(Duration::from_secs(43_200)));
         let answer = AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
         let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5), answer };
         assert_eq!(from_file.limits, limits);
@@ -309,6 +316,7 @@ mod tests {
             consistency: Some(Consistency::Strict),
             change_log_max_seconds: Some(60),
             change_log_max_records: Some(1000),
+            document_retention: Some(Retention(Duration::ZERO)),
             max_body_bytes: Some(4096),
             max_url_bytes: Some(512),
             timeout_seconds: Some(60),
@@ -329,6 +337,7 @@ mod tests {
             cache_size: ByteSize(0),
             consistency: Consistency::Strict,
             change_log: ChangeLogLimits { max_age: Duration::from_secs(60), max_records: 1000 },
+            document_retention: Retention(Duration::ZERO),
             limits: Limits {
                 max_body_bytes: 4096,
                 max_url_bytes: 512,

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use freshql::app::{self, News, StartError};
-use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides};
+use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides, Retention};
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
@@ -151,6 +151,9 @@ struct ServeOptions {
     /// How many records of the change log are kept [default: 1000000]
     #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_RECORDS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_RECORDS)))]
     change_log_max_records: Option<u64>,
+    /// How long documents that left the query files are still served, such as 12h; 0 ends them at once [default: 7d]
+    #[arg(long, env = "FRESHQL_DOCUMENT_RETENTION", value_name = "TIME")]
+    document_retention: Option<Retention>,
     /// Longest body of a request [default: 1 MiB]
     #[arg(long, env = "FRESHQL_MAX_BODY_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_BODY_BYTES)))]
     max_body_bytes: Option<u64>,
@@ -212,6 +215,7 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
             consistency: serve.consistency,
             change_log_max_seconds: serve.change_log_max_seconds,
             change_log_max_records: serve.change_log_max_records,
+            document_retention: serve.document_retention,
             max_body_bytes: serve.max_body_bytes,
             max_url_bytes: serve.max_url_bytes,
             timeout_seconds: serve.timeout_seconds,

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 
 use self::difference::Shape;
 use self::scratch::Scratch;
-use super::{StartError, assemble, listen, project, stop_signal};
+use super::{Opening, StartError, assemble, listen, project, stop_signal};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
 use crate::http::{AppState, service};
@@ -107,7 +107,7 @@ async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
     };
     let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
     let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
-    let (engine, registry) = assemble(&config, project).await?;
+    let (engine, registry) = assemble(&config, project, Opening::ToLook).await?;
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));
     let store = engine.store().clone();

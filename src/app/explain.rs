@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::{StartError, open};
+use super::{Opening, StartError, open};
 use crate::config::Config;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
@@ -37,7 +37,7 @@ pub struct Wanted {
 pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartError> {
     // Whoever asks why something is so does not want it to be otherwise afterwards.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
-    let (engine, registry) = open(&config).await?;
+    let (engine, registry) = open(&config, Opening::ToLook).await?;
     let found = find(&engine, &registry, &wanted.document).await?;
     let document = found.document()?;
     let operation = document.operation(wanted.operation.as_deref()).map_err(|error| anyhow!(error.message))?;

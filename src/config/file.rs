@@ -9,7 +9,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     ByteSize, Consistency, CorsOrigins, Database, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, MAX_BODY_BYTES,
-    MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, TIMEOUT_SECONDS,
+    MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention, TIMEOUT_SECONDS,
 };
 use crate::model::{Diagnostic, Severity};
 
@@ -26,6 +26,7 @@ pub struct FileConfig {
     pub consistency: Option<Consistency>,
     pub change_log_max_seconds: Option<u64>,
     pub change_log_max_records: Option<u64>,
+    pub document_retention: Option<Retention>,
     pub max_body_bytes: Option<u64>,
     pub max_url_bytes: Option<u64>,
     pub timeout_seconds: Option<u64>,
@@ -36,7 +37,7 @@ pub struct FileConfig {
     pub log: Option<String>,
 }
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 13] = [
     "database",
     "listen",
     "mode",
@@ -46,6 +47,7 @@ const KEYS: [&str; 12] = [
     "consistency",
     "change_log_max_seconds",
     "change_log_max_records",
+    "document_retention",
     "cors_origins",
     "log",
     "limits",
@@ -85,6 +87,7 @@ impl FileConfig {
                 "consistency" => self.consistency = reader.parsed(value),
                 "change_log_max_seconds" => self.change_log_max_seconds = reader.number(value, &LOG_SECONDS),
                 "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
+                "document_retention" => self.document_retention = reader.parsed(value),
                 "cors_origins" => self.cors_origins = reader.origins(value),
                 "log" => self.log = reader.text(value).map(str::to_owned),
                 "limits" => match value.get_ref() {
@@ -298,7 +301,7 @@ readers = 2
                 "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is no limit; write it above the first `[…]`",
                 "zones: there is no setting `zones`; \
-                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, cors_origins, log, limits",
+                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, cors_origins, log, limits",
             ]
         );
     }

@@ -17,9 +17,9 @@ use super::query::Address;
 use crate::config::Secret;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::Kind;
-use crate::persisted::registry::Kept;
+use crate::persisted::registry::{Kept, rfc3339};
 use crate::persisted::stored::{self, RegisterError, RemoveError};
-use crate::persisted::{Registered, Sha256Hash};
+use crate::persisted::{Registered, Retired, Sha256Hash};
 use crate::store::StoreError;
 
 /// `PUT /q/{id}`: registers the body under its hash.
@@ -135,8 +135,16 @@ struct Listed<'a> {
     /// Where it comes from: files, and the database if it was registered over the API.
     files: &'a [String],
     stored: bool,
+    /// Since when no query file has it any more, and until when it is served.
+    retired: Option<ListedRetired>,
     /// False where the model has changed under it.
     valid: bool,
+}
+
+#[derive(Serialize)]
+struct ListedRetired {
+    since: String,
+    until: String,
 }
 
 #[derive(Serialize)]
@@ -158,6 +166,9 @@ impl<'a> Listed<'a> {
             operations: operations.iter().map(|o| ListedOperation { name: o.name(), kind: kind(o.kind()) }).collect(),
             files: &registered.files,
             stored: registered.stored,
+            retired: registered
+                .retired
+                .map(|Retired { since, until }| ListedRetired { since: rfc3339(since), until: rfc3339(until) }),
             valid: registered.document.is_ok(),
         }
     }

@@ -87,7 +87,7 @@ impl AppState {
     }
 
     /// The trusted documents.
-    pub fn registry(&self) -> &Registry {
+    pub fn registry(&self) -> &Arc<Registry> {
         &self.registry
     }
 }

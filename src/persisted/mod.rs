@@ -8,4 +8,4 @@ pub mod registry;
 pub mod stored;
 
 pub use apq::Learned;
-pub use registry::{Registered, Registry, Sha256Hash};
+pub use registry::{Registered, Registry, Retired, Sha256Hash};

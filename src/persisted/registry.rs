@@ -56,6 +56,22 @@ pub struct Registered {
     pub files: Vec<String>,
     /// It was registered over the API and is kept in the database.
     pub stored: bool,
+    /// It was in a query file once, and is served for a while longer.
+    pub retired: Option<Retired>,
+}
+
+/// When a document left the query files, and when it is forgotten, in seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retired {
+    /// The start of the first server that had no such file.
+    pub since: i64,
+    /// From here on the document is unknown.
+    pub until: i64,
+}
+
+/// A moment in seconds since 1970, as people and programs read it: `2026-11-26T09:00:00Z`.
+pub fn rfc3339(seconds: i64) -> String {
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 
 /// Why a document was not removed.
@@ -89,10 +105,12 @@ impl Registry {
         self.documents.get(&id).map(|document| Arc::clone(&document))
     }
 
-    /// Another operation than the one asked for that has this name: its document is probably the one that was meant.
+    /// Another operation than the one asked for that has this name: its document is probably the one that was meant. A
+    /// retired document is so only where no other has the name.
     pub fn resembling(&self, operation_name: &str) -> Option<DocumentId> {
         let has_name = |document: &Document| document.operations().iter().any(|o| o.name() == Some(operation_name));
-        self.documents.iter().find(|entry| entry.document.as_ref().is_ok_and(has_name)).map(|entry| entry.id)
+        let named = self.documents.iter().filter(|entry| entry.document.as_ref().is_ok_and(has_name));
+        named.map(|entry| (entry.retired.is_some(), entry.id)).min().map(|(_, id)| id)
     }
 
     /// All documents, ordered by id.
@@ -119,7 +137,8 @@ impl Registry {
                 let old = entry.get();
                 let mut files = old.files.clone();
                 files.push(file);
-                entry.insert(Arc::new(Registered { id, text, document: Ok(document), files, stored: old.stored }));
+                let (document, stored) = (Ok(document), old.stored);
+                entry.insert(Arc::new(Registered { id, text, document, files, stored, retired: None }));
             }
             Entry::Vacant(entry) => {
                 self.hashes.insert(Sha256Hash::of(&text), id);
@@ -129,19 +148,35 @@ impl Registry {
                     document: Ok(document),
                     files: vec![file],
                     stored: false,
+                    retired: None,
                 }));
             }
         }
         self.changed();
     }
 
-    /// Adds a document from the database, valid or not.
+    /// Adds a document that was registered over the API, valid or not.
     pub fn add_stored(&self, id: DocumentId, text: Arc<str>, document: Result<Document, Vec<GraphqlError>>) {
-        let hash = Sha256Hash::of(&text);
         let files = self.get(id).map(|old| old.files.clone()).unwrap_or_default();
-        self.documents.insert(id, Arc::new(Registered { id, text, document, files, stored: true }));
+        self.insert(Registered { id, text, document, files, stored: true, retired: None });
+    }
+
+    /// Adds a document that some server found in a query file: `retired` unless that file may still be there.
+    pub fn add_of_files(&self, id: DocumentId, text: Arc<str>, document: Document, retired: Option<Retired>) {
+        self.insert(Registered { id, text, document: Ok(document), files: Vec::new(), stored: false, retired });
+    }
+
+    fn insert(&self, registered: Registered) {
+        let (id, hash) = (registered.id, Sha256Hash::of(&registered.text));
+        self.documents.insert(id, Arc::new(registered));
         self.hashes.insert(hash, id);
         self.changed();
+    }
+
+    /// The retired documents whose time is over at this moment, in seconds since 1970.
+    pub fn expired(&self, now: i64) -> Vec<DocumentId> {
+        let is_over = |registered: &Registered| registered.retired.is_some_and(|retired| retired.until <= now);
+        self.documents.iter().filter(|entry| is_over(entry)).map(|entry| entry.id).collect()
     }
 
     /// Forgets a document that is in no file.

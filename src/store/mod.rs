@@ -3,6 +3,7 @@
 mod catalogue;
 pub mod change_log;
 pub mod difference;
+mod documents;
 pub mod error;
 mod feed;
 pub mod layout;
@@ -28,6 +29,7 @@ use crate::model::Model;
 use crate::touch::Mark;
 
 pub use change_log::{Record, Search};
+pub use documents::{Source, StoredDocument};
 pub use error::{Constraint, StoreError};
 pub use select::{Slot, Statement};
 pub use sqlite::{Row, Snapshot, Transaction};
@@ -246,43 +248,6 @@ impl Store {
         let job = sqlite::WriteJob { waiting: Arc::downgrade(&here), steps: u64::MAX, run: Box::new(run) };
         sqlite::enqueue(&self.threads.writer, job)?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
-    }
-
-    /// The documents that were registered over HTTP: id and text, by id.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn documents(&self) -> Result<Vec<(String, String)>, StoreError> {
-        self.read(|snapshot| {
-            let mut statement = snapshot.connection().prepare("SELECT id, text FROM _freshql_document ORDER BY id")?;
-            let documents = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            documents.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)
-        })
-        .await?
-    }
-
-    /// Keeps a document; false if it was there already.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn insert_document(&self, id: String, text: String) -> Result<bool, StoreError> {
-        self.write(move |transaction| {
-            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
-            Ok(transaction.connection().execute(sql, [id, text])? == 1)
-        })
-        .await
-    }
-
-    /// Forgets a document; false if it was not there.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
-        let id = id.to_owned();
-        self.write(move |transaction| {
-            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [id])? == 1)
-        })
-        .await
     }
 
     /// Whether the database answers.

@@ -149,7 +149,7 @@ fn count(transaction: &Transaction<'_>) -> Result<isize, StoreError> {
 }
 
 async fn ids(store: &Store) -> Vec<String> {
-    store.documents().await.unwrap().into_iter().map(|(id, _)| id).collect()
+    store.documents().await.unwrap().into_iter().map(|document| document.id).collect()
 }
 
 #[tokio::test]

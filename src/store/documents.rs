@@ -1,0 +1,128 @@
+//! The documents in the database: those that were registered over HTTP, which stay until somebody removes them, and those of
+//! query files, so that the servers that start after a file has changed still know what it said.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::{Store, StoreError};
+
+/// A document as the database keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredDocument {
+    /// Its id, as it was written.
+    pub id: String,
+    /// As it was registered, byte for byte.
+    pub text: String,
+    /// How it got there.
+    pub source: Source,
+}
+
+/// How a document got into the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Registered over HTTP.
+    Http,
+    /// A server found it in a query file.
+    File {
+        /// When a server started for the first time that had no such file any more, in seconds since 1970. None: not yet.
+        retired_at: Option<i64>,
+    },
+}
+
+impl Store {
+    /// All documents, by id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
+        self.read(|snapshot| {
+            let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id";
+            let mut statement = snapshot.connection().prepare(sql)?;
+            let documents = statement.query_map([], |row| {
+                let source = if row.get(2)? { Source::File { retired_at: row.get(3)? } } else { Source::Http };
+                Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
+            })?;
+            documents.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)
+        })
+        .await?
+    }
+
+    /// Keeps a document until it is removed; false if the database had it already.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_document(&self, id: String, text: String) -> Result<bool, StoreError> {
+        self.write(move |transaction| {
+            let connection = transaction.connection();
+            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
+            let is_new = connection.execute(sql, [&id, &text])? == 1;
+            let sql =
+                "UPDATE _freshql_document SET source = 'http', retired_at = NULL WHERE id = ? AND source = 'file'";
+            connection.execute(sql, [&id])?;
+            Ok(is_new)
+        })
+        .await
+    }
+
+    /// Forgets a document; false if it was not there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
+        let id = id.to_owned();
+        self.write(move |transaction| {
+            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [id])? == 1)
+        })
+        .await
+    }
+
+    /// Makes these (id and text) the documents of the query files: those that left the files are retired from now on, and
+    /// those that came back are not. Where nothing has changed nothing is written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replace_file_documents(&self, current: HashMap<String, String>) -> Result<(), StoreError> {
+        let known = self.documents().await?;
+        let is_retired = |document: &StoredDocument| match document.source {
+            Source::Http => None,
+            Source::File { retired_at } => Some(retired_at.is_some()),
+        };
+        let is_current = |document: &StoredDocument| current.contains_key(&document.id);
+        let ids = |changed: &dyn Fn(&StoredDocument) -> bool| -> Vec<String> {
+            known.iter().filter(|document| changed(document)).map(|document| document.id.clone()).collect()
+        };
+        let gone = ids(&|document| is_retired(document) == Some(false) && !is_current(document));
+        let back = ids(&|document| is_retired(document) == Some(true) && is_current(document));
+        let mut new = current;
+        known.iter().for_each(|document| drop(new.remove(&document.id)));
+        if gone.is_empty() && back.is_empty() && new.is_empty() {
+            return Ok(());
+        }
+        self.write(move |transaction| {
+            let connection = transaction.connection();
+            let mut retire =
+                connection.prepare("UPDATE _freshql_document SET retired_at = unixepoch() WHERE id = ?")?;
+            let mut restore = connection.prepare("UPDATE _freshql_document SET retired_at = NULL WHERE id = ?")?;
+            let sql = "INSERT INTO _freshql_document (id, text, source) VALUES (?, ?, 'file') ON CONFLICT DO NOTHING";
+            let mut insert = connection.prepare(sql)?;
+            gone.iter().try_for_each(|id| retire.execute([id]).map(drop))?;
+            back.iter().try_for_each(|id| restore.execute([id]).map(drop))?;
+            new.iter().try_for_each(|(id, text)| insert.execute([id, text]).map(drop))?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Forgets the documents that left the query files longer ago than this.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
+        let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
+        self.write(move |transaction| {
+            let sql = "DELETE FROM _freshql_document WHERE source = 'file' AND retired_at <= unixepoch() - ?";
+            Ok(transaction.connection().execute(sql, [seconds])?)
+        })
+        .await
+    }
+}
