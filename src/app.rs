@@ -8,6 +8,7 @@ mod dev;
 mod explain;
 mod init;
 mod project;
+mod queries;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -28,11 +29,11 @@ use tokio::time::MissedTickBehavior;
 use tower::Service;
 
 use crate::config::{Config, Database, FILE_NAME, FileConfig, Listen, Overrides, Retention};
-use crate::graphql::{Compiler, Engine, Kind};
+use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, service};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed};
-use crate::persisted::{Registry, files, stored};
+use crate::persisted::{Registry, stored};
 use crate::store::Store;
 
 use self::project::Project;
@@ -43,6 +44,7 @@ pub use database::{MigrationStatus, migrate_new, migrate_status, migrate_up};
 pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
 pub use init::init;
+pub use queries::queries;
 
 /// The file in the project's directory that holds the model.
 const MODEL_FILE: &str = "schema.graphql";
@@ -292,14 +294,6 @@ fn read_model(dir: &Path) -> Result<Parsed, StartError> {
     parse(&file, &text).map_err(StartError::Mistakes)
 }
 
-/// The documents of the query files.
-async fn register_files(compiler: &Compiler, dir: &Path, registry: &Registry) -> Result<(), StartError> {
-    let queries = within(dir, files::DIRECTORY);
-    let mistakes = files::register(compiler, &queries, registry).await;
-    let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
-    if mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(mistakes)) }
-}
-
 fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
 }
@@ -310,34 +304,6 @@ fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
     Ok(compiler(Arc::new(load_model(&config.dir)?))?.sdl().to_owned())
-}
-
-/// A table of the operations in the query files: id, operation, kind, file.
-///
-/// # Errors
-/// The mistakes of the model or of the query files.
-pub async fn queries(config: &Config) -> Result<String, StartError> {
-    let registry = Registry::default();
-    register_files(&compiler(Arc::new(load_model(&config.dir)?))?, &config.dir, &registry).await?;
-    let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
-    for registered in registry.list() {
-        for operation in registered.document.iter().flat_map(|document| document.operations()) {
-            let kind = match operation.kind() {
-                Kind::Query => "query",
-                Kind::Mutation => "mutation",
-            };
-            let name = operation.name().unwrap_or("-").to_owned();
-            rows.extend(
-                registered
-                    .files
-                    .iter()
-                    .map(|file| [registered.id.to_string(), name.clone(), kind.to_owned(), file.clone()]),
-            );
-        }
-    }
-    // By file, as the files are what their reader knows.
-    rows[1..].sort_by(|a, b| (&a[3], &a[1]).cmp(&(&b[3], &b[1])));
-    Ok(table(&rows))
 }
 
 /// A path of the project, as its user would write it: without `./`.

@@ -53,8 +53,15 @@ enum Command {
     Check,
     /// Print the generated API as SDL
     Schema,
-    /// List the operations of the query files with their ids
-    Queries,
+    /// List the operations with their ids
+    ///
+    /// Those of the query files, and those that the database has beside them: registered over HTTP, or still served although
+    /// they left the files.
+    Queries {
+        /// Print the list as JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print the ids of documents
     Hash {
         /// Files with one document each
@@ -268,7 +275,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             print(&checked.summary)
         }
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
-        Command::Queries => print(&app::queries(&prepare(cli.project, None)?).await?),
+        Command::Queries { json } => print(&app::queries(&prepare(cli.project, None)?, json).await?),
         Command::Hash { files } => print(&hash(&files)?),
         Command::Model(Model::Pull { force }) => print(&app::model_pull(&prepare(cli.project, None)?, force)?),
         Command::Dev { listen } => {

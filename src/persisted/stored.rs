@@ -60,7 +60,13 @@ pub async fn load(
     registry: &Registry,
     retention: Duration,
 ) -> Result<(), StoreError> {
-    for StoredDocument { id, text, source } in store.documents().await? {
+    add(compiler, registry, store.documents().await?, retention).await;
+    Ok(())
+}
+
+/// Registers these documents, as [`load`] does.
+pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<StoredDocument>, retention: Duration) {
+    for StoredDocument { id, text, source } in documents {
         let text: Arc<str> = text.into();
         let actual = DocumentId::of(&text);
         if DocumentId::parse(&id) != Some(actual) {
@@ -68,7 +74,7 @@ pub async fn load(
             continue;
         }
         let is_of_files = matches!(source, Source::File { .. });
-        if is_of_files && registry.get(actual).is_some() {
+        if is_of_files && registry.get(actual).is_some_and(|known| !known.files.is_empty()) {
             continue;
         }
         let document = compiler.compile(actual, Arc::clone(&text)).await;
@@ -97,7 +103,6 @@ pub async fn load(
             }
         }
     }
-    Ok(())
 }
 
 /// Forgets the documents that left the query files longer ago than the configuration lets them stay.

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use rusqlite::Connection;
+
 use super::{Store, StoreError};
 
 /// A document as the database keeps it.
@@ -29,22 +31,27 @@ pub enum Source {
     },
 }
 
+/// All documents of a database, by id.
+///
+/// # Errors
+/// The database's.
+pub fn documents(connection: &Connection) -> rusqlite::Result<Vec<StoredDocument>> {
+    let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id";
+    let mut statement = connection.prepare(sql)?;
+    let documents = statement.query_map([], |row| {
+        let source = if row.get(2)? { Source::File { retired_at: row.get(3)? } } else { Source::Http };
+        Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
+    })?;
+    documents.collect()
+}
+
 impl Store {
     /// All documents, by id.
     ///
     /// # Errors
     /// The database's.
     pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
-        self.read(|snapshot| {
-            let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id";
-            let mut statement = snapshot.connection().prepare(sql)?;
-            let documents = statement.query_map([], |row| {
-                let source = if row.get(2)? { Source::File { retired_at: row.get(3)? } } else { Source::Http };
-                Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
-            })?;
-            documents.collect::<Result<Vec<_>, _>>().map_err(StoreError::from)
-        })
-        .await?
+        self.read(|snapshot| Ok(documents(snapshot.connection())?)).await?
     }
 
     /// Keeps a document until it is removed; false if the database had it already.

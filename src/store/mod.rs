@@ -29,7 +29,7 @@ use crate::model::Model;
 use crate::touch::Mark;
 
 pub use change_log::{Record, Search};
-pub use documents::{Source, StoredDocument};
+pub use documents::{Source, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
 pub use select::{Slot, Statement};
 pub use sqlite::{Row, Snapshot, Transaction};

@@ -45,5 +45,6 @@ mod persisted_get;
 mod postgres;
 mod railway;
 mod reads;
+mod retired;
 mod statements;
 mod writes;

@@ -1,0 +1,97 @@
+//! `freshql queries`: the operations with their ids, from the query files; and, where there is a database, those that it
+//! has beside them: registered over HTTP, or retired from the files and still served.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use rusqlite::{Connection, OpenFlags};
+use serde::Serialize;
+
+use super::{StartError, compiler, load_model, table, within};
+use crate::config::{Config, Database, Retention};
+use crate::document_id::DocumentId;
+use crate::graphql::{Compiler, Kind};
+use crate::persisted::registry::rfc3339;
+use crate::persisted::{Registry, files, stored};
+use crate::store::documents;
+
+/// One operation of a document.
+#[derive(Debug, Serialize)]
+struct Listed {
+    id: DocumentId,
+    operation: Option<String>,
+    kind: &'static str,
+    /// The query files with this document.
+    files: Vec<String>,
+    /// It was registered over HTTP.
+    stored: bool,
+    /// It left the query files, and is served until this moment.
+    retired_until: Option<String>,
+}
+
+/// The operations: a table of id, operation, kind and where it comes from, or the same as a JSON array.
+///
+/// # Errors
+/// The mistakes of the model or of the query files.
+pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> {
+    let compiler = compiler(Arc::new(load_model(&config.dir)?))?;
+    let registry = Registry::default();
+    let queries = within(&config.dir, files::DIRECTORY);
+    let mistakes = files::register(&compiler, &queries, &registry).await;
+    let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
+    if !mistakes.is_empty() {
+        return Err(StartError::Mistakes(mistakes));
+    }
+    add_those_of_the_database(config, &compiler, &registry).await;
+    let listed = listed(&registry);
+    if json {
+        let json = serde_json::to_string_pretty(&listed).context("a list of operations is JSON")?;
+        return Ok(json + "\n");
+    }
+    let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
+    for operation in listed {
+        let name = operation.operation.unwrap_or_else(|| "-".to_owned());
+        let mut places = operation.files;
+        if let Some(until) = operation.retired_until {
+            places.push(format!("(in no file any more; served until {until})"));
+        } else if places.is_empty() {
+            places.push("(registered over HTTP)".to_owned());
+        }
+        let kind = operation.kind.to_owned();
+        rows.extend(places.into_iter().map(|place| [operation.id.to_string(), name.clone(), kind.clone(), place]));
+    }
+    // By file, as the files are what their reader knows; what is in none comes last.
+    rows[1..].sort_by(|a, b| (a[3].starts_with('('), &a[3], &a[1]).cmp(&(b[3].starts_with('('), &b[3], &b[1])));
+    Ok(table(&rows))
+}
+
+/// A database that is not there, or cannot be read, has nothing to add: other commands say what is wrong with it.
+async fn add_those_of_the_database(config: &Config, compiler: &Compiler, registry: &Registry) {
+    let Database::Sqlite(path) = &config.database;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let found = Connection::open_with_flags(path, flags).and_then(|connection| documents(&connection));
+    let Retention(retention) = config.document_retention;
+    if let Ok(documents) = found {
+        stored::add(compiler, registry, documents, retention).await;
+    }
+}
+
+fn listed(registry: &Registry) -> Vec<Listed> {
+    let mut all = Vec::new();
+    for registered in registry.list() {
+        for operation in registered.document.iter().flat_map(|document| document.operations()) {
+            all.push(Listed {
+                id: registered.id,
+                operation: operation.name().map(str::to_owned),
+                kind: match operation.kind() {
+                    Kind::Query => "query",
+                    Kind::Mutation => "mutation",
+                },
+                files: registered.files.clone(),
+                stored: registered.stored,
+                retired_until: registered.retired.map(|retired| rfc3339(retired.until)),
+            });
+        }
+    }
+    all
+}

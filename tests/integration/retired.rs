@@ -1,0 +1,205 @@
+//! Documents that left the query files: how long pages that are still open get answers, and how the operator sees them.
+
+use freshql::config::{Mode, Retention};
+use freshql::document_id::DocumentId;
+use freshql::persisted::{Registry, stored};
+use freshql::store::Store;
+use http::header::{AUTHORIZATION, IF_NONE_MATCH};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::commands::freshql;
+use crate::harness::{Answer, CREATE, MERCHANTS, TOKEN, TestApp, url};
+
+const EDITED: &str = "# The first page of all merchants.\nquery Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
+
+/// A server that served the query file `merchants.graphql` until that got a comment.
+async fn edited() -> (TestApp, String) {
+    let app = TestApp::start(Mode::Trusted).await;
+    let etag = app.get(&url(MERCHANTS)).await.etag().to_owned();
+    write(&app, EDITED);
+    (app.restart().await, etag)
+}
+
+fn write(app: &TestApp, text: &str) {
+    std::fs::write(app.directory.path().join("queries/tests/merchants.graphql"), text).unwrap();
+}
+
+fn run(app: &TestApp, sql: &str) -> usize {
+    rusqlite::Connection::open(app.database()).unwrap().execute(sql, []).unwrap()
+}
+
+async fn admin(app: &TestApp, method: Method, path: &str, body: &'static str) -> Answer {
+    let request = app.request(method, path).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap() }
+}
+
+/// How `GET /q` lists this document.
+async fn listed(app: &TestApp, text: &str) -> Option<Value> {
+    let id = DocumentId::of(text).to_string();
+    let list = admin(app, Method::GET, "/q", "").await.json();
+    list["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).cloned()
+}
+
+#[tokio::test]
+async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() {
+    let (app, etag) = edited().await;
+    let old = app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await;
+    assert_eq!(old.status, StatusCode::NOT_MODIFIED);
+    assert_eq!(app.get(&url(EDITED)).await.status, 200);
+    // A mutation that nobody has touched is none of these.
+    assert_eq!(listed(&app, CREATE).await.unwrap()["retired"], Value::Null);
+
+    let retired = listed(&app, MERCHANTS).await.unwrap();
+    assert_eq!((&retired["files"], &retired["stored"], &retired["valid"]), (&json!([]), &json!(false), &json!(true)));
+    let moment = |name: &str| retired["retired"][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(moment("until").duration_since(moment("since")).as_secs(), 7 * 86_400);
+
+    let text = String::from_utf8(freshql(app.directory.path(), &["queries"]).stdout).unwrap();
+    let line = text.lines().last().unwrap();
+    let until = retired["retired"]["until"].as_str().unwrap();
+    let expected = format!(
+        "{}  Merchants        query     (in no file any more; served until {until})",
+        DocumentId::of(MERCHANTS)
+    );
+    assert_eq!(line, expected, "{text}");
+    let all: Value = serde_json::from_slice(&freshql(app.directory.path(), &["queries", "--json"]).stdout).unwrap();
+    let by_id = |text: &str| {
+        let id = DocumentId::of(text).to_string();
+        all.as_array().unwrap().iter().find(|operation| operation["id"] == *id).unwrap().clone()
+    };
+    assert_eq!(by_id(MERCHANTS)["retired_until"], until);
+    let created = by_id(CREATE);
+    assert_eq!((&created["operation"], &created["kind"]), (&json!("Create"), &json!("mutation")));
+    assert!(created["files"][0].as_str().unwrap().ends_with("queries/tests/create.graphql"), "{created}");
+
+    // It stays so over further restarts, until the file says again what it said.
+    let app = app.restart().await;
+    assert_eq!(listed(&app, MERCHANTS).await.unwrap()["retired"], retired["retired"]);
+    write(&app, MERCHANTS);
+    let app = app.restart().await;
+    assert_eq!(listed(&app, MERCHANTS).await.unwrap()["retired"], Value::Null);
+    assert_ne!(listed(&app, EDITED).await.unwrap()["retired"], Value::Null);
+}
+
+#[tokio::test]
+async fn retired_document_is_forgotten_when_its_time_is_over() {
+    let (app, _) = edited().await;
+    let aged = "UPDATE _freshql_document SET retired_at = unixepoch() - 7 * 86400 + 60 WHERE retired_at IS NOT NULL";
+    assert_eq!(run(&app, aged), 1);
+    let app = app.restart().await;
+    assert_eq!(app.get(&url(MERCHANTS)).await.status, 200, "a minute is left");
+    assert_eq!(run(&app, "UPDATE _freshql_document SET retired_at = retired_at - 61 WHERE retired_at IS NOT NULL"), 1);
+    let app = app.restart().await;
+    app.get(&url(MERCHANTS)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(run(&app, "DELETE FROM _freshql_document WHERE retired_at IS NOT NULL"), 0);
+    assert_eq!(app.get(&url(EDITED)).await.status, 200);
+}
+
+#[tokio::test]
+async fn server_that_runs_on_forgets_retired_documents_too() {
+    let (app, _) = edited().await;
+    let model = freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
+    let model = std::sync::Arc::new(model);
+    let store = Store::open(&app.database(), 1, &model).await.unwrap();
+    let compiler = freshql::graphql::Compiler::new(model).unwrap();
+    let registry = Registry::default();
+    let Retention(week) = app.config.document_retention;
+    stored::load(&compiler, &store, &registry, week).await.unwrap();
+    let id = DocumentId::of(MERCHANTS);
+    assert!(registry.get(id).unwrap().retired.is_some());
+    stored::expire(&store, &registry, week).await.unwrap();
+    assert!(registry.get(id).is_some());
+
+    run(&app, "UPDATE _freshql_document SET retired_at = retired_at - 7 * 86400 WHERE retired_at IS NOT NULL");
+    stored::load(&compiler, &store, &registry, week).await.unwrap();
+    let generation = registry.generation();
+    stored::expire(&store, &registry, week).await.unwrap();
+    assert!(registry.get(id).is_none());
+    assert!(registry.generation() > generation, "names must be looked up again");
+    assert!(registry.get(DocumentId::of(EDITED)).is_some());
+}
+
+#[tokio::test]
+async fn delete_ends_a_retired_document_at_once_and_put_keeps_it_for_good() {
+    let (app, _) = edited().await;
+    assert_eq!(admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status, 200, "it was served already");
+    let kept = listed(&app, MERCHANTS).await.unwrap();
+    assert_eq!((&kept["stored"], &kept["retired"]), (&json!(true), &Value::Null));
+    let app = app.restart().await;
+    assert_eq!(listed(&app, MERCHANTS).await.unwrap(), kept);
+    assert_eq!(admin(&app, Method::DELETE, &url(MERCHANTS), "").await.status, 204);
+    app.get(&url(MERCHANTS)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+
+    std::fs::remove_file(app.directory.path().join("queries/tests/merchants.graphql")).unwrap();
+    let app = app.restart().await;
+    assert_eq!(app.get(&url(EDITED)).await.status, 200);
+    assert_eq!(admin(&app, Method::DELETE, &url(EDITED), "").await.status, 204);
+    app.get(&url(EDITED)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+    let app = app.restart().await;
+    app.get(&url(EDITED)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+}
+
+#[tokio::test]
+async fn document_of_a_file_that_is_also_registered_over_http_outlives_the_file() {
+    let app = TestApp::start(Mode::Trusted).await;
+    assert_eq!(admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status, 200);
+    write(&app, EDITED);
+    let app = app.restart().await;
+    let kept = listed(&app, MERCHANTS).await.unwrap();
+    assert_eq!((&kept["stored"], &kept["retired"]), (&json!(true), &Value::Null));
+}
+
+#[tokio::test]
+async fn retired_document_that_no_longer_fits_the_model_is_dropped_and_the_server_starts() {
+    let (app, _) = edited().await;
+    let gone = "{ gone { id } }";
+    let id = DocumentId::of(gone);
+    let sql = format!(
+        "INSERT INTO _freshql_document (id, text, source, retired_at) VALUES ('{id}', '{gone}', 'file', unixepoch())"
+    );
+    assert_eq!(run(&app, &sql), 1);
+    let app = app.restart().await;
+    app.get(&url(gone)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(listed(&app, gone).await, None);
+    assert_eq!(app.get(&url(MERCHANTS)).await.status, 200);
+}
+
+#[tokio::test]
+async fn retention_of_zero_ends_a_document_with_its_file() {
+    let app = TestApp::start_with(Mode::Trusted, |config| config.document_retention = "0".parse().unwrap()).await;
+    write(&app, EDITED);
+    let app = app.restart().await;
+    app.get(&url(MERCHANTS)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+    assert_eq!(app.get(&url(EDITED)).await.status, 200);
+}
+
+#[tokio::test]
+async fn client_of_an_unknown_version_is_told_the_newest_one_and_not_a_retired_one() {
+    let (app, _) = edited().await;
+    let answer = app.get(&format!("/q/{}/Merchants", DocumentId::of("never registered"))).await;
+    answer.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+    let told = answer.json()["errors"][0]["extensions"]["registeredId"].clone();
+    assert_eq!(told, DocumentId::of(EDITED).to_string());
+}
+
+#[tokio::test]
+async fn start_without_a_change_of_the_files_writes_nothing() {
+    let (app, _) = edited().await;
+    let connection = rusqlite::Connection::open(app.database()).unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE written (id);
+             CREATE TRIGGER seen_insert AFTER INSERT ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;
+             CREATE TRIGGER seen_update AFTER UPDATE ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;",
+        )
+        .unwrap();
+    let written = || connection.query_row("SELECT count(*) FROM written", [], |row| row.get::<_, u32>(0)).unwrap();
+    let app = app.restart().await;
+    assert_eq!(written(), 0);
+    write(&app, MERCHANTS);
+    app.restart().await;
+    assert_eq!(written(), 2, "one document came back, another left");
+}
