@@ -5,6 +5,7 @@
 //! passes single values down to those who need them.
 
 mod file;
+mod retention;
 mod value;
 
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::FileConfig;
-pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Retention, Secret};
+pub use retention::Retention;
+pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
 
 /// The file in the project's directory that holds a [`FileConfig`].
 pub const FILE_NAME: &str = "freshql.toml";

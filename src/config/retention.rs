@@ -1,0 +1,61 @@
+//! How long documents that left the query files are still served. It reads itself from text, as the values beside it.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::value::InvalidValue;
+
+/// Seconds: ten years.
+const MAX_RETENTION: u64 = 3653 * 86_400;
+
+/// How long documents that left the query files are still served: `7d`, `12h`, `30m`, `90s`, or 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention(pub Duration);
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self(Duration::from_secs(7 * 86_400))
+    }
+}
+
+impl FromStr for Retention {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let invalid = || {
+            let help = "write a number with a unit, such as `7d`, `12h`, `30m` or `90s`, or 0";
+            InvalidValue::new(format!("`{text}` is not a length of time"), help)
+        };
+        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let number: u64 = text[..digits].parse().map_err(|_| invalid())?;
+        let unit = match text[digits..].trim() {
+            "" if number == 0 => 1,
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(invalid()),
+        };
+        let seconds = number.checked_mul(unit).ok_or_else(invalid)?;
+        if seconds > MAX_RETENTION {
+            return Err(InvalidValue::new(format!("`{text}` is longer than ten years"), "write a shorter time"));
+        }
+        Ok(Self(Duration::from_secs(seconds)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_have_a_unit() {
+        for (text, seconds) in [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("90 s", 90), ("0", 0), ("0d", 0)] {
+            assert_eq!(text.parse(), Ok(Retention(Duration::from_secs(seconds))), "{text}");
+        }
+        for text in ["", "7", "d", "7w", "-1d", "1.5h", "99999d", "99999999999999999999d"] {
+            let error = text.parse::<Retention>().unwrap_err();
+            assert!(error.help.is_some(), "{text}: {error}");
+        }
+    }
+}
