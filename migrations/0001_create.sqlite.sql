@@ -7,10 +7,11 @@ CREATE TABLE _freshql_meta (
 
 INSERT INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));
 
--- The change log: a record for every changed row, written by triggers in the changing transaction.
+-- The change log: a record for every changed row, written by triggers in the changing transaction. It is numbered
+-- in microseconds since 1970, so that no number comes back with a backup.
 
 CREATE TABLE _freshql_change (
-  seq     INTEGER PRIMARY KEY AUTOINCREMENT,
+  seq     INTEGER PRIMARY KEY CHECK (seq BETWEEN 1 AND 9007199254740991),
   entity  TEXT NOT NULL,
   id      ANY,
   op      TEXT NOT NULL CHECK (op IN ('I', 'U', 'D')),
@@ -91,8 +92,10 @@ CREATE INDEX reviews_product_id_created_at_idx ON reviews (product_id, created_a
 -- The versions of merchants: kept for whoever writes.
 
 CREATE TRIGGER _freshql_merchants_inserted AFTER INSERT ON merchants BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
 END;
 
@@ -108,8 +111,10 @@ WHEN NEW.id IS OLD.id AND (NEW.name IS NOT OLD.name COLLATE BINARY
   OR (NEW._version IS NOT OLD._version AND (NEW._version, 'Merchant', NEW.id) IS NOT
     (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, changed, parts)
-    VALUES ('Merchant', NEW.id, 'U',
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', NEW.id, 'U',
       trim(CASE WHEN NEW.name IS NOT OLD.name COLLATE BINARY THEN 'name ' ELSE '' END
         || CASE WHEN NEW.description IS NOT OLD.description COLLATE BINARY THEN 'description ' ELSE '' END
         || CASE WHEN NEW.city IS NOT OLD.city COLLATE BINARY THEN 'city ' ELSE '' END
@@ -125,16 +130,22 @@ END;
 CREATE TRIGGER _freshql_merchants_rekeyed AFTER UPDATE ON merchants
 WHEN NEW.id IS NOT OLD.id
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Merchant', OLD.id, 'D', json_object('name', json_array(OLD.name), 'city', json_array(OLD.city)));
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', OLD.id, 'D', json_object('name', json_array(OLD.name), 'city', json_array(OLD.city)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER _freshql_merchants_deleted AFTER DELETE ON merchants BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Merchant', OLD.id, 'D', json_object('name', json_array(OLD.name), 'city', json_array(OLD.city)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', OLD.id, 'D', json_object('name', json_array(OLD.name), 'city', json_array(OLD.city)));
 END;
 
 CREATE TRIGGER _freshql_merchants_displaced_by_insert BEFORE INSERT ON merchants BEGIN
@@ -163,8 +174,10 @@ END;
 -- The versions of products: kept for whoever writes.
 
 CREATE TRIGGER _freshql_products_inserted AFTER INSERT ON products BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Product', NEW.id, 'I', json_object(
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', NEW.id, 'I', json_object(
         'sku', json_array(NEW.sku),
         'name', json_array(NEW.name),
         'price', json_array(NEW.price),
@@ -187,8 +200,10 @@ WHEN NEW.id IS OLD.id AND (NEW.sku IS NOT OLD.sku COLLATE BINARY
   OR (NEW._version IS NOT OLD._version AND (NEW._version, 'Product', NEW.id) IS NOT
     (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, changed, parts)
-    VALUES ('Product', NEW.id, 'U',
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', NEW.id, 'U',
       trim(CASE WHEN NEW.sku IS NOT OLD.sku COLLATE BINARY THEN 'sku ' ELSE '' END
         || CASE WHEN NEW.name IS NOT OLD.name COLLATE BINARY THEN 'name ' ELSE '' END
         || CASE WHEN NEW.description IS NOT OLD.description COLLATE BINARY THEN 'description ' ELSE '' END
@@ -211,15 +226,19 @@ END;
 CREATE TRIGGER _freshql_products_rekeyed AFTER UPDATE ON products
 WHEN NEW.id IS NOT OLD.id
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Product', OLD.id, 'D', json_object(
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', OLD.id, 'D', json_object(
         'sku', json_array(OLD.sku),
         'name', json_array(OLD.name),
         'price', json_array(OLD.price),
         'status', json_array(OLD.status),
         'merchant_id', json_array(OLD.merchant_id)));
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Product', NEW.id, 'I', json_object(
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', NEW.id, 'I', json_object(
         'sku', json_array(NEW.sku),
         'name', json_array(NEW.name),
         'price', json_array(NEW.price),
@@ -229,8 +248,10 @@ BEGIN
 END;
 
 CREATE TRIGGER _freshql_products_deleted AFTER DELETE ON products BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Product', OLD.id, 'D', json_object(
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', OLD.id, 'D', json_object(
         'sku', json_array(OLD.sku),
         'name', json_array(OLD.name),
         'price', json_array(OLD.price),
@@ -275,8 +296,10 @@ END;
 -- The versions of reviews: kept for whoever writes.
 
 CREATE TRIGGER _freshql_reviews_inserted AFTER INSERT ON reviews BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
 END;
 
@@ -290,8 +313,10 @@ WHEN NEW.id IS OLD.id AND (NEW.rating IS NOT OLD.rating
   OR (NEW._version IS NOT OLD._version AND (NEW._version, 'Review', NEW.id) IS NOT
     (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, changed, parts)
-    VALUES ('Review', NEW.id, 'U',
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', NEW.id, 'U',
       trim(CASE WHEN NEW.rating IS NOT OLD.rating THEN 'rating ' ELSE '' END
         || CASE WHEN NEW.title IS NOT OLD.title COLLATE BINARY THEN 'title ' ELSE '' END
         || CASE WHEN NEW.body IS NOT OLD.body COLLATE BINARY THEN 'body ' ELSE '' END
@@ -305,16 +330,22 @@ END;
 CREATE TRIGGER _freshql_reviews_rekeyed AFTER UPDATE ON reviews
 WHEN NEW.id IS NOT OLD.id
 BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Review', OLD.id, 'D', json_object('created_at', json_array(OLD.created_at), 'product_id', json_array(OLD.product_id)));
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', OLD.id, 'D', json_object('created_at', json_array(OLD.created_at), 'product_id', json_array(OLD.product_id)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
 END;
 
 CREATE TRIGGER _freshql_reviews_deleted AFTER DELETE ON reviews BEGIN
-  INSERT INTO _freshql_change (entity, id, op, parts)
-    VALUES ('Review', OLD.id, 'D', json_object('created_at', json_array(OLD.created_at), 'product_id', json_array(OLD.product_id)));
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', OLD.id, 'D', json_object('created_at', json_array(OLD.created_at), 'product_id', json_array(OLD.product_id)));
 END;
 
 CREATE TRIGGER _freshql_reviews_displaced_by_insert BEFORE INSERT ON reviews BEGIN

@@ -29,7 +29,7 @@ pub const RENDERING: u32 = 1;
 const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v1\n";
 
 /// The same for [`EntityEtagKey`].
-const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v1\n";
+const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v2\n";
 
 /// The content codings in which an answer is sent. Each has a strong ETag of its own, for its bytes differ
 /// (RFC 9110 §8.8.3.3).
@@ -193,7 +193,7 @@ impl ResponseHasher {
 
 /// The opaque token of one row at one version: 96 bits, base64url, 16 characters.
 ///
-/// The first half is a hash of the row's name, by which a token of another row is recognised; the second half is the
+/// The first 40 bits are a hash of the row's name, by which a token of another row is recognised; the other 56 are the
 /// version, masked with more of that hash so that nobody is tempted to read or count it. It is no secret and no
 /// signature: who may write is decided elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -245,11 +245,11 @@ impl EntityEtagKey {
 
     /// The token of the row with this id at this version.
     ///
-    /// Only the lower 48 bits of the version fit: at a million writes a second they last nine years. A version outside
-    /// them gets a token that [`Self::read`] reads as another version, so the write is refused and not lost.
+    /// Only the lower 56 bits of the version fit: microseconds since 1970 need 51 of them, and 56 from the year 4253 on. A
+    /// version outside them gets a token that [`Self::read`] reads as another version, so the write is refused, not lost.
     pub fn etag(&self, id: &Value, version: Version) -> EntityEtag {
         let mut token = self.row_hash(id);
-        xor(&mut token[6..], &version.0.to_be_bytes()[2..]);
+        xor(&mut token[5..], &version.0.to_be_bytes()[1..]);
         EntityEtag(encode(&token))
     }
 
@@ -264,12 +264,12 @@ impl EntityEtagKey {
             return Err(TokenError::Malformed);
         }
         let hash = self.row_hash(id);
-        if bytes[..6] != hash[..6] {
+        if bytes[..5] != hash[..5] {
             return Err(TokenError::OtherRow);
         }
         let mut version = [0; 8];
-        version[2..].copy_from_slice(&bytes[6..]);
-        xor(&mut version[2..], &hash[6..]);
+        version[1..].copy_from_slice(&bytes[5..]);
+        xor(&mut version[1..], &hash[5..]);
         Ok(Version(i64::from_be_bytes(version)))
     }
 
@@ -432,13 +432,13 @@ mod tests {
         }
 
         #[test]
-        fn a_token_gives_its_version_back(name in ".{0,20}", id in values(), version in 0i64..1 << 48) {
+        fn a_token_gives_its_version_back(name in ".{0,20}", id in values(), version in 0i64..1 << 56) {
             let token = EntityEtag::new(&EPOCH, &name, &id, Version(version));
             prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, &name, &id), Ok(Version(version)));
         }
 
         #[test]
-        fn a_token_of_another_row_says_so(a in values(), b in values(), version in 0i64..1 << 48) {
+        fn a_token_of_another_row_says_so(a in values(), b in values(), version in 0i64..1 << 56) {
             prop_assume!(a != b);
             let token = EntityEtag::new(&EPOCH, "Product", &a, Version(version));
             prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Product", &b), Err(TokenError::OtherRow));
@@ -479,7 +479,7 @@ mod tests {
         hasher.value(b"x");
         assert_eq!(hasher.finish().header(Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
         let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
-        assert_eq!(token.as_str(), "Tz0u1yy6iMQx10B-");
+        assert_eq!(token.as_str(), "UHw-tvyDpQhRad8W");
     }
 
     #[test]
@@ -495,7 +495,7 @@ mod tests {
 
     #[test]
     fn an_impossible_version_matches_no_row() {
-        for version in [-1, i64::MIN, i64::MAX, 1 << 48] {
+        for version in [-1, i64::MIN, i64::MAX, 1 << 56] {
             let token = EntityEtag::new(&EPOCH, "Product", &Value::Null, Version(version));
             let read = EntityEtag::read(token.as_str(), &EPOCH, "Product", &Value::Null);
             assert!(read.is_ok_and(|read| read != Version(version)));

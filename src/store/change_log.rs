@@ -13,7 +13,7 @@ use crate::touch::{Mark, Version};
 /// A record: one row has changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Its place on the clock. Numbers ascend; some may be missing.
+    /// Its place on the clock, in microseconds since 1970, or just above. Numbers ascend, with gaps.
     pub seq: Version,
     /// Whose row.
     pub entity: EntityId,
@@ -144,20 +144,31 @@ pub fn touching(
     Ok(found)
 }
 
-/// The changes after `seq`, in order. Rows of entities that the model does not have (any more) are left out, so where
-/// to read on from is what [`newest`] says in the same transaction, not the last of these.
+/// The changes after `seq`, in order; None if there are more than `most` records. Rows of entities that the model does
+/// not have (any more) are left out, so where to read on from is what [`newest`] says in the same transaction, not the
+/// last of these.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn since(connection: &Connection, model: &Model, seq: Version) -> rusqlite::Result<Vec<Change>> {
+pub fn since(
+    connection: &Connection,
+    model: &Model,
+    seq: Version,
+    most: usize,
+) -> rusqlite::Result<Option<Vec<Change>>> {
     let mut statement = connection
         .prepare_cached("SELECT seq, entity, id, op, changed, parts FROM _freshql_change WHERE seq > ? ORDER BY seq")?;
     let mut rows = statement.query([seq.0])?;
     let mut changes = Vec::new();
+    let mut read = 0;
     while let Some(row) = rows.next()? {
+        read += 1;
+        if read > most {
+            return Ok(None);
+        }
         changes.extend(change(model, row)?);
     }
-    Ok(changes)
+    Ok(Some(changes))
 }
 
 /// The last record's number; 0 before the first.
@@ -166,15 +177,6 @@ pub fn since(connection: &Connection, model: &Model, seq: Version) -> rusqlite::
 /// If the database cannot be read.
 pub fn newest(connection: &Connection) -> rusqlite::Result<Version> {
     end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1")
-}
-
-/// The first record's number that the log still has; 0 where it is empty. Who has read less far than one before it has
-/// missed something.
-///
-/// # Errors
-/// If the database cannot be read.
-pub fn oldest(connection: &Connection) -> rusqlite::Result<Version> {
-    end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1")
 }
 
 /// A record, whole, in some spelling: two are the same exactly if their spellings are. None where there is none.
@@ -191,21 +193,29 @@ pub fn record(connection: &Connection, seq: Version) -> rusqlite::Result<Option<
 const PRUNED_AT_ONCE: i64 = 10_000;
 
 /// The last record that [`prune`] would delete now; None if nothing is too old or too much. Always a prefix of the log
-/// goes, whatever the records say about their time: that its first record is known tells who has missed something.
+/// goes, whatever the records say about their time: who finds the last record that it knows has missed nothing.
 ///
 /// # Errors
 /// If the database cannot be read.
 pub fn surplus(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Result<Option<Version>> {
-    let (oldest, newest) = (oldest(connection)?.0, newest(connection)?.0);
-    let last = newest.min(oldest.saturating_add(PRUNED_AT_ONCE)) - 1;
-    let too_many = newest.saturating_sub_unsigned(limits.max_records);
+    let records: i64 =
+        connection.prepare_cached("SELECT count(*) FROM _freshql_change")?.query_row([], |row| row.get(0))?;
+    // The newest stays.
+    let most = (records - 1).clamp(0, PRUNED_AT_ONCE);
+    let too_many = records.saturating_sub_unsigned(limits.max_records).clamp(0, most);
     // Times that are not in order: only what stands before the first young record goes.
-    let sql = "SELECT seq FROM _freshql_change WHERE seq <= ? AND at >= unixepoch() - ? ORDER BY seq LIMIT 1";
+    let sql = "SELECT count(*) FROM _freshql_change WHERE seq < coalesce((
+          SELECT min(seq) FROM (SELECT seq, at FROM _freshql_change ORDER BY seq LIMIT ?1) WHERE at >= unixepoch() - ?2),
+        (SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1 OFFSET ?1))";
     let age = i64::try_from(limits.max_age.as_secs()).unwrap_or(i64::MAX);
-    let young = connection.prepare_cached(sql)?.query_row([last, age], |row| row.get(0)).optional()?;
-    let too_old = young.map_or(last, |young: i64| young - 1);
-    let last = last.min(too_many.max(too_old));
-    Ok((last >= oldest).then_some(Version(last)))
+    let too_old: i64 = connection.prepare_cached(sql)?.query_row([most, age], |row| row.get(0))?;
+    match too_many.max(too_old) {
+        0 => Ok(None),
+        going => {
+            let sql = "SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1 OFFSET ?";
+            connection.prepare_cached(sql)?.query_row([going - 1], |row| row.get(0)).map(Version).optional()
+        }
+    }
 }
 
 /// Deletes records that are too old or too many, the oldest first, some thousands at most; the newest always stays.
@@ -290,6 +300,14 @@ mod tests {
         (connection, model)
     }
 
+    /// All records, with small numbers in their order, as a reader of a sentence likes them.
+    fn all(connection: &Connection, model: &Model) -> Vec<Change> {
+        let mut changes = since(connection, model, Version(0), usize::MAX).unwrap().unwrap();
+        assert!(changes.is_sorted_by_key(|change| change.seq.0));
+        changes.iter_mut().zip(1..).for_each(|(change, number)| change.seq = Version(number));
+        changes
+    }
+
     fn text(text: &str) -> Value {
         Value::Text(text.into())
     }
@@ -297,13 +315,13 @@ mod tests {
     #[test]
     fn records_come_in_the_words_of_the_model() {
         let (connection, model) = database();
-        assert_eq!((newest(&connection).unwrap(), oldest(&connection).unwrap()), (Version(0), Version(0)));
+        assert_eq!(newest(&connection).unwrap(), Version(0));
         let run = |sql: &str| connection.execute_batch(sql).unwrap();
         run("INSERT INTO folders (id, path, title) VALUES (1, '/', 'root')");
         run("INSERT INTO \"order\" (code, \"unit price\", count) VALUES ('x', 5, NULL)");
         run("UPDATE \"order\" SET \"unit price\" = 6, folder_id = 1, open = 0");
         run("DELETE FROM folders");
-        let changes = since(&connection, &model, Version(0)).unwrap();
+        let changes = all(&connection, &model);
         let (folder, group) = (EntityId(0), EntityId(1));
         let folder_parts = vec![(ColumnId(1), vec![text("/")]), (ColumnId(3), vec![Value::Null])];
         let expected = [
@@ -327,8 +345,14 @@ mod tests {
             },
         ];
         assert_eq!(changes[..3], expected);
-        assert_eq!((newest(&connection).unwrap(), oldest(&connection).unwrap()), (Version(5), Version(1)));
-        assert_eq!(since(&connection, &model, Version(2)).unwrap(), changes[2..]);
+        let second = Version(kept(&connection)[1]);
+        let rest = since(&connection, &model, second, 3).unwrap().unwrap();
+        assert_eq!(
+            rest.iter().map(|change| &change.op).collect::<Vec<_>>(),
+            [&changes[2].op, &changes[3].op, &changes[4].op]
+        );
+        assert_eq!((newest(&connection).unwrap(), rest.len()), (rest[2].seq, changes.len() - 2));
+        assert_eq!(since(&connection, &model, second, 2).unwrap(), None, "too many");
         let deleted = changes.iter().find(|change| change.op == Op::Delete).unwrap();
         assert_eq!((&deleted.entity, &deleted.id, &deleted.parts), (&folder, &Value::Int(1), &folder_parts));
     }
@@ -346,7 +370,7 @@ mod tests {
                 )
                 .unwrap();
         }
-        let changes = since(&connection, &model, Version(0)).unwrap();
+        let changes = all(&connection, &model);
         let found = |change: &Change, column| change.parts.iter().find(|part| part.0 == column).unwrap().1[0].clone();
         for (change, number) in changes.iter().zip(numbers) {
             assert_eq!(found(change, ColumnId(3)), Value::Real(number));
@@ -365,19 +389,11 @@ mod tests {
                    VALUES ('Folder', 1, 'U', 'gone title', '{\"gone\": [1, 2], \"path\": [null, \"/\"]}')",
             )
             .unwrap();
-        let changes = since(&connection, &model, Version(0)).unwrap();
+        let changes = all(&connection, &model);
         assert_eq!(changes.len(), 1);
         assert_eq!(changes[0].op, Op::Update(vec![ColumnId(2)]));
         assert_eq!(changes[0].parts, [(ColumnId(1), vec![Value::Null, text("/")])]);
         assert_eq!(newest(&connection).unwrap(), Version(2));
-    }
-
-    #[test]
-    fn oldest_record_tells_who_has_missed_something() {
-        let (connection, _) = database();
-        connection.execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c')").unwrap();
-        connection.execute_batch("DELETE FROM _freshql_change WHERE seq < 3").unwrap();
-        assert_eq!((oldest(&connection).unwrap(), newest(&connection).unwrap()), (Version(3), Version(3)));
     }
 
     fn kept(connection: &Connection) -> Vec<i64> {
@@ -396,22 +412,23 @@ mod tests {
         connection
             .execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c'), ('d'), ('e'), ('f')")
             .unwrap();
+        let all = kept(&connection);
         assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0);
         assert_eq!(prune(&connection, limits(3600, 4)).unwrap(), 2);
-        assert_eq!(kept(&connection), [3, 4, 5, 6]);
+        assert_eq!(kept(&connection), all[2..]);
         // The fourth seems to be older than the third, because somebody has set the clock.
-        connection
-            .execute_batch(
-                "UPDATE _freshql_change SET at = at - 50 WHERE seq = 3; UPDATE _freshql_change SET at = at - 5000 WHERE seq = 4",
-            )
-            .unwrap();
+        for (age, record) in [(50, all[2]), (5000, all[3])] {
+            let sql = "UPDATE _freshql_change SET at = at - ? WHERE seq = ?";
+            connection.execute(sql, [age, record]).unwrap();
+        }
         assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0, "only a prefix goes");
         connection.execute_batch("UPDATE _freshql_change SET at = at - 7200").unwrap();
         assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 3);
-        assert_eq!(kept(&connection), [6]);
+        assert_eq!(kept(&connection), all[5..]);
         assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0, "the newest stays");
         connection.execute_batch("INSERT INTO folders (title) VALUES ('g')").unwrap();
-        assert_eq!(kept(&connection), [6, 7], "numbers go on where they were");
+        let last = kept(&connection);
+        assert!(last.len() == 2 && last[0] == all[5] && last[1] > all[5], "numbers go on where they were: {last:?}");
     }
 
     #[test]
@@ -426,6 +443,6 @@ mod tests {
         let deleted: Vec<usize> = (0..4).map(|_| prune(&connection, limits(3600, 100)).unwrap()).collect();
         assert_eq!(deleted, [10_000, 10_000, 4_900, 0]);
         assert_eq!(surplus(&connection, limits(3600, 100)).unwrap(), None);
-        assert_eq!((oldest(&connection).unwrap(), newest(&connection).unwrap()), (Version(24_901), Version(25_000)));
+        assert_eq!(kept(&connection), (24_901..=25_000).collect::<Vec<_>>());
     }
 }

@@ -22,7 +22,7 @@ type Header = [u8; 48];
 
 /// Records that are read on at once. More leave more marks than the clock remembers, and whoever asks would wait for them:
 /// forgetting everything costs less.
-const MOST_AT_ONCE: i64 = 100_000;
+const MOST_AT_ONCE: usize = 100_000;
 
 /// Feeds one clock from one database.
 #[derive(Debug)]
@@ -59,12 +59,15 @@ impl Applied {
         Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
     }
 
-    /// Whether all that has happened since stands in the log behind what was read, and is not too much.
+    /// Whether all that has happened since stands in the log behind what was read. The log is pruned from its beginning:
+    /// if the last record that was read is still there, so are those behind it. While none was read, nothing tells
+    /// whether there was one.
     fn leads_to(&self, now: &Self, connection: &Connection) -> rusqlite::Result<bool> {
-        Ok(self.schema == now.schema
-            && now.newest.0 - self.newest.0 <= MOST_AT_ONCE
-            && change_log::record(connection, self.newest)? == self.record
-            && change_log::oldest(connection)?.0 <= self.newest.0 + 1)
+        let is_there = match &self.record {
+            Some(record) => change_log::record(connection, self.newest)?.as_ref() == Some(record),
+            None => now.record.is_none(),
+        };
+        Ok(is_there && self.schema == now.schema)
     }
 }
 
@@ -127,7 +130,7 @@ impl Feed {
         let transaction = connection.unchecked_transaction()?;
         let now = Applied::of(&transaction)?;
         let changes = match applied.leads_to(&now, &transaction)? {
-            true => Some(change_log::since(&transaction, &self.model, applied.newest)?),
+            true => change_log::since(&transaction, &self.model, applied.newest, MOST_AT_ONCE)?,
             false => None,
         };
         transaction.commit()?;
@@ -137,9 +140,12 @@ impl Feed {
             None => {
                 // The log was pruned past us, the file was put back to an older state, the schema has changed, or
                 // somebody has rewritten a large table.
-                tracing::warn!(
-                    "the change log does not tell all that has happened, or too much; all cached answers are dropped"
-                );
+                // In a database in which nothing was written yet that is no news.
+                if applied.record.is_some() {
+                    tracing::warn!(
+                        "the change log does not tell all that has happened, or too much; all cached answers are dropped"
+                    );
+                }
                 self.clock.forget();
             }
         }
@@ -160,7 +166,7 @@ impl Feed {
             return Ok(None);
         }
         let from = self.applied.lock().unwrap_or_else(PoisonError::into_inner).newest;
-        let changes = change_log::since(connection, &self.model, from)?;
+        let Some(changes) = change_log::since(connection, &self.model, from, MOST_AT_ONCE)? else { return Ok(None) };
         Ok(Some(OwnChanges { before, from, now: Applied::of(connection)?, changes }))
     }
 

@@ -2,7 +2,13 @@
 //! same transaction, and the row's `_version` becomes the record's number. The rule behind every choice here: a record
 //! too many costs an execution, one too few is a stale answer.
 //!
+//! A record's number is that of a hybrid clock: the microseconds since 1970, or one more than the last record has where
+//! the time has not moved on since (or was set back). So a copy of the database that was restored from a backup never
+//! gives other content a version that some client has already seen, and nobody has to tell it that it is a copy.
+//!
 //! The facts about SQLite on which they rest (each has a test below):
+//! - 'now' is the same throughout a statement, in milliseconds; `julianday` is in every SQLite, `unixepoch('subsec')` is
+//!   not, and other programs bring their own;
 //! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not notice;
 //! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing but the version
 //!   differs, and the newest record in the log (of a row that is there) is this row's and has this number;
@@ -19,6 +25,10 @@ use crate::model::Scalar;
 
 /// All names of triggers that freshql makes begin so.
 pub const NAME_PREFIX: &str = "_freshql_";
+
+/// The number of the next record. The newest record is never pruned, so the clock goes on from it.
+const NEXT: &str = "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER))";
 
 /// A trigger.
 #[derive(Debug, Clone)]
@@ -56,7 +66,8 @@ fn inserted(table: &Table) -> Trigger {
     trigger(table, "inserted", |name| {
         format!(
             "CREATE TRIGGER {name} AFTER INSERT ON {table} BEGIN\n  \
-             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, NEW.{key}, 'I', {parts});\n  \
+             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, NEW.{key}, 'I', {parts});\n  \
              {stamp}\nEND;",
             table = table.name,
             entity = entity(table),
@@ -76,8 +87,8 @@ fn updated(table: &Table) -> Trigger {
             "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN NEW.{key} IS OLD.{key}{collate} AND ({differences}\
              (NEW.{VERSION_COLUMN} IS NOT OLD.{VERSION_COLUMN} AND (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}) IS NOT\n    \
              (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))\nBEGIN\n  \
-             INSERT INTO _freshql_change (entity, id, op, changed, parts)\n    \
-             VALUES ({entity}, NEW.{key}, 'U',\n      {changed},\n      {parts});\n  \
+             INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)\n    \
+             VALUES ({NEXT},\n      {entity}, NEW.{key}, 'U',\n      {changed},\n      {parts});\n  \
              {stamp}\nEND;",
             table = table.name,
             entity = entity(table),
@@ -96,8 +107,10 @@ fn rekeyed(table: &Table) -> Trigger {
     trigger(table, "rekeyed", |name| {
         format!(
             "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN {key_differs}\nBEGIN\n  \
-             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, OLD.{key}, 'D', {old_parts});\n  \
-             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, NEW.{key}, 'I', {new_parts});\n  \
+             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, OLD.{key}, 'D', {old_parts});\n  \
+             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, NEW.{key}, 'I', {new_parts});\n  \
              {stamp}\nEND;",
             table = table.name,
             entity = entity(table),
@@ -114,7 +127,8 @@ fn deleted(table: &Table) -> Trigger {
     trigger(table, "deleted", |name| {
         format!(
             "CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN\n  \
-             INSERT INTO _freshql_change (entity, id, op, parts)\n    VALUES ({entity}, OLD.{key}, 'D', {parts});\nEND;",
+             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, OLD.{key}, 'D', {parts});\nEND;",
             table = table.name,
             entity = entity(table),
             key = table.key_column().name,
@@ -163,6 +177,8 @@ fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     })
 }
 
+/// There may be several, so SQLite counts on from the last record for each: what the statement then writes is numbered
+/// by the clock, and these give no row a version.
 fn log_displaced(table: &Table) -> String {
     format!(
         "INSERT INTO _freshql_change (entity, id, op, parts)\n    SELECT {}, {}, 'D', {}\n    FROM {}",

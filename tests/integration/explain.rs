@@ -1,6 +1,8 @@
 //! Why an answer is as it is: the request header `freshql-explain`, the command `explain`, and what responses say of the
 //! cache in mode `open`.
 
+use std::collections::BTreeSet;
+
 use freshql::app;
 use freshql::config::{ByteSize, Mode};
 use freshql::document_id::DocumentId;
@@ -267,7 +269,15 @@ fn redacted(report: &str) -> String {
         _ if line.ends_with(" ms") => format!("{} …", line.rsplit_once(" in ").unwrap().0),
         _ => line.split(' ').map(|word| if is_time(word) { "[time]" } else { word }).collect::<Vec<_>>().join(" "),
     };
-    report.lines().map(redact).collect::<Vec<_>>().join("\n")
+    counted(&report.lines().map(redact).collect::<Vec<_>>().join("\n"))
+}
+
+/// Versions, which are times, by their order: 1 for the first.
+fn counted(report: &str) -> String {
+    let is_version = |word: &&str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let versions: BTreeSet<&str> = report.split([' ', ':', '\n']).filter(is_version).collect();
+    let numbered = (1..).zip(&versions);
+    numbered.fold(report.to_owned(), |report, (number, version)| report.replace(version, &number.to_string()))
 }
 
 fn is_time(word: &str) -> bool {

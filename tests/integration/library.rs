@@ -106,7 +106,7 @@ impl Library {
 
     /// The marks that the records after `seq` leave, and the newest `seq`.
     pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
-        let changes = change_log::since(connection, &self.model, seq).unwrap();
+        let changes = change_log::since(connection, &self.model, seq, usize::MAX).unwrap().unwrap_or_default();
         (changes.iter().flat_map(change_log::Change::marks).collect(), change_log::newest(connection).unwrap())
     }
 

@@ -14,7 +14,7 @@ use crate::store::layout::ddl::{
     SYSTEM_TABLE_NAMES, Section, check_expression, default_expression, is_strict_type, sql_type, system_table,
 };
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
-use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up};
+use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up, is_outdated};
 use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
 use crate::store::words::words;
 
@@ -24,6 +24,8 @@ pub(super) struct Changes<'a> {
     pub(super) system: Vec<&'static str>,
     /// Columns that freshql's own tables lack because an earlier release made them: the table and the column's name.
     pub(super) system_columns: Vec<(&'static str, String)>,
+    /// Those among them that are there, in the form of an older release.
+    pub(super) outdated: Vec<&'static str>,
     /// Tables that are there, and otherwise than they should be.
     pub(super) altered: Vec<Altered<'a>>,
     /// Tables that are not there, each after those to which it points, as far as there are no cycles.
@@ -120,9 +122,12 @@ pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Chang
             && !our_triggers(table).is_empty()
     };
     let abandoned = catalogue.tables.iter().filter(is_ours);
+    let is_there = |name: &&str| catalogue.table(name).is_some_and(|found| !is_outdated(name, found));
+    let system: Vec<&str> = SYSTEM_TABLE_NAMES.iter().copied().filter(|name| !is_there(name)).collect();
     Changes {
-        system: SYSTEM_TABLE_NAMES.iter().copied().filter(|name| catalogue.table(name).is_none()).collect(),
         system_columns: system_columns(catalogue),
+        outdated: system.iter().copied().filter(|name| catalogue.table(name).is_some()).collect(),
+        system,
         altered: tables
             .iter()
             .filter_map(|table| Some(altered(catalogue, table, catalogue.table(table.name.as_str())?)))

@@ -17,7 +17,9 @@ use crate::store::triggers::postgres as triggers;
 
 /// The migration's text.
 pub(super) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
-    let mut sections: Vec<Section> = changes.system.iter().map(|name| layout::system_table(name)).collect();
+    let is_missing = |name: &&&str| !changes.outdated.contains(*name);
+    let missing = changes.system.iter().filter(is_missing);
+    let mut sections: Vec<Section> = missing.map(|name| layout::system_table(name)).collect();
     sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(changes, layout::system_table)));
     sections.extend(notes::section("Foreign keys that go, or come back below.", dropped_keys(changes)));
     sections.extend(notes::section("Indexes that go, or come back below.", dropped_indexes(changes)));

@@ -20,7 +20,7 @@ const RANDOM_UUID: &str = "lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), 
 pub(super) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_mentioned = catalogue.has_views
         || catalogue.tables.iter().flat_map(|table| &table.triggers).any(|t| !t.name.starts_with(NAME_PREFIX));
-    let mut sections: Vec<Section> = changes.system.iter().map(|name| ddl::system_table(name)).collect();
+    let mut sections: Vec<Section> = changes.system.iter().map(|name| system_table(changes, name)).collect();
     sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(changes, ddl::system_table)));
     let indexes = changes.altered.iter().filter(|altered| !altered.is_rebuilt()).flat_map(|a| &a.dropped_indexes);
     sections.extend(notes::section(
@@ -37,6 +37,15 @@ pub(super) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     sections.extend(changes.abandoned.iter().map(|table| abandoned(table, is_mentioned)));
     sections.extend(notes::destructive(changes));
     ddl::text(sections)
+}
+
+/// The records of a log that is made anew are lost, which costs those who read it their caches.
+fn system_table(changes: &Changes<'_>, name: &str) -> Section {
+    let mut section = ddl::system_table(name);
+    if changes.outdated.contains(&name) {
+        section.statements.insert(0, format!("DROP TABLE {name};"));
+    }
+    section
 }
 
 fn heading(altered: &Altered<'_>) -> String {

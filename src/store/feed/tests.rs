@@ -110,13 +110,37 @@ fn a_reading_does_for_those_who_came_before_it_began() {
 #[test]
 fn too_much_at_once_is_not_read_but_forgotten() {
     let Scene { connection, clock, feed, .. } = Scene::new();
+    connection.execute_batch("INSERT INTO folders (title) VALUES ('the first')").unwrap();
+    feed.catch_up(&connection).unwrap();
     for (records, is_remembered) in [(50, true), (MOST_AT_ONCE, true), (MOST_AT_ONCE + 1, false)] {
         let before = clock.revision();
         let sql = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
             INSERT INTO _freshql_change (entity, id, op, parts) SELECT 'Gone', i, 'U', '{}' FROM n";
-        connection.execute(sql, [records]).unwrap();
+        connection.execute(sql, [i64::try_from(records).unwrap()]).unwrap();
         feed.catch_up(&connection).unwrap();
         assert_eq!(clock.is_unchanged(&[], before), is_remembered, "{records}");
         assert!(feed.is_current());
+    }
+}
+
+/// Numbers have gaps, so what was pruned is not told by them.
+#[test]
+fn records_that_were_pruned_before_they_were_read_are_missed_and_known_to_be() {
+    for is_known in [false, true] {
+        let Scene { connection, clock, feed, .. } = Scene::new();
+        if is_known {
+            connection.execute_batch("INSERT INTO folders (title) VALUES ('known')").unwrap();
+            feed.catch_up(&connection).unwrap();
+        }
+        let before = clock.revision();
+        connection.execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c')").unwrap();
+        let sql = "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)";
+        connection.execute_batch(sql).unwrap();
+        feed.catch_up(&connection).unwrap();
+        assert!(!clock.remembers(before), "with a record that is known: {is_known}");
+        let before = clock.revision();
+        connection.execute_batch("INSERT INTO folders (title) VALUES ('d')").unwrap();
+        feed.catch_up(&connection).unwrap();
+        assert!(clock.remembers(before) && clock.revision() > before);
     }
 }

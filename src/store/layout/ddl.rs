@@ -18,8 +18,9 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
          INSERT INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));",
     ),
     (
-        "The change log: a record for every changed row, written by triggers in the changing transaction.",
-        "CREATE TABLE _freshql_change (\n  seq     INTEGER PRIMARY KEY AUTOINCREMENT,\n  entity  TEXT NOT NULL,\n  \
+        "The change log: a record for every changed row, written by triggers in the changing transaction. It is numbered\n\
+         in microseconds since 1970, so that no number comes back with a backup.",
+        "CREATE TABLE _freshql_change (\n  seq     INTEGER PRIMARY KEY CHECK (seq BETWEEN 1 AND 9007199254740991),\n  entity  TEXT NOT NULL,\n  \
          id      ANY,\n  op      TEXT NOT NULL CHECK (op IN ('I', 'U', 'D')),\n  changed TEXT,\n  parts   TEXT,\n  \
          at      INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT;",
     ),
@@ -34,6 +35,9 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
 
 /// The names of freshql's own tables that migrations make.
 pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
+
+/// The table of the change log.
+pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
 
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";

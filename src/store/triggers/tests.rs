@@ -196,6 +196,33 @@ fn insert_gives_each_row_its_version() {
     });
 }
 
+/// Records of one statement and of one millisecond follow each other; where the time has moved on, so have they.
+#[test]
+fn numbers_are_the_time_in_microseconds_and_never_go_back() {
+    both(|database| {
+        let now = || -> i64 {
+            let sql = "SELECT CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)";
+            database.connection.query_row(sql, [], |row| row.get(0)).unwrap()
+        };
+        let (before, newest) = (now(), database.newest());
+        database.run("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c')");
+        let seqs: Vec<i64> = database.records(newest).iter().map(|record| record.seq).collect();
+        assert!(
+            seqs.len() == 3 && seqs[0] >= before && seqs[2] <= now().max(newest) + 3,
+            "{before}, {newest}: {seqs:?}"
+        );
+        // The clock was an hour ahead, and was set back.
+        let ahead = now() + 3_600_000_000;
+        database
+            .run(&format!("INSERT INTO _freshql_change (seq, entity, op, parts) VALUES ({ahead}, 'x', 'D', '{{}}')"));
+        database.judged("UPDATE folders SET title = 'd' WHERE id = 1");
+        assert_eq!(database.newest(), ahead + 1);
+        // A number that would use the clock up.
+        let sql = "INSERT INTO _freshql_change (seq, entity, op) VALUES (1 << 53, 'x', 'D')";
+        assert!(database.connection.execute_batch(sql).is_err());
+    });
+}
+
 #[test]
 fn update_names_the_columns_that_differ() {
     both(|database| {
