@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The commit failed; nothing of the group was written.
     #[error("commit failed: {0}")]
     Commit(String),
+    /// A statement has made the database roll back its whole transaction.
+    #[error("the database has rolled back the transaction")]
+    RolledBack,
     /// A thread could not be started.
     #[error("cannot start a database thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -55,6 +58,12 @@ pub enum Constraint {
 pub struct Columns(String);
 
 impl Columns {
+    /// As SQLite writes them.
+    #[cfg(test)]
+    pub(super) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     /// Are they this table's?
     pub fn are_of(&self, table: &str) -> bool {
         let is_table = self.0.get(..table.len()).is_some_and(|start| start.eq_ignore_ascii_case(table));

@@ -17,7 +17,7 @@ pub mod triggers;
 mod words;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
 use rusqlite::OptionalExtension;
@@ -218,7 +218,8 @@ impl Store {
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
-    /// `write` rolls all of it back. If the caller stops waiting before it has begun, it is not run.
+    /// `write` rolls all of it back, and it may be run again after what it did was rolled back. If the caller stops waiting
+    /// before it has begun, it is not run.
     ///
     /// # Errors
     /// The error of `write`, or the database's.
@@ -226,22 +227,27 @@ impl Store {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: FnOnce(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        F: Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
+        let reply = Arc::new(Mutex::new(Some(reply)));
         let here = Arc::new(());
         let run = move |transaction: Result<&Transaction<'_>, StoreError>| {
-            let result = transaction.map_err(E::from).and_then(write);
+            let result = transaction.map_err(E::from).and_then(&write);
             let keep = result.is_ok();
+            let reply = reply.clone();
             let finish: sqlite::Finish = Box::new(move |committed| {
-                let _ = reply.send(match committed {
+                let result = match committed {
                     // It has seen what others wrote in the same commit, which is not there now: its own error (another
                     // version, no such row) may be as wrong as its result.
                     Err(error @ StoreError::Commit(_)) => Err(E::from(error)),
                     // What failed on its own account says so itself.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,
-                });
+                };
+                if let Some(reply) = reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    let _ = reply.send(result);
+                }
             });
             (keep, finish)
         };

@@ -20,7 +20,7 @@ use rusqlite::{CachedStatement, Connection, OpenFlags};
 use tokio::runtime::Handle;
 
 use super::change_log;
-use super::error::StoreError;
+use super::error::{Constraint, StoreError};
 use super::feed::Feed;
 use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
@@ -71,8 +71,9 @@ impl<F: ?Sized> Job<F> {
 /// Work for a reader.
 pub(super) type ReadJob = Job<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
 
-/// Work for the writer: does it and tells whether to keep it; what it returns is called when its fate is known.
-pub(super) type WriteJob = Job<dyn FnOnce(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
+/// Work for the writer: does it and tells whether to keep it; what it returns is called when its fate is known. It is done
+/// again, in a transaction of its own, where another job has spoiled the commit that they shared.
+pub(super) type WriteJob = Job<dyn FnMut(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
 
 /// Tells the one who waits that the commit has succeeded or failed.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
@@ -209,37 +210,88 @@ fn write_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<WriteJob>,
             refuse(first, error);
             continue;
         }
-        let mut waiting = Vec::new();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            // Looked at here too, since the lock may have come late.
-            if !job.is_given_up() {
-                waiting.extend(write_one(connection, meter, job));
+        let spoiled = write_group(connection, meter, first, || jobs.try_recv().ok(), feed, runtime);
+        for job in spoiled.into_iter().filter(|job| !job.is_given_up()) {
+            match run(connection, "BEGIN IMMEDIATE") {
+                Ok(()) => drop(write_group(connection, meter, job, || None, feed, runtime)),
+                Err(error) => refuse(job, error.into()),
             }
-            // Where the database has rolled back the group, what came next would be written, and reported as lost.
-            let goes_on = !connection.is_autocommit() && waiting.len() < GROUP;
-            next = if goes_on { jobs.try_recv().ok() } else { None };
         }
-        let fate = commit(connection, feed);
-        // All at once: on one core, each reply by itself would wake the one who waits for it before the next is sent.
-        runtime.spawn(async move {
-            for finish in waiting {
-                finish(fate.clone().map_err(StoreError::Commit));
-            }
-        });
+    }
+}
+
+/// Runs this job and those that have come meanwhile in the transaction that has begun, commits it, and tells them. Returns
+/// those that are to be done again one by one: a rule of the database has refused one of them in a way that undoes the
+/// whole transaction (`ON CONFLICT ROLLBACK`, a deferred foreign key), and the others are not to suffer for it.
+fn write_group(
+    connection: &Connection,
+    meter: &Meter,
+    first: WriteJob,
+    mut more: impl FnMut() -> Option<WriteJob>,
+    feed: &Feed,
+    runtime: &Handle,
+) -> Vec<WriteJob> {
+    let mut group = Vec::new();
+    let mut next = Some(first);
+    while let Some(mut job) = next {
+        // Looked at here too, since the lock may have come late.
+        if !job.is_given_up()
+            && let Some(finish) = write_one(connection, meter, &mut job)
+        {
+            group.push((job, finish));
+        }
+        // Where the database has rolled back the group, what came next would be written, and reported as lost.
+        let goes_on = !connection.is_autocommit() && group.len() < GROUP;
+        next = if goes_on { more() } else { None };
+    }
+    let fate = match connection.is_autocommit() {
+        // The last job has an error of its own; if it is the only one, that is all there is to say.
+        true => Err(Uncommitted::RolledBack),
+        false => commit(connection, feed),
+    };
+    if group.len() > 1 && matches!(fate, Err(Uncommitted::RolledBack | Uncommitted::Constraint(_))) {
+        return group.into_iter().map(|(job, _)| job).collect();
+    }
+    // All at once: on one core, each reply by itself would wake the one who waits for it before the next is sent.
+    runtime.spawn(async move {
+        for (_, finish) in group {
+            finish(fate.clone().map_err(StoreError::from));
+        }
+    });
+    Vec::new()
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug, Clone)]
+enum Uncommitted {
+    /// One of its statements has rolled it back.
+    RolledBack,
+    /// A constraint that is only looked at in the end does not hold.
+    Constraint(Constraint),
+    /// Anything else: nobody knows what has reached the disk.
+    Failed(String),
+}
+
+impl From<Uncommitted> for StoreError {
+    fn from(why: Uncommitted) -> Self {
+        match why {
+            Uncommitted::RolledBack => Self::RolledBack,
+            Uncommitted::Constraint(constraint) => Self::Constraint(constraint),
+            Uncommitted::Failed(message) => Self::Commit(message),
+        }
     }
 }
 
 /// Commits the group, and applies its changes to the clock: a writer's answer leaves only then. If the clock cannot be
 /// brought up to date, it stays behind and knows it.
-fn commit(connection: &Connection, feed: &Feed) -> Result<(), String> {
-    if connection.is_autocommit() {
-        return Err("the transaction was rolled back by the database".to_owned());
-    }
+fn commit(connection: &Connection, feed: &Feed) -> Result<(), Uncommitted> {
     let own = feed.own_changes(connection).unwrap_or_default();
     if let Err(error) = run(connection, "COMMIT") {
         let _ = run(connection, "ROLLBACK");
-        return Err(error.to_string());
+        return Err(match StoreError::from(error) {
+            StoreError::Constraint(constraint) => Uncommitted::Constraint(constraint),
+            other => Uncommitted::Failed(other.to_string()),
+        });
     }
     let is_applied = own.is_some_and(|own| feed.apply(own));
     if !is_applied && let Err(error) = feed.catch_up(connection) {
@@ -249,33 +301,30 @@ fn commit(connection: &Connection, feed: &Feed) -> Result<(), String> {
 }
 
 /// Tells the job that there is no transaction for it.
-fn refuse(job: WriteJob, error: StoreError) {
+fn refuse(mut job: WriteJob, error: StoreError) {
     let (_, finish) = (job.run)(Err(error));
     finish(Err(StoreError::Gone));
 }
 
-/// Runs one job within the group's transaction. None if it knows its fate already: it has panicked, and its reply was
-/// dropped, or its error was such (a full disk, for one) that the database has rolled back the whole group.
-fn write_one(connection: &Connection, meter: &Meter, job: WriteJob) -> Option<Finish> {
-    if let Err(error) = run(connection, "SAVEPOINT job") {
-        refuse(job, error.into());
-        return None;
-    }
-    meter.set(job.waiting, job.steps.min(WRITER_STEPS));
-    let outcome = catch_unwind(AssertUnwindSafe(|| (job.run)(Ok(&Transaction(Snapshot::new(connection, meter))))));
+/// Runs one job within the group's transaction, which may be rolled back then. None if the job has panicked: it is not to
+/// be tried again, and its reply is dropped with it.
+fn write_one(connection: &Connection, meter: &Meter, job: &mut WriteJob) -> Option<Finish> {
+    let begun = run(connection, "SAVEPOINT job");
+    let is_begun = begun.is_ok();
+    meter.set(job.waiting.clone(), job.steps.min(WRITER_STEPS));
+    let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
+        Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter)))),
+        Err(error) => (job.run)(Err(error.into())),
+    }));
     meter.run(false);
-    if connection.is_autocommit() {
-        if let Ok((_, finish)) = outcome {
-            finish(Err(StoreError::Gone));
+    if is_begun && !connection.is_autocommit() {
+        let kept = matches!(outcome, Ok((true, _)));
+        let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
+        if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
+            // Nothing may be committed with half of a failed job in it.
+            tracing::error!(%error, "a group of writes is rolled back");
+            let _ = run(connection, "ROLLBACK");
         }
-        return None;
-    }
-    let kept = matches!(outcome, Ok((true, _)));
-    let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
-    if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
-        // Nothing may be committed with half of a failed job in it.
-        tracing::error!(%error, "a group of writes is rolled back");
-        let _ = run(connection, "ROLLBACK");
     }
     outcome.ok().map(|(_, finish)| finish)
 }

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::Store;
+use crate::store::error::Columns;
 use crate::store::layout::{Layout, create_statements, test_models};
 
 async fn store() -> (TempDir, Store) {
@@ -116,10 +117,7 @@ async fn a_write_that_was_given_up_before_it_began_is_not_done() {
 type Reply = tokio::task::JoinHandle<Result<isize, StoreError>>;
 
 /// Writes, from a task of its own; returns when the job has been queued.
-async fn queue(
-    store: &Store,
-    write: impl FnOnce(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static,
-) -> Reply {
+async fn queue(store: &Store, write: impl Fn(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static) -> Reply {
     let store = store.clone();
     let reply = tokio::spawn(async move { store.write(write).await });
     tokio::task::yield_now().await;
@@ -129,8 +127,10 @@ async fn queue(
 /// Makes all that is queued until the gate opens share one commit.
 async fn gate(store: &Store) -> (mpsc::Sender<()>, Reply) {
     let (open, opened) = mpsc::channel();
+    // It may be done again.
+    let once = std::sync::Once::new();
     let reply = queue(store, move |_| {
-        opened.recv().unwrap();
+        once.call_once(|| opened.recv().unwrap());
         Ok(0)
     });
     let reply = reply.await;
@@ -182,11 +182,10 @@ async fn failed_job_leaves_nothing_in_the_commit_that_it_shares() {
 }
 
 #[tokio::test]
-async fn full_disk_loses_the_whole_commit_and_says_so_to_all_that_shared_it_and_to_nobody_else() {
+async fn full_disk_is_told_to_the_one_who_filled_it_and_the_others_are_written_without_it() {
     let (_directory, store) = store().await;
     let (open, gate) = gate(&store).await;
     let first = queue(&store, |transaction| put(transaction, "a", "")).await;
-    // What it was refused for is gone with the rest.
     let refused = queue(&store, |transaction| match count(transaction)? {
         0 => Ok(0),
         _ => Err(StoreError::Corrupt("there is a document".to_owned())),
@@ -202,13 +201,64 @@ async fn full_disk_loses_the_whole_commit_and_says_so_to_all_that_shared_it_and_
     let later = queue(&store, |transaction| put(transaction, "c", "")).await;
     open.send(()).unwrap();
 
-    assert!(matches!(gate.await.unwrap(), Err(StoreError::Commit(_))));
-    assert!(matches!(first.await.unwrap(), Err(StoreError::Commit(_))));
-    assert!(matches!(refused.await.unwrap(), Err(StoreError::Commit(_))));
+    assert_eq!(gate.await.unwrap().unwrap(), 0);
+    assert_eq!(first.await.unwrap().unwrap(), 1);
+    assert!(matches!(refused.await.unwrap(), Err(StoreError::Corrupt(_))));
     let error = full.await.unwrap().unwrap_err();
     assert!(error.to_string().contains("full"), "{error}");
     assert_eq!(later.await.unwrap().unwrap(), 1, "it was not in that commit");
-    assert_eq!(ids(&store).await, ["c"]);
+    assert_eq!(ids(&store).await, ["a", "c"]);
+}
+
+/// Whose rules undo more than a statement.
+const RULES: &str = "
+    CREATE TABLE parent (id INTEGER PRIMARY KEY);
+    CREATE TABLE child (
+      id INTEGER PRIMARY KEY ON CONFLICT ROLLBACK,
+      parent_id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED
+    );
+    CREATE TRIGGER no_five BEFORE INSERT ON child WHEN NEW.id = 5 BEGIN SELECT RAISE(ROLLBACK, 'not five'); END;
+    INSERT INTO child VALUES (1, NULL);";
+
+#[tokio::test]
+async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() {
+    let (_directory, store) = store().await;
+    let rules = queue(&store, |transaction| Ok(transaction.connection().execute_batch(RULES).map(|()| 0)?)).await;
+    rules.await.unwrap().unwrap();
+    let insert = |values: &'static str| {
+        queue(&store, move |transaction| {
+            transaction.connection().execute(&format!("INSERT INTO child VALUES {values}"), [])?;
+            Ok(0)
+        })
+    };
+    for (broken, constraint) in [
+        ("(1, NULL)", Constraint::Unique(Columns::new("child.id"))),
+        ("(5, NULL)", Constraint::Check(String::new())),
+        ("(6, 77)", Constraint::ForeignKey),
+    ] {
+        let (open, gate) = gate(&store).await;
+        let (mut sound, mut number) = (Vec::new(), 0);
+        for text in ["a", "b"] {
+            sound.push(queue(&store, move |transaction| put(transaction, &format!("{text} {broken}"), "")).await);
+        }
+        let guilty = insert(broken).await;
+        while number < 3 {
+            sound.push(queue(&store, move |transaction| put(transaction, &format!("{number} {broken}"), "")).await);
+            number += 1;
+        }
+        open.send(()).unwrap();
+        gate.await.unwrap().unwrap();
+        for reply in sound {
+            assert_eq!(reply.await.unwrap().unwrap(), 1, "{broken}");
+        }
+        let error = guilty.await.unwrap().unwrap_err();
+        assert!(matches!(&error, StoreError::Constraint(is) if *is == constraint), "{broken}: {error}");
+    }
+    assert_eq!(ids(&store).await.len(), 15);
+    let children = queue(&store, |transaction| {
+        Ok(transaction.connection().query_row("SELECT count(*) FROM child", [], |row| row.get(0))?)
+    });
+    assert_eq!(children.await.await.unwrap().unwrap(), 1);
 }
 
 #[tokio::test]
