@@ -148,12 +148,18 @@ impl Hasher for FirstBits {
     }
 }
 
+/// 2⁶³: from here on a float is no 64-bit integer.
+const I64_RANGE: f64 = 9_223_372_036_854_775_808.0;
+
 fn hash_value(value: &Value, hasher: &mut impl Hasher) {
     match value {
         Value::Null => 0_u8.hash(hasher),
         Value::Int(value) => (1_u8, value).hash(hasher),
-        // Both zeros are equal to SQL.
-        Value::Real(value) => (2_u8, if *value == 0.0 { 0 } else { value.to_bits() }).hash(hasher),
+        // To SQL, 5.0 is 5, and both zeros are 0.
+        Value::Real(value) if value.trunc() == *value && (-I64_RANGE..I64_RANGE).contains(value) => {
+            (1_u8, *value as i64).hash(hasher);
+        }
+        Value::Real(value) => (2_u8, value.to_bits()).hash(hasher),
         Value::Text(text) => (3_u8, text).hash(hasher),
     }
 }

@@ -17,7 +17,7 @@ use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
 use super::schema::{Api, SchemaError, build_schema};
 use super::validate::validate;
-use super::write::{WriteError, Writer};
+use super::write::{WriteError, Writer, unkept};
 use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
@@ -210,6 +210,7 @@ impl Engine {
         }
         let parts = self.parts.clone();
         let policy = plan.policy;
+        let ran = plan.clone();
         let run = move |transaction: &crate::store::Transaction<'_>| {
             let context = parts.context(&bound);
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
@@ -221,6 +222,8 @@ impl Engine {
         };
         self.store.write(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
+            // Not until the commit, when the mutation knew nothing of it any more.
+            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, &ran)],
             WriteError::Store(error) => vec![refused(&error)],
         })
     }

@@ -1,6 +1,8 @@
 //! Runs a mutation: its root fields one after the other in one transaction, each answered with the row as it then stands,
 //! read by the same code that answers queries. Whatever fails undoes all of it.
 
+mod conflict;
+
 use serde_json::value::RawValue;
 
 use super::bind::{Arguments, BoundWrite};
@@ -10,10 +12,14 @@ use super::plan::{Action, RootField, WritePlan};
 use super::read::{Context, Halt, Reader};
 use crate::conditional::IfMatch;
 use crate::etag::{EntityEtag, ResponseHasher, TokenError};
+use crate::model::scalar::ValueRef;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::mutate::{self, FIRST_VALUE_SLOT, KEY_SLOT};
-use crate::store::{Constraint, Row, Slot, StoreError, Transaction, select};
+use crate::store::{Row, Slot, Statement, StoreError, Transaction, select};
 use crate::touch::Version;
+
+use conflict::NoEffect;
+pub use conflict::unkept;
 
 /// What a write expects of the row that it finds.
 enum Expectation {
@@ -22,6 +28,40 @@ enum Expectation {
     Version(Version),
     /// Says why no version can match.
     Never(&'static str),
+}
+
+impl Expectation {
+    fn holds_for(&self, found: Option<Version>) -> bool {
+        match (self, found) {
+            (_, None) | (Self::Never(_), _) => false,
+            (Self::Version(version), Some(found)) => *version == found,
+            (Self::Nothing | Self::Exists, Some(_)) => true,
+        }
+    }
+
+    /// The version that the statement is to find; NULL for any.
+    fn version(&self) -> Value {
+        match self {
+            Self::Version(version) => Value::Int(version.0),
+            Self::Nothing | Self::Exists | Self::Never(_) => Value::Null,
+        }
+    }
+}
+
+/// A row at some moment, as far as its model goes.
+struct State {
+    version: Version,
+    values: Vec<Value>,
+}
+
+/// What reads a [`State`]: the statement, and how many values it has.
+struct StateOf(Statement, usize);
+
+impl StateOf {
+    fn new(entity: &Entity) -> Self {
+        let columns: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
+        Self(select::by_columns(entity, &[entity.key], &columns), columns.len())
+    }
 }
 
 /// The error of a mutation's field.
@@ -92,38 +132,54 @@ impl<'a> Writer<'a, '_, '_> {
         let values: Vec<Value> = bound.row.iter().map(|(id, write)| made(entity.column(*id), write)).collect();
         let statement = mutate::insert(entity, &columns);
         let value = |slot: Slot| values[usize::from(slot - FIRST_VALUE_SLOT)].as_ref();
-        self.transaction.insert(&statement, value).map_err(|error| self.conflict(error, entity, bound, &values))
+        let newest = self.transaction.newest_change()?;
+        let failed = |error| self.conflict(error, entity, bound, Action::Create, &values);
+        let key = self.transaction.insert(&statement, value).map_err(failed)?;
+        if key == Value::Null {
+            return Err(self.without_effect(entity, bound, Action::Create, NoEffect::Ignored));
+        }
+        match self.version(entity, &key)? {
+            None => Err(self.without_effect(entity, bound, Action::Create, NoEffect::Undone)),
+            Some(version) if version <= newest => {
+                Err(self.without_effect(entity, bound, Action::Create, NoEffect::Unversioned))
+            }
+            Some(_) => Ok(key),
+        }
     }
 
     fn update(&self, entity: &'a Entity, plan: &'a WritePlan, bound: &BoundWrite) -> Result<Value, WriteError> {
         let key = self.key(entity, bound)?;
-        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref())?;
-        let columns: Vec<ColumnId> = bound.row.iter().map(|(id, _)| *id).collect();
-        let values: Vec<Value> = bound.row.iter().map(|(id, write)| made(entity.column(*id), write)).collect();
-        let version = match expectation {
-            Expectation::Version(version) => Value::Int(version.0),
-            _ => Value::Null,
-        };
-        let versioned = version != Value::Null;
-        let changed = if matches!(expectation, Expectation::Never(_)) {
-            0
-        } else if columns.is_empty() {
-            // An empty patch changes nothing, but what was expected must hold.
-            let found = self.version(entity, key)?;
-            usize::from(found.is_some_and(|found| !versioned || Value::Int(found.0) == version))
-        } else {
-            let value = |slot: Slot| match slot {
-                KEY_SLOT => key.as_ref(),
-                mutate::VERSION_SLOT => version.as_ref(),
-                slot => values[usize::from(slot - FIRST_VALUE_SLOT)].as_ref(),
-            };
-            let statement = mutate::update(entity, &columns, versioned);
-            self.transaction.execute(&statement, value).map_err(|error| self.conflict(error, entity, bound, &values))?
-        };
-        if changed == 0 {
+        let state = StateOf::new(entity);
+        let before = self.state(&state, key)?;
+        let found = before.as_ref().map(|before| before.version);
+        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref(), found)?;
+        if !expectation.holds_for(found) {
             return Err(self.refused(entity, plan, bound, key, &expectation)?.into());
         }
-        Ok(key.clone())
+        let columns: Vec<ColumnId> = bound.row.iter().map(|(id, _)| *id).collect();
+        if columns.is_empty() {
+            // An empty patch changes nothing, but what was expected must hold.
+            return Ok(key.clone());
+        }
+        let values: Vec<Value> = bound.row.iter().map(|(id, write)| made(entity.column(*id), write)).collect();
+        let version = expectation.version();
+        let value = |slot: Slot| match slot {
+            KEY_SLOT => key.as_ref(),
+            mutate::VERSION_SLOT => version.as_ref(),
+            slot => values[usize::from(slot - FIRST_VALUE_SLOT)].as_ref(),
+        };
+        let statement = mutate::update(entity, &columns, version != Value::Null);
+        let failed = |error| self.conflict(error, entity, bound, Action::Update, &values);
+        if self.transaction.execute(&statement, value).map_err(failed)? == 0 {
+            return Err(self.without_effect(entity, bound, Action::Update, NoEffect::Ignored));
+        }
+        match (before, self.state(&state, key)?) {
+            (_, None) => Err(self.without_effect(entity, bound, Action::Update, NoEffect::Undone)),
+            (Some(before), Some(after)) if before.version == after.version && before.values != after.values => {
+                Err(self.without_effect(entity, bound, Action::Update, NoEffect::Unversioned))
+            }
+            _ => Ok(key.clone()),
+        }
     }
 
     fn delete(
@@ -134,22 +190,27 @@ impl<'a> Writer<'a, '_, '_> {
         reader: &mut Reader<'a, '_, '_>,
     ) -> Result<(), WriteError> {
         let key = self.key(entity, bound)?;
-        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref())?;
         let found = self.version(entity, key)?;
-        let holds = match (&expectation, found) {
-            (_, None) | (Expectation::Never(_), _) => false,
-            (Expectation::Version(version), Some(found)) => *version == found,
-            (Expectation::Nothing | Expectation::Exists, Some(_)) => true,
-        };
-        if !holds {
+        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref(), found)?;
+        if !expectation.holds_for(found) {
             return Err(self.refused(entity, plan, bound, key, &expectation)?.into());
         }
         // The answer is the row as it was.
         self.answer(entity, plan, key, reader)?;
-        let statement = mutate::delete(entity, false);
-        self.transaction
-            .execute(&statement, |_| key.as_ref())
-            .map_err(|error| self.conflict(error, entity, bound, &[]))?;
+        let version = expectation.version();
+        let statement = mutate::delete(entity, version != Value::Null);
+        let value = |slot: Slot| if slot == KEY_SLOT { key.as_ref() } else { version.as_ref() };
+        let newest = self.transaction.newest_change()?;
+        let failed = |error| self.conflict(error, entity, bound, Action::Delete, &[]);
+        if self.transaction.execute(&statement, value).map_err(failed)? == 0 {
+            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Ignored));
+        }
+        if self.version(entity, key)?.is_some() {
+            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Undone));
+        }
+        if !self.transaction.is_deletion_logged(newest, &entity.name, key)? {
+            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Unversioned));
+        }
         Ok(())
     }
 
@@ -182,14 +243,19 @@ impl<'a> Writer<'a, '_, '_> {
     }
 
     fn version(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
-        let statement = select::by_columns(entity, &[entity.key], &[]);
+        let state = StateOf(select::by_columns(entity, &[entity.key], &[]), 0);
+        Ok(self.state(&state, key)?.map(|state| state.version))
+    }
+
+    fn state(&self, StateOf(statement, columns): &StateOf, key: &Value) -> Result<Option<State>, StoreError> {
         let mut found = None;
         self.transaction.once(
-            &statement,
+            statement,
             |_| key.as_ref(),
             |row: &Row<'_>| {
-                if let crate::model::scalar::ValueRef::Int(version) = row.get(1) {
-                    found = Some(Version(version));
+                if let ValueRef::Int(version) = row.get(1) {
+                    let values = (2..columns + 2).map(|index| row.get(index).to_value()).collect();
+                    found = Some(State { version: Version(version), values });
                 }
             },
         )?;
@@ -202,6 +268,7 @@ impl<'a> Writer<'a, '_, '_> {
         entity: &Entity,
         key: &Value,
         expected_etag: Option<&str>,
+        current: Option<Version>,
     ) -> Result<Expectation, WriteError> {
         let read = |token: &str| self.context.etag_keys[usize::from(entity.id.0)].read(token, key);
         match (expected_etag, self.if_match) {
@@ -213,7 +280,6 @@ impl<'a> Writer<'a, '_, '_> {
             }),
             (None, Some(IfMatch::Tags(tags))) => {
                 let versions: Vec<Version> = tags.iter().filter_map(|tag| read(tag).ok()).collect();
-                let current = self.version(entity, key)?;
                 Ok(match versions.iter().find(|version| Some(**version) == current).or(versions.first()) {
                     Some(version) => Expectation::Version(*version),
                     None => Expectation::Never("If-Match holds no token of this row"),
@@ -273,84 +339,10 @@ impl<'a> Writer<'a, '_, '_> {
         };
         Ok(RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
-
-    /// A violated constraint as an error for the client, in the words of the model.
-    fn conflict(&self, error: StoreError, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> WriteError {
-        let StoreError::Constraint(constraint) = error else { return error.into() };
-        // A foreign key's ON DELETE may have run into a rule of another table.
-        let entity = match &constraint {
-            Constraint::Unique(columns) | Constraint::NotNull(columns) if !columns.are_of(&entity.table) => {
-                let entities = &self.context.model.entities;
-                entities.iter().find(|entity| columns.are_of(&entity.table)).unwrap_or(entity)
-            }
-            _ => entity,
-        };
-        let field = |name: &str| {
-            let column = entity.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-            column.map_or_else(|| name.to_owned(), |column| column.field.clone())
-        };
-        let error = |message: String, constraint: &str, fields: &[String]| {
-            let error = GraphqlError::new(Code::Conflict, message);
-            error.with("constraint", &constraint).with("fields", &fields).into()
-        };
-        match constraint {
-            Constraint::Unique(columns) => {
-                let fields: Vec<String> = columns.of(&entity.table).into_iter().map(field).collect();
-                let message = format!("another {} has this {} already", entity.name, fields.join(" and "));
-                error(message, "unique", &fields)
-            }
-            Constraint::NotNull(column) => {
-                let fields: Vec<String> = column.of(&entity.table).into_iter().map(field).collect();
-                error(format!("{}.{} may not be null", entity.name, fields.join(" and ")), "notNull", &fields)
-            }
-            Constraint::Check(check) => {
-                let fields: Vec<String> =
-                    entity.columns.iter().filter(|c| names(&check, &c.name)).map(|c| c.field.clone()).collect();
-                error(format!("a value of {} is not allowed by the database", entity.name), "check", &fields)
-            }
-            Constraint::ForeignKey => {
-                let fields = self.dangling(entity, bound, values);
-                let message = match &fields[..] {
-                    // Of a table that was there before freshql, with foreign keys that no relation says.
-                    [] if bound.id.is_empty() => {
-                        format!("a value of {} points to a row that does not exist", entity.name)
-                    }
-                    [] => format!("{} {} is still referred to by other rows", entity.name, bound.id),
-                    fields => format!("{} points to a row that does not exist", fields.join(" and ")),
-                };
-                error(message, "foreignKey", &fields)
-            }
-        }
-    }
-
-    /// The relations among the written columns whose target is not there.
-    fn dangling(&self, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> Vec<String> {
-        let mut fields = Vec::new();
-        // A new row may point to itself.
-        let new_key = bound.row.iter().position(|(id, _)| *id == entity.key).map(|at| &values[at]);
-        for ((id, _), value) in bound.row.iter().zip(values) {
-            let column = entity.column(*id);
-            let Some(reference) = &column.references else { continue };
-            let target = self.context.model.entity(reference.target);
-            let is_itself = target.id == entity.id && Some(value) == new_key;
-            if *value != Value::Null && !is_itself && matches!(self.version(target, value), Ok(None)) {
-                fields.push(column.field.clone());
-            }
-        }
-        fields
-    }
 }
 
 fn not_found(entity: &Entity, bound: &BoundWrite) -> GraphqlError {
     GraphqlError::new(Code::NotFound, format!("there is no {} {}", entity.name, bound.id))
-}
-
-/// Whether an SQL expression has this name in it, and not just as a part of another word.
-fn names(expression: &str, name: &str) -> bool {
-    let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    expression
-        .match_indices(name)
-        .any(|(at, _)| !expression[..at].ends_with(is_word) && !expression[at + name.len()..].starts_with(is_word))
 }
 
 fn made(column: &Column, write: &Write) -> Value {

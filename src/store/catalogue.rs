@@ -1,6 +1,7 @@
 //! What a SQLite database has, as its own catalogue lists it: tables, columns, keys, indexes, triggers. It compares
 //! nothing; SQLite's names do not mind case, so look-ups here do not either.
 
+pub(super) mod authors;
 pub(super) mod definition;
 pub(super) mod keys;
 pub(super) mod recognise;
@@ -75,9 +76,9 @@ pub(super) struct FoundIndex {
 
 /// A trigger.
 #[derive(Debug)]
-pub(super) struct FoundTrigger {
-    pub(super) name: String,
-    pub(super) sql: String,
+pub(in crate::store) struct FoundTrigger {
+    pub(in crate::store) name: String,
+    pub(in crate::store) sql: String,
 }
 
 impl Catalogue {

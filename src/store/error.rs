@@ -26,6 +26,9 @@ pub enum StoreError {
     /// A statement has made the database roll back its whole transaction.
     #[error("the database has rolled back the transaction")]
     RolledBack,
+    /// SQLite does not take a writing statement, for what the triggers that it fires say. In SQLite's words.
+    #[error("a statement cannot run: {0}")]
+    Statement(String),
     /// A thread could not be started.
     #[error("cannot start a database thread: {0}")]
     Thread(#[source] std::io::Error),
@@ -78,6 +81,21 @@ impl Columns {
         }
         let (table, names) = (&self.0[..=table.len()], &self.0[table.len() + 1..]);
         names.split(&format!(", {table}")).collect()
+    }
+}
+
+impl StoreError {
+    /// The error of a statement that writes and fires triggers.
+    pub(super) fn of_write(error: rusqlite::Error) -> Self {
+        match Self::from(error) {
+            Self::Sqlite(rusqlite::Error::SqlInputError { msg, .. }) => Self::Statement(msg),
+            Self::Sqlite(rusqlite::Error::SqliteFailure(code, Some(message)))
+                if code.extended_code == ffi::SQLITE_ERROR =>
+            {
+                Self::Statement(message)
+            }
+            other => other,
+        }
     }
 }
 

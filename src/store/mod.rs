@@ -28,6 +28,7 @@ use crate::config::ChangeLogLimits;
 use crate::model::Model;
 use crate::touch::Mark;
 
+pub use catalogue::authors::Event;
 pub use change_log::{Record, Search};
 pub use documents::{Source, StoredDocument, documents};
 pub use error::{Constraint, StoreError};

@@ -313,9 +313,9 @@ fn related(target: &Entity, alias: &str, on: Expr) -> SelectStatement {
     select
 }
 
-/// False or NULL.
+/// False or NULL. Not `IS NOT TRUE`: where a column is called `true`, SQLite takes the word for the column.
 fn untrue(condition: Expr) -> Expr {
-    condition.is_not(Expr::cust("TRUE"))
+    condition.is_not(Expr::cust("1"))
 }
 
 fn folded(text: Expr, fold: bool) -> Expr {
@@ -372,7 +372,7 @@ fn beyond(entity: &Entity, order: &[(ColumnId, Order)], bound: &Bound, reverse: 
     if inclusive {
         alternatives.push((0..order.len()).map(equal).reduce(|a, b| a.and(b)).expect("one term at least"));
     }
-    let any = alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| Expr::cust("FALSE"));
+    let any = alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| Expr::cust("0"));
     match bound[0] {
         // Says what the disjunction implies, so that an index on the first term is searched, not scanned.
         Some(slot) if !nullable(0) => compare(term(0), ascending(0), true, parameter(slot)).and(any),

@@ -108,7 +108,7 @@ fn new_row(found: &FoundTable, expression: &str) -> String {
     if values.is_empty() { "SELECT 1".to_owned() } else { format!("SELECT {}", values.join(", ")) }
 }
 
-fn unquoted(token: &str) -> String {
+pub(in crate::store) fn unquoted(token: &str) -> String {
     let inner = token.get(1..token.len().saturating_sub(1)).unwrap_or_default();
     match token.chars().next() {
         Some('"' | '`' | '[') => inner.to_owned(),
@@ -116,7 +116,7 @@ fn unquoted(token: &str) -> String {
     }
 }
 
-fn tokens(sql: &str) -> impl Iterator<Item = (Token, &str)> {
+pub(in crate::store) fn tokens(sql: &str) -> impl Iterator<Item = (Token, &str)> {
     let mut rest = sql;
     std::iter::from_fn(move || {
         if rest.is_empty() {

@@ -46,7 +46,8 @@ pub(super) fn bind<'p>(
     Ok(())
 }
 
-struct Parameter<'a>(ValueRef<'a>);
+/// A value on its way into a statement.
+pub(super) struct Parameter<'a>(pub(super) ValueRef<'a>);
 
 impl ToSql for Parameter<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

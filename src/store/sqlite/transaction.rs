@@ -1,10 +1,12 @@
 //! Writing statements, within a transaction that the writer has begun.
 
+use super::row::Parameter;
 use super::{Row, Snapshot, bind};
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
 use crate::store::error::StoreError;
 use crate::store::select::{Slot, Statement};
+use crate::touch::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
 pub struct Transaction<'c>(pub(super) Snapshot<'c>);
@@ -36,9 +38,9 @@ impl Transaction<'_> {
         statement: &Statement,
         value: impl Fn(Slot) -> ValueRef<'p>,
     ) -> Result<usize, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(StoreError::of_write)?;
         bind(&mut prepared, statement, value)?;
-        Ok(prepared.raw_execute()?)
+        prepared.raw_execute().map_err(StoreError::of_write)
     }
 
     /// Runs an inserting statement that returns one value, the key.
@@ -46,13 +48,23 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`Self::execute`].
     pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
+        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(StoreError::of_write)?;
         bind(&mut prepared, statement, value)?;
         let mut rows = prepared.raw_query();
         let mut key = Value::Null;
-        while let Some(row) = rows.next()? {
+        while let Some(row) = rows.next().map_err(StoreError::of_write)? {
             key = Row::Stepped(row).get(0).to_value();
         }
         Ok(key)
+    }
+
+    /// Whether the change log has, after this record, one of a row that went.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn is_deletion_logged(&self, after: Version, entity: &str, key: &Value) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM _freshql_change WHERE seq > ? AND entity = ? AND id IS ? AND op = 'D'";
+        let mut statement = self.connection.prepare_cached(sql)?;
+        Ok(statement.exists((after.0, entity, Parameter(key.as_ref())))?)
     }
 }
