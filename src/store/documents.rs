@@ -78,7 +78,7 @@ impl Store {
     pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.write(move |transaction| {
-            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [id])? == 1)
+            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [&id])? == 1)
         })
         .await
     }
