@@ -8,6 +8,7 @@
 pub mod config;
 pub mod document_id;
 pub mod model;
+pub mod syntax;
 pub mod touch;
 
 // Floor 1: pure rules. No I/O, no async, no HTTP framework.

@@ -5,10 +5,13 @@ use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::ops::Range;
 
+use async_graphql::Pos;
 use codespan_reporting::diagnostic::{self as report, Label};
 use codespan_reporting::files::SimpleFiles;
 use codespan_reporting::term;
 use codespan_reporting::term::termcolor::Buffer;
+
+use crate::syntax::Lines;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,19 +149,10 @@ pub fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// The byte offset of a line and column (in characters), both from 1, as parsers report them; places past a line's or
+/// The byte offset of a line and column (in UTF-16 code units), both from 1, as parsers report them; places past a line's or
 /// the text's end give that end.
 pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let mut start = 0;
-    for _ in 1..line {
-        match text[start..].find('\n') {
-            Some(newline) => start += newline + 1,
-            None => return text.len(),
-        }
-    }
-    let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
-    let column = column.saturating_sub(1);
-    text[start..end].char_indices().nth(column).map_or(end, |(offset, _)| start + offset)
+    Lines::of(text).offset(text, Pos { line, column })
 }
 
 /// `index`, or the start of the character that it cuts.

@@ -35,9 +35,8 @@ pub struct Parsed {
 /// # Errors
 /// All mistakes that were found (and the warnings), in the order of the text. Of syntax errors only the first.
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
-    let text = syntax::unify_line_ends(text);
-    let mut report = Report::new(file_name, &text);
-    let Some(document) = syntax::read(&mut report, &text) else { return Err(report.finish()) };
+    let mut report = Report::new(file_name, text);
+    let Some(document) = syntax::read(&mut report, text) else { return Err(report.finish()) };
     let definitions = definitions::collect(&mut report, &document);
     let entities = entities::build(&mut report, &definitions);
     names::check(&mut report, &definitions, &entities);

@@ -1,5 +1,5 @@
-//! Is this text a valid document of the API? Parsing and most rules are async-graphql's; what it lets pass, or refuses
-//! wrongly, is decided here (GraphQL, September 2025, section 5). Nothing is executed.
+//! Is this text a valid document of the API? Most rules are async-graphql's; what it lets pass, or refuses wrongly, is
+//! decided here (GraphQL, September 2025, section 5). Nothing is executed.
 //!
 //! The limits come first: later steps walk documents recursively and through all fragments.
 
@@ -13,14 +13,13 @@ use std::sync::{Arc, Mutex};
 use async_graphql::async_trait::async_trait;
 use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
 use async_graphql::parser::types::{ExecutableDocument, InlineFragment, Selection, SelectionSet};
-use async_graphql::parser::{Error as ParseError, parse_query};
 use async_graphql::{Pos, Positioned, Request, Response, ServerError, ValidationResult, Value as ConstValue};
 
 use super::error::{Code, GraphqlError, MAX_ERRORS, shorten};
 use super::schema::Api;
 
 pub use limits::{MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS, MAX_VALUES};
-pub use text::{MAX_DOCUMENT_BYTES, MAX_NESTING};
+pub use text::MAX_DOCUMENT_BYTES;
 
 /// async-graphql's own limit on nesting; out of the way of [`MAX_LEVELS`].
 pub(super) const RECURSION_LIMIT: usize = 2 * MAX_LEVELS;
@@ -56,13 +55,12 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
     Err(errors)
 }
 
-/// Parses a document of whatever API; what is wrong with its text and lets it be parsed all the same goes to `errors`.
+/// Reads a document of whatever API; what is wrong with it and lets it be read all the same goes to `errors`.
 ///
 /// # Errors
-/// `GRAPHQL_PARSE_FAILED`, or `QUERY_TOO_COMPLEX`.
+/// `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED` or `QUERY_TOO_COMPLEX`.
 fn parse(text: &str, errors: &mut Vec<GraphqlError>) -> Result<ExecutableDocument, Vec<GraphqlError>> {
-    text::check(text, errors)?;
-    let document = parse_query(text).map_err(|error| vec![parse_error(&error)])?;
+    let document = text::read(text, errors)?;
     limits::check(&document)?;
     Ok(document)
 }
@@ -85,30 +83,6 @@ fn invalid(pos: Pos, message: impl Into<String>) -> GraphqlError {
 /// A refusal at a place of the document, because of one of the limits.
 fn too_complex(pos: Pos, message: impl Into<String>) -> GraphqlError {
     GraphqlError::new(Code::QueryTooComplex, message).at(pos.line, pos.column)
-}
-
-fn parse_error(error: &ParseError) -> GraphqlError {
-    let code = match error {
-        ParseError::RecursionLimitExceeded => Code::QueryTooComplex,
-        // The parser refuses these, but the text is a document by the grammar.
-        ParseError::MultipleOperations { .. }
-        | ParseError::OperationDuplicated { .. }
-        | ParseError::FragmentDuplicated { .. } => Code::GraphqlValidationFailed,
-        _ => Code::GraphqlParseFailed,
-    };
-    // Of a syntax error's drawing with caret, only the last line says something that the location does not.
-    let message = match error {
-        ParseError::Syntax { message, .. } => {
-            let last = message.lines().last().unwrap_or_default();
-            let last = last.trim().trim_start_matches("= ").trim();
-            format!("syntax error: {}", if last.is_empty() { "unexpected input" } else { last })
-        }
-        ParseError::MultipleOperations { .. } => {
-            "an operation without a name must be the only operation of its document".into()
-        }
-        other => other.to_string(),
-    };
-    error.positions().fold(GraphqlError::new(code, message), |error, pos| error.at(pos.line, pos.column))
 }
 
 /// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones, looks into no value

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::graphql::fixture::marketplace;
 use crate::graphql::schema::build_schema;
+use crate::syntax::MAX_TOKENS;
 
 fn run<T>(future: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
@@ -74,9 +75,9 @@ fn what_does_not_parse_is_told_with_its_place() {
     refuses("{ merchants { ", &["1:15 GRAPHQL_PARSE_FAILED syntax error"]);
     refuses("", &["1:1 GRAPHQL_PARSE_FAILED"]);
     refuses("# nothing\n", &["GRAPHQL_PARSE_FAILED"]);
-    refuses("fragment F on Product { id }", &["GRAPHQL_PARSE_FAILED document does not contain an operation"]);
+    refuses("fragment F on Product { id }", &["GRAPHQL_VALIDATION_FAILED the document has no operation"]);
     refuses("{ a \"\"\" }", &["1:5 GRAPHQL_PARSE_FAILED"]);
-    refuses("type Query { a: Int }", &["GRAPHQL_PARSE_FAILED"]);
+    refuses("type Query { a: Int }", &["1:1 GRAPHQL_VALIDATION_FAILED a document has operations and fragments"]);
 }
 
 #[test]
@@ -105,7 +106,10 @@ fn operations_and_fragments_have_one_name_each() {
         "{ tags { totalCount } } query A { tags { totalCount } }",
         &["VALIDATION_FAILED an operation without a name"],
     );
-    refuses("{ tags { totalCount } } { tags { totalCount } }", &["VALIDATION_FAILED an operation without a name"]);
+    refuses(
+        "{ tags { totalCount } } { tags { totalCount } }",
+        &["1:1 GRAPHQL_VALIDATION_FAILED an operation without a name", "1:25 GRAPHQL_VALIDATION_FAILED an operation"],
+    );
     refuses(
         "{ tags { ...F } } fragment F on TagConnection { totalCount } fragment F on TagConnection { totalCount }",
         &["VALIDATION_FAILED fragment F is defined twice"],
@@ -316,9 +320,13 @@ fn what_asks_for_too_much_is_refused() {
         &format!("{{ tags {{ totalCount }} }} #{}", "x".repeat(MAX_DOCUMENT_BYTES)),
         &["QUERY_TOO_COMPLEX the document has"],
     );
-    for open in ["{", "[", "(", "{a(b:", "{a{", "{a(b:[", "{a(b:{c:"] {
-        refuses(&open.repeat(100_000 / open.len()), &["QUERY_TOO_COMPLEX brackets nest deeper"]);
+    for (begin, open) in
+        [("", "{a"), ("{a(b:", "["), ("{a(b:", "{c:"), ("", "{...{a(b:1)@c "), ("query($a:", "["), ("{a@b(c:", "[")]
+    {
+        refuses(&(begin.to_owned() + &open.repeat(100_000 / open.len())), &["QUERY_TOO_COMPLEX brackets nest deeper"]);
     }
+    refuses(&"{".repeat(100_000), &["1:2 GRAPHQL_PARSE_FAILED"]);
+    refuses(&format!("{{a(b:[{}])}}", "0 ".repeat(MAX_TOKENS)), &["QUERY_TOO_COMPLEX more than 100000"]);
     let nested = |levels: usize| {
         format!(
             "{{ products {} }}",

@@ -7,6 +7,7 @@ use std::ops::Range;
 use async_graphql::parser::Pos;
 
 use crate::model::Diagnostic;
+use crate::syntax::{Kind, Lexer, Lines};
 
 /// Where something stands: bytes of the text.
 pub(super) type Span = Range<usize>;
@@ -15,14 +16,13 @@ pub(super) type Span = Range<usize>;
 pub(super) struct Report<'a> {
     file: &'a str,
     text: &'a str,
-    line_starts: Vec<usize>,
+    lines: Lines,
     diagnostics: Vec<Diagnostic>,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(file: &'a str, text: &'a str) -> Self {
-        let line_starts = iter::once(0).chain(text.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
-        Self { file, text, line_starts, diagnostics: Vec::new() }
+        Self { file, text, lines: Lines::of(text), diagnostics: Vec::new() }
     }
 
     pub(super) fn error(&mut self, span: Span, message: impl Into<String>) {
@@ -73,9 +73,7 @@ impl<'a> Report<'a> {
 
     /// The byte at a line and column.
     pub(super) fn offset(&self, pos: Pos) -> usize {
-        let start = self.line_starts.get(pos.line.saturating_sub(1)).copied().unwrap_or(self.text.len());
-        let rest = &self.text[start..];
-        rest.char_indices().nth(pos.column.saturating_sub(1)).map_or(self.text.len(), |(offset, _)| start + offset)
+        self.lines.offset(self.text, pos)
     }
 
     /// The token that starts here: a name, a number, a string.
@@ -94,18 +92,26 @@ impl<'a> Report<'a> {
     /// A type, with its brackets and exclamation marks.
     pub(super) fn type_ref(&self, pos: Pos) -> Span {
         let start = self.offset(pos);
-        let is_type = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '[' | ']' | '!');
-        let length = self.text[start..].find(|c| !is_type(c)).unwrap_or(self.text.len() - start);
-        start..start + length
+        let (mut depth, mut end) = (0usize, start);
+        for token in self.tokens(start) {
+            match self.text(&token) {
+                "[" => depth += 1,
+                "]" => depth = depth.saturating_sub(1),
+                "!" => {}
+                // The name is there, and whatever closed behind it: another thing begins.
+                _ if end > start && depth == 0 => break,
+                _ => {}
+            }
+            end = token.end;
+        }
+        start..end
     }
 
     /// The name inside a type.
     pub(super) fn type_name(&self, pos: Pos) -> Span {
-        let whole = self.type_ref(pos);
-        let text = &self.text[whole.clone()];
-        let inner = text.trim_start_matches('[');
-        let start = whole.start + text.len() - inner.len();
-        start..start + inner.trim_end_matches(['!', ']']).len()
+        let start = self.offset(pos);
+        let name = self.tokens(start).find(|token| self.text(token) != "[");
+        name.unwrap_or(start..start)
     }
 
     /// A value, to its closing bracket.
@@ -136,67 +142,12 @@ impl<'a> Report<'a> {
         &self.text[span.clone()]
     }
 
-    /// The tokens from a place on, without white space and comments. Only good enough for text that parsed.
+    /// The tokens from a place on, up to the first that is malformed.
     pub(super) fn tokens(&self, from: usize) -> impl Iterator<Item = Span> + use<'a> {
-        let text = self.text;
-        let mut at = from;
-        iter::from_fn(move || {
-            at = skip_ignored(text, at);
-            let start = at;
-            at += token_length(&text[start..])?;
-            Some(start..at)
+        let mut lexer = Lexer::starting_at(self.text, from);
+        iter::from_fn(move || match lexer.next_token() {
+            Ok(token) if token.kind != Kind::End => Some(token.start..token.end),
+            Ok(_) | Err(_) => None,
         })
     }
-}
-
-/// Past white space, commas and comments.
-fn skip_ignored(text: &str, mut at: usize) -> usize {
-    loop {
-        let rest = &text[at..];
-        let trimmed = rest.trim_start_matches([' ', '\t', '\n', '\r', ',', '\u{feff}']);
-        at += rest.len() - trimmed.len();
-        if !trimmed.starts_with('#') {
-            return at;
-        }
-        at += trimmed.find(['\n', '\r']).unwrap_or(trimmed.len());
-    }
-}
-
-/// How long the token at the start of the text is; none at its end.
-fn token_length(text: &str) -> Option<usize> {
-    let first = text.chars().next()?;
-    if let Some(block) = text.strip_prefix("\"\"\"") {
-        let mut from = 0;
-        while let Some(quotes) = block[from..].find("\"\"\"") {
-            let end = from + quotes;
-            if !block[..end].ends_with('\\') {
-                return Some(end + 6);
-            }
-            from = end + 3;
-        }
-        return Some(text.len());
-    }
-    if first == '"' {
-        let mut escaped = false;
-        for (offset, c) in text.char_indices().skip(1) {
-            match c {
-                _ if escaped => escaped = false,
-                '\\' => escaped = true,
-                '"' => return Some(offset + 1),
-                '\n' => return Some(offset),
-                _ => {}
-            }
-        }
-        return Some(text.len());
-    }
-    let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let in_number = |c: char| in_word(c) || matches!(c, '.' | '+' | '-');
-    let length = if first.is_ascii_digit() || first == '-' {
-        text.find(|c| !in_number(c))
-    } else if in_word(first) {
-        text.find(|c| !in_word(c))
-    } else {
-        Some(first.len_utf8())
-    };
-    Some(length.unwrap_or(text.len()))
 }

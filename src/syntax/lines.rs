@@ -1,0 +1,37 @@
+//! Lines and columns back to bytes.
+
+use async_graphql::parser::Pos;
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+pub struct Lines(Vec<usize>);
+
+impl Lines {
+    /// Finds them.
+    pub fn of(text: &str) -> Self {
+        let bytes = text.as_bytes();
+        // A CR in front of an LF ends no line of its own.
+        let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
+            b'\n' => true,
+            b'\r' => bytes.get(at + 1) != Some(&b'\n'),
+            _ => false,
+        });
+        Self(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
+    }
+
+    /// The byte at a line and column of the same text; behind the end of a line there is its end.
+    pub fn offset(&self, text: &str, pos: Pos) -> usize {
+        let line = pos.line.saturating_sub(1);
+        let Some(start) = self.0.get(line) else { return text.len() };
+        let rest = &text[*start..];
+        let end = rest.find(['\n', '\r']).unwrap_or(rest.len());
+        let mut units = pos.column.saturating_sub(1);
+        for (offset, c) in rest[..end].char_indices() {
+            if units == 0 {
+                return start + offset;
+            }
+            units = units.saturating_sub(c.len_utf16());
+        }
+        start + end
+    }
+}
