@@ -15,6 +15,7 @@ use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
 use crate::store::select::{self, Comparison, Filter, List};
 use crate::store::{Slot, Statement};
+use crate::syntax::long_number;
 use crate::touch::Dependency;
 
 /// Rows of a page when neither `first` nor `last` says otherwise.
@@ -444,7 +445,7 @@ fn is_id(input: Input<'_>) -> bool {
     use async_graphql_value::ConstValue;
     matches!(
         input,
-        Input::Literal(Ast::String(_) | Ast::Number(_), _)
+        Input::Literal(Ast::String(_) | Ast::Number(_) | Ast::Binary(_), _)
             | Input::Variable(ConstValue::String(_) | ConstValue::Number(_))
     )
 }
@@ -454,6 +455,7 @@ fn shown(input: Input<'_>) -> String {
         Input::Literal(Ast::String(text), _) | Input::Variable(async_graphql_value::ConstValue::String(text)) => {
             text.clone()
         }
+        Input::Literal(Ast::Binary(kept), _) => long_number(kept).to_owned(),
         Input::Literal(other, _) => other.to_string(),
         Input::Variable(other) => other.to_string(),
     }

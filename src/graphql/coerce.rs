@@ -172,10 +172,9 @@ impl<'a> Input<'a> {
             Self::Literal(ast, _) => match ast {
                 Ast::Variable(_) => return "a variable",
                 Ast::Null => return "null",
-                Ast::Number(_) => return "a number",
+                Ast::Number(_) | Ast::Binary(_) => return "a number",
                 Ast::String(_) => return "a string",
                 Ast::Boolean(_) => return "a boolean",
-                Ast::Binary(_) => return "binary data",
                 Ast::Enum(_) => return "an enum value",
                 Ast::List(_) => return "a list",
                 Ast::Object(_) => return "an object",
@@ -183,10 +182,9 @@ impl<'a> Input<'a> {
         };
         match constant {
             ConstValue::Null => "null",
-            ConstValue::Number(_) => "a number",
+            ConstValue::Number(_) | ConstValue::Binary(_) => "a number",
             ConstValue::String(_) => "a string",
             ConstValue::Boolean(_) => "a boolean",
-            ConstValue::Binary(_) => "binary data",
             ConstValue::Enum(_) => "an enum value",
             ConstValue::List(_) => "a list",
             ConstValue::Object(_) => "an object",

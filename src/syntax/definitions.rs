@@ -65,13 +65,13 @@ impl Parser<'_> {
             return Ok(schema);
         }
         self.list(&ROOT, false, |parser| {
-            let root = match parser.text_of(parser.token) {
+            let unknown = parser.expected("`query`, `mutation` or `subscription`");
+            let root = match parser.name("`query`, `mutation` or `subscription`")?.node.as_str() {
                 "query" => &mut schema.query,
                 "mutation" => &mut schema.mutation,
                 "subscription" => &mut schema.subscription,
-                _ => return Err(parser.expected("`query`, `mutation` or `subscription`")),
+                _ => return Err(unknown),
             };
-            parser.advance()?;
             parser.expect(b':', "`:` and a type")?;
             *root = Some(parser.name("the name of a type")?);
             Ok(())

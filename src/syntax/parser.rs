@@ -12,6 +12,9 @@ use super::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError}
 /// Longer tokens are cut in messages.
 const MAX_SHOWN: usize = 40;
 
+/// An argument in a document.
+type Argument = (Positioned<Name>, Positioned<Value>);
+
 /// A parser with one token in hand.
 pub(super) struct Parser<'t> {
     text: &'t str,
@@ -70,6 +73,10 @@ impl<'t> Parser<'t> {
                 self.type_system(word)
             }
             "extend" if !is_described => self.extension(),
+            _ if is_described && keyword.kind != Kind::Name && keyword.kind != Kind::Punctuator(b'{') => {
+                self.advance()?;
+                Err(self.expected("the definition that is described"))
+            }
             _ if is_described => {
                 let what = if keyword.kind == Kind::Punctuator(b'{') {
                     "a description needs the word `query` in front of the `{`"
@@ -201,10 +208,7 @@ impl<'t> Parser<'t> {
         Ok(directives.map(|directive| directive.map(constant)).collect())
     }
 
-    pub(super) fn arguments(
-        &mut self,
-        constant: bool,
-    ) -> Result<Vec<(Positioned<Name>, Positioned<Value>)>, SyntaxError> {
+    pub(super) fn arguments(&mut self, constant: bool) -> Result<Vec<Argument>, SyntaxError> {
         const ARGUMENT: Bracket = Bracket { open: b'(', close: b')', element: "an argument such as `name: value`" };
         if !self.at(b'(') {
             return Ok(Vec::new());

@@ -1,7 +1,7 @@
 //! What the grammar takes and refuses, in which words and at which place. `tests/js/parse.test.mjs` compares with graphql-js.
 
 use async_graphql::parser::types::{Selection, TypeKind, TypeSystemDefinition};
-use async_graphql_value::{ConstValue, Value};
+use async_graphql_value::Value;
 use proptest::prelude::*;
 
 use super::*;
@@ -49,9 +49,9 @@ fn numbers_and_words_are_what_they_look_like() {
     assert_eq!(value("18446744073709551615"), Value::Number(u64::MAX.into()));
     assert_eq!(value("1.5e3").to_string(), "1500.0");
     for long in ["123456789012345678901234567890", "-9223372036854775809", "1e999"] {
-        assert_eq!(value(long).into_const().as_ref().and_then(long_number), Some(long));
+        let Value::Binary(kept) = value(long) else { panic!("{long}") };
+        assert_eq!((long_number(&kept), long_integer(&kept).is_some()), (long, !long.contains('e')));
     }
-    assert_eq!(long_number(&ConstValue::Null), None);
     for word in ["trueish", "falsey", "nullable", "on", "query"] {
         assert_eq!(value(word), Value::Enum(Name::new(word)));
     }
@@ -111,6 +111,7 @@ fn what_the_grammar_has_not_is_refused_in_words() {
         ("{ a(b: 'x') }", "1:8 unexpected character `'`; strings stand in double quotes"),
         ("{ a? }", "1:4 unexpected character `?`; what has no `!` may be null"),
         ("\"d\" { a }", "1:1 a description needs the word `query` in front of the `{`"),
+        ("\"d\" ", "1:5 expected the definition that is described, found the end of the document"),
         ("\"d\" extend type T @d", "1:1 a description stands in front of a definition"),
         ("enum E { true }", "1:10 an enum cannot have the value `true`, which means something else"),
         ("extend type T", "1:14 expected what the extension adds, found the end of the document"),

@@ -2,7 +2,7 @@
 
 use async_graphql::Name;
 use async_graphql::indexmap::IndexMap;
-use async_graphql_value::{ConstValue, Number, Value};
+use async_graphql_value::{Number, Value};
 
 use super::lexer::Kind;
 use super::parser::{Bracket, Parser};
@@ -19,8 +19,9 @@ impl Parser<'_> {
             Kind::Punctuator(b'[') => return self.list(&ITEM, true, |parser| parser.value(constant)).map(Value::List),
             Kind::Punctuator(b'{') => return self.object(constant),
             Kind::Punctuator(b'$') if constant => {
+                let not_a_value = self.expected("a value");
                 let dollar = self.advance()?;
-                let name = self.name("the name of a variable")?;
+                let name = self.name("").map_err(|_| not_a_value)?;
                 let message = format!("`${}` is a variable, and only constants may stand here", name.node);
                 return Err(SyntaxError::new(dollar.pos, dollar.start..dollar.end, message));
             }
@@ -81,10 +82,13 @@ fn long(text: &str) -> Value {
     Value::Binary(text.to_owned().into())
 }
 
-/// The digits of a number literal beyond 64 bits: an `ID` may be one.
-pub fn long_number(value: &ConstValue) -> Option<&str> {
-    match value {
-        ConstValue::Binary(digits) => std::str::from_utf8(digits).ok(),
-        _ => None,
-    }
+/// A number literal that is too long for the tree's numbers, as it was written: what a literal of the variant `Binary` is.
+pub fn long_number(kept: &[u8]) -> &str {
+    std::str::from_utf8(kept).unwrap_or_default()
+}
+
+/// The same where it is an integer, which an `ID` may be, however long.
+pub fn long_integer(kept: &[u8]) -> Option<&str> {
+    let text = long_number(kept);
+    text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()).then_some(text)
 }

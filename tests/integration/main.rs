@@ -35,6 +35,7 @@ mod explain;
 mod floors;
 mod freshness;
 mod front_door;
+mod graphql_js;
 mod graphql_over_http;
 mod hostile;
 mod limits;

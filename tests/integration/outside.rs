@@ -15,7 +15,7 @@ use crate::harness::copy;
 /// What stands between the outputs of two commands; no output holds it.
 const END: &str = "\u{1e}";
 
-fn top() -> &'static Path {
+pub(crate) fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -63,7 +63,7 @@ impl Drop for Demo {
 }
 
 /// Whether the test can run. What is missing is told on the real standard error, which the test runner does not hide.
-fn there(test: &str, parts: &[(&str, bool)]) -> bool {
+pub(crate) fn there(test: &str, parts: &[(&str, bool)]) -> bool {
     let missing: Vec<_> = parts.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         return true;
@@ -74,12 +74,12 @@ fn there(test: &str, parts: &[(&str, bool)]) -> bool {
     false
 }
 
-fn program(name: &'static str) -> (&'static str, bool) {
+pub(crate) fn program(name: &'static str) -> (&'static str, bool) {
     let path = std::env::var_os("PATH").unwrap_or_default();
     (name, std::env::split_paths(&path).any(|directory| directory.join(name).is_file()))
 }
 
-fn packages(directory: &'static str) -> (&'static str, bool) {
+pub(crate) fn packages(directory: &'static str) -> (&'static str, bool) {
     (directory, top().join(directory).join("node_modules").is_dir())
 }
 
@@ -88,7 +88,7 @@ fn browser() -> PathBuf {
 }
 
 /// The machine's Node.js, unless scripts/setup has found that too old.
-fn node_program() -> PathBuf {
+pub(crate) fn node_program() -> PathBuf {
     let newer = top().join("target/tools/node_modules/node/bin/node");
     if newer.is_file() { newer } else { "node".into() }
 }
@@ -102,7 +102,7 @@ fn node(demo: &Demo, directory: &str, test: &str, settings: &[(&str, &str)]) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 

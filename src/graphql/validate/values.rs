@@ -16,6 +16,7 @@ use async_graphql_value::Value;
 use super::invalid;
 use crate::graphql::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeKind};
 use crate::graphql::error::GraphqlError;
+use crate::syntax::{long_integer, long_number};
 
 /// The types of variables exist and are input types, and their declarations have no directives (there are none for
 /// them). False if a type does not exist.
@@ -285,11 +286,12 @@ fn fits(declared: &TypeRef, expected: &TypeRef) -> bool {
 fn is_literal_of(scalar: &str, value: &Value) -> bool {
     match scalar {
         "Int" => matches!(value, Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok())),
-        "Float" => matches!(value, Value::Number(_)),
+        "Float" => matches!(value, Value::Number(_) | Value::Binary(_)),
         "String" | "DateTime" | "Date" | "UUID" => matches!(value, Value::String(_)),
         "Boolean" => matches!(value, Value::Boolean(_)),
         "ID" | "BigInt" => match value {
             Value::Number(n) => n.is_i64() || n.is_u64(),
+            Value::Binary(kept) => long_integer(kept).is_some(),
             other => matches!(other, Value::String(_)),
         },
         "Decimal" => matches!(value, Value::String(_) | Value::Number(_)),
@@ -315,6 +317,9 @@ fn did_you_mean<'n>(given: &str, known: impl Iterator<Item = &'n str>) -> String
 
 /// A literal, for a message.
 fn shortened(value: &Value) -> String {
-    let text = value.to_string();
+    let text = match value {
+        Value::Binary(kept) => long_number(kept).to_owned(),
+        other => other.to_string(),
+    };
     if text.chars().count() <= 60 { text } else { text.chars().take(60).chain("…".chars()).collect() }
 }

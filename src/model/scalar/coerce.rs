@@ -8,6 +8,7 @@ use async_graphql::{Number, Value as Input};
 
 use super::{Scalar, Value, decimal, time};
 use crate::model::{EnumType, Model};
+use crate::syntax::{long_integer, long_number};
 
 /// The largest integer that JavaScript's numbers hold exactly; beyond it a JSON number has probably lost digits before
 /// it came here.
@@ -49,6 +50,8 @@ impl Scalar {
             Self::IdText => match input {
                 Input::String(text) => without_nul(text, "ID").map(Value::text),
                 Input::Number(number) => Ok(Value::text(integer(number, source, "ID")?.to_string())),
+                // Any integer is an ID.
+                Input::Binary(kept) if long_integer(kept).is_some() => Ok(Value::text(long_number(kept))),
                 other => Err(expected("an ID", other)),
             },
             Self::IdUuid | Self::Uuid => match input {
@@ -64,6 +67,9 @@ impl Scalar {
             Self::Float => match input {
                 // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
                 Input::Number(number) => number.as_f64().map(|float| Value::Real(float + 0.0)),
+                Input::Binary(kept) => {
+                    long_number(kept).parse().ok().filter(|float: &f64| float.is_finite()).map(Value::Real)
+                }
                 _ => None,
             }
             .ok_or_else(|| expected("a Float", input)),
@@ -248,7 +254,12 @@ fn canonical_json(input: &Input, out: &mut String) -> Result<(), String> {
         Input::Enum(word) => {
             return Err(format!("expected JSON, found the name `{word}`; JSON has strings, in quotes"));
         }
-        Input::Binary(_) => return Err("expected JSON, found binary data".to_owned()),
+        Input::Binary(kept) => {
+            let number = long_number(kept);
+            return Err(format!(
+                "expected JSON, found {number}, which is too long to be kept exactly; write it as a string"
+            ));
+        }
     }
     Ok(())
 }
@@ -266,7 +277,7 @@ fn expected(what: &str, found: &Input) -> String {
         Input::String(text) => quoted(text),
         Input::List(_) => "a list".to_owned(),
         Input::Object(_) => "an object".to_owned(),
-        Input::Binary(_) => "binary data".to_owned(),
+        Input::Binary(kept) => long_number(kept).to_owned(),
         other => other.to_string(),
     };
     format!("expected {what}, found {found}")
