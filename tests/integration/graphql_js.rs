@@ -77,7 +77,6 @@ fn graphql_js_and_we_take_the_same_documents() {
     for (kind, least) in least {
         assert!(counts.get(kind).is_some_and(|count| *count >= least), "{kind}: {counts:?}");
     }
-    println!("{counts:?}");
 }
 
 /// Both parse it, or both refuse it at the same place.
