@@ -259,7 +259,7 @@ proptest! {
     }
 
     #[test]
-    fn instants_sort_as_their_texts(a in -62_167_219_200i64..253_402_214_400, b in -62_167_219_200i64..253_402_214_400, ms in 0i64..1000) {
+    fn instants_sort_as_their_texts(a in -62_135_596_800i64..253_402_207_200, b in -62_135_596_800i64..253_402_207_200, ms in 0i64..1000) {
         let kept = |seconds: i64| {
             let instant = jiff::Timestamp::from_second(seconds).unwrap() + jiff::SignedDuration::from_millis(ms);
             let Ok(Value::Text(text)) = variable(Scalar::DateTime, json!(instant.to_string())) else { panic!("{instant}") };
