@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::Context;
 use rusqlite::{Connection, OpenFlags};
 
+use super::database::command;
 use super::{MODEL_FILE, StartError, within};
 use crate::config::{Config, Database};
 use crate::model::parse::parse;
@@ -45,7 +46,7 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     }
     std::fs::write(&target, &pulled.sdl).with_context(|| format!("cannot write {shown}"))?;
     written.push(shown);
-    Ok(summary(&written, &pulled))
+    Ok(summary(&written, &pulled, &command(config)))
 }
 
 /// Looks, and changes nothing: not even the journal's mode.
@@ -54,7 +55,7 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
-fn summary(written: &[String], pulled: &Pulled) -> String {
+fn summary(written: &[String], pulled: &Pulled, command: &str) -> String {
     let mut text: String = written.iter().map(|file| format!("wrote {file}\n")).collect();
     match pulled.entities.len() {
         1 => text.push_str("1 table is an entity\n"),
@@ -63,6 +64,8 @@ fn summary(written: &[String], pulled: &Pulled) -> String {
     for (table, reason) in &pulled.left_out {
         text.push_str(&format!("left out `{table}`: {reason}\n"));
     }
-    text.push_str("next: read it, then `freshql migrate new adopt`, `freshql migrate up`, `freshql serve`\n");
+    let next =
+        format!("next: read it, then `{command} migrate new adopt`, `{command} migrate up`, `{command} serve`\n");
+    text.push_str(&next);
     text
 }

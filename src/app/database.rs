@@ -266,7 +266,7 @@ fn remedy(config: &Config) -> String {
 }
 
 /// How this project is called upon.
-fn command(config: &Config) -> String {
+pub(super) fn command(config: &Config) -> String {
     let dir = if config.dir.as_os_str() == "." { String::new() } else { format!(" --dir {}", config.dir.display()) };
     let is_default = config.database == Database::Sqlite(config.dir.join("freshql.db"));
     let database = if is_default { String::new() } else { format!(" --database {}", config.database) };

@@ -14,7 +14,7 @@ use self::names::{EntityName, Fields, Taken, unspeakable};
 use self::source::{Column, Kind, Table};
 use self::values::{Choice, Values, choose};
 use crate::model::Scalar;
-use crate::store::layout::VERSION_COLUMN;
+use crate::store::layout::{SqlName, VERSION_COLUMN};
 
 /// A model's text, and what became of the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,19 +37,26 @@ pub fn pull(connection: &Connection) -> rusqlite::Result<Pulled> {
     // What is read here must fit together, whoever writes meanwhile.
     let snapshot = connection.unchecked_transaction()?;
     let tables = source::read(&snapshot)?;
+    let baseline = source::baseline(&snapshot)?;
     let mut left_out = Vec::new();
     let mut drafts = Vec::new();
     let mut taken = Taken::new();
     for table in &tables {
+        if let Some((_, reason)) = baseline.left_out.iter().find(|(name, _)| *name == table.name) {
+            left_out.push((table.name.clone(), format!("its statement does not run here: {reason}")));
+            continue;
+        }
         match draft(&snapshot, table, &mut taken)? {
             Ok(draft) => drafts.push(draft),
             Err(reason) => left_out.push((table.name.clone(), reason)),
         }
     }
     relations::link(&snapshot, &mut drafts)?;
+    for draft in &mut drafts {
+        sdl::name_lookups(draft, &mut taken);
+    }
     let entities = drafts.iter().map(|draft| draft.table.name.clone()).collect();
-    let baseline = source::baseline(&snapshot)?;
-    Ok(Pulled { sdl: sdl::write(&drafts, &left_out), baseline, entities, left_out })
+    Ok(Pulled { sdl: sdl::write(&drafts, &left_out), baseline: baseline.text, entities, left_out })
 }
 
 /// A table on its way to being an entity.
@@ -61,6 +68,8 @@ struct Draft<'a> {
     /// The other sides of relations: name, type, the relation there.
     lists: Vec<(String, String, String)>,
     taken: Fields,
+    /// Fields that are unique together, and would make a look-up with the name of another root field.
+    nameless: Vec<Vec<String>>,
     /// What its reader should know beside the fields.
     notes: Vec<String>,
 }
@@ -89,6 +98,12 @@ struct Field<'a> {
     is_key: bool,
     relation: Option<Relation>,
     note: Option<String>,
+}
+
+impl Field<'_> {
+    fn holds_texts(&self) -> bool {
+        self.relation.is_none() && self.scalar == Some(Scalar::String)
+    }
 }
 
 /// A foreign key that the model can have.
@@ -163,7 +178,39 @@ fn draft<'a>(
     for field in out.filter(|field| field.column.not_null && field.column.default.is_none()) {
         notes.push(format!("`{}` must have a value, so no row can be created.", field.column.name));
     }
-    Ok(Ok(Draft { table, names, key, fields, lists: Vec::new(), taken: fields_taken, notes }))
+    notes.extend(refused_writes(connection, table, &fields));
+    Ok(Ok(Draft { table, names, key, fields, lists: Vec::new(), taken: fields_taken, nameless: Vec::new(), notes }))
+}
+
+/// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes use functions or
+/// collations that only its own program has.
+fn refused_writes(connection: &Connection, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
+    let name = SqlName::new(&table.name);
+    let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
+    let sets: Vec<String> = columns
+        .map(|field| {
+            let column = SqlName::new(&field.column.name);
+            format!("{column} = {column}")
+        })
+        .collect();
+    let sets = if sets.is_empty() { "rowid = rowid".to_owned() } else { sets.join(", ") };
+    let statements = [
+        ("created", format!("INSERT INTO {name} DEFAULT VALUES")),
+        ("changed", format!("UPDATE {name} SET {sets}")),
+        ("deleted", format!("DELETE FROM {name} WHERE rowid = 0")),
+    ];
+    let mut refused: Vec<(Vec<&str>, String)> = Vec::new();
+    for (verb, sql) in statements {
+        // Prepared only: nothing is written.
+        let Err(error) = connection.prepare(&sql) else { continue };
+        let reason = source::message_of(&error);
+        match refused.iter_mut().find(|(_, other)| *other == reason) {
+            Some((verbs, _)) => verbs.push(verb),
+            None => refused.push((vec![verb], reason)),
+        }
+    }
+    let note = |(verbs, reason): (Vec<&str>, String)| format!("No row can be {} here: {reason}.", verbs.join(" or "));
+    refused.into_iter().map(note).collect()
 }
 
 /// Who makes the keys of a table, or why nobody can.
@@ -190,7 +237,16 @@ fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
     }
     let is_uuid = ["UUID", "GUID", "UNIQUEIDENTIFIER"].iter().any(|word| upper.contains(word));
     let all_uuids = values.have_form(Scalar::Uuid);
-    Ok(if all_uuids && (is_uuid || values.texts > 0) { Key::Uuid } else { Key::Text })
+    if all_uuids && (is_uuid || values.texts > 0) {
+        return Ok(Key::Uuid);
+    }
+    if values::makes_numbers(&column.sql_type) {
+        return Err(format!(
+            "its primary key `{}` is declared {}, so SQLite makes numbers of texts that look like one",
+            column.name, column.sql_type
+        ));
+    }
+    Ok(Key::Text)
 }
 
 #[cfg(test)]

@@ -76,6 +76,15 @@ impl Taken {
     }
 }
 
+impl Taken {
+    /// Takes the name of the look-up by these fields; false if something has it already.
+    pub(super) fn lookup(&mut self, entity: &str, fields: &[String]) -> bool {
+        let fields: Vec<String> = fields.iter().map(|field| upper_first(field)).collect();
+        let name = format!("{}By{}", lower_camel(entity), fields.join("And"));
+        self.roots.insert(name)
+    }
+}
+
 /// The names of one entity's fields.
 #[derive(Debug, Default)]
 pub(super) struct Fields(HashSet<String>);

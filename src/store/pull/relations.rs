@@ -5,10 +5,12 @@ use rusqlite::Connection;
 
 use super::names::unspeakable;
 use super::source::ForeignKey;
+use super::values::makes_numbers;
 use super::{Draft, Key, Relation};
 use crate::model::Scalar;
 use crate::model::naming::{lower_camel, pluralize};
 use crate::store::layout::SqlName;
+use crate::store::migrate::check::affinity;
 
 /// What is told of a foreign key before anything is changed.
 struct Link {
@@ -116,6 +118,18 @@ fn judge(
         Key::Text => this.values.are_texts(),
         Key::Uuid => this.values.have_form(Scalar::Uuid),
     };
+    let affinity = affinity(&this.column.sql_type);
+    let keeps = match target.key {
+        Key::RowNumber | Key::Number => matches!(affinity, "INTEGER" | "NUMERIC" | "BLOB"),
+        Key::Text => !makes_numbers(&this.column.sql_type),
+        Key::Uuid => true,
+    };
+    if !keeps {
+        let declared = &this.column.sql_type;
+        return reason(format!(
+            "points to `{there}`, and keeps keys of it as {affinity}, since it is declared {declared}"
+        ));
+    }
     if !fits || this.column.is_generated {
         return reason(format!("points to `{there}`, and has values that cannot be keys of it"));
     }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::names::Taken;
+use super::values::{OUR_NOW, makes_numbers};
 use super::{Draft, Field, Key};
 use crate::model::naming::{pluralize, snake_case};
 use crate::model::scalar::ValueRef;
@@ -39,7 +41,7 @@ fn entity(draft: &Draft<'_>, text: &mut String) {
             let _ = writeln!(text, "  # left out: `{}`, {}", one_line(&field.column.name), one_line(why));
             continue;
         }
-        let (default, default_note) = default(field);
+        let TableDefault { directive: default, note: default_note, .. } = TableDefault::of(field);
         for note in [field.note.as_deref(), default_note.as_deref()].into_iter().flatten() {
             let _ = writeln!(text, "  # {}", one_line(note));
         }
@@ -78,6 +80,18 @@ fn type_directives(draft: &Draft<'_>) -> String {
     text
 }
 
+/// Takes out of the draft what is unique but cannot be looked up, for want of a name.
+pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
+    let uniques = indexes(draft).into_iter().filter(|(directive, _)| *directive == "unique");
+    let names = uniques.map(|(_, fields)| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>());
+    let nameless: Vec<_> = names.filter(|fields| !taken.lookup(&draft.names.name, fields)).collect();
+    for fields in &nameless {
+        let why = "no look-up, whose name another root field has";
+        draft.notes.push(format!("Unique, but with {why}: `{}`.", fields.join("`, `")));
+    }
+    draft.nameless = nameless;
+}
+
 /// What the model should say of the table's indexes: those whose columns it has, each once, and none that it has anyway.
 fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> {
     let mut found: Vec<(&'static str, Vec<&Field<'_>>)> = Vec::new();
@@ -92,7 +106,10 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
         let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
         // Not wanted, or there without a word.
         let is_left_out = match &fields[..] {
+            _ if index.unique && draft.nameless.contains(&names(&fields)) => true,
             _ if fields.iter().any(|field| field.ty.as_deref() == Some("JSON") || !field.column.is_exact()) => true,
+            // Rows are not looked up by texts that may be numbers in the table.
+            _ if fields.iter().any(|field| field.holds_texts() && makes_numbers(&field.column.sql_type)) => true,
             [single] if single.is_key => true,
             [single] if !index.unique => single.relation.is_some(),
             _ => false,
@@ -110,7 +127,8 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
 
 fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String {
     let ty = field.ty.as_deref().unwrap_or("String");
-    let required = if field.is_key || field.column.not_null { "!" } else { "" };
+    let may_be_left_out = TableDefault::of(field).is_of_table_alone;
+    let required = if field.is_key || (field.column.not_null && !may_be_left_out) { "!" } else { "" };
     let mut words = vec![format!("{}: {ty}{required}", field.name)];
     if field.is_key {
         words.push("@id".to_owned());
@@ -157,19 +175,31 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
     words.join(" ")
 }
 
-/// The directive for a column's default, or what there is to say about one that the model cannot have.
-fn default(field: &Field<'_>) -> (Option<String>, Option<String>) {
-    let Some(written) = field.column.default.as_deref().map(unbracketed) else { return (None, None) };
-    if written.eq_ignore_ascii_case("null") {
-        return (None, None);
-    }
-    let plain = if field.relation.is_none() && !field.is_key { field.scalar } else { None };
-    match plain.and_then(|scalar| literal(scalar, written)) {
-        Some(argument) => (Some(format!("@default({argument})")), None),
-        None => {
-            let note = format!("the table's own default, which the model cannot have: {written}");
-            (None, Some(note))
+/// A column's default.
+#[derive(Default)]
+struct TableDefault {
+    directive: Option<String>,
+    /// The model cannot have it, so it is left to the table: a field that may be null can be left out of inputs.
+    is_of_table_alone: bool,
+    note: Option<String>,
+}
+
+impl TableDefault {
+    fn of(field: &Field<'_>) -> Self {
+        let Some(written) = field.column.default.as_deref().map(unbracketed) else { return Self::default() };
+        if written.eq_ignore_ascii_case("null") {
+            return Self::default();
         }
+        let plain = if field.relation.is_none() && !field.is_key { field.scalar } else { None };
+        if let Some(argument) = plain.and_then(|scalar| literal(scalar, written)) {
+            return Self { directive: Some(format!("@default({argument})")), ..Self::default() };
+        }
+        let nullable = match field.column.not_null && !field.is_key {
+            true => " (it is NOT NULL; without a `!` inputs may leave it out)",
+            false => "",
+        };
+        let note = format!("the table's own default, which the model cannot have: {written}{nullable}");
+        Self { directive: None, is_of_table_alone: true, note: Some(note) }
     }
 }
 
@@ -178,7 +208,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
     let lower = written.to_ascii_lowercase().replace(' ', "");
     match scalar {
         Scalar::Date if matches!(lower.as_str(), "current_date" | "date('now')") => return Some("fn: NOW".to_owned()),
-        Scalar::DateTime if lower == "strftime('%y-%m-%dt%h:%m:%fz','now')" => return Some("fn: NOW".to_owned()),
+        Scalar::DateTime if lower == OUR_NOW => return Some("fn: NOW".to_owned()),
         _ => {}
     }
     let string =

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
+use crate::store::migrate::split::{Token, next_token};
+
 /// A table, or what looks like one.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -178,25 +180,66 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>
     Ok((indexes, has_key_index))
 }
 
-/// Statements that make all that is there (tables, indexes, views, triggers), where it is not there.
-pub(super) fn baseline(connection: &Connection) -> rusqlite::Result<String> {
+/// Statements that make what is there.
+pub(super) struct Baseline {
+    pub(super) text: String,
+    /// What they do not make, with SQLite's reason.
+    pub(super) left_out: Vec<(String, String)>,
+}
+
+/// Statements that make all that is there (tables, indexes, views, triggers), where it is not there. Each is tried: what
+/// needs a collation or a module that only its own program has stays as a comment.
+pub(super) fn baseline(connection: &Connection) -> rusqlite::Result<Baseline> {
     // A virtual table makes its shadow tables itself.
-    let sql = "SELECT made.sql FROM sqlite_schema made WHERE made.sql IS NOT NULL \
+    let sql = "SELECT made.name, made.sql FROM sqlite_schema made WHERE made.sql IS NOT NULL \
                AND made.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND made.name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' \
                AND made.tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') \
                ORDER BY made.type <> 'table', made.type = 'trigger', made.rowid";
     let mut statement = connection.prepare(sql)?;
-    let statements: Vec<String> = statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let statements: Vec<(String, String)> =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut text = String::from(
         "-- What was there before freshql. On a database that has it, this does nothing; on an empty one, it makes the same,\n\
          -- so that tests and `freshql migrate new` know what the next migrations start from.\n",
     );
-    for sql in statements {
-        text.push('\n');
-        text.push_str(&where_missing(&sql));
-        text.push_str(";\n");
+    let scratch = Connection::open_in_memory()?;
+    let mut left_out = Vec::new();
+    for (name, sql) in statements {
+        let sql = where_missing(without_comment_at_end(&sql));
+        match scratch.execute_batch(&sql) {
+            Ok(()) => text.push_str(&format!("\n{sql};\n")),
+            Err(error) => {
+                let reason = message_of(&error);
+                text.push_str(&format!("\n-- This does not run here: {reason}.\n"));
+                text.extend(sql.lines().map(|line| format!("-- {line}\n")));
+                left_out.push((name, reason));
+            }
+        }
     }
-    Ok(text)
+    Ok(Baseline { text, left_out })
+}
+
+/// SQLite's own words.
+pub(super) fn message_of(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => {
+            message.clone()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// SQLite keeps a comment behind the last word, where it would hide the semicolon.
+fn without_comment_at_end(sql: &str) -> &str {
+    let (mut at, mut end) = (0, 0);
+    while at < sql.len() {
+        let (token, length) = next_token(&sql[at..]);
+        at += length;
+        if token != Token::Space {
+            end = at;
+        }
+    }
+    &sql[..end]
 }
 
 /// SQLite keeps these statements with their first words in capitals, and without IF NOT EXISTS.

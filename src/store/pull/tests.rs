@@ -1,7 +1,11 @@
 //! What is read from tables that others made: one test for each thing that a table can say.
 
+use proptest::prelude::*;
+
 use super::*;
-use crate::model::parse;
+use crate::model::parse::parse;
+use crate::store::difference;
+use crate::store::migrate::{self, Migration, Migrations};
 
 fn pulled(sql: &str) -> Pulled {
     let connection = Connection::open_in_memory().unwrap();
@@ -79,7 +83,7 @@ fn declared_types_are_taken_where_the_values_keep_them() {
     for (declaration, values, line) in [
         ("BOOLEAN NOT NULL", "(0), (1)", "x: Boolean!"),
         ("TINYINT(1)", "(0), (NULL)", "x: Boolean"),
-        ("INT", "(2147483647)", "x: Int"),
+        ("INT", "(134217728), (-5)", "x: Int"),
         ("INTEGER", "(2147483648)", "x: BigInt"),
         ("BIGINT", "(1)", "x: BigInt"),
         ("VARCHAR(10)", "('a')", "x: String"),
@@ -90,7 +94,10 @@ fn declared_types_are_taken_where_the_values_keep_them() {
         ("UUID", "('0190b4f4-0000-7000-8000-000000000000')", "x: UUID"),
         ("", "(1), (2)", "x: Int"),
         ("TEXT", "", "x: String"),
-        ("TIMESTAMP", "", "x: DateTime"),
+        ("REAL", "", "x: Float"),
+        ("SMALLINT unsigned", "", "x: Int"),
+        ("BIGINT", "(NULL)", "x: BigInt"),
+        ("BOOLEAN DEFAULT (FALSE)", "", "x: Boolean @default(value: false)"),
     ] {
         assert_eq!(column(declaration, values), [line], "{declaration} {values}");
     }
@@ -101,10 +108,10 @@ fn values_of_another_form_choose_a_type_that_reads_them_and_a_comment_says_why()
     for (declaration, values, line, why) in [
         ("DECIMAL(10,2)", "('0.99'), (1)", "x: Float", "a Decimal would be kept as a whole number, scaled"),
         ("NUMERIC", "", "x: Float", "a Decimal would be kept"),
+        ("INT", "(1700000000)", "x: BigInt", "near the limit of an Int"),
         ("DATETIME", "('2009-01-01 00:00:00')", "x: String", "texts such as \"2009-01-01 00:00:00\": a DateTime would"),
-        ("TIMESTAMP", "(1700000000)", "x: Int", "kept as whole numbers: a DateTime would"),
+        ("TIMESTAMP", "(1700000000)", "x: BigInt", "kept as whole numbers: a DateTime would"),
         ("TIMESTAMP", "(1700000000000)", "x: BigInt", "kept as whole numbers"),
-        ("DATETIME DEFAULT CURRENT_TIMESTAMP", "", "x: String", "a DateTime would be kept as"),
         ("DATE", "('22.11.2026')", "x: String", "a Date would be kept as \"2026-11-22\""),
         ("UUID", "('0190B4F4-0000-7000-8000-000000000000')", "x: String", "lower case"),
         ("BOOLEAN", "(2)", "x: Int", "0 or 1"),
@@ -117,6 +124,115 @@ fn values_of_another_form_choose_a_type_that_reads_them_and_a_comment_says_why()
         assert!(found[0].starts_with("# ") && found[0].contains(why), "{declaration} {values}: {found:?}");
         assert_eq!(found.last().map(String::as_str), Some(line), "{declaration} {values}: {found:?}");
     }
+}
+
+#[test]
+fn columns_without_values_get_a_type_that_reads_what_may_come() {
+    for (declaration, line, why) in [
+        ("DATETIME", "x: String", "it may be a DateTime if all programs keep it as \"2026-11-22T09:30:00.000Z\""),
+        ("TIMESTAMP NOT NULL", "x: String!", "it may be a DateTime"),
+        ("DATE", "x: String", "it may be a Date if"),
+        ("UUID", "x: String", "it may be a UUID"),
+        ("JSON", "x: String", "it may be JSON"),
+        ("INTEGER", "x: BigInt", "it may be an Int if all values will fit 32 bits"),
+        ("BOOLEAN", "x: Boolean", "all programs must keep 0 or 1"),
+        ("BOOLEAN DEFAULT 'f'", "x: String @default(value: \"f\")", "a String reads whatever is no blob"),
+        ("", "x: String", "a String reads texts and numbers"),
+    ] {
+        let found = column(declaration, "");
+        assert!(
+            found[0].contains("and no row has a value yet: ") && found[0].contains(why),
+            "{declaration}: {found:?}"
+        );
+        assert_eq!(found.last().map(String::as_str), Some(line), "{declaration}: {found:?}");
+        assert_eq!(column(declaration, if declaration.contains("NOT") { "" } else { "(NULL)" }), found);
+    }
+}
+
+#[test]
+fn columns_that_the_table_itself_fills_may_be_left_out_of_inputs() {
+    assert_eq!(
+        column("DATETIME NOT NULL DEFAULT CURRENT_TIMESTAMP", "('2024-01-01 10:00:00')"),
+        [
+            "# declared DATETIME, kept as texts such as \"2024-01-01 10:00:00\": a DateTime would be kept as \"2026-11-22T09:30:00.000Z\"",
+            "# the table's own default, which the model cannot have: CURRENT_TIMESTAMP (it is NOT NULL; without a `!` inputs may leave it out)",
+            "x: String",
+        ]
+    );
+}
+
+#[test]
+fn what_only_its_own_program_has_is_left_out_with_the_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.db");
+    // As if a program with a collation of its own had made it.
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch(
+            "CREATE TABLE notes (id INTEGER PRIMARY KEY, name TEXT NOT NULL COLLATE NOCASE, x INT);
+             CREATE UNIQUE INDEX by_name ON notes (name);
+             CREATE TABLE tags (id INTEGER PRIMARY KEY, tag TEXT UNIQUE COLLATE NOCASE);
+             CREATE TABLE books (id INTEGER PRIMARY KEY, title TEXT, sort TEXT);
+             CREATE TRIGGER sorted AFTER INSERT ON books BEGIN UPDATE books SET sort = title_sort(NEW.title) WHERE id = NEW.id; END;
+             INSERT INTO notes VALUES (1, 'a', 1); PRAGMA writable_schema = ON;
+             UPDATE sqlite_schema SET sql = replace(sql, 'NOCASE', 'unicase');",
+        )
+        .unwrap();
+    let pulled = pull(&Connection::open(file).unwrap()).unwrap();
+    assert_eq!(pulled.entities, ["books"]);
+    let reason = "its statement does not run here: no such collation sequence: unicase";
+    assert_eq!(pulled.left_out, ["notes", "tags"].map(|table| (table.to_owned(), reason.to_owned())));
+    assert!(
+        pulled.sdl.contains("# No row can be created here: no such function: title_sort.\ntype Book "),
+        "{}",
+        pulled.sdl
+    );
+    let comment =
+        "-- This does not run here: no such collation sequence: unicase.\n-- CREATE TABLE IF NOT EXISTS notes (";
+    assert!(pulled.baseline.contains(comment), "{}", pulled.baseline);
+    Connection::open_in_memory().unwrap().execute_batch(&pulled.baseline).unwrap();
+}
+
+#[test]
+fn statements_that_end_in_a_comment_stay_statements() {
+    let found = pulled(
+        "CREATE TABLE a (id INTEGER PRIMARY KEY, x TEXT) -- so
+         ; CREATE VIEW v AS SELECT x FROM a -- the texts;
+         ; CREATE INDEX i ON a (x) /* all of them */ ; CREATE VIEW w AS SELECT 1 AS one /* never closed",
+    );
+    let scratch = Connection::open_in_memory().unwrap();
+    scratch.execute_batch(&found.baseline).unwrap_or_else(|error| panic!("{error}\n{}", found.baseline));
+    let made: i64 = scratch.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    assert_eq!(made, 4, "{}", found.baseline);
+}
+
+#[test]
+fn texts_in_columns_that_make_numbers_of_them_identify_nothing() {
+    let sql = "CREATE TABLE a (k STRING PRIMARY KEY, x TEXT); INSERT INTO a VALUES ('x7', '');
+        CREATE TABLE d (k DATE NOT NULL PRIMARY KEY, x TEXT);
+        CREATE TABLE p (k TEXT PRIMARY KEY, x TEXT); CREATE TABLE n (id INTEGER PRIMARY KEY, x TEXT);
+        CREATE TABLE c (id INTEGER PRIMARY KEY, code STRING UNIQUE, p NUMERIC REFERENCES p, n TEXT REFERENCES n);";
+    let found = pulled(sql);
+    assert_eq!(
+        found.left_out,
+        [("a", "STRING"), ("d", "DATE")].map(|(table, ty)| {
+            let why =
+                format!("its primary key `k` is declared {ty}, so SQLite makes numbers of texts that look like one");
+            (table.to_owned(), why)
+        })
+    );
+    let all = lines(sql);
+    assert_eq!(
+        all[all.iter().position(|line| line.starts_with("type C")).unwrap() + 2..all.len() - 1],
+        [
+            "# declared STRING, so SQLite makes numbers of texts that look like one",
+            "code: String",
+            "# declared NUMERIC, kept as numbers: a Decimal would be kept as a whole number, scaled; points to `p`, and keeps keys of it as NUMERIC, since it is declared NUMERIC",
+            "p: Float",
+            "# points to `n`, and keeps keys of it as TEXT, since it is declared TEXT",
+            "n: String",
+        ]
+    );
 }
 
 #[test]
@@ -139,8 +255,8 @@ fn values_that_no_type_reads_are_left_out_with_the_reason() {
 #[test]
 fn defaults_are_taken_where_the_model_can_say_them() {
     for (declaration, line) in [
-        ("INT NOT NULL DEFAULT 3", "x: Int! @default(value: 3)"),
-        ("INT DEFAULT (-3)", "x: Int @default(value: -3)"),
+        ("SMALLINT NOT NULL DEFAULT 3", "x: Int! @default(value: 3)"),
+        ("TINYINT DEFAULT (-3)", "x: Int @default(value: -3)"),
         ("BOOLEAN DEFAULT TRUE", "x: Boolean @default(value: true)"),
         ("REAL DEFAULT 1", "x: Float @default(value: 1.0)"),
         ("BIGINT DEFAULT 9", "x: BigInt @default(value: \"9\")"),
@@ -224,6 +340,7 @@ fn indexes_are_taken_once_and_only_where_rows_can_be_looked_up_by_them() {
     let found = lines(
         "CREATE TABLE a (id INTEGER PRIMARY KEY, b TEXT UNIQUE, c TEXT, d TEXT COLLATE NOCASE UNIQUE, e INT, f JSON,
              a_id INT REFERENCES a);
+         INSERT INTO a (e, f) VALUES (1, '{}');
          CREATE INDEX b1 ON a (b); CREATE INDEX c1 ON a (c); CREATE INDEX c2 ON a (c); CREATE INDEX ec ON a (e, c);
          CREATE INDEX e1 ON a (e); CREATE INDEX part ON a (e) WHERE e > 1; CREATE INDEX low ON a (lower(c));
          CREATE INDEX f1 ON a (f); CREATE INDEX rel ON a (a_id); CREATE UNIQUE INDEX rel2 ON a (a_id, c);",
@@ -264,10 +381,10 @@ fn foreign_keys_that_cannot_be_relations_stay_columns_with_the_reason() {
         ["# points to `p.code`, which is not the key", "pCode: String"]
     );
     assert_eq!(
-        child("a INT, b INT, FOREIGN KEY (a, b) REFERENCES q (a, b)", "")[0],
+        child("a BIGINT, b INT, FOREIGN KEY (a, b) REFERENCES q (a, b)", "")[0],
         "# part of a foreign key to `q` over several columns"
     );
-    assert_eq!(child("q_id INT REFERENCES q", ""), ["# points to `q`, which is no entity", "qId: Int"]);
+    assert_eq!(child("q_id BIGINT REFERENCES q", ""), ["# points to `q`, which is no entity", "qId: BigInt"]);
     assert_eq!(
         child("p_id INT REFERENCES p", "PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (1, 7);"),
         ["# 1 row points to rows of `p` that are not there", "pId: Int"]
@@ -277,4 +394,130 @@ fn foreign_keys_that_cannot_be_relations_stay_columns_with_the_reason() {
         ["# points to `p`, and is compared by the collation NOCASE", "pId: String"]
     );
     assert_eq!(child("p_id INT REFERENCES p ON DELETE CASCADE", ""), ["p: P @relation(onDelete: CASCADE)"]);
+}
+
+#[test]
+fn look_ups_give_way_to_other_names() {
+    let found = lines(
+        "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT UNIQUE, b TEXT UNIQUE, name_and_b TEXT UNIQUE, UNIQUE (name, b));
+         CREATE TABLE item_by_name (id INTEGER PRIMARY KEY, x TEXT);",
+    );
+    assert_eq!(
+        found[..6],
+        [
+            "type Item @entity {",
+            "id: ID! @id @default(fn: AUTOINCREMENT)",
+            "name: String",
+            "b: String @unique",
+            "nameAndB: String @unique",
+            "}",
+        ]
+    );
+}
+
+/// Names that turn into others' names: the API's own, plurals, look-ups, relations with their keys.
+const NAMES: [&str; 40] = [
+    "item",
+    "items",
+    "Item Connection",
+    "item_by_names",
+    "item_by_name",
+    "ItemByNames",
+    "name",
+    "names",
+    "Name",
+    "etag",
+    "and",
+    "id",
+    "ID",
+    "id_id",
+    "item_id",
+    "itemId",
+    "ITEM_ID",
+    "sheep",
+    "sheep_list",
+    "_",
+    "__x",
+    "2",
+    "n2",
+    "N 2",
+    "学生",
+    "query",
+    "mutation",
+    "create_item",
+    "page_info",
+    "string_filter",
+    "date",
+    "json",
+    "true",
+    "select",
+    "patch",
+    "expectedEtag",
+    "expected_etag",
+    "order",
+    "data-x",
+    "data x",
+];
+
+fn any_tables() -> impl Strategy<Value = String> {
+    let name = || prop::sample::select(&NAMES[..]);
+    let key = (name(), prop::sample::select(&["INTEGER", "TEXT", "INT NOT NULL", "UUID"][..]));
+    let column = (
+        name(),
+        prop::sample::select(&["TEXT", "INT", "STRING", "DATETIME", "TEXT UNIQUE", "TEXT NOT NULL UNIQUE"][..]),
+    );
+    let relation = (name(), name(), any::<bool>());
+    let table = (name(), key, prop::collection::vec(column, 0..4), prop::collection::vec(relation, 0..4));
+    prop::collection::vec(table, 1..6).prop_map(|tables| {
+        let mut text = String::new();
+        let mut there: Vec<String> = Vec::new();
+        for (name, (key, ty), columns, relations) in tables {
+            if there.contains(&name.to_lowercase()) {
+                continue;
+            }
+            there.push(name.to_lowercase());
+            let mut own = vec![key.to_lowercase()];
+            let mut parts = vec![format!("\"{key}\" {ty} PRIMARY KEY")];
+            for (column, ty) in columns {
+                if !own.contains(&column.to_lowercase()) {
+                    own.push(column.to_lowercase());
+                    parts.push(format!("\"{column}\" {ty}"));
+                }
+            }
+            for (column, target, is_unique) in relations {
+                if !own.contains(&column.to_lowercase()) {
+                    own.push(column.to_lowercase());
+                    let unique = if is_unique { " NOT NULL UNIQUE" } else { "" };
+                    parts.push(format!("\"{column}\" INTEGER{unique} REFERENCES \"{target}\""));
+                }
+            }
+            text.push_str(&format!("CREATE TABLE \"{name}\" ({});\n", parts.join(", ")));
+        }
+        text
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    #[test]
+    fn no_names_meet_and_the_next_migration_leads_to_the_model(tables in any_tables()) {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(&tables).unwrap();
+        let pulled = pull(&connection).unwrap();
+        if !pulled.entities.is_empty() {
+            let model = match parse("schema.graphql", &pulled.sdl) {
+                Ok(parsed) => parsed.model,
+                Err(mistakes) => return Err(TestCaseError::fail(format!("{mistakes:#?}\n{}\n{tables}", pulled.sdl))),
+            };
+            let first = Migration::new(1, "existing", "1.sql".to_owned(), pulled.baseline.clone());
+            let mut migrations = Migrations { files: vec![first] };
+            let step = difference::step(&migrations, &model);
+            let step = step.map_err(|error| TestCaseError::fail(format!("{error}\n{}\n{tables}", pulled.sdl)))?.unwrap();
+            migrations.files.push(Migration::new(2, "adopt", "2.sql".to_owned(), step.sqlite));
+            let mut connection = connection;
+            migrate::up(&mut connection, &migrations).unwrap();
+            prop_assert_eq!(migrate::check_schema(&connection, &model).unwrap(), vec![], "{}\n{}", pulled.sdl, tables);
+        }
+    }
 }
