@@ -121,7 +121,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
     let pruning = keep_pruned(store, app.registry().clone(), config.clone());
-    listen(&config.listen, service(app, &config.cors_origins), pruning).await
+    listen(&config.listen, service(app), pruning).await
 }
 
 /// What answers: the engine on the project's database, and all registered documents. The database is not touched while

@@ -4,7 +4,7 @@
 //! The clients' tags have been through proxies that rewrite them, so If-None-Match is compared generously. That is safe:
 //! a tag is ours only if it starts with the whole base of the current ETag, which no other answer has.
 
-use crate::etag::{Coding, ResponseEtag};
+use crate::etag::{Coding, ResponseEtag, Variant};
 
 /// What a GET or HEAD with preconditions gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum IfMatch {
 #[error("neither `*` nor a list of quoted entity tags")]
 pub struct Malformed;
 
-/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag. `if_match` and `if_none_match` are
+/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag in this variant. `if_match` and `if_none_match` are
 /// the values of all header lines of that name, in order.
 ///
 /// An answer without ETag (an error, or data with field errors) has nothing to compare with; its preconditions are
@@ -40,15 +40,15 @@ pub struct Malformed;
 pub fn evaluate<'a>(
     if_match: impl IntoIterator<Item = &'a [u8]>,
     if_none_match: impl IntoIterator<Item = &'a [u8]>,
-    current: Option<&ResponseEtag>,
+    current: Option<(&ResponseEtag, Variant)>,
 ) -> Outcome {
-    let Some(current) = current else {
+    let Some((current, variant)) = current else {
         return Outcome::Proceed;
     };
 
     // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever sends it wants to be
     //    stopped when in doubt.
-    match search(if_match, |tag| tag.is_strongly(current)) {
+    match search(if_match, |tag| tag.is_strongly(current, variant)) {
         Ok(Found::Absent | Found::Any | Found::Match) => {}
         Ok(Found::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
     }
@@ -57,7 +57,7 @@ pub fn evaluate<'a>(
 
     // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What cannot be read is ignored:
     //    a whole answer is never wrong.
-    match search(if_none_match, |tag| tag.is_weakly(current)) {
+    match search(if_none_match, |tag| tag.is_weakly(current, variant)) {
         Ok(Found::Any | Found::Match) => Outcome::NotModified,
         Ok(Found::Absent | Found::NoMatch) | Err(Malformed) => Outcome::Proceed,
     }
@@ -99,12 +99,12 @@ struct EntityTag<'a> {
 /// What content-coding proxies append to the ETags that pass through them: Apache, Jetty, and their imitators.
 const FOREIGN_SUFFIXES: [&[u8]; 5] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-df"];
 
-impl EntityTag<'_> {
+impl<'a> EntityTag<'a> {
     /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding suffix and any
-    /// number of proxies' suffixes do not count.
-    fn is_weakly(self, current: &ResponseEtag) -> bool {
-        self.opaque.strip_prefix(current.as_str().as_bytes()).is_some_and(|rest| {
-            let mut rest = [Coding::Brotli, Coding::Gzip]
+    /// number of proxies' suffixes do not count. The variant does.
+    fn is_weakly(self, current: &ResponseEtag, variant: Variant) -> bool {
+        self.after_base(current, variant).is_some_and(|rest| {
+            let mut rest = Coding::ALL[1..]
                 .iter()
                 .find_map(|coding| rest.strip_prefix(coding.suffix().as_bytes()))
                 .unwrap_or(rest);
@@ -117,11 +117,14 @@ impl EntityTag<'_> {
 
     /// Strong comparison with each coding of the current answer. Any of them will do, since a client cannot know in which
     /// coding the next answer comes; a proxy's suffix will not, since it says that the proxy made other bytes.
-    fn is_strongly(self, current: &ResponseEtag) -> bool {
-        !self.weak
-            && self.opaque.strip_prefix(current.as_str().as_bytes()).is_some_and(|rest| {
-                [Coding::Identity, Coding::Brotli, Coding::Gzip].iter().any(|c| c.suffix().as_bytes() == rest)
-            })
+    fn is_strongly(self, current: &ResponseEtag, variant: Variant) -> bool {
+        let is_coding = |rest: &[u8]| Coding::ALL.iter().any(|coding| coding.suffix().as_bytes() == rest);
+        !self.weak && self.after_base(current, variant).is_some_and(is_coding)
+    }
+
+    /// What follows base and variant.
+    fn after_base(self, current: &ResponseEtag, variant: Variant) -> Option<&'a [u8]> {
+        self.opaque.strip_prefix(current.as_str().as_bytes())?.strip_prefix(variant.suffix().as_bytes())
     }
 }
 
@@ -239,12 +242,12 @@ mod tests {
 
     fn if_none_match(text: &[&str]) -> Outcome {
         let lines = lines(text);
-        evaluate([], lines.iter().map(Vec::as_slice), Some(&current()))
+        evaluate([], lines.iter().map(Vec::as_slice), Some((&current(), Variant::Plain)))
     }
 
     fn if_match(text: &[&str]) -> Outcome {
         let lines = lines(text);
-        evaluate(lines.iter().map(Vec::as_slice), [], Some(&current()))
+        evaluate(lines.iter().map(Vec::as_slice), [], Some((&current(), Variant::Plain)))
     }
 
     #[test]
@@ -252,6 +255,7 @@ mod tests {
         let table: &[(&str, &[&str])] = &[
             ("as it was sent", &["\"E\""]),
             ("brotli", &["\"E.br\""]),
+            ("zstd", &["\"E.zst\""]),
             ("gzip", &["\"E.gz\""]),
             // A coding suffix or `W/` that was added on the way must still match.
             ("weakened by a proxy", &["W/\"E\""]),
@@ -292,7 +296,9 @@ mod tests {
             ("only commas", &[" , ,"]),
             ("another tag", &["\"x\""]),
             ("the base of a longer tag", &["\"E1\""]),
-            ("a coding that is not ours", &["\"E.zst\""]),
+            ("a coding that is not ours", &["\"E.lz4\""]),
+            ("another media type", &["\"E.gql\""]),
+            ("another media type in a coding", &["\"E.gql.br\""]),
             ("two of our codings", &["\"E.br.gz\""]),
             ("our coding after a proxy's", &["\"E-gzip.br\""]),
             ("half a suffix", &["\"E-\""]),
@@ -334,11 +340,26 @@ mod tests {
     fn match_is_decided_before_none_match() {
         let (ours, other) = (lines(&["\"E\""]), lines(&["\"x\""]));
         let outcome = |a: &[Vec<u8>], b: &[Vec<u8>]| {
-            evaluate(a.iter().map(Vec::as_slice), b.iter().map(Vec::as_slice), Some(&current()))
+            evaluate(a.iter().map(Vec::as_slice), b.iter().map(Vec::as_slice), Some((&current(), Variant::Plain)))
         };
         assert_eq!(outcome(&other, &ours), Outcome::PreconditionFailed);
         assert_eq!(outcome(&ours, &ours), Outcome::NotModified);
         assert_eq!(outcome(&ours, &other), Outcome::Proceed);
+    }
+
+    #[test]
+    fn a_tag_of_another_media_type_never_matches() {
+        let outcome = |text: &str, variant| {
+            let line = text.replace('E', current().as_str());
+            evaluate([], [line.as_bytes()], Some((&current(), variant)))
+        };
+        for tag in ["\"E.gql\"", "W/\"E.gql.br\"", "\"E.gql.gz-gzip\"", "\"x\", \"E.gql.zst\""] {
+            assert_eq!(outcome(tag, Variant::GraphqlResponse), Outcome::NotModified, "{tag}");
+            assert_eq!(outcome(tag, Variant::Plain), Outcome::Proceed, "{tag}");
+        }
+        for tag in ["\"E\"", "\"E.br\"", "\"E.br.gql\""] {
+            assert_eq!(outcome(tag, Variant::GraphqlResponse), Outcome::Proceed, "{tag}");
+        }
     }
 
     #[test]
@@ -370,7 +391,7 @@ mod tests {
     }
 
     fn our_tag() -> impl Strategy<Value = Vec<u8>> {
-        let coding = prop_oneof![Just(Coding::Identity), Just(Coding::Brotli), Just(Coding::Gzip)];
+        let coding = proptest::sample::select(Coding::ALL.to_vec());
         let suffixes = proptest::collection::vec(proptest::sample::select(FOREIGN_SUFFIXES.to_vec()), 0..3);
         (any::<bool>(), coding, suffixes).prop_map(|(weak, coding, suffixes)| {
             let opaque = [current().as_str().as_bytes(), coding.suffix().as_bytes(), &suffixes.concat()].concat();
@@ -399,14 +420,14 @@ mod tests {
             let expected = if ours.is_some() { Outcome::NotModified } else { Outcome::Proceed };
             let tags: Vec<_> = before.into_iter().chain(ours).chain(after).collect();
             let lines = field(tags, &separator, lines);
-            prop_assert_eq!(evaluate([], lines.iter().map(Vec::as_slice), Some(&current())), expected);
+            prop_assert_eq!(evaluate([], lines.iter().map(Vec::as_slice), Some((&current(), Variant::Plain))), expected);
         }
 
         #[test]
         fn any_bytes_are_read_without_panic(
             bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..40), "[\"W/*, x]{0,20}".prop_map(String::into_bytes)],
         ) {
-            let outcome = evaluate([], [bytes.as_slice()], Some(&current()));
+            let outcome = evaluate([], [bytes.as_slice()], Some((&current(), Variant::Plain)));
             let star = bytes.contains(&b'*');
             prop_assert!(outcome == Outcome::Proceed || star, "{:?} does not hold our tag", bytes);
             let read = IfMatch::parse([bytes.as_slice()]);

@@ -16,7 +16,9 @@ use std::time::Duration;
 
 pub use file::FileConfig;
 pub use retention::Retention;
-pub use value::{ByteSize, Consistency, CorsOrigins, Database, InvalidValue, Listen, Mode, Origin, Secret};
+pub use value::{
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
+};
 
 /// The file in the project's directory that holds a [`FileConfig`].
 pub const FILE_NAME: &str = "freshql.toml";
@@ -39,6 +41,8 @@ pub const MAX_RESPONSE_BYTES: RangeInclusive<u64> = 4096..=1 << 30;
 pub const MAX_STEPS: RangeInclusive<u64> = 100_000..=1_000_000_000_000;
 /// Seconds.
 pub const TIMEOUT_SECONDS: RangeInclusive<u64> = 1..=3600;
+/// Connections at the same time.
+pub const MAX_CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 
 /// All values, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,10 +71,19 @@ pub struct Config {
     pub document_retention: Retention,
     /// What a single request may cost.
     pub limits: Limits,
+    /// The names under which clients may address the server. Default: those of the machine itself where it listens on a
+    /// loopback address, and any elsewhere
+    pub hosts: Option<Hosts>,
+    /// Whether the API's schema is shown to everybody. Default: only in [`Mode::Open`]
+    pub introspection: bool,
     /// Whose pages may read our answers (CORS). Default: nobody else's
     pub cors_origins: CorsOrigins,
+    /// Whether their requests may bring cookies and the like, for a proxy in front of the server. Default: no
+    pub cors_credentials: bool,
     /// What is logged: a level, or tracing's directives (`info,freshql=debug`). Default: `info`
     pub log: String,
+    /// How it is written. Default: [`LogFormat::Text`]
+    pub log_format: LogFormat,
 }
 
 /// How much of the change log is kept. Its newest record always stays.
@@ -97,6 +110,17 @@ pub struct Limits {
     pub max_url_bytes: usize,
     /// From the request's head to the answer's. Default: 30 s
     pub timeout: Duration,
+    /// From the first byte of a request's head to its last. Default: 10 s
+    pub head_timeout: Duration,
+    /// For the whole body of a request, which counts as part of the request too. Default: 20 s
+    pub body_timeout: Duration,
+    /// Without a request on a connection. Longer than what proxies in front of the server wait, so that it is never the
+    /// server that closes what they are about to use. Default: 75 s
+    pub idle_timeout: Duration,
+    /// Without a byte of an answer being taken. Default: 30 s
+    pub write_timeout: Duration,
+    /// Connections at the same time; fewer where the system gives the process too few descriptors. Default: 10 000
+    pub max_connections: usize,
     /// What executing it may cost.
     pub answer: AnswerLimits,
 }
@@ -125,6 +149,11 @@ impl Default for Limits {
             max_body_bytes: 1 << 20,
             max_url_bytes: 16 << 10,
             timeout: Duration::from_secs(30),
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(20),
+            idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            max_connections: 10_000,
             answer: AnswerLimits::default(),
         }
     }
@@ -162,8 +191,22 @@ pub struct Overrides {
     pub max_response_bytes: Option<u64>,
     /// In [`MAX_STEPS`].
     pub max_steps: Option<u64>,
+    /// In [`TIMEOUT_SECONDS`].
+    pub head_timeout_seconds: Option<u64>,
+    /// In [`TIMEOUT_SECONDS`].
+    pub body_timeout_seconds: Option<u64>,
+    /// In [`TIMEOUT_SECONDS`].
+    pub idle_timeout_seconds: Option<u64>,
+    /// In [`TIMEOUT_SECONDS`].
+    pub write_timeout_seconds: Option<u64>,
+    /// In [`MAX_CONNECTIONS`].
+    pub max_connections: Option<u64>,
+    pub hosts: Option<Hosts>,
+    pub introspection: Option<bool>,
     pub cors_origins: Option<CorsOrigins>,
+    pub cors_credentials: Option<bool>,
     pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
 }
 
 impl Overrides {
@@ -180,6 +223,9 @@ impl Config {
         let file = file.unwrap_or_default();
         let defaults = Limits::default();
         let log = ChangeLogLimits::default();
+        let mode = overrides.mode.or(file.mode).unwrap_or(Mode::Trusted);
+        let seconds =
+            |first: Option<u64>, second: Option<u64>, default| first.or(second).map_or(default, Duration::from_secs);
         // What a file says about paths is relative to the file, so that it holds wherever the program is started.
         let database = overrides
             .database
@@ -188,7 +234,7 @@ impl Config {
         Self {
             database,
             listen: overrides.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)).into()),
-            mode: overrides.mode.or(file.mode).unwrap_or(Mode::Trusted),
+            mode,
             migrate: overrides.migrate.or(file.migrate).unwrap_or(false),
             admin_token: overrides.admin_token,
             readers: overrides.readers.or(file.readers).map_or_else(cores, size),
@@ -208,10 +254,19 @@ impl Config {
             limits: Limits {
                 max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
                 max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
-                timeout: overrides
-                    .timeout_seconds
-                    .or(file.timeout_seconds)
-                    .map_or(defaults.timeout, Duration::from_secs),
+                timeout: seconds(overrides.timeout_seconds, file.timeout_seconds, defaults.timeout),
+                head_timeout: seconds(overrides.head_timeout_seconds, file.head_timeout_seconds, defaults.head_timeout),
+                body_timeout: seconds(overrides.body_timeout_seconds, file.body_timeout_seconds, defaults.body_timeout),
+                idle_timeout: seconds(overrides.idle_timeout_seconds, file.idle_timeout_seconds, defaults.idle_timeout),
+                write_timeout: seconds(
+                    overrides.write_timeout_seconds,
+                    file.write_timeout_seconds,
+                    defaults.write_timeout,
+                ),
+                max_connections: overrides
+                    .max_connections
+                    .or(file.max_connections)
+                    .map_or(defaults.max_connections, size),
                 answer: AnswerLimits {
                     max_rows: overrides.max_rows.or(file.max_rows).unwrap_or(defaults.answer.max_rows),
                     max_response_bytes: overrides
@@ -221,8 +276,12 @@ impl Config {
                     max_steps: overrides.max_steps.or(file.max_steps).unwrap_or(defaults.answer.max_steps),
                 },
             },
+            hosts: overrides.hosts.or(file.hosts),
+            introspection: overrides.introspection.or(file.introspection).unwrap_or(mode == Mode::Open),
             cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
+            cors_credentials: overrides.cors_credentials.or(file.cors_credentials).unwrap_or(false),
             log: overrides.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
+            log_format: overrides.log_format.or(file.log_format).unwrap_or_default(),
             dir,
         }
     }
@@ -262,8 +321,12 @@ mod tests {
         assert_eq!(config.change_log, ChangeLogLimits::default());
         assert_eq!(config.document_retention, Retention(Duration::from_secs(7 * 86_400)));
         assert_eq!(config.limits, Limits::default());
+        assert_eq!(config.hosts, None);
+        assert!(!config.introspection);
         assert_eq!(config.cors_origins, CorsOrigins::Listed(vec![]));
+        assert!(!config.cors_credentials);
         assert_eq!(config.log, "info");
+        assert_eq!(config.log_format, LogFormat::Text);
     }
 
     #[test]
@@ -279,8 +342,12 @@ mod tests {
             change_log_max_seconds = 3600
             change_log_max_records = 5000
             document_retention = "12h"
+            hosts = ["shop.example", "*.shop.example"]
+            introspection = true
             cors_origins = ["https://shop.example"]
+            cors_credentials = true
             log = "warn"
+            log_format = "json"
             [limits]
             max_body_bytes = 2_048
             max_url_bytes = 0x1000
@@ -288,6 +355,11 @@ mod tests {
             max_rows = 1000
             max_response_bytes = 1_000_000
             max_steps = 2_000_000
+            head_timeout_seconds = 6
+            body_timeout_seconds = 7
+            idle_timeout_seconds = 8
+            write_timeout_seconds = 9
+            max_connections = 10
         "#;
         let from_file = Config::resolve(Overrides { dir: Some("shop".into()), ..Overrides::default() }, file(text));
         assert_eq!(from_file.database, Database::Sqlite("shop/data/shop.db".into()));
@@ -301,8 +373,22 @@ mod tests {
         assert_eq!(from_file.change_log, an_hour);
         assert_eq!(from_file.document_retention, Retention(Duration::from_secs(43_200)));
         let answer = AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
-        let limits = Limits { max_body_bytes: 2048, max_url_bytes: 4096, timeout: Duration::from_secs(5), answer };
+        let limits = Limits {
+            max_body_bytes: 2048,
+            max_url_bytes: 4096,
+            timeout: Duration::from_secs(5),
+            head_timeout: Duration::from_secs(6),
+            body_timeout: Duration::from_secs(7),
+            idle_timeout: Duration::from_secs(8),
+            write_timeout: Duration::from_secs(9),
+            max_connections: 10,
+            answer,
+        };
         assert_eq!(from_file.limits, limits);
+        assert_eq!(from_file.hosts, Some("shop.example, *.shop.example".parse().unwrap()));
+        assert!(from_file.introspection);
+        assert!(from_file.cors_credentials);
+        assert_eq!(from_file.log_format, LogFormat::Json);
         assert!(from_file.cors_origins.allow("https://shop.example"));
         assert_eq!(from_file.log, "warn");
 
@@ -325,8 +411,17 @@ mod tests {
             max_rows: Some(200),
             max_response_bytes: Some(8192),
             max_steps: Some(3_000_000),
+            head_timeout_seconds: Some(61),
+            body_timeout_seconds: Some(62),
+            idle_timeout_seconds: Some(63),
+            write_timeout_seconds: Some(64),
+            max_connections: Some(65),
+            hosts: Some(Hosts::Any),
+            introspection: Some(false),
             cors_origins: Some(CorsOrigins::Any),
+            cors_credentials: Some(false),
             log: Some("debug".to_owned()),
+            log_format: Some(LogFormat::Text),
         };
         let expected = Config {
             dir: "shop".into(),
@@ -345,9 +440,18 @@ mod tests {
                 max_url_bytes: 512,
                 timeout: Duration::from_secs(60),
                 answer: AnswerLimits { max_rows: 200, max_response_bytes: 8192, max_steps: 3_000_000 },
+                head_timeout: Duration::from_secs(61),
+                body_timeout: Duration::from_secs(62),
+                idle_timeout: Duration::from_secs(63),
+                write_timeout: Duration::from_secs(64),
+                max_connections: 65,
             },
+            hosts: Some(Hosts::Any),
+            introspection: false,
             cors_origins: CorsOrigins::Any,
+            cors_credentials: false,
             log: "debug".to_owned(),
+            log_format: LogFormat::Text,
         };
         assert_eq!(Config::resolve(overrides, file(text)), expected);
     }

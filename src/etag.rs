@@ -39,17 +39,43 @@ pub enum Coding {
     Identity,
     /// Brotli.
     Brotli,
+    /// Zstandard.
+    Zstd,
     /// Gzip.
     Gzip,
 }
 
 impl Coding {
-    /// What the ETag of this coding has after the base.
+    /// All.
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Brotli, Self::Zstd, Self::Gzip];
+
+    /// What the ETag of this coding has at its end.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Identity => "",
             Self::Brotli => ".br",
+            Self::Zstd => ".zst",
             Self::Gzip => ".gz",
+        }
+    }
+}
+
+/// The media types in which an answer is sent at one URL. Each has a strong ETag of its own: the bytes are the same, but a
+/// cache that takes a 304 for one must not go on with the other's `Content-Type` (RFC 9110 §8.8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Variant {
+    /// The only one nearly everywhere.
+    Plain,
+    /// `application/graphql-response+json` at `/graphql`.
+    GraphqlResponse,
+}
+
+impl Variant {
+    /// What the ETag of this variant has after the base, before the coding's suffix.
+    pub const fn suffix(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::GraphqlResponse => ".gql",
         }
     }
 }
@@ -64,11 +90,12 @@ impl ResponseEtag {
         ascii(&self.0)
     }
 
-    /// As it stands in the header of an answer with this coding: `"Zk3…Q.br"`, quotes included.
-    pub fn header(&self, coding: Coding) -> String {
-        let mut text = String::with_capacity(27);
+    /// As it stands in the header of an answer in this form: `"Zk3…Q.br"`, quotes included.
+    pub fn header(&self, variant: Variant, coding: Coding) -> String {
+        let mut text = String::with_capacity(32);
         text.push('"');
         text.push_str(self.as_str());
+        text.push_str(variant.suffix());
         text.push_str(coding.suffix());
         text.push('"');
         text
@@ -477,7 +504,7 @@ mod tests {
         hasher.list(1, Some(true), None);
         hasher.total(9);
         hasher.value(b"x");
-        assert_eq!(hasher.finish().header(Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
+        assert_eq!(hasher.finish().header(Variant::Plain, Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
         let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
         assert_eq!(token.as_str(), "UHw-tvyDpQhRad8W");
     }

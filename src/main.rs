@@ -7,7 +7,9 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use freshql::app::{self, News, StartError};
-use freshql::config::{ByteSize, Config, Consistency, CorsOrigins, Database, Listen, Mode, Overrides, Retention};
+use freshql::config::{
+    ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, Listen, LogFormat, Mode, Overrides, Retention,
+};
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
@@ -41,6 +43,9 @@ struct ProjectOptions {
     /// What is logged: a level, or directives such as info,freshql=debug [default: info]
     #[arg(long, global = true, env = "FRESHQL_LOG", value_name = "FILTER")]
     log: Option<String>,
+    /// How the log is written: text or json [default: text]
+    #[arg(long, global = true, env = "FRESHQL_LOG_FORMAT", value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
 }
 
 #[derive(Subcommand)]
@@ -179,9 +184,33 @@ struct ServeOptions {
     /// Most steps that the database may take for one answer [default: 50000000]
     #[arg(long, env = "FRESHQL_MAX_STEPS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_STEPS)))]
     max_steps: Option<u64>,
+    /// Longest time for the head of a request [default: 10]
+    #[arg(long, env = "FRESHQL_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
+    head_timeout_seconds: Option<u64>,
+    /// Longest time for the body of a request [default: 20]
+    #[arg(long, env = "FRESHQL_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
+    body_timeout_seconds: Option<u64>,
+    /// Longest time that a connection may be without a request [default: 75]
+    #[arg(long, env = "FRESHQL_IDLE_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
+    idle_timeout_seconds: Option<u64>,
+    /// Longest time for a client to take the next bytes of an answer [default: 30]
+    #[arg(long, env = "FRESHQL_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
+    write_timeout_seconds: Option<u64>,
+    /// Most connections at the same time [default: 10000]
+    #[arg(long, env = "FRESHQL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_CONNECTIONS)))]
+    max_connections: Option<u64>,
+    /// Host names that requests may be addressed to, separated by commas, or * [default: localhost on loopback addresses, else *]
+    #[arg(long, env = "FRESHQL_HOSTS", value_name = "HOSTS")]
+    hosts: Option<Hosts>,
+    /// Show the API's schema to everybody [default: true in mode open, else false]
+    #[arg(long, env = "FRESHQL_INTROSPECTION", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    introspection: Option<bool>,
     /// Origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "FRESHQL_CORS_ORIGINS", value_name = "ORIGINS")]
     cors_origins: Option<CorsOrigins>,
+    /// Let requests of those pages carry cookies and the like [default: false]
+    #[arg(long, env = "FRESHQL_CORS_CREDENTIALS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
+    cors_credentials: Option<bool>,
 }
 
 /// The options of `serve` where the command is left out: the environment still counts.
@@ -208,8 +237,13 @@ fn main() -> ExitCode {
 
 /// What a command needs: the configuration resolved, and the log set up as it says.
 fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Config, StartError> {
-    let mut overrides =
-        Overrides { dir: project.dir, database: project.database, log: project.log, ..Overrides::default() };
+    let mut overrides = Overrides {
+        dir: project.dir,
+        database: project.database,
+        log: project.log,
+        log_format: project.log_format,
+        ..Overrides::default()
+    };
     if let Some(serve) = serve {
         overrides = Overrides {
             listen: serve.listen,
@@ -229,14 +263,26 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
             max_rows: serve.max_rows,
             max_response_bytes: serve.max_response_bytes,
             max_steps: serve.max_steps,
+            head_timeout_seconds: serve.head_timeout_seconds,
+            body_timeout_seconds: serve.body_timeout_seconds,
+            idle_timeout_seconds: serve.idle_timeout_seconds,
+            write_timeout_seconds: serve.write_timeout_seconds,
+            max_connections: serve.max_connections,
+            hosts: serve.hosts,
+            introspection: serve.introspection,
             cors_origins: serve.cors_origins,
+            cors_credentials: serve.cors_credentials,
             ..overrides
         };
     }
     let config = app::configure(overrides)?;
     let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is no log filter", config.log))?;
     let colors = io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colors).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.with_ansi(colors).init(),
+        LogFormat::Json => log.with_ansi(false).init(),
+    }
     Ok(config)
 }
 

@@ -8,8 +8,9 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    ByteSize, Consistency, CorsOrigins, Database, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, MAX_BODY_BYTES,
-    MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention, TIMEOUT_SECONDS,
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, LogFormat,
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention,
+    TIMEOUT_SECONDS,
 };
 use crate::model::{Diagnostic, Severity};
 
@@ -33,11 +34,20 @@ pub struct FileConfig {
     pub max_rows: Option<u64>,
     pub max_response_bytes: Option<u64>,
     pub max_steps: Option<u64>,
+    pub head_timeout_seconds: Option<u64>,
+    pub body_timeout_seconds: Option<u64>,
+    pub idle_timeout_seconds: Option<u64>,
+    pub write_timeout_seconds: Option<u64>,
+    pub max_connections: Option<u64>,
+    pub hosts: Option<Hosts>,
+    pub introspection: Option<bool>,
     pub cors_origins: Option<CorsOrigins>,
+    pub cors_credentials: Option<bool>,
     pub log: Option<String>,
+    pub log_format: Option<LogFormat>,
 }
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 17] = [
     "database",
     "listen",
     "mode",
@@ -48,12 +58,27 @@ const KEYS: [&str; 13] = [
     "change_log_max_seconds",
     "change_log_max_records",
     "document_retention",
+    "hosts",
+    "introspection",
     "cors_origins",
+    "cors_credentials",
     "log",
+    "log_format",
     "limits",
 ];
-const LIMITS_KEYS: [&str; 6] =
-    ["max_body_bytes", "max_url_bytes", "timeout_seconds", "max_rows", "max_response_bytes", "max_steps"];
+const LIMITS_KEYS: [&str; 11] = [
+    "max_body_bytes",
+    "max_url_bytes",
+    "timeout_seconds",
+    "head_timeout_seconds",
+    "body_timeout_seconds",
+    "idle_timeout_seconds",
+    "write_timeout_seconds",
+    "max_connections",
+    "max_rows",
+    "max_response_bytes",
+    "max_steps",
+];
 
 impl FileConfig {
     /// Reads the text of a file; `name` is what the user calls the file.
@@ -88,8 +113,12 @@ impl FileConfig {
                 "change_log_max_seconds" => self.change_log_max_seconds = reader.number(value, &LOG_SECONDS),
                 "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
                 "document_retention" => self.document_retention = reader.parsed(value),
+                "hosts" => self.hosts = reader.hosts(value),
+                "introspection" => self.introspection = reader.boolean(value),
                 "cors_origins" => self.cors_origins = reader.origins(value),
+                "cors_credentials" => self.cors_credentials = reader.boolean(value),
                 "log" => self.log = reader.text(value).map(str::to_owned),
+                "log_format" => self.log_format = reader.parsed(value),
                 "limits" => match value.get_ref() {
                     DeValue::Table(limits) => self.read_limits(reader, limits),
                     other => reader.wrong_type(value.span(), "a table `[limits]`", other),
@@ -122,6 +151,11 @@ impl FileConfig {
                 "max_rows" => self.max_rows = reader.number(value, &MAX_ROWS),
                 "max_response_bytes" => self.max_response_bytes = reader.number(value, &MAX_RESPONSE_BYTES),
                 "max_steps" => self.max_steps = reader.number(value, &MAX_STEPS),
+                "head_timeout_seconds" => self.head_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "body_timeout_seconds" => self.body_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "idle_timeout_seconds" => self.idle_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "write_timeout_seconds" => self.write_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "max_connections" => self.max_connections = reader.number(value, &MAX_CONNECTIONS),
                 unknown if KEYS.contains(&unknown) => {
                     let help = "write it above the first `[…]`";
                     reader.mistake(key.span(), format!("`{unknown}` is no limit"), Some(help.to_owned()));
@@ -209,6 +243,17 @@ impl Reader<'_> {
             self.mistake(value.span(), message, None);
         }
         parsed
+    }
+
+    fn hosts(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Hosts> {
+        match value.get_ref() {
+            DeValue::Array(items) => {
+                let texts: Option<Vec<_>> = items.iter().map(|item| self.text(item)).collect();
+                let hosts = Hosts::collect(texts?);
+                self.valid(value.span(), hosts)
+            }
+            _ => self.parsed(value),
+        }
     }
 
     fn origins(&mut self, value: &Spanned<DeValue<'_>>) -> Option<CorsOrigins> {
@@ -301,7 +346,7 @@ readers = 2
                 "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is no limit; write it above the first `[…]`",
                 "zones: there is no setting `zones`; \
-                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, cors_origins, log, limits",
+                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, introspection, cors_origins, cors_credentials, log, log_format, limits",
             ]
         );
     }

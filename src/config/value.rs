@@ -245,6 +245,84 @@ impl fmt::Display for Listen {
     }
 }
 
+/// The names under which clients may address the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hosts {
+    /// `*`
+    Any,
+    /// These: lower-case names or addresses without a port; `*.shop.example` is every name below `shop.example`.
+    Listed(Vec<String>),
+}
+
+impl Hosts {
+    /// Whether this is one of them; the name is lower-case and without a port.
+    pub fn allow(&self, host: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Listed(hosts) => hosts.iter().any(|allowed| match allowed.strip_prefix('*') {
+                Some(domain) => host.len() > domain.len() && host.ends_with(domain),
+                None => host == allowed,
+            }),
+        }
+    }
+
+    /// A list of names, or `*` alone.
+    pub(super) fn collect<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidValue> {
+        let texts: Vec<&str> = texts.into_iter().collect();
+        if texts == ["*"] {
+            return Ok(Self::Any);
+        }
+        let name = |text: &str| {
+            let rest = text.strip_prefix("*.").unwrap_or(text);
+            let is_address = rest.parse::<std::net::Ipv6Addr>().is_ok();
+            let bare = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(rest);
+            let is_name =
+                !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+            let is_bracketed = bare.len() < rest.len() && bare.parse::<std::net::Ipv6Addr>().is_ok();
+            match (is_address, is_bracketed, is_name && bare.len() == rest.len()) {
+                (true, ..) => Ok(format!("[{}]", rest.to_ascii_lowercase())),
+                (_, true, _) | (.., true) => Ok(text.to_ascii_lowercase()),
+                _ => Err(InvalidValue::new(
+                    format!("`{text}` is no host name"),
+                    "write names without scheme and port, such as `shop.example` or `*.shop.example`, or `*` alone",
+                )),
+            }
+        };
+        texts.into_iter().map(name).collect::<Result<_, _>>().map(Self::Listed)
+    }
+}
+
+impl FromStr for Hosts {
+    type Err = InvalidValue;
+
+    /// Separated by commas.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        Self::collect(text.split(',').map(str::trim).filter(|host| !host.is_empty()))
+    }
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+impl FromStr for LogFormat {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            _ => Err(InvalidValue::new(format!("there is no log format `{text}`"), "use `text` or `json`")),
+        }
+    }
+}
+
 /// Whose pages may read our answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorsOrigins {
@@ -474,6 +552,21 @@ mod tests {
         for (text, reason) in table {
             let error = text.parse::<CorsOrigins>().unwrap_err();
             assert!(error.message.contains(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_names_without_scheme_and_port() {
+        let hosts: Hosts = "Shop.example, *.shop.example,10.0.0.1, ::1".parse().unwrap();
+        for host in ["shop.example", "www.shop.example", "a.b.shop.example", "10.0.0.1", "[::1]"] {
+            assert!(hosts.allow(host), "{host}");
+        }
+        for host in ["evil.example", "evilshop.example", ".shop.example", "shop.example.evil", "10.0.0.2", ""] {
+            assert!(!hosts.allow(host), "{host}");
+        }
+        assert_eq!("*".parse(), Ok(Hosts::Any));
+        for text in ["http://shop.example", "shop.example:80", "a b", "*", "*.", "[shop]", "a/b"] {
+            assert!(format!("x.example,{text}").parse::<Hosts>().is_err(), "{text}");
         }
     }
 

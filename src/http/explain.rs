@@ -84,8 +84,8 @@ pub(super) async fn answer(
         .map_err(|error| failed(&error))?;
     explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
 
-    let representation = Representation::new(&body(&answer, &explanation), None, location.as_deref());
-    let mut response = respond::unconditional(headers, media_type.header(), &representation);
+    let representation = Representation::new(&body(&answer, &explanation), None, None);
+    let mut response = respond::unconditional(headers, media_type, &representation);
     response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
     response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));
     Ok(response)

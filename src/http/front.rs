@@ -13,10 +13,12 @@ use axum::response::Response;
 use axum::routing::future::RouteFuture;
 use futures_util::future::Either;
 use http::Method;
-use http::header::{HeaderValue, VARY};
+use http::header::VARY;
 use tower::Service;
 
+use super::cors::Place;
 use super::explain::{self, Provenance};
+use super::negotiate::MediaType;
 use super::{AppState, negotiate, respond};
 use crate::cache::Source;
 
@@ -26,30 +28,34 @@ pub struct Front(Arc<Parts>);
 
 struct Parts {
     app: AppState,
-    vary: HeaderValue,
     routes: Router,
 }
 
 impl Front {
-    pub(super) fn new(app: AppState, vary: HeaderValue, routes: Router) -> Self {
-        Self(Arc::new(Parts { app, vary, routes }))
+    pub(super) fn new(app: AppState, routes: Router) -> Self {
+        Self(Arc::new(Parts { app, routes }))
     }
 
     /// The answer, if it can be given at once.
     fn at_once(&self, request: &Request) -> Option<Response> {
-        let Parts { app, vary, .. } = &*self.0;
+        let app = &self.0.app;
         let headers = request.headers();
         if request.method() != Method::GET || explain::is_wanted(app.mode, headers) {
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();
         let stored = app.cache.by_url(url, app.registry.generation())?;
-        let media_type = negotiate::media_type(headers)?;
+        let place = Place::of(request.method(), request.uri().path());
+        let media_type = match place {
+            Place::Graphql => negotiate::media_type(headers)?,
+            _ => MediaType::Json,
+        };
         if stored.value.is_slow(stored.value.coding(headers)) {
             return None;
         }
-        let mut response = respond::conditional(headers, media_type.header(), &stored.value).ok()?;
-        response.headers_mut().insert(VARY, vary.clone());
+        let mut response = respond::conditional(headers, media_type, &stored.value).ok()?;
+        response.headers_mut().insert(VARY, app.cors.vary(place));
+        app.cors.tell(place, headers, response.headers_mut());
         Provenance { source: Source::Hit, timing: None }.tell(app.mode, &mut response);
         Some(response)
     }

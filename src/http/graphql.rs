@@ -33,7 +33,7 @@ async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> 
     let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = find(app, &parameters).await?;
-    let question = found.question(app.mode, parameters.operation_name())?;
+    let question = found.question(app, parameters.operation_name())?;
     query::read(app, media_type, question, parameters, request.headers(), url).await
 }
 
@@ -41,7 +41,7 @@ async fn answer_post(app: &AppState, media_type: MediaType, request: Request) ->
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
     let found = find(app, &parameters).await?;
-    let question = found.question(app.mode, parameters.operation_name())?;
+    let question = found.question(app, parameters.operation_name())?;
     query::run(app, media_type, question, parameters, &headers).await
 }
 
@@ -54,13 +54,13 @@ enum Found {
 }
 
 impl Found {
-    fn question(&self, mode: Mode, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
+    fn question(&self, app: &AppState, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
         let (document, location) = match self {
             Self::Trusted(registered) => (valid(registered)?, Some(registered.id)),
             Self::Learned(document) => (&**document, None),
         };
         let operation = document.operation(operation_name)?;
-        if operation.introspects() && matches!((self, mode), (Self::Learned(_), Mode::Trusted | Mode::Apq)) {
+        if operation.introspects() && matches!(self, Self::Learned(_)) && !app.introspection {
             return Err(Failure::new(Code::Forbidden, "only registered documents may ask about the schema here"));
         }
         Ok(Question { document, operation, location })

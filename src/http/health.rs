@@ -10,7 +10,7 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 use super::AppState;
 use super::negotiate::MediaType;
 use super::problem::Problem;
-use super::respond::{self, Policies, Representation};
+use super::respond::{self, Form, Policies, Representation};
 use crate::cache_control::Policy;
 use crate::document_id::DocumentId;
 use crate::etag::ResponseHasher;
@@ -47,8 +47,12 @@ impl Sdl {
     }
 }
 
-/// `GET /schema.graphql`: the API as SDL.
+/// `GET /schema.graphql`: the API as SDL, where everybody may see it.
 pub(super) async fn schema(State(app): State<AppState>, request: Request) -> Response {
-    let response = respond::conditional(request.headers(), TEXT, &app.sdl.0);
+    if !app.introspection {
+        let detail = "the schema is not shown here; the setting `introspection` opens it";
+        return Problem::new(StatusCode::FORBIDDEN, detail).into_response();
+    }
+    let response = respond::conditional(request.headers(), Form::only(TEXT), &app.sdl.0);
     response.unwrap_or_else(|failure| failure.into_response(MediaType::Json))
 }

@@ -4,6 +4,7 @@
 mod admin;
 mod aside;
 pub mod console;
+mod cors;
 mod explain;
 mod failure;
 mod front;
@@ -17,6 +18,7 @@ mod query;
 mod respond;
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
@@ -24,27 +26,22 @@ use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{ACCEPT, AUTHORIZATION, CACHE_CONTROL, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName};
-use http::header::{HeaderValue, IF_MATCH, IF_NONE_MATCH, LOCATION, VARY};
+use futures_util::FutureExt;
+use http::header::{CACHE_CONTROL, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode, Uri};
-use tower::Layer;
-use tower::util::{Either, option_layer};
-use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
-use tower_http::set_header::SetResponseHeaderLayer;
 
 use self::admin::AdminToken;
 use self::aside::Aside;
 pub use self::front::Front;
 
+use self::cors::{Cors, Place};
 use self::failure::Failure;
 use self::health::Sdl;
-use self::negotiate::MediaType;
 use self::problem::Problem;
-use self::respond::{Policies, Representation};
+use self::respond::{NOSNIFF, Policies, Representation};
 use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
-use crate::config::{Config, CorsOrigins, Limits, Mode};
+use crate::config::{Config, Limits, Mode};
 use crate::graphql::{Code, Engine};
 use crate::persisted::{Learned, Registry};
 use crate::store::Store;
@@ -60,7 +57,9 @@ pub struct AppState {
     policies: Arc<Policies>,
     sdl: Sdl,
     mode: Mode,
+    introspection: bool,
     limits: Limits,
+    cors: Arc<Cors>,
     admin_token: AdminToken,
     aside: Arc<Aside>,
 }
@@ -80,7 +79,9 @@ impl AppState {
             registry: Arc::new(registry),
             learned: Arc::new(Learned::default()),
             mode: config.mode,
+            introspection: config.introspection,
             limits: config.limits,
+            cors: Arc::new(Cors::new(&config.cors_origins, config.cors_credentials)),
             admin_token: AdminToken::new(config.admin_token.as_ref()),
             aside: Arc::new(Aside::start()?),
         })
@@ -93,12 +94,12 @@ impl AppState {
 }
 
 /// The whole server: all routes, what surrounds them, and what stands in front of them.
-pub fn service(app: AppState, cors: &CorsOrigins) -> Either<Cors<Front>, Front> {
-    option_layer(cors_layer(cors)).layer(Front::new(app.clone(), vary(cors), router(app, cors)))
+pub fn service(app: AppState) -> Front {
+    Front::new(app.clone(), router(app))
 }
 
 /// All routes, with what surrounds them.
-fn router(app: AppState, cors: &CorsOrigins) -> Router {
+fn router(app: AppState) -> Router {
     let routes = Router::new()
         .route("/q", get(admin::list))
         .route("/q/{id}", get(query::get).post(query::post).put(admin::put).delete(admin::delete))
@@ -109,57 +110,44 @@ fn router(app: AppState, cors: &CorsOrigins) -> Router {
         .route("/readyz", get(health::readyz));
     let routes = if app.mode == Mode::Open { routes.merge(console::router()) } else { routes };
     let routes = routes
-        .method_not_allowed_fallback(method_not_allowed)
+        .method_not_allowed_fallback(other_method)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.clone(), aside::take))
-        // The last of these is the outermost. A panic is caught first, so that its answer too has the headers below.
         .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
-        .layer(middleware::from_fn_with_state(app.limits, limit))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static(NO_STORE)))
-        .layer(SetResponseHeaderLayer::if_not_present(VARY, vary(cors)));
+        .layer(middleware::from_fn_with_state(app.clone(), surround));
     routes.with_state(app)
 }
 
-/// One line, the same on every answer, for caches choose by it among what they have stored. nginx reads the last line only.
-fn vary(cors: &CorsOrigins) -> HeaderValue {
-    HeaderValue::from_static(match cors {
-        // The answer repeats the request's origin only where there are several to choose from.
-        CorsOrigins::Listed(origins) if origins.len() > 1 => "Accept, Accept-Encoding, Origin",
-        CorsOrigins::Listed(_) | CorsOrigins::Any => "Accept, Accept-Encoding",
-    })
-}
-
-/// What pages of other origins may do; None where there are none.
-fn cors_layer(cors: &CorsOrigins) -> Option<CorsLayer> {
-    let origins = match cors {
-        CorsOrigins::Any => AllowOrigin::any(),
-        CorsOrigins::Listed(origins) => {
-            let mut values = origins.iter().filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok());
-            match (values.next()?, values.next()) {
-                (only, None) => AllowOrigin::exact(only),
-                (first, Some(second)) => AllowOrigin::list([first, second].into_iter().chain(values)),
-            }
-        }
-    };
-    let layer = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE])
-        .allow_headers([ACCEPT, AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH, explain::EXPLAIN])
-        .expose_headers([ETAG, CONTENT_LOCATION, LOCATION, HeaderName::from_static("retry-after")])
-        .max_age(std::time::Duration::from_secs(86_400))
-        // `Vary` is ours to say, in one line.
-        .vary([]);
-    Some(layer)
+/// What surrounds every handler: how long a request may take, what becomes of a panic, and what stands on every answer.
+/// [`Front`] does the same for what it answers itself.
+async fn surround(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let place = Place::of(request.method(), request.uri().path());
+    let (is_options, path) = (request.method() == Method::OPTIONS, request.uri().path().to_owned());
+    let asked = request.headers().clone();
+    let answered = AssertUnwindSafe(limit(app.limits, request, next)).catch_unwind().await;
+    let mut response = answered.unwrap_or_else(|panic| panicked(&*panic, &path));
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static(NO_STORE));
+    headers.entry(VARY).or_insert_with(|| app.cors.vary(place));
+    if status != StatusCode::NOT_MODIFIED {
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    }
+    if is_options && status.is_success() {
+        app.cors.preflight(&path, &asked, headers);
+    } else {
+        app.cors.tell(place, &asked, headers);
+    }
+    response
 }
 
 /// How long a URL may be, and how long a request may take.
-async fn limit(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+async fn limit(limits: Limits, request: Request, next: Next) -> Response {
     if url_length(request.uri()) > limits.max_url_bytes {
         let detail = "the URL is too long; send the variables in the body of a POST";
         return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
     }
-    let media_type = negotiate::media_type(request.headers()).unwrap_or(MediaType::Json);
+    let media_type = negotiate::media_type_or_json(request.headers());
     match tokio::time::timeout(limits.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Failure::new(Code::Timeout, "the request took too long").into_response(media_type),
@@ -174,15 +162,19 @@ async fn not_found() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "there is nothing at this URL")
 }
 
-/// The router adds `Allow`.
-async fn method_not_allowed() -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "the resource at this URL does not have this method")
+/// The router adds `Allow`, which is all that OPTIONS asks for (RFC 9110 §9.3.7).
+async fn other_method(method: Method) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let detail = "the resource at this URL does not have this method";
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
 }
 
 /// A bug of ours: it is told to the log, and to the client by an id only.
-fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
+fn panicked(panic: &(dyn Any + Send), path: &str) -> Response {
     let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     let incident = failure::incident();
-    tracing::error!(incident, cause = message.unwrap_or("unknown"), "a request's handler panicked");
+    tracing::error!(incident, path, cause = message.unwrap_or("unknown"), "a request's handler panicked");
     Problem::internal(&incident).into_response()
 }

@@ -87,8 +87,26 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
-/// The coding that the client likes best. With equal weights the smaller result wins: br, then gzip; identity is for
-/// those who accept nothing else or say that they prefer it.
+/// Whether the client takes a body as it is: always, unless it says that it does not (RFC 9110 §12.5.3).
+pub(super) fn takes_identity(headers: &HeaderMap) -> bool {
+    let mut rest = None;
+    for item in items(headers, ACCEPT_ENCODING).filter(|item| item.contains(';')) {
+        match weighted(item) {
+            (name, quality) if name.eq_ignore_ascii_case("identity") => return quality > 0,
+            ("*", quality) => rest = Some(quality),
+            _ => {}
+        }
+    }
+    // A star stands for identity only where that has no weight of its own.
+    rest != Some(0) || items(headers, ACCEPT_ENCODING).any(|item| item.eq_ignore_ascii_case("identity"))
+}
+
+/// The type of an answer that comes whatever the client accepts.
+pub(super) fn media_type_or_json(headers: &HeaderMap) -> MediaType {
+    media_type(headers).unwrap_or(MediaType::Json)
+}
+
+/// The coding that the client likes best. With equal weights the smaller result wins: br, then gzip; identity is for those who accept nothing else or say that they prefer it.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let (mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None);
     for item in items(headers, ACCEPT_ENCODING) {
@@ -195,14 +213,26 @@ mod tests {
     }
 
     #[test]
-    fn the_best_coding_by_weight_then_by_size() {
+    fn the_best_coding_by_weight_then_by_cost() {
         assert_eq!(encode(&["gzip, deflate, br, zstd"]), Coding::Brotli);
+        assert_eq!(encode(&["gzip, deflate, br"]), Coding::Brotli);
         assert_eq!(encode(&["gzip", "br"]), Coding::Brotli);
         assert_eq!(encode(&["gzip, deflate"]), Coding::Gzip);
         assert_eq!(encode(&["X-GZIP"]), Coding::Gzip);
         assert_eq!(encode(&["br;q=0.5, gzip;q=0.8"]), Coding::Gzip);
         assert_eq!(encode(&["*"]), Coding::Brotli);
-        assert_eq!(encode(&["br;q=0, *"]), Coding::Gzip);
+        assert_eq!(encode(&["br;q=0, zstd;q=0, *"]), Coding::Gzip);
+    }
+
+    #[test]
+    fn identity_is_refused_only_in_so_many_words() {
+        let takes = |text| takes_identity(&headers(ACCEPT_ENCODING, &[text]));
+        for text in ["", "gzip", "gzip;q=1.0", "identity", "identity;q=0.1, *;q=0", "*;q=0, identity", "*;q=0.5"] {
+            assert!(takes(text), "{text}");
+        }
+        for text in ["identity;q=0", "gzip, Identity; q=0.000", "gzip, *;q=0"] {
+            assert!(!takes(text), "{text}");
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use super::AppState;
 use super::explain::{self, Provenance};
 use super::failure::Failure;
-use super::negotiate::MediaType;
+use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::respond::{self, Representation};
@@ -28,13 +28,10 @@ use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
 use crate::persisted::Registered;
 
 /// `GET` and `HEAD /q/{id}[/{operationName}]`.
-pub(super) async fn get(
-    State(app): State<AppState>,
-    media_type: MediaType,
-    address: Address,
-    request: Request,
-) -> Response {
-    answer_get(&app, media_type, &address, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+pub(super) async fn get(State(app): State<AppState>, address: Address, request: Request) -> Response {
+    // What may be stored is the same for everybody; errors, which may not, come as the client likes them.
+    let for_errors = negotiate::media_type_or_json(request.headers());
+    answer_get(&app, &address, request).await.unwrap_or_else(|failure| failure.into_response(for_errors))
 }
 
 /// `POST /q/{id}[/{operationName}]`.
@@ -66,12 +63,7 @@ impl Address {
     }
 }
 
-async fn answer_get(
-    app: &AppState,
-    media_type: MediaType,
-    address: &Address,
-    request: Request,
-) -> Result<Response, Failure> {
+async fn answer_get(app: &AppState, address: &Address, request: Request) -> Result<Response, Failure> {
     // Which document, which of its operations.
     let url = Url::of(app, &request);
     let registered = find(app, address)?;
@@ -83,7 +75,8 @@ async fn answer_get(
     let location = Some(registered.id);
 
     // The answer, in the light of the preconditions.
-    read(app, media_type, Question { document, operation, location }, parameters, request.headers(), url).await
+    let question = Question { document, operation, location };
+    read(app, MediaType::Json, question, parameters, request.headers(), url).await
 }
 
 async fn answer_post(
@@ -139,7 +132,7 @@ pub(super) async fn read(
         // If that fails, the answer is compressed here and now.
         let _ = tokio::task::spawn_blocking(move || drop(stored.value.coded(coding).clone())).await;
     }
-    let mut response = respond::conditional(headers, media_type.header(), &stored.value)?;
+    let mut response = respond::conditional(headers, media_type, &stored.value)?;
     provenance.tell(app.mode, &mut response);
     Ok(response)
 }
@@ -176,7 +169,7 @@ pub(super) async fn run(
             let location = question.location(&variables);
             let name = question.name(app, location.as_deref(), &variables);
             let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables).await?;
-            let mut response = respond::unconditional(headers, media_type.header(), &stored.value);
+            let mut response = respond::unconditional(headers, media_type, &stored.value);
             provenance.tell(app.mode, &mut response);
             Ok(response)
         }
@@ -185,7 +178,7 @@ pub(super) async fn run(
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
             let answer = app.engine.mutate(question.operation, &variables, if_match).await?;
             let representation = Representation::new(&answer.body, None, None);
-            Ok(respond::unconditional(headers, media_type.header(), &representation))
+            Ok(respond::unconditional(headers, media_type, &representation))
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Makes responses of answers: the preconditions' outcome, the headers, the body in the best coding.
 //!
-//! What the outcome is, [`crate::conditional`] decides; what caches may do, [`crate::cache_control`] does. `Vary` is the
-//! same on everything and stands in [`super::router`].
+//! What the outcome is, [`crate::conditional`] decides; what caches may do, [`crate::cache_control`] does. What stands on
+//! every answer, `Vary` among it, is [`super::surround`]'s business.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -15,16 +15,16 @@ use bytes::Bytes;
 use dashmap::DashMap;
 use http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_MATCH, IF_NONE_MATCH,
+    IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 
 use super::failure::Failure;
-use super::negotiate;
+use super::negotiate::{self, MediaType};
 use super::piece::keep;
 use crate::cache_control::{NO_STORE, Policy};
 use crate::conditional::{self, Outcome};
-use crate::etag::{Coding, ResponseEtag};
+use crate::etag::{Coding, ResponseEtag, Variant};
 use crate::graphql::Code;
 
 /// Bodies below this many bytes are sent as they are: with headers they fit into one packet either way.
@@ -38,6 +38,12 @@ const BROTLI_QUALITY: u32 = 5;
 
 /// Brotli's window, as a power of two bytes.
 const BROTLI_WINDOW: u32 = 20;
+
+/// Longer URLs do not go into `Content-Location`: proxies and clients refuse heads of more than 4 to 16 KB.
+const LONGEST_LOCATION: usize = 2048;
+
+/// Browsers are not to guess another type than the one that is named.
+pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// RFC 9213: what CDNs go by that know it.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -66,7 +72,38 @@ impl Policies {
 
     /// Those of an answer without a validator: nobody may store it.
     pub(super) fn none() -> Arc<Caching> {
-        Arc::new(Caching { cache_control: HeaderValue::from_static(NO_STORE), cdn_cache_control: None })
+        Caching::fixed(NO_STORE)
+    }
+}
+
+impl Caching {
+    /// Of something that follows no policy of a model.
+    pub(super) fn fixed(cache_control: &'static str) -> Arc<Self> {
+        Arc::new(Self { cache_control: HeaderValue::from_static(cache_control), cdn_cache_control: None })
+    }
+}
+
+/// What an answer is sent as.
+#[derive(Clone)]
+pub(super) struct Form {
+    pub(super) content_type: HeaderValue,
+    pub(super) variant: Variant,
+}
+
+impl Form {
+    /// A media type of which there is but one at the URL.
+    pub(super) const fn only(content_type: HeaderValue) -> Self {
+        Self { content_type, variant: Variant::Plain }
+    }
+}
+
+impl From<MediaType> for Form {
+    fn from(media_type: MediaType) -> Self {
+        let variant = match media_type {
+            MediaType::Json => Variant::Plain,
+            MediaType::GraphqlResponse => Variant::GraphqlResponse,
+        };
+        Self { content_type: media_type.header(), variant }
     }
 }
 
@@ -93,15 +130,29 @@ struct Validator {
 #[derive(Default)]
 struct Coded {
     brotli: OnceLock<Bytes>,
+    zstd: OnceLock<Bytes>,
     gzip: OnceLock<Bytes>,
-    tags: [OnceLock<HeaderValue>; 2],
+    tags: [OnceLock<HeaderValue>; 3],
+}
+
+impl Coded {
+    /// None for identity, which needs no making.
+    fn body(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
+        match coding {
+            Coding::Identity => None,
+            Coding::Brotli => Some(&self.brotli),
+            Coding::Zstd => Some(&self.zstd),
+            Coding::Gzip => Some(&self.gzip),
+        }
+    }
 }
 
 impl Representation {
     /// Takes a body, its validator with what caches may do, and its canonical URL if it has one.
     pub(super) fn new(body: &[u8], etag: Option<(ResponseEtag, Arc<Caching>)>, content_location: Option<&str>) -> Self {
         // In one piece: what an allocator adds to each is a good part of what an answer costs beyond its bytes.
-        let tag = etag.as_ref().map(|(etag, _)| etag.header(Coding::Identity)).unwrap_or_default();
+        let tag = etag.as_ref().map(|(etag, _)| etag.header(Variant::Plain, Coding::Identity)).unwrap_or_default();
+        let content_location = content_location.filter(|location| location.len() <= LONGEST_LOCATION);
         let mut rest = keep(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
         let body = rest.split_to(body.len());
         let tag = rest.split_to(tag.len());
@@ -121,10 +172,14 @@ impl Representation {
         self.body.len() + location + codings + 128
     }
 
-    /// The best coding for this client. Small bodies stay as they are, whatever the client likes best. It follows from
+    /// The best coding for this client. Small bodies stay as they are, unless the client refuses just that. It follows from
     /// the length alone, so that a 304 names the ETag of the 200 without compressing anything.
     pub(super) fn coding(&self, request: &HeaderMap) -> Coding {
-        if self.body.len() < SMALLEST_COMPRESSED { Coding::Identity } else { negotiate::coding(request) }
+        if self.body.len() < SMALLEST_COMPRESSED && negotiate::takes_identity(request) {
+            Coding::Identity
+        } else {
+            negotiate::coding(request)
+        }
     }
 
     /// Whether sending it in this coding takes a while, because it must be made first.
@@ -132,34 +187,37 @@ impl Representation {
         if self.body.len() <= LARGEST_COMPRESSED_INLINE {
             return false;
         }
-        let made = self.coded.get();
-        match coding {
-            Coding::Identity => false,
-            Coding::Brotli => made.is_none_or(|made| made.brotli.get().is_none()),
-            Coding::Gzip => made.is_none_or(|made| made.gzip.get().is_none()),
-        }
+        let made = self.coded.get().and_then(|coded| coded.body(coding)?.get());
+        coding != Coding::Identity && made.is_none()
     }
 
     /// The body in this coding, made now if nobody has asked for it before.
     pub(super) fn coded(&self, coding: Coding) -> &Bytes {
-        match coding {
-            Coding::Identity => &self.body,
-            Coding::Brotli => self.codings().brotli.get_or_init(|| keep(&[&brotli(&self.body)])),
-            Coding::Gzip => self.codings().gzip.get_or_init(|| keep(&[&gzip(&self.body)])),
-        }
+        let make = match coding {
+            Coding::Identity => return &self.body,
+            Coding::Brotli => brotli,
+            Coding::Zstd => gzip,
+            Coding::Gzip => gzip,
+        };
+        let slot = self.codings().body(coding);
+        slot.map_or(&self.body, |slot| slot.get_or_init(|| keep(&[&make(&self.body)])))
     }
 
     fn codings(&self) -> &Coded {
         self.coded.get_or_init(Box::default)
     }
 
-    fn tag(&self, coding: Coding) -> Option<HeaderValue> {
+    fn tag(&self, variant: Variant, coding: Coding) -> Option<HeaderValue> {
         let Validator { etag, tag } = self.validator.as_ref()?;
-        let coded = |at: usize| self.codings().tags[at].get_or_init(|| header(etag.header(coding)));
+        if variant != Variant::Plain {
+            return Some(header(etag.header(variant, coding)));
+        }
+        let coded = |at: usize| self.codings().tags[at].get_or_init(|| header(etag.header(variant, coding)));
         let tag = match coding {
             Coding::Identity => tag,
             Coding::Brotli => coded(0),
-            Coding::Gzip => coded(1),
+            Coding::Zstd => coded(1),
+            Coding::Gzip => coded(2),
         };
         Some(tag.clone())
     }
@@ -181,19 +239,20 @@ fn shared(text: Bytes) -> HeaderValue {
 /// `PRECONDITION_FAILED`.
 pub(super) fn conditional(
     request: &HeaderMap,
-    content_type: HeaderValue,
+    form: impl Into<Form>,
     representation: &Representation,
 ) -> Result<Response, Failure> {
+    let Form { content_type, variant } = form.into();
     let lines = |name| request.get_all(name).iter().map(HeaderValue::as_bytes);
-    let etag = representation.validator.as_ref().map(|validator| &validator.etag);
+    let etag = representation.validator.as_ref().map(|validator| (&validator.etag, variant));
     let outcome = conditional::evaluate(lines(IF_MATCH), lines(IF_NONE_MATCH), etag);
     if outcome == Outcome::PreconditionFailed {
         return Err(Failure::new(Code::PreconditionFailed, "the answer is no longer the one that If-Match names"));
     }
 
     let coding = representation.coding(request);
-    let mut headers = HeaderMap::with_capacity(10);
-    if let Some(tag) = representation.tag(coding) {
+    let mut headers = HeaderMap::with_capacity(12);
+    if let Some(tag) = representation.tag(variant, coding) {
         headers.insert(ETAG, tag);
     }
     let Caching { cache_control, cdn_cache_control } = &*representation.caching;
@@ -208,6 +267,7 @@ pub(super) fn conditional(
         (StatusCode::NOT_MODIFIED, Body::new(NoContent))
     } else {
         headers.insert(CONTENT_TYPE, content_type);
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("none"));
         if let Some(name) = content_encoding(coding) {
             headers.insert(CONTENT_ENCODING, name);
@@ -220,19 +280,13 @@ pub(super) fn conditional(
     Ok(response)
 }
 
-/// Answers a POST: 200, never to be stored.
-pub(super) fn unconditional(
-    request: &HeaderMap,
-    content_type: HeaderValue,
-    representation: &Representation,
-) -> Response {
+/// Answers a POST: 200, never to be stored. It names no `Content-Location`: whoever posts often does so because the URL
+/// would be too long.
+pub(super) fn unconditional(request: &HeaderMap, media_type: MediaType, representation: &Representation) -> Response {
     let coding = representation.coding(request);
     let mut headers = HeaderMap::with_capacity(8);
-    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_TYPE, media_type.header());
     headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
-    if let Some(location) = &representation.content_location {
-        headers.insert(CONTENT_LOCATION, location.clone());
-    }
     if let Some(name) = content_encoding(coding) {
         headers.insert(CONTENT_ENCODING, name);
     }
@@ -243,6 +297,7 @@ fn content_encoding(coding: Coding) -> Option<HeaderValue> {
     match coding {
         Coding::Identity => None,
         Coding::Brotli => Some(HeaderValue::from_static("br")),
+        Coding::Zstd => Some(HeaderValue::from_static("zstd")),
         Coding::Gzip => Some(HeaderValue::from_static("gzip")),
     }
 }
@@ -297,10 +352,14 @@ mod tests {
 
     #[test]
     fn small_bodies_are_not_compressed() {
-        let request: HeaderMap =
-            [(http::header::ACCEPT_ENCODING, HeaderValue::from_static("br"))].into_iter().collect();
-        let of_length = |length| Representation::new(&vec![b' '; length], None, None);
-        assert_eq!(of_length(SMALLEST_COMPRESSED - 1).coding(&request), Coding::Identity);
-        assert_eq!(of_length(SMALLEST_COMPRESSED).coding(&request), Coding::Brotli);
+        let coding = |length: usize, accepted: &'static str| {
+            let request = [(http::header::ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
+            Representation::new(&vec![b' '; length], None, None).coding(&request)
+        };
+        assert_eq!(coding(SMALLEST_COMPRESSED - 1, "br"), Coding::Identity);
+        assert_eq!(coding(SMALLEST_COMPRESSED, "br"), Coding::Brotli);
+        assert_eq!(coding(10, "gzip, identity;q=0"), Coding::Gzip);
+        assert_eq!(coding(10, "br, *;q=0"), Coding::Brotli);
+        assert_eq!(coding(10, "br;q=1.0, gzip;q=0.5"), Coding::Identity);
     }
 }

@@ -125,7 +125,7 @@ fn queries_and_hash_agree_on_ids() {
 
 #[tokio::test]
 async fn the_printed_schema_is_the_served_one() {
-    let app = TestApp::start(Mode::Trusted).await;
+    let app = TestApp::start(Mode::Open).await;
     let printed = freshql(app.directory.path(), &["schema"]);
     assert_eq!(String::from_utf8(printed.stdout).unwrap(), app.get("/schema.graphql").await.text());
 }

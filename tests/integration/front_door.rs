@@ -7,7 +7,9 @@ use http::header::{
     HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 
-use crate::harness::{MERCHANTS, TestApp, url};
+use serde_json::json;
+
+use crate::harness::{Answer, CREATE, MERCHANTS, TestApp, url};
 
 #[tokio::test]
 async fn every_response_says_who_may_store_it() {
@@ -71,8 +73,11 @@ async fn the_server_is_alive_and_ready() {
 }
 
 #[tokio::test]
-async fn the_schema_is_a_resource_with_an_etag() {
-    let app = TestApp::start(Mode::Trusted).await;
+async fn the_schema_is_a_resource_with_an_etag_where_it_is_open() {
+    for mode in [Mode::Trusted, Mode::Apq] {
+        TestApp::start(mode).await.get("/schema.graphql").await.assert_problem(403);
+    }
+    let app = TestApp::start_with(Mode::Trusted, |config| config.introspection = true).await;
     let answer = app.get("/schema.graphql").await;
     assert_eq!(answer.status, 200);
     assert!(answer.text().contains("type Query {"));
@@ -85,6 +90,16 @@ async fn the_schema_is_a_resource_with_an_etag() {
 }
 
 #[tokio::test]
+async fn no_answer_is_to_be_sniffed() {
+    let app = TestApp::start(Mode::Open).await;
+    let hot = url(MERCHANTS);
+    for path in [&hot, &hot, "/q/x", "/nothing", "/", "/schema.graphql", "/healthz", "/graphql?query=%7B__typename%7D"]
+    {
+        assert_eq!(app.get(path).await.header("x-content-type-options"), "nosniff", "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_console_is_there_in_mode_open_only() {
     let app = TestApp::start(Mode::Open).await;
     for path in ["/", "/graphiql"] {
@@ -94,32 +109,98 @@ async fn the_console_is_there_in_mode_open_only() {
     app.get("/graphiql").await.assert_problem(404);
 }
 
-#[tokio::test]
-async fn pages_of_listed_origins_may_read_answers_and_their_validators() {
-    const SHOP: &str = "https://shop.example";
-    let origins: CorsOrigins = format!("{SHOP},https://admin.example").parse().unwrap();
-    let app = TestApp::start_with(Mode::Trusted, |config| config.cors_origins = origins).await;
-    for origin in [Some(SHOP), Some("https://evil.example"), None] {
-        let headers: Vec<(HeaderName, &str)> = origin.map(|origin| (ORIGIN, origin)).into_iter().collect();
-        let answer = app.get_with(&url(MERCHANTS), &headers).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.header(VARY), "Accept, Accept-Encoding, Origin");
-        let allowed = answer.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap());
-        assert_eq!(allowed, origin.filter(|origin| *origin == SHOP));
-        let exposed = answer.header(ACCESS_CONTROL_EXPOSE_HEADERS).to_ascii_lowercase();
-        assert!(exposed.contains("etag") && exposed.contains("content-location"));
-    }
-    let preflight = [
-        (ORIGIN, SHOP),
-        (HeaderName::from_static("access-control-request-method"), "POST"),
-        (HeaderName::from_static("access-control-request-headers"), "content-type, if-match"),
-    ];
-    let answer = app.ask(Method::OPTIONS, "/graphql", &preflight).await;
-    assert_eq!(answer.status, 200);
-    assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), SHOP);
-    assert!(answer.header("access-control-allow-headers").contains("if-match"));
+const SHOP: &str = "https://shop.example";
+const EVIL: &str = "https://evil.example";
 
+async fn with_origins(origins: &str, credentials: bool) -> TestApp {
+    let origins: CorsOrigins = origins.parse().unwrap();
+    TestApp::start_with(Mode::Trusted, |config| {
+        config.cors_origins = origins;
+        config.cors_credentials = credentials;
+    })
+    .await
+}
+
+fn allowed_origin(answer: &Answer) -> Option<&str> {
+    answer.headers.get(ACCESS_CONTROL_ALLOW_ORIGIN).map(|value| value.to_str().unwrap())
+}
+
+#[tokio::test]
+async fn public_answers_are_for_every_page_as_soon_as_cors_is_on() {
+    for origins in [SHOP, "https://shop.example,https://admin.example", "*"] {
+        let app = with_origins(origins, false).await;
+        for path in [url(MERCHANTS), url(MERCHANTS), "/q/unknown".to_owned()] {
+            for origin in [Some(SHOP), Some(EVIL), None] {
+                let headers: Vec<(HeaderName, &str)> = origin.map(|origin| (ORIGIN, origin)).into_iter().collect();
+                let answer = app.get_with(&path, &headers).await;
+                assert_eq!((allowed_origin(&answer), answer.header(VARY)), (Some("*"), "Accept-Encoding"));
+                let exposed = answer.header(ACCESS_CONTROL_EXPOSE_HEADERS).to_ascii_lowercase();
+                assert!(exposed.contains("etag") && exposed.contains("content-location"));
+                assert!(!answer.headers.contains_key("access-control-allow-credentials"));
+            }
+        }
+    }
     let app = TestApp::start(Mode::Trusted).await;
+    assert_eq!(allowed_origin(&app.get_with(&url(MERCHANTS), &[(ORIGIN, SHOP)]).await), None);
+}
+
+#[tokio::test]
+async fn the_list_of_origins_governs_everything_else() {
+    let app = with_origins("https://shop.example,https://admin.example", false).await;
+    for (origin, allowed) in [(SHOP, Some(SHOP)), (EVIL, None)] {
+        for path in ["/graphql", &url(CREATE)] {
+            let answer = app.post_with(path, &json!({}), &[(ORIGIN, origin)]).await;
+            assert_eq!(allowed_origin(&answer), allowed, "{path}");
+        }
+        let answer = app.get_with("/graphql", &[(ORIGIN, origin)]).await;
+        assert_eq!((allowed_origin(&answer), answer.header(VARY)), (allowed, "Accept, Accept-Encoding, Origin"));
+        let answer = app.get_with("/q", &[(ORIGIN, origin)]).await;
+        assert_eq!(allowed_origin(&answer), allowed, "the list of documents is not public");
+    }
+}
+
+#[tokio::test]
+async fn where_credentials_go_along_no_page_is_allowed_by_a_star() {
+    let app = with_origins("https://shop.example,https://admin.example", true).await;
+    for _ in 0..2 {
+        let answer = app.get_with(&url(MERCHANTS), &[(ORIGIN, SHOP)]).await;
+        assert_eq!((allowed_origin(&answer), answer.header(VARY)), (Some(SHOP), "Accept-Encoding, Origin"));
+        assert_eq!(answer.header("access-control-allow-credentials"), "true");
+        assert_eq!(allowed_origin(&app.get_with(&url(MERCHANTS), &[(ORIGIN, EVIL)]).await), None);
+    }
+    let app = with_origins("*", true).await;
     let answer = app.get_with(&url(MERCHANTS), &[(ORIGIN, SHOP)]).await;
-    assert!(!answer.headers.contains_key(ACCESS_CONTROL_ALLOW_ORIGIN));
+    assert_eq!(allowed_origin(&answer), Some("*"));
+    assert!(!answer.headers.contains_key("access-control-allow-credentials"));
+}
+
+#[tokio::test]
+async fn a_preflight_allows_what_a_listed_origin_asks_for() {
+    let app = with_origins("https://shop.example,https://admin.example", false).await;
+    let headers = "apollographql-client-name, content-type, if-match, traceparent";
+    let preflight = async |path: &str, origin: &str, method: &str| {
+        let headers = [
+            (ORIGIN, origin),
+            (HeaderName::from_static("access-control-request-method"), method),
+            (HeaderName::from_static("access-control-request-headers"), headers),
+        ];
+        app.ask(Method::OPTIONS, path, &headers).await
+    };
+    let answer = preflight("/graphql", SHOP, "POST").await;
+    assert_eq!((answer.status.as_u16(), allowed_origin(&answer)), (204, Some(SHOP)));
+    assert_eq!(answer.header(VARY), "Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+    assert_eq!(answer.header("access-control-allow-headers"), headers);
+    assert!(answer.header("access-control-allow-methods").contains("POST"));
+    let answer = preflight(&url(CREATE), EVIL, "POST").await;
+    assert_eq!((answer.status.as_u16(), allowed_origin(&answer)), (204, None));
+    assert!(answer.header(VARY).starts_with("Origin, "));
+    assert!(!answer.headers.contains_key("access-control-allow-headers"));
+    let answer = preflight(&url(MERCHANTS), EVIL, "GET").await;
+    assert_eq!((allowed_origin(&answer), answer.header("access-control-allow-headers")), (Some("*"), headers));
+    // Where there is nothing, nothing is allowed.
+    for path in ["/there/is/nothing", "/schema.graphq"] {
+        let answer = preflight(path, SHOP, "POST").await;
+        assert_eq!(answer.status, 404);
+        assert!(!answer.headers.contains_key("access-control-allow-methods"));
+    }
 }

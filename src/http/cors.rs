@@ -1,0 +1,159 @@
+//! Which pages of other origins may read what (the Fetch standard's CORS protocol), and the `Vary` that follows.
+//!
+//! Public answers, GETs below `/q/`, are for every page as soon as CORS is on: a list would protect nothing there, and
+//! `Vary: Origin` would make caches keep a copy per origin. The list governs everything else.
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
+    ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
+};
+use http::{HeaderMap, Method};
+
+use crate::config::CorsOrigins;
+
+/// What scripts may see beside the headers that they always may.
+const EXPOSED: &str = "ETag, Content-Location, Location, Retry-After, Allow, Cache-Status, Server-Timing";
+
+/// All that there are anywhere. Which of them a resource has, its answer says.
+const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
+
+/// Seconds that a browser may keep a preflight's answer. Browsers cut it down to their own limit.
+const MAX_AGE: &str = "86400";
+
+/// The policy, ready to be written into headers.
+pub(super) struct Cors {
+    origins: Origins,
+    credentials: bool,
+}
+
+enum Origins {
+    Off,
+    Any,
+    One(HeaderValue),
+    Several(Vec<HeaderValue>),
+}
+
+/// What a request is about, as far as the headers around its answer depend on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    /// A GET or HEAD below `/q/`: an answer that anybody may read.
+    Public,
+    /// Anything else at `/q` or below.
+    Registered,
+    /// `/graphql`, whose answers come in two media types.
+    Graphql,
+    /// The rest.
+    Other,
+}
+
+impl Place {
+    /// Decides by method and path.
+    pub(super) fn of(method: &Method, path: &str) -> Self {
+        match path.strip_prefix("/q") {
+            Some(rest) if rest.starts_with('/') && matches!(*method, Method::GET | Method::HEAD) => Self::Public,
+            Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Registered,
+            _ if path == "/graphql" => Self::Graphql,
+            _ => Self::Other,
+        }
+    }
+}
+
+impl Cors {
+    /// `credentials`: pages may send what the browser knows of this server, such as cookies for a proxy in front of it.
+    pub(super) fn new(origins: &CorsOrigins, credentials: bool) -> Self {
+        let origins = match origins {
+            CorsOrigins::Any => Origins::Any,
+            CorsOrigins::Listed(listed) => {
+                let mut values: Vec<_> =
+                    listed.iter().filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok()).collect();
+                match values.len() {
+                    0 => Origins::Off,
+                    1 => Origins::One(values.swap_remove(0)),
+                    _ => Origins::Several(values),
+                }
+            }
+        };
+        Self { origins, credentials }
+    }
+
+    /// One line, the same on every answer at a place, for caches choose by it among what they have stored. nginx reads
+    /// the last line only.
+    pub(super) fn vary(&self, place: Place) -> HeaderValue {
+        // An origin is repeated only where there are several to choose from.
+        let by_origin = matches!(self.origins, Origins::Several(_));
+        HeaderValue::from_static(match (place, by_origin) {
+            (Place::Graphql, true) => "Accept, Accept-Encoding, Origin",
+            (Place::Graphql, false) => "Accept, Accept-Encoding",
+            (Place::Public | Place::Registered, true) if self.credentials => "Accept-Encoding, Origin",
+            (Place::Other, true) => "Accept-Encoding, Origin",
+            (Place::Public | Place::Registered | Place::Other, _) => "Accept-Encoding",
+        })
+    }
+
+    /// Tells the browser which page may read this answer.
+    pub(super) fn tell(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) {
+        if self.allow(place, request, answer) {
+            answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
+        }
+    }
+
+    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is one. Whoever may ask at all may send any headers: those that clients add are too many to list, and none of
+    /// them opens anything here.
+    pub(super) fn preflight(&self, path: &str, request: &HeaderMap, answer: &mut HeaderMap) {
+        let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) else { return };
+        if !request.contains_key(ORIGIN) || matches!(self.origins, Origins::Off) {
+            return;
+        }
+        answer.insert(
+            VARY,
+            HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+        );
+        let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
+        if !self.allow(Place::of(&method, path), request, answer) {
+            return;
+        }
+        answer.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static(METHODS));
+        if let Some(headers) = request.get(ACCESS_CONTROL_REQUEST_HEADERS) {
+            answer.insert(ACCESS_CONTROL_ALLOW_HEADERS, headers.clone());
+        }
+        answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
+    }
+
+    /// Whether it named an origin.
+    fn allow(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
+        let any = || HeaderValue::from_static("*");
+        let origin = match &self.origins {
+            Origins::Off => None,
+            Origins::Any => Some(any()),
+            // Browsers take no `*` where credentials go along.
+            Origins::One(_) | Origins::Several(_) if place == Place::Public && !self.credentials => Some(any()),
+            Origins::One(only) => Some(only.clone()),
+            Origins::Several(listed) => request.get(ORIGIN).filter(|origin| listed.contains(origin)).cloned(),
+        };
+        let Some(origin) = origin else { return false };
+        answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if self.credentials && !matches!(self.origins, Origins::Any) {
+            answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_is_public_only_where_documents_are_read() {
+        let place = |method: Method, path| Place::of(&method, path);
+        assert_eq!(place(Method::GET, "/q/abc"), Place::Public);
+        assert_eq!(place(Method::HEAD, "/q/abc/Name"), Place::Public);
+        assert_eq!(place(Method::POST, "/q/abc"), Place::Registered);
+        assert_eq!(place(Method::GET, "/q"), Place::Registered);
+        assert_eq!(place(Method::GET, "/graphql"), Place::Graphql);
+        for path in ["/", "/queries", "/graphql/x", "/graphiql"] {
+            assert_eq!(place(Method::GET, path), Place::Other, "{path}");
+        }
+    }
+}
