@@ -60,14 +60,7 @@ fn main() -> ExitCode {
 
 fn hasher() -> ResponseHasher {
     let document = DocumentId::of("query Detail($id: ID!) { merchant(id: $id) { id } }");
-    ResponseHasher::new(
-        &[1; 16],
-        &[2; 32],
-        document,
-        Some("Detail"),
-        "{\"id\":\"01907b71-0000-7000-8000-000000000001\"}",
-        None,
-    )
+    ResponseHasher::new(&[2; 32], document, Some("Detail"), "{\"id\":\"01907b71-0000-7000-8000-000000000001\"}", None)
 }
 
 fn etag() -> ResponseEtag {

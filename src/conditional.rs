@@ -232,7 +232,7 @@ mod tests {
     use crate::etag::ResponseHasher;
 
     fn current() -> ResponseEtag {
-        ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of("{a}"), None, "{}", None).finish()
+        ResponseHasher::new(&[0; 32], DocumentId::of("{a}"), None, "{}", None).finish()
     }
 
     /// Puts the current base where the table says `E`.

@@ -124,9 +124,8 @@ enum Item {
 }
 
 impl ResponseHasher {
-    /// Starts with what names the question. `viewer` is who asks, where the answer depends on it.
+    /// Starts with what names the question, at no epoch yet. `viewer` is who asks, where the answer depends on it.
     pub fn new(
-        epoch: &[u8; 16],
         fingerprint: &[u8; 32],
         document: DocumentId,
         operation: Option<&str>,
@@ -138,13 +137,21 @@ impl ResponseHasher {
         let buffer = &mut hasher.buffer;
         buffer.extend_from_slice(RESPONSE_FORMAT);
         buffer.extend_from_slice(&RENDERING.to_le_bytes());
-        buffer.extend_from_slice(epoch);
+        buffer.extend_from_slice(&[0; 16]);
         buffer.extend_from_slice(fingerprint);
         buffer.extend_from_slice(document.as_bytes());
         hasher.optional_text(operation);
         hasher.bytes(canonical_variables.as_bytes());
         hasher.optional_text(viewer);
         hasher
+    }
+
+    /// Which database is read, in which state of its schema: known when the snapshot is.
+    pub fn set_epoch(&mut self, epoch: &[u8; 16]) {
+        let at = RESPONSE_FORMAT.len() + size_of::<u32>();
+        if let Some(place) = self.buffer.get_mut(at..at + epoch.len()) {
+            place.copy_from_slice(epoch);
+        }
     }
 
     /// For what is read without an ETag being made of it.
@@ -438,8 +445,21 @@ mod tests {
         proptest::collection::vec(call, 0..6)
     }
 
+    fn at(
+        epoch: &[u8; 16],
+        fingerprint: &[u8; 32],
+        document: DocumentId,
+        operation: Option<&str>,
+        variables: &str,
+        viewer: Option<&str>,
+    ) -> ResponseHasher {
+        let mut hasher = ResponseHasher::new(fingerprint, document, operation, variables, viewer);
+        hasher.set_epoch(epoch);
+        hasher
+    }
+
     fn hasher(calls: &[Call]) -> ResponseHasher {
-        let mut hasher = ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}", None);
+        let mut hasher = at(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}", None);
         for call in calls {
             match call {
                 Call::Row(entity, id, version) => hasher.row(EntityId(*entity), id, Version(*version)),
@@ -483,15 +503,15 @@ mod tests {
     fn what_names_the_question_is_in_the_etag() {
         let id = DocumentId::of("{a}");
         let questions = [
-            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", None),
-            ResponseHasher::new(&[8; 16], &[1; 32], id, None, "{}", None),
-            ResponseHasher::new(&EPOCH, &[2; 32], id, None, "{}", None),
-            ResponseHasher::new(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}", None),
-            ResponseHasher::new(&EPOCH, &[1; 32], id, Some(""), "{}", None),
-            ResponseHasher::new(&EPOCH, &[1; 32], id, Some("{}"), "", None),
-            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{\"a\":1}", None),
-            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("")),
-            ResponseHasher::new(&EPOCH, &[1; 32], id, None, "{}", Some("u1")),
+            at(&EPOCH, &[1; 32], id, None, "{}", None),
+            at(&[8; 16], &[1; 32], id, None, "{}", None),
+            at(&EPOCH, &[2; 32], id, None, "{}", None),
+            at(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}", None),
+            at(&EPOCH, &[1; 32], id, Some(""), "{}", None),
+            at(&EPOCH, &[1; 32], id, Some("{}"), "", None),
+            at(&EPOCH, &[1; 32], id, None, "{\"a\":1}", None),
+            at(&EPOCH, &[1; 32], id, None, "{}", Some("")),
+            at(&EPOCH, &[1; 32], id, None, "{}", Some("u1")),
         ];
         let etags: std::collections::HashSet<_> = questions.iter().cloned().map(ResponseHasher::finish).collect();
         assert_eq!(etags.len(), questions.len());

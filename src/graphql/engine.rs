@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
 
@@ -38,8 +39,22 @@ pub struct Engine {
 struct Parts {
     compiler: Compiler,
     roots: Roots,
-    etag_keys: Vec<EntityEtagKey>,
+    /// Of the epoch that was seen last.
+    etag_keys: ArcSwap<EtagKeys>,
     limits: AnswerLimits,
+}
+
+/// What the tokens of rows are made with.
+struct EtagKeys {
+    epoch: [u8; 16],
+    by_entity: Vec<EntityEtagKey>,
+}
+
+impl EtagKeys {
+    fn new(epoch: [u8; 16], model: &Model) -> Self {
+        let by_entity = model.entities.iter().map(|entity| EntityEtagKey::new(&epoch, &entity.name)).collect();
+        Self { epoch, by_entity }
+    }
 }
 
 /// Judges documents against a model's API. It has no data, so it is also for commands that need no database.
@@ -96,7 +111,7 @@ impl Engine {
     /// The same within limits of one's own.
     pub fn with_limits(compiler: Compiler, store: Store, limits: AnswerLimits) -> Self {
         let model = &compiler.model;
-        let etag_keys = model.entities.iter().map(|entity| EntityEtagKey::new(store.epoch(), &entity.name)).collect();
+        let etag_keys = ArcSwap::from_pointee(EtagKeys::new([0; 16], model));
         let roots = Roots::of(model);
         Self { parts: Arc::new(Parts { compiler, roots, etag_keys, limits }), store }
     }
@@ -151,7 +166,6 @@ impl Engine {
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(
-            self.store.epoch(),
             &self.parts.compiler.model.fingerprint,
             operation.document_id(),
             operation.name(),
@@ -162,8 +176,10 @@ impl Engine {
         let policy = plan.policy;
         let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
         let run = move |snapshot: &crate::store::Snapshot<'_>| {
-            let hasher = hasher.clone();
-            let context = parts.context(&bound);
+            let keys = parts.etag_keys(snapshot.epoch()?);
+            let mut hasher = hasher.clone();
+            hasher.set_epoch(&keys.epoch);
+            let context = parts.context(&bound, &keys);
             if observed {
                 let traced = snapshot.traced();
                 let running = Instant::now();
@@ -172,6 +188,7 @@ impl Engine {
                 let ingredients = reader.hasher.ingredients();
                 let answer = finish(reader, policy);
                 let observation = Observation {
+                    epoch: keys.epoch,
                     planning,
                     running: running.elapsed(),
                     statements: traced.trace().into_ran(),
@@ -212,7 +229,8 @@ impl Engine {
         let policy = plan.policy;
         let ran = plan.clone();
         let run = move |transaction: &crate::store::Transaction<'_>| {
-            let context = parts.context(&bound);
+            let keys = parts.etag_keys(transaction.epoch()?);
+            let context = parts.context(&bound, &keys);
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
             let writer = Writer { context, transaction, if_match: if_match.as_ref() };
             write(&plan, &writer, &mut reader)?;
@@ -230,8 +248,19 @@ impl Engine {
 }
 
 impl Parts {
-    fn context<'a>(&'a self, bound: &'a Bound) -> Context<'a> {
-        Context { model: &self.compiler.model, etag_keys: &self.etag_keys, bound, limits: self.limits }
+    fn context<'a>(&'a self, bound: &'a Bound, keys: &'a EtagKeys) -> Context<'a> {
+        Context { model: &self.compiler.model, etag_keys: &keys.by_entity, bound, limits: self.limits }
+    }
+
+    /// Hashed anew only when the database was migrated, or another one took its place.
+    fn etag_keys(&self, epoch: [u8; 16]) -> Arc<EtagKeys> {
+        let last = self.etag_keys.load_full();
+        if last.epoch == epoch {
+            return last;
+        }
+        let keys = Arc::new(EtagKeys::new(epoch, &self.compiler.model));
+        self.etag_keys.store(keys.clone());
+        keys
     }
 }
 

@@ -33,6 +33,8 @@ const CHANGES: usize = 10;
 /// What comes to light when a query runs under observation.
 #[derive(Debug, Default)]
 pub struct Observation {
+    /// Which database was read, in which state of its schema.
+    pub epoch: [u8; 16],
     /// Until the snapshot was asked for.
     pub planning: Duration,
     /// From the snapshot to the last byte.
@@ -86,7 +88,7 @@ pub async fn explain(
     };
     let etag = Etag {
         value: answer.etag.map(|etag| etag.as_str().to_owned()),
-        derived_from: derived_from(engine, &observation.ingredients),
+        derived_from: derived_from(engine, &observation),
     };
     let (policy, deciders) = (answer.policy, &observation.deciders);
     let [max_age, shared_max_age, stale_while_revalidate] = deciders.lifetimes.each_ref().map(place);
@@ -115,11 +117,11 @@ fn place(decider: &Option<Decider>) -> Option<String> {
     Some(format!("{field} ({line}:{column})"))
 }
 
-fn derived_from(engine: &Engine, ingredients: &[Ingredient]) -> DerivedFrom {
+fn derived_from(engine: &Engine, observation: &Observation) -> DerivedFrom {
     let model = engine.model();
     let mut derived = DerivedFrom {
         rendering: RENDERING,
-        epoch: hex::encode(engine.store().epoch()),
+        epoch: hex::encode(observation.epoch),
         model: hex::encode(model.fingerprint),
         rows: 0,
         missing: Vec::new(),
@@ -127,7 +129,7 @@ fn derived_from(engine: &Engine, ingredients: &[Ingredient]) -> DerivedFrom {
         totals: Vec::new(),
         values: 0,
     };
-    for ingredient in ingredients {
+    for ingredient in &observation.ingredients {
         match ingredient {
             Ingredient::Row(..) => derived.rows += 1,
             Ingredient::Missing(entity) => derived.missing.push(model.entity(*entity).name.clone()),

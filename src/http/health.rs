@@ -40,7 +40,7 @@ pub(super) struct Sdl(Arc<Representation>);
 impl Sdl {
     /// The validator is derived from the text alone, so that all nodes with the same model agree.
     pub(super) fn new(sdl: &str) -> Self {
-        let etag = ResponseHasher::new(&[0; 16], &[0; 32], DocumentId::of(sdl), None, "", None).finish();
+        let etag = ResponseHasher::new(&[0; 32], DocumentId::of(sdl), None, "", None).finish();
         let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
         let caching = Policies::default().of(policy);
         Self(Arc::new(Representation::new(sdl.as_bytes(), Some((etag, caching)), None)))

@@ -5,12 +5,13 @@
 pub mod check;
 mod confine;
 mod files;
+pub mod heal;
 mod run;
 pub(super) mod split;
 
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use crate::model::Diagnostic;
 
@@ -230,6 +231,7 @@ fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option
             })
         },
     )?;
+    keep_history(connection)?;
     Ok(Some(applied))
 }
 
@@ -263,18 +265,51 @@ fn broken_references(connection: &Connection) -> rusqlite::Result<Vec<BrokenRefe
     rows.collect()
 }
 
-/// The database's epoch: part of every ETag. `None` where the system tables are missing.
+/// The database's epoch, which is part of every ETag and token: which database this is, and which state of its schema.
+/// Each migration begins another one, so that a schema that comes back (a column goes and is added again, with other
+/// values and the old versions) makes no old validator right. `None` where the system tables are missing.
 ///
 /// # Errors
 /// If the database cannot be read.
 pub fn epoch(connection: &Connection) -> rusqlite::Result<Option<[u8; 16]>> {
-    if !has_table(connection, "_freshql_meta")? {
-        return Ok(None);
+    // Read in every snapshot: another process may migrate the database while this one serves it.
+    let sql = "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'), (SELECT value FROM _freshql_meta WHERE key = 'history')";
+    let mut statement = match connection.prepare_cached(sql) {
+        Ok(statement) => statement,
+        Err(_) if !has_table(connection, "_freshql_meta")? => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    statement.query_row([], |row| {
+        let mut epoch = [0; 16];
+        let is_there =
+            row.get_ref(0)?.as_str_or_null()?.is_some_and(|text| hex::decode_to_slice(text, &mut epoch).is_ok());
+        let history = row.get_ref(1)?.as_str_or_null()?.unwrap_or_default();
+        let hash = blake3::Hasher::new().update(&epoch).update(history.as_bytes()).finalize();
+        Ok(is_there.then(|| hash.as_bytes().first_chunk().copied()).flatten())
+    })
+}
+
+/// Writes down in `_freshql_meta` what the migrations of this database come to, if that does not stand there yet (an
+/// earlier release applied the last one). When each was applied counts too: after a restore the same file may run a
+/// second time and fill other values in.
+///
+/// # Errors
+/// If the database cannot be read or written.
+pub(super) fn keep_history(connection: &Connection) -> rusqlite::Result<()> {
+    if !has_table(connection, "_freshql_meta")? || !has_table(connection, "_freshql_migration")? {
+        return Ok(());
     }
-    let sql = "SELECT value FROM _freshql_meta WHERE key = 'epoch'";
-    let text: Option<String> = connection.query_row(sql, [], |row| row.get(0)).optional()?;
-    let mut epoch = [0; 16];
-    Ok(text.and_then(|text| hex::decode_to_slice(text, &mut epoch).ok()).map(|()| epoch))
+    let mut hasher = blake3::Hasher::new();
+    for Applied { number, name, blake3, applied_at } in applied(connection)? {
+        hasher.update(format!("{number} {name} {blake3} {applied_at}\n").as_bytes());
+    }
+    let history = hasher.finalize().to_hex();
+    let sql = "SELECT EXISTS (SELECT 1 FROM _freshql_meta WHERE key = 'history' AND value = ?)";
+    if !connection.query_row(sql, [history.as_str()], |row| row.get::<_, bool>(0))? {
+        let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('history', ?)";
+        connection.execute(sql, [history.as_str()])?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -42,7 +42,6 @@ pub struct Store {
     /// Held while the log is read on for those who wait, so that they share one reading.
     catching_up: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<Clock>,
-    epoch: [u8; 16],
 }
 
 impl Store {
@@ -66,11 +65,9 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let clock = Arc::new(clock);
         let threads = Arc::new(sqlite::Threads::start(path, readers, model, &clock)?);
-        let store = Self { threads, catching_up: Arc::default(), clock, epoch: [0; 16] };
-        let epoch = store.read(|snapshot| migrate::epoch(snapshot.connection())).await??;
-        let epoch =
-            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
-        Ok(Self { epoch, ..store })
+        let store = Self { threads, catching_up: Arc::default(), clock };
+        store.read(|snapshot| snapshot.epoch()).await??;
+        Ok(store)
     }
 
     /// Which changes are known, and since when.
@@ -129,11 +126,6 @@ impl Store {
             }
         }
         Ok(deleted)
-    }
-
-    /// The database's epoch: random, renewed after a restore from backup, part of every ETag.
-    pub fn epoch(&self) -> &[u8; 16] {
-        &self.epoch
     }
 
     /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.

@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use super::change_log;
 use super::error::{Constraint, StoreError};
 use super::feed::Feed;
+use super::migrate;
 use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
 use crate::clock::Clock;
@@ -371,6 +372,15 @@ impl<'c> Snapshot<'c> {
     /// What has run since [`Self::traced`].
     pub fn trace(self) -> Trace {
         self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Which database this is, and which state of its schema: part of every validator.
+    ///
+    /// # Errors
+    /// The database's; it was never migrated.
+    pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
+        let epoch = migrate::epoch(self.connection)?;
+        epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))
     }
 
     /// The newest record of the change log in this state.

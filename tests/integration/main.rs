@@ -48,4 +48,5 @@ mod railway;
 mod reads;
 mod retired;
 mod statements;
+mod versions;
 mod writes;

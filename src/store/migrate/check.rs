@@ -5,6 +5,8 @@ use std::fmt;
 
 use rusqlite::Connection;
 
+use super::heal;
+
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
 use crate::store::catalogue::definition::{ColumnText, Definition, Kind};
 use crate::store::catalogue::keys::other_keys;
@@ -45,6 +47,14 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
     let is_of_older_release = catalogue.table(CHANGE_LOG).is_some_and(|found| is_outdated(CHANGE_LOG, found));
     for name in SYSTEM_TABLE_NAMES {
         check_system_table(name, &catalogue, &mut problems);
+    }
+    if catalogue.table(CHANGE_LOG).is_some() {
+        let records = heal::wild_records(connection)?;
+        if records > 0 {
+            problems.add(format!(
+                "{records} records of the change log have numbers that no clock gives: `freshql migrate repair` heals it"
+            ));
+        }
     }
     for table in &layout.tables {
         let Some(found) = catalogue.table(table.name.as_str()) else {
