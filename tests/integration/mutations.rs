@@ -32,7 +32,8 @@ struct Tally {
 impl Tally {
     fn check(&self) {
         let [applied, refused, undecided] = [&self.applied, &self.refused, &self.undecided].map(Cell::get);
-        assert!(applied * 2 > refused && refused > undecided, "{self:?}");
+        // Usually two refusals come on one that is applied, give or take a quarter: no seed comes near these.
+        assert!(applied * 5 > refused && refused > undecided, "{self:?}");
     }
 }
 
