@@ -5,7 +5,7 @@ use std::path::Path;
 use super::project::{self, Project};
 use super::{StartError, database};
 use crate::config::{Config, Overrides};
-use crate::model::Diagnostic;
+use crate::model::{Diagnostic, Severity};
 use crate::persisted::files;
 
 /// A project without mistakes.
@@ -33,7 +33,10 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     let Project { model, registry, mut mistakes, mut warnings, .. } = project;
     let database = database::mistakes(config, &model)?;
     mistakes.extend(database.mistakes);
-    warnings.extend(files::lint(&model, &registry));
+    let (wrong, doubtful): (Vec<_>, Vec<_>) =
+        files::lint(&model, &registry).into_iter().partition(|finding| finding.severity == Severity::Error);
+    mistakes.extend(wrong);
+    warnings.extend(doubtful);
     if !mistakes.is_empty() {
         mistakes.append(&mut warnings);
         return Err(StartError::Mistakes(mistakes));

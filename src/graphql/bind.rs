@@ -138,28 +138,17 @@ impl ListShapes {
 /// # Errors
 /// All mistakes, each with its place in the document.
 pub fn bind(model: &Model, plan: &Plan, variables: &Variables) -> Result<Bound, Vec<GraphqlError>> {
-    let mut binder = Binder { model, variables, bound: vec![Arguments::Open; plan.arguments], errors: Vec::new() };
-    for field in &plan.root {
-        match &field.kind {
-            RootKind::Typename(_) | RootKind::Introspection => {}
-            RootKind::One(one) => {
-                let entity = model.entity(one.row.entity);
-                let mut keys = Some(Vec::new());
-                for (column, argument) in &one.keys {
-                    let column = entity.column(*column);
-                    match binder.key(column.scalar, argument, &column.field) {
-                        Some(value) => keys.iter_mut().for_each(|keys| keys.push(value.clone())),
-                        None => keys = None,
-                    }
-                }
-                binder.bound[one.bound] = Arguments::Keys(keys.map(Into::into));
-                binder.object(&one.row.object);
-            }
-            RootKind::List(list) => binder.list(list),
-            RootKind::Write(write) => binder.write(write),
-        }
-    }
+    let mut binder = Binder::new(model, plan, variables);
+    binder.plan(plan);
     if binder.errors.is_empty() { Ok(Bound(binder.bound)) } else { Err(binder.errors) }
+}
+
+/// What is wrong with a plan's arguments whatever a client sends: with those that have no variables, or only such as have
+/// a value here.
+pub fn certain_mistakes(model: &Model, plan: &Plan, variables: &Variables) -> Vec<GraphqlError> {
+    let mut binder = Binder { only_certain: true, ..Binder::new(model, plan, variables) };
+    binder.plan(plan);
+    binder.errors
 }
 
 struct Binder<'a> {
@@ -167,9 +156,47 @@ struct Binder<'a> {
     variables: &'a Variables,
     bound: Vec<Arguments>,
     errors: Vec<GraphqlError>,
+    /// Arguments with variables that have no value are not judged.
+    only_certain: bool,
 }
 
-impl Binder<'_> {
+impl<'a> Binder<'a> {
+    fn new(model: &'a Model, plan: &Plan, variables: &'a Variables) -> Self {
+        Self { model, variables, bound: vec![Arguments::Open; plan.arguments], errors: Vec::new(), only_certain: false }
+    }
+
+    fn plan(&mut self, plan: &Plan) {
+        for field in &plan.root {
+            match &field.kind {
+                RootKind::Typename(_) | RootKind::Introspection => {}
+                RootKind::One(one) => {
+                    let entity = self.model.entity(one.row.entity);
+                    let mut keys = Some(Vec::new());
+                    for (column, argument) in &one.keys {
+                        let column = entity.column(*column);
+                        match self.key(column.scalar, argument, &column.field) {
+                            Some(value) => keys.iter_mut().for_each(|keys| keys.push(value.clone())),
+                            None => keys = None,
+                        }
+                    }
+                    self.bound[one.bound] = Arguments::Keys(keys.map(Into::into));
+                    self.object(&one.row.object);
+                }
+                RootKind::List(list) => self.list(list),
+                RootKind::Write(write) => self.write(write),
+            }
+        }
+    }
+
+    fn mistake(&mut self, argument: Option<&Argument>, mistake: Mistake, position: (usize, usize)) {
+        let is_open =
+            |argument: &Argument| any_variable(&argument.value, &|name| !self.variables.values.contains_key(name));
+        if self.only_certain && argument.is_none_or(is_open) {
+            return;
+        }
+        self.errors.push(mistake.into_error(position));
+    }
+
     fn object(&mut self, object: &Object) {
         for Field { kind, .. } in &object.fields {
             match kind {
@@ -213,7 +240,8 @@ impl Binder<'_> {
                 Some(bound)
             }
             Err((mistake, position)) => {
-                self.errors.push(mistake.into_error(position));
+                let argument = plan.arguments.iter().find(|(_, argument)| argument.position == position);
+                self.mistake(argument.map(|(_, argument)| argument), mistake, position);
                 None
             }
         }
@@ -227,12 +255,12 @@ impl Binder<'_> {
                 // Any string is an ID; one that is not of the key's form is just the ID of no row.
                 Err(_) if matches!(scalar, Scalar::IdInt | Scalar::IdUuid) && is_id(input) => None,
                 Err(mistake) => {
-                    self.errors.push(mistake.within(name).into_error(argument.position));
+                    self.mistake(Some(argument), mistake.within(name), argument.position);
                     None
                 }
             },
             _ => {
-                self.errors.push(Mistake::new("is required").within(name).into_error(argument.position));
+                self.mistake(Some(argument), Mistake::new("is required").within(name), argument.position);
                 None
             }
         }
@@ -258,7 +286,7 @@ impl Binder<'_> {
         };
         match row {
             Ok(row) => bound.row = row,
-            Err(mistake) => self.errors.push(mistake.into_error(input.map_or((0, 0), |argument| argument.position))),
+            Err(mistake) => self.mistake(input, mistake, input.map_or((0, 0), |argument| argument.position)),
         }
         if let Some(argument) = &plan.expected_etag
             && let Some(input) = Input::of(&argument.value, self.variables)
@@ -266,7 +294,7 @@ impl Binder<'_> {
         {
             match input.string() {
                 Ok(token) => bound.expected_etag = Some(token.to_owned()),
-                Err(mistake) => self.errors.push(mistake.within("expectedEtag").into_error(argument.position)),
+                Err(mistake) => self.mistake(Some(argument), mistake.within("expectedEtag"), argument.position),
             }
         }
         self.bound[plan.bound] = Arguments::Write(Arc::new(bound));
@@ -433,10 +461,15 @@ fn watch(
 }
 
 fn has_variables(ast: &Ast) -> bool {
+    any_variable(ast, &|_| true)
+}
+
+/// Whether a value has a variable of this kind somewhere in it.
+fn any_variable(ast: &Ast, is_meant: &impl Fn(&str) -> bool) -> bool {
     match ast {
-        Ast::Variable(_) => true,
-        Ast::List(items) => items.iter().any(has_variables),
-        Ast::Object(members) => members.values().any(has_variables),
+        Ast::Variable(name) => is_meant(name.as_str()),
+        Ast::List(items) => items.iter().any(|item| any_variable(item, is_meant)),
+        Ast::Object(members) => members.values().any(|member| any_variable(member, is_meant)),
         _ => false,
     }
 }

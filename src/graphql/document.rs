@@ -49,6 +49,7 @@ pub struct Operation {
     document: Arc<ExecutableDocument>,
     definition: OperationDefinition,
     name: Option<String>,
+    position: (usize, usize),
     variables: Vec<VariableDefinition>,
     /// The variables in its `@skip` and `@include`, sorted.
     conditions: Vec<String>,
@@ -77,7 +78,8 @@ impl Document {
         let mut definitions: Vec<_> = document.operations.iter().collect();
         definitions.sort_by_key(|(_, definition)| definition.pos);
         let operations = definitions.into_iter().map(|(name, definition)| {
-            Arc::new(Operation::new(id, &document, name.map(Name::as_str), &definition.node, model))
+            let position = (definition.pos.line, definition.pos.column);
+            Arc::new(Operation::new(id, &document, name.map(Name::as_str), &definition.node, position, model))
         });
         let operations = operations.collect();
         Self { id, text, operations }
@@ -129,6 +131,7 @@ impl Operation {
         document: &Arc<ExecutableDocument>,
         name: Option<&str>,
         definition: &OperationDefinition,
+        position: (usize, usize),
         model: &Arc<Model>,
     ) -> Self {
         let mut uses = Uses { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
@@ -152,6 +155,7 @@ impl Operation {
             document: document.clone(),
             definition: definition.clone(),
             name: name.map(str::to_owned),
+            position,
             variables: variables.collect(),
             conditions,
             introspection: Introspection::of(document, name),
@@ -164,6 +168,11 @@ impl Operation {
     /// None for an anonymous one.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// Line and column at which it begins.
+    pub fn position(&self) -> (usize, usize) {
+        self.position
     }
 
     /// Query or mutation.
@@ -215,6 +224,17 @@ impl Operation {
             self.plans.insert(values, plan.clone());
         }
         Ok(plan)
+    }
+
+    /// What its variables are where a client gives none, with this value for all that stand in `@skip` and `@include`.
+    pub(super) fn defaults(&self, condition: bool) -> Variables {
+        let mut variables = Variables::default();
+        for variable in &self.variables {
+            let is_condition = self.conditions.contains(&variable.name);
+            let value = if is_condition { Some(ConstValue::Boolean(condition)) } else { variable.default.clone() };
+            variables.values.extend(value.map(|value| (variable.name.clone(), value)));
+        }
+        variables
     }
 
     /// Coerces a request's variables strictly: unknown names are refused, defaults filled in.

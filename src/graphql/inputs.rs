@@ -8,6 +8,7 @@ use async_graphql::{Name, Value as ConstValue};
 
 use super::definition::{Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
 use super::types::key_argument;
+use crate::model::naming::with_article;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value};
 
 /// The operators that each filter type has, by the type's name. Filters are shared between entities.
@@ -136,7 +137,7 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
         let or_null = if *nullable { " that may be null" } else { "" };
         definitions.add_input(
             name,
-            format!("A condition on a {scalar_name}{or_null}. All operators that are given must hold."),
+            format!("A condition on {}{or_null}. All operators that are given must hold.", with_article(scalar_name)),
             fields,
         );
     }
@@ -200,7 +201,8 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
         .map(|column| InputDef::new(&column.field, TypeRef::named(column.scalar.graphql_name(model))))
         .collect();
     if !fields.is_empty() {
-        let description = format!("Changes to a {name}. What is left out stays; `null` empties what may be null.");
+        let one = with_article(name);
+        let description = format!("Changes to {one}. What is left out stays; `null` empties what may be null.");
         definitions.add_input(format!("{name}Patch"), description, fields);
     }
 }
@@ -212,6 +214,7 @@ pub(super) fn mutation_fields(model: &Model) -> Vec<FieldDef> {
 
 fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     let name = &entity.name;
+    let one = with_article(name);
     let returns = || TypeRef::named_nn(name);
     let expected_etag = || {
         let string = TypeRef::STRING;
@@ -219,7 +222,7 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
         InputDef::new("expectedEtag", ty)
             .describe("The `etag` that was read: the write fails if the row has changed since. `\"*\"`: any version.")
     };
-    let mut create = FieldDef::new(format!("create{name}"), returns()).describe(format!("Makes a {name}."));
+    let mut create = FieldDef::new(format!("create{name}"), returns()).describe(format!("Makes {one}."));
     if input_columns(entity).next().is_some() {
         create = create.with_args([InputDef::new("input", TypeRef::named_nn(format!("{name}Input")))]);
     }
@@ -228,13 +231,13 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
         let patch = InputDef::new("patch", TypeRef::named_nn(format!("{name}Patch")));
         fields.push(
             FieldDef::new(format!("update{name}"), returns())
-                .describe(format!("Changes a {name} and returns it as it is now."))
+                .describe(format!("Changes {one} and returns it as it is now."))
                 .with_args([key_argument(model, entity, entity.key), patch, expected_etag()]),
         );
     }
     fields.push(
         FieldDef::new(format!("delete{name}"), returns())
-            .describe(format!("Deletes a {name} and returns it as it was."))
+            .describe(format!("Deletes {one} and returns it as it was."))
             .with_args([key_argument(model, entity, entity.key), expected_etag()]),
     );
     fields

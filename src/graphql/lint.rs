@@ -2,6 +2,8 @@
 //! help of an index, that may grow large, or that one operation reads twice. It reads the document and the model, and
 //! nothing else; what only the values of variables tell is not judged.
 
+mod constants;
+
 use std::collections::HashMap;
 
 use async_graphql::Positioned;
@@ -24,6 +26,15 @@ pub struct Finding {
     pub message: String,
     /// What would be better.
     pub help: String,
+    /// The operation can never be answered as it stands.
+    pub is_mistake: bool,
+}
+
+impl Finding {
+    /// Something that works, and could be better.
+    fn advice(position: (usize, usize), message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { position, message: message.into(), help: help.into(), is_mistake: false }
+    }
 }
 
 /// Everything in a valid document that is worth a second look, in the order of the text.
@@ -41,6 +52,7 @@ pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
         let selection = &operation.definition().selection_set.node;
         linter.selection(selection, Parent::Root(operation.kind()), &root);
         findings.append(&mut linter.findings);
+        findings.extend(constants::mistakes(model, operation));
     }
     // Operations may share a fragment, which is worth one look.
     findings.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
@@ -140,11 +152,11 @@ impl<'a> Linter<'a> {
     /// Two response keys, one list.
     fn check_twice(&mut self, field: &Positioned<Field>, path: &Path) {
         match self.seen.get(&path.canonical) {
-            Some(other) if *other != path.response => self.findings.push(Finding {
-                position: position(field),
-                message: format!("`{}` reads the same list as `{other}`", path.response),
-                help: "select it once, with the fields of both; two pages of a list are told apart by `after`".into(),
-            }),
+            Some(other) if *other != path.response => self.findings.push(Finding::advice(
+                position(field),
+                format!("`{}` reads the same list as `{other}`", path.response),
+                "select it once, with the fields of both; two pages of a list are told apart by `after`",
+            )),
             Some(_) => {}
             None => drop(self.seen.insert(path.canonical.clone(), path.response.clone())),
         }
@@ -174,7 +186,7 @@ impl<'a> Linter<'a> {
             } else {
                 "ask for smaller pages with `first`".to_owned()
             };
-            self.findings.push(Finding { position: position(field), message: most, help });
+            self.findings.push(Finding::advice(position(field), most, help));
         }
         rows
     }
@@ -188,6 +200,12 @@ impl<'a> Linter<'a> {
                 self.findings.push(finding);
             }
         }
+        // Who only counts rows has nothing sorted, and one row is in order.
+        let is_unique = |columns: &[ColumnId]| columns.iter().all(|column| fixed.contains(column));
+        let is_one_row = is_unique(&[entity.key]) || entity.uniques.iter().any(|unique| is_unique(&unique.columns));
+        if is_one_row || !self.shows_rows(&field.node.selection_set.node) {
+            return;
+        }
         let order = argument(&field.node, "orderBy");
         let Some(sorted) = self.first_order(entity, order.map(|value| &value.node), &fixed) else { return };
         if !follows(entity, &fixed, cut, sorted) {
@@ -195,15 +213,27 @@ impl<'a> Linter<'a> {
             let mut names: Vec<String> = fixed.iter().map(|id| name_in_index(entity, *id)).collect();
             names.push(name_in_index(entity, sorted));
             let of = if fixed.is_empty() { "all rows" } else { "all rows that match" };
-            self.findings.push(Finding {
-                position: order.map_or_else(|| position(field), |value| (value.pos.line, value.pos.column)),
-                message: format!(
+            self.findings.push(Finding::advice(
+                order.map_or_else(|| position(field), |value| (value.pos.line, value.pos.column)),
+                format!(
                     "no index has `{}` in this order by `{}`: {of} are sorted for every page",
                     entity.name, column.field
                 ),
-                help: format!("{}, or order by what has an index", add_index(entity, &names)),
-            });
+                format!("{}, or order by what has an index", add_index(entity, &names)),
+            ));
         }
+    }
+
+    /// Whether a connection's selection reads any of its rows, or asks about them: all but `totalCount` does.
+    fn shows_rows(&self, set: &SelectionSet) -> bool {
+        set.items.iter().any(|item| match &item.node {
+            Selection::Field(field) => !matches!(field.node.name.node.as_str(), "totalCount" | "__typename"),
+            Selection::InlineFragment(fragment) => self.shows_rows(&fragment.node.selection_set.node),
+            Selection::FragmentSpread(spread) => {
+                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
+                fragment.is_some_and(|fragment| self.shows_rows(&fragment.node.selection_set.node))
+            }
+        })
     }
 
     /// Whether an index confines the rows that this filter has to look at.
@@ -242,7 +272,8 @@ impl<'a> Linter<'a> {
             if name == "and" {
                 self.literal(value).map(items).unwrap_or_default().iter().for_each(|i| self.fix(entity, i, fixed));
             }
-            let has_eq = matches!(self.literal(value), Some(Ast::Object(operators)) if operators.contains_key("eq"));
+            let has_eq = matches!(self.literal(value), Some(Ast::Object(operators))
+                if operators.contains_key("eq") || operators.get("isNull") == Some(&Ast::Boolean(true)));
             if let Some(column) = entity.column_by_field(name).filter(|column| has_eq && !fixed.contains(column)) {
                 fixed.push(column);
             }
@@ -359,7 +390,7 @@ fn unindexed_filter(filter: &Positioned<Ast>, entity: &Entity, columns: &[Column
             "add a condition that an index can find rows by: `eq`, `in`, a range, or `startsWith` with case".to_owned(),
         ),
     };
-    Finding { position: (filter.pos.line, filter.pos.column), message, help }
+    Finding::advice((filter.pos.line, filter.pos.column), message, help)
 }
 
 /// The directive that would help.

@@ -152,9 +152,65 @@ const IRREGULAR: [(&str, &str); 36] = [
     ("woman", "women"),
 ];
 
+/// The name with its indefinite article, as it is said: `a Merchant`, `an Issue`, `a User`, `an Hour`, `an SKU`.
+pub fn with_article(name: &str) -> String {
+    let lower = name.to_ascii_lowercase();
+    let vowel = |c: Option<char>| c.is_some_and(|c| "aeiou".contains(c));
+    let is_spelled_out = name.chars().skip(1).take(1).all(|second| second.is_ascii_uppercase());
+    let mut letters = lower.chars();
+    let (first, second, third) = (letters.next(), letters.next(), letters.next());
+    let an = match first {
+        // By letters: an SKU, an MRI, a UPC.
+        Some(c) if is_spelled_out => "aefhilmnorsx".contains(c),
+        // With a consonant at its front, however it is written.
+        Some('u') if !vowel(second) && vowel(third) => false,
+        Some('e') if second == Some('u') => false,
+        Some('o') if lower == "one" || lower == "once" || name.starts_with("One") => false,
+        // With a vowel there, however it is written.
+        Some('h') => ["hour", "honor", "honour", "honest", "heir"].iter().any(|silent| lower.starts_with(silent)),
+        first => vowel(first),
+    };
+    format!("{} {name}", if an { "an" } else { "a" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn articles_are_those_that_are_said() {
+        for said in [
+            "a Merchant",
+            "an Issue",
+            "an Author",
+            "a User",
+            "a Unit",
+            "a UsageReport",
+            "an Update",
+            "an UmbrellaStand",
+            "an Hour",
+            "a House",
+            "an Heir",
+            "an SKU",
+            "an MRIScan",
+            "a UPC",
+            "a URL",
+            "an Event",
+            "a EuropeanCity",
+            "an Order",
+            "a OneTimeToken",
+            "an ID",
+            "an Int",
+            "a BigInt",
+            "a Float",
+            "a UUID",
+            "an X",
+            "a B",
+        ] {
+            let (_, name) = said.split_once(' ').unwrap();
+            assert_eq!(with_article(name), said);
+        }
+    }
 
     #[test]
     fn snake_case_splits_words_and_acronyms() {

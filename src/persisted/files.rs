@@ -1,4 +1,4 @@
-//! Registers `queries/**/*.graphql`. Each file is one document; its id is the hash of the file's exact bytes, so a byte
+//! Registers `queries/**/*.graphql` (and `.gql`). Each file is one document; its id is the hash of the file's exact bytes, so a byte
 //! order mark or another line ending makes another document.
 
 use std::io;
@@ -28,6 +28,10 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
     let mut mistakes = Vec::new();
     for (file, text) in read(directory, &mut mistakes)? {
         let id = DocumentId::of(&text);
+        if is_blank(&text) {
+            mistakes.push(blank(file));
+            continue;
+        }
         match compiler.compile(id, Arc::clone(&text)).await {
             Ok(document) => registry.add_file(id, text, document, file),
             Err(errors) => mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error))),
@@ -44,11 +48,28 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
 pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     for (file, text) in read(directory, &mut mistakes)? {
+        if is_blank(&text) {
+            mistakes.push(blank(file));
+            continue;
+        }
         let errors = check_syntax(&text).err().unwrap_or_default();
         mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error)));
     }
     mistakes.sort_by(|a, b| a.file.cmp(&b.file));
     Ok(mistakes)
+}
+
+/// Nothing but white space, commas and comments: what people have before they write, or have commented out.
+fn is_blank(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}');
+    text.lines()
+        .map(|line| line.trim_matches([' ', '\t', '\r', ',']))
+        .all(|line| line.is_empty() || line.starts_with('#'))
+}
+
+fn blank(file: String) -> Diagnostic {
+    Diagnostic::error(file, 0..0, "there is no operation in this file")
+        .with_help("write a query or a mutation, or delete the file")
 }
 
 /// The texts of all query files; those that have none go to `mistakes`.
@@ -79,11 +100,40 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
             warnings.extend(line_ends(file, &registered.text));
             warnings.extend(findings.iter().map(|finding| {
                 let place = word_at(&registered.text, finding.position);
-                Diagnostic::warning(file, place, finding.message.clone()).with_help(finding.help.clone())
+                let make = if finding.is_mistake { Diagnostic::error } else { Diagnostic::warning };
+                make(file.clone(), place, finding.message.clone()).with_help(finding.help.clone())
             }));
         }
     }
+    warnings.extend(repeated_names(registry));
     warnings.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
+    warnings
+}
+
+/// Operations of different files that have one name. Every file is served by its own id, but clients' tools (code
+/// generators, manifests) want one operation for a name, and so does whoever asks `freshql explain` for it.
+fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
+    let mut places = Vec::new();
+    for registered in registry.list() {
+        for operation in registered.document.iter().flat_map(|document| document.operations()) {
+            let Some(name) = operation.name() else { continue };
+            for file in &registered.files {
+                let place = word_at(&registered.text, operation.position());
+                places.push((name.to_owned(), file.clone(), place));
+            }
+        }
+    }
+    places.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+    let mut warnings = Vec::new();
+    for same in places.chunk_by(|a, b| a.0 == b.0) {
+        let [(name, first, _), others @ ..] = same else { continue };
+        for (_, file, place) in others {
+            let warning =
+                Diagnostic::warning(file, place.clone(), format!("the operation `{name}` is also in {first}"));
+            warnings
+                .push(warning.with_help("give it a name of its own: clients' tools know operations by their names"));
+        }
+    }
     warnings
 }
 
@@ -109,7 +159,7 @@ fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
     start..start + word.max(text[start..].chars().next().map_or(0, char::len_utf8))
 }
 
-/// All `.graphql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
+/// All `.graphql` and `.gql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
 /// the same files once more into `..data`.
 ///
 /// # Errors
@@ -133,7 +183,7 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
                 if depth < DEEPEST {
                     open.push((path, depth + 1));
                 }
-            } else if path.extension().is_some_and(|extension| extension == "graphql") {
+            } else if path.extension().is_some_and(|extension| extension == "graphql" || extension == "gql") {
                 found.push(path);
             }
         }

@@ -169,3 +169,51 @@ fn a_changed_model_is_told_with_the_command_that_writes_the_migration() {
     assert!(!said.contains("CREATE TRIGGER"), "{said}");
     assert_eq!(said.matches("migrate new <name>`").count(), 1, "{said}");
 }
+
+#[test]
+fn check_refuses_constants_that_no_request_can_be_answered_with() {
+    let project = project(&[
+        ("queries/long.graphql", "query Long {\n  trees(first: 1000) { nodes { id } }\n}\n"),
+        ("queries/cursor.graphql", "query Cursor { trees(after: \"nonsense\") { nodes { id } } }"),
+        ("queries/default.graphql", "query Default($n: Int = 1000) { trees(first: $n) { nodes { id } } }"),
+        ("queries/fine.graphql", "query Fine($n: Int) { trees(first: $n) { nodes { id } } }"),
+    ]);
+    let said = refusal(project.path(), &["check"]);
+    assert_eq!(
+        places(&said),
+        ["queries/cursor.graphql:1:29", "queries/default.graphql:1:46", "queries/long.graphql:2:16"],
+        "{said}"
+    );
+    assert!(said.contains("first: must be between 0 and 100, found 1000"), "{said}");
+    assert!(said.contains("= help: every request with this value is refused with 422"), "{said}");
+}
+
+#[test]
+fn query_file_without_an_operation_is_named_in_words() {
+    let project = project(&[
+        ("queries/empty.graphql", ""),
+        ("queries/commented.graphql", "\u{feff}# query Later { trees { totalCount } }\r\n\r\n"),
+    ]);
+    let said = refusal(project.path(), &["check"]);
+    assert_eq!(places(&said), ["queries/commented.graphql:1:1", "queries/empty.graphql:1:1"], "{said}");
+    assert!(said.contains("there is no operation in this file"), "{said}");
+    assert!(said.contains("write a query or a mutation, or delete the file"), "{said}");
+    // The same without a model to compile anything against.
+    std::fs::write(project.path().join("schema.graphql"), MODEL.replace("Int!", "Imt!")).unwrap();
+    assert!(refusal(project.path(), &["check"]).contains("there is no operation in this file"));
+}
+
+#[test]
+fn operations_of_one_name_in_two_files_are_worth_a_warning() {
+    let project = project(&[
+        ("queries/a.graphql", "query Trees { trees(first: 1) { totalCount } }"),
+        ("queries/b.graphql", "# Another.\n\nquery Trees { trees(first: 2) { totalCount } }"),
+        ("queries/c.gql", "query Other { trees(first: 3) { totalCount } }"),
+    ]);
+    let checked = freshql(project.path(), &["check"]);
+    let said = String::from_utf8(checked.stderr).unwrap().replace(&format!("{}/", project.path().display()), "");
+    assert!(checked.status.success(), "{said}");
+    assert!(said.contains("warning: the operation `Trees` is also in queries/a.graphql"), "{said}");
+    assert_eq!(places(&said), ["queries/b.graphql:3:1"], "{said}");
+    assert!(String::from_utf8(checked.stdout).unwrap().contains("3 documents"), "`.gql` files count");
+}

@@ -28,13 +28,20 @@ type Loan @entity(maxPageSize: 6000) {
 }
 "#;
 
-/// `line:column message` of everything that is found.
-async fn findings(text: &str) -> Vec<String> {
+async fn all(text: &str) -> Vec<Finding> {
     let model = Arc::new(crate::model::parse("schema.graphql", MODEL).expect("the model is right").model);
     let compiler = Compiler::new(model.clone()).expect("the model has an API");
     let document = compiler.compile(DocumentId::of(text), text.into()).await.expect("the document is valid");
-    let shown = |finding: Finding| format!("{}:{} {}", finding.position.0, finding.position.1, finding.message);
-    lint(&model, &document).into_iter().map(shown).collect()
+    lint(&model, &document)
+}
+
+fn shown(finding: &Finding) -> String {
+    format!("{}:{} {}", finding.position.0, finding.position.1, finding.message)
+}
+
+/// `line:column message` of everything that is found.
+async fn findings(text: &str) -> Vec<String> {
+    all(text).await.iter().map(shown).collect()
 }
 
 async fn assert_clean(text: &str) {
@@ -71,7 +78,7 @@ async fn filter_that_an_index_narrows_is_fine() {
     assert_clean(r#"{ volumes(where: { year: { gt: 1900 }, colour: { eq: "red" } }) { totalCount } }"#).await;
     assert_clean(r#"{ volumes(where: { shelfId: { eq: "1" } }) { totalCount } }"#).await;
     assert_clean(r#"{ shelves(where: { label: { startsWith: "a" } }) { totalCount } }"#).await;
-    assert_clean(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { id: { eq: "a" } }] }) { totalCount } }"#).await;
+    assert_clean(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { id: { eq: "0190d0a1-7f3c-7000-8000-000000000001" } }] }) { totalCount } }"#).await;
     // A list that is cut by its parent is short already.
     assert_clean(r#"{ shelf(id: "1") { volumes(where: { colour: { eq: "red" } }) { totalCount } } }"#).await;
     // Clients decide.
@@ -81,23 +88,31 @@ async fn filter_that_an_index_narrows_is_fine() {
 #[tokio::test]
 async fn order_without_index_is_found_with_the_index_that_it_needs() {
     assert_eq!(
-        findings("{ volumes(orderBy: [{ title: ASC }]) { totalCount } }").await,
+        findings("{ volumes(orderBy: [{ title: ASC }]) { nodes { id } } }").await,
         ["1:20 no index has `Volume` in this order by `title`: all rows are sorted for every page"]
     );
     assert_eq!(
-        findings("query ($o: [VolumeOrderBy!] = [{ colour: ASC }]) { volumes(orderBy: $o) { totalCount } }").await,
+        findings("query ($o: [VolumeOrderBy!] = [{ colour: ASC }]) { volumes(orderBy: $o) { edges { cursor } } }")
+            .await,
         ["1:69 no index has `Volume` in this order by `colour`: all rows are sorted for every page"]
     );
     assert_eq!(
-        findings("{ shelf(id: \"1\") { volumes(orderBy: [{ year: ASC }, { colour: ASC }]) { totalCount } } }").await,
+        findings(
+            "{ shelf(id: \"1\") { volumes(orderBy: [{ year: ASC }, { colour: ASC }]) { pageInfo { hasNextPage } } } }"
+        )
+        .await,
         ["1:37 no index has `Volume` in this order by `year`: all rows that match are sorted for every page"]
     );
     assert_eq!(
-        findings("{ shelf(id: \"1\") { volumes(orderBy: [{ colour: ASC }]) { totalCount } } }").await,
+        findings("{ shelf(id: \"1\") { volumes(orderBy: [{ colour: ASC }]) { totalCount ...R } } } fragment R on VolumeConnection { nodes { id } }").await,
         ["1:37 no index has `Volume` in this order by `colour`: all rows that match are sorted for every page"]
     );
-    assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { totalCount } } }").await;
-    assert_clean("{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { totalCount } }").await;
+    assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { nodes { id } } } }").await;
+    assert_clean("{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { nodes { id } } }").await;
+    // Nothing is sorted to be counted, and one row is in any order.
+    assert_clean("{ volumes(orderBy: [{ colour: ASC }]) { __typename totalCount } }").await;
+    assert_clean("{ volumes(where: { id: { eq: \"0190d0a1-7f3c-7000-8000-000000000001\" } }, orderBy: [{ colour: ASC }]) { nodes { id } } }").await;
+    assert_clean("{ shelves(where: { label: { eq: \"a\" } }, orderBy: [{ room: ASC }]) { nodes { id } } }").await;
     assert_clean("{ shelves { totalCount } volumes { totalCount } }").await;
 }
 
@@ -141,7 +156,36 @@ async fn one_list_under_two_names_is_found_and_two_pages_are_not() {
 }
 
 #[tokio::test]
+async fn constants_that_no_request_can_be_answered_with_are_mistakes() {
+    let page = "first: must be between 0 and 100, found 1000";
+    for (text, found) in [
+        ("{ volumes(first: 1000) { totalCount } }", vec![format!("1:18 {page}")]),
+        ("query ($n: Int = 1000) { volumes(first: $n) { totalCount } }", vec![format!("1:41 {page}")]),
+        ("query ($x: Boolean!) { volumes(first: 1000) @skip(if: $x) { totalCount } }", vec![format!("1:39 {page}")]),
+        ("query ($x: Boolean!) { volumes(first: 1000) @include(if: $x) { totalCount } }", vec![format!("1:39 {page}")]),
+        ("query ($w: VolumeWhere) { volumes(where: $w, first: 1000) { totalCount } }", vec![format!("1:53 {page}")]),
+        ("query ($n: Int) { volumes(first: $n) { totalCount } }", vec![]),
+        ("query ($n: Int!) { shelf(id: \"1\") { volumes(first: $n) { totalCount } } }", vec![]),
+        ("query ($t: String!) { volumes(where: { title: { eq: $t } }) { totalCount } }", vec![]),
+    ] {
+        let mistakes: Vec<String> = all(text).await.iter().filter(|f| f.is_mistake).map(shown).collect();
+        assert_eq!(mistakes, found, "{text}");
+    }
+    for text in [
+        r#"{ volumes(after: "nonsense") { totalCount } }"#,
+        "{ volumes(first: -1) { totalCount } }",
+        "{ volumes(first: 1, last: 1) { totalCount } }",
+        "mutation ($id: ID!) { updateVolume(id: $id, patch: { title: null }) { id } }",
+    ] {
+        assert!(all(text).await.iter().any(|finding| finding.is_mistake), "{text}");
+    }
+    let one_may_change =
+        "mutation ($id: ID!, $title: String!) { updateVolume(id: $id, patch: { title: $title }) { id } }";
+    assert!(all(one_may_change).await.is_empty());
+}
+
+#[tokio::test]
 async fn mutations_are_looked_at_too() {
-    let text = "mutation ($input: ShelfInput!) { createShelf(input: $input) { volumes(orderBy: [{ colour: ASC }]) { totalCount } } }";
+    let text = "mutation ($input: ShelfInput!) { createShelf(input: $input) { volumes(orderBy: [{ colour: ASC }]) { nodes { id } } } }";
     assert_eq!(findings(text).await.len(), 1);
 }

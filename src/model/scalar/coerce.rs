@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_graphql::{Number, Value as Input};
 
 use super::{Scalar, Value, decimal, time};
+use crate::model::naming::with_article;
 use crate::model::{EnumType, Model};
 use crate::syntax::{long_integer, long_number};
 
@@ -202,8 +203,8 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
         (Source::Variable, Input::Enum(word)) => word.as_str(),
         (Source::Literal, Input::String(word)) if declared.values.iter().any(|(value, _)| value == word) => {
             return Err(format!(
-                "expected a {}, which is written without quotes, found {}",
-                declared.name,
+                "expected {}, which is written without quotes, found {}",
+                with_article(&declared.name),
                 quoted(word)
             ));
         }
@@ -291,10 +292,5 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 fn article(name: &str) -> String {
-    let an = name.starts_with(['A', 'E', 'I', 'O', 'U']);
-    match name {
-        "JSON" => "JSON".to_owned(),
-        _ if an => format!("an {name}"),
-        _ => format!("a {name}"),
-    }
+    if name == "JSON" { name.to_owned() } else { with_article(name) }
 }

@@ -1,0 +1,28 @@
+//! What an operation asks for in constants, and can never get: a page longer than `maxPageSize`, a cursor of another
+//! ordering, a null where none may stand. Validation lets these pass, since they are of the right type.
+
+use super::Finding;
+use crate::graphql::bind::certain_mistakes;
+use crate::graphql::compile::Roots;
+use crate::graphql::document::Operation;
+use crate::model::Model;
+
+/// The mistakes in the operation's constants, and in the defaults of its variables.
+pub(super) fn mistakes(model: &Model, operation: &Operation) -> Vec<Finding> {
+    let roots = Roots::of(model);
+    let mut findings: Vec<Finding> = Vec::new();
+    // What is left out by a condition is looked at in the other turn.
+    for condition in [true, false] {
+        let variables = operation.defaults(condition);
+        let Ok(plan) = operation.plan(&roots, &variables) else { continue };
+        for error in certain_mistakes(model, &plan, &variables) {
+            let position = error.locations.first().copied().unwrap_or((1, 1));
+            let help = "every request with this value is refused with 422".to_owned();
+            let finding = Finding { position, message: error.message, help, is_mistake: true };
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    findings
+}
