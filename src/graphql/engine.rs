@@ -7,6 +7,7 @@ use std::time::Instant;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use serde_json::value::RawValue;
+use tokio::runtime::Handle;
 
 use super::bind::{Arguments, Bound, bind};
 use super::coerce::Variables;
@@ -14,6 +15,7 @@ use super::compile::Roots;
 use super::document::{Document, Operation};
 use super::error::{Code, GraphqlError};
 use super::explain::Observation;
+use super::introspect::Introspection;
 use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
 use super::schema::{Api, SchemaError, build_schema};
@@ -162,7 +164,7 @@ impl Engine {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
         let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         let spliced = match operation.introspection() {
-            Some(introspection) => introspection.run(&self.parts.compiler.api, &variables.to_json()).await?,
+            Some(introspection) => self.introspect(introspection.clone(), variables.to_json()).await?,
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(
@@ -208,6 +210,17 @@ impl Engine {
             Halt::Store(error) => vec![refused(&error)],
             Halt::Null => unreachable!("a failed root field is an answer"),
         })
+    }
+
+    /// Writes the schema down, on a thread that may take its time: it is milliseconds of work without a pause.
+    async fn introspect(
+        &self,
+        introspection: Introspection,
+        variables: serde_json::Map<String, serde_json::Value>,
+    ) -> Result<BTreeMap<String, Box<RawValue>>, Vec<GraphqlError>> {
+        let (parts, runtime) = (self.parts.clone(), Handle::current());
+        let run = move || runtime.block_on(introspection.run(&parts.compiler.api, &variables));
+        tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| Err(vec![internal(&error)]))
     }
 
     /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was not given.
@@ -283,13 +296,7 @@ fn read<'a>(
                 reader.out.extend_from_slice(json.as_bytes());
                 Ok(())
             }
-            RootKind::Introspection => {
-                // Descriptions are not in the model's fingerprint.
-                let json = spliced.get(&field.key.name).map_or("null", |json| json.get());
-                reader.hasher.value(json.as_bytes());
-                reader.out.extend_from_slice(json.as_bytes());
-                Ok(())
-            }
+            RootKind::Introspection => reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get())),
             RootKind::One(one) => reader.one(one),
             RootKind::List(list) => reader.connection(list, ValueRef::Null),
             RootKind::Write(_) => unreachable!("a query has no writes"),
@@ -379,6 +386,10 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::Interrupted => GraphqlError::new(
             Code::QueryTooComplex,
             "the database would have to do too much for this; filter and order by fewer relations, and by indexed fields",
+        ),
+        StoreError::Late => GraphqlError::new(
+            Code::Timeout,
+            "the database took too long; filter and order by fewer relations, and by indexed fields",
         ),
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")

@@ -101,6 +101,14 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         self.path.push(Step::Key(key));
     }
 
+    /// A value that comes from the schema and not from the store.
+    pub fn splice(&mut self, json: &str) -> Result<(), Halt> {
+        // Descriptions are not in the model's fingerprint.
+        self.hasher.value(json.as_bytes());
+        self.out.extend_from_slice(json.as_bytes());
+        self.weigh()
+    }
+
     /// One row by the argument of a root field, or `null`.
     pub fn one(&mut self, plan: &'a OneRow) -> Result<(), Halt> {
         let Arguments::Keys(keys) = &self.context.bound.0[plan.bound] else {

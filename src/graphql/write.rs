@@ -334,7 +334,9 @@ impl<'a> Writer<'a, '_, '_> {
         let json = match self.transaction.metered(|| reader.row_by_key(&plan.row, key)) {
             Ok(true) => String::from_utf8(reader.out).unwrap_or_default(),
             // What is beyond the limits is left out: that the write is refused is what counts.
-            Ok(false) | Err(Halt::Null | Halt::Limit(_) | Halt::Store(StoreError::Interrupted)) => String::new(),
+            Ok(false) | Err(Halt::Null | Halt::Limit(_) | Halt::Store(StoreError::Interrupted | StoreError::Late)) => {
+                String::new()
+            }
             Err(Halt::Store(error)) => return Err(error),
         };
         Ok(RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()))

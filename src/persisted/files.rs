@@ -77,7 +77,7 @@ fn read(directory: &Path, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(Str
     let mut texts = Vec::new();
     for path in find(directory)? {
         let file = path.display().to_string();
-        match String::from_utf8(std::fs::read(&path)?) {
+        match String::from_utf8(std::fs::read(&path).map_err(|error| named(&path, &error))?) {
             Ok(text) => texts.push((file, text.into())),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
@@ -178,12 +178,19 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
                 continue;
             }
+            let is_graphql = path.extension().is_some_and(|extension| extension == "graphql" || extension == "gql");
             // Follows symbolic links, which is how mounted configuration looks.
-            if std::fs::metadata(&path)?.is_dir() {
+            let metadata = match std::fs::metadata(&path) {
+                Ok(metadata) => metadata,
+                // Gone, or a link to nothing; what is no query file is none of ours.
+                Err(_) if !is_graphql => continue,
+                Err(error) => return Err(named(&path, &error)),
+            };
+            if metadata.is_dir() {
                 if depth < DEEPEST {
                     open.push((path, depth + 1));
                 }
-            } else if path.extension().is_some_and(|extension| extension == "graphql" || extension == "gql") {
+            } else if is_graphql {
                 found.push(path);
             }
         }
@@ -192,11 +199,37 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// An error with the file that it is about, and what to do where that is known.
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    let message = match std::fs::read_link(path) {
+        Ok(target) => format!(
+            "{} is a symbolic link to {}, which cannot be read ({error}); remove the link, or put the file there",
+            path.display(),
+            target.display()
+        ),
+        Err(_) => format!("cannot read {}: {error}", path.display()),
+    };
+    io::Error::new(error.kind(), message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::graphql::Code;
     use crate::model::parse::parse;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_to_nothing_is_named_with_what_to_do() {
+        let directory = tempfile::tempdir().unwrap();
+        let link = |name: &str| std::os::unix::fs::symlink("../not/there", directory.path().join(name)).unwrap();
+        link("notes.txt");
+        assert!(find(directory.path()).unwrap().is_empty());
+        link("Page.graphql");
+        let message = find(directory.path()).unwrap_err().to_string();
+        assert!(message.contains("Page.graphql is a symbolic link to ../not/there"), "{message}");
+        assert!(message.contains("remove the link"), "{message}");
+    }
 
     #[test]
     fn files_are_found_in_subdirectories_and_sorted() {

@@ -17,6 +17,9 @@ pub enum StoreError {
     /// The operation was ended: its steps were used up, or nobody waits for it any more.
     #[error("the operation was ended before it was done")]
     Interrupted,
+    /// It took longer than it may.
+    #[error("the operation took too long")]
+    Late,
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,

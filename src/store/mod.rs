@@ -20,9 +20,9 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Sender;
-use rusqlite::OptionalExtension;
 use tokio::sync::oneshot;
 
+use self::sqlite::Allowance;
 use crate::clock::{self, Clock};
 use crate::config::ChangeLogLimits;
 use crate::model::Model;
@@ -101,6 +101,11 @@ impl Store {
         if feed.has_read_since(called) || self.is_current() {
             return Ok(());
         }
+        self.read_on().await
+    }
+
+    /// Lets the log be read on, whether there is something new in it or not.
+    async fn read_on(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: sqlite::FeedJob = Box::new(move |result| drop(reply.send(result)));
         sqlite::enqueue(&self.threads.follower, job)?;
@@ -137,10 +142,10 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
     {
-        Self::read_at(&self.threads.readers, u64::MAX, read).await
+        Self::read_at(&self.threads.readers, Allowance::UNLIMITED, read).await
     }
 
-    async fn read_at<T, F>(readers: &Sender<sqlite::ReadJob>, steps: u64, read: F) -> Result<T, StoreError>
+    async fn read_at<T, F>(readers: &Sender<sqlite::ReadJob>, allowance: Allowance, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
@@ -149,7 +154,7 @@ impl Store {
         let here = Arc::new(());
         let job = sqlite::ReadJob {
             waiting: Arc::downgrade(&here),
-            steps,
+            allowance,
             run: Box::new(move |snapshot| {
                 // Nobody waits any more when the request was given up; then there is nobody to tell.
                 let _ = reply.send(snapshot.map(read));
@@ -174,22 +179,19 @@ impl Store {
     {
         let read = Arc::new(read);
         let quickly = read.clone();
-        let is_quick = steps <= sqlite::QUICK_STEPS;
         let run = move |snapshot: &Snapshot<'_>| {
             let result = quickly(snapshot);
-            if snapshot.is_used_up() { None } else { Some(result) }
+            snapshot.verdict().is_none().then_some(result)
         };
-        match Self::read_at(&self.threads.readers, steps.min(sqlite::QUICK_STEPS), run).await? {
-            Some(result) => result,
-            None if is_quick => Err(StoreError::Interrupted.into()),
-            None => {
-                let run = move |snapshot: &Snapshot<'_>| {
-                    let result = read(snapshot);
-                    if snapshot.is_used_up() { Err(StoreError::Interrupted.into()) } else { result }
-                };
-                Self::read_at(&self.threads.slow_readers, steps, run).await?
-            }
+        let quick = Allowance { steps: steps.min(sqlite::QUICK.steps), ..sqlite::QUICK };
+        if let Some(result) = Self::read_at(&self.threads.readers, quick, run).await? {
+            return result;
         }
+        let run = move |snapshot: &Snapshot<'_>| {
+            let result = read(snapshot);
+            snapshot.verdict().map_or(result, |verdict| Err(verdict.into()))
+        };
+        Self::read_at(&self.threads.slow_readers, Allowance { steps, time: sqlite::SLOWEST }, run).await?
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
@@ -207,7 +209,7 @@ impl Store {
         let search = move |snapshot: &Snapshot<'_>| {
             Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
         };
-        Self::read_at(&self.threads.slow_readers, u64::MAX, search).await?
+        Self::read_at(&self.threads.slow_readers, Allowance::UNLIMITED, search).await?
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
@@ -244,20 +246,17 @@ impl Store {
             });
             (keep, finish)
         };
-        let job = sqlite::WriteJob { waiting: Arc::downgrade(&here), steps: u64::MAX, run: Box::new(run) };
+        let job =
+            sqlite::WriteJob { waiting: Arc::downgrade(&here), allowance: Allowance::UNLIMITED, run: Box::new(run) };
         sqlite::enqueue(&self.threads.writer, job)?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }
 
-    /// Whether the database answers.
+    /// Whether the database answers. No operation holds this up: it is asked of the thread that only reads the log.
     ///
     /// # Errors
     /// Why it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read(|snapshot| {
-            let found = snapshot.connection().query_row("SELECT 1", [], |_| Ok(())).optional()?;
-            found.ok_or(StoreError::Gone)
-        })
-        .await?
+        self.read_on().await
     }
 }

@@ -23,6 +23,9 @@ pub const FOLD_FUNCTION: &str = "_freshql_fold";
 /// A text without regard to case. Character by character, so that a part of a text folds as it does within the whole:
 /// `str::to_lowercase` writes a Greek sigma at the end of a word in another way than within it.
 pub fn fold(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_ascii_lowercase();
+    }
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 

@@ -31,6 +31,7 @@ use crate::model::Model;
 use crate::model::scalar::ValueRef;
 use crate::touch::Version;
 
+pub(super) use meter::Allowance;
 use meter::Meter;
 pub use row::Row;
 use row::bind;
@@ -44,11 +45,13 @@ const GROUP: usize = 128;
 const STATEMENTS: usize = 512;
 /// Operations that may wait for a slow reader. Each may take as long as the limits allow, so there are few.
 const SLOW_QUEUE: usize = 32;
-/// Steps that an operation may take on a reader for quick ones: some milliseconds. One that needs more begins again on a
-/// slow reader, so that however many costly ones are asked for, cheap ones wait for none of them longer than this.
-pub(super) const QUICK_STEPS: u64 = 1_000_000;
-/// Steps that the answer of a mutation may take: all others who write wait for it.
-const WRITER_STEPS: u64 = 5_000_000;
+/// What an operation may use up on a reader for quick ones: some milliseconds, as a rule. One that needs more begins again
+/// on a slow reader, so that however many costly ones are asked for, cheap ones wait for none of them longer than this.
+pub(super) const QUICK: Allowance = Allowance { steps: 1_000_000, time: Duration::from_millis(100) };
+/// How long an operation may keep a slow reader.
+pub(super) const SLOWEST: Duration = Duration::from_secs(5);
+/// What the answer of a mutation may use up: all others who write wait for it.
+const WRITER: Allowance = Allowance { steps: 5_000_000, time: Duration::from_secs(1) };
 /// What a statement costs beside SQLite's own steps, in these.
 const STATEMENT_STEPS: u32 = 100;
 /// How long a writer waits for a lock that another process holds.
@@ -60,8 +63,8 @@ pub(super) struct Job<F: ?Sized> {
     pub(super) run: Box<F>,
     /// Lives as long as somebody waits.
     pub(super) waiting: Weak<()>,
-    /// Steps that it may take.
-    pub(super) steps: u64,
+    /// What it may use up.
+    pub(super) allowance: Allowance,
 }
 
 impl<F: ?Sized> Job<F> {
@@ -182,7 +185,7 @@ fn read_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<ReadJob>) {
         // A panic in a job drops its reply and leaves the thread to the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
-                meter.set(job.waiting, job.steps);
+                meter.set(job.waiting, job.allowance);
                 meter.run(true);
                 (job.run)(Ok(&Snapshot::new(connection, meter)));
                 meter.run(false);
@@ -313,7 +316,7 @@ fn refuse(mut job: WriteJob, error: StoreError) {
 fn write_one(connection: &Connection, meter: &Meter, job: &mut WriteJob) -> Option<Finish> {
     let begun = run(connection, "SAVEPOINT job");
     let is_begun = begun.is_ok();
-    meter.set(job.waiting.clone(), job.steps.min(WRITER_STEPS));
+    meter.set(job.waiting.clone(), WRITER);
     let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
         Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter)))),
         Err(error) => (job.run)(Err(error.into())),
@@ -364,9 +367,9 @@ impl<'c> Snapshot<'c> {
         self.meter.take(steps)
     }
 
-    /// Whether the steps are used up.
-    pub(super) fn is_used_up(&self) -> bool {
-        self.meter.is_used_up()
+    /// Why the operation was ended, if it was because it had used up what it was given.
+    pub(super) fn verdict(&self) -> Option<StoreError> {
+        self.meter.verdict()
     }
 
     /// What has run since [`Self::traced`].

@@ -83,6 +83,19 @@ fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     }
 }
 
+#[test]
+fn introspection_of_too_many_fields_is_refused() {
+    let limits = AnswerLimits { max_response_bytes: 100_000, ..AnswerLimits::default() };
+    let shop = folders(limits);
+    let schema = |count: usize| {
+        let names: String = (0..count).map(|n| format!("n{n}: name ")).collect();
+        format!("{{ __schema {{ types {{ fields {{ {names} }} }} }} }}")
+    };
+    assert!(shop.run(&schema(10), &json!({})).is_ok());
+    assert!(too_complex(&shop, &schema(900), &json!({})).message.contains("bytes"));
+    assert!(too_complex(&shop, &schema(1000), &json!({})).message.contains("introspection"));
+}
+
 /// `where` in `where`: each level looks at all rows for each row of the level around it.
 fn filter(levels: usize) -> Value {
     (0..levels)

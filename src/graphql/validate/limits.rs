@@ -30,6 +30,10 @@ pub const MAX_ROOT_FIELDS: usize = 100;
 /// by the size of the schema. The standard introspection queries need 2; graphql-js draws the same line.
 pub const MAX_INTROSPECTION_LISTS: usize = 2;
 
+/// How many fields `__schema` and `__type` may select in all: each is written for each type or field of the schema, and
+/// the largest introspection queries need some three hundred.
+pub const MAX_INTROSPECTION_SELECTIONS: usize = 1000;
+
 /// The size of a selection set with everything in it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
@@ -85,11 +89,13 @@ struct Measure<'a> {
     fragments: HashMap<&'a str, Measured>,
     /// Fields of introspection may be called `fields`, and those of data too; only within `__schema` and `__type` it counts.
     deep_introspection: Option<Pos>,
+    /// Selections within `__schema` and `__type` so far.
+    introspection: usize,
 }
 
 /// Fails where the document is beyond a limit, or a fragment contains itself.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), Vec<GraphqlError>> {
-    let mut measure = Measure { document, fragments: HashMap::new(), deep_introspection: None };
+    let mut measure = Measure { document, fragments: HashMap::new(), deep_introspection: None, introspection: 0 };
     measure.document().map_err(|error| vec![error])
 }
 
@@ -142,6 +148,16 @@ impl<'a> Measure<'a> {
                     let is_introspection = matches!(field.node.name.node.as_str(), "__schema" | "__type");
                     if is_introspection && inner.lists > MAX_INTROSPECTION_LISTS {
                         self.deep_introspection.get_or_insert(field.pos);
+                    }
+                    if is_introspection {
+                        self.introspection = self.introspection.saturating_add(inner.selections);
+                        if self.introspection > MAX_INTROSPECTION_SELECTIONS {
+                            let most = MAX_INTROSPECTION_SELECTIONS;
+                            return Err(too_complex(
+                                field.pos,
+                                format!("introspection selects more than {most} fields"),
+                            ));
+                        }
                     }
                     inner
                 }

@@ -18,7 +18,10 @@ use async_graphql::{Pos, Positioned, Request, Response, ServerError, ValidationR
 use super::error::{Code, GraphqlError, MAX_ERRORS, shorten};
 use super::schema::Api;
 
-pub use limits::{MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS, MAX_VALUES};
+pub use limits::{
+    MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_INTROSPECTION_SELECTIONS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS,
+    MAX_VALUES,
+};
 pub use text::MAX_DOCUMENT_BYTES;
 
 /// async-graphql's own limit on nesting; out of the way of [`MAX_LEVELS`].

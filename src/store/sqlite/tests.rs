@@ -73,6 +73,39 @@ async fn what_is_slow_holds_up_nothing_that_is_quick() {
 }
 
 #[tokio::test]
+async fn whether_the_database_answers_is_told_while_all_readers_and_the_writer_are_busy() {
+    let (_directory, store) = store().await;
+    let (gate, write) = gate(&store).await;
+    let (end, ended) = mpsc::channel::<()>();
+    let busy = store.clone();
+    let read = tokio::spawn(async move { busy.read(move |_| ended.recv()).await });
+    let (slow, end_slow) = slow(&store);
+    let slow = tokio::spawn(slow);
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        store.ping().await.unwrap();
+    }
+    assert!(!read.is_finished() && !slow.is_finished());
+    (end.send(()).unwrap(), end_slow.send(()).unwrap(), gate.send(()).unwrap());
+    read.await.unwrap().unwrap().unwrap();
+    slow.await.unwrap().unwrap();
+    write.await.unwrap().unwrap();
+}
+
+/// A search through long texts is one step for each of them.
+#[tokio::test]
+async fn what_takes_too_long_with_few_steps_is_ended() {
+    let (_directory, store) = store().await;
+    let read = |snapshot: &Snapshot<'_>| {
+        let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n)
+            SELECT sum(instr(printf('%.*c', 100000, 'a'), 'b' || n)) FROM n";
+        Ok::<i64, StoreError>(snapshot.connection().query_row(sql, [], |row| row.get(0))?)
+    };
+    let result = store.read_within(u64::MAX, read).await;
+    assert!(matches!(result, Err(StoreError::Late)), "{result:?}");
+}
+
+#[tokio::test]
 async fn what_needs_more_steps_than_it_has_is_ended() {
     let (_directory, store) = store().await;
     for steps in [100_000, 3_000_000] {
