@@ -20,9 +20,9 @@ use crate::touch::Version;
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
 
-/// Records that are read on at once. More leave more marks than the clock remembers, and whoever asks would wait for them:
-/// forgetting everything costs less.
-const MOST_AT_ONCE: usize = 100_000;
+/// Records that are read on at once, ours or others'. Each takes some two kilobytes while it is read, and whoever asks
+/// waits for all of them: forgetting everything costs less than reading more.
+const MOST_AT_ONCE: usize = 20_000;
 
 /// Feeds one clock from one database.
 #[derive(Debug)]
