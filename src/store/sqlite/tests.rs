@@ -86,7 +86,9 @@ async fn whether_the_database_answers_is_told_while_all_readers_and_the_writer_a
         store.ping().await.unwrap();
     }
     assert!(!read.is_finished() && !slow.is_finished());
-    (end.send(()).unwrap(), end_slow.send(()).unwrap(), gate.send(()).unwrap());
+    end.send(()).unwrap();
+    end_slow.send(()).unwrap();
+    gate.send(()).unwrap();
     read.await.unwrap().unwrap().unwrap();
     slow.await.unwrap().unwrap();
     write.await.unwrap().unwrap();
