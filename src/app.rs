@@ -18,19 +18,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use axum::ServiceExt;
 use axum::extract::Request;
 use axum::response::Response;
-use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{Config, Database, FILE_NAME, FileConfig, Listen, Overrides, Retention};
+use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides, Retention};
 use crate::graphql::{Compiler, Engine};
-use crate::http::{AppState, service};
+use crate::http::{AppState, server, service};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Registry, stored};
@@ -121,7 +119,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
     let pruning = keep_pruned(store, app.registry().clone(), config.clone());
-    listen(&config.listen, service(app), pruning).await
+    listen(&config, service(app), pruning).await
 }
 
 /// What answers: the engine on the project's database, and all registered documents. The database is not touched while
@@ -171,32 +169,30 @@ async fn assemble(config: &Config, project: Project, opening: Opening) -> Result
 
 /// Answers at this address from now on, and does beside it what never ends.
 async fn listen<S>(
-    address: &Listen,
+    config: &Config,
     front: S,
     beside: impl Future<Output = Infallible> + Send + 'static,
 ) -> Result<Running, StartError>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
+    let address = &config.listen;
     let listener = TcpListener::bind(address.as_str()).await;
     let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr().context("the socket has no address")?;
-    // Answers are written in one piece; waiting for more would only delay them.
-    let listener = listener.tap_io(|stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "cannot set TCP_NODELAY");
-        }
-    });
-    let front = ServiceExt::<Request>::into_make_service(front);
     let (stop, stopped) = oneshot::channel::<()>();
-    let server = axum::serve(listener, front).with_graceful_shutdown(async {
-        // An error means that the handle was dropped: then nobody needs the server any more.
-        let _ = stopped.await;
-    });
+    let server = {
+        let config = config.clone();
+        async move {
+            // An error means that the handle was dropped: then nobody needs the server any more.
+            let stopped = async { drop(stopped.await) };
+            server::serve(listener, front, &config, stopped).await
+        }
+    };
     let server = tokio::spawn(async move {
         tokio::select! {
-            ended = server.into_future() => ended,
+            ended = server => ended,
             never = beside => match never {},
         }
     });

@@ -42,7 +42,7 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
     let stopped = stop_signal().context("cannot wait for signals")?;
     let mut watcher = watch::Watcher::start(&config.dir)?;
     let current = Current::default();
-    let running = listen(&config.listen, current.router(), std::future::pending()).await?;
+    let running = listen(&config, current.router(), std::future::pending()).await?;
     let mut last = None;
     let mut shape = None;
     tokio::pin!(stopped);

@@ -18,7 +18,7 @@ use tokio::task::JoinSet;
 use super::AppState;
 use super::failure::Failure;
 use super::negotiate::{self, MediaType};
-use super::parameters::read_body;
+use super::parameters::receive;
 use crate::graphql::Code;
 
 /// Longer bodies and URLs, in bytes, are parsed and answered aside. What is shorter takes less time than a change of
@@ -35,7 +35,7 @@ pub(super) async fn take(State(app): State<AppState>, request: Request, next: Ne
     let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request) {
         // The body is awaited here, so that clients who send slowly take no room from others.
         let (parts, body) = request.into_parts();
-        match read_body(Request::from_parts(parts.clone(), body)).await {
+        match receive(Request::from_parts(parts.clone(), body)).await {
             // How long it is once it is decoded, nobody knows yet.
             Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
                 return next.run(Request::from_parts(parts, Body::from(body))).await;

@@ -10,19 +10,21 @@ mod failure;
 mod front;
 mod graphql;
 mod health;
+mod host;
 mod negotiate;
 mod parameters;
 mod piece;
 mod problem;
 mod query;
 mod respond;
+pub mod server;
 
 use std::any::Any;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -37,6 +39,7 @@ pub use self::front::Front;
 use self::cors::{Cors, Place};
 use self::failure::Failure;
 use self::health::Sdl;
+use self::parameters::BodyLimits;
 use self::problem::Problem;
 use self::respond::{NOSNIFF, Policies, Representation};
 use crate::cache::ResponseCache;
@@ -113,7 +116,6 @@ fn router(app: AppState) -> Router {
         .method_not_allowed_fallback(other_method)
         .fallback(not_found)
         .layer(middleware::from_fn_with_state(app.clone(), aside::take))
-        .layer(DefaultBodyLimit::max(app.limits.max_body_bytes))
         .layer(middleware::from_fn_with_state(app.clone(), surround));
     routes.with_state(app)
 }
@@ -141,13 +143,24 @@ async fn surround(State(app): State<AppState>, request: Request, next: Next) -> 
     response
 }
 
+/// What stands on answers that are given before a place is known.
+fn finished(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    response
+}
+
 /// How long a URL may be, and how long a request may take.
-async fn limit(limits: Limits, request: Request, next: Next) -> Response {
+async fn limit(limits: Limits, mut request: Request, next: Next) -> Response {
     if url_length(request.uri()) > limits.max_url_bytes {
         let detail = "the URL is too long; send the variables in the body of a POST";
         return Problem::new(StatusCode::URI_TOO_LONG, detail).into_response();
     }
     let media_type = negotiate::media_type_or_json(request.headers());
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        request.extensions_mut().insert(BodyLimits::new(&limits));
+    }
     match tokio::time::timeout(limits.timeout, next.run(request)).await {
         Ok(response) => response,
         Err(_) => Failure::new(Code::Timeout, "the request took too long").into_response(media_type),

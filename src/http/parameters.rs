@@ -1,11 +1,16 @@
 //! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are read strictly: a type that
 //! is not the specified one is a 400, a parameter that we do not know is left alone.
 
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{FromRequest, Request};
+use std::io::Read;
+use std::time::Duration;
+
+use axum::body::HttpBody;
+use axum::extract::Request;
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue};
+use http_body_util::LengthLimitError;
 use percent_encoding::percent_decode;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -13,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::failure::Failure;
 use super::problem::Problem;
+use crate::config::Limits;
 use crate::graphql::Code;
 
 /// What a request may say. Ids of documents have several names, each of another client (see `clients.md`).
@@ -84,15 +90,87 @@ impl Parameters {
     }
 }
 
-/// The whole body, up to the limit that the router has set.
+/// How long a body may be, before and after it is decoded, and how long it may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct BodyLimits {
+    bytes: usize,
+    time: Duration,
+}
+
+impl BodyLimits {
+    /// Those of the configuration. The body is a part of the request, and it is told when that is what took too long.
+    pub(super) fn new(limits: &Limits) -> Self {
+        Self { bytes: limits.max_body_bytes, time: limits.body_timeout.min(limits.timeout * 9 / 10) }
+    }
+}
+
+/// The whole body, decoded.
 ///
 /// # Errors
-/// 413, or 400 when the client broke off.
+/// As [`receive`], and 415 or 400 when it cannot be decoded.
 pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
-    Bytes::from_request(request, &()).await.map_err(|rejection: BytesRejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long"),
-        status => Problem::new(status, "the body could not be read"),
-    })
+    let most = limits_of(&request).bytes;
+    let codings = request.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
+    let codings: Vec<_> = codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity")).collect();
+    let is_gzip = match codings[..] {
+        [] => false,
+        [coding] if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => true,
+        _ => return Err(Problem::unknown_coding()),
+    };
+    let body = receive(request).await?;
+    if !is_gzip {
+        return Ok(body);
+    }
+    let decoded = tokio::task::spawn_blocking(move || {
+        let mut decoded = Vec::new();
+        let mut decoder = MultiGzDecoder::new(&body[..]).take(most as u64 + 1);
+        decoder.read_to_end(&mut decoded).map(|_| decoded)
+    });
+    match decoded.await {
+        Ok(Ok(decoded)) if decoded.len() > most => Err(too_long()),
+        Ok(Ok(decoded)) => Ok(decoded.into()),
+        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not gzip, though Content-Encoding says so")),
+    }
+}
+
+/// The whole body as it came.
+///
+/// # Errors
+/// 413, 408, or 400 when the client broke off.
+pub(super) async fn receive(request: Request) -> Result<Bytes, Problem> {
+    let BodyLimits { bytes, time } = limits_of(&request);
+    // Who says beforehand that it is too long need not send it.
+    if request.body().size_hint().lower() > bytes as u64 {
+        return Err(too_long());
+    }
+    match tokio::time::timeout(time, axum::body::to_bytes(request.into_body(), bytes)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(error)) if is_length_limit(&error) => Err(too_long()),
+        Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body could not be read")),
+        Err(_) => {
+            let detail = format!("the body did not come within {} s", time.as_secs_f32());
+            Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
+        }
+    }
+}
+
+fn limits_of(request: &Request) -> BodyLimits {
+    request.extensions().get().copied().unwrap_or_else(|| BodyLimits::new(&Limits::default()))
+}
+
+fn too_long() -> Problem {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "the body is too long")
+}
+
+fn is_length_limit(error: &axum::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        if error.is::<LengthLimitError>() {
+            return true;
+        }
+        source = error.source();
+    }
+    false
 }
 
 /// JSON is always UTF-8 (RFC 8259 §8.1), so a client that says otherwise has written something else.

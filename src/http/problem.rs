@@ -2,7 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -17,12 +17,14 @@ pub(super) struct Problem {
     errors: Option<Box<RawValue>>,
     /// The methods that the resource does have.
     allow: Option<&'static str>,
+    /// The content codings that a body may have.
+    accept_encoding: Option<&'static str>,
 }
 
 impl Problem {
     /// A problem with this status; `detail` is for people and helps them to mend the request.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), errors: None, allow: None }
+        Self { status, detail: detail.into(), errors: None, allow: None, accept_encoding: None }
     }
 
     /// 405, with the methods that the resource does have (RFC 9110 §15.5.6).
@@ -36,6 +38,12 @@ impl Problem {
             StatusCode::NOT_ACCEPTABLE,
             "answers are application/graphql-response+json or application/json; the Accept header allows neither",
         )
+    }
+
+    /// 415: the body is in a coding that is not understood (RFC 9110 §12.5.3).
+    pub(super) fn unknown_coding() -> Self {
+        let detail = "the only content coding of a body that is understood is gzip";
+        Self { accept_encoding: Some("gzip"), ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail) }
     }
 
     /// 500, with the id under which the cause stands in the log.
@@ -81,6 +89,13 @@ impl IntoResponse for Problem {
         }
         if let Some(methods) = self.allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if let Some(codings) = self.accept_encoding {
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(codings));
+        }
+        if matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
+            // What is left of the request is not waited for.
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));

@@ -89,6 +89,10 @@ impl TestApp {
         Self { running, ..self }
     }
 
+    pub(crate) fn address(&self) -> std::net::SocketAddr {
+        self.running.address
+    }
+
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("freshql.db")
     }

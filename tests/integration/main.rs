@@ -27,6 +27,7 @@ mod cache_trouble;
 mod comfort;
 mod commands;
 mod concurrency;
+mod connections;
 mod demo;
 mod demo_answers;
 mod difference;

@@ -1,0 +1,336 @@
+//! What each connection is doing, and since when; who has to go. Times are counted in coarse ticks, so that a request costs
+//! a few stores into memory and no timer.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::sync::Notify;
+
+use crate::config::Limits;
+
+/// How fine times are.
+pub(super) const TICK: Duration = Duration::from_millis(250);
+
+/// How long a closed connection may wait for its client to have read the last answer.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Descriptors for what is not a connection: the database's files for each thread, and some more.
+const OTHER_DESCRIPTORS: usize = 40;
+
+/// A tick; 0 means never.
+type Tick = u32;
+
+/// What a connection is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Order {
+    None = 0,
+    /// Answer what is under way, then close.
+    Finish = 1,
+    /// Close at once.
+    End = 2,
+}
+
+/// All connections.
+pub(super) struct Connections {
+    limits: Limits,
+    most: usize,
+    now: Arc<AtomicU32>,
+    next: AtomicU64,
+    all: Arc<Mutex<HashMap<u64, Arc<Activity>>>>,
+}
+
+/// What one connection is doing.
+pub(super) struct Activity {
+    now: Arc<AtomicU32>,
+    /// Since when no request is under way; counts only while none is.
+    idle_since: AtomicU32,
+    /// Since when a head has begun to come.
+    head_since: AtomicU32,
+    /// Since when the client takes no bytes of an answer.
+    blocked_since: AtomicU32,
+    /// Since when it waits for the client to close too.
+    closing_since: AtomicU32,
+    /// Requests whose answers are not yet handed over.
+    under_way: AtomicU32,
+    is_http2: AtomicBool,
+    order: AtomicU8,
+    ordered: Notify,
+    /// What was read since the last request began: the head of the next one.
+    head: Mutex<Vec<u8>>,
+}
+
+impl Connections {
+    /// `descriptors` is how many the system gives the process.
+    pub(super) fn new(limits: Limits, descriptors: Option<usize>) -> Self {
+        let available = descriptors.map(|all| all.saturating_sub(OTHER_DESCRIPTORS.min(all / 2)).max(1));
+        let most = available.map_or(limits.max_connections, |available| available.min(limits.max_connections));
+        Self { limits, most, now: Arc::new(AtomicU32::new(1)), next: AtomicU64::new(0), all: Arc::default() }
+    }
+
+    /// A new connection. It is counted for as long as the second value lives.
+    pub(super) fn register(&self) -> (Arc<Activity>, Registered) {
+        let activity = Arc::new(Activity {
+            now: self.now.clone(),
+            idle_since: AtomicU32::new(self.now.load(Relaxed)),
+            head_since: AtomicU32::new(0),
+            blocked_since: AtomicU32::new(0),
+            closing_since: AtomicU32::new(0),
+            under_way: AtomicU32::new(0),
+            is_http2: AtomicBool::new(false),
+            order: AtomicU8::new(Order::None as u8),
+            ordered: Notify::new(),
+            head: Mutex::default(),
+        });
+        let name = self.next.fetch_add(1, Relaxed);
+        lock(&self.all).insert(name, activity.clone());
+        (activity, Registered { name, all: self.all.clone() })
+    }
+
+    /// Whether there are as many as there may be.
+    pub(super) fn is_full(&self) -> bool {
+        lock(&self.all).len() >= self.most
+    }
+
+    /// Whether some connection waits for a request.
+    pub(super) fn can_make_room(&self) -> bool {
+        lock(&self.all).values().any(|activity| activity.can_go())
+    }
+
+    /// Ends the connection that has waited longest for a request. False where all are busy.
+    pub(super) fn make_room(&self) -> bool {
+        let now = self.now.load(Relaxed);
+        let all = lock(&self.all);
+        let waiting = all.values().filter(|activity| activity.can_go());
+        let longest = waiting.max_by_key(|activity| now.saturating_sub(activity.idle_since.load(Relaxed)));
+        longest.is_some_and(|activity| {
+            activity.order(Order::End);
+            true
+        })
+    }
+
+    /// Tells all the same.
+    pub(super) fn order_all(&self, order: Order) {
+        lock(&self.all).values().for_each(|activity| activity.order(order));
+    }
+
+    /// Time goes on; who has made the server wait for too long has to go.
+    pub(super) fn tick(&self) {
+        let now = self.now.fetch_add(1, Relaxed) + 1;
+        for activity in lock(&self.all).values() {
+            if let Some(order) = activity.overdue(now, &self.limits) {
+                activity.order(order);
+            }
+        }
+    }
+}
+
+impl Activity {
+    /// A request begins.
+    pub(super) fn begin(this: &Arc<Self>, is_http2: bool) -> UnderWay {
+        this.under_way.fetch_add(1, Relaxed);
+        this.head_since.store(0, Relaxed);
+        if is_http2 {
+            this.is_http2.store(true, Relaxed);
+        }
+        UnderWay(this.clone())
+    }
+
+    /// Bytes came from the client.
+    pub(super) fn read(&self, bytes: &[u8]) {
+        if self.under_way.load(Relaxed) > 0 || self.is_http2.load(Relaxed) {
+            return;
+        }
+        let mut head = lock(&self.head);
+        if self.head_since.load(Relaxed) == 0 {
+            self.head_since.store(self.now.load(Relaxed), Relaxed);
+            head.clear();
+        }
+        head.extend_from_slice(bytes);
+    }
+
+    /// Whether the head that came last has a line `Content-Length`.
+    pub(super) fn has_content_length(&self) -> bool {
+        const NAME: &[u8] = b"content-length";
+        let head = lock(&self.head);
+        head.split(|byte| *byte == b'\n').any(|line| {
+            line.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
+                && line.get(NAME.len()) == Some(&b':')
+        })
+    }
+
+    /// The client took bytes, or takes none.
+    pub(super) fn wrote(&self, is_blocked: bool) {
+        if !is_blocked {
+            if self.blocked_since.load(Relaxed) != 0 {
+                self.blocked_since.store(0, Relaxed);
+            }
+        } else if self.blocked_since.load(Relaxed) == 0 {
+            self.blocked_since.store(self.now.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// The last answer is out; the client is to close too.
+    pub(super) fn closing(&self) {
+        if self.closing_since.load(Relaxed) == 0 {
+            self.closing_since.store(self.now.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// Resolves when there is an order.
+    pub(super) async fn ordered(&self) -> Order {
+        self.ordered.notified().await;
+        match self.order.load(Relaxed) {
+            0 => Order::None,
+            1 => Order::Finish,
+            _ => Order::End,
+        }
+    }
+
+    fn can_go(&self) -> bool {
+        self.under_way.load(Relaxed) == 0 && self.order.load(Relaxed) != Order::End as u8
+    }
+
+    fn order(&self, order: Order) {
+        if self.order.fetch_max(order as u8, Relaxed) < order as u8 {
+            self.ordered.notify_one();
+        }
+    }
+
+    fn overdue(&self, now: Tick, limits: &Limits) -> Option<Order> {
+        let lasts = |since: &AtomicU32, limit: Duration| {
+            let since = since.load(Relaxed);
+            since != 0 && TICK * now.saturating_sub(since) > limit
+        };
+        if lasts(&self.blocked_since, limits.write_timeout) || lasts(&self.closing_since, LINGER) {
+            return Some(Order::End);
+        }
+        if self.under_way.load(Relaxed) > 0 {
+            return None;
+        }
+        if lasts(&self.head_since, limits.head_timeout) {
+            return Some(Order::End);
+        }
+        // First kindly, as a proxy may be about to use it; then at once.
+        let kindly = lasts(&self.idle_since, limits.idle_timeout).then_some(Order::Finish);
+        if lasts(&self.idle_since, limits.idle_timeout + LINGER) { Some(Order::End) } else { kindly }
+    }
+}
+
+/// A request that is under way, until its answer is handed over or given up.
+pub(super) struct UnderWay(Arc<Activity>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.idle_since.store(self.0.now.load(Relaxed), Relaxed);
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+/// Strikes a connection off the list when it ends.
+pub(super) struct Registered {
+    name: u64,
+    all: Arc<Mutex<HashMap<u64, Arc<Activity>>>>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.all).remove(&self.name);
+    }
+}
+
+/// The body of an answer, which knows when it has been handed over.
+pub(super) struct Watched {
+    body: Body,
+    _under_way: UnderWay,
+}
+
+impl Watched {
+    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
+        Self { body, _under_way: under_way }
+    }
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits() -> Limits {
+        let second = Duration::from_secs(1);
+        Limits { head_timeout: second, idle_timeout: 3 * second, write_timeout: 2 * second, ..Limits::default() }
+    }
+
+    /// The order after each quarter of a second.
+    fn after(connections: &Connections, activity: &Activity, quarters: u32) -> u8 {
+        (0..quarters).for_each(|_| connections.tick());
+        activity.order.load(Relaxed)
+    }
+
+    #[test]
+    fn a_head_an_idle_connection_and_a_reader_have_their_time() {
+        let connections = Connections::new(limits(), None);
+        let (idle, _a) = connections.register();
+        let (half, _b) = connections.register();
+        half.read(b"GET / HT");
+        let (busy, _c) = connections.register();
+        let under_way = Activity::begin(&busy, false);
+        let (stuck, _d) = connections.register();
+        let _stuck = Activity::begin(&stuck, false);
+        stuck.wrote(true);
+        assert_eq!((after(&connections, &half, 4), after(&connections, &half, 1)), (0, 2));
+        assert_eq!((after(&connections, &stuck, 3), after(&connections, &stuck, 1)), (0, 2));
+        assert_eq!((after(&connections, &idle, 3), after(&connections, &idle, 1)), (0, 1));
+        assert_eq!(after(&connections, &busy, 100), 0, "its own limits are elsewhere");
+        drop(under_way);
+        assert_eq!((after(&connections, &busy, 12), after(&connections, &busy, 1)), (0, 1));
+    }
+
+    #[test]
+    fn the_longest_idle_makes_room() {
+        let connections = Connections::new(Limits { max_connections: 3, ..limits() }, None);
+        let (busy, _a) = connections.register();
+        let _under_way = Activity::begin(&busy, false);
+        let (older, _b) = connections.register();
+        connections.tick();
+        let (newer, _c) = connections.register();
+        assert!(connections.is_full() && connections.make_room());
+        let order = |activity: &Activity| activity.order.load(Relaxed);
+        assert_eq!((order(&busy), order(&older), order(&newer)), (0, 2, 0));
+        assert!(connections.make_room() && !connections.can_make_room());
+        assert_eq!((order(&busy), order(&older), order(&newer)), (0, 2, 2));
+    }
+
+    #[test]
+    fn few_descriptors_are_shared_out() {
+        let most = |descriptors| Connections::new(Limits::default(), descriptors).most;
+        assert_eq!((most(None), most(Some(1 << 20)), most(Some(1024))), (10_000, 10_000, 984));
+        assert_eq!((most(Some(80)), most(Some(60)), most(Some(0))), (40, 30, 1));
+    }
+}
