@@ -4,7 +4,7 @@
 use anyhow::Context;
 use rusqlite::Connection;
 
-use super::{StartError, load_model, table, within};
+use super::{StartError, load_model, read_model, table, within};
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
 use crate::store::difference::{self, DifferenceError};
@@ -189,6 +189,7 @@ fn lacks(
         mistakes.push(match (&next, problem.sql) {
             (Some(_), _) => mistake,
             (None, Some(sql)) => mistake.with_help(format!("add a migration that says\n{sql}")),
+            (None, None) if problem.help.is_some() => mistake.with_help(problem.help.unwrap_or_default()),
             (None, None) => mistake.with_help("add a migration that changes it, or change the model"),
         });
     }
@@ -240,7 +241,13 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
-    Ok(applied.iter().map(|applied| name(applied.number, &applied.name)).collect())
+    let mut done: Vec<String> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
+    // The tables of others are watched by what the model says of them. If that has mistakes, others say so.
+    if let Ok(parsed) = read_model(&config.dir) {
+        let guarded = migrate::guard(&mut connection, &parsed.model).context("cannot make the triggers")?;
+        done.extend(guarded.iter().map(|table| format!("triggers on `{table}`")));
+    }
+    Ok(done)
 }
 
 fn read(config: &Config) -> Result<Migrations, StartError> {

@@ -83,6 +83,7 @@ fn entity(id: u16, name: &str, plural: &str) -> Entity {
         order_by: Vec::new(),
         max_page_size: 100,
         require_etag: false,
+        managed: true,
         cache: CacheHint::default(),
     }
 }

@@ -80,6 +80,8 @@ pub struct Entity {
     pub max_page_size: u32,
     /// Updates and deletes must carry `expectedEtag`.
     pub require_etag: bool,
+    /// freshql's migrations make and change its table. Otherwise somebody else's do, and nothing of it is altered.
+    pub managed: bool,
     /// `@cacheControl` on the type.
     pub cache: CacheHint,
 }

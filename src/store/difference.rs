@@ -98,7 +98,7 @@ fn verify(scratch: &Connection, step: &Step, model: &Model, layout: &Layout) -> 
     let astray = |why: String| DifferenceError::Astray(why);
     let file = Migration::new(1, "step", "the generated migration".to_owned(), step.sqlite.clone());
     migrate::up(&mut empty, &Migrations { files: vec![file] }).map_err(|error| astray(error.to_string()))?;
-    let problems = migrate::check_schema(&empty, model)?;
+    let problems = migrate::check::check_managed(&empty, model)?;
     if let Some(problem) = problems.first() {
         return Err(astray(problem.to_string()));
     }

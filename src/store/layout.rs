@@ -33,6 +33,8 @@ pub struct Table {
     pub entity_name: String,
     /// Its name.
     pub name: SqlName,
+    /// The version stands in a column of its own; otherwise in `_freshql_version`, since the table is somebody else's.
+    pub managed: bool,
     /// By [`ColumnId`]; without the version.
     pub columns: Vec<TableColumn>,
     /// The primary key.
@@ -100,6 +102,12 @@ impl Layout {
         &self.tables[usize::from(entity.0)]
     }
 
+    /// The names of freshql's own tables that a database of this model needs.
+    pub(in crate::store) fn system_tables(&self) -> Vec<&'static str> {
+        let versions = self.tables.iter().any(|table| !table.managed).then_some(ddl::VERSIONS);
+        ddl::SYSTEM_TABLE_NAMES.iter().copied().chain(versions).collect()
+    }
+
     /// The tables in an order in which every foreign key points to a table before it, as far as there are no cycles;
     /// otherwise in the model's order.
     pub fn in_dependency_order(&self) -> Vec<&Table> {
@@ -148,6 +156,7 @@ impl Table {
             entity: entity.id,
             entity_name: entity.name.clone(),
             name: SqlName::new(&entity.table),
+            managed: entity.managed,
             columns,
             key: entity.key,
             indexes,

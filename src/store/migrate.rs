@@ -5,6 +5,7 @@
 pub mod check;
 mod confine;
 mod files;
+pub mod guard;
 pub mod heal;
 mod run;
 pub(super) mod split;
@@ -17,6 +18,7 @@ use crate::model::Diagnostic;
 
 pub use check::{Problem, check_schema};
 pub use files::{Migration, Migrations, NAMES, add, is_name};
+pub use guard::guard;
 pub use run::{rehearse, run_alone};
 
 use confine::{confine, set_free};

@@ -3,6 +3,7 @@
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SqliteQueryBuilder};
 
 use super::select::{Slot, Statement, VERSION_COLUMN, parameter, statement};
+use super::triggers::version_expression;
 use crate::model::{ColumnId, Entity};
 
 /// The slot of the row's key in [`update`] and [`delete`].
@@ -36,7 +37,7 @@ pub fn update(entity: &Entity, columns: &[ColumnId], versioned: bool) -> Stateme
     }
     update.and_where(key(entity));
     if versioned {
-        update.and_where(version());
+        update.and_where(version(entity));
     }
     let (sql, values) = update.build(SqliteQueryBuilder);
     statement(sql, values)
@@ -48,7 +49,7 @@ pub fn delete(entity: &Entity, versioned: bool) -> Statement {
     delete.from_table(Alias::new(&entity.table));
     delete.and_where(key(entity));
     if versioned {
-        delete.and_where(version());
+        delete.and_where(version(entity));
     }
     let (sql, values) = delete.build(SqliteQueryBuilder);
     statement(sql, values)
@@ -58,6 +59,10 @@ fn key(entity: &Entity) -> Expr {
     Expr::col(Alias::new(&entity.column(entity.key).name)).eq(parameter(KEY_SLOT))
 }
 
-fn version() -> Expr {
-    Expr::col(Alias::new(VERSION_COLUMN)).eq(parameter(VERSION_SLOT))
+fn version(entity: &Entity) -> Expr {
+    let version = match entity.managed {
+        true => Expr::col(Alias::new(VERSION_COLUMN)),
+        false => Expr::cust(version_expression(&entity.name, &entity.table, &entity.column(entity.key).name)),
+    };
+    version.eq(parameter(VERSION_SLOT))
 }

@@ -9,6 +9,7 @@ use sea_orm::sea_query::{
     SelectStatement, SqliteQueryBuilder, Value as SeaValue,
 };
 
+use super::triggers::version_expression;
 use crate::model::{ColumnId, Entity, EntityId, Model, Order};
 
 /// Names one parameter of a statement. Slot 0 of a relation's list is the parent's key.
@@ -222,7 +223,11 @@ const ROOT: &str = "t";
 fn rows(entity: &Entity, columns: &[ColumnId]) -> SelectStatement {
     let mut select = Query::select();
     select.column(column_ref(entity, entity.key, ROOT));
-    select.column((Alias::new(ROOT), Alias::new(VERSION_COLUMN)));
+    if entity.managed {
+        select.column((Alias::new(ROOT), Alias::new(VERSION_COLUMN)));
+    } else {
+        select.expr(Expr::cust(version_expression(&entity.name, ROOT, &entity.column(entity.key).name)));
+    }
     for id in columns {
         select.column(column_ref(entity, *id, ROOT));
     }

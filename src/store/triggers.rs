@@ -18,7 +18,7 @@
 pub(in crate::store) mod postgres;
 
 use super::catalogue::keys::OtherKey;
-use super::layout::ddl::default_expression;
+use super::layout::ddl::{VERSIONS, default_expression};
 use super::layout::name::string_literal;
 use super::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::model::Scalar;
@@ -80,13 +80,22 @@ fn inserted(table: &Table) -> Trigger {
 
 fn updated(table: &Table) -> Trigger {
     let key = table.key_column();
-    let differences: Vec<String> = table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
-    let differences = differences.into_iter().map(|difference| format!("{difference}\n  OR ")).collect::<String>();
+    let mut differences: Vec<String> = table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
+    if table.managed {
+        // The stamp of this very trigger is no change; what anybody else writes there is one.
+        differences.push(format!(
+            "(NEW.{VERSION_COLUMN} IS NOT OLD.{VERSION_COLUMN} AND (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}) IS NOT\n    \
+             (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1))",
+            entity = entity(table),
+            key = key.name,
+        ));
+    }
+    if differences.is_empty() {
+        differences.push("0".to_owned());
+    }
     trigger(table, "updated", |name| {
         format!(
-            "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN NEW.{key} IS OLD.{key}{collate} AND ({differences}\
-             (NEW.{VERSION_COLUMN} IS NOT OLD.{VERSION_COLUMN} AND (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}) IS NOT\n    \
-             (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1)))\nBEGIN\n  \
+            "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN NEW.{key} IS OLD.{key}{collate} AND ({differences})\nBEGIN\n  \
              INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)\n    \
              VALUES ({NEXT},\n      {entity}, NEW.{key}, 'U',\n      {changed},\n      {parts});\n  \
              {stamp}\nEND;",
@@ -94,6 +103,7 @@ fn updated(table: &Table) -> Trigger {
             entity = entity(table),
             key = key.name,
             collate = collate(key),
+            differences = differences.join("\n  OR "),
             changed = changed(table),
             parts = parts(table, &["OLD.", "NEW."]),
             stamp = stamp(table),
@@ -108,13 +118,14 @@ fn rekeyed(table: &Table) -> Trigger {
         format!(
             "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN {key_differs}\nBEGIN\n  \
              INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
-             {entity}, OLD.{key}, 'D', {old_parts});\n  \
+             {entity}, OLD.{key}, 'D', {old_parts});{forget}\n  \
              INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
              {entity}, NEW.{key}, 'I', {new_parts});\n  \
              {stamp}\nEND;",
             table = table.name,
             entity = entity(table),
             key = key.name,
+            forget = forget(table),
             key_differs = differs(key),
             old_parts = parts(table, &["OLD."]),
             new_parts = parts(table, &["NEW."]),
@@ -128,7 +139,8 @@ fn deleted(table: &Table) -> Trigger {
         format!(
             "CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN\n  \
              INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
-             {entity}, OLD.{key}, 'D', {parts});\nEND;",
+             {entity}, OLD.{key}, 'D', {parts});{forget}\nEND;",
+            forget = forget(table),
             table = table.name,
             entity = entity(table),
             key = table.key_column().name,
@@ -228,9 +240,55 @@ fn entity(table: &Table) -> String {
     string_literal(&table.entity_name)
 }
 
+/// Gives the row of NEW the number of the record just written.
 fn stamp(table: &Table) -> String {
     let key = &table.key_column().name;
+    if !table.managed {
+        // An upsert, since the statement's own `OR IGNORE` would be this one's, too. A key of another kind is no row of
+        // the entity's, and must not keep its owner from writing it.
+        return format!(
+            "INSERT INTO {VERSIONS} (entity, key, version)\n    SELECT {}, NEW.{key}, last_insert_rowid() \
+             WHERE typeof(NEW.{key}) IN ('integer', 'real', 'text')\n    \
+             ON CONFLICT (entity, key) DO UPDATE SET version = excluded.version;",
+            entity(table)
+        );
+    }
     format!("UPDATE {} SET {VERSION_COLUMN} = last_insert_rowid() WHERE {key} = NEW.{key};", table.name)
+}
+
+/// A row that is gone needs no version any more; one that its owner's trigger has put in its place has got its own.
+fn forget(table: &Table) -> String {
+    if table.managed {
+        return String::new();
+    }
+    format!(
+        "\n  DELETE FROM {VERSIONS} WHERE entity = {entity} AND key = +OLD.{key}\n    \
+         AND NOT EXISTS (SELECT 1 FROM {table} WHERE {key} = OLD.{key});",
+        entity = entity(table),
+        key = table.key_column().name,
+        table = table.name,
+    )
+}
+
+/// Give every row a new version, where the versions stand in a table of ours: a million rows cost no more than one. The
+/// number is used up by a record.
+pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
+    let entity = entity(table);
+    vec![
+        format!("INSERT INTO _freshql_change (seq, entity, op, parts)\n  VALUES ({NEXT}, {entity}, 'D', '{{}}');"),
+        format!("DELETE FROM {VERSIONS} WHERE entity = {entity};"),
+        format!("INSERT INTO {VERSIONS} (entity, key, version) SELECT {entity}, x'', max(seq) FROM _freshql_change;"),
+    ]
+}
+
+/// The version of a row of a table that is somebody else's. `row` names it in the statement. The plus keeps the type of
+/// the key's column from being asked of the other side, which would make the primary key useless for this look-up.
+pub(in crate::store) fn version_expression(entity: &str, row: &str, key: &str) -> String {
+    let (entity, row, key) = (string_literal(entity), SqlName::new(row), SqlName::new(key));
+    format!(
+        "coalesce((SELECT version FROM {VERSIONS} WHERE entity = {entity} AND key = +{row}.{key}), \
+         (SELECT version FROM {VERSIONS} WHERE entity = {entity} AND key = x''))"
+    )
 }
 
 /// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not `A` in an answer.

@@ -187,15 +187,27 @@ fn the_model_of_an_existing_database_says_what_is_there() {
 
 #[test]
 fn adoption_loses_no_row_and_leaves_the_tables_to_their_authors() {
+    for managed in [false, true] {
+        adoption_loses_no_row(managed);
+    }
+}
+
+/// As the model is pulled, or where its reader has said that freshql may change the tables.
+fn adoption_loses_no_row(managed: bool) {
     let shop = Shop::new();
     let before = shop.rows();
     assert!(before.iter().map(|(_, rows)| rows.len()).sum::<usize>() > 2000);
     succeed(shop.path(), &["model", "pull"]);
+    if managed {
+        let model = shop.path().join("schema.graphql");
+        let text = std::fs::read_to_string(&model).unwrap();
+        std::fs::write(model, text.replace("managed: false", "managed: true")).unwrap();
+    }
     let said = succeed(shop.path(), &["migrate", "new", "adopt"]);
     assert!(said.contains("migrations/0002_adopt.sqlite.sql"), "{said}");
     let migration = std::fs::read_to_string(shop.path().join("migrations/0002_adopt.sqlite.sql")).unwrap();
-    assert!(!migration.contains("DROP"), "{migration}");
-    assert_eq!(migration.matches("ALTER TABLE").count(), 10, "{migration}");
+    assert!(!migration.contains("DROP TABLE"), "{migration}");
+    assert_eq!(migration.matches("ALTER TABLE").count(), if managed { 10 } else { 0 }, "{migration}");
     succeed(shop.path(), &["migrate", "up"]);
     assert_eq!(shop.rows(), before);
     let said = succeed(shop.path(), &["check"]);

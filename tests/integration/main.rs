@@ -49,5 +49,6 @@ mod railway;
 mod reads;
 mod retired;
 mod statements;
+mod unmanaged;
 mod versions;
 mod writes;

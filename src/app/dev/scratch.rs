@@ -63,6 +63,7 @@ fn bring_up(path: &Path, migrations: &Migrations, model: &Model) -> Result<Optio
             Err(_) => return Ok(None),
         }
     }
+    migrate::guard(&mut connection, model).context("cannot make the triggers")?;
     Ok(fits(&connection, model)?.is_none().then_some(note))
 }
 
@@ -79,6 +80,7 @@ fn make(
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
+    migrate::guard(&mut connection, model).context("cannot make the triggers")?;
     let shown = path.display();
     let Some(lack) = fits(&connection, model)? else {
         return Ok(format!("a new scratch database, made by {} migrations: {shown}\n", applied.len()));

@@ -54,9 +54,6 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
     for id in uniques.iter().flat_map(|unique| &unique.columns).chain(indexes.iter().flat_map(|index| &index.columns)) {
         columns[usize::from(id.0)].part |= Some(*id) != key;
     }
-    if let Some((false, span)) = directives.get("entity").and_then(|entity| entity.boolean("managed")) {
-        report.wrong(span, "`managed: false` is not supported yet", "take it out; it would have no effect");
-    }
     let (plural, table) = names(report, definition);
     Entity {
         id: definition.id,
@@ -76,6 +73,7 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
             .get("entity")
             .and_then(|entity| entity.boolean("requireEtag"))
             .is_some_and(|(on, _)| on),
+        managed: directives.get("entity").and_then(|entity| entity.boolean("managed")).is_none_or(|(on, _)| on),
         cache: cache_hint(report, directives),
     }
 }

@@ -39,14 +39,17 @@ fn enum_line(declared: &EnumType) -> String {
 }
 
 fn entity_line(entity: &Entity) -> String {
-    let Entity { name, singular, plural, table, max_page_size, require_etag, .. } = entity;
+    let Entity { name, singular, plural, table, max_page_size, require_etag, managed, .. } = entity;
     let key = &entity.column(entity.key).name;
     let order_by: Vec<(&str, bool, bool)> = entity
         .order_by
         .iter()
         .map(|(id, order)| (entity.column(*id).name.as_str(), order.descending, order.nulls_first))
         .collect();
-    format!("entity {name:?} {singular:?} {plural:?} {table:?} {key:?} {order_by:?} {max_page_size} {require_etag}")
+    let keeper = if *managed { "" } else { " unmanaged" };
+    format!(
+        "entity {name:?} {singular:?} {plural:?} {table:?} {key:?} {order_by:?} {max_page_size} {require_etag}{keeper}"
+    )
 }
 
 fn column_lines<'m>(model: &'m Model, entity: &'m Entity) -> impl Iterator<Item = String> + 'm {

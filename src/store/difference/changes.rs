@@ -115,7 +115,8 @@ impl Changes<'_> {
 
 /// Compares a database with what a model needs.
 pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Changes<'a> {
-    let tables = layout.in_dependency_order();
+    // What is somebody else's is nobody's to change here.
+    let tables: Vec<&Table> = layout.in_dependency_order().into_iter().filter(|table| table.managed).collect();
     let is_ours = |table: &&FoundTable| {
         layout.tables.iter().all(|known| !known.name.as_str().eq_ignore_ascii_case(&table.name))
             && !table.name.starts_with(NAME_PREFIX)
@@ -123,7 +124,7 @@ pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Chang
     };
     let abandoned = catalogue.tables.iter().filter(is_ours);
     let is_there = |name: &&str| catalogue.table(name).is_some_and(|found| !is_outdated(name, found));
-    let system: Vec<&str> = SYSTEM_TABLE_NAMES.iter().copied().filter(|name| !is_there(name)).collect();
+    let system: Vec<&str> = layout.system_tables().into_iter().filter(|name| !is_there(name)).collect();
     Changes {
         system_columns: system_columns(catalogue),
         outdated: system.iter().copied().filter(|name| catalogue.table(name).is_some()).collect(),

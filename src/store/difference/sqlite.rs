@@ -62,6 +62,10 @@ fn heading(altered: &Altered<'_>) -> String {
 fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
     let triggers = altered.dropped_triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
+    // While the table was somebody else's (`managed: false`), no migration made those that it may have.
+    let unknown = altered.created_triggers.iter().filter(|_| altered.is_new_here);
+    let unknown = unknown.map(|trigger| format!("DROP TRIGGER IF EXISTS {};", trigger.name));
+    let triggers = triggers.chain(unknown);
     let comes = altered.columns.iter().filter(|(_, fate)| matches!(fate, Fate::Comes));
     let columns = comes.map(|(column, _)| {
         format!("ALTER TABLE {table} ADD COLUMN {} {};", column.name, ddl::column_definition(column, false))

@@ -31,13 +31,22 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
          source        TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),\n  \
          retired_at    INTEGER\n) STRICT, WITHOUT ROWID;",
     ),
+    (
+        "The versions of rows in tables that are somebody else's.",
+        "CREATE TABLE _freshql_version (\n  entity  TEXT NOT NULL,\n  key     ANY NOT NULL,\n  \
+         version INTEGER NOT NULL,\n  PRIMARY KEY (entity, key)\n) STRICT, WITHOUT ROWID;",
+    ),
 ];
 
-/// The names of freshql's own tables that migrations make.
+/// The names of freshql's own tables that migrations make for every model.
 pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
 
 /// The table of the change log.
 pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
+
+/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which is no row's key, stands
+/// the version of all rows that have none of their own: of those that have not changed since freshql watches the table.
+pub(in crate::store) const VERSIONS: &str = "_freshql_version";
 
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
@@ -82,7 +91,8 @@ fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
     let tables = layout.in_dependency_order();
     let made: Vec<Section> = tables.iter().map(|table| created(table)).collect();
     let kept: Vec<Section> = tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
-    SYSTEM_TABLE_NAMES.iter().map(|name| system_table(name)).chain(made).chain(kept)
+    let system: Vec<Section> = layout.system_tables().into_iter().map(system_table).collect();
+    system.into_iter().chain(made).chain(kept)
 }
 
 /// One of freshql's own tables.
@@ -109,7 +119,8 @@ pub(in crate::store) fn versions_kept(table: &Table, statements: Vec<String>) ->
 
 /// Their texts.
 pub(in crate::store) fn all_triggers(table: &Table) -> Vec<String> {
-    triggers::triggers(table).into_iter().map(|trigger| trigger.sql).collect()
+    let base = if table.managed { Vec::new() } else { triggers::renew_statements(table) };
+    triggers::triggers(table).into_iter().map(|trigger| trigger.sql).chain(base).collect()
 }
 
 fn statements_of(sql: &str) -> Vec<String> {
@@ -123,7 +134,9 @@ pub fn create_table(table: &Table) -> String {
         .iter()
         .map(|column| (column.name.to_string(), column_definition(column, column.name == table.key_column().name)))
         .collect();
-    columns.push((VERSION_COLUMN.to_owned(), VERSION_DEFINITION.to_owned()));
+    if table.managed {
+        columns.push((VERSION_COLUMN.to_owned(), VERSION_DEFINITION.to_owned()));
+    }
     let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { "STRICT" } else { "" };
     table_statement(&table.name, &columns, &[], strict)
 }

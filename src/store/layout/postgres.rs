@@ -27,6 +27,14 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
              are not in the order of the commits; who reads it goes by transactions.",
             triggers::CHANGE_LOG.iter().map(|statement| (*statement).to_owned()).collect(),
         ),
+        "_freshql_version" => (
+            "The versions of rows in tables that are somebody else's.",
+            vec![
+                "CREATE TABLE _freshql_version (\n  entity  text NOT NULL,\n  key     text NOT NULL,\n  \
+                 version bigint NOT NULL,\n  PRIMARY KEY (entity, key)\n);"
+                    .to_owned(),
+            ],
+        ),
         _ => (
             "The documents that were registered over HTTP, and those of query files: these stay for a while after they left.",
             vec![

@@ -51,6 +51,7 @@ fn entity(id: u16, name: &str, table: &str, columns: Vec<Column>, uniques: &[&[u
         order_by: Vec::new(),
         max_page_size: 100,
         require_etag: false,
+        managed: true,
         cache: CacheHint::default(),
     }
 }

@@ -5,15 +5,13 @@ use std::fmt;
 
 use rusqlite::Connection;
 
-use super::heal;
-
+use super::{guard, heal};
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
 use crate::store::catalogue::definition::{ColumnText, Definition, Kind};
 use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
 use crate::store::layout::ddl::{
-    CHANGE_LOG, SYSTEM_TABLE_NAMES, check_expression, create_index, create_table, default_expression, sql_type,
-    system_table,
+    CHANGE_LOG, check_expression, create_index, create_table, default_expression, sql_type, system_table,
 };
 use crate::store::layout::name::string_literal;
 use crate::store::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
@@ -27,6 +25,8 @@ pub struct Problem {
     pub message: String,
     /// The statement that would mend it, where one statement can: for what was removed by hand.
     pub sql: Option<String>,
+    /// What else would mend it.
+    pub help: Option<&'static str>,
 }
 
 impl fmt::Display for Problem {
@@ -41,11 +41,20 @@ impl fmt::Display for Problem {
 /// # Errors
 /// If the database cannot be read.
 pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Problem>> {
+    check(connection, model, true)
+}
+
+/// The same of those tables that migrations make.
+pub(in crate::store) fn check_managed(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Problem>> {
+    check(connection, model, false)
+}
+
+fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqlite::Result<Vec<Problem>> {
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
     let mut problems = Problems::default();
     let is_of_older_release = catalogue.table(CHANGE_LOG).is_some_and(|found| is_outdated(CHANGE_LOG, found));
-    for name in SYSTEM_TABLE_NAMES {
+    for name in layout.system_tables() {
         check_system_table(name, &catalogue, &mut problems);
     }
     if catalogue.table(CHANGE_LOG).is_some() {
@@ -56,7 +65,11 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
             ));
         }
     }
-    for table in &layout.tables {
+    for table in layout.tables.iter().filter(|table| table.managed || with_unmanaged) {
+        if !table.managed {
+            check_unmanaged(connection, &catalogue, table, &mut problems)?;
+            continue;
+        }
         let Some(found) = catalogue.table(table.name.as_str()) else {
             problems.missing(format!("table `{}` is missing", table.name.as_str()), Some(create_table(table)));
             continue;
@@ -92,8 +105,42 @@ impl Problems {
     }
 
     fn missing(&mut self, message: String, sql: Option<String>) {
-        self.0.push(Problem { message, sql });
+        self.0.push(Problem { message, sql, help: None });
     }
+}
+
+/// A table that is somebody else's: it must be fit to be served, and be watched.
+fn check_unmanaged(
+    connection: &Connection,
+    catalogue: &Catalogue,
+    table: &Table,
+    problems: &mut Problems,
+) -> rusqlite::Result<()> {
+    let name = table.name.as_str();
+    let Some(found) = catalogue.table(name) else {
+        problems
+            .add(format!("table `{name}` is missing, and as the model says `managed: false`, no migration makes it"));
+        return Ok(());
+    };
+    let before = problems.0.len();
+    check_columns(table, found, problems);
+    check_indexes(table, found, problems);
+    let is_watched = guard::is_guarded(connection, catalogue, table, found)?;
+    if problems.0.len() == before && !is_watched {
+        problems.0.push(Problem {
+            message: format!(
+                "`{name}` is not watched as this model needs it: what others write there would not be seen"
+            ),
+            sql: None,
+            help: Some("run `freshql migrate up`, which makes the triggers and gives every row a new version"),
+        });
+    }
+    Ok(())
+}
+
+/// Its types, rules and defaults are its authors'.
+fn is_theirs(table: &Table, found: &FoundTable) -> bool {
+    !table.managed || found.is_adopted()
 }
 
 fn check_system_table(name: &str, catalogue: &Catalogue, problems: &mut Problems) {
@@ -128,7 +175,7 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
             problems.add(format!("column `{name}.{}` is missing", column.name.as_str()));
             continue;
         };
-        if found.is_adopted() {
+        if is_theirs(table, found) {
             check_adopted_column(table, column, has, problems);
         } else {
             check_column(table, column, has, &found.definition, problems);
@@ -142,7 +189,7 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
             || table.columns.iter().any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
     };
-    for extra in found.columns.iter().filter(|column| !is_known(column) && !found.is_adopted()) {
+    for extra in found.columns.iter().filter(|column| !is_known(column) && !is_theirs(table, found)) {
         if extra.key > 0 {
             problems.add(format!("column `{name}.{}` is part of the key, and not in the model", extra.name));
         } else if !extra.may_be_left_out() {
@@ -277,7 +324,7 @@ fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems
 fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
     // Look-ups rest on uniqueness; without another index they are only slower.
-    for index in table.indexes.iter().filter(|index| index.unique || !found.is_adopted()) {
+    for index in table.indexes.iter().filter(|index| index.unique || !is_theirs(table, found)) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
         let key = table.key_column().name.as_str();
         let is_there = found.indexes.iter().any(|found| found.covers(&wanted, key, index.unique));
@@ -285,7 +332,7 @@ fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
             let kind = if index.unique { "unique index" } else { "index" };
             problems.missing(
                 format!("{kind} over `{}` ({}) is missing", table.name.as_str(), wanted.join(", ")),
-                Some(create_index(table, index)),
+                table.managed.then(|| create_index(table, index)),
             );
         }
     }

@@ -5,6 +5,7 @@ use rusqlite::Connection;
 
 use crate::model::Model;
 use crate::store::layout::{Layout, Table, VERSION_COLUMN};
+use crate::store::triggers::renew_statements;
 
 /// Numbers from here on are nobody's: in microseconds this is the year 2112.
 const BEYOND: i64 = 1 << 52;
@@ -27,6 +28,15 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
     let records = connection.execute("DELETE FROM _freshql_change WHERE seq >= ?", [BEYOND])?;
     let mut rows = 0;
     for table in &Layout::new(model).tables {
+        if !table.managed {
+            let sql = "SELECT count(*) FROM _freshql_version WHERE entity = ? AND version >= ?";
+            let wild: i64 = connection.query_row(sql, (&table.entity_name, BEYOND), |row| row.get(0))?;
+            if wild > 0 {
+                renew(connection, table)?;
+            }
+            rows += usize::try_from(wild).unwrap_or(0);
+            continue;
+        }
         // The trigger puts the next number in its place.
         let sql = format!("UPDATE {} SET {VERSION_COLUMN} = -1 WHERE {VERSION_COLUMN} >= ?", table.name);
         rows += connection.execute(&sql, [BEYOND])?;
@@ -43,7 +53,10 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
 /// # Errors
 /// If the database cannot be written.
 pub fn renew(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
-    connection.execute(&format!("UPDATE {} SET {VERSION_COLUMN} = -1", table.name), []).map(drop)
+    if table.managed {
+        return connection.execute(&format!("UPDATE {} SET {VERSION_COLUMN} = -1", table.name), []).map(drop);
+    }
+    renew_statements(table).iter().try_for_each(|sql| connection.execute_batch(sql))
 }
 
 #[cfg(test)]

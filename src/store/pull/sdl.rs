@@ -59,6 +59,8 @@ fn entity_directive(draft: &Draft<'_>) -> String {
         Some(plural) => snake_case(plural),
         None => pluralize(&snake_case(&draft.names.name)),
     };
+    // Nothing of it is altered, unless its reader says that it may be.
+    arguments.push("managed: false".to_owned());
     if usual != draft.table.name {
         arguments.push(format!("table: {}", quoted(&draft.table.name)));
     }

@@ -34,6 +34,12 @@ struct Record {
     parts: serde_json::Map<String, serde_json::Value>,
 }
 
+fn layout(managed: bool) -> Layout {
+    let mut model = test_models::every_kind();
+    model.entities.iter_mut().for_each(|entity| entity.managed = managed);
+    Layout::new(&model)
+}
+
 /// (entity, id, spelled so that 1 and '1' differ)
 type RowName = (String, String);
 
@@ -43,11 +49,16 @@ fn spelled(entity: &str, id: &Value) -> RowName {
 
 impl Database {
     fn open(connection: Connection) -> Self {
-        Self { connection, layout: Layout::new(&test_models::every_kind()) }
+        Self { connection, layout: layout(true) }
     }
 
     fn new(recursive_triggers: bool, foreign_keys: bool) -> Self {
-        let database = Self::open(Connection::open_in_memory().unwrap());
+        Self::with(true, recursive_triggers, foreign_keys)
+    }
+
+    /// The tables are freshql's own, or somebody else's.
+    fn with(managed: bool, recursive_triggers: bool, foreign_keys: bool) -> Self {
+        let database = Self { connection: Connection::open_in_memory().unwrap(), layout: layout(managed) };
         database
             .run(&format!("PRAGMA recursive_triggers = {recursive_triggers}; PRAGMA foreign_keys = {foreign_keys}"));
         for statement in create_statements(&database.layout) {
@@ -64,7 +75,11 @@ impl Database {
         let mut rows = BTreeMap::new();
         for table in &self.layout.tables {
             let names: Vec<String> = table.columns.iter().map(|c| c.name.to_string()).collect();
-            let sql = format!("SELECT _version, {} FROM {}", names.join(", "), table.name);
+            let version = match table.managed {
+                true => "_version".to_owned(),
+                false => version_expression(&table.entity_name, table.name.as_str(), table.key_column().name.as_str()),
+            };
+            let sql = format!("SELECT {version}, {} FROM {}", names.join(", "), table.name);
             let mut statement = self.connection.prepare(&sql).unwrap();
             let found = statement
                 .query_map([], |row| {
@@ -259,6 +274,49 @@ fn version_written_by_a_stranger_is_corrected() {
         assert_eq!(log, "I Folder 9");
         assert_eq!(database.judged("INSERT INTO folders (title, _version) VALUES ('n', -5)"), "I Folder 10");
     });
+}
+
+#[test]
+fn rows_of_other_peoples_tables_have_versions_beside_them() {
+    for recursive_triggers in [true, false] {
+        let database = Database::with(false, recursive_triggers, true);
+        database.run("PRAGMA foreign_keys = OFF");
+        database.judged(SEED);
+        assert_eq!(database.judged("UPDATE folders SET title = 'A' WHERE id = 2"), "U Folder 2 [title]");
+        assert_eq!(database.judged("UPDATE folders SET title = title"), "");
+        // The statement's own way with conflicts is that of the statements in its triggers.
+        database.judged("INSERT OR IGNORE INTO folders (id, title) VALUES (9, 'n')");
+        database.judged("DELETE FROM folders WHERE id = 9");
+        database.judged("INSERT OR IGNORE INTO folders (id, title) VALUES (9, 'n')");
+        database.judged("UPDATE OR IGNORE folders SET title = 'm' WHERE id = 9");
+        database.judged("UPDATE OR FAIL folders SET id = 10 WHERE id = 9");
+        database.judged("REPLACE INTO folders (id, path, title) VALUES (1, '/a', 'both')");
+        // Its owner puts back whatever is deleted, and what has come back is not as it was.
+        database.run(
+            "CREATE TRIGGER theirs AFTER DELETE ON folders BEGIN
+               INSERT INTO folders (id, title) VALUES (OLD.id, OLD.title || '!'); END",
+        );
+        database.judged("DELETE FROM folders WHERE id = 10");
+        assert_eq!(database.rows()[&spelled("Folder", &Value::Integer(10))].content[2], Value::Text("m!".to_owned()));
+        let left = "SELECT count(*) FROM _freshql_version WHERE entity = 'Folder' AND key <> x''
+            AND key NOT IN (SELECT id FROM folders)";
+        let left: i64 = database.connection.query_row(left, [], |row| row.get(0)).unwrap();
+        assert!(left <= 2, "{left} versions of rows that are gone");
+    }
+}
+
+#[test]
+fn versions_of_other_peoples_rows_are_looked_up_by_their_key() {
+    let database = Database::with(false, true, true);
+    for (entity, table, key) in [("Folder", "folders", "id"), ("Group", "order", "code")] {
+        let expression = version_expression(entity, table, key);
+        let sql = format!("EXPLAIN QUERY PLAN SELECT {expression} FROM \"{table}\"");
+        let mut statement = database.connection.prepare(&sql).unwrap();
+        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        let searches =
+            plan.iter().filter(|line| line.contains("SEARCH _freshql_version USING PRIMARY KEY (entity=? AND key=?)"));
+        assert_eq!(searches.count(), 2, "{plan:?}");
+    }
 }
 
 #[test]
@@ -457,6 +515,7 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
     let key = table.key_column().name.to_string();
     let columns: Vec<String> = table.columns.iter().map(|c| c.name.to_string()).collect();
     let values: Vec<BoxedStrategy<String>> = table.columns.iter().map(value_of).collect();
+    let managed = table.managed;
     let conflict = proptest::sample::select(vec!["", "", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL"]);
     let condition = {
         let columns = columns.clone();
@@ -475,14 +534,20 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
         (conflict.clone(), values.clone(), 0..5_u8, -1..30_i64).prop_map(move |(conflict, values, upsert, version)| {
             let upsert = match upsert {
                 0 => format!(" ON CONFLICT DO UPDATE SET {} = excluded.{0}", columns[1]),
-                1 => format!(" ON CONFLICT DO UPDATE SET {0} = excluded.{0}, _version = 3", columns[2]),
+                1 if managed => {
+                    format!(" ON CONFLICT DO UPDATE SET {0} = excluded.{0}, _version = 3", columns[2])
+                }
                 2 => " ON CONFLICT DO NOTHING".to_owned(),
                 _ => String::new(),
             };
-            let (columns, values) = (columns.join(", "), values.join(", "));
+            let (mut columns, mut values) = (columns.join(", "), values.join(", "));
+            if managed {
+                columns.push_str(", _version");
+                values.push_str(&format!(", {version}"));
+            }
             // Of the row's own columns a name can stand only in an UPDATE.
             let values = values.replace("title", "'t'");
-            format!("INSERT {conflict} INTO {name} ({columns}, _version) VALUES ({values}, {version}){upsert}")
+            format!("INSERT {conflict} INTO {name} ({columns}) VALUES ({values}){upsert}")
         })
     };
     let update = {
@@ -498,7 +563,7 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
     };
     let sly = {
         let (name, key) = (name.clone(), key.clone());
-        let sets = vec![
+        let mut sets = vec![
             "_version = 2".to_owned(),
             "_version = (SELECT max(seq) FROM _freshql_change)".to_owned(),
             "_version = (SELECT max(seq) + 1 FROM _freshql_change)".to_owned(),
@@ -507,6 +572,7 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
             format!("{key} = {key}"),
             format!("{key} = {key} + 1"),
         ];
+        sets.retain(|set| managed || !set.starts_with("_version"));
         (conflict, proptest::sample::select(sets), condition.clone())
             .prop_map(move |(conflict, set, condition)| format!("UPDATE {conflict} {name} SET {set} WHERE {condition}"))
     };
@@ -527,13 +593,12 @@ proptest! {
     fn no_statement_changes_a_row_behind_the_log(
         recursive_triggers: bool,
         foreign_keys: bool,
-        statements in {
-            let layout = Layout::new(&test_models::every_kind());
-            let all: Vec<_> = layout.tables.iter().map(statement).collect();
-            proptest::collection::vec(proptest::strategy::Union::new(all), 1..25)
-        },
+        (managed, statements) in any::<bool>().prop_flat_map(|managed| {
+            let all: Vec<_> = layout(managed).tables.iter().map(statement).collect();
+            (Just(managed), proptest::collection::vec(proptest::strategy::Union::new(all), 1..25))
+        }),
     ) {
-        let database = Database::new(recursive_triggers, foreign_keys);
+        let database = Database::with(managed, recursive_triggers, foreign_keys);
         database.judged(SEED);
         for statement in statements {
             // What fails changes nothing (or, with OR FAIL, only what it has logged).

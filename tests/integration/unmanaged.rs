@@ -1,0 +1,173 @@
+//! Tables that are somebody else's (`managed: false`): an owner with an audit trigger and a full-text index notices
+//! nothing of freshql, and freshql notices everything that the owner does.
+
+use std::path::Path;
+
+use freshql::config::Mode;
+use http::header::IF_NONE_MATCH;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::commands::freshql;
+use crate::harness::{TestApp, url};
+
+/// As the documentation of FTS5 keeps an external content in step, and as everybody keeps an audit.
+const OWNER: &str = "
+CREATE TABLE notes (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
+CREATE TABLE audit (note INTEGER, old TEXT);
+CREATE VIRTUAL TABLE search USING fts5 (title, body, content = 'notes', content_rowid = 'id');
+CREATE TRIGGER notes_i AFTER INSERT ON notes BEGIN
+  INSERT INTO search (rowid, title, body) VALUES (NEW.id, NEW.title, NEW.body); END;
+CREATE TRIGGER notes_d AFTER DELETE ON notes BEGIN
+  INSERT INTO search (search, rowid, title, body) VALUES ('delete', OLD.id, OLD.title, OLD.body); END;
+CREATE TRIGGER notes_u AFTER UPDATE ON notes BEGIN
+  INSERT INTO search (search, rowid, title, body) VALUES ('delete', OLD.id, OLD.title, OLD.body);
+  INSERT INTO search (rowid, title, body) VALUES (NEW.id, NEW.title, NEW.body);
+  INSERT INTO audit VALUES (OLD.id, OLD.title); END;
+INSERT INTO notes VALUES (1, 'one', 'first'), (2, 'two', NULL);";
+
+const NOTES: &str = "query Notes { notes { nodes { id etag title body } totalCount } }";
+const UPDATE: &str = "mutation($id: ID!, $title: String!, $etag: String) {
+  updateNote(id: $id, patch: { title: $title }, expectedEtag: $etag) { etag title } }";
+
+/// What the owner has made, as the owner sees it.
+fn schema(path: &Path) -> Vec<String> {
+    let database = Connection::open(path.join("freshql.db")).unwrap();
+    let sql = "SELECT name || ': ' || sql FROM sqlite_schema WHERE name NOT LIKE '\\_freshql\\_%' ESCAPE '\\'
+          AND tbl_name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' AND sql IS NOT NULL
+        UNION ALL SELECT name || ' ' || type FROM pragma_table_info('notes')";
+    let mut statement = database.prepare(sql).unwrap();
+    let mut lines: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    lines.sort();
+    lines
+}
+
+/// A database of the owner's, served after the commands that the README names.
+fn adopted() -> TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    owner(path).execute_batch(OWNER).unwrap();
+    let before = schema(path);
+    for (arguments, says) in [
+        (&["model", "pull"][..], "1 table is an entity"),
+        (&["migrate", "new", "adopt"], "wrote"),
+        (&["migrate", "up"], "triggers on `notes`"),
+    ] {
+        let output = freshql(path, arguments);
+        let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        assert!(output.status.success() && said.contains(says), "{arguments:?}: {said}{complaint}");
+    }
+    assert_eq!(schema(path), before);
+    let model = std::fs::read_to_string(path.join("schema.graphql")).unwrap();
+    assert!(model.contains("type Note @entity(managed: false) {"), "{model}");
+    let migration = std::fs::read_to_string(path.join("migrations/0002_adopt.sqlite.sql")).unwrap();
+    assert!(!migration.contains("ALTER") && !migration.contains("notes"), "{migration}");
+    std::fs::create_dir_all(path.join("queries")).unwrap();
+    std::fs::write(path.join("queries/notes.graphql"), NOTES).unwrap();
+    directory
+}
+
+fn owner(path: &Path) -> Connection {
+    Connection::open(path.join("freshql.db")).unwrap()
+}
+
+fn count(owner: &Connection, sql: &str) -> i64 {
+    owner.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+async fn update(app: &TestApp, id: &str, title: &str, etag: Option<&str>) -> Value {
+    let variables = json!({"id": id, "title": title, "etag": etag});
+    app.post("/graphql", &json!({"query": UPDATE, "variables": variables})).await.json()
+}
+
+#[tokio::test]
+async fn the_owner_notices_nothing_and_is_noticed() {
+    let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
+    let owner = owner(app.directory.path());
+    let mut etag = app.get(&url(NOTES)).await.etag().to_owned();
+    for (sql, audited) in [
+        ("INSERT INTO notes VALUES (3, 'three', 'third')", 0),
+        ("UPDATE notes SET title = 'uno' WHERE id = 1", 1),
+        ("REPLACE INTO notes VALUES (2, 'three', 'displaces two')", 0),
+        ("UPDATE notes SET id = 5 WHERE id = 1", 1),
+        ("INSERT OR IGNORE INTO notes VALUES (7, 'seven', NULL)", 0),
+        ("INSERT INTO notes VALUES (7, 'x', 'y') ON CONFLICT DO UPDATE SET body = excluded.body", 1),
+        ("DELETE FROM notes WHERE id = 5", 0),
+        ("INSERT INTO notes VALUES (5, 'uno', 'first')", 0),
+    ] {
+        let before = count(&owner, "SELECT count(*) FROM audit");
+        owner.execute_batch(sql).unwrap();
+        assert_eq!(count(&owner, "SELECT count(*) FROM audit") - before, audited, "{sql}");
+        let again = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await;
+        assert_eq!(again.status, 200, "{sql}");
+        etag = again.etag().to_owned();
+        assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
+    }
+    owner.execute_batch("UPDATE notes SET body = body").unwrap();
+    assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await.status, 304, "nothing has changed");
+    assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'displaces'"), 1);
+}
+
+#[tokio::test]
+async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
+    let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
+    let owner = owner(app.directory.path());
+    let token = |id: usize, notes: &Value| notes["data"]["notes"]["nodes"][id - 1]["etag"].as_str().unwrap().to_owned();
+    // A row that has a version of its own, and one that has not.
+    owner.execute_batch("UPDATE notes SET body = 'new' WHERE id = 2").unwrap();
+    let notes = app.get(&url(NOTES)).await.json();
+    for (id, number) in [("1", 1), ("2", 2)] {
+        let old = token(number, &notes);
+        let first = update(&app, id, &format!("first {id}"), Some(&old)).await;
+        let new = first["data"]["updateNote"]["etag"].as_str().unwrap_or_else(|| panic!("{first}")).to_owned();
+        let second = update(&app, id, "second", Some(&old)).await;
+        let extensions = &second["errors"][0]["extensions"];
+        assert_eq!((&extensions["code"], &extensions["currentEtag"]), (&json!("PRECONDITION_FAILED"), &json!(new)));
+        // Two in one transaction.
+        let both = format!(
+            "mutation {{ a: updateNote(id: {id}, patch: {{ title: \"a {id}\" }}, expectedEtag: \"{new}\") {{ id }}
+               b: updateNote(id: {id}, patch: {{ title: \"b {id}\" }}, expectedEtag: \"{new}\") {{ id }} }}"
+        );
+        let answer = app.post("/graphql", &json!({"query": both})).await.json();
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED", "{answer}");
+        assert!(update(&app, id, &format!("third {id}"), Some(&new)).await["errors"].is_null());
+    }
+    assert_eq!(count(&owner, "SELECT count(*) FROM audit"), 5, "one for each update");
+    assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'third'"), 2);
+}
+
+#[tokio::test]
+async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_are_new() {
+    let directory = adopted();
+    let app = TestApp::start_in(directory, Mode::Open, |_| {}).await;
+    let before = app.get(&url(NOTES)).await;
+    let token = before.json()["data"]["notes"]["nodes"][0]["etag"].as_str().unwrap().to_owned();
+    let etag = before.etag().to_owned();
+    let path = app.directory.path().to_owned();
+    // Every tool does it so. What happens to the rows before somebody looks, nobody has seen.
+    let rebuild =
+        "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT, colour TEXT UNIQUE);
+        INSERT INTO new (id, title, body) SELECT id, title, body FROM notes; DROP TABLE notes;
+        ALTER TABLE new RENAME TO notes; UPDATE notes SET body = 'unseen' WHERE id = 2; COMMIT";
+    owner(&path).execute_batch(rebuild).unwrap();
+    let status = String::from_utf8(freshql(&path, &["migrate", "status"]).stderr).unwrap();
+    assert!(status.contains("`notes` is not watched") && status.contains("freshql migrate up"), "{status}");
+    let new = String::from_utf8(freshql(&path, &["migrate", "new", "again"]).stdout).unwrap();
+    assert!(new.contains("nothing was written"), "{new}");
+    let up = String::from_utf8(freshql(&path, &["migrate", "up"]).stdout).unwrap();
+    assert_eq!(up, "applied triggers on `notes`\n");
+    assert_eq!(freshql(&path, &["migrate", "up"]).stdout, b"nothing to apply\n");
+
+    let app = app.restart().await;
+    let after = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await;
+    assert_eq!((after.status.as_u16(), after.text().contains("unseen")), (200, true));
+    let refused = update(&app, "1", "late", Some(&token)).await;
+    assert_eq!(refused["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED", "{refused}");
+    // Its owner's new unique key displaces rows, which is seen as well.
+    owner(&path).execute_batch("UPDATE notes SET colour = 'red' WHERE id = 2").unwrap();
+    let etag = app.get(&url(NOTES)).await.etag().to_owned();
+    owner(&path).execute_batch("REPLACE INTO notes (id, title, colour) VALUES (1, 'one', 'red')").unwrap();
+    let after = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await;
+    assert_eq!((after.status.as_u16(), &after.json()["data"]["notes"]["totalCount"]), (200, &json!(1)));
+}
