@@ -1,0 +1,18 @@
+# The server and nothing else: no project in it. Mount yours (schema.graphql, queries/, migrations/, freshql.toml) on /project
+# and a directory for the database on /data:
+#   docker run -p 8080:8080 -v "$PWD:/project:ro" -v freshql:/data freshql
+FROM rust:1.94-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN cargo build --release --locked
+
+FROM debian:bookworm-slim
+RUN useradd --system --uid 10001 --no-create-home freshql && install -d -o freshql /data /project
+COPY --from=build /src/target/release/freshql /usr/local/bin/freshql
+USER freshql
+VOLUME /data
+ENV FRESHQL_DIR=/project FRESHQL_DATABASE=sqlite:/data/freshql.db FRESHQL_LISTEN=0.0.0.0:8080
+EXPOSE 8080
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["freshql", "health"]
+ENTRYPOINT ["freshql"]
+CMD ["serve"]
