@@ -6,6 +6,7 @@ mod check;
 mod database;
 mod dev;
 mod explain;
+mod health;
 mod init;
 mod project;
 mod queries;
@@ -41,6 +42,7 @@ pub use check::{Checked, check, with_the_rest};
 pub use database::{MigrationStatus, migrate_new, migrate_status, migrate_up};
 pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
+pub use health::health;
 pub use init::init;
 pub use queries::queries;
 
@@ -286,7 +288,19 @@ fn log_warnings(dir: &Path, warnings: &[Diagnostic]) {
 fn read_model(dir: &Path) -> Result<Parsed, StartError> {
     let path = within(dir, MODEL_FILE);
     let file = path.display().to_string();
-    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the model {file}"))?;
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let shown = if dir == Path::new(".") { "this directory".to_owned() } else { dir.display().to_string() };
+            return Err(anyhow::anyhow!(
+                "there is no model in {shown}: {file} is missing. `freshql init {}` writes a small project to start from, \
+                 `freshql model pull` a model for tables that are there already, and `--dir DIR` names another directory",
+                dir.display()
+            )
+            .into());
+        }
+        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read the model {file}")).into()),
+    };
     parse(&file, &text).map_err(StartError::Mistakes)
 }
 

@@ -1,11 +1,13 @@
 //! The command line. Everything else is in the library.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use freshql::app::{self, News, StartError};
 use freshql::config::{
     ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, Listen, LogFormat, Mode, Overrides, Retention,
@@ -89,6 +91,14 @@ enum Command {
         #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
         listen: Option<Listen>,
     },
+    /// Ask the server that listens here whether it is ready
+    ///
+    /// The exit status is 0 if it is, for a container's health check.
+    Health {
+        /// Where the server listens [default: 127.0.0.1:8080]
+        #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
+        listen: Option<Listen>,
+    },
     /// Write a small project to start from
     Init {
         /// Where to; made if it is not there
@@ -123,8 +133,8 @@ enum Migrate {
 
 #[derive(Args)]
 struct ExplainOptions {
-    /// A registered document's id, or a file with a document
-    #[arg(value_name = "ID|FILE")]
+    /// A registered document's id, a file with a document, or the name of an operation
+    #[arg(value_name = "ID|FILE|NAME")]
     document: String,
     /// The variables [default: {}]
     #[arg(long, value_name = "JSON")]
@@ -225,14 +235,30 @@ fn range(range: &std::ops::RangeInclusive<u64>) -> std::ops::RangeInclusive<u64>
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    match run(cli) {
+    match run(parse(std::env::args_os().collect())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             report(&error);
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line. Without a command the program serves, so that options of `serve` may stand without it, too.
+fn parse(arguments: Vec<OsString>) -> Cli {
+    let error = match Cli::try_parse_from(&arguments) {
+        Ok(cli) => return cli,
+        Err(error) => error,
+    };
+    let names_a_command = |argument: &OsString| {
+        Cli::command().get_subcommands().any(|command| argument.to_str() == Some(command.get_name()))
+    };
+    if error.kind() != ErrorKind::UnknownArgument || arguments.iter().skip(1).any(names_a_command) {
+        error.exit();
+    }
+    let program = arguments.iter().take(1).cloned();
+    let rest = arguments.iter().skip(1).cloned();
+    Cli::parse_from(program.chain([OsString::from("serve")]).chain(rest))
 }
 
 /// What a command needs: the configuration resolved, and the log set up as it says.
@@ -332,6 +358,11 @@ async fn run(cli: Cli) -> Result<(), StartError> {
                 News::Diagnostics(diagnostics) => show(diagnostics),
             };
             app::dev(config, tell).await
+        }
+        Command::Health { listen } => {
+            let mut config = prepare(cli.project, None)?;
+            config.listen = listen.unwrap_or(config.listen);
+            print(&app::health(&config)?)
         }
         Command::Init { directory } => print(&app::init(&directory)?),
         Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),

@@ -152,6 +152,9 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartErr
     };
     let Some(connection) = connection else { return found(rehearsed(&migrations)?) };
     let status = migrate::status(&connection, &migrations).context("cannot read the database")?;
+    if let Some(mistake) = of_another_project(config, model, &connection, &status)? {
+        return found(vec![mistake]);
+    }
     let mut mistakes = status.mistakes();
     if !status.pending.is_empty() {
         let is_pending = |mistake: &Diagnostic| status.pending.iter().any(|pending| pending.file == mistake.file);
@@ -166,6 +169,47 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartErr
         mistakes = lacks(config, model, &connection, &migrations)?;
     }
     found(mistakes)
+}
+
+/// A database that other migrations have made, and that has other tables: the wrong `--database`, or the wrong directory.
+fn of_another_project(
+    config: &Config,
+    model: &Model,
+    connection: &Connection,
+    status: &migrate::Status,
+) -> Result<Option<Diagnostic>, StartError> {
+    let is_other = |number: i64| {
+        status.edited.iter().any(|migration| migration.number == number)
+            || status.missing.iter().any(|missing| missing.number == number)
+    };
+    if status.applied.is_empty() || !status.applied.iter().all(|applied| is_other(applied.number)) {
+        return Ok(None);
+    }
+    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+               AND name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' ORDER BY name";
+    let tables = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
+        connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
+    };
+    let tables = tables(connection).context("cannot read the database")?;
+    let is_ours = |table: &String| model.entities.iter().any(|entity| entity.table.eq_ignore_ascii_case(table));
+    if tables.is_empty() || tables.iter().any(is_ours) {
+        return Ok(None);
+    }
+    let ours: Vec<String> = model.entities.iter().map(|entity| entity.table.clone()).collect();
+    let message = format!(
+        "this is the database of another project: it has the tables {}, and none of this model's: {}",
+        some(&tables),
+        some(&ours)
+    );
+    let help = "name this project's database with `--database`, or that one's directory with `--dir`";
+    Ok(Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(help)))
+}
+
+/// The first few names, and how many there are besides.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
+    if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
 /// What the database lacks for the model, where it has all migrations. What these do not build, the next one should;

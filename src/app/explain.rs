@@ -20,7 +20,7 @@ const WIDTH: usize = 100;
 /// What is to be explained.
 #[derive(Debug, Clone)]
 pub struct Wanted {
-    /// The id of a registered document, or a file that holds one.
+    /// The id of a registered document, a file that holds one, or the name of an operation.
     pub document: String,
     /// A JSON object.
     pub variables: Option<String>,
@@ -40,7 +40,9 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
     let (engine, registry) = open(&config, Opening::ToLook).await?;
     let found = find(&engine, &registry, &wanted.document).await?;
     let document = found.document()?;
-    let operation = document.operation(wanted.operation.as_deref()).map_err(|error| anyhow!(error.message))?;
+    let named = matches!(found, Found::Named(_)).then_some(wanted.document.as_str());
+    let operation =
+        document.operation(wanted.operation.as_deref().or(named)).map_err(|error| anyhow!(error.message))?;
     if operation.kind() == Kind::Mutation {
         return Err(anyhow!("a mutation is not explained: it would be executed").into());
     }
@@ -59,13 +61,15 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
 
 enum Found {
     Registered(Arc<Registered>),
+    /// By the name of one of its operations.
+    Named(Arc<Registered>),
     File(Document),
 }
 
 impl Found {
     fn document(&self) -> Result<&Document, anyhow::Error> {
         match self {
-            Self::Registered(registered) => registered
+            Self::Registered(registered) | Self::Named(registered) => registered
                 .document
                 .as_ref()
                 .map_err(|errors| sentence(errors).context("the registered document is no longer valid")),
@@ -79,11 +83,18 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Found,
         return Ok(Found::Registered(registered));
     }
     if !Path::new(name).exists() {
-        let hint = match registry.resembling(name) {
-            Some(id) => format!("; the operation {name} is in {id}"),
-            None => "; `freshql queries` lists those of the query files".to_owned(),
+        return match registry.named(name).as_slice() {
+            [one] => Ok(Found::Named(one.clone())),
+            [] => Err(anyhow!(
+                "{name} is no id of a registered document, no file, and no name of an operation; `freshql queries` lists \
+                 the operations"
+            )
+            .into()),
+            several => {
+                let ids: Vec<String> = several.iter().map(|registered| registered.id.to_string()).collect();
+                Err(anyhow!("several documents have an operation {name}; name one by its id: {}", ids.join(", ")).into())
+            }
         };
-        return Err(anyhow!("{name} is neither the id of a registered document nor a file{hint}").into());
     }
     let text: Arc<str> = std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?.into();
     let document = engine.compiler().compile(DocumentId::of(&text), text.clone()).await;

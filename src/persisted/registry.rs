@@ -105,12 +105,20 @@ impl Registry {
         self.documents.get(&id).map(|document| Arc::clone(&document))
     }
 
-    /// Another operation than the one asked for that has this name: its document is probably the one that was meant. A
-    /// retired document is so only where no other has the name.
+    /// Another operation than the one asked for that has this name: its document is probably the one that was meant.
     pub fn resembling(&self, operation_name: &str) -> Option<DocumentId> {
+        self.named(operation_name).first().map(|registered| registered.id)
+    }
+
+    /// The valid documents with an operation of this name, ordered by id. Retired ones only where no other has the name.
+    pub fn named(&self, operation_name: &str) -> Vec<Arc<Registered>> {
         let has_name = |document: &Document| document.operations().iter().any(|o| o.name() == Some(operation_name));
-        let named = self.documents.iter().filter(|entry| entry.document.as_ref().is_ok_and(has_name));
-        named.map(|entry| (entry.retired.is_some(), entry.id)).min().map(|(_, id)| id)
+        let all = self.documents.iter().filter(|entry| entry.document.as_ref().is_ok_and(has_name));
+        let mut named: Vec<_> = all.map(|entry| Arc::clone(&entry)).collect();
+        named.sort_by_key(|registered| (registered.retired.is_some(), registered.id));
+        let retired = named.iter().position(|registered| registered.retired.is_some()).unwrap_or(named.len());
+        named.truncate(if retired == 0 { named.len() } else { retired });
+        named
     }
 
     /// All documents, ordered by id.

@@ -186,23 +186,44 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     dev.until("the last version without mistakes goes on serving").await;
     assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
 
-    // The migrations lag behind, so the tables are made from the model, and filled from seed.sql.
-    std::fs::write(
-        project.join("seed.sql"),
-        "INSERT INTO authors (id, name, rank) VALUES ('01890a5d-ac96-774b-bcce-b302099a8057', 'A', 1);\n",
-    )
-    .unwrap();
+    // The migrations lag behind, so the tables are made from the model; the rows come along.
+    let made = dev.ask("mutation { createAuthor(input: { name: \"Somebody\" }) { id } }").await;
+    let author = made["data"]["createAuthor"]["id"].as_str().unwrap();
     std::fs::write(project.join("schema.graphql"), model.replace("  born: Date", "  born: Date\n  rank: Int")).unwrap();
-    dev.until("made from the model and seed.sql, because column `authors.rank` is missing in the migrations").await;
+    dev.until("made from the model, because column `authors.rank` is missing in the migrations").await;
+    dev.until("6 rows of the last scratch database are kept").await;
     dev.until("changed type Author").await;
     dev.until("+ rank: Int").await;
-    let answer = dev.ask("{ authors { nodes { name rank } } }").await;
-    assert_eq!(answer["data"]["authors"]["nodes"], json!([{ "name": "A", "rank": 1 }]));
+    let question = format!("{{ author(id: \"{author}\") {{ name rank }} books {{ totalCount }} }}");
+    let answer = dev.ask(&question).await;
+    assert_eq!(answer["data"]["author"], json!({ "name": "Somebody", "rank": null }));
+    assert_eq!(answer["data"]["books"]["totalCount"], 3);
 
-    // Back to the first shape: its database is still there.
+    // What the migrations make of it in the end has them, too, and so has the first shape.
+    let ranked = format!("mutation {{ updateAuthor(id: \"{author}\", patch: {{ rank: 7 }}) {{ rank }} }}");
+    assert_eq!(dev.ask(&ranked).await["data"]["updateAuthor"]["rank"], 7);
+    assert!(freshql(&["--dir", shown(project), "migrate", "new", "rank"]).status.success());
+    std::fs::write(project.join("queries/touch.graphql"), "query Touch { books { totalCount } }").unwrap();
+    dev.until("query Touch ").await;
+    assert_eq!(dev.ask(&question).await["data"]["author"]["rank"], 7);
+    for file in std::fs::read_dir(project.join("migrations")).unwrap() {
+        let file = file.unwrap().path();
+        if file.to_str().unwrap().contains("0003_rank") {
+            std::fs::remove_file(file).unwrap();
+        }
+    }
     std::fs::write(project.join("schema.graphql"), &model).unwrap();
     dev.until("- rank: Int").await;
-    assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
+    let answer = dev.ask(&question.replace(" rank", "")).await;
+    assert_eq!(answer["data"]["author"]["name"], "Somebody");
+
+    // What does not fit is told.
+    std::fs::write(project.join("schema.graphql"), model.replace("  pages: Int\n", "  pages: Int!\n  isbn: String!\n"))
+        .unwrap();
+    dev.until("3 rows of the last scratch database are kept").await;
+    dev.until("not kept: the rows of `books` do not fit: NOT NULL constraint failed: books.").await;
+    std::fs::write(project.join("schema.graphql"), &model).unwrap();
+    dev.until("- isbn: String!").await;
     std::fs::remove_file(project.join("queries/count.graphql")).unwrap();
     dev.until("removed query Count ").await;
     assert!(!project.join("freshql.db").exists());

@@ -297,7 +297,7 @@ fn migrate_new_writes_nothing_where_anything_is_wrong() {
     std::fs::write(project.path().join("schema.graphql"), "type A @entity {\n  id: ID! @id\n  b: Strng!\n}\n").unwrap();
     assert!(refusal(&project, "init").contains("schema.graphql:3:6"));
     std::fs::remove_file(project.path().join("schema.graphql")).unwrap();
-    assert!(refusal(&project, "init").contains("cannot read the model"));
+    assert!(refusal(&project, "init").contains("schema.graphql is missing. `freshql init "));
 
     std::fs::write(project.path().join("schema.graphql"), LIBRARY).unwrap();
     std::fs::create_dir(project.path().join("migrations")).unwrap();
@@ -328,4 +328,87 @@ fn no_command_lets_a_migration_reach_another_database() {
         assert_eq!(output.status.code(), Some(1), "{command:?}");
         shell.execute_batch("SELECT x FROM precious").unwrap();
     }
+}
+
+/// Runs the program in a directory, without `--dir`.
+fn freshql_in(directory: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
+    let output = command.env_clear().current_dir(directory).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn empty_directory_leads_to_init() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&[][..], &["serve"], &["check"], &["queries"], &["schema"], &["migrate", "new", "first"]] {
+        let said = freshql_in(directory.path(), arguments);
+        let expected = "error: there is no model in this directory: schema.graphql is missing. `freshql init .` writes a small \
+                        project to start from, `freshql model pull` a model for tables that are there already, and `--dir DIR` \
+                        names another directory\n";
+        assert_eq!(said, expected, "{arguments:?}");
+    }
+}
+
+#[test]
+fn options_of_serve_work_without_the_command_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let said = freshql_in(directory.path(), &["--listen", "127.0.0.1:0", "--mode=open"]);
+    assert!(said.contains("there is no model in this directory"), "it went on to serve: {said}");
+    let wrong = freshql(directory.path(), &["--lisen", "127.0.0.1:0"]);
+    let said = String::from_utf8(wrong.stderr).unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(said.contains("a similar argument exists: '--listen'"), "{said}");
+    let misplaced = freshql(directory.path(), &["check", "--listen", "127.0.0.1:0"]);
+    let said = String::from_utf8(misplaced.stderr).unwrap();
+    assert!(said.contains("unexpected argument '--listen'"), "{said}");
+}
+
+#[test]
+fn database_of_another_project_is_called_that() {
+    let library = empty_project(LIBRARY);
+    for arguments in [["migrate", "new", "init"].as_slice(), &["migrate", "up"]] {
+        assert!(freshql(library.path(), arguments).status.success());
+    }
+    let database = format!("sqlite:{}", library.path().join("freshql.db").display());
+    let shop = project();
+    for command in ["check", "serve"] {
+        let refused = freshql(shop.path(), &["--database", &database, command]);
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(1), "{said}");
+        assert!(
+            said.contains("this is the database of another project: it has the tables authors, authorships, cities"),
+            "{said}"
+        );
+        assert!(said.contains("and none of this model's: merchants, products, reviews"), "{said}");
+        assert!(
+            said.contains(
+                "= help: name this project's database with `--database`, or that one's directory with `--dir`"
+            ),
+            "{said}"
+        );
+        assert!(said.trim_end().ends_with("1 error"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn health_tells_whether_a_server_is_ready() {
+    let project = project();
+    let server = Program::start(project.path()).await;
+    let address = server.address.strip_prefix("http://").unwrap().to_owned();
+    let ask = |listen: String| {
+        let directory = project.path().to_owned();
+        tokio::task::spawn_blocking(move || freshql(&directory, &["health", "--listen", &listen]))
+    };
+    let ready = ask(address.clone()).await.unwrap();
+    assert!(ready.status.success(), "{}", String::from_utf8_lossy(&ready.stderr));
+    assert_eq!(String::from_utf8(ready.stdout).unwrap(), format!("ready: http://{address}\n"));
+    let everywhere = address.replace("127.0.0.1", "0.0.0.0");
+    assert!(ask(everywhere).await.unwrap().status.success());
+    drop(server);
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let refused = ask(gone.clone()).await.unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(said.starts_with(&format!("error: no answer from http://{gone}/readyz: ")), "{said}");
 }

@@ -409,10 +409,18 @@ fn the_command_says_what_it_cannot_explain() {
     assert!(complaint(&[&query]).contains("variable $id is required"));
     assert!(complaint(&[&query, "--variables", "[]"]).contains("not a JSON object"));
     assert!(complaint(&[&query, "--operation", "X"]).contains("there is Merchant"));
-    assert!(
-        complaint(&["Merchants"]).contains(&format!("the operation Merchants is in {}", DocumentId::of(MERCHANTS)))
-    );
-    assert!(complaint(&["nothing"]).contains("neither the id of a registered document nor a file"));
+    let said = complaint(&["nothing"]);
+    assert!(said.contains("nothing is no id of a registered document, no file, and no name of an operation"), "{said}");
+    std::fs::write(project.path().join("queries/again.graphql"), format!("# Again.\n{MERCHANTS}")).unwrap();
+    let said = complaint(&["Merchants"]);
+    assert!(said.contains("several documents have an operation Merchants; name one by its id: "), "{said}");
+    assert!(said.contains(&DocumentId::of(MERCHANTS).to_string()), "{said}");
+    std::fs::remove_file(project.path().join("queries/again.graphql")).unwrap();
+    for name in ["Merchants", "B"] {
+        let output = freshql(project.path(), &["explain", name]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(text.starts_with(&format!("operation  {name}\n")), "{text}");
+    }
     let file = project.path().join("mistake.graphql");
     std::fs::write(&file, "query A {\n  nonsense\n}\n").unwrap();
     assert!(complaint(&[file.to_str().unwrap()]).contains("mistake.graphql:2:3"));

@@ -217,3 +217,18 @@ fn operations_of_one_name_in_two_files_are_worth_a_warning() {
     assert_eq!(places(&said), ["queries/b.graphql:3:1"], "{said}");
     assert!(String::from_utf8(checked.stdout).unwrap().contains("3 documents"), "`.gql` files count");
 }
+
+#[test]
+fn argument_without_its_name_is_shown_with_it() {
+    for (wrong, right) in [
+        ("@default(0)", "@default(value: 0)"),
+        ("@default( \"a\" )", "@default(value: \"a\")"),
+        ("@unique([\"name\"])", "@unique(fields: […])"),
+        ("@column(\"hoehe\")", "@column(name: \"hoehe\")"),
+    ] {
+        let model = MODEL.replace("@default(value: 3)", wrong);
+        let project = project(&[("schema.graphql", &model)]);
+        let said = refusal(project.path(), &["check"]);
+        assert!(said.contains(&format!("= help: arguments have names: write `{right}`")), "{said}");
+    }
+}

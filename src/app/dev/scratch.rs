@@ -1,12 +1,13 @@
-//! The database of `freshql dev`: a file in `.freshql/` that may be thrown away. There is one for each shape of the
-//! tables, named by its hash, so that a change of the model that changes no table keeps the data. It is made by the
-//! migrations, or, where these lag behind the model, by the model itself and `seed.sql`.
+//! The database of `freshql dev`: a file in `.freshql/` that may be thrown away. It is made by the migrations, or, where
+//! these lag behind the model, by the model itself and `seed.sql`. A change that needs other tables makes another file, and
+//! the rows come along as far as they fit: nobody should have to type them again because a field was added.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use rusqlite::Connection;
 
+use super::rows;
 use crate::app::{StartError, within};
 use crate::model::{Diagnostic, Model};
 use crate::store::layout::{Layout, create_statements};
@@ -19,6 +20,9 @@ pub(super) const SEED_FILE: &str = "seed.sql";
 /// Where scratch databases are.
 const DIRECTORY: &str = ".freshql";
 
+/// The file in it that names the database which was served last.
+const LAST: &str = "last";
+
 /// A database that fits the model.
 pub(super) struct Scratch {
     pub(super) path: PathBuf,
@@ -26,26 +30,62 @@ pub(super) struct Scratch {
     pub(super) note: String,
 }
 
-/// Finds or makes the database for this model. Those of other models go if `is_first`: later they may be in use.
+/// Finds or makes the database for this model. Those that nobody needs go if `is_first`: later they may be in use.
 pub(super) fn prepare(dir: &Path, model: &Model, is_first: bool) -> Result<Scratch, StartError> {
     let migrations = Migrations::read(&within(dir, "migrations")).map_err(StartError::Mistakes)?;
     let statements = create_statements(&Layout::new(model));
     let hash = blake3::hash(statements.concat().as_bytes()).to_hex();
     let folder = within(dir, DIRECTORY);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    // The newest of this shape: another takes its place when a migration is edited.
-    let path = |number: u32| folder.join(format!("dev-{}-{number}.db", &hash[..12]));
-    let newest = (1..).take_while(|number| path(*number).exists()).last().unwrap_or(0);
-    if newest > 0
-        && let Some(note) = bring_up(&path(newest), &migrations, model)?
+    let shape = format!("dev-{}-", &hash[..12]);
+    let last = last_served(&folder);
+    if let Some(last) = last.as_ref().filter(|last| name_of(last).starts_with(&shape))
+        && let Some(note) = bring_up(last, &migrations, model)?
     {
-        clean(&folder, &path(newest), is_first);
-        return Ok(Scratch { path: path(newest), note });
+        clean(&folder, last, is_first);
+        return Ok(Scratch { path: last.clone(), note });
     }
-    let path = path(newest + 1);
-    let note = make(&path, dir, &migrations, model, &statements).inspect_err(|_| remove(&path))?;
+    let free = (1..).map(|number: u32| folder.join(format!("{shape}{number}.db"))).find(|path| !path.exists());
+    let path = free.context("there are too many scratch databases")?;
+    let made = match &last {
+        Some(last) => successor(&path, last, dir, &migrations, model, &statements),
+        None => make(&path, dir, &migrations, model, &statements),
+    };
+    let note = made.inspect_err(|_| remove(&path))?;
+    std::fs::write(folder.join(LAST), name_of(&path)).context("cannot write into the folder of scratch databases")?;
     clean(&folder, &path, is_first);
     Ok(Scratch { path, note })
+}
+
+/// The database that was served last.
+fn last_served(folder: &Path) -> Option<PathBuf> {
+    let name = std::fs::read_to_string(folder.join(LAST)).ok()?;
+    let path = folder.join(name.trim());
+    (name.starts_with("dev-") && path.is_file()).then_some(path)
+}
+
+fn name_of(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// Makes a new one that has the rows of the last.
+fn successor(
+    path: &Path,
+    last: &Path,
+    dir: &Path,
+    migrations: &Migrations,
+    model: &Model,
+    statements: &[String],
+) -> Result<String, StartError> {
+    // Where the next migration leads from the last database to this model, it does so with all rows.
+    let copied = rows::copy(last, path).context("cannot copy the scratch database")?;
+    if copied && let Some(note) = bring_up(path, migrations, model)? {
+        return Ok(format!("{note}all rows of the scratch database are kept: {}\n", path.display()));
+    }
+    remove(path);
+    let note = make(path, dir, migrations, model, statements)?;
+    let kept = rows::keep(&open(path)?, last).context("cannot copy rows from the last scratch database")?;
+    Ok(format!("{note}{kept}"))
 }
 
 /// Applies to an older scratch database what is pending. None if it fits no more.

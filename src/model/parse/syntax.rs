@@ -15,7 +15,8 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocumen
     let document = match syntax::parse(text, Purpose::Types) {
         Ok(document) => document,
         Err(error) => {
-            let help = help(report.text(&error.span));
+            let found = report.text(&error.span);
+            let help = unnamed_argument(&text[..error.span.start], found).or_else(|| help(found));
             report.unknown(error.span, error.message, help);
             return None;
         }
@@ -29,6 +30,22 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocumen
         Definition::Operation(..) | Definition::Fragment(..) => None,
     });
     Some(ServiceDocument { definitions: definitions.collect() })
+}
+
+/// Advice where a directive's argument has no name, as in `@default(0)`.
+fn unnamed_argument(before: &str, found: &str) -> Option<String> {
+    let directive = before.trim_end().strip_suffix('(')?.trim_end();
+    let (_, name) = directive.rsplit_once('@')?;
+    let (argument, rest) = match name {
+        "default" => ("value", ""),
+        "column" | "renamedFrom" => ("name", ""),
+        "unique" | "index" => ("fields", if found == "[" { "…]" } else { "" }),
+        "derivedFrom" => ("field", ""),
+        "relation" => ("column", ""),
+        "entity" => ("table", ""),
+        _ => return None,
+    };
+    Some(format!("arguments have names: write `@{name}({argument}: {found}{rest})`"))
 }
 
 /// Advice for the mistakes that people make.

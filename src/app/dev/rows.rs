@@ -1,0 +1,99 @@
+//! The rows of one scratch database in the next: table by table, the columns that both have. What does not fit into the new
+//! tables stays behind, and the author is told which rows and why.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags};
+
+/// The column that triggers keep: the new table's own triggers give the rows their versions.
+const VERSION: &str = "_version";
+
+/// Copies a whole database. False if it cannot be read.
+pub(super) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let Ok(connection) = Connection::open_with_flags(from, flags) else { return Ok(false) };
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
+    Ok(true)
+}
+
+/// Replaces the rows of all tables that both databases have by those of the other. Says what became of them.
+pub(super) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
+    connection.pragma_update(None, "foreign_keys", false)?;
+    connection.execute("ATTACH ?1 AS last", [from.to_string_lossy()])?;
+    connection.execute_batch("BEGIN IMMEDIATE")?;
+    let mut lost = Vec::new();
+    let mut rows = 0;
+    for table in names(
+        connection,
+        "SELECT name FROM main.sqlite_schema JOIN last.sqlite_schema AS old USING (type, name)
+         WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_freshql\\_%' ESCAPE '\\'
+           AND old.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name",
+        [],
+    )? {
+        connection.execute_batch("SAVEPOINT one")?;
+        match replace(connection, &table) {
+            Ok(count) => rows += count,
+            Err(error) => {
+                connection.execute_batch("ROLLBACK TO one")?;
+                lost.push(format!("the rows of `{table}` do not fit: {error}"));
+            }
+        }
+        connection.execute_batch("RELEASE one")?;
+    }
+    for (table, count) in drop_dangling(connection)? {
+        rows -= count;
+        lost.push(format!("{count} of `{table}` point to rows that are not there any more"));
+    }
+    connection.execute_batch("COMMIT; DETACH last")?;
+    let kept = format!("{rows} rows of the last scratch database are kept\n");
+    Ok(lost.into_iter().fold(kept, |text, line| format!("{text}not kept: {line}\n")))
+}
+
+fn replace(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
+    let columns = names(
+        connection,
+        "SELECT new.name FROM pragma_table_xinfo(?1, 'main') AS new JOIN pragma_table_xinfo(?1, 'last') AS old
+           ON new.name = old.name COLLATE NOCASE WHERE new.hidden = 0 AND old.hidden = 0 ORDER BY new.cid",
+        [table],
+    )?;
+    let columns: Vec<String> = columns.iter().filter(|column| *column != VERSION).map(|name| quoted(name)).collect();
+    if columns.is_empty() {
+        return Ok(0);
+    }
+    let (table, columns) = (quoted(table), columns.join(", "));
+    connection.execute(&format!("DELETE FROM main.{table}"), [])?;
+    connection.execute(&format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM last.{table}"), [])
+}
+
+/// Deletes the rows whose foreign keys lead nowhere, and those that pointed to these. Gives their number by table.
+fn drop_dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, usize)>> {
+    let mut dropped: Vec<(String, usize)> = Vec::new();
+    loop {
+        let tables = names(connection, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1", [])?;
+        let mut count = 0;
+        for table in tables {
+            let sql = format!(
+                "DELETE FROM main.{} WHERE rowid IN (SELECT rowid FROM pragma_foreign_key_check(?1))",
+                quoted(&table)
+            );
+            let deleted = connection.execute(&sql, [&table])?;
+            count += deleted;
+            match dropped.iter_mut().find(|(name, _)| *name == table) {
+                Some((_, sum)) => *sum += deleted,
+                None => dropped.push((table, deleted)),
+            }
+        }
+        if count == 0 {
+            dropped.retain(|(_, sum)| *sum > 0);
+            return Ok(dropped);
+        }
+    }
+}
+
+fn names(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<String>> {
+    connection.prepare(sql)?.query_map(parameters, |row| row.get(0))?.collect()
+}
+
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

@@ -1,0 +1,57 @@
+//! `freshql health`: asks a server on this machine whether it is ready, for containers that have no other program to ask with.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::time::Duration;
+
+use anyhow::Context;
+
+use super::StartError;
+use crate::config::Config;
+
+/// How long the server may take for each step.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Gets `/readyz` from where this configuration listens.
+///
+/// # Errors
+/// Nobody answers, or the server is not ready; says what it answered.
+pub fn health(config: &Config) -> Result<String, StartError> {
+    let address = reachable(config.listen.as_str())?;
+    let (status, body) = ask(address).with_context(|| format!("no answer from http://{address}/readyz"))?;
+    if status == "200" {
+        return Ok(format!("ready: http://{address}\n"));
+    }
+    Err(anyhow::anyhow!("http://{address}/readyz answers {status}: {}", body.trim()).into())
+}
+
+/// A server that listens on all addresses is asked on loopback.
+fn reachable(listen: &str) -> anyhow::Result<SocketAddr> {
+    let mut address = listen.to_socket_addrs().with_context(|| format!("cannot resolve {listen}"))?;
+    let mut address = address.next().with_context(|| format!("{listen} has no address"))?;
+    anyhow::ensure!(
+        address.port() != 0,
+        "port 0 is a different port each time; name the one that the server has with --listen"
+    );
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    Ok(address)
+}
+
+/// The status and the body.
+fn ask(address: SocketAddr) -> anyhow::Result<(String, String)> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    write!(stream, "GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = Vec::new();
+    stream.take(64 << 10).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).context("this is not HTTP")?;
+    let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+    Ok((status.to_owned(), body.to_owned()))
+}
