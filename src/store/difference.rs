@@ -23,6 +23,7 @@ mod convert;
 mod notes;
 mod postgres;
 mod sqlite;
+mod system;
 
 use rusqlite::Connection;
 

@@ -5,14 +5,13 @@
 //! the constraint's name `adopted`) must only be fit to be served: its own types, defaults and CHECKs stay.
 
 use super::convert;
+use super::system::system_columns;
 use crate::model::{DefaultValue, OnDelete, Scalar};
-use crate::store::catalogue::definition::{ColumnText, Definition};
+use crate::store::catalogue::definition::ColumnText;
 use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
-use crate::store::layout::ddl::{
-    SYSTEM_TABLE_NAMES, Section, check_expression, default_expression, is_strict_type, sql_type, system_table,
-};
+use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
 use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up, is_outdated};
 use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
@@ -137,30 +136,6 @@ pub(super) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Chang
         created: tables.into_iter().filter(|table| catalogue.table(table.name.as_str()).is_none()).collect(),
         abandoned: abandoned.map(|found| Abandoned { found, triggers: our_triggers(found) }).collect(),
     }
-}
-
-fn system_columns(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
-    let mut missing = Vec::new();
-    for name in SYSTEM_TABLE_NAMES {
-        let Some(found) = catalogue.table(name) else { continue };
-        let wanted = definition(&system_table(name)).columns.into_iter().map(|column| column.name);
-        missing.extend(wanted.filter(|column| found.column(column).is_none()).map(|column| (*name, column)));
-    }
-    missing
-}
-
-/// The table that the first statement of a section makes.
-fn definition(section: &Section) -> Definition {
-    section.statements.first().map(|create| Definition::parse(create)).unwrap_or_default()
-}
-
-/// The statements that add what freshql's own tables lack. `system_table` is the dialect's.
-pub(super) fn add_system_columns(changes: &Changes<'_>, system_table: fn(&str) -> Section) -> Vec<String> {
-    let add = |(table, name): &(&str, String)| {
-        let definition = definition(&system_table(table));
-        Some(format!("ALTER TABLE {table} ADD COLUMN {name} {};", definition.column(name)?.text()))
-    };
-    changes.system_columns.iter().filter_map(add).collect()
 }
 
 fn our_triggers(table: &FoundTable) -> Vec<&FoundTrigger> {

@@ -1,9 +1,10 @@
 //! The changes as PostgreSQL's statements (14 and later). Everything is done in place: `ALTER … TYPE … USING` writes
 //! rows anew without firing triggers, so they keep their versions.
 
-use super::changes::{Alteration, Altered, Changes, Fate, add_system_columns};
+use super::changes::{Alteration, Altered, Changes, Fate};
 use super::convert;
 use super::notes::{self, FILL_IN, SYSTEM_COLUMNS};
+use super::system::add_system_columns;
 use crate::model::DefaultValue;
 use crate::store::catalogue::Catalogue;
 use crate::store::layout::ddl::{self, Section, is_strict_type};
@@ -20,7 +21,7 @@ pub(super) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_missing = |name: &&&str| !changes.outdated.contains(*name);
     let missing = changes.system.iter().filter(is_missing);
     let mut sections: Vec<Section> = missing.map(|name| layout::system_table(name)).collect();
-    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(changes, layout::system_table)));
+    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(&changes.system_columns, layout::system_table)));
     sections.extend(notes::section("Foreign keys that go, or come back below.", dropped_keys(changes)));
     sections.extend(notes::section("Indexes that go, or come back below.", dropped_indexes(changes)));
     sections.extend(changes.altered.iter().filter_map(|altered| {

@@ -2,9 +2,10 @@
 //! rows over, the old one away, the new one in its place (<https://sqlite.org/lang_altertable.html>, 7). The triggers come
 //! last, so a copy is no change of a row: it keeps its version, and the log has no record of it.
 
-use super::changes::{Abandoned, Alteration, Altered, Changes, Dropped, Fate, add_system_columns};
+use super::changes::{Abandoned, Alteration, Altered, Changes, Dropped, Fate};
 use super::convert;
 use super::notes::{self, FILL_IN, SYSTEM_COLUMNS};
+use super::system::add_system_columns;
 use crate::model::DefaultValue;
 use crate::store::catalogue::definition::{Clause, ColumnText, Kind};
 use crate::store::catalogue::{ADOPTED, Catalogue, FoundTable, recognise};
@@ -21,7 +22,7 @@ pub(super) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_mentioned = catalogue.has_views
         || catalogue.tables.iter().flat_map(|table| &table.triggers).any(|t| !t.name.starts_with(NAME_PREFIX));
     let mut sections: Vec<Section> = changes.system.iter().map(|name| system_table(changes, name)).collect();
-    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(changes, ddl::system_table)));
+    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(&changes.system_columns, ddl::system_table)));
     let indexes = changes.altered.iter().filter(|altered| !altered.is_rebuilt()).flat_map(|a| &a.dropped_indexes);
     sections.extend(notes::section(
         "Indexes that go.",
