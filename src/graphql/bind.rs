@@ -293,7 +293,7 @@ impl<'a> Binder<'a> {
             && !input.is_null()
         {
             match input.string() {
-                Ok(token) => bound.expected_etag = Some(token.to_owned()),
+                Ok(token) => bound.expected_etag = Some(bare(token).to_owned()),
                 Err(mistake) => self.mistake(Some(argument), mistake.within("expectedEtag"), argument.position),
             }
         }
@@ -316,7 +316,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
         None => None,
         Some((input, position)) => {
             let filter = coerce::filter(model, entity, input, &mut slots);
-            Some(filter.map_err(|mistake| (mistake.within("where"), position))?)
+            filter.map_err(|mistake| (mistake.within("where"), position))?
         }
     };
     let order = match input("orderBy") {
@@ -472,6 +472,12 @@ fn any_variable(ast: &Ast, is_meant: &impl Fn(&str) -> bool) -> bool {
         Ast::Object(members) => members.values().any(|member| any_variable(member, is_meant)),
         _ => false,
     }
+}
+
+/// A token as it is, of one that a client has kept in the form of an ETag: quoted, or weak.
+fn bare(token: &str) -> &str {
+    let strong = token.strip_prefix("W/").unwrap_or(token);
+    strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(token)
 }
 
 fn is_id(input: Input<'_>) -> bool {

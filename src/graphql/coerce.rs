@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::error::{Code, GraphqlError, cut};
 use crate::model::scalar::Source;
-use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Order, Scalar, Value};
+use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use crate::store::Slot;
 use crate::store::select::{self, Comparison, Filter, Quantifier, TextMatch};
 
@@ -226,17 +226,12 @@ impl Slots {
     }
 }
 
-/// A condition that says something: `null` and `{}` where one is expected would mean "everything", and are refused.
-pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
-    let empty = || {
-        let hint = "leave the argument out to match every row";
-        Mistake::new(format!(
-            "expected a condition, found {}; {hint}",
-            if input.is_null() { "null" } else { "an empty object" }
-        ))
-    };
+/// What a filter asks for; None where it says nothing. Forms send filters with holes in them: `null` and `{}` in the place
+/// of a condition, and operators whose variable is null or was not given, say nothing, and what says nothing is left out of
+/// the conditions around it. So `not: {}` says nothing either, and an `or` is about the branches that say something.
+pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slots) -> Result<Option<Filter>, Mistake> {
     if input.is_null() {
-        return Err(empty());
+        return Ok(None);
     }
     slots.condition()?;
     slots.depth += 1;
@@ -245,23 +240,22 @@ pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slot
     }
     let mut conditions = Vec::new();
     for (name, value) in input.object()? {
-        conditions.push(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
+        conditions.extend(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
     }
     slots.depth -= 1;
-    join(conditions, Filter::And).ok_or_else(empty)
+    Ok(join(conditions, Filter::And))
 }
 
-fn member(model: &Model, entity: &Entity, name: &str, value: Input<'_>, slots: &mut Slots) -> Result<Filter, Mistake> {
+fn member(
+    model: &Model,
+    entity: &Entity,
+    name: &str,
+    value: Input<'_>,
+    slots: &mut Slots,
+) -> Result<Option<Filter>, Mistake> {
     match name {
-        "and" | "or" => {
-            let mut filters = Vec::new();
-            for (i, item) in value.list().into_iter().enumerate() {
-                filters.push(filter(model, entity, item, slots).map_err(|m| m.within(&i.to_string()))?);
-            }
-            let join_by = if name == "and" { Filter::And } else { Filter::Or };
-            return join(filters, join_by).ok_or_else(|| Mistake::new("expected one condition at least"));
-        }
-        "not" => return Ok(Filter::Not(Box::new(filter(model, entity, value, slots)?))),
+        "and" | "or" => return branches(model, entity, name, value, slots),
+        "not" => return Ok(filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))),
         _ => {}
     }
     if let Some(column) = visible_column(entity, name) {
@@ -269,24 +263,71 @@ fn member(model: &Model, entity: &Entity, name: &str, value: Input<'_>, slots: &
     }
     match entity.field(name).map(|field| field.kind) {
         Some(FieldKind::ToOne { column, target }) => {
-            Ok(Filter::ToOne(column, Box::new(filter(model, model.entity(target), value, slots)?)))
+            let inner = filter(model, model.entity(target), value, slots)?;
+            Ok(inner.map(|inner| Filter::ToOne(column, Box::new(inner))))
         }
-        Some(FieldKind::ToMany { target, column }) => {
-            let mut filters = Vec::new();
-            for (quantifier, inner) in value.object()? {
-                let which = match quantifier {
-                    "some" => Quantifier::Some,
-                    "every" => Quantifier::Every,
-                    "none" => Quantifier::None,
-                    other => return Err(Mistake::new("unknown field; some, every and none are there").within(other)),
-                };
-                let inner = filter(model, model.entity(target), inner, slots).map_err(|m| m.within(quantifier))?;
-                filters.push(Filter::ToMany(target, column, which, Box::new(inner)));
-            }
-            join(filters, Filter::And).ok_or_else(|| Mistake::new("expected one of some, every, none"))
-        }
+        Some(FieldKind::ToMany { target, column }) => related(model, target, column, value, slots),
         _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
     }
+}
+
+fn branches(
+    model: &Model,
+    entity: &Entity,
+    name: &str,
+    value: Input<'_>,
+    slots: &mut Slots,
+) -> Result<Option<Filter>, Mistake> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let items = value.list();
+    // Nobody can tell whether no branch at all is meant to match every row or none.
+    if name == "or" && items.is_empty() {
+        return Err(Mistake::new("expected one condition at least"));
+    }
+    let mut filters = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        if item.is_null() {
+            return Err(Mistake::new("expected a condition, found null").within(&i.to_string()));
+        }
+        filters.extend(filter(model, entity, item, slots).map_err(|m| m.within(&i.to_string()))?);
+    }
+    Ok(join(filters, if name == "and" { Filter::And } else { Filter::Or }))
+}
+
+/// `some`, `every` and `none` of the rows of another entity. Around nothing, `some` asks for a row, `none` for there being
+/// none, and `every` for nothing.
+fn related(
+    model: &Model,
+    target: EntityId,
+    column: ColumnId,
+    value: Input<'_>,
+    slots: &mut Slots,
+) -> Result<Option<Filter>, Mistake> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let mut filters = Vec::new();
+    for (name, inner) in value.object()? {
+        let quantifier = match name {
+            "some" => Quantifier::Some,
+            "every" => Quantifier::Every,
+            "none" => Quantifier::None,
+            other => return Err(Mistake::new("unknown field; some, every and none are there").within(other)),
+        };
+        if inner.is_null() {
+            continue;
+        }
+        let inner = match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
+            Some(inner) => inner,
+            None if quantifier == Quantifier::Every => continue,
+            // True of every row that is related at all.
+            None => Filter::IsNull(column, false),
+        };
+        filters.push(Filter::ToMany(target, column, quantifier, Box::new(inner)));
+    }
+    Ok(join(filters, Filter::And))
 }
 
 fn operators(
@@ -295,13 +336,13 @@ fn operators(
     id: ColumnId,
     input: Input<'_>,
     slots: &mut Slots,
-) -> Result<Filter, Mistake> {
-    let column = entity.column(id);
+) -> Result<Option<Filter>, Mistake> {
     if input.is_null() {
-        return Err(Mistake::new("expected a condition, found null; to find rows without a value, use {isNull: true}"));
+        return Ok(None);
     }
+    let column = entity.column(id);
     let members = input.object()?;
-    let fold = match members.iter().find(|(name, _)| *name == "mode") {
+    let fold = match members.iter().find(|(name, value)| *name == "mode" && !value.is_null()) {
         Some((_, mode)) => match mode.name().map_err(|m| m.within("mode"))? {
             "INSENSITIVE" => true,
             "DEFAULT" => false,
@@ -311,12 +352,12 @@ fn operators(
     };
     let mut filters = Vec::new();
     for (name, value) in members {
-        if name == "mode" && column.scalar.is_textual() {
+        if value.is_null() || (name == "mode" && column.scalar.is_textual()) {
             continue;
         }
         filters.push(operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?);
     }
-    join(filters, Filter::And).ok_or_else(|| Mistake::new("expected one operator at least, found an empty object"))
+    Ok(join(filters, Filter::And))
 }
 
 fn operator(
@@ -344,17 +385,11 @@ fn operator(
         _ => None,
     };
     if let Some(comparison) = comparison {
-        if value.is_null() && column.nullable {
-            return Err(Mistake::new("null is never equal to anything; use isNull"));
-        }
         let slot = slots.push(folded(value.scalar(model, scalar)?));
         return Ok(Filter::Compare { column: id, comparison, slot, fold });
     }
     match name {
         "in" | "notIn" => {
-            if value.is_null() {
-                return Err(Mistake::new("expected a list, found null"));
-            }
             let mut values = Vec::new();
             for (i, item) in value.list().into_iter().enumerate() {
                 values.push(folded(item.scalar(model, scalar).map_err(|m| m.within(&i.to_string()))?));

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, OnceLock};
 
+use async_graphql::dynamic::TypeRef;
 use async_graphql::parser::types::{
-    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet, Type,
+    Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned};
 use async_graphql_value::{ConstValue, Value as Ast};
@@ -12,12 +13,13 @@ use dashmap::DashMap;
 
 use super::coerce::{Input, Variables};
 use super::compile::{Roots, UnknownName, compile};
+use super::definition::Definitions;
 use super::error::{Code, GraphqlError, cut};
 use super::introspect::Introspection;
 use super::plan::Plan;
+use super::variables::{Types, Wrong, type_ref};
 use crate::document_id::DocumentId;
-use crate::model::scalar::Source;
-use crate::model::{EnumId, Model, Scalar};
+use crate::model::Model;
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
 const MAX_PLANS: usize = 256;
@@ -55,6 +57,7 @@ pub struct Operation {
     conditions: Vec<String>,
     introspection: Option<Introspection>,
     model: Arc<Model>,
+    definitions: Arc<Definitions>,
     /// For operations without conditions: the plan.
     plan: OnceLock<Arc<Plan>>,
     /// By the conditions' values.
@@ -64,7 +67,7 @@ pub struct Operation {
 #[derive(Debug)]
 struct VariableDefinition {
     name: String,
-    ty: Type,
+    ty: TypeRef,
     default: Option<ConstValue>,
     position: (usize, usize),
     /// Only stands where `expectedEtag` does, so that `If-Match` can stand in for it.
@@ -73,13 +76,18 @@ struct VariableDefinition {
 
 impl Document {
     /// Takes a document that was validated against the model's API.
-    pub(super) fn new(id: DocumentId, text: Arc<str>, document: ExecutableDocument, model: &Arc<Model>) -> Self {
+    pub(super) fn new(
+        id: DocumentId,
+        text: Arc<str>,
+        document: ExecutableDocument,
+        model: &Arc<Model>,
+        definitions: &Arc<Definitions>,
+    ) -> Self {
         let document = Arc::new(document);
-        let mut definitions: Vec<_> = document.operations.iter().collect();
-        definitions.sort_by_key(|(_, definition)| definition.pos);
-        let operations = definitions.into_iter().map(|(name, definition)| {
-            let position = (definition.pos.line, definition.pos.column);
-            Arc::new(Operation::new(id, &document, name.map(Name::as_str), &definition.node, position, model))
+        let mut operations: Vec<_> = document.operations.iter().collect();
+        operations.sort_by_key(|(_, definition)| definition.pos);
+        let operations = operations.into_iter().map(|(name, definition)| {
+            Arc::new(Operation::new(id, &document, name.map(Name::as_str), definition, (model, definitions)))
         });
         let operations = operations.collect();
         Self { id, text, operations }
@@ -130,10 +138,11 @@ impl Operation {
         document_id: DocumentId,
         document: &Arc<ExecutableDocument>,
         name: Option<&str>,
-        definition: &OperationDefinition,
-        position: (usize, usize),
-        model: &Arc<Model>,
+        definition: &Positioned<OperationDefinition>,
+        (model, definitions): (&Arc<Model>, &Arc<Definitions>),
     ) -> Self {
+        let position = (definition.pos.line, definition.pos.column);
+        let definition = &definition.node;
         let mut uses = Uses { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
         uses.selection(&definition.selection_set.node);
         let counts = uses.counts;
@@ -144,7 +153,7 @@ impl Operation {
             let node = &variable.node;
             VariableDefinition {
                 name: node.name.node.to_string(),
-                ty: node.var_type.node.clone(),
+                ty: type_ref(&node.var_type.node),
                 default: node.default_value.as_ref().map(|value| value.node.clone()),
                 position: (variable.pos.line, variable.pos.column),
                 expected_etag: counts.get(&node.name.node).is_some_and(|(etag, other)| *etag > 0 && *other == 0),
@@ -160,6 +169,7 @@ impl Operation {
             conditions,
             introspection: Introspection::of(document, name),
             model: model.clone(),
+            definitions: definitions.clone(),
             plan: OnceLock::new(),
             plans: DashMap::new(),
         }
@@ -246,6 +256,7 @@ impl Operation {
         raw: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Variables, Vec<GraphqlError>> {
         let mut errors = self.unknown(raw);
+        let types = Types { model: &self.model, definitions: &self.definitions, kind: self.kind() };
         let mut values = BTreeMap::new();
         for variable in &self.variables {
             let given = raw.get(&variable.name).map(|value| ConstValue::from_json(value.clone()));
@@ -253,24 +264,16 @@ impl Operation {
                 Some(Ok(value)) => Some(value),
                 Some(Err(_)) | None => variable.default.clone(),
             };
-            let checked = match &value {
-                None | Some(ConstValue::Null) if variable.expected_etag => Ok(()),
-                // A variable that has a default may be null, but not where it stands as a condition. The plan that is kept
-                // for an operation's conditions knows only true and false.
-                None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => {
-                    Err("may not be null where it says whether to @skip or @include".to_owned())
+            match self.coerce_variable(&types, variable, value) {
+                // In a query, to give null for a variable says no more than not to give it.
+                Ok(Some(ConstValue::Null)) if self.kind() == Kind::Query && variable.default.is_none() => {}
+                Ok(Some(value)) => drop(values.insert(variable.name.clone(), value)),
+                Ok(None) => {}
+                Err((place, why)) => {
+                    let message = format!("variable ${}{place} {why}", variable.name);
+                    let error = GraphqlError::new(Code::BadUserInput, message);
+                    errors.push(error.at(variable.position.0, variable.position.1));
                 }
-                None if !variable.ty.nullable => Err("is required".to_owned()),
-                None => Ok(()),
-                Some(value) => check(&self.model, value, &variable.ty),
-            };
-            if let Err(why) = checked {
-                let message = format!("variable ${} {why}", variable.name);
-                errors
-                    .push(GraphqlError::new(Code::BadUserInput, message).at(variable.position.0, variable.position.1));
-            }
-            if let Some(value) = value {
-                values.insert(variable.name.clone(), value);
             }
         }
         if !errors.is_empty() {
@@ -311,6 +314,25 @@ impl Operation {
         errors
     }
 
+    fn coerce_variable(
+        &self,
+        types: &Types<'_>,
+        variable: &VariableDefinition,
+        value: Option<ConstValue>,
+    ) -> Result<Option<ConstValue>, Wrong> {
+        match value {
+            None | Some(ConstValue::Null) if variable.expected_etag => Ok(value),
+            // A variable that has a default may be null, but not where it stands as a condition. The plan that is kept
+            // for an operation's conditions knows only true and false.
+            None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => {
+                Err((String::new(), "may not be null where it says whether to @skip or @include".to_owned()))
+            }
+            None if matches!(variable.ty, TypeRef::NonNull(_)) => Err((String::new(), "is required".to_owned())),
+            None => Ok(None),
+            Some(value) => types.coerce(&variable.ty, value).map(Some),
+        }
+    }
+
     fn declared(&self) -> String {
         match self.variables.len() {
             0 => "the operation declares none".to_owned(),
@@ -318,36 +340,6 @@ impl Operation {
                 let names: Vec<String> = self.variables.iter().map(|variable| format!("${}", variable.name)).collect();
                 format!("the operation declares {}", names.join(", "))
             }
-        }
-    }
-}
-
-/// Checks nullability, lists and scalars; what is inside input objects is checked where it is used.
-fn check(model: &Model, value: &ConstValue, ty: &Type) -> Result<(), String> {
-    if *value == ConstValue::Null {
-        return if ty.nullable { Ok(()) } else { Err(format!("of type {ty} may not be null")) };
-    }
-    match (&ty.base, value) {
-        (BaseType::List(inner), ConstValue::List(items)) => items.iter().try_for_each(|item| check(model, item, inner)),
-        (BaseType::List(inner), single) => check(model, single, inner),
-        (BaseType::Named(name), value) => {
-            let scalar = match name.as_str() {
-                "Int" => Scalar::Int,
-                "Float" => Scalar::Float,
-                "String" => Scalar::String,
-                "Boolean" => Scalar::Boolean,
-                "ID" => Scalar::IdText,
-                "BigInt" => Scalar::BigInt,
-                "DateTime" => Scalar::DateTime,
-                "Date" => Scalar::Date,
-                "UUID" => Scalar::Uuid,
-                name => match model.enums.iter().position(|e| e.name == name) {
-                    Some(index) => Scalar::Enum(EnumId(index as u16)),
-                    // Input objects, Decimal (whose digits its column tells) and JSON.
-                    None => return Ok(()),
-                },
-            };
-            scalar.coerce(model, value, Source::Variable).map(drop).map_err(|why| format!("does not coerce: {why}"))
         }
     }
 }

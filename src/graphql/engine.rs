@@ -100,7 +100,7 @@ impl Compiler {
     /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
         let document = validate(&self.api, &text).await?;
-        Ok(Document::new(id, text, document, &self.model))
+        Ok(Document::new(id, text, document, &self.model, &self.api.definitions))
     }
 }
 

@@ -191,6 +191,10 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
                 Some(DefaultValue::Now) => input.description = Some("The time of the write if it is not given.".into()),
                 None => {}
             }
+            // What has a default may be left out, but null is no value for it.
+            if input.default.is_some() && !column.nullable {
+                input.ty = TypeRef::named_nn(ty);
+            }
             input
         })
         .collect();

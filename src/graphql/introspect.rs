@@ -61,6 +61,7 @@ impl Introspection {
         if merged.items.is_empty() {
             return Ok(BTreeMap::new());
         }
+        let descriptions = descriptions(&merged);
         let operation = OperationDefinition {
             ty: OperationType::Query,
             variable_definitions: Vec::new(),
@@ -76,7 +77,12 @@ impl Introspection {
         if !response.errors.is_empty() {
             return Err(response.errors.into_iter().map(internal).collect());
         }
-        let ConstValue::Object(data) = response.data else { return Ok(BTreeMap::new()) };
+        let ConstValue::Object(mut data) = response.data else { return Ok(BTreeMap::new()) };
+        for (schema, description) in &descriptions {
+            if let Some(ConstValue::Object(members)) = data.get_mut(schema) {
+                members.insert(description.clone(), ConstValue::Null);
+            }
+        }
         let members = data.into_iter().map(|(key, value)| match serde_json::value::to_raw_value(&value) {
             Ok(json) => Ok((key.to_string(), json)),
             Err(error) => Err(vec![GraphqlError::new(Code::InternalServerError, error.to_string())]),
@@ -200,6 +206,25 @@ fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
         Some(selection.position_node(Selection::InlineFragment(selection.position_node(fragment))))
     });
     SelectionSet { items: items.collect() }
+}
+
+/// Where the description of the schema goes: response keys. A model has none for its whole, and async-graphql has words of
+/// its own.
+fn descriptions(root: &SelectionSet) -> Vec<(Name, Name)> {
+    let mut keys = Vec::new();
+    for schema in fields(root).filter(|field| field.name.node == "__schema") {
+        for field in fields(&schema.selection_set.node).filter(|field| field.name.node == "description") {
+            keys.push((schema.response_key().node.clone(), field.response_key().node.clone()));
+        }
+    }
+    keys
+}
+
+fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
+    set.items.iter().filter_map(|selection| match &selection.node {
+        Selection::Field(field) => Some(&field.node),
+        _ => None,
+    })
 }
 
 fn keep_needed(
@@ -343,6 +368,7 @@ mod tests {
     #[tokio::test]
     async fn standard_introspection_works() {
         let answer = ask(STANDARD, json!({})).await.unwrap();
+        assert_eq!(answer["__schema"].get("description"), Some(&json!(null)));
         let types = answer["__schema"]["types"].as_array().unwrap();
         let order = types.iter().find(|ty| ty["name"] == "ProductOrderBy").unwrap();
         assert_eq!((&order["kind"], &order["isOneOf"]), (&json!("INPUT_OBJECT"), &json!(true)));

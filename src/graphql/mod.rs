@@ -23,6 +23,7 @@ pub mod schema;
 pub mod sdl;
 pub mod types;
 pub mod validate;
+mod variables;
 
 #[cfg(test)]
 mod fixture;

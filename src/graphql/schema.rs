@@ -1,6 +1,8 @@
 //! The API that is generated from a model: its definitions, its SDL, and the async-graphql schemas that validate documents
 //! and answer introspection. async-graphql never executes a data field here; the plans do.
 
+use std::sync::Arc;
+
 use async_graphql::dynamic::{
     Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar, Schema, SchemaBuilder, Type,
 };
@@ -14,7 +16,7 @@ use crate::model::Model;
 /// Everything that is derived from a model before the first document comes.
 pub struct Api {
     /// The types.
-    pub definitions: Definitions,
+    pub definitions: Arc<Definitions>,
     /// The types as SDL; the same model always gives the same bytes.
     pub sdl: String,
     /// Validates documents strictly, executes nothing.
@@ -48,7 +50,7 @@ pub fn build_schema(model: &Model) -> Result<Api, SchemaError> {
         sdl: sdl::print(&definitions),
         validator: schema(&definitions, ValidationMode::Strict).extension(Verdicts).finish().map_err(invalid)?,
         introspection: schema(&definitions, ValidationMode::Fast).finish().map_err(invalid)?,
-        definitions,
+        definitions: Arc::new(definitions),
     })
 }
 

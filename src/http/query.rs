@@ -57,6 +57,17 @@ impl Address {
         DocumentRef::parse(&self.id)
     }
 
+    /// Which operation: the path says so, or else the parameter `operationName`.
+    fn operation<'a>(&'a self, parameters: &'a Parameters) -> Result<Option<&'a str>, Failure> {
+        match (self.operation_name.as_deref(), parameters.operation_name()) {
+            (Some(path), Some(parameter)) if path != parameter => {
+                let message = "the path and `operationName` name different operations; the path is enough";
+                Err(Failure::new(Code::BadRequest, message))
+            }
+            (path, parameter) => Ok(path.or(parameter)),
+        }
+    }
+
     /// Whether it goes without the name of an operation.
     pub(super) fn names_document_only(&self) -> bool {
         self.operation_name.is_none()
@@ -68,10 +79,10 @@ async fn answer_get(app: &AppState, address: &Address, request: Request) -> Resu
     let url = Url::of(app, &request);
     let registered = find(app, address)?;
     let document = valid(&registered)?;
-    let operation = document.operation(address.operation_name.as_deref())?;
+    let parameters = Parameters::from_query(request.uri().query())?;
+    let operation = document.operation(address.operation(&parameters)?)?;
 
     // Which question exactly.
-    let parameters = Parameters::from_query(request.uri().query())?;
     let location = Some(registered.id);
 
     // The answer, in the light of the preconditions.
@@ -87,9 +98,9 @@ async fn answer_post(
 ) -> Result<Response, Failure> {
     let registered = find(app, address)?;
     let document = valid(&registered)?;
-    let operation = document.operation(address.operation_name.as_deref())?;
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
+    let operation = document.operation(address.operation(&parameters)?)?;
     let location = Some(registered.id);
     run(app, media_type, Question { document, operation, location }, parameters, &headers).await
 }

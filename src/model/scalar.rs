@@ -11,6 +11,7 @@ use std::sync::Arc;
 use super::{EnumId, Model};
 
 pub use coerce::Source;
+pub(crate) use coerce::is_uuid;
 pub use json::{CorruptValue, write_string};
 
 /// Most digits that a Decimal has: its scaled form fits 64 bits.

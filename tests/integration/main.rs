@@ -42,6 +42,7 @@ mod hostile;
 mod limits;
 mod mistakes;
 mod mutations;
+mod one_question;
 mod outside;
 mod persisted_get;
 mod postgres;

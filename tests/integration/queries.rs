@@ -274,7 +274,7 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     fn filter_text(&mut self, entity: &Entity, filter: &Where) -> String {
-        let members: Vec<String> = filter
+        let mut members: Vec<String> = filter
             .iter()
             .map(|member| {
                 let name = member_name(entity, member);
@@ -298,7 +298,31 @@ impl<'a, 't> Draft<'a, 't> {
                 format!("{name}: {value}")
             })
             .collect();
+        members.extend(self.hole(entity, filter));
         format!("{{ {} }}", members.join(", "))
+    }
+
+    /// Sometimes a condition that says nothing, as forms send it. It changes nothing.
+    fn hole(&mut self, entity: &Entity, filter: &Where) -> Option<String> {
+        if !self.choices.one_in(4) {
+            return None;
+        }
+        let columns: Vec<_> = entity.columns.iter().filter(|c| c.scalar.is_filterable() && !c.hidden).collect();
+        let column = *self.choices.of(&columns);
+        let name = *self.choices.of(&["not", "and", "or", column.field.as_str()]);
+        if filter.iter().any(|member| member_name(entity, member) == name) {
+            return None;
+        }
+        let own = format!("{}Where", entity.name);
+        let null = Some(serde_json::Value::Null);
+        let value = match name {
+            "not" if self.choices.chance(50) => self.variable(&own, null),
+            "not" => format!("{{or: [{{not: {}}}]}}", self.variable(&own, None)),
+            "and" => self.variable(&format!("[{own}!]"), Some(json!([{"not": {}}, {}]))),
+            "or" => "[{}, {and: {}}]".to_owned(),
+            _ => format!("{{neq: {}}}", self.variable(column.scalar.graphql_name(self.model), null)),
+        };
+        Some(format!("{name}: {value}"))
     }
 
     fn operators_text(&mut self, column: &Column, operators: &[Operator], fold: bool) -> String {

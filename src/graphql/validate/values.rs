@@ -16,6 +16,7 @@ use async_graphql_value::Value;
 use super::invalid;
 use crate::graphql::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeKind};
 use crate::graphql::error::GraphqlError;
+use crate::graphql::variables::type_ref;
 use crate::syntax::{long_integer, long_number};
 
 /// The types of variables exist and are input types, and their declarations have no directives (there are none for
@@ -74,14 +75,6 @@ pub(super) fn check_operation(
     };
     checker.directives(&operation.directives);
     checker.set(&operation.selection_set.node, root);
-}
-
-fn type_ref(ty: &Type) -> TypeRef {
-    let base = match &ty.base {
-        BaseType::Named(name) => TypeRef::named(name.as_str()),
-        BaseType::List(item) => TypeRef::List(Box::new(type_ref(item))),
-    };
-    if ty.nullable { base } else { TypeRef::NonNull(Box::new(base)) }
 }
 
 struct Checker<'a> {
@@ -226,7 +219,11 @@ impl<'a> Checker<'a> {
                 continue;
             };
             place.path.push(field.name.clone());
-            self.input(field, one_of, value, place);
+            if *value == Value::Null && is_condition(name) {
+                self.report(place, format!("null is no condition; {}", instead_of_null(name, &field.ty)));
+            } else {
+                self.input(field, one_of, value, place);
+            }
             place.path.pop();
         }
         for field in fields.iter().filter(|field| field.is_required() && !values.contains_key(field.name.as_str())) {
@@ -296,6 +293,23 @@ fn is_literal_of(scalar: &str, value: &Value) -> bool {
         },
         "Decimal" => matches!(value, Value::String(_) | Value::Number(_)),
         _ => true,
+    }
+}
+
+/// The fields of this input object are conditions. A variable among them may be null and then says nothing, but nobody
+/// writes `null` to say nothing.
+fn is_condition(input: &str) -> bool {
+    input.ends_with("Where") || input.ends_with("Filter")
+}
+
+fn instead_of_null(input: &str, field: &TypeRef) -> &'static str {
+    let is_nullable = |name: &str| name.starts_with("Nullable") && name.ends_with("Filter");
+    if is_nullable(input) {
+        "to find rows without a value, write `isNull: true`"
+    } else if is_nullable(field.type_name()) {
+        "to find rows without a value, write `{isNull: true}`"
+    } else {
+        "leave it out"
     }
 }
 

@@ -188,7 +188,7 @@ fn uuid(text: &str) -> Result<Arc<str>, String> {
 }
 
 /// 8-4-4-4-12 lower-case hexadecimal digits.
-pub(super) fn is_uuid(text: &str) -> bool {
+pub(crate) fn is_uuid(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(i, byte)| match i {
             8 | 13 | 18 | 23 => byte == b'-',
