@@ -20,6 +20,9 @@ pub(super) struct Types<'a> {
     pub(super) kind: Kind,
 }
 
+/// How deep lists and input objects may nest; conditions themselves may not be nearly so deep.
+const MAX_DEPTH: usize = 64;
+
 /// Where in a variable, and what is wrong there: `.where.sku` and `is required`.
 pub(super) type Wrong = (String, String);
 
@@ -29,25 +32,40 @@ impl Types<'_> {
     /// # Errors
     /// The first thing in it that does not fit.
     pub(super) fn coerce(&self, ty: &TypeRef, value: ConstValue) -> Result<ConstValue, Wrong> {
+        self.at_depth(0, ty, value)
+    }
+
+    fn at_depth(&self, depth: usize, ty: &TypeRef, value: ConstValue) -> Result<ConstValue, Wrong> {
+        if depth > MAX_DEPTH {
+            return here(format!("does not coerce: it nests deeper than {MAX_DEPTH} levels"));
+        }
         match (ty, value) {
             (TypeRef::NonNull(_), ConstValue::Null) => here(format!("of type {ty} may not be null")),
-            (TypeRef::NonNull(inner), value) => self.coerce(inner, value),
+            (TypeRef::NonNull(inner), value) => self.at_depth(depth, inner, value),
             (_, ConstValue::Null) => Ok(ConstValue::Null),
             (TypeRef::List(inner), ConstValue::List(items)) => {
                 let items = items.into_iter().enumerate();
-                let items =
-                    items.map(|(i, item)| self.coerce(inner, item).map_err(|wrong| within(&i.to_string(), wrong)));
+                let items = items.map(|(i, item)| {
+                    self.at_depth(depth + 1, inner, item).map_err(|wrong| within(&i.to_string(), wrong))
+                });
                 items.collect::<Result<_, _>>().map(ConstValue::List)
             }
-            (TypeRef::List(inner), single) => Ok(ConstValue::List(vec![self.coerce(inner, single)?])),
+            (TypeRef::List(inner), single) => Ok(ConstValue::List(vec![self.at_depth(depth, inner, single)?])),
             (TypeRef::Named(name), value) => match self.definitions.get(name).map(|definition| &definition.kind) {
-                Some(TypeKind::Input { fields, one_of }) => self.object(name, fields, *one_of, value),
+                Some(TypeKind::Input { fields, one_of }) => self.object(depth, name, fields, *one_of, value),
                 _ => self.leaf(name, value).or_else(|why| here(format!("does not coerce: {why}"))),
             },
         }
     }
 
-    fn object(&self, name: &str, fields: &[InputDef], one_of: bool, value: ConstValue) -> Result<ConstValue, Wrong> {
+    fn object(
+        &self,
+        depth: usize,
+        name: &str,
+        fields: &[InputDef],
+        one_of: bool,
+        value: ConstValue,
+    ) -> Result<ConstValue, Wrong> {
         let ConstValue::Object(members) = value else {
             return here(format!("does not coerce: expected an object of type {name}"));
         };
@@ -64,7 +82,13 @@ impl Types<'_> {
                 let help = help.map(|help| format!("; {help}")).unwrap_or_default();
                 return here(format!("does not coerce: {name} has no field `{}`{help}", shortened(&key)));
             };
-            let value = self.coerce(&field.ty, value).map_err(|wrong| within(&key, wrong))?;
+            if value == ConstValue::Null && field.default.is_some() && matches!(field.ty, TypeRef::NonNull(_)) {
+                return Err((
+                    format!(".{}", field.name),
+                    "may not be null; leave it out to get its default".to_owned(),
+                ));
+            }
+            let value = self.at_depth(depth + 1, &field.ty, value).map_err(|wrong| within(&key, wrong))?;
             // To leave a column alone and to empty it are two things; a condition that is null is none.
             if value != ConstValue::Null || self.kind == Kind::Mutation {
                 coerced.insert(key, value);
