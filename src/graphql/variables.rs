@@ -72,7 +72,8 @@ impl Types<'_> {
         if one_of && (members.len() != 1 || members.values().any(|value| *value == ConstValue::Null)) {
             return here(format!("does not coerce: exactly one field of {name} is given, and not null"));
         }
-        for field in fields.iter().filter(|field| field.is_required() && !members.contains_key(field.name.as_str())) {
+        let is_missing = |field: &&InputDef| field.is_required() && !members.contains_key(field.name.as_str());
+        if let Some(field) = fields.iter().find(is_missing) {
             return Err((format!(".{}", field.name), "is required".to_owned()));
         }
         let mut coerced = IndexMap::with_capacity(members.len());
