@@ -2,7 +2,7 @@
 //! missing and which command mends it. Everything here blocks.
 
 use anyhow::Context;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 
 use super::{StartError, load_model, read_model, table, within};
 use crate::config::{Config, Database};
@@ -288,10 +288,25 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     let mut done: Vec<String> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
     // The tables of others are watched by what the model says of them. If that has mistakes, others say so.
     if let Ok(parsed) = read_model(&config.dir) {
+        let (records, rows) = heal(&mut connection, &parsed.model).context("cannot heal the change log")?;
+        if records + rows > 0 {
+            done.push(format!("new numbers for {records} records of the change log and {rows} rows"));
+        }
         let guarded = migrate::guard(&mut connection, &parsed.model).context("cannot make the triggers")?;
         done.extend(guarded.iter().map(|table| format!("triggers on `{table}`")));
     }
     Ok(done)
+}
+
+/// Only where somebody has written numbers into the log that no clock gives; and only if the database has all that the
+/// rows' new versions need.
+fn heal(connection: &mut Connection, model: &Model) -> rusqlite::Result<(usize, usize)> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let problems = migrate::check_schema(&transaction, model)?;
+    let is_only_that = problems.len() == 1 && migrate::heal::wild_records(&transaction)? > 0;
+    let healed = if is_only_that { migrate::heal::heal(&transaction, model)? } else { (0, 0) };
+    transaction.commit()?;
+    Ok(healed)
 }
 
 fn read(config: &Config) -> Result<Migrations, StartError> {

@@ -109,6 +109,21 @@ async fn the_owner_notices_nothing_and_is_noticed() {
     assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'displaces'"), 1);
 }
 
+#[test]
+fn numbers_that_no_clock_gives_are_told_and_healed() {
+    let directory = adopted();
+    let path = directory.path();
+    let sql = "INSERT INTO _freshql_change (seq, entity, op, parts) VALUES ((1 << 53) - 1, 'Note', 'D', '{}')";
+    owner(path).execute_batch(sql).unwrap();
+    assert!(owner(path).execute_batch("UPDATE notes SET body = 'late'").is_err(), "the clock has come to its end");
+    let status = String::from_utf8(freshql(path, &["migrate", "status"]).stderr).unwrap();
+    assert!(status.contains("1 records of the change log"), "{status}");
+    let up = String::from_utf8(freshql(path, &["migrate", "up"]).stdout).unwrap();
+    assert_eq!(up, "applied new numbers for 1 records of the change log and 0 rows\n");
+    owner(path).execute_batch("UPDATE notes SET body = 'late'").unwrap();
+    assert!(freshql(path, &["migrate", "status"]).status.success());
+}
+
 #[tokio::test]
 async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
     let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;

@@ -61,7 +61,7 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
         let records = heal::wild_records(connection)?;
         if records > 0 {
             problems.add(format!(
-                "{records} records of the change log have numbers that no clock gives: `freshql migrate repair` heals it"
+                "{records} records of the change log have numbers that no clock gives: `freshql migrate up` heals it"
             ));
         }
     }
