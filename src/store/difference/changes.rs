@@ -11,7 +11,7 @@ use crate::store::catalogue::definition::ColumnText;
 use crate::store::catalogue::keys::other_keys;
 use crate::store::catalogue::recognise::{self, by_type};
 use crate::store::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
-use crate::store::layout::ddl::{SYSTEM_TABLE_NAMES, check_expression, default_expression, is_strict_type, sql_type};
+use crate::store::layout::ddl::{check_expression, default_expression, is_strict_type, sql_type};
 use crate::store::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
 use crate::store::migrate::check::{affinity, holds, is_default_other, is_looked_up, is_outdated};
 use crate::store::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
