@@ -19,7 +19,7 @@ use async_graphql::{Name, Positioned};
 
 pub use lexer::{Kind, Lexer, Token};
 pub use lines::Lines;
-pub use value::{long_integer, long_number};
+pub use value::{from_json, long_integer, long_number};
 
 use parser::Parser;
 

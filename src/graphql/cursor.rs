@@ -81,8 +81,9 @@ pub fn decode(
         let value = take(&mut rest).ok_or(MALFORMED)?;
         let fits = match &value {
             Value::Null => column.nullable,
-            Value::Int(_) => !matches!(column.scalar, Scalar::Float) && !is_text(column.scalar),
-            Value::Real(real) => column.scalar == Scalar::Float && real.is_finite(),
+            // Other people's columns of Floats hold integers, too, and those of Strings both.
+            Value::Int(_) => column.scalar == Scalar::String || !is_text(column.scalar),
+            Value::Real(real) => matches!(column.scalar, Scalar::Float | Scalar::String) && real.is_finite(),
             Value::Text(_) => is_text(column.scalar),
         };
         if !fits {

@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::variables::{Types, Wrong, type_ref};
 use crate::document_id::DocumentId;
 use crate::model::Model;
+use crate::syntax::{from_json, long_number};
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
 const MAX_PLANS: usize = 256;
@@ -259,11 +260,7 @@ impl Operation {
         let types = Types { model: &self.model, definitions: &self.definitions, kind: self.kind() };
         let mut values = BTreeMap::new();
         for variable in &self.variables {
-            let given = raw.get(&variable.name).map(|value| ConstValue::from_json(value.clone()));
-            let value = match given {
-                Some(Ok(value)) => Some(value),
-                Some(Err(_)) | None => variable.default.clone(),
-            };
+            let value = raw.get(&variable.name).map(from_json).or_else(|| variable.default.clone());
             match self.coerce_variable(&types, variable, value) {
                 // In a query, to give null for a variable says no more than not to give it.
                 Ok(Some(ConstValue::Null)) if self.kind() == Kind::Query && variable.default.is_none() => {}
@@ -352,7 +349,7 @@ fn write_canonical(value: &ConstValue, out: &mut String) {
         ConstValue::Number(number) => out.push_str(&number.to_string()),
         ConstValue::String(text) => write_string(text, out),
         ConstValue::Enum(name) => write_string(name, out),
-        ConstValue::Binary(_) => out.push_str("null"),
+        ConstValue::Binary(kept) => out.push_str(long_number(kept)),
         ConstValue::List(items) => {
             out.push('[');
             for (i, item) in items.iter().enumerate() {

@@ -166,7 +166,7 @@ impl Introspection {
     /// None for a variable that was not given.
     fn constant(&self, value: &Value, variables: &serde_json::Map<String, serde_json::Value>) -> Option<ConstValue> {
         let constant = value.clone().into_const_with(|name| match variables.get(name.as_str()) {
-            Some(given) => ConstValue::from_json(given.clone()).map_err(|_| ()),
+            Some(given) => Ok(crate::syntax::from_json(given)),
             None => self.defaults.get(&name).cloned().ok_or(()),
         });
         constant.ok()

@@ -11,6 +11,7 @@ mod front;
 mod graphql;
 mod health;
 mod host;
+mod json;
 mod negotiate;
 mod parameters;
 mod piece;

@@ -17,6 +17,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::failure::Failure;
+use super::json;
 use super::problem::Problem;
 use crate::config::Limits;
 use crate::graphql::Code;
@@ -29,7 +30,8 @@ pub(super) struct Parameters {
     pub(super) query: Option<String>,
     /// Which of its operations.
     pub(super) operation_name: Option<String>,
-    /// Not coerced yet.
+    /// Not coerced yet; see [`json::object`].
+    #[serde(default, deserialize_with = "json::object")]
     pub(super) variables: Option<Map<String, Value>>,
     /// For instance APQ's `persistedQuery`.
     pub(super) extensions: Option<Map<String, Value>>,
@@ -197,9 +199,9 @@ fn object(name: &str, text: &str) -> Result<Map<String, Value>, Failure> {
     if text.is_empty() {
         return Ok(Map::new());
     }
-    let object: Option<Map<String, Value>> =
-        parse(text.as_bytes()).map_err(|error| bad(format!("`{name}` is not a JSON object: {error}")))?;
-    Ok(object.unwrap_or_default())
+    let mut json = serde_json::Deserializer::from_str(text);
+    let object = json::object(&mut json).and_then(|object| json.end().map(|()| object));
+    Ok(object.map_err(|error| bad(format!("`{name}` is not a JSON object: {error}")))?.unwrap_or_default())
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {

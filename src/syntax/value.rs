@@ -2,7 +2,7 @@
 
 use async_graphql::Name;
 use async_graphql::indexmap::IndexMap;
-use async_graphql_value::{Number, Value};
+use async_graphql_value::{ConstValue, Number, Value};
 
 use super::lexer::Kind;
 use super::parser::{Bracket, Parser};
@@ -71,9 +71,52 @@ fn int(text: &str) -> Value {
 }
 
 fn float(text: &str) -> Value {
-    match text.parse().ok().and_then(Number::from_f64) {
-        Some(number) => Value::Number(number),
-        None => long(text),
+    exact_float(text).map_or_else(|| long(text), Value::Number)
+}
+
+/// The float of exactly this decimal value; None where a float would round it.
+fn exact_float(text: &str) -> Option<Number> {
+    let float: f64 = text.parse().ok()?;
+    let is_exact = digits(text)? == digits(&format!("{float:e}"))?;
+    Number::from_f64(float).filter(|_| is_exact)
+}
+
+/// The digits of a number without zeros at either end, and the power of ten behind them.
+fn digits(text: &str) -> Option<(String, i64)> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+    let all = format!("{}{fraction}", whole.trim_start_matches('-'));
+    let digits = all.trim_end_matches('0');
+    let exponent: i64 = exponent.parse().ok()?;
+    let behind = (all.len() - digits.len()) as i64 - fraction.len() as i64;
+    match digits.trim_start_matches('0') {
+        "" => Some((String::new(), 0)),
+        digits => Some((digits.to_owned(), exponent.checked_add(behind)?)),
+    }
+}
+
+/// A request's JSON as a value. A number that no number of the tree's holds exactly is kept as it was written.
+pub fn from_json(json: &serde_json::Value) -> ConstValue {
+    match json {
+        serde_json::Value::Null => ConstValue::Null,
+        serde_json::Value::Bool(boolean) => ConstValue::Boolean(*boolean),
+        serde_json::Value::Number(number) => {
+            let text = number.to_string();
+            match (text.parse::<i64>(), text.parse::<u64>()) {
+                (Ok(int), _) if text != "-0" => ConstValue::Number(int.into()),
+                (_, Ok(int)) => ConstValue::Number(int.into()),
+                _ => {
+                    let is_float = text == "-0" || text.contains(['.', 'e', 'E']);
+                    let float = exact_float(&text).filter(|_| is_float);
+                    float.map_or_else(|| ConstValue::Binary(text.into()), ConstValue::Number)
+                }
+            }
+        }
+        serde_json::Value::String(text) => ConstValue::String(text.clone()),
+        serde_json::Value::Array(items) => ConstValue::List(items.iter().map(from_json).collect()),
+        serde_json::Value::Object(members) => {
+            ConstValue::Object(members.iter().map(|(name, value)| (Name::new(name), from_json(value))).collect())
+        }
     }
 }
 

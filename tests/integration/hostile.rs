@@ -247,11 +247,13 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
             let found = with_errors(&shop, &format!("{{ {list} {{ {fields} }} }}"));
             assert!(found.contains(r#"{"born":null,"motto":null,"name":"Ann"}"#), "{found}");
             assert!(
-                found.contains(r#"["authors","nodes",1,"born"] born the database has a value that is no Date"#),
+                found.contains(r#"["authors","nodes",1,"born"] born has a value in the database that is not a Date"#),
                 "{found}"
             );
             assert!(
-                found.contains(r#"["authors","nodes",1,"motto"] motto the database has a value that is no String"#),
+                found.contains(
+                    r#"["authors","nodes",1,"motto"] motto has a value in the database that is not a String"#
+                ),
                 "{found}"
             );
         }
@@ -270,7 +272,7 @@ fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
     );
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"ann":{"name":"Ann","written":{"nodes":[{"kind":"NOVEL"}]}},"ben":{"favourite":null,"name":"Ben","rank":3}}
-    ["ben","favourite","author","written","nodes",1,"kind"] kind the database has a value that is no Kind
+    ["ben","favourite","author","written","nodes",1,"kind"] kind has a value in the database that is not a Kind
     "#);
     let text = format!(
         "{{ ann: author(id: \"{ANN}\") {{ name written {{ edges {{ node {{ id }} }} pageInfo {{ hasNextPage }} nodes {{ kind }} }} }}
@@ -278,11 +280,11 @@ fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
     );
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"ann":null,"ben":{"name":"Ben"}}
-    ["ann","written","nodes",1,"kind"] kind the database has a value that is no Kind
+    ["ann","written","nodes",1,"kind"] kind has a value in the database that is not a Kind
     "#);
     insta::assert_snapshot!(with_errors(&shop, "{ authors { totalCount } books { nodes { id kind } } }"), @r#"
     null
-    ["books","nodes",1,"kind"] kind the database has a value that is no Kind
+    ["books","nodes",1,"kind"] kind has a value in the database that is not a Kind
     "#);
 }
 

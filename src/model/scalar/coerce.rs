@@ -113,10 +113,7 @@ fn id_int(input: &Input, source: Source) -> Result<i64, String> {
 
 fn int(input: &Input, source: Source) -> Result<i64, String> {
     let Input::Number(number) = input else { return Err(expected("an Int", input)) };
-    // JSON writers that know only floats send 1.0 for 1; a document says what it means.
-    let whole = number.as_f64().filter(|float| source == Source::Variable && float.fract() == 0.0);
-    let int = number.as_i64().or_else(|| whole.filter(|float| float.abs() < 1e15).map(|float| float as i64));
-    match int {
+    match number.as_i64().or_else(|| whole(number, source)) {
         Some(int) if i32::try_from(int).is_ok() => Ok(int),
         Some(_) => Err(expected("an Int of 32 bits", input)),
         None => Err(expected("an Int", input)),
@@ -126,15 +123,27 @@ fn int(input: &Input, source: Source) -> Result<i64, String> {
 fn big_int(input: &Input, source: Source) -> Result<i64, String> {
     match input {
         Input::String(text) => canonical_integer(text).ok_or_else(|| expected("a BigInt of 64 bits", input)),
-        Input::Number(number) => integer(number, source, "BigInt"),
+        Input::Number(number) => match whole(number, source) {
+            Some(int) => Ok(int),
+            None => integer(number, source, "BigInt"),
+        },
         other => Err(expected("a BigInt", other)),
     }
 }
 
+/// JSON writers that know only floats send `1.0` or `1e3` for an integer; a document says what it means. Beyond what
+/// floats hold exactly, it may be another integer than was meant.
+fn whole(number: &Number, source: Source) -> Option<i64> {
+    let is_float = source == Source::Variable && number.as_i64().is_none();
+    let float = number.as_f64().filter(|float| is_float && float.fract() == 0.0)?;
+    (float.abs() <= MAX_SAFE_INTEGER as f64).then_some(float as i64)
+}
+
 /// An integer from a number, if it can be trusted to be the one that was meant.
 fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
-    let int =
-        number.as_i64().ok_or_else(|| format!("expected {} that is an integer, found {number}", article(name)))?;
+    let int = number
+        .as_i64()
+        .ok_or_else(|| format!("expected {} that is an integer, found {}", article(name), cut(number)))?;
     if source == Source::Variable && int.unsigned_abs() > MAX_SAFE_INTEGER {
         return Err(format!(
             "expected {} as a string, because the number {number} may have lost digits",
@@ -146,14 +155,18 @@ fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
 
 /// A number's decimal digits, if they can be trusted to be those that were meant.
 fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
-    if !number.is_f64() {
+    if number.as_i64().is_some() {
         return integer(number, source, "Decimal").map(|int| int.to_string());
     }
-    let text = number.as_f64().unwrap_or_default().to_string();
+    let mut text = number.to_string();
+    if let (true, Some(float)) = (text.contains(['e', 'E']), number.as_f64()) {
+        // Without an exponent.
+        text = float.to_string();
+    }
     let digits = text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
     let zeros = if text.contains('.') { 0 } else { text.bytes().rev().take_while(|digit| *digit == b'0').count() };
     if digits - zeros.min(digits) > FLOAT_DIGITS {
-        return Err(format!("expected a Decimal as a string, because the number {number} may have lost digits"));
+        return Err(format!("expected a Decimal as a string, because the number {} may have lost digits", cut(number)));
     }
     Ok(text)
 }
@@ -255,12 +268,26 @@ fn canonical_json(input: &Input, out: &mut String) -> Result<(), String> {
         Input::Enum(word) => {
             return Err(format!("expected JSON, found the name `{word}`; JSON has strings, in quotes"));
         }
-        Input::Binary(kept) => {
-            let number = long_number(kept);
-            return Err(format!(
-                "expected JSON, found {number}, which is too long to be kept exactly; write it as a string"
-            ));
+        Input::Binary(kept) => canonical_number(long_number(kept), out)?,
+    }
+    Ok(())
+}
+
+/// A number's own digits, all of them: JSON sets no limit to them, and a float would round them. What overflows a float is
+/// refused, though, since most readers of JSON would make infinity, or nothing, of it.
+fn canonical_number(text: &str, out: &mut String) -> Result<(), String> {
+    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+    let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
+    let float: f64 = text.parse().unwrap_or(f64::INFINITY);
+    if float.is_infinite() || (float == 0.0 && !is_zero) {
+        return Err(format!("expected JSON with numbers that a Float can come near to, found {}", cut(text)));
+    }
+    out.push_str(mantissa);
+    match exponent.trim_start_matches('+').parse::<i32>() {
+        Ok(exponent) if exponent != 0 && !is_zero => {
+            let _ = write!(out, "e{exponent}");
         }
+        _ => {}
     }
     Ok(())
 }
@@ -278,10 +305,20 @@ fn expected(what: &str, found: &Input) -> String {
         Input::String(text) => quoted(text),
         Input::List(_) => "a list".to_owned(),
         Input::Object(_) => "an object".to_owned(),
-        Input::Binary(kept) => long_number(kept).to_owned(),
+        Input::Binary(kept) => cut(long_number(kept)),
+        Input::Number(number) => cut(number),
         other => other.to_string(),
     };
     format!("expected {what}, found {found}")
+}
+
+/// A number may have any number of digits.
+fn cut(number: impl ToString) -> String {
+    let text = number.to_string();
+    match text.char_indices().nth(MAX_QUOTED) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
 }
 
 pub(super) fn quoted(text: &str) -> String {
@@ -291,6 +328,6 @@ pub(super) fn quoted(text: &str) -> String {
     }
 }
 
-fn article(name: &str) -> String {
+pub(super) fn article(name: &str) -> String {
     if name == "JSON" { name.to_owned() } else { with_article(name) }
 }

@@ -8,7 +8,7 @@ use crate::model::Model;
 
 /// A value in the database that its column's type does not allow. Says nothing of the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the database has a value that is no {expected}")]
+#[error("has a value in the database that is not {}", coerce::article(expected))]
 pub struct CorruptValue {
     /// The type's name in GraphQL.
     pub expected: String,
@@ -26,6 +26,17 @@ impl Scalar {
             (Self::IdInt | Self::BigInt, ValueRef::Int(int)) => {
                 out.push(b'"');
                 write_int(int, out);
+                out.push(b'"');
+            }
+            // In other people's tables, a column of numbers and texts is read as texts.
+            (Self::String, ValueRef::Int(int)) => {
+                out.push(b'"');
+                write_int(int, out);
+                out.push(b'"');
+            }
+            (Self::String, ValueRef::Real(float)) if float.is_finite() => {
+                out.push(b'"');
+                write_float(float, out);
                 out.push(b'"');
             }
             (Self::Int, ValueRef::Int(int)) if i32::try_from(int).is_ok() => write_int(int, out),

@@ -1,11 +1,12 @@
 //! What goes in comes out: every scalar, from GraphQL to the kept form to JSON.
 
-use async_graphql::Value as Input;
+use async_graphql::parser::types::Selection;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
 use crate::model::{EnumId, EnumType};
+use crate::syntax::{Definition, Purpose, from_json, parse};
 
 const MONEY: Scalar = Scalar::Decimal { precision: 12, scale: 2 };
 const SIZE: Scalar = Scalar::Enum(EnumId(0));
@@ -17,18 +18,16 @@ fn model() -> Model {
 }
 
 fn variable(scalar: Scalar, json: serde_json::Value) -> Result<Value, String> {
-    scalar.coerce(&model(), &Input::from_json(json).unwrap(), Source::Variable)
+    scalar.coerce(&model(), &from_json(&json), Source::Variable)
 }
 
 fn literal(scalar: Scalar, text: &str) -> Result<Value, String> {
-    // The parser for model texts reads single literals too.
-    let text = format!("type A @a(a: {text})");
-    let document = async_graphql::parser::parse_schema(text).unwrap();
-    let async_graphql::parser::types::TypeSystemDefinition::Type(definition) = &document.definitions[0] else {
-        panic!("no type")
-    };
-    let input = &definition.node.directives[0].node.arguments[0].1.node;
-    scalar.coerce(&model(), input, Source::Literal)
+    let text = format!("{{ a(b: {text}) }}");
+    let document = parse(&text, Purpose::Operations).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+    let Definition::Operation(_, operation) = &document.definitions[0] else { panic!("an operation") };
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
+    let input = field.node.arguments[0].1.node.clone().into_const().unwrap();
+    scalar.coerce(&model(), &input, Source::Literal)
 }
 
 fn written(scalar: Scalar, value: &Value) -> Result<String, CorruptValue> {
@@ -50,6 +49,8 @@ fn variables_come_out_as_their_canonical_json() {
         (Scalar::Int, json!(1.0), "1"),
         (Scalar::BigInt, json!("9223372036854775807"), r#""9223372036854775807""#),
         (Scalar::BigInt, json!(9007199254740991i64), r#""9007199254740991""#),
+        (Scalar::BigInt, json!(1.0), r#""1""#),
+        (Scalar::BigInt, json!(-1e15), r#""-1000000000000000""#),
         (Scalar::Float, json!(3), "3.0"),
         (Scalar::Float, json!(0.1), "0.1"),
         (Scalar::Float, json!(-0.0), "0.0"),
@@ -195,6 +196,51 @@ fn what_a_stranger_wrote_wrongly_is_not_shown() {
     }
     assert_eq!(written(Scalar::Float, &Value::Int(3)).as_deref(), Ok("3.0"));
     assert_eq!(written(Scalar::Json, &Value::text("{ \"b\" : 1 }")).as_deref(), Ok("{ \"b\" : 1 }"));
+}
+
+#[test]
+fn numbers_in_json_keep_their_digits_or_are_refused() {
+    let given = |text: &str| serde_json::from_str(text).unwrap();
+    for (text, kept) in [
+        ("12345678901234567890123", "12345678901234567890123"),
+        ("18446744073709551616", "18446744073709551616"),
+        ("-9223372036854775809", "-9223372036854775809"),
+        ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
+        ("1.50", "1.5"),
+        ("-0.0", "-0.0"),
+        ("1E5", "100000.0"),
+        ("2.5E-007", "2.5e-7"),
+        ("1.00000000000000000001E+5", "1.00000000000000000001e5"),
+        ("1e0", "1.0"),
+        ("0.1", "0.1"),
+        ("100000000000000000000", "100000000000000000000"),
+        ("1.7976931348623157e308", "1.7976931348623157e+308"),
+    ] {
+        let list = format!("[{text}]");
+        assert_eq!(variable(Scalar::Json, given(&list)), Ok(Value::text(format!("[{kept}]"))), "{text}");
+        assert_eq!(literal(Scalar::Json, &list), Ok(Value::text(format!("[{kept}]"))), "{text}");
+        // Once more, and it stays.
+        assert_eq!(variable(Scalar::Json, given(kept)), Ok(Value::text(kept)));
+    }
+    for text in ["1e400", "-1e400", "1e-400", "1e99999999999"] {
+        let message = format!("expected JSON with numbers that a Float can come near to, found {text}");
+        assert_eq!(literal(Scalar::Json, text), Err(message), "{text}");
+        assert!(variable(Scalar::Json, given(text)).is_err());
+        assert!(variable(Scalar::Float, given(text)).is_ok() == text.contains("e-"));
+    }
+    let long = variable(Scalar::Int, given(&"9".repeat(1000))).unwrap_err();
+    assert!(long.len() < 150, "{long}");
+    // What others have written there goes out as it is.
+    for theirs in ["12345678901234567890123", "1e400", "-0", "{\"a\":1,\"a\":2}", "1E+5"] {
+        assert_eq!(written(Scalar::Json, &Value::text(theirs)).as_deref(), Ok(theirs));
+    }
+}
+
+#[test]
+fn columns_of_texts_and_numbers_are_read_as_texts() {
+    assert_eq!(written(Scalar::String, &Value::Int(-7)).as_deref(), Ok(r#""-7""#));
+    assert_eq!(written(Scalar::String, &Value::Real(1e3)).as_deref(), Ok(r#""1000.0""#));
+    assert!(written(Scalar::String, &Value::Real(f64::INFINITY)).is_err());
 }
 
 #[test]
