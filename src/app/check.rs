@@ -5,8 +5,9 @@ use std::path::Path;
 use super::project::{self, Project};
 use super::{StartError, database};
 use crate::config::{Config, Overrides};
-use crate::model::{Diagnostic, Severity};
-use crate::persisted::files;
+use crate::graphql::reach;
+use crate::model::{Diagnostic, Model, Severity};
+use crate::persisted::{Registry, files};
 
 /// A project without mistakes.
 #[derive(Debug)]
@@ -33,6 +34,14 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     let Project { model, registry, mut mistakes, mut warnings, .. } = project;
     let database = database::mistakes(config, &model)?;
     mistakes.extend(database.mistakes);
+    let reached = reached(&model, &registry);
+    let most = config.limits.answer.max_rows;
+    warnings.extend(reached.iter().filter(|reached| reached.rows > most).map(|reached| {
+        let Reached { rows, operation, file } = reached;
+        let message = format!("the operation {operation} may read {rows} rows, and no answer reads more than {most}");
+        Diagnostic::warning(file, 0..0, message)
+            .with_help("clients that ask for the longest pages get QUERY_TOO_COMPLEX; ask for shorter ones with `first`, or raise `limits.max_rows`")
+    }));
     let (wrong, doubtful): (Vec<_>, Vec<_>) =
         files::lint(&model, &registry).into_iter().partition(|finding| finding.severity == Severity::Error);
     mistakes.extend(wrong);
@@ -42,8 +51,35 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
         return Err(StartError::Mistakes(mistakes));
     }
     let database = if database.is_there { "its database fits" } else { "there is no database yet" };
-    let summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    let mut summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    if let Some(Reached { rows, operation, file }) = reached.first() {
+        summary += &format!(
+            "{operation} ({file}) may read the most rows for one answer: {rows}, of {most} that are allowed\n"
+        );
+    }
     Ok(Checked { summary, warnings })
+}
+
+/// How many rows an operation may read at most.
+struct Reached {
+    rows: u64,
+    operation: String,
+    file: String,
+}
+
+/// All operations of the files, the one that may read the most first.
+fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
+    let mut all = Vec::new();
+    for registered in registry.list() {
+        let (Ok(document), Some(file)) = (&registered.document, registered.files.first()) else { continue };
+        all.extend(document.operations().iter().map(|operation| Reached {
+            rows: reach::rows(model, operation),
+            operation: operation.name().unwrap_or("without a name").to_owned(),
+            file: file.clone(),
+        }));
+    }
+    all.sort_by(|a, b| (b.rows, &a.file, &a.operation).cmp(&(a.rows, &b.file, &b.operation)));
+    all
 }
 
 /// Why a command failed, together with all that is wrong with the project's other files: for where the configuration has

@@ -90,8 +90,10 @@ struct Path {
 }
 
 /// What a root field leads to.
-enum Root {
+pub(super) enum Root {
+    /// A row, or none.
     One(EntityId),
+    /// A connection.
     List(EntityId),
 }
 
@@ -344,7 +346,8 @@ fn defaults(operation: &OperationDefinition) -> HashMap<&str, Ast> {
     with_default.collect()
 }
 
-fn root(model: &Model, kind: Kind, name: &str) -> Option<Root> {
+/// Where a root field of this name leads; None if it asks about the schema.
+pub(super) fn root(model: &Model, kind: Kind, name: &str) -> Option<Root> {
     model.entities.iter().find_map(|entity| match kind {
         Kind::Query if entity.plural == name => Some(Root::List(entity.id)),
         Kind::Query if entity.singular == name || entity.uniques.iter().any(|unique| unique.lookup == name) => {

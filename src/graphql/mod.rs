@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explain;
 pub mod lint;
 pub mod plan;
+pub mod reach;
 pub mod read;
 pub mod write;
 

@@ -3,12 +3,14 @@
 
 use std::time::Duration;
 
-use freshql::config::{AnswerLimits, ByteSize, Mode};
+use freshql::app;
+use freshql::config::{AnswerLimits, ByteSize, Mode, Overrides};
 use freshql::graphql::{Code, Compiler, Engine, GraphqlError};
+use freshql::model::Diagnostic;
 use http::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 
-use crate::harness::{MERCHANT, TestApp, url, url_with};
+use crate::harness::{MERCHANT, TestApp, project, url, url_with};
 use crate::shop::Shop;
 
 const FOLDERS: &str = "type Folder @entity(orderBy: [{id: ASC}]) {
@@ -242,4 +244,43 @@ async fn long_requests_do_not_hold_up_short_ones() {
     for (valid, invalid) in [(a, b), (c, d), (e, f)] {
         assert_eq!((valid.status.as_u16(), invalid.status.as_u16()), (200, 422));
     }
+}
+
+#[tokio::test]
+async fn check_tells_how_many_rows_an_operation_may_read() {
+    let directory = project();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join("queries").join(name), text).unwrap();
+    // A list with its rows; for each a row, and a list with its rows; and all of that once, however often it is selected.
+    let merchant = "merchant { id products(first: $n) { nodes { id } } }";
+    write(
+        "Wide.graphql",
+        &format!(
+            "query Wide($n: Int) {{ products(first: 70) {{ nodes {{ ...A }} edges {{ cursor }} nodes {{ {merchant} }} }} }} fragment A on Product {{ {merchant} }}"
+        ),
+    );
+    let check = async |max_rows: u64| {
+        let overrides =
+            Overrides { dir: Some(directory.path().to_owned()), max_rows: Some(max_rows), ..Overrides::default() };
+        app::check(&app::configure(overrides).unwrap()).await.unwrap()
+    };
+    let rows = 1 + 70 * (1 + 1 + 1 + 100);
+    let checked = check(1_000_000).await;
+    assert!(
+        checked.summary.contains(&format!("Wide.graphql) may read the most rows for one answer: {rows}, of 1000000")),
+        "{}",
+        checked.summary
+    );
+    let beyond = |warnings: &[Diagnostic]| {
+        warnings
+            .iter()
+            .filter(|warning| warning.message.contains("no answer reads more than"))
+            .map(|w| w.message.clone())
+            .collect::<Vec<_>>()
+    };
+    assert!(beyond(&checked.warnings).is_empty());
+    let checked = check(rows - 1).await;
+    assert_eq!(
+        beyond(&checked.warnings),
+        [format!("the operation Wide may read {rows} rows, and no answer reads more than {}", rows - 1)]
+    );
 }
