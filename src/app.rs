@@ -8,12 +8,13 @@ mod dev;
 mod explain;
 mod health;
 mod init;
+pub mod log;
 mod project;
 mod queries;
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,7 +28,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{Config, Database, FILE_NAME, FileConfig, Overrides, Retention};
+use crate::config::{Config, CorsOrigins, Database, FILE_NAME, FileConfig, Mode, Overrides, Retention};
 use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
 use crate::model::parse::parse;
@@ -107,9 +108,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     let stopped = stop_signal().context("cannot wait for signals")?;
     let running = start(config).await?;
     stopped.await;
-    tracing::info!("stopping; requests under way may end");
-    running.stop().await?;
-    Ok(())
+    wind_down(running).await
 }
 
 /// Starts the server and returns when it listens.
@@ -121,7 +120,25 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
     let pruning = keep_pruned(store, app.registry().clone(), config.clone());
-    listen(&config, service(app), pruning).await
+    let (mode, operations) = (config.mode, app.registry().list());
+    let operations: usize =
+        operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
+    tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);
+    let running = listen(&config, service(app), pruning).await?;
+    let address = running.address;
+    if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
+        tracing::warn!(
+            "cors_credentials has no effect while cors_origins is `*`: browsers take no `*` with credentials"
+        );
+    }
+    if mode == Mode::Open {
+        if !address.ip().is_loopback() {
+            tracing::warn!("in mode open, everybody who reaches {address} may run any operation");
+        }
+        let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { running.host() };
+        tracing::info!("the console is at http://{host}:{}/", address.port());
+    }
+    Ok(running)
 }
 
 /// What answers: the engine on the project's database, and all registered documents. The database is not touched while
@@ -221,7 +238,28 @@ async fn keep_pruned(store: Store, registry: Arc<Registry>, config: Config) -> I
     }
 }
 
+/// Lets requests that are under way end, unless the process is told to stop once more.
+async fn wind_down(running: Running) -> Result<(), StartError> {
+    let again = stop_signal().context("cannot wait for signals")?;
+    tracing::info!("stopping; requests under way may end; a second signal stops at once");
+    tokio::select! {
+        stopped = running.stop() => Ok(stopped?),
+        () = again => {
+            tracing::warn!("stopped at once; requests under way were given up");
+            // As a shell says it of a process that was interrupted. What was acknowledged is durable already.
+            std::process::exit(130)
+        }
+    }
+}
+
 impl Running {
+    fn host(&self) -> String {
+        match self.address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        }
+    }
+
     /// Stops listening, lets requests that are under way end, and returns when they have, or after a while.
     ///
     /// # Errors

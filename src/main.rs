@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use freshql::app::{self, News, StartError};
+use freshql::app::{self, News, StartError, log};
 use freshql::config::{
     ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, Listen, LogFormat, Mode, Overrides, Retention,
 };
@@ -303,12 +303,7 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
     }
     let config = app::configure(overrides)?;
     let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is no log filter", config.log))?;
-    let colors = io::stderr().is_terminal();
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
-    match config.log_format {
-        LogFormat::Text => log.with_ansi(colors).init(),
-        LogFormat::Json => log.with_ansi(false).init(),
-    }
+    log::start(filter, config.log_format);
     Ok(config)
 }
 

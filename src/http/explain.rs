@@ -38,6 +38,16 @@ pub(super) struct Provenance {
 }
 
 impl Provenance {
+    /// In a word, for the log.
+    pub(super) fn result(&self) -> &'static str {
+        match self.source {
+            Source::Hit => "hit",
+            Source::Miss => "miss",
+            Source::Stale => "stale",
+            Source::Bypass => "bypass",
+        }
+    }
+
     /// Says so in the response's headers, in mode `open`.
     pub(super) fn tell(&self, mode: Mode, response: &mut Response) {
         if mode != Mode::Open {

@@ -9,7 +9,7 @@ use super::negotiate::MediaType;
 use super::problem::{CHALLENGE, Problem};
 use crate::cache_control::NO_STORE;
 use crate::graphql::error::shorten;
-use crate::graphql::{Code, GraphqlError};
+use crate::graphql::{Code, GraphqlError, Operation};
 
 /// Why a request failed.
 #[derive(Debug)]
@@ -26,6 +26,12 @@ impl Failure {
         GraphqlError::new(code, message).into()
     }
 
+    /// What an operation failed with. What is our own fault is told to the log here, where the operation is known.
+    pub(super) fn of(operation: &Operation, mut errors: Vec<GraphqlError>) -> Self {
+        conceal_internals(&mut errors, Some(operation));
+        errors.into()
+    }
+
     /// The same failure under another status: APQ's misses are 200, as Apollo's clients expect.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         match self {
@@ -40,7 +46,7 @@ impl Failure {
             Self::Graphql(status, errors) => (status, errors),
             Self::Problem(problem) => return problem.into_response(),
         };
-        errors.iter_mut().for_each(conceal_internals);
+        conceal_internals(&mut errors, None);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, media_type.header());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
@@ -101,14 +107,24 @@ pub(super) fn incident() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// The cause of our own faults stays in the log.
-fn conceal_internals(error: &mut GraphqlError) {
-    if error.code == Code::InternalServerError {
-        let incident = incident();
-        tracing::error!(incident, cause = error.message, path = ?error.path, "an operation failed");
+/// The cause of our own faults stays in the log: one line, under the one id that the client is given.
+fn conceal_internals(errors: &mut [GraphqlError], operation: Option<&Operation>) {
+    const INCIDENT: &str = "incident";
+    let is_open = |error: &GraphqlError| {
+        error.code == Code::InternalServerError && error.extensions.iter().all(|(name, _)| *name != INCIDENT)
+    };
+    let causes: Vec<_> = errors.iter().filter(|error| is_open(error)).map(|error| error.message.as_str()).collect();
+    if causes.is_empty() {
+        return;
+    }
+    let incident = incident();
+    let document = operation.map(|operation| operation.document_id().to_string());
+    let operation = operation.and_then(Operation::name);
+    tracing::error!(incident, operation, document, cause = causes.join("; "), "an operation failed");
+    for error in errors.iter_mut().filter(|error| is_open(error)) {
         *error = GraphqlError::new(Code::InternalServerError, "internal server error; quote the incident's id")
             .with_path(std::mem::take(&mut error.path))
-            .with("incident", &incident);
+            .with(INCIDENT, &incident);
     }
 }
 
@@ -173,9 +189,16 @@ mod tests {
 
     #[test]
     fn what_went_wrong_within_stays_within() {
-        let mut error = GraphqlError::new(Code::InternalServerError, "no such table: products");
-        conceal_internals(&mut error);
-        assert!(!error.message.contains("products"));
-        assert_eq!(error.extensions[0].0, "incident");
+        let failed = |message| GraphqlError::new(Code::InternalServerError, message);
+        let mut errors = [failed("no such table: products"), failed("products again")];
+        conceal_internals(&mut errors, None);
+        let incident = errors[0].extensions[0].1.get().to_owned();
+        // Once it has its id, it keeps it.
+        conceal_internals(&mut errors, None);
+        for error in &errors {
+            assert!(!error.message.contains("products"));
+            assert_eq!((error.extensions.len(), error.extensions[0].0), (1, "incident"));
+            assert_eq!(error.extensions[0].1.get(), incident);
+        }
     }
 }

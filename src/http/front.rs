@@ -19,7 +19,7 @@ use tower::Service;
 use super::cors::Place;
 use super::explain::{self, Provenance};
 use super::negotiate::MediaType;
-use super::{AppState, negotiate, respond};
+use super::{AppState, access, negotiate, respond};
 use crate::cache::Source;
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
@@ -40,7 +40,8 @@ impl Front {
     fn at_once(&self, request: &Request) -> Option<Response> {
         let app = &self.0.app;
         let headers = request.headers();
-        if request.method() != Method::GET || explain::is_wanted(app.mode, headers) {
+        if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
+            // The log names the operation, which only the handlers know.
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();

@@ -1,6 +1,7 @@
 //! The front door: speaks HTTP, decides nothing about data. This file has all routes and all that surrounds every
 //! handler; statuses are in [`failure`] and [`respond`], the persisted GET is in [`query`].
 
+mod access;
 mod admin;
 mod aside;
 pub mod console;

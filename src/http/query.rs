@@ -13,13 +13,13 @@ use http::{HeaderMap, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 
-use super::AppState;
 use super::explain::{self, Provenance};
 use super::failure::Failure;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::respond::{self, Representation};
+use super::{AppState, access};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
@@ -133,7 +133,9 @@ pub(super) async fn read(
     }
     let location = question.location(&variables);
     let name = question.name(app, location.as_deref(), &variables);
-    let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables).await?;
+    let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables)
+        .await
+        .map_err(|errors| Failure::of(question.operation, errors))?;
     if let Some(url) = url {
         app.cache.remember_url(url.text, name, &stored, url.generation);
     }
@@ -145,6 +147,7 @@ pub(super) async fn read(
     }
     let mut response = respond::conditional(headers, media_type, &stored.value)?;
     provenance.tell(app.mode, &mut response);
+    access::note(&mut response, &provenance, question.operation.name());
     Ok(response)
 }
 
@@ -179,15 +182,19 @@ pub(super) async fn run(
         Kind::Query => {
             let location = question.location(&variables);
             let name = question.name(app, location.as_deref(), &variables);
-            let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables).await?;
+            let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables)
+                .await
+                .map_err(|errors| Failure::of(question.operation, errors))?;
             let mut response = respond::unconditional(headers, media_type, &stored.value);
             provenance.tell(app.mode, &mut response);
+            access::note(&mut response, &provenance, question.operation.name());
             Ok(response)
         }
         Kind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
-            let answer = app.engine.mutate(question.operation, &variables, if_match).await?;
+            let answer = app.engine.mutate(question.operation, &variables, if_match).await;
+            let answer = answer.map_err(|errors| Failure::of(question.operation, errors))?;
             let representation = Representation::new(&answer.body, None, None);
             Ok(respond::unconditional(headers, media_type, &representation))
         }
@@ -219,7 +226,6 @@ async fn answer(
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
     let (stored, source) = app.cache.answer(name, execute).await?;
-    tracing::debug!(?source, operation = question.operation.name(), "answered");
     Ok((stored, Provenance { source, timing: timing.into_inner() }))
 }
 

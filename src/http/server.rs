@@ -25,6 +25,7 @@ use tower::Service;
 
 use self::connections::{Activity, Connections, Order, Registered, Watched};
 use self::stream::Stream;
+use super::access;
 use super::host::Names;
 use crate::config::{Config, Limits};
 
@@ -125,6 +126,7 @@ where
     let service = {
         let (door, activity) = (door.clone(), activity.clone());
         service_fn(move |request: http::Request<Incoming>| {
+            let entry = access::Entry::begin(request.method(), request.uri());
             let under_way = Activity::begin(&activity, request.version() == http::Version::HTTP_2);
             let refused = door.names.refuse(&request, || activity.has_content_length());
             let mut site = site.clone();
@@ -138,6 +140,9 @@ where
                     }
                     None => site.call(request.map(Body::new)).await?,
                 };
+                if let Some(entry) = entry {
+                    entry.end(&response);
+                }
                 Ok::<_, Infallible>(response.map(|body| Watched::new(body, under_way)))
             }
         })

@@ -40,6 +40,7 @@ mod graphql_js;
 mod graphql_over_http;
 mod hostile;
 mod limits;
+mod logs;
 mod mistakes;
 mod mutations;
 mod one_question;

@@ -1,0 +1,61 @@
+//! What the program tells whoever runs it.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt;
+
+use crate::harness::{MERCHANTS, Program, project, signal, url, url_with};
+
+#[tokio::test]
+async fn a_request_is_a_line_of_the_access_log_without_its_variables() {
+    let project = project();
+    let settings = "log = \"warn,freshql::access=debug,freshql::app=info\"\nlog_format = \"json\"\nmode = \"open\"\n";
+    std::fs::write(project.path().join("freshql.toml"), settings).unwrap();
+    let mut program = Program::start(project.path()).await;
+    let address = program.address.split('"').next().unwrap().to_owned();
+    let path = url_with(MERCHANTS, &json!({"first": 7}));
+    for _ in 0..2 {
+        assert_eq!(reqwest::get(format!("{address}{path}")).await.unwrap().status(), 200);
+    }
+    let mut line = async || -> Value {
+        let line = program.log.next_line().await.unwrap().unwrap();
+        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+    };
+    let console = line().await;
+    assert_eq!(console["message"], format!("the console is at {address}/"));
+    for result in ["miss", "hit"] {
+        let line = line().await;
+        assert_eq!((&line["level"], &line["target"]), (&json!("DEBUG"), &json!("freshql::access")));
+        assert_eq!(
+            (&line["method"], &line["path"], &line["status"]),
+            (&json!("GET"), &json!(url(MERCHANTS)), &json!(200))
+        );
+        assert_eq!((&line["result"], &line["operation"]), (&json!(result), &json!("Merchants")));
+        assert!(line["micros"].is_u64() && !line.to_string().contains("variables"), "{line}");
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_second_interrupt_stops_at_once() {
+    let project = project();
+    let mut program = Program::start(project.path()).await;
+    let address = program.address.rsplit('/').next().unwrap();
+    // A request that is under way, for its body does not come.
+    let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+    stream.write_all(format!("{head}Content-Length: 20\r\n\r\n{{").as_bytes()).await.unwrap();
+    // It is once another request on a later connection was answered.
+    assert_eq!(reqwest::get(format!("http://{address}/healthz")).await.unwrap().status(), 200);
+    signal(&program.process, "INT");
+    loop {
+        let line = program.log.next_line().await.unwrap().unwrap();
+        if line.contains("a second signal stops at once") {
+            break;
+        }
+    }
+    signal(&program.process, "INT");
+    let ended = tokio::time::timeout(Duration::from_secs(9), program.process.wait()).await.unwrap();
+    assert_eq!(ended.unwrap().code(), Some(130));
+}
