@@ -91,12 +91,49 @@ CREATE INDEX reviews_product_id_created_at_idx ON reviews (product_id, created_a
 
 -- The versions of merchants: kept for whoever writes.
 
+CREATE TRIGGER _freshql_merchants_inserted_within AFTER INSERT ON merchants
+WHEN NEW._version IS (SELECT _version FROM merchants WHERE id = NEW.id)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
+END;
+
+CREATE TRIGGER _freshql_merchants_updated_within AFTER UPDATE ON merchants
+WHEN NEW._version IS (SELECT _version FROM merchants WHERE id = NEW.id) AND (NEW.name IS NOT OLD.name COLLATE BINARY
+  OR NEW.description IS NOT OLD.description COLLATE BINARY
+  OR NEW.city IS NOT OLD.city COLLATE BINARY
+  OR NEW.country IS NOT OLD.country COLLATE BINARY
+  OR NEW.website IS NOT OLD.website COLLATE BINARY
+  OR NEW.founded IS NOT OLD.founded
+  OR NEW.verified IS NOT OLD.verified
+  OR NEW.created_at IS NOT OLD.created_at)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Merchant', NEW.id, 'U',
+      trim(CASE WHEN NEW.name IS NOT OLD.name COLLATE BINARY THEN 'name ' ELSE '' END
+        || CASE WHEN NEW.description IS NOT OLD.description COLLATE BINARY THEN 'description ' ELSE '' END
+        || CASE WHEN NEW.city IS NOT OLD.city COLLATE BINARY THEN 'city ' ELSE '' END
+        || CASE WHEN NEW.country IS NOT OLD.country COLLATE BINARY THEN 'country ' ELSE '' END
+        || CASE WHEN NEW.website IS NOT OLD.website COLLATE BINARY THEN 'website ' ELSE '' END
+        || CASE WHEN NEW.founded IS NOT OLD.founded THEN 'founded ' ELSE '' END
+        || CASE WHEN NEW.verified IS NOT OLD.verified THEN 'verified ' ELSE '' END
+        || CASE WHEN NEW.created_at IS NOT OLD.created_at THEN 'created_at ' ELSE '' END),
+      json_object('name', json_array(OLD.name, NEW.name), 'city', json_array(OLD.city, NEW.city)));
+END;
+
 CREATE TRIGGER _freshql_merchants_inserted AFTER INSERT ON merchants BEGIN
   INSERT INTO _freshql_change (seq, entity, id, op, parts)
     VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
       'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+      AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_merchants_updated AFTER UPDATE ON merchants
@@ -125,6 +162,9 @@ BEGIN
         || CASE WHEN NEW.created_at IS NOT OLD.created_at THEN 'created_at ' ELSE '' END),
       json_object('name', json_array(OLD.name, NEW.name), 'city', json_array(OLD.city, NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+      AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_merchants_rekeyed AFTER UPDATE ON merchants
@@ -139,6 +179,9 @@ BEGIN
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
       'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+      AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_merchants_deleted AFTER DELETE ON merchants BEGIN
@@ -173,6 +216,54 @@ END;
 
 -- The versions of products: kept for whoever writes.
 
+CREATE TRIGGER _freshql_products_inserted_within AFTER INSERT ON products
+WHEN NEW._version IS (SELECT _version FROM products WHERE id = NEW.id)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', NEW.id, 'I', json_object(
+        'sku', json_array(NEW.sku),
+        'name', json_array(NEW.name),
+        'price', json_array(NEW.price),
+        'status', json_array(NEW.status),
+        'merchant_id', json_array(NEW.merchant_id)));
+END;
+
+CREATE TRIGGER _freshql_products_updated_within AFTER UPDATE ON products
+WHEN NEW._version IS (SELECT _version FROM products WHERE id = NEW.id) AND (NEW.sku IS NOT OLD.sku COLLATE BINARY
+  OR NEW.name IS NOT OLD.name COLLATE BINARY
+  OR NEW.description IS NOT OLD.description COLLATE BINARY
+  OR NEW.price IS NOT OLD.price
+  OR NEW.stock IS NOT OLD.stock
+  OR NEW.status IS NOT OLD.status
+  OR NEW.weight IS NOT OLD.weight
+  OR NEW.attributes IS NOT OLD.attributes COLLATE BINARY
+  OR NEW.created_at IS NOT OLD.created_at
+  OR NEW.merchant_id IS NOT OLD.merchant_id)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Product', NEW.id, 'U',
+      trim(CASE WHEN NEW.sku IS NOT OLD.sku COLLATE BINARY THEN 'sku ' ELSE '' END
+        || CASE WHEN NEW.name IS NOT OLD.name COLLATE BINARY THEN 'name ' ELSE '' END
+        || CASE WHEN NEW.description IS NOT OLD.description COLLATE BINARY THEN 'description ' ELSE '' END
+        || CASE WHEN NEW.price IS NOT OLD.price THEN 'price ' ELSE '' END
+        || CASE WHEN NEW.stock IS NOT OLD.stock THEN 'stock ' ELSE '' END
+        || CASE WHEN NEW.status IS NOT OLD.status THEN 'status ' ELSE '' END
+        || CASE WHEN NEW.weight IS NOT OLD.weight THEN 'weight ' ELSE '' END
+        || CASE WHEN NEW.attributes IS NOT OLD.attributes COLLATE BINARY THEN 'attributes ' ELSE '' END
+        || CASE WHEN NEW.created_at IS NOT OLD.created_at THEN 'created_at ' ELSE '' END
+        || CASE WHEN NEW.merchant_id IS NOT OLD.merchant_id THEN 'merchant_id ' ELSE '' END),
+      json_object(
+        'sku', json_array(OLD.sku, NEW.sku),
+        'name', json_array(OLD.name, NEW.name),
+        'price', json_array(OLD.price, NEW.price),
+        'status', json_array(OLD.status, NEW.status),
+        'merchant_id', json_array(OLD.merchant_id, NEW.merchant_id)));
+END;
+
 CREATE TRIGGER _freshql_products_inserted AFTER INSERT ON products BEGIN
   INSERT INTO _freshql_change (seq, entity, id, op, parts)
     VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
@@ -184,6 +275,9 @@ CREATE TRIGGER _freshql_products_inserted AFTER INSERT ON products BEGIN
         'status', json_array(NEW.status),
         'merchant_id', json_array(NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+      AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_products_updated AFTER UPDATE ON products
@@ -221,6 +315,9 @@ BEGIN
         'status', json_array(OLD.status, NEW.status),
         'merchant_id', json_array(OLD.merchant_id, NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+      AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_products_rekeyed AFTER UPDATE ON products
@@ -245,6 +342,9 @@ BEGIN
         'status', json_array(NEW.status),
         'merchant_id', json_array(NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+      AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_products_deleted AFTER DELETE ON products BEGIN
@@ -295,12 +395,45 @@ END;
 
 -- The versions of reviews: kept for whoever writes.
 
+CREATE TRIGGER _freshql_reviews_inserted_within AFTER INSERT ON reviews
+WHEN NEW._version IS (SELECT _version FROM reviews WHERE id = NEW.id)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
+END;
+
+CREATE TRIGGER _freshql_reviews_updated_within AFTER UPDATE ON reviews
+WHEN NEW._version IS (SELECT _version FROM reviews WHERE id = NEW.id) AND (NEW.rating IS NOT OLD.rating
+  OR NEW.title IS NOT OLD.title COLLATE BINARY
+  OR NEW.body IS NOT OLD.body COLLATE BINARY
+  OR NEW.author IS NOT OLD.author COLLATE BINARY
+  OR NEW.created_at IS NOT OLD.created_at
+  OR NEW.product_id IS NOT OLD.product_id)
+BEGIN
+  INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+    VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
+      'Review', NEW.id, 'U',
+      trim(CASE WHEN NEW.rating IS NOT OLD.rating THEN 'rating ' ELSE '' END
+        || CASE WHEN NEW.title IS NOT OLD.title COLLATE BINARY THEN 'title ' ELSE '' END
+        || CASE WHEN NEW.body IS NOT OLD.body COLLATE BINARY THEN 'body ' ELSE '' END
+        || CASE WHEN NEW.author IS NOT OLD.author COLLATE BINARY THEN 'author ' ELSE '' END
+        || CASE WHEN NEW.created_at IS NOT OLD.created_at THEN 'created_at ' ELSE '' END
+        || CASE WHEN NEW.product_id IS NOT OLD.product_id THEN 'product_id ' ELSE '' END),
+      json_object('created_at', json_array(OLD.created_at, NEW.created_at), 'product_id', json_array(OLD.product_id, NEW.product_id)));
+END;
+
 CREATE TRIGGER _freshql_reviews_inserted AFTER INSERT ON reviews BEGIN
   INSERT INTO _freshql_change (seq, entity, id, op, parts)
     VALUES (max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
       'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+      AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_reviews_updated AFTER UPDATE ON reviews
@@ -325,6 +458,9 @@ BEGIN
         || CASE WHEN NEW.product_id IS NOT OLD.product_id THEN 'product_id ' ELSE '' END),
       json_object('created_at', json_array(OLD.created_at, NEW.created_at), 'product_id', json_array(OLD.product_id, NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+      AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_reviews_rekeyed AFTER UPDATE ON reviews
@@ -339,6 +475,9 @@ BEGIN
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)),
       'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
+  UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
+    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+      AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 
 CREATE TRIGGER _freshql_reviews_deleted AFTER DELETE ON reviews BEGIN

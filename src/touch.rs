@@ -70,6 +70,11 @@ impl Mark {
         })
     }
 
+    /// Something happened to a row of one of the parts by this column, nobody can say which.
+    pub fn any_part(entity: EntityId, column: ColumnId) -> Self {
+        Self::of(|hasher| (6_u8, entity, column).hash(hasher))
+    }
+
     /// A row of this entity came or went.
     pub fn set(entity: EntityId) -> Self {
         Self::of(|hasher| (4_u8, entity).hash(hasher))
@@ -95,6 +100,7 @@ impl Dependency {
             Self::Row(entity, id) => each(Mark::row(*entity, id)),
             Self::Part { entity, column, value, watching } => {
                 each(Mark::part(*entity, *column, value));
+                each(Mark::any_part(*entity, *column));
                 watching.iter().for_each(|watched| each(Mark::column_in_part(*entity, *column, value, *watched)));
             }
             Self::Set { entity, watching } => {

@@ -34,6 +34,7 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
     let Project { model, registry, mut mistakes, mut warnings, .. } = project;
     let database = database::mistakes(config, &model)?;
     mistakes.extend(database.mistakes);
+    warnings.extend(database.warnings);
     let reached = reached(&model, &registry);
     let most = config.limits.answer.max_rows;
     warnings.extend(reached.iter().filter(|reached| reached.rows > most).map(|reached| {

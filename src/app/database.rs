@@ -136,6 +136,8 @@ pub(super) struct Found {
     pub(super) is_there: bool,
     /// What keeps it from being served.
     pub(super) mistakes: Vec<Diagnostic>,
+    /// What is worth a second look.
+    pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// What is wrong with the migrations and with the database, if there is one.
@@ -145,7 +147,7 @@ pub(super) struct Found {
 pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartError> {
     let connection = open_existing(config)?;
     let is_there = connection.is_some();
-    let found = |mistakes| Ok(Found { is_there, mistakes });
+    let found = |mistakes| Ok(Found { is_there, mistakes, warnings: Vec::new() });
     let migrations = match read(config) {
         Ok(migrations) => migrations,
         Err(error) => return found(error.mistakes()?),
@@ -168,7 +170,12 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartErr
     if mistakes.is_empty() {
         mistakes = lacks(config, model, &connection, &migrations)?;
     }
-    found(mistakes)
+    let warnings = match mistakes.is_empty() {
+        true => migrate::advice(&connection, model).context("cannot read the database")?,
+        false => Vec::new(),
+    };
+    let warning = |advice| Diagnostic::warning(config.database.to_string(), 0..0, advice);
+    Ok(Found { is_there, mistakes, warnings: warnings.into_iter().map(warning).collect() })
 }
 
 /// A database that other migrations have made, and that has other tables: the wrong `--database`, or the wrong directory.

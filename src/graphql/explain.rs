@@ -214,6 +214,7 @@ fn words(model: &Model, entity: EntityId, spot: Spot<'_>) -> String {
         Spot::Set => format!("the set {}", entity.name),
         Spot::ColumnInSet(watched) => format!("{} in the set {}", field(entity, watched), entity.name),
         Spot::Part(column, value) => part(column, value),
+        Spot::AnyPart(column) => format!("{} whose {} is unreadable", entity.name, field(entity, column)),
         Spot::ColumnInPart(column, value, watched) => format!("{} in {}", field(entity, watched), part(column, value)),
     }
 }

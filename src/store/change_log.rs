@@ -1,7 +1,8 @@
 //! The change log, read: what the triggers ([`crate::store::triggers`]) have written down, in the model's words. It
 //! does not know who wants to know.
 
-use std::sync::Arc;
+use std::borrow::Cow;
+use std::sync::{Arc, Once};
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
@@ -24,6 +25,8 @@ pub struct Change {
     /// For each column by which lists are cut, the values under which the row was, or is, to be found: one where it came
     /// or went, the old and the new one of an update (the same twice where this column stayed).
     pub parts: Vec<(ColumnId, Vec<Value>)>,
+    /// The columns whose values in the record cannot be read: the row may be, or have been, in any part by these.
+    pub unread: Vec<ColumnId>,
 }
 
 /// What happened to a row.
@@ -60,6 +63,8 @@ pub enum Spot<'a> {
     Part(ColumnId, &'a Value),
     /// The last column, in a row of this part.
     ColumnInPart(ColumnId, &'a Value, ColumnId),
+    /// Some part by this column.
+    AnyPart(ColumnId),
 }
 
 impl Change {
@@ -75,6 +80,7 @@ impl Change {
         let entity = self.entity;
         let values = || self.parts.iter().flat_map(|(column, values)| values.iter().map(|value| (*column, value)));
         each(Spot::Row, Mark::row(entity, &self.id));
+        self.unread.iter().for_each(|column| each(Spot::AnyPart(*column), Mark::any_part(entity, *column)));
         match &self.op {
             Op::Insert | Op::Delete => {
                 each(Spot::Set, Mark::set(entity));
@@ -234,20 +240,43 @@ fn end_of_log(connection: &Connection, sql: &str) -> rusqlite::Result<Version> {
 }
 
 fn change(model: &Model, row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
-    let Some(entity) = model.entity_by_name(row.get_ref(1)?.as_str()?) else { return Ok(None) };
+    let Some(entity) = model.entity_by_name(&text(row.get_ref(1)?)) else { return Ok(None) };
     let id = match row.get_ref(2)? {
         ValueRef::Integer(number) => Value::Int(number),
-        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into()),
         ValueRef::Real(number) => Value::Real(number),
+        // What is no text of the model's is NULL to whoever reads the row, too.
+        ValueRef::Text(text) => std::str::from_utf8(text).map_or(Value::Null, Value::text),
         ValueRef::Null | ValueRef::Blob(_) => Value::Null,
     };
-    let op = match row.get_ref(3)?.as_str()? {
+    let op = match &*text(row.get_ref(3)?) {
         "I" => Op::Insert,
-        "U" => Op::Update(changed(entity, row.get_ref(4)?.as_str_or_null()?.unwrap_or(""))),
+        "U" => Op::Update(changed(entity, &text(row.get_ref(4)?))),
         _ => Op::Delete,
     };
-    let parts = parts(entity, row.get_ref(5)?.as_str_or_null()?.unwrap_or("{}"));
-    Ok(Some(Change { seq: Version(row.get(0)?), entity: entity.id, id, op, parts }))
+    let seq = Version(row.get(0)?);
+    let (parts, unread) = parts(entity, row.get_ref(5)?);
+    if let Some(column) = unread.first() {
+        let column = &entity.column(*column).name;
+        TOLD.call_once(|| {
+            tracing::warn!(
+                seq = seq.0,
+                table = entity.table,
+                column,
+                "a value in the change log cannot be read and counts as any value; said once"
+            );
+        });
+    }
+    Ok(Some(Change { seq, entity: entity.id, id, op, parts, unread }))
+}
+
+/// Whether it has been said that something in the log cannot be read.
+static TOLD: Once = Once::new();
+
+fn text(value: ValueRef<'_>) -> Cow<'_, str> {
+    match value {
+        ValueRef::Text(text) => String::from_utf8_lossy(text),
+        _ => Cow::Borrowed(""),
+    }
 }
 
 /// The columns whose names stand in this text with spaces between them. A name may have a space itself, and may then be
@@ -257,20 +286,41 @@ fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
     entity.column_ids().filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name))).collect()
 }
 
-/// A column that the model has come to cut lists by only after the record was written has no values here: its lists are
-/// new, too, since the model is part of every ETag.
-fn parts(entity: &Entity, json: &str) -> Vec<(ColumnId, Vec<Value>)> {
-    let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap_or_default();
-    let values = |id: ColumnId| {
-        let column = entity.column(id);
-        let values = object.get(&column.name)?.as_array()?;
-        Some((id, values.iter().map(|value| part_value(column.scalar, value)).collect()))
+/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A column that the model
+/// has come to cut lists by only after the record was written has no values here: its lists are new, too, since the model
+/// is part of every ETag.
+fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, Vec<ColumnId>) {
+    let (mut parts, mut unread) = (Vec::new(), Vec::new());
+    let written = text(json);
+    if written.is_empty() {
+        return (parts, unread);
+    }
+    let is_lossy = matches!(written, Cow::Owned(_));
+    let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&written) else {
+        // An infinity, for one: SQLite writes it as a number that is none.
+        return (parts, entity.column_ids().filter(|id| entity.column(*id).part).collect());
     };
-    entity.column_ids().filter_map(values).collect()
+    for id in entity.column_ids() {
+        let column = entity.column(id);
+        let Some(values) = object.get(&column.name) else { continue };
+        let values: Option<Vec<Value>> =
+            values.as_array().and_then(|all| all.iter().map(|value| part_value(column.scalar, value)).collect());
+        match values {
+            Some(values) if !(is_lossy && values.iter().any(is_damaged)) => parts.push((id, values)),
+            _ => unread.push(id),
+        }
+    }
+    (parts, unread)
 }
 
-fn part_value(scalar: Scalar, json: &serde_json::Value) -> Value {
-    match json {
+/// Something in it was no UTF-8.
+fn is_damaged(value: &Value) -> bool {
+    matches!(value, Value::Text(text) if text.contains(char::REPLACEMENT_CHARACTER))
+}
+
+/// None for what no trigger of ours writes.
+fn part_value(scalar: Scalar, json: &serde_json::Value) -> Option<Value> {
+    Some(match json {
         serde_json::Value::String(text) => match (scalar, text.parse()) {
             // The log spells floats out, to the last digit.
             (Scalar::Float, Ok(number)) => Value::Real(number),
@@ -278,12 +328,12 @@ fn part_value(scalar: Scalar, json: &serde_json::Value) -> Value {
         },
         serde_json::Value::Number(number) => match (number.as_i64(), number.as_f64()) {
             (Some(number), _) => Value::Int(number),
-            (None, Some(number)) => Value::Real(number),
-            (None, None) => Value::Null,
+            (None, number) => Value::Real(number?),
         },
         serde_json::Value::Bool(flag) => Value::Int((*flag).into()),
-        _ => Value::Null,
-    }
+        serde_json::Value::Null => Value::Null,
+        serde_json::Value::Array(_) | serde_json::Value::Object(_) => return None,
+    })
 }
 
 #[cfg(test)]
@@ -325,13 +375,21 @@ mod tests {
         let (folder, group) = (EntityId(0), EntityId(1));
         let folder_parts = vec![(ColumnId(1), vec![text("/")]), (ColumnId(3), vec![Value::Null])];
         let expected = [
-            Change { seq: Version(1), entity: folder, id: Value::Int(1), op: Op::Insert, parts: folder_parts.clone() },
+            Change {
+                seq: Version(1),
+                entity: folder,
+                id: Value::Int(1),
+                op: Op::Insert,
+                parts: folder_parts.clone(),
+                unread: Vec::new(),
+            },
             Change {
                 seq: Version(2),
                 entity: group,
                 id: text("x"),
                 op: Op::Insert,
                 parts: vec![(ColumnId(4), vec![Value::Null]), (ColumnId(11), vec![Value::Null])],
+                unread: Vec::new(),
             },
             Change {
                 seq: Version(3),
@@ -342,6 +400,7 @@ mod tests {
                     (ColumnId(4), vec![Value::Null, Value::Null]),
                     (ColumnId(11), vec![Value::Null, Value::Int(1)]),
                 ],
+                unread: Vec::new(),
             },
         ];
         assert_eq!(changes[..3], expected);

@@ -2,6 +2,7 @@
 //! transaction together with the record that it ran; what was applied is never edited. What a database of a model must
 //! have is [`check`]'s business; what is missing in the files, [`crate::store::difference`] says.
 
+mod advice;
 pub mod check;
 mod confine;
 mod files;
@@ -16,6 +17,7 @@ use rusqlite::Connection;
 
 use crate::model::Diagnostic;
 
+pub use advice::advice;
 pub use check::{Problem, check_schema};
 pub use files::{Migration, Migrations, NAMES, add, is_name};
 pub use guard::guard;

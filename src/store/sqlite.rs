@@ -148,8 +148,8 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<(), StoreE
     thread::Builder::new().name(name).spawn(run).map(drop).map_err(StoreError::Thread)
 }
 
-/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on, and delete triggers for what
-/// `INSERT OR REPLACE` displaces.
+/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on. Triggers do not fire themselves, as is
+/// SQLite's default: that is how the authors of a table mean theirs (`AFTER UPDATE ON t … UPDATE t SET updated_at = …`).
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -157,7 +157,7 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
-    connection.pragma_update(None, "recursive_triggers", true)?;
+    connection.pragma_update(None, "recursive_triggers", false)?;
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;

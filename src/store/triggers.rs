@@ -12,10 +12,15 @@
 //! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not notice;
 //! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing but the version
 //!   differs, and the newest record in the log (of a row that is there) is this row's and has this number;
+//! - without `recursive_triggers` (SQLite's default, and ours) a trigger that is at work is passed over. Setting `_version`
+//!   fires the authors' own AFTER UPDATE triggers, and what these then write passes our triggers over: so a second pair
+//!   (`…_within`), which is never at work then, logs what a first one has not, and who sets a version gives one to these
+//!   rows too;
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
 //!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
 
 pub(in crate::store) mod postgres;
+mod within;
 
 use super::catalogue::keys::OtherKey;
 use super::layout::ddl::{VERSIONS, default_expression};
@@ -46,14 +51,17 @@ pub fn triggers(table: &Table) -> Vec<Trigger> {
 
 /// The triggers that keep the versions of this table's rows, where it has these unique keys, too.
 pub(in crate::store) fn triggers_beside(table: &Table, others: &[OtherKey]) -> Vec<Trigger> {
-    vec![
+    // Where versions stand in a table of ours, nothing that we write fires the authors' triggers.
+    let within = if table.managed { vec![within::inserted(table), within::updated(table)] } else { Vec::new() };
+    let own = [
         inserted(table),
         updated(table),
         rekeyed(table),
         deleted(table),
         displaced_by_insert(table, others),
         displaced_by_update(table, others),
-    ]
+    ];
+    within.into_iter().chain(own).collect()
 }
 
 fn trigger(table: &Table, event: &str, text: impl FnOnce(&SqlName) -> String) -> Trigger {
@@ -240,9 +248,10 @@ fn entity(table: &Table) -> String {
     string_literal(&table.entity_name)
 }
 
-/// Gives the row of NEW the number of the record just written.
+/// Gives the row of NEW the number of the record just written; and also those rows of a managed table that the authors' own
+/// triggers have changed on that occasion.
 fn stamp(table: &Table) -> String {
-    let key = &table.key_column().name;
+    let (key, name) = (&table.key_column().name, &table.name);
     if !table.managed {
         // An upsert, since the statement's own `OR IGNORE` would be this one's, too. A key of another kind is no row of
         // the entity's, and must not keep its owner from writing it.
@@ -253,7 +262,13 @@ fn stamp(table: &Table) -> String {
             entity(table)
         );
     }
-    format!("UPDATE {} SET {VERSION_COLUMN} = last_insert_rowid() WHERE {key} = NEW.{key};", table.name)
+    format!(
+        "UPDATE {name} SET {VERSION_COLUMN} = last_insert_rowid() WHERE {key} = NEW.{key};\n  \
+         UPDATE {name} SET {VERSION_COLUMN} = last_insert_rowid() FROM _freshql_change\n    \
+         WHERE seq > last_insert_rowid() AND entity = {entity} AND op <> 'D'\n      \
+         AND {name}.{key} = _freshql_change.id AND {name}.{VERSION_COLUMN} < last_insert_rowid();",
+        entity = entity(table),
+    )
 }
 
 /// A row that is gone needs no version any more; one that its owner's trigger has put in its place has got its own.
@@ -330,7 +345,7 @@ fn parts(table: &Table, prefixes: &[&str]) -> String {
         .iter()
         .filter(|column| column.part)
         .map(|column| {
-            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(column, prefix)).collect();
+            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(table, column, prefix)).collect();
             format!("{}, json_array({})", string_literal(column.name.as_str()), values.join(", "))
         })
         .collect();
@@ -341,12 +356,14 @@ fn parts(table: &Table, prefixes: &[&str]) -> String {
     objects.reduce(|all, more| format!("json_patch({all}, {more})")).unwrap_or_else(|| "'{}'".to_owned())
 }
 
-fn json_value(column: &TableColumn, prefix: &str) -> String {
+fn json_value(table: &Table, column: &TableColumn, prefix: &str) -> String {
     let value = format!("{prefix}{}", column.name);
     match column.scalar {
         // As JSON numbers they would lose their last digits.
         Scalar::Float => format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END"),
-        _ => value,
+        // A STRICT table has no blobs here. They are no JSON, and nobody can ask for one.
+        _ if table.managed && column.type_override.is_none() => value,
+        _ => format!("CASE WHEN typeof({value}) <> 'blob' THEN {value} END"),
     }
 }
 

@@ -2,11 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod authors;
 mod books;
 mod bookshop;
 mod choices;
 mod harness;
 mod library;
+mod names;
 mod node;
 mod properties;
 mod queries;

@@ -270,7 +270,7 @@ fn each_operator_says_what_it_means() {
     "t"."name" = ?
     _freshql_fold("t"."name") = ?
     "t"."name" <> ?
-    ("t"."country" = ?) IS NOT (TRUE)
+    ("t"."country" = ?) IS NOT (1)
     "t"."name" < ?
     "t"."name" <= ?
     "t"."name" > ?
@@ -278,7 +278,7 @@ fn each_operator_says_what_it_means() {
     "t"."country" IS NULL
     "t"."country" IS NOT NULL
     "t"."name" IN (SELECT "value" FROM json_each(?) AS "v")
-    (_freshql_fold("t"."country") IN (SELECT "value" FROM json_each(?) AS "v")) IS NOT (TRUE)
+    (_freshql_fold("t"."country") IN (SELECT "value" FROM json_each(?) AS "v")) IS NOT (1)
     instr("t"."name", ?) > (0)
     instr(_freshql_fold("t"."name"), ?) > (0)
     "t"."name" >= ? AND "t"."name" < ?
@@ -295,14 +295,14 @@ fn conditions_combine_and_reach_into_relations() {
     let title = Filter::IsNull(demo.column("Review", "title"), false);
     let both = || Filter::And(vec![rating.clone(), title.clone()]);
     let either = Filter::Or(vec![both(), Filter::Not(Box::new(both())), title.clone()]);
-    insta::assert_snapshot!(demo.condition("Review", either), @r#"("t"."rating" >= ? AND "t"."title" IS NOT NULL) OR ("t"."rating" >= ? AND "t"."title" IS NOT NULL) IS NOT (TRUE) OR "t"."title" IS NOT NULL"#);
+    insta::assert_snapshot!(demo.condition("Review", either), @r#"("t"."rating" >= ? AND "t"."title" IS NOT NULL) OR ("t"."rating" >= ? AND "t"."title" IS NOT NULL) IS NOT (1) OR "t"."title" IS NOT NULL"#);
 
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
     let related = |quantifier| {
         demo.condition("Product", Filter::ToMany(review, of_product, quantifier, Box::new(rating.clone())))
     };
     insta::assert_snapshot!(related(Quantifier::Some), @r#"EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?)"#);
-    insta::assert_snapshot!(related(Quantifier::Every), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND ("t1"."rating" >= ?) IS NOT (TRUE))"#);
+    insta::assert_snapshot!(related(Quantifier::Every), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND ("t1"."rating" >= ?) IS NOT (1))"#);
     insta::assert_snapshot!(related(Quantifier::None), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?)"#);
 
     let verified = Filter::Compare {

@@ -58,6 +58,30 @@ impl AuthorTrigger {
     }
 }
 
+/// What to tell the owner of such a trigger on this table before it surprises anybody. `is_stamped`: versions are a column of
+/// the table, so freshql updates its rows.
+pub(in crate::store) fn advice(trigger: &AuthorTrigger, table: &str, is_stamped: bool) -> Option<String> {
+    let name = &trigger.name;
+    if trigger.ignores && trigger.is_after {
+        return Some(format!(
+            "the trigger `{name}` on `{table}` says RAISE(IGNORE) after the change, which can hide the change from freshql: \
+             mutations that fire it are refused, and what other programs write may not be seen; say BEFORE, or RAISE(ABORT)"
+        ));
+    }
+    if trigger.ignores {
+        return Some(format!(
+            "the trigger `{name}` on `{table}` says RAISE(IGNORE): a mutation that it ignores is refused as a conflict"
+        ));
+    }
+    let fires_again = is_stamped && trigger.event == Event::Update && !trigger.names_columns;
+    fires_again.then(|| {
+        format!(
+            "the trigger `{name}` on `{table}` fires on every UPDATE, so a second time when freshql sets `_version`: \
+             say UPDATE OF and the columns that it is for"
+        )
+    })
+}
+
 /// Whether this name stands in the text, quoted or not.
 pub(in crate::store) fn mentions(sql: &str, name: &str) -> bool {
     tokens(sql).any(|(kind, token)| kind != Token::Space && unquoted(token).eq_ignore_ascii_case(name))

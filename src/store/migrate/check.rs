@@ -181,6 +181,7 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
             check_column(table, column, has, &found.definition, problems);
         }
         check_collation(table, column, has, problems);
+        check_spelling(table, column, has, problems);
     }
     if found.column(VERSION_COLUMN).is_some_and(|has| has.key > 0 || affinity(&has.sql_type) != "INTEGER") {
         problems.add(format!("column `{name}.{VERSION_COLUMN}` is not an INTEGER beside the key"));
@@ -231,6 +232,8 @@ fn check_column(
     };
     if !is_same_type {
         problems.add(format!("{shown} is {}, and should be {wanted}", or_untyped(&has.sql_type)));
+    } else if !holds(column, &has.sql_type) {
+        problems.add(format!("{shown} is {}, which does not keep the values of its type as they are", has.sql_type));
     }
     let is_key = column.name == table.key_column().name;
     if is_key && has.key != 1 {
@@ -284,6 +287,22 @@ fn check_collation(table: &Table, column: &TableColumn, has: &FoundColumn, probl
             table.name.as_str(),
             column.name.as_str(),
             has.collation
+        ));
+    }
+}
+
+/// Where a column is declared as no text, SQLite keeps a text that looks like a number as that number: `007` and `7.0` are
+/// the row of `7`, whose record in the change log says 7. None of the texts of other types looks like a number.
+fn check_spelling(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+    let is_free = matches!(column.scalar, Scalar::String | Scalar::IdText);
+    let makes_numbers = matches!(affinity(&has.sql_type), "INTEGER" | "REAL" | "NUMERIC");
+    if is_free && is_looked_up(table, column) && makes_numbers {
+        problems.add(format!(
+            "column `{}.{}` is declared {}, so SQLite makes numbers of texts that look like one (`007`), and no row can be \
+             looked up by it as by a text: declare it TEXT, or take its @id, @unique, @index or relation out of the model",
+            table.name.as_str(),
+            column.name.as_str(),
+            has.sql_type
         ));
     }
 }
@@ -368,15 +387,17 @@ fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
     }
 }
 
-/// Whether a column that others have declared so keeps this column's values as they are.
+/// Whether a column that others, or `@column(type:)`, have declared so keeps this column's values as they are.
 pub(in crate::store) fn holds(column: &TableColumn, declared: &str) -> bool {
-    let is_number = |affinity: &str| matches!(affinity, "INTEGER" | "REAL" | "NUMERIC");
-    let (wanted, has) = (affinity(&sql_type(column)), affinity(declared));
-    match wanted {
-        // Texts stay texts in a column of numbers, unless they look like one.
-        "TEXT" => matches!(has, "TEXT" | "BLOB" | "NUMERIC" | "INTEGER"),
+    let own = TableColumn { type_override: None, ..column.clone() };
+    match (affinity(&sql_type(&own)), affinity(declared)) {
         // A column without a type keeps all as it is.
-        wanted => wanted == has || has == "BLOB" || (is_number(wanted) && is_number(has)),
+        (_, "BLOB") => true,
+        // Texts stay texts in a column of numbers, unless they look like one.
+        ("TEXT", has) => has != "REAL",
+        // As REAL, an integer comes back as 5.0, and a large one as another.
+        ("INTEGER", has) => matches!(has, "INTEGER" | "NUMERIC"),
+        (_, has) => has != "TEXT",
     }
 }
 

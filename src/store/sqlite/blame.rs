@@ -97,7 +97,9 @@ impl Transaction<'_> {
                 dangling.extend(here.into_iter().map(str::to_owned));
             }
         }
-        Ok(dangling)
+        // In the order in which they were given, which is not SQLite's.
+        let is_dangling = |name: &&str| dangling.iter().any(|known| known == name);
+        Ok(written.iter().map(|(name, _)| *name).filter(is_dangling).map(str::to_owned).collect())
     }
 
     fn triggers(&self) -> Result<Vec<(String, FoundTrigger)>, StoreError> {

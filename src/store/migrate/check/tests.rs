@@ -196,3 +196,35 @@ fn table_that_was_there_before_keeps_what_its_authors_wrote() {
     );
     assert_eq!(adopt(&table.replace("parent_id", "mother_id"), mark), ["column `folders.parent_id` is missing"]);
 }
+
+#[test]
+fn a_column_that_keeps_other_values_than_it_is_given_is_refused_with_the_reason() {
+    for (field, refused) in [
+        ("a: String @unique @column(type: \"STRING\")", Some("makes numbers of texts")),
+        ("a: String @index @column(type: \"DATETIME\")", Some("makes numbers of texts")),
+        ("a: String @unique @column(type: \"UUID\")", Some("makes numbers of texts")),
+        ("a: String @column(type: \"DOUBLE\")", Some("does not keep the values")),
+        ("a: Int @index @column(type: \"FLOAT\")", Some("does not keep the values")),
+        ("a: Boolean @column(type: \"REAL\")", Some("does not keep the values")),
+        // Nobody looks rows up by it.
+        ("a: String @column(type: \"DATETIME\")", None),
+        // None of its texts looks like a number.
+        ("a: DateTime @index @column(type: \"DATETIME\")", None),
+        ("a: UUID @unique @column(type: \"UUID\")", None),
+        ("a: String @unique @column(type: \"VARCHAR(9)\")", None),
+        ("a: Int @index @column(type: \"NUMERIC\")", None),
+        ("a: Float @index @column(type: \"DECIMAL\")", None),
+    ] {
+        let sdl = format!("type Thing @entity {{ id: ID! @id  {field} }}");
+        let model = crate::model::parse("schema.graphql", &sdl).unwrap_or_else(|wrong| panic!("{wrong:?}")).model;
+        let connection = Connection::open_in_memory().unwrap();
+        for statement in create_statements(&Layout::new(&model)) {
+            connection.execute_batch(&statement).unwrap();
+        }
+        let found = problems(&connection, &model);
+        match refused {
+            None => assert_eq!(found, Vec::<String>::new(), "{field}"),
+            Some(why) => assert!(found.iter().any(|found| found.contains(why)), "{field}: {found:?}"),
+        }
+    }
+}
