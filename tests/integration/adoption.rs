@@ -331,7 +331,7 @@ async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
     let url = format!("http://{}/graphql", served.running.address);
     for (mutation, message) in [
         ("deleteOwner(id: 1)", "Pet.ownerId may not be null"),
-        ("createPlace(input: {x: 1, y: 2})", "a value of Place points to a row that does not exist"),
+        ("createPlace(input: {x: 1, y: 2})", "x and y point to a row that does not exist"),
     ] {
         let query = json!({ "query": format!("mutation {{ {mutation} {{ id }} }}") });
         let answer: Value = served.client.post(&url).json(&query).send().await.unwrap().json().await.unwrap();

@@ -49,6 +49,7 @@ mod one_question;
 mod outside;
 mod persisted_get;
 mod postgres;
+mod programs;
 mod railway;
 mod reads;
 mod retired;

@@ -86,7 +86,8 @@ impl Writer<'_, '_, '_> {
                     // By a trigger of the authors' own, perhaps.
                     ([], Action::Create) => format!("a value of {} points to a row that does not exist", entity.name),
                     ([], _) => format!("{} {} is still referred to by other rows", entity.name, bound.id),
-                    (fields, _) => format!("{} points to a row that does not exist", fields.join(" and ")),
+                    ([field], _) => format!("{field} points to a row that does not exist"),
+                    (fields, _) => format!("{} point to a row that does not exist", fields.join(" and ")),
                 };
                 error(message, "foreignKey", &fields)
             }

@@ -134,6 +134,7 @@ fn columns_without_values_get_a_type_that_reads_what_may_come() {
         ("DATE", "x: String", "it may be a Date if"),
         ("UUID", "x: String", "it may be a UUID"),
         ("JSON", "x: String", "it may be JSON"),
+        ("INTERVAL", "x: String", "a String reads whatever is no blob"),
         ("INTEGER", "x: BigInt", "it may be an Int if all values will fit 32 bits"),
         ("BOOLEAN", "x: Boolean", "all programs must keep 0 or 1"),
         ("BOOLEAN DEFAULT 'f'", "x: String @default(value: \"f\")", "a String reads whatever is no blob"),

@@ -174,6 +174,8 @@ fn promise(sql_type: &str) -> Promise {
         _ if has("DATETIME") || has("TIMESTAMP") => Promise::DateTime,
         "DATE" => Promise::Date,
         _ if has("BIGINT") || word == "INT8" || has("UNSIGNED BIG") => Promise::BigInt,
+        // SQLite finds an INT in these, too, but their programs do not.
+        _ if has("INTERVAL") || has("POINT") => Promise::Nothing,
         _ if has("INT") => Promise::Int,
         _ if has("CHAR") || has("TEXT") || has("CLOB") || has("STRING") => Promise::Text,
         _ if has("REAL") || has("FLOA") || has("DOUB") => Promise::Float,
