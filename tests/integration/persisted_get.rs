@@ -62,7 +62,7 @@ async fn unchanged_rows_return_304_with_the_headers_of_the_200() {
 #[tokio::test]
 async fn a_304_has_neither_body_nor_length_on_the_wire() {
     let (app, _, url) = merchant().await;
-    let request = format!("GET {url} HTTP/1.1\r\nHost: test\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n");
+    let request = format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n");
     let response = app.raw(&request).await.to_ascii_lowercase();
     assert!(response.starts_with("http/1.1 304 "), "{response}");
     assert!(!response.contains("content-length"), "{response}");
