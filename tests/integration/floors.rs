@@ -51,9 +51,11 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
     ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
     ("graphql/document.rs", "what a document is once it is compiled, and how it becomes that"),
+    ("graphql/engine.rs", "compiling, reading and writing an operation, and what of a failure is told"),
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
     ("main.rs", "the options of every command, each with the help that it prints"),
+    ("store/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
     ("store/sqlite.rs", "the reading and the writing connections, and the threads that own them"),
     ("store/select.rs", "every shape of a reading statement; apart they would repeat each other's columns"),
 ];
