@@ -132,7 +132,8 @@ CREATE TRIGGER _freshql_merchants_inserted AFTER INSERT ON merchants BEGIN
       'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Merchant'
+      AND _freshql_change.op <> 'D'
       AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
@@ -163,7 +164,8 @@ BEGIN
       json_object('name', json_array(OLD.name, NEW.name), 'city', json_array(OLD.city, NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Merchant'
+      AND _freshql_change.op <> 'D'
       AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
@@ -180,7 +182,8 @@ BEGIN
       'Merchant', NEW.id, 'I', json_object('name', json_array(NEW.name), 'city', json_array(NEW.city)));
   UPDATE merchants SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE merchants SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Merchant' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Merchant'
+      AND _freshql_change.op <> 'D'
       AND merchants.id = _freshql_change.id AND merchants._version < last_insert_rowid();
 END;
 
@@ -276,7 +279,8 @@ CREATE TRIGGER _freshql_products_inserted AFTER INSERT ON products BEGIN
         'merchant_id', json_array(NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Product'
+      AND _freshql_change.op <> 'D'
       AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
@@ -316,7 +320,8 @@ BEGIN
         'merchant_id', json_array(OLD.merchant_id, NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Product'
+      AND _freshql_change.op <> 'D'
       AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
@@ -343,7 +348,8 @@ BEGIN
         'merchant_id', json_array(NEW.merchant_id)));
   UPDATE products SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE products SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Product' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Product'
+      AND _freshql_change.op <> 'D'
       AND products.id = _freshql_change.id AND products._version < last_insert_rowid();
 END;
 
@@ -432,7 +438,8 @@ CREATE TRIGGER _freshql_reviews_inserted AFTER INSERT ON reviews BEGIN
       'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Review'
+      AND _freshql_change.op <> 'D'
       AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 
@@ -459,7 +466,8 @@ BEGIN
       json_object('created_at', json_array(OLD.created_at, NEW.created_at), 'product_id', json_array(OLD.product_id, NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Review'
+      AND _freshql_change.op <> 'D'
       AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 
@@ -476,7 +484,8 @@ BEGIN
       'Review', NEW.id, 'I', json_object('created_at', json_array(NEW.created_at), 'product_id', json_array(NEW.product_id)));
   UPDATE reviews SET _version = last_insert_rowid() WHERE id = NEW.id;
   UPDATE reviews SET _version = last_insert_rowid() FROM _freshql_change
-    WHERE seq > last_insert_rowid() AND entity = 'Review' AND op <> 'D'
+    WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = 'Review'
+      AND _freshql_change.op <> 'D'
       AND reviews.id = _freshql_change.id AND reviews._version < last_insert_rowid();
 END;
 

@@ -265,7 +265,8 @@ fn stamp(table: &Table) -> String {
     format!(
         "UPDATE {name} SET {VERSION_COLUMN} = last_insert_rowid() WHERE {key} = NEW.{key};\n  \
          UPDATE {name} SET {VERSION_COLUMN} = last_insert_rowid() FROM _freshql_change\n    \
-         WHERE seq > last_insert_rowid() AND entity = {entity} AND op <> 'D'\n      \
+         WHERE _freshql_change.seq > last_insert_rowid() AND _freshql_change.entity = {entity}\n      \
+         AND _freshql_change.op <> 'D'\n      \
          AND {name}.{key} = _freshql_change.id AND {name}.{VERSION_COLUMN} < last_insert_rowid();",
         entity = entity(table),
     )
