@@ -364,17 +364,12 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
         }
         _ => false,
     });
-    match open.count() {
-        1 => Ok(()),
-        0 => Err(GraphqlError::new(
-            Code::BadRequest,
-            "If-Match is there, but no field of this mutation takes an expectedEtag that was not given",
-        )),
-        _ => Err(GraphqlError::new(
-            Code::BadRequest,
-            "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag",
-        )),
-    }
+    let why = match open.count() {
+        1 => return Ok(()),
+        0 => "If-Match is there, but no field of this mutation takes an expectedEtag that was not given",
+        _ => "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag",
+    };
+    Err(GraphqlError::new(Code::BadRequest, why))
 }
 
 /// An error of the store, in words for the client; what is our fault keeps its cause, for the log.
