@@ -40,7 +40,7 @@ use self::project::Project;
 
 pub use adopt::model_pull;
 pub use check::{Checked, check, with_the_rest};
-pub use database::{MigrationStatus, migrate_new, migrate_status, migrate_up};
+pub use database::{MigrationStatus, Repaired, migrate_new, migrate_repair, migrate_status, migrate_up};
 pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
 pub use health::health;

@@ -129,6 +129,8 @@ enum Migrate {
     Up,
     /// Show which migrations are applied
     Status,
+    /// Put back what other programs have taken from the database: triggers, columns of versions
+    Repair,
 }
 
 #[derive(Args)]
@@ -367,6 +369,11 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
         }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
+        Command::Migrate(Migrate::Repair) => {
+            let repaired = app::migrate_repair(&prepare(cli.project, None)?)?;
+            print(&repaired.text)?;
+            if repaired.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(repaired.mistakes)) }
+        }
         Command::Migrate(Migrate::Status) => {
             let status = app::migrate_status(&prepare(cli.project, None)?)?;
             print(&status.table)?;

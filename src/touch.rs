@@ -94,6 +94,13 @@ impl Mark {
 }
 
 impl Dependency {
+    /// Whose rows.
+    pub fn entity(&self) -> EntityId {
+        match self {
+            Self::Row(entity, _) | Self::Part { entity, .. } | Self::Set { entity, .. } => *entity,
+        }
+    }
+
     /// The marks that it looks out for.
     pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {

@@ -20,6 +20,7 @@ pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> 
         for migration in apply(config)? {
             tracing::info!(migration, "applied a migration");
         }
+        repair_what_is_missing(config, model)?;
     }
     let mut found = mistakes(config, model)?;
     if !found.is_there && found.mistakes.is_empty() {
@@ -38,6 +39,74 @@ pub fn migrate_up(config: &Config) -> Result<String, StartError> {
         return Ok("nothing to apply\n".to_owned());
     }
     Ok(applied.iter().map(|name| format!("applied {name}\n")).collect())
+}
+
+/// What was repaired.
+#[derive(Debug)]
+pub struct Repaired {
+    /// One line for each thing that was done.
+    pub text: String,
+    /// What still keeps the database from being served.
+    pub mistakes: Vec<Diagnostic>,
+}
+
+/// Puts back what other programs have taken from the database: triggers, columns of versions, system tables. What they
+/// kept meanwhile counts as changed.
+///
+/// # Errors
+/// There is no database, or it lacks migrations, or cannot be read or written.
+pub fn migrate_repair(config: &Config) -> Result<Repaired, StartError> {
+    let model = load_model(&config.dir)?;
+    let migrations = read(config)?;
+    let Some(mut connection) = open_existing(config)? else {
+        return Err(StartError::Mistakes(vec![no_database(config)]));
+    };
+    let status = migrate::status(&connection, &migrations).context("cannot read the database")?;
+    if let Some(pending) = pending(config, &status) {
+        return Err(StartError::Mistakes(vec![pending]));
+    }
+    let mut repaired = repair(config, &model, &migrations, &mut connection)?;
+    drop(connection);
+    repaired.mistakes = mistakes(config, &model)?.mistakes;
+    Ok(repaired)
+}
+
+fn repair(
+    config: &Config,
+    model: &Model,
+    migrations: &Migrations,
+    connection: &mut Connection,
+) -> Result<Repaired, StartError> {
+    let built = migrate::rehearse(migrations).map_err(|error| match error {
+        MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
+        error @ MigrateError::Database(_) => StartError::Other(error.into()),
+    })?;
+    let repaired = migrate::repair(connection, model, &built);
+    let mut repaired = repaired.with_context(|| format!("cannot repair {}; nothing was changed", config.database))?;
+    let watched = migrate::guard(connection, model).with_context(|| format!("cannot repair {}", config.database))?;
+    repaired
+        .done
+        .extend(watched.iter().map(|table| format!("made the triggers of `{table}`, and renewed its versions")));
+    let text = match repaired.done.is_empty() {
+        true => "nothing to repair\n".to_owned(),
+        false => repaired.done.iter().map(|line| format!("{line}\n")).collect(),
+    };
+    Ok(Repaired { text, mistakes: Vec::new() })
+}
+
+/// Repairs what a server cannot do without, if anything is missing and the migrations build it.
+fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartError> {
+    let migrations = read(config)?;
+    let Some(mut connection) = open_existing(config)? else { return Ok(()) };
+    let problems = migrate::check_schema(&connection, model).context("cannot read the database")?;
+    if !problems.iter().any(|problem| problem.is_repaired) || !matches!(difference::step(&migrations, model), Ok(None))
+    {
+        return Ok(());
+    }
+    for line in repair(config, model, &migrations, &mut connection)?.text.lines() {
+        tracing::warn!("repaired the database: {line}");
+    }
+    Ok(())
 }
 
 /// Writes the next migration, from what the migrations build to what the model needs; says what was written, and what
@@ -63,7 +132,15 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         error => StartError::Other(error.into()),
     })?;
     let Some(step) = step else {
-        return Ok("the migrations build what the model needs; nothing was written\n".to_owned());
+        let mut text = "the migrations build what the model needs; nothing was written\n".to_owned();
+        if open_existing(config)?.is_some() {
+            let lacks = mistakes(config, &model)?.mistakes;
+            let line = |lack: &Diagnostic| format!("but the database is otherwise: {}\n", lack.message);
+            text.extend(lacks.iter().map(line));
+            let help = lacks.last().and_then(|lack| lack.help.as_deref());
+            text.extend(help.map(|help| format!("{help}\n")));
+        }
+        return Ok(text);
     };
     let folder = within(&config.dir, "migrations");
     let paths = migrate::add(&folder, name, &step.sqlite, &step.postgres);
@@ -162,10 +239,8 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartErr
         let is_pending = |mistake: &Diagnostic| status.pending.iter().any(|pending| pending.file == mistake.file);
         mistakes.extend(rehearsed(&migrations)?.into_iter().filter(is_pending));
     }
-    if mistakes.is_empty() && !status.pending.is_empty() {
-        let names: Vec<_> = status.pending.iter().map(|pending| name(pending.number, &pending.name)).collect();
-        let message = format!("pending migrations: {}", names.join(", "));
-        mistakes.push(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config)));
+    if mistakes.is_empty() {
+        mistakes.extend(pending(config, &status));
     }
     if mistakes.is_empty() {
         mistakes = lacks(config, model, &connection, &migrations)?;
@@ -219,6 +294,15 @@ fn some(names: &[String]) -> String {
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
+fn pending(config: &Config, status: &migrate::Status) -> Option<Diagnostic> {
+    if status.pending.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = status.pending.iter().map(|pending| name(pending.number, &pending.name)).collect();
+    let message = format!("pending migrations: {}", names.join(", "));
+    Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config)))
+}
+
 /// What the database lacks for the model, where it has all migrations. What these do not build, the next one should;
 /// what they do has been changed by hand.
 fn lacks(
@@ -239,6 +323,9 @@ fn lacks(
         let mistake = database(problem.message);
         mistakes.push(match (&next, problem.sql) {
             (Some(_), _) => mistake,
+            (None, _) if problem.is_repaired && problem.help.is_none() => {
+                mistake.with_help(format!("run `{} migrate repair`, which puts it back", command(config)))
+            }
             (None, Some(sql)) => mistake.with_help(format!("add a migration that says\n{sql}")),
             (None, None) if problem.help.is_some() => mistake.with_help(problem.help.unwrap_or_default()),
             (None, None) => mistake.with_help("add a migration that changes it, or change the model"),
@@ -253,9 +340,8 @@ fn lacks(
     }
     // A database that is not there yet has none either, and the missing table says so.
     if mistakes.is_empty() && epoch.context("cannot read the database")?.is_none() {
-        let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));";
         let mistake = database("the database has no epoch, which is part of every ETag".to_owned());
-        mistakes.push(mistake.with_help(format!("add a migration that says\n{sql}")));
+        mistakes.push(mistake.with_help(format!("run `{} migrate repair`, which gives it one", command(config))));
     }
     Ok(mistakes)
 }

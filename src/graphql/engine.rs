@@ -28,7 +28,7 @@ use crate::document_id::DocumentId;
 use crate::etag::{EntityEtagKey, ResponseEtag, ResponseHasher};
 use crate::model::Model;
 use crate::model::scalar::ValueRef;
-use crate::store::{Store, StoreError};
+use crate::store::{Guard, REMEDY, Store, StoreError};
 use crate::touch::Touched;
 
 /// Compiles and runs documents. Cheap to clone.
@@ -70,7 +70,8 @@ pub struct Compiler {
 pub struct Answer {
     /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors` too, see `field_errors`).
     pub body: Bytes,
-    /// None for mutations and for answers with field errors: those carry no validator and are never stored.
+    /// None for mutations, for answers with field errors, and where versions do not tell of every change of what was read:
+    /// those carry no validator and are never stored.
     pub etag: Option<ResponseEtag>,
     /// Some fields are null because of an error in the data; the body has `errors` beside `data`.
     pub field_errors: bool,
@@ -181,14 +182,15 @@ impl Engine {
             let keys = parts.etag_keys(snapshot.epoch()?);
             let mut hasher = hasher.clone();
             hasher.set_epoch(&keys.epoch);
+            let guard = snapshot.guard()?;
             let context = parts.context(&bound, &keys);
             if observed {
                 let traced = snapshot.traced();
                 let running = Instant::now();
                 let mut reader = Reader::new(context, &traced, hasher);
-                read(&plan, &mut reader, &spliced)?;
+                read(&plan, &mut reader, &spliced).map_err(|halt| unreadable(halt, &guard))?;
                 let ingredients = reader.hasher.ingredients();
-                let answer = finish(reader, policy);
+                let answer = finish(reader, policy, &guard);
                 let observation = Observation {
                     epoch: keys.epoch,
                     planning,
@@ -201,8 +203,8 @@ impl Engine {
                 return Ok((answer, Some(Box::new(observation))));
             }
             let mut reader = Reader::new(context, snapshot, hasher);
-            read(&plan, &mut reader, &spliced)?;
-            Ok((finish(reader, policy), None))
+            read(&plan, &mut reader, &spliced).map_err(|halt| unreadable(halt, &guard))?;
+            Ok((finish(reader, policy, &guard), None))
         };
         let answer = self.store.read_within(self.parts.limits.max_steps, run).await;
         answer.map_err(|halt| match halt {
@@ -243,10 +245,14 @@ impl Engine {
         let ran = plan.clone();
         let run = move |transaction: &crate::store::Transaction<'_>| {
             let keys = parts.etag_keys(transaction.epoch()?);
+            let guard = transaction.guard()?;
             let context = parts.context(&bound, &keys);
             let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
-            let writer = Writer { context, transaction, if_match: if_match.as_ref() };
-            write(&plan, &writer, &mut reader)?;
+            let writer = Writer { context, transaction, guard: &guard, if_match: if_match.as_ref() };
+            write(&plan, &writer, &mut reader).map_err(|error| match error {
+                WriteError::Store(error) => WriteError::Store(unversioned(error, &guard)),
+                error @ WriteError::Client(_) => error,
+            })?;
             reader.out.push(b'}');
             let touched = reader.touched();
             Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
@@ -274,6 +280,21 @@ impl Parts {
         let keys = Arc::new(EtagKeys::new(epoch, &self.compiler.model));
         self.etag_keys.store(keys.clone());
         keys
+    }
+}
+
+/// Where a table has lost the column of its versions, no statement of ours runs on it.
+fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
+    match error {
+        StoreError::Sqlite(error) if !guard.is_whole() => StoreError::Unguarded(error.to_string()),
+        error => error,
+    }
+}
+
+fn unreadable(halt: Halt, guard: &Guard) -> Halt {
+    match halt {
+        Halt::Store(error) => Halt::Store(unversioned(error, guard)),
+        halt => halt,
     }
 }
 
@@ -316,9 +337,13 @@ fn read<'a>(
     Ok(())
 }
 
-fn finish(mut reader: Reader<'_, '_, '_>, policy: Policy) -> Answer {
+fn finish(mut reader: Reader<'_, '_, '_>, policy: Policy, guard: &Guard) -> Answer {
     let touched = reader.touched();
     let mut body = reader.out;
+    if reader.errors.is_empty() && !guard.covers(&touched) {
+        body.push(b'}');
+        return Answer { body: body.into(), etag: None, field_errors: false, policy, touched };
+    }
     if reader.errors.is_empty() {
         let etag = reader.hasher.finish();
         body.extend_from_slice(b",\"extensions\":{\"etag\":\"");
@@ -388,6 +413,13 @@ fn refused(error: &StoreError) -> GraphqlError {
         ),
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
+        }
+        StoreError::Unguarded(why) => {
+            tracing::error!(why, "an operation needs what the database lacks: {REMEDY}");
+            GraphqlError::new(
+                Code::DatabaseUnavailable,
+                "the database has been changed so that this cannot be answered; its operator has to repair it",
+            )
         }
         other => internal(other),
     }

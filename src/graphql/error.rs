@@ -65,6 +65,8 @@ pub enum Code {
     Timeout,
     /// Too busy.
     Overloaded,
+    /// The database is not in a state to answer this; its operator has to mend it.
+    DatabaseUnavailable,
     /// Our fault.
     InternalServerError,
 }
@@ -91,6 +93,7 @@ impl Code {
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::Timeout => "TIMEOUT",
             Self::Overloaded => "OVERLOADED",
+            Self::DatabaseUnavailable => "DATABASE_UNAVAILABLE",
             Self::InternalServerError => "INTERNAL_SERVER_ERROR",
         }
     }

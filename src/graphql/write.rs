@@ -15,7 +15,7 @@ use crate::etag::{EntityEtag, ResponseHasher, TokenError};
 use crate::model::scalar::ValueRef;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::mutate::{self, FIRST_VALUE_SLOT, KEY_SLOT};
-use crate::store::{Row, Slot, Statement, StoreError, Transaction, select};
+use crate::store::{Guard, Row, Slot, Statement, StoreError, Transaction, select};
 use crate::touch::Version;
 
 use conflict::NoEffect;
@@ -91,6 +91,8 @@ pub struct Writer<'a, 't, 'c> {
     pub context: Context<'a>,
     /// Where it writes.
     pub transaction: &'t Transaction<'c>,
+    /// Whether versions tell of every change.
+    pub guard: &'a Guard,
     /// Stands in for an `expectedEtag` that was not given.
     pub if_match: Option<&'a IfMatch>,
 }
@@ -270,13 +272,24 @@ impl<'a> Writer<'a, '_, '_> {
         expected_etag: Option<&str>,
         current: Option<Version>,
     ) -> Result<Expectation, WriteError> {
+        let names_version = matches!((expected_etag, self.if_match), (Some(_), _) | (None, Some(IfMatch::Tags(_))));
+        if names_version && expected_etag != Some("*") && self.guard.why_not(entity.id).is_some() {
+            let message = format!(
+                "whether {} has changed since it was read cannot be told: the database no longer keeps its versions, and its \
+                 operator has to repair it",
+                entity.name
+            );
+            return Err(GraphqlError::new(Code::DatabaseUnavailable, message).into());
+        }
         let read = |token: &str| self.context.etag_keys[usize::from(entity.id.0)].read(token, key);
         match (expected_etag, self.if_match) {
             (Some("*"), _) | (None, Some(IfMatch::Any)) => Ok(Expectation::Exists),
             (Some(token), _) => Ok(match read(token) {
                 Ok(version) => Expectation::Version(version),
                 Err(TokenError::Malformed) => Expectation::Never("expectedEtag is not a token of this server"),
-                Err(TokenError::OtherRow) => Expectation::Never("expectedEtag is the token of another row"),
+                Err(TokenError::OtherRow) => Expectation::Never(
+                    "expectedEtag is the token of another row, or from before the database's schema was changed",
+                ),
             }),
             (None, Some(IfMatch::Tags(tags))) => {
                 let versions: Vec<Version> = tags.iter().filter_map(|tag| read(tag).ok()).collect();

@@ -97,7 +97,7 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        Code::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Overloaded | Code::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
         Code::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

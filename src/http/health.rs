@@ -14,6 +14,7 @@ use super::respond::{self, Form, Policies, Representation};
 use crate::cache_control::Policy;
 use crate::document_id::DocumentId;
 use crate::etag::ResponseHasher;
+use crate::store::REMEDY;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -22,15 +23,22 @@ pub(super) async fn healthz() -> Response {
     ([(CONTENT_TYPE, TEXT)], "ok\n").into_response()
 }
 
-/// `GET /readyz`: the database answers too. It was migrated when the server started.
+/// `GET /readyz`: the database answers too, and keeps the versions of all rows. Whoever asks here may know why not.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
-    match app.store.ping().await {
-        Ok(()) => ([(CONTENT_TYPE, TEXT)], "ready\n").into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the database does not answer");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the database does not answer").into_response()
-        }
+    let unready = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    if let Err(error) = app.store.ping().await {
+        tracing::error!(%error, "the database does not answer");
+        return unready(format!("the database does not answer: {error}"));
     }
+    if let Err(error) = app.store.catch_up().await {
+        tracing::error!(%error, "the change log cannot be read");
+        return unready(format!("the change log cannot be read: {error}"));
+    }
+    let guard = app.store.guard();
+    if !guard.is_whole() {
+        return unready(format!("{}; {REMEDY}", guard.reasons(app.engine.model()).join("; ")));
+    }
+    ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()
 }
 
 /// The API's SDL, with its validator.

@@ -220,7 +220,7 @@ async fn answer(
         } else {
             (app.engine.query(question.operation, variables).await?, None)
         };
-        let touched = (!answer.field_errors).then_some(answer.touched);
+        let touched = answer.etag.is_some().then_some(answer.touched);
         let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
         let value = Representation::new(&answer.body, etag, location);
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::config::ChangeLogLimits;
 use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
+use crate::store::triggers::NEXT;
 use crate::touch::{Mark, Version};
 
 /// A record: one row has changed.
@@ -68,6 +69,11 @@ pub enum Spot<'a> {
 }
 
 impl Change {
+    /// It is of no row: see [`forget_entity`].
+    pub fn is_of_everything(&self) -> bool {
+        self.id == Value::Null
+    }
+
     /// The marks that it leaves.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = Vec::new();
@@ -193,6 +199,19 @@ pub fn record(connection: &Connection, seq: Version) -> rusqlite::Result<Option<
     let sql = "SELECT concat_ws(',', quote(entity), quote(id), quote(op), quote(changed), quote(parts), quote(at))
         FROM _freshql_change WHERE seq = ?";
     connection.prepare_cached(sql)?.query_row([seq.0], |row| row.get(0)).optional()
+}
+
+/// Writes a record that makes all who read it forget what they know: an entity's rows have perhaps changed without a
+/// record. Gives its number, which is the clock's next. Such a record names no row.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn forget_entity(connection: &Connection, entity: &str) -> rusqlite::Result<Version> {
+    let sql = format!(
+        "INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
+         VALUES ({NEXT}, ?, NULL, 'U', '', '{{}}') RETURNING seq"
+    );
+    connection.query_row(&sql, [entity], |row| row.get(0)).map(Version)
 }
 
 /// Records that are deleted in one transaction, so that other writers wait a few milliseconds at most.

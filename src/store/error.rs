@@ -20,6 +20,9 @@ pub enum StoreError {
     /// It took longer than it may.
     #[error("the operation took too long")]
     Late,
+    /// The versions of an entity's rows tell nothing, and something needs them.
+    #[error("{0}")]
+    Unguarded(String),
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,

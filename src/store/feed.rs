@@ -9,10 +9,13 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
 use super::change_log::{self, Change};
 use super::error::StoreError;
+use super::guard::{self, Guard, REMEDY};
+use super::migrate::{self, Applied as AppliedMigration};
 use crate::clock::Clock;
 use crate::model::Model;
 use crate::touch::Version;
@@ -30,6 +33,10 @@ pub(super) struct Feed {
     model: Arc<Model>,
     clock: Arc<Clock>,
     index: Index,
+    /// What had been applied when this began.
+    history: Vec<AppliedMigration>,
+    /// What versions tell, in the state of the schema up to which the log was read.
+    guard: ArcSwap<Guard>,
     /// The header before the log was last read; None while nothing is known.
     seen: RwLock<Option<Header>>,
     /// Up to where the log was read. Held while it is read on, so that batches are applied in order.
@@ -55,7 +62,7 @@ struct Applied {
 impl Applied {
     fn of(connection: &Connection) -> rusqlite::Result<Self> {
         let newest = change_log::newest(connection)?;
-        let schema = connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))?;
+        let schema = guard::schema_version(connection)?;
         Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
     }
 
@@ -80,10 +87,14 @@ impl Feed {
     pub(super) fn start(connection: &Connection, model: Arc<Model>, clock: Arc<Clock>) -> Result<Self, StoreError> {
         let transaction = connection.unchecked_transaction()?;
         let applied = Mutex::new(Applied::of(&transaction)?);
+        let history = migrate::applied(&transaction)?;
+        let guard = Guard::look(&transaction, &model, &history)?;
         transaction.commit()?;
+        tell(&guard, &model);
+        let guard = ArcSwap::from_pointee(guard);
         let index = Index::of(connection)?;
         let (begun, ended, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { model, clock, index, seen: RwLock::new(None), applied, begun, ended, failed })
+        Ok(Self { model, clock, index, history, guard, seen: RwLock::new(None), applied, begun, ended, failed })
     }
 
     /// Whether the clock has every change that was committed before this call.
@@ -131,10 +142,16 @@ impl Feed {
         let now = Applied::of(&transaction)?;
         let changes = match applied.leads_to(&now, &transaction)? {
             true => change_log::since(&transaction, &self.model, applied.newest, MOST_AT_ONCE)?,
-            false => None,
+            false => {
+                // Known before anything is answered by what the clock then knows.
+                let guard = Guard::look(&transaction, &self.model, &self.history)?;
+                tell(&guard, &self.model);
+                self.guard.store(Arc::new(guard));
+                None
+            }
         };
         transaction.commit()?;
-        match changes {
+        match changes.filter(|changes| is_of_rows(changes)) {
             Some(changes) if changes.is_empty() => {}
             Some(changes) => self.clock.apply(changes.iter().flat_map(Change::marks)),
             None => {
@@ -154,6 +171,24 @@ impl Feed {
         Ok(())
     }
 
+    /// What versions tell, as far as is known.
+    pub(super) fn guard(&self) -> Arc<Guard> {
+        self.guard.load_full()
+    }
+
+    /// What versions tell in the snapshot that this connection has open.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub(super) fn guard_of(&self, connection: &Connection) -> Result<Arc<Guard>, StoreError> {
+        let guard = self.guard();
+        if guard.schema() == guard::schema_version(connection)? {
+            return Ok(guard);
+        }
+        // The schema has just moved; the next reading of the log will notice, too.
+        Ok(Arc::new(Guard::look(connection, &self.model, &self.history)?))
+    }
+
     /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to read now than later. None
     /// if others have committed what the clock does not have yet; then [`Self::catch_up`] is to be called after the commit.
     ///
@@ -167,6 +202,9 @@ impl Feed {
         }
         let from = self.applied.lock().unwrap_or_else(PoisonError::into_inner).newest;
         let Some(changes) = change_log::since(connection, &self.model, from, MOST_AT_ONCE)? else { return Ok(None) };
+        if !is_of_rows(&changes) {
+            return Ok(None);
+        }
         Ok(Some(OwnChanges { before, from, now: Applied::of(connection)?, changes }))
     }
 
@@ -191,6 +229,18 @@ impl Feed {
 
     fn has_seen(&self, header: Header) {
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(header);
+    }
+}
+
+/// Whether each of them names what has changed.
+fn is_of_rows(changes: &[Change]) -> bool {
+    !changes.iter().any(Change::is_of_everything)
+}
+
+/// Warns of what is not guarded.
+fn tell(guard: &Guard, model: &Model) {
+    for reason in guard.reasons(model) {
+        tracing::error!("{reason}; answers about it have no ETag and are not cached: {REMEDY}");
     }
 }
 

@@ -8,6 +8,7 @@ mod confine;
 mod files;
 pub mod guard;
 pub mod heal;
+mod repair;
 mod run;
 pub(super) mod split;
 
@@ -21,6 +22,7 @@ pub use advice::advice;
 pub use check::{Problem, check_schema};
 pub use files::{Migration, Migrations, NAMES, add, is_name};
 pub use guard::guard;
+pub use repair::{Repaired, repair};
 pub use run::{rehearse, run_alone};
 
 use confine::{confine, set_free};
@@ -134,7 +136,8 @@ pub fn status(connection: &Connection, migrations: &Migrations) -> rusqlite::Res
     Ok(status)
 }
 
-fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
+/// What the database has, by number.
+pub(super) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
     if !has_table(connection, "_freshql_migration")? {
         return Ok(Vec::new());
     }

@@ -6,6 +6,7 @@ pub mod difference;
 mod documents;
 pub mod error;
 mod feed;
+mod guard;
 pub mod layout;
 pub mod migrate;
 pub mod mutate;
@@ -32,6 +33,7 @@ pub use catalogue::authors::Event;
 pub use change_log::{Record, Search};
 pub use documents::{Source, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
+pub use guard::{Guard, REMEDY};
 pub use select::{Slot, Statement};
 pub use sqlite::{Row, Snapshot, Transaction};
 
@@ -131,6 +133,11 @@ impl Store {
             }
         }
         Ok(deleted)
+    }
+
+    /// What the versions of rows tell, as far as is known; for one state of the database see [`Snapshot::guard`].
+    pub fn guard(&self) -> Arc<Guard> {
+        self.threads.feed.guard()
     }
 
     /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.

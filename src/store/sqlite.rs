@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use super::change_log;
 use super::error::{Constraint, StoreError};
 use super::feed::Feed;
+use super::guard::{self, Guard};
 use super::migrate;
 use super::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use super::trace::Trace;
@@ -107,8 +108,8 @@ impl Threads {
     ) -> Result<Self, StoreError> {
         let mut writer = open(path)?;
         let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
-        let quick = start_readers(path, "reader", readers.max(1), QUEUE)?;
-        let slow = start_readers(path, "slow-reader", (readers / 2).max(1), SLOW_QUEUE)?;
+        let quick = start_readers(path, &feed, "reader", readers.max(1), QUEUE)?;
+        let slow = start_readers(path, &feed, "slow-reader", (readers / 2).max(1), SLOW_QUEUE)?;
         let (follow_sender, follow_jobs) = bounded::<FeedJob>(QUEUE);
         let (follower, followed) = (open_reader(path)?, feed.clone());
         spawn("follower".to_owned(), move || {
@@ -125,13 +126,19 @@ impl Threads {
 }
 
 /// Starts this many readers that share a queue.
-fn start_readers(path: &Path, name: &str, count: usize, queue: usize) -> Result<Sender<ReadJob>, StoreError> {
+fn start_readers(
+    path: &Path,
+    feed: &Arc<Feed>,
+    name: &str,
+    count: usize,
+    queue: usize,
+) -> Result<Sender<ReadJob>, StoreError> {
     let (sender, jobs) = bounded::<ReadJob>(queue);
     for number in 0..count {
         let mut connection = open_reader(path)?;
         let meter = Meter::of(&mut connection)?;
-        let jobs = jobs.clone();
-        spawn(format!("{name}-{number}"), move || read_loop(&connection, &meter, &jobs))?;
+        let (jobs, feed) = (jobs.clone(), feed.clone());
+        spawn(format!("{name}-{number}"), move || read_loop(&connection, &meter, &feed, &jobs))?;
     }
     Ok(sender)
 }
@@ -180,14 +187,14 @@ fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-fn read_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<ReadJob>) {
+fn read_loop(connection: &Connection, meter: &Meter, feed: &Feed, jobs: &Receiver<ReadJob>) {
     for job in jobs.iter().filter(|job| !job.is_given_up()) {
         // A panic in a job drops its reply and leaves the thread to the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
                 meter.set(job.waiting, job.allowance);
                 meter.run(true);
-                (job.run)(Ok(&Snapshot::new(connection, meter)));
+                (job.run)(Ok(&Snapshot::new(connection, meter, feed)));
                 meter.run(false);
                 run(connection, "COMMIT")
             }
@@ -241,7 +248,7 @@ fn write_group(
     while let Some(mut job) = next {
         // Looked at here too, since the lock may have come late.
         if !job.is_given_up()
-            && let Some(finish) = write_one(connection, meter, &mut job)
+            && let Some(finish) = write_one(connection, meter, feed, &mut job)
         {
             group.push((job, finish));
         }
@@ -313,12 +320,12 @@ fn refuse(mut job: WriteJob, error: StoreError) {
 
 /// Runs one job within the group's transaction, which may be rolled back then. None if the job has panicked: it is not to
 /// be tried again, and its reply is dropped with it.
-fn write_one(connection: &Connection, meter: &Meter, job: &mut WriteJob) -> Option<Finish> {
+fn write_one(connection: &Connection, meter: &Meter, feed: &Feed, job: &mut WriteJob) -> Option<Finish> {
     let begun = run(connection, "SAVEPOINT job");
     let is_begun = begun.is_ok();
     meter.set(job.waiting.clone(), WRITER);
     let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
-        Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter)))),
+        Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter, feed)))),
         Err(error) => (job.run)(Err(error.into())),
     }));
     meter.run(false);
@@ -342,6 +349,7 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
 pub struct Snapshot<'c> {
     connection: &'c Connection,
     meter: &'c Meter,
+    feed: &'c Feed,
     /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
     /// looked up by its text only the first time.
     held: RefCell<Vec<Option<CachedStatement<'c>>>>,
@@ -350,13 +358,13 @@ pub struct Snapshot<'c> {
 }
 
 impl<'c> Snapshot<'c> {
-    fn new(connection: &'c Connection, meter: &'c Meter) -> Self {
-        Self { connection, meter, held: RefCell::new(Vec::new()), trace: None }
+    fn new(connection: &'c Connection, meter: &'c Meter, feed: &'c Feed) -> Self {
+        Self { connection, meter, feed, held: RefCell::new(Vec::new()), trace: None }
     }
 
     /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
     pub fn traced(&self) -> Self {
-        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter) }
+        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter, self.feed) }
     }
 
     /// Takes some of the steps that the operation may take, for work that is not SQLite's.
@@ -383,7 +391,17 @@ impl<'c> Snapshot<'c> {
     /// The database's; it was never migrated.
     pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
         let epoch = migrate::epoch(self.connection)?;
-        epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))
+        let epoch =
+            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
+        Ok(guard::identity(&epoch, guard::schema_version(self.connection)?))
+    }
+
+    /// What the versions of rows tell in this state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
+        self.feed.guard_of(self.connection)
     }
 
     /// The newest record of the change log in this state.

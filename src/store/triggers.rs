@@ -32,7 +32,8 @@ use crate::model::Scalar;
 pub const NAME_PREFIX: &str = "_freshql_";
 
 /// The number of the next record. The newest record is never pruned, so the clock goes on from it.
-const NEXT: &str = "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
+pub(in crate::store) const NEXT: &str =
+    "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER))";
 
 /// A trigger.

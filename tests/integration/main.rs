@@ -40,6 +40,7 @@ mod freshness;
 mod front_door;
 mod graphql_js;
 mod graphql_over_http;
+mod guarded;
 mod hostile;
 mod limits;
 mod logs;

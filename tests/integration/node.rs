@@ -71,6 +71,6 @@ impl Node {
 
 /// As `http` keeps an answer.
 fn kept(answer: Answer) -> Executed<Bytes> {
-    let touched = (!answer.field_errors).then_some(answer.touched);
+    let touched = answer.etag.is_some().then_some(answer.touched);
     Executed { weight: answer.body.len(), touched, as_of: None, value: answer.body }
 }

@@ -64,9 +64,11 @@ impl History {
     async fn ask(&mut self, engine: &Engine) -> String {
         let answer = Question::new(engine, QUERY, &json!({})).await.ask(engine).await;
         let shown = data(&answer).to_owned();
-        let etag = answer.etag.unwrap().as_str().to_owned();
-        let first = self.answers.entry(etag).or_insert_with(|| shown.clone());
-        assert_eq!(*first, shown, "two answers with one ETag");
+        // A server that was there before a migration gives none any more.
+        if let Some(etag) = answer.etag {
+            let first = self.answers.entry(etag.as_str().to_owned()).or_insert_with(|| shown.clone());
+            assert_eq!(*first, shown, "two answers with one ETag");
+        }
         let json: Value = serde_json::from_slice(&answer.body).unwrap();
         let mut token = String::new();
         for row in json["data"]["things"]["nodes"].as_array().unwrap() {

@@ -27,6 +27,8 @@ pub struct Problem {
     pub sql: Option<String>,
     /// What else would mend it.
     pub help: Option<&'static str>,
+    /// `freshql migrate repair` mends it, where the migrations build what the model needs.
+    pub is_repaired: bool,
 }
 
 impl fmt::Display for Problem {
@@ -70,18 +72,7 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
             check_unmanaged(connection, &catalogue, table, &mut problems)?;
             continue;
         }
-        let Some(found) = catalogue.table(table.name.as_str()) else {
-            problems.missing(format!("table `{}` is missing", table.name.as_str()), Some(create_table(table)));
-            continue;
-        };
-        if found.column(VERSION_COLUMN).is_none() {
-            // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one by one.
-            problems.add(format!(
-                "column `{}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows",
-                table.name.as_str()
-            ));
-            continue;
-        }
+        let Some(found) = versioned(table, &catalogue, &mut problems) else { continue };
         check_columns(table, found, &mut problems);
         // What its authors left out, they did without so far.
         if !found.is_adopted() {
@@ -96,6 +87,47 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
     Ok(problems.0)
 }
 
+/// For each entity of the model, why the versions of its rows cannot be trusted to tell of every change: the first of the
+/// reasons. What only keeps rows in order (foreign keys, indexes) does not count.
+///
+/// # Errors
+/// If the database cannot be read.
+pub(in crate::store) fn unguarded(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Option<String>>> {
+    let (layout, catalogue) = (Layout::new(model), Catalogue::read(connection)?);
+    let mut system = Problems::default();
+    for name in layout.system_tables() {
+        check_system_table(name, &catalogue, &mut system);
+    }
+    let mut reasons = Vec::new();
+    for table in &layout.tables {
+        let mut problems = Problems(system.0.clone());
+        if !table.managed {
+            check_unmanaged(connection, &catalogue, table, &mut problems)?;
+        } else if let Some(found) = versioned(table, &catalogue, &mut problems) {
+            check_triggers(table, found, &mut problems);
+            check_columns(table, found, &mut problems);
+        }
+        reasons.push(problems.0.into_iter().next().map(|problem| problem.message));
+    }
+    Ok(reasons)
+}
+
+/// The table, if it is there and its rows have versions.
+fn versioned<'a>(table: &Table, catalogue: &'a Catalogue, problems: &mut Problems) -> Option<&'a FoundTable> {
+    let name = table.name.as_str();
+    let Some(found) = catalogue.table(name) else {
+        problems.missing(format!("table `{name}` is missing"), Some(create_table(table)));
+        return None;
+    };
+    if found.column(VERSION_COLUMN).is_none() {
+        // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one by one.
+        let message = format!("column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows");
+        problems.0.push(Problem { message, sql: None, help: None, is_repaired: true });
+        return None;
+    }
+    Some(found)
+}
+
 #[derive(Default)]
 struct Problems(Vec<Problem>);
 
@@ -105,7 +137,7 @@ impl Problems {
     }
 
     fn missing(&mut self, message: String, sql: Option<String>) {
-        self.0.push(Problem { message, sql, help: None });
+        self.0.push(Problem { message, sql, help: None, is_repaired: false });
     }
 }
 
@@ -133,6 +165,7 @@ fn check_unmanaged(
             ),
             sql: None,
             help: Some("run `freshql migrate up`, which makes the triggers and gives every row a new version"),
+            is_repaired: true,
         });
     }
     Ok(())
@@ -146,7 +179,8 @@ fn is_theirs(table: &Table, found: &FoundTable) -> bool {
 fn check_system_table(name: &str, catalogue: &Catalogue, problems: &mut Problems) {
     let create = system_table(name).statements.into_iter().next();
     let Some(found) = catalogue.table(name) else {
-        problems.missing(format!("table `{name}` is missing"), create);
+        let message = format!("table `{name}` is missing");
+        problems.0.push(Problem { message, sql: create, help: None, is_repaired: true });
         return;
     };
     if is_outdated(name, found) {
@@ -339,25 +373,55 @@ fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems
     }
 }
 
-/// An index may have any name: its columns count.
 fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
+    problems.0.extend(missing_indexes(table, found));
+}
+
+/// An index may have any name: its columns count.
+pub(in crate::store) fn missing_indexes(table: &Table, found: &FoundTable) -> Vec<Problem> {
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
+    let key = table.key_column().name.as_str();
+    let mut missing = Vec::new();
     // Look-ups rest on uniqueness; without another index they are only slower.
     for index in table.indexes.iter().filter(|index| index.unique || !is_theirs(table, found)) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
-        let key = table.key_column().name.as_str();
         let is_there = found.indexes.iter().any(|found| found.covers(&wanted, key, index.unique));
         if !is_there {
             let kind = if index.unique { "unique index" } else { "index" };
-            problems.missing(
-                format!("{kind} over `{}` ({}) is missing", table.name.as_str(), wanted.join(", ")),
-                table.managed.then(|| create_index(table, index)),
-            );
+            let message = format!("{kind} over `{}` ({}) is missing", table.name.as_str(), wanted.join(", "));
+            missing.push(Problem {
+                message,
+                sql: table.managed.then(|| create_index(table, index)),
+                help: None,
+                is_repaired: table.managed,
+            });
         }
     }
+    missing
+}
+
+/// A trigger that is not as it should be, and what mends it.
+pub(in crate::store) struct TriggerToMend {
+    pub(in crate::store) name: String,
+    /// What the statements do with it: `made`, `replaced`, `dropped`.
+    pub(in crate::store) verb: &'static str,
+    pub(in crate::store) sql: String,
 }
 
 fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
+    let shown = table.name.as_str();
+    for TriggerToMend { name, verb, sql } in triggers_to_mend(table, found) {
+        let message = match verb {
+            "made" => format!("trigger `{name}` on `{shown}` is missing: versions would stay as they are"),
+            "replaced" => format!("trigger `{name}` on `{shown}` is not the one that this model needs"),
+            _ => format!("trigger `{name}` on `{shown}` is of another version of freshql"),
+        };
+        problems.0.push(Problem { message, sql: Some(sql), help: None, is_repaired: true });
+    }
+}
+
+/// The triggers of the table that are missing, other than they should be, or too many.
+pub(in crate::store) fn triggers_to_mend(table: &Table, found: &FoundTable) -> Vec<TriggerToMend> {
     let wanted = triggers::triggers_beside(table, &other_keys(table, found, &found.indexes));
     let same = |a: &str, b: &SqlName| a.eq_ignore_ascii_case(b.as_str());
     // A trigger of ours that this version no longer makes would write records of its own.
@@ -365,26 +429,24 @@ fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let mut old: Vec<&str> = found.triggers.iter().map(|found| found.name.as_str()).collect();
     old.retain(|name| ours(name) && wanted.iter().all(|trigger| !same(name, &trigger.name)));
     old.sort_unstable();
+    let mut mends = Vec::new();
     for trigger in wanted {
-        let name = trigger.name.as_str();
+        let name = trigger.name.as_str().to_owned();
         match found.triggers.iter().find(|found| same(&found.name, &trigger.name)) {
-            None => problems.missing(
-                format!("trigger `{name}` on `{}` is missing: versions would stay as they are", table.name.as_str()),
-                Some(trigger.sql),
-            ),
-            Some(found) if words(&found.sql) != words(trigger.sql.trim_end_matches(';')) => problems.missing(
-                format!("trigger `{name}` on `{}` is not the one that this model needs", table.name.as_str()),
-                Some(format!("DROP TRIGGER {};\n{}", trigger.name, trigger.sql)),
-            ),
+            None => mends.push(TriggerToMend { name, verb: "made", sql: trigger.sql }),
+            Some(found) if words(&found.sql) != words(trigger.sql.trim_end_matches(';')) => {
+                let sql = format!("DROP TRIGGER {};\n{}", trigger.name, trigger.sql);
+                mends.push(TriggerToMend { name, verb: "replaced", sql });
+            }
             Some(_) => {}
         }
     }
-    for name in old {
-        problems.missing(
-            format!("trigger `{name}` on `{}` is of another version of freshql", table.name.as_str()),
-            Some(format!("DROP TRIGGER {};", SqlName::new(name))),
-        );
-    }
+    mends.extend(old.into_iter().map(|name| TriggerToMend {
+        name: name.to_owned(),
+        verb: "dropped",
+        sql: format!("DROP TRIGGER {};", SqlName::new(name)),
+    }));
+    mends
 }
 
 /// Whether a column that others, or `@column(type:)`, have declared so keeps this column's values as they are.
