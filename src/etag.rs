@@ -28,6 +28,9 @@ pub const RENDERING: u32 = 1;
 /// [`ResponseHasher`]'s buffer changes.
 const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v1\n";
 
+/// The same for [`ResponseEtag::of_content`].
+const CONTENT_FORMAT: &[u8; 19] = b"freshql.content.v1\n";
+
 /// The same for [`EntityEtagKey`].
 const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v2\n";
 
@@ -85,6 +88,13 @@ impl Variant {
 pub struct ResponseEtag([u8; 22]);
 
 impl ResponseEtag {
+    /// Of a resource that is these bytes and nothing else.
+    pub fn of_content(bytes: &[u8]) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(CONTENT_FORMAT).update(bytes);
+        Self(encode::<16, 22>(first(hasher.finalize().as_bytes())))
+    }
+
     /// The 22 characters.
     pub fn as_str(&self) -> &str {
         ascii(&self.0)

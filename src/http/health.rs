@@ -12,8 +12,7 @@ use super::negotiate::MediaType;
 use super::problem::Problem;
 use super::respond::{self, Form, Policies, Representation};
 use crate::cache_control::Policy;
-use crate::document_id::DocumentId;
-use crate::etag::ResponseHasher;
+use crate::etag::ResponseEtag;
 use crate::store::REMEDY;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -48,7 +47,7 @@ pub(super) struct Sdl(Arc<Representation>);
 impl Sdl {
     /// The validator is derived from the text alone, so that all nodes with the same model agree.
     pub(super) fn new(sdl: &str) -> Self {
-        let etag = ResponseHasher::new(&[0; 32], DocumentId::of(sdl), None, "", None).finish();
+        let etag = ResponseEtag::of_content(sdl.as_bytes());
         let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
         let caching = Policies::default().of(policy);
         Self(Arc::new(Representation::new(sdl.as_bytes(), Some((etag, caching)), None)))
