@@ -9,8 +9,8 @@ use super::database::command;
 use super::{MODEL_FILE, StartError, within};
 use crate::config::{Config, Database};
 use crate::model::parse::parse;
-use crate::store::migrate::Migrations;
-use crate::store::pull::{Pulled, pull};
+use crate::store::schema::pull::{Pulled, pull};
+use crate::store::sqlite::migrate::Migrations;
 
 /// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a first one that says
 /// what is there; says what became of the tables. A model that is there is only replaced if `force` says so.

@@ -7,9 +7,9 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{StartError, load_model, read_model, table, within};
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
-use crate::store::difference::{self, DifferenceError};
-use crate::store::migrate::{self, MigrateError, Migrations};
+use crate::store::schema::difference::{self, DifferenceError};
 use crate::store::sqlite;
+use crate::store::sqlite::migrate::{self, MigrateError, Migrations};
 
 /// Makes the database ready to be served: applies pending migrations if the configuration says so, then checks.
 ///

@@ -8,8 +8,8 @@ use anyhow::Context;
 use super::{MODEL_FILE, StartError};
 use crate::config::FILE_NAME;
 use crate::model::parse::parse;
-use crate::store::difference;
-use crate::store::migrate::Migrations;
+use crate::store::schema::difference;
+use crate::store::sqlite::migrate::Migrations;
 
 const MODEL: &str = include_str!("init/schema.graphql");
 const CONFIGURATION: &str = include_str!("init/freshql.toml");

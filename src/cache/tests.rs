@@ -3,7 +3,8 @@
 use std::convert::Infallible;
 
 use super::*;
-use crate::store::layout::{Layout, create_statements, test_models};
+use crate::store::schema::layout::{Layout, test_models};
+use crate::store::sqlite::ddl::create_statements;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_trace_is_left_of_executions() {

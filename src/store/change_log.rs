@@ -1,4 +1,4 @@
-//! The change log, read: what the triggers ([`crate::store::triggers`]) have written down, in the model's words. It
+//! The change log, read: what the triggers ([`crate::store::sqlite::triggers`]) have written down, in the model's words. It
 //! does not know who wants to know.
 
 use std::borrow::Cow;
@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::config::ChangeLogLimits;
 use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
-use crate::store::triggers::NEXT;
+use crate::store::sqlite::triggers::NEXT;
 use crate::touch::{Mark, Version};
 
 /// A record: one row has changed.
@@ -358,7 +358,8 @@ fn part_value(scalar: Scalar, json: &serde_json::Value) -> Option<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::layout::{Layout, create_statements, test_models};
+    use crate::store::schema::layout::{Layout, test_models};
+    use crate::store::sqlite::ddl::create_statements;
 
     fn database() -> (Connection, Model) {
         let model = test_models::every_kind();

@@ -1,21 +1,14 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
-mod catalogue;
 pub mod change_log;
-pub mod difference;
 mod documents;
 pub mod error;
-mod feed;
-mod guard;
-pub mod layout;
-pub mod migrate;
 pub mod mutate;
-pub mod pull;
+mod postgres;
+pub mod schema;
 pub mod select;
 pub mod sqlite;
 pub mod trace;
-pub mod triggers;
-mod words;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -29,13 +22,12 @@ use crate::config::ChangeLogLimits;
 use crate::model::Model;
 use crate::touch::Mark;
 
-pub use catalogue::authors::Event;
 pub use change_log::{Record, Search};
 pub use documents::{Source, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
-pub use guard::{Guard, REMEDY};
 pub use select::{Slot, Statement};
-pub use sqlite::{Row, Snapshot, Transaction};
+pub use sqlite::catalogue::authors::Event;
+pub use sqlite::{Guard, REMEDY, Row, Snapshot, Transaction};
 
 /// The database. Cheap to clone.
 #[derive(Clone)]

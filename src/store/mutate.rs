@@ -3,7 +3,7 @@
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query, SqliteQueryBuilder};
 
 use super::select::{Slot, Statement, VERSION_COLUMN, parameter, statement};
-use super::triggers::version_expression;
+use super::sqlite::triggers::version_expression;
 use crate::model::{ColumnId, Entity};
 
 /// The slot of the row's key in [`update`] and [`delete`].

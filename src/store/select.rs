@@ -9,7 +9,7 @@ use sea_orm::sea_query::{
     SelectStatement, SqliteQueryBuilder, Value as SeaValue,
 };
 
-use super::triggers::version_expression;
+use super::sqlite::triggers::version_expression;
 use crate::model::{ColumnId, Entity, EntityId, Model, Order};
 
 /// Names one parameter of a statement. Slot 0 of a relation's list is the parent's key.

@@ -5,8 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use freshql::model::Model;
-use freshql::store::layout::{Layout, first_migration};
-use freshql::store::migrate::{Migrations, check_schema, epoch, status, up};
+use freshql::store::schema::layout::Layout;
+use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::sqlite::migrate::{Migrations, check_schema, epoch, status, up};
 use rusqlite::Connection;
 
 fn top() -> PathBuf {

@@ -6,9 +6,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use freshql::model::{DefaultValue, Model, Scalar, parse};
-use freshql::store::difference::step;
-use freshql::store::layout::{Layout, Table, TableColumn, first_migration};
-use freshql::store::migrate::{self, MigrateError, Migrations, check_schema};
+use freshql::store::schema::difference::step;
+use freshql::store::schema::layout::{Layout, Table, TableColumn};
+use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::sqlite::migrate::{self, MigrateError, Migrations, check_schema};
 use rusqlite::Connection;
 use rusqlite::types::Value;
 

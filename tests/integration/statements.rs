@@ -4,8 +4,8 @@
 use std::path::Path;
 
 use freshql::model::{ColumnId, Entity, EntityId, Model, Order, parse};
-use freshql::store::migrate::{Migrations, up};
 use freshql::store::select::{Comparison, Filter, List, Quantifier, TextMatch};
+use freshql::store::sqlite::migrate::{Migrations, up};
 use freshql::store::{Statement, mutate, select, sqlite};
 use rusqlite::Connection;
 use tempfile::TempDir;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use freshql::graphql::{Compiler, Engine};
 use freshql::model::parse;
-use freshql::store::migrate::{self, Migrations};
-use freshql::store::{Store, difference};
+use freshql::store::Store;
+use freshql::store::schema::difference;
+use freshql::store::sqlite::migrate::{self, Migrations};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;

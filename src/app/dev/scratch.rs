@@ -10,9 +10,10 @@ use rusqlite::Connection;
 use super::rows;
 use crate::app::{StartError, within};
 use crate::model::{Diagnostic, Model};
-use crate::store::layout::{Layout, create_statements};
-use crate::store::migrate::{self, MigrateError, Migration, Migrations};
+use crate::store::schema::layout::Layout;
 use crate::store::sqlite;
+use crate::store::sqlite::ddl::create_statements;
+use crate::store::sqlite::migrate::{self, MigrateError, Migration, Migrations};
 
 /// Rows for a database that is made from the model.
 pub(super) const SEED_FILE: &str = "seed.sql";

@@ -6,12 +6,12 @@ use rusqlite::OptionalExtension as _;
 use super::row::{Parameter, Row};
 use super::transaction::Transaction;
 use crate::model::Value;
-use crate::store::catalogue::FoundTrigger;
-use crate::store::catalogue::authors::{AuthorTrigger, Event, mentions};
-use crate::store::catalogue::keys::tokens;
 use crate::store::error::StoreError;
-use crate::store::layout::SqlName;
-use crate::store::migrate::split::Token;
+use crate::store::schema::layout::SqlName;
+use crate::store::sqlite::catalogue::FoundTrigger;
+use crate::store::sqlite::catalogue::authors::{AuthorTrigger, Event, mentions};
+use crate::store::sqlite::catalogue::keys::tokens;
+use crate::store::sqlite::migrate::split::Token;
 
 /// A foreign key: the other table, and its columns here and there.
 struct Reference {

@@ -8,7 +8,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::store::Store;
 use crate::store::error::Columns;
-use crate::store::layout::{Layout, create_statements, test_models};
+use crate::store::schema::layout::{Layout, test_models};
+use crate::store::sqlite::ddl::create_statements;
 
 async fn store() -> (TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();

@@ -1,0 +1,114 @@
+//! `freshql migrate new`: what separates the committed migrations from the model, as the next migration, for both
+//! dialects. The migrations are replayed on a scratch SQLite; what they build there is compared with the model's
+//! [`Layout`]. Both files follow from that comparison: PostgreSQL's migrations are taken to build the same.
+//!
+//! What the files are like:
+//! - From an empty folder they make the system tables, the tables with indexes and CHECKs, and the triggers.
+//! - Rows keep their versions, and the change log does not notice: a migration changes what rows look like, and the
+//!   model, which has changed too, is part of every ETag.
+//! - Nothing that holds data goes. A field or an entity that the model no longer has leaves its column or table behind,
+//!   without rules that would be in the way (NOT NULL without a default, foreign keys, unique indexes); the statement
+//!   that would drop it is there as a comment.
+//! - What rows that exist get in a new column: its default, NULL, or a random UUID. Where there is none of these, the
+//!   place is marked `FILL IN` and holds NULL, which a table with rows refuses. Values of another type are converted
+//!   without loss, or stop the migration.
+//! - What authors have written beside it by hand (their own columns, CHECKs, indexes, triggers, views) stays. A CHECK or
+//!   an index that has the form and name that freshql gives its own counts as freshql's.
+//!
+//! Before it is handed out, the step is applied to an empty database with the old schema; what comes out must be
+//! what the model needs, and a second comparison must find nothing.
+
+pub(in crate::store) mod changes;
+pub(in crate::store) mod convert;
+pub(in crate::store) mod notes;
+pub(in crate::store) mod system;
+
+use rusqlite::Connection;
+
+use self::changes::changes;
+use super::layout::Layout;
+use crate::model::{Diagnostic, Model};
+use crate::store::sqlite::catalogue::Catalogue;
+use crate::store::sqlite::migrate::{self, Migration, Migrations};
+use crate::store::{postgres, sqlite};
+
+/// The next migration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The text for SQLite.
+    pub sqlite: String,
+    /// The text for PostgreSQL.
+    pub postgres: String,
+    /// What its author should look at before it is applied. Sentences without a full stop.
+    pub advice: Vec<String>,
+}
+
+/// Why there is no step.
+#[derive(Debug, thiserror::Error)]
+pub enum DifferenceError {
+    /// A committed migration does not run.
+    #[error("{} mistakes in the migrations", .0.len())]
+    Migrations(Vec<Diagnostic>),
+    /// The scratch database failed.
+    #[error("the migrations cannot be replayed: {0}")]
+    Database(#[from] rusqlite::Error),
+    /// The step does not lead to the model. That is a mistake of freshql's.
+    #[error(
+        "no statements were found that lead from the migrations to the model: {0}; write this migration by hand, and report it"
+    )]
+    Astray(String),
+}
+
+/// The step from what these migrations build to this model; `None` where there is nothing to do.
+///
+/// # Errors
+/// A migration that does not run, or a step that could not be found.
+pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, DifferenceError> {
+    let scratch = migrate::rehearse(migrations).map_err(|error| match error {
+        migrate::MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
+        migrate::MigrateError::Database(error) => DifferenceError::Database(error),
+    })?;
+    let catalogue = Catalogue::read(&scratch)?;
+    let layout = Layout::new(model);
+    let changes = changes(&catalogue, &layout);
+    if changes.is_empty() {
+        return Ok(None);
+    }
+    let step = Step {
+        sqlite: sqlite::difference::text(&changes, &catalogue),
+        postgres: postgres::difference::text(&changes, &catalogue),
+        advice: notes::advice(&changes),
+    };
+    verify(&scratch, &step, model, &layout)?;
+    Ok(Some(step))
+}
+
+/// Applies the step to an empty database with the same schema. A virtual table makes those that it keeps its data in
+/// (SQLite calls them its shadows) itself.
+fn verify(scratch: &Connection, step: &Step, model: &Model, layout: &Layout) -> Result<(), DifferenceError> {
+    let mut empty = Connection::open_in_memory()?;
+    let mut statements = scratch.prepare(
+        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+         AND name <> '_freshql_migration' AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow') \
+         ORDER BY type <> 'table', type = 'trigger', rowid",
+    )?;
+    for sql in statements.query_map([], |row| row.get::<_, String>(0))? {
+        empty.execute_batch(&sql?)?;
+    }
+    let astray = |why: String| DifferenceError::Astray(why);
+    let file = Migration::new(1, "step", "the generated migration".to_owned(), step.sqlite.clone());
+    migrate::up(&mut empty, &Migrations { files: vec![file] }).map_err(|error| astray(error.to_string()))?;
+    let problems = migrate::check::check_managed(&empty, model)?;
+    if let Some(problem) = problems.first() {
+        return Err(astray(problem.to_string()));
+    }
+    let catalogue = Catalogue::read(&empty)?;
+    let rest = changes(&catalogue, layout);
+    if !rest.is_empty() {
+        return Err(astray(format!("after it there would still be\n{}", sqlite::difference::text(&rest, &catalogue))));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,162 @@
+//! What the author of a model has to know about a migration before it is applied, as comments in it, and as lines for
+//! whoever asked for it. The same in both dialects.
+
+use super::changes::{Altered, Changes, Fate};
+use super::convert;
+use crate::model::{DefaultValue, Scalar};
+use crate::store::schema::layout::name::string_literal;
+use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
+use crate::store::sqlite::ddl::{Section, check_of, default_expression};
+
+pub(in crate::store) use crate::store::sqlite::migrate::FILL_IN;
+
+/// Above the columns that this release of freshql adds to tables of its own.
+pub(in crate::store) const SYSTEM_COLUMNS: &str = "What this release of freshql adds to its own tables.";
+
+/// A section, unless it is empty.
+pub(in crate::store) fn section(heading: &str, statements: Vec<String>) -> Option<Section> {
+    (!statements.is_empty()).then(|| Section { heading: heading.to_owned(), statements })
+}
+
+/// On the value of a new column that has none.
+pub(in crate::store) fn fill_in(altered: &Altered<'_>, column: &TableColumn) -> String {
+    format!(
+        "{FILL_IN}: what the rows that exist get in `{}`; NULL is refused, so this is for an empty {} only",
+        column.name.as_str(),
+        altered.table.name.as_str()
+    )
+}
+
+/// On a column that becomes NOT NULL.
+pub(in crate::store) fn not_null(altered: &Altered<'_>, column: &TableColumn) -> String {
+    format!(
+        "{FILL_IN}: `{}` becomes NOT NULL; where rows of {} have NULL, write coalesce({}, …)",
+        column.name.as_str(),
+        altered.table.name.as_str(),
+        column.name
+    )
+}
+
+/// On a value of another type.
+pub(in crate::store) fn converted(_: &Altered<'_>, column: &TableColumn) -> String {
+    format!("`{}` becomes {}; what does not fit stops the migration", column.name.as_str(), kind(column.scalar))
+}
+
+fn kind(scalar: Scalar) -> String {
+    match scalar {
+        Scalar::Decimal { precision, scale } => format!("a Decimal of {precision} digits, {scale} after the point"),
+        Scalar::Enum(_) => "an enum".to_owned(),
+        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "an ID".to_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+/// On a table whose entity is gone.
+pub(in crate::store) fn abandoned(name: &str) -> String {
+    format!("{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more.")
+}
+
+/// Gives every row a new version: the triggers correct what a stranger writes into it.
+pub(in crate::store) fn renew(table: &SqlName) -> String {
+    format!(
+        "-- Nobody has kept the versions for a while: every row gets a new one.\nUPDATE {table} SET {VERSION_COLUMN} = -1;"
+    )
+}
+
+/// Suggestions for rows that have a value which an enum has no longer.
+pub(in crate::store) fn gone_values(altered: &Altered<'_>) -> Vec<String> {
+    let mut suggestions = Vec::new();
+    for (column, alteration) in altered.alterations() {
+        let gone: Vec<&String> = alteration.values.iter().filter(|v| !column.enum_values.contains(v)).collect();
+        if gone.is_empty() || column.enum_values.is_empty() {
+            continue;
+        }
+        let stays = alteration.values.iter().find(|value| column.enum_values.contains(value));
+        let list = gone.iter().map(|value| string_literal(value)).collect::<Vec<_>>().join(", ");
+        let other = stays.map_or_else(|| "…".to_owned(), |value| string_literal(value));
+        suggestions.push(format!(
+            "-- Rows that have a value which is gone stop this migration. Give them another one first:\n\
+             -- UPDATE {table} SET {name} = {other} WHERE {name} IN ({list});",
+            table = altered.table.name,
+            name = column.name,
+        ));
+    }
+    suggestions
+}
+
+/// The statements that would destroy data, as comments.
+pub(in crate::store) fn destructive(changes: &Changes<'_>) -> Option<Section> {
+    let columns = changes.altered.iter().flat_map(|altered| {
+        let fields = altered.dropped.iter().filter(|dropped| dropped.was_field);
+        let table = &altered.table.name;
+        fields.map(move |dropped| format!("-- ALTER TABLE {table} DROP COLUMN {};", SqlName::new(&dropped.found.name)))
+    });
+    let tables = changes.abandoned.iter().map(|table| format!("-- DROP TABLE {};", SqlName::new(&table.found.name)));
+    section(
+        "WARNING: these statements destroy data that the model no longer has. They are comments: freshql works with\n\
+         and without them. Take out the `-- ` before the migration is applied where the data may go.",
+        columns.chain(tables).collect(),
+    )
+}
+
+/// What to look at before the migration is applied.
+pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
+    let mut advice = Vec::new();
+    for altered in &changes.altered {
+        let shown = |column: &str| format!("`{}.{column}`", altered.table.name.as_str());
+        for (column, fate) in &altered.columns {
+            let name = shown(column.name.as_str());
+            let has_value = column.nullable || column.default.is_some();
+            match fate {
+                Fate::Comes if !has_value => {
+                    advice
+                        .push(format!("{name} is new and has no default: write what rows that exist get at {FILL_IN}"));
+                }
+                Fate::Changes(change) => {
+                    let becomes_required = change.nullability && !column.nullable;
+                    if becomes_required && !has_filler(column) {
+                        advice.push(format!("{name} becomes NOT NULL: rows that have NULL stop the migration"));
+                    }
+                    let gone = change.values.iter().any(|value| !column.enum_values.contains(value));
+                    if gone && !column.enum_values.is_empty() {
+                        advice.push(format!("{name} loses values: rows that have them stop the migration"));
+                    } else if !convert::is_kept_alike(change.was, column.scalar) || is_narrower(column, &change.values)
+                    {
+                        let kind = kind(column.scalar);
+                        advice.push(format!("{name} becomes {kind}: values that do not fit stop the migration"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for dropped in altered.dropped.iter().filter(|dropped| dropped.was_field) {
+            let name = shown(&dropped.found.name);
+            advice.push(format!("{name} is no longer in the model: its data stays unless you take the comment out"));
+        }
+    }
+    for table in &changes.abandoned {
+        let name = &table.found.name;
+        advice.push(format!("`{name}` is no longer in the model: its data stays unless you take the comment out"));
+        // The triggers of a table say whose rows it has.
+        let is_of = |entity: &str| table.triggers.iter().any(|trigger| trigger.sql.contains(&string_literal(entity)));
+        if let Some(heir) = changes.created.iter().find(|created| is_of(&created.entity_name)) {
+            advice.push(format!(
+                "`{}` is new and empty: copy the rows of `{name}` into it, if they are to stay those of `{}`",
+                heir.name.as_str(),
+                heir.entity_name
+            ));
+        }
+    }
+    advice
+}
+
+/// A text becomes an enum.
+fn is_narrower(column: &TableColumn, values: &[String]) -> bool {
+    values.is_empty()
+        && check_of(&column.name, column.scalar, true, &column.enum_values).is_some()
+        && !column.enum_values.is_empty()
+}
+
+fn has_filler(column: &TableColumn) -> bool {
+    column.default == Some(DefaultValue::UuidV7) || default_expression(column).is_some()
+}

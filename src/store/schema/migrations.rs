@@ -1,0 +1,205 @@
+//! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` where the dialects
+//! differ. It knows names and bytes, and no database.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::model::Diagnostic;
+
+/// The files for one dialect, in the order of their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Migrations {
+    /// Numbers ascend; there may be gaps.
+    pub files: Vec<Migration>,
+}
+
+/// A migration file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// What stands before the name; 1 or more.
+    pub number: i64,
+    /// `create` in `0001_create.sqlite.sql`.
+    pub name: String,
+    /// The path, as messages name it.
+    pub file: String,
+    /// What it says.
+    pub text: String,
+    /// blake3 of its text with line feeds alone at the ends of lines, 64 hex digits.
+    pub blake3: String,
+}
+
+const DIALECT: &str = "sqlite";
+const OTHER_DIALECT: &str = "postgres";
+const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.sql` or `NNNN_name.postgres.sql`, with 4 \
+                       to 18 digits and a name of lower-case letters, digits, `_` and `-`";
+
+impl Migrations {
+    /// Reads the files for SQLite. A folder that is not there has none; what does not end in `.sql` is passed over.
+    ///
+    /// # Errors
+    /// Every file that cannot be read, has no proper name, or has the number of another one.
+    pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        let mut mistakes = Vec::new();
+        let mut files: BTreeMap<i64, Migration> = BTreeMap::new();
+        let unreadable = |error: io::Error| {
+            let message = format!("the folder cannot be read: {error}");
+            vec![Diagnostic::error(folder.display().to_string(), 0..0, message)]
+        };
+        for path in sql_files(folder).map_err(unreadable)? {
+            let shown = path.display().to_string();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
+                mistakes.push(Diagnostic::error(shown, 0..0, "this is no name for a migration").with_help(PATTERN));
+                continue;
+            };
+            if name.dialect == Some(OTHER_DIALECT) {
+                continue;
+            }
+            let text = match fs::read_to_string(&path) {
+                Ok(text) => text,
+                Err(error) => {
+                    mistakes.push(Diagnostic::error(shown, 0..0, format!("cannot be read: {error}")));
+                    continue;
+                }
+            };
+            let migration = Migration::new(name.number, name.name, shown, text);
+            match files.get(&name.number) {
+                // What is written for this dialect takes the place of what is written for all. The files come sorted,
+                // `.sql` before `.sqlite.sql`.
+                Some(other) if other.name == name.name && name.dialect == Some(DIALECT) => {
+                    files.insert(name.number, migration);
+                }
+                Some(other) => mistakes.push(
+                    Diagnostic::error(&migration.file, 0..0, format!("`{}` has the same number", other.file))
+                        .with_help("give the newer of the two the next number that is free"),
+                ),
+                None => {
+                    files.insert(name.number, migration);
+                }
+            }
+        }
+        if mistakes.is_empty() { Ok(Self { files: files.into_values().collect() }) } else { Err(mistakes) }
+    }
+}
+
+/// What a migration may be called.
+pub const NAMES: &str = "lower-case letters, digits, `_` and `-`";
+
+/// May a migration be called so?
+pub fn is_name(name: &str) -> bool {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain)
+}
+
+/// File systems take 255 bytes; the number and the endings need some.
+const MAX_NAME: usize = 200;
+
+/// Writes a migration under the next number that is free in both dialects: both files, or none. Gives their paths.
+///
+/// # Errors
+/// The folder cannot be read or written; a file of that name is there.
+pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Result<[PathBuf; 2]> {
+    fs::create_dir_all(folder)?;
+    let mut highest = 0;
+    for path in sql_files(folder)? {
+        let number = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).map(|name| name.number);
+        highest = highest.max(number.unwrap_or(0));
+    }
+    let paths = [(DIALECT, sqlite), (OTHER_DIALECT, postgres)]
+        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{dialect}.sql", next(highest))), text));
+    for (at, (path, text)) in paths.iter().enumerate() {
+        let written = fs::File::create_new(path).and_then(|mut file| {
+            file.write_all(text.as_bytes())?;
+            file.sync_all()
+        });
+        if let Err(error) = written {
+            // A file that was there before is somebody else's.
+            let ours = if error.kind() == io::ErrorKind::AlreadyExists { at } else { at + 1 };
+            for (path, _) in &paths[..ours] {
+                // What counts is the first error.
+                let _ = fs::remove_file(path);
+            }
+            return Err(error);
+        }
+    }
+    Ok(paths.map(|(path, _)| path))
+}
+
+/// The number after this one. Where the files are numbered by the time at which they were made, that time is now.
+fn next(highest: i64) -> i64 {
+    let now = jiff::Timestamp::now();
+    let as_time = |format: &str| now.strftime(format).to_string().parse().unwrap_or(0);
+    let time = match highest {
+        19_700_101..=99_991_231 => as_time("%Y%m%d"),
+        197_001_010_000..=999_912_312_359 => as_time("%Y%m%d%H%M"),
+        19_700_101_000_000..=99_991_231_235_959 => as_time("%Y%m%d%H%M%S"),
+        _ => 0,
+    };
+    time.max(highest + 1)
+}
+
+impl Migration {
+    /// A migration with this text.
+    pub(in crate::store) fn new(number: i64, name: &str, file: String, text: String) -> Self {
+        let blake3 = blake3::hash(with_line_feeds(&text).as_bytes()).to_hex().to_string();
+        Self { number, name: name.to_owned(), file, text, blake3 }
+    }
+
+    /// Whether this is the file of which a database recorded this digest. How its lines ended then and end now does not
+    /// count: git changes that on some machines, and earlier releases recorded the digest of the exact bytes.
+    pub(in crate::store) fn is_of(&self, digest: &str) -> bool {
+        let is = |text: &str| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
+        let plain = || with_line_feeds(&self.text);
+        self.blake3 == digest || is(&self.text) || is(&plain().replace('\n', "\r\n"))
+    }
+}
+
+/// The text as it is hashed and run: a checkout that ends lines otherwise builds the same, down to strings that go over
+/// several lines.
+pub(in crate::store) fn with_line_feeds(text: &str) -> Cow<'_, str> {
+    if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
+}
+
+fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+        if !hidden && path.extension().is_some_and(|extension| extension == "sql") && !path.is_dir() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+struct FileName<'a> {
+    number: i64,
+    name: &'a str,
+    dialect: Option<&'a str>,
+}
+
+impl<'a> FileName<'a> {
+    fn parse(file_name: &'a str) -> Option<Self> {
+        let stem = file_name.strip_suffix(".sql")?;
+        let (stem, dialect) = match stem.split_once('.') {
+            Some((stem, dialect)) => (stem, Some(dialect)),
+            None => (stem, None),
+        };
+        if dialect.is_some_and(|dialect| dialect != DIALECT && dialect != OTHER_DIALECT) {
+            return None;
+        }
+        let (digits, name) = stem.split_once('_')?;
+        let proper = (4..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        if !proper || !is_name(name) {
+            return None;
+        }
+        let number = digits.parse().ok().filter(|number| *number > 0)?;
+        Some(Self { number, name, dialect })
+    }
+}

@@ -1,0 +1,253 @@
+//! A first model for a database that others made: types, keys, relations both ways, uniqueness, indexes, defaults, as
+//! far as its declarations say them and its rows keep them. What cannot be said in the model is said in comments. It
+//! reads the database and writes nothing.
+
+mod names;
+mod relations;
+mod sdl;
+mod source;
+mod values;
+
+use rusqlite::Connection;
+
+use self::names::{EntityName, Fields, Taken, unspeakable};
+use self::source::{Column, Kind, Table};
+use self::values::{Choice, Values, choose};
+use crate::model::Scalar;
+use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
+
+/// A model's text, and what became of the tables.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pulled {
+    /// `schema.graphql`.
+    pub sdl: String,
+    /// A first migration that makes the tables as they are, where they are not: what comes after it starts from there.
+    pub baseline: String,
+    /// The tables that became entities.
+    pub entities: Vec<String>,
+    /// The tables that did not, and why.
+    pub left_out: Vec<(String, String)>,
+}
+
+/// Reads a database's tables and all their rows.
+///
+/// # Errors
+/// The database cannot be read.
+pub fn pull(connection: &Connection) -> rusqlite::Result<Pulled> {
+    // What is read here must fit together, whoever writes meanwhile.
+    let snapshot = connection.unchecked_transaction()?;
+    let tables = source::read(&snapshot)?;
+    let baseline = source::baseline(&snapshot)?;
+    let mut left_out = Vec::new();
+    let mut drafts = Vec::new();
+    let mut taken = Taken::new();
+    for table in &tables {
+        if let Some((_, reason)) = baseline.left_out.iter().find(|(name, _)| *name == table.name) {
+            left_out.push((table.name.clone(), format!("its statement does not run here: {reason}")));
+            continue;
+        }
+        match draft(&snapshot, table, &mut taken)? {
+            Ok(draft) => drafts.push(draft),
+            Err(reason) => left_out.push((table.name.clone(), reason)),
+        }
+    }
+    relations::link(&snapshot, &mut drafts)?;
+    for draft in &mut drafts {
+        sdl::name_lookups(draft, &mut taken);
+    }
+    let entities = drafts.iter().map(|draft| draft.table.name.clone()).collect();
+    Ok(Pulled { sdl: sdl::write(&drafts, &left_out), baseline: baseline.text, entities, left_out })
+}
+
+/// A table on its way to being an entity.
+struct Draft<'a> {
+    table: &'a Table,
+    names: EntityName,
+    key: Key,
+    fields: Vec<Field<'a>>,
+    /// The other sides of relations: name, type, the relation there.
+    lists: Vec<(String, String, String)>,
+    taken: Fields,
+    /// Fields that are unique together, and would make a look-up with the name of another root field.
+    nameless: Vec<Vec<String>>,
+    /// What its reader should know beside the fields.
+    notes: Vec<String>,
+}
+
+/// Who makes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Key {
+    /// SQLite, as the row's number.
+    RowNumber,
+    /// Whole numbers, and nobody here.
+    Number,
+    /// freshql.
+    Uuid,
+    /// Clients.
+    Text,
+}
+
+/// A column on its way to being a field.
+struct Field<'a> {
+    column: &'a Column,
+    values: Values,
+    name: String,
+    /// The name of its type; None where it is left out.
+    ty: Option<String>,
+    scalar: Option<Scalar>,
+    is_key: bool,
+    relation: Option<Relation>,
+    note: Option<String>,
+}
+
+impl Field<'_> {
+    fn holds_texts(&self) -> bool {
+        self.relation.is_none() && self.scalar == Some(Scalar::String)
+    }
+}
+
+/// A foreign key that the model can have.
+struct Relation {
+    on_delete: &'static str,
+}
+
+/// An entity without relations, or why there can be none.
+fn draft<'a>(
+    connection: &Connection,
+    table: &'a Table,
+    taken: &mut Taken,
+) -> rusqlite::Result<Result<Draft<'a>, String>> {
+    let key_columns = table.key();
+    let reason = match (table.kind, &key_columns[..]) {
+        (Kind::View, _) => "it is a view",
+        (Kind::Virtual, _) => "it is a virtual table",
+        (Kind::WithoutRowid, _) => "it is WITHOUT ROWID, where triggers cannot see which row another displaces",
+        (Kind::Table, []) => "it has no primary key",
+        (Kind::Table, [_, _, ..]) => "its primary key has several columns",
+        (Kind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => "it has a column `_version` of its own",
+        (Kind::Table, [key]) => unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default(),
+    };
+    if !reason.is_empty() {
+        return Ok(Err(reason.to_owned()));
+    }
+    let all = values::look(connection, table)?;
+    let key_column = key_columns[0];
+    let of_key = table.columns.iter().zip(&all).find(|(column, _)| column.key > 0).map(|(_, values)| values);
+    let key = match key(table, key_column, of_key.unwrap_or(&Values::default())) {
+        Ok(key) => key,
+        Err(reason) => return Ok(Err(reason)),
+    };
+    let mut fields_taken = Fields::default();
+    let names = taken.entity(&table.name);
+    let others: Vec<&str> =
+        table.columns.iter().filter(|column| column.key == 0).map(|column| column.name.as_str()).collect();
+    let key_name = fields_taken.key(&key_column.name, &names.name, &others);
+    let related: Vec<&str> = table.foreign_keys.iter().flat_map(|key| &key.columns).map(String::as_str).collect();
+    let mut notes = Vec::new();
+    if key == Key::Number {
+        notes.push(format!(
+            "The key `{}` is no INTEGER PRIMARY KEY: nobody counts it, so no row can be created.",
+            key_column.name
+        ));
+    }
+    let fields = table.columns.iter().zip(all).map(|(column, values)| {
+        let is_key = column.key > 0;
+        let Choice { scalar, note } = match column {
+            _ if is_key => Choice { scalar: Some(Scalar::IdText), note: None },
+            _ if column.is_generated => Choice { scalar: None, note: Some("computed by SQLite".to_owned()) },
+            _ if unspeakable(&column.name).is_some() => {
+                Choice { scalar: None, note: unspeakable(&column.name).map(str::to_owned) }
+            }
+            _ => choose(column, &values),
+        };
+        let is_related = related.iter().any(|related| related.eq_ignore_ascii_case(&column.name));
+        let name = match column {
+            _ if is_key => key_name.clone(),
+            // A relation finds its name when all others have theirs.
+            _ if is_related || scalar.is_none() => String::new(),
+            _ => fields_taken.column(&column.name),
+        };
+        let ty = scalar.map(|scalar| scalar.built_in_name().to_owned());
+        Field { column, values, name, ty, scalar, is_key, relation: None, note }
+    });
+    let fields: Vec<Field<'_>> = fields.collect();
+    if key != Key::Text && fields.iter().all(|field| field.is_key || field.ty.is_none()) {
+        return Ok(Err("it has no column beside the key that the model can have".to_owned()));
+    }
+    let out = fields.iter().filter(|field| field.ty.is_none() && !field.column.is_generated);
+    for field in out.filter(|field| field.column.not_null && field.column.default.is_none()) {
+        notes.push(format!("`{}` must have a value, so no row can be created.", field.column.name));
+    }
+    notes.extend(refused_writes(connection, table, &fields));
+    Ok(Ok(Draft { table, names, key, fields, lists: Vec::new(), taken: fields_taken, nameless: Vec::new(), notes }))
+}
+
+/// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes use functions or
+/// collations that only its own program has.
+fn refused_writes(connection: &Connection, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
+    let name = SqlName::new(&table.name);
+    let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
+    let sets: Vec<String> = columns
+        .map(|field| {
+            let column = SqlName::new(&field.column.name);
+            format!("{column} = {column}")
+        })
+        .collect();
+    let sets = if sets.is_empty() { "rowid = rowid".to_owned() } else { sets.join(", ") };
+    let statements = [
+        ("created", format!("INSERT INTO {name} DEFAULT VALUES")),
+        ("changed", format!("UPDATE {name} SET {sets}")),
+        ("deleted", format!("DELETE FROM {name} WHERE rowid = 0")),
+    ];
+    let mut refused: Vec<(Vec<&str>, String)> = Vec::new();
+    for (verb, sql) in statements {
+        // Prepared only: nothing is written.
+        let Err(error) = connection.prepare(&sql) else { continue };
+        let reason = source::message_of(&error);
+        match refused.iter_mut().find(|(_, other)| *other == reason) {
+            Some((verbs, _)) => verbs.push(verb),
+            None => refused.push((vec![verb], reason)),
+        }
+    }
+    let note = |(verbs, reason): (Vec<&str>, String)| format!("No row can be {} here: {reason}.", verbs.join(" or "));
+    refused.into_iter().map(note).collect()
+}
+
+/// Who makes the keys of a table, or why nobody can.
+fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
+    if values.nulls > 0 {
+        return Err(format!("its primary key `{}` is NULL in some rows", column.name));
+    }
+    if !column.is_exact() {
+        return Err(format!("its primary key `{}` is compared by the collation {}", column.name, column.collation));
+    }
+    let upper = column.sql_type.to_ascii_uppercase();
+    if !table.has_key_index {
+        return Ok(Key::RowNumber);
+    }
+    if upper.contains("INT") {
+        // Without NOT NULL, SQLite takes NULL for such a key.
+        let is_sound = values.are_ints() && column.not_null;
+        return is_sound.then_some(Key::Number).ok_or_else(|| {
+            format!("its primary key `{}` {} is neither SQLite's row number nor NOT NULL", column.name, column.sql_type)
+        });
+    }
+    if !values.are_texts() {
+        return Err(format!("its primary key `{}` holds other things than texts", column.name));
+    }
+    let is_uuid = ["UUID", "GUID", "UNIQUEIDENTIFIER"].iter().any(|word| upper.contains(word));
+    let all_uuids = values.have_form(Scalar::Uuid);
+    if all_uuids && (is_uuid || values.texts > 0) {
+        return Ok(Key::Uuid);
+    }
+    if values::makes_numbers(&column.sql_type) {
+        return Err(format!(
+            "its primary key `{}` is declared {}, so SQLite makes numbers of texts that look like one",
+            column.name, column.sql_type
+        ));
+    }
+    Ok(Key::Text)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Foreign keys to relations, seen from both sides. A column that the model cannot have as a relation stays what its
+//! values are, with a comment that says why.
+
+use rusqlite::Connection;
+
+use super::names::unspeakable;
+use super::source::ForeignKey;
+use super::values::makes_numbers;
+use super::{Draft, Key, Relation};
+use crate::model::Scalar;
+use crate::model::naming::{lower_camel, pluralize};
+use crate::store::schema::layout::SqlName;
+use crate::store::sqlite::migrate::check::affinity;
+
+/// What is told of a foreign key before anything is changed.
+struct Link {
+    from: usize,
+    field: usize,
+    to: usize,
+    on_delete: &'static str,
+    note: Option<String>,
+}
+
+/// Makes relations of foreign keys, in all drafts.
+pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlite::Result<()> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut refusals: Vec<(usize, usize, String)> = Vec::new();
+    for (from, draft) in drafts.iter().enumerate() {
+        for foreign_key in &draft.table.foreign_keys {
+            for column in &foreign_key.columns {
+                let is_this = |name: &str| name.eq_ignore_ascii_case(column);
+                let Some(field) = draft.fields.iter().position(|field| is_this(&field.column.name)) else { continue };
+                if links.iter().any(|link| link.from == from && link.field == field) {
+                    continue;
+                }
+                match judge(connection, drafts, from, field, foreign_key)? {
+                    Ok(link) => links.push(link),
+                    Err(reason) => refusals.push((from, field, reason)),
+                }
+            }
+        }
+    }
+    // SQLite lists foreign keys from the last to the first.
+    links.sort_by_key(|link| (link.from, link.field));
+    // Plain columns first: relations give way to them.
+    for (draft, field, reason) in refusals {
+        if links.iter().any(|link| link.from == draft && link.field == field) {
+            continue;
+        }
+        let Draft { fields, taken, .. } = &mut drafts[draft];
+        let field = &mut fields[field];
+        if field.ty.is_some() && field.name.is_empty() {
+            field.name = taken.column(&field.column.name);
+        }
+        let said = field.note.take().map(|note| format!("{note}; ")).unwrap_or_default();
+        field.note = Some(format!("{said}{reason}"));
+    }
+    for link in &links {
+        let target = drafts[link.to].names.name.clone();
+        let key = drafts[link.to].table.key().first().map_or("id", |key| key.name.as_str()).to_owned();
+        let Draft { fields, taken, .. } = &mut drafts[link.from];
+        let field = &mut fields[link.field];
+        field.name = taken.relation(&field.column.name, &target, &key);
+        field.ty = Some(target);
+        field.relation = Some(Relation { on_delete: link.on_delete });
+        field.note.clone_from(&link.note);
+    }
+    for link in &links {
+        let is_only = links.iter().filter(|other| (other.from, other.to) == (link.from, link.to)).count() == 1;
+        let names = &drafts[link.from].names;
+        let entity = names.name.clone();
+        let plural = names.plural.clone().unwrap_or_else(|| pluralize(&lower_camel(&entity)));
+        let relation = drafts[link.from].fields[link.field].name.clone();
+        let Draft { lists, taken, .. } = &mut drafts[link.to];
+        // A list of one's own kind is named by what points here, not by what they are.
+        let list = taken.list(&plural, &relation, is_only && link.from != link.to);
+        lists.push((list, entity, relation));
+    }
+    Ok(())
+}
+
+/// Whether a foreign key can be a relation; says why not.
+fn judge(
+    connection: &Connection,
+    drafts: &[Draft<'_>],
+    from: usize,
+    field: usize,
+    foreign_key: &ForeignKey,
+) -> rusqlite::Result<Result<Link, String>> {
+    let draft = &drafts[from];
+    let this = &draft.fields[field];
+    let there = &foreign_key.table;
+    let reason = |text: String| Ok(Err(text));
+    if unspeakable(&this.column.name).is_some() {
+        return reason(format!("points to `{there}`"));
+    }
+    if foreign_key.columns.len() > 1 {
+        return reason(format!("part of a foreign key to `{there}` over several columns"));
+    }
+    let Some(to) = drafts.iter().position(|draft| draft.table.name.eq_ignore_ascii_case(there)) else {
+        return reason(format!("points to `{there}`, which is no entity"));
+    };
+    let target = &drafts[to];
+    let Some(key) = target.fields.iter().find(|field| field.is_key) else {
+        return reason(format!("points to `{there}`, which has no key"));
+    };
+    if let Some(other) = foreign_key.target.as_ref().filter(|name| !name.eq_ignore_ascii_case(&key.column.name)) {
+        return reason(format!("points to `{there}.{other}`, which is not the key"));
+    }
+    if !this.column.is_exact() {
+        return reason(format!("points to `{there}`, and is compared by the collation {}", this.column.collation));
+    }
+    if this.is_key {
+        return reason(format!("points to `{there}`; a key cannot be a relation"));
+    }
+    let fits = match target.key {
+        Key::RowNumber | Key::Number => this.values.are_ints(),
+        Key::Text => this.values.are_texts(),
+        Key::Uuid => this.values.have_form(Scalar::Uuid),
+    };
+    let affinity = affinity(&this.column.sql_type);
+    let keeps = match target.key {
+        Key::RowNumber | Key::Number => matches!(affinity, "INTEGER" | "NUMERIC" | "BLOB"),
+        Key::Text => !makes_numbers(&this.column.sql_type),
+        Key::Uuid => true,
+    };
+    if !keeps {
+        let declared = &this.column.sql_type;
+        return reason(format!(
+            "points to `{there}`, and keeps keys of it as {affinity}, since it is declared {declared}"
+        ));
+    }
+    if !fits || this.column.is_generated {
+        return reason(format!("points to `{there}`, and has values that cannot be keys of it"));
+    }
+    let lost = lost_rows(connection, draft, field, target)?;
+    if lost > 0 {
+        let rows = if lost == 1 { "1 row points".to_owned() } else { format!("{lost} rows point") };
+        return reason(format!("{rows} to rows of `{there}` that are not there"));
+    }
+    let (on_delete, note) = match foreign_key.on_delete.as_str() {
+        "CASCADE" => ("CASCADE", None),
+        "SET NULL" if !this.column.not_null => ("SET_NULL", None),
+        "SET NULL" | "SET DEFAULT" => ("RESTRICT", Some(format!("the table says ON DELETE {}", foreign_key.on_delete))),
+        _ => ("RESTRICT", None),
+    };
+    Ok(Ok(Link { from, field, to, on_delete, note }))
+}
+
+/// Rows whose foreign key leads nowhere: the database did not enforce it.
+fn lost_rows(connection: &Connection, from: &Draft<'_>, field: usize, to: &Draft<'_>) -> rusqlite::Result<i64> {
+    let column = SqlName::new(&from.fields[field].column.name);
+    let key = to.table.key();
+    let Some(key) = key.first() else { return Ok(0) };
+    let sql = format!(
+        "SELECT count(*) FROM {} a WHERE a.{column} IS NOT NULL \
+         AND NOT EXISTS (SELECT 1 FROM {} b WHERE b.{} = a.{column})",
+        SqlName::new(&from.table.name),
+        SqlName::new(&to.table.name),
+        SqlName::new(&key.name),
+    );
+    connection.query_row(&sql, [], |row| row.get(0))
+}

@@ -1,0 +1,116 @@
+//! The triggers that are not freshql's: when each fires, and whether it can keep a write from being done or seen. It reads
+//! their words; what their statements do is for SQLite to say.
+
+use crate::store::sqlite::catalogue::FoundTrigger;
+use crate::store::sqlite::catalogue::keys::{tokens, unquoted};
+use crate::store::sqlite::migrate::split::Token;
+use crate::store::sqlite::triggers::NAME_PREFIX;
+
+/// What a statement does to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// It comes.
+    Insert,
+    /// Some of its columns change.
+    Update,
+    /// It goes.
+    Delete,
+}
+
+/// A trigger that freshql did not make.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct AuthorTrigger {
+    pub(in crate::store) name: String,
+    pub(in crate::store) event: Event,
+    /// Not BEFORE.
+    pub(in crate::store) is_after: bool,
+    /// Says `UPDATE OF` some columns: what sets `_version` alone does not fire it.
+    pub(in crate::store) names_columns: bool,
+    /// Says `RAISE(IGNORE)`.
+    pub(in crate::store) ignores: bool,
+}
+
+impl AuthorTrigger {
+    /// None for one of freshql's own, and for what cannot be read.
+    pub(in crate::store) fn parse(found: &FoundTrigger) -> Option<Self> {
+        if found.name.to_ascii_lowercase().starts_with(NAME_PREFIX) {
+            return None;
+        }
+        let words: Vec<String> =
+            tokens(&found.sql).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word.to_lowercase()).collect();
+        // The name may be a keyword itself, and have a schema in front.
+        let named = words.iter().position(|word| word == "trigger")?;
+        let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found == word);
+        let mut at = if is(named + 1, "if") && is(named + 2, "not") { named + 4 } else { named + 1 };
+        at += if is(at + 1, ".") { 3 } else { 1 };
+        let is_after = !is(at, "before");
+        while ["before", "after", "instead", "of"].iter().any(|word| is(at, word)) {
+            at += 1;
+        }
+        let event = match words.get(at)?.as_str() {
+            "insert" => Event::Insert,
+            "update" => Event::Update,
+            "delete" => Event::Delete,
+            _ => return None,
+        };
+        let ignores = words.windows(3).any(|three| three[0] == "raise" && three[1] == "(" && three[2] == "ignore");
+        Some(Self { name: found.name.clone(), event, is_after, names_columns: is(at + 1, "of"), ignores })
+    }
+}
+
+/// What to tell the owner of such a trigger on this table before it surprises anybody. `is_stamped`: versions are a column of
+/// the table, so freshql updates its rows.
+pub(in crate::store) fn advice(trigger: &AuthorTrigger, table: &str, is_stamped: bool) -> Option<String> {
+    let name = &trigger.name;
+    if trigger.ignores && trigger.is_after {
+        return Some(format!(
+            "the trigger `{name}` on `{table}` says RAISE(IGNORE) after the change, which can hide the change from freshql: \
+             mutations that fire it are refused, and what other programs write may not be seen; say BEFORE, or RAISE(ABORT)"
+        ));
+    }
+    if trigger.ignores {
+        return Some(format!(
+            "the trigger `{name}` on `{table}` says RAISE(IGNORE): a mutation that it ignores is refused as a conflict"
+        ));
+    }
+    let fires_again = is_stamped && trigger.event == Event::Update && !trigger.names_columns;
+    fires_again.then(|| {
+        format!(
+            "the trigger `{name}` on `{table}` fires on every UPDATE, so a second time when freshql sets `_version`: \
+             say UPDATE OF and the columns that it is for"
+        )
+    })
+}
+
+/// Whether this name stands in the text, quoted or not.
+pub(in crate::store) fn mentions(sql: &str, name: &str) -> bool {
+    tokens(sql).any(|(kind, token)| kind != Token::Space && unquoted(token).eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(sql: &str) -> Option<(Event, bool, bool, bool)> {
+        let trigger = AuthorTrigger::parse(&FoundTrigger { name: "x".to_owned(), sql: sql.to_owned() })?;
+        Some((trigger.event, trigger.is_after, trigger.names_columns, trigger.ignores))
+    }
+
+    #[test]
+    fn the_words_in_front_of_a_trigger_say_when_it_fires() {
+        let body = "BEGIN SELECT 1; END";
+        for (head, event, is_after, names_columns) in [
+            ("CREATE TRIGGER x AFTER UPDATE ON t", Event::Update, true, false),
+            ("create trigger if not exists main.\"a before\" before update of a, b on t", Event::Update, false, true),
+            ("CREATE TRIGGER x /* BEFORE */ DELETE ON t", Event::Delete, true, false),
+            ("CREATE TRIGGER [insert] BEFORE INSERT ON t", Event::Insert, false, false),
+            ("CREATE TEMP TRIGGER before AFTER UPDATE ON t", Event::Update, true, false),
+        ] {
+            assert_eq!(parse(&format!("{head} {body}")), Some((event, is_after, names_columns, false)), "{head}");
+        }
+        let ignores = |sql| parse(sql).unwrap().3;
+        assert!(ignores("CREATE TRIGGER x DELETE ON t BEGIN SELECT raise ( /* no */ IGNORE); END"));
+        assert!(!ignores("CREATE TRIGGER x DELETE ON t BEGIN SELECT 'RAISE(IGNORE)'; END"));
+        assert!(!ignores("CREATE TRIGGER x DELETE ON t BEGIN SELECT RAISE(ABORT, 'IGNORE'); END"));
+    }
+}

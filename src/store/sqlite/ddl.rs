@@ -1,0 +1,289 @@
+//! A layout as SQLite's CREATE statements, laid out for people who read them. It follows the table of scalars in the
+//! model's documentation; what a type cannot say, a CHECK says, so that other programs cannot write what would break
+//! an answer's types or an ordering.
+
+use std::fmt::Write as _;
+
+use crate::model::scalar::MAX_DIGITS;
+use crate::model::{DefaultValue, OnDelete, Scalar, Value};
+use crate::store::schema::layout::name::string_literal;
+use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::sqlite::triggers;
+
+/// The tables of freshql's own, and what they hold at the beginning.
+const SYSTEM_TABLES: &[(&str, &str)] = &[
+    (
+        "What identifies this database. The epoch is part of every ETag; renew it after a restore from a backup.",
+        "CREATE TABLE _freshql_meta (\n  key   TEXT PRIMARY KEY,\n  value TEXT NOT NULL\n) STRICT, WITHOUT ROWID;\n\
+         INSERT INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))));",
+    ),
+    (
+        "The change log: a record for every changed row, written by triggers in the changing transaction. It is numbered\n\
+         in microseconds since 1970, so that no number comes back with a backup.",
+        "CREATE TABLE _freshql_change (\n  seq     INTEGER PRIMARY KEY CHECK (seq BETWEEN 1 AND 9007199254740991),\n  entity  TEXT NOT NULL,\n  \
+         id      ANY,\n  op      TEXT NOT NULL CHECK (op IN ('I', 'U', 'D')),\n  changed TEXT,\n  parts   TEXT,\n  \
+         at      INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT;",
+    ),
+    (
+        "The documents that were registered over HTTP, and those of query files: these stay for a while after they left.",
+        "CREATE TABLE _freshql_document (\n  id            TEXT PRIMARY KEY,\n  text          TEXT NOT NULL,\n  \
+         registered_at INTEGER NOT NULL DEFAULT (unixepoch()),\n  \
+         source        TEXT NOT NULL DEFAULT 'http' CHECK (source IN ('http', 'file')),\n  \
+         retired_at    INTEGER\n) STRICT, WITHOUT ROWID;",
+    ),
+    (
+        "The versions of rows in tables that are somebody else's.",
+        "CREATE TABLE _freshql_version (\n  entity  TEXT NOT NULL,\n  key     ANY NOT NULL,\n  \
+         version INTEGER NOT NULL,\n  PRIMARY KEY (entity, key)\n) STRICT, WITHOUT ROWID;",
+    ),
+];
+
+/// The names of freshql's own tables that migrations make for every model.
+pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
+
+/// The table of the change log.
+pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
+
+/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which is no row's key, stands
+/// the version of all rows that have none of their own: of those that have not changed since freshql watches the table.
+pub(in crate::store) const VERSIONS: &str = "_freshql_version";
+
+/// What [`VERSION_COLUMN`] is.
+pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
+
+/// A heading and what stands under it.
+pub(in crate::store) struct Section {
+    /// A sentence, or several lines of them.
+    pub(in crate::store) heading: String,
+    /// Each with its closing semicolon; or comments.
+    pub(in crate::store) statements: Vec<String>,
+}
+
+/// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
+/// its closing semicolon.
+pub fn create_statements(layout: &Layout) -> Vec<String> {
+    sections(layout).flat_map(|section| section.statements).collect()
+}
+
+/// The text of the first migration.
+pub fn first_migration(layout: &Layout) -> String {
+    text(sections(layout))
+}
+
+/// The text of a migration.
+pub(in crate::store) fn text(sections: impl IntoIterator<Item = Section>) -> String {
+    let mut text = String::new();
+    for section in sections {
+        for line in section.heading.lines() {
+            let _ = writeln!(text, "-- {line}");
+        }
+        text.push('\n');
+        for statement in section.statements {
+            let _ = writeln!(text, "{statement}\n");
+        }
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
+    let tables = layout.in_dependency_order();
+    let made: Vec<Section> = tables.iter().map(|table| created(table)).collect();
+    let kept: Vec<Section> = tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
+    let system: Vec<Section> = layout.system_tables().into_iter().map(system_table).collect();
+    system.into_iter().chain(made).chain(kept)
+}
+
+/// One of freshql's own tables.
+pub(in crate::store) fn system_table(name: &str) -> Section {
+    let start = format!("CREATE TABLE {name} ");
+    let (heading, sql) = SYSTEM_TABLES.iter().find(|(_, sql)| sql.starts_with(&start)).copied().unwrap_or_default();
+    Section { heading: heading.to_owned(), statements: statements_of(sql) }
+}
+
+/// An entity's table and its indexes.
+pub(in crate::store) fn created(table: &Table) -> Section {
+    let indexes = table.indexes.iter().map(|index| create_index(table, index));
+    Section {
+        heading: format!("{}: one row for each {}.", table.name.as_str(), table.entity_name),
+        statements: std::iter::once(create_table(table)).chain(indexes).collect(),
+    }
+}
+
+/// The triggers of an entity's table.
+pub(in crate::store) fn versions_kept(table: &Table, statements: Vec<String>) -> Section {
+    let heading = format!("The versions of {}: kept for whoever writes.", table.name.as_str());
+    Section { heading, statements }
+}
+
+/// Their texts.
+pub(in crate::store) fn all_triggers(table: &Table) -> Vec<String> {
+    let base = if table.managed { Vec::new() } else { triggers::renew_statements(table) };
+    triggers::triggers(table).into_iter().map(|trigger| trigger.sql).chain(base).collect()
+}
+
+fn statements_of(sql: &str) -> Vec<String> {
+    sql.split_inclusive(";\n").map(|statement| statement.trim_end().to_owned()).collect()
+}
+
+/// `CREATE TABLE`, a line for each column.
+pub fn create_table(table: &Table) -> String {
+    let mut columns: Vec<(String, String)> = table
+        .columns
+        .iter()
+        .map(|column| (column.name.to_string(), column_definition(column, column.name == table.key_column().name)))
+        .collect();
+    if table.managed {
+        columns.push((VERSION_COLUMN.to_owned(), VERSION_DEFINITION.to_owned()));
+    }
+    let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { "STRICT" } else { "" };
+    table_statement(&table.name, &columns, &[], strict)
+}
+
+/// `CREATE TABLE` from its parts: names and definitions of columns, rules beside them, and what stands behind.
+pub(in crate::store) fn table_statement(
+    name: &SqlName,
+    columns: &[(String, String)],
+    rules: &[String],
+    options: &str,
+) -> String {
+    let width = columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+    let columns =
+        columns.iter().map(|(name, definition)| format!("  {name:width$} {definition}").trim_end().to_owned());
+    let lines: Vec<String> = columns.chain(rules.iter().map(|rule| format!("  {rule}"))).collect();
+    let options = if options.is_empty() { String::new() } else { format!(" {options}") };
+    format!("CREATE TABLE {name} (\n{}\n){options};", lines.join(",\n"))
+}
+
+/// `CREATE INDEX`, or `CREATE UNIQUE INDEX`.
+pub fn create_index(table: &Table, index: &TableIndex) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let columns: Vec<String> = table.index_columns(index).map(|column| column.name.to_string()).collect();
+    format!("CREATE {unique}INDEX {} ON {} ({});", index.name, table.name, columns.join(", "))
+}
+
+/// The type of a column in SQLite.
+pub fn sql_type(column: &TableColumn) -> String {
+    if let Some(written) = &column.type_override {
+        return written.clone();
+    }
+    match column.scalar {
+        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Boolean | Scalar::Decimal { .. } => "INTEGER",
+        Scalar::Float => "REAL",
+        Scalar::IdText
+        | Scalar::IdUuid
+        | Scalar::String
+        | Scalar::DateTime
+        | Scalar::Date
+        | Scalar::Uuid
+        | Scalar::Json
+        | Scalar::Enum(_) => "TEXT",
+    }
+    .to_owned()
+}
+
+/// A STRICT table takes only these; it is not made STRICT where the model asks for another type.
+pub(in crate::store) fn is_strict_type(sql_type: &str) -> bool {
+    ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"].iter().any(|strict| strict.eq_ignore_ascii_case(sql_type))
+}
+
+/// What follows the column's name.
+pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) -> String {
+    let mut words = vec![sql_type(column)];
+    if is_key {
+        words.push("PRIMARY KEY".to_owned());
+        if column.default == Some(DefaultValue::Autoincrement) {
+            words.push("AUTOINCREMENT".to_owned());
+        }
+    }
+    // An INTEGER PRIMARY KEY is never NULL; any other primary key of SQLite can be, unless told.
+    let is_never_null = is_key && column.scalar == Scalar::IdInt;
+    if !column.nullable && !is_never_null {
+        words.push("NOT NULL".to_owned());
+    }
+    if let Some(default) = default_expression(column) {
+        words.push(format!("DEFAULT {default}"));
+    }
+    if let Some(check) = check_expression(column) {
+        words.push(format!("CHECK ({check})"));
+    }
+    if let Some(reference) = &column.references {
+        let on_delete = match reference.on_delete {
+            OnDelete::Restrict => "RESTRICT",
+            OnDelete::Cascade => "CASCADE",
+            OnDelete::SetNull => "SET NULL",
+        };
+        words.push(format!("REFERENCES {} ({}) ON DELETE {on_delete}", reference.table, reference.column));
+    }
+    words.join(" ")
+}
+
+/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for other programs' sake.
+pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
+    match column.default.as_ref()? {
+        DefaultValue::Value(value) => Some(literal(value)),
+        DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),
+        DefaultValue::Now => Some("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))".to_owned()),
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+    }
+}
+
+fn literal(value: &Value) -> String {
+    match value {
+        Value::Null => "NULL".to_owned(),
+        Value::Int(number) => number.to_string(),
+        // `{:?}` writes the shortest text that reads back as the same number, always with a point or an exponent.
+        Value::Real(number) => format!("{number:?}"),
+        Value::Text(text) => string_literal(text),
+    }
+}
+
+/// What a value must be like, beyond its type. A foreign key's values are checked where they come from.
+pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
+    if column.references.is_some() {
+        return None;
+    }
+    check_of(&column.name, column.scalar, column.nullable, &column.enum_values)
+}
+
+/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are kept otherwise have
+/// the same: what a column was made for can be read back from the database.
+pub(in crate::store) fn check_of(
+    name: &SqlName,
+    scalar: Scalar,
+    nullable: bool,
+    enum_values: &[String],
+) -> Option<String> {
+    match scalar {
+        Scalar::Boolean => Some(format!("{name} IN (0, 1)")),
+        Scalar::Int => Some(format!("{name} BETWEEN {} AND {}", i32::MIN, i32::MAX)),
+        Scalar::Decimal { precision, scale } => {
+            let power = |digits: u8| 10_i64.pow(u32::from(digits.min(MAX_DIGITS)));
+            let largest = power(precision.saturating_sub(scale)) - 1;
+            // The digits before the point. What they are is the only place where the database says how many follow.
+            match scale {
+                0 => Some(format!("{name} BETWEEN -{largest} AND {largest}")),
+                _ if largest == 0 => Some(format!("{name} / {} = 0", power(scale))),
+                _ => Some(format!("{name} / {} BETWEEN -{largest} AND {largest}", power(scale))),
+            }
+        }
+        // SQLite reads 9e999 as infinity.
+        Scalar::Float => Some(format!("abs({name}) < 9e999")),
+        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one and is refused.
+        Scalar::DateTime => Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')")),
+        Scalar::Date => Some(format!("{name} IS date({name}, '+0 days')")),
+        Scalar::IdUuid | Scalar::Uuid => Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'")),
+        // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
+        Scalar::Json if nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
+        Scalar::Json => Some(format!("json_valid({name})")),
+        Scalar::Enum(_) => {
+            let values: Vec<String> = enum_values.iter().map(|value| string_literal(value)).collect();
+            Some(format!("{name} IN ({})", values.join(", ")))
+        }
+        Scalar::IdInt | Scalar::IdText | Scalar::String | Scalar::BigInt => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,322 @@
+//! Migrations: which files there are, which of them a database has, and how the rest gets there. Each file runs in one
+//! transaction together with the record that it ran; what was applied is never edited. What a database of a model must
+//! have is [`check`]'s business; what is missing in the files, [`crate::store::schema::difference`] says.
+
+mod advice;
+pub mod check;
+mod confine;
+pub mod guard;
+pub mod heal;
+mod repair;
+mod run;
+pub(in crate::store) mod split;
+
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::model::Diagnostic;
+
+pub use crate::store::schema::migrations::{Migration, Migrations, NAMES, add, is_name};
+pub use advice::advice;
+pub use check::{Problem, check_schema};
+pub use guard::guard;
+pub use repair::{Repaired, repair};
+pub use run::{rehearse, run_alone};
+
+use confine::{confine, set_free};
+use run::run_file;
+
+/// Made by [`up`] itself; no migration file knows it.
+const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
+  number     INTEGER PRIMARY KEY,
+  name       TEXT NOT NULL,
+  blake3     TEXT NOT NULL,
+  applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+) STRICT";
+
+/// Marks the places in a generated migration where only its author knows what to write.
+pub const FILL_IN: &str = "FILL IN";
+
+/// How long [`up`] waits for another program that writes, such as another node that migrates.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A migration that a database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// From the file's name.
+    pub number: i64,
+    /// From the file's name.
+    pub name: String,
+    /// blake3 of the file as it was then, 64 hex digits; see [`Migration::is_of`].
+    pub blake3: String,
+    /// RFC 3339, UTC.
+    pub applied_at: String,
+}
+
+/// How the files and a database stand to each other. All lists are in the order of the numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// What the database has.
+    pub applied: Vec<Applied>,
+    /// Files that it does not have yet.
+    pub pending: Vec<Migration>,
+    /// Files that were applied, and edited since.
+    pub edited: Vec<Migration>,
+    /// What it has, and no file says.
+    pub missing: Vec<Applied>,
+    /// Pending files with a number below one that was applied.
+    pub late: Vec<Migration>,
+}
+
+/// Why [`up`] stopped. What it had applied before stays applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A file is wrong, or files and database do not belong together.
+    #[error("{}", messages(.0))]
+    Files(Vec<Diagnostic>),
+    /// The database could not be read or written.
+    #[error("the database cannot be migrated: {0}")]
+    Database(#[from] rusqlite::Error),
+}
+
+fn messages(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(|d| format!("{}: {}", d.file, d.message)).collect::<Vec<_>>().join("\n")
+}
+
+impl Status {
+    /// Nothing is pending, and nothing is wrong.
+    pub fn is_current(&self) -> bool {
+        self.pending.is_empty() && self.mistakes().is_empty()
+    }
+
+    /// What has to be put right by hand before anything can be applied.
+    pub fn mistakes(&self) -> Vec<Diagnostic> {
+        let edited = self.edited.iter().map(|migration| {
+            Diagnostic::error(&migration.file, 0..0, "this migration was edited after it was applied")
+                .with_help("restore the file, and write the change as a new migration")
+        });
+        let missing = self.missing.iter().map(|applied| {
+            let name = format!("{:04}_{}", applied.number, applied.name);
+            Diagnostic::error(name, 0..0, "the database has this migration, and there is no file of it")
+                .with_help("restore the file, or use the database that belongs to these migrations")
+        });
+        let late = self.late.iter().map(|migration| {
+            Diagnostic::error(&migration.file, 0..0, "a migration with a higher number was applied before this one")
+                .with_help("give the file a number above all that were applied")
+        });
+        edited.chain(missing).chain(late).collect()
+    }
+}
+
+/// How the files and this database stand to each other. Writes nothing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn status(connection: &Connection, migrations: &Migrations) -> rusqlite::Result<Status> {
+    let applied = applied(connection)?;
+    let newest = applied.last().map_or(0, |applied| applied.number);
+    let mut status = Status::default();
+    for migration in &migrations.files {
+        match applied.iter().find(|applied| applied.number == migration.number) {
+            Some(applied) if !migration.is_of(&applied.blake3) => status.edited.push(migration.clone()),
+            Some(_) => {}
+            None => {
+                if migration.number < newest {
+                    status.late.push(migration.clone());
+                }
+                status.pending.push(migration.clone());
+            }
+        }
+    }
+    let has_file = |applied: &&Applied| migrations.files.iter().any(|migration| migration.number == applied.number);
+    status.missing = applied.iter().filter(|applied| !has_file(applied)).cloned().collect();
+    status.applied = applied;
+    Ok(status)
+}
+
+/// What the database has, by number.
+pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
+    if !has_table(connection, "_freshql_migration")? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT number, name, blake3, applied_at FROM _freshql_migration ORDER BY number";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement.query_map([], |row| {
+        Ok(Applied { number: row.get(0)?, name: row.get(1)?, blake3: row.get(2)?, applied_at: row.get(3)? })
+    })?;
+    rows.collect()
+}
+
+/// A query, and not `Connection::table_exists`: that looks into what the connection remembers of the schema, and does
+/// not see a table that another program has just made.
+fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)";
+    connection.query_row(sql, [name], |row| row.get(0))
+}
+
+/// Applies what is pending, in order. Any number of programs may do this at once: each file is applied by one of them.
+/// Foreign keys are not enforced while a file runs, so that tables can be rebuilt, but must hold when it ends.
+///
+/// # Errors
+/// Where a pending file is not even SQL, or one was edited after it was applied: then nothing is applied. At the first
+/// file that does not run: it leaves no trace; those before it stay applied.
+pub fn up(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    let mistakes = run::syntax_mistakes(&status(connection, migrations)?.pending)?;
+    if !mistakes.is_empty() {
+        return Err(MigrateError::Files(mistakes));
+    }
+    apply(connection, migrations)
+}
+
+fn apply(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    let foreign_keys: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    let busy_timeout: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
+    connection.busy_timeout(PATIENCE)?;
+    // Inside of a transaction this pragma does nothing, so it stands before all of them.
+    connection.pragma_update(None, "foreign_keys", false)?;
+    confine(connection)?;
+    let result = apply_all(connection, migrations);
+    set_free(connection)?;
+    connection.pragma_update(None, "foreign_keys", foreign_keys)?;
+    connection.busy_timeout(Duration::from_millis(busy_timeout.into()))?;
+    result
+}
+
+fn apply_all(connection: &Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    let mut done = Vec::new();
+    loop {
+        if status(connection, migrations)?.is_current() {
+            return Ok(done);
+        }
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        match apply_next(connection, migrations) {
+            Ok(applied) => {
+                connection.execute_batch("COMMIT")?;
+                done.extend(applied);
+            }
+            Err(error) => {
+                // Some errors (a full disk) have rolled back already.
+                if !connection.is_autocommit() {
+                    connection.execute_batch("ROLLBACK")?;
+                }
+                return Err(error);
+            }
+        }
+    }
+}
+
+/// Applies the first pending file, in the transaction that is open: only under its lock it is sure that no other
+/// program has applied it meanwhile.
+fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option<Applied>, MigrateError> {
+    let status = status(connection, migrations)?;
+    let mistakes = status.mistakes();
+    if !mistakes.is_empty() {
+        return Err(MigrateError::Files(mistakes));
+    }
+    let Some(migration) = status.pending.first() else { return Ok(None) };
+    let broken_before = broken_references(connection)?;
+    run_file(connection, migration).map_err(|diagnostic| MigrateError::Files(vec![diagnostic]))?;
+    let broken = broken_references(connection)?;
+    // A database that was taken over may have some from before; they are not this file's doing.
+    let is_new = |broken: &&BrokenReferences| !broken_before.iter().any(|before| before.covers(broken));
+    let new: Vec<Diagnostic> = broken.iter().filter(is_new).map(|broken| broken.diagnostic(migration)).collect();
+    if !new.is_empty() {
+        return Err(MigrateError::Files(new));
+    }
+    connection.execute_batch(CREATE_HISTORY)?;
+    let applied = connection.query_row(
+        "INSERT INTO _freshql_migration (number, name, blake3) VALUES (?, ?, ?) RETURNING applied_at",
+        (migration.number, &migration.name, &migration.blake3),
+        |row| {
+            Ok(Applied {
+                number: migration.number,
+                name: migration.name.clone(),
+                blake3: migration.blake3.clone(),
+                applied_at: row.get(0)?,
+            })
+        },
+    )?;
+    keep_history(connection)?;
+    Ok(Some(applied))
+}
+
+/// Rows of one table that point to rows of another that are not there.
+#[derive(Debug)]
+struct BrokenReferences {
+    table: String,
+    target: String,
+    rows: i64,
+}
+
+impl BrokenReferences {
+    fn covers(&self, other: &Self) -> bool {
+        self.table == other.table && self.target == other.target && self.rows >= other.rows
+    }
+
+    fn diagnostic(&self, migration: &Migration) -> Diagnostic {
+        let Self { table, target, rows } = self;
+        let message = format!("after this migration {rows} references from `{table}` to `{target}` lead nowhere");
+        Diagnostic::error(&migration.file, 0..0, message).with_help(
+            "foreign keys act only after a migration, so ON DELETE does nothing in it: delete or update the rows here",
+        )
+    }
+}
+
+fn broken_references(connection: &Connection) -> rusqlite::Result<Vec<BrokenReferences>> {
+    let sql = "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2";
+    let mut statement = connection.prepare(sql)?;
+    let rows = statement
+        .query_map([], |row| Ok(BrokenReferences { table: row.get(0)?, target: row.get(1)?, rows: row.get(2)? }))?;
+    rows.collect()
+}
+
+/// The database's epoch, which is part of every ETag and token: which database this is, and which state of its schema.
+/// Each migration begins another one, so that a schema that comes back (a column goes and is added again, with other
+/// values and the old versions) makes no old validator right. `None` where the system tables are missing.
+///
+/// # Errors
+/// If the database cannot be read.
+pub fn epoch(connection: &Connection) -> rusqlite::Result<Option<[u8; 16]>> {
+    // Read in every snapshot: another process may migrate the database while this one serves it.
+    let sql = "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'), (SELECT value FROM _freshql_meta WHERE key = 'history')";
+    let mut statement = match connection.prepare_cached(sql) {
+        Ok(statement) => statement,
+        Err(_) if !has_table(connection, "_freshql_meta")? => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    statement.query_row([], |row| {
+        let mut epoch = [0; 16];
+        let is_there =
+            row.get_ref(0)?.as_str_or_null()?.is_some_and(|text| hex::decode_to_slice(text, &mut epoch).is_ok());
+        let history = row.get_ref(1)?.as_str_or_null()?.unwrap_or_default();
+        let hash = blake3::Hasher::new().update(&epoch).update(history.as_bytes()).finalize();
+        Ok(is_there.then(|| hash.as_bytes().first_chunk().copied()).flatten())
+    })
+}
+
+/// Writes down in `_freshql_meta` what the migrations of this database come to, if that does not stand there yet (an
+/// earlier release applied the last one). When each was applied counts too: after a restore the same file may run a
+/// second time and fill other values in.
+///
+/// # Errors
+/// If the database cannot be read or written.
+pub(in crate::store) fn keep_history(connection: &Connection) -> rusqlite::Result<()> {
+    if !has_table(connection, "_freshql_meta")? || !has_table(connection, "_freshql_migration")? {
+        return Ok(());
+    }
+    let mut hasher = blake3::Hasher::new();
+    for Applied { number, name, blake3, applied_at } in applied(connection)? {
+        hasher.update(format!("{number} {name} {blake3} {applied_at}\n").as_bytes());
+    }
+    let history = hasher.finalize().to_hex();
+    let sql = "SELECT EXISTS (SELECT 1 FROM _freshql_meta WHERE key = 'history' AND value = ?)";
+    if !connection.query_row(sql, [history.as_str()], |row| row.get::<_, bool>(0))? {
+        let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('history', ?)";
+        connection.execute(sql, [history.as_str()])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
