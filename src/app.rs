@@ -118,9 +118,10 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
-    let app = AppState::new(&config, engine, store.clone(), registry).context("cannot start threads")?;
-    let pruning = keep_pruned(store, app.registry().clone(), config.clone());
-    let (mode, operations) = (config.mode, app.registry().list());
+    let registry = Arc::new(registry);
+    let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
+    let (mode, operations) = (config.mode, registry.list());
+    let pruning = keep_pruned(store, registry, config.clone());
     let operations: usize =
         operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
     tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);

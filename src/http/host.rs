@@ -3,6 +3,7 @@
 //! (DNS rebinding) may read and write what only the machine's own programs should.
 
 use std::net::IpAddr;
+use std::sync::OnceLock;
 
 use http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::{Request, StatusCode, Version};
@@ -22,9 +23,15 @@ impl Names {
         Self { configured, is_loopback: address.is_loopback() }
     }
 
-    /// Why the request is not answered, if it is not. `has_both` tells whether its head had a `Content-Length` though it has
+    /// Why the request is not answered, if it is not. `accepted` is the connection's own: the first `Host` that was taken
+    /// there, which clients repeat in every request, so that it is examined once. `has_both` tells whether its head had a `Content-Length` though it has
     /// a `Transfer-Encoding`; the HTTP library takes it away.
-    pub(super) fn refuse<B>(&self, request: &Request<B>, has_both: impl Fn() -> bool) -> Option<Problem> {
+    pub(super) fn refuse<B>(
+        &self,
+        request: &Request<B>,
+        accepted: &OnceLock<HeaderValue>,
+        has_both: impl Fn() -> bool,
+    ) -> Option<Problem> {
         let bad = |detail: &str| Some(Problem::new(StatusCode::BAD_REQUEST, detail));
         let headers = request.headers();
         if let Some(coding) = headers.get(TRANSFER_ENCODING) {
@@ -48,12 +55,21 @@ impl Names {
             let is_old = request.version() == Version::HTTP_10 || request.version() == Version::HTTP_09;
             return if is_old { None } else { bad("the request has no Host header") };
         };
+        if authority.is_none() && accepted.get().is_some_and(|accepted| accepted.as_bytes() == name) {
+            return None;
+        }
         let names_one = |name| host_name(name).is_some();
         if !names_one(name) || !host.is_none_or(|host| names_one(host.as_bytes())) {
             return bad("the Host header is not a host name with or without a port");
         }
-        let is_probe = matches!(request.uri().path(), "/healthz" | "/readyz");
-        if is_probe || host_name(name).is_some_and(|name| self.allow(name)) {
+        if host_name(name).is_some_and(|name| self.allow(name)) {
+            if let (None, Some(host)) = (authority, host) {
+                accepted.get_or_init(|| host.clone());
+            }
+            return None;
+        }
+        // Who probes goes by the machine's address.
+        if matches!(request.uri().path(), "/healthz" | "/readyz") {
             return None;
         }
         let detail =
@@ -113,7 +129,7 @@ mod tests {
         }
         let request = request.body(()).unwrap();
         names
-            .refuse(&request, || false)
+            .refuse(&request, &OnceLock::new(), || false)
             .map_or(200, |problem| axum::response::IntoResponse::into_response(problem).status().as_u16())
     }
 
@@ -135,6 +151,22 @@ mod tests {
         }
         assert_eq!((status(&plain, &["Shop.example:443"]), status(&shop, &["Shop.example:443"])), (421, 200));
         assert_eq!(status(&names(Some("*"), "127.0.0.1"), &["evil.example"]), 200);
+    }
+
+    #[test]
+    fn what_one_connection_was_granted_holds_for_that_name_only() {
+        let (names, accepted) = (names(None, "127.0.0.1"), OnceLock::new());
+        let refused = |host: &str, path: &str| {
+            let request = Request::builder().uri(path).header(HOST, host).body(()).unwrap();
+            names.refuse(&request, &accepted, || false).is_some()
+        };
+        assert!(!refused("evil.example", "/healthz"));
+        assert!(refused("evil.example", "/q"));
+        assert!(!refused("localhost:1", "/q"));
+        assert!(!refused("localhost:1", "/q"));
+        assert!(!refused("127.0.0.1:1", "/q"));
+        assert!(refused("evil.example", "/q"));
+        assert!(refused("localhost:x", "/q"));
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod respond;
 pub mod server;
 
 use std::any::Any;
+use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -51,22 +52,33 @@ use crate::graphql::{Code, Engine};
 use crate::persisted::{Learned, Registry};
 use crate::store::Store;
 
-/// The handles that requests work with. Cheap to clone.
+/// What requests work with. One pointer, since the router clones it several times for each request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Handles>);
+
+/// The fields of an [`AppState`].
+pub struct Handles {
     engine: Engine,
     store: Store,
     registry: Arc<Registry>,
-    learned: Arc<Learned>,
-    cache: Arc<ResponseCache<Representation>>,
-    policies: Arc<Policies>,
+    learned: Learned,
+    cache: ResponseCache<Representation>,
+    policies: Policies,
     sdl: Sdl,
     mode: Mode,
     introspection: bool,
     limits: Limits,
-    cors: Arc<Cors>,
+    cors: Cors,
     admin_token: AdminToken,
-    aside: Arc<Aside>,
+    aside: Aside,
+}
+
+impl Deref for AppState {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.0
+    }
 }
 
 impl AppState {
@@ -74,27 +86,22 @@ impl AppState {
     ///
     /// # Errors
     /// Threads cannot be started.
-    pub fn new(config: &Config, engine: Engine, store: Store, registry: Registry) -> std::io::Result<Self> {
-        Ok(Self {
-            cache: Arc::new(ResponseCache::new(store.clone(), config.cache_size.0, config.consistency)),
-            policies: Arc::default(),
+    pub fn new(config: &Config, engine: Engine, store: Store, registry: Arc<Registry>) -> std::io::Result<Self> {
+        Ok(Self(Arc::new(Handles {
+            cache: ResponseCache::new(store.clone(), config.cache_size.0, config.consistency),
+            policies: Policies::default(),
             sdl: Sdl::new(engine.compiler().sdl()),
             engine,
             store,
-            registry: Arc::new(registry),
-            learned: Arc::new(Learned::default()),
+            registry,
+            learned: Learned::default(),
             mode: config.mode,
             introspection: config.introspection,
             limits: config.limits,
-            cors: Arc::new(Cors::new(&config.cors_origins, config.cors_credentials)),
+            cors: Cors::new(&config.cors_origins, config.cors_credentials),
             admin_token: AdminToken::new(config.admin_token.as_ref()),
-            aside: Arc::new(Aside::start()?),
-        })
-    }
-
-    /// The trusted documents.
-    pub fn registry(&self) -> &Arc<Registry> {
-        &self.registry
+            aside: Aside::start()?,
+        })))
     }
 }
 

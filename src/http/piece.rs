@@ -12,7 +12,14 @@ use bytes::Bytes;
 /// matter once per execution.
 pub(super) fn keep(parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum();
+    // Slices are copied as a whole; this vector's own `extend_from_slice` goes byte by byte.
     let mut piece = Vec::with_capacity_in(length, System);
-    parts.iter().for_each(|part| piece.extend_from_slice(part));
+    piece.resize(length, 0);
+    let mut rest = piece.as_mut_slice();
+    for part in parts {
+        let (start, end) = rest.split_at_mut(part.len());
+        start.copy_from_slice(part);
+        rest = end;
+    }
     Bytes::from_owner(piece)
 }

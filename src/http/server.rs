@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -124,11 +124,11 @@ where
     }
     let (activity, _registered) = registered;
     let service = {
-        let (door, activity) = (door.clone(), activity.clone());
+        let (door, activity, accepted_host) = (door.clone(), activity.clone(), OnceLock::new());
         service_fn(move |request: http::Request<Incoming>| {
             let entry = access::Entry::begin(request.method(), request.uri());
             let under_way = Activity::begin(&activity, request.version() == http::Version::HTTP_2);
-            let refused = door.names.refuse(&request, || activity.has_content_length());
+            let refused = door.names.refuse(&request, &accepted_host, || activity.has_content_length());
             let mut site = site.clone();
             async move {
                 let response = match refused {
