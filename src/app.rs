@@ -82,6 +82,8 @@ pub struct Running {
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
+    /// Closed when the server has ended.
+    store: Option<Store>,
 }
 
 /// Reads `freshql.toml` and resolves the configuration.
@@ -121,11 +123,11 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let registry = Arc::new(registry);
     let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
     let (mode, operations) = (config.mode, registry.list());
-    let pruning = keep_pruned(store, registry, config.clone());
+    let pruning = keep_pruned(store.clone(), registry, config.clone());
     let operations: usize =
         operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
     tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);
-    let running = listen(&config, service(app), pruning).await?;
+    let running = Running { store: Some(store), ..listen(&config, service(app), pruning).await? };
     let address = running.address;
     if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
         tracing::warn!(
@@ -217,7 +219,7 @@ where
         }
     });
     tracing::info!("listening on http://{address}");
-    Ok(Running { address, stop, server })
+    Ok(Running { address, stop, server, store: None })
 }
 
 /// Now and then prunes the change log and forgets retired documents, for as long as it is polled.
@@ -261,7 +263,8 @@ impl Running {
         }
     }
 
-    /// Stops listening, lets requests that are under way end, and returns when they have, or after a while.
+    /// Stops listening, lets requests that are under way end, closes the database when they have, or after a while, and
+    /// returns when all is written into the database file.
     ///
     /// # Errors
     /// The server had failed.
@@ -269,13 +272,17 @@ impl Running {
         // An error means that the server has ended already; why, the task says.
         let _ = self.stop.send(());
         let abort = self.server.abort_handle();
-        match tokio::time::timeout(DRAIN, self.server).await {
+        let ended = tokio::time::timeout(DRAIN, self.server).await;
+        if ended.is_err() {
+            tracing::warn!("requests did not end within {} s and are given up", DRAIN.as_secs());
+            abort.abort();
+        }
+        if let Some(store) = self.store {
+            store.close().await;
+        }
+        match ended {
             Ok(ended) => Ok(ended.context("the server panicked")?.context("the server failed")?),
-            Err(_) => {
-                tracing::warn!("requests did not end within {} s and are given up", DRAIN.as_secs());
-                abort.abort();
-                Ok(())
-            }
+            Err(_) => Ok(()),
         }
     }
 }

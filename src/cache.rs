@@ -15,7 +15,7 @@ use self::urls::Urls;
 use crate::clock::Revision;
 use crate::config::Consistency;
 use crate::document_id::DocumentId;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::touch::{AsItIs, Mark, Touched, Version};
 
 mod urls;
@@ -289,6 +289,8 @@ impl<R> ResponseCache<R> {
                 self.checked(now);
                 true
             }
+            // Told once, by who has noticed.
+            Err(StoreError::Lost(_)) => false,
             Err(error) => {
                 tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
                 false

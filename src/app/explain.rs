@@ -38,7 +38,14 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
     // Whoever asks why something is so does not want it to be otherwise afterwards.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
     let (engine, registry) = open(&config, Opening::ToLook).await?;
-    let found = find(&engine, &registry, &wanted.document).await?;
+    let report = report(&engine, &registry, wanted).await;
+    // No log is left beside the database that was not there before.
+    engine.store().close().await;
+    report
+}
+
+async fn report(engine: &Engine, registry: &Registry, wanted: &Wanted) -> Result<String, StartError> {
+    let found = find(engine, registry, &wanted.document).await?;
     let document = found.document()?;
     let named = matches!(found, Found::Named(_)).then_some(wanted.document.as_str());
     let operation =
@@ -50,7 +57,7 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
     let variables = operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
     let variables = variables.map_err(|errors| sentence(&errors))?;
     let (answer, observation) = engine.observe(operation, &variables).await.map_err(|errors| sentence(&errors))?;
-    let explanation = explain::explain(&engine, operation, &variables, &answer, observation).await;
+    let explanation = explain::explain(engine, operation, &variables, &answer, observation).await;
     let explanation = explanation.context("cannot read the change log")?;
     if wanted.json {
         let json = serde_json::to_string_pretty(&explanation).context("a report is JSON")?;

@@ -414,6 +414,13 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
         }
+        StoreError::Lost(_) => {
+            GraphqlError::new(Code::DatabaseUnavailable, "the database is not available at the moment; try again")
+        }
+        StoreError::Unwritable(_) => GraphqlError::new(
+            Code::DatabaseUnavailable,
+            "the database takes no writes at the moment; nothing was written; try again later",
+        ),
         StoreError::Unguarded(why) => {
             tracing::error!(why, "an operation needs what the database lacks: {REMEDY}");
             GraphqlError::new(

@@ -193,6 +193,10 @@ fn no_such_document(id: DocumentId) -> Problem {
 }
 
 fn failed(error: &StoreError) -> Problem {
+    if let StoreError::Lost(_) | StoreError::Unwritable(_) | StoreError::Overloaded = error {
+        // Whoever has the admin token may know why.
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
+    }
     let incident = super::failure::incident();
     tracing::error!(incident, %error, "the admin API failed");
     Problem::internal(&incident)

@@ -102,8 +102,11 @@ pub(super) async fn answer(
 }
 
 fn failed(error: &StoreError) -> Failure {
-    let code = if matches!(error, StoreError::Overloaded) { Code::Overloaded } else { Code::InternalServerError };
-    Failure::new(code, error.to_string())
+    match error {
+        StoreError::Overloaded => Failure::new(Code::Overloaded, error.to_string()),
+        StoreError::Lost(_) => Failure::new(Code::DatabaseUnavailable, "the database is not available at the moment"),
+        _ => Failure::new(Code::InternalServerError, error.to_string()),
+    }
 }
 
 async fn cache(app: &AppState, outlook: Outlook) -> Result<Cache, StoreError> {

@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::respond::{self, Form, Policies, Representation};
 use crate::cache_control::Policy;
 use crate::etag::ResponseEtag;
-use crate::store::REMEDY;
+use crate::store::{REMEDY, StoreError};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -25,17 +25,26 @@ pub(super) async fn healthz() -> Response {
 /// `GET /readyz`: the database answers too, and keeps the versions of all rows. Whoever asks here may know why not.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     let unready = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    if let Err(error) = app.store.ping().await {
-        tracing::error!(%error, "the database does not answer");
-        return unready(format!("the database does not answer: {error}"));
+    match app.store.ping().await {
+        Ok(()) => {}
+        // The log has it already.
+        Err(error @ StoreError::Lost(_)) => return unready(error.to_string()),
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            return unready(format!("the database does not answer: {error}"));
+        }
     }
     if let Err(error) = app.store.catch_up().await {
         tracing::error!(%error, "the change log cannot be read");
         return unready(format!("the change log cannot be read: {error}"));
     }
-    let guard = app.store.guard();
-    if !guard.is_whole() {
-        return unready(format!("{}; {REMEDY}", guard.reasons(app.engine.model()).join("; ")));
+    if let Err(error) = app.store.check_writable().await {
+        return unready(error.to_string());
+    }
+    match app.store.guard() {
+        Ok(guard) if guard.is_whole() => {}
+        Ok(guard) => return unready(format!("{}; {REMEDY}", guard.reasons(app.engine.model()).join("; "))),
+        Err(error) => return unready(error.to_string()),
     }
     ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()
 }

@@ -23,6 +23,12 @@ pub enum StoreError {
     /// The versions of an entity's rows tell nothing, and something needs them.
     #[error("{0}")]
     Unguarded(String),
+    /// The file at the database's path is not the one that was opened, or there is none.
+    #[error("{0}")]
+    Lost(String),
+    /// The disk is full, or the file can only be read.
+    #[error("the database cannot be written: {0}")]
+    Unwritable(String),
     /// The thread of the connection has ended or a job has panicked.
     #[error("the database thread did not answer")]
     Gone,
@@ -122,6 +128,9 @@ impl From<rusqlite::Error> for StoreError {
         {
             return Self::TooLarge;
         }
+        if let Some(why) = unwritable(code.extended_code) {
+            return Self::Unwritable(why.to_owned());
+        }
         let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
         match code.extended_code {
             ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
@@ -140,5 +149,19 @@ impl From<rusqlite::Error> for StoreError {
             ffi::SQLITE_CONSTRAINT_NOTNULL => Self::Constraint(Constraint::NotNull(Columns(rest.to_owned()))),
             _ => Self::Sqlite(error),
         }
+    }
+}
+
+/// Why nothing can be written, where it is no fault of what is written.
+fn unwritable(extended_code: i32) -> Option<&'static str> {
+    match extended_code {
+        code if code & 0xff == ffi::SQLITE_FULL => Some("the disk is full"),
+        code if code & 0xff == ffi::SQLITE_READONLY => Some("the database file can only be read"),
+        ffi::SQLITE_IOERR_WRITE
+        | ffi::SQLITE_IOERR_FSYNC
+        | ffi::SQLITE_IOERR_DIR_FSYNC
+        | ffi::SQLITE_IOERR_TRUNCATE
+        | ffi::SQLITE_IOERR_SHMSIZE => Some("the disk refuses what is written to it"),
+        _ => None,
     }
 }

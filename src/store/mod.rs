@@ -12,8 +12,9 @@ pub mod trace;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use crossbeam_channel::Sender;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use self::sqlite::Allowance;
@@ -29,10 +30,20 @@ pub use select::{Slot, Statement};
 pub use sqlite::catalogue::authors::Event;
 pub use sqlite::{Guard, REMEDY, Row, Snapshot, Transaction};
 
+/// How long a write may take that is tried to find out whether any succeeds.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// For whom a reading job is.
+#[derive(Clone, Copy)]
+enum Readers {
+    Quick,
+    Slow,
+}
+
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    threads: Arc<sqlite::Threads>,
+    opened: Arc<sqlite::Opened>,
     /// Held while the log is read on for those who wait, so that they share one reading.
     catching_up: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<Clock>,
@@ -58,8 +69,9 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         let clock = Arc::new(clock);
-        let threads = Arc::new(sqlite::Threads::start(path, readers, model, &clock)?);
-        let store = Self { threads, catching_up: Arc::default(), clock };
+        let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
+        let settings = sqlite::Settings { path, readers, model, clock: clock.clone(), runtime };
+        let store = Self { opened: sqlite::Opened::new(settings)?, catching_up: Arc::default(), clock };
         store.read(|snapshot| snapshot.epoch()).await??;
         Ok(store)
     }
@@ -71,12 +83,12 @@ impl Store {
 
     /// Whether the clock has every change, by whomever, that was committed before this call. Costs a read of 48 bytes.
     pub fn is_current(&self) -> bool {
-        self.threads.feed.is_current()
+        self.opened.is_current()
     }
 
     /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
     pub fn has_lost_track(&self) -> bool {
-        self.threads.feed.has_failed()
+        self.opened.has_lost_track()
     }
 
     /// Returns when the clock has every change that was committed before this call.
@@ -84,7 +96,7 @@ impl Store {
     /// # Errors
     /// The change log cannot be read.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        let feed = &self.threads.feed;
+        let feed = self.opened.with(|threads| Ok(threads.feed.clone()))?;
         let called = feed.moment();
         if self.is_current() {
             return Ok(());
@@ -102,7 +114,7 @@ impl Store {
     async fn read_on(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: sqlite::FeedJob = Box::new(move |result| drop(reply.send(result)));
-        sqlite::enqueue(&self.threads.follower, job)?;
+        self.opened.with(|threads| sqlite::enqueue(&threads.follower, job))?;
         answer.await.map_err(|_| StoreError::Gone)?
     }
 
@@ -128,8 +140,33 @@ impl Store {
     }
 
     /// What the versions of rows tell, as far as is known; for one state of the database see [`Snapshot::guard`].
-    pub fn guard(&self) -> Arc<Guard> {
-        self.threads.feed.guard()
+    ///
+    /// # Errors
+    /// There is no database at its path.
+    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
+        self.opened.with(|threads| Ok(threads.feed.guard()))
+    }
+
+    /// Whether the database takes what is written. Where the last write has failed because of disk or file, one that leaves no
+    /// trace is tried now and then.
+    ///
+    /// # Errors
+    /// Why not, or that the database does not answer.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let Some((why, is_due)) = self.opened.with(|threads| Ok(threads.writable.why_not()))? else { return Ok(()) };
+        if !is_due {
+            return Err(why);
+        }
+        tokio::time::timeout(PROBE, self.write(sqlite::probe)).await.unwrap_or(Err(why))
+    }
+
+    /// Closes the database, for good, and returns when that is done. What is under way may end; what is asked for later
+    /// fails. Where no other program has the database open, no write-ahead log is left beside it.
+    pub async fn close(&self) {
+        let opened = self.opened.clone();
+        if tokio::task::spawn_blocking(move || opened.close()).await.is_err() {
+            tracing::error!("closing the database panicked");
+        }
     }
 
     /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.
@@ -141,10 +178,10 @@ impl Store {
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
     {
-        Self::read_at(&self.threads.readers, Allowance::UNLIMITED, read).await
+        self.read_at(Readers::Quick, Allowance::UNLIMITED, read).await
     }
 
-    async fn read_at<T, F>(readers: &Sender<sqlite::ReadJob>, allowance: Allowance, read: F) -> Result<T, StoreError>
+    async fn read_at<T, F>(&self, readers: Readers, allowance: Allowance, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
@@ -159,7 +196,10 @@ impl Store {
                 let _ = reply.send(snapshot.map(read));
             }),
         };
-        sqlite::enqueue(readers, job)?;
+        self.opened.with(|threads| match readers {
+            Readers::Quick => sqlite::enqueue(&threads.readers, job),
+            Readers::Slow => sqlite::enqueue(&threads.slow_readers, job),
+        })?;
         answer.await.map_err(|_| StoreError::Gone)?
     }
 
@@ -183,14 +223,14 @@ impl Store {
             snapshot.verdict().is_none().then_some(result)
         };
         let quick = Allowance { steps: steps.min(sqlite::QUICK.steps), ..sqlite::QUICK };
-        if let Some(result) = Self::read_at(&self.threads.readers, quick, run).await? {
+        if let Some(result) = self.read_at(Readers::Quick, quick, run).await? {
             return result;
         }
         let run = move |snapshot: &Snapshot<'_>| {
             let result = read(snapshot);
             snapshot.verdict().map_or(result, |verdict| Err(verdict.into()))
         };
-        Self::read_at(&self.threads.slow_readers, Allowance { steps, time: sqlite::SLOWEST }, run).await?
+        self.read_at(Readers::Slow, Allowance { steps, time: sqlite::SLOWEST }, run).await?
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
@@ -208,7 +248,7 @@ impl Store {
         let search = move |snapshot: &Snapshot<'_>| {
             Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
         };
-        Self::read_at(&self.threads.slow_readers, Allowance::UNLIMITED, search).await?
+        self.read_at(Readers::Slow, Allowance::UNLIMITED, search).await?
     }
 
     /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
@@ -234,7 +274,9 @@ impl Store {
                 let result = match committed {
                     // It has seen what others wrote in the same commit, which is not there now: its own error (another
                     // version, no such row) may be as wrong as its result.
-                    Err(error @ StoreError::Commit(_)) => Err(E::from(error)),
+                    Err(error @ (StoreError::Commit(_) | StoreError::Lost(_) | StoreError::Unwritable(_))) => {
+                        Err(E::from(error))
+                    }
                     // What failed on its own account says so itself.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,
@@ -247,7 +289,7 @@ impl Store {
         };
         let job =
             sqlite::WriteJob { waiting: Arc::downgrade(&here), allowance: Allowance::UNLIMITED, run: Box::new(run) };
-        sqlite::enqueue(&self.threads.writer, job)?;
+        self.opened.with(|threads| sqlite::enqueue(&threads.writer, job))?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }
 

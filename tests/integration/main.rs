@@ -45,6 +45,7 @@ mod hostile;
 mod limits;
 mod logs;
 mod mistakes;
+mod moved_files;
 mod mutations;
 mod one_question;
 mod outside;

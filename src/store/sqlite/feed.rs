@@ -175,6 +175,11 @@ impl Feed {
         Ok(())
     }
 
+    /// What had been applied when this began.
+    pub(in crate::store) fn history(&self) -> &[AppliedMigration] {
+        &self.history
+    }
+
     /// What versions tell, as far as is known.
     pub(in crate::store) fn guard(&self) -> Arc<Guard> {
         self.guard.load_full()

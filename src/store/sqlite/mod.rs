@@ -8,42 +8,48 @@ pub mod ddl;
 pub(in crate::store) mod difference;
 mod feed;
 mod guard;
+mod identity;
 mod meter;
 pub mod migrate;
+mod opened;
 mod row;
+mod threads;
 mod transaction;
 pub mod triggers;
 pub(in crate::store) mod words;
+mod writable;
+mod writer;
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Weak};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, bounded};
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
 use rusqlite::{CachedStatement, Connection, OpenFlags};
-use tokio::runtime::Handle;
 
-use crate::clock::Clock;
-use crate::model::Model;
 use crate::model::scalar::ValueRef;
 use crate::store::change_log;
-use crate::store::error::{Constraint, StoreError};
+use crate::store::error::StoreError;
 use crate::store::select::{FOLD_FUNCTION, Slot, Statement, fold};
 use crate::store::trace::Trace;
 use crate::touch::Version;
 
 use feed::Feed;
 pub use guard::{Guard, REMEDY};
+use identity::Identity;
 pub(super) use meter::Allowance;
 use meter::Meter;
+pub(super) use opened::{Opened, Settings};
 pub use row::Row;
 use row::bind;
+use threads::Threads;
 pub use transaction::Transaction;
+pub(super) use writable::probe;
+use writer::Writer;
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
 const QUEUE: usize = 4096;
@@ -94,62 +100,6 @@ pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Called when the clock has caught up, or could not.
 pub(super) type FeedJob = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// The threads of one database file. They end when this is dropped.
-pub(super) struct Threads {
-    /// For what is quick, or is thought to be.
-    pub(super) readers: Sender<ReadJob>,
-    /// For what has turned out not to be.
-    pub(super) slow_readers: Sender<ReadJob>,
-    pub(super) writer: Sender<WriteJob>,
-    pub(super) follower: Sender<FeedJob>,
-    pub(super) feed: Arc<Feed>,
-}
-
-impl Threads {
-    /// Opens the connections and starts their threads. Replies to writers are sent from the current runtime.
-    pub(super) fn start(
-        path: &Path,
-        readers: usize,
-        model: &Arc<Model>,
-        clock: &Arc<Clock>,
-    ) -> Result<Self, StoreError> {
-        let mut writer = open(path)?;
-        let feed = Arc::new(Feed::start(&writer, model.clone(), clock.clone())?);
-        let quick = start_readers(path, &feed, "reader", readers.max(1), QUEUE)?;
-        let slow = start_readers(path, &feed, "slow-reader", (readers / 2).max(1), SLOW_QUEUE)?;
-        let (follow_sender, follow_jobs) = bounded::<FeedJob>(QUEUE);
-        let (follower, followed) = (open_reader(path)?, feed.clone());
-        spawn("follower".to_owned(), move || {
-            for job in follow_jobs {
-                job(followed.catch_up(&follower));
-            }
-        })?;
-        let (write_sender, write_jobs) = bounded::<WriteJob>(QUEUE);
-        let (fed, runtime) = (feed.clone(), Handle::current());
-        let meter = Meter::of(&mut writer)?;
-        spawn("writer".to_owned(), move || write_loop(&writer, &meter, &write_jobs, &fed, &runtime))?;
-        Ok(Self { readers: quick, slow_readers: slow, writer: write_sender, follower: follow_sender, feed })
-    }
-}
-
-/// Starts this many readers that share a queue.
-fn start_readers(
-    path: &Path,
-    feed: &Arc<Feed>,
-    name: &str,
-    count: usize,
-    queue: usize,
-) -> Result<Sender<ReadJob>, StoreError> {
-    let (sender, jobs) = bounded::<ReadJob>(queue);
-    for number in 0..count {
-        let mut connection = open_reader(path)?;
-        let meter = Meter::of(&mut connection)?;
-        let (jobs, feed) = (jobs.clone(), feed.clone());
-        spawn(format!("{name}-{number}"), move || read_loop(&connection, &meter, &feed, &jobs))?;
-    }
-    Ok(sender)
-}
-
 /// A job for a full queue is given back as an error, not waited for.
 pub(super) fn enqueue<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
     queue.try_send(job).map_err(|error| match error {
@@ -158,14 +108,19 @@ pub(super) fn enqueue<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
     })
 }
 
-fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<(), StoreError> {
-    thread::Builder::new().name(name).spawn(run).map(drop).map_err(StoreError::Thread)
-}
-
 /// Opens a connection as all of ours are: WAL, durable commits, foreign keys on. Triggers do not fire themselves, as is
 /// SQLite's default: that is how the authors of a table mean theirs (`AFTER UPDATE ON t … UPDATE t SET updated_at = …`).
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+/// The same for a file that is there: nothing is served from one that was made for want of it.
+fn open_existing(path: &Path) -> Result<Connection, StoreError> {
+    open_with(path, OpenFlags::empty())
+}
+
+fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | flags | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -189,13 +144,17 @@ pub fn open(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn open_reader(path: &Path) -> Result<Connection, StoreError> {
-    let connection = open(path)?;
+    let connection = open_existing(path)?;
     connection.pragma_update(None, "query_only", true)?;
     Ok(connection)
 }
 
-fn read_loop(connection: &Connection, meter: &Meter, feed: &Feed, jobs: &Receiver<ReadJob>) {
+fn read_loop(connection: &Connection, meter: &Meter, (feed, identity): (&Feed, &Identity), jobs: &Receiver<ReadJob>) {
     for job in jobs.iter().filter(|job| !job.is_given_up()) {
+        if let Err(error) = identity.ensure() {
+            (job.run)(Err(error));
+            continue;
+        }
         // A panic in a job drops its reply and leaves the thread to the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
@@ -215,137 +174,6 @@ fn read_loop(connection: &Connection, meter: &Meter, feed: &Feed, jobs: &Receive
             let _ = run(connection, "ROLLBACK");
         }
     }
-}
-
-fn write_loop(connection: &Connection, meter: &Meter, jobs: &Receiver<WriteJob>, feed: &Feed, runtime: &Handle) {
-    // What has not begun when its request is given up is not done.
-    for first in jobs.iter().filter(|job| !job.is_given_up()) {
-        if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-            let error = StoreError::from(error);
-            if matches!(error, StoreError::Overloaded) {
-                // Another program keeps the lock. Who came meanwhile would wait as long again, one after the other.
-                jobs.try_iter().take(QUEUE).for_each(|job| refuse(job, StoreError::Overloaded));
-            }
-            refuse(first, error);
-            continue;
-        }
-        let spoiled = write_group(connection, meter, first, || jobs.try_recv().ok(), feed, runtime);
-        for job in spoiled.into_iter().filter(|job| !job.is_given_up()) {
-            match run(connection, "BEGIN IMMEDIATE") {
-                Ok(()) => drop(write_group(connection, meter, job, || None, feed, runtime)),
-                Err(error) => refuse(job, error.into()),
-            }
-        }
-    }
-}
-
-/// Runs this job and those that have come meanwhile in the transaction that has begun, commits it, and tells them. Returns
-/// those that are to be done again one by one: a rule of the database has refused one of them in a way that undoes the
-/// whole transaction (`ON CONFLICT ROLLBACK`, a deferred foreign key), and the others are not to suffer for it.
-fn write_group(
-    connection: &Connection,
-    meter: &Meter,
-    first: WriteJob,
-    mut more: impl FnMut() -> Option<WriteJob>,
-    feed: &Feed,
-    runtime: &Handle,
-) -> Vec<WriteJob> {
-    let mut group = Vec::new();
-    let mut next = Some(first);
-    while let Some(mut job) = next {
-        // Looked at here too, since the lock may have come late.
-        if !job.is_given_up()
-            && let Some(finish) = write_one(connection, meter, feed, &mut job)
-        {
-            group.push((job, finish));
-        }
-        // Where the database has rolled back the group, what came next would be written, and reported as lost.
-        let goes_on = !connection.is_autocommit() && group.len() < GROUP;
-        next = if goes_on { more() } else { None };
-    }
-    let fate = match connection.is_autocommit() {
-        // The last job has an error of its own; if it is the only one, that is all there is to say.
-        true => Err(Uncommitted::RolledBack),
-        false => commit(connection, feed),
-    };
-    if group.len() > 1 && matches!(fate, Err(Uncommitted::RolledBack | Uncommitted::Constraint(_))) {
-        return group.into_iter().map(|(job, _)| job).collect();
-    }
-    // All at once: on one core, each reply by itself would wake the one who waits for it before the next is sent.
-    runtime.spawn(async move {
-        for (_, finish) in group {
-            finish(fate.clone().map_err(StoreError::from));
-        }
-    });
-    Vec::new()
-}
-
-/// Why a transaction was not committed.
-#[derive(Debug, Clone)]
-enum Uncommitted {
-    /// One of its statements has rolled it back.
-    RolledBack,
-    /// A constraint that is only looked at in the end does not hold.
-    Constraint(Constraint),
-    /// Anything else: nobody knows what has reached the disk.
-    Failed(String),
-}
-
-impl From<Uncommitted> for StoreError {
-    fn from(why: Uncommitted) -> Self {
-        match why {
-            Uncommitted::RolledBack => Self::RolledBack,
-            Uncommitted::Constraint(constraint) => Self::Constraint(constraint),
-            Uncommitted::Failed(message) => Self::Commit(message),
-        }
-    }
-}
-
-/// Commits the group, and applies its changes to the clock: a writer's answer leaves only then. If the clock cannot be
-/// brought up to date, it stays behind and knows it.
-fn commit(connection: &Connection, feed: &Feed) -> Result<(), Uncommitted> {
-    let own = feed.own_changes(connection).unwrap_or_default();
-    if let Err(error) = run(connection, "COMMIT") {
-        let _ = run(connection, "ROLLBACK");
-        return Err(match StoreError::from(error) {
-            StoreError::Constraint(constraint) => Uncommitted::Constraint(constraint),
-            other => Uncommitted::Failed(other.to_string()),
-        });
-    }
-    let is_applied = own.is_some_and(|own| feed.apply(own));
-    if !is_applied && let Err(error) = feed.catch_up(connection) {
-        tracing::error!(%error, "cannot read the change log");
-    }
-    Ok(())
-}
-
-/// Tells the job that there is no transaction for it.
-fn refuse(mut job: WriteJob, error: StoreError) {
-    let (_, finish) = (job.run)(Err(error));
-    finish(Err(StoreError::Gone));
-}
-
-/// Runs one job within the group's transaction, which may be rolled back then. None if the job has panicked: it is not to
-/// be tried again, and its reply is dropped with it.
-fn write_one(connection: &Connection, meter: &Meter, feed: &Feed, job: &mut WriteJob) -> Option<Finish> {
-    let begun = run(connection, "SAVEPOINT job");
-    let is_begun = begun.is_ok();
-    meter.set(job.waiting.clone(), WRITER);
-    let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
-        Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter, feed)))),
-        Err(error) => (job.run)(Err(error.into())),
-    }));
-    meter.run(false);
-    if is_begun && !connection.is_autocommit() {
-        let kept = matches!(outcome, Ok((true, _)));
-        let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
-        if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
-            // Nothing may be committed with half of a failed job in it.
-            tracing::error!(%error, "a group of writes is rolled back");
-            let _ = run(connection, "ROLLBACK");
-        }
-    }
-    outcome.ok().map(|(_, finish)| finish)
 }
 
 fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {

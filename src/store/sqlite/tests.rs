@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::store::Store;
-use crate::store::error::Columns;
+use crate::store::error::{Columns, Constraint};
 use crate::store::schema::layout::{Layout, test_models};
 use crate::store::sqlite::ddl::create_statements;
 

@@ -1,6 +1,7 @@
 //! Writing statements, within a transaction that the writer has begun.
 
 use super::row::Parameter;
+use super::writable::Writable;
 use super::{Row, Snapshot, bind};
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
@@ -9,7 +10,7 @@ use crate::store::select::{Slot, Statement};
 use crate::touch::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
-pub struct Transaction<'c>(pub(super) Snapshot<'c>);
+pub struct Transaction<'c>(pub(super) Snapshot<'c>, pub(super) &'c Writable);
 
 impl<'c> std::ops::Deref for Transaction<'c> {
     type Target = Snapshot<'c>;
@@ -38,9 +39,9 @@ impl Transaction<'_> {
         statement: &Statement,
         value: impl Fn(Slot) -> ValueRef<'p>,
     ) -> Result<usize, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(StoreError::of_write)?;
+        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(|error| self.refused(error))?;
         bind(&mut prepared, statement, value)?;
-        prepared.raw_execute().map_err(StoreError::of_write)
+        prepared.raw_execute().map_err(|error| self.refused(error))
     }
 
     /// Runs an inserting statement that returns one value, the key.
@@ -48,14 +49,21 @@ impl Transaction<'_> {
     /// # Errors
     /// As [`Self::execute`].
     pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(StoreError::of_write)?;
+        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(|error| self.refused(error))?;
         bind(&mut prepared, statement, value)?;
         let mut rows = prepared.raw_query();
         let mut key = Value::Null;
-        while let Some(row) = rows.next().map_err(StoreError::of_write)? {
+        while let Some(row) = rows.next().map_err(|error| self.refused(error))? {
             key = Row::Stepped(row).get(0).to_value();
         }
         Ok(key)
+    }
+
+    /// A full disk is remembered, whoever is told of it.
+    fn refused(&self, error: rusqlite::Error) -> StoreError {
+        let error = StoreError::of_write(error);
+        self.1.failed(&error);
+        error
     }
 
     /// Whether the change log has, after this record, one of a row that went.

@@ -1,0 +1,243 @@
+//! The database file that is served, as long as it is the one at its path. When another one stands there, or none, all
+//! connections are closed, everything that was known is forgotten, and what is there then is opened, if it belongs to the
+//! same migrations.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rusqlite::{Connection, OpenFlags};
+use tokio::runtime::Handle;
+
+use super::Threads;
+use super::migrate::{self, Applied};
+use crate::clock::Clock;
+use crate::model::Model;
+use crate::store::error::StoreError;
+
+/// How often the files are looked at where nobody asks for anything.
+const LOOK: Duration = Duration::from_millis(50);
+/// How often a file that could not be opened is tried again.
+const RETRY: Duration = Duration::from_millis(500);
+
+/// What a database is opened with.
+pub(in crate::store) struct Settings {
+    pub(in crate::store) path: PathBuf,
+    /// Connections that read.
+    pub(in crate::store) readers: usize,
+    pub(in crate::store) model: Arc<Model>,
+    pub(in crate::store) clock: Arc<Clock>,
+    /// Where replies are sent from.
+    pub(in crate::store) runtime: Handle,
+}
+
+/// A database file, and the threads that serve it.
+pub(in crate::store) struct Opened {
+    settings: Settings,
+    /// None while nothing can be served.
+    threads: ArcSwapOption<Threads>,
+    /// Why.
+    why_not: Mutex<String>,
+    /// What had been applied when the first file was opened.
+    history: Vec<Applied>,
+    /// The last thread of what is open. Locked while files are opened or closed.
+    last: Mutex<Option<JoinHandle<()>>>,
+    is_closed: AtomicBool,
+    /// Lets the files be looked at now.
+    wake: Sender<()>,
+}
+
+impl Opened {
+    /// Opens the file, and watches it from now on.
+    ///
+    /// # Errors
+    /// It cannot be opened, or it was never migrated.
+    pub(in crate::store) fn new(settings: Settings) -> Result<Arc<Self>, StoreError> {
+        let (threads, last) = Threads::start(&settings)?;
+        let (wake, woken) = bounded(1);
+        let opened = Arc::new(Self {
+            history: threads.feed.history().to_vec(),
+            threads: ArcSwapOption::from_pointee(threads),
+            settings,
+            why_not: Mutex::default(),
+            last: Mutex::new(Some(last)),
+            is_closed: AtomicBool::new(false),
+            wake,
+        });
+        let watched = Arc::downgrade(&opened);
+        let watch = move || watch(&watched, &woken);
+        thread::Builder::new().name("watch".to_owned()).spawn(watch).map_err(StoreError::Thread)?;
+        Ok(opened)
+    }
+
+    /// Does something with the threads, quickly: nothing is closed meanwhile.
+    ///
+    /// # Errors
+    /// There is no file to serve, or those of `act`.
+    pub(in crate::store) fn with<T>(
+        &self,
+        act: impl FnOnce(&Threads) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.threads.load().as_ref() {
+            Some(threads) if threads.identity.holds() => act(threads),
+            Some(threads) => {
+                self.look_now();
+                threads.identity.ensure()?;
+                act(threads)
+            }
+            None => Err(self.why_not()),
+        }
+    }
+
+    /// Whether the clock has every change that was committed before this call, to the file that is at the path.
+    pub(in crate::store) fn is_current(&self) -> bool {
+        self.threads.load().as_ref().is_some_and(|threads| threads.identity.holds() && threads.feed.is_current())
+    }
+
+    /// Whether the change log could not be read when that was last tried.
+    pub(in crate::store) fn has_lost_track(&self) -> bool {
+        self.threads.load().as_ref().is_none_or(|threads| threads.feed.has_failed())
+    }
+
+    /// Closes all connections, for good; returns when they are closed.
+    pub(in crate::store) fn close(&self) {
+        self.is_closed.store(true, Ordering::SeqCst);
+        let mut last = self.lock();
+        self.lose("the server stops".to_owned(), &mut last);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn why_not(&self) -> StoreError {
+        StoreError::Lost(self.why_not.lock().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
+    fn look_now(&self) {
+        // If that is full, somebody else has said so already.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Closes what is open, and forgets all that was known of it.
+    fn lose(&self, why: String, last: &mut Option<JoinHandle<()>>) {
+        *self.why_not.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        // First: what is computed from the old file was begun before the clock forgets.
+        drop(self.threads.swap(None));
+        self.settings.clock.forget();
+        if let Some(last) = last.take()
+            && last.join().is_err()
+        {
+            tracing::error!("a database thread has panicked");
+        }
+    }
+
+    /// Looks whether the file is still the one that is open, and opens what is there if it is not. Returns how long that may
+    /// be taken for granted.
+    fn look(&self) -> Duration {
+        let mut last = self.lock();
+        if self.is_closed.load(Ordering::SeqCst) {
+            return LOOK;
+        }
+        let path = &self.settings.path;
+        let found = self.threads.load().as_ref().map(|threads| threads.look(path));
+        match found {
+            Some(Ok(())) => return LOOK,
+            Some(Err(why)) => {
+                tracing::error!(database = %path.display(), "{why}; what is at its path now is opened");
+                self.lose(why, &mut last);
+            }
+            None => {}
+        }
+        match self.reopen() {
+            Ok((threads, thread)) => {
+                *last = Some(thread);
+                self.settings.clock.forget();
+                self.threads.store(Some(Arc::new(threads)));
+                tracing::warn!(database = %path.display(), "the database file that is at its path now is served");
+                LOOK
+            }
+            Err(error) => {
+                let mut why = self.why_not.lock().unwrap_or_else(PoisonError::into_inner);
+                let first = why.split("; ").next().unwrap_or_default().to_owned();
+                let now = format!("{first}; {error}");
+                if *why != now {
+                    tracing::error!(database = %path.display(), "{error}");
+                }
+                *why = now;
+                RETRY
+            }
+        }
+    }
+
+    fn reopen(&self) -> Result<(Threads, JoinHandle<()>), StoreError> {
+        is_fit(&self.settings, &self.history)?;
+        Threads::start(&self.settings)
+    }
+}
+
+/// Whether the file at the path can take the place of another one of this history. Nothing is altered in it: it may be
+/// somebody else's, put there by mistake.
+fn is_fit(settings: &Settings, history: &[Applied]) -> Result<(), StoreError> {
+    let path = &settings.path;
+    if !path.is_file() {
+        return Err(StoreError::Lost("there is no database at its path now".to_owned()));
+    }
+    let unfit = |why: String| StoreError::Lost(format!("the file that is there now cannot be served: {why}"));
+    let read = || -> rusqlite::Result<Option<String>> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(LOOK)?;
+        Ok(match migrate::epoch(&connection)? {
+            None => Some("it is no database of freshql".to_owned()),
+            Some(_) => match difference(&migrate::applied(&connection)?, history) {
+                Some(why) => Some(why),
+                None => migrate::check_schema(&connection, &settings.model)?
+                    .into_iter()
+                    .find(|problem| !problem.is_repaired)
+                    .map(|problem| problem.message),
+            },
+        })
+    };
+    match read() {
+        Ok(None) => Ok(()),
+        Ok(Some(why)) => Err(unfit(why)),
+        Err(error) => Err(unfit(error.to_string())),
+    }
+}
+
+/// How the migrations of a database differ from those that the server was started with. When they were applied does not
+/// count: that is in every validator.
+fn difference(applied: &[Applied], history: &[Applied]) -> Option<String> {
+    let has = |list: &[Applied], one: &Applied| {
+        list.iter().any(|other| (other.number, &other.name, &other.blake3) == (one.number, &one.name, &one.blake3))
+    };
+    let name = |one: &Applied| format!("{:04}_{}", one.number, one.name);
+    if let Some(missing) = history.iter().find(|one| !has(applied, one)) {
+        return Some(format!("it lacks the migration {}; run `freshql migrate up`", name(missing)));
+    }
+    let more = applied.iter().find(|one| !has(history, one))?;
+    Some(format!("it has the migration {}, which this server does not know; restart the server", name(more)))
+}
+
+/// Whether the file can be opened for writing. SQLite opens it itself, as nobody else may close it.
+pub(super) fn is_writable(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main")) == Ok(false)
+}
+
+/// Looks now and then, until nobody needs the database any more.
+fn watch(opened: &Weak<Opened>, woken: &Receiver<()>) {
+    let mut pause = LOOK;
+    loop {
+        if woken.recv_timeout(pause) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
+        let Some(opened) = opened.upgrade() else { return };
+        pause = opened.look();
+    }
+}

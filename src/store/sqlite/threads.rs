@@ -1,0 +1,115 @@
+//! The connections of one database file, and the threads that own them: how they start, and how they end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Sender, bounded};
+
+use super::feed::Feed;
+use super::identity::Identity;
+use super::meter::Meter;
+use super::opened::{Settings, is_writable};
+use super::writable::Writable;
+use super::{FeedJob, QUEUE, ReadJob, SLOW_QUEUE, WriteJob, Writer, open_existing, open_reader, read_loop};
+use crate::store::error::StoreError;
+
+/// How often a file that can only be read is looked at anew.
+const READ_ONLY: Duration = Duration::from_secs(1);
+
+/// The threads of one database file. They end when this is dropped.
+pub(in crate::store) struct Threads {
+    /// For what is quick, or is thought to be.
+    pub(in crate::store) readers: Sender<ReadJob>,
+    /// For what has turned out not to be.
+    pub(in crate::store) slow_readers: Sender<ReadJob>,
+    pub(in crate::store) writer: Sender<WriteJob>,
+    pub(in crate::store) follower: Sender<FeedJob>,
+    pub(in crate::store) feed: Arc<Feed>,
+    pub(in crate::store) identity: Arc<Identity>,
+    pub(in crate::store) writable: Arc<Writable>,
+    /// The file could not be opened for writing. Seconds since then at which that was tried again.
+    read_only: Option<(Instant, AtomicU64)>,
+}
+
+impl Threads {
+    /// Opens the connections and starts their threads. Returns also the thread that ends last: then all connections are
+    /// closed, and where no other program has the database open, no write-ahead log is left.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or its place is taken by another one meanwhile.
+    pub(in crate::store) fn start(settings: &Settings) -> Result<(Self, JoinHandle<()>), StoreError> {
+        let Settings { path, readers, model, clock, runtime } = settings;
+        let mut connection = open_existing(path)?;
+        let feed = Arc::new(Feed::start(&connection, model.clone(), clock.clone())?);
+        let identity = Arc::new(Identity::of(path, &connection)?);
+        let writable = Arc::new(Writable::default());
+        let is_read_only = connection.is_readonly("main")?;
+        if is_read_only {
+            writable.failed(&StoreError::Unwritable("the database file can only be read".to_owned()));
+        }
+        let mut reading = Vec::new();
+        let start_readers = |name: &str, count: usize, queue: usize, reading: &mut Vec<JoinHandle<()>>| {
+            let (sender, jobs) = bounded::<ReadJob>(queue);
+            for number in 0..count {
+                let mut connection = open_reader(path)?;
+                let meter = Meter::of(&mut connection)?;
+                let (jobs, feed, identity) = (jobs.clone(), feed.clone(), identity.clone());
+                let run = move || read_loop(&connection, &meter, (&feed, &identity), &jobs);
+                reading.push(spawn(format!("{name}-{number}"), run)?);
+            }
+            Ok::<_, StoreError>(sender)
+        };
+        let quick = start_readers("reader", (*readers).max(1), QUEUE, &mut reading)?;
+        let slow = start_readers("slow-reader", (readers / 2).max(1), SLOW_QUEUE, &mut reading)?;
+        let (follower, follow_jobs) = bounded::<FeedJob>(QUEUE);
+        let (following, followed, watched) = (open_reader(path)?, feed.clone(), identity.clone());
+        reading.push(spawn("follower".to_owned(), move || {
+            for job in follow_jobs {
+                job(watched.ensure().and_then(|()| followed.catch_up(&following)));
+            }
+        })?);
+        // Each connection opens the files by their names.
+        identity.check().map_err(|moved| StoreError::Lost(moved.to_string()))?;
+        let (writer, write_jobs) = bounded::<WriteJob>(QUEUE);
+        let meter = Meter::of(&mut connection)?;
+        let (fed, known, last_write, runtime) = (feed.clone(), identity.clone(), writable.clone(), runtime.clone());
+        let last = spawn("writer".to_owned(), move || {
+            let writer = Writer { connection, meter, feed: fed, identity: known, writable: last_write, runtime };
+            writer.run(&write_jobs);
+            // The last connection that closes puts the log into the database. Two that close at once take each other for
+            // the last one that is left, and leave it to it.
+            if !reading.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok()) {
+                tracing::error!("a database thread has panicked");
+            }
+            if let Err(error) = writer.identity.leave(&writer.connection) {
+                tracing::warn!(%error, "the write-ahead log could not be written into the database file whole");
+            }
+        })?;
+        let read_only = is_read_only.then(|| (Instant::now(), AtomicU64::new(0)));
+        Ok((Self { readers: quick, slow_readers: slow, writer, follower, feed, identity, writable, read_only }, last))
+    }
+
+    /// Looks whether the file is to be opened anew.
+    ///
+    /// # Errors
+    /// Why.
+    pub(in crate::store) fn look(&self, path: &Path) -> Result<(), String> {
+        if !self.identity.holds() {
+            return Err(self.identity.ensure().err().map_or_else(String::new, |error| error.to_string()));
+        }
+        let Some((since, tried_at)) = &self.read_only else { return Ok(()) };
+        let now = since.elapsed();
+        if now < Duration::from_secs(tried_at.load(Ordering::Relaxed)) + READ_ONLY || !is_writable(path) {
+            return Ok(());
+        }
+        tried_at.store(now.as_secs(), Ordering::Relaxed);
+        Err("the database could only be read, and can be written now".to_owned())
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
+    thread::Builder::new().name(name).spawn(run).map_err(StoreError::Thread)
+}

@@ -1,0 +1,58 @@
+//! Whether the database takes what is written. SQLite tells of a full disk, or of a file that can only be read, when
+//! something is written; it is remembered here until a write succeeds again, for those who ask whether the server is ready.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::store::Transaction;
+use crate::store::error::StoreError;
+
+/// How often a write is tried for those who ask.
+const PROBING: Duration = Duration::from_secs(1);
+
+/// What became of the last write.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Writable(Mutex<Option<Trouble>>);
+
+#[derive(Debug)]
+struct Trouble {
+    why: String,
+    probed_at: Instant,
+}
+
+impl Writable {
+    /// A write has failed; what is no fault of disk or file is none here.
+    pub(in crate::store) fn failed(&self, error: &StoreError) {
+        let StoreError::Unwritable(why) = error else { return };
+        let mut trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if trouble.as_ref().is_none_or(|trouble| trouble.why != *why) {
+            tracing::error!("{error}");
+            *trouble = Some(Trouble { why: why.clone(), probed_at: Instant::now() });
+        }
+    }
+
+    /// Something was written.
+    pub(in crate::store) fn succeeded(&self) {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
+            tracing::info!("the database can be written again");
+        }
+    }
+
+    /// Why nothing can be written, as far as is known; and whether it is time to try again.
+    pub(in crate::store) fn why_not(&self) -> Option<(StoreError, bool)> {
+        let mut trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let trouble = trouble.as_mut()?;
+        let is_due = trouble.probed_at.elapsed() >= PROBING;
+        if is_due {
+            trouble.probed_at = Instant::now();
+        }
+        Some((StoreError::Unwritable(trouble.why.clone()), is_due))
+    }
+}
+
+/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no change log.
+pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
+               DELETE FROM _freshql_meta WHERE key = 'probe'";
+    Ok(transaction.connection().execute_batch(sql)?)
+}
