@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use proc_macro2::{Delimiter, TokenStream, TokenTree};
+use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
 /// The floor of each room. A room imports from its own floor and from those below.
 const FLOORS: [(&str, u8); 20] = [
@@ -62,18 +62,24 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
 ];
 
 /// A file of the source.
-struct Source {
+pub(crate) struct Source {
     /// Below `src/`, with `/`.
-    path: String,
+    pub(crate) path: String,
     text: String,
-    tokens: TokenStream,
+    pub(crate) tokens: TokenStream,
     /// Only compiled for tests.
-    test: bool,
+    pub(crate) test: bool,
 }
 
 impl Source {
+    /// Reads one; whether it is only for tests, its parent knows.
+    pub(crate) fn new(path: &str, text: &str) -> Self {
+        let tokens = text.parse().unwrap_or_else(|error| panic!("src/{path}: {error}"));
+        Self { path: path.to_owned(), text: text.to_owned(), tokens, test: false }
+    }
+
     /// The modules that lead to this file: `["store", "select"]` for `store/select.rs`.
-    fn modules(&self) -> Vec<&str> {
+    pub(crate) fn modules(&self) -> Vec<&str> {
         let mut modules: Vec<_> = self.path.trim_end_matches(".rs").split('/').collect();
         if modules.last() == Some(&"mod") {
             modules.pop();
@@ -178,7 +184,7 @@ fn floor(room: &str) -> Option<u8> {
 }
 
 /// All files below `src/`.
-fn sources() -> Vec<Source> {
+pub(crate) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&root, &mut files);
@@ -187,8 +193,7 @@ fn sources() -> Vec<Source> {
         .map(|file| {
             let text = std::fs::read_to_string(&file).unwrap();
             let path = file.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
-            let tokens = text.parse().unwrap_or_else(|error| panic!("src/{path}: {error}"));
-            Source { path, text, tokens, test: false }
+            Source::new(&path, &text)
         })
         .collect();
     assert!(sources.len() > 30, "the source is not where it is looked for");
@@ -259,7 +264,7 @@ fn imported(tokens: TokenStream, depth: usize, rooms: &mut BTreeSet<String>) {
 }
 
 /// Whether `::` stands here.
-fn is_path(tokens: &[TokenTree], at: usize) -> bool {
+pub(crate) fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     let colon = |at| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
     colon(at) && colon(at + 1)
 }
@@ -294,9 +299,23 @@ fn demo_entities() -> Vec<String> {
     types.map(|line| line.split_whitespace().next().unwrap().to_lowercase()).collect()
 }
 
-/// The words of names and texts in lower case, without documentation and without what `#[cfg(test)]` holds.
+/// The words of names and strings in lower case, without documentation and without what `#[cfg(test)]` holds.
 fn words(tokens: TokenStream) -> Vec<String> {
     let mut words = Vec::new();
+    for token in without_tests(tokens) {
+        match token {
+            TokenTree::Group(group) => words.extend(self::words(group.stream())),
+            TokenTree::Ident(name) => split(&name.to_string(), &mut words),
+            TokenTree::Literal(literal) => split(&literal.to_string(), &mut words),
+            TokenTree::Punct(_) => {}
+        }
+    }
+    words
+}
+
+/// Leaves out attributes, documentation among them, and the items that have `#[cfg(test)]`.
+pub(crate) fn without_tests(tokens: TokenStream) -> TokenStream {
+    let mut rest = Vec::new();
     let mut skip_item = false;
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
@@ -311,13 +330,13 @@ fn words(tokens: TokenStream) -> Vec<String> {
             TokenTree::Group(group) if skip_item => skip_item = group.delimiter() != Delimiter::Brace,
             TokenTree::Punct(punct) if skip_item => skip_item = punct.as_char() != ';',
             _ if skip_item => {}
-            TokenTree::Group(group) => words.extend(self::words(group.stream())),
-            TokenTree::Ident(name) => split(&name.to_string(), &mut words),
-            TokenTree::Literal(literal) => split(&literal.to_string(), &mut words),
-            TokenTree::Punct(_) => {}
+            TokenTree::Group(group) => {
+                rest.push(TokenTree::Group(Group::new(group.delimiter(), without_tests(group.stream()))));
+            }
+            other => rest.push(other),
         }
     }
-    words
+    rest.into_iter().collect()
 }
 
 /// `merchantId`, `merchant_id` and `MERCHANT_ID` all say `merchant`.

@@ -26,6 +26,7 @@ mod cache;
 mod cache_over_http;
 mod cache_sharing;
 mod cache_trouble;
+mod circles;
 mod comfort;
 mod commands;
 mod concurrency;

@@ -1,0 +1,226 @@
+//! Files of one room do not import each other in a circle: each can be read, and changed, before those that use it.
+//! Paths are followed through re-exports to the file that defines the name; what only tests use does not count.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use proc_macro2::{TokenStream, TokenTree};
+
+use crate::floors::{Source, is_path, without_tests};
+
+/// Rooms whose circles are still to be broken.
+const NOT_YET: &[&str] = &["app", "cache", "graphql", "http", "model", "store", "syntax"];
+
+/// A module's path: `["store", "select"]`.
+type Module = Vec<String>;
+
+#[test]
+fn files_of_a_room_import_each_other_in_no_circle() {
+    let is_new = |circle: &Vec<String>| !NOT_YET.iter().any(|room| circle[0].split("::").next() == Some(room));
+    let circles: Vec<_> = circles(&crate::floors::sources()).into_iter().filter(is_new).collect();
+    assert!(circles.is_empty(), "the files of each line import each other in a circle: {circles:#?}");
+}
+
+#[test]
+fn the_finder_of_circles_follows_imports_and_re_exports() {
+    let found =
+        |files: &[(&str, &str)]| circles(&files.iter().map(|(path, text)| Source::new(path, text)).collect::<Vec<_>>());
+    let none: Vec<Vec<String>> = Vec::new();
+    assert_eq!(found(&[("a/mod.rs", "mod b; mod c;"), ("a/b.rs", "use super::c::X;"), ("a/c.rs", "struct X;")]), none);
+    let circle =
+        [("a/mod.rs", "mod b; mod c;"), ("a/b.rs", "use super::{c::X, d};"), ("a/c.rs", "fn f(_: crate::a::b::Y) {}")];
+    assert_eq!(found(&circle), [["a::b", "a::c"]]);
+    let through_a_face =
+        [("a.rs", "mod b; mod c; pub use b::Y;"), ("a/b.rs", "use super::c::X;"), ("a/c.rs", "use super::Y;")];
+    assert_eq!(found(&through_a_face), [["a::b", "a::c"]]);
+    let parent_and_child = [("a/mod.rs", "mod b; fn f() { b::g() } struct S;"), ("a/b.rs", "use super::S;")];
+    assert_eq!(found(&parent_and_child), [["a", "a::b"]]);
+    let in_tests = [
+        ("a/mod.rs", "mod b; fn f() { b::g() } struct S;"),
+        ("a/b.rs", "#[cfg(test)] mod tests { use super::super::S; }"),
+    ];
+    assert_eq!(found(&in_tests), none);
+}
+
+/// The circles, each as the sorted paths of its modules.
+fn circles(sources: &[Source]) -> Vec<Vec<String>> {
+    let files: BTreeMap<Module, Imports> = sources
+        .iter()
+        .filter(|source| !source.test && source.path != "lib.rs" && source.path != "main.rs")
+        .map(|source| {
+            let module: Module = source.modules().into_iter().map(str::to_owned).collect();
+            let imports = Imports::of(&module, without_tests(source.tokens.clone()));
+            (module, imports)
+        })
+        .collect();
+    let edges: BTreeMap<&Module, BTreeSet<Module>> = files
+        .iter()
+        .map(|(module, imports)| {
+            let targets = imports.paths.iter().map(|path| resolve(&files, path, 0));
+            let in_room = targets.filter(|target| target != module && target.first() == module.first());
+            (module, in_room.collect())
+        })
+        .collect();
+    let reachable: HashMap<&Module, BTreeSet<&Module>> = edges
+        .keys()
+        .map(|from| {
+            let mut seen = BTreeSet::new();
+            let mut open: Vec<&Module> = edges[from].iter().collect();
+            while let Some(next) = open.pop() {
+                if seen.insert(next) {
+                    open.extend(edges.get(next).into_iter().flatten());
+                }
+            }
+            (*from, seen)
+        })
+        .collect();
+    let circle = |from: &Module| {
+        let there_and_back =
+            reachable[from].iter().filter(|to| reachable.get(**to).is_some_and(|back| back.contains(from)));
+        there_and_back.map(|module| module.join("::")).collect::<Vec<_>>()
+    };
+    edges
+        .keys()
+        .map(|from| circle(from))
+        .filter(|circle| !circle.is_empty())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect()
+}
+
+/// What a file names of other files.
+#[derive(Default)]
+struct Imports {
+    /// Every path that begins in the crate, in full. Those of re-exports are followed only where somebody uses them.
+    paths: Vec<Module>,
+    /// What `use` brings into the module's scope, by the name it has there.
+    names: HashMap<String, Module>,
+}
+
+impl Imports {
+    fn of(module: &Module, tokens: TokenStream) -> Self {
+        let mut imports = Self::default();
+        let mut children = BTreeSet::new();
+        declared(&tokens, &mut children);
+        imports.read(module, &children, tokens);
+        imports
+    }
+
+    fn read(&mut self, module: &Module, children: &BTreeSet<String>, tokens: TokenStream) {
+        let tokens: Vec<_> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            if is_word(tokens.get(at), "use") {
+                let end = (at..tokens.len()).find(|end| is_punct(tokens.get(*end), ';')).unwrap_or(tokens.len());
+                let exported = at > 0
+                    && (is_word(tokens.get(at - 1), "pub")
+                        || matches!(&tokens[at - 1], TokenTree::Group(_))
+                            && at > 1
+                            && is_word(tokens.get(at - 2), "pub"));
+                let mut found = Vec::new();
+                tree(module, children, &tokens[at + 1..end], None, &mut found);
+                for (name, path) in found {
+                    if !exported {
+                        self.paths.push(path.clone());
+                    }
+                    self.names.insert(name, path);
+                }
+                at = end;
+            } else if let TokenTree::Group(group) = &tokens[at] {
+                self.read(module, children, group.stream());
+            } else if is_path(&tokens, at + 1) && !(at >= 2 && is_path(&tokens, at - 2)) {
+                let mut end = at + 1;
+                while is_path(&tokens, end) && matches!(tokens.get(end + 2), Some(TokenTree::Ident(_))) {
+                    end += 3;
+                }
+                let mut found = Vec::new();
+                tree(module, children, &tokens[at..end], None, &mut found);
+                self.paths.extend(found.into_iter().map(|(_, path)| path));
+                at = end - 1;
+            }
+            at += 1;
+        }
+    }
+}
+
+/// The modules that a file declares.
+fn declared(tokens: &TokenStream, children: &mut BTreeSet<String>) {
+    let tokens: Vec<_> = tokens.clone().into_iter().collect();
+    for window in tokens.windows(3) {
+        if let [TokenTree::Ident(word), TokenTree::Ident(name), TokenTree::Punct(end)] = window
+            && *word == "mod"
+            && end.as_char() == ';'
+        {
+            children.insert(name.to_string());
+        }
+    }
+}
+
+/// Reads one tree of paths, from its root (None: not begun yet); paths that begin outside of the crate are left out.
+fn tree(
+    module: &Module,
+    children: &BTreeSet<String>,
+    tokens: &[TokenTree],
+    root: Option<Module>,
+    found: &mut Vec<(String, Module)>,
+) {
+    let mut path = root;
+    let mut at = 0;
+    let mut name = String::new();
+    while at < tokens.len() {
+        match &tokens[at] {
+            TokenTree::Ident(word) => {
+                name = word.to_string();
+                path = match (path, name.as_str()) {
+                    (None, "crate") => Some(Vec::new()),
+                    (None, "self") => Some(module.clone()),
+                    (None, "super") => Some(module[..module.len() - 1].to_vec()),
+                    (None, child) if children.contains(child) => Some([module.as_slice(), &[name.clone()]].concat()),
+                    (None, _) => return,
+                    (Some(path), "self") => Some(path),
+                    (Some(path), "super") => Some(path[..path.len() - 1].to_vec()),
+                    (Some(path), _) => Some([path, vec![name.clone()]].concat()),
+                };
+                if is_word(tokens.get(at + 1), "as") {
+                    name = tokens[at + 2].to_string();
+                    break;
+                }
+                at += 1;
+            }
+            TokenTree::Group(group) => {
+                let inner: Vec<_> = group.stream().into_iter().collect();
+                for branch in inner.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',')) {
+                    tree(module, children, branch, path.clone(), found);
+                }
+                return;
+            }
+            _ => at += 1,
+        }
+    }
+    found.extend(path.map(|path| (name, path)));
+}
+
+/// The file that defines what a path names.
+fn resolve(files: &BTreeMap<Module, Imports>, path: &Module, depth: usize) -> Module {
+    let mut module = Module::new();
+    for (at, segment) in path.iter().enumerate() {
+        let next = [module.as_slice(), std::slice::from_ref(segment)].concat();
+        if files.contains_key(&next) {
+            module = next;
+        } else {
+            let target = files.get(&module).and_then(|imports| imports.names.get(segment));
+            return match target {
+                Some(target) if depth < 10 => resolve(files, &[target.as_slice(), &path[at + 1..]].concat(), depth + 1),
+                _ => module,
+            };
+        }
+    }
+    module
+}
+
+fn is_word(token: Option<&TokenTree>, word: &str) -> bool {
+    matches!(token, Some(TokenTree::Ident(found)) if *found == word)
+}
+
+fn is_punct(token: Option<&TokenTree>, character: char) -> bool {
+    matches!(token, Some(TokenTree::Punct(punct)) if punct.as_char() == character)
+}
