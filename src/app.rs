@@ -33,7 +33,7 @@ use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed};
-use crate::persisted::{Registry, stored};
+use crate::persisted::{Documents, Registry, stored};
 use crate::store::Store;
 
 use self::project::Project;
@@ -120,10 +120,9 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 pub async fn start(config: Config) -> Result<Running, StartError> {
     let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
-    let registry = Arc::new(registry);
     let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
     let (mode, operations) = (config.mode, registry.list());
-    let pruning = keep_pruned(store.clone(), registry, config.clone());
+    let pruning = keep_pruned(store.clone(), app.documents().clone(), config.clone());
     let operations: usize =
         operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
     tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);
@@ -146,7 +145,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
 
 /// What answers: the engine on the project's database, and all registered documents. The database is not touched while
 /// anything is wrong with the files.
-async fn open(config: &Config, opening: Opening) -> Result<(Engine, Registry), StartError> {
+async fn open(config: &Config, opening: Opening) -> Result<(Engine, Arc<Registry>), StartError> {
     let project = match project::read(config).await {
         Ok(project) if project.mistakes.is_empty() => project,
         Ok(Project { mistakes, .. }) | Err(StartError::Mistakes(mistakes)) => {
@@ -174,10 +173,13 @@ enum Opening {
 }
 
 /// The same, for a database that fits.
-async fn assemble(config: &Config, project: Project, opening: Opening) -> Result<(Engine, Registry), StartError> {
+async fn assemble(config: &Config, project: Project, opening: Opening) -> Result<(Engine, Arc<Registry>), StartError> {
     let Project { model, compiler, registry, .. } = project;
     let Database::Sqlite(path) = &config.database;
     let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    let registry = Arc::new(registry);
+    // Before anything is read: what another node changes from here on is told.
+    store.subscribe(registry.clone()).with_context(|| config.database.to_string())?;
     let Retention(retention) = config.document_retention;
     if opening == Opening::ToServe
         && let Err(error) = stored::record(&store, &registry, retention).await
@@ -223,13 +225,12 @@ where
 }
 
 /// Now and then prunes the change log and forgets retired documents, for as long as it is polled.
-async fn keep_pruned(store: Store, registry: Arc<Registry>, config: Config) -> Infallible {
+async fn keep_pruned(store: Store, documents: Documents, config: Config) -> Infallible {
     let mut turns = tokio::time::interval(PRUNING);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         turns.tick().await;
-        let Retention(retention) = config.document_retention;
-        if let Err(error) = stored::expire(&store, &registry, retention).await {
+        if let Err(error) = documents.expire().await {
             tracing::warn!(%error, "cannot forget the documents that left the query files");
         }
         match store.prune(config.change_log).await {

@@ -162,15 +162,17 @@ impl<R> ResponseCache<R> {
     /// the answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
+    pub fn by_url(&self, url: &str, generation: impl Fn() -> u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
+        let (current, generation) = (&generation, generation());
         let name = self.urls.name(url);
         let stored = match entries.get(&name) {
             Some(stored) if stored.generation.load(Ordering::Relaxed) == generation => stored,
             Some(_) => return None,
             None => entries.get(&self.urls.get(name, generation)?)?,
         };
-        (self.is_current() && self.is_valid(&stored)).then_some(stored)
+        // The generation once more: what is known of the documents now may have come with the changes just learned.
+        (self.is_current() && self.is_valid(&stored) && current() == generation).then_some(stored)
     }
 
     /// From now on this URL leads to this question, whose answer this is. `generation` is that from before the URL was
@@ -276,8 +278,9 @@ impl<R> ResponseCache<R> {
         is_current
     }
 
-    /// Waits until [`Self::is_current`]; false if the change log cannot be read.
-    async fn catch_up(&self) -> bool {
+    /// Waits until the clock has all that was committed before this call, or (bounded) a little earlier by others; false if
+    /// the change log cannot be read.
+    pub async fn catch_up(&self) -> bool {
         self.is_current() || self.catch_up_fully().await
     }
 

@@ -110,7 +110,7 @@ async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));
     let store = engine.store().clone();
-    let app = AppState::new(&config, engine, store, Arc::new(registry)).context("cannot start threads")?;
+    let app = AppState::new(&config, engine, store, registry).context("cannot start threads")?;
     let routes = Router::new().fallback_service(service(app));
     Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
 }

@@ -28,8 +28,8 @@ const MAX_PLANS: usize = 256;
 /// Unknown variables that are named one by one.
 const MAX_UNKNOWN: usize = 10;
 
-/// A validated document, compiled.
-#[derive(Debug)]
+/// A validated document, compiled. Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Document {
     id: DocumentId,
     text: Arc<str>,

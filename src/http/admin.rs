@@ -17,8 +17,8 @@ use super::query::Address;
 use crate::config::Secret;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::Kind;
+use crate::persisted::documents::{RegisterError, RemoveError};
 use crate::persisted::registry::{Kept, rfc3339};
-use crate::persisted::stored::{self, RegisterError, RemoveError};
 use crate::persisted::{Registered, Retired, Sha256Hash};
 use crate::store::StoreError;
 
@@ -40,15 +40,12 @@ pub(super) async fn put(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
 
-    let new =
-        stored::register(app.engine.compiler(), &app.store, &app.registry, id, text).await.map_err(
-            |error| match error {
-                RegisterError::Invalid(errors) => {
-                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
-                }
-                RegisterError::Store(error) => failed(&error),
-            },
-        )?;
+    let new = app.current_documents().await.register(id, text).await.map_err(|error| match error {
+        RegisterError::Invalid(errors) => {
+            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
+        }
+        RegisterError::Store(error) => failed(&error),
+    })?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
     let names =
         registered.document.iter().flat_map(|document| document.operations()).filter_map(|operation| operation.name());
@@ -63,19 +60,19 @@ pub(super) async fn put(
 }
 
 /// `GET /q`: all registered documents, ordered by id.
-pub(super) async fn list(State(app): State<AppState>, _: Admin) -> Response {
+pub(super) async fn list(State(app): State<AppState>, _: Admin) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct List<'a> {
         documents: Vec<Listed<'a>>,
     }
-    let registered = app.registry.list();
-    json(StatusCode::OK, &List { documents: registered.iter().map(|registered| Listed::of(registered)).collect() })
+    let registered = app.current_documents().await.list().await.map_err(|error| failed(&error))?;
+    Ok(json(StatusCode::OK, &List { documents: registered.iter().map(|registered| Listed::of(registered)).collect() }))
 }
 
 /// `DELETE /q/{id}`: removes a document that was registered over the API.
 pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Address) -> Result<Response, Problem> {
     let id = id_of(&address)?;
-    match stored::remove(&app.store, &app.registry, id).await {
+    match app.current_documents().await.remove(id).await {
         Ok(()) => {
             tracing::info!(document = %id, "a document was removed");
             Ok(StatusCode::NO_CONTENT.into_response())

@@ -45,7 +45,7 @@ impl Front {
             return None;
         }
         let url = request.uri().path_and_query()?.as_str();
-        let stored = app.cache.by_url(url, app.registry.generation())?;
+        let stored = app.cache.by_url(url, || app.registry.generation())?;
         let place = Place::of(request.method(), request.uri().path());
         let media_type = match place {
             Place::Graphql => negotiate::media_type(headers)?,

@@ -13,7 +13,7 @@ use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
-use super::query::{self, Question, Url, not_found, valid};
+use super::query::{self, Question, Url, find_registered, unreadable, valid};
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
 use crate::graphql::{Code, Document};
@@ -70,18 +70,18 @@ impl Found {
 /// The order in which a request's names of a document count: the draft's, Apollo's, Relay's, others', and the text last.
 async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure> {
     if let Some(name) = &parameters.document_id {
-        return registered(app, parameters, name);
+        return registered(app, parameters, name).await;
     }
     if let Some(persisted) = PersistedQuery::of(parameters.extensions.as_ref())? {
         return automatic(app, &persisted, parameters.query.as_deref()).await;
     }
     if let Some(name) = parameters.doc_id.as_ref().or(parameters.id.as_ref()) {
-        return registered(app, parameters, name);
+        return registered(app, parameters, name).await;
     }
     match parameters.query.as_deref() {
         Some(text) if app.mode == Mode::Open => {
             let hash = Sha256Hash::of(text);
-            match app.registry.by_hash(hash) {
+            match by_hash(app, hash).await? {
                 Some(registered) => Ok(Found::Trusted(registered)),
                 None => Ok(Found::Learned(app.learned.learn(app.engine.compiler(), hash, text).await?)),
             }
@@ -91,9 +91,13 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure>
     }
 }
 
-fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<Found, Failure> {
-    let found = DocumentRef::parse(name).and_then(|name| app.registry.find(&name));
-    found.map(Found::Trusted).ok_or_else(|| not_found(app, parameters.operation_name()).into())
+async fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<Found, Failure> {
+    let found = find_registered(app, DocumentRef::parse(name), parameters.operation_name()).await;
+    found.map(Found::Trusted)
+}
+
+async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Registered>>, Failure> {
+    app.current_documents().await.by_hash(hash).await.map_err(|error| unreadable(&error))
 }
 
 /// Apollo's automatic persisted queries. Misses are 200 and say so in the error, for that is how its clients know that
@@ -103,7 +107,7 @@ async fn automatic(app: &AppState, persisted: &PersistedQuery, text: Option<&str
     if text.is_some_and(|text| Sha256Hash::of(text) != hash) {
         return Err(Failure::new(Code::PersistedQueryHashMismatch, "provided sha does not match query"));
     }
-    if let Some(registered) = app.registry.by_hash(hash) {
+    if let Some(registered) = by_hash(app, hash).await? {
         return Ok(Found::Trusted(registered));
     }
     if app.mode == Mode::Trusted {

@@ -49,7 +49,7 @@ use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Limits, Mode};
 use crate::graphql::{Code, Engine};
-use crate::persisted::{Learned, Registry};
+use crate::persisted::{Documents, Learned, Registry};
 use crate::store::Store;
 
 /// What requests work with. One pointer, since the router clones it several times for each request.
@@ -60,6 +60,7 @@ pub struct AppState(Arc<Handles>);
 pub struct Handles {
     engine: Engine,
     store: Store,
+    documents: Documents,
     registry: Arc<Registry>,
     learned: Learned,
     cache: ResponseCache<Representation>,
@@ -91,6 +92,7 @@ impl AppState {
             cache: ResponseCache::new(store.clone(), config.cache_size.0, config.consistency),
             policies: Policies::default(),
             sdl: Sdl::new(engine.compiler().sdl()),
+            documents: Documents::new(engine.clone(), registry.clone(), config.document_retention.0),
             engine,
             store,
             registry,
@@ -102,6 +104,21 @@ impl AppState {
             admin_token: AdminToken::new(config.admin_token.as_ref()),
             aside: Aside::start()?,
         })))
+    }
+
+    /// The trusted documents.
+    pub fn documents(&self) -> &Documents {
+        &self.documents
+    }
+
+    /// The trusted documents, to be looked up as they were registered or removed, by whatever node, before this call (or a
+    /// little earlier by others: see [`Consistency`](crate::config::Consistency)).
+    async fn current_documents(&self) -> &Documents {
+        if !self.cache.catch_up().await {
+            // Whatever the feed would have told: it is read from the table itself.
+            self.registry.doubt();
+        }
+        &self.documents
     }
 }
 

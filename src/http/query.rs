@@ -26,6 +26,7 @@ use crate::config::Mode;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
 use crate::persisted::Registered;
+use crate::store::StoreError;
 
 /// `GET` and `HEAD /q/{id}[/{operationName}]`.
 pub(super) async fn get(State(app): State<AppState>, address: Address, request: Request) -> Response {
@@ -77,7 +78,7 @@ impl Address {
 async fn answer_get(app: &AppState, address: &Address, request: Request) -> Result<Response, Failure> {
     // Which document, which of its operations.
     let url = Url::of(app, &request);
-    let registered = find(app, address)?;
+    let registered = find(app, address).await?;
     let document = valid(&registered)?;
     let parameters = Parameters::from_query(request.uri().query())?;
     let operation = document.operation(address.operation(&parameters)?)?;
@@ -96,7 +97,7 @@ async fn answer_post(
     address: &Address,
     request: Request,
 ) -> Result<Response, Failure> {
-    let registered = find(app, address)?;
+    let registered = find(app, address).await?;
     let document = valid(&registered)?;
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
@@ -230,11 +231,30 @@ async fn answer(
 }
 
 /// The document that the path names.
-fn find(app: &AppState, address: &Address) -> Result<Arc<Registered>, Failure> {
-    address
-        .document()
-        .and_then(|name| app.registry.find(&name))
-        .ok_or_else(|| not_found(app, address.operation_name.as_deref()).into())
+async fn find(app: &AppState, address: &Address) -> Result<Arc<Registered>, Failure> {
+    find_registered(app, address.document(), address.operation_name.as_deref()).await
+}
+
+/// The document that a request names, if it is one that can have a name.
+pub(super) async fn find_registered(
+    app: &AppState,
+    name: Option<DocumentRef>,
+    operation_name: Option<&str>,
+) -> Result<Arc<Registered>, Failure> {
+    let found = match name {
+        Some(name) => app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?,
+        None => None,
+    };
+    found.ok_or_else(|| not_found(app, operation_name).into())
+}
+
+/// Nobody knows which documents are registered.
+pub(super) fn unreadable(error: &StoreError) -> Failure {
+    if matches!(error, StoreError::Overloaded) {
+        return Failure::new(Code::Overloaded, "too many requests wait for the database; try again");
+    }
+    tracing::error!(%error, "cannot read the registered documents");
+    Failure::new(Code::DatabaseUnavailable, "the database does not answer; try again")
 }
 
 /// The document as it can be run. One that was registered over the API may have been overtaken by the model.

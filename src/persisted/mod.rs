@@ -3,9 +3,12 @@
 //! Trusted documents and learned ones are kept apart, so that no client can displace what the operator registered.
 
 pub mod apq;
+pub mod documents;
 pub mod files;
+mod outdated;
 pub mod registry;
 pub mod stored;
 
 pub use apq::Learned;
+pub use documents::Documents;
 pub use registry::{Registered, Registry, Retired, Sha256Hash};

@@ -8,16 +8,24 @@ use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use sha2::{Digest, Sha256};
 
+use super::outdated::Outdated;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, GraphqlError};
+use crate::store::{FeedEvent, Source, StoredDocument, Subscriber};
 
 /// The trusted documents. Requests read it all the time, the admin API writes it now and then.
+///
+/// Other nodes register and remove documents, too. Whoever looks one up makes sure first that this is as the database is:
+/// see [`Documents`](super::Documents).
 #[derive(Default)]
 pub struct Registry {
     documents: DashMap<DocumentId, Arc<Registered>>,
+    /// Those that another node has registered, and that nobody has asked for here so far.
+    uncompiled: DashMap<DocumentId, StoredDocument>,
     /// What Apollo's tools and clients call them.
     hashes: DashMap<Sha256Hash, DocumentId>,
     generation: AtomicU64,
+    pub(super) outdated: Outdated,
 }
 
 /// sha256 of a document's text.
@@ -35,6 +43,12 @@ impl Sha256Hash {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
         Some(Self(bytes))
+    }
+}
+
+impl From<Sha256Hash> for DocumentRef {
+    fn from(hash: Sha256Hash) -> Self {
+        Self::Sha256(hash.0)
     }
 }
 
@@ -93,6 +107,17 @@ impl Registry {
         }
     }
 
+    /// The id of the document that a client names, compiled or not.
+    pub(super) fn resolve(&self, name: &DocumentRef) -> Option<DocumentId> {
+        let by_hash = |hash| self.hashes.get(&Sha256Hash(hash)).map(|id| *id);
+        match name {
+            DocumentRef::Id(id) if self.documents.contains_key(id) || self.uncompiled.contains_key(id) => Some(*id),
+            DocumentRef::Id(id) => by_hash(*id.as_bytes()),
+            DocumentRef::Sha256(hash) => by_hash(*hash),
+            DocumentRef::Alias(_) => None,
+        }
+    }
+
     /// The document whose text has this hash.
     pub fn by_hash(&self, hash: Sha256Hash) -> Option<Arc<Registered>> {
         // The id is copied out, so that no lock is held while the other map is read.
@@ -100,7 +125,7 @@ impl Registry {
         self.get(id)
     }
 
-    /// The document with this id.
+    /// The document with this id, if it is compiled.
     pub fn get(&self, id: DocumentId) -> Option<Arc<Registered>> {
         self.documents.get(&id).map(|document| Arc::clone(&document))
     }
@@ -133,6 +158,59 @@ impl Registry {
         self.generation.load(Ordering::Acquire)
     }
 
+    /// Takes over what the database has of this document, None where it has none. One that is new is not compiled before
+    /// somebody asks for it.
+    pub(super) fn follow(&self, id: DocumentId, stored: Option<StoredDocument>, retired: Option<Retired>) {
+        let Some(known) = self.get(id) else {
+            match stored {
+                Some(stored) => {
+                    self.hashes.insert(Sha256Hash::of(&stored.text), id);
+                    self.uncompiled.insert(id, stored);
+                }
+                None => match self.uncompiled.remove(&id) {
+                    Some((_, gone)) => drop(self.hashes.remove(&Sha256Hash::of(&gone.text))),
+                    None => return,
+                },
+            }
+            return self.changed();
+        };
+        if stored.is_none() && known.files.is_empty() {
+            // An error would mean that it is gone already, or in a file.
+            let _ = self.remove(id);
+            return;
+        }
+        let is_stored = stored.is_some_and(|stored| stored.source == Source::Http);
+        let retired = retired.filter(|_| known.files.is_empty());
+        if (is_stored, retired) != (known.stored, known.retired) {
+            let (text, document, files) = (known.text.clone(), known.document.clone(), known.files.clone());
+            self.insert(Registered { id, text, document, files, stored: is_stored, retired });
+        }
+    }
+
+    /// A document that [`Self::follow`] has left to be compiled.
+    pub(super) fn uncompiled(&self, id: DocumentId) -> Option<StoredDocument> {
+        self.uncompiled.get(&id).map(|stored| stored.clone())
+    }
+
+    /// All of them.
+    pub(super) fn all_uncompiled(&self) -> Vec<DocumentId> {
+        self.uncompiled.iter().map(|entry| *entry.key()).collect()
+    }
+
+    /// The ids of all documents, compiled or not.
+    pub(super) fn ids(&self) -> Vec<DocumentId> {
+        self.documents.iter().map(|entry| *entry.key()).chain(self.all_uncompiled()).collect()
+    }
+
+    /// It is compiled now: `registered`, or None where it does not fit the model. No name means another document than before.
+    pub(super) fn settle(&self, id: DocumentId, registered: Option<Registered>) {
+        match registered {
+            Some(registered) => drop(self.documents.insert(id, Arc::new(registered))),
+            None => self.hashes.retain(|_, known| *known != id),
+        }
+        self.uncompiled.remove(&id);
+    }
+
     /// After the maps have changed: who resolves a name before this and remembers the result does so under the old number.
     fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -163,15 +241,10 @@ impl Registry {
         self.changed();
     }
 
-    /// Adds a document that was registered over the API, valid or not.
-    pub fn add_stored(&self, id: DocumentId, text: Arc<str>, document: Result<Document, Vec<GraphqlError>>) {
-        let files = self.get(id).map(|old| old.files.clone()).unwrap_or_default();
-        self.insert(Registered { id, text, document, files, stored: true, retired: None });
-    }
-
-    /// Adds a document that some server found in a query file: `retired` unless that file may still be there.
-    pub fn add_of_files(&self, id: DocumentId, text: Arc<str>, document: Document, retired: Option<Retired>) {
-        self.insert(Registered { id, text, document: Ok(document), files: Vec::new(), stored: false, retired });
+    /// Adds a document that the database has, valid or not. The files that hold it stay known.
+    pub(super) fn add_of_database(&self, registered: Registered) {
+        let files = self.get(registered.id).map(|old| old.files.clone()).unwrap_or_default();
+        self.insert(Registered { files, ..registered });
     }
 
     fn insert(&self, registered: Registered) {
@@ -187,6 +260,12 @@ impl Registry {
         self.documents.iter().filter(|entry| is_over(entry)).map(|entry| entry.id).collect()
     }
 
+    /// Nothing is known of the documents in the database any more.
+    pub fn doubt(&self) {
+        self.outdated.mark_all();
+        self.changed();
+    }
+
     /// Forgets a document that is in no file.
     ///
     /// # Errors
@@ -200,6 +279,21 @@ impl Registry {
         self.hashes.remove(&Sha256Hash::of(&registered.text));
         self.changed();
         Ok(())
+    }
+}
+
+/// What the feed tells is noted here, and read by the next who looks a document up. The generation moves at once, so that
+/// no URL is answered any more as it was before.
+impl Subscriber for Registry {
+    fn receive(&self, event: &FeedEvent) {
+        match event {
+            FeedEvent::Batch(batch) if batch.changes.documents.is_empty() => {}
+            FeedEvent::Batch(batch) => {
+                self.outdated.mark(&batch.changes.documents);
+                self.changed();
+            }
+            FeedEvent::Forgotten => self.doubt(),
+        }
     }
 }
 

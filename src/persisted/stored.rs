@@ -1,35 +1,14 @@
-//! Documents in the database, shared by all nodes that start on it: those that the operator registers over the API, and
-//! those that were in query files until not long ago, which pages that are still open go on asking for.
+//! Documents in the database, shared by all nodes that serve it: those that the operator registers over the API, and those
+//! that were in query files until not long ago, which pages that are still open go on asking for. Here is what a server
+//! does with them when it starts; what it does while it runs is in [`super::documents`].
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use super::registry::{Kept, Registry, Retired};
+use super::registry::{Registered, Registry, Retired};
 use crate::document_id::DocumentId;
-use crate::graphql::{Compiler, GraphqlError};
+use crate::graphql::{Compiler, Document, GraphqlError};
 use crate::store::{Source, Store, StoreError, StoredDocument};
-
-/// Why a document was not registered.
-#[derive(Debug, thiserror::Error)]
-pub enum RegisterError {
-    /// It is invalid.
-    #[error("the document is invalid")]
-    Invalid(Vec<GraphqlError>),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why a document was not removed.
-#[derive(Debug, thiserror::Error)]
-pub enum RemoveError {
-    /// It is unknown, or in a file.
-    #[error("the document is kept")]
-    Kept(Kept),
-    /// The database failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
 
 /// Writes down the documents of the query files, so that they can be served for a while after they have left. To be done
 /// before [`load`].
@@ -60,7 +39,10 @@ pub async fn load(
     registry: &Registry,
     retention: Duration,
 ) -> Result<(), StoreError> {
+    // What other nodes change from here on is read again by the first look-up.
+    let reading = registry.outdated.begin();
     add(compiler, registry, store.documents().await?, retention).await;
+    registry.outdated.done(&reading);
     Ok(())
 }
 
@@ -68,100 +50,59 @@ pub async fn load(
 pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<StoredDocument>, retention: Duration) {
     for StoredDocument { id, text, source } in documents {
         let text: Arc<str> = text.into();
-        let actual = DocumentId::of(&text);
-        if DocumentId::parse(&id) != Some(actual) {
-            tracing::warn!(id, %actual, "a stored document is left out: its text does not hash to its id");
-            continue;
-        }
+        let Some(actual) = checked_id(&id, &text) else { continue };
         let is_of_files = matches!(source, Source::File { .. });
         if is_of_files && registry.get(actual).is_some_and(|known| !known.files.is_empty()) {
             continue;
         }
         let document = compiler.compile(actual, Arc::clone(&text)).await;
-        let reasons = document.as_ref().err().map(|errors| {
-            let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
-            reasons.join("; ")
-        });
-        match (source, document) {
-            (Source::Http, document) => {
-                if let Some(reasons) = reasons {
-                    tracing::warn!(id, reasons, "a stored document is no longer valid; delete it or change the model");
-                }
-                registry.add_stored(actual, text, document);
-            }
-            (Source::File { retired_at }, Ok(document)) => {
-                let retired =
-                    retired_at.map(|since| Retired { since, until: since.saturating_add(seconds(retention)) });
-                registry.add_of_files(actual, text, document, retired);
-            }
-            (Source::File { .. }, Err(_)) => {
-                tracing::warn!(
-                    id,
-                    reasons,
-                    "a document that left the query files is no longer served: it does not fit the model any more"
-                );
-            }
+        if let Some(registered) = of_database(actual, text, source, document, retention) {
+            registry.add_of_database(registered);
         }
     }
 }
 
-/// Forgets the documents that left the query files longer ago than the configuration lets them stay.
-///
-/// # Errors
-/// The database failed.
-pub async fn expire(store: &Store, registry: &Registry, retention: Duration) -> Result<(), StoreError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, seconds);
-    let expired = registry.expired(now);
-    if expired.is_empty() {
-        return Ok(());
+/// The id of a stored document. None where its text does not hash to it: somebody has written it by hand.
+pub(super) fn checked_id(id: &str, text: &str) -> Option<DocumentId> {
+    let actual = DocumentId::of(text);
+    if DocumentId::parse(id) != Some(actual) {
+        tracing::warn!(id, %actual, "a stored document is left out: its text does not hash to its id");
+        return None;
     }
-    store.delete_retired_documents(retention).await?;
-    for id in expired {
-        tracing::info!(%id, "a document that left the query files is no longer served: its time is over");
-        // An error means that it is gone, or in a file.
-        let _ = registry.remove(id);
-    }
-    Ok(())
+    Some(actual)
 }
 
-fn seconds(duration: Duration) -> i64 {
-    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// Registers a document, first in the database, then here. True if it was not registered before.
-///
-/// # Errors
-/// Nothing was registered.
-pub async fn register(
-    compiler: &Compiler,
-    store: &Store,
-    registry: &Registry,
+/// What is served of a document that the database has and no file: see [`load`].
+pub(super) fn of_database(
     id: DocumentId,
     text: Arc<str>,
-) -> Result<bool, RegisterError> {
-    let known = registry.get(id);
-    if let Some(known) = &known {
-        match &known.document {
-            Ok(_) if known.stored => return Ok(false),
-            // From here on it stays, whatever becomes of the query files.
-            Ok(_) => {}
-            Err(errors) => return Err(RegisterError::Invalid(errors.clone())),
+    source: Source,
+    document: Result<Document, Vec<GraphqlError>>,
+    retention: Duration,
+) -> Option<Registered> {
+    if let Err(errors) = &document {
+        let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+        let reasons = reasons.join("; ");
+        if source != Source::Http {
+            tracing::warn!(
+                %id,
+                reasons,
+                "a document that left the query files is no longer served: it does not fit the model any more"
+            );
+            return None;
         }
+        tracing::warn!(%id, reasons, "a stored document is no longer valid; delete it or change the model");
     }
-    let document = compiler.compile(id, Arc::clone(&text)).await.map_err(RegisterError::Invalid)?;
-    let new = store.insert_document(id.to_string(), text.to_string()).await?;
-    registry.add_stored(id, text, Ok(document));
-    Ok(new && known.is_none())
+    let (stored, retired) = (source == Source::Http, retired(source, retention));
+    Some(Registered { id, text, document, files: Vec::new(), stored, retired })
 }
 
-/// Removes a document, first from the database, then here.
-///
-/// # Errors
-/// It is unknown or in a file, or the database failed.
-pub async fn remove(store: &Store, registry: &Registry, id: DocumentId) -> Result<(), RemoveError> {
-    let registered = registry.get(id).ok_or(RemoveError::Kept(Kept::Unknown))?;
-    if registered.files.is_empty() {
-        store.delete_document(&id.to_string()).await?;
-    }
-    registry.remove(id).map_err(RemoveError::Kept)
+/// Since when a document is retired, and until when it stays.
+pub(super) fn retired(source: Source, retention: Duration) -> Option<Retired> {
+    let Source::File { retired_at: Some(since) } = source else { return None };
+    Some(Retired { since, until: since.saturating_add(seconds(retention)) })
+}
+
+pub(super) fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
 }

@@ -30,6 +30,22 @@ pub struct Change {
     pub unread: Vec<ColumnId>,
 }
 
+/// What a stretch of the log says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Changes {
+    /// Of rows of the model's entities.
+    pub rows: Vec<Change>,
+    /// The ids of registered documents that came, went, or are kept for another reason; see [`log_document`].
+    pub documents: Vec<String>,
+}
+
+impl Changes {
+    /// Nobody has to be told.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty() && self.documents.is_empty()
+    }
+}
+
 /// What happened to a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
@@ -162,23 +178,22 @@ pub fn touching(
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn since(
-    connection: &Connection,
-    model: &Model,
-    seq: Version,
-    most: usize,
-) -> rusqlite::Result<Option<Vec<Change>>> {
+pub fn since(connection: &Connection, model: &Model, seq: Version, most: usize) -> rusqlite::Result<Option<Changes>> {
     let mut statement = connection
         .prepare_cached("SELECT seq, entity, id, op, changed, parts FROM _freshql_change WHERE seq > ? ORDER BY seq")?;
     let mut rows = statement.query([seq.0])?;
-    let mut changes = Vec::new();
+    let mut changes = Changes::default();
     let mut read = 0;
     while let Some(row) = rows.next()? {
         read += 1;
         if read > most {
             return Ok(None);
         }
-        changes.extend(change(model, row)?);
+        match change(model, row)? {
+            Some(change) => changes.rows.push(change),
+            None if text(row.get_ref(1)?) == DOCUMENTS => changes.documents.push(text(row.get_ref(2)?).into_owned()),
+            None => {}
+        }
     }
     Ok(Some(changes))
 }
@@ -212,6 +227,21 @@ pub fn forget_entity(connection: &Connection, entity: &str) -> rusqlite::Result<
          VALUES ({NEXT}, ?, NULL, 'U', '', '{{}}') RETURNING seq"
     );
     connection.query_row(&sql, [entity], |row| row.get(0)).map(Version)
+}
+
+/// Under this name the log has the changes of registered documents. No entity can have it: no name in GraphQL has a slash.
+const DOCUMENTS: &str = "/q";
+
+/// Writes a record that this document is no longer as it was in the database, so that all nodes look. To be written in
+/// the transaction that changes it.
+///
+/// # Errors
+/// If the database cannot be written.
+pub fn log_document(connection: &Connection, id: &str) -> rusqlite::Result<()> {
+    let sql = format!(
+        "INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) VALUES ({NEXT}, '{DOCUMENTS}', ?, 'U', '', '{{}}')"
+    );
+    connection.prepare_cached(&sql)?.execute([id]).map(drop)
 }
 
 /// Records that are deleted in one transaction, so that other writers wait a few milliseconds at most.
@@ -372,7 +402,7 @@ mod tests {
 
     /// All records, with small numbers in their order, as a reader of a sentence likes them.
     fn all(connection: &Connection, model: &Model) -> Vec<Change> {
-        let mut changes = since(connection, model, Version(0), usize::MAX).unwrap().unwrap();
+        let mut changes = since(connection, model, Version(0), usize::MAX).unwrap().unwrap().rows;
         assert!(changes.is_sorted_by_key(|change| change.seq.0));
         changes.iter_mut().zip(1..).for_each(|(change, number)| change.seq = Version(number));
         changes
@@ -425,7 +455,7 @@ mod tests {
         ];
         assert_eq!(changes[..3], expected);
         let second = Version(kept(&connection)[1]);
-        let rest = since(&connection, &model, second, 3).unwrap().unwrap();
+        let rest = since(&connection, &model, second, 3).unwrap().unwrap().rows;
         assert_eq!(
             rest.iter().map(|change| &change.op).collect::<Vec<_>>(),
             [&changes[2].op, &changes[3].op, &changes[4].op]

@@ -4,8 +4,9 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, Params};
 
+use super::change_log::log_document;
 use super::{Store, StoreError};
 
 /// A document as the database keeps it.
@@ -36,13 +37,31 @@ pub enum Source {
 /// # Errors
 /// The database's.
 pub fn documents(connection: &Connection) -> rusqlite::Result<Vec<StoredDocument>> {
-    let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id";
+    select(connection, "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id", ())
+}
+
+/// Those of these documents that the database has.
+fn documents_among(connection: &Connection, ids: &[String]) -> rusqlite::Result<Vec<StoredDocument>> {
+    let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document
+        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id";
+    select(connection, sql, [serde_json::json!(ids).to_string()])
+}
+
+fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<StoredDocument>> {
     let mut statement = connection.prepare(sql)?;
-    let documents = statement.query_map([], |row| {
+    let documents = statement.query_map(values, |row| {
         let source = if row.get(2)? { Source::File { retired_at: row.get(3)? } } else { Source::Http };
         Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
     })?;
     documents.collect()
+}
+
+/// Runs a statement that returns the ids of the documents that it has changed, and tells all nodes of each.
+fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let changed: Vec<String> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
+    changed.iter().try_for_each(|id| log_document(connection, id))?;
+    Ok(changed.len())
 }
 
 impl Store {
@@ -54,6 +73,14 @@ impl Store {
         self.read(|snapshot| Ok(documents(snapshot.connection())?)).await?
     }
 
+    /// Those of these documents that the database has.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
+        self.read(move |snapshot| Ok(documents_among(snapshot.connection(), &ids)?)).await?
+    }
+
     /// Keeps a document until it is removed; false if the database had it already.
     ///
     /// # Errors
@@ -61,11 +88,11 @@ impl Store {
     pub async fn insert_document(&self, id: String, text: String) -> Result<bool, StoreError> {
         self.write(move |transaction| {
             let connection = transaction.connection();
-            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING";
-            let is_new = connection.execute(sql, [&id, &text])? == 1;
-            let sql =
-                "UPDATE _freshql_document SET source = 'http', retired_at = NULL WHERE id = ? AND source = 'file'";
-            connection.execute(sql, [&id])?;
+            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id";
+            let is_new = change(connection, sql, [&id, &text])? == 1;
+            let sql = "UPDATE _freshql_document SET source = 'http', retired_at = NULL
+                WHERE id = ? AND source = 'file' RETURNING id";
+            change(connection, sql, [&id])?;
             Ok(is_new)
         })
         .await
@@ -78,7 +105,8 @@ impl Store {
     pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.write(move |transaction| {
-            Ok(transaction.connection().execute("DELETE FROM _freshql_document WHERE id = ?", [&id])? == 1)
+            let sql = "DELETE FROM _freshql_document WHERE id = ? RETURNING id";
+            Ok(change(transaction.connection(), sql, [&id])? == 1)
         })
         .await
     }
@@ -107,14 +135,16 @@ impl Store {
         }
         self.write(move |transaction| {
             let connection = transaction.connection();
-            let mut retire =
-                connection.prepare("UPDATE _freshql_document SET retired_at = unixepoch() WHERE id = ?")?;
-            let mut restore = connection.prepare("UPDATE _freshql_document SET retired_at = NULL WHERE id = ?")?;
-            let sql = "INSERT INTO _freshql_document (id, text, source) VALUES (?, ?, 'file') ON CONFLICT DO NOTHING";
-            let mut insert = connection.prepare(sql)?;
-            gone.iter().try_for_each(|id| retire.execute([id]).map(drop))?;
-            back.iter().try_for_each(|id| restore.execute([id]).map(drop))?;
-            new.iter().try_for_each(|(id, text)| insert.execute([id, text]).map(drop))?;
+            // What another node has made of them meanwhile stays.
+            let retire = "UPDATE _freshql_document SET retired_at = unixepoch()
+                WHERE id = ? AND source = 'file' AND retired_at IS NULL RETURNING id";
+            let restore = "UPDATE _freshql_document SET retired_at = NULL
+                WHERE id = ? AND source = 'file' AND retired_at IS NOT NULL RETURNING id";
+            let insert = "INSERT INTO _freshql_document (id, text, source) VALUES (?, ?, 'file')
+                ON CONFLICT DO NOTHING RETURNING id";
+            gone.iter().try_for_each(|id| change(connection, retire, [id]).map(drop))?;
+            back.iter().try_for_each(|id| change(connection, restore, [id]).map(drop))?;
+            new.iter().try_for_each(|(id, text)| change(connection, insert, [id, text]).map(drop))?;
             Ok(())
         })
         .await
@@ -127,8 +157,9 @@ impl Store {
     pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
         let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
         self.write(move |transaction| {
-            let sql = "DELETE FROM _freshql_document WHERE source = 'file' AND retired_at <= unixepoch() - ?";
-            Ok(transaction.connection().execute(sql, [seconds])?)
+            let sql = "DELETE FROM _freshql_document
+                WHERE source = 'file' AND retired_at <= unixepoch() - ? RETURNING id";
+            Ok(change(transaction.connection(), sql, [seconds])?)
         })
         .await
     }

@@ -3,6 +3,7 @@
 pub mod change_log;
 mod documents;
 pub mod error;
+pub mod feed;
 pub mod mutate;
 mod postgres;
 pub mod schema;
@@ -17,6 +18,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use self::feed::Subscribers;
 use self::sqlite::Allowance;
 use crate::clock::{self, Clock};
 use crate::config::ChangeLogLimits;
@@ -26,6 +28,7 @@ use crate::touch::Mark;
 pub use change_log::{Record, Search};
 pub use documents::{Source, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
+pub use feed::{Batch, FeedEvent, Position, Subscriber};
 pub use select::{Slot, Statement};
 pub use sqlite::catalogue::authors::Event;
 pub use sqlite::{Guard, REMEDY, Row, Snapshot, Transaction};
@@ -70,7 +73,8 @@ impl Store {
     ) -> Result<Self, StoreError> {
         let clock = Arc::new(clock);
         let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
-        let settings = sqlite::Settings { path, readers, model, clock: clock.clone(), runtime };
+        let subscribers = Arc::new(Subscribers::new(clock.clone()));
+        let settings = sqlite::Settings { path, readers, model, subscribers, runtime };
         let store = Self { opened: sqlite::Opened::new(settings)?, catching_up: Arc::default(), clock };
         store.read(|snapshot| snapshot.epoch()).await??;
         Ok(store)
@@ -108,6 +112,15 @@ impl Store {
             return Ok(());
         }
         self.read_on().await
+    }
+
+    /// Tells this subscriber of every change from here on, and says from where. What it is told, it knows before
+    /// [`Self::catch_up`] returns to anybody who called after the commit.
+    ///
+    /// # Errors
+    /// There is no database at its path.
+    pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Result<Position, StoreError> {
+        self.opened.with(|threads| Ok(threads.feed.subscribe(subscriber)))
     }
 
     /// Lets the log be read on, whether there is something new in it or not.

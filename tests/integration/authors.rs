@@ -278,7 +278,7 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
     let marks_left = |sql: &str| {
         let before = change_log::newest(&shop.stranger).unwrap();
         shop.stranger.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-        let changes = change_log::since(&shop.stranger, &shop.model, before, usize::MAX).unwrap().unwrap();
+        let changes = change_log::since(&shop.stranger, &shop.model, before, usize::MAX).unwrap().unwrap().rows;
         changes.iter().flat_map(change_log::Change::marks).collect::<Vec<_>>()
     };
     for sql in [
@@ -425,7 +425,7 @@ proptest! {
                     }
                 }
             }
-            let changes = change_log::since(&shop.stranger, &shop.model, newest, usize::MAX).unwrap().unwrap();
+            let changes = change_log::since(&shop.stranger, &shop.model, newest, usize::MAX).unwrap().unwrap().rows;
             let left: Vec<_> = changes.iter().flat_map(change_log::Change::marks).collect();
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {

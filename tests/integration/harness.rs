@@ -89,6 +89,25 @@ impl TestApp {
         Self { running, ..self }
     }
 
+    /// Another server of the same project, on the same database.
+    pub(crate) async fn beside(&self) -> Self {
+        self.beside_with(|_| {}).await
+    }
+
+    /// The same, configured otherwise.
+    pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Config)) -> Self {
+        let mut config = self.config.clone();
+        change(&mut config);
+        let running = app::start(config.clone()).await.unwrap();
+        Self { directory: tempfile::tempdir().unwrap(), config, running, client: self.client.clone() }
+    }
+
+    /// Asks the operator's API.
+    pub(crate) async fn admin(&self, method: Method, path: &str, body: &str) -> Answer {
+        let request = self.request(method, path).bearer_auth(TOKEN).body(body.to_owned());
+        answer(request).await
+    }
+
     pub(crate) fn address(&self) -> std::net::SocketAddr {
         self.running.address
     }

@@ -107,7 +107,7 @@ impl Library {
 
     /// The marks that the records after `seq` leave, and the newest `seq`.
     pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
-        let changes = change_log::since(connection, &self.model, seq, usize::MAX).unwrap().unwrap_or_default();
+        let changes = change_log::since(connection, &self.model, seq, usize::MAX).unwrap().unwrap_or_default().rows;
         (changes.iter().flat_map(change_log::Change::marks).collect(), change_log::newest(connection).unwrap())
     }
 

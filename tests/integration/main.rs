@@ -48,6 +48,7 @@ mod logs;
 mod mistakes;
 mod moved_files;
 mod mutations;
+mod nodes;
 mod one_question;
 mod outside;
 mod persisted_get;

@@ -2,7 +2,8 @@
 
 use freshql::config::{Mode, Retention};
 use freshql::document_id::DocumentId;
-use freshql::persisted::{Registry, stored};
+use freshql::graphql::Engine;
+use freshql::persisted::{Documents, Registry, stored};
 use freshql::store::Store;
 use http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use http::{Method, StatusCode};
@@ -105,18 +106,21 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
     let model = std::sync::Arc::new(model);
     let store = Store::open(&app.database(), 1, &model).await.unwrap();
     let compiler = freshql::graphql::Compiler::new(model).unwrap();
-    let registry = Registry::default();
+    let registry = std::sync::Arc::new(Registry::default());
     let Retention(week) = app.config.document_retention;
+    store.subscribe(registry.clone()).unwrap();
     stored::load(&compiler, &store, &registry, week).await.unwrap();
+    let documents = Documents::new(Engine::new(compiler, store.clone()), registry.clone(), week);
     let id = DocumentId::of(MERCHANTS);
     assert!(registry.get(id).unwrap().retired.is_some());
-    stored::expire(&store, &registry, week).await.unwrap();
+    documents.expire().await.unwrap();
     assert!(registry.get(id).is_some());
 
     run(&app, "UPDATE _freshql_document SET retired_at = retired_at - 7 * 86400 WHERE retired_at IS NOT NULL");
-    stored::load(&compiler, &store, &registry, week).await.unwrap();
+    registry.doubt();
+    documents.list().await.unwrap();
     let generation = registry.generation();
-    stored::expire(&store, &registry, week).await.unwrap();
+    documents.expire().await.unwrap();
     assert!(registry.get(id).is_none());
     assert!(registry.generation() > generation, "names must be looked up again");
     assert!(registry.get(DocumentId::of(EDITED)).is_some());

@@ -1,4 +1,5 @@
-//! Feeds the clock from the change log, and tells whether it has everything that is committed.
+//! SQLite's feed: reads the change log on, and tells whether it has everything that is committed. What it promises to its
+//! subscribers is in [`crate::store::feed`].
 //!
 //! Whether somebody, in this process or another, has committed since the log was last read is told by the header of the
 //! write-ahead log's index (`-shm`, <https://sqlite.org/walformat.html#the_wal_index_header>): every commit changes it.
@@ -14,10 +15,10 @@ use rusqlite::Connection;
 
 use super::guard::{self, Guard, REMEDY};
 use super::migrate::{self, Applied as AppliedMigration};
-use crate::clock::Clock;
 use crate::model::Model;
-use crate::store::change_log::{self, Change};
+use crate::store::change_log::{self, Changes};
 use crate::store::error::StoreError;
+use crate::store::feed::{Batch, FeedEvent, Position, Subscriber, Subscribers};
 use crate::touch::Version;
 
 /// The first copy of the index's header, without the lock bytes that follow.
@@ -27,11 +28,11 @@ type Header = [u8; 48];
 /// waits for all of them: forgetting everything costs less than reading more.
 const MOST_AT_ONCE: usize = 20_000;
 
-/// Feeds one clock from one database.
+/// Reads one database file for all subscribers.
 #[derive(Debug)]
 pub(in crate::store) struct Feed {
     model: Arc<Model>,
-    clock: Arc<Clock>,
+    subscribers: Arc<Subscribers>,
     index: Index,
     /// What had been applied when this began.
     history: Vec<AppliedMigration>,
@@ -87,7 +88,7 @@ impl Feed {
     pub(in crate::store) fn start(
         connection: &Connection,
         model: Arc<Model>,
-        clock: Arc<Clock>,
+        subscribers: Arc<Subscribers>,
     ) -> Result<Self, StoreError> {
         let transaction = connection.unchecked_transaction()?;
         let applied = Mutex::new(Applied::of(&transaction)?);
@@ -98,7 +99,15 @@ impl Feed {
         let guard = ArcSwap::from_pointee(guard);
         let index = Index::of(connection)?;
         let (begun, ended, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { model, clock, index, history, guard, seen: RwLock::new(None), applied, begun, ended, failed })
+        Ok(Self { model, subscribers, index, history, guard, seen: RwLock::new(None), applied, begun, ended, failed })
+    }
+
+    /// Tells this subscriber of all that comes behind the position that this returns.
+    pub(in crate::store) fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Position {
+        // While this is held, nobody is told anything.
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        self.subscribers.add(subscriber);
+        Position::at(applied.newest)
     }
 
     /// Whether the clock has every change that was committed before this call.
@@ -155,9 +164,8 @@ impl Feed {
             }
         };
         transaction.commit()?;
-        match changes.filter(|changes| is_of_rows(changes)) {
-            Some(changes) if changes.is_empty() => {}
-            Some(changes) => self.clock.apply(changes.iter().flat_map(Change::marks)),
+        match changes.filter(is_of_rows) {
+            Some(changes) => self.publish(Batch { position: Position::at(now.newest), changes, own: false }),
             None => {
                 // The log was pruned past us, the file was put back to an older state, the schema has changed, or
                 // somebody has rewritten a large table.
@@ -167,7 +175,7 @@ impl Feed {
                         "the change log does not tell all that has happened, or too much; all cached answers are dropped"
                     );
                 }
-                self.clock.forget();
+                self.subscribers.tell(&FeedEvent::Forgotten);
             }
         }
         *applied = now;
@@ -223,9 +231,7 @@ impl Feed {
         if applied.newest != own.from {
             return false;
         }
-        if !own.changes.is_empty() {
-            self.clock.apply(own.changes.iter().flat_map(Change::marks));
-        }
+        self.publish(Batch { position: Position::at(own.now.newest), changes: own.changes, own: true });
         let wrote = own.now.newest > own.from;
         *applied = own.now;
         if let Ok(after) = self.index.header()
@@ -236,14 +242,21 @@ impl Feed {
         true
     }
 
+    /// To be called with `applied` held, before the header counts as seen.
+    fn publish(&self, batch: Batch) {
+        if !batch.changes.is_empty() {
+            self.subscribers.tell(&FeedEvent::Batch(batch));
+        }
+    }
+
     fn has_seen(&self, header: Header) {
         *self.seen.write().unwrap_or_else(PoisonError::into_inner) = Some(header);
     }
 }
 
 /// Whether each of them names what has changed.
-fn is_of_rows(changes: &[Change]) -> bool {
-    !changes.iter().any(Change::is_of_everything)
+fn is_of_rows(changes: &Changes) -> bool {
+    !changes.rows.iter().any(change_log::Change::is_of_everything)
 }
 
 /// Warns of what is not guarded.
@@ -258,7 +271,7 @@ pub(in crate::store) struct OwnChanges {
     before: Header,
     from: Version,
     now: Applied,
-    changes: Vec<Change>,
+    changes: Changes,
 }
 
 /// Whether `after` is the state that our commit has left, and nobody's later one. Each commit that writes a page counts

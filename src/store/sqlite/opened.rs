@@ -15,9 +15,9 @@ use tokio::runtime::Handle;
 
 use super::Threads;
 use super::migrate::{self, Applied};
-use crate::clock::Clock;
 use crate::model::Model;
 use crate::store::error::StoreError;
+use crate::store::feed::{FeedEvent, Subscribers};
 
 /// How often the files are looked at where nobody asks for anything.
 const LOOK: Duration = Duration::from_millis(50);
@@ -30,7 +30,7 @@ pub(in crate::store) struct Settings {
     /// Connections that read.
     pub(in crate::store) readers: usize,
     pub(in crate::store) model: Arc<Model>,
-    pub(in crate::store) clock: Arc<Clock>,
+    pub(in crate::store) subscribers: Arc<Subscribers>,
     /// Where replies are sent from.
     pub(in crate::store) runtime: Handle,
 }
@@ -126,9 +126,9 @@ impl Opened {
     /// Closes what is open, and forgets all that was known of it.
     fn lose(&self, why: String, last: &mut Option<JoinHandle<()>>) {
         *self.why_not.lock().unwrap_or_else(PoisonError::into_inner) = why;
-        // First: what is computed from the old file was begun before the clock forgets.
+        // First: what is computed from the old file was begun before anybody forgets.
         drop(self.threads.swap(None));
-        self.settings.clock.forget();
+        self.settings.subscribers.tell(&FeedEvent::Forgotten);
         if let Some(last) = last.take()
             && last.join().is_err()
         {
@@ -156,7 +156,7 @@ impl Opened {
         match self.reopen() {
             Ok((threads, thread)) => {
                 *last = Some(thread);
-                self.settings.clock.forget();
+                self.settings.subscribers.tell(&FeedEvent::Forgotten);
                 self.threads.store(Some(Arc::new(threads)));
                 tracing::warn!(database = %path.display(), "the database file that is at its path now is served");
                 LOOK

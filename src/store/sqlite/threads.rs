@@ -41,9 +41,9 @@ impl Threads {
     /// # Errors
     /// The file cannot be opened, or its place is taken by another one meanwhile.
     pub(in crate::store) fn start(settings: &Settings) -> Result<(Self, JoinHandle<()>), StoreError> {
-        let Settings { path, readers, model, clock, runtime } = settings;
+        let Settings { path, readers, model, subscribers, runtime } = settings;
         let mut connection = open_existing(path)?;
-        let feed = Arc::new(Feed::start(&connection, model.clone(), clock.clone())?);
+        let feed = Arc::new(Feed::start(&connection, model.clone(), subscribers.clone())?);
         let identity = Arc::new(Identity::of(path, &connection)?);
         let writable = Arc::new(Writable::default());
         let is_read_only = connection.is_readonly("main")?;

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicUsize;
 use tempfile::TempDir;
 
 use super::*;
+use crate::clock::Clock;
 use crate::store::schema::layout::{Layout, test_models};
 use crate::store::sqlite::ddl::create_statements;
 use crate::store::sqlite::open;
@@ -25,7 +26,8 @@ impl Scene {
             connection.execute_batch(&statement).unwrap();
         }
         let clock = Arc::new(Clock::new(100));
-        let feed = Feed::start(&connection, model, clock.clone()).unwrap();
+        let subscribers = Arc::new(Subscribers::new(clock.clone()));
+        let feed = Feed::start(&connection, model, subscribers).unwrap();
         feed.catch_up(&connection).unwrap();
         Self { connection, clock, feed, directory }
     }
