@@ -58,7 +58,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("main.rs", "the options of every command, each with the help that it prints"),
     ("store/select.rs", "every shape of a reading statement; apart they would repeat each other's columns"),
     ("store/sqlite/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
-    ("store/sqlite/mod.rs", "the reading and the writing connections, and the threads that own them"),
 ];
 
 /// A file of the source.
