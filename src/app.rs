@@ -2,6 +2,7 @@
 //! the commands beside `serve` do.
 
 mod adopt;
+mod backup;
 mod check;
 mod database;
 mod dev;
@@ -39,6 +40,7 @@ use crate::store::Store;
 use self::project::Project;
 
 pub use adopt::model_pull;
+pub use backup::{backup, restore};
 pub use check::{Checked, check, with_the_rest};
 pub use database::{MigrationStatus, Repaired, migrate_new, migrate_repair, migrate_status, migrate_up};
 pub use dev::{News, dev};

@@ -91,6 +91,25 @@ enum Command {
         #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
         listen: Option<Listen>,
     },
+    /// Copy the database to a file, while it is in use or not
+    ///
+    /// The copy is of one moment, and whole: it is checked, and has its name only when it is on the disk.
+    Backup {
+        /// Where to
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Replace a file that is there
+        #[arg(long)]
+        force: bool,
+    },
+    /// Make the database what it was when a backup was taken
+    ///
+    /// No server may run on it. The database as it is now is kept beside it, as freshql.db.before-restore.
+    Restore {
+        /// The backup
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Ask the server that listens here whether it is ready
     ///
     /// The exit status is 0 if it is, for a container's health check.
@@ -356,6 +375,8 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             };
             app::dev(config, tell).await
         }
+        Command::Backup { file, force } => print(&app::backup(&prepare(cli.project, None)?, &file, force)?),
+        Command::Restore { file } => print(&app::restore(&prepare(cli.project, None)?, &file)?),
         Command::Health { listen } => {
             let mut config = prepare(cli.project, None)?;
             config.listen = listen.unwrap_or(config.listen);

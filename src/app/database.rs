@@ -366,7 +366,7 @@ fn rehearsed(migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
     }
 }
 
-fn no_database(config: &Config) -> Diagnostic {
+pub(super) fn no_database(config: &Config) -> Diagnostic {
     Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet").with_help(remedy(config))
 }
 
@@ -402,7 +402,7 @@ fn heal(connection: &mut Connection, model: &Model) -> rusqlite::Result<(usize, 
     Ok(healed)
 }
 
-fn read(config: &Config) -> Result<Migrations, StartError> {
+pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {
     Migrations::read(&within(&config.dir, "migrations")).map_err(StartError::Mistakes)
 }
 

@@ -84,7 +84,13 @@ impl TestApp {
 
     /// The same project in a new process, as far as a test can tell.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_after(async || {}).await
+    }
+
+    /// The same, with something done while the server does not run.
+    pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
         self.running.stop().await.unwrap();
+        meanwhile().await;
         let running = app::start(self.config.clone()).await.unwrap();
         Self { running, ..self }
     }

@@ -22,6 +22,7 @@ mod shop;
 
 mod admin;
 mod adoption;
+mod backups;
 mod cache;
 mod cache_over_http;
 mod cache_sharing;

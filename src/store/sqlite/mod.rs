@@ -2,6 +2,7 @@
 //! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
 //! all that wait share one commit.
 
+pub mod backup;
 mod blame;
 pub(in crate::store) mod catalogue;
 pub mod ddl;

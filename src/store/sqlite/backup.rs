@@ -1,0 +1,341 @@
+//! Copies of a database file: taken while it is in use, and put back while it is not. SQLite's backup API copies page by page,
+//! so that keys and versions stay what they are. A copy gets its name only when it is whole and on the disk.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use super::identity::number;
+use super::{guard, migrate};
+
+/// How long another program may keep a lock.
+const BUSY: Duration = Duration::from_secs(10);
+/// How long a program may take to close the database before it counts as one that uses it.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Why there is no copy, or why it was not put back. Nothing was altered then.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// A file of this name is not to be replaced.
+    #[error("{} is there already", .0.display())]
+    Exists(PathBuf),
+    /// The database cannot be its own backup.
+    #[error("{} is the database itself", .0.display())]
+    Same(PathBuf),
+    /// A log that belongs to another file would be taken for the copy's.
+    #[error("there is a write-ahead log beside {}: a program uses that database, or has not closed it", .0.display())]
+    Log(PathBuf),
+    /// Two at once.
+    #[error("another backup is being written to {} at this moment", .0.display())]
+    Busy(PathBuf),
+    /// A server or another program has the database open.
+    #[error("{} is in use by another program, such as a server that runs on it", .0.display())]
+    InUse(PathBuf),
+    /// It is damaged, or no SQLite database.
+    #[error("{} is not an intact database: {why}", .path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// In SQLite's words.
+        why: String,
+    },
+    /// It has no epoch.
+    #[error("{} is no database of freshql", .0.display())]
+    Foreign(PathBuf),
+    /// A file cannot be read or written.
+    #[error("{}: {source}", .path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// The system's words.
+        source: io::Error,
+    },
+    /// SQLite cannot read or write.
+    #[error("{}: {source}", .path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// SQLite's words.
+        source: rusqlite::Error,
+    },
+}
+
+/// Writes a copy of a database to a file. The database may be in use; the copy is of one moment.
+///
+/// # Errors
+/// There is no copy; a file that was there is as it was.
+pub fn backup(database: &Path, file: &Path, replace: bool) -> Result<(), BackupError> {
+    if number(file).is_some() && number(file) == number(database) {
+        return Err(BackupError::Same(file.to_owned()));
+    }
+    if !replace && file.exists() {
+        return Err(BackupError::Exists(file.to_owned()));
+    }
+    if with(file, "-wal").exists() {
+        return Err(BackupError::Log(file.to_owned()));
+    }
+    Copy::of(database, file, Check::Quick, database)?.name(file)
+}
+
+/// How closely a copy is looked at.
+#[derive(Debug, Clone, Copy)]
+enum Check {
+    /// Pages and rows.
+    Quick,
+    /// Indexes too.
+    Whole,
+}
+
+/// A copy that has no name yet. It goes when this is dropped.
+pub struct Copy {
+    path: PathBuf,
+    /// Locked, so that nobody else writes to it.
+    file: File,
+}
+
+impl Copy {
+    /// Copies a database to a file beside `target`, checks that it is whole, and writes it to the disk. Who may read `like` may
+    /// read the copy, from its first byte on.
+    fn of(database: &Path, target: &Path, check: Check, like: &Path) -> Result<Self, BackupError> {
+        let path = with(target, ".tmp");
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = options.map_err(at(&path))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(BackupError::Busy(target.to_owned())),
+            Err(TryLockError::Error(source)) => return Err(BackupError::File { path, source }),
+        }
+        // What an interrupted backup has left.
+        file.set_len(0).map_err(at(&path))?;
+        fs::set_permissions(&path, permissions(like)?).map_err(at(&path))?;
+        let copy = Self { path, file };
+        let damaged = |why: String| BackupError::Damaged { path: database.to_owned(), why };
+        let connection = copy.fill(database).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(error.to_string()),
+            _ => BackupError::Sqlite { path: database.to_owned(), source: error },
+        })?;
+        let pragma = match check {
+            Check::Quick => "quick_check(1)",
+            Check::Whole => "integrity_check(1)",
+        };
+        let verdict = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, String>(0));
+        match verdict {
+            Ok(verdict) if verdict == "ok" => {}
+            Ok(verdict) => return Err(damaged(verdict)),
+            Err(error) => return Err(damaged(error.to_string())),
+        }
+        if !matches!(migrate::epoch(&connection), Ok(Some(_))) {
+            return Err(BackupError::Foreign(database.to_owned()));
+        }
+        connection.close().map_err(|(_, source)| BackupError::Sqlite { path: copy.path.clone(), source })?;
+        copy.file.sync_all().map_err(at(&copy.path))?;
+        Ok(copy)
+    }
+
+    fn fill(&self, database: &Path) -> rusqlite::Result<Connection> {
+        let source = open(database)?;
+        let mut target = Connection::open(&self.path)?;
+        // Nobody reads it before it is whole.
+        target.pragma_update(None, "journal_mode", "OFF")?;
+        target.pragma_update(None, "synchronous", "OFF")?;
+        let backup = Backup::new(&source, &mut target)?;
+        // In one step, so that it is of one moment, however much is written meanwhile.
+        match backup.step(-1)? {
+            StepResult::Done => {}
+            _ => {
+                return Err(rusqlite::Error::SqliteFailure(
+                    rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                    None,
+                ));
+            }
+        }
+        drop(backup);
+        // The count of the schema's changes is part of every validator, and this API lets it begin anew. As with versions, the
+        // time makes it one that no state of this database had, whatever became of its triggers then.
+        let schema = guard::schema_version(&source)?.saturating_add(1);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i32::try_from(now.as_secs()).ok());
+        target.pragma_update(None, "schema_version", schema.max(now.unwrap_or_default().into()))?;
+        // A file alone, that can be opened where nothing can be written beside it.
+        target.pragma_update(None, "journal_mode", "DELETE")?;
+        Ok(target)
+    }
+
+    /// Opens the copy, to look at it.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn open(&self) -> rusqlite::Result<Connection> {
+        Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    }
+
+    /// Gives it its name, which another file may have had.
+    fn name(self, target: &Path) -> Result<(), BackupError> {
+        fs::rename(&self.path, target).map_err(at(target))?;
+        sync_directory_of(target)
+    }
+}
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Where it has its name, there is nothing left to remove.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+/// A database that nobody else has open, and nobody can open as long as this lives.
+pub struct Held {
+    path: PathBuf,
+    /// None where there is no database, or none that SQLite can read: no server can run on it.
+    connection: Option<Connection>,
+}
+
+impl Held {
+    /// Takes hold of the database at this path, if there is one. What is left in a log is written into it.
+    ///
+    /// # Errors
+    /// Somebody has it open.
+    pub fn take(path: &Path) -> Result<Self, BackupError> {
+        let held = |connection| Self { path: path.to_owned(), connection };
+        if !path.exists() {
+            return Ok(held(None));
+        }
+        match lock(path) {
+            Ok(connection) => Ok(held(Some(connection))),
+            Err(error) => match error.sqlite_error_code() {
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Err(BackupError::InUse(path.to_owned())),
+                Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Ok(held(None)),
+                _ => Err(BackupError::Sqlite { path: path.to_owned(), source: error }),
+            },
+        }
+    }
+
+    /// A whole copy of a backup, to be put into the place of the database.
+    ///
+    /// # Errors
+    /// It is no intact database of freshql.
+    pub fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
+        if number(file).is_some() && number(file) == number(&self.path) {
+            return Err(BackupError::Same(file.to_owned()));
+        }
+        let like = if self.path.exists() { &self.path } else { file };
+        Copy::of(file, &self.path, Check::Whole, like)
+    }
+
+    /// Puts the copy into the place of the database. Returns where that is kept, if there was one. At every moment there is
+    /// one or the other at the path, whole.
+    ///
+    /// # Errors
+    /// The database is as it was.
+    pub fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
+        let path = &self.path;
+        let kept = match path.exists() {
+            true => {
+                give_to_owner_of(path, &copy.path)?;
+                Some(self.keep()?)
+            }
+            false => None,
+        };
+        // They belong to what was there.
+        for rest in [with(path, "-wal"), with(path, "-shm")].into_iter().filter(|rest| rest.exists()) {
+            match &kept {
+                Some(kept) if rest == with(path, "-wal") => fs::rename(&rest, with(kept, "-wal")),
+                _ => fs::remove_file(&rest),
+            }
+            .map_err(at(&rest))?;
+        }
+        copy.name(path)?;
+        drop(self.connection);
+        Ok(kept)
+    }
+
+    /// Gives the database another name, beside its own.
+    fn keep(&self) -> Result<PathBuf, BackupError> {
+        let numbered = (2..).map(|number| with(&self.path, &format!(".before-restore-{number}")));
+        let mut names = std::iter::once(with(&self.path, ".before-restore")).chain(numbered);
+        let kept = names.find(|name| !name.exists()).expect("there are numbers without end");
+        // Some file systems have one name for each file.
+        let linked = fs::hard_link(&self.path, &kept).or_else(|_| fs::rename(&self.path, &kept));
+        linked.map_err(at(&kept))?;
+        Ok(kept)
+    }
+}
+
+/// Takes all locks, and puts the log into the database.
+fn lock(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(CLOSING)?;
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
+    connection.pragma_update(None, "journal_mode", "DELETE")?;
+    connection.execute_batch("BEGIN EXCLUSIVE")?;
+    // In a mode without a log the lock is what remains.
+    Ok(connection)
+}
+
+/// Opens a database to copy it. One with a log that lies where nothing can be written is read as it stands.
+fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let read = |connection: Connection| {
+        connection.busy_timeout(BUSY)?;
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+        Ok(connection)
+    };
+    match Connection::open_with_flags(path, flags).and_then(read) {
+        Err(error)
+            if error.sqlite_error_code() == Some(ErrorCode::CannotOpen)
+                && path.exists()
+                && !with(path, "-wal").exists() =>
+        {
+            let name = utf8_percent_encode(&path.to_string_lossy(), NON_ALPHANUMERIC).to_string();
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).and_then(read)
+        }
+        opened => opened,
+    }
+}
+
+/// A name that begins with this path.
+fn with(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    name.into()
+}
+
+fn at(path: &Path) -> impl FnOnce(io::Error) -> BackupError {
+    move |source| BackupError::File { path: path.to_owned(), source }
+}
+
+fn permissions(path: &Path) -> Result<fs::Permissions, BackupError> {
+    Ok(fs::metadata(path).map_err(at(path))?.permissions())
+}
+
+/// Whoever could open the old file can open the new one.
+fn give_to_owner_of(path: &Path, copy: &Path) -> Result<(), BackupError> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt, chown};
+        let owner = fs::metadata(path).map_err(at(path))?;
+        let own = fs::metadata(copy).map_err(at(copy))?;
+        if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
+            chown(copy, Some(owner.uid()), Some(owner.gid())).map_err(at(copy))?;
+        }
+    }
+    Ok(())
+}
+
+/// A new name is on the disk when its directory is.
+fn sync_directory_of(path: &Path) -> Result<(), BackupError> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    if cfg!(unix) {
+        File::open(directory).and_then(|directory| directory.sync_all()).map_err(at(directory))?;
+    }
+    Ok(())
+}
