@@ -14,6 +14,7 @@ use freshql::document_id::DocumentId;
 use freshql::etag::{Coding, EntityEtagKey, ResponseEtag, ResponseHasher, Variant};
 use freshql::model::scalar::ValueRef;
 use freshql::model::{ColumnId, EntityId, Model, Scalar, Value};
+use freshql::question::{Question, View};
 use freshql::touch::{Dependency, Mark, Touched, Version};
 
 /// A name, and what it says to run that often.
@@ -60,7 +61,8 @@ fn main() -> ExitCode {
 
 fn hasher() -> ResponseHasher {
     let document = DocumentId::of("query Detail($id: ID!) { merchant(id: $id) { id } }");
-    ResponseHasher::new(&[2; 32], document, Some("Detail"), "{\"id\":\"01907b71-0000-7000-8000-000000000001\"}", None)
+    let variables = "{\"id\":\"01907b71-0000-7000-8000-000000000001\"}";
+    ResponseHasher::new(&[2; 32], &Question { document, operation: Some("Detail"), variables, view: View::Public })
 }
 
 fn etag() -> ResponseEtag {

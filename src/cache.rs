@@ -14,11 +14,14 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use self::urls::Urls;
 use crate::clock::Revision;
 use crate::config::Consistency;
-use crate::document_id::DocumentId;
+use crate::question::Question;
 use crate::store::{Store, StoreError};
 use crate::touch::{AsItIs, Mark, Touched, Version};
 
+mod key;
 mod urls;
+
+pub use self::key::Key;
 
 /// Bytes that an entry costs beside its value and its marks: key, table slots, counters.
 const OVERHEAD: usize = 120;
@@ -28,28 +31,6 @@ const NEVER: u64 = u64::MAX;
 const TYPICAL: usize = 4 << 10;
 /// Of the cache's bytes, the share for URLs that are not canonical.
 const URL_SHARE: u64 = 32;
-
-/// Names a question, in 128 bits: nobody can make two questions with one name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Question(u64, u64);
-
-impl Question {
-    /// Of a document that has no URL of its own: the document, operation, canonical variables, and the viewer where the
-    /// answer depends on it. Where it has one, see [`ResponseCache::question_at`].
-    pub fn new(document: DocumentId, operation: Option<&str>, canonical_variables: &str, viewer: Option<&str>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(document.as_bytes());
-        for text in [operation, Some(canonical_variables), viewer] {
-            hasher.update(&text.map_or(u64::MAX, |text| text.len() as u64).to_le_bytes());
-            hasher.update(text.unwrap_or_default().as_bytes());
-        }
-        let (mut first, mut second) = ([0; 8], [0; 8]);
-        let hash = hasher.finalize();
-        first.copy_from_slice(&hash.as_bytes()[..8]);
-        second.copy_from_slice(&hash.as_bytes()[8..16]);
-        Self(u64::from_le_bytes(first), u64::from_le_bytes(second))
-    }
-}
 
 /// What an execution gave.
 pub struct Executed<R> {
@@ -74,6 +55,17 @@ pub enum Source {
     Stale,
     /// Executed: the cache is off, or does not know the latest changes.
     Bypass,
+}
+
+/// What is stored for a request, found without waiting for anything.
+pub enum Lookup<R> {
+    /// An answer that holds.
+    Hit(Arc<Stored<R>>),
+    /// Nothing that would do.
+    Miss,
+    /// An answer, but others may have written since: look again once [`ResponseCache::catch_up`] says that all is known.
+    /// Those who wait for that at the same time share one reading of the change log.
+    Check,
 }
 
 /// What the cache would do with a question, for a diagnosis.
@@ -120,7 +112,7 @@ pub struct ResponseCache<R> {
     store: Store,
     consistency: Consistency,
     /// None if the cache is off.
-    entries: Option<Cache<Question, Arc<Stored<R>>, ByWeight, AsItIs>>,
+    entries: Option<Cache<Key, Arc<Stored<R>>, ByWeight, AsItIs>>,
     urls: Urls,
     /// Questions that are being executed; who asks the same waits.
     running: Running,
@@ -153,36 +145,43 @@ impl<R> ResponseCache<R> {
         self.executions.load(Ordering::Relaxed)
     }
 
-    /// The name of the question that this canonical URL asks. It holds in this cache, as long as the process lives.
-    pub fn question_at(&self, canonical_url: &str) -> Question {
-        self.urls.name(canonical_url)
+    /// The key of a question, in this cache and while the process lives: of its canonical URL if it has one, so that a GET
+    /// there is found by its URL alone.
+    pub fn key(&self, question: &Question<'_>, canonical_url: Option<&str>) -> Key {
+        canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url))
     }
 
     /// What this URL was last answered with, if URLs still mean what they meant then ([`Registry::generation`]), and if
     /// the answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, generation: impl Fn() -> u64) -> Option<Arc<Stored<R>>> {
-        let entries = self.entries.as_ref()?;
-        let (current, generation) = (&generation, generation());
-        let name = self.urls.name(url);
-        let stored = match entries.get(&name) {
-            Some(stored) if stored.generation.load(Ordering::Relaxed) == generation => stored,
-            Some(_) => return None,
-            None => entries.get(&self.urls.get(name, generation)?)?,
-        };
+    pub fn by_url(&self, url: &str, generation: impl Fn() -> u64) -> Lookup<R> {
+        let before = generation();
+        let Some(stored) = self.stored_at(url, before) else { return Lookup::Miss };
+        if !self.is_current() {
+            return Lookup::Check;
+        }
         // The generation once more: what is known of the documents now may have come with the changes just learned.
-        (self.is_current() && self.is_valid(&stored) && current() == generation).then_some(stored)
+        if self.is_valid(&stored) && generation() == before { Lookup::Hit(stored) } else { Lookup::Miss }
+    }
+
+    fn stored_at(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
+        let entries = self.entries.as_ref()?;
+        let key = self.urls.key_of(url);
+        match entries.get(&key) {
+            Some(stored) => (stored.generation.load(Ordering::Relaxed) == generation).then_some(stored),
+            None => entries.get(&self.urls.get(key, generation)?),
+        }
     }
 
     /// From now on this URL leads to this question, whose answer this is. `generation` is that from before the URL was
     /// resolved.
-    pub fn remember_url(&self, url: &str, question: Question, stored: &Stored<R>, generation: u64) {
-        let name = self.urls.name(url);
-        if name == question {
+    pub fn remember_url(&self, url: &str, key: Key, stored: &Stored<R>, generation: u64) {
+        let at = self.urls.key_of(url);
+        if at == key {
             stored.generation.store(generation, Ordering::Relaxed);
         } else if self.entries.is_some() {
-            self.urls.insert(name, question, generation);
+            self.urls.insert(at, key, generation);
         }
     }
 
@@ -190,7 +189,7 @@ impl<R> ResponseCache<R> {
     ///
     /// # Errors
     /// Those of `execute`; errors are never kept.
-    pub async fn answer<E, F, Fut>(&self, question: Question, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
+    pub async fn answer<E, F, Fut>(&self, key: Key, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<Executed<R>, E>>,
@@ -200,17 +199,17 @@ impl<R> ResponseCache<R> {
             return self.bypass(execute).await;
         }
         let asked_at = self.store.clock().revision();
-        let source = match entries.get(&question) {
+        let source = match entries.get(&key) {
             Some(stored) if self.is_valid(&stored) => return Ok((stored, Source::Hit)),
             Some(_) => Source::Stale,
             None => Source::Miss,
         };
-        let turn = Turn::new(&self.running, question);
+        let turn = Turn::new(&self.running, key);
         let _mine = turn.mutex.lock().await;
         // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that this
         // request must be shown; then its answer will do, even if it has been overtaken since.
         let will_do = |stored: &Arc<Stored<R>>| stored.computed_at >= asked_at || self.is_valid(stored);
-        if let Some(stored) = entries.get(&question).filter(will_do) {
+        if let Some(stored) = entries.get(&key).filter(will_do) {
             return Ok((stored, Source::Hit));
         }
         // Before the snapshot is opened: what it does not hold comes later than this.
@@ -222,18 +221,18 @@ impl<R> ResponseCache<R> {
         let keep = is_known && executed.touched.is_some();
         let stored = Arc::new(Stored::new(executed, computed_at));
         if keep {
-            entries.insert(question, stored.clone());
+            entries.insert(key, stored.clone());
         }
         Ok((stored, source))
     }
 
     /// What the cache would do with a question now. Leaves no trace.
-    pub async fn outlook(&self, question: Question) -> Outlook {
+    pub async fn outlook(&self, key: Key) -> Outlook {
         let Some(entries) = &self.entries else { return Outlook::Off };
         if !self.catch_up().await {
             return Outlook::Blind;
         }
-        let Some(stored) = entries.peek(&question) else { return Outlook::Miss };
+        let Some(stored) = entries.peek(&key) else { return Outlook::Miss };
         let (clock, as_of) = (self.store.clock(), stored.as_of);
         let verified_at = stored.verified_at();
         if clock.is_unchanged(&stored.marks, verified_at) {
@@ -341,7 +340,7 @@ impl<R> Stored<R> {
 }
 
 /// Questions that are being executed, and how many requests have to do with each.
-type Running = DashMap<Question, Shared>;
+type Running = DashMap<Key, Shared>;
 
 #[derive(Default)]
 struct Shared {
@@ -352,22 +351,22 @@ struct Shared {
 /// Leaves no trace of an execution that nobody waits for, however it ended.
 struct Turn<'a> {
     running: &'a Running,
-    question: Question,
+    key: Key,
     mutex: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl<'a> Turn<'a> {
-    fn new(running: &'a Running, question: Question) -> Self {
-        let mut shared = running.entry(question).or_default();
+    fn new(running: &'a Running, key: Key) -> Self {
+        let mut shared = running.entry(key).or_default();
         shared.requests += 1;
-        Self { running, question, mutex: shared.mutex.clone() }
+        Self { running, key, mutex: shared.mutex.clone() }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
         // Counted under the map's lock, so that of several that end at once the last one removes it.
-        self.running.remove_if_mut(&self.question, |_, shared| {
+        self.running.remove_if_mut(&self.key, |_, shared| {
             shared.requests -= 1;
             shared.requests == 0
         });
@@ -377,8 +376,8 @@ impl Drop for Turn<'_> {
 #[derive(Clone)]
 struct ByWeight;
 
-impl<R> Weighter<Question, Arc<Stored<R>>> for ByWeight {
-    fn weight(&self, _: &Question, stored: &Arc<Stored<R>>) -> u64 {
+impl<R> Weighter<Key, Arc<Stored<R>>> for ByWeight {
+    fn weight(&self, _: &Key, stored: &Arc<Stored<R>>) -> u64 {
         stored.weight
     }
 }

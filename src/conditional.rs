@@ -230,9 +230,12 @@ mod tests {
     use super::*;
     use crate::document_id::DocumentId;
     use crate::etag::ResponseHasher;
+    use crate::question::{Question, View};
 
     fn current() -> ResponseEtag {
-        ResponseHasher::new(&[0; 32], DocumentId::of("{a}"), None, "{}", None).finish()
+        let document = DocumentId::of("{a}");
+        let question = Question { document, operation: None, variables: "{}", view: View::Public };
+        ResponseHasher::new(&[0; 32], &question).finish()
     }
 
     /// Puts the current base where the table says `E`.

@@ -11,8 +11,8 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-use crate::document_id::DocumentId;
 use crate::model::{EntityId, Value};
+use crate::question::Question;
 use crate::touch::Version;
 
 pub use ingredients::Ingredient;
@@ -26,7 +26,7 @@ pub const RENDERING: u32 = 1;
 
 /// Says what the hash is of, so that it equals no other hash of ours, and in which layout. Raise it when the layout of
 /// [`ResponseHasher`]'s buffer changes.
-const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v1\n";
+const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v2\n";
 
 /// The same for [`ResponseEtag::of_content`].
 const CONTENT_FORMAT: &[u8; 19] = b"freshql.content.v1\n";
@@ -134,25 +134,20 @@ enum Item {
 }
 
 impl ResponseHasher {
-    /// Starts with what names the question, at no epoch yet. `viewer` is who asks, where the answer depends on it.
-    pub fn new(
-        fingerprint: &[u8; 32],
-        document: DocumentId,
-        operation: Option<&str>,
-        canonical_variables: &str,
-        viewer: Option<&str>,
-    ) -> Self {
+    /// Starts with the question, asked of the model with this fingerprint, at no epoch yet.
+    pub fn new(fingerprint: &[u8; 32], question: &Question<'_>) -> Self {
         // Room for the question and some twenty rows; what is longer grows by doubling.
-        let mut hasher = Self { buffer: Vec::with_capacity(1024 + canonical_variables.len()) };
+        let mut hasher = Self { buffer: Vec::with_capacity(1024 + question.variables.len()) };
         let buffer = &mut hasher.buffer;
         buffer.extend_from_slice(RESPONSE_FORMAT);
         buffer.extend_from_slice(&RENDERING.to_le_bytes());
         buffer.extend_from_slice(&[0; 16]);
         buffer.extend_from_slice(fingerprint);
-        buffer.extend_from_slice(document.as_bytes());
-        hasher.optional_text(operation);
-        hasher.bytes(canonical_variables.as_bytes());
-        hasher.optional_text(viewer);
+        let length_at = buffer.len();
+        buffer.extend_from_slice(&[0; 8]);
+        question.encode(buffer);
+        let length = (buffer.len() - length_at - 8) as u64;
+        buffer[length_at..length_at + 8].copy_from_slice(&length.to_le_bytes());
         hasher
     }
 
@@ -224,14 +219,6 @@ impl ResponseHasher {
     fn bytes(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
         self.buffer.extend_from_slice(bytes);
-    }
-
-    /// None is not the empty text.
-    fn optional_text(&mut self, text: Option<&str>) {
-        self.buffer.push(u8::from(text.is_some()));
-        if let Some(text) = text {
-            self.bytes(text.as_bytes());
-        }
     }
 }
 
@@ -421,6 +408,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::document_id::DocumentId;
+    use crate::question::View;
 
     const EPOCH: [u8; 16] = [7; 16];
 
@@ -461,15 +450,15 @@ mod tests {
         document: DocumentId,
         operation: Option<&str>,
         variables: &str,
-        viewer: Option<&str>,
     ) -> ResponseHasher {
-        let mut hasher = ResponseHasher::new(fingerprint, document, operation, variables, viewer);
+        let question = Question { document, operation, variables, view: View::Public };
+        let mut hasher = ResponseHasher::new(fingerprint, &question);
         hasher.set_epoch(epoch);
         hasher
     }
 
     fn hasher(calls: &[Call]) -> ResponseHasher {
-        let mut hasher = at(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}", None);
+        let mut hasher = at(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}");
         for call in calls {
             match call {
                 Call::Row(entity, id, version) => hasher.row(EntityId(*entity), id, Version(*version)),
@@ -513,15 +502,13 @@ mod tests {
     fn what_names_the_question_is_in_the_etag() {
         let id = DocumentId::of("{a}");
         let questions = [
-            at(&EPOCH, &[1; 32], id, None, "{}", None),
-            at(&[8; 16], &[1; 32], id, None, "{}", None),
-            at(&EPOCH, &[2; 32], id, None, "{}", None),
-            at(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}", None),
-            at(&EPOCH, &[1; 32], id, Some(""), "{}", None),
-            at(&EPOCH, &[1; 32], id, Some("{}"), "", None),
-            at(&EPOCH, &[1; 32], id, None, "{\"a\":1}", None),
-            at(&EPOCH, &[1; 32], id, None, "{}", Some("")),
-            at(&EPOCH, &[1; 32], id, None, "{}", Some("u1")),
+            at(&EPOCH, &[1; 32], id, None, "{}"),
+            at(&[8; 16], &[1; 32], id, None, "{}"),
+            at(&EPOCH, &[2; 32], id, None, "{}"),
+            at(&EPOCH, &[1; 32], DocumentId::of("{b}"), None, "{}"),
+            at(&EPOCH, &[1; 32], id, Some(""), "{}"),
+            at(&EPOCH, &[1; 32], id, Some("{}"), ""),
+            at(&EPOCH, &[1; 32], id, None, "{\"a\":1}"),
         ];
         let etags: std::collections::HashSet<_> = questions.iter().cloned().map(ResponseHasher::finish).collect();
         assert_eq!(etags.len(), questions.len());
@@ -534,7 +521,7 @@ mod tests {
         hasher.list(1, Some(true), None);
         hasher.total(9);
         hasher.value(b"x");
-        assert_eq!(hasher.finish().header(Variant::Plain, Coding::Brotli), "\"tz-ukq_reiJ_IFCln0i2og.br\"");
+        assert_eq!(hasher.finish().header(Variant::Plain, Coding::Brotli), "\"Av1kSNdDrprfarDRuNFm_Q.br\"");
         let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
         assert_eq!(token.as_str(), "UHw-tvyDpQhRad8W");
     }

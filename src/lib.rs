@@ -16,6 +16,7 @@ pub mod cache_control;
 pub mod clock;
 pub mod conditional;
 pub mod etag;
+pub mod question;
 
 // Floor 2: rows in, rows out, what changed.
 pub mod store;

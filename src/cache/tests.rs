@@ -3,6 +3,8 @@
 use std::convert::Infallible;
 
 use super::*;
+use crate::document_id::DocumentId;
+use crate::question::View;
 use crate::store::schema::layout::{Layout, test_models};
 use crate::store::sqlite::ddl::create_statements;
 
@@ -17,7 +19,8 @@ async fn no_trace_is_left_of_executions() {
     }
     let store = Store::open(&path, 1, &model).await.unwrap();
     let cache = Arc::new(ResponseCache::new(store, 1 << 20, Consistency::Strict));
-    let question = Question::new(DocumentId::of("{ __typename }"), None, "{}", None);
+    let document = DocumentId::of("{ __typename }");
+    let key = Key::of(&Question { document, operation: None, variables: "{}", view: View::Public });
     let mut tasks = tokio::task::JoinSet::new();
     for number in 0..200_u64 {
         let cache = cache.clone();
@@ -28,7 +31,7 @@ async fn no_trace_is_left_of_executions() {
             };
             // Half of them are given up, somewhere on the way.
             let patience = if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
-            let _ = tokio::time::timeout(patience, cache.answer(question, execute)).await;
+            let _ = tokio::time::timeout(patience, cache.answer(key, execute)).await;
         });
     }
     tasks.join_all().await;

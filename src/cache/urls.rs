@@ -1,4 +1,4 @@
-//! The names of questions by their URLs, so that a URL that was asked before is not parsed again.
+//! The keys of questions by their URLs, so that a URL that was asked before is not parsed again.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -6,23 +6,23 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use siphasher::sip128::SipHasher13;
 
-use super::Question;
+use super::key::Key;
 use crate::touch::AsItIs;
 
-/// Bytes that a URL takes up, however long it is: its name, what it means, its place in the table.
+/// Bytes that a URL takes up, however long it is: its key, what it means, its place in the table.
 const WEIGHT: u64 = 80;
 
-/// A canonical URL is the name of its question; other spellings lead to one. URLs are known by 128 bits of a hash whose
+/// The key of a canonical URL is that of its question; other spellings lead to one. URLs are known by 128 bits of a hash whose
 /// key no client can know or find out, so nobody can make two that are taken for one another.
 pub(super) struct Urls {
     key: (u64, u64),
-    spellings: Cache<Question, Meaning, UnitWeighter, AsItIs>,
+    spellings: Cache<Key, Meaning, UnitWeighter, AsItIs>,
 }
 
 /// A question, and the generation of documents in which the URL asks it.
 #[derive(Clone, Copy)]
 struct Meaning {
-    question: Question,
+    key: Key,
     generation: u64,
 }
 
@@ -38,18 +38,18 @@ impl Urls {
         }
     }
 
-    pub(super) fn name(&self, url: &str) -> Question {
+    pub(super) fn key_of(&self, url: &str) -> Key {
         let hash = SipHasher13::new_with_keys(self.key.0, self.key.1).hash(url.as_bytes());
-        Question(hash.h1, hash.h2)
+        Key(hash.h1, hash.h2)
     }
 
-    /// The question that a URL of this name asks, if it is known in this generation.
-    pub(super) fn get(&self, name: Question, generation: u64) -> Option<Question> {
-        let meaning = self.spellings.get(&name)?;
-        (meaning.generation == generation).then_some(meaning.question)
+    /// The key of the question that the URL with this key asks, if it is known in this generation.
+    pub(super) fn get(&self, at: Key, generation: u64) -> Option<Key> {
+        let meaning = self.spellings.get(&at)?;
+        (meaning.generation == generation).then_some(meaning.key)
     }
 
-    pub(super) fn insert(&self, name: Question, question: Question, generation: u64) {
-        self.spellings.insert(name, Meaning { question, generation });
+    pub(super) fn insert(&self, at: Key, key: Key, generation: u64) {
+        self.spellings.insert(at, Meaning { key, generation });
     }
 }

@@ -48,10 +48,8 @@ struct Rest<'a>(&'a [u8]);
 impl<'a> Rest<'a> {
     /// Everything in front of the first item.
     fn question(&mut self) -> Option<()> {
-        self.take(RESPONSE_FORMAT.len() + size_of::<u32>() + 16 + 32 + 32)?;
-        self.optional_text()?;
-        self.text()?;
-        self.optional_text()
+        self.take(RESPONSE_FORMAT.len() + size_of::<u32>() + 16 + 32)?;
+        self.text().map(drop)
     }
 
     fn ingredient(&mut self) -> Option<Ingredient> {
@@ -106,10 +104,6 @@ impl<'a> Rest<'a> {
         self.take(usize::try_from(length).ok()?)
     }
 
-    fn optional_text(&mut self) -> Option<()> {
-        if self.byte()? == 0 { Some(()) } else { self.text().map(drop) }
-    }
-
     fn value(&mut self) -> Option<Value> {
         let tag = self.byte()?;
         let value = match tag {
@@ -127,13 +121,15 @@ impl<'a> Rest<'a> {
 mod tests {
     use super::*;
     use crate::document_id::DocumentId;
+    use crate::question::{Question, View};
 
     #[test]
     fn what_went_into_the_hash_is_read_back() {
         let rows = [Value::Null, Value::Int(-7), Value::Real(0.5), Value::text(""), Value::text("é".repeat(99))];
-        for (operation, viewer) in [(None, None), (Some("A"), Some("me"))] {
-            let id = DocumentId::of("{a}");
-            let mut hasher = ResponseHasher::new(&[2; 32], id, operation, "{\"a\":1}", viewer);
+        for operation in [None, Some("A")] {
+            let document = DocumentId::of("{a}");
+            let question = Question { document, operation, variables: "{\"a\":1}", view: View::Public };
+            let mut hasher = ResponseHasher::new(&[2; 32], &question);
             let mut expected = Vec::new();
             for (entity, id) in (0..).map(EntityId).zip(&rows) {
                 hasher.row(entity, id, Version(42));

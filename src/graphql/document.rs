@@ -20,6 +20,7 @@ use super::plan::Plan;
 use super::variables::{Types, Wrong, type_ref};
 use crate::document_id::DocumentId;
 use crate::model::Model;
+use crate::question::{Question, View};
 use crate::syntax::{from_json, long_number};
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
@@ -191,9 +192,15 @@ impl Operation {
         if self.definition.ty == OperationType::Mutation { Kind::Mutation } else { Kind::Query }
     }
 
-    /// The document that it stands in.
+    /// The document that has it.
     pub fn document_id(&self) -> DocumentId {
         self.document_id
+    }
+
+    /// What is asked when it runs with these variables.
+    pub fn question<'a>(&'a self, variables: &'a Variables) -> Question<'a> {
+        let variables = variables.canonical();
+        Question { document: self.document_id, operation: self.name(), variables, view: View::Public }
     }
 
     /// Whether it asks about the schema.

@@ -168,13 +168,7 @@ impl Engine {
             Some(introspection) => self.introspect(introspection.clone(), variables.to_json()).await?,
             None => BTreeMap::new(),
         };
-        let hasher = ResponseHasher::new(
-            &self.parts.compiler.model.fingerprint,
-            operation.document_id(),
-            operation.name(),
-            variables.canonical(),
-            None,
-        );
+        let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &operation.question(variables));
         let parts = self.parts.clone();
         let policy = plan.policy;
         let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();

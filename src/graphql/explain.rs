@@ -17,6 +17,7 @@ use super::engine::{Answer, Engine};
 use super::plan::{Decider, Deciders};
 use crate::etag::{Ingredient, RENDERING};
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
+use crate::question::{Question, View};
 use crate::store::change_log::{Op, Spot};
 use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
@@ -24,7 +25,7 @@ use crate::touch::{Dependency, Mark, Version};
 
 pub use report::{
     Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport, PartReport, PolicyReport,
-    Question, RowReport, SetReport, StatementReport, Timing,
+    QuestionReport, RowReport, SetReport, StatementReport, Timing,
 };
 
 /// How many changes are told.
@@ -80,11 +81,11 @@ pub async fn explain(
     let model = engine.model();
     let milliseconds = observation.timing();
     let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
-    let variables = RawValue::from_string(variables.canonical().to_owned());
-    let question = Question {
-        document: operation.document_id(),
-        operation: operation.name().map(str::to_owned),
-        variables: variables.expect("canonical variables are JSON"),
+    let Question { document, operation, variables, view: View::Public } = operation.question(variables);
+    let question = QuestionReport {
+        document,
+        operation: operation.map(str::to_owned),
+        variables: RawValue::from_string(variables.to_owned()).expect("canonical variables are JSON"),
     };
     let etag = Etag {
         value: answer.etag.map(|etag| etag.as_str().to_owned()),

@@ -10,7 +10,7 @@ use http::header::{HeaderName, HeaderValue};
 use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
-use super::query::Question;
+use super::query::Target;
 use super::respond::{self, Representation};
 use crate::cache::{Outlook, Source};
 use crate::config::Mode;
@@ -80,16 +80,15 @@ fn server_timing(timing: &Timing) -> HeaderValue {
 pub(super) async fn answer(
     app: &AppState,
     media_type: MediaType,
-    question: &Question<'_>,
+    target: &Target<'_>,
     variables: &Variables,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     // Before anything else: the execution is not to change what it is about.
-    let location = question.location(variables);
-    let outlook = app.cache.outlook(question.name(app, location.as_deref(), variables)).await;
-    let (answer, observation) = app.engine.observe(question.operation, variables).await?;
+    let outlook = app.cache.outlook(target.key(app, variables).0).await;
+    let (answer, observation) = app.engine.observe(target.operation, variables).await?;
     let timing = observation.timing();
-    let mut explanation = explain::explain(&app.engine, question.operation, variables, &answer, observation)
+    let mut explanation = explain::explain(&app.engine, target.operation, variables, &answer, observation)
         .await
         .map_err(|error| failed(&error))?;
     explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);

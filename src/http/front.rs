@@ -1,6 +1,7 @@
 //! In front of all routes: a GET that was answered before, at this very URL, and whose answer still holds, is answered
 //! here, without parsing what was parsed then. Everything else goes on to the router. Nothing is decided here that the
-//! router's handlers would decide otherwise: see [`super::query`] for the whole life of a GET.
+//! router's handlers would decide otherwise: [`super::query`] has the whole life of a GET, and what a URL means it finds
+//! out; here is only looked up what it found.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -11,7 +12,8 @@ use axum::Router;
 use axum::extract::Request;
 use axum::response::Response;
 use axum::routing::future::RouteFuture;
-use futures_util::future::Either;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 use http::Method;
 use http::header::VARY;
 use tower::Service;
@@ -19,8 +21,9 @@ use tower::Service;
 use super::cors::Place;
 use super::explain::{self, Provenance};
 use super::negotiate::MediaType;
+use super::respond::Representation;
 use super::{AppState, access, negotiate, respond};
-use crate::cache::Source;
+use crate::cache::{Lookup, Source};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
 #[derive(Clone)]
@@ -35,37 +38,70 @@ impl Front {
     pub(super) fn new(app: AppState, routes: Router) -> Self {
         Self(Arc::new(Parts { app, routes }))
     }
+}
 
-    /// The answer, if it can be given at once.
-    fn at_once(&self, request: &Request) -> Option<Response> {
-        let app = &self.0.app;
-        let headers = request.headers();
+/// What can be said of a request without parsing it.
+enum Outcome {
+    Answered(Response),
+    /// An answer is stored, but whether it holds is known only once others' changes are.
+    Check,
+    /// The router has to look closer.
+    Unknown,
+}
+
+impl Parts {
+    fn try_cached(&self, request: &Request) -> Outcome {
+        let (app, headers) = (&self.app, request.headers());
         if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
             // The log names the operation, which only the handlers know.
-            return None;
+            return Outcome::Unknown;
         }
-        let url = request.uri().path_and_query()?.as_str();
-        let stored = app.cache.by_url(url, || app.registry.generation())?;
+        let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
+        match app.cache.by_url(url.as_str(), || app.registry.generation()) {
+            Lookup::Hit(stored) => self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered),
+            Lookup::Check => Outcome::Check,
+            Lookup::Miss => Outcome::Unknown,
+        }
+    }
+
+    fn answer(&self, request: &Request, representation: &Representation) -> Option<Response> {
+        let (app, headers) = (&self.app, request.headers());
         let place = Place::of(request.method(), request.uri().path());
         let media_type = match place {
             Place::Graphql => negotiate::media_type(headers)?,
             _ => MediaType::Json,
         };
-        if stored.value.is_slow(stored.value.coding(headers)) {
+        if representation.is_slow(representation.coding(headers)) {
             return None;
         }
-        let mut response = respond::conditional(headers, media_type, &stored.value).ok()?;
+        let mut response = respond::conditional(headers, media_type, representation).ok()?;
         response.headers_mut().insert(VARY, app.cors.vary(place));
         app.cors.tell(place, headers, response.headers_mut());
         Provenance { source: Source::Hit, timing: None }.tell(app.mode, &mut response);
         Some(response)
     }
+
+    async fn answer_when_checked(self: Arc<Self>, request: Request) -> Result<Response, Infallible> {
+        // Where the change log cannot be read in time, the router's handlers find that out again, and answer accordingly.
+        if tokio::time::timeout(self.app.limits.timeout, self.app.cache.catch_up()).await == Ok(true)
+            && let Outcome::Answered(response) = self.try_cached(&request)
+        {
+            return Ok(response);
+        }
+        self.routes.clone().call(request).await
+    }
 }
+
+/// How an answer comes: most are there when they are asked for.
+type Answering = Either<
+    Ready<Result<Response, Infallible>>,
+    Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>,
+>;
 
 impl Service<Request> for Front {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Ready<Result<Response, Infallible>>, RouteFuture<Infallible>>;
+    type Future = Answering;
 
     /// A router is always ready.
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -73,9 +109,10 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.at_once(&request) {
-            Some(response) => Either::Left(ready(Ok(response))),
-            None => Either::Right(self.0.routes.clone().call(request)),
+        match self.0.try_cached(&request) {
+            Outcome::Answered(response) => Either::Left(ready(Ok(response))),
+            Outcome::Check => Either::Right(Either::Right(self.0.clone().answer_when_checked(request).boxed())),
+            Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
-use super::query::{self, Question, Url, find_registered, unreadable, valid};
+use super::query::{self, Target, Url, find_registered, unreadable, valid};
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
 use crate::graphql::{Code, Document};
@@ -33,16 +33,16 @@ async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> 
     let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = find(app, &parameters).await?;
-    let question = found.question(app, parameters.operation_name())?;
-    query::read(app, media_type, question, parameters, request.headers(), url).await
+    let target = found.target(app, parameters.operation_name())?;
+    query::read(app, media_type, target, parameters, request.headers(), url).await
 }
 
 async fn answer_post(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
     let found = find(app, &parameters).await?;
-    let question = found.question(app, parameters.operation_name())?;
-    query::run(app, media_type, question, parameters, &headers).await
+    let target = found.target(app, parameters.operation_name())?;
+    query::run(app, media_type, target, parameters, &headers).await
 }
 
 /// The document that a request asks for.
@@ -54,16 +54,16 @@ enum Found {
 }
 
 impl Found {
-    fn question(&self, app: &AppState, operation_name: Option<&str>) -> Result<Question<'_>, Failure> {
-        let (document, location) = match self {
-            Self::Trusted(registered) => (valid(registered)?, Some(registered.id)),
-            Self::Learned(document) => (&**document, None),
+    fn target(&self, app: &AppState, operation_name: Option<&str>) -> Result<Target<'_>, Failure> {
+        let (document, is_registered) = match self {
+            Self::Trusted(registered) => (valid(registered)?, true),
+            Self::Learned(document) => (&**document, false),
         };
         let operation = document.operation(operation_name)?;
         if operation.introspects() && matches!(self, Self::Learned(_)) && !app.introspection {
             return Err(Failure::new(Code::Forbidden, "only registered documents may ask about the schema here"));
         }
-        Ok(Question { document, operation, location })
+        Ok(Target { document, operation, is_registered })
     }
 }
 

@@ -1,5 +1,9 @@
 //! The front door: speaks HTTP, decides nothing about data. This file has all routes and all that surrounds every
-//! handler; statuses are in [`failure`] and [`respond`], the persisted GET is in [`query`].
+//! handler; statuses are in [`failure`] and [`respond`].
+//!
+//! A GET takes one of two paths to the same answer. If the very same URL was answered before, [`front`] finds that answer
+//! by the URL and sends it, or its 304, as soon as the store says that it still holds. Every other GET goes through the
+//! router to [`query`], which finds out what the URL means. Both end in [`respond::conditional`], where a 304 is decided.
 
 mod access;
 mod admin;

@@ -10,7 +10,6 @@ use axum::response::Response;
 use http::header::{HeaderValue, IF_MATCH};
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use serde::Deserialize;
 
 use super::explain::{self, Provenance};
@@ -23,7 +22,7 @@ use super::{AppState, access};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
-use crate::document_id::{DocumentId, DocumentRef};
+use crate::document_id::DocumentRef;
 use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
 use crate::persisted::Registered;
 use crate::store::StoreError;
@@ -83,12 +82,9 @@ async fn answer_get(app: &AppState, address: &Address, request: Request) -> Resu
     let parameters = Parameters::from_query(request.uri().query())?;
     let operation = document.operation(address.operation(&parameters)?)?;
 
-    // Which question exactly.
-    let location = Some(registered.id);
-
-    // The answer, in the light of the preconditions.
-    let question = Question { document, operation, location };
-    read(app, MediaType::Json, question, parameters, request.headers(), url).await
+    // Which question exactly, and the answer, in the light of the preconditions.
+    let target = Target { document, operation, is_registered: true };
+    read(app, MediaType::Json, target, parameters, request.headers(), url).await
 }
 
 async fn answer_post(
@@ -102,43 +98,40 @@ async fn answer_post(
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
     let operation = document.operation(address.operation(&parameters)?)?;
-    let location = Some(registered.id);
-    run(app, media_type, Question { document, operation, location }, parameters, &headers).await
+    run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers).await
 }
 
 /// An operation that a request asks to run.
-pub(super) struct Question<'a> {
-    /// Where it stands.
+pub(super) struct Target<'a> {
+    /// The document that has it.
     pub(super) document: &'a Document,
-    /// Itself.
     pub(super) operation: &'a Operation,
-    /// The id under which `/q` serves the document, if it does.
-    pub(super) location: Option<DocumentId>,
+    /// Whether `/q` serves the document under its id.
+    pub(super) is_registered: bool,
 }
 
 /// Answers a GET or HEAD: executes, then evaluates the preconditions on the ETag of what it read.
 pub(super) async fn read(
     app: &AppState,
     media_type: MediaType,
-    question: Question<'_>,
+    target: Target<'_>,
     parameters: Parameters,
     headers: &HeaderMap,
     url: Option<Url<'_>>,
 ) -> Result<Response, Failure> {
-    if question.operation.kind() == Kind::Mutation {
+    if target.operation.kind() == Kind::Mutation {
         return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
     }
-    let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
+    let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
     if explain::is_wanted(app.mode, headers) {
-        return explain::answer(app, media_type, &question, &variables, headers).await;
+        return explain::answer(app, media_type, &target, &variables, headers).await;
     }
-    let location = question.location(&variables);
-    let name = question.name(app, location.as_deref(), &variables);
-    let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables)
+    let (key, canonical_url) = target.key(app, &variables);
+    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables)
         .await
-        .map_err(|errors| Failure::of(question.operation, errors))?;
+        .map_err(|errors| Failure::of(target.operation, errors))?;
     if let Some(url) = url {
-        app.cache.remember_url(url.text, name, &stored, url.generation);
+        app.cache.remember_url(url.text, key, &stored, url.generation);
     }
     let coding = stored.value.coding(headers);
     if stored.value.is_slow(coding) {
@@ -148,7 +141,7 @@ pub(super) async fn read(
     }
     let mut response = respond::conditional(headers, media_type, &stored.value)?;
     provenance.tell(app.mode, &mut response);
-    access::note(&mut response, &provenance, question.operation.name());
+    access::note(&mut response, &provenance, target.operation.name());
     Ok(response)
 }
 
@@ -171,31 +164,30 @@ impl<'a> Url<'a> {
 pub(super) async fn run(
     app: &AppState,
     media_type: MediaType,
-    question: Question<'_>,
+    target: Target<'_>,
     parameters: Parameters,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    let variables = question.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
-    match question.operation.kind() {
+    let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
+    match target.operation.kind() {
         Kind::Query if explain::is_wanted(app.mode, headers) => {
-            explain::answer(app, media_type, &question, &variables, headers).await
+            explain::answer(app, media_type, &target, &variables, headers).await
         }
         Kind::Query => {
-            let location = question.location(&variables);
-            let name = question.name(app, location.as_deref(), &variables);
-            let (stored, provenance) = answer(app, &question, name, location.as_deref(), &variables)
+            let (key, canonical_url) = target.key(app, &variables);
+            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables)
                 .await
-                .map_err(|errors| Failure::of(question.operation, errors))?;
+                .map_err(|errors| Failure::of(target.operation, errors))?;
             let mut response = respond::unconditional(headers, media_type, &stored.value);
             provenance.tell(app.mode, &mut response);
-            access::note(&mut response, &provenance, question.operation.name());
+            access::note(&mut response, &provenance, target.operation.name());
             Ok(response)
         }
         Kind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
-            let answer = app.engine.mutate(question.operation, &variables, if_match).await;
-            let answer = answer.map_err(|errors| Failure::of(question.operation, errors))?;
+            let answer = app.engine.mutate(target.operation, &variables, if_match).await;
+            let answer = answer.map_err(|errors| Failure::of(target.operation, errors))?;
             let representation = Representation::new(&answer.body, None, None);
             Ok(respond::unconditional(headers, media_type, &representation))
         }
@@ -205,28 +197,28 @@ pub(super) async fn run(
 /// The answer to a question, stored or executed.
 async fn answer(
     app: &AppState,
-    question: &Question<'_>,
-    name: cache::Question,
-    location: Option<&str>,
+    target: &Target<'_>,
+    key: cache::Key,
+    canonical_url: Option<&str>,
     variables: &Variables,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
     // What only development looks at: see `explain.rs`.
     let timing = OnceLock::new();
     let execute = || async {
         let (answer, as_of) = if app.mode == Mode::Open {
-            let (answer, observation) = app.engine.observe(question.operation, variables).await?;
+            let (answer, observation) = app.engine.observe(target.operation, variables).await?;
             // There is one execution at most.
             let _ = timing.set(observation.timing());
             (answer, Some(observation.as_of))
         } else {
-            (app.engine.query(question.operation, variables).await?, None)
+            (app.engine.query(target.operation, variables).await?, None)
         };
         let touched = answer.etag.is_some().then_some(answer.touched);
         let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
-        let value = Representation::new(&answer.body, etag, location);
+        let value = Representation::new(&answer.body, etag, canonical_url);
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
-    let (stored, source) = app.cache.answer(name, execute).await?;
+    let (stored, source) = app.cache.answer(key, execute).await?;
     Ok((stored, Provenance { source, timing: timing.into_inner() }))
 }
 
@@ -278,30 +270,13 @@ pub(super) fn not_found(app: &AppState, operation_name: Option<&str>) -> Graphql
     }
 }
 
-/// All but the unreserved characters of RFC 3986 §2.3, so that equal questions have equal URLs.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-
-impl Question<'_> {
-    /// By which the cache knows it: its canonical URL if it has one, so that a GET there is found without being parsed.
-    pub(super) fn name(&self, app: &AppState, location: Option<&str>, variables: &Variables) -> cache::Question {
-        match location {
-            Some(url) => app.cache.question_at(url),
-            None => cache::Question::new(self.document.id(), self.operation.name(), variables.canonical(), None),
-        }
-    }
-
-    /// The canonical URL: the id itself, the operation's name only where it is needed, the canonical variables.
-    pub(super) fn location(&self, variables: &Variables) -> Option<String> {
-        let mut url = format!("/q/{}", self.location?);
-        if let (Some(name), 2..) = (self.operation.name(), self.document.operations().len()) {
-            url.push('/');
-            url.push_str(name);
-        }
-        if variables.canonical() != "{}" {
-            url.push_str("?variables=");
-            url.extend(percent_encode(variables.canonical().as_bytes(), RESERVED));
-        }
-        Some(url)
+impl Target<'_> {
+    /// By what the cache knows the question that it is with these variables, and the question's URL, if it has one.
+    pub(super) fn key(&self, app: &AppState, variables: &Variables) -> (cache::Key, Option<String>) {
+        let question = self.operation.question(variables);
+        let is_only_operation = self.document.operations().len() == 1;
+        let url = self.is_registered.then(|| question.canonical_url(is_only_operation)).flatten();
+        (app.cache.key(&question, url.as_deref()), url)
     }
 }
 

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
-use freshql::cache::{Executed, Question, ResponseCache, Source};
+use freshql::cache::{Executed, Key, ResponseCache, Source};
 use freshql::config::Consistency;
 use freshql::document_id::DocumentId;
 use freshql::model::{EntityId, Value};
+use freshql::question::{Question, View};
 use freshql::touch::{Dependency, Touched};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use crate::library::{Library, Pragmas};
 struct Stage {
     database: Library,
     cache: ResponseCache<u64>,
-    question: Question,
+    key: Key,
     gate: Semaphore,
     begun: AtomicU64,
 }
@@ -30,8 +31,10 @@ impl Stage {
         let library = Library::new();
         let store = library.engine().await.store().clone();
         let cache = ResponseCache::new(store, 1 << 20, Consistency::Strict);
-        let question = Question::new(DocumentId::of("{ words }"), None, "{}", None);
-        Arc::new(Self { database: library, cache, question, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
+        let document = DocumentId::of("{ words }");
+        let question = Question { document, operation: None, variables: "{}", view: View::Public };
+        let key = cache.key(&question, None);
+        Arc::new(Self { database: library, cache, key, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
     }
 
     /// The row that all answers depend on.
@@ -63,7 +66,7 @@ impl Stage {
                 also(&stage);
                 Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()), as_of: None })
             };
-            let Ok((stored, source)) = stage.cache.answer(stage.question, execute).await;
+            let Ok((stored, source)) = stage.cache.answer(stage.key, execute).await;
             (stored.value, source)
         })
     }
@@ -164,7 +167,7 @@ async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
 async fn errors_are_never_kept() {
     let stage = Stage::new().await;
     for number in 1..4 {
-        let failed = stage.cache.answer(stage.question, || async { Err::<Executed<u64>, _>("no") }).await;
+        let failed = stage.cache.answer(stage.key, || async { Err::<Executed<u64>, _>("no") }).await;
         assert_eq!(failed.err(), Some("no"));
         assert_eq!(stage.cache.executions(), number);
     }

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use freshql::cache;
+use freshql::cache::{Key, ResponseCache};
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
@@ -145,10 +145,9 @@ impl Question {
         Self { text, document, variables }
     }
 
-    /// How a cache calls it.
-    pub(crate) fn name(&self) -> cache::Question {
-        let operation = self.document.operation(None).unwrap();
-        cache::Question::new(self.document.id(), operation.name(), self.variables.canonical(), None)
+    /// By what a cache knows it.
+    pub(crate) fn key<R>(&self, cache: &ResponseCache<R>) -> Key {
+        cache.key(&self.document.operation(None).unwrap().question(&self.variables), None)
     }
 
     pub(crate) async fn ask(&self, engine: &Engine) -> Answer {

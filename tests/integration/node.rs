@@ -44,7 +44,7 @@ impl Node {
     }
 
     pub(crate) async fn ask(&self, question: &Question) -> Given {
-        let (stored, source) = self.cache.answer(question.name(), || self.execute(question)).await.unwrap();
+        let (stored, source) = self.cache.answer(question.key(&self.cache), || self.execute(question)).await.unwrap();
         Given { body: stored.value.clone(), source }
     }
 

@@ -11,7 +11,7 @@ use crate::document_id::DocumentId;
 #[serde(rename_all = "camelCase")]
 pub struct Explanation {
     /// What was asked.
-    pub question: Question,
+    pub question: QuestionReport,
     /// Its validator.
     pub etag: Etag,
     /// What a response cache had to say, where one was asked.
@@ -32,7 +32,7 @@ pub struct Explanation {
 /// What was asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Question {
+pub struct QuestionReport {
     /// The document's id.
     pub document: DocumentId,
     /// None for an anonymous operation.

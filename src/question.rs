@@ -1,0 +1,106 @@
+//! What is asked, in full: everything that an answer depends on beside the data. Cache key, single flight, canonical URL
+//! and ETag are all made from a [`Question`], by the two functions below. Both take it apart field by field, so whoever
+//! adds a field is made by the compiler to decide what it means to each of them.
+
+use std::fmt::Write;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::document_id::DocumentId;
+
+/// One operation of one document, with its variables, as seen by one view.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Question<'a> {
+    /// The document that has the operation.
+    pub document: DocumentId,
+    /// The operation's name; None where it has none.
+    pub operation: Option<&'a str>,
+    /// The variables as canonical JSON: defaults filled in, keys sorted, each value in the one spelling of its type.
+    pub variables: &'a str,
+    /// As far as the answer depends on who asks.
+    pub view: View,
+}
+
+/// As far as an answer depends on who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Everybody gets the same answer.
+    Public,
+}
+
+/// All but the unreserved characters of RFC 3986 §2.3, so that equal questions have equal URLs.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+impl Question<'_> {
+    /// Appends the question in a form that can be read back in one way only: different questions never give the same bytes,
+    /// whatever follows.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        let Self { document, operation, variables, view } = self;
+        let mut string = |value: Option<&str>| {
+            // No string is as long as this length says.
+            out.extend_from_slice(&value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            out.extend_from_slice(value.unwrap_or_default().as_bytes());
+        };
+        string(*operation);
+        string(Some(variables));
+        match view {
+            View::Public => string(None),
+        }
+        out.extend_from_slice(document.as_bytes());
+    }
+
+    /// Its URL of its own, for a question about a registered document: the id, the operation's name only where the document
+    /// has several, the variables only where there are any. None where the answer depends on who asks: then a URL does not
+    /// tell which answer is meant.
+    pub fn canonical_url(&self, is_only_operation: bool) -> Option<String> {
+        let Self { document, operation, variables, view } = self;
+        match view {
+            View::Public => {}
+        }
+        let mut url = format!("/q/{document}");
+        if let (Some(name), false) = (operation, is_only_operation) {
+            let _ = write!(url, "/{name}");
+        }
+        if *variables != "{}" {
+            let _ = write!(url, "?variables={}", utf8_percent_encode(variables, RESERVED));
+        }
+        Some(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn different_questions_never_give_the_same_bytes_or_urls() {
+        let (mut bytes, mut urls, mut count) = (HashSet::new(), HashSet::new(), 0);
+        for document in ["{a}", "{b}"].map(DocumentId::of) {
+            for operation in [None, Some(""), Some("A"), Some("A{}")] {
+                for variables in ["{}", r#"{"a":1}"#, r#"{"a":"%22"}"#, r#"{"a":"é"}"#] {
+                    let question = Question { document, operation, variables, view: View::Public };
+                    let mut encoded = Vec::new();
+                    question.encode(&mut encoded);
+                    assert!(bytes.insert(encoded));
+                    assert!(urls.insert(question.canonical_url(false)));
+                    count += 1;
+                }
+            }
+        }
+        assert_eq!((bytes.len(), urls.len()), (count, count));
+    }
+
+    #[test]
+    fn the_url_has_no_more_than_it_needs() {
+        let document = DocumentId::of("query A($a: Int) { a(a: $a) }");
+        let question = |variables| Question { document, operation: Some("A"), variables, view: View::Public };
+        assert_eq!(question("{}").canonical_url(true), Some(format!("/q/{document}")));
+        assert_eq!(question("{}").canonical_url(false), Some(format!("/q/{document}/A")));
+        assert_eq!(
+            question(r#"{"a":-1}"#).canonical_url(true),
+            Some(format!("/q/{document}?variables=%7B%22a%22%3A-1%7D"))
+        );
+    }
+}
