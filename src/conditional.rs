@@ -97,7 +97,7 @@ struct EntityTag<'a> {
 }
 
 /// What content-coding proxies append to the ETags that pass through them: Apache, Jetty, and their imitators.
-const FOREIGN_SUFFIXES: [&[u8]; 5] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-df"];
+const FOREIGN_SUFFIXES: [&[u8]; 6] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-zstd", b"-df"];
 
 impl<'a> EntityTag<'a> {
     /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding suffix and any

@@ -127,7 +127,9 @@ impl Display for Text<'_> {
         writeln!(f, "variables  {}", question.variables)?;
 
         match &etag.value {
-            Some(etag) => writeln!(f, "\nETag  \"{etag}\" (\"{etag}.br\", \"{etag}.gz\" where compressed)")?,
+            Some(etag) => {
+                writeln!(f, "\nETag  \"{etag}\" (\"{etag}.zst\", \"{etag}.br\", \"{etag}.gz\" where compressed)")?
+            }
             None => writeln!(f, "\nno ETag: the answer has errors in its fields")?,
         }
         derivation(f, &etag.derived_from)?;

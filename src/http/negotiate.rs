@@ -106,12 +106,14 @@ pub(super) fn media_type_or_json(headers: &HeaderMap) -> MediaType {
     media_type(headers).unwrap_or(MediaType::Json)
 }
 
-/// The coding that the client likes best. With equal weights the smaller result wins: br, then gzip; identity is for those who accept nothing else or say that they prefer it.
+/// The coding that the client likes best. With equal weights the cheapest goes first, as its result is hardly longer: zstd,
+/// then br, then gzip; identity is for those who accept nothing else or say that they prefer it.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
-    let (mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None);
+    let (mut zstd, mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None, None);
     for item in items(headers, ACCEPT_ENCODING) {
         let (name, quality) = weighted(item);
         let slot = match name.to_ascii_lowercase().as_str() {
+            "zstd" => &mut zstd,
             "br" => &mut brotli,
             "gzip" | "x-gzip" => &mut gzip,
             "identity" => &mut identity,
@@ -122,6 +124,7 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
     }
     let wildcard = rest.unwrap_or(0);
     let best = [
+        (zstd.unwrap_or(wildcard), Coding::Zstd),
         (brotli.unwrap_or(wildcard), Coding::Brotli),
         (gzip.unwrap_or(wildcard), Coding::Gzip),
         (identity.unwrap_or(0), Coding::Identity),
@@ -214,13 +217,14 @@ mod tests {
 
     #[test]
     fn the_best_coding_by_weight_then_by_cost() {
-        assert_eq!(encode(&["gzip, deflate, br, zstd"]), Coding::Brotli);
+        assert_eq!(encode(&["gzip, deflate, br, zstd"]), Coding::Zstd);
         assert_eq!(encode(&["gzip, deflate, br"]), Coding::Brotli);
         assert_eq!(encode(&["gzip", "br"]), Coding::Brotli);
         assert_eq!(encode(&["gzip, deflate"]), Coding::Gzip);
         assert_eq!(encode(&["X-GZIP"]), Coding::Gzip);
         assert_eq!(encode(&["br;q=0.5, gzip;q=0.8"]), Coding::Gzip);
-        assert_eq!(encode(&["*"]), Coding::Brotli);
+        assert_eq!(encode(&["zstd;q=0.9, br"]), Coding::Brotli);
+        assert_eq!(encode(&["*"]), Coding::Zstd);
         assert_eq!(encode(&["br;q=0, zstd;q=0, *"]), Coding::Gzip);
     }
 

@@ -39,6 +39,10 @@ const BROTLI_QUALITY: u32 = 5;
 /// Brotli's window, as a power of two bytes.
 const BROTLI_WINDOW: u32 = 20;
 
+/// Zstandard's level. It takes a fifteenth of brotli's time at 140 KB for about as many bytes; higher levels gain a hundredth
+/// or two for twice the time.
+const ZSTD_LEVEL: i32 = 3;
+
 /// Longer URLs do not go into `Content-Location`: proxies and clients refuse heads of more than 4 to 16 KB.
 const LONGEST_LOCATION: usize = 2048;
 
@@ -168,7 +172,7 @@ impl Representation {
     pub(super) fn weight(&self) -> usize {
         let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
         let codings =
-            if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() / 2 + size_of::<Coded>() + 128 };
+            if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() * 3 / 4 + size_of::<Coded>() + 128 };
         self.body.len() + location + codings + 128
     }
 
@@ -196,7 +200,7 @@ impl Representation {
         let make = match coding {
             Coding::Identity => return &self.body,
             Coding::Brotli => brotli,
-            Coding::Zstd => gzip,
+            Coding::Zstd => zstd,
             Coding::Gzip => gzip,
         };
         let slot = self.codings().body(coding);
@@ -308,6 +312,10 @@ fn brotli(body: &[u8]) -> Vec<u8> {
     writer.into_inner()
 }
 
+fn zstd(body: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(body, ZSTD_LEVEL).expect("writing to memory does not fail")
+}
+
 fn gzip(body: &[u8]) -> Vec<u8> {
     // The encoder writes no time and no name into its header, so equal bodies give equal bytes.
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
@@ -344,10 +352,12 @@ mod tests {
         let body: Vec<u8> = (0..5000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
         assert_eq!(gzip(&body), gzip(&body));
         assert_eq!(brotli(&body), brotli(&body));
+        assert_eq!(zstd(&body), zstd(&body));
         let (mut from_gzip, mut from_brotli) = (Vec::new(), Vec::new());
         flate2::read::GzDecoder::new(&gzip(&body)[..]).read_to_end(&mut from_gzip).unwrap();
         brotli::Decompressor::new(&brotli(&body)[..], 4096).read_to_end(&mut from_brotli).unwrap();
         assert!(from_gzip == body && from_brotli == body);
+        assert!(zstd::bulk::decompress(&zstd(&body), body.len()).unwrap() == body);
     }
 
     #[test]

@@ -85,6 +85,7 @@ fn decoded(answer: &Answer) -> Vec<u8> {
     match answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap()) {
         None => body.extend_from_slice(&answer.body),
         Some("br") => drop(brotli::Decompressor::new(&answer.body[..], 4096).read_to_end(&mut body).unwrap()),
+        Some("zstd") => drop(zstd::stream::copy_decode(&answer.body[..], &mut body).unwrap()),
         Some("gzip") => drop(flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut body).unwrap()),
         Some(other) => panic!("{other}"),
     }
@@ -99,7 +100,9 @@ async fn a_stored_answer_has_each_coding_and_each_condition_right() {
         let plain = app.get(&path).await;
         let base = plain.etag().trim_matches('"').to_owned();
         for _ in 0..2 {
-            for (accepted, suffix) in [("gzip", ".gz"), ("br", ".br"), ("identity", ""), ("br;q=0.1, gzip", ".gz")] {
+            for (accepted, suffix) in
+                [("gzip", ".gz"), ("br", ".br"), ("identity", ""), ("br;q=0.1, gzip", ".gz"), ("br, zstd", ".zst")]
+            {
                 let full = app.get_with(&path, &[(ACCEPT_ENCODING, accepted)]).await;
                 assert_eq!(full.status, 200);
                 assert_eq!(full.etag(), format!("\"{base}{suffix}\""), "{accepted}");
