@@ -34,12 +34,17 @@ impl Policy {
     /// The value of `Cache-Control`.
     ///
     /// A lifetime of 0 still lets a cache keep the answer and revalidate it, which is what the ETag is for; so it is
-    /// `must-revalidate` and not `no-store`.
+    /// not `no-store`.
+    ///
+    /// `must-revalidate` stands only where no cache may use the answer without asking. It forbids nothing but stale answers of
+    /// a cache that cannot reach us, which `s-maxage` forbids shared caches too (RFC 9111 §5.2.2.10), and some caches
+    /// (http-cache-semantics) take it to mean that an answer is never fresh: `s-maxage` would be in vain. `public` lets shared
+    /// caches keep answers to requests with `Authorization` (§3.5): an answer that is not private is everybody's.
     pub fn cache_control(&self) -> String {
         if self.private {
             return "private, no-cache".to_owned();
         }
-        let must_revalidate = if self.max_age == 0 { ", must-revalidate" } else { "" };
+        let must_revalidate = if self.max_age == 0 && self.shared_max_age == 0 { ", must-revalidate" } else { "" };
         format!("public, max-age={}, s-maxage={}{must_revalidate}", self.max_age, self.shared_max_age)
     }
 
@@ -261,7 +266,7 @@ mod tests {
         );
         assert_eq!(
             headers(policy(0, 60, 30)),
-            texts("public, max-age=0, s-maxage=60, must-revalidate", "max-age=60, stale-while-revalidate=30")
+            texts("public, max-age=0, s-maxage=60", "max-age=60, stale-while-revalidate=30")
         );
         assert_eq!(headers(policy(10, 60, 0)), texts("public, max-age=10, s-maxage=60", "max-age=60"));
         assert_eq!(
