@@ -20,14 +20,14 @@ pub(crate) fn top() -> &'static Path {
 }
 
 /// The demo, served by the program on a port of its own.
-struct Demo {
+pub(crate) struct Demo {
     directory: TempDir,
     process: Child,
-    address: String,
+    pub(crate) address: String,
 }
 
 impl Demo {
-    fn start() -> Self {
+    pub(crate) fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         for name in ["schema.graphql", "freshql.toml"] {
             std::fs::copy(top().join(name), directory.path().join(name)).unwrap();
@@ -79,6 +79,14 @@ pub(crate) fn program(name: &'static str) -> (&'static str, bool) {
     (name, std::env::split_paths(&path).any(|directory| directory.join(name).is_file()))
 }
 
+/// A program that may lie outside `PATH`, as servers do on Debian.
+pub(crate) fn program_in(directory: &str, name: &str) -> PathBuf {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut directories = std::env::split_paths(&path).chain([PathBuf::from(directory)]);
+    let found = directories.find(|directory| directory.join(name).is_file());
+    found.unwrap_or_default().join(name)
+}
+
 pub(crate) fn packages(directory: &'static str) -> (&'static str, bool) {
     (directory, top().join(directory).join("node_modules").is_dir())
 }
@@ -94,7 +102,7 @@ pub(crate) fn node_program() -> PathBuf {
 }
 
 /// Runs a JavaScript test against the demo.
-fn node(demo: &Demo, directory: &str, test: &str, settings: &[(&str, &str)]) {
+pub(crate) fn node(demo: &Demo, directory: &str, test: &str, settings: &[(&str, &str)]) {
     let mut command = Command::new(node_program());
     command.args(["--test", test]).current_dir(top().join(directory));
     command.env("FRESHQL_URL", format!("http://{}", demo.address)).envs(settings.iter().copied());

@@ -1,0 +1,359 @@
+//! Real Varnish and nginx with the files of `deploy/` in front of the program: what they keep, for whom and for how long.
+//! What a cache asked is seen in the program's access log.
+
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
+    COOKIE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
+};
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::Answer;
+use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
+use crate::outside::{program_in, there, top};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Varnish,
+    Nginx,
+}
+
+impl Kind {
+    fn program(self) -> &'static str {
+        match self {
+            Self::Varnish => "varnishd",
+            Self::Nginx => "nginx",
+        }
+    }
+
+    /// After this, a second of `s-maxage` is over; nginx counts whole seconds.
+    fn over(self) -> Duration {
+        Duration::from_millis(if self == Self::Varnish { 1050 } else { 2050 })
+    }
+}
+
+/// A cache in front of a server of its own.
+struct Cache {
+    process: Child,
+    port: u16,
+    origin: Origin,
+    client: reqwest::Client,
+    _directory: TempDir,
+}
+
+impl Cache {
+    async fn start(kind: Kind) -> Self {
+        let origin = Origin::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = match kind {
+            Kind::Varnish => varnish(&origin.address, port, directory.path()),
+            Kind::Nginx => nginx(&origin.address, port, directory.path()),
+        };
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let process = command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap();
+        let client = reqwest::Client::new();
+        let mut cache = Self { process, port, origin, client, _directory: directory };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            let ended = cache.process.try_wait().unwrap();
+            if ended.is_some() || begun.elapsed() > Duration::from_secs(60) {
+                let log = std::fs::read_to_string(cache._directory.path().join("log")).unwrap();
+                panic!("{kind:?} does not start ({ended:?}): {log}");
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        cache.origin.asked().await;
+        cache
+    }
+
+    async fn ask(&self, method: Method, path: &str, headers: Lines<'_>) -> Answer {
+        let mut request = self.client.request(method, format!("http://127.0.0.1:{}{path}", self.port));
+        for (name, value) in headers {
+            request = request.header(name, *value);
+        }
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Answer { status, headers, body: response.bytes().await.unwrap() }
+    }
+
+    async fn get(&self, path: &str, headers: Lines<'_>) -> Answer {
+        self.ask(Method::GET, path, headers).await
+    }
+
+    async fn post(&self, path: &str, variables: &Value) -> StatusCode {
+        let request = self.client.post(format!("http://127.0.0.1:{}{path}", self.port));
+        request.json(&json!({ "variables": variables })).send().await.unwrap().status()
+    }
+}
+
+impl Drop for Cache {
+    fn drop(&mut self) {
+        // Both have children, which they end when they are asked to end themselves.
+        let _ = Command::new("kill").arg(self.process.id().to_string()).status();
+        let _ = self.process.wait();
+    }
+}
+
+/// A file of `deploy/` with other addresses than its own.
+fn deployed(file: &str, changes: &[(&str, &str)]) -> String {
+    let mut text = std::fs::read_to_string(top().join("deploy").join(file)).unwrap();
+    for (here, there) in changes {
+        assert!(text.contains(here), "{file} has no {here}");
+        text = text.replace(here, there);
+    }
+    text
+}
+
+fn varnish(origin: &str, port: u16, directory: &Path) -> Command {
+    let file = directory.join("freshql.vcl");
+    let (_, origin_port) = origin.split_once(':').unwrap();
+    std::fs::write(&file, deployed("varnish.vcl", &[("8080", origin_port)])).unwrap();
+    let mut command = Command::new(program_in("/usr/sbin", "varnishd"));
+    command.args(["-F", "-j", "none", "-s", "malloc,16m", "-p", "http_gzip_support=off"]);
+    // The VCL compiled in half the time.
+    command.args(["-p", "cc_command=exec gcc -pthread -fpic -shared -Wl,-x -o %o %s"]);
+    command.arg("-n").arg(directory.join("work")).arg("-f").arg(file).args(["-a", &format!("127.0.0.1:{port}")]);
+    command
+}
+
+fn nginx(origin: &str, port: u16, directory: &Path) -> Command {
+    let at = |name: &str| directory.join(name).display().to_string();
+    let changes = [
+        ("127.0.0.1:8080", origin),
+        ("listen 80;", &format!("listen 127.0.0.1:{port};")),
+        ("/var/cache/nginx/freshql", &at("cache")),
+    ];
+    std::fs::write(directory.join("freshql.conf"), deployed("nginx.conf", &changes)).unwrap();
+    let folders: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .iter()
+        .map(|name| format!("{name}_temp_path {};\n", at(name)))
+        .collect();
+    // Where the tests run as root, the workers must be root too, or they cannot see the directory.
+    let main = format!(
+        "user root root;\ndaemon off;\nworker_processes 1;\npid {};\nevents {{ worker_connections 256; }}\n\
+         http {{\naccess_log off;\n{folders}include {};\n}}\n",
+        at("pid"),
+        at("freshql.conf")
+    );
+    std::fs::write(directory.join("main.conf"), main).unwrap();
+    let mut command = Command::new(program_in("/usr/sbin", "nginx"));
+    command.args(["-e", "stderr", "-p"]).arg(directory).arg("-c").arg(directory.join("main.conf"));
+    command
+}
+
+/// Runs a test with each cache that is installed, side by side.
+async fn with_each(test: &str, run: impl AsyncFn(Kind, Cache)) {
+    let is_there = |kind: &Kind| there(test, &[(kind.program(), program_in("/usr/sbin", kind.program()).is_file())]);
+    let installed = [Kind::Varnish, Kind::Nginx].into_iter().filter(is_there);
+    join_all(installed.map(async |kind| run(kind, Cache::start(kind).await).await)).await;
+}
+
+/// How clients ask for codings, and which one they get.
+const SPELLINGS: [(Option<&str>, Option<&str>); 12] = [
+    (None, None),
+    (Some("identity"), None),
+    (Some("gzip;q=0"), None),
+    (Some("gzip"), Some("gzip")),
+    (Some("gzip, deflate"), Some("gzip")),
+    (Some("deflate, gzip;q=1.0, *;q=0"), Some("gzip")),
+    (Some("gzip, br"), Some("br")),
+    (Some("gzip, deflate, br"), Some("br")),
+    (Some("gzip, br;q=1.0, zstd;q=0"), Some("br")),
+    (Some("gzip, deflate, br, zstd"), Some("zstd")),
+    (Some("zstd"), Some("zstd")),
+    (Some("ZSTD , gzip"), Some("zstd")),
+];
+
+#[tokio::test]
+async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
+    with_each("one_copy_is_kept_for_each_coding_whatever_clients_send", async |kind, mut cache| {
+        let path = path_of("page");
+        let plain = cache.get(&path, &[]).await;
+        for (spelling, coding) in SPELLINGS {
+            for accept in
+                ["*/*", "application/json", "application/graphql-response+json, application/json", "text/html"]
+            {
+                for origin in ORIGINS {
+                    let headers = [(ACCEPT, accept), (ORIGIN, origin), (ACCEPT_ENCODING, spelling.unwrap_or_default())];
+                    let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
+                    let answer = cache.get(&path, sent).await;
+                    let given = answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
+                    assert_eq!((answer.status.as_u16(), given), (200, coding), "{kind:?} {sent:?}");
+                    assert_eq!(answer.header(VARY), "Accept-Encoding");
+                    assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
+                    assert_eq!(answer.header(ACCESS_CONTROL_ALLOW_ORIGIN), "*");
+                    assert_eq!(answer.header(CACHE_CONTROL), plain.header(CACHE_CONTROL));
+                    let suffix = match coding {
+                        None => "",
+                        Some("br") => ".br",
+                        Some("zstd") => ".zst",
+                        _ => ".gz",
+                    };
+                    assert_eq!(answer.etag(), format!("\"{}{suffix}\"", plain.etag().trim_matches('"')));
+                    // The client asks again.
+                    let mut again = sent.to_vec();
+                    let tag = answer.etag().to_owned();
+                    again.push((IF_NONE_MATCH, &tag));
+                    assert_eq!(cache.get(&path, &again).await.status, 304, "{kind:?} {again:?}");
+                }
+            }
+        }
+        assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again() {
+    with_each("what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again", async |kind, mut cache| {
+        let path = path_of("news");
+        let first = cache.get(&path, &[]).await;
+        assert_eq!(first.status, 200);
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+        tokio::time::sleep(kind.over()).await;
+        let again = cache.get(&path, &[]).await;
+        assert_eq!((again.status, &again.body, again.etag()), (first.status, &first.body, first.etag()));
+        assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
+        // What another program writes is seen when the second is over; and nothing old after that.
+        cache.origin.edit("news", "changed");
+        tokio::time::sleep(kind.over()).await;
+        let changed = cache.get(&path, &[(IF_NONE_MATCH, first.etag())]).await;
+        assert_eq!(changed.status, 200, "{kind:?}");
+        assert!(changed.text().contains("changed") && changed.etag() != first.etag());
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+        // Not even where there is nobody to ask.
+        crate::harness::signal(&cache.origin.program.process, "KILL");
+        cache.origin.program.process.wait().await.unwrap();
+        tokio::time::sleep(kind.over()).await;
+        assert!(cache.get(&path, &[]).await.status.is_server_error(), "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn stale_while_revalidate_is_what_varnish_may_serve_longer() {
+    let varnish = ("varnishd", program_in("/usr/sbin", "varnishd").is_file());
+    if !there("stale_while_revalidate_is_what_varnish_may_serve_longer", &[varnish]) {
+        return;
+    }
+    let mut cache = Cache::start(Kind::Varnish).await;
+    let path = path_of("notice");
+    cache.get(&path, &[]).await;
+    cache.origin.edit("notice", "changed");
+    tokio::time::sleep(Kind::Varnish.over()).await;
+    assert!(!cache.get(&path, &[]).await.text().contains("changed"), "the old one, while the new one is fetched");
+    let begun = Instant::now();
+    while !cache.get(&path, &[]).await.text().contains("changed") {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the new one does not come");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(cache.origin.asked().await[..2], ["GET 200"; 2]);
+}
+
+#[tokio::test]
+async fn lists_and_stars_in_if_none_match_are_understood() {
+    with_each("lists_and_stars_in_if_none_match_are_understood", async |kind, mut cache| {
+        for (entity, asked) in [("page", false), ("draft", true)] {
+            let path = path_of(entity);
+            let full = cache.get(&path, &[]).await;
+            cache.origin.asked().await;
+            let (tag, weak) = (full.etag().to_owned(), format!("W/{}", full.etag()));
+            let other = "\"AAAAAAAAAAAAAAAAAAAAAA\"";
+            let list = format!("{other}, \"a,b\" ,{tag}");
+            let two_lines = [other, tag.as_str()];
+            let mut expected = Vec::new();
+            for (lines, status) in [
+                (&[tag.as_str()][..], 304),
+                (&[weak.as_str()], 304),
+                (&[list.as_str()], 304),
+                // nginx refuses a second line.
+                (&two_lines[usize::from(kind == Kind::Nginx)..], 304),
+                (&["*"], 304),
+                (&[other], 200),
+                (&["\"\""], 200),
+                (&[&tag[1..]], 200),
+            ] {
+                let headers: Vec<(HeaderName, &str)> = lines.iter().map(|line| (IF_NONE_MATCH, *line)).collect();
+                let answer = cache.get(&path, &headers).await;
+                assert_eq!(answer.status.as_u16(), status, "{kind:?} {entity} {lines:?}");
+                assert_eq!(answer.etag(), tag);
+                assert_eq!(answer.body.is_empty(), status == 304);
+                expected.push(format!("GET {status}"));
+            }
+            // What must be validated each time is, by the client's own question.
+            let asked = if asked { expected } else { Vec::new() };
+            assert_eq!(cache.origin.asked().await, asked, "{kind:?} {entity}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_says_who_asks_goes_past_the_cache() {
+    with_each("what_says_who_asks_goes_past_the_cache", async |kind, mut cache| {
+        let path = path_of("page");
+        for _ in 0..2 {
+            for headers in [&[(AUTHORIZATION, "Bearer x")][..], &[(COOKIE, "session=1")]] {
+                assert_eq!(cache.get(&path, headers).await.status, 200);
+            }
+        }
+        assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
+        let known = cache.get(&path, &[]).await;
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}: nothing was kept");
+        let conditional = [(COOKIE, "session=1"), (IF_NONE_MATCH, known.etag())];
+        assert_eq!(cache.get(&path, &conditional).await.status, 304);
+        assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
+        // HEAD is answered from what GET brought.
+        let head = cache.ask(Method::HEAD, &path, &[]).await;
+        assert_eq!((head.status.as_u16(), head.etag()), (200, known.etag()));
+        assert_eq!(cache.origin.asked().await, [""; 0], "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn errors_posts_and_private_answers_are_never_kept() {
+    with_each("errors_posts_and_private_answers_are_never_kept", async |kind, mut cache| {
+        let unknown = format!("/q/{}", "0".repeat(64));
+        let incomplete = path_without_variables("page");
+        let malformed = format!("{incomplete}?variables=%7B");
+        for _ in 0..2 {
+            for (path, status) in [(&unknown, 404), (&incomplete, 422), (&malformed, 400)] {
+                let answer = cache.get(path, &[]).await;
+                assert_eq!((answer.status.as_u16(), answer.header(CACHE_CONTROL)), (status, "no-store"), "{kind:?}");
+                assert!(!answer.headers.contains_key(ETAG));
+            }
+        }
+        let asked = ["GET 404", "GET 422", "GET 400"];
+        assert_eq!(cache.origin.asked().await, [asked, asked].concat(), "{kind:?}");
+
+        for _ in 0..2 {
+            assert_eq!(cache.post(&path_without_variables("page"), &json!({"id": "1"})).await, 200);
+        }
+        let edit = json!({"id": "1", "text": "new"});
+        assert_eq!(cache.post(&path_without_variables("edit_page"), &edit).await, 200);
+        assert_eq!(cache.origin.asked().await, ["POST 200"; 3], "{kind:?}");
+        assert!(cache.get(&path_of("page"), &[]).await.text().contains("\"new\""));
+        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+
+        for entity in ["letter", "draft"] {
+            let known = cache.get(&path_of(entity), &[]).await;
+            assert_eq!(cache.get(&path_of(entity), &[]).await.body, known.body);
+            assert_eq!(cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.status, 304);
+            cache.origin.edit(entity, "new");
+            let fresh: HeaderMap = cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.headers;
+            assert_ne!(fresh[ETAG], known.headers[ETAG], "{kind:?} {entity}");
+            let asked = ["GET 200", "GET 200", "GET 304", "GET 200"];
+            assert_eq!(cache.origin.asked().await, asked, "{kind:?} {entity}");
+        }
+    })
+    .await;
+}
