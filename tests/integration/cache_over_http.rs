@@ -85,7 +85,7 @@ fn decoded(answer: &Answer) -> Vec<u8> {
     match answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap()) {
         None => body.extend_from_slice(&answer.body),
         Some("br") => drop(brotli::Decompressor::new(&answer.body[..], 4096).read_to_end(&mut body).unwrap()),
-        Some("zstd") => drop(zstd::stream::copy_decode(&answer.body[..], &mut body).unwrap()),
+        Some("zstd") => body = zstd::stream::decode_all(&answer.body[..]).unwrap(),
         Some("gzip") => drop(flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut body).unwrap()),
         Some(other) => panic!("{other}"),
     }
