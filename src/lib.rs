@@ -7,6 +7,7 @@
 // Floor 0: words. They know nobody.
 pub mod config;
 pub mod document_id;
+pub mod json;
 pub mod model;
 pub mod syntax;
 pub mod touch;

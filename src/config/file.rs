@@ -12,6 +12,7 @@ use super::{
     MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention,
     TIMEOUT_SECONDS,
 };
+use crate::model::diagnostic::did_you_mean;
 use crate::model::{Diagnostic, Severity};
 
 /// What `freshql.toml` says. The fields are those of [`super::Config`]; a relative path is as it was written.
@@ -178,13 +179,8 @@ impl Reader<'_> {
     }
 
     fn unknown_key(&mut self, span: Range<usize>, unknown: &str, known: &[&str]) {
-        let near = known
-            .iter()
-            .map(|key| (strsim::jaro_winkler(unknown, key), key))
-            .filter(|(similarity, _)| *similarity > 0.8)
-            .max_by(|(a, _), (b, _)| a.total_cmp(b));
-        let help = match near {
-            Some((_, key)) => format!("did you mean `{key}`?"),
+        let help = match did_you_mean(unknown, known.iter().copied()) {
+            Some(key) => format!("did you mean `{key}`?"),
             None => format!("there are {}", known.join(", ")),
         };
         self.mistake(span, format!("there is no setting `{unknown}`"), Some(help));

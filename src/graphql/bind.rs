@@ -18,8 +18,6 @@ use crate::store::{Slot, Statement};
 use crate::syntax::long_number;
 use crate::touch::Dependency;
 
-/// Rows of a page when neither `first` nor `last` says otherwise.
-pub const DEFAULT_PAGE_SIZE: u32 = 20;
 /// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
 const SHAPES: usize = 32;
 
@@ -350,7 +348,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
             position,
         ));
     }
-    let size = first.or(last).unwrap_or(DEFAULT_PAGE_SIZE.min(entity.max_page_size));
+    let size = first.or(last).unwrap_or(entity.default_page_size());
     // One more row tells whether there is a next page.
     let limit = slots.push(Value::Int(i64::from(size) + 1));
 

@@ -5,9 +5,8 @@
 mod roots;
 
 use async_graphql::Positioned;
-use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType, Selection, SelectionSet,
+    Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType, SelectionSet,
 };
 use async_graphql_value::Value as Ast;
 
@@ -18,6 +17,7 @@ use super::plan::{
     FieldKind, ListPlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants,
     WritePlan,
 };
+use super::selections;
 use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
 use crate::store::select;
@@ -120,30 +120,9 @@ struct Compiler<'a> {
 
 impl<'a> Compiler<'a> {
     /// The fields of these selection sets by response key, in the order of their first occurrence.
-    fn collect(&self, selections: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
-        let mut merged = IndexMap::new();
-        for selection in selections {
-            self.collect_into(selection, &mut merged);
-        }
+    fn collect(&self, sets: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
+        let merged = selections::collect(&self.document.fragments, sets, |directives| self.included(directives));
         merged.into_values().map(|fields| Merged { fields }).collect()
-    }
-
-    fn collect_into(&self, selection: &'a SelectionSet, merged: &mut IndexMap<&'a str, Vec<&'a Positioned<AstField>>>) {
-        for item in &selection.items {
-            if !self.included(item.node.directives()) {
-                continue;
-            }
-            match &item.node {
-                Selection::Field(field) => merged.entry(&field.node.response_key().node).or_default().push(field),
-                // All types of the API are object types, so a valid fragment always applies.
-                Selection::InlineFragment(fragment) => self.collect_into(&fragment.node.selection_set.node, merged),
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect_into(&fragment.node.selection_set.node, merged);
-                    }
-                }
-            }
-        }
     }
 
     fn included(&self, directives: &[Positioned<Directive>]) -> bool {

@@ -4,7 +4,7 @@
 use async_graphql::dynamic::TypeRef;
 
 use super::definition::{Definitions, FieldDef, InputDef};
-use crate::model::Entity;
+use crate::model::{Entity, generated};
 
 /// The arguments of a field that returns a connection of this entity.
 pub(super) fn arguments(entity: &Entity, has_order: bool) -> Vec<InputDef> {
@@ -12,16 +12,16 @@ pub(super) fn arguments(entity: &Entity, has_order: bool) -> Vec<InputDef> {
     let mut args = vec![
         InputDef::new("first", TypeRef::named(TypeRef::INT)).describe(format!(
             "How many, from the start. At most {page}; {} if neither `first` nor `last` is given.",
-            page.min(20)
+            entity.default_page_size()
         )),
         InputDef::new("after", TypeRef::named(TypeRef::STRING)).describe("Only what comes after this cursor."),
         InputDef::new("last", TypeRef::named(TypeRef::INT))
             .describe(format!("How many, from the end. At most {page}.")),
         InputDef::new("before", TypeRef::named(TypeRef::STRING)).describe("Only what comes before this cursor."),
-        InputDef::new("where", TypeRef::named(format!("{}Where", entity.name))).describe("Only rows that match."),
+        InputDef::new("where", TypeRef::named(generated::condition(&entity.name))).describe("Only rows that match."),
     ];
     if has_order {
-        let ty = TypeRef::named_nn_list(format!("{}OrderBy", entity.name));
+        let ty = TypeRef::named_nn_list(generated::order(&entity.name));
         args.push(InputDef::new("orderBy", ty).describe("The first term counts most; the key is always the last."));
     }
     args
@@ -29,17 +29,17 @@ pub(super) fn arguments(entity: &Entity, has_order: bool) -> Vec<InputDef> {
 
 /// The type of a field that returns a connection of this entity.
 pub(super) fn connection_of(entity: &Entity) -> TypeRef {
-    TypeRef::named_nn(format!("{}Connection", entity.name))
+    TypeRef::named_nn(generated::connection(&entity.name))
 }
 
 /// `XConnection` and `XEdge`.
 pub(super) fn define(definitions: &mut Definitions, entity: &Entity) {
     let name = &entity.name;
     definitions.add_object(
-        format!("{name}Connection"),
+        generated::connection(name),
         Some(format!("A page of a list of {name} rows.")),
         vec![
-            FieldDef::new("edges", TypeRef::named_nn_list_nn(format!("{name}Edge")))
+            FieldDef::new("edges", TypeRef::named_nn_list_nn(generated::edge(name)))
                 .describe("The rows with their cursors."),
             FieldDef::new("nodes", TypeRef::named_nn_list_nn(name.clone())).describe("The rows."),
             FieldDef::new("pageInfo", TypeRef::named_nn("PageInfo")).describe("Where this page stands in the list."),
@@ -48,7 +48,7 @@ pub(super) fn define(definitions: &mut Definitions, entity: &Entity) {
         ],
     );
     definitions.add_object(
-        format!("{name}Edge"),
+        generated::edge(name),
         Some(format!("A {name} row in a list.")),
         vec![
             FieldDef::new("cursor", TypeRef::named_nn(TypeRef::STRING))

@@ -1,14 +1,12 @@
 //! A registered or ad-hoc document: validated, its operations ready to be planned, its variables ready to be coerced.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::dynamic::TypeRef;
-use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-};
+use async_graphql::parser::types::{ExecutableDocument, OperationDefinition, OperationType};
 use async_graphql::{Name, Positioned};
-use async_graphql_value::{ConstValue, Value as Ast};
+use async_graphql_value::ConstValue;
 use dashmap::DashMap;
 
 use super::coerce::{Input, Variables};
@@ -17,11 +15,13 @@ use super::definition::Definitions;
 use super::error::{Code, GraphqlError, cut};
 use super::introspect::Introspection;
 use super::plan::Plan;
+use super::uses::Uses;
 use super::variables::{Types, Wrong, type_ref};
 use crate::document_id::DocumentId;
+use crate::json::canonical_object;
 use crate::model::Model;
 use crate::question::{Question, View};
-use crate::syntax::{from_json, long_number};
+use crate::syntax::from_json;
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
 const MAX_PLANS: usize = 256;
@@ -145,12 +145,7 @@ impl Operation {
     ) -> Self {
         let position = (definition.pos.line, definition.pos.column);
         let definition = &definition.node;
-        let mut uses = Uses { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
-        uses.selection(&definition.selection_set.node);
-        let counts = uses.counts;
-        let mut conditions = uses.conditions;
-        conditions.sort();
-        conditions.dedup();
+        let uses = Uses::of(document, definition);
         let variables = definition.variable_definitions.iter().map(|variable| {
             let node = &variable.node;
             VariableDefinition {
@@ -158,7 +153,7 @@ impl Operation {
                 ty: type_ref(&node.var_type.node),
                 default: node.default_value.as_ref().map(|value| value.node.clone()),
                 position: (variable.pos.line, variable.pos.column),
-                expected_etag: counts.get(&node.name.node).is_some_and(|(etag, other)| *etag > 0 && *other == 0),
+                expected_etag: uses.is_only_expected_etag(&node.name.node),
             }
         });
         Self {
@@ -168,7 +163,7 @@ impl Operation {
             name: name.map(str::to_owned),
             position,
             variables: variables.collect(),
-            conditions,
+            conditions: uses.conditions(),
             introspection: Introspection::of(document, name),
             model: model.clone(),
             definitions: definitions.clone(),
@@ -264,7 +259,11 @@ impl Operation {
         raw: &serde_json::Map<String, serde_json::Value>,
     ) -> Result<Variables, Vec<GraphqlError>> {
         let mut errors = self.unknown(raw);
-        let types = Types { model: &self.model, definitions: &self.definitions, kind: self.kind() };
+        let types = Types {
+            model: &self.model,
+            definitions: &self.definitions,
+            null_is_a_value: self.kind() == Kind::Mutation,
+        };
         let mut values = BTreeMap::new();
         for variable in &self.variables {
             let value = raw.get(&variable.name).map(from_json).or_else(|| variable.default.clone());
@@ -283,17 +282,7 @@ impl Operation {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let mut canonical = String::with_capacity(64);
-        canonical.push('{');
-        for (i, (name, value)) in values.iter().enumerate() {
-            if i > 0 {
-                canonical.push(',');
-            }
-            write_string(name, &mut canonical);
-            canonical.push(':');
-            write_canonical(value, &mut canonical);
-        }
-        canonical.push('}');
+        let canonical = canonical_object(values.iter().map(|(name, value)| (name.as_str(), value)));
         Ok(Variables { values, canonical })
     }
 
@@ -344,106 +333,6 @@ impl Operation {
                 let names: Vec<String> = self.variables.iter().map(|variable| format!("${}", variable.name)).collect();
                 format!("the operation declares {}", names.join(", "))
             }
-        }
-    }
-}
-
-/// Writes JSON with sorted keys and without white space.
-fn write_canonical(value: &ConstValue, out: &mut String) {
-    match value {
-        ConstValue::Null => out.push_str("null"),
-        ConstValue::Boolean(value) => out.push_str(if *value { "true" } else { "false" }),
-        ConstValue::Number(number) => out.push_str(&number.to_string()),
-        ConstValue::String(text) => write_string(text, out),
-        ConstValue::Enum(name) => write_string(name, out),
-        ConstValue::Binary(kept) => out.push_str(long_number(kept)),
-        ConstValue::List(items) => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_canonical(item, out);
-            }
-            out.push(']');
-        }
-        ConstValue::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_by_key(|(name, _)| name.as_str());
-            out.push('{');
-            for (i, (name, value)) in members.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                write_string(name, out);
-                out.push(':');
-                write_canonical(value, out);
-            }
-            out.push('}');
-        }
-    }
-}
-
-fn write_string(text: &str, out: &mut String) {
-    out.push_str(&serde_json::to_string(text).expect("a string is always JSON"));
-}
-
-/// Where an operation uses its variables.
-struct Uses<'a> {
-    document: &'a ExecutableDocument,
-    /// As the whole of an `expectedEtag`, and anywhere else.
-    counts: HashMap<Name, (usize, usize)>,
-    conditions: Vec<String>,
-    seen: Vec<&'a Name>,
-}
-
-impl<'a> Uses<'a> {
-    fn selection(&mut self, selection: &'a SelectionSet) {
-        for item in &selection.items {
-            self.directives(item.node.directives());
-            match &item.node {
-                Selection::Field(field) => self.field(&field.node),
-                Selection::InlineFragment(fragment) => self.selection(&fragment.node.selection_set.node),
-                Selection::FragmentSpread(spread) => {
-                    let name = &spread.node.fragment_name.node;
-                    if !self.seen.contains(&name) {
-                        self.seen.push(name);
-                        if let Some(fragment) = self.document.fragments.get(name) {
-                            self.selection(&fragment.node.selection_set.node);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    fn field(&mut self, field: &'a Field) {
-        for (name, value) in &field.arguments {
-            match &value.node {
-                Ast::Variable(variable) if name.node == "expectedEtag" => {
-                    self.counts.entry(variable.clone()).or_default().0 += 1;
-                }
-                other => self.value(other),
-            }
-        }
-        self.selection(&field.selection_set.node);
-    }
-
-    fn directives(&mut self, directives: &[Positioned<Directive>]) {
-        for (_, value) in directives.iter().flat_map(|directive| &directive.node.arguments) {
-            if let Ast::Variable(name) = &value.node {
-                self.conditions.push(name.to_string());
-            }
-            self.value(&value.node);
-        }
-    }
-
-    fn value(&mut self, value: &Ast) {
-        match value {
-            Ast::Variable(name) => self.counts.entry(name.clone()).or_default().1 += 1,
-            Ast::List(items) => items.iter().for_each(|item| self.value(item)),
-            Ast::Object(members) => members.values().for_each(|member| self.value(member)),
-            _ => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What went wrong, in words that a client may read. The HTTP status is the front door's business; it follows from
 //! [`Code`] alone.
 
+use async_graphql::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
@@ -127,6 +128,16 @@ impl GraphqlError {
     /// An error without place.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self { message: message.into(), locations: Vec::new(), path: Vec::new(), code, extensions: Vec::new() }
+    }
+
+    /// A rule of validation is broken at this position.
+    pub(super) fn invalid(pos: Pos, message: impl Into<String>) -> Self {
+        Self::new(Code::GraphqlValidationFailed, message).at(pos.line, pos.column)
+    }
+
+    /// A limit of validation is exceeded at this position.
+    pub(super) fn too_complex(pos: Pos, message: impl Into<String>) -> Self {
+        Self::new(Code::QueryTooComplex, message).at(pos.line, pos.column)
     }
 
     /// Adds a line and column of the document.

@@ -7,22 +7,21 @@ use async_graphql::dynamic::TypeRef;
 use async_graphql::{Name, Value as ConstValue};
 
 use super::definition::{Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
-use super::types::key_argument;
 use crate::model::naming::with_article;
-use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value};
+use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value, generated, scalar};
 
 /// The operators that each filter type has, by the type's name. Filters are shared between entities.
 pub(super) type Filters = BTreeMap<String, (Scalar, bool)>;
 
-/// What a filter on a column is called: `StringFilter`, or `NullableStringFilter` where it has `isNull`.
-fn filter_name(model: &Model, column: &Column) -> String {
-    let nullable = if column.nullable { "Nullable" } else { "" };
-    format!("{nullable}{}Filter", column.scalar.graphql_name(model))
-}
-
 /// The columns that filters and orderings know. JSON is neither comparable nor ordered.
 fn visible_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
-    entity.columns.iter().filter(|column| !column.hidden && column.scalar != Scalar::Json)
+    entity.columns.iter().filter(|column| column.is_sortable())
+}
+
+/// An argument that names a row: the key, or a part of it.
+pub(super) fn key_argument(model: &Model, entity: &Entity, column: ColumnId) -> InputDef {
+    let column = entity.column(column);
+    InputDef::new(&column.field, TypeRef::named_nn(column.scalar.graphql_name(model)))
 }
 
 /// There is an `XOrderBy`.
@@ -33,7 +32,7 @@ pub(super) fn has_order(entity: &Entity) -> bool {
 /// `XWhere`, and `XListWhere` where another entity has many of these rows.
 pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters, model: &Model, entity: &Entity) {
     let name = &entity.name;
-    let own = format!("{name}Where");
+    let own = generated::condition(name);
     let mut fields = vec![
         InputDef::new("and", TypeRef::named_nn_list(&own)).describe("All of these match."),
         InputDef::new("or", TypeRef::named_nn_list(&own)).describe("At least one of these matches."),
@@ -46,12 +45,12 @@ pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters,
                 if column.scalar == Scalar::Json {
                     continue;
                 }
-                let filter = filter_name(model, column);
+                let filter = generated::filter(column.scalar.graphql_name(model), column.nullable);
                 filters.insert(filter.clone(), (column.scalar, column.nullable));
                 filter
             }
-            FieldKind::ToOne { target, .. } => format!("{}Where", model.entity(target).name),
-            FieldKind::ToMany { target, .. } => format!("{}ListWhere", model.entity(target).name),
+            FieldKind::ToOne { target, .. } => generated::condition(&model.entity(target).name),
+            FieldKind::ToMany { target, .. } => generated::list_condition(&model.entity(target).name),
         };
         fields.push(InputDef::new(&field.name, TypeRef::named(ty)));
     }
@@ -62,7 +61,7 @@ pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters,
             InputDef::new("every", TypeRef::named(&own)).describe("All rows match; true if there are none."),
             InputDef::new("none", TypeRef::named(&own)).describe("No row matches."),
         ];
-        definitions.add_input(format!("{name}ListWhere"), format!("A condition on related {name} rows."), fields);
+        definitions.add_input(generated::list_condition(name), format!("A condition on related {name} rows."), fields);
     }
 }
 
@@ -78,7 +77,7 @@ pub(super) fn define_order(definitions: &mut Definitions, entity: &Entity) {
     }
     let fields = visible_columns(entity).map(|column| InputDef::new(&column.field, TypeRef::named("OrderDirection")));
     definitions.add(TypeDef {
-        name: format!("{}OrderBy", entity.name),
+        name: generated::order(&entity.name),
         description: Some(format!("A term of an ordering of {} rows.", entity.name)),
         kind: TypeKind::Input { fields: fields.collect(), one_of: true },
     });
@@ -113,7 +112,7 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
             InputDef::new("in", many()).describe("One of these."),
             InputDef::new("notIn", many()).describe("None of these."),
         ];
-        if is_ordered(*scalar) {
+        if scalar.is_ordered() {
             fields.extend([
                 InputDef::new("lt", one()).describe("Less than."),
                 InputDef::new("lte", one()).describe("Less than or equal."),
@@ -121,7 +120,7 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
                 InputDef::new("gte", one()).describe("Greater than or equal."),
             ]);
         }
-        if *scalar == Scalar::String {
+        if scalar.is_textual() {
             fields.extend([
                 InputDef::new("contains", one()).describe("Has this in it."),
                 InputDef::new("startsWith", one()).describe("Begins with this."),
@@ -140,16 +139,6 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
             format!("A condition on {}{or_null}. All operators that are given must hold.", with_article(scalar_name)),
             fields,
         );
-    }
-}
-
-/// Has `lt`, `lte`, `gt`, `gte`. Keys, UUIDs and enums have an order in the database, but none that means something.
-pub fn is_ordered(scalar: Scalar) -> bool {
-    match scalar {
-        Scalar::String | Scalar::Int | Scalar::BigInt | Scalar::Float => true,
-        Scalar::Decimal { .. } | Scalar::DateTime | Scalar::Date => true,
-        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid | Scalar::Uuid => false,
-        Scalar::Boolean | Scalar::Json | Scalar::Enum(_) => false,
     }
 }
 
@@ -199,7 +188,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
         })
         .collect();
     if !fields.is_empty() {
-        definitions.add_input(format!("{name}Input"), format!("A new {name}."), fields);
+        definitions.add_input(generated::input(name), format!("A new {name}."), fields);
     }
     let fields: Vec<_> = patch_columns(entity)
         .map(|column| InputDef::new(&column.field, TypeRef::named(column.scalar.graphql_name(model))))
@@ -207,7 +196,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
     if !fields.is_empty() {
         let one = with_article(name);
         let description = format!("Changes to {one}. What is left out stays; `null` empties what may be null.");
-        definitions.add_input(format!("{name}Patch"), description, fields);
+        definitions.add_input(generated::patch(name), description, fields);
     }
 }
 
@@ -226,21 +215,21 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
         InputDef::new("expectedEtag", ty)
             .describe("The `etag` that was read: the write fails if the row has changed since. `\"*\"`: any version.")
     };
-    let mut create = FieldDef::new(format!("create{name}"), returns()).describe(format!("Makes {one}."));
+    let mut create = FieldDef::new(generated::create(name), returns()).describe(format!("Makes {one}."));
     if input_columns(entity).next().is_some() {
-        create = create.with_args([InputDef::new("input", TypeRef::named_nn(format!("{name}Input")))]);
+        create = create.with_args([InputDef::new("input", TypeRef::named_nn(generated::input(name)))]);
     }
     let mut fields = vec![create];
     if patch_columns(entity).next().is_some() {
-        let patch = InputDef::new("patch", TypeRef::named_nn(format!("{name}Patch")));
+        let patch = InputDef::new("patch", TypeRef::named_nn(generated::patch(name)));
         fields.push(
-            FieldDef::new(format!("update{name}"), returns())
+            FieldDef::new(generated::update(name), returns())
                 .describe(format!("Changes {one} and returns it as it is now."))
                 .with_args([key_argument(model, entity, entity.key), patch, expected_etag()]),
         );
     }
     fields.push(
-        FieldDef::new(format!("delete{name}"), returns())
+        FieldDef::new(generated::delete(name), returns())
             .describe(format!("Deletes {one} and returns it as it was."))
             .with_args([key_argument(model, entity, entity.key), expected_etag()]),
     );
@@ -257,19 +246,10 @@ fn literal(scalar: Scalar, value: &Value) -> Option<ConstValue> {
         (_, Value::Null) => Some(ConstValue::Null),
         (Scalar::Boolean, Value::Int(int)) => Some(ConstValue::Boolean(*int != 0)),
         (Scalar::Int, Value::Int(int)) => Some(ConstValue::Number((*int).into())),
-        (Scalar::Decimal { scale, .. }, Value::Int(int)) => text(&decimal(*int, scale)),
+        (Scalar::Decimal { scale, .. }, Value::Int(int)) => text(&scalar::decimal(*int, scale)),
         (_, Value::Int(int)) => text(&int.to_string()),
         (_, Value::Real(real)) => serde_json::Number::from_f64(*real).map(ConstValue::Number),
         (Scalar::Enum(_), Value::Text(name)) => Some(ConstValue::Enum(Name::new(name))),
         (_, Value::Text(string)) => text(string),
     }
-}
-
-/// `1990` at scale 2 as `19.90`.
-fn decimal(scaled: i64, scale: u8) -> String {
-    let digits = format!("{:0>width$}", scaled.unsigned_abs(), width = usize::from(scale) + 1);
-    let (whole, fraction) = digits.split_at(digits.len() - usize::from(scale));
-    let sign = if scaled < 0 { "-" } else { "" };
-    let point = if fraction.is_empty() { "" } else { "." };
-    format!("{sign}{whole}{point}{fraction}")
 }

@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    Directive, DocumentOperations, ExecutableDocument, Field, FragmentDefinition, InlineFragment, OperationDefinition,
-    OperationType, Selection, SelectionSet,
+    Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType,
+    Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned, Request, Value as ConstValue};
 use async_graphql_value::Value;
@@ -15,6 +14,7 @@ use serde_json::value::RawValue;
 
 use super::error::{Code, GraphqlError};
 use super::schema::Api;
+use super::selections::{self, Fragments};
 
 /// What one operation asks of the schema.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ pub struct Introspection {
     /// The root selection without data fields; the fragments of the root are inlined.
     selection: SelectionSet,
     /// Those that the selection still needs.
-    fragments: HashMap<Name, Positioned<FragmentDefinition>>,
+    fragments: Fragments,
     /// Of the variables that have one.
     defaults: HashMap<Name, ConstValue>,
 }
@@ -92,10 +92,7 @@ impl Introspection {
 
     /// The selection sets of one object as one, without fragments, directives and variables.
     fn merge(&self, sets: &[&SelectionSet], variables: &serde_json::Map<String, serde_json::Value>) -> SelectionSet {
-        let mut by_key: IndexMap<&str, Vec<&Positioned<Field>>> = IndexMap::new();
-        for set in sets {
-            self.collect(set, variables, &mut by_key);
-        }
+        let by_key = selections::collect(&self.fragments, sets, |directives| !self.is_left_out(directives, variables));
         let fields = by_key.into_values().filter_map(|same| {
             let first = *same.first()?;
             let inner: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
@@ -109,30 +106,6 @@ impl Introspection {
             Some(Positioned::new(Selection::Field(Positioned::new(field, first.pos)), first.pos))
         });
         SelectionSet { items: fields.collect() }
-    }
-
-    fn collect<'a>(
-        &'a self,
-        set: &'a SelectionSet,
-        variables: &serde_json::Map<String, serde_json::Value>,
-        by_key: &mut IndexMap<&'a str, Vec<&'a Positioned<Field>>>,
-    ) {
-        for selection in &set.items {
-            if self.is_left_out(selection.node.directives(), variables) {
-                continue;
-            }
-            match &selection.node {
-                Selection::Field(field) => by_key.entry(&field.node.response_key().node).or_default().push(field),
-                Selection::InlineFragment(fragment) => {
-                    self.collect(&fragment.node.selection_set.node, variables, by_key);
-                }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect(&fragment.node.selection_set.node, variables, by_key);
-                    }
-                }
-            }
-        }
     }
 
     fn is_left_out(
@@ -227,11 +200,7 @@ fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
     })
 }
 
-fn keep_needed(
-    document: &ExecutableDocument,
-    set: &SelectionSet,
-    fragments: &mut HashMap<Name, Positioned<FragmentDefinition>>,
-) {
+fn keep_needed(document: &ExecutableDocument, set: &SelectionSet, fragments: &mut Fragments) {
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => keep_needed(document, &field.node.selection_set.node, fragments),

@@ -3,39 +3,22 @@
 //! nothing else; what only the values of variables tell is not judged.
 
 mod constants;
+mod finding;
 
 use std::collections::HashMap;
 
 use async_graphql::Positioned;
-use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, SelectionSet};
 use async_graphql_value::Value as Ast;
 
-use super::bind::DEFAULT_PAGE_SIZE;
 use super::document::{Document, Kind};
+use super::selections;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
+
+pub use finding::Finding;
 
 /// Rows that one list of an operation may give, all its parents' pages together, before it is warned of.
 pub const MAX_ROWS: u64 = 5_000;
-
-/// Something worth a second look.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    /// Line and column in the document.
-    pub position: (usize, usize),
-    /// What it is. Lower case, no full stop.
-    pub message: String,
-    /// What would be better.
-    pub help: String,
-    /// The operation can never be answered as it stands.
-    pub is_mistake: bool,
-}
-
-impl Finding {
-    /// Something that works, and could be better.
-    fn advice(position: (usize, usize), message: impl Into<String>, help: impl Into<String>) -> Self {
-        Self { position, message: message.into(), help: help.into(), is_mistake: false }
-    }
-}
 
 /// Everything in a valid document that is worth a second look, in the order of the text.
 pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
@@ -99,19 +82,7 @@ pub(super) enum Root {
 
 impl<'a> Linter<'a> {
     fn selection(&mut self, set: &'a SelectionSet, parent: Parent, path: &Path) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => self.field(field, parent, path),
-                Selection::InlineFragment(fragment) => {
-                    self.selection(&fragment.node.selection_set.node, parent, path);
-                }
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.selection(&fragment.node.selection_set.node, parent, path);
-                    }
-                }
-            }
-        }
+        selections::for_each(&self.document.fragments, set, |field| self.field(field, parent, path));
     }
 
     fn field(&mut self, field: &'a Positioned<Field>, parent: Parent, path: &Path) {
@@ -170,7 +141,7 @@ impl<'a> Linter<'a> {
         let (size, by_variable) = match given.map(|value| &value.node) {
             Some(Ast::Number(number)) => (number.as_u64().unwrap_or(0), false),
             Some(Ast::Variable(_)) => (u64::from(entity.max_page_size), true),
-            _ => (u64::from(DEFAULT_PAGE_SIZE.min(entity.max_page_size)), false),
+            _ => (u64::from(entity.default_page_size()), false),
         };
         let rows = path.rows.saturating_mul(size);
         // Said once, where the line is crossed; what is below has crossed it, too.
@@ -228,14 +199,11 @@ impl<'a> Linter<'a> {
 
     /// Whether a connection's selection reads any of its rows, or asks about them: all but `totalCount` does.
     fn shows_rows(&self, set: &SelectionSet) -> bool {
-        set.items.iter().any(|item| match &item.node {
-            Selection::Field(field) => !matches!(field.node.name.node.as_str(), "totalCount" | "__typename"),
-            Selection::InlineFragment(fragment) => self.shows_rows(&fragment.node.selection_set.node),
-            Selection::FragmentSpread(spread) => {
-                let fragment = self.document.fragments.get(&spread.node.fragment_name.node);
-                fragment.is_some_and(|fragment| self.shows_rows(&fragment.node.selection_set.node))
-            }
-        })
+        let mut shows = false;
+        selections::for_each(&self.document.fragments, set, |field| {
+            shows |= !matches!(field.node.name.node.as_str(), "totalCount" | "__typename");
+        });
+        shows
     }
 
     /// Whether an index confines the rows that this filter has to look at.

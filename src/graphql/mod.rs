@@ -22,9 +22,12 @@ pub mod inputs;
 pub mod introspect;
 pub mod schema;
 pub mod sdl;
+mod selections;
 pub mod types;
+mod uses;
 pub mod validate;
 mod variables;
+mod verdict;
 
 #[cfg(test)]
 mod fixture;

@@ -2,19 +2,18 @@
 //! [`super::read`] does, so that what stays below the limit here is never refused for it there.
 
 use async_graphql::Positioned;
-use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field};
 use async_graphql_value::Value as Ast;
 
-use super::bind::DEFAULT_PAGE_SIZE;
 use super::document::Operation;
 use super::lint::{Root, root};
+use super::selections::{ByResponseKey, collect_all};
 use crate::model::{Entity, EntityId, FieldKind, Model};
 
 /// Rows, and one more for each list.
 pub fn rows(model: &Model, operation: &Operation) -> u64 {
     let reach = Reach { model, document: operation.document() };
-    let fields = reach.merged(&[&operation.definition().selection_set.node]);
+    let fields = collect_all(&reach.document.fragments, &[&operation.definition().selection_set.node]);
     let rows = fields.values().map(|same| match root(model, operation.kind(), &same[0].node.name.node) {
         Some(Root::One(entity)) => reach.row(entity, same),
         Some(Root::List(entity)) => reach.list(entity, same),
@@ -28,34 +27,11 @@ struct Reach<'a> {
     document: &'a ExecutableDocument,
 }
 
-/// The occurrences of each response key.
-type Merged<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
-
 impl<'a> Reach<'a> {
-    fn merged(&self, sets: &[&'a SelectionSet]) -> Merged<'a> {
-        let mut merged = Merged::new();
-        sets.iter().for_each(|set| self.collect(set, &mut merged));
-        merged
-    }
-
-    fn collect(&self, set: &'a SelectionSet, merged: &mut Merged<'a>) {
-        for item in &set.items {
-            match &item.node {
-                Selection::Field(field) => merged.entry(&field.node.response_key().node).or_default().push(field),
-                Selection::InlineFragment(fragment) => self.collect(&fragment.node.selection_set.node, merged),
-                Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
-                        self.collect(&fragment.node.selection_set.node, merged);
-                    }
-                }
-            }
-        }
-    }
-
     /// What is selected in these occurrences of one field.
-    fn within(&self, same: &[&'a Positioned<Field>]) -> Merged<'a> {
+    fn within(&self, same: &[&'a Positioned<Field>]) -> ByResponseKey<'a> {
         let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
-        self.merged(&sets)
+        collect_all(&self.document.fragments, &sets)
     }
 
     /// A row, and what it leads to.
@@ -98,6 +74,6 @@ fn page_size(entity: &Entity, field: &Field) -> u64 {
     match given.map(|value| &value.node) {
         Some(Ast::Number(number)) => number.as_u64().unwrap_or(0),
         Some(Ast::Variable(_)) => u64::from(entity.max_page_size),
-        _ => u64::from(DEFAULT_PAGE_SIZE.min(entity.max_page_size)),
+        _ => u64::from(entity.default_page_size()),
     }
 }

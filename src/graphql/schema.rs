@@ -9,9 +9,13 @@ use async_graphql::dynamic::{
 use async_graphql::{Error, ValidationMode, Value as ConstValue};
 
 use super::definition::{Definitions, FieldDef, InputDef, TypeDef, TypeKind};
-use super::validate::{RECURSION_LIMIT, Verdicts};
+use super::verdict::Verdicts;
 use super::{connection, inputs, sdl, types};
 use crate::model::Model;
+
+/// How deep async-graphql lets selections nest. Our own limits (`validate/limits.rs`) come first and are lower, so that it
+/// is our message that clients see.
+const RECURSION_LIMIT: usize = 128;
 
 /// Everything that is derived from a model before the first document comes.
 pub struct Api {
@@ -82,10 +86,7 @@ fn define(model: &Model) -> Definitions {
 
 fn schema(definitions: &Definitions, mode: ValidationMode) -> SchemaBuilder {
     let mutation = definitions.get("Mutation").map(|ty| ty.name.as_str());
-    let builder = Schema::build("Query", mutation, None)
-        .validation_mode(mode)
-        // Our own limits come first, and are lower.
-        .limit_recursive_depth(RECURSION_LIMIT);
+    let builder = Schema::build("Query", mutation, None).validation_mode(mode).limit_recursive_depth(RECURSION_LIMIT);
     definitions.types().iter().fold(builder, |builder, ty| builder.register(dynamic_type(ty)))
 }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 
 use async_graphql::dynamic::TypeRef;
 
-use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
+use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, TypeDef, TypeKind};
 use super::{connection, inputs};
-use crate::model::{Column, ColumnId, Entity, FieldKind, Model, Unique};
+use crate::model::{Column, Entity, FieldKind, Model, Unique};
 
 /// The type of a column's values, nullable as the column is.
 fn column_type(model: &Model, column: &Column) -> TypeRef {
@@ -25,14 +25,14 @@ fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     let mut fields = vec![
         FieldDef::new(&entity.singular, TypeRef::named(name))
             .describe(format!("The {name} with this key; null if there is none."))
-            .with_args([key_argument(model, entity, entity.key)]),
+            .with_args([inputs::key_argument(model, entity, entity.key)]),
     ];
     for unique in visible_uniques(entity) {
         let by: Vec<_> = unique.columns.iter().map(|c| format!("`{}`", entity.column(*c).field)).collect();
         fields.push(
             FieldDef::new(&unique.lookup, TypeRef::named(name))
                 .describe(format!("The {name} with this {}; null if there is none.", by.join(" and ")))
-                .with_args(unique.columns.iter().map(|c| key_argument(model, entity, *c))),
+                .with_args(unique.columns.iter().map(|c| inputs::key_argument(model, entity, *c))),
         );
     }
     fields.push(
@@ -46,12 +46,6 @@ fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
 /// The uniques that have a lookup in the API: a hidden column may not be probed by one.
 fn visible_uniques(entity: &Entity) -> impl Iterator<Item = &Unique> {
     entity.uniques.iter().filter(|unique| unique.columns.iter().all(|c| !entity.column(*c).hidden))
-}
-
-/// An argument that names a row: the key, or a part of it.
-pub(super) fn key_argument(model: &Model, entity: &Entity, column: ColumnId) -> InputDef {
-    let column = entity.column(column);
-    InputDef::new(&column.field, TypeRef::named_nn(column.scalar.graphql_name(model)))
 }
 
 /// The type of an entity's rows.

@@ -8,7 +8,6 @@ use async_graphql::{Name, Number};
 use async_graphql_value::ConstValue;
 
 use super::definition::{Definitions, InputDef, TypeKind};
-use super::document::Kind;
 use crate::model::diagnostic::suggest;
 use crate::model::scalar::{Source, is_uuid};
 use crate::model::{EnumId, Model, Scalar, Value};
@@ -17,7 +16,8 @@ use crate::model::{EnumId, Model, Scalar, Value};
 pub(super) struct Types<'a> {
     pub(super) model: &'a Model,
     pub(super) definitions: &'a Definitions,
-    pub(super) kind: Kind,
+    /// Whether `null` in an input object is a value, as it is to a mutation. To a query it says nothing.
+    pub(super) null_is_a_value: bool,
 }
 
 /// How deep lists and input objects may nest; conditions themselves may not be nearly so deep.
@@ -91,7 +91,7 @@ impl Types<'_> {
             }
             let value = self.at_depth(depth + 1, &field.ty, value).map_err(|wrong| within(&key, wrong))?;
             // To leave a column alone and to empty it are two things; a condition that is null is none.
-            if value != ConstValue::Null || self.kind == Kind::Mutation {
+            if value != ConstValue::Null || self.null_is_a_value {
                 coerced.insert(key, value);
             }
         }

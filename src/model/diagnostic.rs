@@ -115,8 +115,14 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(", ")) }
 }
 
+/// Nobody types a name of this length wrong; a longer one is somebody's attempt to keep us busy.
+const MAX_MISSPELT: usize = 64;
+
 /// The candidate that the word was probably meant to be. Case does not count; a word with nothing close gets no answer.
 pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_MISSPELT {
+        return None;
+    }
     let lower = word.to_lowercase();
     candidates
         .into_iter()

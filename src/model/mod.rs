@@ -2,6 +2,7 @@
 //! them. It knows names and types; it does not know SQL text, GraphQL documents or HTTP.
 
 pub mod diagnostic;
+pub mod generated;
 pub mod naming;
 pub mod parse;
 pub mod scalar;
@@ -11,6 +12,9 @@ use std::collections::HashMap;
 pub use diagnostic::{Diagnostic, Severity};
 pub use parse::{Parsed, parse};
 pub use scalar::{CorruptValue, Scalar, Source, Value, ValueRef};
+
+/// Rows of a page where neither `first` nor `last` says otherwise; fewer where the entity's `maxPageSize` is smaller.
+const DEFAULT_PAGE_SIZE: u32 = 20;
 
 /// Everything that `schema.graphql` declares, checked.
 #[derive(Debug, Clone)]
@@ -281,6 +285,11 @@ impl Entity {
     /// The field that clients select by this name; hidden ones are not found.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name && !f.hidden)
+    }
+
+    /// Rows of a page where neither `first` nor `last` says otherwise.
+    pub fn default_page_size(&self) -> u32 {
+        DEFAULT_PAGE_SIZE.min(self.max_page_size)
     }
 
     /// May clients look rows up by it? A look-up by a hidden column would show what it hides.

@@ -4,15 +4,18 @@
 mod coerce;
 mod decimal;
 mod json;
+mod quote;
 mod time;
+mod uuid;
 
 use std::sync::Arc;
 
 use super::{EnumId, Model};
 
 pub use coerce::Source;
-pub(crate) use coerce::is_uuid;
-pub use json::{CorruptValue, write_string};
+pub use decimal::to_text as decimal;
+pub use json::CorruptValue;
+pub(crate) use uuid::is_uuid;
 
 /// Most digits that a Decimal has: its scaled form fits 64 bits.
 pub const MAX_DIGITS: u8 = 18;

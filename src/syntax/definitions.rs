@@ -8,7 +8,8 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Positioned};
 
 use super::parser::{Bracket, Parser};
-use super::{Definition, SyntaxError, string};
+use super::string;
+use super::tree::{Definition, SyntaxError};
 
 const FIELD: Bracket = Bracket { open: b'{', close: b'}', element: "a field such as `name: String!`" };
 const INPUT_FIELD: Bracket = Bracket { open: b'{', close: b'}', element: "an input field such as `name: String!`" };

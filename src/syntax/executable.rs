@@ -8,7 +8,7 @@ use async_graphql::parser::types::{
 
 use super::lexer::Kind;
 use super::parser::{Bracket, Parser};
-use super::{Definition, SyntaxError};
+use super::tree::{Definition, SyntaxError};
 
 const SELECTION: Bracket = Bracket { open: b'{', close: b'}', element: "a field" };
 const VARIABLE: Bracket = Bracket { open: b'(', close: b')', element: "a variable such as `$name: Type`" };

@@ -2,7 +2,8 @@
 
 use async_graphql::parser::Pos;
 
-use super::{SyntaxError, string};
+use super::string;
+use super::tree::SyntaxError;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -248,12 +249,6 @@ impl<'t> Lexer<'t> {
             }
             Some(c) => format!("`{c}`"),
         }
-    }
-}
-
-impl SyntaxError {
-    pub(super) fn new(pos: Pos, span: std::ops::Range<usize>, message: impl Into<String>) -> Self {
-        Self { pos, span, message: message.into(), beyond_limit: false }
     }
 }
 

@@ -7,7 +7,7 @@ use async_graphql::{Name, Positioned, Value as ConstValue};
 use async_graphql_value::Value;
 
 use super::lexer::{Kind, Lexer, Token};
-use super::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
+use super::tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
 
 /// Longer tokens are cut in messages.
 const MAX_SHOWN: usize = 40;

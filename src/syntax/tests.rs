@@ -4,6 +4,8 @@ use async_graphql::parser::types::{Selection, TypeKind, TypeSystemDefinition};
 use async_graphql_value::Value;
 use proptest::prelude::*;
 
+use async_graphql::{Name, Pos};
+
 use super::*;
 
 /// The verdict on a document: nothing, or `line:column message`.

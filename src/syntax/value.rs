@@ -6,7 +6,8 @@ use async_graphql_value::{ConstValue, Number, Value};
 
 use super::lexer::Kind;
 use super::parser::{Bracket, Parser};
-use super::{SyntaxError, string};
+use super::string;
+use super::tree::SyntaxError;
 
 const ITEM: Bracket = Bracket { open: b'[', close: b']', element: "a value" };
 const MEMBER: Bracket = Bracket { open: b'{', close: b'}', element: "a member such as `name: value`" };

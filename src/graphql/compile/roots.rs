@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::graphql::plan::Action;
-use crate::model::{ColumnId, EntityId, Model};
+use crate::model::{ColumnId, EntityId, Model, generated};
 
 /// What the root fields of the generated API do, by name.
 #[derive(Debug)]
@@ -33,10 +33,9 @@ impl Roots {
                 let keys = unique.columns.iter().map(argument).collect();
                 query.insert(unique.lookup.clone(), QueryField::One(entity.id, keys));
             }
-            for (prefix, action) in [("create", Action::Create), ("update", Action::Update), ("delete", Action::Delete)]
-            {
-                mutation.insert(format!("{prefix}{}", entity.name), (action, entity.id));
-            }
+            mutation.insert(generated::create(&entity.name), (Action::Create, entity.id));
+            mutation.insert(generated::update(&entity.name), (Action::Update, entity.id));
+            mutation.insert(generated::delete(&entity.name), (Action::Delete, entity.id));
         }
         Self { query, mutation }
     }

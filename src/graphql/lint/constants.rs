@@ -1,7 +1,7 @@
 //! What an operation asks for in constants, and can never get: a page longer than `maxPageSize`, a cursor of another
 //! ordering, a null where none may stand. Validation lets these pass, since they are of the right type.
 
-use super::Finding;
+use super::finding::Finding;
 use crate::graphql::bind::certain_mistakes;
 use crate::graphql::compile::Roots;
 use crate::graphql::document::Operation;

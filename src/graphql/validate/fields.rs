@@ -2,13 +2,11 @@
 //! `__typename` takes neither arguments nor a selection. The API has no abstract types, so that whatever has the same
 //! parent field is merged.
 
-use std::collections::HashMap;
-
 use async_graphql::Positioned;
-use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, SelectionSet};
 
-use super::invalid;
 use crate::graphql::error::GraphqlError;
+use crate::graphql::selections::collect_all;
 
 /// Checks an operation; [`super::limits`] has bounded how many fields it has.
 pub(super) fn check_operation(
@@ -21,27 +19,15 @@ pub(super) fn check_operation(
 
 /// Checks selection sets whose fields go into the same object.
 fn check_merged(document: &ExecutableDocument, sets: &[&SelectionSet], errors: &mut Vec<GraphqlError>) {
-    let mut keys = Vec::new();
-    let mut by_key: HashMap<&str, Vec<&Positioned<Field>>> = HashMap::new();
-    for set in sets {
-        collect(document, set, &mut |field| {
-            let key = field.node.response_key().node.as_str();
-            let fields = by_key.entry(key).or_insert_with(|| {
-                keys.push(key);
-                Vec::new()
-            });
-            fields.push(field);
-        });
-    }
-    for key in keys {
-        let Some((first, others)) = by_key.get(key).and_then(|fields| fields.split_first()) else { continue };
+    for (key, fields) in collect_all(&document.fragments, sets) {
+        let Some((first, others)) = fields.split_first() else { continue };
         check_typename(&first.node, first, errors);
         let mut same = vec![&first.node.selection_set.node];
         for other in others {
             if let Some(reason) = difference(&first.node, &other.node) {
                 let message =
                     format!("Fields \"{key}\" conflict because {reason}. Use different aliases to fetch both.");
-                errors.push(invalid(first.pos, message).at(other.pos.line, other.pos.column));
+                errors.push(GraphqlError::invalid(first.pos, message).at(other.pos.line, other.pos.column));
             } else {
                 check_typename(&other.node, other, errors);
                 same.push(&other.node.selection_set.node);
@@ -49,21 +35,6 @@ fn check_merged(document: &ExecutableDocument, sets: &[&SelectionSet], errors: &
         }
         if same.iter().any(|set| !set.items.is_empty()) {
             check_merged(document, &same, errors);
-        }
-    }
-}
-
-/// Visits the fields of a selection set, through its fragments.
-fn collect<'a>(document: &'a ExecutableDocument, set: &'a SelectionSet, visit: &mut impl FnMut(&'a Positioned<Field>)) {
-    for selection in &set.items {
-        match &selection.node {
-            Selection::Field(field) => visit(field),
-            Selection::InlineFragment(fragment) => collect(document, &fragment.node.selection_set.node, visit),
-            Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = document.fragments.get(&spread.node.fragment_name.node) {
-                    collect(document, &fragment.node.selection_set.node, visit);
-                }
-            }
         }
     }
 }
@@ -85,9 +56,13 @@ fn check_typename(field: &Field, at: &Positioned<Field>, errors: &mut Vec<Graphq
         return;
     }
     if let Some((name, _)) = field.arguments.first() {
-        errors.push(invalid(name.pos, format!("Unknown argument \"{}\" on field \"__typename\"", name.node)));
+        errors.push(GraphqlError::invalid(
+            name.pos,
+            format!("Unknown argument \"{}\" on field \"__typename\"", name.node),
+        ));
     }
     if !field.selection_set.node.items.is_empty() {
-        errors.push(invalid(at.pos, "Field \"__typename\" must not have a selection since it is a string"));
+        errors
+            .push(GraphqlError::invalid(at.pos, "Field \"__typename\" must not have a selection since it is a string"));
     }
 }

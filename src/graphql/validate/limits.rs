@@ -7,7 +7,6 @@ use async_graphql::parser::types::{Directive, ExecutableDocument, Field, Selecti
 use async_graphql::{Name, Pos, Positioned};
 use async_graphql_value::Value;
 
-use super::{invalid, too_complex};
 use crate::graphql::error::{Code, GraphqlError};
 
 /// How deep fields may nest. The standard introspection queries need 13.
@@ -109,10 +108,13 @@ impl<'a> Measure<'a> {
             let size = self.set(&operation.node.selection_set.node, 0)?;
             if size.own_fields > MAX_ROOT_FIELDS {
                 let message = format!("an operation may have at most {MAX_ROOT_FIELDS} fields at its root");
-                return Err(too_complex(operation.pos, message));
+                return Err(GraphqlError::too_complex(operation.pos, message));
             }
             if size.depth > MAX_DEPTH {
-                return Err(too_complex(operation.pos, format!("fields nest deeper than {MAX_DEPTH} levels")));
+                return Err(GraphqlError::too_complex(
+                    operation.pos,
+                    format!("fields nest deeper than {MAX_DEPTH} levels"),
+                ));
             }
             total = total.and(size);
         }
@@ -131,7 +133,10 @@ impl<'a> Measure<'a> {
             return Err(GraphqlError::new(Code::QueryTooComplex, message));
         }
         match self.deep_introspection {
-            Some(pos) => Err(too_complex(pos, "introspection lists too many levels of types and fields in each other")),
+            Some(pos) => Err(GraphqlError::too_complex(
+                pos,
+                "introspection lists too many levels of types and fields in each other",
+            )),
             None => Ok(()),
         }
     }
@@ -153,7 +158,7 @@ impl<'a> Measure<'a> {
                         self.introspection = self.introspection.saturating_add(inner.selections);
                         if self.introspection > MAX_INTROSPECTION_SELECTIONS {
                             let most = MAX_INTROSPECTION_SELECTIONS;
-                            return Err(too_complex(
+                            return Err(GraphqlError::too_complex(
                                 field.pos,
                                 format!("introspection selects more than {most} fields"),
                             ));
@@ -182,7 +187,7 @@ impl<'a> Measure<'a> {
         match self.fragments.get(name) {
             Some(Measured::Done(size)) => return Ok(*size),
             Some(Measured::InProgress) => {
-                return Err(invalid(pos, format!("Cannot spread fragment \"{name}\" within itself")));
+                return Err(GraphqlError::invalid(pos, format!("Cannot spread fragment \"{name}\" within itself")));
             }
             None => {}
         }
@@ -223,5 +228,5 @@ fn values(value: &Value) -> usize {
 }
 
 fn too_deep(pos: Pos) -> GraphqlError {
-    too_complex(pos, format!("fields and fragments nest deeper than {MAX_LEVELS} levels"))
+    GraphqlError::too_complex(pos, format!("fields and fragments nest deeper than {MAX_LEVELS} levels"))
 }

@@ -8,24 +8,18 @@ mod limits;
 mod text;
 mod values;
 
-use std::sync::{Arc, Mutex};
-
-use async_graphql::async_trait::async_trait;
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
 use async_graphql::parser::types::{ExecutableDocument, InlineFragment, Selection, SelectionSet};
-use async_graphql::{Pos, Positioned, Request, Response, ServerError, ValidationResult, Value as ConstValue};
+use async_graphql::{Positioned, Request, ServerError};
 
-use super::error::{Code, GraphqlError, MAX_ERRORS, shorten};
+use super::error::{Code, GraphqlError, shorten};
 use super::schema::Api;
+use super::verdict::Verdict;
 
 pub use limits::{
     MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_INTROSPECTION_SELECTIONS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS,
     MAX_VALUES,
 };
 pub use text::MAX_DOCUMENT_BYTES;
-
-/// async-graphql's own limit on nesting; out of the way of [`MAX_LEVELS`].
-pub(super) const RECURSION_LIMIT: usize = 2 * MAX_LEVELS;
 
 /// Parses a document and checks it against all rules.
 ///
@@ -78,16 +72,6 @@ pub fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// An error at a place of the document.
-fn invalid(pos: Pos, message: impl Into<String>) -> GraphqlError {
-    GraphqlError::new(Code::GraphqlValidationFailed, message).at(pos.line, pos.column)
-}
-
-/// A refusal at a place of the document, because of one of the limits.
-fn too_complex(pos: Pos, message: impl Into<String>) -> GraphqlError {
-    GraphqlError::new(Code::QueryTooComplex, message).at(pos.line, pos.column)
-}
-
 /// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones, looks into no value
 /// that has a variable in it, and compares fields only within one selection set. [`values`] and [`fields`] have them.
 fn is_ours_to_judge(error: &ServerError) -> bool {
@@ -120,11 +104,7 @@ async fn verdict_of_async_graphql(api: &Api, document: &ExecutableDocument) -> V
     let response = api.validator.execute(request).await;
     // Without a verdict it did not come to validation, and the answer says why. With one, the answer means nothing: of a
     // document with several operations it says that a name is missing.
-    let verdict = verdict.0.lock().map(|mut verdict| verdict.take());
-    match verdict {
-        Ok(Some(errors)) => errors,
-        _ => response.errors,
-    }
+    verdict.take().unwrap_or(response.errors)
 }
 
 /// async-graphql does not look at `__typename`, so that it takes a variable for unused that only its directives have.
@@ -147,40 +127,6 @@ fn show_typename_directives(set: &mut SelectionSet) {
             Selection::InlineFragment(fragment) => show_typename_directives(&mut fragment.node.selection_set.node),
             Selection::FragmentSpread(_) => {}
         }
-    }
-}
-
-/// What async-graphql's rules found; travels in the request's data.
-#[derive(Clone, Default)]
-struct Verdict(Arc<Mutex<Option<Vec<ServerError>>>>);
-
-/// The extension that keeps the verdict and lets nothing execute.
-pub(super) struct Verdicts;
-
-impl ExtensionFactory for Verdicts {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self)
-    }
-}
-
-#[async_trait]
-impl Extension for Verdicts {
-    async fn validation(
-        &self,
-        ctx: &ExtensionContext<'_>,
-        next: NextValidation<'_>,
-    ) -> Result<ValidationResult, Vec<ServerError>> {
-        let result = next.run(ctx).await;
-        if let Some(verdict) = ctx.data_opt::<Verdict>()
-            && let Ok(mut verdict) = verdict.0.lock()
-        {
-            *verdict = Some(result.as_ref().err().cloned().unwrap_or_default());
-        }
-        result
-    }
-
-    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
-        Response::new(ConstValue::Null)
     }
 }
 

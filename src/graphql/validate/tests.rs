@@ -5,6 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::*;
+use crate::graphql::error::MAX_ERRORS;
 use crate::graphql::fixture::marketplace;
 use crate::graphql::schema::build_schema;
 use crate::syntax::MAX_TOKENS;

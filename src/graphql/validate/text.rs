@@ -7,8 +7,7 @@ use std::collections::hash_map::Entry;
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, TypeSystemDefinition};
 use async_graphql::{Pos, Positioned};
 
-use super::{MAX_ERRORS, invalid};
-use crate::graphql::error::{Code, GraphqlError};
+use crate::graphql::error::{Code, GraphqlError, MAX_ERRORS};
 use crate::syntax::{self, Definition, Purpose, SyntaxError};
 
 /// Longer documents are refused unread: 256 KiB.
@@ -24,13 +23,9 @@ pub(super) fn read(text: &str, errors: &mut Vec<GraphqlError>) -> Result<Executa
         return Err(vec![GraphqlError::new(Code::QueryTooComplex, message)]);
     }
     let document = syntax::parse(text, Purpose::Operations).map_err(|error| vec![unreadable(error)])?;
-    errors.extend(
-        document
-            .repeated_members
-            .iter()
-            .take(MAX_ERRORS)
-            .map(|name| invalid(name.pos, format!("There can be only one input field named \"{}\"", name.node))),
-    );
+    errors.extend(document.repeated_members.iter().take(MAX_ERRORS).map(|name| {
+        GraphqlError::invalid(name.pos, format!("There can be only one input field named \"{}\"", name.node))
+    }));
     executable(document.definitions)
 }
 
@@ -52,13 +47,13 @@ fn executable(definitions: Vec<Definition>) -> Result<ExecutableDocument, Vec<Gr
             Definition::Operation(Some(name), operation) => match named.entry(name.node) {
                 Entry::Vacant(entry) => drop(entry.insert(operation)),
                 Entry::Occupied(entry) => {
-                    errors.push(invalid(name.pos, format!("operation {} is defined twice", entry.key())));
+                    errors.push(GraphqlError::invalid(name.pos, format!("operation {} is defined twice", entry.key())));
                 }
             },
             Definition::Fragment(name, fragment) => match fragments.entry(name.node) {
                 Entry::Vacant(entry) => drop(entry.insert(fragment)),
                 Entry::Occupied(entry) => {
-                    errors.push(invalid(name.pos, format!("fragment {} is defined twice", entry.key())));
+                    errors.push(GraphqlError::invalid(name.pos, format!("fragment {} is defined twice", entry.key())));
                 }
             },
             Definition::Types(definition, pos) => errors.push(not_executable(&definition, pos)),
@@ -67,7 +62,10 @@ fn executable(definitions: Vec<Definition>) -> Result<ExecutableDocument, Vec<Gr
     let alone = anonymous.len() + named.len() == 1;
     if !alone {
         errors.extend(anonymous.iter().map(|operation: &Positioned<_>| {
-            invalid(operation.pos, "an operation without a name must be the only operation of its document")
+            GraphqlError::invalid(
+                operation.pos,
+                "an operation without a name must be the only operation of its document",
+            )
         }));
     }
     if anonymous.is_empty() && named.is_empty() && errors.is_empty() {
@@ -89,5 +87,5 @@ fn not_executable(definition: &TypeSystemDefinition, pos: Pos) -> GraphqlError {
             format!("the definition of the directive \"@{}\"", directive.node.name.node)
         }
     };
-    invalid(pos, format!("a document has operations and fragments; {what} does not belong here"))
+    GraphqlError::invalid(pos, format!("a document has operations and fragments; {what} does not belong here"))
 }

@@ -13,10 +13,10 @@ use async_graphql::parser::types::{
 use async_graphql::{Name, Pos, Positioned, Value as ConstValue};
 use async_graphql_value::Value;
 
-use super::invalid;
 use crate::graphql::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeKind};
 use crate::graphql::error::GraphqlError;
 use crate::graphql::variables::type_ref;
+use crate::model::diagnostic::did_you_mean;
 use crate::syntax::{long_integer, long_number};
 
 /// The types of variables exist and are input types, and their declarations have no directives (there are none for
@@ -32,12 +32,12 @@ pub(super) fn check_variable_types(
             let name = named_type(&variable.node.var_type.node);
             let is_known = BUILT_IN_SCALARS.contains(&name) || definitions.get(name).is_some();
             if !is_known {
-                errors.push(invalid(variable.node.var_type.pos, format!("Unknown type \"{name}\"")));
+                errors.push(GraphqlError::invalid(variable.node.var_type.pos, format!("Unknown type \"{name}\"")));
                 all_known = false;
             }
             if let Some(directive) = variable.node.directives.first() {
                 let message = format!("Directive \"{}\" may not be used on a variable", directive.node.name.node);
-                errors.push(invalid(directive.pos, message));
+                errors.push(GraphqlError::invalid(directive.pos, message));
             }
         }
     }
@@ -187,7 +187,7 @@ impl<'a> Checker<'a> {
             Some(TypeKind::Enum(values)) => match value {
                 Value::Enum(value) if values.iter().any(|known| known.name == value.as_str()) => {}
                 Value::Enum(value) => {
-                    let hint = did_you_mean(value, values.iter().map(|known| known.name.as_str()));
+                    let hint = hint(value, values.iter().map(|known| known.name.as_str()));
                     self.report(place, format!("\"{value}\" is not a value of enum \"{name}\"{hint}"));
                 }
                 _ => self.mismatch(ty, value, place),
@@ -214,7 +214,7 @@ impl<'a> Checker<'a> {
         }
         for (key, value) in values {
             let Some(field) = fields.iter().find(|field| field.name == key.as_str()) else {
-                let hint = did_you_mean(key, fields.iter().map(|field| field.name.as_str()));
+                let hint = hint(key, fields.iter().map(|field| field.name.as_str()));
                 self.report(place, format!("\"{name}\" has no field \"{key}\"{hint}"));
                 continue;
             };
@@ -249,7 +249,7 @@ impl<'a> Checker<'a> {
                 "Variable \"${name}\" of type \"{declared}\" used in position expecting type \"{expected}{bang}\": {}",
                 place.describe()
             );
-            self.errors.push(invalid(place.pos, message));
+            self.errors.push(GraphqlError::invalid(place.pos, message));
         }
     }
 
@@ -258,7 +258,7 @@ impl<'a> Checker<'a> {
     }
 
     fn report(&mut self, place: &Place, what: String) {
-        self.errors.push(invalid(place.pos, format!("Invalid value for {}: {what}", place.describe())));
+        self.errors.push(GraphqlError::invalid(place.pos, format!("Invalid value for {}: {what}", place.describe())));
     }
 }
 
@@ -318,15 +318,9 @@ fn introspection_arguments() -> [InputDef; 2] {
     [InputDef::new("name", TypeRef::named_nn(TypeRef::STRING)), include]
 }
 
-fn did_you_mean<'n>(given: &str, known: impl Iterator<Item = &'n str>) -> String {
-    if given.len() > 64 {
-        return String::new();
-    }
-    let near = known.map(|name| (strsim::damerau_levenshtein(given, name), name)).min();
-    match near {
-        Some((distance, name)) if distance <= 1 + given.len() / 4 => format!(". Did you mean \"{name}\"?"),
-        _ => String::new(),
-    }
+/// A hint in the words of async-graphql's own rules, which stand beside these.
+fn hint<'n>(given: &str, known: impl Iterator<Item = &'n str>) -> String {
+    did_you_mean(given, known).map(|name| format!(". Did you mean \"{name}\"?")).unwrap_or_default()
 }
 
 /// A literal, for a message.

@@ -10,7 +10,7 @@ use crate::model::naming::{lower_camel, pluralize, snake_case};
 use crate::model::{CacheHint, Column, ColumnId, Entity, Field, FieldKind};
 
 /// Page sizes fit GraphQL's Int.
-const DEFAULT_PAGE_SIZE: u32 = 100;
+const DEFAULT_MAX_PAGE_SIZE: u32 = 100;
 
 /// Builds all entities.
 pub(super) fn build(report: &mut Report<'_>, definitions: &Definitions<'_>) -> Vec<Entity> {
@@ -152,10 +152,10 @@ fn max_page_size(report: &mut Report<'_>, entity: Option<&Use<'_>>) -> u32 {
     match entity.and_then(|entity| entity.int("maxPageSize")) {
         Some((size, span)) if size < 1 => {
             report.wrong(span, format!("`maxPageSize` is 1 or more, found `{size}`"), "leave it out for 100");
-            DEFAULT_PAGE_SIZE
+            DEFAULT_MAX_PAGE_SIZE
         }
-        Some((size, _)) => u32::try_from(size).unwrap_or(DEFAULT_PAGE_SIZE),
-        None => DEFAULT_PAGE_SIZE,
+        Some((size, _)) => u32::try_from(size).unwrap_or(DEFAULT_MAX_PAGE_SIZE),
+        None => DEFAULT_MAX_PAGE_SIZE,
     }
 }
 

@@ -4,14 +4,9 @@ use std::collections::HashMap;
 
 use super::definitions::{Definitions, Shape};
 use super::report::{Report, Span};
+use crate::model::generated::{SHARED_TYPES, filters_of, types_of};
 use crate::model::scalar::BUILT_IN;
 use crate::model::{Column, Entity};
-
-/// Types that every generated API has, beside the scalars and their filters.
-const GENERATED: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
-
-/// What is generated for each entity, by the end of its name.
-const OF_ENTITY: [&str; 7] = ["Connection", "Edge", "Where", "ListWhere", "OrderBy", "Input", "Patch"];
 
 /// Checks all names against each other.
 pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &[Entity]) {
@@ -32,7 +27,7 @@ pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, enti
 /// Type names: those of the model, those that are made from them, and those that every API has.
 fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     let mut taken: HashMap<String, String> = HashMap::new();
-    for name in GENERATED {
+    for name in SHARED_TYPES {
         taken.insert(name.to_owned(), "the generated API has a type of that name".to_owned());
     }
     for (name, _) in BUILT_IN {
@@ -43,9 +38,9 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     }
     let enums = definitions.enums.iter().map(|declared| declared.name.as_str()).zip(&definitions.enum_spans);
     let entities = definitions.entities.iter().map(|entity| (entity.name, &entity.span));
-    let of_entities = entities.clone().flat_map(|(name, span)| {
-        OF_ENTITY.iter().map(move |suffix| (format!("{name}{suffix}"), format!("the entity `{name}`"), span))
-    });
+    let of_entities = entities
+        .clone()
+        .flat_map(|(name, span)| types_of(name).map(|made| (made, format!("the entity `{name}`"), span)));
     let of_enums = enums
         .clone()
         .flat_map(|(name, span)| filters_of(name).map(|filter| (filter, format!("the enum `{name}`"), span)));
@@ -62,11 +57,6 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
             report.wrong(span.clone(), format!("the name `{name}` is taken"), format!("rename it: {why}"));
         }
     }
-}
-
-/// The filters on columns of a type, and on those that may be null.
-fn filters_of(name: &str) -> [String; 2] {
-    [format!("{name}Filter"), format!("Nullable{name}Filter")]
 }
 
 /// The fields of `Query`: one row by key, the list, one row by each unique.

@@ -1,12 +1,11 @@
 //! GraphQL input to the kept form, strictly: a value is taken exactly or refused, never rounded, cut or guessed at. Null
 //! is the caller's business, who knows what may be null.
 
-use std::fmt::Write;
-use std::sync::Arc;
-
 use async_graphql::{Number, Value as Input};
 
-use super::{Scalar, Value, decimal, time};
+use super::quote::{article, quoted, shortened};
+use super::{Scalar, Value, decimal, time, uuid};
+use crate::json;
 use crate::model::naming::with_article;
 use crate::model::{EnumType, Model};
 use crate::syntax::{long_integer, long_number};
@@ -17,9 +16,6 @@ const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// A float has this many decimal digits that survive the way from text and back.
 const FLOAT_DIGITS: usize = 15;
-
-/// Quoted input is cut to this many characters in messages.
-const MAX_QUOTED: usize = 80;
 
 /// Where an input stood.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +52,7 @@ impl Scalar {
                 other => Err(expected("an ID", other)),
             },
             Self::IdUuid | Self::Uuid => match input {
-                Input::String(text) => uuid(text).map(Value::Text),
+                Input::String(text) => uuid::parse(text).map(Value::Text),
                 other => Err(expected("a UUID", other)),
             },
             Self::String => match input {
@@ -94,9 +90,8 @@ impl Scalar {
                 other => Err(expected("a Date such as \"2026-11-22\"", other)),
             },
             Self::Json => {
-                let mut text = String::new();
-                canonical_json(input, &mut text)?;
-                Ok(Value::text(text))
+                check_json(input)?;
+                Ok(Value::text(json::canonical(input)))
             }
             Self::Enum(id) => enum_value(&enums[usize::from(id.0)], input, source),
         }
@@ -143,7 +138,7 @@ fn whole(number: &Number, source: Source) -> Option<i64> {
 fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
     let int = number
         .as_i64()
-        .ok_or_else(|| format!("expected {} that is an integer, found {}", article(name), cut(number)))?;
+        .ok_or_else(|| format!("expected {} that is an integer, found {}", article(name), shortened(number)))?;
     if source == Source::Variable && int.unsigned_abs() > MAX_SAFE_INTEGER {
         return Err(format!(
             "expected {} as a string, because the number {number} may have lost digits",
@@ -166,7 +161,10 @@ fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
     let digits = text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
     let zeros = if text.contains('.') { 0 } else { text.bytes().rev().take_while(|digit| *digit == b'0').count() };
     if digits - zeros.min(digits) > FLOAT_DIGITS {
-        return Err(format!("expected a Decimal as a string, because the number {} may have lost digits", cut(number)));
+        return Err(format!(
+            "expected a Decimal as a string, because the number {} may have lost digits",
+            shortened(number)
+        ));
     }
     Ok(text)
 }
@@ -184,29 +182,6 @@ fn without_nul<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
         return Err(format!("expected {} without the character U+0000", article(name)));
     }
     Ok(text)
-}
-
-fn uuid(text: &str) -> Result<Arc<str>, String> {
-    let mut lower = [0; 36];
-    let bytes = text.as_bytes();
-    if bytes.len() == lower.len() {
-        for (target, byte) in lower.iter_mut().zip(bytes) {
-            *target = byte.to_ascii_lowercase();
-        }
-    }
-    match std::str::from_utf8(&lower) {
-        Ok(lower) if is_uuid(lower) => Ok(lower.into()),
-        _ => Err(format!("expected a UUID such as \"0190d0a1-7f3c-7000-8000-000000000001\", found {}", quoted(text))),
-    }
-}
-
-/// 8-4-4-4-12 lower-case hexadecimal digits.
-pub(crate) fn is_uuid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(i, byte)| match i {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => matches!(byte, b'0'..=b'9' | b'a'..=b'f'),
-        })
 }
 
 fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Value, String> {
@@ -231,73 +206,31 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
     Err(format!("{} has no value `{word}`{help}", declared.name))
 }
 
-/// JSON with sorted keys and without white space.
-fn canonical_json(input: &Input, out: &mut String) -> Result<(), String> {
-    // Writing to a String cannot fail.
+/// Refuses what JSON, or PostgreSQL's `jsonb`, cannot hold.
+fn check_json(input: &Input) -> Result<(), String> {
     match input {
-        Input::Null => out.push_str("null"),
-        Input::Boolean(boolean) => out.push_str(if *boolean { "true" } else { "false" }),
-        Input::Number(number) => {
-            let _ = write!(out, "{number}");
-        }
-        Input::String(text) => json_string(text, out)?,
-        Input::List(items) => {
-            out.push('[');
-            for (i, item) in items.iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                canonical_json(item, out)?;
-            }
-            out.push(']');
-        }
-        Input::Object(members) => {
-            let mut members: Vec<_> = members.iter().collect();
-            members.sort_unstable_by(|(a, _), (b, _)| a.as_str().cmp(b.as_str()));
-            out.push('{');
-            for (i, (name, value)) in members.into_iter().enumerate() {
-                if i > 0 {
-                    out.push(',');
-                }
-                json_string(name, out)?;
-                out.push(':');
-                canonical_json(value, out)?;
-            }
-            out.push('}');
-        }
-        Input::Enum(word) => {
-            return Err(format!("expected JSON, found the name `{word}`; JSON has strings, in quotes"));
-        }
-        Input::Binary(kept) => canonical_number(long_number(kept), out)?,
+        Input::Null | Input::Boolean(_) | Input::Number(_) => Ok(()),
+        Input::String(text) => without_nul(text, "JSON").map(|_| ()),
+        Input::List(items) => items.iter().try_for_each(check_json),
+        Input::Object(members) => members.iter().try_for_each(|(name, value)| {
+            without_nul(name, "JSON")?;
+            check_json(value)
+        }),
+        Input::Enum(word) => Err(format!("expected JSON, found the name `{word}`; strings in JSON are quoted")),
+        Input::Binary(kept) if overflows_float(long_number(kept)) => Err(format!(
+            "expected JSON whose numbers are in the range of a Float, found {}",
+            shortened(long_number(kept))
+        )),
+        Input::Binary(_) => Ok(()),
     }
-    Ok(())
 }
 
-/// A number's own digits, all of them: JSON sets no limit to them, and a float would round them. What overflows a float is
-/// refused, though, since most readers of JSON would make infinity, or nothing, of it.
-fn canonical_number(text: &str, out: &mut String) -> Result<(), String> {
-    let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
+/// JSON sets no limit to numbers, but most of its readers would turn such a number into infinity, or into zero.
+fn overflows_float(number: &str) -> bool {
+    let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    let float: f64 = text.parse().unwrap_or(f64::INFINITY);
-    if float.is_infinite() || (float == 0.0 && !is_zero) {
-        return Err(format!("expected JSON with numbers that a Float can come near to, found {}", cut(text)));
-    }
-    out.push_str(mantissa);
-    match exponent.trim_start_matches('+').parse::<i32>() {
-        Ok(exponent) if exponent != 0 && !is_zero => {
-            let _ = write!(out, "e{exponent}");
-        }
-        _ => {}
-    }
-    Ok(())
-}
-
-fn json_string(text: &str, out: &mut String) -> Result<(), String> {
-    let text = without_nul(text, "JSON")?;
-    let mut bytes = Vec::with_capacity(text.len() + 2);
-    super::json::write_string(text, &mut bytes);
-    out.push_str(&String::from_utf8_lossy(&bytes));
-    Ok(())
+    let float: f64 = number.parse().unwrap_or(f64::INFINITY);
+    float.is_infinite() || (float == 0.0 && !is_zero)
 }
 
 fn expected(what: &str, found: &Input) -> String {
@@ -305,29 +238,9 @@ fn expected(what: &str, found: &Input) -> String {
         Input::String(text) => quoted(text),
         Input::List(_) => "a list".to_owned(),
         Input::Object(_) => "an object".to_owned(),
-        Input::Binary(kept) => cut(long_number(kept)),
-        Input::Number(number) => cut(number),
+        Input::Binary(kept) => shortened(long_number(kept)),
+        Input::Number(number) => shortened(number),
         other => other.to_string(),
     };
     format!("expected {what}, found {found}")
-}
-
-/// A number may have any number of digits.
-fn cut(number: impl ToString) -> String {
-    let text = number.to_string();
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text,
-    }
-}
-
-pub(super) fn quoted(text: &str) -> String {
-    match text.char_indices().nth(MAX_QUOTED) {
-        Some((end, _)) => format!("{:?}", format!("{}…", &text[..end])),
-        None => format!("{text:?}"),
-    }
-}
-
-pub(super) fn article(name: &str) -> String {
-    if name == "JSON" { name.to_owned() } else { with_article(name) }
 }

@@ -1,6 +1,6 @@
 //! Decimals as scaled integers: `12.5` with two digits after the point is 1250.
 
-use super::coerce::quoted;
+use super::quote::quoted;
 
 /// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the scale lose nothing.
 pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String> {
@@ -39,6 +39,13 @@ pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String>
     Ok(if text.starts_with('-') { -scaled } else { scaled })
 }
 
+/// The digits as text: `1990` with two digits after the point is `19.90`.
+pub fn to_text(scaled: i64, scale: u8) -> String {
+    let mut text = Vec::new();
+    write(scaled, scale, &mut text);
+    String::from_utf8(text).expect("digits are ASCII")
+}
+
 /// Writes all digits after the point, always: `12.50`, `-0.05`, `3` for a scale of zero.
 pub(super) fn write(scaled: i64, scale: u8, out: &mut Vec<u8>) {
     // 19 digits, a point and a sign at most; filled from the end.
@@ -67,12 +74,6 @@ pub(super) fn write(scaled: i64, scale: u8, out: &mut Vec<u8>) {
 mod tests {
     use super::*;
 
-    fn written(scaled: i64, scale: u8) -> String {
-        let mut out = Vec::new();
-        write(scaled, scale, &mut out);
-        String::from_utf8(out).unwrap()
-    }
-
     #[test]
     fn all_digits_after_the_point_are_written() {
         for (scaled, scale, text) in [
@@ -85,7 +86,7 @@ mod tests {
             (i64::MIN, 0, "-9223372036854775808"),
             (1, 18, "0.000000000000000001"),
         ] {
-            assert_eq!(written(scaled, scale), text);
+            assert_eq!(to_text(scaled, scale), text);
         }
     }
 

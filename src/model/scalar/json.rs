@@ -3,12 +3,15 @@
 
 use thiserror::Error;
 
-use super::{Scalar, ValueRef, coerce, decimal, time};
+use super::quote::article;
+use super::uuid::is_uuid;
+use super::{Scalar, ValueRef, decimal, time};
+use crate::json::write_string;
 use crate::model::Model;
 
 /// A value in the database that its column's type does not allow. Says nothing of the value itself.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("has a value in the database that is not {}", coerce::article(expected))]
+#[error("has a value in the database that is not {}", article(expected))]
 pub struct CorruptValue {
     /// The type's name in GraphQL.
     pub expected: String,
@@ -51,7 +54,7 @@ impl Scalar {
             }
             (Self::DateTime, ValueRef::Text(text)) if time::is_date_time(text) => write_plain(text, out),
             (Self::Date, ValueRef::Text(text)) if time::is_date(text) => write_plain(text, out),
-            (Self::Uuid | Self::IdUuid, ValueRef::Text(text)) if coerce::is_uuid(text) => write_plain(text, out),
+            (Self::Uuid | Self::IdUuid, ValueRef::Text(text)) if is_uuid(text) => write_plain(text, out),
             (Self::Enum(id), ValueRef::Text(text))
                 if model.enum_type(id).values.iter().any(|(value, _)| value == text) =>
             {
@@ -101,61 +104,4 @@ fn write_int(int: i64, out: &mut Vec<u8>) {
 /// The shortest digits that read back as the same number.
 fn write_float(float: f64, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &float).expect("writing a number into memory cannot fail");
-}
-
-/// Writes a JSON string with its quotes. Runs of clean bytes are copied as they are; UTF-8 stays UTF-8 (RFC 8259,
-/// section 7: only quotes, backslashes and control characters must be escaped).
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
-    out.push(b'"');
-    let mut clean_from = 0;
-    let mut at = 0;
-    while at < bytes.len() {
-        // Eight clean bytes at a time: most texts have nothing to escape.
-        if let Some(chunk) = bytes[at..].first_chunk::<8>()
-            && is_clean(u64::from_le_bytes(*chunk))
-        {
-            at += 8;
-            continue;
-        }
-        let byte = bytes[at];
-        let escape = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0x08 => b'b',
-            0x0C => b'f',
-            0x00..=0x1F => b'u',
-            _ => {
-                at += 1;
-                continue;
-            }
-        };
-        out.extend_from_slice(&bytes[clean_from..at]);
-        out.extend_from_slice(&[b'\\', escape]);
-        if escape == b'u' {
-            let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-            out.extend_from_slice(&[b'0', b'0', digit(byte >> 4), digit(byte & 0xF)]);
-        }
-        at += 1;
-        clean_from = at;
-    }
-    out.extend_from_slice(&bytes[clean_from..]);
-    out.push(b'"');
-}
-
-/// Has none of eight bytes to be escaped? (The usual bit trick: a byte less than n, a byte equal to n, for all eight at
-/// once. It may call clean bytes dirty after a borrow, never the other way round.)
-fn is_clean(word: u64) -> bool {
-    const LOW: u64 = 0x0101_0101_0101_0101;
-    const HIGH: u64 = 0x8080_8080_8080_8080;
-    let less_than_space = word.wrapping_sub(LOW * 0x20) & !word;
-    let quotes = word ^ (LOW * 0x22);
-    let backslashes = word ^ (LOW * 0x5C);
-    let is_quote = quotes.wrapping_sub(LOW) & !quotes;
-    let is_backslash = backslashes.wrapping_sub(LOW) & !backslashes;
-    (less_than_space | is_quote | is_backslash) & HIGH == 0
 }

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::json::write_string;
 use crate::model::{EnumId, EnumType};
 use crate::syntax::{Definition, Purpose, from_json, parse};
 
@@ -83,7 +84,7 @@ fn literals_are_exact_and_enums_are_names() {
     assert_eq!(literal(Scalar::Json, "{b: 1, a: [\"x\"]}"), Ok(Value::text(r#"{"a":["x"],"b":1}"#)));
     insta::assert_snapshot!(literal(SIZE, "\"LARGE\"").unwrap_err(), @r#"expected a Size, which is written without quotes, found "LARGE""#);
     insta::assert_snapshot!(literal(SIZE, "LARG").unwrap_err(), @"Size has no value `LARG`; did you mean `LARGE`?");
-    insta::assert_snapshot!(literal(Scalar::Json, "[LARGE]").unwrap_err(), @"expected JSON, found the name `LARGE`; JSON has strings, in quotes");
+    insta::assert_snapshot!(literal(Scalar::Json, "[LARGE]").unwrap_err(), @"expected JSON, found the name `LARGE`; strings in JSON are quoted");
     insta::assert_snapshot!(literal(Scalar::Int, "1.0").unwrap_err(), @"expected an Int, found 1.0");
 }
 
@@ -223,7 +224,7 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
         assert_eq!(variable(Scalar::Json, given(kept)), Ok(Value::text(kept)));
     }
     for text in ["1e400", "-1e400", "1e-400", "1e99999999999"] {
-        let message = format!("expected JSON with numbers that a Float can come near to, found {text}");
+        let message = format!("expected JSON whose numbers are in the range of a Float, found {text}");
         assert_eq!(literal(Scalar::Json, text), Err(message), "{text}");
         assert!(variable(Scalar::Json, given(text)).is_err());
         assert!(variable(Scalar::Float, given(text)).is_ok() == text.contains("e-"));

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 
-use super::coerce::quoted;
+use super::quote::quoted;
 
 /// `2026-11-22T09:30:00.000Z`.
 const DATE_TIME_SHAPE: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";

@@ -1,0 +1,81 @@
+//! The names that the generated API makes from those of the model. The generator, the check that no two of them meet, and
+//! the names that `model pull` chooses all read them here.
+
+/// Types that every generated API has, beside the scalars and their filters.
+pub const SHARED_TYPES: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
+
+/// Fields that no entity may have, because something of that name is generated beside them.
+pub const RESERVED_FIELDS: [&str; 6] = ["etag", "and", "or", "not", "patch", "expectedEtag"];
+
+/// The types that are generated for each entity.
+pub fn types_of(entity: &str) -> [String; 7] {
+    [
+        connection(entity),
+        edge(entity),
+        condition(entity),
+        list_condition(entity),
+        order(entity),
+        input(entity),
+        patch(entity),
+    ]
+}
+
+/// The filters on columns of a type: those that may not be null, and those that may.
+pub fn filters_of(ty: &str) -> [String; 2] {
+    [filter(ty, false), filter(ty, true)]
+}
+
+/// The filter on a column: `StringFilter`, or `NullableStringFilter`, which has `isNull`.
+pub fn filter(ty: &str, nullable: bool) -> String {
+    format!("{}{ty}Filter", if nullable { "Nullable" } else { "" })
+}
+
+/// `ProductConnection`
+pub fn connection(entity: &str) -> String {
+    format!("{entity}Connection")
+}
+
+/// `ProductEdge`
+pub fn edge(entity: &str) -> String {
+    format!("{entity}Edge")
+}
+
+/// `ProductWhere`
+pub fn condition(entity: &str) -> String {
+    format!("{entity}Where")
+}
+
+/// `ProductListWhere`
+pub fn list_condition(entity: &str) -> String {
+    format!("{entity}ListWhere")
+}
+
+/// `ProductOrderBy`
+pub fn order(entity: &str) -> String {
+    format!("{entity}OrderBy")
+}
+
+/// `ProductInput`
+pub fn input(entity: &str) -> String {
+    format!("{entity}Input")
+}
+
+/// `ProductPatch`
+pub fn patch(entity: &str) -> String {
+    format!("{entity}Patch")
+}
+
+/// `createProduct`
+pub fn create(entity: &str) -> String {
+    format!("create{entity}")
+}
+
+/// `updateProduct`
+pub fn update(entity: &str) -> String {
+    format!("update{entity}")
+}
+
+/// `deleteProduct`
+pub fn delete(entity: &str) -> String {
+    format!("delete{entity}")
+}
