@@ -1,6 +1,7 @@
 //! Accepts connections and looks after them: how many there may be, how long each may make the server wait, and that all of
 //! them end when the server stops. What is answered, the site decides.
 
+mod bodies;
 mod connections;
 mod stream;
 
@@ -23,7 +24,8 @@ use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use self::connections::{Activity, Connections, Order, Registered, Watched};
+use self::bodies::{Receiving, Watched};
+use self::connections::{Activity, Connections, Order, Registered};
 use self::stream::Stream;
 use super::access;
 use super::host::Names;
@@ -129,6 +131,7 @@ where
             let entry = access::Entry::begin(request.method(), request.uri());
             let under_way = Activity::begin(&activity, request.version() == http::Version::HTTP_2);
             let refused = door.names.refuse(&request, &accepted_host, || activity.has_content_length());
+            let request = request.map(|body| Body::new(Receiving::new(body, &activity)));
             let mut site = site.clone();
             async move {
                 let response = match refused {
@@ -138,7 +141,7 @@ where
                         response.headers_mut().insert(http::header::CONNECTION, close);
                         response
                     }
-                    None => site.call(request.map(Body::new)).await?,
+                    None => site.call(request).await?,
                 };
                 if let Some(entry) = entry {
                     entry.end(&response);

@@ -157,6 +157,34 @@ async fn who_only_holds_connections_keeps_nobody_out() {
 }
 
 #[tokio::test]
+async fn who_only_begins_bodies_keeps_nobody_out() {
+    let app = TestApp::start_with(Mode::Trusted, |config| {
+        config.limits.max_connections = 4;
+        config.limits.body_timeout = 20 * LONG;
+        config.limits.timeout = 20 * LONG;
+    })
+    .await;
+    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+    let mut held = Vec::new();
+    for n in 0..20 {
+        let mut stream = TcpStream::connect(app.address()).await.unwrap();
+        let framing =
+            if n % 2 == 0 { "Content-Length: 20\r\n\r\n{" } else { "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n" };
+        stream.write_all(format!("{head}{framing}").as_bytes()).await.unwrap();
+        held.push(stream);
+    }
+    for _ in 0..10 {
+        let get = app.raw("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        assert_eq!(status(&tokio::time::timeout(LONG, get).await.expect("it gets in")), 200);
+    }
+    // Who sends on is answered.
+    let mut stream = TcpStream::connect(app.address()).await.unwrap();
+    stream.write_all(format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{").as_bytes()).await.unwrap();
+    stream.write_all(b"}").await.unwrap();
+    assert_eq!(status(&until_closed(&mut stream).await), 200);
+}
+
+#[tokio::test]
 async fn a_body_may_be_gzip_and_no_longer_for_that() {
     let app = TestApp::start(Mode::Trusted).await;
     let gzip = |text: &str| {

@@ -2,15 +2,10 @@
 //! a few stores into memory and no timer.
 
 use std::collections::HashMap;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
-use bytes::Bytes;
-use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::sync::Notify;
 
 use crate::config::Limits;
@@ -37,6 +32,13 @@ pub(super) enum Order {
     End = 2,
 }
 
+/// What a client is waited for, and for how long. The greatest goes first: bodies are in use, as far as anybody can tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Waits {
+    ForBody(Tick),
+    ForRequest(Tick),
+}
+
 /// All connections.
 pub(super) struct Connections {
     limits: Limits,
@@ -59,6 +61,10 @@ pub(super) struct Activity {
     closing_since: AtomicU32,
     /// Requests whose answers are not yet handed over.
     under_way: AtomicU32,
+    /// Those of them whose bodies are still coming.
+    receiving: AtomicU32,
+    /// Since when there are any of these.
+    receiving_since: AtomicU32,
     is_http2: AtomicBool,
     order: AtomicU8,
     ordered: Notify,
@@ -83,6 +89,8 @@ impl Connections {
             blocked_since: AtomicU32::new(0),
             closing_since: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
+            receiving: AtomicU32::new(0),
+            receiving_since: AtomicU32::new(0),
             is_http2: AtomicBool::new(false),
             order: AtomicU8::new(Order::None as u8),
             ordered: Notify::new(),
@@ -98,18 +106,19 @@ impl Connections {
         lock(&self.all).len() >= self.most
     }
 
-    /// Whether some connection waits for a request.
+    /// Whether some connection waits for its client.
     pub(super) fn can_make_room(&self) -> bool {
-        lock(&self.all).values().any(|activity| activity.can_go())
+        lock(&self.all).values().any(|activity| activity.waits(0).is_some())
     }
 
-    /// Ends the connection that has waited longest for a request. False where all are busy.
+    /// Ends the connection that has waited longest for a request; where none does, the one that has waited longest for
+    /// the body of one. False where all are busy.
     pub(super) fn make_room(&self) -> bool {
         let now = self.now.load(Relaxed);
         let all = lock(&self.all);
-        let waiting = all.values().filter(|activity| activity.can_go());
-        let longest = waiting.max_by_key(|activity| now.saturating_sub(activity.idle_since.load(Relaxed)));
-        longest.is_some_and(|activity| {
+        let waiting = all.values().filter_map(|activity| Some((activity.waits(now)?, activity)));
+        let longest = waiting.max_by_key(|(waits, _)| *waits);
+        longest.is_some_and(|(_, activity)| {
             activity.order(Order::End);
             true
         })
@@ -193,8 +202,30 @@ impl Activity {
         }
     }
 
-    fn can_go(&self) -> bool {
-        self.under_way.load(Relaxed) == 0 && self.order.load(Relaxed) != Order::End as u8
+    /// The body of a request begins to come.
+    pub(super) fn receive(&self) {
+        if self.receiving.fetch_add(1, Relaxed) == 0 {
+            self.receiving_since.store(self.now.load(Relaxed), Relaxed);
+        }
+    }
+
+    /// It is here, or nobody wants it any more.
+    pub(super) fn received(&self) {
+        self.receiving.fetch_sub(1, Relaxed);
+    }
+
+    /// For what the client is waited for, and how long; None where it waits for us, or is told to go.
+    fn waits(&self, now: Tick) -> Option<Waits> {
+        let under_way = self.under_way.load(Relaxed);
+        let since = |since: &AtomicU32| now.saturating_sub(since.load(Relaxed));
+        if self.order.load(Relaxed) == Order::End as u8 {
+            None
+        } else if under_way == 0 {
+            Some(Waits::ForRequest(since(&self.idle_since)))
+        } else {
+            let all_do = under_way == self.receiving.load(Relaxed);
+            all_do.then(|| Waits::ForBody(since(&self.receiving_since)))
+        }
     }
 
     fn order(&self, order: Order) {
@@ -242,35 +273,6 @@ pub(super) struct Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         lock(&self.all).remove(&self.name);
-    }
-}
-
-/// The body of an answer, which knows when it has been handed over.
-pub(super) struct Watched {
-    body: Body,
-    _under_way: UnderWay,
-}
-
-impl Watched {
-    pub(super) fn new(body: Body, under_way: UnderWay) -> Self {
-        Self { body, _under_way: under_way }
-    }
-}
-
-impl HttpBody for Watched {
-    type Data = Bytes;
-    type Error = axum::Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 
@@ -325,6 +327,28 @@ mod tests {
         assert_eq!((order(&busy), order(&older), order(&newer)), (0, 2, 0));
         assert!(connections.make_room() && !connections.can_make_room());
         assert_eq!((order(&busy), order(&older), order(&newer)), (0, 2, 2));
+    }
+
+    #[test]
+    fn who_is_slow_to_send_a_body_makes_room_after_the_idle() {
+        let connections = Connections::new(limits(), None);
+        let (older, _a) = connections.register();
+        let _older = Activity::begin(&older, false);
+        older.receive();
+        connections.tick();
+        let (newer, _b) = connections.register();
+        let _newer = (Activity::begin(&newer, true), Activity::begin(&newer, true));
+        newer.receive();
+        connections.tick();
+        let (idle, _c) = connections.register();
+        let order = |activity: &Activity| activity.order.load(Relaxed);
+        assert!(connections.make_room() && connections.make_room());
+        assert_eq!((order(&older), order(&newer), order(&idle)), (2, 0, 2));
+        assert!(!connections.can_make_room(), "one of its requests is being answered");
+        newer.receive();
+        assert!(connections.can_make_room());
+        newer.received();
+        assert!(!connections.make_room());
     }
 
     #[test]
