@@ -2,7 +2,7 @@
 //! They run in Node.js and Python, see `tests/audits/`.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::outside::{Demo, node, node_program, packages, program, text, there, t
 const DIRECTORY: &str = "tests/audits";
 
 /// The environment that scripts/setup makes.
-pub(crate) fn python() -> PathBuf {
+fn python() -> PathBuf {
     top().join("target/tools/python/bin/python")
 }
 
@@ -27,8 +27,12 @@ fn python_packages() -> (&'static str, bool) {
 }
 
 /// Runs a script, which fails by its exit code; gives what it printed.
-pub(crate) fn run(mut command: Command, input: &[u8]) -> String {
-    command.current_dir(top().join(DIRECTORY)).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+fn run(command: Command, input: &[u8]) -> String {
+    run_in(command, &top().join(DIRECTORY), input)
+}
+
+fn run_in(mut command: Command, directory: &Path, input: &[u8]) -> String {
+    command.current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     process.stdin.take().unwrap().write_all(input).unwrap();
     let output = process.wait_with_output().unwrap();
@@ -225,4 +229,43 @@ fn judge(request: &Asked, told: &Told) -> String {
         }
     }
     found
+}
+
+#[tokio::test]
+async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served() {
+    if !there("an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served", &[python_packages()]) {
+        return;
+    }
+    let app = TestApp::start(Mode::Trusted).await;
+    let mut command = Command::new(python());
+    command.arg("http2_limits.py").env("FRESHQL_ADDRESS", app.address().to_string());
+    command.env("FRESHQL_PATH", url(MERCHANTS));
+    let said = tokio::task::spawn_blocking(move || run(command, b"")).await.unwrap();
+    assert_eq!(said.matches("ok ").count(), 5, "{said}");
+}
+
+/// Requests made from `docs/openapi.yaml`, valid and not: no answer is a server's error, or one that the file does not tell.
+#[tokio::test]
+async fn schemathesis_finds_the_description_of_the_api_true() {
+    if !there("schemathesis_finds_the_description_of_the_api_true", &[python_packages()]) {
+        return;
+    }
+    let app = TestApp::start(Mode::Open).await;
+    let directory = tempfile::tempdir().unwrap();
+    let description = std::fs::read_to_string(top().join("docs/openapi.yaml")).unwrap();
+    // Ids that are there beside any others.
+    let any = "schema: { type: string, minLength: 1 }";
+    assert_eq!(description.matches(any).count(), 1);
+    let ids: Vec<_> = [MERCHANT, MERCHANTS, UPDATE].map(|text| url(text).replacen("/q/", "", 1)).into();
+    let some = format!("schema: {{ anyOf: [{{ enum: [{}] }}, {{ type: string, minLength: 1 }}] }}", ids.join(", "));
+    let file = directory.path().join("openapi.yaml");
+    std::fs::write(&file, description.replace(any, &some)).unwrap();
+    let mut command = Command::new(python().with_file_name("schemathesis"));
+    command.arg("run").arg(&file).args(["--url", &format!("http://{}", app.address())]);
+    command.args(["--phases", "coverage,fuzzing", "--max-examples", "10", "--generation-deterministic", "--no-color"]);
+    // The file cannot say which documents and variables are valid.
+    command.args(["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all"]);
+    command.env("HOME", directory.path()).env("PYTHONDONTWRITEBYTECODE", "1");
+    let said = tokio::task::spawn_blocking(move || run_in(command, directory.path(), b"")).await.unwrap();
+    assert!(said.contains("Operations:       12 selected / 12 total"), "{said}");
 }
