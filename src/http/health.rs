@@ -13,7 +13,7 @@ use super::problem::Problem;
 use super::respond::{self, Form, Policies, Representation};
 use crate::cache_control::Policy;
 use crate::etag::ResponseEtag;
-use crate::store::{REMEDY, StoreError};
+use crate::store::StoreError;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -43,7 +43,7 @@ pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     }
     match app.store.guard() {
         Ok(guard) if guard.is_whole() => {}
-        Ok(guard) => return unready(format!("{}; {REMEDY}", guard.reasons(app.engine.model()).join("; "))),
+        Ok(guard) => return unready(guard.reasons(app.engine.model()).join("; ")),
         Err(error) => return unready(error.to_string()),
     }
     ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()

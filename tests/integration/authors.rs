@@ -142,9 +142,17 @@ fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_an
             }
             let before = trace(&shop);
             let errors = shop.run(text, &variables).map(|answer| it(&answer)).expect_err(authors);
-            assert_eq!(errors[0].code, Code::Conflict, "{authors}: {errors:?}");
-            assert!(errors[0].message.contains(&format!("`{name}`")), "{authors}: {}", errors[0].message);
-            assert!(!errors[0].message.contains("innocent"), "{}", errors[0].message);
+            if authors.starts_with("AFTER")
+                && authors.contains("IGNORE")
+                && variables["token"].as_str().is_some_and(|it| it != "*")
+            {
+                // What its triggers may not see has no versions that one could expect.
+                assert_eq!(errors[0].code, Code::DatabaseUnavailable, "{authors}: {errors:?}");
+            } else {
+                assert_eq!(errors[0].code, Code::Conflict, "{authors}: {errors:?}");
+                assert!(errors[0].message.contains(&format!("`{name}`")), "{authors}: {}", errors[0].message);
+                assert!(!errors[0].message.contains("innocent"), "{}", errors[0].message);
+            }
             assert_eq!(trace(&shop), before, "{authors}");
         }
         // What it does not touch goes on.
@@ -372,7 +380,9 @@ fn look(shop: &Shop, known: &mut Known) -> Vec<Answer> {
     let answers = QUESTIONS.iter().map(|question| shop.run(question, &json!({})).unwrap());
     let answers: Vec<Answer> = answers.collect();
     for (at, answer) in answers.iter().enumerate() {
-        let tag = (at, answer.etag.as_ref().unwrap().as_str().to_owned());
+        // None: a trigger may hide changes.
+        let Some(etag) = &answer.etag else { continue };
+        let tag = (at, etag.as_str().to_owned());
         let before = known.entry(tag).or_insert_with(|| answer.body.to_vec());
         assert_eq!(*before, answer.body, "two bodies under one ETag");
     }
@@ -410,15 +420,16 @@ proptest! {
                 given["token"] = row["etag"].clone();
             }
             let before = trace(&shop);
-            // What ignores the triggers that come after it hides another program's write from ours, and `check` says so.
+            // What ignores the triggers that come after it hides another program's write from ours.
             let is_hidden = authors.iter().any(|author| author.when == "AFTER" && author.body.contains("IGNORE"));
-            if from_outside && text == UPDATE && !is_hidden {
+            if from_outside && text == UPDATE {
                 // Another program may be refused; what it has done is seen.
                 let _ = shop.stranger.execute("UPDATE posts SET title = title || '.', rank = 7 WHERE id = ?", [given["id"].as_str()]);
             } else {
                 match shop.run(text, &given) {
                     Ok(answer) if text == DELETE => prop_assert!(post(&shop, it(&answer)["id"].as_str().unwrap()).is_null()),
                     Ok(answer) => prop_assert_eq!(it(&answer), post(&shop, it(&answer)["id"].as_str().unwrap())),
+                    Err(errors) if errors[0].code == Code::DatabaseUnavailable => prop_assert!(is_hidden && with_token),
                     Err(errors) => {
                         check(&errors)?;
                         prop_assert_eq!(trace(&shop), before, "{:?}", errors);
@@ -429,7 +440,8 @@ proptest! {
             let left: Vec<_> = changes.iter().flat_map(change_log::Change::marks).collect();
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {
-                let is_stale = old.touched.marks().iter().any(|mark| left.contains(mark));
+                // Without an ETag it was not kept.
+                let is_stale = old.etag.is_none() || old.touched.marks().iter().any(|mark| left.contains(mark));
                 prop_assert!(is_stale || old.body == new.body, "an answer of the cache would be wrong: {:?}", new.body);
             }
             seen = now;

@@ -194,6 +194,98 @@ async fn a_unique_key_that_the_triggers_do_not_know_is_seen() {
     scene.assert_repaired().await;
 }
 
+/// SQLite fires the youngest trigger first: what it ignores, ours do not see.
+#[tokio::test]
+async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_is_dropped() {
+    let scene = Scene::new().await;
+    for event in ["UPDATE", "INSERT", "DELETE"] {
+        let old = scene.app.get(&scene.merchant).await.etag().to_owned();
+        let sql = format!("CREATE TRIGGER hides AFTER {event} ON merchants BEGIN SELECT RAISE(IGNORE); END");
+        scene.other.execute_batch(&sql).unwrap();
+        for city in ["Hidden", "Hidden again"] {
+            scene.other.execute("UPDATE merchants SET city = ? WHERE id = ?", (city, &scene.id)).unwrap();
+            let answer = scene.again(&scene.merchant, &old).await;
+            assert_eq!((answer.status, answer.header(CACHE_CONTROL)), (StatusCode::OK, "no-store"), "{event}");
+            assert_eq!(answer.json()["data"]["merchant"]["city"], city);
+            assert!(!answer.headers.contains_key(ETAG));
+        }
+        let refused = scene.set_city("Lost", Some(&scene.token().await)).await;
+        refused.assert_error(503, "DATABASE_UNAVAILABLE");
+        let ready = scene.app.get("/readyz").await;
+        ready.assert_problem(503);
+        let detail = ready.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.contains("Merchant: the trigger `hides` on `merchants` says RAISE(IGNORE)"), "{detail}");
+        assert!(detail.contains("say BEFORE") && !detail.contains("repair") && !detail.contains("Product"), "{detail}");
+        scene.assert_validates(&scene.products).await;
+        let status = scene.run("status");
+        assert!(!status.status.success() && text(&status.stderr).contains("`hides`"), "{status:?}");
+        let repair = scene.run("repair");
+        assert!(!repair.status.success() && text(&repair.stderr).contains("say BEFORE"), "{repair:?}");
+
+        scene.other.execute_batch("DROP TRIGGER hides").unwrap();
+        scene.assert_validates(&scene.merchant).await;
+        assert_eq!(scene.again(&scene.merchant, &old).await.status, 200, "{event}: it has perhaps hidden something");
+    }
+    // What can only keep a change from being made hides none.
+    scene.other.execute_batch("CREATE TRIGGER keeps DELETE ON merchants BEGIN SELECT RAISE(IGNORE); END;").unwrap();
+    scene.assert_validates(&scene.merchant).await;
+}
+
+#[tokio::test]
+async fn rows_that_a_cascade_takes_where_a_trigger_hides_it_are_not_answered_from_memory() {
+    let scene = Scene::new().await;
+    let products = "query P { products(first: 100) { totalCount } }";
+    let registered = scene.app.admin(http::Method::PUT, &url(products), products).await;
+    assert_eq!(registered.status, 201);
+    scene
+        .other
+        .execute_batch(
+            "PRAGMA foreign_keys = ON;
+             CREATE TRIGGER hides AFTER DELETE ON products BEGIN SELECT RAISE(IGNORE); END",
+        )
+        .unwrap();
+    let count = async || {
+        let answer = scene.app.get(&url(products)).await;
+        assert!(answer.status == 200 && !answer.headers.contains_key(ETAG), "{}", answer.text());
+        answer.json()["data"]["products"]["totalCount"].as_i64().unwrap()
+    };
+    let before = count().await;
+    let sql = "DELETE FROM merchants WHERE id = (SELECT merchant_id FROM products WHERE id NOT IN
+        (SELECT product_id FROM reviews) LIMIT 1)";
+    scene.other.execute_batch("DELETE FROM reviews").unwrap();
+    assert_eq!(scene.other.execute(sql, []).unwrap(), 1);
+    let there: i64 = scene.other.query_row("SELECT count(*) FROM products", [], |row| row.get(0)).unwrap();
+    assert!(there < before);
+    assert_eq!(count().await, there);
+}
+
+#[tokio::test]
+async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
+    // In the end the key stands, or is gone again before anybody has looked; in one transaction, and in several.
+    for (begin, end) in
+        [("", ""), ("BEGIN;", "COMMIT;"), ("", "DROP INDEX by_site;"), ("BEGIN;", "DROP INDEX by_site; COMMIT;")]
+    {
+        let scene = Scene::new().await;
+        scene.other.execute("UPDATE merchants SET website = 'https://x.example' WHERE id = ?", [&scene.id]).unwrap();
+        let etag = scene.app.get(&scene.merchant).await.etag().to_owned();
+        let token = scene.token().await;
+        assert_eq!(scene.again(&scene.merchant, &etag).await.status, 304);
+        scene
+            .other
+            .execute_batch(&format!(
+                "{begin} CREATE UNIQUE INDEX by_site ON merchants (website);
+                 INSERT OR REPLACE INTO merchants (id, name, description, city, website)
+                   VALUES ('01900000-0000-7000-8000-00000000abcd', 'Displaces', '', 'X', 'https://x.example'); {end}"
+            ))
+            .unwrap();
+        let answer = scene.again(&scene.merchant, &etag).await;
+        assert_eq!((answer.status, &answer.json()["data"]["merchant"]), (StatusCode::OK, &serde_json::Value::Null));
+        let refused = scene.set_city("Lost", Some(&token)).await;
+        assert!(refused.status == 503 || refused.status == 404, "{}", refused.text());
+        assert_eq!(answer.headers.contains_key(ETAG), end.contains("DROP"));
+    }
+}
+
 #[tokio::test]
 async fn a_trigger_that_was_away_for_a_while_has_missed_something() {
     let scene = Scene::new().await;

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
-use super::guard::{self, Guard, REMEDY};
+use super::guard::{self, Guard};
 use super::migrate::{self, Applied as AppliedMigration};
 use crate::model::Model;
 use crate::store::change_log::{self, Changes};
@@ -262,7 +262,7 @@ fn is_of_rows(changes: &Changes) -> bool {
 /// Warns of what is not guarded.
 fn tell(guard: &Guard, model: &Model) {
     for reason in guard.reasons(model) {
-        tracing::error!("{reason}; answers about it have no ETag and are not cached: {REMEDY}");
+        tracing::error!("answers have no ETag and are not cached: {reason}");
     }
 }
 

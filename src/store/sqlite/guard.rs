@@ -22,9 +22,6 @@ pub struct Guard {
     is_whole: bool,
 }
 
-/// The command that mends an unguarded database.
-pub const REMEDY: &str = "run `freshql migrate repair`";
-
 impl Guard {
     /// Looks at the schema. `history` is what had been applied when this server started: what came later belongs to
     /// another model.
@@ -61,7 +58,7 @@ impl Guard {
         self.is_whole || touched.dependencies.iter().all(|dependency| self.why_not(dependency.entity()).is_none())
     }
 
-    /// The entities that are not guarded, each with the reason, for people.
+    /// The entities that are not guarded, each with the reason and what to do about it, for people.
     pub fn reasons(&self, model: &Model) -> Vec<String> {
         let reason = |(entity, why): (_, &Option<String>)| {
             let entity: &crate::model::Entity = entity;

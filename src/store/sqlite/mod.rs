@@ -40,10 +40,11 @@ use crate::store::trace::Trace;
 use crate::touch::Version;
 
 use feed::Feed;
-pub use guard::{Guard, REMEDY};
+pub use guard::Guard;
 use identity::Identity;
 pub(super) use meter::Allowance;
 use meter::Meter;
+pub use migrate::REMEDY;
 pub(super) use opened::{Opened, Settings};
 pub use row::Row;
 use row::bind;

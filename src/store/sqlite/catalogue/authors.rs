@@ -22,7 +22,7 @@ pub enum Event {
 pub(in crate::store) struct AuthorTrigger {
     pub(in crate::store) name: String,
     pub(in crate::store) event: Event,
-    /// Not BEFORE.
+    /// Says AFTER. A trigger that says neither fires before.
     pub(in crate::store) is_after: bool,
     /// Says `UPDATE OF` some columns: what sets `_version` alone does not fire it.
     pub(in crate::store) names_columns: bool,
@@ -43,7 +43,7 @@ impl AuthorTrigger {
         let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found == word);
         let mut at = if is(named + 1, "if") && is(named + 2, "not") { named + 4 } else { named + 1 };
         at += if is(at + 1, ".") { 3 } else { 1 };
-        let is_after = !is(at, "before");
+        let is_after = is(at, "after");
         while ["before", "after", "instead", "of"].iter().any(|word| is(at, word)) {
             at += 1;
         }
@@ -57,6 +57,22 @@ impl AuthorTrigger {
         Some(Self { name: found.name.clone(), event, is_after, names_columns: is(at + 1, "of"), ignores })
     }
 }
+
+/// Why the versions of this table's rows do not tell of every change while it has this trigger: RAISE(IGNORE) ends all
+/// triggers that would fire after it for the row, and leaves the change as it is. Which of the triggers on a table come
+/// first, SQLite does not promise.
+pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<String> {
+    let name = &trigger.name;
+    (trigger.ignores && trigger.is_after).then(|| {
+        format!(
+            "the trigger `{name}` on `{table}` says RAISE(IGNORE) after a change, which can hide the change from the triggers \
+             that keep versions"
+        )
+    })
+}
+
+/// What else than [`hides`] there is to do about such a trigger.
+pub(in crate::store) const SHOW: &str = "say BEFORE or RAISE(ABORT, …) in it, or drop it";
 
 /// What to tell the owner of such a trigger on this table before it surprises anybody. `is_stamped`: versions are a column of
 /// the table, so freshql updates its rows.
@@ -102,7 +118,7 @@ mod tests {
         for (head, event, is_after, names_columns) in [
             ("CREATE TRIGGER x AFTER UPDATE ON t", Event::Update, true, false),
             ("create trigger if not exists main.\"a before\" before update of a, b on t", Event::Update, false, true),
-            ("CREATE TRIGGER x /* BEFORE */ DELETE ON t", Event::Delete, true, false),
+            ("CREATE TRIGGER x /* AFTER */ DELETE ON t", Event::Delete, false, false),
             ("CREATE TRIGGER [insert] BEFORE INSERT ON t", Event::Insert, false, false),
             ("CREATE TEMP TRIGGER before AFTER UPDATE ON t", Event::Update, true, false),
         ] {

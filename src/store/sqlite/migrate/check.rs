@@ -9,6 +9,7 @@ use super::{guard, heal};
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
+use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
 use crate::store::sqlite::catalogue::definition::{ColumnText, Definition, Kind};
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
@@ -17,6 +18,9 @@ use crate::store::sqlite::ddl::{
 };
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
+
+/// The command that mends what the versions of rows rest on.
+pub const REMEDY: &str = "run `freshql migrate repair`";
 
 /// Something that a database lacks, or has otherwise than the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +72,9 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
         }
     }
     for table in layout.tables.iter().filter(|table| table.managed || with_unmanaged) {
+        if with_unmanaged {
+            check_authors(table, &catalogue, &mut problems);
+        }
         if !table.managed {
             check_unmanaged(connection, &catalogue, table, &mut problems)?;
             continue;
@@ -101,13 +108,20 @@ pub(in crate::store) fn unguarded(connection: &Connection, model: &Model) -> rus
     let mut reasons = Vec::new();
     for table in &layout.tables {
         let mut problems = Problems(system.0.clone());
+        check_authors(table, &catalogue, &mut problems);
         if !table.managed {
             check_unmanaged(connection, &catalogue, table, &mut problems)?;
         } else if let Some(found) = versioned(table, &catalogue, &mut problems) {
             check_triggers(table, found, &mut problems);
             check_columns(table, found, &mut problems);
         }
-        reasons.push(problems.0.into_iter().next().map(|problem| problem.message));
+        // What a command repairs comes last: it cannot do so before the rest is put right.
+        let worst = problems.0.into_iter().min_by_key(|problem| problem.is_repaired);
+        reasons.push(worst.map(|problem| match problem.help {
+            _ if problem.is_repaired => format!("{}; {REMEDY}", problem.message),
+            Some(help) => format!("{}; {help}", problem.message),
+            None => problem.message,
+        }));
     }
     Ok(reasons)
 }
@@ -139,6 +153,16 @@ impl Problems {
     fn missing(&mut self, message: String, sql: Option<String>) {
         self.0.push(Problem { message, sql, help: None, is_repaired: false });
     }
+}
+
+/// No trigger of its authors hides changes.
+fn check_authors(table: &Table, catalogue: &Catalogue, problems: &mut Problems) {
+    let Some(found) = catalogue.table(table.name.as_str()) else { return };
+    let authors = found.triggers.iter().filter_map(AuthorTrigger::parse);
+    problems.0.extend(authors.filter_map(|trigger| {
+        let message = authors::hides(&trigger, &found.name)?;
+        Some(Problem { message, sql: None, help: Some(authors::SHOW), is_repaired: false })
+    }));
 }
 
 /// A table that is somebody else's: it must be fit to be served, and be watched.
