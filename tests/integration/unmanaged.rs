@@ -109,6 +109,111 @@ async fn the_owner_notices_nothing_and_is_noticed() {
     assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'displaces'"), 1);
 }
 
+/// The server runs on while the owner's tools change the schema.
+#[tokio::test]
+async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_it_is_repaired() {
+    let rebuild = "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
+        INSERT INTO new SELECT id, title, body FROM notes; DROP TABLE notes; ALTER TABLE new RENAME TO notes; COMMIT";
+    let forget = "DROP TRIGGER _freshql_version_delete_kept; DELETE FROM _freshql_version WHERE key = 1";
+    for change in [
+        "DROP TRIGGER _freshql_notes_updated",
+        rebuild,
+        "DROP TABLE _freshql_version",
+        forget,
+        "CREATE TRIGGER hides AFTER UPDATE ON notes BEGIN SELECT RAISE(IGNORE); END",
+        "CREATE UNIQUE INDEX by_body ON notes (body)",
+    ] {
+        let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
+        let owner = owner(app.directory.path());
+        owner.execute_batch("UPDATE notes SET body = 'second' WHERE id = 1").unwrap();
+        let old = app.get(&url(NOTES)).await;
+        let token = old.json()["data"]["notes"]["nodes"][0]["etag"].as_str().unwrap().to_owned();
+        assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await.status, 304);
+        owner.execute_batch(change).unwrap();
+        for body in ["third", "first", "second"] {
+            // Without the table of versions nobody can write: what its triggers say does not run.
+            let is_written = owner.execute("UPDATE notes SET body = ? WHERE id = 1", [body]).is_ok();
+            assert_eq!(is_written, !change.contains("TABLE _"), "{change}");
+            let answer = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await;
+            assert_eq!(
+                (answer.status.as_u16(), answer.header("cache-control")),
+                (if change.contains("DROP TABLE _") { 503 } else { 200 }, "no-store"),
+                "{change}"
+            );
+            assert!(!answer.headers.contains_key("etag"), "{change}");
+        }
+        let refused = update(&app, "1", "late", Some(&token)).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "DATABASE_UNAVAILABLE", "{change}: {refused}");
+        app.get("/readyz").await.assert_problem(503);
+
+        let _ = owner.execute_batch("DROP TRIGGER hides");
+        let repaired = freshql(app.directory.path(), &["migrate", "repair"]);
+        assert!(repaired.status.success(), "{change}: {}", String::from_utf8_lossy(&repaired.stderr));
+        assert_eq!(app.get("/readyz").await.status, 200, "{change}");
+        let after = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await;
+        assert!(after.status == 200 && after.etag() != old.etag(), "{change}");
+        let refused = update(&app, "1", "late", Some(&token)).await;
+        assert_eq!(refused["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED", "{change}: {refused}");
+        assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status, 304);
+        // A connection whose triggers could not run looks at the schema again before anything else.
+        assert_eq!(count(&owner, "SELECT count(*) FROM notes"), 2);
+        owner.execute_batch("UPDATE notes SET body = 'fourth' WHERE id = 1").unwrap();
+        assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status, 200, "{change}");
+    }
+}
+
+/// Between two migrations, the numbers themselves: a copy made by `.dump` has the same epoch, and counts the changes of its
+/// schema anew.
+#[tokio::test]
+async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice() {
+    let directory = adopted();
+    let path = directory.path().to_owned();
+    let model = std::fs::read_to_string(path.join("schema.graphql")).unwrap();
+    let mut known = std::collections::HashMap::new();
+    let mut newest = (String::new(), 0);
+    for round in 0..5 {
+        let is_managed = round % 2 == 1;
+        let sdl = if is_managed { model.replace("@entity(managed: false)", "@entity") } else { model.clone() };
+        std::fs::write(path.join("schema.graphql"), sdl).unwrap();
+        if is_managed {
+            freshql(&path, &["migrate", "new", &format!("managed_{round}")]);
+        }
+        let up = freshql(&path, &["migrate", "up"]);
+        assert!(up.status.success(), "{round}: {}", String::from_utf8_lossy(&up.stderr));
+        let repair = freshql(&path, &["migrate", "repair"]);
+        assert!(repair.status.success(), "{round}: {}", String::from_utf8_lossy(&repair.stderr));
+        let owner = owner(&path);
+        let sql = "SELECT group_concat(value) FROM _freshql_meta WHERE key IN ('epoch', 'history')";
+        let epoch: String = owner.query_row(sql, [], |row| row.get(0)).unwrap();
+        for write in 0..3 {
+            let version = match is_managed {
+                true => "_version",
+                false => {
+                    "coalesce((SELECT version FROM _freshql_version WHERE entity = 'Note' AND key = notes.id),
+                    (SELECT version FROM _freshql_version WHERE entity = 'Note' AND key = x''))"
+                }
+            };
+            let sql = format!("SELECT id, {version}, title || ifnull(body, '') FROM notes");
+            let mut statement = owner.prepare(&sql).unwrap();
+            let rows = statement
+                .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)));
+            for row in rows.unwrap() {
+                let (id, version, content) = row.unwrap();
+                let first = known.entry((epoch.clone(), id, version)).or_insert_with(|| content.clone());
+                assert_eq!(*first, content, "round {round}: row {id} had another content at version {version}");
+                let is_new = epoch != newest.0 || version > newest.1;
+                assert!(write > 0 || is_new, "round {round}: row {id} goes on with {version}");
+            }
+            owner.execute("UPDATE notes SET body = ? WHERE id = 1", [format!("{round} {write}")]).unwrap();
+        }
+        // While the model is changed nobody watches.
+        owner.execute_batch("UPDATE notes SET body = ifnull(body, '') || '.'").unwrap();
+        newest = (epoch, count(&owner, "SELECT max(seq) FROM _freshql_change"));
+    }
+    let app = TestApp::start_in(directory, Mode::Open, |_| {}).await;
+    assert_eq!(app.get(&url(NOTES)).await.status, 200);
+}
+
 #[test]
 fn numbers_that_no_clock_gives_are_told_and_healed() {
     let directory = adopted();

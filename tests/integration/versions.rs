@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::library::{Question, data, mutate, shell};
+use crate::outside::{program, there};
 
 const QUERY: &str = "{ things(first: 9) { nodes { id etag n } } }";
 const UPDATE: &str = "mutation($id: ID!, $etag: String) { updateThing(id: $id, patch: {}, expectedEtag: $etag) { n } }";
@@ -174,9 +175,11 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
             _ if backups == 0 => {}
             6 => {
                 let from = file(&backup(any(backups)));
-                if !shell(&history.path(), &format!(".restore '{from}'")) {
+                // Skipped on a machine without the program, but not in CI.
+                if !there("no_validator_of_what_a_restore_has_undone_is_given_again", &[program("sqlite3")]) {
                     continue;
                 }
+                assert!(shell(&history.path(), &format!(".restore '{from}'")), "the sqlite3 program is too old");
             }
             _ => {
                 drop(engine);

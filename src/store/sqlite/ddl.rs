@@ -91,7 +91,12 @@ fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
     let tables = layout.in_dependency_order();
     let made: Vec<Section> = tables.iter().map(|table| created(table)).collect();
     let kept: Vec<Section> = tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
-    let system: Vec<Section> = layout.system_tables().into_iter().map(system_table).collect();
+    let mut system: Vec<Section> = layout.system_tables().into_iter().map(system_table).collect();
+    if layout.tables.iter().any(|table| !table.managed) {
+        let heading = "No version goes back.".to_owned();
+        let statements = triggers::version_triggers().into_iter().map(|trigger| trigger.sql).collect();
+        system.push(Section { heading, statements });
+    }
     system.into_iter().chain(made).chain(kept)
 }
 

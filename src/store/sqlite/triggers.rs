@@ -19,7 +19,11 @@
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
 //!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
 
+mod kept;
 mod within;
+
+use kept::{forget, gone};
+pub(in crate::store) use kept::{renew_statements, restart_statements, version_expression, version_triggers};
 
 use super::catalogue::keys::OtherKey;
 use super::ddl::{VERSIONS, default_expression};
@@ -125,14 +129,16 @@ fn rekeyed(table: &Table) -> Trigger {
     trigger(table, "rekeyed", |name| {
         format!(
             "CREATE TRIGGER {name} AFTER UPDATE ON {table}\nWHEN {key_differs}\nBEGIN\n  \
-             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
-             {entity}, OLD.{key}, 'D', {old_parts});{forget}\n  \
+             INSERT INTO _freshql_change (seq, entity, id, op{gone_column}, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, OLD.{key}, 'D'{gone}, {old_parts});{forget}\n  \
              INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
              {entity}, NEW.{key}, 'I', {new_parts});\n  \
              {stamp}\nEND;",
             table = table.name,
             entity = entity(table),
             key = key.name,
+            gone_column = gone(table).0,
+            gone = gone(table).1,
             forget = forget(table),
             key_differs = differs(key),
             old_parts = parts(table, &["OLD."]),
@@ -146,8 +152,10 @@ fn deleted(table: &Table) -> Trigger {
     trigger(table, "deleted", |name| {
         format!(
             "CREATE TRIGGER {name} AFTER DELETE ON {table} BEGIN\n  \
-             INSERT INTO _freshql_change (seq, entity, id, op, parts)\n    VALUES ({NEXT},\n      \
-             {entity}, OLD.{key}, 'D', {parts});{forget}\nEND;",
+             INSERT INTO _freshql_change (seq, entity, id, op{gone_column}, parts)\n    VALUES ({NEXT},\n      \
+             {entity}, OLD.{key}, 'D'{gone}, {parts});{forget}\nEND;",
+            gone_column = gone(table).0,
+            gone = gone(table).1,
             forget = forget(table),
             table = table.name,
             entity = entity(table),
@@ -253,13 +261,15 @@ fn entity(table: &Table) -> String {
 fn stamp(table: &Table) -> String {
     let (key, name) = (&table.key_column().name, &table.name);
     if !table.managed {
-        // An upsert, since the statement's own `OR IGNORE` would be this one's, too. A key of another kind is no row of
+        // Above what the row had, whatever has become of the log: a version that would go back is refused. An upsert, since
+        // the statement's own `OR IGNORE` would be this one's, too. A key of another kind is no row of
         // the entity's, and must not keep its owner from writing it.
         return format!(
-            "INSERT INTO {VERSIONS} (entity, key, version)\n    SELECT {}, NEW.{key}, last_insert_rowid() \
+            "INSERT INTO {VERSIONS} (entity, key, version)\n    SELECT {entity}, NEW.{key}, max(last_insert_rowid(),\n      \
+             ifnull((SELECT max(version) + 1 FROM {VERSIONS} WHERE entity = {entity} AND key IN (NEW.{key}, x'')), 0))\n    \
              WHERE typeof(NEW.{key}) IN ('integer', 'real', 'text')\n    \
              ON CONFLICT (entity, key) DO UPDATE SET version = excluded.version;",
-            entity(table)
+            entity = entity(table)
         );
     }
     format!(
@@ -269,41 +279,6 @@ fn stamp(table: &Table) -> String {
          AND _freshql_change.op <> 'D'\n      \
          AND {name}.{key} = _freshql_change.id AND {name}.{VERSION_COLUMN} < last_insert_rowid();",
         entity = entity(table),
-    )
-}
-
-/// A row that is gone needs no version any more; one that its owner's trigger has put in its place has got its own.
-fn forget(table: &Table) -> String {
-    if table.managed {
-        return String::new();
-    }
-    format!(
-        "\n  DELETE FROM {VERSIONS} WHERE entity = {entity} AND key = +OLD.{key}\n    \
-         AND NOT EXISTS (SELECT 1 FROM {table} WHERE {key} = OLD.{key});",
-        entity = entity(table),
-        key = table.key_column().name,
-        table = table.name,
-    )
-}
-
-/// Give every row a new version, where the versions stand in a table of ours: a million rows cost no more than one. The
-/// number is used up by a record.
-pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
-    let entity = entity(table);
-    vec![
-        format!("INSERT INTO _freshql_change (seq, entity, op, parts)\n  VALUES ({NEXT}, {entity}, 'D', '{{}}');"),
-        format!("DELETE FROM {VERSIONS} WHERE entity = {entity};"),
-        format!("INSERT INTO {VERSIONS} (entity, key, version) SELECT {entity}, x'', max(seq) FROM _freshql_change;"),
-    ]
-}
-
-/// The version of a row of a table that is somebody else's. `row` names it in the statement. The plus keeps the type of
-/// the key's column from being asked of the other side, which would make the primary key useless for this look-up.
-pub(in crate::store) fn version_expression(entity: &str, row: &str, key: &str) -> String {
-    let (entity, row, key) = (string_literal(entity), SqlName::new(row), SqlName::new(key));
-    format!(
-        "coalesce((SELECT version FROM {VERSIONS} WHERE entity = {entity} AND key = +{row}.{key}), \
-         (SELECT version FROM {VERSIONS} WHERE entity = {entity} AND key = x''))"
     )
 }
 

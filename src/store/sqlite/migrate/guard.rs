@@ -11,7 +11,7 @@ use crate::store::schema::layout::{Layout, SqlName, Table};
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::{Catalogue, FoundTable, FoundTrigger};
 use crate::store::sqlite::ddl::{CHANGE_LOG, VERSIONS};
-use crate::store::sqlite::triggers::{NAME_PREFIX, Trigger, renew_statements, triggers_beside};
+use crate::store::sqlite::triggers::{NAME_PREFIX, Trigger, renew_statements, triggers_beside, version_triggers};
 use crate::store::sqlite::words::words;
 
 /// Makes the triggers of all such tables as they have to be, and takes those away that nobody needs any more. Tells on
@@ -25,6 +25,7 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
     let catalogue = Catalogue::read(&transaction)?;
     let is_log_ready = catalogue.table(CHANGE_LOG).is_some_and(|found| !is_outdated(CHANGE_LOG, found));
     let mut done = Vec::new();
+    keep_versions(&transaction, &catalogue)?;
     for found in &catalogue.tables {
         let table = layout.tables.iter().find(|table| table.name.as_str().eq_ignore_ascii_case(&found.name));
         let (wanted, renewal) = match table {
@@ -37,6 +38,7 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
                 }
                 (wanted(table, found), renew_statements(table))
             }
+            None if found.name == VERSIONS => continue,
             None if ours(found).any(|trigger| trigger.sql.contains(VERSIONS)) => (Vec::new(), Vec::new()),
             None => continue,
         };
@@ -55,6 +57,35 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
     Ok(done)
 }
 
+/// Makes the triggers of the table of versions, if there is one.
+fn keep_versions(connection: &Connection, catalogue: &Catalogue) -> rusqlite::Result<()> {
+    let Some(found) = catalogue.table(VERSIONS).filter(|_| !are_versions_kept(catalogue)) else { return Ok(()) };
+    for trigger in ours(found) {
+        connection.execute_batch(&format!("DROP TRIGGER {}", SqlName::new(&trigger.name)))?;
+    }
+    version_triggers().iter().try_for_each(|trigger| connection.execute_batch(&trigger.sql))
+}
+
+/// The table of versions is there, with its triggers.
+fn are_versions_kept(catalogue: &Catalogue) -> bool {
+    catalogue.table(VERSIONS).is_some_and(|found| said(ours(found)) == needed(&version_triggers()))
+}
+
+/// What triggers say, in order, whoever wrote it with whatever white space.
+fn said<'a>(found: impl Iterator<Item = &'a FoundTrigger>) -> Vec<String> {
+    sorted(found.map(|trigger| trigger.sql.as_str()))
+}
+
+fn needed(triggers: &[Trigger]) -> Vec<String> {
+    sorted(triggers.iter().map(|trigger| trigger.sql.as_str()))
+}
+
+fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut texts: Vec<String> = texts.map(|sql| words(sql.trim_end_matches(';'))).collect();
+    texts.sort();
+    texts
+}
+
 /// All triggers stand, and rows that have not changed have a version.
 pub(super) fn is_guarded(
     connection: &Connection,
@@ -62,12 +93,7 @@ pub(super) fn is_guarded(
     table: &Table,
     found: &FoundTable,
 ) -> rusqlite::Result<bool> {
-    let said = |sql: &str| words(sql.trim_end_matches(';'));
-    let mut has: Vec<String> = ours(found).map(|trigger| said(&trigger.sql)).collect();
-    let mut needs: Vec<String> = wanted(table, found).iter().map(|trigger| said(&trigger.sql)).collect();
-    has.sort();
-    needs.sort();
-    if has != needs || catalogue.table(VERSIONS).is_none() {
+    if said(ours(found)) != needed(&wanted(table, found)) || !are_versions_kept(catalogue) {
         return Ok(false);
     }
     let sql = "SELECT EXISTS (SELECT 1 FROM _freshql_version WHERE entity = ? AND key = x'')";

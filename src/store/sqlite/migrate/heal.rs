@@ -2,10 +2,11 @@
 //! The clock would go on from them, until it comes to its end and no row can be written any more.
 
 use rusqlite::Connection;
+use rusqlite::config::DbConfig;
 
 use crate::model::Model;
 use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
-use crate::store::sqlite::triggers::renew_statements;
+use crate::store::sqlite::triggers::restart_statements;
 
 /// Numbers from here on are nobody's: in microseconds this is the year 2112.
 const BEYOND: i64 = 1 << 52;
@@ -32,7 +33,7 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
             let sql = "SELECT count(*) FROM _freshql_version WHERE entity = ? AND version >= ?";
             let wild: i64 = connection.query_row(sql, (&table.entity_name, BEYOND), |row| row.get(0))?;
             if wild > 0 {
-                renew(connection, table)?;
+                restart(connection, table)?;
             }
             rows += usize::try_from(wild).unwrap_or(0);
             continue;
@@ -47,16 +48,13 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
     Ok((records, rows))
 }
 
-/// Gives every row of a table a new version, for a table that was not watched for a while. Its triggers must stand. To be
-/// run in a transaction.
-///
-/// # Errors
-/// If the database cannot be written.
-pub fn renew(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
-    if table.managed {
-        return connection.execute(&format!("UPDATE {} SET {VERSION_COLUMN} = -1", table.name), []).map(drop);
-    }
-    renew_statements(table).iter().try_for_each(|sql| connection.execute_batch(sql))
+/// Begins the versions of a table's rows anew, from where the clock is now. What keeps them from going back is off meanwhile.
+fn restart(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
+    let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
+    let restarted = restart_statements(table).iter().try_for_each(|sql| connection.execute_batch(sql));
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
+    restarted
 }
 
 #[cfg(test)]

@@ -344,6 +344,59 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
     }
 }
 
+/// Whatever somebody writes into the table of versions by hand, no row gets one back that it had.
+#[test]
+fn no_version_of_other_peoples_rows_goes_back_by_hand() {
+    for recursive_triggers in [false, true] {
+        let database = Database::with(false, recursive_triggers, true);
+        database.run("INSERT INTO folders (id, title) VALUES (1, 'a'), (2, 'b'), (3, 'c')");
+        let now = || database.rows()[&spelled("Folder", &Value::Integer(1))].version;
+        let first = now();
+        database.run("UPDATE folders SET title = 'aa' WHERE id = 1");
+        // A record that says a row may be gone is no leave to forget its version.
+        let _ = database.connection.execute("INSERT OR IGNORE INTO folders (id, title) VALUES (1, 'x')", []);
+        for sql in [
+            "DELETE FROM _freshql_version",
+            "DELETE FROM _freshql_version WHERE key = 1",
+            "DELETE FROM _freshql_version WHERE key = x''",
+            "UPDATE _freshql_version SET version = version - 1",
+            "UPDATE _freshql_version SET version = 1 WHERE key = x''",
+            "UPDATE _freshql_version SET key = 7 WHERE key = 1",
+            "UPDATE _freshql_version SET entity = 'x' WHERE key = 1",
+            "UPDATE OR REPLACE _freshql_version SET key = x'' WHERE key = 2",
+            "UPDATE OR REPLACE _freshql_version SET key = 1 WHERE key = 2",
+            "REPLACE INTO _freshql_version (entity, key, version) VALUES ('Folder', 1, 5)",
+            "REPLACE INTO _freshql_version (entity, key, version) VALUES ('Folder', x'', 5)",
+            "INSERT INTO _freshql_version (entity, key, version) VALUES ('Folder', 1, 5)
+               ON CONFLICT DO UPDATE SET version = excluded.version",
+            "UPDATE _freshql_version SET version = 1 << 53",
+            "UPDATE _freshql_version SET version = version + 1000000000000",
+            "INSERT INTO _freshql_version (entity, key, version) VALUES ('Folder', 8, 1 << 52)",
+        ] {
+            let before = database.rows();
+            let error = database.connection.execute_batch(sql).expect_err(sql);
+            assert!(error.to_string().contains("the versions of rows are kept by freshql"), "{error}");
+            let after = database.rows();
+            assert!(before.iter().all(|(name, row)| after[name].version == row.version), "{sql}");
+        }
+        assert!(now() > first);
+        // One that was raised, and a log that was emptied by hand, keep nobody from writing.
+        database.run("UPDATE _freshql_version SET version = version + 1");
+        let raised = now();
+        database.run("DELETE FROM _freshql_change");
+        database.run("UPDATE folders SET title = 'aaa' WHERE id = 1; UPDATE folders SET id = 9 WHERE id = 1");
+        database.run("DELETE FROM folders WHERE id = 9; INSERT INTO folders (id, title) VALUES (1, 'anew')");
+        assert!(now() > raised);
+        let left = "SELECT group_concat(key) FROM _freshql_version WHERE entity = 'Folder' AND key <> x''";
+        let left: String = database.connection.query_row(left, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, "1,2,3");
+        for statement in renew_statements(&database.layout.tables[0]) {
+            database.run(&statement);
+        }
+        assert!(now() > raised && raised > first);
+    }
+}
+
 #[test]
 fn versions_of_other_peoples_rows_are_looked_up_by_their_key() {
     let database = Database::with(false, true, true);
