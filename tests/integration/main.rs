@@ -63,5 +63,6 @@ mod reads;
 mod retired;
 mod statements;
 mod unmanaged;
+mod unwritable;
 mod versions;
 mod writes;

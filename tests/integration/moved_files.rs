@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use freshql::config::Mode;
-use http::StatusCode;
-use http::header::IF_NONE_MATCH;
+use http::header::{IF_NONE_MATCH, RETRY_AFTER};
+use http::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::harness::{Answer, MERCHANT, Program, TestApp, UPDATE, project, signal, url, url_with};
+use crate::harness::{Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, project, signal, url, url_with};
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
@@ -50,33 +50,50 @@ impl Scene {
         database.query_row("SELECT city FROM merchants WHERE id = ?", [&self.id], |row| row.get(0)).unwrap()
     }
 
-    /// Writes until a write is acknowledged again: that one must be in the file at the path, and seen.
+    /// Writes until a write is acknowledged again: that one must be in the file at the path, and seen. Until then clients are
+    /// told to try again.
     async fn assert_writes_go_to_the_path(&self) {
         let begun = Instant::now();
         for number in 0.. {
             let city = format!("City {number}");
             let answer = self.set_city(&city).await;
-            match answer.status {
-                StatusCode::OK => {
-                    assert_eq!(self.city(), city, "it was acknowledged, and is in no file");
-                    assert_eq!(self.app.get(&self.path).await.json()["data"]["merchant"]["city"], city);
-                    return;
-                }
-                status => assert!(status == 503 || status == 500, "{}", answer.text()),
+            if answer.status == StatusCode::OK {
+                assert_eq!(self.city(), city, "it was acknowledged, and is in no file");
+                assert_eq!(self.app.get(&self.path).await.json()["data"]["merchant"]["city"], city);
+                return;
             }
+            answer.assert_error(503, "DATABASE_UNAVAILABLE");
+            assert_eq!(answer.header(RETRY_AFTER), "1");
             assert!(begun.elapsed() < Duration::from_secs(60), "it never comes back");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
+    /// Asks until `/readyz` says this.
+    async fn assert_not_ready(&self, why: &str) {
+        let begun = Instant::now();
+        loop {
+            let ready = self.app.get("/readyz").await;
+            if ready.status == 503 && ready.text().contains(why) {
+                return;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{} {}", ready.status, ready.text());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Asks until there is an answer. A millisecond after the files were moved, there is none from what was there before.
     async fn assert_shows(&self, city: &str) {
+        tokio::time::sleep(Duration::from_millis(2)).await;
         let begun = Instant::now();
         loop {
             let answer = self.app.get_with(&self.path, &[(IF_NONE_MATCH, &self.etag)]).await;
-            if answer.status == 200 && answer.json()["data"]["merchant"]["city"] == city {
+            if answer.status == 200 {
+                assert_eq!(answer.json()["data"]["merchant"]["city"], city);
                 return;
             }
-            assert!(begun.elapsed() < Duration::from_secs(60), "{} {}", answer.status, answer.text());
+            answer.assert_error(503, "DATABASE_UNAVAILABLE");
+            assert!(begun.elapsed() < Duration::from_secs(60), "it never comes back");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -124,21 +141,63 @@ async fn a_database_that_was_deleted_is_not_ready_until_it_is_back() {
         fs::remove_file(path).unwrap();
     }
     scene.set_city("Nowhere").await.assert_error(503, "DATABASE_UNAVAILABLE");
-    let begun = Instant::now();
-    loop {
-        let ready = scene.app.get("/readyz").await;
-        if ready.status == 503 {
-            assert!(ready.text().contains("the database file has been deleted"), "{}", ready.text());
-            break;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    scene.assert_not_ready("the database file has been deleted").await;
     scene.app.get(&scene.path).await.assert_error(503, "DATABASE_UNAVAILABLE");
     assert!(!database.exists(), "an empty one was made in its place");
     fs::rename(&scene.backup, &database).unwrap();
     scene.assert_shows("Old").await;
     scene.assert_writes_go_to_the_path().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_was_moved_aside_keeps_all_that_was_acknowledged_until_then() {
+    let scene = Scene::new().await;
+    let (database, aside) = (scene.app.database(), scene.app.directory.path().join("aside.db"));
+    fs::rename(&database, &aside).unwrap();
+    fs::rename(&scene.backup, &database).unwrap();
+    scene.assert_writes_go_to_the_path().await;
+    for file in [&aside, &database] {
+        let file = Connection::open(file).unwrap();
+        assert_eq!(file.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+    }
+    let sql = "SELECT city FROM merchants WHERE id = ?";
+    let city: String = Connection::open(aside).unwrap().query_row(sql, [&scene.id], |row| row.get(0)).unwrap();
+    assert_eq!(city, "New");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
+    let scene = Scene::new().await;
+    let (database, other) = (scene.app.database(), scene.app.directory.path().join("other.db"));
+    Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (text); INSERT INTO notes VALUES (1)").unwrap();
+    let bytes = fs::read(&other).unwrap();
+    fs::rename(&other, &database).unwrap();
+    scene.assert_not_ready("it is no database of freshql").await;
+    scene.set_city("Nowhere").await.assert_error(503, "DATABASE_UNAVAILABLE");
+    assert_eq!(fs::read(&database).unwrap(), bytes);
+
+    let lacking = scene.app.directory.path().join("lacking.db");
+    fs::copy(&scene.backup, &lacking).unwrap();
+    Connection::open(&lacking).unwrap().execute_batch("DELETE FROM _freshql_migration").unwrap();
+    fs::rename(&lacking, &database).unwrap();
+    scene.assert_not_ready("it lacks the migration 0001_").await;
+
+    fs::rename(&scene.backup, &database).unwrap();
+    scene.assert_shows("Old").await;
+    scene.assert_writes_go_to_the_path().await;
+    assert_eq!(scene.app.get("/readyz").await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn documents_that_the_other_file_does_not_have_are_forgotten() {
+    let scene = Scene::new().await;
+    let text = "query Registered { merchants(first: 1) { totalCount } }";
+    let put = scene.app.request(Method::PUT, &url(text)).bearer_auth(TOKEN).body(text).send().await.unwrap();
+    assert_eq!(put.status(), 201);
+    assert_eq!(scene.app.get(&url(text)).await.status, 200);
+    fs::rename(&scene.backup, scene.app.database()).unwrap();
+    scene.assert_shows("Old").await;
+    scene.app.get(&url(text)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -156,17 +215,54 @@ async fn a_restore_by_the_shell_under_the_running_server_is_seen_at_once() {
     assert_eq!((answer.status, &answer.json()["data"]["merchant"]["city"]), (StatusCode::OK, &json!("Other")));
 }
 
+/// Reads and writes until the server is gone.
+async fn load(address: String, id: String) {
+    let client = reqwest::Client::new();
+    for number in 0.. {
+        let body = json!({"variables": {"id": id, "patch": {"city": format!("City {number}")}}});
+        let wrote = client.post(format!("{address}{}", url(UPDATE))).json(&body).send().await;
+        let read = client.get(format!("{address}{}", url_with(MERCHANT, &json!({"id": id})))).send().await;
+        if wrote.is_err() || read.is_err() {
+            return;
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_stops_leaves_no_log_beside_the_database() {
+async fn a_server_that_stops_under_load_leaves_no_log_beside_the_database() {
     let project = project();
     let database = project.path().join("freshql.db");
-    for _ in 0..3 {
+    let backup = project.path().join("backup.db");
+    let mut id = None;
+    for round in 0..21 {
         let mut server = Program::start(project.path()).await;
-        assert_eq!(reqwest::get(format!("{}/readyz", server.address)).await.unwrap().status(), 200);
+        let client = reqwest::Client::new();
+        if id.is_none() {
+            let body = json!({"variables": {"input": {"name": "First", "description": "d", "city": "Old"}}});
+            let created = client.post(format!("{}{}", server.address, url(CREATE))).json(&body).send().await.unwrap();
+            let created: serde_json::Value = created.json().await.unwrap();
+            id = created["data"]["createMerchant"]["id"].as_str().map(str::to_owned);
+        }
+        let id = id.clone().unwrap();
+        if round > 0 {
+            let read = client.get(format!("{}{}", server.address, url_with(MERCHANT, &json!({"id": id}))));
+            let read: serde_json::Value = read.send().await.unwrap().json().await.unwrap();
+            assert_eq!(read["data"]["merchant"]["city"], "Old", "it serves what was copied over the database");
+        }
+        let clients: Vec<_> = (0..3).map(|_| tokio::spawn(load(server.address.clone(), id.clone()))).collect();
+        tokio::time::sleep(Duration::from_millis(20 + round)).await;
         assert!(beside(&database, "-wal").exists());
-        signal(&server.process, "TERM");
+        signal(&server.process, if round % 2 == 0 { "TERM" } else { "INT" });
         let ended = tokio::time::timeout(Duration::from_secs(60), server.process.wait()).await.unwrap().unwrap();
         assert!(ended.success());
-        assert!(!beside(&database, "-wal").exists() && !beside(&database, "-shm").exists());
+        assert!(!beside(&database, "-wal").exists() && !beside(&database, "-shm").exists(), "in round {round}");
+        for client in clients {
+            client.await.unwrap();
+        }
+        if round == 0 {
+            fs::copy(&database, &backup).unwrap();
+            Connection::open(&backup).unwrap().execute("UPDATE merchants SET city = 'Old'", []).unwrap();
+        }
+        fs::copy(&backup, &database).unwrap();
     }
 }
