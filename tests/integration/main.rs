@@ -60,6 +60,7 @@ mod programs;
 mod proxies;
 mod railway;
 mod reads;
+mod repair_killed;
 mod retired;
 mod statements;
 mod unmanaged;
