@@ -30,6 +30,7 @@ mod cache_over_http;
 mod cache_sharing;
 mod cache_trouble;
 mod circles;
+mod clients;
 mod comfort;
 mod commands;
 mod concurrency;

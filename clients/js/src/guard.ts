@@ -1,0 +1,102 @@
+/**
+ * The etag guard's decisions. Caches merge what answers say about a row, field by field; so a list that brings a row's new
+ * `etag` beside a body that a page had read before makes a token that no longer stands for what is shown, and the next
+ * update with it erases somebody's text. The guard keeps one rule: **all fields of a row in the cache are of the version
+ * that its `etag` names.** An answer of another version makes the cache forget the row's other fields first; queries that
+ * show them ask again.
+ *
+ * `etag`s have no order, and an answer may be old: from a CDN, or overtaken by another. So an answer whose `etag` this client
+ * has seen replaced is asked for again at the server itself, whose word counts. Hence no two queries can make each other
+ * forget in turn for ever.
+ */
+import type { Entity } from "./entities.js";
+
+/** What an answer means for a row in the cache. */
+export type Verdict =
+  /** Nothing: it is of the version that is there, or of none that anybody can tell. */
+  | "keep"
+  /** The row's other fields are of another version. */
+  | "forget"
+  /** It may be older than what is there: ask the server itself. */
+  | "doubt";
+
+const MOST_REPLACED = 10_000;
+
+/** The etags that were replaced, as far as one cache has seen. */
+export class Replaced {
+  // In the order of insertion, so the oldest is first.
+  readonly #tokens = new Set<string>();
+
+  has(key: string, etag: string): boolean {
+    return this.#tokens.has(`${key} ${etag}`);
+  }
+
+  add(key: string, etag: string): void {
+    this.#tokens.add(`${key} ${etag}`);
+    if (this.#tokens.size > MOST_REPLACED) this.#tokens.delete(this.#tokens.values().next().value!);
+  }
+
+  /**
+   * `held`: the row's etag in the cache. `changes`: whether the answer gives one of the row's fields there another value.
+   * `isFinal`: the answer is the server's own, or there is no better one to be had.
+   */
+  verdict(key: string, etag: string | undefined, held: string | undefined, changes: () => boolean, isFinal: boolean): Verdict {
+    if (etag !== undefined) {
+      if (etag === held) return "keep";
+      return this.has(key, etag) && !isFinal ? "doubt" : "forget";
+    }
+    // Without an etag, only a value that differs tells that the version does.
+    if (held === undefined || !changes()) return "keep";
+    return this.has(key, held) && !isFinal ? "doubt" : "forget";
+  }
+}
+
+/** What an answer says about one row, wherever in it. */
+export interface Sighting {
+  readonly typename: string;
+  readonly objects: object[];
+  readonly fields: Map<string, unknown>;
+  etag: string | undefined;
+}
+
+/** The rows of an answer by the keys that the cache has for them. */
+export function sightings(entities: readonly Entity[], keyOf: (entity: Entity) => string | undefined): Map<string, Sighting> {
+  const byKey = new Map<string, Sighting>();
+  for (const entity of entities) {
+    const key = keyOf(entity);
+    if (key === undefined) continue;
+    const known = byKey.get(key);
+    if (!known) {
+      byKey.set(key, { typename: entity.typename, objects: [entity.object], fields: new Map(entity.fields), etag: entity.etag });
+      continue;
+    }
+    known.objects.push(entity.object);
+    for (const [name, value] of entity.fields) known.fields.set(name, value);
+    known.etag ??= entity.etag;
+  }
+  return byKey;
+}
+
+/** Lists of other rows are no part of a row's version. */
+export function isConnection(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { __typename, pageInfo, edges, nodes } = value as Record<string, unknown>;
+  return (typeof __typename === "string" && __typename.endsWith("Connection")) || Boolean(pageInfo ?? edges ?? nodes);
+}
+
+/** Whether two JSON values are the same. What is no JSON, such as a Date that the cache made, is not compared: it counts as. */
+export function isSame(a: unknown, b: unknown): boolean {
+  if (a === b) return true;
+  if (!isJson(a) || !isJson(b)) return true;
+  if (typeof a !== "object" || typeof b !== "object" || a === null || b === null) return false;
+  if (Array.isArray(a) !== Array.isArray(b)) return false;
+  const [x, y] = [a as Record<string, unknown>, b as Record<string, unknown>];
+  const keys = Object.keys(x);
+  return keys.length === Object.keys(y).length && keys.every((key) => key in y && isSame(x[key], y[key]));
+}
+
+function isJson(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return value !== undefined && typeof value !== "bigint";
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype || Array.isArray(value);
+}
