@@ -91,7 +91,7 @@ pub(crate) fn packages(directory: &'static str) -> (&'static str, bool) {
     (directory, top().join(directory).join("node_modules").is_dir())
 }
 
-fn browser() -> PathBuf {
+pub(crate) fn browser() -> PathBuf {
     std::env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
 }
 

@@ -1,8 +1,19 @@
 /** Apollo Client 4: the link, the etag guard that is part of it, and the policies of connections. */
-import { ApolloLink, Observable, type ApolloCache, type FieldPolicy, type Reference, type TypePolicies } from "@apollo/client";
+import {
+  type ApolloCache,
+  ApolloLink,
+  type FieldPolicy,
+  gql,
+  Observable,
+  type OperationVariables,
+  type Reference,
+  type TypedDocumentNode,
+  type TypePolicies,
+} from "@apollo/client";
 import { ServerError } from "@apollo/client/errors";
 import { print, relayStylePagination } from "@apollo/client/utilities";
 import type { DocumentNode, FieldNode, OperationDefinitionNode } from "graphql";
+import { documentId } from "./blake3.js";
 import { conflictOf } from "./conflict.js";
 import { type Entity, entitiesIn } from "./entities.js";
 import { HttpError } from "./errors.js";
@@ -70,6 +81,14 @@ export class FreshqlLink extends ApolloLink {
         }),
     );
   }
+}
+
+/**
+ * A document that is registered with exactly this text, such as a file of `queries/` that is imported as it is: it has the
+ * file's id, whatever Apollo Client adds to it for its own use.
+ */
+export function registered<Data = unknown, V extends OperationVariables = OperationVariables>(text: string): TypedDocumentNode<Data, V> {
+  return { ...gql(text), __meta__: { hash: documentId(text) } } as TypedDocumentNode<Data, V>;
 }
 
 /** What the package's own command writes from a schema: see `freshql-client schema`. */

@@ -1,0 +1,165 @@
+import assert from 'node:assert/strict';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { stage } from './stage.mjs';
+
+// On a machine that does something else meanwhile, all of it takes longer.
+const PATIENCE = 60_000;
+
+let browser;
+let shop;
+
+before(async () => {
+  shop = await stage();
+  browser = await chromium.launch({
+    timeout: PATIENCE,
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--no-sandbox',
+      '--disable-gpu',
+      '--disable-quic',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+});
+
+after(async () => {
+  await browser?.close();
+  await shop?.stop();
+});
+
+async function visitor(options = {}) {
+  const context = await browser.newContext({ viewport: { width: 1180, height: 760 }, ...options });
+  context.setDefaultTimeout(PATIENCE);
+  const complaints = [];
+  const open = async (path = '') => {
+    const page = await context.newPage();
+    page.on('console', (message) => {
+      // The browser itself notes every error status in its console.
+      const isStatus = message.text().includes('the server responded with a status of 412');
+      if (['error', 'warning'].includes(message.type()) && !isStatus) complaints.push(message.text());
+    });
+    page.on('pageerror', (error) => complaints.push(String(error)));
+    await page.goto(shop.url + path);
+    return page;
+  };
+  return { context, complaints, open };
+}
+
+async function picture(page, name) {
+  if (process.env.SCREENSHOTS) await page.screenshot({ path: join(process.env.SCREENSHOTS, `${name}.png`) });
+}
+
+const row = (page, number) => page.locator('.row').nth(number);
+
+test('the second visit of a page is a 304 on the wire', async () => {
+  const { context, complaints, open } = await visitor();
+  const first = await open();
+  await row(first, 0).click();
+  await first.locator('article .facts').waitFor();
+  const name = await first.locator('article h2').innerText();
+  await picture(first, 'detail');
+  const address = new URL(first.url()).hash;
+  const before = shop.wire.length;
+  await first.close();
+
+  const second = await open(address);
+  await second.locator('article .facts').waitFor();
+  assert.equal(await second.locator('article h2').innerText(), name);
+  await second.getByText('not modified').waitFor();
+  const requests = shop.wire.slice(before);
+  assert.deepEqual([...new Set(requests.map(({ method, status }) => `${method} ${status}`))], ['GET 304'], JSON.stringify(requests));
+  assert.ok(requests.every(({ path }) => /^\/q\/[0-9a-f]{64}$/.test(path)), JSON.stringify(requests));
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('the list is searched, filtered and read page by page', async () => {
+  const { context, complaints, open } = await visitor();
+  const page = await open();
+  const pages = page.locator('.pages');
+  await pages.getByText(/^12 of \d+$/).waitFor();
+  const total = Number((await pages.innerText()).match(/of (\d+)/)[1]);
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await pages.getByText(`${Math.min(24, total)} of ${total}`).waitFor();
+  const names = await page.locator('.row .name').allInnerTexts();
+  assert.equal(names.length, Math.min(24, total));
+  assert.deepEqual(names, [...names].sort());
+  await page.getByRole('button', { name: 'Drafts' }).click();
+  await page.waitForFunction(() => [...document.querySelectorAll('.badge')].every((badge) => badge.textContent === 'draft'));
+  await page.getByRole('button', { name: 'All', exact: true }).click();
+  await page.getByRole('searchbox').fill('DARJEELING');
+  await page.waitForFunction(() => [...document.querySelectorAll('.row .name')].every((name) => /darjeeling/i.test(name.textContent)));
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('two tabs edit one product: the second is shown both versions, decides, and nothing is lost', async () => {
+  const { context, complaints, open } = await visitor();
+  const one = await open();
+  await row(one, 1).click();
+  await one.locator('article .facts').waitFor();
+  const address = new URL(one.url()).hash;
+  const two = await open(address);
+  for (const page of [one, two]) await page.getByRole('button', { name: 'Edit' }).click();
+
+  await one.getByLabel('Name').fill('The name of one');
+  await one.getByLabel('Stock').fill('41');
+  await one.getByRole('button', { name: 'Save', exact: true }).click();
+  await one.getByText('Saved.').waitFor();
+
+  await two.getByLabel('Name').fill('The name of two');
+  await two.getByLabel('Price').fill('77.50');
+  await two.getByRole('button', { name: 'Save', exact: true }).click();
+  const dialog = two.getByRole('dialog');
+  await dialog.waitFor();
+  assert.equal(shop.wire.findLast(({ method }) => method === 'POST').status, 412);
+  const text = await dialog.innerText();
+  for (const part of ['The name of one', 'The name of two', '41', '77.50']) assert.ok(text.includes(part), text);
+  const save = dialog.getByRole('button', { name: 'Save', exact: true });
+  assert.ok(await save.isDisabled(), 'the name is still to be decided');
+  await dialog.getByRole('radio', { name: 'Yours' }).check();
+  await picture(two, 'conflict');
+
+  // Meanwhile the first is faster once more: the second is asked again, and nothing is written behind its back.
+  await one.getByRole('button', { name: 'Edit' }).click();
+  await one.getByLabel('Description').fill('The text of one');
+  await one.getByRole('button', { name: 'Save', exact: true }).click();
+  await one.getByText('Saved.').waitFor();
+  await save.click();
+  await dialog.getByText('The text of one').waitFor();
+  await dialog.getByRole('radio', { name: 'Yours' }).check();
+  await dialog.getByRole('button', { name: 'Save', exact: true }).click();
+  await two.getByText('Saved.').waitFor();
+
+  await one.reload();
+  for (const page of [one, two]) {
+    await page.locator('article .facts').getByText('77.50').waitFor();
+    const shown = await page.locator('article').innerText();
+    for (const part of ['The name of two', 'The text of one', '41', '77.50']) assert.ok(shown.includes(part), shown);
+  }
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('on a narrow dark screen the list, a product and its form are one after the other', async () => {
+  const { context, complaints, open } = await visitor({ viewport: { width: 390, height: 844 }, colorScheme: 'dark' });
+  const page = await open();
+  await row(page, 2).waitFor();
+  await picture(page, 'narrow-list');
+  await row(page, 2).click();
+  await page.locator('article .facts').waitFor();
+  assert.equal(await page.locator('.list').isVisible(), false);
+  await picture(page, 'narrow-detail');
+  await page.getByRole('button', { name: 'Edit' }).click();
+  await picture(page, 'narrow-form');
+  assert.ok((await page.evaluate(() => document.documentElement.scrollWidth)) <= 390, 'nothing sticks out');
+  await page.getByRole('button', { name: '← All products' }).click();
+  await row(page, 0).waitFor();
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
