@@ -181,9 +181,14 @@ class EtagGuard {
   }
 
   #sightings(document: DocumentNode, data: unknown): Map<string, Sighting> {
-    return sightings(entitiesIn(document, data), ({ typename, fields }: Entity) =>
-      this.#cache.identify({ ...Object.fromEntries(fields), __typename: typename }),
-    );
+    return sightings(entitiesIn(document, data), ({ typename, fields }: Entity) => {
+      try {
+        return this.#cache.identify({ ...Object.fromEntries(fields), __typename: typename });
+      } catch {
+        // `keyFields` of the application's own that look into other objects.
+        return undefined;
+      }
+    });
   }
 
   #verdict(id: string, { etag, fields }: Sighting, isFinal: boolean) {

@@ -1,10 +1,11 @@
 /**
- * The rows in an answer: each object that has `__typename` and `id`, with the fields that the document selects of it, by
- * their names in the schema, whatever aliases and fragments it uses. What both etag guards look at.
+ * The objects in an answer whose type is told, with the fields that the document selects of them, by their names in the
+ * schema, whatever aliases and fragments it uses. Which of them are rows, a cache tells by its keys. What both etag guards
+ * look at.
  */
 import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from "graphql";
 
-/** A row as an answer shows it. */
+/** An object as an answer shows it. */
 export interface Entity {
   readonly typename: string;
   /** The object in the answer. */
@@ -14,7 +15,7 @@ export interface Entity {
   readonly etag: string | undefined;
 }
 
-/** All rows in the data that a document's only operation got. */
+/** All objects in the data that a document's only operation got. */
 export function entitiesIn(document: DocumentNode, data: unknown): Entity[] {
   const fragments = new Map<string, FragmentDefinitionNode>();
   let operation: SelectionSetNode | undefined;
@@ -54,7 +55,7 @@ function visit(value: unknown, sets: SelectionSetNode[], fragments: ReadonlyMap<
     if (!hasArguments) fields.set(name, isLeaf ? child : undefined);
     if (!isLeaf) visit(child, selections, fragments, found);
   }
-  if (typename !== undefined && fields.get("id") != null) {
+  if (typename !== undefined) {
     const etag = fields.get("etag");
     found.push({ typename, object, fields, etag: typeof etag === "string" ? etag : undefined });
   }

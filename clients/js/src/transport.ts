@@ -112,7 +112,7 @@ export class Transport {
     if (sha256 !== undefined) return this.#askLearned(question, asking, sha256);
     const url = question.kind === "query" && !asking.atOrigin ? this.url(question) : undefined;
     const answer =
-      url !== undefined && url.length <= (this.#options.maxUrlLength ?? 4096)
+      url !== undefined && this.#fits(url)
         ? await this.#get(url, asking)
         : await this.#post(this.#path(question), { variables: question.variables }, asking, question.kind);
     if (answer === NOT_MODIFIED || !isMiss(answer)) return answer;
@@ -140,9 +140,10 @@ export class Transport {
         `variables=${encodeComponent(canonicalVariables(variables, definitions))}`,
         `extensions=${encodeComponent(JSON.stringify(extensions))}`,
       ];
-      const answer = await this.#get(`${base}?${parameters.join("&")}`, asking);
+      const url = `${base}?${parameters.join("&")}`;
+      const answer = this.#fits(url) ? await this.#get(url, asking) : undefined;
       // What clients bring is forgotten when there is too much of it, and when the server starts anew.
-      if (answer === NOT_MODIFIED || !isMiss(answer)) return answer;
+      if (answer !== undefined && (answer === NOT_MODIFIED || !isMiss(answer))) return answer;
     }
     const body = { query: text, operationName: name, variables, extensions };
     const answer = await this.#post(base, body, asking, kind);
@@ -168,6 +169,10 @@ export class Transport {
       message: `operation ${name ?? "without a name"}: no document has the id ${this.id(question)}; ${why}`,
       extensions: { ...error.extensions, ...(known ? { registeredId: known } : {}) },
     };
+  }
+
+  #fits(url: string): boolean {
+    return url.length <= (this.#options.maxUrlLength ?? 4096);
   }
 
   #base(): string {

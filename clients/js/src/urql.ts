@@ -186,5 +186,8 @@ class EtagGuard {
 }
 
 function rows(document: DocumentNode, data: unknown): Map<string, Sighting> {
-  return sightings(entitiesIn(document, data), ({ typename, fields }: Entity) => `${typename}:${String(fields.get("id"))}`);
+  return sightings(entitiesIn(document, data), ({ typename, fields }: Entity) => {
+    const id = fields.get("id");
+    return typeof id === "string" ? `${typename}:${id}` : undefined;
+  });
 }

@@ -1,4 +1,4 @@
-/** The program itself on a fresh copy of the demo, with documents of the tests' own. */
+/** The program itself on a fresh copy of the demo (or another project), with documents of the tests' own. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -24,12 +24,12 @@ const running = new Map<ChildProcess, () => Promise<void>>();
 after(() => Promise.all([...running.values()].map((stop) => stop())));
 
 /** Starts a server; it ends with the tests of this file. */
-export async function serve(mode: "open" | "apq" | "trusted", documents: Record<string, string> = {}, settings: Record<string, string> = {}): Promise<Server> {
+export async function serve(mode: "open" | "apq" | "trusted", documents: Record<string, string> = {}, settings: Record<string, string> = {}, project = repository): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), "freshql-client-"));
   for (const name of ["schema.graphql", "migrations", "queries"]) {
-    await cp(join(repository, name), join(directory, name), { recursive: true });
+    await cp(join(project, name), join(directory, name), { recursive: true });
   }
-  await mkdir(join(directory, "queries/tests"));
+  await mkdir(join(directory, "queries/tests"), { recursive: true });
   for (const [name, text] of Object.entries(documents)) {
     await writeFile(join(directory, `queries/tests/${name}.graphql`), text);
   }

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { before, test } from "node:test";
 import { QueryClient, QueryObserver } from "@tanstack/query-core";
+import { documentId } from "freshql-client";
 import { createClient } from "freshql-client/fetch";
 import { recording, serve, type Server } from "./server.js";
 
@@ -37,4 +38,26 @@ test("no more answers are kept than one allows", async () => {
     requests.filter(({ method }) => method === "GET").map(({ status }) => status),
     [200, 304, 404, 200],
   );
+});
+
+test("documents that a code generator made tell the types of their data and variables, and their ids", async () => {
+  class TypedDocumentString<Data, V> extends String {
+    declare __apiType?: (variables: V) => Data;
+    constructor(
+      text: string,
+      readonly __meta__?: Record<string, unknown>,
+    ) {
+      super(text);
+    }
+  }
+  const { fetch, requests } = recording();
+  const client = createClient({ url: server.url, fetch });
+  const document = new TypedDocumentString<{ products: { nodes: { name: string }[] } }, Record<string, never>>(LIST, { hash: documentId(LIST) });
+  const data = await client.data(document);
+  const names: string[] = data.products.nodes.map(({ name }) => name);
+  assert.equal(names.length, 3);
+  assert.equal(requests[0]!.url.pathname, `/q/${documentId(LIST)}`);
+  const one = new TypedDocumentString<unknown, { id: string }>("query One($id: ID!) { product(id: $id) { id } }");
+  // @ts-expect-error: it has a variable
+  await assert.rejects(client.data(one));
 });

@@ -99,6 +99,11 @@ test("where the server learns documents, a new one is registered once and read b
       ],
     );
   }
+  const { fetch: long, requests: asked } = recording();
+  const longer = createClient({ url: open.url, fetch: long, maxUrlLength: 150 });
+  for (let i = 0; i < 2; i++) await longer.query("query Longer { products(first: 1) { totalCount } }");
+  assert.deepEqual(asked.map(({ method }) => method), ["GET", "POST", "POST"]);
+
   // It forgets, for instance when it starts anew: then it learns again.
   const { fetch, requests } = recording();
   let url = apq.url;
