@@ -242,7 +242,7 @@ test("an optimistic update neither loses what the cache has, nor outlives its mu
   const names: (string | undefined)[] = [];
   const page = client.watchQuery({ query: DETAIL, variables: { id } }).subscribe(({ data }) => names.push(data?.product?.name));
   const optimisticResponse = { updateProduct: { __typename: "Product", id, etag: "made up", name: "hoped for" } as Row };
-  await assert.rejects(client.mutate({ mutation: UPDATE, variables: { id, patch: { name: "x" }, expectedEtag: `${etag.slice(0, -1)}A` }, optimisticResponse }));
+  await assert.rejects(client.mutate({ mutation: UPDATE, variables: { id, patch: { name: "x" }, expectedEtag: "AAAAAAAAAAAAAAAA" }, optimisticResponse }));
   assert.equal(shown(client)?.description, "old text");
   assert.equal(shown(client)?.etag, etag);
   await client.mutate({ mutation: UPDATE, variables: { id, patch: { name: "new name" }, expectedEtag: etag }, optimisticResponse });

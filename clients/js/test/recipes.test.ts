@@ -8,9 +8,13 @@ import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } f
 import { dirname, join } from "node:path";
 import { before, test } from "node:test";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { gql } from "@apollo/client";
+import { ApolloClient, gql, InMemoryCache } from "@apollo/client";
+import { preset } from "@graphql-codegen/client-preset";
+import { codegen } from "@graphql-codegen/core";
 import { QueryClient } from "@tanstack/react-query";
-import { documentId, scalars } from "freshql-client/codegen";
+import { FreshqlLink } from "freshql-client/apollo";
+import { documentId } from "freshql-client/codegen";
+import { buildSchema, parse, printSchema } from "graphql";
 import { program, repository, serve, type Server } from "./server.js";
 
 /** Within the package, where Node and TypeScript find it and its packages. */
@@ -141,8 +145,35 @@ test("relay.md", async () => {
 
 test("codegen.md", async () => {
   const { default: config } = await load("codegen", "codegen.js");
-  assert.equal(config.generates["src/gql/"].config.scalars, scalars);
-  assert.equal(config.generates["src/gql/"].presetConfig.persistedDocuments.hashAlgorithm, documentId);
+  const target = config.generates["src/gql/"];
+  const schema = buildSchema(await (await fetch(config.schema)).text());
+  const source = "query Weighed($where: ProductWhere) { products(where: $where, first: 2) { nodes { id etag price createdAt } } }";
+  // As the generator's own command does it.
+  const sections = await preset.buildGeneratesSection({
+    baseOutputDir: "src/gql/",
+    schema: parse(printSchema(schema)),
+    schemaAst: schema,
+    documents: [{ location: "src/weighed.ts", rawSDL: source, document: parse(source) }],
+    // For Node; bundlers do without.
+    config: { ...target.config, emitLegacyCommonJSImports: false },
+    documentTransforms: target.documentTransforms.map((transformObject: object) => ({ name: "typename", transformObject })),
+    presetConfig: target.presetConfig,
+    plugins: [],
+    pluginMap: {},
+  });
+  for (const section of sections) write(join(top, "codegen", section.filename), await codegen(section));
+  node(top, bin("typescript/bin/tsc"), "-p", ".");
+
+  const types = readFileSync(join(top, "codegen/src/gql/graphql.ts"), "utf8");
+  assert.match(types, /price: string/);
+  const persisted = JSON.parse(readFileSync(join(top, "codegen/src/gql/persisted-documents.json"), "utf8")) as Record<string, string>;
+  assert.deepEqual(Object.keys(persisted), Object.values(persisted).map(documentId));
+  const server = await serve("trusted", persisted);
+  const { WeighedDocument } = await load("codegen", "src/gql/graphql.js");
+  const client = new ApolloClient({ cache: new InMemoryCache(), link: new FreshqlLink({ url: server.url }) });
+  const { data } = await client.query<any>({ query: WeighedDocument, variables: {} });
+  assert.equal(data.products.nodes.length, 2);
+  assert.ok(`Product:${data.products.nodes[0].id}` in (client.extract() as object), "the cache has the row");
 });
 
 test("updated-at.md", async () => {

@@ -154,6 +154,24 @@ test("a shared cache that keeps an old list cannot make queries chase each other
   }
 });
 
+test("an optimistic update neither loses what Graphcache has, nor outlives its mutation", async () => {
+  const { exchange, updates } = freshql({ url: server.url, entities: shape.entities });
+  const keys = Object.fromEntries(shape.keyless.map((type) => [type, () => null]));
+  const optimistic = { updateProduct: ({ id }: { id?: unknown }) => ({ __typename: "Product", id: id as string, etag: "made up", name: "hoped for" }) };
+  const client = new Client({ url: server.url, preferGetMethod: false, exchanges: [cacheExchange({ keys, updates, optimistic }), exchange] });
+  const names: string[] = [];
+  const page = pipe(client.query(DETAIL, { id }), subscribe(({ data }) => data?.product && names.push(data.product.name)));
+  await until(() => names.length > 0, "the page");
+  const { etag } = shown(client)!;
+  const refused = await client.mutation(UPDATE, { id, patch: { name: "x" }, expectedEtag: "AAAAAAAAAAAAAAAA" }).toPromise();
+  assert.ok(conflictOf(refused), JSON.stringify(refused));
+  assert.deepEqual([shown(client)?.etag, shown(client)?.description], [etag, "old text"]);
+  await client.mutation(UPDATE, { id, patch: { name: "new name" }, expectedEtag: etag }).toPromise();
+  assert.ok(names.includes("hoped for"));
+  await until(() => names.at(-1) === "new name" && shown(client)?.name === "new name", "the new name");
+  page.unsubscribe();
+});
+
 test("a refused update can be resolved and sent again", async () => {
   const { client } = clientOf();
   const { data } = await client.query(DETAIL, { id }).toPromise();
