@@ -12,6 +12,8 @@ mod init;
 pub mod log;
 mod project;
 mod queries;
+mod seed;
+mod test;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -48,6 +50,7 @@ pub use explain::{Wanted, explain};
 pub use health::health;
 pub use init::init;
 pub use queries::queries;
+pub use test::{TestOptions, test};
 
 /// The file in the project's directory that holds the model.
 const MODEL_FILE: &str = "schema.graphql";
@@ -64,6 +67,9 @@ pub enum StartError {
     /// Mistakes in files that the user wrote: all of them, each with its place.
     #[error("{} mistakes in the project's files", .0.len())]
     Mistakes(Vec<Diagnostic>),
+    /// What the command was to find out, and has told already: tests fail, a document is refused.
+    #[error("the command has found what it looks for")]
+    Told,
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -73,7 +79,7 @@ impl StartError {
     fn mistakes(self) -> Result<Vec<Diagnostic>, Self> {
         match self {
             Self::Mistakes(mistakes) => Ok(mistakes),
-            other @ Self::Other(_) => Err(other),
+            other @ (Self::Told | Self::Other(_)) => Err(other),
         }
     }
 }

@@ -75,6 +75,12 @@ enum Command {
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
+    /// Compare the answers of all queries with their snapshots
+    ///
+    /// Each query is asked as the cases in queries/NAME.cases.json say, on a scratch database that the migrations and
+    /// tests/seed.sql make. It is also tried whether its ETag tells what it is to tell. The exit status is 1 where anything is
+    /// wrong, or differs from the snapshots in queries/snapshots/.
+    Test(TestArguments),
     /// Report what an answer depends on, what its ETag is derived from, and what SQL it took
     ///
     /// The query is executed on the database; nothing is written. Rows, and the parameters of statements, are shown.
@@ -150,6 +156,19 @@ enum Migrate {
     Status,
     /// Put back what other programs have taken from the database: triggers, columns of versions
     Repair,
+}
+
+#[derive(Args)]
+struct TestArguments {
+    /// Query files, without .graphql [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Keep the answers as they are now, and write first cases where the database has values for them
+    #[arg(long)]
+    update: bool,
+    /// Print the results as JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Args)]
@@ -384,6 +403,14 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         }
         Command::Init { directory } => print(&app::init(&directory)?),
         Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
+        Command::Test(TestArguments { names, update, json }) => {
+            // As insta does it: where nobody looks, nothing is left for review.
+            let pending = std::env::var_os("CI").is_none();
+            let options = app::TestOptions { names, update, pending, json, colors: colors(io::stdout().is_terminal()) };
+            let (text, is_good) = app::test(&prepare(cli.project, None)?, &options).await?;
+            print(&text)?;
+            if is_good { Ok(()) } else { Err(StartError::Told) }
+        }
         Command::Explain(options) => {
             let ExplainOptions { document, variables, operation, json } = options;
             let wanted = app::Wanted { document, variables, operation, json };
@@ -426,14 +453,19 @@ fn print(text: &str) -> Result<(), StartError> {
 fn report(error: &StartError) {
     match error {
         StartError::Mistakes(mistakes) => show(mistakes),
+        StartError::Told => {}
         StartError::Other(error) => tell(&format!("error: {error:#}\n")),
     }
 }
 
 /// Shows mistakes and warnings with their excerpts.
 fn show(diagnostics: &[Diagnostic]) {
-    let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colors = colors(io::stderr().is_terminal());
     tell(&render(diagnostics, &|file| std::fs::read_to_string(file).ok(), colors));
+}
+
+fn colors(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none()
 }
 
 fn tell(text: &str) {

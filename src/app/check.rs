@@ -89,7 +89,7 @@ pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
     let config = Config::resolve(Overrides { dir: Some(dir.to_owned()), ..Overrides::default() }, None);
     let mut mistakes = match error {
         StartError::Mistakes(mistakes) => mistakes,
-        other @ StartError::Other(_) => return other,
+        other @ (StartError::Told | StartError::Other(_)) => return other,
     };
     match project::read(&config).await {
         Ok(project) => mistakes.extend(project.mistakes),

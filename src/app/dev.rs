@@ -66,6 +66,7 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
                     match &error {
                         StartError::Mistakes(mistakes) => tell(News::Diagnostics(mistakes)),
                         StartError::Other(error) => tell(News::Text(&format!("error: {error:#}\n"))),
+                        StartError::Told => {}
                     }
                     let consequence = match &shape {
                         Some(_) => "the last version without mistakes goes on serving\n",

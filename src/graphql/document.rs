@@ -187,6 +187,15 @@ impl Operation {
         if self.definition.ty == OperationType::Mutation { Kind::Mutation } else { Kind::Query }
     }
 
+    /// The variables that every request must give a value for: names and types.
+    pub fn required_variables(&self) -> Vec<(&str, String)> {
+        let is_required = |variable: &&VariableDefinition| {
+            let must_be_there = matches!(variable.ty, TypeRef::NonNull(_)) || self.conditions.contains(&variable.name);
+            must_be_there && variable.default.is_none() && !variable.expected_etag
+        };
+        self.variables.iter().filter(is_required).map(|v| (v.name.as_str(), v.ty.to_string())).collect()
+    }
+
     /// The document that has it.
     pub fn document_id(&self) -> DocumentId {
         self.document_id

@@ -59,10 +59,11 @@ impl EtagKeys {
     }
 }
 
-/// Judges documents against a model's API. It has no data, so it is also for commands that need no database.
+/// Judges documents against a model's API. It has no data, so it is also for commands that need no database. Cheap to clone.
+#[derive(Clone)]
 pub struct Compiler {
     model: Arc<Model>,
-    api: Api,
+    api: Arc<Api>,
 }
 
 /// A query's or mutation's successful answer.
@@ -87,7 +88,7 @@ impl Compiler {
     /// # Errors
     /// The model has no API, because names collide.
     pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
-        Ok(Self { api: build_schema(&model)?, model })
+        Ok(Self { api: Arc::new(build_schema(&model)?), model })
     }
 
     /// The API as SDL; deterministic.

@@ -165,6 +165,18 @@ fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
 /// # Errors
 /// A directory cannot be read.
 pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    find_with(directory, &["graphql", "gql"])
+}
+
+/// The `.json` files there.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn find_json(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    find_with(directory, &["json"])
+}
+
+fn find_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     let mut open = vec![(directory.to_owned(), 0)];
     while let Some((directory, depth)) = open.pop() {
@@ -178,19 +190,20 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
                 continue;
             }
-            let is_graphql = path.extension().is_some_and(|extension| extension == "graphql" || extension == "gql");
+            let is_wanted =
+                path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
             // Follows symbolic links, which is how mounted configuration looks.
             let metadata = match std::fs::metadata(&path) {
                 Ok(metadata) => metadata,
-                // Gone, or a link to nothing; what is no query file is none of ours.
-                Err(_) if !is_graphql => continue,
+                // Gone, or a link to nothing; what is not wanted is none of ours.
+                Err(_) if !is_wanted => continue,
                 Err(error) => return Err(named(&path, &error)),
             };
             if metadata.is_dir() {
                 if depth < DEEPEST {
                     open.push((path, depth + 1));
                 }
-            } else if is_graphql {
+            } else if is_wanted {
                 found.push(path);
             }
         }

@@ -63,6 +63,7 @@ mod railway;
 mod reads;
 mod repair_killed;
 mod retired;
+mod snapshots;
 mod statements;
 mod unmanaged;
 mod unwritable;

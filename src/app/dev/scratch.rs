@@ -8,12 +8,12 @@ use anyhow::Context;
 use rusqlite::Connection;
 
 use super::rows;
-use crate::app::{StartError, within};
-use crate::model::{Diagnostic, Model};
+use crate::app::{StartError, seed, within};
+use crate::model::Model;
 use crate::store::schema::layout::Layout;
 use crate::store::sqlite;
 use crate::store::sqlite::ddl::create_statements;
-use crate::store::sqlite::migrate::{self, MigrateError, Migration, Migrations};
+use crate::store::sqlite::migrate::{self, MigrateError, Migrations};
 
 /// Rows for a database that is made from the model.
 pub(super) const SEED_FILE: &str = "seed.sql";
@@ -132,25 +132,10 @@ fn make(
     connection
         .execute_batch(&format!("BEGIN;\n{}\nCOMMIT", statements.join("\n")))
         .context("cannot make the tables")?;
-    let seed = seed(&mut connection, &within(dir, SEED_FILE))?;
+    let seed = if seed::run(&mut connection, &within(dir, SEED_FILE))? { " and seed.sql" } else { "" };
     let why = if migrations.files.is_empty() { String::new() } else { format!(", because {lack} in the migrations") };
     let next = "`freshql migrate new <name>` writes what is missing";
     Ok(format!("a new scratch database, made from the model{seed}{why} ({next}): {shown}\n"))
-}
-
-/// Loads `seed.sql`, if there is one.
-fn seed(connection: &mut Connection, path: &Path) -> Result<&'static str, StartError> {
-    let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(""),
-        Err(error) => return Err(anyhow::Error::new(error).context(file).into()),
-    };
-    let seed = Migration { number: 0, name: String::new(), file, text, blake3: String::new() };
-    connection.execute_batch("BEGIN").context("cannot write the scratch database")?;
-    migrate::run_alone(connection, &seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
-    connection.execute_batch("COMMIT").with_context(|| format!("{} breaks a rule", seed.file))?;
-    Ok(" and seed.sql")
 }
 
 /// What a database lacks first, if anything.

@@ -1,0 +1,251 @@
+//! How a case becomes an answer: through the whole server, on a copy of the scratch database that it has for itself.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::{Context, anyhow};
+use axum::body::Body;
+use axum::extract::Request;
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::{HeaderMap, Method, StatusCode};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Map, Value, json};
+use tower::ServiceExt;
+
+use super::cases::Case;
+use super::scratch::Scratch;
+use crate::config::{ByteSize, Config, Mode, Overrides};
+use crate::document_id::DocumentId;
+use crate::graphql::explain::Observation;
+use crate::graphql::{Answer, Compiler, Engine, Kind, Operation};
+use crate::http::{AppState, Front, service};
+use crate::model::Model;
+use crate::persisted::Registry;
+use crate::store::Store;
+
+/// Memory for kept answers: enough for those of one case.
+const CACHE: u64 = 4 << 20;
+
+/// What asks need, whichever the case is.
+pub(super) struct Bench {
+    config: Config,
+    pub(super) model: Arc<Model>,
+    compiler: Compiler,
+    registry: Arc<Registry>,
+    pub(super) scratch: Scratch,
+}
+
+impl Bench {
+    /// The answers are those of production, whatever mode the project is developed in.
+    pub(super) fn new(
+        config: &Config,
+        model: Arc<Model>,
+        compiler: Compiler,
+        registry: Arc<Registry>,
+        scratch: Scratch,
+    ) -> Self {
+        let defaults = Config::resolve(Overrides::default(), None);
+        let config = Config {
+            mode: Mode::Trusted,
+            readers: 1,
+            cache_size: ByteSize(CACHE),
+            consistency: defaults.consistency,
+            introspection: defaults.introspection,
+            cors_origins: defaults.cors_origins,
+            ..config.clone()
+        };
+        Self { config, model, compiler, registry, scratch }
+    }
+
+    /// A server on a database of its own.
+    ///
+    /// # Errors
+    /// The database cannot be made.
+    pub(super) async fn server(&self) -> anyhow::Result<Server> {
+        let path = self.scratch.copy()?;
+        let store =
+            Store::open(&path, self.config.readers, &self.model).await.context("cannot open the scratch database")?;
+        let engine = Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
+        let app = AppState::new(&self.config, engine.clone(), store, self.registry.clone());
+        let front = service(app.context("cannot start threads")?);
+        Ok(Server { front, engine, path, longest_url: self.config.limits.max_url_bytes })
+    }
+}
+
+/// A server that nobody else asks.
+pub(super) struct Server {
+    front: Front,
+    pub(super) engine: Engine,
+    /// Its database.
+    pub(super) path: PathBuf,
+    longest_url: usize,
+}
+
+/// What is asked, with all placeholders filled in.
+pub(super) struct Question<'a> {
+    pub(super) operation: &'a Operation,
+    pub(super) variables: Map<String, Value>,
+    headers: HeaderMap,
+    path: String,
+}
+
+/// An answer, read to its end.
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Answered {
+    /// The validator.
+    pub(super) fn etag(&self) -> Option<&HeaderValue> {
+        self.headers.get(http::header::ETAG)
+    }
+}
+
+impl Server {
+    /// Fills in what a case leaves to the database: `[etag of Product 7]` is that row's token as it stands.
+    ///
+    /// # Errors
+    /// There is no such row, or a header is none.
+    pub(super) async fn question<'a>(&self, operation: &'a Operation, case: &Case) -> anyhow::Result<Question<'a>> {
+        let mut variables = Value::Object(case.variables.clone());
+        self.fill_in(&mut variables).await?;
+        let Value::Object(variables) = variables else { unreachable!("an object stays one") };
+        let mut headers = HeaderMap::new();
+        for (name, value) in &case.headers {
+            let header: HeaderName = name.parse().with_context(|| format!("`{name}` is not the name of a header"))?;
+            let mut value = Value::from(value.as_str());
+            self.fill_in(&mut value).await?;
+            let value = value.as_str().unwrap_or_default().parse().with_context(|| format!("the header {name}"))?;
+            headers.insert(header, value);
+        }
+        let mut path = format!("/q/{}", operation.document_id());
+        if let Some(name) = &case.operation {
+            path.push_str(&format!("/{name}"));
+        }
+        Ok(Question { operation, variables, headers, path })
+    }
+
+    /// Asks; where an ETag is given, whether the answer is another one by now.
+    ///
+    /// # Errors
+    /// The answer breaks off.
+    pub(super) async fn ask(&self, question: &Question<'_>, unless: Option<&HeaderValue>) -> anyhow::Result<Answered> {
+        let variables = Value::Object(question.variables.clone()).to_string();
+        let mut url = question.path.clone();
+        if !question.variables.is_empty() {
+            url.push_str(&format!("?variables={}", utf8_percent_encode(&variables, NON_ALPHANUMERIC)));
+        }
+        let by_get = question.operation.kind() == Kind::Query && url.len() <= self.longest_url;
+        let mut request = match by_get {
+            true => Request::builder().method(Method::GET).uri(url).body(Body::empty()),
+            false => Request::builder()
+                .method(Method::POST)
+                .uri(&question.path)
+                .header(CONTENT_TYPE, "application/json")
+                .body(Body::from(json!({"variables": question.variables}).to_string())),
+        }
+        .context("the request has no URL")?;
+        request.headers_mut().extend(question.headers.clone());
+        if let Some(etag) = unless {
+            request.headers_mut().insert(IF_NONE_MATCH, etag.clone());
+        }
+        let Ok(response) = self.front.clone().oneshot(request).await;
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.context("the answer breaks off")?;
+        Ok(Answered { status: parts.status, headers: parts.headers, body })
+    }
+
+    /// Executes a query under observation. None where it has errors: the answer tells them.
+    pub(super) async fn observe(&self, question: &Question<'_>) -> Option<(Answer, Observation)> {
+        let variables = question.operation.coerce_variables(&question.variables).ok()?;
+        self.engine.observe(question.operation, &variables).await.ok()
+    }
+
+    /// What a query answers, for what the tests themselves must know.
+    ///
+    /// # Errors
+    /// It has mistakes.
+    pub(super) async fn value_of(&self, query: &str) -> anyhow::Result<Value> {
+        let sentence = |errors: Vec<crate::graphql::GraphqlError>| {
+            let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+            anyhow!(messages.join("; "))
+        };
+        let document = self.engine.compiler().compile(DocumentId::of(query), query.into()).await.map_err(sentence)?;
+        let operation = document.operation(None).map_err(|error| sentence(vec![error]))?;
+        let variables = operation.coerce_variables(&Map::new()).map_err(sentence)?;
+        let answer = self.engine.query(operation, &variables).await.map_err(sentence)?;
+        serde_json::from_slice(&answer.body).context("an answer is JSON")
+    }
+
+    /// Replaces all placeholders in a value's strings.
+    async fn fill_in(&self, value: &mut Value) -> anyhow::Result<()> {
+        match value {
+            Value::String(text) => {
+                while let Some(placeholder) = Placeholder::first_in(text) {
+                    let token = self.token(&placeholder).await?;
+                    text.replace_range(placeholder.span, &token);
+                }
+            }
+            Value::Array(items) => {
+                for item in items {
+                    Box::pin(self.fill_in(item)).await?;
+                }
+            }
+            Value::Object(members) => {
+                for member in members.values_mut() {
+                    Box::pin(self.fill_in(member)).await?;
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn token(&self, Placeholder { entity, key, .. }: &Placeholder) -> anyhow::Result<String> {
+        let model = self.engine.model();
+        let known =
+            model.entity_by_name(entity).with_context(|| format!("`[etag of {entity} …]`: there is no such type"))?;
+        let argument = &known.column(known.key).field;
+        let query = format!("{{ row: {}({argument}: {}) {{ etag }} }}", known.singular, Value::from(key.as_str()));
+        let answer = self.value_of(&query).await.with_context(|| format!("`[etag of {entity} {key}]`"))?;
+        let etag = answer.pointer("/data/row/etag").and_then(Value::as_str);
+        Ok(etag.with_context(|| format!("`[etag of {entity} {key}]`: there is no such row"))?.to_owned())
+    }
+}
+
+/// `[etag of Product 7]` in a text.
+#[derive(Debug, PartialEq)]
+struct Placeholder {
+    span: std::ops::Range<usize>,
+    entity: String,
+    key: String,
+}
+
+impl Placeholder {
+    fn first_in(text: &str) -> Option<Self> {
+        const BEGINNING: &str = "[etag of ";
+        let start = text.find(BEGINNING)?;
+        let rest = &text[start + BEGINNING.len()..];
+        let inner = &rest[..rest.find(']')?];
+        let (entity, key) = inner.split_once(' ')?;
+        let end = start + BEGINNING.len() + inner.len() + 1;
+        Some(Self { span: start..end, entity: entity.to_owned(), key: key.trim().to_owned() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_placeholder_names_a_row() {
+        let found = Placeholder::first_in(r#""[etag of Product a 7]", x"#).unwrap();
+        assert_eq!(found, Placeholder { span: 1..22, entity: "Product".to_owned(), key: "a 7".to_owned() });
+        for text in ["", "[etag]", "[etag of Product]", "[etag of Product 7"] {
+            assert_eq!(Placeholder::first_in(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Whether the ETag of an answer tells what it is to tell: asked again it is the same, a change of a row that the answer was
+//! read from makes another one, and a change of any other row does not. The rows are changed as another program would.
+
+use std::collections::HashSet;
+
+use anyhow::Context;
+use http::StatusCode;
+use http::header::HeaderValue;
+use rusqlite::types::Value as Sql;
+use rusqlite::{Connection, params};
+
+use super::asking::{Question, Server};
+use crate::etag::Ingredient;
+use crate::graphql::Answer;
+use crate::graphql::explain::Observation;
+use crate::model::{Column, ColumnId, Entity, EntityId, Scalar, Value};
+use crate::store::schema::layout::SqlName;
+use crate::store::sqlite;
+use crate::touch::Dependency;
+
+/// Of a table with more rows, only so many are looked at for one that the answer does not depend on.
+const LOOKED_AT: u32 = 10_000;
+
+/// What is wrong with an answer's ETag.
+///
+/// # Errors
+/// The database cannot be written.
+pub(super) async fn problems(
+    server: &Server,
+    question: &Question<'_>,
+    etag: &HeaderValue,
+    observed: &(Answer, Observation),
+) -> anyhow::Result<Vec<String>> {
+    let (answer, observation) = observed;
+    let mut problems = Vec::new();
+    let executed = answer.etag.as_ref().map(|etag| etag.as_str().to_owned()).unwrap_or_default();
+    if !etag.to_str().unwrap_or_default().starts_with(&format!("\"{executed}")) {
+        problems.push(format!("executed twice, the query has two ETags: {} and \"{executed}\"", shown(etag)));
+    }
+    let again = server.ask(question, Some(etag)).await?;
+    if again.status != StatusCode::NOT_MODIFIED {
+        problems.push(format!(
+            "asked again with its own ETag {}, the server answers {} and not 304",
+            shown(etag),
+            again.status
+        ));
+    }
+    let connection = sqlite::open(&server.path).context("cannot open the scratch database")?;
+    let model = server.engine.model();
+    let mut etag = etag.clone();
+    for entity in &model.entities {
+        let Some(change) = change_one_of_others(&connection, entity, answer)? else { continue };
+        let asked = server.ask(question, Some(&etag)).await?;
+        if asked.status != StatusCode::NOT_MODIFIED && !change.has_consequences {
+            let other = asked.etag().map_or("none".to_owned(), shown);
+            problems.push(format!(
+                "the ETag changes (to {other}) when {}, which the answer does not depend on",
+                change.text
+            ));
+        }
+        etag = asked.etag().cloned().unwrap_or(etag);
+    }
+    for (entity, key) in first_rows(&observation.ingredients) {
+        // What was changed before may have brought other rows to the page.
+        let Some((_, now)) = server.observe(question).await else { break };
+        let is_read =
+            |ingredient: &Ingredient| matches!(ingredient, Ingredient::Row(e, k, _) if *e == entity && *k == key);
+        if !now.ingredients.iter().any(is_read) {
+            continue;
+        }
+        let entity = model.entity(entity);
+        let columns: Vec<ColumnId> = entity.column_ids().collect();
+        let Some(change) = change(&connection, entity, &columns, &key)? else { continue };
+        let asked = server.ask(question, Some(&etag)).await?;
+        if asked.status == StatusCode::NOT_MODIFIED {
+            problems.push(format!("the ETag stays when {}, which the answer was read from", change.text));
+        }
+        etag = asked.etag().cloned().unwrap_or(etag);
+    }
+    Ok(problems)
+}
+
+fn shown(etag: &HeaderValue) -> String {
+    String::from_utf8_lossy(etag.as_bytes()).into_owned()
+}
+
+/// Of each entity that an answer was read from, the first row.
+fn first_rows(ingredients: &[Ingredient]) -> Vec<(EntityId, Value)> {
+    let mut rows: Vec<(EntityId, Value)> = Vec::new();
+    for ingredient in ingredients {
+        if let Ingredient::Row(entity, key, _) = ingredient
+            && rows.iter().all(|(known, _)| known != entity)
+        {
+            rows.push((*entity, key.clone()));
+        }
+    }
+    rows
+}
+
+/// What was done.
+struct Change {
+    /// `Product 7 gets another price`
+    text: String,
+    /// More than one row changed: triggers of the tables' authors have done something beside it.
+    has_consequences: bool,
+}
+
+/// Changes a row of this entity that the answer does not depend on, if there is one.
+fn change_one_of_others(connection: &Connection, entity: &Entity, answer: &Answer) -> anyhow::Result<Option<Change>> {
+    let (mut rows, mut watched) = (HashSet::new(), HashSet::new());
+    for dependency in answer.touched.dependencies.iter().filter(|dependency| dependency.entity() == entity.id) {
+        match dependency {
+            Dependency::Row(_, key) => drop(rows.insert(text_of(key))),
+            Dependency::Part { watching, .. } | Dependency::Set { watching, .. } => {
+                watched.extend(watching.iter().copied())
+            }
+        }
+    }
+    let columns: Vec<ColumnId> =
+        entity.column_ids().filter(|id| !watched.contains(id) && !entity.column(*id).part).collect();
+    let key = SqlName::new(&entity.column(entity.key).name);
+    let sql = format!("SELECT {key} FROM {} LIMIT {LOOKED_AT}", SqlName::new(&entity.table));
+    let mut statement = connection.prepare(&sql)?;
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        let key = value_of(row.get(0)?);
+        if !rows.contains(&text_of(&key)) {
+            return change(connection, entity, &columns, &key);
+        }
+    }
+    Ok(None)
+}
+
+/// Changes one of these columns of a row, if the database lets any be changed.
+fn change(
+    connection: &Connection,
+    entity: &Entity,
+    columns: &[ColumnId],
+    key: &Value,
+) -> anyhow::Result<Option<Change>> {
+    let table = SqlName::new(&entity.table);
+    let key_column = SqlName::new(&entity.column(entity.key).name);
+    // A look-up by a unique column says which row is meant: that one is changed last.
+    let is_unique = |id: &ColumnId| entity.uniques.iter().any(|unique| unique.columns.contains(id));
+    let mut columns: Vec<ColumnId> = columns.iter().copied().filter(|id| *id != entity.key).collect();
+    columns.sort_by_key(is_unique);
+    for column in columns.into_iter().map(|id| entity.column(id)).filter(|column| column.references.is_none()) {
+        let Some(other) = other_value(column) else { continue };
+        let newest = newest_change(connection)?;
+        let name = SqlName::new(&column.name);
+        let sql = format!("UPDATE {table} SET {name} = {other} WHERE {key_column} = ? AND {name} IS NOT {other}");
+        // A rule of the table may forbid the value: then another column will do.
+        if !matches!(connection.execute(&sql, params![sql_of(key)]), Ok(1)) {
+            continue;
+        }
+        let text = format!("{} {} gets another {}", entity.name, text_of(key), column.field);
+        return Ok(Some(Change { text, has_consequences: records_after(connection, newest)? > 1 }));
+    }
+    Ok(None)
+}
+
+/// SQL for a value that the column does not have yet, as far as its type says.
+fn other_value(column: &Column) -> Option<String> {
+    let name = SqlName::new(&column.name);
+    let either = |one: &str, other: &str| format!("CASE WHEN {name} IS '{one}' THEN '{other}' ELSE '{one}' END");
+    Some(match &column.scalar {
+        Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. } => format!("ifnull({name}, 0) + 1"),
+        Scalar::Boolean => format!("1 - ifnull({name}, 0)"),
+        Scalar::String => format!("ifnull({name}, '') || 'x'"),
+        Scalar::Date => either("2001-02-03", "2001-02-04"),
+        Scalar::DateTime => either("2001-02-03T04:05:06.000Z", "2001-02-03T04:05:07.000Z"),
+        Scalar::Uuid => either("0191408b-7983-7be4-aaa9-5d21c6f3b6cd", "0191408b-7983-7be4-aaa9-5d21c6f3b6ce"),
+        Scalar::Json => either("1", "2"),
+        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid | Scalar::Enum(_) => return None,
+    })
+}
+
+fn newest_change(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT ifnull(max(seq), 0) FROM _freshql_change", [], |row| row.get(0))
+}
+
+fn records_after(connection: &Connection, seq: i64) -> rusqlite::Result<i64> {
+    connection.query_row("SELECT count(*) FROM _freshql_change WHERE seq > ?", [seq], |row| row.get(0))
+}
+
+fn value_of(value: Sql) -> Value {
+    match value {
+        Sql::Integer(value) => Value::Int(value),
+        Sql::Real(value) => Value::Real(value),
+        Sql::Text(text) => Value::text(text),
+        Sql::Null | Sql::Blob(_) => Value::Null,
+    }
+}
+
+fn sql_of(value: &Value) -> Sql {
+    match value {
+        Value::Null => Sql::Null,
+        Value::Int(value) => Sql::Integer(*value),
+        Value::Real(value) => Sql::Real(*value),
+        Value::Text(text) => Sql::Text(text.to_string()),
+    }
+}
+
+fn text_of(key: &Value) -> String {
+    match key {
+        Value::Null => "null".to_owned(),
+        Value::Int(value) => value.to_string(),
+        Value::Real(value) => value.to_string(),
+        Value::Text(text) => text.to_string(),
+    }
+}
