@@ -13,8 +13,7 @@ use super::error::GraphqlError;
 use super::plan::{Action, Argument, Field, FieldKind, ListPlan, Object, Plan, RootKind, WritePlan};
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
-use crate::store::select::{self, Comparison, Filter, List};
-use crate::store::{Slot, Statement};
+use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue};
 use crate::syntax::long_number;
 use crate::touch::Dependency;
 
@@ -32,19 +31,37 @@ pub enum Arguments {
     Open,
     /// A connection's.
     List(Arc<BoundList>),
-    /// A look-up's: the keys' values; None where a value cannot be any row's.
-    Keys(Option<Arc<[Value]>>),
+    /// A look-up's; None where a value cannot be any row's.
+    Keys(Option<Arc<BoundKeys>>),
     /// A write's.
     Write(Arc<BoundWrite>),
 }
 
-/// A connection's arguments, coerced, and the statements for them.
+/// The values by which one row is looked up.
+#[derive(Debug)]
+pub struct BoundKeys {
+    /// Of the first column.
+    pub first: Value,
+    /// Of the others, as the slots take them.
+    pub others: Vec<SlotValue>,
+    /// Of the last, which may be the first.
+    pub last: Value,
+}
+
+impl BoundKeys {
+    fn new(keys: Vec<Value>) -> Option<Self> {
+        let (first, last) = (keys.first()?.clone(), keys.last()?.clone());
+        Some(Self { first, others: keys.into_iter().skip(1).map(SlotValue::One).collect(), last })
+    }
+}
+
+/// A connection's arguments, coerced, and the queries for them.
 #[derive(Debug)]
 pub struct BoundList {
-    /// The shape.
-    pub list: List,
+    /// What is read.
+    pub queries: Arc<ListQueries>,
     /// The values, from slot 1 on.
-    pub values: Vec<Value>,
+    pub values: Vec<SlotValue>,
     /// Rows of a page.
     pub size: usize,
     /// Of the rows: the plan's, then those of the ordering that cursors need.
@@ -59,35 +76,6 @@ pub struct BoundList {
     pub watching: Arc<[ColumnId]>,
     /// What its filter looks at in other entities.
     pub foreign: Vec<Dependency>,
-    /// Reads a page.
-    pub page: Statement,
-    count: OnceLock<Statement>,
-    up_to: OnceLock<Statement>,
-    from: OnceLock<Statement>,
-}
-
-impl BoundList {
-    /// The value of a slot, `parent` being that of slot 0.
-    pub fn value(&self, slot: Slot) -> &Value {
-        &self.values[usize::from(slot) - 1]
-    }
-
-    /// Counts the rows of all pages.
-    pub fn count(&self, model: &Model) -> &Statement {
-        self.count.get_or_init(|| select::count(model, &self.list))
-    }
-
-    /// Tells whether a row stands in front of this page (None: there is no `after`).
-    pub fn any_in_front(&self, model: &Model) -> Option<&Statement> {
-        let after = self.list.after.as_ref()?;
-        Some(self.up_to.get_or_init(|| select::any_up_to(model, &self.list, after)))
-    }
-
-    /// Tells whether a row stands behind this page (None: there is no `before`).
-    pub fn any_behind(&self, model: &Model) -> Option<&Statement> {
-        let before = self.list.before.as_ref()?;
-        Some(self.from.get_or_init(|| select::any_from(model, &self.list, before)))
-    }
 }
 
 /// A write's arguments, coerced.
@@ -103,11 +91,11 @@ pub struct BoundWrite {
     pub expected_etag: Option<String>,
 }
 
-/// Page statements by shape. A short list that is searched in order: a list in a document has few shapes.
+/// Queries by shape. A short list that is searched in order: a list in a document has few shapes.
 #[derive(Default)]
 pub struct ListShapes {
     fixed: OnceLock<Arc<BoundList>>,
-    seen: Mutex<Vec<(List, Vec<ColumnId>, Statement)>>,
+    seen: Mutex<Vec<(Vec<ColumnId>, Arc<ListQueries>)>>,
 }
 
 impl fmt::Debug for ListShapes {
@@ -117,17 +105,17 @@ impl fmt::Debug for ListShapes {
 }
 
 impl ListShapes {
-    fn statement(&self, model: &Model, list: &List, columns: &[ColumnId]) -> Statement {
+    fn queries(&self, list: List, columns: &[ColumnId]) -> Arc<ListQueries> {
         let mut seen = self.seen.lock().expect("nothing panics while it holds this lock");
-        if let Some((_, _, statement)) = seen.iter().find(|(l, c, _)| l == list && c == columns) {
-            return statement.clone();
+        if let Some((_, queries)) = seen.iter().find(|(known, queries)| *queries.list == list && known == columns) {
+            return queries.clone();
         }
-        let statement = select::page(model, list, columns);
+        let queries = Arc::new(ListQueries::new(list, columns));
         if seen.len() == SHAPES {
             seen.remove(0);
         }
-        seen.push((list.clone(), columns.to_vec(), statement.clone()));
-        statement
+        seen.push((columns.to_vec(), queries.clone()));
+        queries
     }
 }
 
@@ -177,7 +165,7 @@ impl<'a> Binder<'a> {
                             None => keys = None,
                         }
                     }
-                    self.bound[one.bound] = Arguments::Keys(keys.map(Into::into));
+                    self.bound[one.bound] = Arguments::Keys(keys.and_then(BoundKeys::new).map(Arc::new));
                     self.object(&one.row.object);
                 }
                 RootKind::List(list) => self.list(list),
@@ -370,11 +358,8 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     }
     let watching: Arc<[ColumnId]> = watched.into_iter().collect();
     let cut = list.filter.as_ref().and_then(|filter| part(model, plan.entity, filter));
-    let whole = match cut {
-        Some((column, slot)) => {
-            let value = slots.values[usize::from(slot) - 1].clone();
-            Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() }
-        }
+    let whole = match cut.and_then(|(column, slot)| Some((column, slots.one(slot)?.clone()))) {
+        Some((column, value)) => Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() },
         None => Dependency::Set { entity: plan.entity, watching: watching.clone() },
     };
     let foreign = foreign.into_iter().map(|(entity, watched)| {
@@ -383,8 +368,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
     });
     let foreign = foreign.collect();
     Ok(BoundList {
-        page: plan.shapes.statement(model, &list, &columns),
-        list,
+        queries: plan.shapes.queries(list, &columns),
         values: slots.values,
         size: size as usize,
         columns,
@@ -393,9 +377,6 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
         whole,
         watching,
         foreign,
-        count: OnceLock::new(),
-        up_to: OnceLock::new(),
-        from: OnceLock::new(),
     })
 }
 

@@ -8,8 +8,7 @@ use serde_json::value::RawValue;
 use super::error::{Code, GraphqlError, cut};
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
-use crate::store::Slot;
-use crate::store::select::{self, Comparison, Filter, Quantifier, TextMatch};
+use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList};
 
 /// The variables of one request, coerced.
 #[derive(Debug, Clone, Default)]
@@ -204,7 +203,7 @@ pub const MAX_CONDITION_DEPTH: usize = 16;
 #[derive(Debug, Clone, Default)]
 pub struct Slots {
     /// From slot 1 on.
-    pub values: Vec<Value>,
+    pub values: Vec<SlotValue>,
     conditions: usize,
     depth: usize,
 }
@@ -212,6 +211,18 @@ pub struct Slots {
 impl Slots {
     /// Keeps a value and names it.
     pub fn push(&mut self, value: Value) -> Slot {
+        self.keep(SlotValue::One(value))
+    }
+
+    /// The single value in a slot.
+    pub fn one(&self, slot: Slot) -> Option<&Value> {
+        match self.values.get(usize::from(slot).checked_sub(1)?)? {
+            SlotValue::One(value) => Some(value),
+            SlotValue::Many(_) => None,
+        }
+    }
+
+    fn keep(&mut self, value: SlotValue) -> Slot {
         self.values.push(value);
         self.values.len() as Slot
     }
@@ -394,7 +405,7 @@ fn operator(
             for (i, item) in value.list().into_iter().enumerate() {
                 values.push(folded(item.scalar(model, scalar).map_err(|m| m.within(&i.to_string()))?));
             }
-            let slot = slots.push(Value::Text(json_array(&values).into()));
+            let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
             Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
         }
         "contains" | "startsWith" | "endsWith" if scalar.is_textual() => {
@@ -431,16 +442,6 @@ fn successor(prefix: &str) -> Option<String> {
         }
     }
     None
-}
-
-fn json_array(values: &[Value]) -> String {
-    let items = values.iter().map(|value| match value {
-        Value::Null => serde_json::Value::Null,
-        Value::Int(value) => (*value).into(),
-        Value::Real(value) => (*value).into(),
-        Value::Text(text) => text.as_ref().into(),
-    });
-    serde_json::Value::Array(items.collect()).to_string()
 }
 
 fn join(mut filters: Vec<Filter>, by: fn(Vec<Filter>) -> Filter) -> Option<Filter> {

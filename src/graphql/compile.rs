@@ -20,7 +20,7 @@ use super::plan::{
 use super::selections;
 use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
-use crate::store::select;
+use crate::store::{Query, Shape};
 
 use roots::QueryField;
 pub use roots::Roots;
@@ -222,7 +222,8 @@ impl<'a> Compiler<'a> {
         let place = self.place(1);
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
-        Ok(RowPlan { entity: entity.id, statement: select::by_columns(entity, keys, &columns), place, object })
+        let shape = Shape::Row { entity: entity.id, keys: keys.into(), columns: columns.into() };
+        Ok(RowPlan { entity: entity.id, query: Query::new(shape), place, object })
     }
 
     fn object(

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use super::compile::Roots;
 use super::document::{Document, Operation};
 use super::error::{Code, GraphqlError};
 use super::explain::Observation;
+use super::fetch::Fetch;
 use super::introspect::Introspection;
 use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
@@ -25,10 +26,10 @@ use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
 use crate::document_id::DocumentId;
-use crate::etag::{EntityEtagKey, ResponseEtag, ResponseHasher};
+use crate::etag::{EntityEtagKey, Ingredient, ResponseEtag, ResponseHasher};
 use crate::model::Model;
 use crate::model::scalar::ValueRef;
-use crate::store::{Guard, REMEDY, Store, StoreError};
+use crate::store::{Guard, Levels, REMEDY, Reading, Source, State, Store, StoreError, Transaction, Writing};
 use crate::touch::Touched;
 
 /// Compiles and runs documents. Cheap to clone.
@@ -130,6 +131,12 @@ impl Engine {
         &self.parts.compiler
     }
 
+    /// The same, where rows are fetched ahead: see [`Store::fetching_ahead`].
+    #[must_use]
+    pub fn fetching_ahead(&self) -> Self {
+        Self { parts: self.parts.clone(), store: self.store.clone().fetching_ahead() }
+    }
+
     /// The database.
     pub fn store(&self) -> &Store {
         &self.store
@@ -170,43 +177,26 @@ impl Engine {
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &operation.question(variables));
-        let parts = self.parts.clone();
-        let policy = plan.policy;
         let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
-        let run = move |snapshot: &crate::store::Snapshot<'_>| {
-            let keys = parts.etag_keys(snapshot.epoch()?);
-            let mut hasher = hasher.clone();
-            hasher.set_epoch(&keys.epoch);
-            let guard = snapshot.guard()?;
-            let context = parts.context(&bound, &keys);
-            if observed {
-                let traced = snapshot.traced();
-                let running = Instant::now();
-                let mut reader = Reader::new(context, &traced, hasher);
-                read(&plan, &mut reader, &spliced).map_err(|halt| unreadable(halt, &guard))?;
-                let ingredients = reader.hasher.ingredients();
-                let answer = finish(reader, policy, &guard);
-                let observation = Observation {
-                    epoch: keys.epoch,
-                    planning,
-                    running: running.elapsed(),
-                    statements: traced.trace().into_ran(),
-                    ingredients,
-                    as_of: snapshot.newest_change()?,
-                    deciders: plan.deciders.clone(),
-                };
-                return Ok((answer, Some(Box::new(observation))));
-            }
-            let mut reader = Reader::new(context, snapshot, hasher);
-            read(&plan, &mut reader, &spliced).map_err(|halt| unreadable(halt, &guard))?;
-            Ok((finish(reader, policy, &guard), None))
-        };
-        let answer = self.store.read_within(self.parts.limits.max_steps, run).await;
-        answer.map_err(|halt| match halt {
+        let reading = QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound, hasher, spliced, observed };
+        let answer = self.store.answer(self.parts.limits.max_steps, reading, observed).await;
+        let (Read { answer, identity, running, ingredients }, observed) = answer.map_err(|halt| match halt {
             Halt::Limit(error) => vec![*error],
             Halt::Store(error) => vec![refused(&error)],
             Halt::Null => unreachable!("a failed root field is an answer"),
-        })
+        })?;
+        let observation = observed.map(|observed| {
+            Box::new(Observation {
+                epoch: identity,
+                planning,
+                running,
+                statements: observed.statements,
+                ingredients,
+                as_of: observed.as_of,
+                deciders: plan.deciders.clone(),
+            })
+        });
+        Ok((answer, observation))
     }
 
     /// Writes the schema down, on a thread that may take its time: it is milliseconds of work without a pause.
@@ -235,29 +225,81 @@ impl Engine {
         if if_match.is_some() {
             check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
         }
-        let parts = self.parts.clone();
-        let policy = plan.policy;
-        let ran = plan.clone();
-        let run = move |transaction: &crate::store::Transaction<'_>| {
-            let keys = parts.etag_keys(transaction.epoch()?);
-            let guard = transaction.guard()?;
-            let context = parts.context(&bound, &keys);
-            let mut reader = Reader::new(context, transaction, ResponseHasher::unused());
-            let writer = Writer { context, transaction, guard: &guard, if_match: if_match.as_ref() };
-            write(&plan, &writer, &mut reader).map_err(|error| match error {
-                WriteError::Store(error) => WriteError::Store(unversioned(error, &guard)),
-                error @ WriteError::Client(_) => error,
-            })?;
-            reader.out.push(b'}');
-            let touched = reader.touched();
-            Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
-        };
-        self.store.write(run).await.map_err(|error| match error {
+        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound, if_match };
+        self.store.mutate(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
             // Not until the commit, when the mutation knew nothing of it any more.
-            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, &ran)],
+            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, &plan)],
             WriteError::Store(error) => vec![refused(&error)],
         })
+    }
+}
+
+/// A query on its way to its answer.
+struct QueryRun {
+    parts: Arc<Parts>,
+    plan: Arc<Plan>,
+    bound: Bound,
+    hasher: ResponseHasher,
+    spliced: BTreeMap<String, Box<RawValue>>,
+    observed: bool,
+}
+
+/// What a query gives.
+struct Read {
+    answer: Answer,
+    identity: [u8; 16],
+    running: Duration,
+    ingredients: Vec<Ingredient>,
+}
+
+impl Reading for QueryRun {
+    type Output = Read;
+    type Error = Halt;
+
+    fn levels(&self) -> impl Levels<'_> {
+        Fetch::query(&self.plan, &self.bound, self.parts.limits.max_rows)
+    }
+
+    fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, Halt> {
+        let begun = self.observed.then(Instant::now);
+        let keys = self.parts.etag_keys(state.identity);
+        let mut hasher = self.hasher.clone();
+        hasher.set_epoch(&keys.epoch);
+        let mut reader = Reader::new(self.parts.context(&self.bound, &keys), hasher);
+        read(&self.plan, &mut reader, source, &self.spliced).map_err(|halt| unreadable(halt, &state.guard))?;
+        let ingredients = if self.observed { reader.hasher.ingredients() } else { Vec::new() };
+        let answer = finish(reader, self.plan.policy, &state.guard);
+        let running = begun.map(|begun| begun.elapsed()).unwrap_or_default();
+        Ok(Read { answer, identity: keys.epoch, running, ingredients })
+    }
+}
+
+/// A mutation on its way to its answer.
+struct MutationRun {
+    parts: Arc<Parts>,
+    plan: Arc<Plan>,
+    bound: Bound,
+    if_match: Option<IfMatch>,
+}
+
+impl Writing for MutationRun {
+    type Output = Answer;
+    type Error = WriteError;
+
+    async fn write<T: Transaction>(&self, transaction: &T) -> Result<Answer, WriteError> {
+        let State { identity, guard } = transaction.state().await?;
+        let keys = self.parts.etag_keys(identity);
+        let context = self.parts.context(&self.bound, &keys);
+        let mut reader = Reader::new(context, ResponseHasher::unused());
+        let writer = Writer { context, transaction, guard: &guard, if_match: self.if_match.as_ref() };
+        write(&self.plan, &writer, &mut reader).await.map_err(|error| match error {
+            WriteError::Store(error) => WriteError::Store(unversioned(error, &guard)),
+            error @ WriteError::Client(_) => error,
+        })?;
+        reader.out.push(b'}');
+        let touched = reader.touched();
+        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy: self.plan.policy, touched })
     }
 }
 
@@ -281,7 +323,7 @@ impl Parts {
 /// Where a table has lost the column of its versions, no statement of ours runs on it.
 fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
     match error {
-        StoreError::Sqlite(error) if !guard.is_whole() => StoreError::Unguarded(error.to_string()),
+        StoreError::Database(error) if !guard.is_whole() => StoreError::Unguarded(error.to_string()),
         error => error,
     }
 }
@@ -294,9 +336,10 @@ fn unreadable(halt: Halt, guard: &Guard) -> Halt {
 }
 
 /// Never fails with [`Halt::Null`].
-fn read<'a>(
+fn read<'a, S: Source>(
     plan: &'a Plan,
-    reader: &mut Reader<'a, '_, '_>,
+    reader: &mut Reader<'a>,
+    source: &S,
     spliced: &BTreeMap<String, Box<RawValue>>,
 ) -> Result<(), Halt> {
     reader.out.extend_from_slice(b"{\"data\":{");
@@ -313,8 +356,8 @@ fn read<'a>(
                 Ok(())
             }
             RootKind::Introspection => reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get())),
-            RootKind::One(one) => reader.one(one),
-            RootKind::List(list) => reader.connection(list, ValueRef::Null),
+            RootKind::One(one) => reader.one(source, one),
+            RootKind::List(list) => reader.connection(source, list, ValueRef::Null),
             RootKind::Write(_) => unreachable!("a query has no writes"),
         };
         match done {
@@ -332,7 +375,7 @@ fn read<'a>(
     Ok(())
 }
 
-fn finish(mut reader: Reader<'_, '_, '_>, policy: Policy, guard: &Guard) -> Answer {
+fn finish(mut reader: Reader<'_>, policy: Policy, guard: &Guard) -> Answer {
     let touched = reader.touched();
     let mut body = reader.out;
     if reader.errors.is_empty() && !guard.covers(&touched) {
@@ -352,7 +395,11 @@ fn finish(mut reader: Reader<'_, '_, '_>, policy: Policy, guard: &Guard) -> Answ
     Answer { body: body.into(), etag: None, field_errors: true, policy, touched }
 }
 
-fn write<'a>(plan: &'a Plan, writer: &Writer<'a, '_, '_>, reader: &mut Reader<'a, '_, '_>) -> Result<(), WriteError> {
+async fn write<'a, T: Transaction>(
+    plan: &'a Plan,
+    writer: &Writer<'a, '_, T>,
+    reader: &mut Reader<'a>,
+) -> Result<(), WriteError> {
     reader.out.extend_from_slice(b"{\"data\":{");
     for (i, field) in plan.root.iter().enumerate() {
         if i > 0 {
@@ -362,7 +409,7 @@ fn write<'a>(plan: &'a Plan, writer: &Writer<'a, '_, '_>, reader: &mut Reader<'a
         reader.enter(&field.key.name);
         match &field.kind {
             RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
-            RootKind::Write(plan) => writer.run(field, plan, reader)?,
+            RootKind::Write(plan) => writer.run(field, plan, reader).await?,
             RootKind::Introspection | RootKind::One(_) | RootKind::List(_) => {
                 unreachable!("a mutation has writes only")
             }

@@ -10,6 +10,7 @@ pub mod cursor;
 pub mod document;
 pub mod engine;
 pub mod explain;
+mod fetch;
 pub mod lint;
 pub mod plan;
 pub mod reach;

@@ -7,14 +7,14 @@ use async_graphql_value::Value as Ast;
 use super::bind::ListShapes;
 use crate::cache_control::Policy;
 use crate::model::{ColumnId, EntityId, Scalar};
-use crate::store::Statement;
+use crate::store::Query;
 
 /// One operation, compiled for given values of the variables in its `@skip` and `@include`.
 #[derive(Debug)]
 pub struct Plan {
     /// In the order of the answer.
     pub root: Vec<RootField>,
-    /// How many places for statements it has.
+    /// How many places for queries it has.
     pub places: usize,
     /// How many places for arguments it has.
     pub arguments: usize,
@@ -88,14 +88,14 @@ pub struct OneRow {
     pub row: RowPlan,
 }
 
-/// One row by a statement that takes its key (or keys) from slot 0 on.
+/// One row by its key, or by several columns.
 #[derive(Debug)]
 pub struct RowPlan {
     /// Whose row.
     pub entity: EntityId,
     /// Reads key, version, columns.
-    pub statement: Statement,
-    /// The statement's place.
+    pub query: Query,
+    /// The query's place.
     pub place: usize,
     /// How it is written.
     pub object: Object,
@@ -167,13 +167,21 @@ pub struct ListPlan {
     pub fields: Vec<ConnectionField>,
     /// What of it was asked for.
     pub wants: Wants,
-    /// Statements for the shapes that its arguments have had.
+    /// Queries for the shapes that its arguments have had.
     pub shapes: ListShapes,
 }
 
 impl ListPlan {
-    /// Statements of a list: page, count, rows in front, rows behind.
+    /// Queries of a list: page, count, rows behind, rows in front.
     pub const PLACES: usize = 4;
+    /// The page's, from the first on.
+    pub const PAGE: usize = 0;
+    /// The count's.
+    pub const COUNT: usize = 1;
+    /// That of whether rows follow the page.
+    pub const BEHIND: usize = 2;
+    /// That of whether rows precede it.
+    pub const IN_FRONT: usize = 3;
 }
 
 /// What of a connection was asked for.

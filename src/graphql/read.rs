@@ -1,6 +1,7 @@
-//! Runs the reading part of a plan in one snapshot and writes the answer straight into bytes, in the order of the answer:
-//! each row's values go from SQLite's page into the JSON, and on the way its version into the ETag and its name into the
-//! dependencies. A relation runs its prepared statement once per parent; there is no round trip to save in process.
+//! Writes the reading part of an answer straight into bytes, in the order of the answer: each row's values go from the
+//! [`Source`] into the JSON, and on the way its version into the ETag and its name into the dependencies. SQLite is such a
+//! source itself: a relation runs its prepared statement once per parent, as there is no round trip to save in process.
+//! For other databases the rows are fetched ahead ([`super::fetch`]).
 
 use super::bind::{Arguments, Bound, BoundList};
 use super::cursor;
@@ -13,7 +14,7 @@ use crate::config::AnswerLimits;
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::scalar::ValueRef;
 use crate::model::{EntityId, Model, Scalar, Value};
-use crate::store::{Row, Snapshot, StoreError};
+use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
 use crate::touch::{Dependency, Touched, Version};
 
 /// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
@@ -36,7 +37,7 @@ impl From<StoreError> for Halt {
     }
 }
 
-/// What an answer needs beside its snapshot.
+/// What an answer needs beside its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// Names and types.
@@ -50,9 +51,8 @@ pub struct Context<'a> {
 }
 
 /// An answer in the making.
-pub struct Reader<'a, 's, 'c> {
+pub struct Reader<'a> {
     context: Context<'a>,
-    snapshot: &'s Snapshot<'c>,
     /// The JSON so far.
     pub out: Vec<u8>,
     /// The versions so far.
@@ -82,12 +82,12 @@ struct Page {
     end: String,
 }
 
-impl<'a, 's, 'c> Reader<'a, 's, 'c> {
+impl<'a> Reader<'a> {
     /// Starts an answer.
-    pub fn new(context: Context<'a>, snapshot: &'s Snapshot<'c>, hasher: ResponseHasher) -> Self {
+    pub fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
         let (touched, errors, path) = (Vec::new(), Vec::new(), Vec::new());
-        Self { context, snapshot, out, hasher, touched, errors, path, rows: 0, aside: 0 }
+        Self { context, out, hasher, touched, errors, path, rows: 0, aside: 0 }
     }
 
     /// What was read.
@@ -110,7 +110,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// One row by the argument of a root field, or `null`.
-    pub fn one(&mut self, plan: &'a OneRow) -> Result<(), Halt> {
+    pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), Halt> {
         let Arguments::Keys(keys) = &self.context.bound.0[plan.bound] else {
             unreachable!("a look-up's arguments are keys");
         };
@@ -128,17 +128,17 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             self.touched.push(Dependency::Part {
                 entity: plan.row.entity,
                 column: last.0,
-                value: keys[others.len()].clone(),
+                value: keys.last.clone(),
                 watching: others.iter().map(|(column, _)| *column).collect(),
             });
         }
         let (start, aside) = (self.out.len(), self.aside);
-        match self.row(&plan.row, |slot| keys[usize::from(slot)].as_ref()) {
+        match self.row(source, &plan.row, keys.first.as_ref(), &keys.others) {
             Ok(true) => {}
             Ok(false) => {
                 self.hasher.missing(plan.row.entity);
                 if by_key {
-                    self.touched.push(Dependency::Row(plan.row.entity, keys[0].clone()));
+                    self.touched.push(Dependency::Row(plan.row.entity, keys.first.clone()));
                 }
                 self.null();
             }
@@ -153,29 +153,48 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// The row with this key; false (and nothing is written) if there is none.
-    pub fn row_by_key(&mut self, plan: &'a RowPlan, key: &Value) -> Result<bool, Halt> {
-        self.row(plan, |_| key.as_ref())
+    pub fn row_by_key<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<bool, Halt> {
+        self.row(source, plan, key.as_ref(), &[])
     }
 
-    fn row<'p>(&mut self, plan: &'a RowPlan, value: impl Fn(u16) -> ValueRef<'p>) -> Result<bool, Halt> {
-        let snapshot = self.snapshot;
+    fn row<S: Source>(
+        &mut self,
+        source: &S,
+        plan: &'a RowPlan,
+        key: ValueRef<'_>,
+        more: &[SlotValue],
+    ) -> Result<bool, Halt> {
         let mut found = false;
-        snapshot.rows(plan.place, &plan.statement, value, |row| {
+        let asked = Ask { place: plan.place, query: &plan.query, parent: key, values: more };
+        let done = source.rows(asked, |row| {
             found = true;
-            self.count()?;
+            self.count(source)?;
             let (id, version) = self.touch(plan.entity, row);
-            self.object(&plan.object, row, &id, version)
-        })?;
+            self.object(source, &plan.object, row, &id, version)
+        });
+        done.map_err(|halt| self.incomplete(halt))?;
         Ok(found)
     }
 
     /// One more row or list.
-    fn count(&mut self) -> Result<(), Halt> {
+    fn count<S: Source>(&mut self, source: &S) -> Result<(), Halt> {
         self.rows += 1;
         if self.rows > self.context.limits.max_rows {
-            return Err(self.beyond(format!("reads more than {} rows", self.context.limits.max_rows)));
+            return Err(self.too_many_rows());
         }
-        Ok(self.snapshot.take_steps(ROW_STEPS)?)
+        Ok(source.take_steps(ROW_STEPS)?)
+    }
+
+    fn too_many_rows(&self) -> Halt {
+        self.beyond(format!("reads more than {} rows", self.context.limits.max_rows))
+    }
+
+    /// What is missing of rows that were fetched ahead is missing because there were too many.
+    fn incomplete(&self, halt: Halt) -> Halt {
+        match halt {
+            Halt::Store(StoreError::NotFetched) => self.too_many_rows(),
+            halt => halt,
+        }
     }
 
     /// The answer has grown.
@@ -201,7 +220,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// Notes that this row was read, at its version.
-    fn touch(&mut self, entity: EntityId, row: &Row<'_>) -> (Value, Version) {
+    fn touch(&mut self, entity: EntityId, row: &(impl Row + ?Sized)) -> (Value, Version) {
         let id = row.get(0).to_value();
         let version = match row.get(1) {
             ValueRef::Int(version) => Version(version),
@@ -212,8 +231,15 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         (id, version)
     }
 
-    fn object(&mut self, object: &'a Object, row: &Row<'_>, id: &Value, version: Version) -> Result<(), Halt> {
-        self.snapshot.take_steps(u32::try_from(object.fields.len()).unwrap_or(u32::MAX))?;
+    fn object<S: Source>(
+        &mut self,
+        source: &S,
+        object: &'a Object,
+        row: &(impl Row + ?Sized),
+        id: &Value,
+        version: Version,
+    ) -> Result<(), Halt> {
+        source.take_steps(u32::try_from(object.fields.len()).unwrap_or(u32::MAX))?;
         self.out.push(b'{');
         for (i, field) in object.fields.iter().enumerate() {
             if i > 0 {
@@ -252,12 +278,12 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 }
                 FieldKind::ToOne { index, nullable, row: target } => {
                     self.path.push(Step::Key(&field.key.name));
-                    self.related_row(target, row.get(*index), *nullable)?;
+                    self.related_row(source, target, row.get(*index), *nullable)?;
                     self.path.pop();
                 }
                 FieldKind::ToMany(list) => {
                     self.path.push(Step::Key(&field.key.name));
-                    self.connection(list, row.get(0))?;
+                    self.connection(source, list, row.get(0))?;
                     self.path.pop();
                 }
             }
@@ -267,7 +293,13 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         Ok(())
     }
 
-    fn related_row(&mut self, target: &'a RowPlan, key: ValueRef<'_>, nullable: bool) -> Result<(), Halt> {
+    fn related_row<S: Source>(
+        &mut self,
+        source: &S,
+        target: &'a RowPlan,
+        key: ValueRef<'_>,
+        nullable: bool,
+    ) -> Result<(), Halt> {
         if let ValueRef::Null = key {
             if nullable {
                 self.null();
@@ -277,7 +309,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             return Err(Halt::Null);
         }
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
-        let found = self.row(target, |_| key);
+        let found = self.row(source, target, key, &[]);
         let why = match found {
             Ok(true) => return Ok(()),
             Ok(false) => {
@@ -302,11 +334,11 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// A list: `parent` is the key that it is cut by, if it is cut.
-    pub fn connection(&mut self, plan: &'a ListPlan, parent: ValueRef<'_>) -> Result<(), Halt> {
+    pub fn connection<S: Source>(&mut self, source: &S, plan: &'a ListPlan, parent: ValueRef<'_>) -> Result<(), Halt> {
         let Arguments::List(bound) = &self.context.bound.0[plan.bound] else {
             unreachable!("a connection's arguments are a list's");
         };
-        self.count()?;
+        self.count(source)?;
         self.touched.push(match plan.cut {
             Some(column) => Dependency::Part {
                 entity: plan.entity,
@@ -331,8 +363,8 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         let (mut next, mut previous) = (false, false);
         if plan.wants.rows && !straight {
             buffers = plan.fields.iter().filter(|field| is_rows(field)).map(|_| Vec::new()).collect();
-            page = self.page(plan, bound, parent, Some(&mut buffers))?;
-            (next, previous) = self.flags(plan, bound, parent, &page)?;
+            page = self.page(source, plan, bound, parent, Some(&mut buffers))?;
+            (next, previous) = self.flags(source, plan, bound, parent, &page)?;
         }
         let mut buffers = buffers.into_iter();
         self.out.push(b'{');
@@ -347,9 +379,9 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                     self.out.push(b'[');
                     if straight {
                         self.path.push(Step::Key(&field.key.name));
-                        page = self.page(plan, bound, parent, None)?;
+                        page = self.page(source, plan, bound, parent, None)?;
                         self.path.pop();
-                        (next, previous) = self.flags(plan, bound, parent, &page)?;
+                        (next, previous) = self.flags(source, plan, bound, parent, &page)?;
                     } else if let Some(buffer) = buffers.next() {
                         self.aside -= buffer.len();
                         self.out.extend_from_slice(&buffer);
@@ -376,8 +408,8 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                     self.out.push(b'}');
                 }
                 ConnectionFieldKind::TotalCount => {
-                    let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
-                    let count = self.snapshot.integer(plan.place + 1, bound.count(self.context.model), value)?;
+                    let asked = ask(plan, bound, parent, ListPlan::COUNT, &bound.queries.count);
+                    let count = source.integer(asked).map_err(|error| self.incomplete(error.into()))?;
                     self.hasher.total(count);
                     self.integer(count);
                 }
@@ -389,22 +421,22 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// Reads the rows of a page: into `out` for the one field that wants them, or into a buffer for each.
-    fn page(
+    fn page<S: Source>(
         &mut self,
+        source: &S,
         plan: &'a ListPlan,
         bound: &'a BoundList,
         parent: ValueRef<'_>,
         mut buffers: Option<&mut Vec<Vec<u8>>>,
     ) -> Result<Page, Halt> {
-        let snapshot = self.snapshot;
-        let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
+        let asked = ask(plan, bound, parent, ListPlan::PAGE, &bound.queries.page);
         let mut page = Page::default();
-        if bound.list.backward {
+        if bound.queries.list.backward {
             // The rows come from the end of the list, and are wanted from its start.
             let width = bound.columns.len() + 2;
             let mut kept: Vec<Vec<Option<Value>>> = Vec::with_capacity(bound.size + 1);
             let before = self.aside;
-            snapshot.rows(plan.place, &bound.page, value, |row| {
+            let done = source.rows(asked, |row| {
                 let mut copy = |value: ValueRef<'_>| {
                     if let ValueRef::Text(text) = value {
                         self.aside += text.len();
@@ -413,35 +445,38 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 };
                 kept.push((0..width).map(|i| copy(row.get(i))).collect());
                 self.weigh()
-            })?;
+            });
+            done.map_err(|halt| self.incomplete(halt))?;
             let kept_bytes = self.aside - before;
             page.more = kept.len() > bound.size;
             kept.truncate(bound.size);
             for values in kept.iter().rev() {
-                self.page_row(plan, bound, &Row::Kept(values), &mut page, buffers.as_deref_mut())?;
+                self.page_row(source, plan, bound, values.as_slice(), &mut page, buffers.as_deref_mut())?;
             }
             self.aside -= kept_bytes;
         } else {
-            snapshot.rows(plan.place, &bound.page, value, |row| {
+            let done = source.rows(asked, |row| {
                 if page.length == bound.size {
                     page.more = true;
                     return Ok(());
                 }
-                self.page_row(plan, bound, row, &mut page, buffers.as_deref_mut())
-            })?;
+                self.page_row(source, plan, bound, row, &mut page, buffers.as_deref_mut())
+            });
+            done.map_err(|halt| self.incomplete(halt))?;
         }
         Ok(page)
     }
 
-    fn page_row(
+    fn page_row<S: Source>(
         &mut self,
+        source: &S,
         plan: &'a ListPlan,
         bound: &'a BoundList,
-        row: &Row<'_>,
+        row: &(impl Row + ?Sized),
         page: &mut Page,
         mut buffers: Option<&mut Vec<Vec<u8>>>,
     ) -> Result<(), Halt> {
-        self.count()?;
+        self.count(source)?;
         let (id, version) = self.touch(plan.entity, row);
         if plan.wants.cursors {
             page.end.clear();
@@ -464,8 +499,8 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
             }
             self.path.push(Step::Index(page.length));
             let written = match &field.kind {
-                ConnectionFieldKind::Nodes(object) => self.object(object, row, &id, version),
-                ConnectionFieldKind::Edges(fields) => self.edge(fields, row, &id, version, &page.end),
+                ConnectionFieldKind::Nodes(object) => self.object(source, object, row, &id, version),
+                ConnectionFieldKind::Edges(fields) => self.edge(source, fields, row, &id, version, &page.end),
                 _ => Ok(()),
             };
             if let Some(buffers) = &mut buffers {
@@ -482,10 +517,11 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         Ok(())
     }
 
-    fn edge(
+    fn edge<S: Source>(
         &mut self,
+        source: &S,
         fields: &'a [EdgeField],
-        row: &Row<'_>,
+        row: &(impl Row + ?Sized),
         id: &Value,
         version: Version,
         cursor: &str,
@@ -501,7 +537,7 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
                 EdgeFieldKind::Cursor => self.string(cursor),
                 EdgeFieldKind::Node(object) => {
                     self.path.push(Step::Key(&field.key.name));
-                    self.object(object, row, id, version)?;
+                    self.object(source, object, row, id, version)?;
                     self.path.pop();
                 }
             }
@@ -512,26 +548,24 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
     }
 
     /// Whether rows follow and precede this page, as far as that was asked for; both go into the ETag.
-    fn flags(
+    fn flags<S: Source>(
         &mut self,
+        source: &S,
         plan: &'a ListPlan,
         bound: &'a BoundList,
         parent: ValueRef<'_>,
         page: &Page,
     ) -> Result<(bool, bool), Halt> {
-        let model = self.context.model;
-        let value = |slot| if slot == 0 { parent } else { bound.value(slot).as_ref() };
-        let flag = |wanted: bool, more: bool, beyond: Option<_>, place: usize| match beyond {
+        let flag = |wanted: bool, more: bool, beyond: &'a Option<Query>, place: usize| match beyond {
             _ if !wanted => Ok::<_, StoreError>(false),
             _ if more => Ok(true),
             None => Ok(false),
-            Some(statement) => Ok(self.snapshot.integer(place, statement, value)? != 0),
+            Some(query) => Ok(source.integer(ask(plan, bound, parent, place, query))? != 0),
         };
-        let backward = bound.list.backward;
-        let behind = bound.any_behind(model);
-        let in_front = bound.any_in_front(model);
-        let next = flag(plan.wants.next, !backward && page.more, behind, plan.place + 2)?;
-        let previous = flag(plan.wants.previous, backward && page.more, in_front, plan.place + 3)?;
+        let (queries, backward) = (&bound.queries, bound.queries.list.backward);
+        let next = flag(plan.wants.next, !backward && page.more, &queries.any_behind, ListPlan::BEHIND);
+        let previous = flag(plan.wants.previous, backward && page.more, &queries.any_in_front, ListPlan::IN_FRONT);
+        let (next, previous) = next.and_then(|next| Ok((next, previous?))).map_err(|e| self.incomplete(e.into()))?;
         self.hasher.list(page.length, plan.wants.next.then_some(next), plan.wants.previous.then_some(previous));
         Ok((next, previous))
     }
@@ -582,4 +616,9 @@ impl<'a, 's, 'c> Reader<'a, 's, 'c> {
         self.out.extend_from_slice(text.as_bytes());
         self.out.push(b'"');
     }
+}
+
+/// What a list asks at one of its places.
+fn ask<'b>(plan: &ListPlan, bound: &'b BoundList, parent: ValueRef<'b>, place: usize, query: &'b Query) -> Ask<'b> {
+    Ask { place: plan.place + place, query, parent, values: &bound.values }
 }

@@ -8,17 +8,15 @@ use serde_json::value::RawValue;
 use super::bind::{Arguments, BoundWrite};
 use super::coerce::Write;
 use super::error::{Code, GraphqlError, PathSegment};
+use super::fetch::Fetch;
 use super::plan::{Action, RootField, WritePlan};
 use super::read::{Context, Halt, Reader};
 use crate::conditional::IfMatch;
 use crate::etag::{EntityEtag, ResponseHasher, TokenError};
-use crate::model::scalar::ValueRef;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, Value};
-use crate::store::mutate::{self, FIRST_VALUE_SLOT, KEY_SLOT};
-use crate::store::{Guard, Row, Slot, Statement, StoreError, Transaction, select};
+use crate::store::{Guard, Refusal, StoreError, Transaction};
 use crate::touch::Version;
 
-use conflict::NoEffect;
 pub use conflict::unkept;
 
 /// What a write expects of the row that it finds.
@@ -39,28 +37,12 @@ impl Expectation {
         }
     }
 
-    /// The version that the statement is to find; NULL for any.
-    fn version(&self) -> Value {
+    /// The version at which the row must be; None for any.
+    fn version(&self) -> Option<Version> {
         match self {
-            Self::Version(version) => Value::Int(version.0),
-            Self::Nothing | Self::Exists | Self::Never(_) => Value::Null,
+            Self::Version(version) => Some(*version),
+            Self::Nothing | Self::Exists | Self::Never(_) => None,
         }
-    }
-}
-
-/// A row at some moment, as far as its model goes.
-struct State {
-    version: Version,
-    values: Vec<Value>,
-}
-
-/// What reads a [`State`]: the statement, and how many values it has.
-struct StateOf(Statement, usize);
-
-impl StateOf {
-    fn new(entity: &Entity) -> Self {
-        let columns: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
-        Self(select::by_columns(entity, &[entity.key], &columns), columns.len())
     }
 }
 
@@ -86,30 +68,31 @@ impl From<GraphqlError> for WriteError {
 }
 
 /// One root field of a mutation within its transaction.
-pub struct Writer<'a, 't, 'c> {
+pub struct Writer<'a, 't, T> {
     /// Names and arguments.
     pub context: Context<'a>,
     /// Where it writes.
-    pub transaction: &'t Transaction<'c>,
+    pub transaction: &'t T,
     /// Whether versions tell of every change.
     pub guard: &'a Guard,
     /// Stands in for an `expectedEtag` that was not given.
     pub if_match: Option<&'a IfMatch>,
 }
 
-impl<'a> Writer<'a, '_, '_> {
+impl<'a, T: Transaction> Writer<'a, '_, T> {
     /// Writes, and appends the answer to `reader`'s.
-    pub fn run(
+    pub async fn run(
         &self,
         field: &'a RootField,
         plan: &'a WritePlan,
-        reader: &mut Reader<'a, '_, '_>,
+        reader: &mut Reader<'a>,
     ) -> Result<(), WriteError> {
-        let Arguments::Write(bound) = &self.context.bound.0[plan.bound] else {
-            unreachable!("a write's arguments are a write's");
+        let done = match plan.action {
+            Action::Create => self.create(plan, reader).await,
+            Action::Update => self.update(plan, reader).await,
+            Action::Delete => self.delete(plan, reader).await,
         };
-        let entity = self.context.model.entity(plan.row.entity);
-        let locate = |error: WriteError| match error {
+        done.map_err(|error| match error {
             WriteError::Client(mut error) => {
                 // An error further in, where the row was read for the answer, knows its path itself.
                 if error.path.is_empty() {
@@ -119,112 +102,74 @@ impl<'a> Writer<'a, '_, '_> {
                 WriteError::Client(error)
             }
             store => store,
-        };
-        let result = match plan.action {
-            Action::Create => self.create(entity, bound),
-            Action::Update => self.update(entity, plan, bound),
-            Action::Delete => return self.delete(entity, plan, bound, reader).map_err(locate),
-        };
-        let key = result.map_err(locate)?;
-        self.answer(entity, plan, &key, reader).map_err(locate)
+        })
     }
 
-    fn create(&self, entity: &Entity, bound: &BoundWrite) -> Result<Value, WriteError> {
-        let columns: Vec<ColumnId> = bound.row.iter().map(|(id, _)| *id).collect();
-        let values: Vec<Value> = bound.row.iter().map(|(id, write)| made(entity.column(*id), write)).collect();
-        let statement = mutate::insert(entity, &columns);
-        let value = |slot: Slot| values[usize::from(slot - FIRST_VALUE_SLOT)].as_ref();
-        let newest = self.transaction.newest_change()?;
-        let failed = |error| self.conflict(error, entity, bound, Action::Create, &values);
-        let key = self.transaction.insert(&statement, value).map_err(failed)?;
-        if key == Value::Null {
-            return Err(self.without_effect(entity, bound, Action::Create, NoEffect::Ignored));
-        }
-        match self.version(entity, &key)? {
-            None => Err(self.without_effect(entity, bound, Action::Create, NoEffect::Undone)),
-            Some(version) if version <= newest => {
-                Err(self.without_effect(entity, bound, Action::Create, NoEffect::Unversioned))
-            }
-            Some(_) => Ok(key),
-        }
+    fn bound(&self, plan: &'a WritePlan) -> (&'a Entity, &'a BoundWrite) {
+        let Arguments::Write(bound) = &self.context.bound.0[plan.bound] else {
+            unreachable!("a write's arguments are a write's");
+        };
+        (self.context.model.entity(plan.row.entity), bound)
     }
 
-    fn update(&self, entity: &'a Entity, plan: &'a WritePlan, bound: &BoundWrite) -> Result<Value, WriteError> {
-        let key = self.key(entity, bound)?;
-        let state = StateOf::new(entity);
-        let before = self.state(&state, key)?;
-        let found = before.as_ref().map(|before| before.version);
-        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref(), found)?;
-        if !expectation.holds_for(found) {
-            return Err(self.refused(entity, plan, bound, key, &expectation)?.into());
-        }
-        let columns: Vec<ColumnId> = bound.row.iter().map(|(id, _)| *id).collect();
-        if columns.is_empty() {
+    async fn create(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
+        let (entity, bound) = self.bound(plan);
+        let row = made_row(entity, bound);
+        let key = match self.transaction.insert(entity, &row).await {
+            Ok(key) => key,
+            Err(refusal) => return Err(self.conflict(refusal, entity, bound, Action::Create)),
+        };
+        self.answer(entity, plan, &key, reader).await
+    }
+
+    async fn update(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
+        let (entity, bound) = self.bound(plan);
+        let key = key(entity, bound)?;
+        let expectation = self.expectation(entity, key, bound).await?;
+        let row = made_row(entity, bound);
+        let done = match &expectation {
+            Expectation::Never(_) => Err(Refusal::Absent),
             // An empty patch changes nothing, but what was expected must hold.
-            return Ok(key.clone());
-        }
-        let values: Vec<Value> = bound.row.iter().map(|(id, write)| made(entity.column(*id), write)).collect();
-        let version = expectation.version();
-        let value = |slot: Slot| match slot {
-            KEY_SLOT => key.as_ref(),
-            mutate::VERSION_SLOT => version.as_ref(),
-            slot => values[usize::from(slot - FIRST_VALUE_SLOT)].as_ref(),
+            _ if row.is_empty() => match expectation.holds_for(self.transaction.lock(entity, key).await?) {
+                true => Ok(()),
+                false => Err(Refusal::Absent),
+            },
+            _ => self.transaction.update(entity, key, expectation.version(), &row).await,
         };
-        let statement = mutate::update(entity, &columns, version != Value::Null);
-        let failed = |error| self.conflict(error, entity, bound, Action::Update, &values);
-        if self.transaction.execute(&statement, value).map_err(failed)? == 0 {
-            return Err(self.without_effect(entity, bound, Action::Update, NoEffect::Ignored));
-        }
-        match (before, self.state(&state, key)?) {
-            (_, None) => Err(self.without_effect(entity, bound, Action::Update, NoEffect::Undone)),
-            (Some(before), Some(after)) if before.version == after.version && before.values != after.values => {
-                Err(self.without_effect(entity, bound, Action::Update, NoEffect::Unversioned))
-            }
-            _ => Ok(key.clone()),
+        match done {
+            Ok(()) => self.answer(entity, plan, key, reader).await,
+            Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
+            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Update)),
         }
     }
 
-    fn delete(
-        &self,
-        entity: &'a Entity,
-        plan: &'a WritePlan,
-        bound: &BoundWrite,
-        reader: &mut Reader<'a, '_, '_>,
-    ) -> Result<(), WriteError> {
-        let key = self.key(entity, bound)?;
-        let found = self.version(entity, key)?;
-        let expectation = self.expectation(entity, key, bound.expected_etag.as_deref(), found)?;
+    async fn delete(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
+        let (entity, bound) = self.bound(plan);
+        let key = key(entity, bound)?;
+        let expectation = self.expectation(entity, key, bound).await?;
+        let found = self.transaction.lock(entity, key).await?;
         if !expectation.holds_for(found) {
-            return Err(self.refused(entity, plan, bound, key, &expectation)?.into());
+            return Err(self.refused(entity, plan, bound, key, &expectation).await?.into());
         }
-        // The answer is the row as it was.
-        self.answer(entity, plan, key, reader)?;
-        let version = expectation.version();
-        let statement = mutate::delete(entity, version != Value::Null);
-        let value = |slot: Slot| if slot == KEY_SLOT { key.as_ref() } else { version.as_ref() };
-        let newest = self.transaction.newest_change()?;
-        let failed = |error| self.conflict(error, entity, bound, Action::Delete, &[]);
-        if self.transaction.execute(&statement, value).map_err(failed)? == 0 {
-            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Ignored));
+        // The answer is the row as it was, so this very state is what is deleted.
+        self.answer(entity, plan, key, reader).await?;
+        match self.transaction.delete(entity, key, found).await {
+            Ok(()) => Ok(()),
+            Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
+            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Delete)),
         }
-        if self.version(entity, key)?.is_some() {
-            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Undone));
-        }
-        if !self.transaction.is_deletion_logged(newest, &entity.name, key)? {
-            return Err(self.without_effect(entity, bound, Action::Delete, NoEffect::Unversioned));
-        }
-        Ok(())
     }
 
     /// The row as it stands, in the selection of the field.
-    fn answer(
+    async fn answer(
         &self,
         entity: &Entity,
         plan: &'a WritePlan,
         key: &Value,
-        reader: &mut Reader<'a, '_, '_>,
+        reader: &mut Reader<'a>,
     ) -> Result<(), WriteError> {
-        match self.transaction.metered(|| reader.row_by_key(&plan.row, key)) {
+        let fetch = Fetch::row(&plan.row, key, self.context.bound, self.context.limits.max_rows);
+        match self.transaction.read(fetch, |source| reader.row_by_key(source, &plan.row, key)).await? {
             Ok(true) => Ok(()),
             Ok(false) => {
                 Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
@@ -240,38 +185,9 @@ impl<'a> Writer<'a, '_, '_> {
         }
     }
 
-    fn key<'b>(&self, entity: &Entity, bound: &'b BoundWrite) -> Result<&'b Value, WriteError> {
-        bound.key.as_ref().ok_or_else(|| not_found(entity, bound).into())
-    }
-
-    fn version(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
-        let state = StateOf(select::by_columns(entity, &[entity.key], &[]), 0);
-        Ok(self.state(&state, key)?.map(|state| state.version))
-    }
-
-    fn state(&self, StateOf(statement, columns): &StateOf, key: &Value) -> Result<Option<State>, StoreError> {
-        let mut found = None;
-        self.transaction.once(
-            statement,
-            |_| key.as_ref(),
-            |row: &Row<'_>| {
-                if let ValueRef::Int(version) = row.get(1) {
-                    let values = (2..columns + 2).map(|index| row.get(index).to_value()).collect();
-                    found = Some(State { version: Version(version), values });
-                }
-            },
-        )?;
-        Ok(found)
-    }
-
     /// What `expectedEtag`, or else `If-Match`, asks of the row.
-    fn expectation(
-        &self,
-        entity: &Entity,
-        key: &Value,
-        expected_etag: Option<&str>,
-        current: Option<Version>,
-    ) -> Result<Expectation, WriteError> {
+    async fn expectation(&self, entity: &Entity, key: &Value, bound: &BoundWrite) -> Result<Expectation, WriteError> {
+        let expected_etag = bound.expected_etag.as_deref();
         let names_version = matches!((expected_etag, self.if_match), (Some(_), _) | (None, Some(IfMatch::Tags(_))));
         if names_version && expected_etag != Some("*") && self.guard.why_not(entity.id).is_some() {
             let message = format!(
@@ -293,9 +209,13 @@ impl<'a> Writer<'a, '_, '_> {
             }),
             (None, Some(IfMatch::Tags(tags))) => {
                 let versions: Vec<Version> = tags.iter().filter_map(|tag| read(tag).ok()).collect();
-                Ok(match versions.iter().find(|version| Some(**version) == current).or(versions.first()) {
-                    Some(version) => Expectation::Version(*version),
-                    None => Expectation::Never("If-Match holds no token of this row"),
+                Ok(match versions[..] {
+                    [] => Expectation::Never("If-Match holds no token of this row"),
+                    [version] => Expectation::Version(version),
+                    [first, ..] => {
+                        let found = self.transaction.lock(entity, key).await?;
+                        Expectation::Version(found.filter(|found| versions.contains(found)).unwrap_or(first))
+                    }
                 })
             }
             (None, None) if entity.require_etag => {
@@ -310,7 +230,7 @@ impl<'a> Writer<'a, '_, '_> {
     }
 
     /// Why the row was not written: it is not there, or not as expected; then with what it is instead.
-    fn refused(
+    async fn refused(
         &self,
         entity: &'a Entity,
         plan: &'a WritePlan,
@@ -318,7 +238,7 @@ impl<'a> Writer<'a, '_, '_> {
         key: &Value,
         expectation: &Expectation,
     ) -> Result<GraphqlError, StoreError> {
-        let version = self.version(entity, key)?;
+        let version = self.transaction.lock(entity, key).await?;
         if version.is_none() && matches!(expectation, Expectation::Nothing | Expectation::Never(_)) {
             return Ok(not_found(entity, bound));
         }
@@ -337,14 +257,16 @@ impl<'a> Writer<'a, '_, '_> {
         let mut error = GraphqlError::new(Code::PreconditionFailed, message)
             .with("expectedEtag", &expected)
             .with("currentEtag", &current_etag.as_ref().map(EntityEtag::as_str));
-        error.extensions.push(("current", self.current(plan, key)?));
+        error.extensions.push(("current", self.current(plan, key).await?));
         Ok(error)
     }
 
-    fn current(&self, plan: &'a WritePlan, key: &Value) -> Result<Box<RawValue>, StoreError> {
+    async fn current(&self, plan: &'a WritePlan, key: &Value) -> Result<Box<RawValue>, StoreError> {
         // A reader of its own: nothing of it enters the answer but these bytes.
-        let mut reader = Reader::new(self.context, self.transaction, ResponseHasher::unused());
-        let json = match self.transaction.metered(|| reader.row_by_key(&plan.row, key)) {
+        let mut reader = Reader::new(self.context, ResponseHasher::unused());
+        let fetch = Fetch::row(&plan.row, key, self.context.bound, self.context.limits.max_rows);
+        let read = self.transaction.read(fetch, |source| reader.row_by_key(source, &plan.row, key));
+        let json = match read.await? {
             Ok(true) => String::from_utf8(reader.out).unwrap_or_default(),
             // What is beyond the limits is left out: that the write is refused is what counts.
             Ok(false) | Err(Halt::Null | Halt::Limit(_) | Halt::Store(StoreError::Interrupted | StoreError::Late)) => {
@@ -358,6 +280,16 @@ impl<'a> Writer<'a, '_, '_> {
 
 fn not_found(entity: &Entity, bound: &BoundWrite) -> GraphqlError {
     GraphqlError::new(Code::NotFound, format!("there is no {} {}", entity.name, bound.id))
+}
+
+/// The row's key, which the arguments have.
+fn key<'b>(entity: &Entity, bound: &'b BoundWrite) -> Result<&'b Value, WriteError> {
+    bound.key.as_ref().ok_or_else(|| not_found(entity, bound).into())
+}
+
+/// The values to write; those of functions are made now.
+fn made_row(entity: &Entity, bound: &BoundWrite) -> Vec<(ColumnId, Value)> {
+    bound.row.iter().map(|(id, write)| (*id, made(entity.column(*id), write))).collect()
 }
 
 fn made(column: &Column, write: &Write) -> Value {

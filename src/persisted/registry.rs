@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::outdated::Outdated;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, GraphqlError};
-use crate::store::{FeedEvent, Source, StoredDocument, Subscriber};
+use crate::store::{DocumentSource, FeedEvent, StoredDocument, Subscriber};
 
 /// The trusted documents. Requests read it all the time, the admin API writes it now and then.
 ///
@@ -179,7 +179,7 @@ impl Registry {
             let _ = self.remove(id);
             return;
         }
-        let is_stored = stored.is_some_and(|stored| stored.source == Source::Http);
+        let is_stored = stored.is_some_and(|stored| stored.source == DocumentSource::Http);
         let retired = retired.filter(|_| known.files.is_empty());
         if (is_stored, retired) != (known.stored, known.retired) {
             let (text, document, files) = (known.text.clone(), known.document.clone(), known.files.clone());

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::registry::{Registered, Registry, Retired};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
-use crate::store::{Source, Store, StoreError, StoredDocument};
+use crate::store::{DocumentSource, Store, StoreError, StoredDocument};
 
 /// Writes down the documents of the query files, so that they can be served for a while after they have left. To be done
 /// before [`load`].
@@ -51,7 +51,7 @@ pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<Stored
     for StoredDocument { id, text, source } in documents {
         let text: Arc<str> = text.into();
         let Some(actual) = checked_id(&id, &text) else { continue };
-        let is_of_files = matches!(source, Source::File { .. });
+        let is_of_files = matches!(source, DocumentSource::File { .. });
         if is_of_files && registry.get(actual).is_some_and(|known| !known.files.is_empty()) {
             continue;
         }
@@ -76,14 +76,14 @@ pub(super) fn checked_id(id: &str, text: &str) -> Option<DocumentId> {
 pub(super) fn of_database(
     id: DocumentId,
     text: Arc<str>,
-    source: Source,
+    source: DocumentSource,
     document: Result<Document, Vec<GraphqlError>>,
     retention: Duration,
 ) -> Option<Registered> {
     if let Err(errors) = &document {
         let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
         let reasons = reasons.join("; ");
-        if source != Source::Http {
+        if source != DocumentSource::Http {
             tracing::warn!(
                 %id,
                 reasons,
@@ -93,13 +93,13 @@ pub(super) fn of_database(
         }
         tracing::warn!(%id, reasons, "a stored document is no longer valid; delete it or change the model");
     }
-    let (stored, retired) = (source == Source::Http, retired(source, retention));
+    let (stored, retired) = (source == DocumentSource::Http, retired(source, retention));
     Some(Registered { id, text, document, files: Vec::new(), stored, retired })
 }
 
 /// Since when a document is retired, and until when it stays.
-pub(super) fn retired(source: Source, retention: Duration) -> Option<Retired> {
-    let Source::File { retired_at: Some(since) } = source else { return None };
+pub(super) fn retired(source: DocumentSource, retention: Duration) -> Option<Retired> {
+    let DocumentSource::File { retired_at: Some(since) } = source else { return None };
     Some(Retired { since, until: since.saturating_add(seconds(retention)) })
 }
 

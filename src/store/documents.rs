@@ -17,12 +17,12 @@ pub struct StoredDocument {
     /// As it was registered, byte for byte.
     pub text: String,
     /// How it got there.
-    pub source: Source,
+    pub source: DocumentSource,
 }
 
 /// How a document got into the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum DocumentSource {
     /// Registered over HTTP.
     Http,
     /// A server found it in a query file.
@@ -50,7 +50,7 @@ fn documents_among(connection: &Connection, ids: &[String]) -> rusqlite::Result<
 fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<StoredDocument>> {
     let mut statement = connection.prepare(sql)?;
     let documents = statement.query_map(values, |row| {
-        let source = if row.get(2)? { Source::File { retired_at: row.get(3)? } } else { Source::Http };
+        let source = if row.get(2)? { DocumentSource::File { retired_at: row.get(3)? } } else { DocumentSource::Http };
         Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
     })?;
     documents.collect()
@@ -119,8 +119,8 @@ impl Store {
     pub async fn replace_file_documents(&self, current: HashMap<String, String>) -> Result<(), StoreError> {
         let known = self.documents().await?;
         let is_retired = |document: &StoredDocument| match document.source {
-            Source::Http => None,
-            Source::File { retired_at } => Some(retired_at.is_some()),
+            DocumentSource::Http => None,
+            DocumentSource::File { retired_at } => Some(retired_at.is_some()),
         };
         let is_current = |document: &StoredDocument| current.contains_key(&document.id);
         let ids = |changed: &dyn Fn(&StoredDocument) -> bool| -> Vec<String> {

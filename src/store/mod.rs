@@ -1,15 +1,21 @@
 //! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
 
 pub mod change_log;
+mod dialect;
 mod documents;
 pub mod error;
 pub mod feed;
-pub mod mutate;
+pub mod fetched;
+mod guard;
 mod postgres;
+mod render;
 pub mod schema;
 pub mod select;
+pub mod source;
 pub mod sqlite;
+pub mod statement;
 pub mod trace;
+pub mod transaction;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,19 +25,22 @@ use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use self::feed::Subscribers;
-use self::sqlite::Allowance;
+use self::sqlite::{Allowance, Snapshot};
 use crate::clock::{self, Clock};
 use crate::config::ChangeLogLimits;
 use crate::model::Model;
 use crate::touch::Mark;
 
 pub use change_log::{Record, Search};
-pub use documents::{Source, StoredDocument, documents};
+pub use documents::{DocumentSource, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
 pub use feed::{Batch, FeedEvent, Position, Subscriber};
-pub use select::{Slot, Statement};
-pub use sqlite::catalogue::authors::Event;
-pub use sqlite::{Guard, REMEDY, Row, Snapshot, Transaction};
+pub use fetched::Fetched;
+pub use guard::{Guard, REMEDY};
+pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
+pub use source::{Levels, Observed, Parents, Reading, Row, Source, State, Wanted};
+pub use statement::Statement;
+pub use transaction::{NoEffect, Refusal, Transaction, Writing};
 
 /// How long a write may take that is tried to find out whether any succeeds.
 const PROBE: Duration = Duration::from_secs(2);
@@ -50,6 +59,7 @@ pub struct Store {
     /// Held while the log is read on for those who wait, so that they share one reading.
     catching_up: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<Clock>,
+    fetches_ahead: bool,
 }
 
 impl Store {
@@ -75,9 +85,17 @@ impl Store {
         let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
         let subscribers = Arc::new(Subscribers::new(clock.clone()));
         let settings = sqlite::Settings { path, readers, model, subscribers, runtime };
-        let store = Self { opened: sqlite::Opened::new(settings)?, catching_up: Arc::default(), clock };
+        let store =
+            Self { opened: sqlite::Opened::new(settings)?, catching_up: Arc::default(), clock, fetches_ahead: false };
         store.read(|snapshot| snapshot.epoch()).await??;
         Ok(store)
+    }
+
+    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to be with a database behind
+    /// a socket. The answers are the same.
+    #[must_use]
+    pub fn fetching_ahead(self) -> Self {
+        Self { fetches_ahead: true, ..self }
     }
 
     /// Which changes are known, and since when.
@@ -142,7 +160,8 @@ impl Store {
         self.catch_up().await?;
         // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
         while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
-            let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
+            let prune =
+                move |transaction: &sqlite::Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
             match self.write::<_, StoreError, _>(prune).await? {
                 // Another node was faster.
                 0 => break,
@@ -246,6 +265,44 @@ impl Store {
         self.read_at(Readers::Slow, Allowance { steps, time: sqlite::SLOWEST }, run).await?
     }
 
+    /// Runs an operation that reads, with this many steps, perhaps under observation.
+    ///
+    /// # Errors
+    /// As [`Self::read_within`].
+    pub async fn answer<R: Reading>(
+        &self,
+        steps: u64,
+        reading: R,
+        observed: bool,
+    ) -> Result<(R::Output, Option<Observed>), R::Error> {
+        let fetches_ahead = self.fetches_ahead;
+        let run = move |snapshot: &Snapshot<'_>| {
+            let state = snapshot.state()?;
+            if fetches_ahead {
+                return Ok((
+                    reading.read(&state, &snapshot.fetch(reading.levels())?)?,
+                    observed.then(Observed::default),
+                ));
+            }
+            if !observed {
+                return Ok((reading.read(&state, snapshot)?, None));
+            }
+            let traced = snapshot.traced();
+            let output = reading.read(&state, &traced)?;
+            let observed = Observed { statements: traced.trace().into_ran(), as_of: snapshot.newest_change()? };
+            Ok((output, Some(observed)))
+        };
+        self.read_within(steps, run).await
+    }
+
+    /// Runs a mutation in a transaction of its own, see [`Self::write`].
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
+        self.write(move |transaction| sqlite::ready(writing.write(transaction))).await
+    }
+
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
     ///
     /// # Errors
@@ -274,12 +331,12 @@ impl Store {
     where
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
-        F: Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+        F: Fn(&sqlite::Transaction<'_>) -> Result<T, E> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let reply = Arc::new(Mutex::new(Some(reply)));
         let here = Arc::new(());
-        let run = move |transaction: Result<&Transaction<'_>, StoreError>| {
+        let run = move |transaction: Result<&sqlite::Transaction<'_>, StoreError>| {
             let result = transaction.map_err(E::from).and_then(&write);
             let keep = result.is_ok();
             let reply = reply.clone();

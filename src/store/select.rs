@@ -1,27 +1,20 @@
-//! Reading, as SQL: shapes of lists and look-ups to statement text. A shape names its parameters by slot and never holds
-//! a value, so equal shapes share one text and one prepared statement. What a filter means is decided here; where its
-//! values come from is not known here.
+//! Reading, described without SQL: the shapes of look-ups and lists. A shape names its parameters by slot and never holds a
+//! value, so equal shapes share one statement. What a filter means is decided here; where its values come from is not known
+//! here, and how a database says it is its dialect's business ([`super::dialect`]).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use sea_orm::sea_query::{
-    Alias, Asterisk, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering, Order as Direction, Query,
-    SelectStatement, SqliteQueryBuilder, Value as SeaValue,
-};
+use super::statement::Statement;
+use crate::model::scalar::ValueRef;
+use crate::model::{ColumnId, EntityId, Order, Value};
 
-use super::sqlite::triggers::version_expression;
-use crate::model::{ColumnId, Entity, EntityId, Model, Order};
-
-/// Names one parameter of a statement. Slot 0 of a relation's list is the parent's key.
+/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that a row is looked up by.
 pub type Slot = u16;
 
-/// The column that every table has beside the model's.
-pub const VERSION_COLUMN: &str = "_version";
+/// The parent's.
+pub const PARENT: Slot = 0;
 
-/// A SQL function of ours, [`fold`]: SQLite's `lower` only knows ASCII.
-pub const FOLD_FUNCTION: &str = "_freshql_fold";
-
-/// A text without regard to case. Character by character, so that a part of a text folds as it does within the whole:
+/// A string without regard to case. Character by character, so that a part of a string folds as it does within the whole:
 /// `str::to_lowercase` writes a Greek sigma at the end of a word in another way than within it.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
@@ -30,13 +23,134 @@ pub fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 
-/// Statement text, and for each of its parameters in turn the slot that it takes its value from.
+/// What stands in a slot.
+#[derive(Debug, Clone)]
+pub enum SlotValue {
+    /// A value.
+    One(Value),
+    /// The values of an `in`.
+    Many(Arc<ValueList>),
+}
+
+/// Several values in one parameter.
+#[derive(Debug)]
+pub struct ValueList {
+    /// In the order in which they were given.
+    pub values: Vec<Value>,
+    /// As the driver sends them: the same for each parent that a statement runs for.
+    encoded: OnceLock<Box<[u8]>>,
+}
+
+impl ValueList {
+    /// These values.
+    pub fn new(values: Vec<Value>) -> Self {
+        Self { values, encoded: OnceLock::new() }
+    }
+
+    /// As the driver sends them.
+    pub(in crate::store) fn encoded(&self, encode: impl FnOnce(&[Value]) -> Vec<u8>) -> &[u8] {
+        self.encoded.get_or_init(|| encode(&self.values).into())
+    }
+}
+
+/// What is asked: a query, and the values of its slots.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Where in the plan it stands. At one place it is always the same query.
+    pub place: usize,
+    /// What is read.
+    pub query: &'a Query,
+    /// The value of slot 0.
+    pub parent: ValueRef<'a>,
+    /// The values of the slots from 1 on.
+    pub values: &'a [SlotValue],
+}
+
+/// A shape, and the statements that a driver has made of it.
+#[derive(Debug)]
+pub struct Query {
+    shape: Shape,
+    statement: OnceLock<Statement>,
+    batch: OnceLock<Statement>,
+}
+
+impl Query {
+    /// Nothing is rendered before it is asked for.
+    pub fn new(shape: Shape) -> Self {
+        Self { shape, statement: OnceLock::new(), batch: OnceLock::new() }
+    }
+
+    /// What it reads.
+    pub fn shape(&self) -> &Shape {
+        &self.shape
+    }
+
+    /// The statement for one parent.
+    pub(in crate::store) fn statement(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
+        self.statement.get_or_init(|| render(&self.shape))
+    }
+
+    /// The statement for many parents at once: each row begins with the number of its parent, counted from 0.
+    pub(in crate::store) fn batch(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
+        self.batch.get_or_init(|| render(&self.shape))
+    }
+}
+
+/// What is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Statement {
-    /// With `?` for parameters.
-    pub sql: Arc<str>,
-    /// One for each `?`.
-    pub slots: Box<[Slot]>,
+pub enum Shape {
+    /// The row whose `keys` have the values of slots 0, 1, …: key, version, then `columns`.
+    Row {
+        /// Whose row.
+        entity: EntityId,
+        /// By which it is looked up.
+        keys: Box<[ColumnId]>,
+        /// What is read of it.
+        columns: Box<[ColumnId]>,
+    },
+    /// The rows of a page: key, version, then `columns`.
+    Page {
+        /// Which rows.
+        list: Arc<List>,
+        /// What is read of them.
+        columns: Box<[ColumnId]>,
+    },
+    /// How many rows the list has, on all its pages.
+    Count(Arc<List>),
+    /// Whether the list has a row at its `after` or in front of it.
+    AnyUpToAfter(Arc<List>),
+    /// Whether the list has a row at its `before` or behind it.
+    AnyFromBefore(Arc<List>),
+}
+
+/// The queries about one list.
+#[derive(Debug)]
+pub struct ListQueries {
+    /// The list.
+    pub list: Arc<List>,
+    /// A page of it.
+    pub page: Query,
+    /// How many rows all pages have.
+    pub count: Query,
+    /// Whether a row stands in front of this page. None: there is no `after`.
+    pub any_in_front: Option<Query>,
+    /// Whether a row stands behind this page. None: there is no `before`.
+    pub any_behind: Option<Query>,
+}
+
+impl ListQueries {
+    /// About this list; pages have these columns.
+    pub fn new(list: List, columns: &[ColumnId]) -> Self {
+        let list = Arc::new(list);
+        let query = |shape: fn(Arc<List>) -> Shape| Query::new(shape(list.clone()));
+        Self {
+            page: Query::new(Shape::Page { list: list.clone(), columns: columns.into() }),
+            count: query(Shape::Count),
+            any_in_front: list.after.is_some().then(|| query(Shape::AnyUpToAfter)),
+            any_behind: list.before.is_some().then(|| query(Shape::AnyFromBefore)),
+            list,
+        }
+    }
 }
 
 /// How a column is compared with a value.
@@ -100,11 +214,11 @@ pub enum Filter {
     },
     /// A column is NULL, or is not.
     IsNull(ColumnId, bool),
-    /// A column is one of the values of a JSON array.
+    /// A column is one of several values.
     In {
         /// The column.
         column: ColumnId,
-        /// Holds the JSON array.
+        /// Holds the values.
         slot: Slot,
         /// Is none of them (true for NULL).
         negated: bool,
@@ -150,268 +264,4 @@ pub struct List {
     pub backward: bool,
     /// How many.
     pub limit: Slot,
-}
-
-/// The rows of a page: key, version, then `columns`.
-pub fn page(model: &Model, list: &List, columns: &[ColumnId]) -> Statement {
-    let entity = model.entity(list.entity);
-    let mut select = rows(entity, columns);
-    restrict(model, list, &mut select);
-    for (bound, reverse) in [(&list.after, false), (&list.before, true)] {
-        if let Some(bound) = bound {
-            select.and_where(beyond(entity, &list.order, bound, reverse, false));
-        }
-    }
-    for (column, order) in &list.order {
-        let descending = order.descending != list.backward;
-        let direction = if descending { Direction::Desc } else { Direction::Asc };
-        if entity.column(*column).nullable {
-            let nulls_first = order.nulls_first != list.backward;
-            let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
-            select.order_by_with_nulls(column_ref(entity, *column, ROOT), direction, nulls);
-        } else {
-            select.order_by(column_ref(entity, *column, ROOT), direction);
-        }
-    }
-    select.limit(u64::from(list.limit));
-    finish(&select)
-}
-
-/// How many rows the list has, on all its pages.
-pub fn count(model: &Model, list: &List) -> Statement {
-    let mut select = Query::select();
-    select
-        .expr(Func::count(Expr::col(Asterisk)))
-        .from_as(Alias::new(&model.entity(list.entity).table), Alias::new(ROOT));
-    restrict(model, list, &mut select);
-    finish(&select)
-}
-
-/// Whether the list has a row at `after` or in front of it.
-pub fn any_up_to(model: &Model, list: &List, after: &Bound) -> Statement {
-    any(model, list, after, true)
-}
-
-/// Whether the list has a row at `before` or behind it.
-pub fn any_from(model: &Model, list: &List, before: &Bound) -> Statement {
-    any(model, list, before, false)
-}
-
-fn any(model: &Model, list: &List, bound: &Bound, reverse: bool) -> Statement {
-    let entity = model.entity(list.entity);
-    let mut select = Query::select();
-    select.expr(Expr::cust("1")).from_as(Alias::new(&entity.table), Alias::new(ROOT));
-    restrict(model, list, &mut select);
-    select.and_where(beyond(entity, &list.order, bound, reverse, true));
-    let mut exists = Query::select();
-    exists.expr(Expr::exists(select));
-    finish(&exists)
-}
-
-/// The row whose `keys` have the values of slots 0, 1, …: key, version, then `columns`.
-pub fn by_columns(entity: &Entity, keys: &[ColumnId], columns: &[ColumnId]) -> Statement {
-    let mut select = rows(entity, columns);
-    for (slot, key) in keys.iter().enumerate() {
-        select.and_where(column(entity, *key, ROOT).eq(parameter(slot as Slot)));
-    }
-    finish(&select)
-}
-
-/// The alias of the outermost table.
-const ROOT: &str = "t";
-
-fn rows(entity: &Entity, columns: &[ColumnId]) -> SelectStatement {
-    let mut select = Query::select();
-    select.column(column_ref(entity, entity.key, ROOT));
-    if entity.managed {
-        select.column((Alias::new(ROOT), Alias::new(VERSION_COLUMN)));
-    } else {
-        select.expr(Expr::cust(version_expression(&entity.name, ROOT, &entity.column(entity.key).name)));
-    }
-    for id in columns {
-        select.column(column_ref(entity, *id, ROOT));
-    }
-    select.from_as(Alias::new(&entity.table), Alias::new(ROOT));
-    select
-}
-
-fn restrict(model: &Model, list: &List, select: &mut SelectStatement) {
-    let entity = model.entity(list.entity);
-    if let Some(cut) = list.cut {
-        select.and_where(column(entity, cut, ROOT).eq(parameter(0)));
-    }
-    if let Some(filter) = &list.filter {
-        select.and_where(condition(model, entity, filter, ROOT, 0));
-    }
-}
-
-fn condition(model: &Model, entity: &Entity, filter: &Filter, alias: &str, depth: usize) -> Expr {
-    let all = |filters: &[Filter], join: fn(Expr, Expr) -> Expr| {
-        let conditions = filters.iter().map(|f| condition(model, entity, f, alias, depth));
-        conditions.reduce(join).expect("a conjunction or disjunction is never empty")
-    };
-    match filter {
-        Filter::And(filters) => all(filters, |a, b| a.and(b)),
-        Filter::Or(filters) => all(filters, |a, b| a.or(b)),
-        Filter::Not(inner) => untrue(condition(model, entity, inner, alias, depth)),
-        Filter::IsNull(id, true) => column(entity, *id, alias).is_null(),
-        Filter::IsNull(id, false) => column(entity, *id, alias).is_not_null(),
-        Filter::Compare { column: id, comparison, slot, fold } => {
-            let left = folded(column(entity, *id, alias), *fold);
-            let right = parameter(*slot);
-            match comparison {
-                Comparison::Eq => left.eq(right),
-                Comparison::Neq if entity.column(*id).nullable => untrue(left.eq(right)),
-                Comparison::Neq => left.ne(right),
-                Comparison::Lt => left.lt(right),
-                Comparison::Lte => left.lte(right),
-                Comparison::Gt => left.gt(right),
-                Comparison::Gte => left.gte(right),
-            }
-        }
-        Filter::In { column: id, slot, negated, fold } => {
-            let mut values = Query::select();
-            values
-                .column(Alias::new("value"))
-                .from_function(Func::cust(Alias::new("json_each")).arg(parameter(*slot)), Alias::new("v"));
-            let within = folded(column(entity, *id, alias), *fold).in_subquery(values);
-            if *negated { untrue(within) } else { within }
-        }
-        Filter::Text { column: id, search, slot, fold } => {
-            let text = folded(column(entity, *id, alias), *fold);
-            match search {
-                TextMatch::Contains => call("instr", [text, parameter(*slot)]).gt(Expr::cust("0")),
-                TextMatch::StartsWith(None) => text.gte(parameter(*slot)),
-                TextMatch::StartsWith(Some(end)) => text.clone().gte(parameter(*slot)).and(text.lt(parameter(*end))),
-                TextMatch::EndsWith => {
-                    let length = call("length", [parameter(*slot)]);
-                    call("substr", [text, Expr::cust("0").sub(length)]).eq(parameter(*slot))
-                }
-            }
-        }
-        Filter::ToOne(id, inner) => {
-            let reference = entity.column(*id).references.as_ref().expect("a to-one filter stands on a foreign key");
-            let target = model.entity(reference.target);
-            let inner_alias = format!("{ROOT}{}", depth + 1);
-            let link = column(target, target.key, &inner_alias).eq(column(entity, *id, alias));
-            Expr::exists(related(
-                target,
-                &inner_alias,
-                link.and(condition(model, target, inner, &inner_alias, depth + 1)),
-            ))
-        }
-        Filter::ToMany(target, id, quantifier, inner) => {
-            let target = model.entity(*target);
-            let inner_alias = format!("{ROOT}{}", depth + 1);
-            let link = column(target, *id, &inner_alias).eq(column(entity, entity.key, alias));
-            let matches = condition(model, target, inner, &inner_alias, depth + 1);
-            let found = |c: Expr| related(target, &inner_alias, link.clone().and(c));
-            match quantifier {
-                Quantifier::Some => Expr::exists(found(matches)),
-                Quantifier::None => Expr::not_exists(found(matches)),
-                Quantifier::Every => Expr::not_exists(found(untrue(matches))),
-            }
-        }
-    }
-}
-
-fn related(target: &Entity, alias: &str, on: Expr) -> SelectStatement {
-    let mut select = Query::select();
-    select.expr(Expr::cust("1")).from_as(Alias::new(&target.table), Alias::new(alias)).and_where(on);
-    select
-}
-
-/// False or NULL. Not `IS NOT TRUE`: where a column is called `true`, SQLite takes the word for the column.
-fn untrue(condition: Expr) -> Expr {
-    condition.is_not(Expr::cust("1"))
-}
-
-fn folded(text: Expr, fold: bool) -> Expr {
-    if fold { call(FOLD_FUNCTION, [text]) } else { text }
-}
-
-fn call<const N: usize>(name: &'static str, arguments: [Expr; N]) -> Expr {
-    Func::cust(Alias::new(name)).args(arguments).into()
-}
-
-/// The rows that stand behind `bound` in this ordering (`reverse`: in front of it), that row itself too if `inclusive`.
-/// Lexicographic: equal in the first terms and beyond in the next.
-fn beyond(entity: &Entity, order: &[(ColumnId, Order)], bound: &Bound, reverse: bool, inclusive: bool) -> Expr {
-    let term = |i: usize| column(entity, order[i].0, ROOT);
-    let nullable = |i: usize| entity.column(order[i].0).nullable;
-    let ascending = |i: usize| order[i].1.descending == reverse;
-    let compare = |left: Expr, ascending: bool, or_equal: bool, right: Expr| match (ascending, or_equal) {
-        (true, false) => left.gt(right),
-        (true, true) => left.gte(right),
-        (false, false) => left.lt(right),
-        (false, true) => left.lte(right),
-    };
-    let uniform = (0..order.len()).all(|i| !nullable(i) && ascending(i) == ascending(0));
-    if uniform {
-        let values: Vec<Expr> =
-            bound.iter().map(|slot| parameter(slot.expect("a column without NULLs has no NULL"))).collect();
-        if values.len() == 1 {
-            return compare(term(0), ascending(0), inclusive, parameter(bound[0].expect("as above")));
-        }
-        let terms: Vec<Expr> = (0..order.len()).map(term).collect();
-        return compare(Expr::tuple(terms), ascending(0), inclusive, Expr::tuple(values));
-    }
-    let strictly = |i: usize| -> Option<Expr> {
-        let nulls_behind = order[i].1.nulls_first == reverse;
-        match bound[i] {
-            Some(slot) => {
-                let behind = compare(term(i), ascending(i), false, parameter(slot));
-                Some(if nullable(i) && nulls_behind { behind.or(term(i).is_null()) } else { behind })
-            }
-            None if nulls_behind => None,
-            None => Some(term(i).is_not_null()),
-        }
-    };
-    let equal = |i: usize| match bound[i] {
-        Some(slot) => term(i).eq(parameter(slot)),
-        None => term(i).is_null(),
-    };
-    let mut alternatives = Vec::new();
-    for i in 0..order.len() {
-        if let Some(behind) = strictly(i) {
-            alternatives.push((0..i).map(equal).chain([behind]).reduce(|a, b| a.and(b)).expect("one term at least"));
-        }
-    }
-    if inclusive {
-        alternatives.push((0..order.len()).map(equal).reduce(|a, b| a.and(b)).expect("one term at least"));
-    }
-    let any = alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| Expr::cust("0"));
-    match bound[0] {
-        // Says what the disjunction implies, so that an index on the first term is searched, not scanned.
-        Some(slot) if !nullable(0) => compare(term(0), ascending(0), true, parameter(slot)).and(any),
-        _ => any,
-    }
-}
-
-fn column_ref(entity: &Entity, id: ColumnId, alias: &str) -> impl IntoColumnRef + use<> {
-    (Alias::new(alias).into_iden(), Alias::new(&entity.column(id).name).into_iden())
-}
-
-fn column(entity: &Entity, id: ColumnId, alias: &str) -> Expr {
-    Expr::col(column_ref(entity, id, alias))
-}
-
-/// Stands for the value in this slot until [`finish`] reads the slots off again.
-pub(super) fn parameter(slot: Slot) -> Expr {
-    Expr::val(i64::from(slot))
-}
-
-fn finish(select: &SelectStatement) -> Statement {
-    let (sql, values) = select.build(SqliteQueryBuilder);
-    statement(sql, values)
-}
-
-/// Reads the slots off the values that sea-query gathered: each parameter was built with its slot as value.
-pub(super) fn statement(sql: String, values: sea_orm::sea_query::Values) -> Statement {
-    let slots = values.0.into_iter().map(|value| match value {
-        SeaValue::BigInt(Some(slot)) => slot as Slot,
-        SeaValue::BigUnsigned(Some(slot)) => slot as Slot,
-        other => unreachable!("a statement is built from slots only, found {other:?}"),
-    });
-    Statement { sql: sql.into(), slots: slots.collect() }
 }

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::select::{Slot, Statement};
+use super::select::Slot;
+use super::statement::Statement;
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
 
@@ -21,7 +22,7 @@ pub struct Trace {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ran {
     place: usize,
-    /// With `?` for parameters.
+    /// With numbered placeholders.
     pub sql: Arc<str>,
     /// How often it ran.
     pub runs: usize,
@@ -54,7 +55,8 @@ impl Trace {
         let ran = &mut self.ran[number];
         ran.runs += 1;
         if ran.parameters.len() < KEPT {
-            ran.parameters.push(statement.slots.iter().map(|slot| value(*slot).to_value()).collect());
+            ran.parameters
+                .push(statement.parameters.iter().map(|parameter| value(parameter.slot).to_value()).collect());
         }
         number
     }

@@ -342,22 +342,22 @@ fn the_command_prints_a_report() {
           touched the row
 
     SQL:
-      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?
+      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?1
           with "ada"
           gave 1 row …
-      1 × SELECT COUNT(*) FROM "books" AS "t" WHERE "t"."author_id" = ?
+      1 × SELECT COUNT(*) FROM "books" AS "t" WHERE "t"."author_id" = ?1
           with "ada"
           gave 1 row …
-      1 × SELECT "t"."id", "t"."_version", "t"."title", "t"."price", "t"."author_id" FROM "books" AS "t" WHERE "t"."author_id" = ? ORDER BY "t"."id" ASC LIMIT ?
+      1 × SELECT "t"."id", "t"."_version", "t"."title", "t"."price", "t"."author_id" FROM "books" AS "t" WHERE "t"."author_id" = ?1 ORDER BY "t"."id" ASC LIMIT ?2
           with "ada", 2
           gave 2 rows …
-      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?
+      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?1
           with "ada"
           gave 1 row …
-      1 × SELECT "t"."id", "t"."_version" FROM "books" AS "t" WHERE "t"."title" >= ? AND "t"."title" < ? ORDER BY "t"."id" ASC LIMIT ?
+      1 × SELECT "t"."id", "t"."_version" FROM "books" AS "t" WHERE "t"."title" >= ?1 AND "t"."title" < ?2 ORDER BY "t"."id" ASC LIMIT ?3
           with "On", "Oo", 21
           gave 2 rows …
-      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?
+      1 × SELECT "t"."id", "t"."_version", "t"."name" FROM "authors" AS "t" WHERE "t"."id" = ?1
           with "nobody"
           gave 0 rows …
 

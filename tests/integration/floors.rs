@@ -57,7 +57,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
     ("main.rs", "the options of every command, each with the help that it prints"),
-    ("store/select.rs", "every shape of a reading statement; apart they would repeat each other's columns"),
     ("store/sqlite/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
 ];
 

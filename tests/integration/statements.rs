@@ -6,8 +6,10 @@ use std::path::Path;
 use freshql::model::{ColumnId, Entity, EntityId, Model, Order, parse};
 use freshql::store::select::{Comparison, Filter, List, Quantifier, TextMatch};
 use freshql::store::sqlite::migrate::{Migrations, up};
-use freshql::store::{Statement, mutate, select, sqlite};
+use freshql::store::sqlite::{self, dialect};
+use freshql::store::{Shape, Statement};
 use rusqlite::Connection;
+use std::sync::Arc;
 use tempfile::TempDir;
 
 /// The demo, migrated.
@@ -49,22 +51,34 @@ impl Demo {
     }
 
     fn page(&self, list: &List) -> String {
-        self.shown(&select::page(&self.model, list, &[]))
+        self.query(&Shape::Page { list: Arc::new(list.clone()), columns: [].into() })
+    }
+
+    fn row(&self, entity: &str, keys: &[ColumnId], columns: &[ColumnId]) -> String {
+        self.query(&Shape::Row { entity: self.entity(entity).id, keys: keys.into(), columns: columns.into() })
+    }
+
+    fn query(&self, shape: &Shape) -> String {
+        self.shown(&dialect::query(&self.model, shape))
+    }
+
+    fn batch(&self, shape: &Shape) -> String {
+        self.shown(&dialect::batch(&self.model, shape))
     }
 
     /// The text, where its parameters come from, and SQLite's plan.
     fn shown(&self, statement: &Statement) -> String {
         let mut explain = self.database.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
-        let nulls = rusqlite::params_from_iter(statement.slots.iter().map(|_| rusqlite::types::Null));
+        let nulls = rusqlite::params_from_iter(statement.parameters.iter().map(|_| rusqlite::types::Null));
         let steps = explain.query_map(nulls, |row| row.get::<_, String>(3)).unwrap();
         let steps: Vec<String> = steps.map(|step| format!("-- {}", step.unwrap())).collect();
-        format!("{}\n{:?}\n{}", statement.sql, statement.slots, steps.join("\n"))
+        format!("{}\n{:?}\n{}", statement.sql, slots(statement), steps.join("\n"))
     }
 
     /// The condition alone.
     fn condition(&self, entity: &str, filter: Filter) -> String {
         let list = List { filter: Some(filter), ..self.list(entity, &[("id", UP)]) };
-        let statement = select::count(&self.model, &list);
+        let statement = dialect::query(&self.model, &Shape::Count(list.into()));
         // Whatever it says, SQLite must understand it.
         self.shown(&statement);
         let (_, condition) = statement.sql.split_once(" WHERE ").unwrap();
@@ -72,19 +86,24 @@ impl Demo {
     }
 }
 
+/// The slots of a statement's parameters, by their numbers.
+fn slots(statement: &Statement) -> Vec<u16> {
+    statement.parameters.iter().map(|parameter| parameter.slot).collect()
+}
+
 #[test]
 fn row_is_looked_up_by_its_key_or_a_unique_index() {
     let demo = Demo::new();
     let product = demo.entity("Product");
-    let by_key = select::by_columns(product, &[product.key], &[demo.column("Product", "name")]);
-    insta::assert_snapshot!(demo.shown(&by_key), @r#"
-    SELECT "t"."id", "t"."_version", "t"."name" FROM "products" AS "t" WHERE "t"."id" = ?
+    let by_key = demo.row("Product", &[product.key], &[demo.column("Product", "name")]);
+    insta::assert_snapshot!(by_key, @r#"
+    SELECT "t"."id", "t"."_version", "t"."name" FROM "products" AS "t" WHERE "t"."id" = ?1
     [0]
     -- SEARCH t USING INDEX sqlite_autoindex_products_1 (id=?)
     "#);
-    let by_sku = select::by_columns(product, &product.uniques[0].columns, &[]);
-    insta::assert_snapshot!(demo.shown(&by_sku), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ? AND "t"."sku" = ?
+    let by_sku = demo.row("Product", &product.uniques[0].columns, &[]);
+    insta::assert_snapshot!(by_sku, @r#"
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND "t"."sku" = ?2
     [0, 1]
     -- SEARCH t USING INDEX products_merchant_id_sku_key (merchant_id=? AND sku=?)
     "#);
@@ -95,7 +114,7 @@ fn list_is_read_along_an_index() {
     let demo = Demo::new();
     let by_name = |entity| demo.list(entity, &[("name", UP), ("id", UP)]);
     insta::assert_snapshot!(demo.page(&by_name("Merchant")), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?1
     [9]
     -- SCAN t USING INDEX merchants_name_key
     "#);
@@ -104,19 +123,19 @@ fn list_is_read_along_an_index() {
         Filter::Compare { column: demo.column("Merchant", "city"), comparison: Comparison::Eq, slot: 1, fold: false };
     let of_city = List { filter: Some(city), ..by_name("Merchant") };
     insta::assert_snapshot!(demo.page(&of_city), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."city" = ? ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."city" = ?1 ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
     [1, 9]
     -- SEARCH t USING INDEX merchants_city_name_idx (city=?)
     "#);
-    insta::assert_snapshot!(demo.shown(&select::count(&demo.model, &of_city)), @r#"
-    SELECT COUNT(*) FROM "merchants" AS "t" WHERE "t"."city" = ?
+    insta::assert_snapshot!(demo.query(&Shape::Count(of_city.into())), @r#"
+    SELECT COUNT(*) FROM "merchants" AS "t" WHERE "t"."city" = ?1
     [1]
     -- SEARCH t USING COVERING INDEX merchants_city_name_idx (city=?)
     "#);
 
     let of_merchant = List { cut: Some(demo.column("Product", "merchantId")), ..by_name("Product") };
     insta::assert_snapshot!(demo.page(&of_merchant), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ? ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
     [0, 9]
     -- SEARCH t USING INDEX products_merchant_id_name_idx (merchant_id=?)
     "#);
@@ -124,7 +143,7 @@ fn list_is_read_along_an_index() {
     let newest = demo.list("Review", &[("createdAt", DOWN), ("id", DOWN)]);
     let of_product = List { cut: Some(demo.column("Review", "productId")), ..newest };
     insta::assert_snapshot!(demo.page(&of_product), @r#"
-    SELECT "t"."id", "t"."_version" FROM "reviews" AS "t" WHERE "t"."product_id" = ? ORDER BY "t"."created_at" DESC, "t"."id" DESC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "reviews" AS "t" WHERE "t"."product_id" = ?1 ORDER BY "t"."created_at" DESC, "t"."id" DESC LIMIT ?2
     [0, 9]
     -- SEARCH t USING INDEX reviews_product_id_created_at_idx (product_id=?)
     "#);
@@ -133,7 +152,7 @@ fn list_is_read_along_an_index() {
         Filter::Compare { column: demo.column("Product", "status"), comparison: Comparison::Eq, slot: 1, fold: false };
     let cheapest = List { filter: Some(status), ..demo.list("Product", &[("price", UP), ("id", UP)]) };
     insta::assert_snapshot!(demo.page(&cheapest), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."status" = ? ORDER BY "t"."price" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."status" = ?1 ORDER BY "t"."price" ASC, "t"."id" ASC LIMIT ?2
     [1, 9]
     -- SEARCH t USING INDEX products_status_price_idx (status=?)
     "#);
@@ -148,26 +167,25 @@ fn page_behind_a_cursor_is_searched_and_not_counted_off() {
         ..demo.list("Product", &[("name", UP), ("id", UP)])
     };
     insta::assert_snapshot!(demo.page(&by_name), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ? AND ("t"."name", "t"."id") > (?, ?) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND ("t"."name", "t"."id") > (?2, ?3) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?4
     [0, 1, 2, 9]
     -- SEARCH t USING INDEX products_merchant_id_name_idx (merchant_id=? AND (name,id)>(?,?))
     "#);
     let backwards = List { after: None, before: by_name.after.clone(), backward: true, ..by_name.clone() };
     insta::assert_snapshot!(demo.page(&backwards), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ? AND ("t"."name", "t"."id") < (?, ?) ORDER BY "t"."name" DESC, "t"."id" DESC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND ("t"."name", "t"."id") < (?2, ?3) ORDER BY "t"."name" DESC, "t"."id" DESC LIMIT ?4
     [0, 1, 2, 9]
     -- SEARCH t USING INDEX products_merchant_id_name_idx (merchant_id=? AND (name,id)<(?,?))
     "#);
-    let after = by_name.after.clone().unwrap();
-    insta::assert_snapshot!(demo.shown(&select::any_up_to(&demo.model, &by_name, &after)), @r#"
-    SELECT EXISTS(SELECT 1 FROM "products" AS "t" WHERE "t"."merchant_id" = ? AND ("t"."name", "t"."id") <= (?, ?))
+    insta::assert_snapshot!(demo.query(&Shape::AnyUpToAfter(by_name.clone().into())), @r#"
+    SELECT EXISTS(SELECT 1 FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND ("t"."name", "t"."id") <= (?2, ?3))
     [0, 1, 2]
     -- SCAN CONSTANT ROW
     -- SCALAR SUBQUERY 1
     -- SEARCH t USING COVERING INDEX products_merchant_id_name_idx (merchant_id=? AND (name,id)<(?,?))
     "#);
-    insta::assert_snapshot!(demo.shown(&select::any_from(&demo.model, &by_name, &after)), @r#"
-    SELECT EXISTS(SELECT 1 FROM "products" AS "t" WHERE "t"."merchant_id" = ? AND ("t"."name", "t"."id") >= (?, ?))
+    insta::assert_snapshot!(demo.query(&Shape::AnyFromBefore(backwards.into())), @r#"
+    SELECT EXISTS(SELECT 1 FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND ("t"."name", "t"."id") >= (?2, ?3))
     [0, 1, 2]
     -- SCAN CONSTANT ROW
     -- SCALAR SUBQUERY 1
@@ -179,13 +197,13 @@ fn page_behind_a_cursor_is_searched_and_not_counted_off() {
         ..demo.list("Review", &[("createdAt", DOWN), ("id", DOWN)])
     };
     insta::assert_snapshot!(demo.page(&newest), @r#"
-    SELECT "t"."id", "t"."_version" FROM "reviews" AS "t" WHERE "t"."product_id" = ? AND ("t"."created_at", "t"."id") < (?, ?) ORDER BY "t"."created_at" DESC, "t"."id" DESC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "reviews" AS "t" WHERE "t"."product_id" = ?1 AND ("t"."created_at", "t"."id") < (?2, ?3) ORDER BY "t"."created_at" DESC, "t"."id" DESC LIMIT ?4
     [0, 1, 2, 9]
     -- SEARCH t USING INDEX reviews_product_id_created_at_idx (product_id=? AND (created_at,id)<(?,?))
     "#);
     let by_key = List { after: Some(vec![Some(1)]), ..demo.list("Product", &[("id", UP)]) };
     insta::assert_snapshot!(demo.page(&by_key), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."id" > ? ORDER BY "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."id" > ?1 ORDER BY "t"."id" ASC LIMIT ?2
     [1, 9]
     -- SEARCH t USING INDEX sqlite_autoindex_products_1 (id>?)
     "#);
@@ -199,31 +217,31 @@ fn page_by_columns_that_may_be_null_loses_no_row() {
         ..demo.list("Merchant", &[("country", order), ("id", UP)])
     };
     insta::assert_snapshot!(demo.page(&after(Some(1), UP)), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" > ? OR ("t"."country" = ? AND "t"."id" > ?) ORDER BY "t"."country" ASC NULLS FIRST, "t"."id" ASC LIMIT ?
-    [1, 1, 2, 9]
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" > ?1 OR ("t"."country" = ?1 AND "t"."id" > ?2) ORDER BY "t"."country" ASC NULLS FIRST, "t"."id" ASC LIMIT ?3
+    [1, 2, 9]
     -- SCAN t
     -- USE TEMP B-TREE FOR ORDER BY
     "#);
     insta::assert_snapshot!(demo.page(&after(None, UP)), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" IS NOT NULL OR ("t"."country" IS NULL AND "t"."id" > ?) ORDER BY "t"."country" ASC NULLS FIRST, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" IS NOT NULL OR ("t"."country" IS NULL AND "t"."id" > ?1) ORDER BY "t"."country" ASC NULLS FIRST, "t"."id" ASC LIMIT ?2
     [2, 9]
     -- SCAN t
     -- USE TEMP B-TREE FOR ORDER BY
     "#);
     insta::assert_snapshot!(demo.page(&after(Some(1), UP_NULLS_LAST)), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" > ? OR "t"."country" IS NULL OR ("t"."country" = ? AND "t"."id" > ?) ORDER BY "t"."country" ASC NULLS LAST, "t"."id" ASC LIMIT ?
-    [1, 1, 2, 9]
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" > ?1 OR "t"."country" IS NULL OR ("t"."country" = ?1 AND "t"."id" > ?2) ORDER BY "t"."country" ASC NULLS LAST, "t"."id" ASC LIMIT ?3
+    [1, 2, 9]
     -- SCAN t
     -- USE TEMP B-TREE FOR ORDER BY
     "#);
     insta::assert_snapshot!(demo.page(&after(None, UP_NULLS_LAST)), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" IS NULL AND "t"."id" > ? ORDER BY "t"."country" ASC NULLS LAST, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" IS NULL AND "t"."id" > ?1 ORDER BY "t"."country" ASC NULLS LAST, "t"."id" ASC LIMIT ?2
     [2, 9]
     -- SEARCH t USING INDEX sqlite_autoindex_merchants_1 (id>?)
     "#);
     insta::assert_snapshot!(demo.page(&List { backward: true, ..after(Some(1), DOWN_NULLS_FIRST) }), @r#"
-    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" < ? OR ("t"."country" = ? AND "t"."id" > ?) ORDER BY "t"."country" ASC NULLS LAST, "t"."id" DESC LIMIT ?
-    [1, 1, 2, 9]
+    SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."country" < ?1 OR ("t"."country" = ?1 AND "t"."id" > ?2) ORDER BY "t"."country" ASC NULLS LAST, "t"."id" DESC LIMIT ?3
+    [1, 2, 9]
     -- SCAN t
     -- USE TEMP B-TREE FOR ORDER BY
     "#);
@@ -233,8 +251,8 @@ fn page_by_columns_that_may_be_null_loses_no_row() {
         ..demo.list("Product", &[("name", UP), ("price", DOWN), ("id", UP)])
     };
     insta::assert_snapshot!(demo.page(&mixed), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."name" <= ? AND ("t"."name" < ? OR ("t"."name" = ? AND "t"."price" > ?) OR ("t"."name" = ? AND "t"."price" = ? AND "t"."id" < ?)) ORDER BY "t"."name" DESC, "t"."price" ASC, "t"."id" DESC LIMIT ?
-    [1, 1, 1, 2, 1, 2, 3, 9]
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."name" <= ?1 AND ("t"."name" < ?1 OR ("t"."name" = ?1 AND "t"."price" > ?2) OR ("t"."name" = ?1 AND "t"."price" = ?2 AND "t"."id" < ?3)) ORDER BY "t"."name" DESC, "t"."price" ASC, "t"."id" DESC LIMIT ?4
+    [1, 2, 3, 9]
     -- SEARCH t USING INDEX products_name_idx (name<?)
     -- USE TEMP B-TREE FOR LAST 2 TERMS OF ORDER BY
     "#);
@@ -267,23 +285,23 @@ fn each_operator_says_what_it_means() {
     ];
     let all = all.map(|filter| demo.condition("Merchant", filter)).join("\n");
     insta::assert_snapshot!(all, @r#"
-    "t"."name" = ?
-    _freshql_fold("t"."name") = ?
-    "t"."name" <> ?
-    ("t"."country" = ?) IS NOT (1)
-    "t"."name" < ?
-    "t"."name" <= ?
-    "t"."name" > ?
-    "t"."name" >= ?
+    "t"."name" = ?1
+    _freshql_fold("t"."name") = ?1
+    "t"."name" <> ?1
+    ("t"."country" = ?1) IS NOT (1)
+    "t"."name" < ?1
+    "t"."name" <= ?1
+    "t"."name" > ?1
+    "t"."name" >= ?1
     "t"."country" IS NULL
     "t"."country" IS NOT NULL
-    "t"."name" IN (SELECT "value" FROM json_each(?) AS "v")
-    (_freshql_fold("t"."country") IN (SELECT "value" FROM json_each(?) AS "v")) IS NOT (1)
-    instr("t"."name", ?) > (0)
-    instr(_freshql_fold("t"."name"), ?) > (0)
-    "t"."name" >= ? AND "t"."name" < ?
-    "t"."name" >= ?
-    substr("t"."name", (0) - length(?)) = ?
+    "t"."name" IN (SELECT "value" FROM json_each(?1) AS "v")
+    (_freshql_fold("t"."country") IN (SELECT "value" FROM json_each(?1) AS "v")) IS NOT (1)
+    instr("t"."name", ?1) > (0)
+    instr(_freshql_fold("t"."name"), ?1) > (0)
+    "t"."name" >= ?1 AND "t"."name" < ?2
+    "t"."name" >= ?1
+    substr("t"."name", (0) - length(?1)) = ?1
     "#);
 }
 
@@ -295,15 +313,15 @@ fn conditions_combine_and_reach_into_relations() {
     let title = Filter::IsNull(demo.column("Review", "title"), false);
     let both = || Filter::And(vec![rating.clone(), title.clone()]);
     let either = Filter::Or(vec![both(), Filter::Not(Box::new(both())), title.clone()]);
-    insta::assert_snapshot!(demo.condition("Review", either), @r#"("t"."rating" >= ? AND "t"."title" IS NOT NULL) OR ("t"."rating" >= ? AND "t"."title" IS NOT NULL) IS NOT (1) OR "t"."title" IS NOT NULL"#);
+    insta::assert_snapshot!(demo.condition("Review", either), @r#"("t"."rating" >= ?1 AND "t"."title" IS NOT NULL) OR ("t"."rating" >= ?1 AND "t"."title" IS NOT NULL) IS NOT (1) OR "t"."title" IS NOT NULL"#);
 
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
     let related = |quantifier| {
         demo.condition("Product", Filter::ToMany(review, of_product, quantifier, Box::new(rating.clone())))
     };
-    insta::assert_snapshot!(related(Quantifier::Some), @r#"EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?)"#);
-    insta::assert_snapshot!(related(Quantifier::Every), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND ("t1"."rating" >= ?) IS NOT (1))"#);
-    insta::assert_snapshot!(related(Quantifier::None), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?)"#);
+    insta::assert_snapshot!(related(Quantifier::Some), @r#"EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1)"#);
+    insta::assert_snapshot!(related(Quantifier::Every), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND ("t1"."rating" >= ?1) IS NOT (1))"#);
+    insta::assert_snapshot!(related(Quantifier::None), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1)"#);
 
     let verified = Filter::Compare {
         column: demo.column("Merchant", "verified"),
@@ -312,7 +330,7 @@ fn conditions_combine_and_reach_into_relations() {
         fold: false,
     };
     let merchant = Filter::ToOne(demo.column("Product", "merchantId"), Box::new(verified));
-    insta::assert_snapshot!(demo.condition("Review", Filter::ToOne(of_product, Box::new(merchant))), @r#"EXISTS(SELECT 1 FROM "products" AS "t1" WHERE "t1"."id" = "t"."product_id" AND EXISTS(SELECT 1 FROM "merchants" AS "t2" WHERE "t2"."id" = "t1"."merchant_id" AND "t2"."verified" = ?))"#);
+    insta::assert_snapshot!(demo.condition("Review", Filter::ToOne(of_product, Box::new(merchant))), @r#"EXISTS(SELECT 1 FROM "products" AS "t1" WHERE "t1"."id" = "t"."product_id" AND EXISTS(SELECT 1 FROM "merchants" AS "t2" WHERE "t2"."id" = "t1"."merchant_id" AND "t2"."verified" = ?1))"#);
 }
 
 #[test]
@@ -324,7 +342,7 @@ fn related_rows_are_found_by_an_index() {
     let praised = Filter::ToMany(review, of_product, Quantifier::None, Box::new(best));
     let list = List { filter: Some(praised), ..demo.list("Product", &[("name", UP), ("id", UP)]) };
     insta::assert_snapshot!(demo.page(&list), @r#"
-    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?
+    SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
     [1, 9]
     -- SCAN t USING INDEX products_name_idx
     -- CORRELATED SCALAR SUBQUERY 1
@@ -333,33 +351,69 @@ fn related_rows_are_found_by_an_index() {
 }
 
 #[test]
+fn relations_of_many_rows_are_read_in_one_statement() {
+    let demo = Demo::new();
+    let merchant = demo.entity("Merchant");
+    insta::assert_snapshot!(demo.batch(&Shape::Row { entity: merchant.id, keys: [merchant.key].into(), columns: [].into() }), @r#"
+    SELECT "k"."key", "t"."id", "t"."_version" FROM json_each(?1) AS "k" CROSS JOIN "merchants" AS "t" WHERE "t"."id" IN (SELECT "c"."id" FROM "merchants" AS "c" WHERE "c"."id" = "k"."value") ORDER BY "k"."key" ASC
+    [0]
+    -- SCAN k VIRTUAL TABLE INDEX 1:
+    -- SEARCH t USING INDEX sqlite_autoindex_merchants_1 (id=?)
+    -- CORRELATED LIST SUBQUERY 1
+    -- SEARCH c USING COVERING INDEX sqlite_autoindex_merchants_1 (id=?)
+    -- USE TEMP B-TREE FOR ORDER BY
+    "#);
+    let newest = List {
+        cut: Some(demo.column("Review", "productId")),
+        ..demo.list("Review", &[("createdAt", DOWN), ("id", DOWN)])
+    };
+    let newest = Arc::new(newest);
+    insta::assert_snapshot!(demo.batch(&Shape::Page { list: newest.clone(), columns: [].into() }), @r#"
+    SELECT "k"."key", "t"."id", "t"."_version" FROM json_each(?1) AS "k" CROSS JOIN "reviews" AS "t" WHERE "t"."id" IN (SELECT "c"."id" FROM "reviews" AS "c" WHERE "c"."product_id" = "k"."value" ORDER BY "c"."created_at" DESC, "c"."id" DESC LIMIT ?2) ORDER BY "k"."key" ASC, "t"."created_at" DESC, "t"."id" DESC
+    [0, 9]
+    -- SCAN k VIRTUAL TABLE INDEX 1:
+    -- SEARCH t USING INDEX sqlite_autoindex_reviews_1 (id=?)
+    -- CORRELATED LIST SUBQUERY 1
+    -- SEARCH c USING COVERING INDEX reviews_product_id_created_at_idx (product_id=?)
+    -- USE TEMP B-TREE FOR ORDER BY
+    "#);
+    insta::assert_snapshot!(demo.batch(&Shape::Count(newest)), @r#"
+    SELECT "k"."key", (SELECT COUNT(*) FROM "reviews" AS "t" WHERE "t"."product_id" = "k"."value") FROM json_each(?1) AS "k"
+    [0]
+    -- SCAN k VIRTUAL TABLE INDEX 1:
+    -- CORRELATED SCALAR SUBQUERY 1
+    -- SEARCH t USING COVERING INDEX reviews_product_id_created_at_idx (product_id=?)
+    "#);
+}
+
+#[test]
 fn writes_name_only_the_columns_that_they_set() {
     let demo = Demo::new();
     let review = demo.entity("Review");
     let columns = [demo.column("Review", "rating"), demo.column("Review", "title")];
-    let show = |statement: Statement| format!("{}\n{:?}", statement.sql, statement.slots);
-    insta::assert_snapshot!(show(mutate::insert(review, &columns)), @r#"
-    INSERT INTO "reviews" ("rating", "title") VALUES (?, ?) RETURNING "id"
+    let show = |statement: Statement| format!("{}\n{:?}", statement.sql, slots(&statement));
+    insta::assert_snapshot!(show(dialect::insert(&demo.model, review, &columns)), @r#"
+    INSERT INTO "reviews" ("rating", "title") VALUES (?1, ?2) RETURNING "id"
     [2, 3]
     "#);
-    insta::assert_snapshot!(show(mutate::insert(review, &[])), @r#"
+    insta::assert_snapshot!(show(dialect::insert(&demo.model, review, &[])), @r#"
     INSERT INTO "reviews" DEFAULT VALUES RETURNING "id"
     []
     "#);
-    insta::assert_snapshot!(show(mutate::update(review, &columns, false)), @r#"
-    UPDATE "reviews" SET "rating" = ?, "title" = ? WHERE "id" = ?
+    insta::assert_snapshot!(show(dialect::update(&demo.model, review, &columns, false)), @r#"
+    UPDATE "reviews" SET "rating" = ?1, "title" = ?2 WHERE "id" = ?3
     [2, 3, 0]
     "#);
-    insta::assert_snapshot!(show(mutate::update(review, &columns, true)), @r#"
-    UPDATE "reviews" SET "rating" = ?, "title" = ? WHERE "id" = ? AND "_version" = ?
+    insta::assert_snapshot!(show(dialect::update(&demo.model, review, &columns, true)), @r#"
+    UPDATE "reviews" SET "rating" = ?1, "title" = ?2 WHERE "id" = ?3 AND "reviews"."_version" = ?4
     [2, 3, 0, 1]
     "#);
-    insta::assert_snapshot!(show(mutate::delete(review, false)), @r#"
-    DELETE FROM "reviews" WHERE "id" = ?
+    insta::assert_snapshot!(show(dialect::delete(&demo.model, review, false)), @r#"
+    DELETE FROM "reviews" WHERE "id" = ?1
     [0]
     "#);
-    insta::assert_snapshot!(show(mutate::delete(review, true)), @r#"
-    DELETE FROM "reviews" WHERE "id" = ? AND "_version" = ?
+    insta::assert_snapshot!(show(dialect::delete(&demo.model, review, true)), @r#"
+    DELETE FROM "reviews" WHERE "id" = ?1 AND "reviews"."_version" = ?2
     [0, 1]
     "#);
 }

@@ -5,24 +5,13 @@ use super::super::bind::BoundWrite;
 use super::super::error::{Code, GraphqlError, PathSegment};
 use super::super::plan::{Action, Plan};
 use super::{WriteError, Writer};
-use crate::model::{Entity, Value};
-use crate::store::{Constraint, Event, StoreError};
-
-/// A statement that has run without an error, and still has not done what it says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NoEffect {
-    /// It has found the row and left it as it was, or has made none.
-    Ignored,
-    /// What it has done was undone at once.
-    Undone,
-    /// It has done it, but the row's version does not tell.
-    Unversioned,
-}
+use crate::model::Entity;
+use crate::store::{Constraint, NoEffect, Refusal, StoreError, Transaction};
 
 /// A constraint that was only looked at when the mutation had run, and does not hold.
 pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
     let (message, kind) = match constraint {
-        Constraint::ForeignKey => ("the mutation leaves a row that points to one that does not exist", "foreignKey"),
+        Constraint::ForeignKey(_) => ("the mutation leaves a row that points to one that does not exist", "foreignKey"),
         _ => ("the database does not allow what the mutation leaves", "check"),
     };
     let fields: [&str; 0] = [];
@@ -34,26 +23,31 @@ pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
     error
 }
 
-impl Writer<'_, '_, '_> {
-    /// A violated constraint as an error for the client, in the words of the model.
-    pub(super) fn conflict(
-        &self,
-        error: StoreError,
-        entity: &Entity,
-        bound: &BoundWrite,
-        action: Action,
-        values: &[Value],
-    ) -> WriteError {
-        let constraint = match error {
-            StoreError::Constraint(constraint) => constraint,
-            StoreError::Statement(message) => return self.broken(message),
-            other => return other.into(),
-        };
+impl<T: Transaction> Writer<'_, '_, T> {
+    /// Why nothing was written, as an error for the client, in the words of the model.
+    pub(super) fn conflict(&self, refusal: Refusal, entity: &Entity, bound: &BoundWrite, action: Action) -> WriteError {
+        match refusal {
+            Refusal::Constraint(constraint) => self.violated(constraint, entity, bound, action),
+            Refusal::NoEffect { effect, triggers, by_rule } => {
+                without_effect(entity, bound, action, effect, &triggers, by_rule)
+            }
+            Refusal::BrokenTriggers { triggers, message } => {
+                let error = format!("{} of the database cannot run here: {message}", the(&triggers));
+                by_triggers(error, &triggers).into()
+            }
+            Refusal::Absent => {
+                StoreError::Corrupt(format!("a row of {} is missing where none was looked for", entity.name)).into()
+            }
+            Refusal::Store(error) => error.into(),
+        }
+    }
+
+    fn violated(&self, constraint: Constraint, entity: &Entity, bound: &BoundWrite, action: Action) -> WriteError {
         // A foreign key's ON DELETE may have run into a rule of another table.
         let entity = match &constraint {
-            Constraint::Unique(columns) | Constraint::NotNull(columns) if !columns.are_of(&entity.table) => {
-                let entities = &self.context.model.entities;
-                entities.iter().find(|entity| columns.are_of(&entity.table)).unwrap_or(entity)
+            Constraint::Unique(columns) | Constraint::NotNull(columns) => {
+                let is_of = |entity: &&Entity| entity.table.eq_ignore_ascii_case(&columns.table);
+                self.context.model.entities.iter().find(is_of).unwrap_or(entity)
             }
             _ => entity,
         };
@@ -67,12 +61,12 @@ impl Writer<'_, '_, '_> {
         };
         match constraint {
             Constraint::Unique(columns) => {
-                let fields: Vec<String> = columns.of(&entity.table).into_iter().map(field).collect();
+                let fields: Vec<String> = columns.names.iter().map(|name| field(name)).collect();
                 let message = format!("another {} has this {} already", entity.name, fields.join(" and "));
                 error(message, "unique", &fields)
             }
-            Constraint::NotNull(column) => {
-                let fields: Vec<String> = column.of(&entity.table).into_iter().map(field).collect();
+            Constraint::NotNull(columns) => {
+                let fields: Vec<String> = columns.names.iter().map(|name| field(name)).collect();
                 error(format!("{}.{} may not be null", entity.name, fields.join(" and ")), "notNull", &fields)
             }
             Constraint::Check(check) => {
@@ -80,8 +74,8 @@ impl Writer<'_, '_, '_> {
                     entity.columns.iter().filter(|c| names(&check, &c.name)).map(|c| c.field.clone()).collect();
                 error(format!("a value of {} is not allowed by the database", entity.name), "check", &fields)
             }
-            Constraint::ForeignKey => {
-                let fields: Vec<String> = self.dangling(entity, bound, values).iter().map(|name| field(name)).collect();
+            Constraint::ForeignKey(columns) => {
+                let fields: Vec<String> = columns.iter().map(|name| field(name)).collect();
                 let message = match (&fields[..], action) {
                     // By a trigger of the authors' own, perhaps.
                     ([], Action::Create) => format!("a value of {} points to a row that does not exist", entity.name),
@@ -93,66 +87,39 @@ impl Writer<'_, '_, '_> {
             }
         }
     }
+}
 
-    /// The columns by which the row would point to one that is not there.
-    fn dangling(&self, entity: &Entity, bound: &BoundWrite, values: &[Value]) -> Vec<String> {
-        let written: Vec<(&str, &Value)> =
-            bound.row.iter().zip(values).map(|((id, _), value)| (entity.column(*id).name.as_str(), value)).collect();
-        let key = (entity.column(entity.key).name.as_str(), bound.key.as_ref());
-        self.transaction.dangling(&entity.table, key, &written).unwrap_or_default()
-    }
-
-    /// A trigger cannot run on this server: it calls a function of another program, or fires itself without end.
-    fn broken(&self, message: String) -> WriteError {
-        match self.transaction.broken(&message) {
-            Ok(triggers) if !triggers.is_empty() => {
-                let error = format!("{} of the database cannot run here: {message}", the(&triggers));
-                by_triggers(error, &triggers).into()
-            }
-            Ok(_) => StoreError::Statement(message).into(),
-            Err(error) => error.into(),
+/// The error of a write that must not be kept, since nobody would know of it, or since it is none.
+fn without_effect(
+    entity: &Entity,
+    bound: &BoundWrite,
+    action: Action,
+    effect: NoEffect,
+    triggers: &[String],
+    by_rule: bool,
+) -> WriteError {
+    let done = match action {
+        Action::Create => "created",
+        Action::Update => "updated",
+        Action::Delete => "deleted",
+    };
+    let row =
+        if bound.id.is_empty() { format!("a new {}", entity.name) } else { format!("{} {}", entity.name, bound.id) };
+    let what = match effect {
+        NoEffect::Ignored => format!("the database did not let {row} be {done}"),
+        NoEffect::Undone if action == Action::Delete => format!("{row} is there again right after it was deleted"),
+        NoEffect::Undone => format!("{row} is gone right after it was {done}"),
+        NoEffect::Unversioned => {
+            format!("{row} cannot be {done} without hiding the change from freshql's triggers")
         }
-    }
-
-    /// The error of a write that must not be kept, since nobody would know of it, or since it is none.
-    pub(super) fn without_effect(
-        &self,
-        entity: &Entity,
-        bound: &BoundWrite,
-        action: Action,
-        effect: NoEffect,
-    ) -> WriteError {
-        let (event, done) = match action {
-            Action::Create => (Event::Insert, "created"),
-            Action::Update => (Event::Update, "updated"),
-            Action::Delete => (Event::Delete, "deleted"),
-        };
-        let row = if bound.id.is_empty() {
-            format!("a new {}", entity.name)
-        } else {
-            format!("{} {}", entity.name, bound.id)
-        };
-        let what = match effect {
-            NoEffect::Ignored => format!("the database did not let {row} be {done}"),
-            NoEffect::Undone if action == Action::Delete => format!("{row} is there again right after it was deleted"),
-            NoEffect::Undone => format!("{row} is gone right after it was {done}"),
-            NoEffect::Unversioned => {
-                format!("{row} cannot be {done} without hiding the change from freshql's triggers")
-            }
-        };
-        let found = self.transaction.interfering(&entity.table, event);
-        let (triggers, rule) = match (found, self.transaction.has_rule_that_ignores(&entity.table)) {
-            (Ok(triggers), Ok(rule)) => (triggers, rule),
-            (Err(error), _) | (_, Err(error)) => return error.into(),
-        };
-        let why = match (&triggers[..], effect) {
-            ([], NoEffect::Ignored) if rule => "a rule of its table says ON CONFLICT IGNORE".to_owned(),
-            ([], NoEffect::Unversioned) => "they are missing".to_owned(),
-            ([], _) => "something in the database stands against it".to_owned(),
-            (triggers, _) => format!("{} stands against it", the(triggers)),
-        };
-        by_triggers(format!("{what}: {why}"), &triggers).into()
-    }
+    };
+    let why = match (triggers, effect) {
+        ([], NoEffect::Ignored) if by_rule => "a rule of its table says ON CONFLICT IGNORE".to_owned(),
+        ([], NoEffect::Unversioned) => "they are missing".to_owned(),
+        ([], _) => "something in the database stands against it".to_owned(),
+        (triggers, _) => format!("{} stands against it", the(triggers)),
+    };
+    by_triggers(format!("{what}: {why}"), triggers).into()
 }
 
 fn the(triggers: &[String]) -> String {

@@ -1,13 +1,13 @@
 //! After a write that was refused, or that came to nothing: what of the database's authors stands behind it. It reads the
 //! catalogue, so it is for the exception and not for every write.
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{Connection, OptionalExtension as _};
 
-use super::row::{Parameter, Row};
-use super::transaction::Transaction;
+use super::row::{Parameter, StepRow};
 use crate::model::Value;
 use crate::store::error::StoreError;
 use crate::store::schema::layout::SqlName;
+use crate::store::source::Row as _;
 use crate::store::sqlite::catalogue::FoundTrigger;
 use crate::store::sqlite::catalogue::authors::{AuthorTrigger, Event, mentions};
 use crate::store::sqlite::catalogue::keys::tokens;
@@ -19,127 +19,128 @@ struct Reference {
     columns: Vec<(String, String)>,
 }
 
-impl Transaction<'_> {
-    /// The triggers that this statement on the table fires and that say `RAISE(IGNORE)`; if none does, all that it fires.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn interfering(&self, table: &str, event: Event) -> Result<Vec<String>, StoreError> {
-        let triggers = self.triggers()?;
-        let of_table = triggers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(table));
-        let mut fired: Vec<AuthorTrigger> = of_table.filter_map(|(_, found)| AuthorTrigger::parse(found)).collect();
-        fired.retain(|trigger| trigger.event == event);
-        if fired.iter().any(|trigger| trigger.ignores) {
-            fired.retain(|trigger| trigger.ignores);
+/// The triggers that this statement on the table fires and that say `RAISE(IGNORE)`; if none does, all that it fires.
+///
+/// # Errors
+/// The database's.
+pub(super) fn interfering(connection: &Connection, table: &str, event: Event) -> Result<Vec<String>, StoreError> {
+    let triggers = triggers(connection)?;
+    let of_table = triggers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(table));
+    let mut fired: Vec<AuthorTrigger> = of_table.filter_map(|(_, found)| AuthorTrigger::parse(found)).collect();
+    fired.retain(|trigger| trigger.event == event);
+    if fired.iter().any(|trigger| trigger.ignores) {
+        fired.retain(|trigger| trigger.ignores);
+    }
+    Ok(fired.into_iter().map(|trigger| trigger.name).collect())
+}
+
+/// The triggers that cannot run, by what SQLite says of the statement that fired one (`no such function: f`).
+///
+/// # Errors
+/// The database's.
+pub(super) fn broken(connection: &Connection, message: &str) -> Result<Vec<String>, StoreError> {
+    // `no such table: main.t`, `no such column: NEW.c`
+    let missing = message.rsplit(": ").next().unwrap_or_default();
+    let missing = missing.rsplit('.').next().unwrap_or_default();
+    let endless = message.contains("trigger recursion");
+    let triggers = triggers(connection)?;
+    let authors = triggers.iter().filter(|(_, found)| AuthorTrigger::parse(found).is_some());
+    let broken = authors.filter(|(_, found)| endless || (!missing.is_empty() && mentions(&found.sql, missing)));
+    Ok(broken.map(|(_, found)| found.name.clone()).collect())
+}
+
+/// Whether the table has a rule with `ON CONFLICT IGNORE`.
+///
+/// # Errors
+/// The database's.
+pub(super) fn has_rule_that_ignores(connection: &Connection, table: &str) -> Result<bool, StoreError> {
+    let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE";
+    let text: Option<String> = connection.prepare_cached(sql)?.query_row([table], |row| row.get(0)).optional()?;
+    let text = text.unwrap_or_default();
+    let words: Vec<&str> = tokens(&text).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word).collect();
+    let ignores = ["on", "conflict", "ignore"];
+    Ok(words.windows(3).any(|three| three.iter().zip(ignores).all(|(word, is)| word.eq_ignore_ascii_case(is))))
+}
+
+/// Of these columns with their new values, those by which the row (with this key, if it is there already) would point
+/// to one that does not exist. All foreign keys of the table count, whatever the model says.
+///
+/// # Errors
+/// The database's.
+pub(super) fn dangling(
+    connection: &Connection,
+    table: &str,
+    key: (&str, Option<&Value>),
+    written: &[(&str, &Value)],
+) -> Result<Vec<String>, StoreError> {
+    let mut dangling: Vec<String> = Vec::new();
+    let new = |column: &str| written.iter().find(|(name, _)| name.eq_ignore_ascii_case(column));
+    for Reference { table: target, columns } in references(connection, table)? {
+        let here: Vec<&str> = columns.iter().filter_map(|(from, _)| new(from).map(|(name, _)| *name)).collect();
+        if here.is_empty() || here.iter().all(|name| dangling.iter().any(|known| known == name)) {
+            continue;
         }
-        Ok(fired.into_iter().map(|trigger| trigger.name).collect())
-    }
-
-    /// The triggers that cannot run, by what SQLite says of the statement that fired one (`no such function: f`).
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn broken(&self, message: &str) -> Result<Vec<String>, StoreError> {
-        // `no such table: main.t`, `no such column: NEW.c`
-        let missing = message.rsplit(": ").next().unwrap_or_default();
-        let missing = missing.rsplit('.').next().unwrap_or_default();
-        let endless = message.contains("trigger recursion");
-        let triggers = self.triggers()?;
-        let authors = triggers.iter().filter(|(_, found)| AuthorTrigger::parse(found).is_some());
-        let broken = authors.filter(|(_, found)| endless || (!missing.is_empty() && mentions(&found.sql, missing)));
-        Ok(broken.map(|(_, found)| found.name.clone()).collect())
-    }
-
-    /// Whether the table has a rule with `ON CONFLICT IGNORE`.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn has_rule_that_ignores(&self, table: &str) -> Result<bool, StoreError> {
-        let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE";
-        let text: Option<String> =
-            self.connection.prepare_cached(sql)?.query_row([table], |row| row.get(0)).optional()?;
-        let text = text.unwrap_or_default();
-        let words: Vec<&str> = tokens(&text).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word).collect();
-        let ignores = ["on", "conflict", "ignore"];
-        Ok(words.windows(3).any(|three| three.iter().zip(ignores).all(|(word, is)| word.eq_ignore_ascii_case(is))))
-    }
-
-    /// Of these columns with their new values, those by which the row (with this key, if it is there already) would point
-    /// to one that does not exist. All foreign keys of the table count, whatever the model says.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn dangling(
-        &self,
-        table: &str,
-        key: (&str, Option<&Value>),
-        written: &[(&str, &Value)],
-    ) -> Result<Vec<String>, StoreError> {
-        let mut dangling: Vec<String> = Vec::new();
-        let new = |column: &str| written.iter().find(|(name, _)| name.eq_ignore_ascii_case(column));
-        for Reference { table: target, columns } in self.references(table)? {
-            let here: Vec<&str> = columns.iter().filter_map(|(from, _)| new(from).map(|(name, _)| *name)).collect();
-            if here.is_empty() || here.iter().all(|name| dangling.iter().any(|known| known == name)) {
-                continue;
-            }
-            let mut values = Vec::new();
-            for (from, _) in &columns {
-                values.push(match (new(from), key.1) {
-                    (Some((_, value)), _) => (*value).clone(),
-                    (None, Some(row)) => self.value(table, from, (key.0, row))?,
-                    (None, None) => Value::Null,
-                });
-            }
-            // A new row may point to itself.
-            let is_itself = target.eq_ignore_ascii_case(table)
-                && columns.iter().zip(&values).all(|((_, to), value)| new(to).is_some_and(|(_, own)| **own == *value));
-            if !is_itself && !values.contains(&Value::Null) && !self.is_there(&target, &columns, &values)? {
-                dangling.extend(here.into_iter().map(str::to_owned));
-            }
+        let mut values = Vec::new();
+        for (from, _) in &columns {
+            values.push(match (new(from), key.1) {
+                (Some((_, value)), _) => (*value).clone(),
+                (None, Some(row)) => value(connection, table, from, (key.0, row))?,
+                (None, None) => Value::Null,
+            });
         }
-        // In the order in which they were given, which is not SQLite's.
-        let is_dangling = |name: &&str| dangling.iter().any(|known| known == name);
-        Ok(written.iter().map(|(name, _)| *name).filter(is_dangling).map(str::to_owned).collect())
-    }
-
-    fn triggers(&self) -> Result<Vec<(String, FoundTrigger)>, StoreError> {
-        let sql = "SELECT tbl_name, name, ifnull(sql, '') FROM sqlite_schema WHERE type = 'trigger' ORDER BY name";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let triggers =
-            statement.query_map([], |row| Ok((row.get(0)?, FoundTrigger { name: row.get(1)?, sql: row.get(2)? })))?;
-        Ok(triggers.collect::<Result<_, _>>()?)
-    }
-
-    fn references(&self, table: &str) -> Result<Vec<Reference>, StoreError> {
-        // Where the statement does not say which columns it points to, these are the other table's key.
-        let sql = "SELECT list.seq, list.\"table\", list.\"from\", coalesce(list.\"to\", (SELECT info.name \
-                   FROM pragma_table_info(list.\"table\") info WHERE info.pk = list.seq + 1), '') \
-                   FROM pragma_foreign_key_list(?) list ORDER BY list.id, list.seq";
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let mut rows = statement.query([table])?;
-        let mut references: Vec<Reference> = Vec::new();
-        while let Some(row) = rows.next()? {
-            let columns = (row.get(2)?, row.get(3)?);
-            match references.last_mut() {
-                Some(last) if row.get::<_, i64>(0)? > 0 => last.columns.push(columns),
-                _ => references.push(Reference { table: row.get(1)?, columns: vec![columns] }),
-            }
+        // A new row may point to itself.
+        let is_itself = target.eq_ignore_ascii_case(table)
+            && columns.iter().zip(&values).all(|((_, to), value)| new(to).is_some_and(|(_, own)| **own == *value));
+        if !is_itself && !values.contains(&Value::Null) && !is_there(connection, &target, &columns, &values)? {
+            dangling.extend(here.into_iter().map(str::to_owned));
         }
-        Ok(references)
     }
+    // In the order in which they were given, which is not SQLite's.
+    let is_dangling = |name: &&str| dangling.iter().any(|known| known == name);
+    Ok(written.iter().map(|(name, _)| *name).filter(is_dangling).map(str::to_owned).collect())
+}
 
-    fn value(&self, table: &str, column: &str, (key, row): (&str, &Value)) -> Result<Value, StoreError> {
-        let sql =
-            format!("SELECT {} FROM {} WHERE {} = ?", SqlName::new(column), SqlName::new(table), SqlName::new(key));
-        let mut statement = self.connection.prepare(&sql)?;
-        let mut rows = statement.query([Parameter(row.as_ref())])?;
-        Ok(rows.next()?.map_or(Value::Null, |row| Row::Stepped(row).get(0).to_value()))
-    }
+fn triggers(connection: &Connection) -> Result<Vec<(String, FoundTrigger)>, StoreError> {
+    let sql = "SELECT tbl_name, name, ifnull(sql, '') FROM sqlite_schema WHERE type = 'trigger' ORDER BY name";
+    let mut statement = connection.prepare_cached(sql)?;
+    let triggers =
+        statement.query_map([], |row| Ok((row.get(0)?, FoundTrigger { name: row.get(1)?, sql: row.get(2)? })))?;
+    Ok(triggers.collect::<Result<_, _>>()?)
+}
 
-    fn is_there(&self, table: &str, columns: &[(String, String)], values: &[Value]) -> Result<bool, StoreError> {
-        let same: Vec<String> = columns.iter().map(|(_, to)| format!("{} = ?", SqlName::new(to))).collect();
-        let sql = format!("SELECT 1 FROM {} WHERE {}", SqlName::new(table), same.join(" AND "));
-        let values = rusqlite::params_from_iter(values.iter().map(|value| Parameter(value.as_ref())));
-        Ok(self.connection.prepare(&sql)?.exists(values)?)
+fn references(connection: &Connection, table: &str) -> Result<Vec<Reference>, StoreError> {
+    // Where the statement does not say which columns it points to, these are the other table's key.
+    let sql = "SELECT list.seq, list.\"table\", list.\"from\", coalesce(list.\"to\", (SELECT info.name \
+               FROM pragma_table_info(list.\"table\") info WHERE info.pk = list.seq + 1), '') \
+               FROM pragma_foreign_key_list(?) list ORDER BY list.id, list.seq";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([table])?;
+    let mut references: Vec<Reference> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let columns = (row.get(2)?, row.get(3)?);
+        match references.last_mut() {
+            Some(last) if row.get::<_, i64>(0)? > 0 => last.columns.push(columns),
+            _ => references.push(Reference { table: row.get(1)?, columns: vec![columns] }),
+        }
     }
+    Ok(references)
+}
+
+fn value(connection: &Connection, table: &str, column: &str, (key, row): (&str, &Value)) -> Result<Value, StoreError> {
+    let sql = format!("SELECT {} FROM {} WHERE {} = ?", SqlName::new(column), SqlName::new(table), SqlName::new(key));
+    let mut statement = connection.prepare(&sql)?;
+    let mut rows = statement.query([Parameter(row.as_ref())])?;
+    Ok(rows.next()?.map_or(Value::Null, |row| StepRow(row).get(0).to_value()))
+}
+
+fn is_there(
+    connection: &Connection,
+    table: &str,
+    columns: &[(String, String)],
+    values: &[Value],
+) -> Result<bool, StoreError> {
+    let same: Vec<String> = columns.iter().map(|(_, to)| format!("{} = ?", SqlName::new(to))).collect();
+    let sql = format!("SELECT 1 FROM {} WHERE {}", SqlName::new(table), same.join(" AND "));
+    let values = rusqlite::params_from_iter(values.iter().map(|value| Parameter(value.as_ref())));
+    Ok(connection.prepare(&sql)?.exists(values)?)
 }

@@ -13,12 +13,13 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use arc_swap::ArcSwap;
 use rusqlite::Connection;
 
-use super::guard::{self, Guard};
+use super::guard;
 use super::migrate::{self, Applied as AppliedMigration};
 use crate::model::Model;
 use crate::store::change_log::{self, Changes};
 use crate::store::error::StoreError;
 use crate::store::feed::{Batch, FeedEvent, Position, Subscriber, Subscribers};
+use crate::store::guard::Guard;
 use crate::touch::Version;
 
 /// The first copy of the index's header, without the lock bytes that follow.
@@ -93,7 +94,7 @@ impl Feed {
         let transaction = connection.unchecked_transaction()?;
         let applied = Mutex::new(Applied::of(&transaction)?);
         let history = migrate::applied(&transaction)?;
-        let guard = Guard::look(&transaction, &model, &history)?;
+        let guard = guard::look(&transaction, &model, &history)?;
         transaction.commit()?;
         tell(&guard, &model);
         let guard = ArcSwap::from_pointee(guard);
@@ -108,6 +109,11 @@ impl Feed {
         let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscribers.add(subscriber);
         Position::at(applied.newest)
+    }
+
+    /// The model of which the database is.
+    pub(super) fn model(&self) -> &Model {
+        &self.model
     }
 
     /// Whether the clock has every change that was committed before this call.
@@ -157,7 +163,7 @@ impl Feed {
             true => change_log::since(&transaction, &self.model, applied.newest, MOST_AT_ONCE)?,
             false => {
                 // Known before anything is answered by what the clock then knows.
-                let guard = Guard::look(&transaction, &self.model, &self.history)?;
+                let guard = guard::look(&transaction, &self.model, &self.history)?;
                 tell(&guard, &self.model);
                 self.guard.store(Arc::new(guard));
                 None
@@ -203,7 +209,7 @@ impl Feed {
             return Ok(guard);
         }
         // The schema has just moved; the next reading of the log will notice, too.
-        Ok(Arc::new(Guard::look(connection, &self.model, &self.history)?))
+        Ok(Arc::new(guard::look(connection, &self.model, &self.history)?))
     }
 
     /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to read now than later. None

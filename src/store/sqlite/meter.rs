@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+use super::dialect::FOLD_FUNCTION;
 use crate::store::error::StoreError;
-use crate::store::select::{FOLD_FUNCTION, fold};
+use crate::store::select::fold;
 
 /// Instructions of SQLite's machine after which it looks here: some tenths of a millisecond.
 const PROGRESS: i32 = 10_000;

@@ -19,7 +19,7 @@ use crate::model::Diagnostic;
 
 pub use crate::store::schema::migrations::{Migration, Migrations, NAMES, add, is_name};
 pub use advice::advice;
-pub use check::{Problem, REMEDY, check_schema};
+pub use check::{Problem, check_schema};
 pub use guard::guard;
 pub use repair::{Repaired, repair};
 pub use run::{rehearse, run_alone};

@@ -2,11 +2,14 @@
 //! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
 //! all that wait share one commit.
 
+mod ahead;
 pub mod backup;
 mod blame;
 pub(in crate::store) mod catalogue;
 pub mod ddl;
+pub mod dialect;
 pub(in crate::store) mod difference;
+mod error;
 mod feed;
 mod guard;
 mod identity;
@@ -14,6 +17,7 @@ mod meter;
 pub mod migrate;
 mod opened;
 mod row;
+mod snapshot;
 mod threads;
 mod transaction;
 pub mod triggers;
@@ -21,33 +25,27 @@ pub(in crate::store) mod words;
 mod writable;
 mod writer;
 
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Weak};
-use std::time::{Duration, Instant};
+use std::sync::Weak;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use rusqlite::config::DbConfig;
 use rusqlite::functions::FunctionFlags;
-use rusqlite::{CachedStatement, Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
-use crate::model::scalar::ValueRef;
-use crate::store::change_log;
 use crate::store::error::StoreError;
-use crate::store::select::{FOLD_FUNCTION, Slot, Statement, fold};
-use crate::store::trace::Trace;
-use crate::touch::Version;
+use crate::store::select::fold;
 
+use dialect::FOLD_FUNCTION;
 use feed::Feed;
-pub use guard::Guard;
 use identity::Identity;
 pub(super) use meter::Allowance;
 use meter::Meter;
-pub use migrate::REMEDY;
 pub(super) use opened::{Opened, Settings};
-pub use row::Row;
-use row::bind;
+pub use snapshot::Snapshot;
 use threads::Threads;
 pub use transaction::Transaction;
 pub(super) use writable::probe;
@@ -68,8 +66,6 @@ pub(super) const QUICK: Allowance = Allowance { steps: 1_000_000, time: Duration
 pub(super) const SLOWEST: Duration = Duration::from_secs(5);
 /// What the answer of a mutation may use up: all others who write wait for it.
 const WRITER: Allowance = Allowance { steps: 5_000_000, time: Duration::from_secs(1) };
-/// What a statement costs beside SQLite's own steps, in these.
-const STATEMENT_STEPS: u32 = 100;
 /// How long a writer waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
@@ -182,166 +178,11 @@ fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }
 
-/// One consistent state of the database, for reading.
-pub struct Snapshot<'c> {
-    connection: &'c Connection,
-    meter: &'c Meter,
-    feed: &'c Feed,
-    /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
-    /// looked up by its text only the first time.
-    held: RefCell<Vec<Option<CachedStatement<'c>>>>,
-    /// What ran, where somebody wants to know.
-    trace: Option<RefCell<Trace>>,
-}
-
-impl<'c> Snapshot<'c> {
-    fn new(connection: &'c Connection, meter: &'c Meter, feed: &'c Feed) -> Self {
-        Self { connection, meter, feed, held: RefCell::new(Vec::new()), trace: None }
-    }
-
-    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
-    pub fn traced(&self) -> Self {
-        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter, self.feed) }
-    }
-
-    /// Takes some of the steps that the operation may take, for work that is not SQLite's.
-    ///
-    /// # Errors
-    /// [`StoreError::Interrupted`]: they are used up.
-    pub fn take_steps(&self, steps: u32) -> Result<(), StoreError> {
-        self.meter.take(steps)
-    }
-
-    /// Why the operation was ended, if it was because it had used up what it was given.
-    pub(super) fn verdict(&self) -> Option<StoreError> {
-        self.meter.verdict()
-    }
-
-    /// What has run since [`Self::traced`].
-    pub fn trace(self) -> Trace {
-        self.trace.map(RefCell::into_inner).unwrap_or_default()
-    }
-
-    /// Which database this is, and which state of its schema: part of every validator.
-    ///
-    /// # Errors
-    /// The database's; it was never migrated.
-    pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
-        let epoch = migrate::epoch(self.connection)?;
-        let epoch =
-            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
-        Ok(guard::identity(&epoch, guard::schema_version(self.connection)?))
-    }
-
-    /// What the versions of rows tell in this state.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
-        self.feed.guard_of(self.connection)
-    }
-
-    /// The newest record of the change log in this state.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn newest_change(&self) -> Result<Version, StoreError> {
-        Ok(change_log::newest(self.connection)?)
-    }
-
-    /// Runs a statement and hands each row to `each`. `place` is the statement's place in the plan that runs: at one
-    /// place the text is always the same.
-    ///
-    /// # Errors
-    /// The database's, or those of `each`, which end the statement.
-    pub fn rows<'p, E: From<StoreError>>(
-        &self,
-        place: usize,
-        statement: &Statement,
-        value: impl Fn(Slot) -> ValueRef<'p>,
-        mut each: impl FnMut(&Row<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.take_steps(STATEMENT_STEPS)?;
-        let begun = self.trace.as_ref().map(|_| Instant::now());
-        let mut prepared = self.take(place, statement)?;
-        bind(&mut prepared, statement, &value)?;
-        let mut rows = prepared.raw_query();
-        match &self.trace {
-            None => {
-                while let Some(row) = rows.next().map_err(StoreError::from)? {
-                    each(&Row::Stepped(row))?;
-                }
-            }
-            Some(trace) => {
-                let mut begun = begun.unwrap_or_else(Instant::now);
-                let ran = trace.borrow_mut().run(place, statement, value);
-                while let Some(row) = rows.next().map_err(StoreError::from)? {
-                    trace.borrow_mut().row(ran, begun.elapsed());
-                    each(&Row::Stepped(row))?;
-                    // What others do with the row, statements of relations included, is not this one's time.
-                    begun = Instant::now();
-                }
-                trace.borrow_mut().end(ran, begun.elapsed());
-            }
-        }
-        drop(rows);
-        self.held.borrow_mut()[place] = Some(prepared);
-        Ok(())
-    }
-
-    /// Runs a statement that has one row of one integer.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn integer<'p>(
-        &self,
-        place: usize,
-        statement: &Statement,
-        value: impl Fn(Slot) -> ValueRef<'p>,
-    ) -> Result<i64, StoreError> {
-        let mut result = 0;
-        self.rows(place, statement, value, |row| {
-            if let ValueRef::Int(integer) = row.get(0) {
-                result = integer;
-            }
-            Ok::<_, StoreError>(())
-        })?;
-        Ok(result)
-    }
-
-    /// Runs a statement that has no place in a plan.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn once<'p>(
-        &self,
-        statement: &Statement,
-        value: impl Fn(Slot) -> ValueRef<'p>,
-        mut each: impl FnMut(&Row<'_>),
-    ) -> Result<(), StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql)?;
-        bind(&mut prepared, statement, value)?;
-        let mut rows = prepared.raw_query();
-        while let Some(row) = rows.next()? {
-            each(&Row::Stepped(row));
-        }
-        Ok(())
-    }
-
-    fn take(&self, place: usize, statement: &Statement) -> Result<CachedStatement<'c>, StoreError> {
-        let mut held = self.held.borrow_mut();
-        if held.len() <= place {
-            held.resize_with(place + 1, || None);
-        }
-        match held[place].take() {
-            Some(prepared) => Ok(prepared),
-            None => Ok(self.connection.prepare_cached(&statement.sql)?),
-        }
-    }
-
-    /// The connection, for the store's own statements.
-    pub(super) fn connection(&self) -> &Connection {
-        self.connection
+/// What a future gives that waits for nothing, as all of a transaction's do here.
+pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
+    match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(output) => output,
+        Poll::Pending => unreachable!("nothing is waited for within a transaction of SQLite's"),
     }
 }
 

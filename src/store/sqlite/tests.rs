@@ -1,6 +1,6 @@
 //! What mutations that share a commit may see of each other: nothing, whatever becomes of one of them.
 
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -9,6 +9,7 @@ use super::*;
 use crate::store::Store;
 use crate::store::error::{Columns, Constraint};
 use crate::store::schema::layout::{Layout, test_models};
+use crate::store::source::Source as _;
 use crate::store::sqlite::ddl::create_statements;
 
 async fn store() -> (TempDir, Store) {
@@ -268,9 +269,9 @@ async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() 
         })
     };
     for (broken, constraint) in [
-        ("(1, NULL)", Constraint::Unique(Columns::new("child.id"))),
+        ("(1, NULL)", Constraint::Unique(Columns { table: "child".to_owned(), names: vec!["id".to_owned()] })),
         ("(5, NULL)", Constraint::Check(String::new())),
-        ("(6, 77)", Constraint::ForeignKey),
+        ("(6, 77)", Constraint::ForeignKey(Vec::new())),
     ] {
         let (open, gate) = gate(&store).await;
         let (mut sound, mut number) = (Vec::new(), 0);

@@ -1,12 +1,20 @@
 //! Writing statements, within a transaction that the writer has begun.
 
-use super::row::Parameter;
+use super::blame;
+use super::catalogue::authors::Event;
+use super::dialect::Sqlite;
+use super::error::of_write;
+use super::row::{Parameter, StepRow, bind};
+use super::snapshot::Snapshot;
 use super::writable::Writable;
-use super::{Row, Snapshot, bind};
-use crate::model::Value;
 use crate::model::scalar::ValueRef;
-use crate::store::error::StoreError;
-use crate::store::select::{Slot, Statement};
+use crate::model::{ColumnId, Entity, Value};
+use crate::store::error::{Constraint, StoreError};
+use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
+use crate::store::select::{Shape, Slot};
+use crate::store::source::{Levels, Row, State};
+use crate::store::statement::Statement;
+use crate::store::transaction::{self, NoEffect, Refusal};
 use crate::touch::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
@@ -20,59 +28,203 @@ impl<'c> std::ops::Deref for Transaction<'c> {
     }
 }
 
-impl Transaction<'_> {
-    /// Reads for the answer. What a mutation writes is not metered, for half of it is nothing; what it reads is, as the
-    /// others who write wait for it.
-    pub fn metered<T>(&self, read: impl FnOnce() -> T) -> T {
-        self.0.meter.run(true);
-        let done = read();
-        self.0.meter.run(false);
-        done
-    }
+/// A row at some moment, as far as its model goes.
+struct RowState {
+    version: Version,
+    values: Vec<Value>,
+}
 
+/// What is read of a row's state: its version, and perhaps its columns.
+fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
+    Shape::Row { entity: entity.id, keys: [entity.key].into(), columns: columns.into() }
+}
+
+impl Transaction<'_> {
     /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
-    ///
-    /// # Errors
-    /// The database's; violated constraints are [`StoreError::Constraint`].
-    pub fn execute<'p>(
-        &self,
-        statement: &Statement,
-        value: impl Fn(Slot) -> ValueRef<'p>,
-    ) -> Result<usize, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(|error| self.refused(error))?;
+    fn execute<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> rusqlite::Result<usize> {
+        let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         bind(&mut prepared, statement, value)?;
-        prepared.raw_execute().map_err(|error| self.refused(error))
+        prepared.raw_execute()
     }
 
     /// Runs an inserting statement that returns one value, the key.
-    ///
-    /// # Errors
-    /// As [`Self::execute`].
-    pub fn insert<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> Result<Value, StoreError> {
-        let mut prepared = self.connection.prepare_cached(&statement.sql).map_err(|error| self.refused(error))?;
+    fn execute_insert<'p>(
+        &self,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+    ) -> rusqlite::Result<Value> {
+        let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         bind(&mut prepared, statement, value)?;
         let mut rows = prepared.raw_query();
         let mut key = Value::Null;
-        while let Some(row) = rows.next().map_err(|error| self.refused(error))? {
-            key = Row::Stepped(row).get(0).to_value();
+        while let Some(row) = rows.next()? {
+            key = StepRow(row).get(0).to_value();
         }
         Ok(key)
     }
 
-    /// A full disk is remembered, whoever is told of it.
-    fn refused(&self, error: rusqlite::Error) -> StoreError {
-        let error = StoreError::of_write(error);
-        self.1.failed(&error);
-        error
+    fn row_state(&self, entity: &Entity, key: &Value, columns: &[ColumnId]) -> Result<Option<RowState>, StoreError> {
+        let statement = render::query(self.model(), &Sqlite, &state_of(entity, columns));
+        let mut prepared = self.connection().prepare_cached(&statement.sql)?;
+        bind(&mut prepared, &statement, |_| key.as_ref())?;
+        let mut rows = prepared.raw_query();
+        let mut found = None;
+        while let Some(row) = rows.next()? {
+            let row = StepRow(row);
+            if let ValueRef::Int(version) = row.get(1) {
+                let values = (2..columns.len() + 2).map(|index| row.get(index).to_value()).collect();
+                found = Some(RowState { version: Version(version), values });
+            }
+        }
+        Ok(found)
+    }
+
+    fn version(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
+        Ok(self.row_state(entity, key, &[])?.map(|state| state.version))
     }
 
     /// Whether the change log has, after this record, one of a row that went.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn is_deletion_logged(&self, after: Version, entity: &str, key: &Value) -> Result<bool, StoreError> {
+    fn is_deletion_logged(&self, after: Version, entity: &str, key: &Value) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM _freshql_change WHERE seq > ? AND entity = ? AND id IS ? AND op = 'D'";
-        let mut statement = self.connection.prepare_cached(sql)?;
+        let mut statement = self.connection().prepare_cached(sql)?;
         Ok(statement.exists((after.0, entity, Parameter(key.as_ref())))?)
     }
+
+    /// Why a statement that writes to the entity's table has failed. `key` is that of a row that is there.
+    fn refused(
+        &self,
+        error: rusqlite::Error,
+        entity: &Entity,
+        key: Option<&Value>,
+        row: &[(ColumnId, Value)],
+    ) -> Refusal {
+        // A foreign key's ON DELETE may have run into a rule of another table.
+        let others = self.model().entities.iter().map(|other| other.table.as_str());
+        let tables: Vec<&str> = std::iter::once(entity.table.as_str()).chain(others).collect();
+        let error = of_write(error, &tables);
+        // A full disk is remembered, whoever is told of it.
+        self.1.failed(&error);
+        match error {
+            StoreError::Constraint(Constraint::ForeignKey(_)) => {
+                let written: Vec<(&str, &Value)> =
+                    row.iter().map(|(id, value)| (entity.column(*id).name.as_str(), value)).collect();
+                let key = (entity.column(entity.key).name.as_str(), key);
+                let dangling = blame::dangling(self.connection(), &entity.table, key, &written).unwrap_or_default();
+                Refusal::Constraint(Constraint::ForeignKey(dangling))
+            }
+            StoreError::Statement(message) => match blame::broken(self.connection(), &message) {
+                Ok(triggers) if !triggers.is_empty() => Refusal::BrokenTriggers { triggers, message },
+                Ok(_) => Refusal::Store(StoreError::Statement(message)),
+                Err(error) => Refusal::Store(error),
+            },
+            other => other.into(),
+        }
+    }
+
+    fn without_effect(&self, entity: &Entity, event: Event, effect: NoEffect) -> Refusal {
+        let connection = self.connection();
+        let triggers = blame::interfering(connection, &entity.table, event);
+        match (triggers, blame::has_rule_that_ignores(connection, &entity.table)) {
+            (Ok(triggers), Ok(by_rule)) => Refusal::NoEffect { effect, triggers, by_rule },
+            (Err(error), _) | (_, Err(error)) => Refusal::Store(error),
+        }
+    }
+}
+
+impl<'c> transaction::Transaction for Transaction<'c> {
+    type Source = Snapshot<'c>;
+
+    async fn state(&self) -> Result<State, StoreError> {
+        self.0.state()
+    }
+
+    async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {
+        let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
+        let statement = render::insert(self.model(), &Sqlite, entity, &columns);
+        let value = |slot: Slot| row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref();
+        let newest = self.newest_change()?;
+        let key = self.execute_insert(&statement, value).map_err(|error| self.refused(error, entity, None, row))?;
+        let without = |effect| Err(self.without_effect(entity, Event::Insert, effect));
+        if key == Value::Null {
+            return without(NoEffect::Ignored);
+        }
+        match self.version(entity, &key)? {
+            None => without(NoEffect::Undone),
+            Some(version) if version <= newest => without(NoEffect::Unversioned),
+            Some(_) => Ok(key),
+        }
+    }
+
+    async fn update(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+        row: &[(ColumnId, Value)],
+    ) -> Result<(), Refusal> {
+        let others: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
+        let before = self.row_state(entity, key, &others)?.ok_or(Refusal::Absent)?;
+        if expected.is_some_and(|expected| expected != before.version) {
+            return Err(Refusal::Absent);
+        }
+        let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
+        let statement = render::update(self.model(), &Sqlite, entity, &columns, expected.is_some());
+        let value = |slot: Slot| match slot {
+            KEY_SLOT => key.as_ref(),
+            VERSION_SLOT => version(expected),
+            slot => row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref(),
+        };
+        let changed = self.execute(&statement, value);
+        let without = |effect| Err(self.without_effect(entity, Event::Update, effect));
+        if changed.map_err(|error| self.refused(error, entity, Some(key), row))? == 0 {
+            return without(NoEffect::Ignored);
+        }
+        match self.row_state(entity, key, &others)? {
+            None => without(NoEffect::Undone),
+            Some(after) if before.version == after.version && before.values != after.values => {
+                without(NoEffect::Unversioned)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    async fn delete(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<(), Refusal> {
+        let found = self.version(entity, key)?.ok_or(Refusal::Absent)?;
+        if expected.is_some_and(|expected| expected != found) {
+            return Err(Refusal::Absent);
+        }
+        let statement = render::delete(self.model(), &Sqlite, entity, expected.is_some());
+        let value = |slot: Slot| if slot == KEY_SLOT { key.as_ref() } else { version(expected) };
+        let newest = self.newest_change()?;
+        let deleted = self.execute(&statement, value);
+        let without = |effect| Err(self.without_effect(entity, Event::Delete, effect));
+        if deleted.map_err(|error| self.refused(error, entity, Some(key), &[]))? == 0 {
+            return without(NoEffect::Ignored);
+        }
+        if self.version(entity, key)?.is_some() {
+            return without(NoEffect::Undone);
+        }
+        if !self.is_deletion_logged(newest, &entity.name, key)? {
+            return without(NoEffect::Unversioned);
+        }
+        Ok(())
+    }
+
+    /// The transaction has the only lock that there is.
+    async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
+        self.version(entity, key)
+    }
+
+    /// What a mutation writes is not metered, for half of it is nothing; what it reads for its answer is, as the others who
+    /// write wait for it.
+    async fn read<'l, T>(&self, _: impl Levels<'l>, read: impl FnOnce(&Snapshot<'c>) -> T) -> Result<T, StoreError> {
+        self.0.metered(true);
+        let done = read(&self.0);
+        self.0.metered(false);
+        Ok(done)
+    }
+}
+
+fn version(expected: Option<Version>) -> ValueRef<'static> {
+    expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0))
 }

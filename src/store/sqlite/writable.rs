@@ -4,7 +4,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::store::Transaction;
+use super::Transaction;
 use crate::store::error::StoreError;
 
 /// How often a write is tried for those who ask.

@@ -8,7 +8,7 @@ use crate::store::sqlite::triggers::NAME_PREFIX;
 
 /// What a statement does to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event {
+pub(in crate::store) enum Event {
     /// It comes.
     Insert,
     /// Some of its columns change.

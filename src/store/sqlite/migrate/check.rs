@@ -7,6 +7,7 @@ use rusqlite::Connection;
 
 use super::{guard, heal};
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
+use crate::store::guard::REMEDY;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
@@ -18,9 +19,6 @@ use crate::store::sqlite::ddl::{
 };
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
-
-/// The command that mends what the versions of rows rest on.
-pub const REMEDY: &str = "run `freshql migrate repair`";
 
 /// Something that a database lacks, or has otherwise than the model.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,0 +1,42 @@
+//! What one database says otherwise than another, where queries and mutations become statements ([`super::render`]).
+
+use sea_orm::sea_query::{DeleteStatement, Expr, InsertStatement, SelectStatement, UpdateStatement};
+
+use super::render::Batch;
+use super::statement::Type;
+use crate::model::{Column, Entity};
+
+/// A database's SQL.
+pub(in crate::store) trait Dialect {
+    /// The text of a query.
+    fn select(&self, statement: &SelectStatement) -> String;
+    /// The text of an insertion.
+    fn insert(&self, statement: &InsertStatement) -> String;
+    /// The text of an update.
+    fn update(&self, statement: &UpdateStatement) -> String;
+    /// The text of a deletion.
+    fn delete(&self, statement: &DeleteStatement) -> String;
+    /// The placeholder of the parameter with this number, from 1 on.
+    fn placeholder(&self, number: usize, ty: Type) -> String;
+    /// A column where it is compared with others or with parameters, or ordered by: strings by their bytes.
+    fn compared(&self, column: &Column, value: Expr) -> Expr;
+    /// A column where its values are read.
+    fn read(&self, column: &Column, value: Expr) -> Expr;
+    /// The version of the row that `alias` names in the statement.
+    fn version(&self, entity: &Entity, alias: &str) -> Expr;
+    /// A string without regard to case, as [`super::select::fold`] has it.
+    fn folded(&self, string: Expr) -> Expr;
+    /// Whether a value is one of those in a parameter of type [`Type::List`].
+    fn is_one_of(&self, value: Expr, list: Expr) -> Expr;
+    /// Whether a string has a parameter of type [`Type::Part`] in it.
+    fn contains(&self, string: Expr, part: Expr) -> Expr;
+    /// Whether a string ends with a parameter of type [`Type::String`].
+    fn ends_with(&self, string: Expr, end: Expr) -> Expr;
+    /// True where the condition is false or NULL.
+    fn untrue(&self, condition: Expr) -> Expr;
+    /// What is never true.
+    fn never(&self) -> Expr;
+    /// The text of a query for many parents at once. Each row begins with the number of its parent, counted from 0; the rows
+    /// of a parent come in the order of the list.
+    fn batch(&self, batch: Batch) -> String;
+}

@@ -1,0 +1,117 @@
+//! Rows that were fetched ahead, in memory, by the place of their query and by their parent.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::select::Ask;
+use super::source::{Parents, Row, Source};
+use crate::model::Value;
+use crate::model::scalar::ValueRef;
+
+/// The rows of an answer.
+#[derive(Debug)]
+pub struct Fetched<R> {
+    places: HashMap<usize, ByParent<R>>,
+    rows: u64,
+}
+
+/// The rows of a query. Each kind of parent by itself, so that nothing is copied to look one up.
+#[derive(Debug)]
+struct ByParent<R> {
+    null: Option<Vec<R>>,
+    ints: HashMap<i64, Vec<R>>,
+    reals: HashMap<u64, Vec<R>>,
+    texts: HashMap<Arc<str>, Vec<R>>,
+}
+
+impl<R> Default for ByParent<R> {
+    fn default() -> Self {
+        Self { null: None, ints: HashMap::new(), reals: HashMap::new(), texts: HashMap::new() }
+    }
+}
+
+impl<R> ByParent<R> {
+    fn of(&self, parent: ValueRef<'_>) -> Option<&Vec<R>> {
+        match parent {
+            ValueRef::Null | ValueRef::Other => self.null.as_ref(),
+            ValueRef::Int(int) => self.ints.get(&int),
+            ValueRef::Real(real) => self.reals.get(&real.to_bits()),
+            ValueRef::Text(text) => self.texts.get(text),
+        }
+    }
+
+    fn of_mut(&mut self, parent: &Value) -> &mut Vec<R> {
+        match parent {
+            Value::Null => self.null.get_or_insert_default(),
+            Value::Int(int) => self.ints.entry(*int).or_default(),
+            Value::Real(real) => self.reals.entry(real.to_bits()).or_default(),
+            Value::Text(text) => self.texts.entry(text.clone()).or_default(),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Vec<R>> {
+        self.null.iter().chain(self.ints.values()).chain(self.reals.values()).chain(self.texts.values())
+    }
+}
+
+impl<R> Default for Fetched<R> {
+    fn default() -> Self {
+        Self { places: HashMap::new(), rows: 0 }
+    }
+}
+
+impl<R: Row> Fetched<R> {
+    /// Adds what a query gave: each row with the number of its parent, the rows of one parent in their order. A parent
+    /// without rows has none, which is known from now on.
+    pub(in crate::store) fn add(
+        &mut self,
+        place: usize,
+        parents: &Parents,
+        rows: impl IntoIterator<Item = (usize, R)>,
+    ) {
+        let by_parent = self.places.entry(place).or_default();
+        for parent in parents.all() {
+            by_parent.of_mut(parent);
+        }
+        for (number, row) in rows {
+            self.rows += 1;
+            if let Some(parent) = parents.all().get(number) {
+                by_parent.of_mut(parent).push(row);
+            }
+        }
+    }
+
+    /// How many rows were fetched.
+    pub fn rows_fetched(&self) -> u64 {
+        self.rows
+    }
+
+    /// The rows of each parent at a place.
+    pub fn at(&self, place: usize) -> impl Iterator<Item = &Vec<R>> {
+        self.places.get(&place).into_iter().flat_map(ByParent::all)
+    }
+
+    fn of(&self, ask: &Ask<'_>) -> Result<&[R], StoreError> {
+        let rows = self.places.get(&ask.place).and_then(|by_parent| by_parent.of(ask.parent));
+        rows.map(Vec::as_slice).ok_or(StoreError::NotFetched)
+    }
+}
+
+impl<R: Row> Source for Fetched<R> {
+    type Row<'r> = R;
+
+    fn rows<E: From<StoreError>>(&self, ask: Ask<'_>, each: impl FnMut(&R) -> Result<(), E>) -> Result<(), E> {
+        self.of(&ask)?.iter().try_for_each(each)
+    }
+
+    fn integer(&self, ask: Ask<'_>) -> Result<i64, StoreError> {
+        let value = self.of(&ask)?.first().map(|row| row.get(0));
+        Ok(if let Some(ValueRef::Int(integer)) = value { integer } else { 0 })
+    }
+
+    /// What there is to do is bounded by what was fetched.
+    fn take_steps(&self, _: u32) -> Result<(), StoreError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,365 @@
+//! Queries and mutations as statements: what they have in common in all databases. What they say otherwise, the
+//! [`Dialect`] knows.
+
+mod filter;
+mod write;
+
+use std::cell::RefCell;
+
+use sea_orm::sea_query::{
+    Alias, Asterisk, BinOper, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering, Order as Direction, Query,
+    SelectStatement,
+};
+
+use super::dialect::Dialect;
+use super::select::{Bound, List, PARENT, Shape, Slot};
+use super::statement::{Parameter, Statement, Type};
+use crate::model::{ColumnId, Entity, Model, Order};
+
+pub(in crate::store) use write::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT, delete, insert, update};
+
+/// The alias of the outermost table.
+pub(in crate::store) const ROOT: &str = "t";
+/// The alias of the same table where the rows of a page are chosen before they are read.
+const CHOSEN: &str = "c";
+/// The alias of the parents in a batch. They have two columns.
+pub(in crate::store) const PARENTS: &str = "k";
+/// The column with a parent's number, from 0 on.
+pub(in crate::store) const PARENT_NUMBER: &str = "key";
+/// The column with the parent itself.
+pub(in crate::store) const PARENT_VALUE: &str = "value";
+
+/// A query for many parents, for the dialect to put together: its rows begin with [`PARENT_NUMBER`]. The parents come out of
+/// one parameter, as [`PARENTS`].
+pub(in crate::store) struct Batch {
+    /// The parameter's placeholder.
+    pub(in crate::store) parents: String,
+    /// What is read for each.
+    pub(in crate::store) of_each: OfEach,
+}
+
+/// What a batch reads for each parent.
+pub(in crate::store) enum OfEach {
+    /// One value: a query that has one row of one column.
+    Value(Box<SelectStatement>),
+    /// Rows.
+    #[expect(dead_code, reason = "SQLite, which has no LATERAL, only reads `of_all`")]
+    Rows {
+        /// The query for one parent, and the placeholder of its limit: for a database that has LATERAL.
+        of_one: Box<SelectStatement>,
+        /// The limit's placeholder.
+        limit: Option<String>,
+        /// For a database that has not: the query for all, which only lacks its tables, [`PARENTS`] and this one as `t`.
+        of_all: Box<SelectStatement>,
+        /// The name of the table.
+        table: String,
+    },
+}
+
+/// The statement of a query for one parent.
+pub(in crate::store) fn query(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {
+    let renderer = Renderer::new(model, dialect, None);
+    let (select, limit) = renderer.shape(shape);
+    let sql = limited(dialect.select(&select), limit.as_deref());
+    renderer.finish(sql, columns(model, shape))
+}
+
+/// The statement of a query for many parents at once.
+pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {
+    let renderer = Renderer::new(model, dialect, Some(Expr::col((Alias::new(PARENTS), Alias::new(PARENT_VALUE)))));
+    let parent = match shape {
+        Shape::Row { entity, keys, .. } => model.entity(*entity).column(keys[0]).scalar,
+        Shape::Page { list, .. } | Shape::Count(list) | Shape::AnyUpToAfter(list) | Shape::AnyFromBefore(list) => {
+            let entity = model.entity(list.entity);
+            entity.column(list.cut.unwrap_or(entity.key)).scalar
+        }
+    };
+    let parents = renderer.placeholder(PARENT, Type::List(parent));
+    let (of_one, limit) = renderer.shape(shape);
+    let of_each = match shape {
+        Shape::Row { entity, keys, columns } => {
+            let entity = model.entity(*entity);
+            let mut chosen = renderer.chosen(entity);
+            renderer.look_up(&mut chosen, entity, keys, CHOSEN);
+            let of_all = renderer.of_all(entity, columns, &chosen, None);
+            OfEach::Rows { of_one: of_one.into(), limit, of_all: of_all.into(), table: entity.table.clone() }
+        }
+        Shape::Page { list, columns } => {
+            let entity = model.entity(list.entity);
+            let mut chosen = renderer.chosen(entity);
+            renderer.page(&mut chosen, list, CHOSEN);
+            let mut of_all = renderer.of_all(entity, columns, &chosen, limit.as_deref());
+            renderer.order(&mut of_all, list, ROOT);
+            OfEach::Rows { of_one: of_one.into(), limit, of_all: of_all.into(), table: entity.table.clone() }
+        }
+        Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => OfEach::Value(of_one.into()),
+    };
+    let sql = dialect.batch(Batch { parents, of_each });
+    let columns = std::iter::once(Type::Number).chain(columns(model, shape));
+    renderer.finish(sql, columns)
+}
+
+/// The types of a query's columns.
+fn columns(model: &Model, shape: &Shape) -> Vec<Type> {
+    match shape {
+        Shape::Row { columns, .. } | Shape::Page { columns, .. } => {
+            let entity = match shape {
+                Shape::Row { entity, .. } => model.entity(*entity),
+                Shape::Page { list, .. } => model.entity(list.entity),
+                _ => unreachable!("the other shapes have no rows"),
+            };
+            let scalar = |id: &ColumnId| Type::Scalar(entity.column(*id).scalar);
+            [scalar(&entity.key), Type::Version].into_iter().chain(columns.iter().map(scalar)).collect()
+        }
+        Shape::Count(_) => vec![Type::Number],
+        Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => vec![Type::Boolean],
+    }
+}
+
+fn limited(sql: String, limit: Option<&str>) -> String {
+    match limit {
+        Some(limit) => format!("{sql} LIMIT {limit}"),
+        None => sql,
+    }
+}
+
+/// A statement in the making.
+struct Renderer<'a> {
+    model: &'a Model,
+    dialect: &'a dyn Dialect,
+    /// What stands for slot 0 in a batch.
+    parent: Option<Expr>,
+    parameters: RefCell<Vec<Parameter>>,
+}
+
+impl<'a> Renderer<'a> {
+    fn new(model: &'a Model, dialect: &'a dyn Dialect, parent: Option<Expr>) -> Self {
+        Self { model, dialect, parent, parameters: RefCell::default() }
+    }
+
+    fn finish(self, sql: String, columns: impl IntoIterator<Item = Type>) -> Statement {
+        Statement {
+            sql: sql.into(),
+            parameters: self.parameters.into_inner().into(),
+            columns: columns.into_iter().collect(),
+        }
+    }
+
+    /// The placeholder of the parameter that takes its value from this slot: the same wherever it is needed.
+    fn placeholder(&self, slot: Slot, ty: Type) -> String {
+        let parameter = Parameter { slot, ty };
+        let mut parameters = self.parameters.borrow_mut();
+        let number = parameters.iter().position(|known| *known == parameter).unwrap_or_else(|| {
+            parameters.push(parameter);
+            parameters.len() - 1
+        });
+        self.dialect.placeholder(number + 1, ty)
+    }
+
+    fn parameter(&self, slot: Slot, ty: Type) -> Expr {
+        match &self.parent {
+            Some(parent) if slot == PARENT => parent.clone(),
+            _ => Expr::custom_keyword(Alias::new(self.placeholder(slot, ty))),
+        }
+    }
+
+    /// A parameter to compare this column with.
+    fn value_of(&self, entity: &Entity, id: ColumnId, slot: Slot) -> Expr {
+        self.parameter(slot, Type::Scalar(entity.column(id).scalar))
+    }
+
+    /// A column, to be compared.
+    fn column(&self, entity: &Entity, id: ColumnId, alias: &str) -> Expr {
+        self.dialect.compared(entity.column(id), Expr::col(column_ref(entity, id, alias)))
+    }
+
+    /// The rows of an entity that a statement may see: the only way into a FROM.
+    fn visible(&self, entity: &Entity, alias: &str) -> SelectStatement {
+        let mut select = Query::select();
+        select.from_as(Alias::new(&entity.table), Alias::new(alias));
+        select
+    }
+
+    /// The query of a shape, and the placeholder of its limit, which stands behind it.
+    fn shape(&self, shape: &Shape) -> (SelectStatement, Option<String>) {
+        match shape {
+            Shape::Row { entity, keys, columns } => {
+                let entity = self.model.entity(*entity);
+                let mut select = self.visible(entity, ROOT);
+                self.select_row(&mut select, entity, columns);
+                self.look_up(&mut select, entity, keys, ROOT);
+                (select, None)
+            }
+            Shape::Page { list, columns } => {
+                let entity = self.model.entity(list.entity);
+                let mut select = self.visible(entity, ROOT);
+                self.select_row(&mut select, entity, columns);
+                self.page(&mut select, list, ROOT);
+                (select, Some(self.placeholder(list.limit, Type::Number)))
+            }
+            Shape::Count(list) => {
+                let mut select = self.visible(self.model.entity(list.entity), ROOT);
+                select.expr(Func::count(Expr::col(Asterisk)));
+                self.restrict(&mut select, list, ROOT);
+                (select, None)
+            }
+            Shape::AnyUpToAfter(list) => (self.any(list, list.after.as_ref(), true), None),
+            Shape::AnyFromBefore(list) => (self.any(list, list.before.as_ref(), false), None),
+        }
+    }
+
+    fn select_row(&self, select: &mut SelectStatement, entity: &Entity, columns: &[ColumnId]) {
+        let read = |id: ColumnId| self.dialect.read(entity.column(id), Expr::col(column_ref(entity, id, ROOT)));
+        select.expr(read(entity.key)).expr(self.dialect.version(entity, ROOT));
+        select.exprs(columns.iter().copied().map(read));
+    }
+
+    fn look_up(&self, select: &mut SelectStatement, entity: &Entity, keys: &[ColumnId], alias: &str) {
+        for (slot, key) in (PARENT..).zip(keys) {
+            select.and_where(self.column(entity, *key, alias).eq(self.value_of(entity, *key, slot)));
+        }
+    }
+
+    /// What a batch reads of the rows that were chosen, without the tables.
+    fn of_all(
+        &self,
+        entity: &Entity,
+        columns: &[ColumnId],
+        chosen: &SelectStatement,
+        limit: Option<&str>,
+    ) -> SelectStatement {
+        let mut select = Query::select();
+        select.column((Alias::new(PARENTS), Alias::new(PARENT_NUMBER)));
+        self.select_row(&mut select, entity, columns);
+        let chosen = limited(self.dialect.select(chosen), limit);
+        let chosen = Expr::custom_keyword(Alias::new(format!("({chosen})")));
+        select.and_where(Expr::col(column_ref(entity, entity.key, ROOT)).binary(BinOper::In, chosen));
+        select.order_by((Alias::new(PARENTS), Alias::new(PARENT_NUMBER)), Direction::Asc);
+        select
+    }
+
+    /// The keys of rows of an entity; which, is still to be said.
+    fn chosen(&self, entity: &Entity) -> SelectStatement {
+        let mut select = self.visible(entity, CHOSEN);
+        select.column(column_ref(entity, entity.key, CHOSEN));
+        select
+    }
+
+    fn page(&self, select: &mut SelectStatement, list: &List, alias: &str) {
+        self.restrict(select, list, alias);
+        let entity = self.model.entity(list.entity);
+        for (bound, reverse) in [(&list.after, false), (&list.before, true)] {
+            if let Some(bound) = bound {
+                select.and_where(self.beyond(entity, &list.order, bound, alias, reverse, false));
+            }
+        }
+        self.order(select, list, alias);
+    }
+
+    fn restrict(&self, select: &mut SelectStatement, list: &List, alias: &str) {
+        let entity = self.model.entity(list.entity);
+        if let Some(cut) = list.cut {
+            select.and_where(self.column(entity, cut, alias).eq(self.value_of(entity, cut, PARENT)));
+        }
+        if let Some(filter) = &list.filter {
+            select.and_where(self.condition(entity, filter, alias, 0));
+        }
+    }
+
+    fn order(&self, select: &mut SelectStatement, list: &List, alias: &str) {
+        let entity = self.model.entity(list.entity);
+        for (column, order) in &list.order {
+            let descending = order.descending != list.backward;
+            let direction = if descending { Direction::Desc } else { Direction::Asc };
+            let term = self.column(entity, *column, alias);
+            if entity.column(*column).nullable {
+                let nulls_first = order.nulls_first != list.backward;
+                let nulls = if nulls_first { NullOrdering::First } else { NullOrdering::Last };
+                select.order_by_expr_with_nulls(term, direction, nulls);
+            } else {
+                select.order_by_expr(term, direction);
+            }
+        }
+    }
+
+    fn any(&self, list: &List, bound: Option<&Bound>, reverse: bool) -> SelectStatement {
+        let entity = self.model.entity(list.entity);
+        let mut select = self.visible(entity, ROOT);
+        select.expr(Expr::cust("1"));
+        self.restrict(&mut select, list, ROOT);
+        if let Some(bound) = bound {
+            select.and_where(self.beyond(entity, &list.order, bound, ROOT, reverse, true));
+        }
+        let mut exists = Query::select();
+        exists.expr(Expr::exists(select));
+        exists
+    }
+
+    /// The rows that stand behind `bound` in this ordering (`reverse`: in front of it), that row itself too if `inclusive`.
+    /// Lexicographic: equal in the first terms and beyond in the next.
+    fn beyond(
+        &self,
+        entity: &Entity,
+        order: &[(ColumnId, Order)],
+        bound: &Bound,
+        alias: &str,
+        reverse: bool,
+        inclusive: bool,
+    ) -> Expr {
+        let term = |i: usize| self.column(entity, order[i].0, alias);
+        let value = |i: usize, slot: Slot| self.value_of(entity, order[i].0, slot);
+        let nullable = |i: usize| entity.column(order[i].0).nullable;
+        let ascending = |i: usize| order[i].1.descending == reverse;
+        let compare = |left: Expr, ascending: bool, or_equal: bool, right: Expr| match (ascending, or_equal) {
+            (true, false) => left.gt(right),
+            (true, true) => left.gte(right),
+            (false, false) => left.lt(right),
+            (false, true) => left.lte(right),
+        };
+        let uniform = (0..order.len()).all(|i| !nullable(i) && ascending(i) == ascending(0));
+        if uniform {
+            let slots = bound.iter().map(|slot| slot.expect("a column without NULLs has no NULL"));
+            let mut values: Vec<Expr> = slots.enumerate().map(|(i, slot)| value(i, slot)).collect();
+            if let [_] = values[..] {
+                return compare(term(0), ascending(0), inclusive, values.remove(0));
+            }
+            let terms: Vec<Expr> = (0..order.len()).map(term).collect();
+            return compare(Expr::tuple(terms), ascending(0), inclusive, Expr::tuple(values));
+        }
+        let strictly = |i: usize| -> Option<Expr> {
+            let nulls_behind = order[i].1.nulls_first == reverse;
+            match bound[i] {
+                Some(slot) => {
+                    let behind = compare(term(i), ascending(i), false, value(i, slot));
+                    Some(if nullable(i) && nulls_behind { behind.or(term(i).is_null()) } else { behind })
+                }
+                None if nulls_behind => None,
+                None => Some(term(i).is_not_null()),
+            }
+        };
+        let equal = |i: usize| match bound[i] {
+            Some(slot) => term(i).eq(value(i, slot)),
+            None => term(i).is_null(),
+        };
+        let mut alternatives = Vec::new();
+        for i in 0..order.len() {
+            if let Some(behind) = strictly(i) {
+                alternatives
+                    .push((0..i).map(equal).chain([behind]).reduce(|a, b| a.and(b)).expect("one term at least"));
+            }
+        }
+        if inclusive {
+            alternatives.push((0..order.len()).map(equal).reduce(|a, b| a.and(b)).expect("one term at least"));
+        }
+        let any = alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| self.dialect.never());
+        match bound[0] {
+            // Says what the disjunction implies, so that an index on the first term is searched, not scanned.
+            Some(slot) if !nullable(0) => compare(term(0), ascending(0), true, value(0, slot)).and(any),
+            _ => any,
+        }
+    }
+}
+
+fn column_ref(entity: &Entity, id: ColumnId, alias: &str) -> impl IntoColumnRef + use<> {
+    (Alias::new(alias).into_iden(), Alias::new(&entity.column(id).name).into_iden())
+}

@@ -1,0 +1,193 @@
+//! One state of the database, for reading.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rusqlite::{CachedStatement, Connection};
+
+use super::dialect::Sqlite;
+use super::feed::Feed;
+use super::guard;
+use super::meter::Meter;
+use super::migrate;
+use super::row::{StepRow, bind};
+use crate::model::scalar::ValueRef;
+use crate::model::{Model, Value};
+use crate::store::change_log;
+use crate::store::error::StoreError;
+use crate::store::guard::Guard;
+use crate::store::render;
+use crate::store::select::{Ask, PARENT, Slot, SlotValue};
+use crate::store::source::{Row, Source, State};
+use crate::store::statement::Statement;
+use crate::store::trace::Trace;
+use crate::touch::Version;
+
+/// What a statement costs beside SQLite's own steps, in these.
+const STATEMENT_STEPS: u32 = 100;
+
+/// One consistent state of the database, for reading.
+pub struct Snapshot<'c> {
+    connection: &'c Connection,
+    meter: &'c Meter,
+    feed: &'c Feed,
+    /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
+    /// looked up by its text only the first time.
+    held: RefCell<Vec<Option<CachedStatement<'c>>>>,
+    /// What ran, where somebody wants to know.
+    trace: Option<RefCell<Trace>>,
+}
+
+impl<'c> Snapshot<'c> {
+    pub(super) fn new(connection: &'c Connection, meter: &'c Meter, feed: &'c Feed) -> Self {
+        Self { connection, meter, feed, held: RefCell::new(Vec::new()), trace: None }
+    }
+
+    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
+    pub fn traced(&self) -> Self {
+        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter, self.feed) }
+    }
+
+    /// Why the operation was ended, if it was because it had used up what it was given.
+    pub(in crate::store) fn verdict(&self) -> Option<StoreError> {
+        self.meter.verdict()
+    }
+
+    /// What has run since [`Self::traced`].
+    pub fn trace(self) -> Trace {
+        self.trace.map(RefCell::into_inner).unwrap_or_default()
+    }
+
+    /// Which database this is, and which state of its schema: part of every validator.
+    ///
+    /// # Errors
+    /// The database's; it was never migrated.
+    pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
+        let epoch = migrate::epoch(self.connection)?;
+        let epoch =
+            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
+        Ok(guard::identity(&epoch, guard::schema_version(self.connection)?))
+    }
+
+    /// Both together.
+    pub(in crate::store) fn state(&self) -> Result<State, StoreError> {
+        Ok(State { identity: self.epoch()?, guard: self.guard()? })
+    }
+
+    /// What the versions of rows tell in this state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
+        self.feed.guard_of(self.connection)
+    }
+
+    /// The newest record of the change log in this state.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn newest_change(&self) -> Result<Version, StoreError> {
+        Ok(change_log::newest(self.connection)?)
+    }
+
+    /// Whether what it does from now on counts.
+    pub(super) fn metered(&self, is_running: bool) {
+        self.meter.run(is_running);
+    }
+
+    pub(super) fn model(&self) -> &'c Model {
+        self.feed.model()
+    }
+
+    fn take(&self, place: usize, statement: &Statement) -> Result<CachedStatement<'c>, StoreError> {
+        let mut held = self.held.borrow_mut();
+        if held.len() <= place {
+            held.resize_with(place + 1, || None);
+        }
+        match held[place].take() {
+            Some(prepared) => Ok(prepared),
+            None => Ok(self.connection.prepare_cached(&statement.sql)?),
+        }
+    }
+
+    /// The connection, for the store's own statements.
+    pub(in crate::store) fn connection(&self) -> &Connection {
+        self.connection
+    }
+}
+
+impl Source for Snapshot<'_> {
+    type Row<'r> = StepRow<'r>;
+
+    fn rows<E: From<StoreError>>(
+        &self,
+        ask: Ask<'_>,
+        mut each: impl FnMut(&StepRow<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.take_steps(STATEMENT_STEPS)?;
+        let begun = self.trace.as_ref().map(|_| Instant::now());
+        let statement = ask.query.statement(|shape| render::query(self.model(), &Sqlite, shape));
+        let mut prepared = self.take(ask.place, statement)?;
+        bind(&mut prepared, statement, |slot| value(&ask, slot)).map_err(StoreError::from)?;
+        let mut rows = prepared.raw_query();
+        match &self.trace {
+            None => {
+                while let Some(row) = rows.next().map_err(StoreError::from)? {
+                    each(&StepRow(row))?;
+                }
+            }
+            Some(trace) => {
+                let mut begun = begun.unwrap_or_else(Instant::now);
+                let ran = trace.borrow_mut().run(ask.place, statement, |slot| value(&ask, slot));
+                while let Some(row) = rows.next().map_err(StoreError::from)? {
+                    trace.borrow_mut().row(ran, begun.elapsed());
+                    each(&StepRow(row))?;
+                    // What others do with the row, statements of relations included, is not this one's time.
+                    begun = Instant::now();
+                }
+                trace.borrow_mut().end(ran, begun.elapsed());
+            }
+        }
+        drop(rows);
+        self.held.borrow_mut()[ask.place] = Some(prepared);
+        Ok(())
+    }
+
+    fn integer(&self, ask: Ask<'_>) -> Result<i64, StoreError> {
+        let mut result = 0;
+        self.rows(ask, |row| {
+            if let ValueRef::Int(integer) = row.get(0) {
+                result = integer;
+            }
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(result)
+    }
+
+    fn take_steps(&self, steps: u32) -> Result<(), StoreError> {
+        self.meter.take(steps)
+    }
+}
+
+/// The value of a slot. A list is a JSON array, of which SQLite makes a table.
+pub(super) fn value<'a>(ask: &Ask<'a>, slot: Slot) -> ValueRef<'a> {
+    if slot == PARENT {
+        return ask.parent;
+    }
+    match &ask.values[usize::from(slot) - 1] {
+        SlotValue::One(value) => value.as_ref(),
+        SlotValue::Many(list) => ValueRef::Text(std::str::from_utf8(list.encoded(json_array)).unwrap_or_default()),
+    }
+}
+
+/// Values as a JSON array.
+pub(super) fn json_array(values: &[Value]) -> Vec<u8> {
+    let items = values.iter().map(|value| match value {
+        Value::Null => serde_json::Value::Null,
+        Value::Int(value) => (*value).into(),
+        Value::Real(value) => (*value).into(),
+        Value::Text(text) => text.as_ref().into(),
+    });
+    serde_json::Value::Array(items.collect()).to_string().into_bytes()
+}

@@ -1,0 +1,104 @@
+//! Writing: what a mutation may do in its transaction, and what may keep it from it.
+
+use super::error::{Constraint, StoreError};
+use super::source::{Levels, Source, State};
+use crate::model::{ColumnId, Entity, Value};
+use crate::touch::Version;
+
+/// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are ready at once; those of a
+/// database behind a socket wait for it.
+#[expect(async_fn_in_trait, reason = "each driver runs these futures itself, so nobody asks whether they are Send")]
+pub trait Transaction {
+    /// Where the answer's rows come from.
+    type Source: Source;
+
+    /// Which database this is, and what the versions of its rows tell.
+    async fn state(&self) -> Result<State, StoreError>;
+
+    /// Creates a row with these values; gives its key.
+    async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal>;
+
+    /// Sets these columns of a row, if it is there, and at the expected version where there is one.
+    async fn update(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+        row: &[(ColumnId, Value)],
+    ) -> Result<(), Refusal>;
+
+    /// Deletes a row, if it is there, and at the expected version where there is one.
+    async fn delete(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<(), Refusal>;
+
+    /// Reads for the answer, out of what the transaction sees now.
+    async fn read<'l, T>(
+        &self,
+        levels: impl Levels<'l>,
+        read: impl FnOnce(&Self::Source) -> T,
+    ) -> Result<T, StoreError>;
+
+    /// The version of a row, which nobody else changes from now on until the transaction ends. None: there is no such row.
+    async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError>;
+}
+
+/// A mutation. It may be begun more than once: what it did before was undone.
+#[expect(async_fn_in_trait, reason = "as above")]
+pub trait Writing: Send + 'static {
+    /// What it gives.
+    type Output: Send + 'static;
+    /// How it fails, after which all that it did is undone.
+    type Error: From<StoreError> + Send + 'static;
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// Its own, or those of the transaction.
+    async fn write<T: Transaction>(&self, transaction: &T) -> Result<Self::Output, Self::Error>;
+}
+
+/// Why nothing was written.
+#[derive(Debug)]
+pub enum Refusal {
+    /// There is no such row, or it is at another version.
+    Absent,
+    /// A constraint does not hold.
+    Constraint(Constraint),
+    /// The statement ran, and something in the database undid it.
+    NoEffect {
+        /// What became of it.
+        effect: NoEffect,
+        /// The triggers that may have done it.
+        triggers: Vec<String>,
+        /// A rule of the table says that such rows are passed over.
+        by_rule: bool,
+    },
+    /// These triggers, which the statement fires, cannot run on this server.
+    BrokenTriggers {
+        /// Their names.
+        triggers: Vec<String>,
+        /// The database's words.
+        message: String,
+    },
+    /// The store failed.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Constraint(constraint) => Self::Constraint(constraint),
+            other => Self::Store(other),
+        }
+    }
+}
+
+/// A statement that has run without an error, and still has not done what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoEffect {
+    /// It has found the row and left it as it was, or has made none.
+    Ignored,
+    /// What it has done was undone at once.
+    Undone,
+    /// It has done it, but the row's version does not tell.
+    Unversioned,
+}
