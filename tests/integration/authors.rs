@@ -318,6 +318,7 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
 /// A trigger of some author's.
 #[derive(Debug, Clone)]
 struct Author {
+    table: &'static str,
     when: &'static str,
     event: &'static str,
     condition: &'static str,
@@ -327,14 +328,33 @@ struct Author {
 impl Author {
     fn sql(&self, number: usize) -> String {
         let row = if self.event == "DELETE" { "OLD" } else { "NEW" };
-        let Self { when, event, condition, body } = self;
-        format!("CREATE TRIGGER author_{number} {when} {event} ON posts {condition} BEGIN {body}; END;")
+        let Self { table, when, event, condition, body } = self;
+        format!("CREATE TRIGGER author_{number} {when} {event} ON {table} {condition} BEGIN {body}; END;")
             .replace("ROW", row)
     }
 }
 
 fn authors() -> impl Strategy<Value = Vec<Author>> {
-    let author = (
+    let of_comments = (
+        select(vec!["BEFORE", "AFTER"]),
+        select(vec!["INSERT", "UPDATE", "UPDATE OF text", "DELETE"]),
+        select(vec!["", "WHEN ROW.id < 3"]),
+        select(vec![
+            "UPDATE posts SET rank = rank + 1 WHERE id = ROW.post_id",
+            "UPDATE OR REPLACE posts SET touched = 'c' WHERE id <> ROW.post_id AND touched IS NULL",
+            "UPDATE comments SET text = text || '?' WHERE id <> ROW.id AND length(text) < 4",
+            "INSERT OR REPLACE INTO comments (id, text, post_id) VALUES (3, 'again', 1)",
+            "DELETE FROM comments WHERE id > ROW.id",
+        ]),
+    );
+    let of_comments = of_comments.prop_map(|(when, event, condition, body)| Author {
+        table: "comments",
+        when,
+        event,
+        condition,
+        body,
+    });
+    let of_posts = (
         select(vec!["BEFORE", "AFTER"]),
         select(vec!["INSERT", "UPDATE", "UPDATE OF title", "UPDATE OF touched, rank", "DELETE"]),
         select(vec!["", "WHEN ROW.title = 'b'", "WHEN ROW.rank > 1"]),
@@ -355,11 +375,28 @@ fn authors() -> impl Strategy<Value = Vec<Author>> {
             "SELECT title_sort(1)",
         ]),
     );
-    let author = author.prop_map(|(when, event, condition, body)| Author { when, event, condition, body });
+    let of_posts =
+        of_posts.prop_map(|(when, event, condition, body)| Author { table: "posts", when, event, condition, body });
+    let author = prop_oneof![2 => of_posts, 1 => of_comments];
     // RAISE(IGNORE) behind a change that another trigger made hides that one, and only `freshql check` can say so.
     let alone =
         |authors: &Vec<Author>| authors.len() == 1 || authors.iter().all(|author| !author.body.contains("IGNORE"));
-    prop::collection::vec(author, 1..4).prop_filter("one that ignores stands alone", alone)
+    prop::collection::vec(author, 1..5).prop_filter("one that ignores stands alone", alone)
+}
+
+/// What another program does, in its own way.
+fn outside() -> impl Strategy<Value = Option<&'static str>> {
+    prop::option::of(select(vec![
+        "UPDATE posts SET title = title || '.', rank = 7 WHERE id = 1",
+        "UPDATE OR REPLACE posts SET id = 2 WHERE id = 1",
+        "UPDATE OR IGNORE posts SET state = 's'",
+        "INSERT OR REPLACE INTO posts (id, title, rank, state) VALUES (2, 'r', 0, 's')",
+        "INSERT INTO posts (id, title) VALUES (2, 'u') ON CONFLICT (id) DO UPDATE SET title = 'upserted'",
+        "REPLACE INTO comments (id, text, post_id) VALUES (1, 'replaced', 2), (9, 'new', 1)",
+        "UPDATE comments SET post_id = 3 - post_id WHERE post_id < 3",
+        "DELETE FROM posts WHERE id = 1",
+        "DELETE FROM comments WHERE id = 2; UPDATE posts SET rank = 0",
+    ]))
 }
 
 fn mutations() -> impl Strategy<Value = Vec<(&'static str, Json, bool)>> {
@@ -407,13 +444,19 @@ proptest! {
     fn whatever_authors_write_into_triggers_an_answer_is_what_is_there_or_nothing_has_happened(
         authors in authors(),
         mutations in mutations(),
-        from_outside in any::<bool>(),
+        outside in prop::collection::vec(outside(), 6),
+        (recursive_triggers, foreign_keys) in any::<(bool, bool)>(),
     ) {
         let sql: String = authors.iter().enumerate().map(|(number, author)| author.sql(number)).collect();
         let shop = shop(&sql);
         let mut known = Known::new();
         let mut seen = look(&shop, &mut known);
-        for (text, mut given, with_token) in mutations {
+        shop.stranger
+            .execute_batch(&format!(
+                "PRAGMA recursive_triggers = {recursive_triggers}; PRAGMA foreign_keys = {foreign_keys}"
+            ))
+            .unwrap();
+        for ((text, mut given, with_token), outside) in mutations.into_iter().zip(outside) {
             let newest: Version = change_log::newest(&shop.stranger).unwrap();
             let row = post(&shop, given["id"].as_str().unwrap_or("0"));
             if with_token && row.is_object() {
@@ -422,9 +465,9 @@ proptest! {
             let before = trace(&shop);
             // What ignores the triggers that come after it hides another program's write from ours.
             let is_hidden = authors.iter().any(|author| author.when == "AFTER" && author.body.contains("IGNORE"));
-            if from_outside && text == UPDATE {
-                // Another program may be refused; what it has done is seen.
-                let _ = shop.stranger.execute("UPDATE posts SET title = title || '.', rank = 7 WHERE id = ?", [given["id"].as_str()]);
+            if let Some(sql) = outside {
+                // Another program may be refused, even half-way; what it has done is seen.
+                let _ = shop.stranger.execute_batch(sql);
             } else {
                 match shop.run(text, &given) {
                     Ok(answer) if text == DELETE => prop_assert!(post(&shop, it(&answer)["id"].as_str().unwrap()).is_null()),
