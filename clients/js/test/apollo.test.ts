@@ -7,7 +7,7 @@ import { conflictOf, FreshqlLink, type FreshqlLinkOptions, retryOnConflict, type
 import { shapeOf } from "freshql-client/schema";
 import { documentId } from "freshql-client";
 import { buildSchema, type DocumentNode, print } from "graphql";
-import { cdn, recording, serve, type Server, until } from "./server.js";
+import { cdn, forgetful, generator, recording, serve, type Server, until } from "./server.js";
 
 interface Row {
   __typename: "Product";
@@ -234,6 +234,39 @@ for (const [name, query] of [["with", LIST], ["without", BARE]] as const) {
     });
   }
 }
+
+test("whatever is read, changed and kept by caches on the way, an etag in the cache stands for the fields beside it", async () => {
+  const seed = Number(process.env["FRESHQL_TEST_SEED"] ?? 20261126);
+  const random = generator(seed);
+  const one = <T>(choices: readonly T[]) => choices[Math.floor(random() * choices.length)]!;
+  for (let life = 0; life < 8; life++) {
+    const versions = new Map<string, string>();
+    const note = ({ etag, name, description }: Pick<Row, "etag" | "name" | "description">) => versions.set(etag, `${name}: ${description}`);
+    const read = async () => (await server.run("query R($id: ID!) { product(id: $id) { etag name description } }", { id })).product;
+    note(await read());
+    const { client, requests } = clientOf({ fetch: forgetful(random) });
+    const steps: string[] = [];
+    for (let step = 0; step < 25; step++) {
+      const action = one(["change", "change", "detail", "page", "list", "aliased", "bare", "update"] as const);
+      steps.push(action);
+      if (action === "change") {
+        await change({ [one(["name", "description"])]: `version ${life}.${step}` });
+        note(await read());
+      } else if (action === "update") {
+        const { data } = await client.mutate({ mutation: UPDATE, variables: { id, patch: { name: `update ${life}.${step}` } } });
+        note(await read());
+        assert.ok(versions.has(data!.updateProduct.etag));
+      } else if (action === "detail" || action === "page") {
+        await client.query({ query: DETAIL, variables: { id }, fetchPolicy: action === "page" ? "network-only" : "cache-first" });
+      } else {
+        await list(client, { list: LIST, aliased: ALIASED, bare: BARE }[action]);
+      }
+      const row = shown(client);
+      if (row) assert.equal(`${row.name}: ${row.description}`, versions.get(row.etag), `seed ${seed}: ${steps.join(", ")}`);
+    }
+    assert.ok(requests.length < 60, `${requests.length} requests for ${steps.join(", ")}`);
+  }
+});
 
 test("an optimistic update neither loses what the cache has, nor outlives its mutation", async () => {
   const { client } = clientOf();

@@ -93,6 +93,30 @@ export function cdn(inner: typeof fetch = fetch) {
   return { fetch: through, freeze: (part: string) => void frozen.add(part), served: () => served };
 }
 
+/** The same numbers for the same seed (mulberry32). */
+export function generator(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
+    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
+/** A CDN that gives what it has as often as not. */
+export function forgetful(random: () => number): typeof fetch {
+  const kept = new Map<string, Response>();
+  return async (input, init) => {
+    const key = String(input);
+    if (init?.method !== "GET") return fetch(input, init);
+    if (kept.has(key) && random() < 0.5) return kept.get(key)!.clone();
+    const response = await fetch(input, init);
+    kept.set(key, response.clone());
+    return response;
+  };
+}
+
 /** Waits until it holds. */
 export async function until(holds: () => boolean, what: string): Promise<void> {
   const deadline = Date.now() + 60_000;

@@ -8,7 +8,7 @@ import { shapeOf } from "freshql-client/schema";
 import { conflictOf, freshql, retryOnConflict } from "freshql-client/urql";
 import { buildSchema } from "graphql";
 import { pipe, subscribe } from "wonka";
-import { cdn, recording, serve, type Server, until } from "./server.js";
+import { cdn, forgetful, generator, recording, serve, type Server, until } from "./server.js";
 
 type Row = { id: string; etag: string; name: string; description: string };
 const DETAIL = gql<{ product: Row }, { id: string }>`
@@ -151,6 +151,35 @@ test("a shared cache that keeps an old list cannot make queries chase each other
     side.unsubscribe();
     page.close();
     await change({ name: "old name", description: "old text", stock: 0 });
+  }
+});
+
+test("whatever is read, changed and kept by caches on the way, an etag in Graphcache stands for the fields beside it", async () => {
+  const seed = Number(process.env["FRESHQL_TEST_SEED"] ?? 20261126);
+  const random = generator(seed);
+  const one = <T>(choices: readonly T[]) => choices[Math.floor(random() * choices.length)]!;
+  for (let life = 0; life < 8; life++) {
+    const versions = new Map<string, string>();
+    const note = async () => {
+      const { etag, name, description } = (await server.run("query R($id: ID!) { product(id: $id) { etag name description } }", { id })).product;
+      versions.set(etag, `${name}: ${description}`);
+    };
+    await note();
+    const { client, requests } = clientOf({ fetch: forgetful(random) });
+    const steps: string[] = [];
+    for (let step = 0; step < 25; step++) {
+      const action = one(["change", "change", "detail", "page", "list", "aliased", "bare", "update"] as const);
+      steps.push(action);
+      if (action === "change") await change({ [one(["name", "description"])]: `version ${life}.${step}` });
+      else if (action === "update") await client.mutation(UPDATE, { id, patch: { name: `update ${life}.${step}` } }).toPromise();
+      else if (action === "detail") await client.query(DETAIL, { id }).toPromise();
+      else if (action === "page") await client.query(DETAIL, { id }, { requestPolicy: "network-only" }).toPromise();
+      else await list(client, { list: LIST, aliased: ALIASED, bare: BARE }[action]);
+      await note();
+      const row = shown(client);
+      if (row) assert.equal(`${row.name}: ${row.description}`, versions.get(row.etag), `seed ${seed}: ${steps.join(", ")}`);
+    }
+    assert.ok(requests.length < 60, `${requests.length} requests for ${steps.join(", ")}`);
   }
 });
 
