@@ -22,7 +22,7 @@ export function Wire() {
   return (
     <p className={isRevalidated ? 'wire is-fresh' : 'wire'} title="The last answer, as it came over the network">
       <span className="dot" aria-hidden="true" />
-      {isRevalidated ? `not modified: ${size(last.of)} from the browser's cache` : `${size(last.bytes)} over the network`}
+      {isRevalidated ? `not modified, ${size(last.of)} saved` : `${size(last.bytes)} over the network`}
     </p>
   );
 }

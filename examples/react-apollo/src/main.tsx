@@ -8,7 +8,8 @@ import './style.css';
 
 const client = new ApolloClient({
   cache: new InMemoryCache({ typePolicies: typePolicies({ connections: { Query: ['products'], Product: ['reviews'] } }) }),
-  link: new FreshqlLink(),
+  // Without an address, the server is where the page is from.
+  link: new FreshqlLink({ url: import.meta.env.VITE_FRESHQL_URL ?? '' }),
 });
 
 createRoot(document.getElementById('root')!).render(

@@ -32,7 +32,7 @@ after(async () => {
   await shop?.stop();
 });
 
-async function visitor(options = {}) {
+async function visitor(options = {}, { url } = shop) {
   const context = await browser.newContext({ viewport: { width: 1180, height: 760 }, ...options });
   context.setDefaultTimeout(PATIENCE);
   const complaints = [];
@@ -44,7 +44,7 @@ async function visitor(options = {}) {
       if (['error', 'warning'].includes(message.type()) && !isStatus) complaints.push(message.text());
     });
     page.on('pageerror', (error) => complaints.push(String(error)));
-    await page.goto(shop.url + path);
+    await page.goto(url + path);
     return page;
   };
   return { context, complaints, open };
@@ -76,6 +76,23 @@ test('the second visit of a page is a 304 on the wire', async () => {
   assert.ok(requests.every(({ path }) => /^\/q\/[0-9a-f]{64}$/.test(path)), JSON.stringify(requests));
   assert.deepEqual(complaints, []);
   await context.close();
+});
+
+test('across origins, reads cost no preflight; a write costs one, and is answered', async () => {
+  const far = await stage({ isCrossOrigin: true });
+  const { context, complaints, open } = await visitor({}, far);
+  const page = await open();
+  await row(page, 0).click();
+  await page.getByRole('button', { name: 'Edit' }).click();
+  assert.deepEqual([...new Set(far.wire.map(({ method }) => method))], ['GET']);
+  await page.getByLabel('Stock').fill('4711');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Saved.').waitFor();
+  const write = far.wire.findIndex(({ method }) => method === 'POST');
+  assert.deepEqual(far.wire.filter(({ method }) => method === 'OPTIONS'), [{ ...far.wire[write], method: 'OPTIONS', status: 204 }]);
+  assert.deepEqual(complaints, []);
+  await context.close();
+  await far.stop();
 });
 
 test('the list is searched, filtered and read page by page', async () => {
@@ -124,6 +141,9 @@ test('two tabs edit one product: the second is shown both versions, decides, and
   assert.ok(await save.isDisabled(), 'the name is still to be decided');
   await dialog.getByRole('radio', { name: 'Yours' }).check();
   await picture(two, 'conflict');
+  await two.setViewportSize({ width: 390, height: 844 });
+  await two.emulateMedia({ colorScheme: 'dark' });
+  await picture(two, 'narrow-conflict');
 
   // Meanwhile the first is faster once more: the second is asked again, and nothing is written behind its back.
   await one.getByRole('button', { name: 'Edit' }).click();

@@ -1,5 +1,5 @@
-// The server on a copy of the demo and this application's queries, in mode `trusted`, and one origin for both: it serves the
-// built application, passes the rest on, and notes what goes over the wire.
+// The server on a copy of the demo and this application's queries, in mode `trusted`, and the built application beside it, at
+// the same origin or at another. What goes over the wire is noted.
 import { spawn } from 'node:child_process';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
@@ -10,15 +10,43 @@ import { fileURLToPath } from 'node:url';
 const example = fileURLToPath(new URL('..', import.meta.url));
 const repository = resolve(example, '../..');
 const program = resolve(process.env.FRESHQL_BIN ?? join(repository, 'target/debug/freshql'));
+// What `run.mjs` builds it with.
+const BUILT_FOR = 'https://freshql.invalid';
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
-export async function stage() {
+export async function stage({ isCrossOrigin = false } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'freshql-example-'));
   for (const name of ['schema.graphql', 'migrations']) await cp(join(repository, name), join(directory, name), { recursive: true });
   await cp(join(example, 'queries'), join(directory, 'queries'), { recursive: true });
-  const settings = { FRESHQL_LISTEN: '127.0.0.1:0', FRESHQL_MIGRATE: 'true', FRESHQL_MODE: 'trusted' };
+
+  const wire = [];
+  let port;
+  const pass = (incoming, outgoing) => {
+    const headers = { ...incoming.headers, host: `127.0.0.1:${port}` };
+    const passed = request({ port, path: incoming.url, method: incoming.method, headers }, (answer) => {
+      wire.push({ method: incoming.method, path: incoming.url.split('?')[0], status: answer.statusCode });
+      outgoing.writeHead(answer.statusCode, answer.rawHeaders);
+      answer.pipe(outgoing);
+    });
+    passed.on('error', () => outgoing.destroy());
+    incoming.pipe(passed);
+  };
+  const api = await listen(pass);
+  const front = await listen((incoming, outgoing) => {
+    const path = incoming.url.split('?')[0];
+    if (/^\/(q\/|graphql)/.test(path)) return pass(incoming, outgoing);
+    readFile(join(example, 'dist', path === '/' ? 'index.html' : path), 'utf8').then(
+      (file) => {
+        outgoing.writeHead(200, { 'content-type': TYPES[extname(path)] ?? TYPES['.html'], 'cache-control': 'no-store' });
+        outgoing.end(file.replaceAll(BUILT_FOR, isCrossOrigin ? api.origin : ''));
+      },
+      () => outgoing.writeHead(404).end(),
+    );
+  });
+
+  const settings = { FRESHQL_LISTEN: '127.0.0.1:0', FRESHQL_MIGRATE: 'true', FRESHQL_MODE: 'trusted', FRESHQL_CORS_ORIGINS: front.origin };
   const server = spawn(program, [], { cwd: directory, env: settings, stdio: ['ignore', 'ignore', 'pipe'] });
-  const port = await new Promise((found, failed) => {
+  port = await new Promise((found, failed) => {
     let log = '';
     server.stderr.setEncoding('utf8').on('data', (text) => {
       log += text;
@@ -27,35 +55,22 @@ export async function stage() {
     });
     server.on('exit', () => failed(new Error(`the server ended: ${log}`)));
   });
-
-  const wire = [];
-  const front = createServer((incoming, outgoing) => {
-    const path = incoming.url.split('?')[0];
-    if (/^\/(q\/|graphql)/.test(path)) {
-      const headers = { ...incoming.headers, host: `127.0.0.1:${port}` };
-      const passed = request({ port, path: incoming.url, method: incoming.method, headers }, (answer) => {
-        wire.push({ method: incoming.method, path, status: answer.statusCode });
-        outgoing.writeHead(answer.statusCode, answer.rawHeaders);
-        answer.pipe(outgoing);
-      });
-      passed.on('error', () => outgoing.destroy());
-      incoming.pipe(passed);
-      return;
-    }
-    readFile(join(example, 'dist', path === '/' ? 'index.html' : path)).then(
-      (file) => outgoing.writeHead(200, { 'content-type': TYPES[extname(path)] ?? TYPES['.html'], 'cache-control': 'no-store' }).end(file),
-      () => outgoing.writeHead(404).end(),
-    );
-  });
-  await new Promise((listening) => front.listen(0, '127.0.0.1', listening));
   return {
-    url: `http://127.0.0.1:${front.address().port}/`,
+    url: `${front.origin}/`,
     wire,
     async stop() {
-      front.closeAllConnections();
-      front.close();
+      for (const { server } of [front, api]) {
+        server.closeAllConnections();
+        server.close();
+      }
       server.kill('SIGKILL');
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+async function listen(handler) {
+  const server = createServer(handler);
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return { server, origin: `http://127.0.0.1:${server.address().port}` };
 }
