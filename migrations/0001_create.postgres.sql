@@ -48,6 +48,22 @@ CREATE TABLE _freshql_document (
   retired_at    timestamptz
 );
 
+-- The other names of these documents: what the tools of clients call them.
+
+CREATE TABLE _freshql_alias (
+  alias text PRIMARY KEY,
+  id    text NOT NULL REFERENCES _freshql_document (id) ON DELETE CASCADE
+);
+
+-- The answers to mutations that came with an Idempotency-Key: a retry gets the same.
+
+CREATE TABLE _freshql_idempotency (
+  key     text PRIMARY KEY,
+  request bytea NOT NULL,
+  answer  bytea NOT NULL,
+  at      timestamptz NOT NULL DEFAULT now()
+);
+
 -- merchants: one row for each Merchant.
 
 CREATE TABLE merchants (

@@ -30,6 +30,22 @@ CREATE TABLE _freshql_document (
   retired_at    INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- The other names of these documents: what the tools of clients call them.
+
+CREATE TABLE _freshql_alias (
+  alias TEXT PRIMARY KEY,
+  id    TEXT NOT NULL REFERENCES _freshql_document (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+
+-- The answers to mutations that came with an Idempotency-Key: a retry gets the same.
+
+CREATE TABLE _freshql_idempotency (
+  key     TEXT PRIMARY KEY,
+  request BLOB NOT NULL,
+  answer  BLOB NOT NULL,
+  at      INTEGER NOT NULL DEFAULT (unixepoch())
+) STRICT;
+
 -- merchants: one row for each Merchant.
 
 CREATE TABLE merchants (

@@ -10,8 +10,10 @@ mod explain;
 mod health;
 mod init;
 pub mod log;
+mod manifest;
 mod project;
 mod queries;
+mod remote;
 mod seed;
 mod test;
 
@@ -49,7 +51,9 @@ pub use dev::{News, dev};
 pub use explain::{Wanted, explain};
 pub use health::health;
 pub use init::init;
+pub use manifest::{Manifest, manifest, write as write_manifest};
 pub use queries::queries;
+pub use remote::{Pushed, broken, push};
 pub use test::{TestOptions, test};
 
 /// The file in the project's directory that holds the model.
@@ -361,6 +365,12 @@ fn read_model(dir: &Path) -> Result<Parsed, StartError> {
 
 fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
+}
+
+/// The same, with what the configuration says of registered documents.
+fn compiler_of(config: &Config, model: Arc<Model>) -> Result<Compiler, StartError> {
+    let compiler = compiler(model)?;
+    Ok(if config.typename { compiler.with_typename() } else { compiler })
 }
 
 /// The generated API as SDL.

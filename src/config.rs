@@ -74,6 +74,8 @@ pub struct Config {
     /// The names under which clients may address the server. Default: those of the machine itself where it listens on a
     /// loopback address, and any elsewhere
     pub hosts: Option<Hosts>,
+    /// Whether the answers to registered documents have `__typename` where they do not ask for it. Default: no
+    pub typename: bool,
     /// Whether the API's schema is shown to everybody. Default: only in [`Mode::Open`]
     pub introspection: bool,
     /// Whose pages may read our answers (CORS). Default: nobody else's
@@ -277,6 +279,7 @@ impl Config {
                 },
             },
             hosts: overrides.hosts.or(file.hosts),
+            typename: file.typename.unwrap_or(false),
             introspection: overrides.introspection.or(file.introspection).unwrap_or(mode == Mode::Open),
             cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
             cors_credentials: overrides.cors_credentials.or(file.cors_credentials).unwrap_or(false),
@@ -447,6 +450,7 @@ mod tests {
                 max_connections: 65,
             },
             hosts: Some(Hosts::Any),
+            typename: false,
             introspection: false,
             cors_origins: CorsOrigins::Any,
             cors_credentials: false,

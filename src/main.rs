@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -15,6 +15,8 @@ use freshql::config::{
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
 use freshql::model::diagnostic::render;
+use freshql::persisted::fragments;
+use freshql::persisted::manifest::Format;
 use tracing_subscriber::EnvFilter;
 
 /// Made for many small allocations by several threads at once.
@@ -57,7 +59,23 @@ enum Command {
     /// Report all mistakes in the model, the queries and the database
     ///
     /// The migrations are tried on an empty database in memory. They can reach nothing else from there.
-    Check,
+    Check {
+        /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the model breaks
+        #[arg(long, value_name = "URL|FILE")]
+        against: Option<String>,
+    },
+    /// Register the documents of a manifest with a server that runs
+    ///
+    /// The environment variable FRESHQL_ADMIN_TOKEN has the server's admin token. The exit status is 1 where a document is
+    /// refused.
+    Push {
+        /// A manifest of Apollo's, Relay's or GraphQL code generator's
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Where the server is
+        #[arg(long, value_name = "URL")]
+        to: String,
+    },
     /// Print the generated API as SDL
     Schema,
     /// List the operations with their ids
@@ -68,6 +86,15 @@ enum Command {
         /// Print the list as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Print the operations of queries/ as the tools of clients read them
+    Manifest {
+        /// Whose tool: apollo (with `__typename` as Apollo Client adds it), relay or codegen
+        #[arg(long, value_name = "FORMAT", default_value = "apollo")]
+        format: Format,
+        /// Write it to this file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
     /// Print the ids of documents
     Hash {
@@ -371,7 +398,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
                 Err(error) => Err(app::with_the_rest(error, &dir).await),
             }
         }
-        Command::Check => {
+        Command::Check { against: None } => {
             let dir = directory(&cli.project);
             let config = match prepare(cli.project, None) {
                 Ok(config) => config,
@@ -381,8 +408,19 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             show(&checked.warnings);
             print(&checked.summary)
         }
+        Command::Check { against: Some(against) } => check_against(&prepare(cli.project, None)?, &against).await,
+        Command::Push { file, to } => push(&file, &to),
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
         Command::Queries { json } => print(&app::queries(&prepare(cli.project, None)?, json).await?),
+        Command::Manifest { format, out } => {
+            let manifest = app::manifest(&prepare(cli.project, None)?, format).await?;
+            match &out {
+                Some(file) => app::write_manifest(file, &manifest)?,
+                None => print(&manifest.text)?,
+            }
+            manifest.notes.iter().for_each(|note| tell(&format!("note: {note}\n")));
+            Ok(())
+        }
         Command::Hash { files } => print(&hash(&files)?),
         Command::Model(Model::Pull { force }) => print(&app::model_pull(&prepare(cli.project, None)?, force)?),
         Command::Dev { listen } => {
@@ -430,11 +468,45 @@ async fn run(cli: Cli) -> Result<(), StartError> {
     }
 }
 
+async fn check_against(config: &Config, against: &str) -> Result<(), StartError> {
+    let (documents, broken) = app::broken(config, against, admin_token()?.as_ref()).await?;
+    broken.iter().for_each(|line| tell(&format!("{line}\n")));
+    print(&match broken.len() {
+        0 => format!("the model fits all {documents} documents\n"),
+        mistakes => format!("{mistakes} mistakes in {documents} documents\n"),
+    })?;
+    if broken.is_empty() { Ok(()) } else { Err(StartError::Told) }
+}
+
+fn push(file: &Path, to: &str) -> Result<(), StartError> {
+    let is_watched = io::stderr().is_terminal();
+    let progress = |done: usize, all: usize| {
+        if is_watched {
+            let filled = done * 30 / all.max(1);
+            let end = if done == all { "\n" } else { "" };
+            tell(&format!("\r[{:<30}] {done} of {all} documents{end}", "#".repeat(filled)));
+        }
+    };
+    let pushed = app::push(file, to, admin_token()?.as_ref(), progress)?;
+    pushed.refused.iter().for_each(|line| tell(&format!("refused: {line}\n")));
+    print(&format!("{} new, {} known, {} refused\n", pushed.new, pushed.known, pushed.refused.len()))?;
+    if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Told) }
+}
+
 /// Lines as `sha256sum` writes them.
 fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
     let mut lines = String::new();
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let missing = fragments::missing(&text);
+        if !missing.is_empty() {
+            // Its document is more than this file.
+            anyhow::bail!(
+                "{} needs fragments of other files ({}); `freshql queries` lists the ids of such documents",
+                file.display(),
+                missing.join(", ")
+            );
+        }
         lines.push_str(&format!("{}  {}\n", DocumentId::of(&text), file.display()));
     }
     Ok(lines)

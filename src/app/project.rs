@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{StartError, compiler, read_model, within};
+use super::{StartError, compiler_of, read_model, within};
 use crate::config::Config;
 use crate::graphql::Compiler;
 use crate::model::{Diagnostic, Model, Parsed};
@@ -38,7 +38,7 @@ pub(super) async fn read(config: &Config) -> Result<Project, StartError> {
         Err(error) => return Err(error),
     };
     let model = Arc::new(model);
-    let compiler = compiler(model.clone())?;
+    let compiler = compiler_of(config, model.clone())?;
     let registry = Registry::default();
     let mistakes = files::register(&compiler, &queries, &registry).await.with_context(unread)?;
     Ok(Project { model, compiler, registry, mistakes, warnings })

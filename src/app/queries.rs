@@ -7,7 +7,7 @@ use anyhow::Context;
 use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
-use super::{StartError, compiler, load_model, table, within};
+use super::{StartError, compiler_of, load_model, table, within};
 use crate::config::{Config, Database, Retention};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Kind};
@@ -34,7 +34,7 @@ struct Listed {
 /// # Errors
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> {
-    let compiler = compiler(Arc::new(load_model(&config.dir)?))?;
+    let compiler = compiler_of(config, Arc::new(load_model(&config.dir)?))?;
     let registry = Registry::default();
     let queries = within(&config.dir, files::DIRECTORY);
     let mistakes = files::register(&compiler, &queries, &registry).await;

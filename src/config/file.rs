@@ -41,6 +41,7 @@ pub struct FileConfig {
     pub write_timeout_seconds: Option<u64>,
     pub max_connections: Option<u64>,
     pub hosts: Option<Hosts>,
+    pub typename: Option<bool>,
     pub introspection: Option<bool>,
     pub cors_origins: Option<CorsOrigins>,
     pub cors_credentials: Option<bool>,
@@ -48,7 +49,7 @@ pub struct FileConfig {
     pub log_format: Option<LogFormat>,
 }
 
-const KEYS: [&str; 17] = [
+const KEYS: [&str; 18] = [
     "database",
     "listen",
     "mode",
@@ -60,6 +61,7 @@ const KEYS: [&str; 17] = [
     "change_log_max_records",
     "document_retention",
     "hosts",
+    "typename",
     "introspection",
     "cors_origins",
     "cors_credentials",
@@ -115,6 +117,7 @@ impl FileConfig {
                 "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
                 "document_retention" => self.document_retention = reader.parsed(value),
                 "hosts" => self.hosts = reader.hosts(value),
+                "typename" => self.typename = reader.boolean(value),
                 "introspection" => self.introspection = reader.boolean(value),
                 "cors_origins" => self.cors_origins = reader.origins(value),
                 "cors_credentials" => self.cors_credentials = reader.boolean(value),
@@ -342,7 +345,7 @@ readers = 2
                 "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is no limit; write it above the first `[…]`",
                 "zones: there is no setting `zones`; \
-                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, introspection, cors_origins, cors_credentials, log, log_format, limits",
+                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits",
             ]
         );
     }

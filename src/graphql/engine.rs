@@ -20,6 +20,7 @@ use super::introspect::Introspection;
 use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
 use super::schema::{Api, SchemaError, build_schema};
+use super::typename;
 use super::validate::validate;
 use super::write::{WriteError, Writer, unkept};
 use crate::cache_control::Policy;
@@ -65,6 +66,17 @@ impl EtagKeys {
 pub struct Compiler {
     model: Arc<Model>,
     api: Arc<Api>,
+    /// Registered documents are answered with `__typename`, see [`typename`].
+    typename: bool,
+}
+
+/// A mutation that is to take effect once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Once {
+    /// What the client calls it.
+    pub key: String,
+    /// A hash of all that it asks for.
+    pub request: [u8; 32],
 }
 
 /// A query's or mutation's successful answer.
@@ -89,7 +101,15 @@ impl Compiler {
     /// # Errors
     /// The model has no API, because names collide.
     pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
-        Ok(Self { api: Arc::new(build_schema(&model)?), model })
+        Ok(Self { api: Arc::new(build_schema(&model)?), model, typename: false })
+    }
+
+    /// The same, with `__typename` in the answers to registered documents where they do not ask for it. It goes into all ETags.
+    #[must_use]
+    pub fn with_typename(self) -> Self {
+        let mut model = Model::clone(&self.model);
+        model.fingerprint = *blake3::Hasher::new().update(&model.fingerprint).update(b"typename").finalize().as_bytes();
+        Self { model: Arc::new(model), typename: true, ..self }
     }
 
     /// The API as SDL; deterministic.
@@ -103,6 +123,18 @@ impl Compiler {
     /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
         let document = validate(&self.api, &text).await?;
+        Ok(Document::new(id, text, document, &self.model, &self.api.definitions))
+    }
+
+    /// The same for a document that the operator registers.
+    ///
+    /// # Errors
+    /// As [`Self::compile`].
+    pub async fn compile_registered(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
+        let mut document = validate(&self.api, &text).await?;
+        if self.typename {
+            typename::add(&mut document);
+        }
         Ok(Document::new(id, text, document, &self.model, &self.api.definitions))
     }
 }
@@ -220,12 +252,26 @@ impl Engine {
         variables: &Variables,
         if_match: Option<IfMatch>,
     ) -> Result<Answer, Vec<GraphqlError>> {
+        self.mutate_once(operation, variables, if_match, None).await
+    }
+
+    /// The same. Where it is known as `once` and has taken effect before, it is not run, and the answer is that of then.
+    ///
+    /// # Errors
+    /// Nothing was written; or `IDEMPOTENCY_KEY_REUSED`, where the key is that of another request.
+    pub async fn mutate_once(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+        if_match: Option<IfMatch>,
+        once: Option<Once>,
+    ) -> Result<Answer, Vec<GraphqlError>> {
         let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
         let bound = bind(&self.parts.compiler.model, &plan, variables)?;
         if if_match.is_some() {
             check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
         }
-        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound, if_match };
+        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound, if_match, once };
         self.store.mutate(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
             // Not until the commit, when the mutation knew nothing of it any more.
@@ -281,6 +327,7 @@ struct MutationRun {
     plan: Arc<Plan>,
     bound: Bound,
     if_match: Option<IfMatch>,
+    once: Option<Once>,
 }
 
 impl Writing for MutationRun {
@@ -288,6 +335,12 @@ impl Writing for MutationRun {
     type Error = WriteError;
 
     async fn write<T: Transaction>(&self, transaction: &T) -> Result<Answer, WriteError> {
+        let policy = self.plan.policy;
+        if let Some(once) = &self.once
+            && let Some(body) = answered(transaction, once).await?
+        {
+            return Ok(Answer { body, etag: None, field_errors: false, policy, touched: Touched::default() });
+        }
         let State { identity, guard } = transaction.state().await?;
         let keys = self.parts.etag_keys(identity);
         let context = self.parts.context(&self.bound, &keys);
@@ -298,8 +351,11 @@ impl Writing for MutationRun {
             error @ WriteError::Client(_) => error,
         })?;
         reader.out.push(b'}');
+        if let Some(once) = &self.once {
+            transaction.keep_answer(&once.key, &once.request, &reader.out).await?;
+        }
         let touched = reader.touched();
-        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy: self.plan.policy, touched })
+        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
     }
 }
 
@@ -317,6 +373,17 @@ impl Parts {
         let keys = Arc::new(EtagKeys::new(epoch, &self.compiler.model));
         self.etag_keys.store(keys.clone());
         keys
+    }
+}
+
+/// What was answered to this mutation when it took effect.
+async fn answered<T: Transaction>(transaction: &T, once: &Once) -> Result<Option<Bytes>, WriteError> {
+    match transaction.kept_answer(&once.key).await? {
+        Some(kept) if kept.request != once.request => {
+            let message = "the Idempotency-Key is that of another request; give each mutation a key of its own";
+            Err(GraphqlError::new(Code::IdempotencyKeyReused, message).into())
+        }
+        kept => Ok(kept.map(|kept| kept.answer.into())),
     }
 }
 

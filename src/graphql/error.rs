@@ -60,6 +60,10 @@ pub enum Code {
     PreconditionFailed,
     /// `expectedEtag` is required.
     PreconditionRequired,
+    /// The `Idempotency-Key` is that of another request.
+    IdempotencyKeyReused,
+    /// A request with the same `Idempotency-Key` has not ended yet.
+    IdempotencyKeyInUse,
     /// Too deep, too costly.
     QueryTooComplex,
     /// Too slow.
@@ -91,6 +95,8 @@ impl Code {
             Self::Conflict => "CONFLICT",
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::PreconditionRequired => "PRECONDITION_REQUIRED",
+            Self::IdempotencyKeyReused => "IDEMPOTENCY_KEY_REUSED",
+            Self::IdempotencyKeyInUse => "IDEMPOTENCY_KEY_IN_USE",
             Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
             Self::Timeout => "TIMEOUT",
             Self::Overloaded => "OVERLOADED",

@@ -24,6 +24,7 @@ pub mod introspect;
 pub mod schema;
 pub mod sdl;
 mod selections;
+mod typename;
 pub mod types;
 mod uses;
 pub mod validate;
@@ -35,6 +36,6 @@ mod fixture;
 
 pub use coerce::Variables;
 pub use document::{Document, Kind, Operation};
-pub use engine::{Answer, Compiler, Engine};
+pub use engine::{Answer, Compiler, Engine, Once};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

@@ -6,7 +6,7 @@ use axum::extract::{FromRequestParts, Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use serde::Serialize;
 use subtle::ConstantTimeEq;
 
@@ -40,10 +40,11 @@ pub(super) async fn put(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
 
-    let new = app.current_documents().await.register(id, text).await.map_err(|error| match error {
+    let new = app.current_documents().await.register(id, text, None).await.map_err(|error| match error {
         RegisterError::Invalid(errors) => {
             Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
         }
+        error @ RegisterError::Taken(..) => Problem::new(StatusCode::CONFLICT, error.to_string()),
         RegisterError::Store(error) => failed(&error),
     })?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
@@ -51,7 +52,7 @@ pub(super) async fn put(
         registered.document.iter().flat_map(|document| document.operations()).filter_map(|operation| operation.name());
     tracing::info!(document = %id, operations = names.collect::<Vec<_>>().join(", "), new, "a document was registered");
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
-    let mut response = json(status, &Listed::of(&registered));
+    let mut response = json(status, &Listed::of(&registered, &app));
     if new {
         let location = HeaderValue::try_from(format!("/q/{id}")).expect("hex digits may stand in a header");
         response.headers_mut().insert(LOCATION, location);
@@ -59,14 +60,19 @@ pub(super) async fn put(
     Ok(response)
 }
 
-/// `GET /q`: all registered documents, ordered by id.
-pub(super) async fn list(State(app): State<AppState>, _: Admin) -> Result<Response, Problem> {
+/// `GET /q`: all registered documents, ordered by id; with `?texts=true`, what they say, too.
+pub(super) async fn list(State(app): State<AppState>, _: Admin, uri: Uri) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct List<'a> {
         documents: Vec<Listed<'a>>,
     }
     let registered = app.current_documents().await.list().await.map_err(|error| failed(&error))?;
-    Ok(json(StatusCode::OK, &List { documents: registered.iter().map(|registered| Listed::of(registered)).collect() }))
+    let with_texts = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "texts=true"));
+    let listed = registered.iter().map(|registered| {
+        let text = with_texts.then_some(&*registered.text);
+        Listed { text, ..Listed::of(registered, &app) }
+    });
+    Ok(json(StatusCode::OK, &List { documents: listed.collect() }))
 }
 
 /// `DELETE /q/{id}`: removes a document that was registered over the API.
@@ -133,7 +139,12 @@ impl FromRequestParts<AppState> for Admin {
 #[derive(Serialize)]
 struct Listed<'a> {
     id: DocumentId,
+    /// Where it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
     sha256: String,
+    /// What manifests call it.
+    aliases: Vec<String>,
     operations: Vec<ListedOperation<'a>>,
     /// Where it comes from: files, and the database if it was registered over the API.
     files: &'a [String],
@@ -157,7 +168,7 @@ struct ListedOperation<'a> {
 }
 
 impl<'a> Listed<'a> {
-    fn of(registered: &'a Registered) -> Self {
+    fn of(registered: &'a Registered, app: &AppState) -> Self {
         let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
         let kind = |kind| match kind {
             Kind::Query => "query",
@@ -165,7 +176,9 @@ impl<'a> Listed<'a> {
         };
         Self {
             id: registered.id,
+            text: None,
             sha256: Sha256Hash::of(&registered.text).to_string(),
+            aliases: app.registry.aliases(registered.id),
             operations: operations.iter().map(|o| ListedOperation { name: o.name(), kind: kind(o.kind()) }).collect(),
             files: &registered.files,
             stored: registered.stored,
@@ -189,7 +202,7 @@ fn no_such_document(id: DocumentId) -> Problem {
     Problem::new(StatusCode::NOT_FOUND, format!("no document is registered under {id}"))
 }
 
-fn failed(error: &StoreError) -> Problem {
+pub(super) fn failed(error: &StoreError) -> Problem {
     if let StoreError::Lost(_) | StoreError::Unwritable(_) | StoreError::Overloaded = error {
         // Whoever has the admin token may know why.
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
@@ -199,7 +212,7 @@ fn failed(error: &StoreError) -> Problem {
     Problem::internal(&incident)
 }
 
-fn json(status: StatusCode, body: &impl Serialize) -> Response {
+pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {
     let body = serde_json::to_vec(body).expect("strings, numbers and booleans always serialise");
     (status, [(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body).into_response()
 }

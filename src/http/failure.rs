@@ -89,11 +89,12 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::GraphqlValidationFailed
         | Code::OperationResolutionFailure
         | Code::BadUserInput
+        | Code::IdempotencyKeyReused
         | Code::QueryTooComplex => StatusCode::UNPROCESSABLE_ENTITY,
         Code::PersistedQueryNotFound | Code::NotFound => StatusCode::NOT_FOUND,
         Code::PersistedQueryRequired | Code::Forbidden => StatusCode::FORBIDDEN,
         Code::Unauthenticated => StatusCode::UNAUTHORIZED,
-        Code::Conflict => StatusCode::CONFLICT,
+        Code::Conflict | Code::IdempotencyKeyInUse => StatusCode::CONFLICT,
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
@@ -159,6 +160,8 @@ mod tests {
             (Code::Conflict, 409),
             (Code::PreconditionFailed, 412),
             (Code::PreconditionRequired, 428),
+            (Code::IdempotencyKeyReused, 422),
+            (Code::IdempotencyKeyInUse, 409),
             (Code::Timeout, 504),
             (Code::Overloaded, 503),
             (Code::InternalServerError, 500),

@@ -13,10 +13,10 @@ use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
-use super::query::{self, Target, Url, find_registered, unreadable, valid};
+use super::query::{self, Target, Url, find_registered, resembling, unreadable, valid};
 use crate::config::Mode;
-use crate::document_id::DocumentRef;
-use crate::graphql::{Code, Document};
+use crate::document_id::{DocumentId, DocumentRef};
+use crate::graphql::{Code, Document, GraphqlError};
 use crate::persisted::{Registered, Sha256Hash};
 
 /// `GET` and `HEAD /graphql`.
@@ -73,7 +73,7 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure>
         return registered(app, parameters, name).await;
     }
     if let Some(persisted) = PersistedQuery::of(parameters.extensions.as_ref())? {
-        return automatic(app, &persisted, parameters.query.as_deref()).await;
+        return automatic(app, parameters, &persisted).await;
     }
     if let Some(name) = parameters.doc_id.as_ref().or(parameters.id.as_ref()) {
         return registered(app, parameters, name).await;
@@ -100,34 +100,43 @@ async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Register
     app.current_documents().await.by_hash(hash).await.map_err(|error| unreadable(&error))
 }
 
-/// Apollo's automatic persisted queries. Misses are 200 and say so in the error, for that is how its clients know that
-/// they shall send the text.
-async fn automatic(app: &AppState, persisted: &PersistedQuery, text: Option<&str>) -> Result<Found, Failure> {
-    let hash = persisted.hash()?;
-    if text.is_some_and(|text| Sha256Hash::of(text) != hash) {
+/// Apollo's automatic persisted queries, and the ids of its manifests, which its clients send in the same place. Misses are 200
+/// and say so in the error, for that is how its clients know that they shall send the text.
+async fn automatic(app: &AppState, parameters: &Parameters, persisted: &PersistedQuery) -> Result<Found, Failure> {
+    let (hash, text) = (persisted.hash()?, parameters.query.as_deref());
+    // A document's own id is as good as its sha256.
+    let is_of =
+        |text: &str| hash == Some(Sha256Hash::of(text)) || persisted.sha256_hash == DocumentId::of(text).to_string();
+    if text.is_some_and(|text| hash.is_some() && !is_of(text)) {
         return Err(Failure::new(Code::PersistedQueryHashMismatch, "provided sha does not match query"));
     }
-    if let Some(registered) = by_hash(app, hash).await? {
+    let name = hash.map_or_else(|| persisted.sha256_hash.clone(), |hash| hash.to_string());
+    if let Some(name) = DocumentRef::parse(&name)
+        && let Some(registered) = app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?
+    {
         return Ok(Found::Trusted(registered));
     }
     if app.mode == Mode::Trusted {
         return Err(match text {
             Some(_) => only_registered(),
-            None => miss(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
+            None => miss(app, parameters, Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
         });
     }
+    let not_found = || miss(app, parameters, Code::PersistedQueryNotFound, "PersistedQueryNotFound");
+    let Some(hash) = hash else {
+        // The name of a manifest that nobody has registered: what it stands for cannot be checked.
+        return Err(if text.is_some() { PersistedQuery::malformed() } else { not_found() });
+    };
     let document = match text {
         Some(text) => app.learned.learn(app.engine.compiler(), hash, text).await?,
-        None => {
-            let learned = app.learned.get(hash);
-            learned.ok_or_else(|| miss(Code::PersistedQueryNotFound, "PersistedQueryNotFound"))?
-        }
+        None => app.learned.get(hash).ok_or_else(not_found)?,
     };
     Ok(Found::Learned(document))
 }
 
-fn miss(code: Code, message: &str) -> Failure {
-    Failure::new(code, message).with_status(StatusCode::OK)
+fn miss(app: &AppState, parameters: &Parameters, code: Code, message: &str) -> Failure {
+    let error = resembling(app, parameters.operation_name(), GraphqlError::new(code, message));
+    Failure::from(error).with_status(StatusCode::OK)
 }
 
 fn only_registered() -> Failure {
@@ -156,11 +165,15 @@ impl PersistedQuery {
         })
     }
 
-    fn hash(&self) -> Result<Sha256Hash, Failure> {
+    /// None for what is no hash: the names of a manifest may be anything.
+    fn hash(&self) -> Result<Option<Sha256Hash>, Failure> {
         if self.version.unwrap_or(1) != 1 {
             return Err(Failure::new(Code::BadRequest, "Unsupported persisted query version"));
         }
-        let hash = Sha256Hash::parse(&self.sha256_hash);
-        hash.ok_or_else(|| Failure::new(Code::BadRequest, "`sha256Hash` is not 64 hex digits"))
+        Ok(Sha256Hash::parse(&self.sha256_hash))
+    }
+
+    fn malformed() -> Failure {
+        Failure::new(Code::BadRequest, "`sha256Hash` is not 64 hex digits")
     }
 }

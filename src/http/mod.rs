@@ -18,10 +18,12 @@ mod health;
 mod host;
 mod json;
 mod negotiate;
+mod once;
 mod parameters;
 mod piece;
 mod problem;
 mod query;
+mod registry;
 mod respond;
 pub mod server;
 
@@ -46,6 +48,7 @@ pub use self::front::Front;
 use self::cors::{Cors, Place};
 use self::failure::Failure;
 use self::health::Sdl;
+use self::once::UnderWay;
 use self::parameters::BodyLimits;
 use self::problem::Problem;
 use self::respond::{NOSNIFF, Policies, Representation};
@@ -76,6 +79,7 @@ pub struct Handles {
     cors: Cors,
     admin_token: AdminToken,
     aside: Aside,
+    under_way: UnderWay,
 }
 
 impl Deref for AppState {
@@ -107,6 +111,7 @@ impl AppState {
             cors: Cors::new(&config.cors_origins, config.cors_credentials),
             admin_token: AdminToken::new(config.admin_token.as_ref()),
             aside: Aside::start()?,
+            under_way: UnderWay::default(),
         })))
     }
 
@@ -134,7 +139,7 @@ pub fn service(app: AppState) -> Front {
 /// All routes, with what surrounds them.
 fn router(app: AppState) -> Router {
     let routes = Router::new()
-        .route("/q", get(admin::list))
+        .route("/q", get(admin::list).post(registry::post))
         .route("/q/{id}", get(query::get).post(query::post).put(admin::put).delete(admin::delete))
         .route("/q/{id}/{operation_name}", get(query::get).post(query::post))
         .route("/graphql", get(graphql::get).post(graphql::post))

@@ -18,7 +18,7 @@ use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::respond::{self, Representation};
-use super::{AppState, access};
+use super::{AppState, access, once};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
@@ -77,9 +77,9 @@ impl Address {
 async fn answer_get(app: &AppState, address: &Address, request: Request) -> Result<Response, Failure> {
     // Which document, which of its operations.
     let url = Url::of(app, &request);
-    let registered = find(app, address).await?;
-    let document = valid(&registered)?;
     let parameters = Parameters::from_query(request.uri().query())?;
+    let registered = find(app, address, &parameters).await?;
+    let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
 
     // Which question exactly, and the answer, in the light of the preconditions.
@@ -93,10 +93,10 @@ async fn answer_post(
     address: &Address,
     request: Request,
 ) -> Result<Response, Failure> {
-    let registered = find(app, address).await?;
-    let document = valid(&registered)?;
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
+    let registered = find(app, address, &parameters).await?;
+    let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
     run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers).await
 }
@@ -186,7 +186,9 @@ pub(super) async fn run(
         Kind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
-            let answer = app.engine.mutate(target.operation, &variables, if_match).await;
+            let once = once::of(headers, target.operation, &variables)?;
+            let _turn = once.as_ref().map(|once| app.under_way.begin(&once.key)).transpose()?;
+            let answer = app.engine.mutate_once(target.operation, &variables, if_match, once).await;
             let answer = answer.map_err(|errors| Failure::of(target.operation, errors))?;
             let representation = Representation::new(&answer.body, None, None);
             Ok(respond::unconditional(headers, media_type, &representation))
@@ -223,8 +225,9 @@ async fn answer(
 }
 
 /// The document that the path names.
-async fn find(app: &AppState, address: &Address) -> Result<Arc<Registered>, Failure> {
-    find_registered(app, address.document(), address.operation_name.as_deref()).await
+async fn find(app: &AppState, address: &Address, parameters: &Parameters) -> Result<Arc<Registered>, Failure> {
+    let operation_name = address.operation_name.as_deref().or(parameters.operation_name());
+    find_registered(app, address.document(), operation_name).await
 }
 
 /// The document that a request names, if it is one that can have a name.
@@ -262,8 +265,13 @@ pub(super) fn valid(registered: &Registered) -> Result<&Document, Failure> {
 
 /// No document has this id. Where a registered operation has the same name, the client was probably built from another
 /// version of it; that one's id helps to see it.
-pub(super) fn not_found(app: &AppState, operation_name: Option<&str>) -> GraphqlError {
+fn not_found(app: &AppState, operation_name: Option<&str>) -> GraphqlError {
     let error = GraphqlError::new(Code::PersistedQueryNotFound, "no document is registered under this id");
+    resembling(app, operation_name, error)
+}
+
+/// The error with the id of the document that was probably meant.
+pub(super) fn resembling(app: &AppState, operation_name: Option<&str>, error: GraphqlError) -> GraphqlError {
     match operation_name.and_then(|name| app.registry.resembling(name)) {
         Some(id) => error.with("registeredId", &id.to_string()),
         None => error,

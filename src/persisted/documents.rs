@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::registry::{Kept, Registered, Registry, Sha256Hash};
+use super::registry::{Kept, Registered, Registry, Sha256Hash, is_hash_of};
 use super::stored::{checked_id, of_database, retired, seconds};
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, Engine, GraphqlError};
-use crate::store::{Store, StoreError, StoredDocument};
+use crate::store::{NewDocument, Store, StoreError, StoredDocument};
 
 /// Why a document was not registered.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum RegisterError {
     /// It is invalid.
     #[error("the document is invalid")]
     Invalid(Vec<GraphqlError>),
+    /// The name that it is to have, and whose that is.
+    #[error("`{0}` names another document already: {1}")]
+    Taken(String, DocumentId),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -93,16 +96,22 @@ impl Documents {
         Ok(self.0.registry.list())
     }
 
-    /// Registers a document for all nodes. True if it was not registered before.
+    /// Registers a document for all nodes, and lets clients call it by this name, too. True if it was not registered before.
     ///
     /// # Errors
     /// Nothing was registered.
-    pub async fn register(&self, id: DocumentId, text: Arc<str>) -> Result<bool, RegisterError> {
+    pub async fn register(&self, id: DocumentId, text: Arc<str>, alias: Option<&str>) -> Result<bool, RegisterError> {
         self.refresh().await?;
+        let alias = alias.filter(|alias| !is_hash_of(alias, id) && !is_sha256_of(alias, &text));
+        let named = alias.map(|alias| (alias, self.0.registry.by_alias(alias)));
+        if let Some((alias, Some(other))) = named.filter(|(_, named)| named.is_some_and(|named| named != id)) {
+            return Err(RegisterError::Taken(alias.to_owned(), other));
+        }
+        let has_name = named.is_none_or(|(_, named)| named.is_some());
         let known = self.settled(id).await;
         if let Some(known) = &known {
             match &known.document {
-                Ok(_) if known.stored => return Ok(false),
+                Ok(_) if known.stored && has_name => return Ok(false),
                 // From here on it stays, whatever becomes of the query files.
                 Ok(_) => {}
                 Err(errors) => return Err(RegisterError::Invalid(errors.clone())),
@@ -111,9 +120,13 @@ impl Documents {
         let is_known = known.is_some();
         let document = match known.and_then(|known| known.document.as_ref().ok().cloned()) {
             Some(document) => document,
-            None => self.0.engine.compiler().compile(id, text.clone()).await.map_err(RegisterError::Invalid)?,
+            None => {
+                self.0.engine.compiler().compile_registered(id, text.clone()).await.map_err(RegisterError::Invalid)?
+            }
         };
-        let new = self.store().insert_document(id.to_string(), text.to_string()).await?;
+        let aliases = alias.map(str::to_owned).into_iter().collect();
+        let new =
+            self.store().insert_document(NewDocument { id: id.to_string(), text: text.to_string(), aliases }).await?;
         // Not put in by hand: somebody else may have removed it since.
         self.refresh().await?;
         self.settle(id, Some(document)).await;
@@ -230,8 +243,13 @@ impl Documents {
         let text: Arc<str> = text.into();
         let document = match compiled {
             Some(document) => Ok(document),
-            None => self.0.engine.compiler().compile(id, text.clone()).await,
+            None => self.0.engine.compiler().compile_registered(id, text.clone()).await,
         };
         registry.settle(id, of_database(id, text, source, document, self.0.retention));
     }
+}
+
+/// Whether a name is the hash that every document is known by anyway.
+fn is_sha256_of(alias: &str, text: &str) -> bool {
+    alias.strip_prefix("sha256:").unwrap_or(alias) == Sha256Hash::of(text).to_string()
 }

@@ -1,44 +1,129 @@
-//! Registers `queries/**/*.graphql` (and `.gql`). Each file is one document; its id is the hash of the file's exact bytes, so a byte
-//! order mark or another line ending makes another document.
+//! Registers `queries/**/*.graphql` (and `.gql`), and the manifests beside them. Each query file is one document; its id is the hash
+//! of its exact bytes, so a byte order mark or another line ending makes another document. Fragments are shared between
+//! files: see [`super::fragments`].
 
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::fragments::{Composed, Fragments, is_library};
+use super::manifest::{self, Entry};
 use super::registry::Registry;
 use crate::document_id::DocumentId;
 use crate::graphql::validate::check_syntax;
 use crate::graphql::{Compiler, GraphqlError, lint};
 use crate::model::diagnostic::offset_of;
 use crate::model::{Diagnostic, Model};
+use crate::syntax::{self, Purpose};
 
 /// Where query files are, in the project's directory.
 pub const DIRECTORY: &str = "queries";
 
+/// What the files with the cases of `freshql test` end with.
+pub const CASES: &str = ".cases.json";
+
 /// Directories within directories; deeper ones are a loop of symbolic links.
 const DEEPEST: usize = 32;
 
-/// Compiles all query files below `directory` and registers those without mistakes. A directory that does not exist has
-/// no files. Gives the mistakes of all files, in the order of the files' names.
+/// Compiles all query files and manifests below `directory` and registers the documents without mistakes. A directory that
+/// does not exist has no files. Gives the mistakes of all files, in the order of the files' names.
 ///
 /// # Errors
 /// The directory cannot be read.
 pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    for (file, text) in read(directory, &mut mistakes)? {
-        let id = DocumentId::of(&text);
-        if is_blank(&text) {
-            mistakes.push(blank(file));
+    let texts = read(find(directory)?, &mut mistakes)?;
+    let fragments = Fragments::of(texts.iter().map(|(file, text)| (file.as_str(), &**text)));
+    for (file, own) in &texts {
+        if is_blank(own) {
+            mistakes.push(blank(file.clone()));
             continue;
         }
-        match compiler.compile(id, Arc::clone(&text)).await {
-            Ok(document) => registry.add_file(id, text, document, file),
-            Err(errors) => mistakes.extend(errors.iter().map(|error| diagnostic(&file, &text, error))),
+        if is_library(own) {
+            mistakes.extend(library_mistake(file, own));
+            continue;
+        }
+        let document = match fragments.compose(file, own) {
+            Ok(document) => document,
+            Err(mistake) => {
+                mistakes.push(mistake);
+                continue;
+            }
+        };
+        let id = DocumentId::of(&document.text);
+        match compiler.compile_registered(id, Arc::clone(&document.text)).await {
+            Ok(compiled) => registry.add_file(id, document.text, compiled, file.clone()),
+            Err(errors) => mistakes.extend(errors.iter().map(|error| placed(file, &document, error))),
         }
     }
-    mistakes.sort_by(|a, b| a.file.cmp(&b.file));
+    for (file, text) in read(manifests(directory)?, &mut mistakes)? {
+        register_manifest(compiler, &file, &text, registry, &mut mistakes).await;
+    }
+    mistakes.sort_by(|a, b| (&a.file, a.span.start, &a.message).cmp(&(&b.file, b.span.start, &b.message)));
+    // What is wrong in a shared fragment is found once for each file that needs it.
+    mistakes.dedup();
     Ok(mistakes)
+}
+
+/// The `.json` files that hold documents: those with the cases of `freshql test` do not.
+fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let files = find_json(directory)?;
+    Ok(files.into_iter().filter(|path| !path.to_string_lossy().ends_with(CASES)).collect())
+}
+
+/// Registers the documents of a manifest, under the names that it gives them, too.
+async fn register_manifest(
+    compiler: &Compiler,
+    file: &str,
+    json: &str,
+    registry: &Registry,
+    mistakes: &mut Vec<Diagnostic>,
+) {
+    let entries = match manifest::parse(json) {
+        Ok(entries) => entries,
+        Err(why) => {
+            let help = "in queries/, .json files are manifests of persisted documents, or cases of `freshql test` (NAME.cases.json)";
+            mistakes.push(Diagnostic::error(file, 0..0, why).with_help(help));
+            return;
+        }
+    };
+    for Entry { alias, text } in entries {
+        let id = DocumentId::of(&text);
+        let at = json.find(&alias).unwrap_or_default();
+        let place = at..at + alias.len();
+        match compiler.compile_registered(id, Arc::clone(&text)).await {
+            Ok(document) => registry.add_file(id, text, document, file.to_owned()),
+            Err(errors) => {
+                for error in errors {
+                    let (line, column) = error.locations.first().copied().unwrap_or((1, 1));
+                    let message = format!("{} (line {line}, column {column} of `{alias}`)", error.message);
+                    mistakes.push(Diagnostic::error(file, place.clone(), message));
+                }
+                continue;
+            }
+        }
+        if let Err(other) = registry.add_alias_of_file(&alias, id) {
+            let message = format!("`{alias}` names another document already: {other}");
+            mistakes.push(Diagnostic::error(file, place, message).with_help("a name stands for one document only"));
+        }
+    }
+}
+
+/// What keeps a file with fragments only from being read. What else is wrong with them shows where they are used.
+fn library_mistake(file: &str, text: &str) -> Option<Diagnostic> {
+    let error = syntax::parse(text, Purpose::Operations).err()?;
+    Some(Diagnostic::error(file, error.span, error.message))
+}
+
+/// The mistake with its place, which may be in the file of a shared fragment.
+fn placed(file: &str, document: &Composed, error: &GraphqlError) -> Diagnostic {
+    let mut mistake = diagnostic(file, &document.text, error);
+    if let Some((other, at)) = document.foreign(mistake.span.start) {
+        mistake.span = at..at + mistake.span.len();
+        mistake.file = other.to_owned();
+    }
+    mistake
 }
 
 /// The mistakes that query files have whatever the model is, for where there is no model to compile them against.
@@ -47,9 +132,13 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
 /// The directory cannot be read.
 pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
-    for (file, text) in read(directory, &mut mistakes)? {
+    for (file, text) in read(find(directory)?, &mut mistakes)? {
         if is_blank(&text) {
             mistakes.push(blank(file));
+            continue;
+        }
+        if is_library(&text) {
+            mistakes.extend(library_mistake(&file, &text));
             continue;
         }
         let errors = check_syntax(&text).err().unwrap_or_default();
@@ -72,10 +161,10 @@ fn blank(file: String) -> Diagnostic {
         .with_help("write a query or a mutation, or delete the file")
 }
 
-/// The texts of all query files; those that have none go to `mistakes`.
-fn read(directory: &Path, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(String, Arc<str>)>> {
+/// The texts of these files; those that have none go to `mistakes`.
+fn read(paths: Vec<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(String, Arc<str>)>> {
     let mut texts = Vec::new();
-    for path in find(directory)? {
+    for path in paths {
         let file = path.display().to_string();
         match String::from_utf8(std::fs::read(&path).map_err(|error| named(&path, &error))?) {
             Ok(text) => texts.push((file, text.into())),
@@ -96,18 +185,28 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
     for registered in registry.list() {
         let Ok(document) = &registered.document else { continue };
         let findings = lint::lint(model, document);
-        for file in &registered.files {
+        for file in registered.files.iter().filter(|file| !is_manifest(file)) {
             warnings.extend(line_ends(file, &registered.text));
+            let own =
+                std::fs::metadata(file).map_or(usize::MAX, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
             warnings.extend(findings.iter().map(|finding| {
                 let place = word_at(&registered.text, finding.position);
                 let make = if finding.is_mistake { Diagnostic::error } else { Diagnostic::warning };
-                make(file.clone(), place, finding.message.clone()).with_help(finding.help.clone())
+                let found = match place.start < own {
+                    true => make(file.clone(), place, finding.message.clone()),
+                    false => make(file.clone(), 0..0, format!("{}, in a fragment of another file", finding.message)),
+                };
+                found.with_help(finding.help.clone())
             }));
         }
     }
     warnings.extend(repeated_names(registry));
     warnings.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
     warnings
+}
+
+fn is_manifest(file: &str) -> bool {
+    file.ends_with(".json")
 }
 
 /// Operations of different files that have one name. Every file is served by its own id, but clients' tools (code
@@ -117,7 +216,8 @@ fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {
             let Some(name) = operation.name() else { continue };
-            for file in &registered.files {
+            // A client's manifest has the same operations as the query files, in its own wording.
+            for file in registered.files.iter().filter(|file| !is_manifest(file)) {
                 let place = word_at(&registered.text, operation.position());
                 places.push((name.to_owned(), file.clone(), place));
             }

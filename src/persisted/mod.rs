@@ -5,10 +5,14 @@
 pub mod apq;
 pub mod documents;
 pub mod files;
+pub mod fragments;
+pub mod manifest;
 mod outdated;
 pub mod registry;
 pub mod stored;
+mod typename;
 
 pub use apq::Learned;
 pub use documents::Documents;
 pub use registry::{Registered, Registry, Retired, Sha256Hash};
+pub use typename::with_typename;

@@ -24,8 +24,18 @@ pub struct Registry {
     uncompiled: DashMap<DocumentId, StoredDocument>,
     /// What Apollo's tools and clients call them.
     hashes: DashMap<Sha256Hash, DocumentId>,
+    /// Whatever else a manifest calls them.
+    aliases: DashMap<String, Alias>,
     generation: AtomicU64,
     pub(super) outdated: Outdated,
+}
+
+/// A name that a manifest gives a document.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Alias {
+    id: DocumentId,
+    /// A file says so, whatever the database says.
+    of_file: bool,
 }
 
 /// sha256 of a document's text.
@@ -98,23 +108,64 @@ pub enum Kept {
 }
 
 impl Registry {
-    /// The document that a client names. Digits without a scheme are an id first, and else a sha256.
+    /// The document that a client names. Digits without a scheme are an id first, then a sha256, then a name of a manifest.
     pub fn find(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
-        match name {
-            DocumentRef::Id(id) => self.get(*id).or_else(|| self.by_hash(Sha256Hash(*id.as_bytes()))),
-            DocumentRef::Sha256(hash) => self.by_hash(Sha256Hash(*hash)),
-            DocumentRef::Alias(_) => None,
-        }
+        self.resolve(name).and_then(|id| self.get(id))
     }
 
     /// The id of the document that a client names, compiled or not.
     pub(super) fn resolve(&self, name: &DocumentRef) -> Option<DocumentId> {
         let by_hash = |hash| self.hashes.get(&Sha256Hash(hash)).map(|id| *id);
-        match name {
-            DocumentRef::Id(id) if self.documents.contains_key(id) || self.uncompiled.contains_key(id) => Some(*id),
+        let hashed = match name {
+            DocumentRef::Id(id) if self.is_there(*id) => Some(*id),
             DocumentRef::Id(id) => by_hash(*id.as_bytes()),
             DocumentRef::Sha256(hash) => by_hash(*hash),
             DocumentRef::Alias(_) => None,
+        };
+        hashed.or_else(|| self.by_alias(&name.to_string()))
+    }
+
+    fn is_there(&self, id: DocumentId) -> bool {
+        self.documents.contains_key(&id) || self.uncompiled.contains_key(&id)
+    }
+
+    /// The document that some manifest gave this name.
+    pub(super) fn by_alias(&self, alias: &str) -> Option<DocumentId> {
+        self.aliases.get(alias).map(|alias| alias.id)
+    }
+
+    /// The names that manifests gave this document, sorted.
+    pub fn aliases(&self, id: DocumentId) -> Vec<String> {
+        let named = self.aliases.iter().filter(|entry| entry.id == id).map(|entry| entry.key().clone());
+        let mut names: Vec<String> = named.collect();
+        names.sort();
+        names
+    }
+
+    /// A file gives a document this name.
+    ///
+    /// # Errors
+    /// Another file has given it to the document that is returned.
+    pub fn add_alias_of_file(&self, alias: &str, id: DocumentId) -> Result<(), DocumentId> {
+        if is_hash_of(alias, id) {
+            return Ok(());
+        }
+        if let Some(known) = self.aliases.get(alias).filter(|known| known.of_file && known.id != id) {
+            return Err(known.id);
+        }
+        self.aliases.insert(alias.to_owned(), Alias { id, of_file: true });
+        self.changed();
+        Ok(())
+    }
+
+    /// The names that the database has for a document, and no others but those of files.
+    pub(super) fn set_aliases(&self, id: DocumentId, names: &[String]) {
+        self.aliases.retain(|_, known| known.id != id || known.of_file);
+        for name in names {
+            match self.aliases.entry(name.clone()) {
+                Entry::Occupied(known) if known.get().of_file => {}
+                entry => drop(entry.insert(Alias { id, of_file: false })),
+            }
         }
     }
 
@@ -161,6 +212,7 @@ impl Registry {
     /// Takes over what the database has of this document, None where it has none. One that is new is not compiled before
     /// somebody asks for it.
     pub(super) fn follow(&self, id: DocumentId, stored: Option<StoredDocument>, retired: Option<Retired>) {
+        self.set_aliases(id, stored.as_ref().map_or(&[], |stored| &stored.aliases));
         let Some(known) = self.get(id) else {
             match stored {
                 Some(stored) => {
@@ -206,7 +258,10 @@ impl Registry {
     pub(super) fn settle(&self, id: DocumentId, registered: Option<Registered>) {
         match registered {
             Some(registered) => drop(self.documents.insert(id, Arc::new(registered))),
-            None => self.hashes.retain(|_, known| *known != id),
+            None => {
+                self.hashes.retain(|_, known| *known != id);
+                self.aliases.retain(|_, known| known.id != id);
+            }
         }
         self.uncompiled.remove(&id);
     }
@@ -277,9 +332,15 @@ impl Registry {
         }
         self.documents.remove(&id);
         self.hashes.remove(&Sha256Hash::of(&registered.text));
+        self.aliases.retain(|_, known| known.id != id);
         self.changed();
         Ok(())
     }
+}
+
+/// Whether a name is the id itself, in one of its spellings: that needs not be remembered.
+pub(super) fn is_hash_of(alias: &str, id: DocumentId) -> bool {
+    DocumentRef::parse(alias) == Some(DocumentRef::Id(id))
 }
 
 /// What the feed tells is noted here, and read by the next who looks a document up. The generation moves at once, so that

@@ -2,13 +2,14 @@
 //! that were in query files until not long ago, which pages that are still open go on asking for. Here is what a server
 //! does with them when it starts; what it does while it runs is in [`super::documents`].
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::registry::{Registered, Registry, Retired};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
-use crate::store::{DocumentSource, Store, StoreError, StoredDocument};
+use crate::store::{DocumentSource, NewDocument, Store, StoreError, StoredDocument};
 
 /// Writes down the documents of the query files, so that they can be served for a while after they have left. To be done
 /// before [`load`].
@@ -18,7 +19,13 @@ use crate::store::{DocumentSource, Store, StoreError, StoredDocument};
 pub async fn record(store: &Store, registry: &Registry, retention: Duration) -> Result<(), StoreError> {
     let listed = registry.list();
     let of_files = listed.iter().filter(|registered| !registered.files.is_empty());
-    store.replace_file_documents(of_files.map(|r| (r.id.to_string(), r.text.to_string())).collect()).await?;
+    let of_files: HashMap<String, NewDocument> = of_files
+        .map(|known| {
+            let (id, text) = (known.id.to_string(), known.text.to_string());
+            (id.clone(), NewDocument { id, text, aliases: registry.aliases(known.id) })
+        })
+        .collect();
+    store.replace_file_documents(of_files).await?;
     let forgotten = store.delete_retired_documents(retention).await?;
     if forgotten > 0 {
         tracing::info!(documents = forgotten, "forgot documents that left the query files long ago");
@@ -48,14 +55,15 @@ pub async fn load(
 
 /// Registers these documents, as [`load`] does.
 pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<StoredDocument>, retention: Duration) {
-    for StoredDocument { id, text, source } in documents {
+    for StoredDocument { id, text, source, aliases } in documents {
         let text: Arc<str> = text.into();
         let Some(actual) = checked_id(&id, &text) else { continue };
+        registry.set_aliases(actual, &aliases);
         let is_of_files = matches!(source, DocumentSource::File { .. });
         if is_of_files && registry.get(actual).is_some_and(|known| !known.files.is_empty()) {
             continue;
         }
-        let document = compiler.compile(actual, Arc::clone(&text)).await;
+        let document = compiler.compile_registered(actual, Arc::clone(&text)).await;
         if let Some(registered) = of_database(actual, text, source, document, retention) {
             registry.add_of_database(registered);
         }

@@ -18,6 +18,19 @@ pub struct StoredDocument {
     pub text: String,
     /// How it got there.
     pub source: DocumentSource,
+    /// What manifests call it.
+    pub aliases: Vec<String>,
+}
+
+/// A document that is to be kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewDocument {
+    /// Its id.
+    pub id: String,
+    /// Byte for byte.
+    pub text: String,
+    /// What manifests call it, beside names that it has already.
+    pub aliases: Vec<String>,
 }
 
 /// How a document got into the database.
@@ -32,26 +45,31 @@ pub enum DocumentSource {
     },
 }
 
+/// The columns of a [`StoredDocument`].
+const SELECT: &str = "SELECT id, text, source = 'file', retired_at,
+    (SELECT json_group_array(alias) FROM _freshql_alias a WHERE a.id = _freshql_document.id) FROM _freshql_document";
+
 /// All documents of a database, by id.
 ///
 /// # Errors
 /// The database's.
 pub fn documents(connection: &Connection) -> rusqlite::Result<Vec<StoredDocument>> {
-    select(connection, "SELECT id, text, source = 'file', retired_at FROM _freshql_document ORDER BY id", ())
+    select(connection, &format!("{SELECT} ORDER BY id"), ())
 }
 
 /// Those of these documents that the database has.
 fn documents_among(connection: &Connection, ids: &[String]) -> rusqlite::Result<Vec<StoredDocument>> {
-    let sql = "SELECT id, text, source = 'file', retired_at FROM _freshql_document
-        WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id";
-    select(connection, sql, [serde_json::json!(ids).to_string()])
+    let sql = format!("{SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id");
+    select(connection, &sql, [serde_json::json!(ids).to_string()])
 }
 
 fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<StoredDocument>> {
     let mut statement = connection.prepare(sql)?;
     let documents = statement.query_map(values, |row| {
         let source = if row.get(2)? { DocumentSource::File { retired_at: row.get(3)? } } else { DocumentSource::Http };
-        Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source })
+        // It is written by the statement itself.
+        let aliases = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
+        Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source, aliases })
     })?;
     documents.collect()
 }
@@ -62,6 +80,18 @@ fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::
     let changed: Vec<String> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
     changed.iter().try_for_each(|id| log_document(connection, id))?;
     Ok(changed.len())
+}
+
+/// Gives a document names; true if any is new. A name that another document has becomes this one's.
+fn name(connection: &Connection, document: &NewDocument) -> rusqlite::Result<bool> {
+    let sql = "INSERT INTO _freshql_alias (alias, id) VALUES (?, ?)
+        ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id <> excluded.id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut is_new = false;
+    for alias in &document.aliases {
+        is_new |= statement.execute([alias, &document.id])? > 0;
+    }
+    Ok(is_new)
 }
 
 impl Store {
@@ -85,14 +115,18 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, id: String, text: String) -> Result<bool, StoreError> {
+    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
         self.write(move |transaction| {
             let connection = transaction.connection();
+            let NewDocument { id, text, .. } = &document;
             let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id";
-            let is_new = change(connection, sql, [&id, &text])? == 1;
+            let is_new = change(connection, sql, [id, text])? == 1;
             let sql = "UPDATE _freshql_document SET source = 'http', retired_at = NULL
                 WHERE id = ? AND source = 'file' RETURNING id";
-            change(connection, sql, [&id])?;
+            change(connection, sql, [id])?;
+            if name(connection, &document)? && !is_new {
+                log_document(connection, id)?;
+            }
             Ok(is_new)
         })
         .await
@@ -111,12 +145,12 @@ impl Store {
         .await
     }
 
-    /// Makes these (id and text) the documents of the query files: those that left the files are retired from now on, and
+    /// Makes these, by id, the documents of the query files: those that left the files are retired from now on, and
     /// those that came back are not. Where nothing has changed nothing is written.
     ///
     /// # Errors
     /// The database's.
-    pub async fn replace_file_documents(&self, current: HashMap<String, String>) -> Result<(), StoreError> {
+    pub async fn replace_file_documents(&self, current: HashMap<String, NewDocument>) -> Result<(), StoreError> {
         let known = self.documents().await?;
         let is_retired = |document: &StoredDocument| match document.source {
             DocumentSource::Http => None,
@@ -129,7 +163,13 @@ impl Store {
         let gone = ids(&|document| is_retired(document) == Some(false) && !is_current(document));
         let back = ids(&|document| is_retired(document) == Some(true) && is_current(document));
         let mut new = current;
-        known.iter().for_each(|document| drop(new.remove(&document.id)));
+        // Of those that are known, only names that are new count.
+        known.iter().for_each(|document| {
+            let has_all = |new: &NewDocument| new.aliases.iter().all(|alias| document.aliases.contains(alias));
+            if new.get(&document.id).is_some_and(has_all) {
+                new.remove(&document.id);
+            }
+        });
         if gone.is_empty() && back.is_empty() && new.is_empty() {
             return Ok(());
         }
@@ -144,7 +184,12 @@ impl Store {
                 ON CONFLICT DO NOTHING RETURNING id";
             gone.iter().try_for_each(|id| change(connection, retire, [id]).map(drop))?;
             back.iter().try_for_each(|id| change(connection, restore, [id]).map(drop))?;
-            new.iter().try_for_each(|(id, text)| change(connection, insert, [id, text]).map(drop))?;
+            for document in new.values() {
+                let is_new = change(connection, insert, [&document.id, &document.text])? == 1;
+                if name(connection, document)? && !is_new {
+                    log_document(connection, &document.id)?;
+                }
+            }
             Ok(())
         })
         .await

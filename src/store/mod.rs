@@ -32,7 +32,7 @@ use crate::model::Model;
 use crate::touch::Mark;
 
 pub use change_log::{Record, Search};
-pub use documents::{DocumentSource, StoredDocument, documents};
+pub use documents::{DocumentSource, NewDocument, StoredDocument, documents};
 pub use error::{Constraint, StoreError};
 pub use feed::{Batch, FeedEvent, Position, Subscriber};
 pub use fetched::Fetched;
@@ -40,7 +40,7 @@ pub use guard::{Guard, REMEDY};
 pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
 pub use source::{Levels, Observed, Parents, Reading, Row, Source, State, Wanted};
 pub use statement::Statement;
-pub use transaction::{NoEffect, Refusal, Transaction, Writing};
+pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};
 
 /// How long a write may take that is tried to find out whether any succeeds.
 const PROBE: Duration = Duration::from_secs(2);

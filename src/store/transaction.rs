@@ -39,6 +39,21 @@ pub trait Transaction {
 
     /// The version of a row, which nobody else changes from now on until the transaction ends. None: there is no such row.
     async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError>;
+
+    /// What was answered to the mutation with this key, if that is not too long ago.
+    async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError>;
+
+    /// Keeps the answer to the mutation with this key: there is one exactly where something was written.
+    async fn keep_answer(&self, key: &str, request: &[u8], answer: &[u8]) -> Result<(), StoreError>;
+}
+
+/// The answer to a mutation that is to take effect once, however often it is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeptAnswer {
+    /// What the request was: its hash.
+    pub request: Vec<u8>,
+    /// The body.
+    pub answer: Vec<u8>,
 }
 
 /// A mutation. It may be begun more than once: what it did before was undone.

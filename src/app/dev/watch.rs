@@ -65,7 +65,9 @@ impl Watcher {
 /// A hash of all that the project is made of. A file that cannot be read is as good as none: whoever needs it will say so.
 pub(super) fn sources(dir: &Path) -> blake3::Hash {
     let mut paths = vec![within(dir, MODEL_FILE), within(dir, SEED_FILE)];
-    paths.extend(files::find(&within(dir, files::DIRECTORY)).unwrap_or_default());
+    let queries = within(dir, files::DIRECTORY);
+    paths.extend(files::find(&queries).unwrap_or_default());
+    paths.extend(files::find_json(&queries).unwrap_or_default());
     let migrations = std::fs::read_dir(within(dir, "migrations")).into_iter().flatten().flatten();
     let mut migrations: Vec<PathBuf> = migrations.map(|entry| entry.path()).collect();
     migrations.sort();

@@ -15,10 +15,8 @@ use crate::app::StartError;
 use crate::graphql::{Kind, Operation};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::offset_of;
-use crate::persisted::{Registered, Registry, files};
-
-/// What the file with a document's cases ends with, in place of `.graphql`.
-pub(super) const ENDING: &str = ".cases.json";
+use crate::persisted::files::{self, CASES};
+use crate::persisted::{Registered, Registry};
 
 /// The directory with the snapshots, beside the query files.
 const SNAPSHOTS: &str = "snapshots";
@@ -105,7 +103,7 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
         Some(name) if is_manifest => name.to_owned(),
         _ => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
-    let cases_file = path.with_file_name(format!("{subject_name}{ENDING}"));
+    let cases_file = path.with_file_name(format!("{subject_name}{CASES}"));
     let written = match std::fs::read_to_string(&cases_file) {
         Ok(text) => parse(&cases_file, &text, operations, mistakes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
@@ -261,7 +259,7 @@ fn same_snapshots(subjects: &[Subject]) -> Vec<Diagnostic> {
 /// All files of cases below a directory.
 fn files_of_cases(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let files = files::find_json(directory)?;
-    Ok(files.into_iter().filter(|path| path.to_string_lossy().ends_with(ENDING)).collect())
+    Ok(files.into_iter().filter(|path| path.to_string_lossy().ends_with(CASES)).collect())
 }
 
 /// All snapshots that are kept, or wait for review, below a directory.

@@ -35,6 +35,22 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
                     .to_owned(),
             ],
         ),
+        "_freshql_alias" => (
+            "The other names of these documents: what the tools of clients call them.",
+            vec![
+                "CREATE TABLE _freshql_alias (\n  alias text PRIMARY KEY,\n  \
+                 id    text NOT NULL REFERENCES _freshql_document (id) ON DELETE CASCADE\n);"
+                    .to_owned(),
+            ],
+        ),
+        "_freshql_idempotency" => (
+            "The answers to mutations that came with an Idempotency-Key: a retry gets the same.",
+            vec![
+                "CREATE TABLE _freshql_idempotency (\n  key     text PRIMARY KEY,\n  request bytea NOT NULL,\n  \
+                 answer  bytea NOT NULL,\n  at      timestamptz NOT NULL DEFAULT now()\n);"
+                    .to_owned(),
+            ],
+        ),
         _ => (
             "The documents that were registered over HTTP, and those of query files: these stay for a while after they left.",
             vec![

@@ -32,6 +32,16 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
          retired_at    INTEGER\n) STRICT, WITHOUT ROWID;",
     ),
     (
+        "The other names of these documents: what the tools of clients call them.",
+        "CREATE TABLE _freshql_alias (\n  alias TEXT PRIMARY KEY,\n  \
+         id    TEXT NOT NULL REFERENCES _freshql_document (id) ON DELETE CASCADE\n) STRICT, WITHOUT ROWID;",
+    ),
+    (
+        "The answers to mutations that came with an Idempotency-Key: a retry gets the same.",
+        "CREATE TABLE _freshql_idempotency (\n  key     TEXT PRIMARY KEY,\n  request BLOB NOT NULL,\n  \
+         answer  BLOB NOT NULL,\n  at      INTEGER NOT NULL DEFAULT (unixepoch())\n) STRICT;",
+    ),
+    (
         "The versions of rows in tables that are somebody else's.",
         "CREATE TABLE _freshql_version (\n  entity  TEXT NOT NULL,\n  key     ANY NOT NULL,\n  \
          version INTEGER NOT NULL,\n  PRIMARY KEY (entity, key)\n) STRICT, WITHOUT ROWID;",
@@ -39,7 +49,8 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
 ];
 
 /// The names of freshql's own tables that migrations make for every model.
-pub const SYSTEM_TABLE_NAMES: &[&str] = &["_freshql_meta", "_freshql_change", "_freshql_document"];
+pub const SYSTEM_TABLE_NAMES: &[&str] =
+    &["_freshql_meta", "_freshql_change", "_freshql_document", "_freshql_alias", "_freshql_idempotency"];
 
 /// The table of the change log.
 pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";

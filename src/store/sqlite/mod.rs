@@ -12,6 +12,7 @@ pub(in crate::store) mod difference;
 mod error;
 mod feed;
 mod guard;
+mod idempotency;
 mod identity;
 mod meter;
 pub mod migrate;

@@ -4,6 +4,7 @@ use super::blame;
 use super::catalogue::authors::Event;
 use super::dialect::Sqlite;
 use super::error::of_write;
+use super::idempotency;
 use super::row::{Parameter, StepRow, bind};
 use super::snapshot::Snapshot;
 use super::writable::Writable;
@@ -14,7 +15,7 @@ use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
 use crate::store::select::{Shape, Slot};
 use crate::store::source::{Levels, Row, State};
 use crate::store::statement::Statement;
-use crate::store::transaction::{self, NoEffect, Refusal};
+use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
 use crate::touch::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
@@ -136,6 +137,14 @@ impl<'c> transaction::Transaction for Transaction<'c> {
 
     async fn state(&self) -> Result<State, StoreError> {
         self.0.state()
+    }
+
+    async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
+        Ok(idempotency::find(self.connection(), key)?)
+    }
+
+    async fn keep_answer(&self, key: &str, request: &[u8], answer: &[u8]) -> Result<(), StoreError> {
+        Ok(idempotency::keep(self.connection(), key, request, answer)?)
     }
 
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {

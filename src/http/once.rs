@@ -1,0 +1,120 @@
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a mutation that is sent again with the same key takes effect
+//! once. The answers are kept by the store; here is what the header says, and which requests are under way.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderName};
+
+use super::failure::Failure;
+use crate::graphql::{Code, Once, Operation, Variables};
+
+/// The header.
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+/// The longest key; a UUID has 36 characters.
+const LONGEST: usize = 255;
+
+/// What a mutation is known by: its key, and what it does.
+///
+/// # Errors
+/// `BAD_REQUEST`: the header is malformed.
+pub(super) fn of(headers: &HeaderMap, operation: &Operation, variables: &Variables) -> Result<Option<Once>, Failure> {
+    let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let Some(line) = lines.next() else { return Ok(None) };
+    if lines.next().is_some() {
+        return Err(bad("is given twice"));
+    }
+    let key = line.to_str().ok().and_then(key).ok_or_else(|| bad("is not a string such as \"9f2e…\""))?;
+    if key.is_empty() || key.len() > LONGEST {
+        return Err(bad(&format!("has not between 1 and {LONGEST} characters")));
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(operation.document_id().as_bytes());
+    for text in [operation.name().unwrap_or_default(), variables.canonical()] {
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
+    Ok(Some(Once { key, request: *hasher.finalize().as_bytes() }))
+}
+
+/// A string of RFC 9651 §3.3.3, or, as many clients write it, the same without quotes.
+fn key(line: &str) -> Option<String> {
+    let line = line.trim();
+    let Some(quoted) = line.strip_prefix('"') else {
+        return (!line.contains(['"', ',', ';', ' '])).then(|| line.to_owned());
+    };
+    let mut key = String::new();
+    let mut rest = quoted.chars();
+    loop {
+        match rest.next()? {
+            '"' => break,
+            '\\' => key.push(rest.next().filter(|c| matches!(c, '"' | '\\'))?),
+            c => key.push(c),
+        }
+    }
+    let rest = rest.as_str().trim_start();
+    (rest.is_empty() || rest.starts_with(';')).then_some(key)
+}
+
+fn bad(why: &str) -> Failure {
+    Failure::new(Code::BadRequest, format!("Idempotency-Key {why}"))
+}
+
+/// The keys of mutations that are under way on this node.
+#[derive(Default)]
+pub(super) struct UnderWay(Mutex<HashSet<String>>);
+
+/// One of them, until this is dropped.
+pub(super) struct Turn<'a> {
+    under_way: &'a UnderWay,
+    key: String,
+}
+
+impl UnderWay {
+    /// Begins a mutation.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_KEY_IN_USE`: one with this key has not ended yet.
+    pub(super) fn begin(&self, key: &str) -> Result<Turn<'_>, Failure> {
+        if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
+            return Ok(Turn { under_way: self, key: key.to_owned() });
+        }
+        Err(Failure::new(Code::IdempotencyKeyInUse, "a request with this Idempotency-Key is still being answered"))
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        self.under_way.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_with_and_without_quotes() {
+        for (line, expected) in [
+            (r#""9f2e""#, Some("9f2e")),
+            ("9f2e-a", Some("9f2e-a")),
+            (r#""a\"b\\c"; p=1"#, Some(r#"a"b\c"#)),
+            (r#""a" b"#, None),
+            (r#""a"#, None),
+            (r#""a\b""#, None),
+            ("a, b", None),
+        ] {
+            assert_eq!(key(line).as_deref(), expected, "{line}");
+        }
+    }
+
+    #[test]
+    fn one_request_with_a_key_is_under_way_at_a_time() {
+        let under_way = UnderWay::default();
+        let turn = under_way.begin("a").ok().unwrap();
+        assert!(under_way.begin("a").is_err());
+        assert!(under_way.begin("b").is_ok());
+        drop(turn);
+        assert!(under_way.begin("a").is_ok());
+    }
+}

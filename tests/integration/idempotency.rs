@@ -1,0 +1,103 @@
+//! `Idempotency-Key`: a mutation that is sent again takes effect once.
+
+use freshql::config::Mode;
+use http::HeaderName;
+use http::header::IF_MATCH;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, CREATE, DELETE, TestApp, UPDATE, url};
+
+const KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+async fn create(app: &TestApp, key: &str, name: &str) -> Answer {
+    let input = json!({"name": name, "description": "of a test", "city": "Ghent"});
+    app.post_with(&url(CREATE), &json!({"variables": {"input": input}}), &[(KEY, key)]).await
+}
+
+fn count(app: &TestApp, sql: &str) -> i64 {
+    Connection::open(app.database()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+#[tokio::test]
+async fn a_retry_gets_the_same_answer_and_writes_nothing() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let first = create(&app, "\"one\"", "Kept").await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    let again = create(&app, "one", "Kept").await;
+    assert_eq!((again.status, again.text()), (first.status, first.text()));
+    assert_eq!(again.header("cache-control"), "no-store");
+    // On another server, and after a restart, too.
+    assert_eq!(create(&app.beside().await, "\"one\"", "Kept").await.text(), first.text());
+    let app = app.restart().await;
+    assert_eq!(create(&app, "\"one\"", "Kept").await.text(), first.text());
+    assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Kept'"), 1);
+    // With another key it is another mutation, and there can be no second merchant of that name.
+    create(&app, "\"two\"", "Kept").await.assert_error(409, "CONFLICT");
+}
+
+#[tokio::test]
+async fn the_key_of_another_request_is_refused() {
+    let app = TestApp::start(Mode::Trusted).await;
+    create(&app, "\"one\"", "First").await;
+    create(&app, "\"one\"", "Second").await.assert_error(422, "IDEMPOTENCY_KEY_REUSED");
+    assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Second'"), 0);
+    for key in ["\"", "", "a b", &"a".repeat(256)] {
+        create(&app, key, "Third").await.assert_error(400, "BAD_REQUEST");
+    }
+}
+
+#[tokio::test]
+async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key_up() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let (id, etag) = app.create_merchant("Moved").await;
+    let body = json!({"variables": {"id": id, "patch": {"city": "Porto"}, "expectedEtag": etag}});
+    let moved = app.post_with(&url(UPDATE), &body, &[(KEY, "\"move\"")]).await;
+    assert_eq!(moved.status, 200, "{}", moved.text());
+    // The answer was lost. The row has another version now, which is this mutation's own.
+    let again = app.post_with(&url(UPDATE), &body, &[(KEY, "\"move\"")]).await;
+    assert_eq!((again.status, again.text()), (moved.status, moved.text()));
+    app.post_with(&url(UPDATE), &body, &[(KEY, "\"late\"")]).await.assert_error(412, "PRECONDITION_FAILED");
+
+    let body = json!({"variables": {"id": id, "patch": {"city": "Lyon"}}});
+    let tag = format!("\"{etag}\"");
+    let refused = app.post_with(&url(UPDATE), &body, &[(KEY, "\"lyon\""), (IF_MATCH, &tag)]).await;
+    refused.assert_error(412, "PRECONDITION_FAILED");
+    let current = moved.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned();
+    let tag = format!("\"{current}\"");
+    let done = app.post_with(&url(UPDATE), &body, &[(KEY, "\"lyon\""), (IF_MATCH, &tag)]).await;
+    assert_eq!(done.status, 200, "{}", done.text());
+
+    // A row that is gone is still deleted.
+    let delete = json!({"variables": {"id": id}});
+    let gone = app.post_with(&url(DELETE), &delete, &[(KEY, "\"gone\"")]).await;
+    let again = app.post_with(&url(DELETE), &delete, &[(KEY, "\"gone\"")]).await;
+    assert_eq!((gone.status.as_u16(), again.text()), (200, gone.text()));
+    app.post(&url(DELETE), &delete).await.assert_error(404, "NOT_FOUND");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let other = app.beside().await;
+    let asked = (0..16).map(|i| create(if i % 2 == 0 { &app } else { &other }, "\"same\"", "Once"));
+    let answers: Vec<Answer> = futures_util::future::join_all(asked).await;
+    let done: Vec<Value> = answers.iter().filter(|answer| answer.status == 200).map(Answer::json).collect();
+    assert!(!done.is_empty() && done.iter().all(|answer| *answer == done[0]));
+    for answer in answers.iter().filter(|answer| answer.status != 200) {
+        answer.assert_error(409, "IDEMPOTENCY_KEY_IN_USE");
+    }
+    assert_eq!(create(&app, "\"same\"", "Once").await.json(), done[0]);
+    assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Once'"), 1);
+}
+
+#[tokio::test]
+async fn keys_are_forgotten_after_a_day() {
+    let app = TestApp::start(Mode::Trusted).await;
+    create(&app, "\"old\"", "Old").await;
+    let database = Connection::open(app.database()).unwrap();
+    database.execute("UPDATE _freshql_idempotency SET at = at - 86400", []).unwrap();
+    assert_eq!(create(&app, "\"old\"", "New").await.status, 200);
+    assert_eq!(count(&app, "SELECT count(*) FROM _freshql_idempotency"), 1);
+    assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'New'"), 1);
+}

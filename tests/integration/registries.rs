@@ -1,0 +1,307 @@
+//! Documents as the tools of clients have them: manifests in `queries/` and over `POST /q`, shared fragments, names of any kind,
+//! and the manifests that `freshql manifest` writes.
+
+use freshql::app::{self, StartError};
+use freshql::config::Mode;
+use freshql::document_id::DocumentId;
+use freshql::persisted::manifest::Format;
+use freshql::persisted::{Sha256Hash, with_typename};
+use http::Method;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::commands::freshql;
+use crate::harness::{Answer, MERCHANT, TOKEN, TestApp, encode, project, url};
+
+const A: &str = "query A { merchants(first: 1) { totalCount } }";
+const B: &str = "query B { products(first: 1) { totalCount } }";
+const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
+
+async fn post(app: &TestApp, media_type: &str, body: String) -> Answer {
+    let request = app.request(Method::POST, "/q").bearer_auth(TOKEN).header(CONTENT_TYPE, media_type).body(body);
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    Answer { status, headers, body: response.bytes().await.unwrap() }
+}
+
+async fn push(app: &TestApp, manifest: &Value) -> (u16, Value) {
+    let answer = post(app, "application/json", manifest.to_string()).await;
+    (answer.status.as_u16(), answer.json())
+}
+
+/// Every way in which a request may name a document.
+fn ways(name: &str) -> [String; 5] {
+    let apollo = json!({"persistedQuery": {"version": 1, "sha256Hash": name}}).to_string();
+    [
+        format!("/q/{}", encode(name)),
+        format!("/graphql?documentId={}", encode(name)),
+        format!("/graphql?doc_id={}", encode(name)),
+        format!("/graphql?id={}", encode(name)),
+        format!("/graphql?extensions={}", encode(&apollo)),
+    ]
+}
+
+async fn is_served(app: &TestApp, name: &str) -> bool {
+    let mut served = Vec::new();
+    for way in ways(name) {
+        served.push(app.get(&way).await.json().get("data").is_some());
+    }
+    assert!(served.iter().all(|is| *is == served[0]), "{name}: {served:?}");
+    served[0]
+}
+
+#[tokio::test]
+async fn manifests_are_registered_and_every_name_is_resolved_in_every_place() {
+    for mode in [Mode::Trusted, Mode::Apq] {
+        let app = TestApp::start(mode).await;
+        let sha256 = Sha256Hash::of(B).to_string();
+        let apollo = json!({"format": "apollo-persisted-query-manifest", "version": 1, "operations": [
+            {"id": "custom:A", "name": "A", "type": "query", "body": A},
+            {"id": sha256, "name": "B", "type": "query", "body": B},
+        ]});
+        assert_eq!(push(&app, &apollo).await, (200, json!({"new": 2, "known": 0, "refused": []})));
+        let maps = json!({MD5: A, format!("sha256:{sha256}"): B, "sha1:0a4d55a8d778e5022fab701977c5d840bbc486d0": A});
+        assert_eq!(push(&app, &maps).await, (200, json!({"new": 0, "known": 3, "refused": []})));
+        let names = [
+            "custom:A",
+            MD5,
+            "sha1:0a4d55a8d778e5022fab701977c5d840bbc486d0",
+            &DocumentId::of(A).to_string(),
+            &sha256,
+            &DocumentId::of(B).to_string(),
+        ];
+        for name in names {
+            assert!(is_served(&app, name).await, "{name}");
+        }
+        assert!(!is_served(&app, "custom:B").await);
+        // One document, one canonical URL, one ETag.
+        let (by_name, by_id) = (app.get(&format!("/q/{MD5}")).await, app.get(&url(A)).await);
+        assert_eq!(by_name.etag(), by_id.etag());
+        assert_eq!(by_name.header("content-location"), url(A));
+
+        let app = app.restart().await;
+        assert!(is_served(&app, "custom:A").await && is_served(&app, MD5).await);
+        assert_eq!(app.admin(Method::DELETE, &url(A), "").await.status, 204);
+        for name in &names[..4] {
+            assert!(!is_served(&app, name).await, "{name}");
+        }
+        assert!(is_served(&app, &sha256).await);
+    }
+}
+
+#[tokio::test]
+async fn names_travel_to_the_other_servers() {
+    let a = TestApp::start(Mode::Trusted).await;
+    let b = a.beside().await;
+    assert!(!is_served(&b, MD5).await);
+    assert_eq!(push(&a, &json!({"first": A})).await.0, 200);
+    assert!(is_served(&b, "first").await && !is_served(&b, MD5).await);
+    // A document that the other server has compiled gets another name.
+    assert_eq!(push(&a, &json!({MD5: A})).await.0, 200);
+    assert!(is_served(&b, MD5).await);
+    assert_eq!(b.admin(Method::DELETE, &url(A), "").await.status, 204);
+    assert!(!is_served(&a, MD5).await && !is_served(&a, "first").await);
+}
+
+#[tokio::test]
+async fn what_is_refused_is_told_with_its_reason_and_the_rest_is_registered() {
+    let app = TestApp::start(Mode::Trusted).await;
+    assert_eq!(push(&app, &json!({"first": A})).await.0, 200);
+    let (status, told) = push(&app, &json!({"first": B, "second": "query C { nothing }", "third": B})).await;
+    assert_eq!((status, &told["new"], &told["known"]), (422, &json!(1), &json!(0)));
+    assert_eq!(told["refused"][0]["name"], "first");
+    let reason = format!("`first` names another document already: {}", DocumentId::of(A));
+    assert_eq!(told["refused"][0]["reason"], reason);
+    assert_eq!(told["refused"][1]["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
+    assert!(is_served(&app, "third").await && !is_served(&app, "second").await);
+    for (media_type, body, status) in
+        [("application/json", "[]", 400), ("text/plain", "", 415), ("application/x-www-form-urlencoded", "a=b", 400)]
+    {
+        post(&app, media_type, body.to_owned()).await.assert_problem(status);
+    }
+    let open = app.request(Method::POST, "/q").json(&json!({})).send().await.unwrap();
+    assert_eq!(open.status(), 401);
+}
+
+#[tokio::test]
+async fn relay_compilers_form_is_answered_with_the_id() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let form = format!("text={}", encode(A).replace("%20", "+"));
+    let registered = post(&app, "application/x-www-form-urlencoded", form.clone()).await;
+    assert_eq!((registered.status.as_u16(), registered.json()), (201, json!({"id": DocumentId::of(A)})));
+    assert_eq!(post(&app, "application/x-www-form-urlencoded", form).await.status, 200);
+    let asked = app.post("/graphql", &json!({"doc_id": registered.json()["id"], "variables": {}})).await;
+    assert!(asked.json()["data"]["merchants"]["totalCount"].is_number(), "{}", asked.text());
+}
+
+#[tokio::test]
+async fn a_miss_tells_the_id_of_the_operation_with_that_name_whatever_way_it_was_asked() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let unknown = DocumentId::of("nothing").to_string();
+    for way in ways(&unknown) {
+        let way = match way.starts_with("/q/") {
+            true => format!("{way}?operationName=Merchant"),
+            false => format!("{way}&operationName=Merchant"),
+        };
+        let error = &app.get(&way).await.json()["errors"][0];
+        assert_eq!(error["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string(), "{way}: {error}");
+    }
+    let posted = app.post(&format!("/q/{unknown}"), &json!({"operationName": "Merchant"})).await;
+    assert_eq!(posted.json()["errors"][0]["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string());
+    let named = app.get(&format!("/q/{unknown}/Merchant")).await;
+    assert_eq!(named.json()["errors"][0]["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string());
+}
+
+#[tokio::test]
+async fn a_manifest_among_the_query_files_is_registered_and_its_names_outlive_it() {
+    let directory = project();
+    let manifest = directory.path().join("queries/client.json");
+    std::fs::write(&manifest, json!({MD5: A, "second": B}).to_string()).unwrap();
+    let app = TestApp::start_in(directory, Mode::Trusted, |_| {}).await;
+    assert!(is_served(&app, MD5).await && is_served(&app, "second").await);
+    // Pages that are still open go on asking by the old name.
+    std::fs::write(&manifest, json!({"second": B}).to_string()).unwrap();
+    let app = app.restart().await;
+    assert!(is_served(&app, MD5).await && is_served(&app, "second").await);
+    let listed = app.admin(Method::GET, "/q", "").await.json();
+    let of = |text: &str| {
+        let id = DocumentId::of(text).to_string();
+        listed["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).unwrap().clone()
+    };
+    assert_eq!(of(A)["aliases"], json!([MD5]));
+    assert!(of(A)["retired"].is_object() && of(B)["retired"].is_null());
+    std::fs::write(&manifest, json!({"second": "query B { nothing }"}).to_string()).unwrap();
+    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else { panic!("it starts") };
+    assert!(mistakes[0].file.ends_with("queries/client.json"));
+    assert!(mistakes[0].message.contains("(line 1, column 11 of `second`)"), "{mistakes:?}");
+}
+
+#[tokio::test]
+async fn fragments_are_shared_between_query_files_and_mistakes_in_them_have_their_own_place() {
+    let directory = project();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join("queries").join(name), text).unwrap();
+    write("Shared.graphql", "# for cards\nfragment Card on Merchant { name ...City }\n");
+    write("lib.gql", "fragment City on Merchant { city }\n");
+    let own = "query Cards { merchants(first: 1) { nodes { ...Card } } }\n";
+    write("Cards.graphql", own);
+    let document =
+        format!("{own}\nfragment Card on Merchant {{ name ...City }}\n\nfragment City on Merchant {{ city }}\n");
+    let config =
+        app::configure(freshql::config::Overrides { dir: Some(directory.path().to_owned()), ..Default::default() });
+    let listed = app::queries(&config.unwrap(), true).await.unwrap();
+    assert!(listed.contains(&DocumentId::of(&document).to_string()), "{listed}");
+    let hash =
+        freshql(directory.path(), &["hash", &directory.path().join("queries/Cards.graphql").display().to_string()]);
+    assert!(String::from_utf8(hash.stderr).unwrap().contains("needs fragments of other files (Card)"));
+
+    let app = TestApp::start_in(directory, Mode::Trusted, |_| {}).await;
+    let answer = app.get(&url(&document)).await.json();
+    assert!(answer["data"]["merchants"]["nodes"][0]["city"].is_string(), "{answer}");
+    std::fs::write(app.directory.path().join("queries/lib.gql"), "fragment City on Merchant { town }\n").unwrap();
+    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else { panic!("it starts") };
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    assert!(mistakes[0].file.ends_with("lib.gql") && mistakes[0].span == (28..32), "{mistakes:?}");
+}
+
+#[tokio::test]
+async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() {
+    let app = TestApp::start(Mode::Open).await;
+    let question = format!("{}?variables={}", url(crate::harness::MERCHANTS), encode(r#"{"first":1}"#));
+    let plain = app.get(&question).await;
+    assert!(!plain.text().contains("__typename"));
+    let directory = app.directory.path().to_owned();
+    std::fs::write(directory.join("freshql.toml"), "typename = true\nmode = \"open\"\n").unwrap();
+    let config = app::configure(freshql::config::Overrides {
+        dir: Some(directory.clone()),
+        database: Some(app.config.database.clone()),
+        ..Default::default()
+    });
+    let mut app = app;
+    app.config.typename = config.as_ref().unwrap().typename;
+    let app = app.restart().await;
+    let answer = app.get(&question).await;
+    assert_eq!(answer.json()["data"]["merchants"]["__typename"], "MerchantConnection");
+    assert_eq!(answer.json()["data"]["merchants"]["nodes"][0]["__typename"], "Merchant");
+    assert_ne!(answer.etag(), plain.etag());
+    // What a client brings itself stays as it is.
+    let adhoc = app.post("/graphql", &json!({"query": "{ merchants(first: 1) { totalCount } }"})).await;
+    assert!(!adhoc.text().contains("__typename"), "{}", adhoc.text());
+
+    // The same as Apollo Client would have asked for.
+    let asked = with_typename(crate::harness::MERCHANTS);
+    let same = app.post("/graphql", &json!({"query": asked, "variables": {"first": 1}})).await;
+    assert_eq!(same.json()["data"], answer.json()["data"]);
+
+    let manifest = app::manifest(&config.unwrap(), Format::Apollo).await.unwrap();
+    assert!(manifest.notes.is_empty(), "{:?}", manifest.notes);
+    let manifest: Value = serde_json::from_str(&manifest.text).unwrap();
+    let operation = manifest["operations"].as_array().unwrap().iter().find(|o| o["name"] == "Merchants").unwrap();
+    assert_eq!(operation["id"], *DocumentId::of(crate::harness::MERCHANTS).to_string());
+    assert_eq!(operation["body"], *asked);
+}
+
+#[tokio::test]
+async fn manifests_are_written_for_every_tool_and_may_be_pushed_as_they_are() {
+    let app = TestApp::start(Mode::Trusted).await;
+    for format in [Format::Apollo, Format::Relay, Format::Codegen] {
+        let manifest = app::manifest(&app.config, format).await.unwrap();
+        let (status, told) = push(&app, &serde_json::from_str(&manifest.text).unwrap()).await;
+        assert_eq!((status, &told["refused"]), (200, &json!([])), "{format:?}");
+        // Only Apollo's have another text, because of `__typename`.
+        assert_eq!(told["new"].as_u64() > Some(0), format == Format::Apollo, "{format:?}: {told}");
+        assert_eq!(manifest.notes.is_empty(), format != Format::Apollo, "{:?}", manifest.notes);
+    }
+}
+
+/// The program, with the admin token of the tests' servers.
+fn told(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
+    command.env_clear().env("FRESHQL_ADMIN_TOKEN", TOKEN).arg("--dir").arg(directory).args(arguments);
+    let output = command.output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let directory = app.directory.path();
+    let to = format!("http://{}", app.address());
+    let manifest = directory.join("manifest.json");
+    let mut documents = serde_json::Map::new();
+    for number in 0..120 {
+        documents.insert(
+            format!("name{number}"),
+            json!(format!("query Q{number} {{ merchants(first: 1) {{ nodes {{ website }} }} }}")),
+        );
+    }
+    std::fs::write(&manifest, Value::Object(documents.clone()).to_string()).unwrap();
+    let file = manifest.to_str().unwrap();
+    assert_eq!(told(directory, &["push", file, "--to", &to]), (Some(0), "120 new, 0 known, 0 refused\n".to_owned()));
+    assert_eq!(told(directory, &["push", file, "--to", &to]), (Some(0), "0 new, 120 known, 0 refused\n".to_owned()));
+    documents.insert("bad".to_owned(), json!("{ nothing }"));
+    std::fs::write(&manifest, Value::Object(documents).to_string()).unwrap();
+    let (status, text) = told(directory, &["push", file, "--to", &to]);
+    assert_eq!(status, Some(1));
+    assert!(text.starts_with("0 new, 120 known, 1 refused\nrefused: bad: 1:3: "), "{text}");
+    let (status, text) = told(directory, &["push", file, "--to", "https://example.org"]);
+    assert!(status == Some(1) && text.contains("does not speak TLS"), "{text}");
+
+    let (status, text) = told(directory, &["check", "--against", &to]);
+    assert!(status == Some(0) && text.contains("the model fits all "), "{text}");
+    // The next version of the model has no `website`.
+    let next = project();
+    let model = std::fs::read_to_string(next.path().join("schema.graphql")).unwrap();
+    let model: String = model
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("website:"))
+        .map(|line| format!("{line}\n"))
+        .collect();
+    std::fs::write(next.path().join("schema.graphql"), model).unwrap();
+    let (status, text) = told(next.path(), &["check", "--against", &to]);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("(Q7):1:42: "), "{text}");
+    assert!(text.starts_with("120 mistakes in "), "{text}");
+    let (status, text) = told(next.path(), &["check", "--against", file]);
+    assert!(status == Some(1) && text.contains("name7:1:42: ") && text.contains("bad:1:3: "), "{text}");
+}
