@@ -369,7 +369,7 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
         };
     }
     let config = app::configure(overrides)?;
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is no log filter", config.log))?;
+    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is not a valid log filter", config.log))?;
     log::start(filter, config.log_format);
     Ok(config)
 }

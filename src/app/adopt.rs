@@ -21,7 +21,7 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     let target = within(&config.dir, MODEL_FILE);
     let shown = target.display().to_string();
     if target.exists() && !force {
-        let message = anyhow::anyhow!("{shown} is there already; `--force` replaces it");
+        let message = anyhow::anyhow!("{shown} already exists; `--force` replaces it");
         return Err(message.into());
     }
     let Database::Sqlite(path) = &config.database;

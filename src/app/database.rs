@@ -116,7 +116,7 @@ fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartErr
 /// The mistakes of the model or of the migrations, or a name that is none.
 pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     if !migrate::is_name(name) {
-        let message = format!("`{name}` is no name for a migration: it may have {}", migrate::NAMES);
+        let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrate::NAMES);
         return Err(anyhow::anyhow!(message).into());
     }
     let (model, migrations) = match (load_model(&config.dir), read(config)) {
@@ -135,7 +135,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         let mut text = "the migrations build what the model needs; nothing was written\n".to_owned();
         if open_existing(config)?.is_some() {
             let lacks = mistakes(config, &model)?.mistakes;
-            let line = |lack: &Diagnostic| format!("but the database is otherwise: {}\n", lack.message);
+            let line = |lack: &Diagnostic| format!("but the database differs: {}\n", lack.message);
             text.extend(lacks.iter().map(line));
             let help = lacks.last().and_then(|lack| lack.help.as_deref());
             text.extend(help.map(|help| format!("{help}\n")));
@@ -146,7 +146,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     let paths = migrate::add(&folder, name, &step.sqlite, &step.postgres);
     let paths = paths.with_context(|| format!("cannot write into {}", folder.display()))?;
     let written = paths.iter().map(|path| format!("wrote {}\n", path.display()));
-    Ok(written.chain(step.advice.iter().map(|advice| format!("look at it: {advice}\n"))).collect())
+    Ok(written.chain(step.advice.iter().map(|advice| format!("review: {advice}\n"))).collect())
 }
 
 /// How the migrations and the database stand to each other.
@@ -283,7 +283,7 @@ fn of_another_project(
         some(&tables),
         some(&ours)
     );
-    let help = "name this project's database with `--database`, or that one's directory with `--dir`";
+    let help = "name this project's database with `--database`, or the other project's directory with `--dir`";
     Ok(Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(help)))
 }
 

@@ -69,8 +69,8 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
                         StartError::Told => {}
                     }
                     let consequence = match &shape {
-                        Some(_) => "the last version without mistakes goes on serving\n",
-                        None => "nothing is served until this is mended\n",
+                        Some(_) => "the last version without mistakes is still being served\n",
+                        None => "nothing is served until this is fixed\n",
                     };
                     tell(News::Text(consequence));
                 }
@@ -144,7 +144,7 @@ impl Current {
 }
 
 fn nothing_yet() -> Response {
-    let text = "The project has mistakes, and nothing is served until they are mended: see where `freshql dev` runs.\n";
+    let text = "The project has mistakes, and nothing is served until they are fixed: see where `freshql dev` runs.\n";
     let mut response = (StatusCode::SERVICE_UNAVAILABLE, text).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
     response

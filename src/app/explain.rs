@@ -51,7 +51,7 @@ async fn report(engine: &Engine, registry: &Registry, wanted: &Wanted) -> Result
     let operation =
         document.operation(wanted.operation.as_deref().or(named)).map_err(|error| anyhow!(error.message))?;
     if operation.kind() == Kind::Mutation {
-        return Err(anyhow!("a mutation is not explained: it would be executed").into());
+        return Err(anyhow!("a mutation cannot be explained, because explaining executes it").into());
     }
     let raw = serde_json::from_str(wanted.variables.as_deref().unwrap_or("{}"));
     let variables = operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
@@ -93,7 +93,7 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Found,
         return match registry.named(name).as_slice() {
             [one] => Ok(Found::Named(one.clone())),
             [] => Err(anyhow!(
-                "{name} is no id of a registered document, no file, and no name of an operation; `freshql queries` lists \
+                "{name} is neither the id of a registered document, nor a file, nor the name of an operation; `freshql queries` lists \
                  the operations"
             )
             .into()),
@@ -157,7 +157,7 @@ impl Display for Text<'_> {
         }
 
         if latest_changes.is_empty() {
-            writeln!(f, "\nno change of these is in the log")?;
+            writeln!(f, "\nthe log has no change of these")?;
         } else {
             writeln!(f, "\nlatest changes of these:")?;
         }
@@ -252,7 +252,7 @@ fn statement_lines(f: &mut fmt::Formatter<'_>, statement: &StatementReport) -> f
     }
     let more = runs.saturating_sub(parameters.len());
     if more > 0 {
-        writeln!(f, "      and {more} times more")?;
+        writeln!(f, "      and {more} more times")?;
     }
     writeln!(f, "      gave {rows} {} in {milliseconds} ms", if *rows == 1 { "row" } else { "rows" })
 }

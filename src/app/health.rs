@@ -31,7 +31,7 @@ fn reachable(listen: &str) -> anyhow::Result<SocketAddr> {
     let mut address = address.next().with_context(|| format!("{listen} has no address"))?;
     anyhow::ensure!(
         address.port() != 0,
-        "port 0 is a different port each time; name the one that the server has with --listen"
+        "port 0 stands for a different port each time; name the server's port with --listen"
     );
     if address.ip().is_unspecified() {
         address.set_ip(match address {

@@ -53,7 +53,7 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
         let name = operation.operation.unwrap_or_else(|| "-".to_owned());
         let mut places = operation.files;
         if let Some(until) = operation.retired_until {
-            places.push(format!("(in no file any more; served until {until})"));
+            places.push(format!("(no longer in a file; served until {until})"));
         } else if places.is_empty() {
             places.push("(registered over HTTP)".to_owned());
         }

@@ -129,11 +129,11 @@ impl FileConfig {
                 },
                 "admin_token" => {
                     let help = "set it in the environment, as FRESHQL_ADMIN_TOKEN";
-                    let message = "the admin token does not belong in a file that is shared".to_owned();
+                    let message = "the admin token must not be kept in a file that is shared".to_owned();
                     reader.mistake(key.span(), message, Some(help.to_owned()));
                 }
                 "dir" => {
-                    let help = "say `--dir` or FRESHQL_DIR where the program is started";
+                    let help = "pass `--dir` or set FRESHQL_DIR instead";
                     let message = "the directory is where this file is found, so this file cannot name it".to_owned();
                     reader.mistake(key.span(), message, Some(help.to_owned()));
                 }
@@ -161,8 +161,8 @@ impl FileConfig {
                 "write_timeout_seconds" => self.write_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
                 "max_connections" => self.max_connections = reader.number(value, &MAX_CONNECTIONS),
                 unknown if KEYS.contains(&unknown) => {
-                    let help = "write it above the first `[…]`";
-                    reader.mistake(key.span(), format!("`{unknown}` is no limit"), Some(help.to_owned()));
+                    let help = "move it above the first `[table]`";
+                    reader.mistake(key.span(), format!("`{unknown}` is not a limit"), Some(help.to_owned()));
                 }
                 unknown => reader.unknown_key(key.span(), unknown, &LIMITS_KEYS),
             }
@@ -184,9 +184,9 @@ impl Reader<'_> {
     fn unknown_key(&mut self, span: Range<usize>, unknown: &str, known: &[&str]) {
         let help = match did_you_mean(unknown, known.iter().copied()) {
             Some(key) => format!("did you mean `{key}`?"),
-            None => format!("there are {}", known.join(", ")),
+            None => format!("the settings are {}", known.join(", ")),
         };
-        self.mistake(span, format!("there is no setting `{unknown}`"), Some(help));
+        self.mistake(span, format!("unknown setting `{unknown}`"), Some(help));
     }
 
     fn wrong_type(&mut self, span: Range<usize>, expected: &str, found: &DeValue<'_>) {
@@ -205,7 +205,7 @@ impl Reader<'_> {
         match value.get_ref() {
             DeValue::String(text) => Some(text),
             other => {
-                self.wrong_type(value.span(), "a text in quotes", other);
+                self.wrong_type(value.span(), "a quoted string", other);
                 None
             }
         }
@@ -232,7 +232,7 @@ impl Reader<'_> {
 
     fn number(&mut self, value: &Spanned<DeValue<'_>>, range: &RangeInclusive<u64>) -> Option<u64> {
         let DeValue::Integer(number) = value.get_ref() else {
-            self.wrong_type(value.span(), "a whole number", value.get_ref());
+            self.wrong_type(value.span(), "an integer", value.get_ref());
             return None;
         };
         // What has no place in 64 bits is out of every range.
@@ -284,11 +284,11 @@ impl Reader<'_> {
 
 fn type_name(value: &DeValue<'_>) -> &'static str {
     match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "a whole number",
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
         DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "a truth value",
-        DeValue::Datetime(_) => "a time",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
         DeValue::Array(_) => "a list",
         DeValue::Table(_) => "a table",
     }
@@ -331,21 +331,21 @@ readers = 2
         assert_eq!(
             mistakes(text),
             [
-                "mdoe: there is no setting `mdoe`; did you mean `mode`?",
-                "\"yes\": expected `true` or `false`, found a text",
-                "8080: expected a text in quotes, found a whole number",
+                "mdoe: unknown setting `mdoe`; did you mean `mode`?",
+                "\"yes\": expected `true` or `false`, found a string",
+                "8080: expected a quoted string, found an integer",
                 "\"prod\": there is no mode `prod`; use `trusted`, `apq` or `open`",
-                "\"b.example\": `b.example` is no origin: it starts with `https://` or `http://`; \
+                "\"b.example\": `b.example` is not an origin: it must start with `https://` or `http://`; \
                  write it as browsers do, such as `https://shop.example`",
                 "max_body_bytes: `max_body_bytes` is one of the limits; \
                  write it below `[limits]`, or as `limits.max_body_bytes`",
                 "0: expected a number from 1 to 3600",
                 "99999999999999999999: expected a number from 256 to 65534",
-                "1.5: expected a whole number, found a number",
-                "max_url_length: there is no setting `max_url_length`; did you mean `max_url_bytes`?",
-                "readers: `readers` is no limit; write it above the first `[…]`",
-                "zones: there is no setting `zones`; \
-                 there are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits",
+                "1.5: expected an integer, found a number",
+                "max_url_length: unknown setting `max_url_length`; did you mean `max_url_bytes`?",
+                "readers: `readers` is not a limit; move it above the first `[table]`",
+                "zones: unknown setting `zones`; \
+                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits",
             ]
         );
     }
@@ -355,11 +355,11 @@ readers = 2
         assert_eq!(
             mistakes("admin_token = \"x\"\ndir = \".\"\nlimits = 3"),
             [
-                "admin_token: the admin token does not belong in a file that is shared; \
+                "admin_token: the admin token must not be kept in a file that is shared; \
                  set it in the environment, as FRESHQL_ADMIN_TOKEN",
                 "dir: the directory is where this file is found, so this file cannot name it; \
-                 say `--dir` or FRESHQL_DIR where the program is started",
-                "3: expected a table `[limits]`, found a whole number",
+                 pass `--dir` or set FRESHQL_DIR instead",
+                "3: expected a table `[limits]`, found an integer",
             ]
         );
     }
@@ -368,7 +368,7 @@ readers = 2
     fn syntax_mistakes_have_their_place() {
         let found = mistakes("mode = \"open\nmigrate = tru\nmode = \"apq\"\n");
         assert!(found.len() >= 2, "{found:?}");
-        assert!(found.iter().all(|mistake| !mistake.contains("there is no setting")), "{found:?}");
+        assert!(found.iter().all(|mistake| !mistake.contains("unknown setting")), "{found:?}");
     }
 
     #[test]
@@ -382,7 +382,7 @@ readers = 2
         assert!(origins("cors_origins = [\"*\", \"http://localhost:1\"]").is_none());
         assert_eq!(
             mistakes("cors_origins = [\"http://localhost:1\", 3]"),
-            ["3: expected a text in quotes, found a whole number"]
+            ["3: expected a quoted string, found an integer"]
         );
     }
 }

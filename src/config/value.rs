@@ -226,7 +226,7 @@ impl FromStr for Listen {
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let invalid =
-            || InvalidValue::new("this is no address to listen on", "write `host:port`, such as `127.0.0.1:8080`");
+            || InvalidValue::new("this is not an address to listen on", "write `host:port`, such as `127.0.0.1:8080`");
         if text.parse::<SocketAddr>().is_ok() {
             return Ok(Self(text.to_owned()));
         }
@@ -283,7 +283,7 @@ impl Hosts {
                 (true, ..) => Ok(format!("[{}]", rest.to_ascii_lowercase())),
                 (_, true, _) | (.., true) => Ok(text.to_ascii_lowercase()),
                 _ => Err(InvalidValue::new(
-                    format!("`{text}` is no host name"),
+                    format!("`{text}` is not a host name"),
                     "write names without scheme and port, such as `shop.example` or `*.shop.example`, or `*` alone",
                 )),
             }
@@ -383,19 +383,19 @@ impl FromStr for Origin {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let invalid = |why: &str| {
             InvalidValue::new(
-                format!("`{text}` is no origin: {why}"),
+                format!("`{text}` is not an origin: {why}"),
                 "write it as browsers do, such as `https://shop.example`",
             )
         };
         if text == "*" {
-            return Err(invalid("`*` stands alone"));
+            return Err(invalid("`*` must be the only origin"));
         }
         let (scheme, authority) =
-            text.split_once("://").ok_or_else(|| invalid("it starts with `https://` or `http://`"))?;
+            text.split_once("://").ok_or_else(|| invalid("it must start with `https://` or `http://`"))?;
         let own_port = match scheme {
             "https" => "443",
             "http" => "80",
-            _ => return Err(invalid("it starts with `https://` or `http://`")),
+            _ => return Err(invalid("it must start with `https://` or `http://`")),
         };
         let (host, port) = match authority.rsplit_once(':') {
             // The colons of an IPv6 address are inside brackets.
@@ -403,19 +403,19 @@ impl FromStr for Origin {
             _ => (authority, None),
         };
         if host.contains('/') || port.is_some_and(|port| port.contains('/')) {
-            return Err(invalid("it has no path, not even a `/`"));
+            return Err(invalid("it must not have a path, not even `/`"));
         }
         if host.is_empty() || host.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))) {
-            return Err(invalid("its host is a name in ASCII or an address"));
+            return Err(invalid("its host must be an ASCII name or an address"));
         }
         if host.bytes().any(|b| b.is_ascii_uppercase()) {
-            return Err(invalid("browsers send it in lower case"));
+            return Err(invalid("it must be in lower case, as browsers send it"));
         }
         if port == Some(own_port) {
-            return Err(invalid("browsers leave out the scheme's own port"));
+            return Err(invalid("it must omit the scheme's default port, as browsers do"));
         }
         if port.is_some_and(|port| port.parse::<u16>().is_err()) {
-            return Err(invalid("its port is no port"));
+            return Err(invalid("its port must be a number up to 65535"));
         }
         Ok(Self(text.to_owned()))
     }
@@ -537,17 +537,17 @@ mod tests {
         assert_eq!("*".parse(), Ok(CorsOrigins::Any));
         assert_eq!("".parse(), Ok(CorsOrigins::default()));
         let table = [
-            ("*,https://shop.example", "stands alone"),
-            ("shop.example", "starts with"),
-            ("ftp://shop.example", "starts with"),
-            ("null", "starts with"),
-            ("https://shop.example/", "no path"),
-            ("https://shop.example:8443/x", "no path"),
+            ("*,https://shop.example", "only origin"),
+            ("shop.example", "start with"),
+            ("ftp://shop.example", "start with"),
+            ("null", "start with"),
+            ("https://shop.example/", "not have a path"),
+            ("https://shop.example:8443/x", "not have a path"),
             ("https://", "its host"),
             ("https://*.shop.example", "its host"),
             ("https://Shop.example", "lower case"),
-            ("https://shop.example:443", "own port"),
-            ("https://shop.example:x", "no port"),
+            ("https://shop.example:443", "default port"),
+            ("https://shop.example:x", "must be a number"),
         ];
         for (text, reason) in table {
             let error = text.parse::<CorsOrigins>().unwrap_err();

@@ -327,7 +327,7 @@ impl Operation {
             // A variable that has a default may be null, but not where it stands as a condition. The plan that is kept
             // for an operation's conditions knows only true and false.
             None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => {
-                Err((String::new(), "may not be null where it says whether to @skip or @include".to_owned()))
+                Err((String::new(), "may not be null in the condition of @skip or @include".to_owned()))
             }
             None if matches!(variable.ty, TypeRef::NonNull(_)) => Err((String::new(), "is required".to_owned())),
             None => Ok(None),

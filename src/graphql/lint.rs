@@ -353,11 +353,11 @@ fn unindexed_filter(filter: &Positioned<Ast>, entity: &Entity, columns: &[Column
     let indexable = columns.iter().find(|id| !leads(entity, **id));
     let (message, help) = match indexable {
         Some(column) => (
-            format!("no index helps this filter by {}: every `{}` is looked at", fields.join(", "), entity.name),
+            format!("no index helps this filter by {}: every `{}` is scanned", fields.join(", "), entity.name),
             format!("{}, or filter by what has an index, too", add_index(entity, &[name_in_index(entity, *column)])),
         ),
         None => (
-            format!("no index can help this filter: every `{}` is looked at", entity.name),
+            format!("no index can help this filter: every `{}` is scanned", entity.name),
             "add a condition that an index can find rows by: `eq`, `in`, a range, or `startsWith` with case".to_owned(),
         ),
     };

@@ -190,7 +190,7 @@ impl Parser<'_> {
         if is_repeatable {
             self.advance()?;
         }
-        self.expect_word("on", "`on` and where the directive may stand")?;
+        self.expect_word("on", "`on` and the locations of the directive")?;
         let locations = self.separated(b'|', Self::location)?;
         Ok(DirectiveDefinition { description, name, arguments, is_repeatable, locations })
     }

@@ -138,7 +138,7 @@ impl<'t> Lexer<'t> {
             self.at += 1;
             if bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
                 return Err(
-                    self.error_here("a number does not begin with 0, unless the 0 is all that is left of a point")
+                    self.error_here("a number must not have leading zeros")
                 );
             }
         } else {
@@ -158,7 +158,7 @@ impl<'t> Lexer<'t> {
         }
         match bytes.get(self.at) {
             Some(byte) if *byte == b'.' || is_name_start(*byte) => {
-                Err(self.error_here(format!("a number ends before {}", self.character())))
+                Err(self.error_here(format!("unexpected {} after a number", self.character())))
             }
             _ => Ok(kind),
         }
@@ -192,7 +192,7 @@ impl<'t> Lexer<'t> {
                         let shown = self.text[end..].split(['"', ' ', '\n', '\r', '}']).next().unwrap_or_default();
                         let shown: String = shown.chars().take(12).collect();
                         let pos = self.pos();
-                        let message = format!("`{shown}` is no escape sequence of a string");
+                        let message = format!("`{shown}` is not a valid escape sequence");
                         return Err(SyntaxError::new(pos, end..end + shown.len(), message));
                     }
                 },
@@ -225,10 +225,10 @@ impl<'t> Lexer<'t> {
 
     fn unexpected_character(&self) -> SyntaxError {
         let help = match self.text[self.at..].chars().next() {
-            Some('\'' | '‘' | '’' | '“' | '”' | '`') => "; strings stand in double quotes",
-            Some('.') => "; a fragment is spread with three points",
-            Some('?') => "; what has no `!` may be null",
-            Some(';') => "; nothing ends with a semicolon",
+            Some('\'' | '‘' | '’' | '“' | '”' | '`') => "; strings are written in double quotes",
+            Some('.') => "; a fragment spread begins with three dots",
+            Some('?') => "; a type without `!` is nullable already",
+            Some(';') => "; GraphQL has no semicolons",
             _ => "",
         };
         self.error_here(format!("unexpected character {}{help}", self.character()))

@@ -79,9 +79,9 @@ impl<'t> Parser<'t> {
             }
             _ if is_described => {
                 let what = if keyword.kind == Kind::Punctuator(b'{') {
-                    "a description needs the word `query` in front of the `{`"
+                    "a description must be followed by the keyword `query`, not by `{`"
                 } else {
-                    "a description stands in front of a definition"
+                    "a description must be followed by a definition"
                 };
                 Err(SyntaxError::new(description.pos, description.start..description.end, what))
             }
@@ -102,7 +102,7 @@ impl<'t> Parser<'t> {
         let taken = self.token;
         self.tokens += 1;
         if self.tokens > MAX_TOKENS {
-            let message = format!("more than {MAX_TOKENS} names, values and signs");
+            let message = format!("more than {MAX_TOKENS} tokens");
             return Err(SyntaxError { beyond_limit: true, ..self.error(message) });
         }
         self.token = self.lexer.next_token()?;

@@ -23,7 +23,7 @@ impl Parser<'_> {
                 let not_a_value = self.expected("a value");
                 let dollar = self.advance()?;
                 let name = self.name("").map_err(|_| not_a_value)?;
-                let message = format!("`${}` is a variable, and only constants may stand here", name.node);
+                let message = format!("`${}` is a variable, and only constants are allowed here", name.node);
                 return Err(SyntaxError::new(dollar.pos, dollar.start..dollar.end, message));
             }
             Kind::Punctuator(b'$') => {

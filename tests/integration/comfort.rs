@@ -71,7 +71,7 @@ fn check_warns_of_costly_queries_and_succeeds() {
     let checked = freshql(&["--dir", shown(project.path()), "check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
     assert!(checked.status.success(), "{said}");
-    assert!(said.contains("warning: no index helps this filter by `website`: every `Merchant` is looked at"), "{said}");
+    assert!(said.contains("warning: no index helps this filter by `website`: every `Merchant` is scanned"), "{said}");
     assert!(said.contains("queries/costly.graphql:3:12"), "{said}");
     assert!(said.contains("= help: add `@index` to `Merchant.website`"), "{said}");
     assert!(said.ends_with("1 warning\n"), "{said}");
@@ -183,7 +183,7 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     std::fs::write(project.join("schema.graphql"), model.replace("title: String!", "title: Strng!")).unwrap();
     dev.until("error: unknown type `Strng`").await;
     dev.until("schema.graphql:").await;
-    dev.until("the last version without mistakes goes on serving").await;
+    dev.until("the last version without mistakes is still being served").await;
     assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
 
     // The migrations lag behind, so the tables are made from the model; the rows come along.
@@ -235,7 +235,7 @@ async fn dev_waits_for_the_first_version_without_mistakes() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("schema.graphql"), "type A @entity {").unwrap();
     let mut dev = Server::start(directory.path(), "dev").await;
-    dev.until("nothing is served until this is mended").await;
+    dev.until("nothing is served until this is fixed").await;
     assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 503);
     let model = "type A @entity { id: ID! @id @default(fn: UUID_V7) b: String }\n";
     std::fs::write(directory.path().join("schema.graphql"), model).unwrap();

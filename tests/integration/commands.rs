@@ -249,8 +249,8 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     insta::assert_snapshot!(text, @"
     wrote migrations/0007_until.sqlite.sql
     wrote migrations/0007_until.postgres.sql
-    look at it: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
-    look at it: `loans.until` is new and has no default: write what rows that exist get at FILL IN
+    review: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
+    review: `loans.until` is new and has no default: write what rows that exist get at FILL IN
     ");
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
@@ -269,8 +269,8 @@ fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
     assert_eq!(
         advice,
         [
-            "look at it: `copies` is no longer in the model: its data stays unless you take the comment out",
-            "look at it: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
+            "review: `copies` is no longer in the model: its data stays unless you take the comment out",
+            "review: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
         ]
     );
 }
@@ -292,7 +292,7 @@ fn migrate_new_writes_nothing_where_anything_is_wrong() {
     let project = empty_project(LIBRARY);
     for name in ["", "Init", "a b", "../up", "a.sql", "ö", &"x".repeat(201)] {
         let text = refusal(&project, name);
-        assert!(text.contains("is no name for a migration: it may have lower-case letters"), "{text}");
+        assert!(text.contains("is not a valid name for a migration; it may have lower-case letters"), "{text}");
     }
     std::fs::write(project.path().join("schema.graphql"), "type A @entity {\n  id: ID! @id\n  b: Strng!\n}\n").unwrap();
     assert!(refusal(&project, "init").contains("schema.graphql:3:6"));
@@ -383,7 +383,7 @@ fn database_of_another_project_is_called_that() {
         assert!(said.contains("and none of this model's: merchants, products, reviews"), "{said}");
         assert!(
             said.contains(
-                "= help: name this project's database with `--database`, or that one's directory with `--dir`"
+                "= help: name this project's database with `--database`, or the other project's directory with `--dir`"
             ),
             "{said}"
         );

@@ -152,7 +152,7 @@ fn page_sizes_are_zero_to_the_largest_and_of_one_end_only() {
 fn null_is_no_condition_and_leaves_no_trace() {
     let shop = small();
     let text = "query($no: Boolean = false) { authors(first: 1) { totalCount nodes @skip(if: $no) { name } } }";
-    insta::assert_snapshot!(refused(&shop, text, &json!({"no": null})), @"variable $no may not be null where it says whether to @skip or @include");
+    insta::assert_snapshot!(refused(&shop, text, &json!({"no": null})), @"variable $no may not be null in the condition of @skip or @include");
     assert!(shop.data(text, &json!({"no": false})).contains("Ben"));
 }
 

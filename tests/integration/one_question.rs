@@ -162,12 +162,12 @@ fn null_in_a_document_is_a_mistake_that_says_what_to_write() {
     let refused = [
         (
             "{age: {eq: null}}",
-            "\"where.age.eq\": null is no condition; to find rows without a value, write `isNull: true`",
+            "\"where.age.eq\": null is not a condition; to find rows without a value, write `isNull: true`",
         ),
-        ("{age: null}", "\"where.age\": null is no condition; to find rows without a value, write `{isNull: true}`"),
-        ("{name: {eq: null}}", "\"where.name.eq\": null is no condition; leave it out"),
-        ("{team: {people: {some: null}}}", "\"where.team.people.some\": null is no condition; leave it out"),
-        ("{not: null}", "\"where.not\": null is no condition; leave it out"),
+        ("{age: null}", "\"where.age\": null is not a condition; to find rows without a value, write `{isNull: true}`"),
+        ("{name: {eq: null}}", "\"where.name.eq\": null is not a condition; leave it out"),
+        ("{team: {people: {some: null}}}", "\"where.team.people.some\": null is not a condition; leave it out"),
+        ("{not: null}", "\"where.not\": null is not a condition; leave it out"),
     ];
     for (filter, message) in refused {
         let text = format!("{{ people(where: {filter}) {{ totalCount }} }}");

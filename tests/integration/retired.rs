@@ -62,7 +62,7 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
     let line = text.lines().last().unwrap();
     let until = retired["retired"]["until"].as_str().unwrap();
     let expected = format!(
-        "{}  Merchants        query     (in no file any more; served until {until})",
+        "{}  Merchants        query     (no longer in a file; served until {until})",
         DocumentId::of(MERCHANTS)
     );
     assert_eq!(line, expected, "{text}");

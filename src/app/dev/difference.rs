@@ -39,7 +39,7 @@ impl Shape {
     pub(super) fn told_after(&self, before: Option<&Self>, address: &SocketAddr, note: &str) -> String {
         let Some(before) = before else {
             let count = self.operations.len();
-            return format!("{note}serving {count} operations and whatever is asked at http://{address}\n");
+            return format!("{note}serving {count} operations and ad-hoc queries at http://{address}\n");
         };
         let mut text = note.to_owned();
         for ((file, name), (kind, id)) in &self.operations {

@@ -52,24 +52,24 @@ async fn assert_clean(text: &str) {
 async fn filter_without_index_is_found_at_its_argument() {
     assert_eq!(
         findings(r#"{ volumes(where: { colour: { eq: "red" } }) { totalCount } }"#).await,
-        ["1:18 no index helps this filter by `colour`: every `Volume` is looked at"]
+        ["1:18 no index helps this filter by `colour`: every `Volume` is scanned"]
     );
     assert_eq!(
         findings(r#"{ volumes(where: { title: { contains: "sea" } }) { totalCount } }"#).await,
-        ["1:18 no index helps this filter by `title`: every `Volume` is looked at"]
+        ["1:18 no index helps this filter by `title`: every `Volume` is scanned"]
     );
     assert_eq!(
         findings(r#"{ volumes(where: { shelf: { label: { eq: "A" } } }) { totalCount } }"#).await,
-        ["1:18 no index can help this filter: every `Volume` is looked at"]
+        ["1:18 no index can help this filter: every `Volume` is scanned"]
     );
     assert_eq!(
         findings(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { colour: { eq: "red" } }] }) { totalCount } }"#)
             .await,
-        ["1:18 no index helps this filter by `year`, `colour`: every `Volume` is looked at"]
+        ["1:18 no index helps this filter by `year`, `colour`: every `Volume` is scanned"]
     );
     assert_eq!(
         findings(r#"{ shelves(where: { label: { startsWith: "a", mode: INSENSITIVE } }) { totalCount } }"#).await,
-        ["1:18 no index can help this filter: every `Shelf` is looked at"]
+        ["1:18 no index can help this filter: every `Shelf` is scanned"]
     );
 }
 

@@ -220,7 +220,7 @@ impl<'a> Checker<'a> {
             };
             place.path.push(field.name.clone());
             if *value == Value::Null && is_condition(name) {
-                self.report(place, format!("null is no condition; {}", instead_of_null(name, &field.ty)));
+                self.report(place, format!("null is not a condition; {}", instead_of_null(name, &field.ty)));
             } else {
                 self.input(field, one_of, value, place);
             }

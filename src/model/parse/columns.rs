@@ -58,7 +58,7 @@ pub(super) fn column(
         report.wrong(
             hidden.span.clone(),
             "the key cannot be hidden",
-            "take `@hidden` out; clients tell rows apart by the key",
+            "remove `@hidden`; clients tell rows apart by the key",
         );
     }
     Some(Column {
@@ -89,7 +89,7 @@ pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
 fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     let is_relation = matches!(field.shape, Shape::ToOne(_));
     if let Some(relation) = field.directives.get("relation").filter(|_| !is_relation) {
-        let message = format!("`@relation` does not belong on `{}`, which is no relation", field.name);
+        let message = format!("`@relation` does not belong on `{}`, which is not a relation", field.name);
         report.wrong(
             relation.span.clone(),
             message,
@@ -97,7 +97,7 @@ fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
         );
     }
     if let Some(derived) = field.directives.get("derivedFrom") {
-        let message = format!("`@derivedFrom` does not belong on `{}`, which is no list", field.name);
+        let message = format!("`@derivedFrom` does not belong on `{}`, which is not a list", field.name);
         report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Item!]!`");
     }
 }
@@ -123,7 +123,7 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
             format!("write `{}: ID! @id @default(fn: AUTOINCREMENT)`, a number in the database", field.name)
         }
         "UUID" => format!("write `{}: ID! @id @default(fn: UUID_V7)`", field.name),
-        _ => format!("write `{}: ID! @id`, a text that the client gives", field.name),
+        _ => format!("write `{}: ID! @id`, a string that the client chooses", field.name),
     };
     report.wrong(field.type_span.clone(), format!("the key must have the type `ID!`, found `{written}`"), help);
 }
@@ -137,7 +137,7 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
         for (argument, span) in [("precision", &precision), ("scale", &scale)] {
             if let Some((_, span)) = span {
                 let message = format!("`{argument}` belongs to Decimal, and `{}` is none", field.name);
-                report.wrong(span.clone(), message, "take it out, or write `Decimal`");
+                report.wrong(span.clone(), message, "remove it, or write `Decimal`");
             }
         }
         return scalar;
@@ -153,7 +153,7 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
         }
         Some((digits, span)) if scale.is_none() => {
             let message = "`precision` without `scale`";
-            report.wrong(span, message, format!("say how many of the {digits} digits stand after the point"));
+            report.wrong(span, message, format!("say how many of the {digits} digits follow the decimal point"));
             return scalar;
         }
         Some((digits, _)) => digits as u8,
@@ -208,8 +208,8 @@ fn default(
             None
         }
         (Some((async_graphql::Value::Null, span)), None) => {
-            let help = if field.nullable { "take it out; NULL is the default" } else { "the field is not null" };
-            report.wrong(span, "null is no default value", help);
+            let help = if field.nullable { "remove it; NULL is the default" } else { "the field is not null" };
+            report.wrong(span, "null is not a default value", help);
             None
         }
         (Some((literal, span)), None) => match scalar.coerce_with(&definitions.enums, literal, Source::Literal) {
@@ -225,7 +225,7 @@ fn default(
             if !report.has_errors_in(&default.span) {
                 report.wrong(
                     default.span.clone(),
-                    "`@default` says nothing",
+                    "`@default` has no argument",
                     "write `@default(value: …)` or `@default(fn: …)`",
                 );
             }
@@ -323,7 +323,7 @@ fn sql_type(report: &mut Report<'_>, field: &FieldDraft<'_>) -> Option<String> {
     let (written, span) = field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;
     let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '(' | ')' | ',' | '.' | '[' | ']');
     if written.trim().is_empty() || !written.chars().all(is_fine) {
-        let message = format!("{written:?} is no SQL type");
+        let message = format!("{written:?} is not an SQL type");
         report.wrong(span, message, "a type is words and numbers, such as `varchar(40)`");
         return None;
     }

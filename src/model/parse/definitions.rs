@@ -83,13 +83,13 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
             TypeSystemDefinition::Schema(schema) => report.wrong(
                 report.token(schema.pos),
                 "the model has no `schema` definition",
-                "take it out; Query and Mutation are generated",
+                "remove it; Query and Mutation are generated",
             ),
             TypeSystemDefinition::Directive(directive) => {
                 if !directives::is_known(&directive.node.name.node) {
                     let span = report.token(directive.node.name.pos);
                     let message = format!("the model cannot define the directive `@{}`", directive.node.name.node);
-                    report.wrong(span, message, "take it out; it would have no effect");
+                    report.wrong(span, message, "remove it; it would have no effect");
                 }
             }
         }
@@ -184,7 +184,7 @@ fn refuse(report: &mut Report<'_>, definition: &TypeDefinition, kind: &TypeKind,
         TypeKind::Object(_) => report.wrong(
             span,
             format!("the type `{name}` is generated"),
-            "take it out; each entity gets its root fields from its `@entity`",
+            "remove it; each entity gets its root fields from its `@entity`",
         ),
         TypeKind::Interface(_) => {
             report.wrong(span, format!("interfaces are not supported: `{name}`"), "repeat its fields in each entity");
@@ -195,7 +195,7 @@ fn refuse(report: &mut Report<'_>, definition: &TypeDefinition, kind: &TypeKind,
         TypeKind::InputObject(_) => report.wrong(
             span,
             format!("input types are generated: `{name}`"),
-            "take it out; each entity gets its inputs from its fields",
+            "remove it; each entity gets its inputs from its fields",
         ),
         TypeKind::Scalar => {
             let known = suggest(name, BUILT_IN.iter().map(|(name, _)| *name));
@@ -219,7 +219,7 @@ fn read_enum(report: &mut Report<'_>, definition: &TypeDefinition, syntax: &Enum
         let span = report.token(value.value.pos);
         let word = value.value.node.to_string();
         if values.iter().any(|(known, _)| *known == word) {
-            report.wrong(span, format!("`{name}` has the value `{word}` twice"), "take one of them out");
+            report.wrong(span, format!("`{name}` has the value `{word}` twice"), "remove one of them");
         } else if word.starts_with("__") {
             report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{word}`"), "rename it");
         } else {
@@ -243,7 +243,7 @@ fn read_entity<'a>(
     let name = definition.name.node.as_str();
     for interface in &object.implements {
         let span = report.token(interface.pos);
-        report.wrong(span, "interfaces are not supported", "take `implements` out");
+        report.wrong(span, "interfaces are not supported", "remove `implements`");
     }
     let mut fields: Vec<FieldDraft<'a>> = Vec::new();
     for field in &object.fields {
@@ -281,7 +281,7 @@ fn read_field<'a>(
         report.wrong(
             argument_span,
             "a field of the model takes no arguments",
-            "take them out; lists get theirs generated",
+            "remove them; the arguments of lists are generated",
         );
     }
     FieldDraft {

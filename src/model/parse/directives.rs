@@ -238,7 +238,7 @@ pub(super) fn read<'a>(
             continue;
         }
         if !rule.repeatable && uses.iter().any(|used| used.name == rule.name) {
-            report.wrong(span, format!("`@{name}` stands here twice"), "say it once");
+            report.wrong(span, format!("`@{name}` appears here twice"), "keep one of them");
             continue;
         }
         let arguments = read_arguments(report, rule, &directive.node, &span);
@@ -249,7 +249,7 @@ pub(super) fn read<'a>(
 
 fn unknown(report: &mut Report<'_>, span: Span, name: &str) {
     if NOT_YET.contains(&name) {
-        return report.wrong(span, format!("`@{name}` is not supported yet"), "take it out; it would have no effect");
+        return report.wrong(span, format!("`@{name}` is not supported yet"), "remove it; it would have no effect");
     }
     let help = match name {
         "deprecated" | "specifiedBy" | "oneOf" => Some(format!("the model does not take `@{name}`")),
@@ -279,7 +279,7 @@ fn read_arguments<'a>(
             continue;
         };
         if seen.contains(&argument.name) {
-            report.wrong(name_span, format!("argument `{}` is given twice", argument.name), "say it once");
+            report.wrong(name_span, format!("argument `{}` is given twice", argument.name), "keep one of them");
             continue;
         }
         seen.push(argument.name);

@@ -42,7 +42,7 @@ impl Lookups<'_, '_> {
             if Some(named.columns.as_slice()) == self.key.as_ref().map(std::slice::from_ref) {
                 report.warning(named.span, "the key is unique already", "take `@unique` out");
             } else if uniques.iter().any(|unique| unique.columns == named.columns) {
-                report.wrong(named.span, "the same `@unique` is there already", "take one of them out");
+                report.wrong(named.span, "the same `@unique` is there already", "remove one of them");
             } else {
                 let fields: Vec<String> = named.fields.iter().map(|field| upper_first(field)).collect();
                 let lookup = format!("{}By{}", lower_camel(self.definition.name), fields.join("And"));
@@ -59,7 +59,7 @@ impl Lookups<'_, '_> {
             if of_key || uniques.iter().any(|unique| unique.columns.starts_with(&named.columns)) {
                 report.warning(named.span, "the key or a `@unique` has this index already", "take `@index` out");
             } else if indexes.iter().any(|index| index.columns == named.columns) {
-                report.wrong(named.span, "the same `@index` is there already", "take one of them out");
+                report.wrong(named.span, "the same `@index` is there already", "remove one of them");
             } else {
                 indexes.push(Index { columns: named.columns });
             }

@@ -114,7 +114,7 @@ fn check_fields(report: &mut Report<'_>, entity: &Entity, is_broken: bool, span_
             let relation = name.strip_suffix("Id").unwrap_or(name);
             let message =
                 format!("`{}.{name}` collides with the field that the relation `{relation}` makes", entity.name);
-            report.wrong(span, message, format!("take it out; `{relation}: …` gives `{name}` too"));
+            report.wrong(span, message, format!("remove it; `{relation}: …` gives `{name}` too"));
         }
         taken.push(name);
     }

@@ -63,7 +63,7 @@ fn derived_column(
                     let found = report.text(&field.type_span).trim_end_matches('!');
                     format!("`{}.{name}` points to `{found}`, not to `{}`", there.name, definition.name)
                 }
-                _ => format!("`{}.{name}` is no relation to `{}`", there.name, definition.name),
+                _ => format!("`{}.{name}` is not a relation to `{}`", there.name, definition.name),
             };
             let meant = back.first().map(|name| format!("did you mean `{name}`?"));
             report.unknown(span, message, Some(meant.unwrap_or_else(relation_to_add)));

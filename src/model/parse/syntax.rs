@@ -23,7 +23,7 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocumen
     };
     for name in document.repeated_members {
         let span = report.token(name.pos);
-        report.wrong(span, format!("`{}` is given twice", name.node), "say it once");
+        report.wrong(span, format!("`{}` is given twice", name.node), "keep one of them");
     }
     let definitions = document.definitions.into_iter().filter_map(|definition| match definition {
         Definition::Types(definition, _) => Some(*definition),
