@@ -37,6 +37,23 @@ pub struct Malformed;
 /// An answer without ETag (an error, or data with field errors) has nothing to compare with; its preconditions are
 /// ignored (§13.2.1). If-Modified-Since, If-Unmodified-Since and If-Range are ignored too: there is no `Last-Modified`,
 /// and ranges are not served.
+///
+/// ```
+/// use freshql::conditional::{Outcome, evaluate};
+/// use freshql::etag::{Coding, ResponseEtag, Variant};
+///
+/// let current = ResponseEtag::of_content(b"the answer");
+/// let known = current.header(Variant::Plain, Coding::Brotli);
+/// let outcome = |if_match: &[&str], if_none_match: &[&str]| {
+///     let lines = |lines: &[&str]| lines.iter().map(|line| line.as_bytes().to_vec()).collect::<Vec<_>>();
+///     let (if_match, if_none_match) = (lines(if_match), lines(if_none_match));
+///     let current = Some((&current, Variant::Plain));
+///     evaluate(if_match.iter().map(|line| &line[..]), if_none_match.iter().map(|line| &line[..]), current)
+/// };
+/// assert_eq!(outcome(&[], &[]), Outcome::Proceed); // 200
+/// assert_eq!(outcome(&[], &[&known]), Outcome::NotModified); // 304, whatever coding the client has
+/// assert_eq!(outcome(&["\"another\""], &[&known]), Outcome::PreconditionFailed); // 412
+/// ```
 pub fn evaluate<'a>(
     if_match: impl IntoIterator<Item = &'a [u8]>,
     if_none_match: impl IntoIterator<Item = &'a [u8]>,

@@ -4,6 +4,14 @@
 use std::fmt;
 
 /// `blake3(exact UTF-8 bytes)` of a document, written as 64 lower-case hex digits.
+///
+/// ```
+/// use freshql::document_id::DocumentId;
+///
+/// let id = DocumentId::of("{ books { totalCount } }");
+/// assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
+/// assert_ne!(DocumentId::of("{ books { totalCount } }\n"), id, "every byte counts");
+/// ```
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct DocumentId([u8; 32]);
 
@@ -70,7 +78,7 @@ impl DocumentRef {
     /// Reads a reference; percent-encoding (`sha256%3A…`) has been decoded before. Hex digits and the scheme's name are
     /// read in lower case only, for a document has one URL.
     ///
-    /// None for what can name nothing: the empty text, and the two schemes with something else than 64 hex digits.
+    /// None for what can name nothing: the empty string, and the two schemes with something else than 64 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(digits) = text.strip_prefix("x-blake3:") {
             return DocumentId::parse(digits).map(Self::Id);

@@ -100,7 +100,15 @@ impl ResponseEtag {
         ascii(&self.0)
     }
 
-    /// As it stands in the header of an answer in this form: `"Zk3…Q.br"`, quotes included.
+    /// The value of the `ETag` header, with its quotes. Each content coding has a validator of its own (RFC 9110 §8.8.3.3):
+    ///
+    /// ```
+    /// use freshql::etag::{Coding, ResponseEtag, Variant};
+    ///
+    /// let etag = ResponseEtag::of_content(b"type Query");
+    /// assert_eq!(etag.header(Variant::Plain, Coding::Identity), format!("\"{}\"", etag.as_str()));
+    /// assert_eq!(etag.header(Variant::Plain, Coding::Brotli), format!("\"{}.br\"", etag.as_str()));
+    /// ```
     pub fn header(&self, variant: Variant, coding: Coding) -> String {
         let mut text = String::with_capacity(32);
         text.push('"');

@@ -38,16 +38,16 @@ struct Cli {
 
 #[derive(Args)]
 struct ProjectOptions {
-    /// Where schema.graphql, queries/, migrations/ and freshql.toml are [default: .]
+    /// Directory with schema.graphql, queries/, migrations/ and freshql.toml [default: .]
     #[arg(long, global = true, env = "FRESHQL_DIR", value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// The database [default: sqlite:DIR/freshql.db]
+    /// URL of the database [default: sqlite:DIR/freshql.db]
     #[arg(long, global = true, env = "FRESHQL_DATABASE", value_name = "URL")]
     database: Option<Database>,
-    /// What is logged: a level, or directives such as info,freshql=debug [default: info]
+    /// Log filter: a level, or directives such as info,freshql=debug [default: info]
     #[arg(long, global = true, env = "FRESHQL_LOG", value_name = "FILTER")]
     log: Option<String>,
-    /// How the log is written: text or json [default: text]
+    /// Log format: text or json [default: text]
     #[arg(long, global = true, env = "FRESHQL_LOG_FORMAT", value_name = "FORMAT")]
     log_format: Option<LogFormat>,
 }
@@ -58,7 +58,7 @@ enum Command {
     Serve(Box<ServeOptions>),
     /// Report all mistakes in the model, the queries and the database
     ///
-    /// The migrations are tried on an empty database in memory. They can reach nothing else from there.
+    /// Migrations are tried on an empty in-memory database, from which they can reach nothing else.
     Check {
         /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the model breaks
         #[arg(long, value_name = "URL|FILE")]
@@ -80,8 +80,8 @@ enum Command {
     Schema,
     /// List the operations with their ids
     ///
-    /// Those of the query files, and those that the database has beside them: registered over HTTP, or still served although
-    /// they left the files.
+    /// Lists the operations in the query files, those registered over HTTP, and those that left the files but are still
+    /// served.
     Queries {
         /// Print the list as JSON
         #[arg(long)]
@@ -110,9 +110,9 @@ enum Command {
     Test(TestArguments),
     /// Report what an answer depends on, what its ETag is derived from, and what SQL it took
     ///
-    /// The query is executed on the database; nothing is written. Rows, and the parameters of statements, are shown.
+    /// Executes the query on the database and writes nothing. The report shows rows and the parameters of statements.
     Explain(ExplainOptions),
-    /// Bring the database to the migrations' state
+    /// Create, apply and inspect migrations
     #[command(subcommand)]
     Migrate(Migrate),
     /// Work on the model
@@ -120,7 +120,7 @@ enum Command {
     Model(Model),
     /// Serve a scratch database in mode open, and reload model and queries when files change
     Dev {
-        /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+        /// Address and port to listen on; port 0 takes a free port [default: 127.0.0.1:8080]
         #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
         listen: Option<Listen>,
     },
@@ -143,17 +143,29 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
-    /// Ask the server that listens here whether it is ready
+    /// Check whether the server is ready
     ///
-    /// The exit status is 0 if it is, for a container's health check.
+    /// The exit status is 0 if it is: use this for a container's health check.
     Health {
-        /// Where the server listens [default: 127.0.0.1:8080]
+        /// Address and port of the server [default: 127.0.0.1:8080]
         #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
         listen: Option<Listen>,
     },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        #[arg(value_name = "SHELL")]
+        shell: clap_complete::Shell,
+    },
+    /// Write manual pages, one for each command
+    Man {
+        /// The directory to write them to; it is created if it does not exist
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
     /// Write a small project to start from
     Init {
-        /// Where to; made if it is not there
+        /// The directory to write it to; it is created if it does not exist
         #[arg(value_name = "DIR")]
         directory: PathBuf,
     },
@@ -161,9 +173,9 @@ enum Command {
 
 #[derive(Subcommand)]
 enum Model {
-    /// Write a first schema.graphql for a database that has tables already
+    /// Write a first schema.graphql for a database that already has tables
     Pull {
-        /// Replace a schema.graphql that is there
+        /// Replace an existing schema.graphql
         #[arg(long)]
         force: bool,
     },
@@ -171,9 +183,9 @@ enum Model {
 
 #[derive(Subcommand)]
 enum Migrate {
-    /// Write the next migration: what the model needs and the migrations do not build yet
+    /// Write the next migration: what the model needs and the migrations do not create yet
     New {
-        /// What it is about: lower-case letters, digits, _ and -
+        /// Its topic: lower-case letters, digits, _ and -
         #[arg(value_name = "NAME")]
         name: String,
     },
@@ -181,7 +193,7 @@ enum Migrate {
     Up,
     /// Show which migrations are applied
     Status,
-    /// Put back what other programs have taken from the database: triggers, columns of versions
+    /// Restore what other programs removed from the database: triggers, version columns
     Repair,
 }
 
@@ -216,76 +228,76 @@ struct ExplainOptions {
 
 #[derive(Args)]
 struct ServeOptions {
-    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    /// Address and port to listen on; port 0 takes a free port [default: 127.0.0.1:8080]
     #[arg(long, env = "FRESHQL_LISTEN", value_name = "HOST:PORT")]
     listen: Option<Listen>,
-    /// Which documents run: trusted, apq or open [default: trusted]
+    /// Documents that may run: trusted, apq or open [default: trusted]
     #[arg(long, env = "FRESHQL_MODE", value_name = "MODE")]
     mode: Option<Mode>,
     /// Apply pending migrations at start
     #[arg(long, env = "FRESHQL_MIGRATE", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     migrate: Option<bool>,
-    /// Connections that read [default: one per core]
+    /// Number of reading connections [default: one per core]
     #[arg(long, env = "FRESHQL_READERS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::READERS)))]
     readers: Option<u64>,
-    /// Bytes that stored answers may take up, such as 1GiB; 0 stores none [default: 256MiB]
+    /// Memory for stored answers, such as 1GiB; 0 stores none [default: 256 MiB]
     #[arg(long, env = "FRESHQL_CACHE_SIZE", value_name = "SIZE")]
     cache_size: Option<ByteSize>,
-    /// How old an answer from the cache may be: strict, or for instance "bounded 500ms" [default: strict]
+    /// Freshness of cached answers: strict, or for instance "bounded 500ms" [default: strict]
     #[arg(long, env = "FRESHQL_CONSISTENCY", value_name = "CONSISTENCY")]
     consistency: Option<Consistency>,
-    /// How long records of the change log are kept [default: 86400]
+    /// Seconds for which records of the change log are kept [default: 86400]
     #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_SECONDS)))]
     change_log_max_seconds: Option<u64>,
-    /// How many records of the change log are kept [default: 1000000]
+    /// Number of records of the change log that are kept [default: 1000000]
     #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_RECORDS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_RECORDS)))]
     change_log_max_records: Option<u64>,
-    /// How long documents that left the query files are still served, such as 12h; 0 ends them at once [default: 7d]
+    /// Time for which documents that left the query files are still served, such as 12h [default: 7d]
     #[arg(long, env = "FRESHQL_DOCUMENT_RETENTION", value_name = "TIME")]
     document_retention: Option<Retention>,
-    /// Longest body of a request [default: 1 MiB]
+    /// Maximum size of a request's body [default: 1 MiB]
     #[arg(long, env = "FRESHQL_MAX_BODY_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_BODY_BYTES)))]
     max_body_bytes: Option<u64>,
-    /// Longest path and query of a request [default: 16 KiB]
+    /// Maximum length of a request's path and query [default: 16 KiB]
     #[arg(long, env = "FRESHQL_MAX_URL_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_URL_BYTES)))]
     max_url_bytes: Option<u64>,
-    /// Longest time for a request [default: 30]
+    /// Maximum time for a request [default: 30]
     #[arg(long, env = "FRESHQL_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     timeout_seconds: Option<u64>,
-    /// Most rows that one answer may read [default: 50000]
+    /// Maximum number of rows that one answer may read [default: 50000]
     #[arg(long, env = "FRESHQL_MAX_ROWS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_ROWS)))]
     max_rows: Option<u64>,
-    /// Longest answer [default: 16 MiB]
+    /// Maximum size of an answer [default: 16 MiB]
     #[arg(long, env = "FRESHQL_MAX_RESPONSE_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_RESPONSE_BYTES)))]
     max_response_bytes: Option<u64>,
-    /// Most steps that the database may take for one answer [default: 50000000]
+    /// Maximum number of steps of SQLite's virtual machine for one answer [default: 50000000]
     #[arg(long, env = "FRESHQL_MAX_STEPS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_STEPS)))]
     max_steps: Option<u64>,
-    /// Longest time for the head of a request [default: 10]
+    /// Maximum time to receive the head of a request [default: 10]
     #[arg(long, env = "FRESHQL_HEAD_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     head_timeout_seconds: Option<u64>,
-    /// Longest time for the body of a request [default: 20]
+    /// Maximum time to receive the body of a request [default: 20]
     #[arg(long, env = "FRESHQL_BODY_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     body_timeout_seconds: Option<u64>,
-    /// Longest time that a connection may be without a request [default: 75]
+    /// Maximum time that a connection may be idle [default: 75]
     #[arg(long, env = "FRESHQL_IDLE_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     idle_timeout_seconds: Option<u64>,
-    /// Longest time for a client to take the next bytes of an answer [default: 30]
+    /// Maximum time for a client to accept the next bytes of an answer [default: 30]
     #[arg(long, env = "FRESHQL_WRITE_TIMEOUT_SECONDS", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(range(&freshql::config::TIMEOUT_SECONDS)))]
     write_timeout_seconds: Option<u64>,
-    /// Most connections at the same time [default: 10000]
+    /// Maximum number of simultaneous connections [default: 10000]
     #[arg(long, env = "FRESHQL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_CONNECTIONS)))]
     max_connections: Option<u64>,
-    /// Host names that requests may be addressed to, separated by commas, or * [default: localhost on loopback addresses, else *]
+    /// Host names that requests may be addressed to, separated by commas, or * [default: localhost on a loopback address, else *]
     #[arg(long, env = "FRESHQL_HOSTS", value_name = "HOSTS")]
     hosts: Option<Hosts>,
     /// Show the API's schema to everybody [default: true in mode open, else false]
     #[arg(long, env = "FRESHQL_INTROSPECTION", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     introspection: Option<bool>,
-    /// Origins whose pages may read the answers, separated by commas, or * [default: none]
+    /// CORS origins whose pages may read the answers, separated by commas, or * [default: none]
     #[arg(long, env = "FRESHQL_CORS_ORIGINS", value_name = "ORIGINS")]
     cors_origins: Option<CorsOrigins>,
-    /// Let requests of those pages carry cookies and the like [default: false]
+    /// Allow requests of those pages to carry credentials such as cookies [default: false]
     #[arg(long, env = "FRESHQL_CORS_CREDENTIALS", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL")]
     cors_credentials: Option<bool>,
 }
@@ -369,7 +381,8 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
         };
     }
     let config = app::configure(overrides)?;
-    let filter = EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is not a valid log filter", config.log))?;
+    let filter =
+        EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is not a valid log filter", config.log))?;
     log::start(filter, config.log_format);
     Ok(config)
 }
@@ -438,6 +451,16 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             let mut config = prepare(cli.project, None)?;
             config.listen = listen.unwrap_or(config.listen);
             print(&app::health(&config)?)
+        }
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "freshql", &mut script);
+            print(&String::from_utf8_lossy(&script))
+        }
+        Command::Man { directory } => {
+            std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+            let written = clap_mangen::generate_to(Cli::command(), &directory);
+            Ok(written.with_context(|| format!("cannot write manual pages to {}", directory.display()))?)
         }
         Command::Init { directory } => print(&app::init(&directory)?),
         Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
@@ -512,7 +535,7 @@ fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
     Ok(lines)
 }
 
-/// Whoever stops reading (`freshql schema | head`) has read enough.
+/// A reader that closes the pipe early (`freshql schema | head`) is not an error.
 fn print(text: &str) -> Result<(), StartError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {

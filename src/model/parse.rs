@@ -32,6 +32,16 @@ pub struct Parsed {
 
 /// Reads a model. `file_name` is only quoted in diagnostics.
 ///
+/// ```
+/// use freshql::model::parse::parse;
+///
+/// let parsed = parse("schema.graphql", "type Book @entity { id: ID! @id title: String! }").unwrap();
+/// assert_eq!(parsed.model.entities[0].plural, "books");
+///
+/// let mistakes = parse("schema.graphql", "type Book @entity { title: String! }").unwrap_err();
+/// assert!(mistakes[0].message.contains("@id"), "{}", mistakes[0].message);
+/// ```
+///
 /// # Errors
 /// All mistakes that were found (and the warnings), in the order of the text. Of syntax errors only the first.
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {

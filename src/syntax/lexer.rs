@@ -137,9 +137,7 @@ impl<'t> Lexer<'t> {
         if bytes.get(self.at) == Some(&b'0') {
             self.at += 1;
             if bytes.get(self.at).is_some_and(u8::is_ascii_digit) {
-                return Err(
-                    self.error_here("a number must not have leading zeros")
-                );
+                return Err(self.error_here("a number must not have leading zeros"));
             }
         } else {
             self.digits()?;

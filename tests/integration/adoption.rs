@@ -392,9 +392,7 @@ fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
     std::fs::write(&file, "# mine\n").unwrap();
     let refused = freshql(shop.path(), &["model", "pull"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(
-        String::from_utf8_lossy(&refused.stderr).contains("schema.graphql already exists; `--force` replaces it")
-    );
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("schema.graphql already exists; `--force` replaces it"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# mine\n");
     assert!(!shop.path().join("migrations").exists());
     succeed(shop.path(), &["model", "pull", "--force"]);

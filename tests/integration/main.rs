@@ -65,6 +65,7 @@ mod reads;
 mod registries;
 mod repair_killed;
 mod retired;
+mod settings;
 mod snapshots;
 mod statements;
 mod unmanaged;

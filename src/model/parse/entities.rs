@@ -142,7 +142,11 @@ fn names(report: &mut Report<'_>, definition: &EntityDefinition<'_>) -> (String,
 fn check_field_name(report: &mut Report<'_>, name: &str, span: Span) {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_name) {
-        report.wrong(span, format!("`{name}` is not a valid GraphQL name"), "letters, digits and `_`, and no digit first");
+        report.wrong(
+            span,
+            format!("`{name}` is not a valid GraphQL name"),
+            "letters, digits and `_`, and no digit first",
+        );
     } else if name.starts_with("__") {
         report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{name}`"), "rename it");
     }
