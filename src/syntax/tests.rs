@@ -104,7 +104,7 @@ fn what_the_grammar_has_not_is_refused_in_words() {
         ("{ a @ }", "1:7 expected the name of a directive, found `}`"),
         ("{ a(b: 01) }", "1:9 a number must not have leading zeros"),
         ("{ a(b: 1.) }", "1:10 expected a digit, found `)`"),
-        ("{ a(b: 1x) }", "1:9 a number ends before `x`"),
+        ("{ a(b: 1x) }", "1:9 unexpected `x` after a number"),
         ("{ a(b: \"x) }\n", "1:8 the string has no closing quote"),
         ("{ a(b: \"\"\"x) }\n", "1:8 the string has no closing quote"),
         (r#"{ a(b: "é😀\q") }"#, r"1:12 `\q` is not a valid escape sequence"),

@@ -136,7 +136,7 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
     let Scalar::Decimal { .. } = scalar else {
         for (argument, span) in [("precision", &precision), ("scale", &scale)] {
             if let Some((_, span)) = span {
-                let message = format!("`{argument}` belongs to Decimal, and `{}` is none", field.name);
+                let message = format!("`{argument}` applies to Decimal only, and `{}` is not one", field.name);
                 report.wrong(span.clone(), message, "remove it, or write `Decimal`");
             }
         }
