@@ -10,12 +10,12 @@ use std::process::ExitCode;
 
 use freshql::clock::{Clock, DEFAULT_CAPACITY};
 use freshql::conditional::evaluate;
+use freshql::dependency::{Dependencies, Dependency, Mark, Version};
 use freshql::document_id::DocumentId;
 use freshql::etag::{Coding, EntityEtagKey, ResponseEtag, ResponseHasher, Variant};
 use freshql::model::scalar::ValueRef;
 use freshql::model::{ColumnId, EntityId, Model, Scalar, Value};
 use freshql::question::{Question, View};
-use freshql::touch::{Dependency, Mark, Touched, Version};
 
 /// A name, and what it says to run that often.
 type Case = (&'static str, fn(usize));
@@ -177,14 +177,14 @@ fn dependencies(rows: usize, lists: usize) -> Vec<Dependency> {
 fn touched(count: usize) {
     let dependencies = dependencies(21, 1);
     for _ in 0..count {
-        black_box(Touched { dependencies: black_box(dependencies.clone()) }.marks());
+        black_box(Dependencies { dependencies: black_box(dependencies.clone()) }.marks());
     }
 }
 
 fn touched_twice(count: usize) {
     let dependencies = [dependencies(121, 81), dependencies(121, 81)].concat();
     for _ in 0..count {
-        black_box(Touched { dependencies: black_box(dependencies.clone()) }.marks());
+        black_box(Dependencies { dependencies: black_box(dependencies.clone()) }.marks());
     }
 }
 
@@ -192,7 +192,7 @@ fn verified(count: usize) {
     let clock = Clock::new(DEFAULT_CAPACITY);
     let computed_at = clock.revision();
     clock.apply((0..100_000).map(|n| Mark::row(EntityId(2), &Value::Int(n))));
-    let marks = Touched { dependencies: dependencies(21, 1) }.marks();
+    let marks = Dependencies { dependencies: dependencies(21, 1) }.marks();
     for _ in 0..count {
         black_box(clock.is_unchanged(black_box(&marks), computed_at));
     }
@@ -205,7 +205,7 @@ fn verified_again(count: usize) {
     for n in 0..10 {
         clock.apply([Mark::row(EntityId(2), &Value::Int(n))]);
     }
-    let marks = Touched { dependencies: dependencies(21, 1) }.marks();
+    let marks = Dependencies { dependencies: dependencies(21, 1) }.marks();
     for _ in 0..count {
         black_box(clock.is_unchanged(black_box(&marks), verified_at));
     }

@@ -45,10 +45,10 @@ use self::project::Project;
 
 pub use adopt::model_pull;
 pub use backup::{backup, restore};
-pub use check::{Checked, check, with_the_rest};
+pub use check::{CheckReport, check, with_the_rest};
 pub use database::{MigrationStatus, Repaired, migrate_new, migrate_repair, migrate_status, migrate_up};
-pub use dev::{News, dev};
-pub use explain::{Wanted, explain};
+pub use dev::{DevEvent, dev};
+pub use explain::{ExplainRequest, explain};
 pub use health::health;
 pub use init::init;
 pub use manifest::{Manifest, manifest, write as write_manifest};
@@ -89,7 +89,7 @@ impl StartError {
 }
 
 /// A server that listens.
-pub struct Running {
+pub struct RunningServer {
     /// Where it really listens.
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
@@ -129,7 +129,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 ///
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
-pub async fn start(config: Config) -> Result<Running, StartError> {
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
@@ -138,7 +138,7 @@ pub async fn start(config: Config) -> Result<Running, StartError> {
     let operations: usize =
         operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
     tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);
-    let running = Running { store: Some(store), ..listen(&config, service(app), pruning).await? };
+    let running = RunningServer { store: Some(store), ..listen(&config, service(app), pruning).await? };
     let address = running.address;
     if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
         tracing::warn!(
@@ -208,7 +208,7 @@ async fn listen<S>(
     config: &Config,
     front: S,
     beside: impl Future<Output = Infallible> + Send + 'static,
-) -> Result<Running, StartError>
+) -> Result<RunningServer, StartError>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -233,7 +233,7 @@ where
         }
     });
     tracing::info!("listening on http://{address}");
-    Ok(Running { address, stop, server, store: None })
+    Ok(RunningServer { address, stop, server, store: None })
 }
 
 /// Now and then prunes the change log and forgets retired documents, for as long as it is polled.
@@ -255,7 +255,7 @@ async fn keep_pruned(store: Store, documents: Documents, config: Config) -> Infa
 }
 
 /// Lets requests that are under way end, unless the process is told to stop once more.
-async fn wind_down(running: Running) -> Result<(), StartError> {
+async fn wind_down(running: RunningServer) -> Result<(), StartError> {
     let again = stop_signal().context("cannot wait for signals")?;
     tracing::info!("stopping; requests under way may end; a second signal stops at once");
     tokio::select! {
@@ -268,7 +268,7 @@ async fn wind_down(running: Running) -> Result<(), StartError> {
     }
 }
 
-impl Running {
+impl RunningServer {
     fn host(&self) -> String {
         match self.address.ip() {
             IpAddr::V4(ip) => ip.to_string(),

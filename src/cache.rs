@@ -14,9 +14,9 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use self::urls::Urls;
 use crate::clock::Revision;
 use crate::config::Consistency;
+use crate::dependency::{Dependencies, Mark, PassThroughHasher, Version};
 use crate::question::Question;
 use crate::store::{Store, StoreError};
-use crate::touch::{AsItIs, Mark, Touched, Version};
 
 mod key;
 mod urls;
@@ -39,7 +39,7 @@ pub struct Executed<R> {
     /// The most bytes that it will take up.
     pub weight: usize,
     /// What it depended on; None if it must not be kept.
-    pub touched: Option<Touched>,
+    pub touched: Option<Dependencies>,
     /// The newest change that it holds, where that is known: then it can be told what made it stale.
     pub as_of: Option<Version>,
 }
@@ -70,11 +70,11 @@ pub enum Lookup<R> {
 
 /// What the cache would do with a question, for a diagnosis.
 #[derive(Debug)]
-pub enum Outlook {
+pub enum LookupReport {
     /// Nothing is ever stored.
     Off,
     /// The latest changes are not known, so nothing that is stored counts.
-    Blind,
+    ChangeLogUnreadable,
     /// Nothing is stored.
     Miss,
     /// What is stored still holds.
@@ -112,10 +112,10 @@ pub struct ResponseCache<R> {
     store: Store,
     consistency: Consistency,
     /// None if the cache is off.
-    entries: Option<Cache<Key, Arc<Stored<R>>, ByWeight, AsItIs>>,
+    entries: Option<Cache<Key, Arc<Stored<R>>, ByWeight, PassThroughHasher>>,
     urls: Urls,
     /// Questions that are being executed; who asks the same waits.
-    running: Running,
+    running: InFlight,
     /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
     checked_at: AtomicU64,
     started: Instant,
@@ -130,8 +130,9 @@ impl<R> ResponseCache<R> {
         Self {
             store,
             consistency,
-            entries: (capacity > 0)
-                .then(|| Cache::with(items, for_answers, ByWeight, AsItIs::default(), DefaultLifecycle::default())),
+            entries: (capacity > 0).then(|| {
+                Cache::with(items, for_answers, ByWeight, PassThroughHasher::default(), DefaultLifecycle::default())
+            }),
             urls: Urls::new(for_urls),
             running: DashMap::new(),
             checked_at: AtomicU64::new(0),
@@ -204,7 +205,7 @@ impl<R> ResponseCache<R> {
             Some(_) => Source::Stale,
             None => Source::Miss,
         };
-        let turn = Turn::new(&self.running, key);
+        let turn = FlightGuard::new(&self.running, key);
         let _mine = turn.mutex.lock().await;
         // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that this
         // request must be shown; then its answer will do, even if it has been overtaken since.
@@ -227,19 +228,19 @@ impl<R> ResponseCache<R> {
     }
 
     /// What the cache would do with a question now. Leaves no trace.
-    pub async fn outlook(&self, key: Key) -> Outlook {
-        let Some(entries) = &self.entries else { return Outlook::Off };
+    pub async fn inspect(&self, key: Key) -> LookupReport {
+        let Some(entries) = &self.entries else { return LookupReport::Off };
         if !self.catch_up().await {
-            return Outlook::Blind;
+            return LookupReport::ChangeLogUnreadable;
         }
-        let Some(stored) = entries.peek(&key) else { return Outlook::Miss };
+        let Some(stored) = entries.peek(&key) else { return LookupReport::Miss };
         let (clock, as_of) = (self.store.clock(), stored.as_of);
         let verified_at = stored.verified_at();
         if clock.is_unchanged(&stored.marks, verified_at) {
-            return Outlook::Hit { as_of };
+            return LookupReport::Hit { as_of };
         }
         let is_forgotten = !clock.remembers(verified_at);
-        Outlook::Stale { as_of, marks: stored.marks.as_ref().into(), is_forgotten }
+        LookupReport::Stale { as_of, marks: stored.marks.as_ref().into(), is_forgotten }
     }
 
     async fn bypass<E, F, Fut>(&self, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
@@ -340,7 +341,7 @@ impl<R> Stored<R> {
 }
 
 /// Questions that are being executed, and how many requests have to do with each.
-type Running = DashMap<Key, Shared>;
+type InFlight = DashMap<Key, Shared>;
 
 #[derive(Default)]
 struct Shared {
@@ -349,21 +350,21 @@ struct Shared {
 }
 
 /// Leaves no trace of an execution that nobody waits for, however it ended.
-struct Turn<'a> {
-    running: &'a Running,
+struct FlightGuard<'a> {
+    running: &'a InFlight,
     key: Key,
     mutex: Arc<tokio::sync::Mutex<()>>,
 }
 
-impl<'a> Turn<'a> {
-    fn new(running: &'a Running, key: Key) -> Self {
+impl<'a> FlightGuard<'a> {
+    fn new(running: &'a InFlight, key: Key) -> Self {
         let mut shared = running.entry(key).or_default();
         shared.requests += 1;
         Self { running, key, mutex: shared.mutex.clone() }
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
         // Counted under the map's lock, so that of several that end at once the last one removes it.
         self.running.remove_if_mut(&self.key, |_, shared| {

@@ -1,6 +1,6 @@
-//! The node's clock: which changes it has learned of, and in what order. The algorithm is the red-green one of incremental
-//! compilers (salsa): an answer remembers the revision it was computed at, a mark the revision it was last left at.
-//! Nothing here knows where changes come from or what is stored.
+//! The node's clock: which changes it has applied, and in what order. The algorithm is the red-green one of incremental
+//! compilers (salsa): an answer remembers the revision at which it was computed, a mark the revision at which it last
+//! changed. Nothing here knows where changes come from or what is stored.
 
 mod recent;
 
@@ -11,30 +11,30 @@ use arc_swap::ArcSwap;
 use dashmap::DashMap;
 
 use self::recent::Recent;
-use crate::touch::{AsItIs, Mark};
+use crate::dependency::{Mark, PassThroughHasher};
 
 /// A node's own count of applied batches of the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
-/// Marks that are remembered one by one, by default: some 30 MB.
+/// How many marks are remembered by default. They take some 30 MB.
 pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
-/// When each mark was last left.
+/// When each mark last changed.
 #[derive(Debug)]
 pub struct Clock {
     revision: AtomicU64,
-    /// At and below this revision, all marks are unknown, and an answer from there is stale.
+    /// Marks that changed at or below this revision are forgotten, so an answer from there counts as stale.
     floor: AtomicU64,
     /// Only those above the floor.
-    changed_at: DashMap<Mark, u64, AsItIs>,
-    /// The last of these once more.
+    changed_at: DashMap<Mark, u64, PassThroughHasher>,
+    /// The newest of these once more, as a short list.
     recent: ArcSwap<Recent>,
     capacity: usize,
 }
 
 impl Clock {
-    /// A clock that has seen nothing, and remembers about this many marks.
+    /// A clock without changes, which remembers about this many marks.
     pub fn new(capacity: usize) -> Self {
         Self {
             revision: AtomicU64::new(1),
@@ -45,12 +45,12 @@ impl Clock {
         }
     }
 
-    /// The last revision whose marks are all to be seen.
+    /// The newest revision whose marks are all visible.
     pub fn revision(&self) -> Revision {
         Revision(self.revision.load(Ordering::Acquire))
     }
 
-    /// Learns of a batch of changes. Calls must not overlap: one feed applies them in the order of the log.
+    /// Applies a batch of changes. Calls must not overlap: the one feed applies them in the order of the log.
     pub fn apply(&self, marks: impl IntoIterator<Item = Mark>) {
         let next = self.revision.load(Ordering::Relaxed) + 1;
         let marks: Vec<Mark> = marks.into_iter().collect();
@@ -58,14 +58,14 @@ impl Clock {
             self.changed_at.insert(*mark, next);
         }
         self.recent.store(Arc::new(self.recent.load().with(next, &marks)));
-        // The marks are there before anybody can see the revision that they belong to.
+        // Released only now: whoever reads the revision must find all of its marks, or a stale answer would pass.
         self.revision.store(next, Ordering::Release);
         if self.changed_at.len() > self.capacity {
             self.forget_older_half(next);
         }
     }
 
-    /// Nothing is known about the past any more: every answer so far is stale.
+    /// Forgets the past: every answer so far counts as stale.
     pub fn forget(&self) {
         let now = self.revision.load(Ordering::Relaxed);
         self.floor.store(now, Ordering::Release);
@@ -73,7 +73,7 @@ impl Clock {
         self.changed_at.retain(|_, changed_at| *changed_at > now);
     }
 
-    /// Whether none of these marks (sorted) was left after this revision.
+    /// Whether none of these marks (sorted) changed after this revision.
     pub fn is_unchanged(&self, marks: &[Mark], since: Revision) -> bool {
         if !self.remembers(since) {
             return false;
@@ -82,17 +82,17 @@ impl Clock {
             let changed = |mark: &Mark| self.changed_at.get(mark).is_some_and(|changed_at| *changed_at > since.0);
             !marks.iter().any(changed)
         });
-        // If the floor has risen meanwhile, marks may have been dropped before they were looked up.
+        // If the floor rose in the meantime, marks may have been dropped before this looked them up.
         is_unchanged && self.remembers(since)
     }
 
-    /// Whether what changed after this revision is known.
+    /// Whether all changes after this revision are known.
     pub fn remembers(&self, revision: Revision) -> bool {
         revision.0 > self.floor.load(Ordering::Acquire)
     }
 
-    /// Raises the floor to the middle of what is remembered. Answers from below are executed again when they are asked
-    /// for; that costs less than remembering every change for ever.
+    /// Raises the floor to the median of what is remembered. Answers from below it are executed again on demand, which
+    /// costs less than remembering every change for ever.
     fn forget_older_half(&self, now: u64) {
         let mut revisions: Vec<u64> = self.changed_at.iter().map(|entry| *entry.value()).collect();
         let middle = revisions.len() / 2;
@@ -108,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_stale_when_one_of_its_marks_was_left_later() {
+    fn an_answer_is_stale_when_one_of_its_marks_changed_later() {
         let clock = Clock::new(100);
         let computed_at = clock.revision();
         clock.apply([Mark(7)]);

@@ -66,8 +66,8 @@ pub fn evaluate<'a>(
     // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever sends it wants to be
     //    stopped when in doubt.
     match search(if_match, |tag| tag.is_strongly(current, variant)) {
-        Ok(Found::Absent | Found::Any | Found::Match) => {}
-        Ok(Found::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
+        Ok(TagMatch::Absent | TagMatch::Any | TagMatch::Match) => {}
+        Ok(TagMatch::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
     }
 
     // 2. If-Unmodified-Since: see above.
@@ -75,8 +75,8 @@ pub fn evaluate<'a>(
     // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What cannot be read is ignored:
     //    a whole answer is never wrong.
     match search(if_none_match, |tag| tag.is_weakly(current, variant)) {
-        Ok(Found::Any | Found::Match) => Outcome::NotModified,
-        Ok(Found::Absent | Found::NoMatch) | Err(Malformed) => Outcome::Proceed,
+        Ok(TagMatch::Any | TagMatch::Match) => Outcome::NotModified,
+        Ok(TagMatch::Absent | TagMatch::NoMatch) | Err(Malformed) => Outcome::Proceed,
     }
 
     // 4., 5. If-Modified-Since and If-Range: see above.
@@ -98,9 +98,9 @@ impl IfMatch {
             false
         })?;
         Ok(match found {
-            Found::Absent => None,
-            Found::Any => Some(Self::Any),
-            Found::Match | Found::NoMatch => Some(Self::Tags(tags)),
+            TagMatch::Absent => None,
+            TagMatch::Any => Some(Self::Any),
+            TagMatch::Match | TagMatch::NoMatch => Some(Self::Tags(tags)),
         })
     }
 }
@@ -147,7 +147,7 @@ impl<'a> EntityTag<'a> {
 
 /// What [`search`] saw.
 #[derive(Debug, PartialEq, Eq)]
-enum Found {
+enum TagMatch {
     /// There is no such header line.
     Absent,
     /// `*`.
@@ -163,13 +163,13 @@ enum Found {
 fn search<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
     mut is_wanted: impl FnMut(EntityTag<'a>) -> bool,
-) -> Result<Found, Malformed> {
-    let mut found = Found::Absent;
+) -> Result<TagMatch, Malformed> {
+    let mut found = TagMatch::Absent;
     let mut stars = 0;
     let mut tags = 0;
     for line in lines {
-        if found == Found::Absent {
-            found = Found::NoMatch;
+        if found == TagMatch::Absent {
+            found = TagMatch::NoMatch;
         }
         let mut rest = line;
         while let Some(element) = next_element(&mut rest)? {
@@ -178,7 +178,7 @@ fn search<'a>(
                 Element::Tag(tag) => {
                     tags += 1;
                     if is_wanted(tag) {
-                        found = Found::Match;
+                        found = TagMatch::Match;
                     }
                 }
             }
@@ -186,7 +186,7 @@ fn search<'a>(
     }
     match (stars, tags) {
         (0, _) => Ok(found),
-        (1, 0) => Ok(Found::Any),
+        (1, 0) => Ok(TagMatch::Any),
         _ => Err(Malformed),
     }
 }

@@ -11,9 +11,9 @@ use std::fmt;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::dependency::Version;
 use crate::model::{EntityId, Value};
 use crate::question::Question;
-use crate::touch::Version;
 
 pub use ingredients::Ingredient;
 

@@ -16,7 +16,7 @@
 //! | 3 GraphQL | [`graphql`] | what an operation means: `document` → `compile` → `bind` → `read` or `write` |
 //! | 2 store | [`store`] | rows in, rows out, what changed; tables, triggers, migrations |
 //! | 1 pure rules | [`etag`], [`conditional`], [`cache_control`], [`clock`], [`question`] | decisions without I/O, async or an HTTP framework |
-//! | 0 words | [`model`], [`syntax`], [`json`], [`document_id`], [`touch`], [`config`] | types that everything above speaks in |
+//! | 0 words | [`model`], [`syntax`], [`json`], [`document_id`], [`dependency`], [`config`] | types that everything above speaks in |
 //!
 //! `docs/architecture.md` follows a GET and a write through them.
 //!
@@ -43,11 +43,11 @@
 
 // Floor 0: words. They know nobody.
 pub mod config;
+pub mod dependency;
 pub mod document_id;
 pub mod json;
 pub mod model;
 pub mod syntax;
-pub mod touch;
 
 // Floor 1: pure rules. No I/O, no async, no HTTP framework.
 pub mod cache_control;

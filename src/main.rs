@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
-use freshql::app::{self, News, StartError, log};
+use freshql::app::{self, DevEvent, StartError, log};
 use freshql::config::{
     ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, Listen, LogFormat, Mode, Overrides, Retention,
 };
@@ -439,9 +439,9 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         Command::Dev { listen } => {
             let mut config = prepare(cli.project, None)?;
             config.listen = listen.unwrap_or(config.listen);
-            let tell = |news: News<'_>| match news {
-                News::Text(text) => tell(text),
-                News::Diagnostics(diagnostics) => show(diagnostics),
+            let tell = |news: DevEvent<'_>| match news {
+                DevEvent::Text(text) => tell(text),
+                DevEvent::Diagnostics(diagnostics) => show(diagnostics),
             };
             app::dev(config, tell).await
         }
@@ -474,7 +474,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         }
         Command::Explain(options) => {
             let ExplainOptions { document, variables, operation, json } = options;
-            let wanted = app::Wanted { document, variables, operation, json };
+            let wanted = app::ExplainRequest { document, variables, operation, json };
             print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
         }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),

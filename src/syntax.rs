@@ -14,7 +14,7 @@ mod string;
 mod tree;
 mod value;
 
-pub use lexer::{Kind, Lexer, Token};
+pub use lexer::{Lexer, Token, TokenKind};
 pub use lines::Lines;
 pub use tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
 pub use value::{from_json, long_integer, long_number};

@@ -11,7 +11,7 @@ use crate::persisted::{Registry, files};
 
 /// A project without mistakes.
 #[derive(Debug)]
-pub struct Checked {
+pub struct CheckReport {
     /// One line that says what was looked at.
     pub summary: String,
     /// What is worth a second look: the model's, then the queries'.
@@ -22,7 +22,7 @@ pub struct Checked {
 ///
 /// # Errors
 /// All mistakes, and the warnings.
-pub async fn check(config: &Config) -> Result<Checked, StartError> {
+pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
     let project = match project::read(config).await {
         Ok(project) => project,
         Err(error) => {
@@ -58,7 +58,7 @@ pub async fn check(config: &Config) -> Result<Checked, StartError> {
             "{operation} ({file}) may read the most rows for one answer: {rows}, of {most} that are allowed\n"
         );
     }
-    Ok(Checked { summary, warnings })
+    Ok(CheckReport { summary, warnings })
 }
 
 /// How many rows an operation may read at most.

@@ -209,7 +209,7 @@ fn table_of(status: &migrate::Status) -> String {
 }
 
 /// What was seen of a database and its migrations.
-pub(super) struct Found {
+pub(super) struct DatabaseState {
     pub(super) is_there: bool,
     /// What keeps it from being served.
     pub(super) mistakes: Vec<Diagnostic>,
@@ -221,10 +221,10 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// The database cannot be read.
-pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartError> {
+pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, StartError> {
     let connection = open_existing(config)?;
     let is_there = connection.is_some();
-    let found = |mistakes| Ok(Found { is_there, mistakes, warnings: Vec::new() });
+    let found = |mistakes| Ok(DatabaseState { is_there, mistakes, warnings: Vec::new() });
     let migrations = match read(config) {
         Ok(migrations) => migrations,
         Err(error) => return found(error.mistakes()?),
@@ -250,7 +250,7 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<Found, StartErr
         false => Vec::new(),
     };
     let warning = |advice| Diagnostic::warning(config.database.to_string(), 0..0, advice);
-    Ok(Found { is_there, mistakes, warnings: warnings.into_iter().map(warning).collect() })
+    Ok(DatabaseState { is_there, mistakes, warnings: warnings.into_iter().map(warning).collect() })
 }
 
 /// A database that other migrations have made, and that has other tables: the wrong `--database`, or the wrong directory.

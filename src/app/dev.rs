@@ -27,7 +27,7 @@ use crate::persisted::files;
 
 /// What a developer is told.
 #[derive(Debug)]
-pub enum News<'a> {
+pub enum DevEvent<'a> {
     /// Lines that end.
     Text(&'a str),
     /// Mistakes, or what is worth a second look.
@@ -38,7 +38,7 @@ pub enum News<'a> {
 ///
 /// # Errors
 /// The address is taken, or the directory cannot be watched. Mistakes in files are told, and waited for to be mended.
-pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartError> {
+pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), StartError> {
     // Installed first, so that no signal is missed while the server starts.
     let stopped = stop_signal().context("cannot wait for signals")?;
     let mut watcher = watch::Watcher::start(&config.dir)?;
@@ -56,23 +56,23 @@ pub async fn dev(config: Config, tell: impl Fn(News<'_>)) -> Result<(), StartErr
                 Ok(project) => {
                     // First, so that what is told is so.
                     current.swap(project.routes);
-                    tell(News::Text(&project.shape.told_after(shape.as_ref(), &running.address, &project.note)));
+                    tell(DevEvent::Text(&project.shape.told_after(shape.as_ref(), &running.address, &project.note)));
                     if !project.warnings.is_empty() {
-                        tell(News::Diagnostics(&project.warnings));
+                        tell(DevEvent::Diagnostics(&project.warnings));
                     }
                     shape = Some(project.shape);
                 }
                 Err(error) => {
                     match &error {
-                        StartError::Mistakes(mistakes) => tell(News::Diagnostics(mistakes)),
-                        StartError::Other(error) => tell(News::Text(&format!("error: {error:#}\n"))),
+                        StartError::Mistakes(mistakes) => tell(DevEvent::Diagnostics(mistakes)),
+                        StartError::Other(error) => tell(DevEvent::Text(&format!("error: {error:#}\n"))),
                         StartError::Told => {}
                     }
                     let consequence = match &shape {
                         Some(_) => "the last version without mistakes is still being served\n",
                         None => "nothing is served until this is fixed\n",
                     };
-                    tell(News::Text(consequence));
+                    tell(DevEvent::Text(consequence));
                 }
             }
         }

@@ -11,7 +11,7 @@ use super::{Opening, StartError, open};
 use crate::config::Config;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
-use crate::graphql::{Document, Engine, GraphqlError, Kind};
+use crate::graphql::{Document, Engine, GraphqlError, OperationKind};
 use crate::persisted::{Registered, Registry, files};
 
 /// How wide lines of names may grow.
@@ -19,7 +19,7 @@ const WIDTH: usize = 100;
 
 /// What is to be explained.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct ExplainRequest {
     /// The id of a registered document, a file that holds one, or the name of an operation.
     pub document: String,
     /// A JSON object.
@@ -34,7 +34,7 @@ pub struct Wanted {
 ///
 /// # Errors
 /// There is no such document, it is not a query, its variables do not coerce, the database is not ready.
-pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartError> {
+pub async fn explain(config: &Config, wanted: &ExplainRequest) -> Result<String, StartError> {
     // Whoever asks why something is so does not want it to be otherwise afterwards.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
     let (engine, registry) = open(&config, Opening::ToLook).await?;
@@ -44,13 +44,13 @@ pub async fn explain(config: &Config, wanted: &Wanted) -> Result<String, StartEr
     report
 }
 
-async fn report(engine: &Engine, registry: &Registry, wanted: &Wanted) -> Result<String, StartError> {
+async fn report(engine: &Engine, registry: &Registry, wanted: &ExplainRequest) -> Result<String, StartError> {
     let found = find(engine, registry, &wanted.document).await?;
     let document = found.document()?;
-    let named = matches!(found, Found::Named(_)).then_some(wanted.document.as_str());
+    let named = matches!(found, Subject::Named(_)).then_some(wanted.document.as_str());
     let operation =
         document.operation(wanted.operation.as_deref().or(named)).map_err(|error| anyhow!(error.message))?;
-    if operation.kind() == Kind::Mutation {
+    if operation.kind() == OperationKind::Mutation {
         return Err(anyhow!("a mutation cannot be explained, because explaining executes it").into());
     }
     let raw = serde_json::from_str(wanted.variables.as_deref().unwrap_or("{}"));
@@ -66,14 +66,14 @@ async fn report(engine: &Engine, registry: &Registry, wanted: &Wanted) -> Result
     Ok(Text(&explanation).to_string())
 }
 
-enum Found {
+enum Subject {
     Registered(Arc<Registered>),
     /// By the name of one of its operations.
     Named(Arc<Registered>),
     File(Document),
 }
 
-impl Found {
+impl Subject {
     fn document(&self) -> Result<&Document, anyhow::Error> {
         match self {
             Self::Registered(registered) | Self::Named(registered) => registered
@@ -85,13 +85,13 @@ impl Found {
     }
 }
 
-async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Found, StartError> {
+async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Subject, StartError> {
     if let Some(registered) = DocumentRef::parse(name).and_then(|name| registry.find(&name)) {
-        return Ok(Found::Registered(registered));
+        return Ok(Subject::Registered(registered));
     }
     if !Path::new(name).exists() {
         return match registry.named(name).as_slice() {
-            [one] => Ok(Found::Named(one.clone())),
+            [one] => Ok(Subject::Named(one.clone())),
             [] => Err(anyhow!(
                 "{name} is neither the id of a registered document, nor a file, nor the name of an operation; `freshql queries` lists \
                  the operations"
@@ -108,7 +108,7 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Found,
     let mistakes = |errors: Vec<GraphqlError>| {
         StartError::Mistakes(errors.iter().map(|error| files::diagnostic(name, &text, error)).collect())
     };
-    Ok(Found::File(document.map_err(mistakes)?))
+    Ok(Subject::File(document.map_err(mistakes)?))
 }
 
 fn sentence(errors: &[GraphqlError]) -> anyhow::Error {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{StartError, compiler_of, load_model, table, within};
 use crate::config::{Config, Database, Retention};
 use crate::document_id::DocumentId;
-use crate::graphql::{Compiler, Kind};
+use crate::graphql::{Compiler, OperationKind};
 use crate::persisted::registry::rfc3339;
 use crate::persisted::{Registry, files, stored};
 use crate::store::documents;
@@ -84,8 +84,8 @@ fn listed(registry: &Registry) -> Vec<Listed> {
                 id: registered.id,
                 operation: operation.name().map(str::to_owned),
                 kind: match operation.kind() {
-                    Kind::Query => "query",
-                    Kind::Mutation => "mutation",
+                    OperationKind::Query => "query",
+                    OperationKind::Mutation => "mutation",
                 },
                 files: registered.files.clone(),
                 stored: registered.stored,

@@ -7,7 +7,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use siphasher::sip128::SipHasher13;
 
 use super::key::Key;
-use crate::touch::AsItIs;
+use crate::dependency::PassThroughHasher;
 
 /// Bytes that a URL takes up, however long it is: its key, what it means, its place in the table.
 const WEIGHT: u64 = 80;
@@ -16,7 +16,7 @@ const WEIGHT: u64 = 80;
 /// key no client can know or find out, so nobody can make two that are taken for one another.
 pub(super) struct Urls {
     key: (u64, u64),
-    spellings: Cache<Key, Meaning, UnitWeighter, AsItIs>,
+    spellings: Cache<Key, Meaning, UnitWeighter, PassThroughHasher>,
 }
 
 /// A question, and the generation of documents in which the URL asks it.
@@ -34,7 +34,13 @@ impl Urls {
         let items = usize::try_from(count).unwrap_or(usize::MAX);
         Self {
             key: (random.hash_one(0), random.hash_one(1)),
-            spellings: Cache::with(items, count, UnitWeighter, AsItIs::default(), DefaultLifecycle::default()),
+            spellings: Cache::with(
+                items,
+                count,
+                UnitWeighter,
+                PassThroughHasher::default(),
+                DefaultLifecycle::default(),
+            ),
         }
     }
 

@@ -1,41 +1,41 @@
 //! The last changes as one short list. While something is written all the time, every answer is verified again all the
 //! time; looking for a few changes among its marks costs much less than looking up each of its marks.
 
-use crate::touch::Mark;
+use crate::dependency::Mark;
 
-/// Marks that the list holds at most. To look for all of them costs about as much as to look up the marks of an answer
-/// of some thirty rows.
+/// The maximum length of the list. Searching for this many marks costs about as much as looking up those of an answer of
+/// some thirty rows.
 const MOST: usize = 256;
 
-/// All marks that were left after a revision.
+/// All marks that changed after a revision.
 #[derive(Debug)]
 pub(super) struct Recent {
     after: u64,
-    /// With the revision that each was left at, ascending.
-    left: Box<[(u64, Mark)]>,
+    /// With the revision at which each changed, ascending.
+    changes: Box<[(u64, Mark)]>,
 }
 
 impl Recent {
-    /// Knows nothing yet.
+    /// An empty list.
     pub(super) fn after(revision: u64) -> Self {
-        Self { after: revision, left: Box::default() }
+        Self { after: revision, changes: Box::default() }
     }
 
     /// The same with a newer batch, and without the oldest ones if these are too many.
     pub(super) fn with(&self, revision: u64, batch: &[Mark]) -> Self {
         let Some(room) = MOST.checked_sub(batch.len()) else { return Self::after(revision) };
-        let (mut after, mut kept) = (self.after, &*self.left);
+        let (mut after, mut kept) = (self.after, &*self.changes);
         if let Some(last_gone) = kept.len().checked_sub(room + 1) {
             after = kept[last_gone].0;
             kept = &kept[kept.partition_point(|(revision, _)| *revision <= after)..];
         }
         let newer = batch.iter().map(|mark| (revision, *mark));
-        Self { after, left: kept.iter().copied().chain(newer).collect() }
+        Self { after, changes: kept.iter().copied().chain(newer).collect() }
     }
 
-    /// Whether none of these marks (sorted) was left after this revision; None if that is longer ago than the list goes.
+    /// Whether none of these marks (sorted) changed after this revision; None if the list does not reach back that far.
     pub(super) fn is_unchanged(&self, marks: &[Mark], since: u64) -> Option<bool> {
-        let mut newer = self.left.iter().rev().take_while(|(revision, _)| *revision > since);
+        let mut newer = self.changes.iter().rev().take_while(|(revision, _)| *revision > since);
         (since >= self.after).then(|| !newer.any(|(_, mark)| marks.binary_search(mark).is_ok()))
     }
 }
@@ -50,8 +50,8 @@ mod tests {
         for revision in 2..=200 {
             recent = recent.with(revision, &[Mark(revision), Mark(1000 + revision), Mark(2000 + revision)]);
         }
-        assert!(recent.left.len() <= MOST && recent.left.len() > MOST - 3);
-        assert_eq!(recent.after, recent.left[0].0 - 1);
+        assert!(recent.changes.len() <= MOST && recent.changes.len() > MOST - 3);
+        assert_eq!(recent.after, recent.changes[0].0 - 1);
         assert_eq!(recent.is_unchanged(&[Mark(200)], recent.after - 1), None);
         assert_eq!(recent.is_unchanged(&[Mark(recent.after)], recent.after), Some(true));
         assert_eq!(recent.is_unchanged(&[Mark(1), Mark(2200)], 199), Some(false));

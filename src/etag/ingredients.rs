@@ -2,8 +2,8 @@
 //! what it explains, and that costs nothing where nobody asks for it.
 
 use super::{Item, RESPONSE_FORMAT, ResponseHasher, value_tag};
+use crate::dependency::Version;
 use crate::model::{EntityId, Value};
-use crate::touch::Version;
 
 /// One thing that was read, as it stands in the hash.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,10 +12,10 @@ use super::cursor;
 use super::error::GraphqlError;
 use super::plan::{Action, Argument, Field, FieldKind, ListPlan, Object, Plan, RootKind, WritePlan};
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
+use crate::dependency::Dependency;
 use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
 use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue};
 use crate::syntax::long_number;
-use crate::touch::Dependency;
 
 /// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
 const SHAPES: usize = 32;

@@ -39,7 +39,7 @@ pub struct Document {
 
 /// What kind of operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum OperationKind {
     /// Reads.
     Query,
     /// Writes.
@@ -183,8 +183,8 @@ impl Operation {
     }
 
     /// Query or mutation.
-    pub fn kind(&self) -> Kind {
-        if self.definition.ty == OperationType::Mutation { Kind::Mutation } else { Kind::Query }
+    pub fn kind(&self) -> OperationKind {
+        if self.definition.ty == OperationType::Mutation { OperationKind::Mutation } else { OperationKind::Query }
     }
 
     /// The variables that every request must give a value for: names and types.
@@ -271,14 +271,14 @@ impl Operation {
         let types = Types {
             model: &self.model,
             definitions: &self.definitions,
-            null_is_a_value: self.kind() == Kind::Mutation,
+            null_is_a_value: self.kind() == OperationKind::Mutation,
         };
         let mut values = BTreeMap::new();
         for variable in &self.variables {
             let value = raw.get(&variable.name).map(from_json).or_else(|| variable.default.clone());
             match self.coerce_variable(&types, variable, value) {
                 // In a query, to give null for a variable says no more than not to give it.
-                Ok(Some(ConstValue::Null)) if self.kind() == Kind::Query && variable.default.is_none() => {}
+                Ok(Some(ConstValue::Null)) if self.kind() == OperationKind::Query && variable.default.is_none() => {}
                 Ok(Some(value)) => drop(values.insert(variable.name.clone(), value)),
                 Ok(None) => {}
                 Err((place, why)) => {

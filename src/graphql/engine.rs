@@ -26,12 +26,12 @@ use super::write::{WriteError, Writer, unkept};
 use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
+use crate::dependency::Dependencies;
 use crate::document_id::DocumentId;
 use crate::etag::{EntityEtagKey, Ingredient, ResponseEtag, ResponseHasher};
 use crate::model::Model;
 use crate::model::scalar::ValueRef;
 use crate::store::{Guard, Levels, REMEDY, Reading, Source, State, Store, StoreError, Transaction, Writing};
-use crate::touch::Touched;
 
 /// Compiles and runs documents. Cheap to clone.
 #[derive(Clone)]
@@ -92,7 +92,7 @@ pub struct Answer {
     /// What caches may do with it.
     pub policy: Policy,
     /// What it depended on.
-    pub touched: Touched,
+    pub touched: Dependencies,
 }
 
 impl Compiler {

@@ -15,13 +15,13 @@ use super::coerce::Variables;
 use super::document::Operation;
 use super::engine::{Answer, Engine};
 use super::plan::{Decider, Deciders};
+use crate::dependency::{Dependency, Mark, Version};
 use crate::etag::{Ingredient, RENDERING};
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
 use crate::question::{Question, View};
 use crate::store::change_log::{Op, Spot};
 use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
-use crate::touch::{Dependency, Mark, Version};
 
 pub use report::{
     Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport, PartReport, PolicyReport,

@@ -11,7 +11,7 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, SelectionSet};
 use async_graphql_value::Value as Ast;
 
-use super::document::{Document, Kind};
+use super::document::{Document, OperationKind};
 use super::selections;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
 
@@ -56,7 +56,7 @@ struct Linter<'a> {
 /// What the fields of a selection belong to.
 #[derive(Clone, Copy)]
 enum Parent {
-    Root(Kind),
+    Root(OperationKind),
     Row(EntityId),
     /// A connection, or an edge of one.
     Rows(EntityId),
@@ -315,18 +315,20 @@ fn defaults(operation: &OperationDefinition) -> HashMap<&str, Ast> {
 }
 
 /// Where a root field of this name leads; None if it asks about the schema.
-pub(super) fn root(model: &Model, kind: Kind, name: &str) -> Option<Root> {
+pub(super) fn root(model: &Model, kind: OperationKind, name: &str) -> Option<Root> {
     model.entities.iter().find_map(|entity| match kind {
-        Kind::Query if entity.plural == name => Some(Root::List(entity.id)),
-        Kind::Query if entity.singular == name || entity.uniques.iter().any(|unique| unique.lookup == name) => {
+        OperationKind::Query if entity.plural == name => Some(Root::List(entity.id)),
+        OperationKind::Query
+            if entity.singular == name || entity.uniques.iter().any(|unique| unique.lookup == name) =>
+        {
             Some(Root::One(entity.id))
         }
-        Kind::Mutation
+        OperationKind::Mutation
             if ["create", "update", "delete"].iter().any(|verb| name == format!("{verb}{}", entity.name)) =>
         {
             Some(Root::One(entity.id))
         }
-        Kind::Query | Kind::Mutation => None,
+        OperationKind::Query | OperationKind::Mutation => None,
     })
 }
 

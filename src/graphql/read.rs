@@ -11,11 +11,11 @@ use super::plan::{
     RowPlan,
 };
 use crate::config::AnswerLimits;
+use crate::dependency::{Dependencies, Dependency, Version};
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::scalar::ValueRef;
 use crate::model::{EntityId, Model, Scalar, Value};
 use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
-use crate::touch::{Dependency, Touched, Version};
 
 /// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
 const ROW_STEPS: u32 = 50;
@@ -91,8 +91,8 @@ impl<'a> Reader<'a> {
     }
 
     /// What was read.
-    pub fn touched(&mut self) -> Touched {
-        Touched { dependencies: std::mem::take(&mut self.touched) }
+    pub fn touched(&mut self) -> Dependencies {
+        Dependencies { dependencies: std::mem::take(&mut self.touched) }
     }
 
     /// Enters a field of the root.

@@ -12,10 +12,10 @@ use super::fetch::Fetch;
 use super::plan::{Action, RootField, WritePlan};
 use super::read::{Context, Halt, Reader};
 use crate::conditional::IfMatch;
+use crate::dependency::Version;
 use crate::etag::{EntityEtag, ResponseHasher, TokenError};
 use crate::model::{Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::{Guard, Refusal, StoreError, Transaction};
-use crate::touch::Version;
 
 pub use conflict::unkept;
 

@@ -16,9 +16,9 @@ use super::problem::Problem;
 use super::query::Address;
 use crate::config::Secret;
 use crate::document_id::{DocumentId, DocumentRef};
-use crate::graphql::Kind;
+use crate::graphql::OperationKind;
 use crate::persisted::documents::{RegisterError, RemoveError};
-use crate::persisted::registry::{Kept, rfc3339};
+use crate::persisted::registry::{RemovalRefused, rfc3339};
 use crate::persisted::{Registered, Retired, Sha256Hash};
 use crate::store::StoreError;
 
@@ -83,8 +83,8 @@ pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Addre
             tracing::info!(document = %id, "a document was removed");
             Ok(StatusCode::NO_CONTENT.into_response())
         }
-        Err(RemoveError::Kept(Kept::Unknown)) => Err(no_such_document(id)),
-        Err(RemoveError::Kept(Kept::InFiles(files))) => {
+        Err(RemoveError::Refused(RemovalRefused::Unknown)) => Err(no_such_document(id)),
+        Err(RemoveError::Refused(RemovalRefused::InFiles(files))) => {
             let detail = format!("the document is in {}; remove it there and restart", files.join(", "));
             Err(Problem::new(StatusCode::CONFLICT, detail))
         }
@@ -171,8 +171,8 @@ impl<'a> Listed<'a> {
     fn of(registered: &'a Registered, app: &AppState) -> Self {
         let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
         let kind = |kind| match kind {
-            Kind::Query => "query",
-            Kind::Mutation => "mutation",
+            OperationKind::Query => "query",
+            OperationKind::Mutation => "mutation",
         };
         Self {
             id: registered.id,

@@ -12,12 +12,12 @@ use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::query::Target;
 use super::respond::{self, Representation};
-use crate::cache::{Outlook, Source};
+use crate::cache::{LookupReport, Source};
 use crate::config::Mode;
+use crate::dependency::{Mark, Version};
 use crate::graphql::explain::{self, Cache, Explanation, Timing};
 use crate::graphql::{Answer, Code, Variables};
 use crate::store::{Search, StoreError};
-use crate::touch::{Mark, Version};
 
 /// Asks for a report, with the value `1`.
 pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
@@ -85,13 +85,13 @@ pub(super) async fn answer(
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     // Before anything else: the execution is not to change what it is about.
-    let outlook = app.cache.outlook(target.key(app, variables).0).await;
+    let inspect = app.cache.inspect(target.key(app, variables).0).await;
     let (answer, observation) = app.engine.observe(target.operation, variables).await?;
     let timing = observation.timing();
     let mut explanation = explain::explain(&app.engine, target.operation, variables, &answer, observation)
         .await
         .map_err(|error| failed(&error))?;
-    explanation.cache = Some(cache(app, outlook).await.map_err(|error| failed(&error))?);
+    explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
     let mut response = respond::unconditional(headers, media_type, &representation);
@@ -108,25 +108,27 @@ fn failed(error: &StoreError) -> Failure {
     }
 }
 
-async fn cache(app: &AppState, outlook: Outlook) -> Result<Cache, StoreError> {
+async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreError> {
     let report = |status, why: &str, as_of: Option<Version>| Cache {
         status,
         why: why.to_owned(),
         stored_as_of: as_of.map(|version| version.0),
         changes: Vec::new(),
     };
-    Ok(match outlook {
-        Outlook::Off => report("bypass", "the cache is off (cache_size is 0)", None),
-        Outlook::Blind => report("bypass", "the change log cannot be read, so nothing that is stored is trusted", None),
-        Outlook::Miss => report("miss", "nothing is stored for this document, operation and variables", None),
-        Outlook::Hit { as_of } => report("hit", "nothing that the stored answer depends on has changed", as_of),
-        Outlook::Stale { as_of, is_forgotten: true, .. } => {
+    Ok(match inspect {
+        LookupReport::Off => report("bypass", "the cache is off (cache_size is 0)", None),
+        LookupReport::ChangeLogUnreadable => {
+            report("bypass", "the change log cannot be read, so nothing that is stored is trusted", None)
+        }
+        LookupReport::Miss => report("miss", "nothing is stored for this document, operation and variables", None),
+        LookupReport::Hit { as_of } => report("hit", "nothing that the stored answer depends on has changed", as_of),
+        LookupReport::Stale { as_of, is_forgotten: true, .. } => {
             report("stale", "the stored answer is older than all that is remembered of changes", as_of)
         }
-        Outlook::Stale { as_of: None, .. } => {
+        LookupReport::Stale { as_of: None, .. } => {
             report("stale", "something that the stored answer depends on has changed", None)
         }
-        Outlook::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
+        LookupReport::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
     })
 }
 

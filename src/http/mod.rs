@@ -56,7 +56,7 @@ use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Limits, Mode};
 use crate::graphql::{Code, Engine};
-use crate::persisted::{Documents, Learned, Registry};
+use crate::persisted::{Documents, LearnedDocuments, Registry};
 use crate::store::Store;
 
 /// What requests work with. One pointer, since the router clones it several times for each request.
@@ -69,7 +69,7 @@ pub struct Handles {
     store: Store,
     documents: Documents,
     registry: Arc<Registry>,
-    learned: Learned,
+    learned: LearnedDocuments,
     cache: ResponseCache<Representation>,
     policies: Policies,
     sdl: Sdl,
@@ -104,7 +104,7 @@ impl AppState {
             engine,
             store,
             registry,
-            learned: Learned::default(),
+            learned: LearnedDocuments::default(),
             mode: config.mode,
             introspection: config.introspection,
             limits: config.limits,

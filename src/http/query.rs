@@ -23,7 +23,7 @@ use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
-use crate::graphql::{Code, Document, GraphqlError, Kind, Operation, Variables};
+use crate::graphql::{Code, Document, GraphqlError, Operation, OperationKind, Variables};
 use crate::persisted::Registered;
 use crate::store::StoreError;
 
@@ -119,7 +119,7 @@ pub(super) async fn read(
     headers: &HeaderMap,
     url: Option<Url<'_>>,
 ) -> Result<Response, Failure> {
-    if target.operation.kind() == Kind::Mutation {
+    if target.operation.kind() == OperationKind::Mutation {
         return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
     }
     let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
@@ -170,10 +170,10 @@ pub(super) async fn run(
 ) -> Result<Response, Failure> {
     let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
     match target.operation.kind() {
-        Kind::Query if explain::is_wanted(app.mode, headers) => {
+        OperationKind::Query if explain::is_wanted(app.mode, headers) => {
             explain::answer(app, media_type, &target, &variables, headers).await
         }
-        Kind::Query => {
+        OperationKind::Query => {
             let (key, canonical_url) = target.key(app, &variables);
             let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables)
                 .await
@@ -183,7 +183,7 @@ pub(super) async fn run(
             access::note(&mut response, &provenance, target.operation.name());
             Ok(response)
         }
-        Kind::Mutation => {
+        OperationKind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
             let once = once::of(headers, target.operation, &variables)?;

@@ -20,7 +20,7 @@ const WEIGHT_PER_BYTE: u64 = 16;
 const CAPACITY: u64 = 32 << 20;
 
 /// The learned documents: bounded, and evicting those that are used least.
-pub struct Learned {
+pub struct LearnedDocuments {
     documents: Cache<Sha256Hash, Arc<Document>, BySize>,
 }
 
@@ -37,14 +37,14 @@ fn weight(length: usize) -> u64 {
     BASE_WEIGHT + WEIGHT_PER_BYTE * length as u64
 }
 
-impl Default for Learned {
+impl Default for LearnedDocuments {
     fn default() -> Self {
         let expected = CAPACITY / weight(1024);
         Self { documents: Cache::with_weighter(expected as usize, CAPACITY, BySize) }
     }
 }
 
-impl Learned {
+impl LearnedDocuments {
     /// A document that was learned and not yet forgotten.
     pub fn get(&self, hash: Sha256Hash) -> Option<Arc<Document>> {
         self.documents.get(&hash)

@@ -12,7 +12,7 @@ pub mod registry;
 pub mod stored;
 mod typename;
 
-pub use apq::Learned;
+pub use apq::LearnedDocuments;
 pub use documents::Documents;
 pub use registry::{Registered, Registry, Retired, Sha256Hash};
 pub use typename::with_typename;

@@ -100,7 +100,7 @@ pub fn rfc3339(seconds: i64) -> String {
 
 /// Why a document was not removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kept {
+pub enum RemovalRefused {
     /// There is none with this id.
     Unknown,
     /// These files hold it.
@@ -325,10 +325,10 @@ impl Registry {
     ///
     /// # Errors
     /// It is kept; says why.
-    pub fn remove(&self, id: DocumentId) -> Result<(), Kept> {
-        let registered = self.get(id).ok_or(Kept::Unknown)?;
+    pub fn remove(&self, id: DocumentId) -> Result<(), RemovalRefused> {
+        let registered = self.get(id).ok_or(RemovalRefused::Unknown)?;
         if !registered.files.is_empty() {
-            return Err(Kept::InFiles(registered.files.clone()));
+            return Err(RemovalRefused::InFiles(registered.files.clone()));
         }
         self.documents.remove(&id);
         self.hashes.remove(&Sha256Hash::of(&registered.text));

@@ -8,9 +8,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::config::ChangeLogLimits;
+use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
 use crate::store::sqlite::triggers::NEXT;
-use crate::touch::{Mark, Version};
 
 /// A record: one row has changed.
 #[derive(Debug, Clone, PartialEq)]

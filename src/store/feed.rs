@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::change_log::{Change, Changes};
 use crate::clock::Clock;
-use crate::touch::Version;
+use crate::dependency::Version;
 
 /// A point in the order of commits. What it is made of is the driver's own affair.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,8 +2,8 @@
 //! needs them, entity by entity, in one state of the schema. Whoever rebuilds a table takes its triggers along, and every
 //! change behind that leaves the versions as they were.
 
+use crate::dependency::Dependencies;
 use crate::model::{Entity, EntityId, Model};
-use crate::touch::Touched;
 
 /// What versions tell in one state of the schema.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Guard {
     }
 
     /// Whether versions tell of every change of what was touched.
-    pub fn covers(&self, touched: &Touched) -> bool {
+    pub fn covers(&self, touched: &Dependencies) -> bool {
         self.is_whole || touched.dependencies.iter().all(|dependency| self.why_not(dependency.entity()).is_none())
     }
 

@@ -28,8 +28,8 @@ use self::feed::Subscribers;
 use self::sqlite::{Allowance, Snapshot};
 use crate::clock::{self, Clock};
 use crate::config::ChangeLogLimits;
+use crate::dependency::Mark;
 use crate::model::Model;
-use crate::touch::Mark;
 
 pub use change_log::{Record, Search};
 pub use documents::{DocumentSource, NewDocument, StoredDocument, documents};

@@ -8,9 +8,9 @@ use super::fetched::Fetched;
 use super::guard::Guard;
 use super::select::{Ask, Query, SlotValue};
 use super::trace::Ran;
+use crate::dependency::Version;
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
-use crate::touch::Version;
 
 /// A row of a result.
 pub trait Row {

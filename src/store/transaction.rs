@@ -2,8 +2,8 @@
 
 use super::error::{Constraint, StoreError};
 use super::source::{Levels, Source, State};
+use crate::dependency::Version;
 use crate::model::{ColumnId, Entity, Value};
-use crate::touch::Version;
 
 /// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are ready at once; those of a
 /// database behind a socket wait for it.

@@ -6,7 +6,7 @@ use async_graphql::parser::types::{
     SelectionSet, TypeCondition, VariableDefinition,
 };
 
-use super::lexer::Kind;
+use super::lexer::TokenKind;
 use super::parser::{Bracket, Parser};
 use super::tree::{Definition, SyntaxError};
 
@@ -30,7 +30,7 @@ impl Parser<'_> {
         };
         if keyword.is_some() {
             self.advance()?;
-            if self.token.kind == Kind::Name {
+            if self.token.kind == TokenKind::Name {
                 name = Some(self.name("a name")?);
             }
             if self.at(b'(') {
@@ -89,12 +89,12 @@ impl Parser<'_> {
 
     fn selection(&mut self) -> Result<Positioned<Selection>, SyntaxError> {
         let pos = self.pos();
-        if self.token.kind != Kind::Spread {
+        if self.token.kind != TokenKind::Spread {
             let field = self.field()?;
             return Ok(Positioned::new(Selection::Field(Positioned::new(field, pos)), pos));
         }
         self.advance()?;
-        let selection = if self.token.kind == Kind::Name && !self.at_word("on") {
+        let selection = if self.token.kind == TokenKind::Name && !self.at_word("on") {
             let fragment_name = self.name("the name of a fragment")?;
             let spread = FragmentSpread { fragment_name, directives: self.directives(false)? };
             Selection::FragmentSpread(Positioned::new(spread, pos))

@@ -7,7 +7,7 @@ use super::tree::SyntaxError;
 
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum TokenKind {
     /// One of `! $ & ( ) : = @ [ ] { | }`.
     Punctuator(u8),
     /// `...`
@@ -30,7 +30,7 @@ pub enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// What it is.
-    pub kind: Kind,
+    pub kind: TokenKind,
     /// Its first byte.
     pub start: usize,
     /// The byte behind its last one.
@@ -61,7 +61,7 @@ impl<'t> Lexer<'t> {
         Self { text, at, line: 1, line_start: at, surplus: 0 }
     }
 
-    /// The next token; at the end [`Kind::End`], again and again.
+    /// The next token; at the end [`TokenKind::End`], again and again.
     ///
     /// # Errors
     /// What stands here begins no token, or one that is malformed.
@@ -70,19 +70,19 @@ impl<'t> Lexer<'t> {
         let (start, pos) = (self.at, self.pos());
         let bytes = self.text.as_bytes();
         let kind = match bytes.get(start) {
-            None => Kind::End,
+            None => TokenKind::End,
             Some(byte @ (b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}')) => {
                 self.at += 1;
-                Kind::Punctuator(*byte)
+                TokenKind::Punctuator(*byte)
             }
             Some(b'.') if bytes[start..].starts_with(b"...") => {
                 self.at += 3;
-                Kind::Spread
+                TokenKind::Spread
             }
             Some(byte) if is_name_start(*byte) => {
                 let length = bytes[start..].iter().take_while(|byte| is_name_start(**byte) || byte.is_ascii_digit());
                 self.at += length.count();
-                Kind::Name
+                TokenKind::Name
             }
             Some(byte) if *byte == b'-' || byte.is_ascii_digit() => self.number()?,
             Some(b'"') if bytes[start..].starts_with(b"\"\"\"") => self.block_string(pos)?,
@@ -131,7 +131,7 @@ impl<'t> Lexer<'t> {
         self.surplus = 0;
     }
 
-    fn number(&mut self) -> Result<Kind, SyntaxError> {
+    fn number(&mut self) -> Result<TokenKind, SyntaxError> {
         let bytes = self.text.as_bytes();
         self.at += usize::from(bytes[self.at] == b'-');
         if bytes.get(self.at) == Some(&b'0') {
@@ -142,14 +142,14 @@ impl<'t> Lexer<'t> {
         } else {
             self.digits()?;
         }
-        let mut kind = Kind::Int;
+        let mut kind = TokenKind::Int;
         if bytes.get(self.at) == Some(&b'.') {
-            kind = Kind::Float;
+            kind = TokenKind::Float;
             self.at += 1;
             self.digits()?;
         }
         if matches!(bytes.get(self.at), Some(b'e' | b'E')) {
-            kind = Kind::Float;
+            kind = TokenKind::Float;
             self.at += 1;
             self.at += usize::from(matches!(bytes.get(self.at), Some(b'+' | b'-')));
             self.digits()?;
@@ -171,7 +171,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn string(&mut self, begun: Pos) -> Result<Kind, SyntaxError> {
+    fn string(&mut self, begun: Pos) -> Result<TokenKind, SyntaxError> {
         let bytes = self.text.as_bytes();
         let start = self.at;
         let mut end = start + 1;
@@ -179,7 +179,7 @@ impl<'t> Lexer<'t> {
             match bytes.get(end) {
                 Some(b'"') => {
                     self.advance(end + 1 - start);
-                    return Ok(Kind::String);
+                    return Ok(TokenKind::String);
                 }
                 None | Some(b'\n' | b'\r') => return Err(unterminated(begun, start..end)),
                 Some(b'\\') => match string::escape(&self.text[end..]) {
@@ -199,7 +199,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    fn block_string(&mut self, begun: Pos) -> Result<Kind, SyntaxError> {
+    fn block_string(&mut self, begun: Pos) -> Result<TokenKind, SyntaxError> {
         let bytes = self.text.as_bytes();
         let start = self.at;
         self.at += 3;
@@ -213,7 +213,7 @@ impl<'t> Lexer<'t> {
                 Some(b'\n' | b'\r') => self.line_end(),
                 Some(_) if rest.starts_with(b"\"\"\"") => {
                     self.at += 3;
-                    return Ok(Kind::BlockString);
+                    return Ok(TokenKind::BlockString);
                 }
                 Some(_) if rest.starts_with(b"\\\"\"\"") => self.at += 4,
                 Some(_) => self.at += 1,

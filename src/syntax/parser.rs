@@ -6,7 +6,7 @@ use async_graphql::parser::types::{BaseType, ConstDirective, Directive, Type};
 use async_graphql::{Name, Positioned, Value as ConstValue};
 use async_graphql_value::Value;
 
-use super::lexer::{Kind, Lexer, Token};
+use super::lexer::{Lexer, Token, TokenKind};
 use super::tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
 
 /// Longer tokens are cut in messages.
@@ -45,7 +45,7 @@ impl<'t> Parser<'t> {
         let mut definitions = Vec::new();
         loop {
             definitions.push(self.definition()?);
-            if self.token.kind == Kind::End {
+            if self.token.kind == TokenKind::End {
                 return Ok(Document { definitions, repeated_members: self.repeated_members });
             }
         }
@@ -59,7 +59,7 @@ impl<'t> Parser<'t> {
         let description = self.token;
         let is_described = self.at_string();
         let keyword = if is_described { self.lexer.clone().next_token()? } else { self.token };
-        let word = if keyword.kind == Kind::Name { self.text_of(keyword) } else { "" };
+        let word = if keyword.kind == TokenKind::Name { self.text_of(keyword) } else { "" };
         match word {
             "query" | "mutation" | "subscription" if has_operations => {
                 self.skip_description()?;
@@ -73,12 +73,12 @@ impl<'t> Parser<'t> {
                 self.type_system(word)
             }
             "extend" if !is_described => self.extension(),
-            _ if is_described && keyword.kind != Kind::Name && keyword.kind != Kind::Punctuator(b'{') => {
+            _ if is_described && keyword.kind != TokenKind::Name && keyword.kind != TokenKind::Punctuator(b'{') => {
                 self.advance()?;
                 Err(self.expected("the definition that is described"))
             }
             _ if is_described => {
-                let what = if keyword.kind == Kind::Punctuator(b'{') {
+                let what = if keyword.kind == TokenKind::Punctuator(b'{') {
                     "a description must be followed by the keyword `query`, not by `{`"
                 } else {
                     "a description must be followed by a definition"
@@ -110,15 +110,15 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn at(&self, punctuator: u8) -> bool {
-        self.token.kind == Kind::Punctuator(punctuator)
+        self.token.kind == TokenKind::Punctuator(punctuator)
     }
 
     pub(super) fn at_word(&self, word: &str) -> bool {
-        self.token.kind == Kind::Name && self.text_of(self.token) == word
+        self.token.kind == TokenKind::Name && self.text_of(self.token) == word
     }
 
     pub(super) fn at_string(&self) -> bool {
-        matches!(self.token.kind, Kind::String | Kind::BlockString)
+        matches!(self.token.kind, TokenKind::String | TokenKind::BlockString)
     }
 
     /// Takes this sign if it is there.
@@ -154,7 +154,7 @@ impl<'t> Parser<'t> {
         self.expect(bracket.open, bracket.element)?;
         let mut elements = Vec::new();
         while !self.at(bracket.close) || (elements.is_empty() && !empty) {
-            if self.at(bracket.close) || self.token.kind == Kind::End {
+            if self.at(bracket.close) || self.token.kind == TokenKind::End {
                 let or_end = format!("{} or `{}`", bracket.element, char::from(bracket.close));
                 return Err(self.expected(if elements.is_empty() && !empty { bracket.element } else { &or_end }));
             }
@@ -166,7 +166,7 @@ impl<'t> Parser<'t> {
     }
 
     pub(super) fn name(&mut self, expected: &str) -> Result<Positioned<Name>, SyntaxError> {
-        if self.token.kind != Kind::Name {
+        if self.token.kind != TokenKind::Name {
             return Err(self.expected(expected));
         }
         let token = self.advance()?;
@@ -251,9 +251,9 @@ impl<'t> Parser<'t> {
     fn found(&self, token: Token) -> String {
         let text = self.text_of(token);
         match token.kind {
-            Kind::End if self.purpose == Purpose::Types => "the end of the file".to_owned(),
-            Kind::End => "the end of the document".to_owned(),
-            Kind::BlockString => "a block string".to_owned(),
+            TokenKind::End if self.purpose == Purpose::Types => "the end of the file".to_owned(),
+            TokenKind::End => "the end of the document".to_owned(),
+            TokenKind::BlockString => "a block string".to_owned(),
             _ => match text.char_indices().nth(MAX_SHOWN) {
                 Some((end, _)) => format!("`{}…`", &text[..end]),
                 None => format!("`{text}`"),

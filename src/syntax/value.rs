@@ -4,7 +4,7 @@ use async_graphql::Name;
 use async_graphql::indexmap::IndexMap;
 use async_graphql_value::{ConstValue, Number, Value};
 
-use super::lexer::Kind;
+use super::lexer::TokenKind;
 use super::parser::{Bracket, Parser};
 use super::string;
 use super::tree::SyntaxError;
@@ -17,28 +17,30 @@ impl Parser<'_> {
     pub(super) fn value(&mut self, constant: bool) -> Result<Value, SyntaxError> {
         let text = self.text_of(self.token);
         let value = match self.token.kind {
-            Kind::Punctuator(b'[') => return self.list(&ITEM, true, |parser| parser.value(constant)).map(Value::List),
-            Kind::Punctuator(b'{') => return self.object(constant),
-            Kind::Punctuator(b'$') if constant => {
+            TokenKind::Punctuator(b'[') => {
+                return self.list(&ITEM, true, |parser| parser.value(constant)).map(Value::List);
+            }
+            TokenKind::Punctuator(b'{') => return self.object(constant),
+            TokenKind::Punctuator(b'$') if constant => {
                 let not_a_value = self.expected("a value");
                 let dollar = self.advance()?;
                 let name = self.name("").map_err(|_| not_a_value)?;
                 let message = format!("`${}` is a variable, and only constants are allowed here", name.node);
                 return Err(SyntaxError::new(dollar.pos, dollar.start..dollar.end, message));
             }
-            Kind::Punctuator(b'$') => {
+            TokenKind::Punctuator(b'$') => {
                 self.advance()?;
                 return Ok(Value::Variable(self.name("the name of a variable")?.node));
             }
-            Kind::Name => match text {
+            TokenKind::Name => match text {
                 "true" => Value::Boolean(true),
                 "false" => Value::Boolean(false),
                 "null" => Value::Null,
                 name => Value::Enum(Name::new(name)),
             },
-            Kind::Int => int(text),
-            Kind::Float => float(text),
-            Kind::String | Kind::BlockString => Value::String(string::value(text)),
+            TokenKind::Int => int(text),
+            TokenKind::Float => float(text),
+            TokenKind::String | TokenKind::BlockString => Value::String(string::value(text)),
             _ => return Err(self.expected("a value")),
         };
         self.advance()?;

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use freshql::app::{self, Running};
+use freshql::app::{self, RunningServer};
 use freshql::config::{Mode, Overrides};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
@@ -138,7 +138,7 @@ impl Shop {
 }
 
 struct Served {
-    running: Running,
+    running: RunningServer,
     client: reqwest::Client,
 }
 

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
+use freshql::dependency::Version;
 use freshql::graphql::{Answer, Code, GraphqlError};
 use freshql::store::change_log;
-use freshql::touch::Version;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::types::Value as Sql;

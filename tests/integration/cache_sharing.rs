@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use freshql::cache::{Executed, Key, ResponseCache, Source};
 use freshql::config::Consistency;
+use freshql::dependency::{Dependencies, Dependency};
 use freshql::document_id::DocumentId;
 use freshql::model::{EntityId, Value};
 use freshql::question::{Question, View};
-use freshql::touch::{Dependency, Touched};
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
@@ -38,9 +38,9 @@ impl Stage {
     }
 
     /// The row that all answers depend on.
-    fn touched(&self) -> Touched {
+    fn touched(&self) -> Dependencies {
         let entity = self.database.model.entity_by_name("Word").unwrap().id;
-        Touched { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
+        Dependencies { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
     }
 
     fn stranger(&self) -> Connection {

@@ -433,8 +433,12 @@ async fn documents_that_were_registered_over_http_are_explained_by_id() {
     let text = "{ merchants(first: 1) { nodes { name } } }";
     let put = app.request(Method::PUT, &url(text)).bearer_auth(crate::harness::TOKEN).body(text).send().await.unwrap();
     assert_eq!(put.status(), 201);
-    let wanted =
-        app::Wanted { document: DocumentId::of(text).to_string(), variables: None, operation: None, json: true };
+    let wanted = app::ExplainRequest {
+        document: DocumentId::of(text).to_string(),
+        variables: None,
+        operation: None,
+        json: true,
+    };
     let printed: Value = serde_json::from_str(&app::explain(&app.config, &wanted).await.unwrap()).unwrap();
     assert_eq!(printed["etag"]["value"], app.get(&url(text)).await.json()["extensions"]["etag"]);
 }

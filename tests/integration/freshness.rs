@@ -5,8 +5,8 @@
 use std::collections::HashMap;
 
 use freshql::config::Mode;
+use freshql::dependency::{Dependencies, Dependency, Mark, Version};
 use freshql::graphql::{Answer, Engine};
-use freshql::touch::{Dependency, Mark, Touched, Version};
 use http::header::IF_NONE_MATCH;
 use proptest::prelude::*;
 use rusqlite::Connection;
@@ -236,7 +236,7 @@ struct Seen {
 /// An answer as a cache would keep it.
 struct Kept {
     body: Vec<u8>,
-    touched: Touched,
+    touched: Dependencies,
 }
 
 /// All that was ever answered to one question.

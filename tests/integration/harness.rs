@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use bytes::Bytes;
-use freshql::app::{self, Running};
+use freshql::app::{self, RunningServer};
 use freshql::config::{Config, Mode, Overrides};
 use freshql::document_id::DocumentId;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
@@ -43,7 +43,7 @@ const DOCUMENTS: [(&str, &str); 6] = [
 pub(crate) struct TestApp {
     pub(crate) directory: TempDir,
     pub(crate) config: Config,
-    running: Running,
+    running: RunningServer,
     client: reqwest::Client,
 }
 

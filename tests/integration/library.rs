@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freshql::cache::{Key, ResponseCache};
+use freshql::dependency::{Dependency, Mark, Version};
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
 use freshql::store::schema::layout::Layout;
 use freshql::store::sqlite::ddl::first_migration;
 use freshql::store::{Store, change_log};
-use freshql::touch::{Dependency, Mark, Version};
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value as Json;

@@ -4,9 +4,9 @@
 
 use std::cell::Cell;
 
+use freshql::dependency::Version;
 use freshql::graphql::{Answer, Code, GraphqlError, PathSegment};
 use freshql::store::change_log::{self, Change};
-use freshql::touch::Version;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;

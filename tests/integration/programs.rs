@@ -5,7 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use freshql::app::{self, Running};
+use freshql::app::{self, RunningServer};
 use freshql::config::{Mode, Overrides};
 use freshql::model::parse::parse;
 use freshql::model::{Entity, Model, Scalar};
@@ -93,7 +93,7 @@ fn rows(database: &Connection, entity: &Entity) -> Vec<Value> {
 }
 
 struct Served {
-    running: Running,
+    running: RunningServer,
     client: reqwest::Client,
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use freshql::document_id::DocumentId;
-use freshql::graphql::{Answer, Code, Compiler, Engine, GraphqlError, Kind};
+use freshql::graphql::{Answer, Code, Compiler, Engine, GraphqlError, OperationKind};
 use freshql::model::{Entity, Model, Value, parse};
 use freshql::store::schema::layout::{Layout, SqlName};
 use freshql::store::sqlite::ddl::create_statements;
@@ -64,13 +64,13 @@ impl Shop {
             let operation = document.operation(None).map_err(|error| vec![error])?;
             let variables = operation.coerce_variables(variables)?;
             match operation.kind() {
-                Kind::Query => {
+                OperationKind::Query => {
                     let answer = self.engine.query(operation, &variables).await;
                     let ahead = self.engine.fetching_ahead();
                     assert_same(&answer, &ahead.query(operation, &variables).await, text);
                     answer
                 }
-                Kind::Mutation => self.engine.mutate(operation, &variables, None).await,
+                OperationKind::Mutation => self.engine.mutate(operation, &variables, None).await,
             }
         })
     }

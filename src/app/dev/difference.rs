@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::graphql::Kind;
+use crate::graphql::OperationKind;
 use crate::persisted::Registered;
 
 /// What a project offers.
@@ -13,7 +13,7 @@ use crate::persisted::Registered;
 pub(super) struct Shape {
     /// The API's definitions by their first line, with the lines in them.
     types: BTreeMap<String, Vec<String>>,
-    /// Kind and id by file and name.
+    /// Kind and id of each operation, by file and name.
     operations: BTreeMap<(String, String), (&'static str, String)>,
 }
 
@@ -23,8 +23,8 @@ impl Shape {
         for registered in registered {
             for operation in registered.document.iter().flat_map(|document| document.operations()) {
                 let kind = match operation.kind() {
-                    Kind::Query => "query",
-                    Kind::Mutation => "mutation",
+                    OperationKind::Query => "query",
+                    OperationKind::Mutation => "mutation",
                 };
                 let name = operation.name().unwrap_or("(without a name)");
                 for file in &registered.files {

@@ -10,13 +10,13 @@ use rusqlite::types::Value as Sql;
 use rusqlite::{Connection, params};
 
 use super::asking::{Question, Server};
+use crate::dependency::Dependency;
 use crate::etag::Ingredient;
 use crate::graphql::Answer;
 use crate::graphql::explain::Observation;
 use crate::model::{Column, ColumnId, Entity, EntityId, Scalar, Value};
 use crate::store::schema::layout::SqlName;
 use crate::store::sqlite;
-use crate::touch::Dependency;
 
 /// Of a table with more rows, only so many are looked at for one that the answer does not depend on.
 const LOOKED_AT: u32 = 10_000;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use async_graphql::parser::Pos;
 
 use crate::model::Diagnostic;
-use crate::syntax::{Kind, Lexer, Lines};
+use crate::syntax::{Lexer, Lines, TokenKind};
 
 /// Where something stands: bytes of the text.
 pub(super) type Span = Range<usize>;
@@ -146,7 +146,7 @@ impl<'a> Report<'a> {
     pub(super) fn tokens(&self, from: usize) -> impl Iterator<Item = Span> + use<'a> {
         let mut lexer = Lexer::starting_at(self.text, from);
         iter::from_fn(move || match lexer.next_token() {
-            Ok(token) if token.kind != Kind::End => Some(token.start..token.end),
+            Ok(token) if token.kind != TokenKind::End => Some(token.start..token.end),
             Ok(_) | Err(_) => None,
         })
     }

@@ -7,7 +7,7 @@ use crate::syntax::{self, Definition, Purpose};
 
 /// The syntax tree, or the reason why there is none.
 pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocument> {
-    let is_empty = syntax::Lexer::new(text).next_token().is_ok_and(|token| token.kind == syntax::Kind::End);
+    let is_empty = syntax::Lexer::new(text).next_token().is_ok_and(|token| token.kind == syntax::TokenKind::End);
     if is_empty {
         report.wrong(0..0, "the model is empty", "declare a type with `@entity`");
         return None;

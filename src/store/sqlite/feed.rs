@@ -15,12 +15,12 @@ use rusqlite::Connection;
 
 use super::guard;
 use super::migrate::{self, Applied as AppliedMigration};
+use crate::dependency::Version;
 use crate::model::Model;
 use crate::store::change_log::{self, Changes};
 use crate::store::error::StoreError;
 use crate::store::feed::{Batch, FeedEvent, Position, Subscriber, Subscribers};
 use crate::store::guard::Guard;
-use crate::touch::Version;
 
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];

@@ -12,6 +12,7 @@ use super::guard;
 use super::meter::Meter;
 use super::migrate;
 use super::row::{StepRow, bind};
+use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
 use crate::store::change_log;
@@ -22,7 +23,6 @@ use crate::store::select::{Ask, PARENT, Slot, SlotValue};
 use crate::store::source::{Row, Source, State};
 use crate::store::statement::Statement;
 use crate::store::trace::Trace;
-use crate::touch::Version;
 
 /// What a statement costs beside SQLite's own steps, in these.
 const STATEMENT_STEPS: u32 = 100;

@@ -16,7 +16,7 @@ use crate::store::select::{Shape, Slot};
 use crate::store::source::{Levels, Row, State};
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
-use crate::touch::Version;
+use crate::dependency::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
 pub struct Transaction<'c>(pub(super) Snapshot<'c>, pub(super) &'c Writable);

@@ -1,7 +1,7 @@
-//! The words for what an answer read and what a write changed: versions, dependencies, marks.
+//! What an answer depends on and what a write invalidates: versions, dependencies, marks.
 //!
-//! A dependency and a change meet in their [`Mark`]s: a change leaves marks, a dependency looks out for marks, and an
-//! answer is stale when one of its marks was left after it was computed.
+//! Dependencies and changes are compared by their [`Mark`]s: an answer is stale when, after it was computed, a change was
+//! applied that has one of the marks of its dependencies.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -40,13 +40,13 @@ pub enum Dependency {
     },
 }
 
-/// What a change leaves and a dependency looks out for, in 64 bits. Two that differ may, by bad luck, be equal: then an
-/// answer is executed again for nothing. Two that should meet are always equal.
+/// One aspect of a dependency or of a change, hashed to 64 bits. Two different aspects may collide: then an answer is
+/// executed again needlessly. Equal aspects never differ, so no change is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
 impl Mark {
-    /// Something happened to this row.
+    /// This row changed.
     pub fn row(entity: EntityId, id: &Value) -> Self {
         Self::of(|hasher| {
             (1_u8, entity).hash(hasher);
@@ -70,7 +70,7 @@ impl Mark {
         })
     }
 
-    /// Something happened to a row of one of the parts by this column, nobody can say which.
+    /// A row of one of the parts by this column changed, and the log cannot tell which part.
     pub fn any_part(entity: EntityId, column: ColumnId) -> Self {
         Self::of(|hasher| (6_u8, entity, column).hash(hasher))
     }
@@ -85,7 +85,7 @@ impl Mark {
         Self::of(|hasher| (5_u8, entity, changed).hash(hasher))
     }
 
-    /// The hash is a fast one: whoever finds two ids with one mark can make answers be executed again, and no more.
+    /// A fast hash suffices: whoever finds a collision can only cause answers to be executed again.
     fn of(write: impl FnOnce(&mut FoldHasher<'static>)) -> Self {
         let mut hasher = FixedState::default().build_hasher();
         write(&mut hasher);
@@ -101,7 +101,7 @@ impl Dependency {
         }
     }
 
-    /// The marks that it looks out for.
+    /// Its marks: a change that has one of them invalidates it.
     pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {
             Self::Row(entity, id) => each(Mark::row(*entity, id)),
@@ -120,13 +120,13 @@ impl Dependency {
 
 /// What an answer depended on.
 #[derive(Debug, Clone, Default)]
-pub struct Touched {
+pub struct Dependencies {
     /// In the order of reading; may repeat.
     pub dependencies: Vec<Dependency>,
 }
 
-impl Touched {
-    /// The marks that the answer looks out for: sorted, each once.
+impl Dependencies {
+    /// The marks of all of them: sorted, each once.
     pub fn marks(&self) -> Box<[Mark]> {
         let mut marks = Vec::with_capacity(self.dependencies.len() + 8);
         for dependency in &self.dependencies {
@@ -138,10 +138,10 @@ impl Touched {
     }
 }
 
-/// For maps whose keys are hashes already: their first 64 bits are taken as they are.
-pub type AsItIs = BuildHasherDefault<FirstBits>;
+/// For maps whose keys are hashes already: the first 64 bits of the key are its hash.
+pub type PassThroughHasher = BuildHasherDefault<FirstBits>;
 
-/// See [`AsItIs`].
+/// The hasher of [`PassThroughHasher`].
 #[derive(Debug, Default, Clone)]
 pub struct FirstBits(Option<u64>);
 
