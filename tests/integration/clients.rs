@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::outside::{browser, node_program, packages, program, text, there, top};
+use crate::installed_program::{browser, node_program, packages, program, text, there, top};
 
 /// Compiles the package in `clients/js` and runs its tests, with the real Apollo Client, urql and TanStack Query.
 #[test]

@@ -12,7 +12,7 @@ use freshql::model::parse;
 use freshql::syntax::{self, Purpose};
 use serde::Deserialize;
 
-use crate::outside::{node_program, packages, program, text, there, top};
+use crate::installed_program::{node_program, packages, program, text, there, top};
 
 /// The same documents each time, unless FRESHQL_DOCUMENTS_SEED says otherwise.
 const SEED: &str = "20261126";

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::harness::Answer;
 use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
-use crate::outside::{program_in, there, top};
+use crate::installed_program::{program_in, there, top};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {

@@ -5,7 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::choices::Tape;
+use crate::random_choices::Tape;
 use crate::properties::{check_bookshop, check_models};
 use crate::queries::{Draft, filter_json};
 use crate::reference::{List, Reference, input};

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::library::{Question, data, mutate, shell};
-use crate::outside::{program, there};
+use crate::installed_program::{program, there};
 
 const QUERY: &str = "{ things(first: 9) { nodes { id etag n } } }";
 const UPDATE: &str = "mutation($id: ID!, $etag: String) { updateThing(id: $id, patch: {}, expectedEtag: $etag) { n } }";

@@ -15,7 +15,7 @@ use std::time::Duration;
 use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestError, TestRunner};
 
-use crate::choices::Tape;
+use crate::random_choices::Tape;
 use crate::random_model::RandomModel;
 use crate::shop::Shop;
 

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use crate::commands::freshql;
 use crate::harness::{Program, copy, url, url_with};
-use crate::outside::top;
+use crate::installed_program::top;
 
 const ENTITIES: [&str; 6] = ["page", "photo", "news", "notice", "draft", "letter"];
 

@@ -1,6 +1,6 @@
 //! Random changes of random models, as somebody might make them from one release to the next.
 
-use crate::choices::Choices;
+use crate::random_choices::Choices;
 use crate::random_model::{DEFAULTS, Default, Kind, RandomEntity, RandomModel};
 
 impl RandomModel {

@@ -4,7 +4,7 @@
 use freshql::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use serde_json::{Map, json};
 
-use crate::choices::{Choices, Tape};
+use crate::random_choices::{Choices, Tape};
 use crate::reference::{Condition, Field, Item, Kind, List, Member, Operator, Where, input, literal};
 use crate::rows::{Tables, any_value, some_key};
 

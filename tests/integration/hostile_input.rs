@@ -7,7 +7,7 @@ use freshql::graphql::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::choices::Choices;
+use crate::random_choices::Choices;
 use crate::properties::check;
 use crate::rows::any_tables;
 use crate::shop::Shop;

@@ -7,7 +7,7 @@ use freshql::model::{ColumnId, Entity, EntityId, Model, Scalar, Value};
 use serde_json::{Map, json};
 
 use crate::books::{Books, selected};
-use crate::choices::Choices;
+use crate::random_choices::Choices;
 use crate::reference::input;
 use crate::rows::{any_value, some_key};
 

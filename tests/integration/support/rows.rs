@@ -2,7 +2,7 @@
 
 use freshql::model::{ColumnId, Entity, Model, Scalar, Value};
 
-use crate::choices::Choices;
+use crate::random_choices::Choices;
 
 /// The rows of all tables, by entity and then by column.
 pub(crate) type Tables = Vec<Vec<Row>>;

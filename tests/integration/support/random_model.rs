@@ -3,7 +3,7 @@
 //! fields, defaults, names that are words of SQL or fit no language. What a model looks like as SDL is in
 //! `random_sdl.rs`, and what becomes of it in `random_change.rs`.
 
-use crate::choices::Choices;
+use crate::random_choices::Choices;
 
 /// A model that the parser takes.
 #[derive(Debug, Clone, Default)]
