@@ -146,7 +146,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     let paths = migrate::add(&folder, name, &step.sqlite, &step.postgres);
     let paths = paths.with_context(|| format!("cannot write into {}", folder.display()))?;
     let written = paths.iter().map(|path| format!("wrote {}\n", path.display()));
-    Ok(written.chain(step.advice.iter().map(|advice| format!("review: {advice}\n"))).collect())
+    Ok(written.chain(step.advice.iter().map(|advice| format!("note: {advice}\n"))).collect())
 }
 
 /// How the migrations and the database stand to each other.

@@ -249,8 +249,8 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     insta::assert_snapshot!(text, @"
     wrote migrations/0007_until.sqlite.sql
     wrote migrations/0007_until.postgres.sql
-    review: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
-    review: `loans.until` is new and has no default: write what rows that exist get at FILL IN
+    note: `copies.shelf` is no longer in the model: its data stays unless you take the comment out
+    note: `loans.until` is new and has no default: write what rows that exist get at FILL IN
     ");
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0007_until\n");
@@ -269,8 +269,8 @@ fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
     assert_eq!(
         advice,
         [
-            "review: `copies` is no longer in the model: its data stays unless you take the comment out",
-            "review: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
+            "note: `copies` is no longer in the model: its data stays unless you take the comment out",
+            "note: `items` is new and empty: copy the rows of `copies` into it, if they are to stay those of `Copy`",
         ]
     );
 }

@@ -406,7 +406,7 @@ fn the_command_says_what_it_cannot_explain() {
         String::from_utf8(output.stderr).unwrap()
     };
     let (mutation, query) = (DocumentId::of(CREATE).to_string(), DocumentId::of(MERCHANT).to_string());
-    assert!(complaint(&[&mutation]).contains("a mutation is not explained"));
+    assert!(complaint(&[&mutation]).contains("a mutation cannot be explained"));
     assert!(complaint(&[&query]).contains("variable $id is required"));
     assert!(complaint(&[&query, "--variables", "[]"]).contains("not a JSON object"));
     assert!(complaint(&[&query, "--operation", "X"]).contains("there is Merchant"));

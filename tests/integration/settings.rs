@@ -71,5 +71,5 @@ fn completions_and_manual_pages_know_the_commands_and_their_options() {
     assert!(freshql(&["man", pages.to_str().unwrap()]).status.success());
     let page = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
     assert!(page("freshql.1").contains("freshql\\-serve(1)"));
-    assert!(page("freshql-serve.1").contains("FRESHQL_CACHE_SIZE"));
+    assert!(page("freshql-serve.1").contains("cache\\-size"));
 }
