@@ -265,7 +265,7 @@ fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
     std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
     let new = freshql(project.path(), &["migrate", "new", "items"]);
     let text = String::from_utf8(new.stdout).unwrap();
-    let advice: Vec<_> = text.lines().filter(|line| line.starts_with("look")).collect();
+    let advice: Vec<_> = text.lines().filter(|line| line.starts_with("note")).collect();
     assert_eq!(
         advice,
         [
