@@ -25,7 +25,7 @@ use self::snapshot::{Comparison, Redaction};
 use super::project::{self, Project};
 use super::{StartError, within};
 use crate::config::Config;
-use crate::graphql::Kind;
+use crate::graphql::OperationKind;
 use crate::persisted::files;
 
 /// What is tested, and how it is told.
@@ -109,8 +109,8 @@ impl Run<'_> {
         };
         // Looked at first: a mutation changes what there is to see.
         let observed = match operation.kind() {
-            Kind::Query => server.observe(&question).await,
-            Kind::Mutation => None,
+            OperationKind::Query => server.observe(&question).await,
+            OperationKind::Mutation => None,
         };
         let answer = server.ask(&question, None).await?;
         if answer.status.as_u16() != case.status {
@@ -150,7 +150,7 @@ impl Run<'_> {
             Comparison::New => None,
             Comparison::Different(old) => Some(old),
         };
-        let verb = if question.operation.kind() == Kind::Query { "GET" } else { "POST" };
+        let verb = if question.operation.kind() == OperationKind::Query { "GET" } else { "POST" };
         let variables = serde_json::Value::Object(case.variables.clone());
         let request = format!("{verb} {} {variables}", question.operation.name().unwrap_or(&subject.name));
         let source = Path::new(&subject.file);

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::harness::{CREATE, MERCHANT, MERCHANTS, TestApp, UPDATE, url, url_with};
-use crate::lifetimes::{Origin, path_of, path_without_variables};
 use crate::installed_program::{Demo, node, node_program, packages, program, text, there, top};
+use crate::lifetimes::{Origin, path_of, path_without_variables};
 
 const DIRECTORY: &str = "tests/audits";
 

@@ -13,9 +13,9 @@ use freshql::store::sqlite::migrate::{self, MigrateError, Migrations, check_sche
 use rusqlite::Connection;
 use rusqlite::types::Value;
 
-use crate::random_choices::{Choices, Tape};
 use crate::postgres::Postgres;
 use crate::properties::check;
+use crate::random_choices::{Choices, Tape};
 use crate::random_model::RandomModel;
 
 fn model(sdl: &str) -> Model {

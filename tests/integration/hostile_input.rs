@@ -7,8 +7,8 @@ use freshql::graphql::Code;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::random_choices::Choices;
 use crate::properties::check;
+use crate::random_choices::Choices;
 use crate::rows::any_tables;
 use crate::shop::Shop;
 

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use crate::books::{Books, Made, Refusal, Stop, apply, sorted};
 use crate::bookshop::MODEL;
-use crate::random_choices::Tape;
 use crate::properties::{check_bookshop, check_models};
 use crate::queries::Draft;
+use crate::random_choices::Tape;
 use crate::random_write::{Tokens, any_write, document};
 use crate::reference::{Reference, at, input};
 use crate::rows::{Tables, any_tables};

@@ -16,8 +16,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::Answer;
-use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
 use crate::installed_program::{program_in, there, top};
+use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {

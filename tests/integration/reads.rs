@@ -5,9 +5,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::random_choices::Tape;
 use crate::properties::{check_bookshop, check_models};
 use crate::queries::{Draft, filter_json};
+use crate::random_choices::Tape;
 use crate::reference::{List, Reference, input};
 use crate::rows::{Row, Tables, any_tables};
 use crate::shop::Shop;

@@ -14,8 +14,8 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::library::{Question, data, mutate, shell};
 use crate::installed_program::{program, there};
+use crate::library::{Question, data, mutate, shell};
 
 const QUERY: &str = "{ things(first: 9) { nodes { id etag n } } }";
 const UPDATE: &str = "mutation($id: ID!, $etag: String) { updateThing(id: $id, patch: {}, expectedEtag: $etag) { n } }";

@@ -18,7 +18,7 @@ use super::scratch::Scratch;
 use crate::config::{ByteSize, Config, Mode, Overrides};
 use crate::document_id::DocumentId;
 use crate::graphql::explain::Observation;
-use crate::graphql::{Answer, Compiler, Engine, Kind, Operation};
+use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
 use crate::http::{AppState, Front, service};
 use crate::model::Model;
 use crate::persisted::Registry;
@@ -138,7 +138,7 @@ impl Server {
         if !question.variables.is_empty() {
             url.push_str(&format!("?variables={}", utf8_percent_encode(&variables, NON_ALPHANUMERIC)));
         }
-        let by_get = question.operation.kind() == Kind::Query && url.len() <= self.longest_url;
+        let by_get = question.operation.kind() == OperationKind::Query && url.len() <= self.longest_url;
         let mut request = match by_get {
             true => Request::builder().method(Method::GET).uri(url).body(Body::empty()),
             false => Request::builder()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::app::StartError;
-use crate::graphql::{Kind, Operation};
+use crate::graphql::{Operation, OperationKind};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::offset_of;
 use crate::persisted::files::{self, CASES};
@@ -128,10 +128,10 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
             || cases.iter().any(|case| case.operation.is_some() && case.operation.as_deref() == operation.name())
     };
     let open: Vec<&Arc<Operation>> = operations.iter().filter(|o| !is_refused && !is_covered(o)).collect();
-    let mutations = open.iter().filter(|operation| operation.kind() == Kind::Mutation).count();
+    let mutations = open.iter().filter(|operation| operation.kind() == OperationKind::Mutation).count();
     let (uncovered, free): (Vec<_>, Vec<_>) = open
         .into_iter()
-        .filter(|operation| operation.kind() == Kind::Query)
+        .filter(|operation| operation.kind() == OperationKind::Query)
         .partition(|operation| !operation.required_variables().is_empty());
     cases.extend(free.into_iter().map(|operation| {
         let operation = operation.name().filter(|_| operations.len() > 1).map(str::to_owned);

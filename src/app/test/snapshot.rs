@@ -11,7 +11,7 @@ use http::StatusCode;
 use http::header::{HeaderMap, HeaderName};
 use similar::{ChangeTag, TextDiff};
 
-use crate::syntax::{Kind, Lexer};
+use crate::syntax::{Lexer, TokenKind};
 
 /// The headers that are kept. Others are the same everywhere, or differ each time.
 const HEADERS: [&str; 10] = [
@@ -73,7 +73,7 @@ fn aliases_of_etag(document: &str) -> Vec<String> {
     let mut aliases = Vec::new();
     let mut before = ("", "");
     while let Ok(token) = lexer.next_token()
-        && token.kind != Kind::End
+        && token.kind != TokenKind::End
     {
         let text = &document[token.start..token.end];
         if before.1 == ":" && text == "etag" {
