@@ -9,7 +9,7 @@ use super::StartError;
 use super::project::{self, Project};
 use crate::config::Config;
 use crate::document_id::DocumentId;
-use crate::graphql::Kind;
+use crate::graphql::OperationKind;
 use crate::persisted::manifest::{self, Format, Operation};
 use crate::persisted::with_typename;
 
@@ -50,8 +50,8 @@ pub async fn manifest(config: &Config, format: Format) -> Result<Manifest, Start
                 continue;
             };
             let kind = match operation.kind() {
-                Kind::Query => "query",
-                Kind::Mutation => "mutation",
+                OperationKind::Query => "query",
+                OperationKind::Mutation => "mutation",
             };
             let entry =
                 Operation { id: id.to_string(), name: name.to_owned(), kind: kind.to_owned(), body: body.clone() };

@@ -339,7 +339,7 @@ impl Writing for MutationRun {
         if let Some(once) = &self.once
             && let Some(body) = answered(transaction, once).await?
         {
-            return Ok(Answer { body, etag: None, field_errors: false, policy, touched: Touched::default() });
+            return Ok(Answer { body, etag: None, field_errors: false, policy, touched: Dependencies::default() });
         }
         let State { identity, guard } = transaction.state().await?;
         let keys = self.parts.etag_keys(identity);

@@ -35,7 +35,7 @@ mod verdict;
 mod fixture;
 
 pub use coerce::Variables;
-pub use document::{Document, Kind, Operation};
+pub use document::{Document, Operation, OperationKind};
 pub use engine::{Answer, Compiler, Engine, Once};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

@@ -46,14 +46,14 @@ async fn answer_post(app: &AppState, media_type: MediaType, request: Request) ->
 }
 
 /// The document that a request asks for.
-enum Found {
+enum RequestedDocument {
     /// The operator registered it; it has a URL of its own.
     Trusted(Arc<Registered>),
     /// A client brought it.
     Learned(Arc<Document>),
 }
 
-impl Found {
+impl RequestedDocument {
     fn target(&self, app: &AppState, operation_name: Option<&str>) -> Result<Target<'_>, Failure> {
         let (document, is_registered) = match self {
             Self::Trusted(registered) => (valid(registered)?, true),
@@ -68,7 +68,7 @@ impl Found {
 }
 
 /// The order in which a request's names of a document count: the draft's, Apollo's, Relay's, others', and the text last.
-async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure> {
+async fn find(app: &AppState, parameters: &Parameters) -> Result<RequestedDocument, Failure> {
     if let Some(name) = &parameters.document_id {
         return registered(app, parameters, name).await;
     }
@@ -82,8 +82,8 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure>
         Some(text) if app.mode == Mode::Open => {
             let hash = Sha256Hash::of(text);
             match by_hash(app, hash).await? {
-                Some(registered) => Ok(Found::Trusted(registered)),
-                None => Ok(Found::Learned(app.learned.learn(app.engine.compiler(), hash, text).await?)),
+                Some(registered) => Ok(RequestedDocument::Trusted(registered)),
+                None => Ok(RequestedDocument::Learned(app.learned.learn(app.engine.compiler(), hash, text).await?)),
             }
         }
         Some(_) => Err(only_registered()),
@@ -91,9 +91,9 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<Found, Failure>
     }
 }
 
-async fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<Found, Failure> {
+async fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<RequestedDocument, Failure> {
     let found = find_registered(app, DocumentRef::parse(name), parameters.operation_name()).await;
-    found.map(Found::Trusted)
+    found.map(RequestedDocument::Trusted)
 }
 
 async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Registered>>, Failure> {
@@ -102,7 +102,11 @@ async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Register
 
 /// Apollo's automatic persisted queries, and the ids of its manifests, which its clients send in the same place. Misses are 200
 /// and say so in the error, for that is how its clients know that they shall send the text.
-async fn automatic(app: &AppState, parameters: &Parameters, persisted: &PersistedQuery) -> Result<Found, Failure> {
+async fn automatic(
+    app: &AppState,
+    parameters: &Parameters,
+    persisted: &PersistedQuery,
+) -> Result<RequestedDocument, Failure> {
     let (hash, text) = (persisted.hash()?, parameters.query.as_deref());
     // A document's own id is as good as its sha256.
     let is_of =
@@ -114,7 +118,7 @@ async fn automatic(app: &AppState, parameters: &Parameters, persisted: &Persiste
     if let Some(name) = DocumentRef::parse(&name)
         && let Some(registered) = app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?
     {
-        return Ok(Found::Trusted(registered));
+        return Ok(RequestedDocument::Trusted(registered));
     }
     if app.mode == Mode::Trusted {
         return Err(match text {
@@ -131,7 +135,7 @@ async fn automatic(app: &AppState, parameters: &Parameters, persisted: &Persiste
         Some(text) => app.learned.learn(app.engine.compiler(), hash, text).await?,
         None => app.learned.get(hash).ok_or_else(not_found)?,
     };
-    Ok(Found::Learned(document))
+    Ok(RequestedDocument::Learned(document))
 }
 
 fn miss(app: &AppState, parameters: &Parameters, code: Code, message: &str) -> Failure {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use super::registry::{Kept, Registered, Registry, Sha256Hash, is_hash_of};
+use super::registry::{Registered, Registry, RemovalRefused, Sha256Hash, is_hash_of};
 use super::stored::{checked_id, of_database, retired, seconds};
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, Engine, GraphqlError};
@@ -30,7 +30,7 @@ pub enum RegisterError {
 pub enum RemoveError {
     /// It is unknown, or in a file.
     #[error("the document is kept")]
-    Kept(Kept),
+    Refused(RemovalRefused),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -142,10 +142,10 @@ impl Documents {
         let registry = &self.0.registry;
         let files = registry.get(id).map(|registered| registered.files.clone()).unwrap_or_default();
         if !files.is_empty() {
-            return Err(RemoveError::Kept(Kept::InFiles(files)));
+            return Err(RemoveError::Refused(RemovalRefused::InFiles(files)));
         }
         if registry.resolve(&DocumentRef::Id(id)).is_none() {
-            return Err(RemoveError::Kept(Kept::Unknown));
+            return Err(RemoveError::Refused(RemovalRefused::Unknown));
         }
         let name = id.to_string();
         if !self.store().delete_document(&name).await? {

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::model::Diagnostic;
-use crate::syntax::{Kind, Lexer};
+use crate::syntax::{Lexer, TokenKind};
 
 /// A definition in a query file.
 #[derive(Debug)]
@@ -120,12 +120,12 @@ fn spread(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
     let mut lexer = Lexer::new(text);
     let mut after_spread = false;
     while let Ok(token) = lexer.next_token()
-        && token.kind != Kind::End
+        && token.kind != TokenKind::End
     {
         if after_spread && &text[token.start..token.end] == name {
             return Some(token.start..token.end);
         }
-        after_spread = token.kind == Kind::Spread;
+        after_spread = token.kind == TokenKind::Spread;
     }
     None
 }
@@ -139,7 +139,7 @@ fn definitions(text: &str) -> Vec<Definition<'_>> {
     // What the last three tokens were.
     let (mut last, mut before) = ("", "");
     while let Ok(token) = lexer.next_token()
-        && token.kind != Kind::End
+        && token.kind != TokenKind::End
     {
         let word = &text[token.start..token.end];
         let definition = open.get_or_insert_with(|| Definition {
@@ -149,18 +149,18 @@ fn definitions(text: &str) -> Vec<Definition<'_>> {
             spreads: BTreeSet::new(),
         });
         match token.kind {
-            Kind::Punctuator(b'{') => braces += 1,
-            Kind::Punctuator(b'}') => braces = braces.saturating_sub(1),
-            Kind::Punctuator(b'(') => parentheses += 1,
-            Kind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
-            Kind::Name if braces == 0 && last == "fragment" && !is_name_of_operation(before) => {
+            TokenKind::Punctuator(b'{') => braces += 1,
+            TokenKind::Punctuator(b'}') => braces = braces.saturating_sub(1),
+            TokenKind::Punctuator(b'(') => parentheses += 1,
+            TokenKind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
+            TokenKind::Name if braces == 0 && last == "fragment" && !is_name_of_operation(before) => {
                 definition.fragment = Some(word);
             }
-            Kind::Name if last == "..." && word != "on" => drop(definition.spreads.insert(word)),
+            TokenKind::Name if last == "..." && word != "on" => drop(definition.spreads.insert(word)),
             _ => {}
         }
         (before, last) = (last, word);
-        if token.kind == Kind::Punctuator(b'}') && braces == 0 && parentheses == 0 {
+        if token.kind == TokenKind::Punctuator(b'}') && braces == 0 && parentheses == 0 {
             if let Some(definition) = open.take() {
                 found.push(Definition { text: &text[definition.start..token.end], ..definition });
             }

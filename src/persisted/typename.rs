@@ -1,7 +1,7 @@
 //! `__typename` in every selection but an operation's own, as Apollo Client adds it before it sends a document. Without it a
 //! client's cache cannot tell whose fields it holds.
 
-use crate::syntax::{Kind, Lexer};
+use crate::syntax::{Lexer, TokenKind};
 
 /// A selection that is being read.
 struct Open {
@@ -21,17 +21,17 @@ pub fn with_typename(text: &str) -> String {
     let (mut parentheses, mut is_fragment) = (0_usize, false);
     let (mut last, mut last_end) = ("", 0);
     while let Ok(token) = lexer.next_token()
-        && token.kind != Kind::End
+        && token.kind != TokenKind::End
     {
         let word = &text[token.start..token.end];
         match token.kind {
-            Kind::Punctuator(b'(') => parentheses += 1,
-            Kind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
+            TokenKind::Punctuator(b'(') => parentheses += 1,
+            TokenKind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
             // Between parentheses braces make objects.
-            Kind::Punctuator(b'{') if parentheses == 0 => {
+            TokenKind::Punctuator(b'{') if parentheses == 0 => {
                 open.push(Open { is_root: open.is_empty() && !is_fragment, has_meta_field: false });
             }
-            Kind::Punctuator(b'}') if parentheses == 0 => {
+            TokenKind::Punctuator(b'}') if parentheses == 0 => {
                 if let Some(selection) = open.pop()
                     && !selection.is_root
                     && !selection.has_meta_field
@@ -45,8 +45,10 @@ pub fn with_typename(text: &str) -> String {
                     is_fragment = false;
                 }
             }
-            Kind::Name if open.is_empty() && parentheses == 0 && is_start(last) => is_fragment = word == "fragment",
-            Kind::Name if parentheses == 0 && word.starts_with("__") && last != "@" && last != "..." => {
+            TokenKind::Name if open.is_empty() && parentheses == 0 && is_start(last) => {
+                is_fragment = word == "fragment"
+            }
+            TokenKind::Name if parentheses == 0 && word.starts_with("__") && last != "@" && last != "..." => {
                 if let Some(selection) = open.last_mut() {
                     selection.has_meta_field = true;
                 }

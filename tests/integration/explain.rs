@@ -411,7 +411,10 @@ fn the_command_says_what_it_cannot_explain() {
     assert!(complaint(&[&query, "--variables", "[]"]).contains("not a JSON object"));
     assert!(complaint(&[&query, "--operation", "X"]).contains("there is Merchant"));
     let said = complaint(&["nothing"]);
-    assert!(said.contains("nothing is neither the id of a registered document, nor a file, nor the name of an operation"), "{said}");
+    assert!(
+        said.contains("nothing is neither the id of a registered document, nor a file, nor the name of an operation"),
+        "{said}"
+    );
     std::fs::write(project.path().join("queries/again.graphql"), format!("# Again.\n{MERCHANTS}")).unwrap();
     let said = complaint(&["Merchants"]);
     assert!(said.contains("several documents have an operation Merchants; name one by its id: "), "{said}");

@@ -1,29 +1,48 @@
-//! The tests that see freshql from outside, in one binary.
+//! The tests that see freshql from outside, in one binary. Each file is named for what its tests hold; what they share is
+//! in `support/`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod authors;
+// What the tests share: harnesses, models, generators, and a plain implementation to compare with.
+#[path = "support/books.rs"]
 mod books;
+#[path = "support/bookshop.rs"]
 mod bookshop;
-mod choices;
+#[path = "support/harness.rs"]
 mod harness;
+#[path = "support/library.rs"]
 mod library;
+#[path = "support/lifetimes.rs"]
 mod lifetimes;
-mod names;
+#[path = "support/node.rs"]
 mod node;
+#[path = "support/postgres.rs"]
+mod postgres;
+#[path = "support/properties.rs"]
 mod properties;
+#[path = "support/queries.rs"]
 mod queries;
+#[path = "support/random_change.rs"]
 mod random_change;
+#[path = "support/random_choices.rs"]
+mod random_choices;
+#[path = "support/random_model.rs"]
 mod random_model;
+#[path = "support/random_sdl.rs"]
 mod random_sdl;
+#[path = "support/random_write.rs"]
 mod random_write;
+#[path = "support/reference.rs"]
 mod reference;
+#[path = "support/rows.rs"]
 mod rows;
+#[path = "support/shop.rs"]
 mod shop;
 
 mod admin;
 mod adoption;
 mod audits;
+mod authors;
 mod backups;
 mod cache;
 mod cache_over_http;
@@ -31,7 +50,6 @@ mod cache_sharing;
 mod cache_trouble;
 mod circles;
 mod clients;
-mod comfort;
 mod commands;
 mod concurrency;
 mod connections;
@@ -45,26 +63,27 @@ mod freshness;
 mod front_door;
 mod graphql_js;
 mod graphql_over_http;
-mod guarded;
-mod hostile;
+mod hostile_input;
 mod idempotency;
+mod init_and_dev;
+mod installed_program;
 mod limits;
 mod logs;
 mod mistakes;
 mod moved_files;
 mod mutations;
+mod names;
 mod nodes;
 mod one_question;
-mod outside;
+mod other_programs_databases;
 mod persisted_get;
-mod postgres;
-mod programs;
 mod proxies;
 mod railway;
 mod reads;
 mod registries;
 mod repair_killed;
 mod retired;
+mod schema_changes_under_way;
 mod settings;
 mod snapshots;
 mod statements;

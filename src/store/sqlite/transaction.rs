@@ -8,6 +8,7 @@ use super::idempotency;
 use super::row::{Parameter, StepRow, bind};
 use super::snapshot::Snapshot;
 use super::writable::Writable;
+use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::error::{Constraint, StoreError};
@@ -16,7 +17,6 @@ use crate::store::select::{Shape, Slot};
 use crate::store::source::{Levels, Row, State};
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
-use crate::dependency::Version;
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
 pub struct Transaction<'c>(pub(super) Snapshot<'c>, pub(super) &'c Writable);
