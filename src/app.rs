@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{Config, CorsOrigins, Database, FILE_NAME, FileConfig, Mode, Overrides, Retention};
+use crate::config::{Config, CorsOrigins, FILE_NAME, FileConfig, Mode, Overrides, Retention};
 use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
 use crate::model::parse::parse;
@@ -187,8 +187,8 @@ enum Opening {
 /// The same, for a database that fits.
 async fn assemble(config: &Config, project: Project, opening: Opening) -> Result<(Engine, Arc<Registry>), StartError> {
     let Project { model, compiler, registry, .. } = project;
-    let Database::Sqlite(path) = &config.database;
-    let store = Store::open(path, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    let store =
+        Store::open(&config.database, config.readers, &model).await.with_context(|| config.database.to_string())?;
     let registry = Arc::new(registry);
     // Before anything is read: what another node changes from here on is told.
     store.subscribe(registry.clone()).with_context(|| config.database.to_string())?;

@@ -56,7 +56,7 @@ pub mod conditional;
 pub mod etag;
 pub mod question;
 
-// Floor 2: rows in, rows out, what changed.
+// Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it.
 pub mod store;
 
 // Floor 3: what an operation means.

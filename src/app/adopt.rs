@@ -1,16 +1,14 @@
 //! `freshql model pull`: the first model of a database that was there before.
 
-use std::path::Path;
-
 use anyhow::Context;
-use rusqlite::{Connection, OpenFlags};
 
 use super::database::command;
 use super::{MODEL_FILE, StartError, within};
-use crate::config::{Config, Database};
+use crate::config::Config;
 use crate::model::parse::parse;
-use crate::store::schema::pull::{Pulled, pull};
-use crate::store::sqlite::migrate::Migrations;
+use crate::store::admin;
+use crate::store::schema::migrations::Migrations;
+use crate::store::schema::pull::Pulled;
 
 /// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a first one that says
 /// what is there; says what became of the tables. A model that is there is only replaced if `force` says so.
@@ -24,9 +22,7 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
         let message = anyhow::anyhow!("{shown} already exists; `--force` replaces it");
         return Err(message.into());
     }
-    let Database::Sqlite(path) = &config.database;
-    let connection = open(path).with_context(|| format!("cannot open {}", config.database))?;
-    let pulled = pull(&connection).with_context(|| format!("cannot read {}", config.database))?;
+    let pulled = admin::pull(&config.database).with_context(|| format!("cannot read {}", config.database))?;
     if pulled.entities.is_empty() {
         let reasons: Vec<String> =
             pulled.left_out.iter().map(|(table, reason)| format!("\n  `{table}`: {reason}")).collect();
@@ -47,12 +43,6 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     std::fs::write(&target, &pulled.sdl).with_context(|| format!("cannot write {shown}"))?;
     written.push(shown);
     Ok(summary(&written, &pulled, &command(config)))
-}
-
-/// Looks, and changes nothing: not even the journal's mode.
-fn open(path: &Path) -> anyhow::Result<Connection> {
-    anyhow::ensure!(path.exists(), "there is no such file");
-    Ok(Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?)
 }
 
 fn summary(written: &[String], pulled: &Pulled, command: &str) -> String {

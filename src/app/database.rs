@@ -2,14 +2,13 @@
 //! missing and which command mends it. Everything here blocks.
 
 use anyhow::Context;
-use rusqlite::{Connection, TransactionBehavior};
 
 use super::{StartError, load_model, read_model, table, within};
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
 use crate::store::schema::difference::{self, DifferenceError};
-use crate::store::sqlite;
-use crate::store::sqlite::migrate::{self, MigrateError, Migrations};
+use crate::store::schema::migrations::{self, MigrateError, Migrations, Status};
+use crate::store::{Admin, admin};
 
 /// Makes the database ready to be served: applies pending migrations if the configuration says so, then checks.
 ///
@@ -58,32 +57,28 @@ pub struct Repaired {
 pub fn migrate_repair(config: &Config) -> Result<Repaired, StartError> {
     let model = load_model(&config.dir)?;
     let migrations = read(config)?;
-    let Some(mut connection) = open_existing(config)? else {
+    let Some(mut admin) = open_existing(config)? else {
         return Err(StartError::Mistakes(vec![no_database(config)]));
     };
-    let status = migrate::status(&connection, &migrations).context("cannot read the database")?;
+    let status = admin.status(&migrations).context("cannot read the database")?;
     if let Some(pending) = pending(config, &status) {
         return Err(StartError::Mistakes(vec![pending]));
     }
-    let mut repaired = repair(config, &model, &migrations, &mut connection)?;
-    drop(connection);
+    let mut repaired = repair(config, &model, &migrations, &mut admin)?;
+    drop(admin);
     repaired.mistakes = mistakes(config, &model)?.mistakes;
     Ok(repaired)
 }
 
-fn repair(
-    config: &Config,
-    model: &Model,
-    migrations: &Migrations,
-    connection: &mut Connection,
-) -> Result<Repaired, StartError> {
-    let built = migrate::rehearse(migrations).map_err(|error| match error {
+fn repair(config: &Config, model: &Model, migrations: &Migrations, admin: &mut Admin) -> Result<Repaired, StartError> {
+    let mut repaired = admin.repair(model, migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
-        error @ MigrateError::Database(_) => StartError::Other(error.into()),
+        MigrateError::Database(cause) => {
+            let message = format!("cannot repair {}; nothing was changed: {cause}", config.database);
+            StartError::Other(anyhow::anyhow!(message))
+        }
     })?;
-    let repaired = migrate::repair(connection, model, &built);
-    let mut repaired = repaired.with_context(|| format!("cannot repair {}; nothing was changed", config.database))?;
-    let watched = migrate::guard(connection, model).with_context(|| format!("cannot repair {}", config.database))?;
+    let watched = admin.watch(model).with_context(|| format!("cannot repair {}", config.database))?;
     repaired
         .done
         .extend(watched.iter().map(|table| format!("made the triggers of `{table}`, and renewed its versions")));
@@ -97,13 +92,13 @@ fn repair(
 /// Repairs what a server cannot do without, if anything is missing and the migrations build it.
 fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartError> {
     let migrations = read(config)?;
-    let Some(mut connection) = open_existing(config)? else { return Ok(()) };
-    let problems = migrate::check_schema(&connection, model).context("cannot read the database")?;
+    let Some(mut admin) = open_existing(config)? else { return Ok(()) };
+    let problems = admin.check(model).context("cannot read the database")?;
     if !problems.iter().any(|problem| problem.is_repaired) || !matches!(difference::step(&migrations, model), Ok(None))
     {
         return Ok(());
     }
-    for line in repair(config, model, &migrations, &mut connection)?.text.lines() {
+    for line in repair(config, model, &migrations, &mut admin)?.text.lines() {
         tracing::warn!("repaired the database: {line}");
     }
     Ok(())
@@ -115,8 +110,8 @@ fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartErr
 /// # Errors
 /// The mistakes of the model or of the migrations, or a name that is none.
 pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
-    if !migrate::is_name(name) {
-        let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrate::NAMES);
+    if !migrations::is_name(name) {
+        let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrations::NAMES);
         return Err(anyhow::anyhow!(message).into());
     }
     let (model, migrations) = match (load_model(&config.dir), read(config)) {
@@ -143,7 +138,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         return Ok(text);
     };
     let folder = within(&config.dir, "migrations");
-    let paths = migrate::add(&folder, name, &step.sqlite, &step.postgres);
+    let paths = migrations::add(&folder, name, &step.sqlite, &step.postgres);
     let paths = paths.with_context(|| format!("cannot write into {}", folder.display()))?;
     let written = paths.iter().map(|path| format!("wrote {}\n", path.display()));
     Ok(written.chain(step.advice.iter().map(|advice| format!("note: {advice}\n"))).collect())
@@ -165,8 +160,8 @@ pub struct MigrationStatus {
 pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
     let migrations = read(config)?;
     let status = match open_existing(config)? {
-        Some(connection) => migrate::status(&connection, &migrations).context("cannot read the database")?,
-        None => migrate::Status { pending: migrations.files.clone(), ..migrate::Status::default() },
+        Some(admin) => admin.status(&migrations).context("cannot read the database")?,
+        None => Status { pending: migrations.files.clone(), ..Status::default() },
     };
     let table = table_of(&status);
     let mistakes = match load_model(&config.dir) {
@@ -182,7 +177,7 @@ pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
     Ok(MigrationStatus { table, mistakes })
 }
 
-fn table_of(status: &migrate::Status) -> String {
+fn table_of(status: &Status) -> String {
     let mut rows: Vec<_> = status
         .applied
         .iter()
@@ -222,16 +217,16 @@ pub(super) struct DatabaseState {
 /// # Errors
 /// The database cannot be read.
 pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, StartError> {
-    let connection = open_existing(config)?;
-    let is_there = connection.is_some();
+    let admin = open_existing(config)?;
+    let is_there = admin.is_some();
     let found = |mistakes| Ok(DatabaseState { is_there, mistakes, warnings: Vec::new() });
     let migrations = match read(config) {
         Ok(migrations) => migrations,
         Err(error) => return found(error.mistakes()?),
     };
-    let Some(connection) = connection else { return found(rehearsed(&migrations)?) };
-    let status = migrate::status(&connection, &migrations).context("cannot read the database")?;
-    if let Some(mistake) = of_another_project(config, model, &connection, &status)? {
+    let Some(admin) = admin else { return found(rehearsed(&migrations)?) };
+    let status = admin.status(&migrations).context("cannot read the database")?;
+    if let Some(mistake) = of_another_project(config, model, &admin, &status)? {
         return found(vec![mistake]);
     }
     let mut mistakes = status.mistakes();
@@ -243,10 +238,10 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
         mistakes.extend(pending(config, &status));
     }
     if mistakes.is_empty() {
-        mistakes = lacks(config, model, &connection, &migrations)?;
+        mistakes = lacks(config, model, &admin, &migrations)?;
     }
     let warnings = match mistakes.is_empty() {
-        true => migrate::advice(&connection, model).context("cannot read the database")?,
+        true => admin.advice(model).context("cannot read the database")?,
         false => Vec::new(),
     };
     let warning = |advice| Diagnostic::warning(config.database.to_string(), 0..0, advice);
@@ -257,8 +252,8 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
 fn of_another_project(
     config: &Config,
     model: &Model,
-    connection: &Connection,
-    status: &migrate::Status,
+    admin: &Admin,
+    status: &Status,
 ) -> Result<Option<Diagnostic>, StartError> {
     let is_other = |number: i64| {
         status.edited.iter().any(|migration| migration.number == number)
@@ -267,12 +262,7 @@ fn of_another_project(
     if status.applied.is_empty() || !status.applied.iter().all(|applied| is_other(applied.number)) {
         return Ok(None);
     }
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-               AND name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' ORDER BY name";
-    let tables = |connection: &Connection| -> rusqlite::Result<Vec<String>> {
-        connection.prepare(sql)?.query_map([], |row| row.get(0))?.collect()
-    };
-    let tables = tables(connection).context("cannot read the database")?;
+    let tables = admin.tables().context("cannot read the database")?;
     let is_ours = |table: &String| model.entities.iter().any(|entity| entity.table.eq_ignore_ascii_case(table));
     if tables.is_empty() || tables.iter().any(is_ours) {
         return Ok(None);
@@ -294,7 +284,7 @@ fn some(names: &[String]) -> String {
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
 }
 
-fn pending(config: &Config, status: &migrate::Status) -> Option<Diagnostic> {
+fn pending(config: &Config, status: &Status) -> Option<Diagnostic> {
     if status.pending.is_empty() {
         return None;
     }
@@ -308,11 +298,11 @@ fn pending(config: &Config, status: &migrate::Status) -> Option<Diagnostic> {
 fn lacks(
     config: &Config,
     model: &Model,
-    connection: &Connection,
+    admin: &Admin,
     migrations: &Migrations,
 ) -> Result<Vec<Diagnostic>, StartError> {
-    let problems = migrate::check_schema(connection, model).context("cannot read the database")?;
-    let epoch = migrate::epoch(connection);
+    let problems = admin.check(model).context("cannot read the database")?;
+    let has_epoch = admin.has_epoch();
     let database = |message: String| Diagnostic::error(config.database.to_string(), 0..0, message);
     let next = match problems.is_empty() {
         true => None,
@@ -339,7 +329,7 @@ fn lacks(
         )));
     }
     // A database that is not there yet has none either, and the missing table says so.
-    if mistakes.is_empty() && epoch.context("cannot read the database")?.is_none() {
+    if mistakes.is_empty() && !has_epoch.context("cannot read the database")? {
         let mistake = database("the database has no epoch, which is part of every ETag".to_owned());
         mistakes.push(mistake.with_help(format!("run `{} migrate repair`, which gives it one", command(config))));
     }
@@ -359,8 +349,8 @@ pub(super) fn mistakes_of_files(config: &Config) -> Result<Vec<Diagnostic>, Star
 
 /// Tries the files on a database of their own.
 fn rehearsed(migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
-    match migrate::rehearse(migrations) {
-        Ok(_) => Ok(Vec::new()),
+    match admin::rehearse(migrations) {
+        Ok(()) => Ok(Vec::new()),
         Err(MigrateError::Files(mistakes)) => Ok(mistakes),
         Err(error @ MigrateError::Database(_)) => Err(StartError::Other(error.into())),
     }
@@ -372,34 +362,22 @@ pub(super) fn no_database(config: &Config) -> Diagnostic {
 
 fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     let migrations = read(config)?;
-    let Database::Sqlite(path) = &config.database;
-    let mut connection = sqlite::open(path).with_context(|| format!("cannot open {}", config.database))?;
-    let applied = migrate::up(&mut connection, &migrations).map_err(|error| match error {
+    let mut admin = Admin::open(&config.database).with_context(|| format!("cannot open {}", config.database))?;
+    let applied = admin.migrate(&migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
     let mut done: Vec<String> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
     // The tables of others are watched by what the model says of them. If that has mistakes, others say so.
     if let Ok(parsed) = read_model(&config.dir) {
-        let (records, rows) = heal(&mut connection, &parsed.model).context("cannot heal the change log")?;
+        let (records, rows) = admin.heal(&parsed.model).context("cannot heal the change log")?;
         if records + rows > 0 {
             done.push(format!("new numbers for {records} records of the change log and {rows} rows"));
         }
-        let guarded = migrate::guard(&mut connection, &parsed.model).context("cannot make the triggers")?;
+        let guarded = admin.watch(&parsed.model).context("cannot make the triggers")?;
         done.extend(guarded.iter().map(|table| format!("triggers on `{table}`")));
     }
     Ok(done)
-}
-
-/// Only where somebody has written numbers into the log that no clock gives; and only if the database has all that the
-/// rows' new versions need.
-fn heal(connection: &mut Connection, model: &Model) -> rusqlite::Result<(usize, usize)> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let problems = migrate::check_schema(&transaction, model)?;
-    let is_only_that = problems.len() == 1 && migrate::heal::wild_records(&transaction)? > 0;
-    let healed = if is_only_that { migrate::heal::heal(&transaction, model)? } else { (0, 0) };
-    transaction.commit()?;
-    Ok(healed)
 }
 
 pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {
@@ -407,12 +385,8 @@ pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {
 }
 
 /// Looking at a database does not create it.
-fn open_existing(config: &Config) -> Result<Option<Connection>, StartError> {
-    let Database::Sqlite(path) = &config.database;
-    if !path.exists() {
-        return Ok(None);
-    }
-    Ok(Some(sqlite::open(path).with_context(|| format!("cannot open {}", config.database))?))
+fn open_existing(config: &Config) -> Result<Option<Admin>, StartError> {
+    Ok(Admin::open_existing(&config.database).with_context(|| format!("cannot open {}", config.database))?)
 }
 
 fn name(number: i64, name: &str) -> String {

@@ -2,7 +2,6 @@
 //! swapped in as a whole; what is wrong is told, and the last version that was right goes on serving.
 
 mod difference;
-mod rows;
 mod scratch;
 mod watch;
 

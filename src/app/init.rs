@@ -9,7 +9,7 @@ use super::{MODEL_FILE, StartError};
 use crate::config::FILE_NAME;
 use crate::model::parse::parse;
 use crate::store::schema::difference;
-use crate::store::sqlite::migrate::Migrations;
+use crate::store::schema::migrations::Migrations;
 
 const MODEL: &str = include_str!("init/schema.graphql");
 const CONFIGURATION: &str = include_str!("init/freshql.toml");

@@ -4,16 +4,15 @@
 use std::sync::Arc;
 
 use anyhow::Context;
-use rusqlite::{Connection, OpenFlags};
 use serde::Serialize;
 
 use super::{StartError, compiler_of, load_model, table, within};
-use crate::config::{Config, Database, Retention};
+use crate::config::{Config, Retention};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, OperationKind};
 use crate::persisted::registry::rfc3339;
 use crate::persisted::{Registry, files, stored};
-use crate::store::documents;
+use crate::store::admin;
 
 /// One operation of a document.
 #[derive(Debug, Serialize)]
@@ -67,9 +66,7 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
 
 /// A database that is not there, or cannot be read, has nothing to add: other commands say what is wrong with it.
 async fn add_those_of_the_database(config: &Config, compiler: &Compiler, registry: &Registry) {
-    let Database::Sqlite(path) = &config.database;
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let found = Connection::open_with_flags(path, flags).and_then(|connection| documents(&connection));
+    let found = admin::documents(&config.database);
     let Retention(retention) = config.document_retention;
     if let Ok(documents) = found {
         stored::add(compiler, registry, documents, retention).await;

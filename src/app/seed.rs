@@ -2,18 +2,16 @@
 
 use std::path::Path;
 
-use anyhow::Context;
-use rusqlite::Connection;
-
 use super::StartError;
 use crate::model::Diagnostic;
-use crate::store::sqlite::migrate::{self, Migration};
+use crate::store::Admin;
+use crate::store::schema::migrations::Migration;
 
 /// Runs the file in one transaction, confined as a migration is; false if it is not there.
 ///
 /// # Errors
 /// The first statement that does not run, with its place.
-pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<bool, StartError> {
+pub(super) fn run(admin: &mut Admin, path: &Path) -> Result<bool, StartError> {
     let file = path.display().to_string();
     let text = match std::fs::read_to_string(path) {
         Ok(text) => text,
@@ -21,8 +19,6 @@ pub(super) fn run(connection: &mut Connection, path: &Path) -> Result<bool, Star
         Err(error) => return Err(anyhow::Error::new(error).context(file).into()),
     };
     let seed = Migration { number: 0, name: String::new(), file, text, blake3: String::new() };
-    connection.execute_batch("BEGIN").context("cannot write the scratch database")?;
-    migrate::run_alone(connection, &seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
-    connection.execute_batch("COMMIT").with_context(|| format!("{} breaks a rule", seed.file))?;
+    admin.load(&seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
     Ok(true)
 }

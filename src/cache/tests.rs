@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 
 use super::*;
+use crate::config::Database;
 use crate::document_id::DocumentId;
 use crate::question::View;
 use crate::store::schema::layout::{Layout, test_models};
@@ -17,7 +18,7 @@ async fn no_trace_is_left_of_executions() {
     for statement in create_statements(&Layout::new(&model)) {
         connection.execute_batch(&statement).unwrap();
     }
-    let store = Store::open(&path, 1, &model).await.unwrap();
+    let store = Store::open(&Database::Sqlite(path.clone()), 1, &model).await.unwrap();
     let cache = Arc::new(ResponseCache::new(store, 1 << 20, Consistency::Strict));
     let document = DocumentId::of("{ __typename }");
     let key = Key::of(&Question { document, operation: None, variables: "{}", view: View::Public });

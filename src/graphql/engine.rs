@@ -211,7 +211,7 @@ impl Engine {
         let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &operation.question(variables));
         let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
         let reading = QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound, hasher, spliced, observed };
-        let answer = self.store.answer(self.parts.limits.max_steps, reading, observed).await;
+        let answer = self.store.read(self.parts.limits.max_steps, reading, observed).await;
         let (Read { answer, identity, running, ingredients }, observed) = answer.map_err(|halt| match halt {
             Halt::Limit(error) => vec![*error],
             Halt::Store(error) => vec![refused(&error)],
@@ -272,7 +272,7 @@ impl Engine {
             check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
         }
         let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound, if_match, once };
-        self.store.mutate(run).await.map_err(|error| match error {
+        self.store.write(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
             // Not until the commit, when the mutation knew nothing of it any more.
             WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, &plan)],

@@ -4,9 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use rusqlite::{Connection, Params};
-
-use super::change_log::log_document;
 use super::{Store, StoreError};
 
 /// A document as the database keeps it.
@@ -45,113 +42,20 @@ pub enum DocumentSource {
     },
 }
 
-/// The columns of a [`StoredDocument`].
-const SELECT: &str = "SELECT id, text, source = 'file', retired_at,
-    (SELECT json_group_array(alias) FROM _freshql_alias a WHERE a.id = _freshql_document.id) FROM _freshql_document";
-
-/// All documents of a database, by id.
-///
-/// # Errors
-/// The database's.
-pub fn documents(connection: &Connection) -> rusqlite::Result<Vec<StoredDocument>> {
-    select(connection, &format!("{SELECT} ORDER BY id"), ())
+/// What has become of query files since a server last wrote down what they say.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FileChanges {
+    /// The ids of documents that left the files.
+    pub(in crate::store) gone: Vec<String>,
+    /// The ids of those that came back.
+    pub(in crate::store) back: Vec<String>,
+    /// New ones, and those that have new names.
+    pub(in crate::store) new: HashMap<String, NewDocument>,
 }
 
-/// Those of these documents that the database has.
-fn documents_among(connection: &Connection, ids: &[String]) -> rusqlite::Result<Vec<StoredDocument>> {
-    let sql = format!("{SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id");
-    select(connection, &sql, [serde_json::json!(ids).to_string()])
-}
-
-fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<StoredDocument>> {
-    let mut statement = connection.prepare(sql)?;
-    let documents = statement.query_map(values, |row| {
-        let source = if row.get(2)? { DocumentSource::File { retired_at: row.get(3)? } } else { DocumentSource::Http };
-        // It is written by the statement itself.
-        let aliases = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
-        Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source, aliases })
-    })?;
-    documents.collect()
-}
-
-/// Runs a statement that returns the ids of the documents that it has changed, and tells all nodes of each.
-fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
-    let mut statement = connection.prepare_cached(sql)?;
-    let changed: Vec<String> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
-    changed.iter().try_for_each(|id| log_document(connection, id))?;
-    Ok(changed.len())
-}
-
-/// Gives a document names; true if any is new. A name that another document has becomes this one's.
-fn name(connection: &Connection, document: &NewDocument) -> rusqlite::Result<bool> {
-    let sql = "INSERT INTO _freshql_alias (alias, id) VALUES (?, ?)
-        ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id <> excluded.id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut is_new = false;
-    for alias in &document.aliases {
-        is_new |= statement.execute([alias, &document.id])? > 0;
-    }
-    Ok(is_new)
-}
-
-impl Store {
-    /// All documents, by id.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
-        self.read(|snapshot| Ok(documents(snapshot.connection())?)).await?
-    }
-
-    /// Those of these documents that the database has.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
-        self.read(move |snapshot| Ok(documents_among(snapshot.connection(), &ids)?)).await?
-    }
-
-    /// Keeps a document until it is removed; false if the database had it already.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
-        self.write(move |transaction| {
-            let connection = transaction.connection();
-            let NewDocument { id, text, .. } = &document;
-            let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id";
-            let is_new = change(connection, sql, [id, text])? == 1;
-            let sql = "UPDATE _freshql_document SET source = 'http', retired_at = NULL
-                WHERE id = ? AND source = 'file' RETURNING id";
-            change(connection, sql, [id])?;
-            if name(connection, &document)? && !is_new {
-                log_document(connection, id)?;
-            }
-            Ok(is_new)
-        })
-        .await
-    }
-
-    /// Forgets a document; false if it was not there.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
-        let id = id.to_owned();
-        self.write(move |transaction| {
-            let sql = "DELETE FROM _freshql_document WHERE id = ? RETURNING id";
-            Ok(change(transaction.connection(), sql, [&id])? == 1)
-        })
-        .await
-    }
-
-    /// Makes these, by id, the documents of the query files: those that left the files are retired from now on, and
-    /// those that came back are not. Where nothing has changed nothing is written.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn replace_file_documents(&self, current: HashMap<String, NewDocument>) -> Result<(), StoreError> {
-        let known = self.documents().await?;
+impl FileChanges {
+    /// From what the database knows to what the files say.
+    fn between(known: &[StoredDocument], current: HashMap<String, NewDocument>) -> Self {
         let is_retired = |document: &StoredDocument| match document.source {
             DocumentSource::Http => None,
             DocumentSource::File { retired_at } => Some(retired_at.is_some()),
@@ -170,29 +74,58 @@ impl Store {
                 new.remove(&document.id);
             }
         });
-        if gone.is_empty() && back.is_empty() && new.is_empty() {
+        Self { gone, back, new }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.gone.is_empty() && self.back.is_empty() && self.new.is_empty()
+    }
+}
+
+impl Store {
+    /// All documents, by id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
+        driver!(self, store => store.documents().await)
+    }
+
+    /// Those of these documents that the database has.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
+        driver!(self, store => store.documents_among(ids).await)
+    }
+
+    /// Keeps a document until it is removed; false if the database had it already.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
+        driver!(self, store => store.insert_document(document).await)
+    }
+
+    /// Forgets a document; false if it was not there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
+        driver!(self, store => store.delete_document(id).await)
+    }
+
+    /// Makes these, by id, the documents of the query files: those that left the files are retired from now on, and
+    /// those that came back are not. Where nothing has changed nothing is written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn replace_file_documents(&self, current: HashMap<String, NewDocument>) -> Result<(), StoreError> {
+        let changes = FileChanges::between(&self.documents().await?, current);
+        if changes.is_empty() {
             return Ok(());
         }
-        self.write(move |transaction| {
-            let connection = transaction.connection();
-            // What another node has made of them meanwhile stays.
-            let retire = "UPDATE _freshql_document SET retired_at = unixepoch()
-                WHERE id = ? AND source = 'file' AND retired_at IS NULL RETURNING id";
-            let restore = "UPDATE _freshql_document SET retired_at = NULL
-                WHERE id = ? AND source = 'file' AND retired_at IS NOT NULL RETURNING id";
-            let insert = "INSERT INTO _freshql_document (id, text, source) VALUES (?, ?, 'file')
-                ON CONFLICT DO NOTHING RETURNING id";
-            gone.iter().try_for_each(|id| change(connection, retire, [id]).map(drop))?;
-            back.iter().try_for_each(|id| change(connection, restore, [id]).map(drop))?;
-            for document in new.values() {
-                let is_new = change(connection, insert, [&document.id, &document.text])? == 1;
-                if name(connection, document)? && !is_new {
-                    log_document(connection, &document.id)?;
-                }
-            }
-            Ok(())
-        })
-        .await
+        driver!(self, store => store.change_file_documents(changes).await)
     }
 
     /// Forgets the documents that left the query files longer ago than this.
@@ -200,12 +133,6 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
-        let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
-        self.write(move |transaction| {
-            let sql = "DELETE FROM _freshql_document
-                WHERE source = 'file' AND retired_at <= unixepoch() - ? RETURNING id";
-            Ok(change(transaction.connection(), sql, [seconds])?)
-        })
-        .await
+        driver!(self, store => store.delete_retired_documents(retention).await)
     }
 }

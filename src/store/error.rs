@@ -51,11 +51,8 @@ pub enum StoreError {
     /// A row is asked for that was not fetched ahead, because the answer has more rows than it may have.
     #[error("a row is asked for that was not fetched")]
     NotFetched,
-    /// This database is none that this release serves.
-    #[error("{0}")]
-    Unsupported(&'static str),
     /// Anything else that the database says.
-    #[error("the database: {0}")]
+    #[error("{0}")]
     Database(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 

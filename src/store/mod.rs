@@ -1,5 +1,22 @@
-//! The store: rows in, rows out, what changed. This file is the handle that the floors above hold.
+//! The store: rows in, rows out, what changed. This is the contract that the floors above hold, and it knows no database: what
+//! does lies in a driver's folder, [`sqlite`] or [`postgres`]; [`schema`] is about tables and migrations.
+//!
+//! - Reading: a [`Query`] says what is read, a driver's dialect ([`dialect`], [`render`]) makes a statement of it, a
+//!   [`Source`] hands out its rows, one by one or fetched ahead by [`Levels`].
+//! - Writing: a [`Transaction`] does it, and says as a [`Refusal`] why it has not.
+//! - What changed: [`feed`] tells subscribers of every commit; [`Guard`] says whether versions can be trusted.
 
+/// The driver's own answer.
+macro_rules! driver {
+    ($of:expr, $store:ident => $answer:expr) => {
+        match $of {
+            Store::Sqlite($store) => $answer,
+            Store::Postgres(none) => match *none {},
+        }
+    };
+}
+
+pub mod admin;
 pub mod change_log;
 mod dialect;
 mod documents;
@@ -17,22 +34,16 @@ pub mod statement;
 pub mod trace;
 pub mod transaction;
 
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use tokio::runtime::Handle;
-use tokio::sync::oneshot;
-
-use self::feed::Subscribers;
-use self::sqlite::{Allowance, Snapshot};
 use crate::clock::{self, Clock};
-use crate::config::ChangeLogLimits;
+use crate::config::{ChangeLogLimits, Database};
 use crate::dependency::Mark;
 use crate::model::Model;
 
+pub use admin::Admin;
 pub use change_log::{Record, Search};
-pub use documents::{DocumentSource, NewDocument, StoredDocument, documents};
+pub use documents::{DocumentSource, NewDocument, StoredDocument};
 pub use error::{Constraint, StoreError};
 pub use feed::{Batch, FeedEvent, Position, Subscriber};
 pub use fetched::Fetched;
@@ -42,33 +53,22 @@ pub use source::{Levels, Observed, Parents, Reading, Row, Source, State, Wanted}
 pub use statement::Statement;
 pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};
 
-/// How long a write may take that is tried to find out whether any succeeds.
-const PROBE: Duration = Duration::from_secs(2);
-
-/// For whom a reading job is.
-#[derive(Clone, Copy)]
-enum Readers {
-    Quick,
-    Slow,
-}
-
 /// The database. Cheap to clone.
 #[derive(Clone)]
-pub struct Store {
-    opened: Arc<sqlite::Opened>,
-    /// Held while the log is read on for those who wait, so that they share one reading.
-    catching_up: Arc<tokio::sync::Mutex<()>>,
-    clock: Arc<Clock>,
-    fetches_ahead: bool,
+pub enum Store {
+    /// A file.
+    Sqlite(sqlite::Store),
+    /// A server; see [`postgres`].
+    Postgres(postgres::Store),
 }
 
 impl Store {
-    /// Opens a migrated SQLite file of this model with this many reading connections.
+    /// Opens a migrated database of this model, with this many connections that read.
     ///
     /// # Errors
-    /// The file cannot be opened, or it was never migrated.
-    pub async fn open(path: &Path, readers: usize, model: &Arc<Model>) -> Result<Self, StoreError> {
-        Self::open_with_clock(path, readers, model, Clock::new(clock::DEFAULT_CAPACITY)).await
+    /// It cannot be opened, or it was never migrated.
+    pub async fn open(database: &Database, readers: usize, model: &Arc<Model>) -> Result<Self, StoreError> {
+        Self::open_with_clock(database, readers, model, Clock::new(clock::DEFAULT_CAPACITY)).await
     }
 
     /// Like [`Self::open`], with a clock that nobody has fed yet.
@@ -76,41 +76,39 @@ impl Store {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_with_clock(
-        path: &Path,
+        database: &Database,
         readers: usize,
         model: &Arc<Model>,
         clock: Clock,
     ) -> Result<Self, StoreError> {
-        let clock = Arc::new(clock);
-        let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
-        let subscribers = Arc::new(Subscribers::new(clock.clone()));
-        let settings = sqlite::Settings { path, readers, model, subscribers, runtime };
-        let store =
-            Self { opened: sqlite::Opened::new(settings)?, catching_up: Arc::default(), clock, fetches_ahead: false };
-        store.read(|snapshot| snapshot.epoch()).await??;
-        Ok(store)
+        match database {
+            Database::Sqlite(path) => Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?)),
+        }
     }
 
     /// The same database, where the rows of answers are fetched ahead, level by level, as it has to be with a database behind
     /// a socket. The answers are the same.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
-        Self { fetches_ahead: true, ..self }
+        match self {
+            Self::Sqlite(store) => Self::Sqlite(store.fetching_ahead()),
+            Self::Postgres(none) => match none {},
+        }
     }
 
     /// Which changes are known, and since when.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        driver!(self, store => store.clock())
     }
 
-    /// Whether the clock has every change, by whomever, that was committed before this call. Costs a read of 48 bytes.
+    /// Whether the clock has every change, by whomever, that was committed before this call. It asks nobody.
     pub fn is_current(&self) -> bool {
-        self.opened.is_current()
+        driver!(self, store => store.is_current())
     }
 
     /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
     pub fn has_lost_track(&self) -> bool {
-        self.opened.has_lost_track()
+        driver!(self, store => store.has_lost_track())
     }
 
     /// Returns when the clock has every change that was committed before this call.
@@ -118,35 +116,16 @@ impl Store {
     /// # Errors
     /// The change log cannot be read.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
-        let feed = self.opened.with(|threads| Ok(threads.feed.clone()))?;
-        let called = feed.moment();
-        if self.is_current() {
-            return Ok(());
-        }
-        // Who has waited here finds the work done: by the reading that it waited for, or by the next one, which has begun
-        // after its call, and which all share who have waited.
-        let _turn = self.catching_up.lock().await;
-        if feed.has_read_since(called) || self.is_current() {
-            return Ok(());
-        }
-        self.read_on().await
+        driver!(self, store => store.catch_up().await)
     }
 
     /// Tells this subscriber of every change from here on, and says from where. What it is told, it knows before
     /// [`Self::catch_up`] returns to anybody who called after the commit.
     ///
     /// # Errors
-    /// There is no database at its path.
+    /// There is no database.
     pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Result<Position, StoreError> {
-        self.opened.with(|threads| Ok(threads.feed.subscribe(subscriber)))
-    }
-
-    /// Lets the log be read on, whether there is something new in it or not.
-    async fn read_on(&self) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        let job: sqlite::FeedJob = Box::new(move |result| drop(reply.send(result)));
-        self.opened.with(|threads| sqlite::enqueue(&threads.follower, job))?;
-        answer.await.map_err(|_| StoreError::Gone)?
+        driver!(self, store => store.subscribe(subscriber))
     }
 
     /// Deletes records of the change log that are too old or too many, a few thousand at a time, so that nobody who writes
@@ -155,152 +134,61 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
-        let mut deleted = 0;
-        // What goes is to be known here, or the clock would have to forget everything.
-        self.catch_up().await?;
-        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
-        while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
-            let prune =
-                move |transaction: &sqlite::Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
-            match self.write::<_, StoreError, _>(prune).await? {
-                // Another node was faster.
-                0 => break,
-                more => deleted += more,
-            }
-        }
-        Ok(deleted)
+        driver!(self, store => store.prune(limits).await)
     }
 
-    /// What the versions of rows tell, as far as is known; for one state of the database see [`Snapshot::guard`].
+    /// What the versions of rows tell, as far as is known. For one state of the database see [`State::guard`].
     ///
     /// # Errors
-    /// There is no database at its path.
+    /// There is no database.
     pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
-        self.opened.with(|threads| Ok(threads.feed.guard()))
+        driver!(self, store => store.guard())
     }
 
-    /// Whether the database takes what is written. Where the last write has failed because of disk or file, one that leaves no
-    /// trace is tried now and then.
+    /// Whether the database takes what is written.
     ///
     /// # Errors
     /// Why not, or that the database does not answer.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
-        let Some((why, is_due)) = self.opened.with(|threads| Ok(threads.writable.why_not()))? else { return Ok(()) };
-        if !is_due {
-            return Err(why);
-        }
-        tokio::time::timeout(PROBE, self.write(sqlite::probe)).await.unwrap_or(Err(why))
+        driver!(self, store => store.check_writable().await)
+    }
+
+    /// Whether the database answers. No operation holds this up.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        driver!(self, store => store.ping().await)
     }
 
     /// Closes the database, for good, and returns when that is done. What is under way may end; what is asked for later
-    /// fails. Where no other program has the database open, no write-ahead log is left beside it.
+    /// fails.
     pub async fn close(&self) {
-        let opened = self.opened.clone();
-        if tokio::task::spawn_blocking(move || opened.close()).await.is_err() {
-            tracing::error!("closing the database panicked");
-        }
+        driver!(self, store => store.close().await);
     }
 
-    /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.
-    ///
-    /// # Errors
-    /// No snapshot could be opened; what `read` itself returns is handed through.
-    pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
-    {
-        self.read_at(Readers::Quick, Allowance::UNLIMITED, read).await
-    }
-
-    async fn read_at<T, F>(&self, readers: Readers, allowance: Allowance, read: F) -> Result<T, StoreError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let here = Arc::new(());
-        let job = sqlite::ReadJob {
-            waiting: Arc::downgrade(&here),
-            allowance,
-            run: Box::new(move |snapshot| {
-                // Nobody waits any more when the request was given up; then there is nobody to tell.
-                let _ = reply.send(snapshot.map(read));
-            }),
-        };
-        self.opened.with(|threads| match readers {
-            Readers::Quick => sqlite::enqueue(&threads.readers, job),
-            Readers::Slow => sqlite::enqueue(&threads.slow_readers, job),
-        })?;
-        answer.await.map_err(|_| StoreError::Gone)?
-    }
-
-    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is done, and if it is not,
-    /// then from its beginning in another snapshot, where it may take as long as it needs. The first kind of readers is
-    /// never held up by the second kind of work.
+    /// Runs an operation that reads one state of the database, with this many steps, perhaps under observation. If the caller
+    /// stops waiting, so does the database.
     ///
     /// # Errors
     /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where too many wait, and what
-    /// `read` itself returns.
-    pub async fn read_within<T, E, F>(&self, steps: u64, read: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: Fn(&Snapshot<'_>) -> Result<T, E> + Send + Sync + 'static,
-    {
-        let read = Arc::new(read);
-        let quickly = read.clone();
-        let run = move |snapshot: &Snapshot<'_>| {
-            let result = quickly(snapshot);
-            snapshot.verdict().is_none().then_some(result)
-        };
-        let quick = Allowance { steps: steps.min(sqlite::QUICK.steps), ..sqlite::QUICK };
-        if let Some(result) = self.read_at(Readers::Quick, quick, run).await? {
-            return result;
-        }
-        let run = move |snapshot: &Snapshot<'_>| {
-            let result = read(snapshot);
-            snapshot.verdict().map_or(result, |verdict| Err(verdict.into()))
-        };
-        self.read_at(Readers::Slow, Allowance { steps, time: sqlite::SLOWEST }, run).await?
-    }
-
-    /// Runs an operation that reads, with this many steps, perhaps under observation.
-    ///
-    /// # Errors
-    /// As [`Self::read_within`].
-    pub async fn answer<R: Reading>(
+    /// the operation itself returns.
+    pub async fn read<R: Reading>(
         &self,
         steps: u64,
         reading: R,
         observed: bool,
     ) -> Result<(R::Output, Option<Observed>), R::Error> {
-        let fetches_ahead = self.fetches_ahead;
-        let run = move |snapshot: &Snapshot<'_>| {
-            let state = snapshot.state()?;
-            if fetches_ahead {
-                return Ok((
-                    reading.read(&state, &snapshot.fetch(reading.levels())?)?,
-                    observed.then(Observed::default),
-                ));
-            }
-            if !observed {
-                return Ok((reading.read(&state, snapshot)?, None));
-            }
-            let traced = snapshot.traced();
-            let output = reading.read(&state, &traced)?;
-            let observed = Observed { statements: traced.trace().into_ran(), as_of: snapshot.newest_change()? };
-            Ok((output, Some(observed)))
-        };
-        self.read_within(steps, run).await
+        driver!(self, store => store.answer(steps, reading, observed).await)
     }
 
-    /// Runs a mutation in a transaction of its own, see [`Self::write`].
+    /// Runs a mutation in a transaction of its own (as far as anybody can tell), and returns when it is durable. If the caller
+    /// stops waiting before it has begun, it is not run.
     ///
     /// # Errors
-    /// As [`Self::write`].
-    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
-        self.write(move |transaction| sqlite::ready(writing.write(transaction))).await
+    /// The mutation's, after which all of it is undone, or the database's.
+    pub async fn write<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
+        driver!(self, store => store.mutate(writing).await)
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
@@ -314,60 +202,6 @@ impl Store {
         search: Search,
         limit: usize,
     ) -> Result<Vec<Record>, StoreError> {
-        let model = model.clone();
-        let search = move |snapshot: &Snapshot<'_>| {
-            Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
-        };
-        self.read_at(Readers::Slow, Allowance::UNLIMITED, search).await?
-    }
-
-    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
-    /// `write` rolls all of it back, and it may be run again after what it did was rolled back. If the caller stops waiting
-    /// before it has begun, it is not run.
-    ///
-    /// # Errors
-    /// The error of `write`, or the database's.
-    pub async fn write<T, E, F>(&self, write: F) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-        F: Fn(&sqlite::Transaction<'_>) -> Result<T, E> + Send + 'static,
-    {
-        let (reply, answer) = oneshot::channel();
-        let reply = Arc::new(Mutex::new(Some(reply)));
-        let here = Arc::new(());
-        let run = move |transaction: Result<&sqlite::Transaction<'_>, StoreError>| {
-            let result = transaction.map_err(E::from).and_then(&write);
-            let keep = result.is_ok();
-            let reply = reply.clone();
-            let finish: sqlite::Finish = Box::new(move |committed| {
-                let result = match committed {
-                    // It has seen what others wrote in the same commit, which is not there now: its own error (another
-                    // version, no such row) may be as wrong as its result.
-                    Err(error @ (StoreError::Commit(_) | StoreError::Lost(_) | StoreError::Unwritable(_))) => {
-                        Err(E::from(error))
-                    }
-                    // What failed on its own account says so itself.
-                    Err(error) if result.is_ok() => Err(E::from(error)),
-                    _ => result,
-                };
-                if let Some(reply) = reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    let _ = reply.send(result);
-                }
-            });
-            (keep, finish)
-        };
-        let job =
-            sqlite::WriteJob { waiting: Arc::downgrade(&here), allowance: Allowance::UNLIMITED, run: Box::new(run) };
-        self.opened.with(|threads| sqlite::enqueue(&threads.writer, job))?;
-        answer.await.map_err(|_| E::from(StoreError::Gone))?
-    }
-
-    /// Whether the database answers. No operation holds this up: it is asked of the thread that only reads the log.
-    ///
-    /// # Errors
-    /// Why it does not.
-    pub async fn ping(&self) -> Result<(), StoreError> {
-        self.read_on().await
+        driver!(self, store => store.touching(model, marks, search, limit).await)
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use freshql::dependency::Version;
 use freshql::graphql::{Answer, Code, GraphqlError};
-use freshql::store::change_log;
+use freshql::store::change_log::Change;
+use freshql::store::sqlite::change_log;
 use proptest::prelude::*;
 use proptest::sample::select;
 use rusqlite::types::Value as Sql;
@@ -287,7 +288,7 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
         let before = change_log::newest(&shop.stranger).unwrap();
         shop.stranger.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
         let changes = change_log::since(&shop.stranger, &shop.model, before, usize::MAX).unwrap().unwrap().rows;
-        changes.iter().flat_map(change_log::Change::marks).collect::<Vec<_>>()
+        changes.iter().flat_map(Change::marks).collect::<Vec<_>>()
     };
     for sql in [
         "INSERT INTO things (id, name) VALUES ('2', CAST(x'ff4142' AS TEXT))",
@@ -480,7 +481,7 @@ proptest! {
                 }
             }
             let changes = change_log::since(&shop.stranger, &shop.model, newest, usize::MAX).unwrap().unwrap().rows;
-            let left: Vec<_> = changes.iter().flat_map(change_log::Change::marks).collect();
+            let left: Vec<_> = changes.iter().flat_map(Change::marks).collect();
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {
                 // Without an ETag it was not kept.

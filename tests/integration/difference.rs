@@ -8,6 +8,7 @@ use std::path::Path;
 use freshql::model::{DefaultValue, Model, Scalar, parse};
 use freshql::store::schema::difference::step;
 use freshql::store::schema::layout::{Layout, Table, TableColumn};
+use freshql::store::schema::migrations;
 use freshql::store::sqlite::ddl::first_migration;
 use freshql::store::sqlite::migrate::{self, MigrateError, Migrations, check_schema};
 use rusqlite::Connection;
@@ -26,7 +27,7 @@ fn model(sdl: &str) -> Model {
 fn write_next(folder: &Path, model: &Model) -> Option<[String; 2]> {
     let migrations = Migrations::read(folder).unwrap();
     let step = step(&migrations, model).unwrap_or_else(|error| panic!("{error}"))?;
-    migrate::add(folder, "step", &step.sqlite, &step.postgres).unwrap();
+    migrations::add(folder, "step", &step.sqlite, &step.postgres).unwrap();
     Some([step.sqlite, step.postgres])
 }
 
@@ -515,7 +516,7 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
     );
     let first = step(&Migrations::default(), &model(THINGS)).unwrap().unwrap();
     let folder = tempfile::tempdir().unwrap();
-    migrate::add(folder.path(), "create", &first.sqlite, &first.postgres).unwrap();
+    migrations::add(folder.path(), "create", &first.sqlite, &first.postgres).unwrap();
     let next = |sdl: &str| {
         let [_, text] = write_next(folder.path(), &model(sdl)).expect("a difference");
         postgres.migrate("things", &text).map_err(|error| format!("{error}\n{text}"))

@@ -6,7 +6,8 @@ use std::cell::Cell;
 
 use freshql::dependency::Version;
 use freshql::graphql::{Answer, Code, GraphqlError, PathSegment};
-use freshql::store::change_log::{self, Change};
+use freshql::store::change_log::Change;
+use freshql::store::sqlite::change_log;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;

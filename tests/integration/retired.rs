@@ -1,6 +1,6 @@
 //! Documents that left the query files: how long pages that are still open get answers, and how the operator sees them.
 
-use freshql::config::{Mode, Retention};
+use freshql::config::{Database, Mode, Retention};
 use freshql::document_id::DocumentId;
 use freshql::graphql::Engine;
 use freshql::persisted::{Documents, Registry, stored};
@@ -104,7 +104,7 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
     let (app, _) = edited().await;
     let model = freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
     let model = std::sync::Arc::new(model);
-    let store = Store::open(&app.database(), 1, &model).await.unwrap();
+    let store = Store::open(&Database::Sqlite(app.database()), 1, &model).await.unwrap();
     let compiler = freshql::graphql::Compiler::new(model).unwrap();
     let registry = std::sync::Arc::new(Registry::default());
     let Retention(week) = app.config.document_retention;

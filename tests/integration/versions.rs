@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use freshql::config::Database;
 use freshql::graphql::{Compiler, Engine};
 use freshql::model::parse;
 use freshql::store::Store;
 use freshql::store::schema::difference;
+use freshql::store::schema::migrations;
 use freshql::store::sqlite::migrate::{self, Migrations};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -51,14 +53,14 @@ impl History {
         let step = difference::step(&self.migrations, &parse("schema.graphql", sdl).unwrap().model).unwrap().unwrap();
         let folder = self.directory.path().join("migrations");
         std::fs::create_dir_all(&folder).unwrap();
-        migrate::add(&folder, "step", &edit(step.sqlite), &step.postgres).unwrap();
+        migrations::add(&folder, "step", &edit(step.sqlite), &step.postgres).unwrap();
         self.migrations = Migrations::read(&folder).unwrap();
         migrate::up(&mut self.connection(), &self.migrations).unwrap();
     }
 
     async fn engine(&self, sdl: &str) -> Engine {
         let model = Arc::new(parse("schema.graphql", sdl).unwrap().model);
-        let store = Store::open(&self.path(), 1, &model).await.unwrap();
+        let store = Store::open(&Database::Sqlite(self.path()), 1, &model).await.unwrap();
         Engine::new(Compiler::new(model).unwrap(), store)
     }
 

@@ -5,15 +5,14 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use rusqlite::Connection;
 
-use super::rows;
 use crate::app::{StartError, seed, within};
+use crate::config::Database;
 use crate::model::Model;
 use crate::store::schema::layout::Layout;
-use crate::store::sqlite;
+use crate::store::schema::migrations::{MigrateError, Migrations};
 use crate::store::sqlite::ddl::create_statements;
-use crate::store::sqlite::migrate::{self, MigrateError, Migrations};
+use crate::store::{Admin, admin};
 
 /// Rows for a database that is made from the model.
 pub(super) const SEED_FILE: &str = "seed.sql";
@@ -34,8 +33,7 @@ pub(super) struct Scratch {
 /// Finds or makes the database for this model. Those that nobody needs go if `is_first`: later they may be in use.
 pub(super) fn prepare(dir: &Path, model: &Model, is_first: bool) -> Result<Scratch, StartError> {
     let migrations = Migrations::read(&within(dir, "migrations")).map_err(StartError::Mistakes)?;
-    let statements = create_statements(&Layout::new(model));
-    let hash = blake3::hash(statements.concat().as_bytes()).to_hex();
+    let hash = blake3::hash(create_statements(&Layout::new(model)).concat().as_bytes()).to_hex();
     let folder = within(dir, DIRECTORY);
     std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let shape = format!("dev-{}-", &hash[..12]);
@@ -49,8 +47,8 @@ pub(super) fn prepare(dir: &Path, model: &Model, is_first: bool) -> Result<Scrat
     let free = (1..).map(|number: u32| folder.join(format!("{shape}{number}.db"))).find(|path| !path.exists());
     let path = free.context("there are too many scratch databases")?;
     let made = match &last {
-        Some(last) => successor(&path, last, dir, &migrations, model, &statements),
-        None => make(&path, dir, &migrations, model, &statements),
+        Some(last) => successor(&path, last, dir, &migrations, model),
+        None => make(&path, dir, &migrations, model),
     };
     let note = made.inspect_err(|_| remove(&path))?;
     std::fs::write(folder.join(LAST), name_of(&path)).context("cannot write into the folder of scratch databases")?;
@@ -76,26 +74,25 @@ fn successor(
     dir: &Path,
     migrations: &Migrations,
     model: &Model,
-    statements: &[String],
 ) -> Result<String, StartError> {
     // Where the next migration leads from the last database to this model, it does so with all rows.
-    let copied = rows::copy(last, path).context("cannot copy the scratch database")?;
+    let copied = admin::copy(last, path).context("cannot copy the scratch database")?;
     if copied && let Some(note) = bring_up(path, migrations, model)? {
         return Ok(format!("{note}all rows of the scratch database are kept: {}\n", path.display()));
     }
     remove(path);
-    let note = make(path, dir, migrations, model, statements)?;
-    let kept = rows::keep(&open(path)?, last).context("cannot copy rows from the last scratch database")?;
+    let note = make(path, dir, migrations, model)?;
+    let kept = open(path)?.take_rows(last).context("cannot copy rows from the last scratch database")?;
     Ok(format!("{note}{kept}"))
 }
 
 /// Applies to an older scratch database what is pending. None if it fits no more.
 fn bring_up(path: &Path, migrations: &Migrations, model: &Model) -> Result<Option<String>, StartError> {
-    let mut connection = open(path)?;
-    let status = migrate::status(&connection, migrations).context("cannot read the scratch database")?;
+    let mut admin = open(path)?;
+    let status = admin.status(migrations).context("cannot read the scratch database")?;
     let mut note = String::new();
     if !status.applied.is_empty() {
-        match migrate::up(&mut connection, migrations) {
+        match admin.migrate(migrations) {
             Ok(applied) => {
                 for applied in applied {
                     note.push_str(&format!("applied {:04}_{}\n", applied.number, applied.name));
@@ -104,48 +101,40 @@ fn bring_up(path: &Path, migrations: &Migrations, model: &Model) -> Result<Optio
             Err(_) => return Ok(None),
         }
     }
-    migrate::guard(&mut connection, model).context("cannot make the triggers")?;
-    Ok(fits(&connection, model)?.is_none().then_some(note))
+    admin.watch(model).context("cannot make the triggers")?;
+    Ok(fits(&admin, model)?.is_none().then_some(note))
 }
 
 /// Makes a new one.
-fn make(
-    path: &Path,
-    dir: &Path,
-    migrations: &Migrations,
-    model: &Model,
-    statements: &[String],
-) -> Result<String, StartError> {
-    let mut connection = open(path)?;
-    let applied = migrate::up(&mut connection, migrations).map_err(|error| match error {
+fn make(path: &Path, dir: &Path, migrations: &Migrations, model: &Model) -> Result<String, StartError> {
+    let mut admin = open(path)?;
+    let applied = admin.migrate(migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
-    migrate::guard(&mut connection, model).context("cannot make the triggers")?;
+    admin.watch(model).context("cannot make the triggers")?;
     let shown = path.display();
-    let Some(lack) = fits(&connection, model)? else {
+    let Some(lack) = fits(&admin, model)? else {
         return Ok(format!("a new scratch database, made by {} migrations: {shown}\n", applied.len()));
     };
-    drop(connection);
+    drop(admin);
     remove(path);
-    let mut connection = open(path)?;
-    connection
-        .execute_batch(&format!("BEGIN;\n{}\nCOMMIT", statements.join("\n")))
-        .context("cannot make the tables")?;
-    let seed = if seed::run(&mut connection, &within(dir, SEED_FILE))? { " and seed.sql" } else { "" };
+    let mut admin = open(path)?;
+    admin.create(model).context("cannot make the tables")?;
+    let seed = if seed::run(&mut admin, &within(dir, SEED_FILE))? { " and seed.sql" } else { "" };
     let why = if migrations.files.is_empty() { String::new() } else { format!(", because {lack} in the migrations") };
     let next = "`freshql migrate new <name>` writes what is missing";
     Ok(format!("a new scratch database, made from the model{seed}{why} ({next}): {shown}\n"))
 }
 
 /// What a database lacks first, if anything.
-fn fits(connection: &Connection, model: &Model) -> Result<Option<String>, StartError> {
-    let problems = migrate::check_schema(connection, model).context("cannot read the scratch database")?;
+fn fits(admin: &Admin, model: &Model) -> Result<Option<String>, StartError> {
+    let problems = admin.check(model).context("cannot read the scratch database")?;
     Ok(problems.into_iter().next().map(|problem| problem.message))
 }
 
-fn open(path: &Path) -> Result<Connection, StartError> {
-    Ok(sqlite::open(path).with_context(|| format!("cannot open {}", path.display()))?)
+fn open(path: &Path) -> Result<Admin, StartError> {
+    Ok(Admin::open(&Database::Sqlite(path.to_owned())).with_context(|| format!("cannot open {}", path.display()))?)
 }
 
 /// Removes the scratch databases that nobody needs any more.

@@ -15,7 +15,7 @@ use tower::ServiceExt;
 
 use super::cases::Case;
 use super::scratch::Scratch;
-use crate::config::{ByteSize, Config, Mode, Overrides};
+use crate::config::{ByteSize, Config, Database, Mode, Overrides};
 use crate::document_id::DocumentId;
 use crate::graphql::explain::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
@@ -64,8 +64,9 @@ impl Bench {
     /// The database cannot be made.
     pub(super) async fn server(&self) -> anyhow::Result<Server> {
         let path = self.scratch.copy()?;
-        let store =
-            Store::open(&path, self.config.readers, &self.model).await.context("cannot open the scratch database")?;
+        let store = Store::open(&Database::Sqlite(path.clone()), self.config.readers, &self.model)
+            .await
+            .context("cannot open the scratch database")?;
         let engine = Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
         let app = AppState::new(&self.config, engine.clone(), store, self.registry.clone());
         let front = service(app.context("cannot start threads")?);

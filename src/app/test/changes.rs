@@ -6,20 +6,18 @@ use std::collections::HashSet;
 use anyhow::Context;
 use http::StatusCode;
 use http::header::HeaderValue;
-use rusqlite::types::Value as Sql;
-use rusqlite::{Connection, params};
 
 use super::asking::{Question, Server};
+use crate::config::Database;
 use crate::dependency::Dependency;
 use crate::etag::Ingredient;
 use crate::graphql::Answer;
 use crate::graphql::explain::Observation;
-use crate::model::{Column, ColumnId, Entity, EntityId, Scalar, Value};
-use crate::store::schema::layout::SqlName;
-use crate::store::sqlite;
+use crate::model::{ColumnId, Entity, EntityId, Value};
+use crate::store::Admin;
 
 /// Of a table with more rows, only so many are looked at for one that the answer does not depend on.
-const LOOKED_AT: u32 = 10_000;
+const LOOKED_AT: usize = 10_000;
 
 /// What is wrong with an answer's ETag.
 ///
@@ -45,11 +43,11 @@ pub(super) async fn problems(
             again.status
         ));
     }
-    let connection = sqlite::open(&server.path).context("cannot open the scratch database")?;
+    let mut admin = Admin::open(&Database::Sqlite(server.path.clone())).context("cannot open the scratch database")?;
     let model = server.engine.model();
     let mut etag = etag.clone();
     for entity in &model.entities {
-        let Some(change) = change_one_of_others(&connection, entity, answer)? else { continue };
+        let Some(change) = change_one_of_others(&mut admin, entity, answer)? else { continue };
         let asked = server.ask(question, Some(&etag)).await?;
         if asked.status != StatusCode::NOT_MODIFIED && !change.has_consequences {
             let other = asked.etag().map_or("none".to_owned(), shown);
@@ -70,7 +68,7 @@ pub(super) async fn problems(
         }
         let entity = model.entity(entity);
         let columns: Vec<ColumnId> = entity.column_ids().collect();
-        let Some(change) = change(&connection, entity, &columns, &key)? else { continue };
+        let Some(change) = change(&mut admin, entity, &columns, &key)? else { continue };
         let asked = server.ask(question, Some(&etag)).await?;
         if asked.status == StatusCode::NOT_MODIFIED {
             problems.push(format!("the ETag stays when {}, which the answer was read from", change.text));
@@ -106,7 +104,7 @@ struct Change {
 }
 
 /// Changes a row of this entity that the answer does not depend on, if there is one.
-fn change_one_of_others(connection: &Connection, entity: &Entity, answer: &Answer) -> anyhow::Result<Option<Change>> {
+fn change_one_of_others(admin: &mut Admin, entity: &Entity, answer: &Answer) -> anyhow::Result<Option<Change>> {
     let (mut rows, mut watched) = (HashSet::new(), HashSet::new());
     for dependency in answer.touched.dependencies.iter().filter(|dependency| dependency.entity() == entity.id) {
         match dependency {
@@ -118,87 +116,25 @@ fn change_one_of_others(connection: &Connection, entity: &Entity, answer: &Answe
     }
     let columns: Vec<ColumnId> =
         entity.column_ids().filter(|id| !watched.contains(id) && !entity.column(*id).part).collect();
-    let key = SqlName::new(&entity.column(entity.key).name);
-    let sql = format!("SELECT {key} FROM {} LIMIT {LOOKED_AT}", SqlName::new(&entity.table));
-    let mut statement = connection.prepare(&sql)?;
-    let mut found = statement.query([])?;
-    while let Some(row) = found.next()? {
-        let key = value_of(row.get(0)?);
-        if !rows.contains(&text_of(&key)) {
-            return change(connection, entity, &columns, &key);
-        }
+    match admin.keys(entity, LOOKED_AT)?.iter().find(|key| !rows.contains(&text_of(key))) {
+        Some(key) => change(admin, entity, &columns, key),
+        None => Ok(None),
     }
-    Ok(None)
 }
 
 /// Changes one of these columns of a row, if the database lets any be changed.
-fn change(
-    connection: &Connection,
-    entity: &Entity,
-    columns: &[ColumnId],
-    key: &Value,
-) -> anyhow::Result<Option<Change>> {
-    let table = SqlName::new(&entity.table);
-    let key_column = SqlName::new(&entity.column(entity.key).name);
+fn change(admin: &mut Admin, entity: &Entity, columns: &[ColumnId], key: &Value) -> anyhow::Result<Option<Change>> {
     // A look-up by a unique column says which row is meant: that one is changed last.
     let is_unique = |id: &ColumnId| entity.uniques.iter().any(|unique| unique.columns.contains(id));
     let mut columns: Vec<ColumnId> = columns.iter().copied().filter(|id| *id != entity.key).collect();
     columns.sort_by_key(is_unique);
-    for column in columns.into_iter().map(|id| entity.column(id)).filter(|column| column.references.is_none()) {
-        let Some(other) = other_value(column) else { continue };
-        let newest = newest_change(connection)?;
-        let name = SqlName::new(&column.name);
-        let sql = format!("UPDATE {table} SET {name} = {other} WHERE {key_column} = ? AND {name} IS NOT {other}");
+    for id in columns.into_iter().filter(|id| entity.column(*id).references.is_none()) {
         // A rule of the table may forbid the value: then another column will do.
-        if !matches!(connection.execute(&sql, params![sql_of(key)]), Ok(1)) {
-            continue;
-        }
-        let text = format!("{} {} gets another {}", entity.name, text_of(key), column.field);
-        return Ok(Some(Change { text, has_consequences: records_after(connection, newest)? > 1 }));
+        let Some(records) = admin.alter_row(entity, key, id)? else { continue };
+        let text = format!("{} {} gets another {}", entity.name, text_of(key), entity.column(id).field);
+        return Ok(Some(Change { text, has_consequences: records > 1 }));
     }
     Ok(None)
-}
-
-/// SQL for a value that the column does not have yet, as far as its type says.
-fn other_value(column: &Column) -> Option<String> {
-    let name = SqlName::new(&column.name);
-    let either = |one: &str, other: &str| format!("CASE WHEN {name} IS '{one}' THEN '{other}' ELSE '{one}' END");
-    Some(match &column.scalar {
-        Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. } => format!("ifnull({name}, 0) + 1"),
-        Scalar::Boolean => format!("1 - ifnull({name}, 0)"),
-        Scalar::String => format!("ifnull({name}, '') || 'x'"),
-        Scalar::Date => either("2001-02-03", "2001-02-04"),
-        Scalar::DateTime => either("2001-02-03T04:05:06.000Z", "2001-02-03T04:05:07.000Z"),
-        Scalar::Uuid => either("0191408b-7983-7be4-aaa9-5d21c6f3b6cd", "0191408b-7983-7be4-aaa9-5d21c6f3b6ce"),
-        Scalar::Json => either("1", "2"),
-        Scalar::IdInt | Scalar::IdText | Scalar::IdUuid | Scalar::Enum(_) => return None,
-    })
-}
-
-fn newest_change(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT ifnull(max(seq), 0) FROM _freshql_change", [], |row| row.get(0))
-}
-
-fn records_after(connection: &Connection, seq: i64) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT count(*) FROM _freshql_change WHERE seq > ?", [seq], |row| row.get(0))
-}
-
-fn value_of(value: Sql) -> Value {
-    match value {
-        Sql::Integer(value) => Value::Int(value),
-        Sql::Real(value) => Value::Real(value),
-        Sql::Text(text) => Value::text(text),
-        Sql::Null | Sql::Blob(_) => Value::Null,
-    }
-}
-
-fn sql_of(value: &Value) -> Sql {
-    match value {
-        Value::Null => Sql::Null,
-        Value::Int(value) => Sql::Integer(*value),
-        Value::Real(value) => Sql::Real(*value),
-        Value::Text(text) => Sql::Text(text.to_string()),
-    }
 }
 
 fn text_of(key: &Value) -> String {

@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use anyhow::Context;
 
 use crate::app::{StartError, seed, within};
+use crate::config::Database;
 use crate::model::{Diagnostic, Model};
-use crate::store::sqlite;
-use crate::store::sqlite::migrate::{self, MigrateError, Migrations};
+use crate::store::Admin;
+use crate::store::schema::migrations::{MigrateError, Migrations, Problem};
 
 /// Rows for the tests, beside those that the migrations bring.
 pub(super) const SEED_FILE: &str = "tests/seed.sql";
@@ -36,18 +37,19 @@ impl Scratch {
 
     fn fill(&self, dir: &Path, migrations: &Migrations, model: &Model) -> Result<(), StartError> {
         let path = self.original();
-        let mut connection = sqlite::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        migrate::up(&mut connection, migrations).map_err(|error| match error {
+        let mut admin =
+            Admin::open(&Database::Sqlite(path.clone())).with_context(|| format!("cannot open {}", path.display()))?;
+        admin.migrate(migrations).map_err(|error| match error {
             MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
             error @ MigrateError::Database(_) => StartError::Other(error.into()),
         })?;
-        seed::run(&mut connection, &within(dir, SEED_FILE))?;
+        seed::run(&mut admin, &within(dir, SEED_FILE))?;
         // After the seed: tables that are somebody else's may come with it.
-        migrate::guard(&mut connection, model).context("cannot make the triggers")?;
-        let lacks = migrate::check_schema(&connection, model).context("cannot read the scratch database")?;
+        admin.watch(model).context("cannot make the triggers")?;
+        let lacks = admin.check(model).context("cannot read the scratch database")?;
         if !lacks.is_empty() {
             let migrations = within(dir, "migrations").display().to_string();
-            let mistake = |lack: migrate::Problem| {
+            let mistake = |lack: Problem| {
                 Diagnostic::error(&migrations, 0..0, format!("the tests' database is not what the model needs: {lack}"))
                     .with_help(format!(
                         "`freshql migrate new NAME` writes the migration that is missing; what no migration makes, {SEED_FILE} can make"
@@ -56,9 +58,7 @@ impl Scratch {
             return Err(StartError::Mistakes(lacks.into_iter().map(mistake).collect()));
         }
         // All of it in one file, for that is what is copied.
-        connection
-            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-            .context("cannot write the scratch database")?;
+        admin.settle().context("cannot write the scratch database")?;
         Ok(())
     }
 

@@ -23,13 +23,12 @@ pub(in crate::store) mod convert;
 pub(in crate::store) mod notes;
 pub(in crate::store) mod system;
 
-use rusqlite::Connection;
-
 use self::changes::changes;
 use super::layout::Layout;
 use crate::model::{Diagnostic, Model};
-use crate::store::sqlite::catalogue::Catalogue;
-use crate::store::sqlite::migrate::{self, Migration, Migrations};
+use crate::store::admin::AdminError;
+use crate::store::schema::migrations::{MigrateError, Migration, Migrations};
+use crate::store::sqlite::scratch::Scratch;
 use crate::store::{postgres, sqlite};
 
 /// The next migration.
@@ -51,7 +50,7 @@ pub enum DifferenceError {
     Migrations(Vec<Diagnostic>),
     /// The scratch database failed.
     #[error("the migrations cannot be replayed: {0}")]
-    Database(#[from] rusqlite::Error),
+    Database(#[from] AdminError),
     /// The step does not lead to the model. That is a mistake of freshql's.
     #[error(
         "no statements were found that lead from the migrations to the model: {0}; write this migration by hand, and report it"
@@ -64,11 +63,11 @@ pub enum DifferenceError {
 /// # Errors
 /// A migration that does not run, or a step that could not be found.
 pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, DifferenceError> {
-    let scratch = migrate::rehearse(migrations).map_err(|error| match error {
-        migrate::MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
-        migrate::MigrateError::Database(error) => DifferenceError::Database(error),
+    let scratch = Scratch::of(migrations).map_err(|error| match error {
+        MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),
+        MigrateError::Database(cause) => DifferenceError::Database(AdminError(cause)),
     })?;
-    let catalogue = Catalogue::read(&scratch)?;
+    let catalogue = scratch.catalogue()?;
     let layout = Layout::new(model);
     let changes = changes(&catalogue, &layout);
     if changes.is_empty() {
@@ -83,32 +82,19 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
     Ok(Some(step))
 }
 
-/// Applies the step to an empty database with the same schema. A virtual table makes those that it keeps its data in
-/// (SQLite calls them its shadows) itself.
-fn verify(scratch: &Connection, step: &Step, model: &Model, layout: &Layout) -> Result<(), DifferenceError> {
-    let mut empty = Connection::open_in_memory()?;
-    let mut statements = scratch.prepare(
-        "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
-         AND name <> '_freshql_migration' AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow') \
-         ORDER BY type <> 'table', type = 'trigger', rowid",
-    )?;
-    for sql in statements.query_map([], |row| row.get::<_, String>(0))? {
-        empty.execute_batch(&sql?)?;
-    }
+/// Applies the step to an empty database with the same schema.
+fn verify(scratch: &Scratch, step: &Step, model: &Model, layout: &Layout) -> Result<(), DifferenceError> {
     let astray = |why: String| DifferenceError::Astray(why);
+    let mut empty = scratch.emptied()?;
     let file = Migration::new(1, "step", "the generated migration".to_owned(), step.sqlite.clone());
-    migrate::up(&mut empty, &Migrations { files: vec![file] }).map_err(|error| astray(error.to_string()))?;
-    let problems = migrate::check::check_managed(&empty, model)?;
-    if let Some(problem) = problems.first() {
+    empty.migrate(&Migrations { files: vec![file] }).map_err(|error| astray(error.to_string()))?;
+    if let Some(problem) = empty.problems(model)?.first() {
         return Err(astray(problem.to_string()));
     }
-    let catalogue = Catalogue::read(&empty)?;
+    let catalogue = empty.catalogue()?;
     let rest = changes(&catalogue, layout);
     if !rest.is_empty() {
         return Err(astray(format!("after it there would still be\n{}", sqlite::difference::text(&rest, &catalogue))));
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

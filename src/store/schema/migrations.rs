@@ -1,8 +1,9 @@
 //! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` where the dialects
-//! differ. It knows names and bytes, and no database.
+//! differ; and how files and a database stand to each other. It knows names and bytes, and no database.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -82,6 +83,127 @@ impl Migrations {
         }
         if mistakes.is_empty() { Ok(Self { files: files.into_values().collect() }) } else { Err(mistakes) }
     }
+}
+
+/// Marks the places in a generated migration where only its author knows what to write.
+pub const FILL_IN: &str = "FILL IN";
+
+/// A migration that a database has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// From the file's name.
+    pub number: i64,
+    /// From the file's name.
+    pub name: String,
+    /// blake3 of the file as it was then, 64 hex digits; see [`Migration::is_of`].
+    pub blake3: String,
+    /// RFC 3339, UTC.
+    pub applied_at: String,
+}
+
+/// How the files and a database stand to each other. All lists are in the order of the numbers.
+#[derive(Debug, Clone, Default)]
+pub struct Status {
+    /// What the database has.
+    pub applied: Vec<Applied>,
+    /// Files that it does not have yet.
+    pub pending: Vec<Migration>,
+    /// Files that were applied, and edited since.
+    pub edited: Vec<Migration>,
+    /// What it has, and no file says.
+    pub missing: Vec<Applied>,
+    /// Pending files with a number below one that was applied.
+    pub late: Vec<Migration>,
+}
+
+/// Why migrating stopped. What it had applied before stays applied.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// A file is wrong, or files and database do not belong together.
+    #[error("{}", messages(.0))]
+    Files(Vec<Diagnostic>),
+    /// The database could not be read or written.
+    #[error("the database cannot be migrated: {0}")]
+    Database(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+fn messages(diagnostics: &[Diagnostic]) -> String {
+    diagnostics.iter().map(|d| format!("{}: {}", d.file, d.message)).collect::<Vec<_>>().join("\n")
+}
+
+impl Status {
+    /// How these files stand to what a database has, by number.
+    pub(in crate::store) fn between(applied: Vec<Applied>, migrations: &Migrations) -> Self {
+        let newest = applied.last().map_or(0, |applied| applied.number);
+        let mut status = Self::default();
+        for migration in &migrations.files {
+            match applied.iter().find(|applied| applied.number == migration.number) {
+                Some(applied) if !migration.is_of(&applied.blake3) => status.edited.push(migration.clone()),
+                Some(_) => {}
+                None => {
+                    if migration.number < newest {
+                        status.late.push(migration.clone());
+                    }
+                    status.pending.push(migration.clone());
+                }
+            }
+        }
+        let has_file = |applied: &&Applied| migrations.files.iter().any(|migration| migration.number == applied.number);
+        status.missing = applied.iter().filter(|applied| !has_file(applied)).cloned().collect();
+        status.applied = applied;
+        status
+    }
+
+    /// Nothing is pending, and nothing is wrong.
+    pub fn is_current(&self) -> bool {
+        self.pending.is_empty() && self.mistakes().is_empty()
+    }
+
+    /// What has to be put right by hand before anything can be applied.
+    pub fn mistakes(&self) -> Vec<Diagnostic> {
+        let edited = self.edited.iter().map(|migration| {
+            Diagnostic::error(&migration.file, 0..0, "this migration was edited after it was applied")
+                .with_help("restore the file, and write the change as a new migration")
+        });
+        let missing = self.missing.iter().map(|applied| {
+            let name = format!("{:04}_{}", applied.number, applied.name);
+            Diagnostic::error(name, 0..0, "the database has this migration, and there is no file of it")
+                .with_help("restore the file, or use the database that belongs to these migrations")
+        });
+        let late = self.late.iter().map(|migration| {
+            Diagnostic::error(&migration.file, 0..0, "a migration with a higher number was applied before this one")
+                .with_help("give the file a number above all that were applied")
+        });
+        edited.chain(missing).chain(late).collect()
+    }
+}
+
+/// Something that a database lacks, or has otherwise than the model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// What is wrong. Lower case, no full stop.
+    pub message: String,
+    /// The statement that would mend it, where one statement can: for what was removed by hand.
+    pub sql: Option<String>,
+    /// What else would mend it.
+    pub help: Option<&'static str>,
+    /// `freshql migrate repair` mends it, where the migrations build what the model needs.
+    pub is_repaired: bool,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+/// What was repaired, and what cannot be.
+#[derive(Debug, Default)]
+pub struct Repaired {
+    /// One line for each thing that was done.
+    pub done: Vec<String>,
+    /// What still keeps the database from being served.
+    pub left: Vec<Problem>,
 }
 
 /// What a migration may be called.

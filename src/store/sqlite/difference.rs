@@ -357,3 +357,6 @@ fn abandoned(abandoned: &Abandoned<'_>, is_mentioned: bool) -> Section {
     let heading = format!("{}\n{name} is built anew without its foreign keys.", notes::abandoned(&found.name));
     Section { heading, statements: rebuild.statements(is_mentioned) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,25 @@
 
 use rusqlite::{Error, ErrorCode, ffi};
 
+use crate::store::admin::AdminError;
 use crate::store::error::{Columns, Constraint, StoreError};
+use crate::store::schema::migrations::MigrateError;
 
 impl From<Error> for StoreError {
     fn from(error: Error) -> Self {
         of_tables(error, &[])
+    }
+}
+
+impl From<Error> for MigrateError {
+    fn from(error: Error) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl From<Error> for AdminError {
+    fn from(error: Error) -> Self {
+        Self(error.into())
     }
 }
 

@@ -17,10 +17,11 @@ use super::guard;
 use super::migrate::{self, Applied as AppliedMigration};
 use crate::dependency::Version;
 use crate::model::Model;
-use crate::store::change_log::{self, Changes};
+use crate::store::change_log::{Change, Changes};
 use crate::store::error::StoreError;
 use crate::store::feed::{Batch, FeedEvent, Position, Subscriber, Subscribers};
 use crate::store::guard::Guard;
+use crate::store::sqlite::change_log;
 
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
@@ -262,7 +263,7 @@ impl Feed {
 
 /// Whether each of them names what has changed.
 fn is_of_rows(changes: &Changes) -> bool {
-    !changes.rows.iter().any(change_log::Change::is_of_everything)
+    !changes.rows.iter().any(Change::is_of_everything)
 }
 
 /// Warns of what is not guarded.

@@ -17,11 +17,11 @@ use rusqlite::Connection;
 
 use crate::model::Diagnostic;
 
-pub use crate::store::schema::migrations::{Migration, Migrations, NAMES, add, is_name};
+pub use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Status};
 pub use advice::advice;
-pub use check::{Problem, check_schema};
+pub use check::check_schema;
 pub use guard::guard;
-pub use repair::{Repaired, repair};
+pub use repair::repair;
 pub use run::{rehearse, run_alone};
 
 use confine::{confine, set_free};
@@ -35,104 +35,15 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT";
 
-/// Marks the places in a generated migration where only its author knows what to write.
-pub const FILL_IN: &str = "FILL IN";
-
 /// How long [`up`] waits for another program that writes, such as another node that migrates.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A migration that a database has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Applied {
-    /// From the file's name.
-    pub number: i64,
-    /// From the file's name.
-    pub name: String,
-    /// blake3 of the file as it was then, 64 hex digits; see [`Migration::is_of`].
-    pub blake3: String,
-    /// RFC 3339, UTC.
-    pub applied_at: String,
-}
-
-/// How the files and a database stand to each other. All lists are in the order of the numbers.
-#[derive(Debug, Clone, Default)]
-pub struct Status {
-    /// What the database has.
-    pub applied: Vec<Applied>,
-    /// Files that it does not have yet.
-    pub pending: Vec<Migration>,
-    /// Files that were applied, and edited since.
-    pub edited: Vec<Migration>,
-    /// What it has, and no file says.
-    pub missing: Vec<Applied>,
-    /// Pending files with a number below one that was applied.
-    pub late: Vec<Migration>,
-}
-
-/// Why [`up`] stopped. What it had applied before stays applied.
-#[derive(Debug, thiserror::Error)]
-pub enum MigrateError {
-    /// A file is wrong, or files and database do not belong together.
-    #[error("{}", messages(.0))]
-    Files(Vec<Diagnostic>),
-    /// The database could not be read or written.
-    #[error("the database cannot be migrated: {0}")]
-    Database(#[from] rusqlite::Error),
-}
-
-fn messages(diagnostics: &[Diagnostic]) -> String {
-    diagnostics.iter().map(|d| format!("{}: {}", d.file, d.message)).collect::<Vec<_>>().join("\n")
-}
-
-impl Status {
-    /// Nothing is pending, and nothing is wrong.
-    pub fn is_current(&self) -> bool {
-        self.pending.is_empty() && self.mistakes().is_empty()
-    }
-
-    /// What has to be put right by hand before anything can be applied.
-    pub fn mistakes(&self) -> Vec<Diagnostic> {
-        let edited = self.edited.iter().map(|migration| {
-            Diagnostic::error(&migration.file, 0..0, "this migration was edited after it was applied")
-                .with_help("restore the file, and write the change as a new migration")
-        });
-        let missing = self.missing.iter().map(|applied| {
-            let name = format!("{:04}_{}", applied.number, applied.name);
-            Diagnostic::error(name, 0..0, "the database has this migration, and there is no file of it")
-                .with_help("restore the file, or use the database that belongs to these migrations")
-        });
-        let late = self.late.iter().map(|migration| {
-            Diagnostic::error(&migration.file, 0..0, "a migration with a higher number was applied before this one")
-                .with_help("give the file a number above all that were applied")
-        });
-        edited.chain(missing).chain(late).collect()
-    }
-}
 
 /// How the files and this database stand to each other. Writes nothing.
 ///
 /// # Errors
 /// If the database cannot be read.
 pub fn status(connection: &Connection, migrations: &Migrations) -> rusqlite::Result<Status> {
-    let applied = applied(connection)?;
-    let newest = applied.last().map_or(0, |applied| applied.number);
-    let mut status = Status::default();
-    for migration in &migrations.files {
-        match applied.iter().find(|applied| applied.number == migration.number) {
-            Some(applied) if !migration.is_of(&applied.blake3) => status.edited.push(migration.clone()),
-            Some(_) => {}
-            None => {
-                if migration.number < newest {
-                    status.late.push(migration.clone());
-                }
-                status.pending.push(migration.clone());
-            }
-        }
-    }
-    let has_file = |applied: &&Applied| migrations.files.iter().any(|migration| migration.number == applied.number);
-    status.missing = applied.iter().filter(|applied| !has_file(applied)).cloned().collect();
-    status.applied = applied;
-    Ok(status)
+    Ok(Status::between(applied(connection)?, migrations))
 }
 
 /// What the database has, by number.

@@ -2,13 +2,17 @@
 //! it as one job, so a request changes threads once and not once per row. One writer serialises the mutations and lets
 //! all that wait share one commit.
 
+mod admin;
 mod ahead;
+mod alter;
 pub mod backup;
 mod blame;
 pub(in crate::store) mod catalogue;
+pub mod change_log;
 pub mod ddl;
 pub mod dialect;
 pub(in crate::store) mod difference;
+pub(in crate::store) mod documents;
 mod error;
 mod feed;
 mod guard;
@@ -17,8 +21,12 @@ mod identity;
 mod meter;
 pub mod migrate;
 mod opened;
+mod pull;
 mod row;
+pub(in crate::store) mod rows;
+pub(in crate::store) mod scratch;
 mod snapshot;
+mod store;
 mod threads;
 mod transaction;
 pub mod triggers;
@@ -40,13 +48,16 @@ use rusqlite::{Connection, OpenFlags};
 use crate::store::error::StoreError;
 use crate::store::select::fold;
 
+pub use admin::Admin;
 use dialect::FOLD_FUNCTION;
 use feed::Feed;
 use identity::Identity;
 pub(super) use meter::Allowance;
 use meter::Meter;
 pub(super) use opened::{Opened, Settings};
+pub use pull::pull;
 pub use snapshot::Snapshot;
+pub use store::Store;
 use threads::Threads;
 pub use transaction::Transaction;
 pub(super) use writable::probe;
@@ -140,6 +151,11 @@ fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
+}
+
+/// Opens a file that others may have made, to look: not even the journal's mode is changed.
+pub(super) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
+    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
 }
 
 fn open_reader(path: &Path) -> Result<Connection, StoreError> {

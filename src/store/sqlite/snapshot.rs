@@ -15,12 +15,12 @@ use super::row::{StepRow, bind};
 use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
-use crate::store::change_log;
 use crate::store::error::StoreError;
 use crate::store::guard::Guard;
 use crate::store::render;
 use crate::store::select::{Ask, PARENT, Slot, SlotValue};
 use crate::store::source::{Row, Source, State};
+use crate::store::sqlite::change_log;
 use crate::store::statement::Statement;
 use crate::store::trace::Trace;
 

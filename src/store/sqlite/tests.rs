@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::*;
-use crate::store::Store;
+use crate::clock::{Clock, DEFAULT_CAPACITY};
 use crate::store::error::{Columns, Constraint};
 use crate::store::schema::layout::{Layout, test_models};
 use crate::store::source::Source as _;
@@ -20,7 +20,7 @@ async fn store() -> (TempDir, Store) {
     for statement in create_statements(&Layout::new(&model)) {
         connection.execute_batch(&statement).unwrap();
     }
-    let store = Store::open(&path, 1, &model).await.unwrap();
+    let store = Store::open(&path, 1, &model, Clock::new(DEFAULT_CAPACITY)).await.unwrap();
     (directory, store)
 }
 

@@ -6,13 +6,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use freshql::cache::{Key, ResponseCache};
+use freshql::config::Database;
 use freshql::dependency::{Dependency, Mark, Version};
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
+use freshql::store::Store;
+use freshql::store::change_log::Change;
 use freshql::store::schema::layout::Layout;
+use freshql::store::sqlite::change_log;
 use freshql::store::sqlite::ddl::first_migration;
-use freshql::store::{Store, change_log};
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Value as Json;
@@ -92,7 +95,7 @@ impl Library {
 
     /// A server's engine on it: each has connections of its own, as another process would.
     pub(crate) async fn engine(&self) -> Engine {
-        let store = Store::open(&self.path, 1, &self.model).await.unwrap();
+        let store = Store::open(&Database::Sqlite(self.path.clone()), 1, &self.model).await.unwrap();
         Engine::new(Compiler::new(self.model.clone()).unwrap(), store)
     }
 
@@ -108,7 +111,7 @@ impl Library {
     /// The marks that the records after `seq` leave, and the newest `seq`.
     pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
         let changes = change_log::since(connection, &self.model, seq, usize::MAX).unwrap().unwrap_or_default().rows;
-        (changes.iter().flat_map(change_log::Change::marks).collect(), change_log::newest(connection).unwrap())
+        (changes.iter().flat_map(Change::marks).collect(), change_log::newest(connection).unwrap())
     }
 
     /// The row's version; None if it is not there.

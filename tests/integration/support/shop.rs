@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use freshql::config::Database;
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Code, Compiler, Engine, GraphqlError, OperationKind};
 use freshql::model::{Entity, Model, Value, parse};
@@ -50,7 +51,7 @@ impl Shop {
             stranger.execute_batch(&change(statement)).unwrap();
         }
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let store = runtime.block_on(Store::open(&path, 1, &model)).unwrap();
+        let store = runtime.block_on(Store::open(&Database::Sqlite(path.clone()), 1, &model)).unwrap();
         let engine = Engine::new(Compiler::new(model.clone()).unwrap(), store);
         Self { model, engine, stranger, runtime, _directory: directory }
     }

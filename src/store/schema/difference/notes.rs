@@ -8,7 +8,7 @@ use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
 use crate::store::sqlite::ddl::{Section, check_of, default_expression};
 
-pub(in crate::store) use crate::store::sqlite::migrate::FILL_IN;
+pub(in crate::store) use crate::store::schema::migrations::FILL_IN;
 
 /// Above the columns that this release of freshql adds to tables of its own.
 pub(in crate::store) const SYSTEM_COLUMNS: &str = "What this release of freshql adds to its own tables.";

@@ -5,15 +5,14 @@
 mod names;
 mod relations;
 mod sdl;
-mod source;
-mod values;
-
-use rusqlite::Connection;
+pub(in crate::store) mod source;
+pub(in crate::store) mod values;
 
 use self::names::{EntityName, Fields, Taken, unspeakable};
-use self::source::{Column, Kind, Table};
+use self::source::{Column, Foreign, Kind, Table};
 use self::values::{Choice, Values, choose};
 use crate::model::Scalar;
+use crate::store::admin::AdminError;
 use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 
 /// A model's text, and what became of the tables.
@@ -33,11 +32,9 @@ pub struct Pulled {
 ///
 /// # Errors
 /// The database cannot be read.
-pub fn pull(connection: &Connection) -> rusqlite::Result<Pulled> {
-    // What is read here must fit together, whoever writes meanwhile.
-    let snapshot = connection.unchecked_transaction()?;
-    let tables = source::read(&snapshot)?;
-    let baseline = source::baseline(&snapshot)?;
+pub(in crate::store) fn pull(database: &impl Foreign) -> Result<Pulled, AdminError> {
+    let tables = database.tables()?;
+    let baseline = database.baseline()?;
     let mut left_out = Vec::new();
     let mut drafts = Vec::new();
     let mut taken = Taken::new();
@@ -46,12 +43,12 @@ pub fn pull(connection: &Connection) -> rusqlite::Result<Pulled> {
             left_out.push((table.name.clone(), format!("its statement does not run here: {reason}")));
             continue;
         }
-        match draft(&snapshot, table, &mut taken)? {
+        match draft(database, table, &mut taken)? {
             Ok(draft) => drafts.push(draft),
             Err(reason) => left_out.push((table.name.clone(), reason)),
         }
     }
-    relations::link(&snapshot, &mut drafts)?;
+    relations::link(database, &mut drafts)?;
     for draft in &mut drafts {
         sdl::name_lookups(draft, &mut taken);
     }
@@ -113,10 +110,10 @@ struct Relation {
 
 /// An entity without relations, or why there can be none.
 fn draft<'a>(
-    connection: &Connection,
+    database: &impl Foreign,
     table: &'a Table,
     taken: &mut Taken,
-) -> rusqlite::Result<Result<Draft<'a>, String>> {
+) -> Result<Result<Draft<'a>, String>, AdminError> {
     let key_columns = table.key();
     let reason = match (table.kind, &key_columns[..]) {
         (Kind::View, _) => "it is a view",
@@ -130,7 +127,7 @@ fn draft<'a>(
     if !reason.is_empty() {
         return Ok(Err(reason.to_owned()));
     }
-    let all = values::look(connection, table)?;
+    let all = database.values(table)?;
     let key_column = key_columns[0];
     let of_key = table.columns.iter().zip(&all).find(|(column, _)| column.key > 0).map(|(_, values)| values);
     let key = match key(table, key_column, of_key.unwrap_or(&Values::default())) {
@@ -178,13 +175,13 @@ fn draft<'a>(
     for field in out.filter(|field| field.column.not_null && field.column.default.is_none()) {
         notes.push(format!("`{}` must have a value, so no row can be created.", field.column.name));
     }
-    notes.extend(refused_writes(connection, table, &fields));
+    notes.extend(refused_writes(database, table, &fields));
     Ok(Ok(Draft { table, names, key, fields, lists: Vec::new(), taken: fields_taken, nameless: Vec::new(), notes }))
 }
 
 /// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes use functions or
 /// collations that only its own program has.
-fn refused_writes(connection: &Connection, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
+fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
     let name = SqlName::new(&table.name);
     let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
     let sets: Vec<String> = columns
@@ -201,9 +198,7 @@ fn refused_writes(connection: &Connection, table: &Table, fields: &[Field<'_>]) 
     ];
     let mut refused: Vec<(Vec<&str>, String)> = Vec::new();
     for (verb, sql) in statements {
-        // Prepared only: nothing is written.
-        let Err(error) = connection.prepare(&sql) else { continue };
-        let reason = source::message_of(&error);
+        let Some(reason) = database.refuses(&sql) else { continue };
         match refused.iter_mut().find(|(_, other)| *other == reason) {
             Some((verbs, _)) => verbs.push(verb),
             None => refused.push((vec![verb], reason)),
@@ -248,6 +243,3 @@ fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
     }
     Ok(Key::Text)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,15 +1,13 @@
 //! Foreign keys to relations, seen from both sides. A column that the model cannot have as a relation stays what its
 //! values are, with a comment that says why.
 
-use rusqlite::Connection;
-
 use super::names::unspeakable;
-use super::source::ForeignKey;
+use super::source::{Foreign, ForeignKey};
 use super::values::makes_numbers;
 use super::{Draft, Key, Relation};
 use crate::model::Scalar;
 use crate::model::naming::{lower_camel, pluralize};
-use crate::store::schema::layout::SqlName;
+use crate::store::admin::AdminError;
 use crate::store::sqlite::migrate::check::affinity;
 
 /// What is told of a foreign key before anything is changed.
@@ -22,7 +20,7 @@ struct Link {
 }
 
 /// Makes relations of foreign keys, in all drafts.
-pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlite::Result<()> {
+pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<(), AdminError> {
     let mut links: Vec<Link> = Vec::new();
     let mut refusals: Vec<(usize, usize, String)> = Vec::new();
     for (from, draft) in drafts.iter().enumerate() {
@@ -33,7 +31,7 @@ pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlit
                 if links.iter().any(|link| link.from == from && link.field == field) {
                     continue;
                 }
-                match judge(connection, drafts, from, field, foreign_key)? {
+                match judge(database, drafts, from, field, foreign_key)? {
                     Ok(link) => links.push(link),
                     Err(reason) => refusals.push((from, field, reason)),
                 }
@@ -81,12 +79,12 @@ pub(super) fn link(connection: &Connection, drafts: &mut [Draft<'_>]) -> rusqlit
 
 /// Whether a foreign key can be a relation; says why not.
 fn judge(
-    connection: &Connection,
+    database: &impl Foreign,
     drafts: &[Draft<'_>],
     from: usize,
     field: usize,
     foreign_key: &ForeignKey,
-) -> rusqlite::Result<Result<Link, String>> {
+) -> Result<Result<Link, String>, AdminError> {
     let draft = &drafts[from];
     let this = &draft.fields[field];
     let there = &foreign_key.table;
@@ -133,7 +131,7 @@ fn judge(
     if !fits || this.column.is_generated {
         return reason(format!("points to `{there}`, and has values that cannot be keys of it"));
     }
-    let lost = lost_rows(connection, draft, field, target)?;
+    let lost = lost_rows(database, draft, field, target)?;
     if lost > 0 {
         let rows = if lost == 1 { "1 row points".to_owned() } else { format!("{lost} rows point") };
         return reason(format!("{rows} to rows of `{there}` that are not there"));
@@ -148,16 +146,9 @@ fn judge(
 }
 
 /// Rows whose foreign key leads nowhere: the database did not enforce it.
-fn lost_rows(connection: &Connection, from: &Draft<'_>, field: usize, to: &Draft<'_>) -> rusqlite::Result<i64> {
-    let column = SqlName::new(&from.fields[field].column.name);
-    let key = to.table.key();
-    let Some(key) = key.first() else { return Ok(0) };
-    let sql = format!(
-        "SELECT count(*) FROM {} a WHERE a.{column} IS NOT NULL \
-         AND NOT EXISTS (SELECT 1 FROM {} b WHERE b.{} = a.{column})",
-        SqlName::new(&from.table.name),
-        SqlName::new(&to.table.name),
-        SqlName::new(&key.name),
-    );
-    connection.query_row(&sql, [], |row| row.get(0))
+fn lost_rows(database: &impl Foreign, from: &Draft<'_>, field: usize, to: &Draft<'_>) -> Result<i64, AdminError> {
+    match to.table.key().first() {
+        Some(key) => database.lost_rows(from.table, &from.fields[field].column.name, to.table, &key.name),
+        None => Ok(0),
+    }
 }

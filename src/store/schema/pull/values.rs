@@ -4,18 +4,14 @@
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
-use rusqlite::types::ValueRef as Sqlite;
-
-use super::source::{Column, Table};
+use super::source::Column;
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Scalar};
-use crate::store::schema::layout::SqlName;
 use crate::store::sqlite::migrate::check::affinity;
 
 /// What the values of a column have in common.
 #[derive(Debug, Clone)]
-pub(super) struct Values {
+pub(in crate::store) struct Values {
     pub(super) ints: u64,
     pub(super) reals: u64,
     pub(super) texts: u64,
@@ -70,51 +66,30 @@ impl Default for Values {
     }
 }
 
-/// Looks at all rows; one summary for each column.
-pub(super) fn look(connection: &Connection, table: &Table) -> rusqlite::Result<Vec<Values>> {
-    // None of the types in `FORMS` asks the model anything.
-    let model = Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] };
-    let columns: Vec<String> = table.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
-    let sql = format!("SELECT {} FROM {}", columns.join(", "), SqlName::new(&table.name));
-    let mut statement = connection.prepare(&sql)?;
-    let mut rows = statement.query([])?;
-    let mut all = vec![Values::default(); columns.len()];
-    let mut scratch = Vec::new();
-    while let Some(row) = rows.next()? {
-        for (index, values) in all.iter_mut().enumerate() {
-            values.add(row.get_ref(index)?, &model, &mut scratch);
-        }
-    }
-    Ok(all)
-}
-
 impl Values {
-    fn add(&mut self, value: Sqlite<'_>, model: &Model, scratch: &mut Vec<u8>) {
+    pub(in crate::store) fn add(&mut self, value: ValueRef<'_>, model: &Model, scratch: &mut Vec<u8>) {
         match value {
-            Sqlite::Null => self.nulls += 1,
-            Sqlite::Integer(int) => {
+            ValueRef::Null => self.nulls += 1,
+            ValueRef::Int(int) => {
                 self.ints += 1;
                 self.are_small &= SMALL.contains(&int);
                 self.fit_32_bits &= i32::try_from(int).is_ok();
                 self.are_bits &= matches!(int, 0 | 1);
             }
-            Sqlite::Real(real) => {
+            ValueRef::Real(real) => {
                 self.reals += 1;
                 self.are_finite &= real.is_finite();
             }
-            Sqlite::Blob(_) => self.blobs += 1,
-            Sqlite::Text(bytes) => match std::str::from_utf8(bytes) {
-                Ok(text) => {
-                    self.texts += 1;
-                    for (form, holds) in FORMS.iter().zip(&mut self.forms) {
-                        scratch.clear();
-                        *holds = *holds && form.write_json(model, ValueRef::Text(text), scratch).is_ok();
-                    }
-                    self.example.get_or_insert_with(|| text.chars().take(40).collect::<String>().into());
+            // A text that is not UTF-8 is as good as bytes: nothing reads it as a text.
+            ValueRef::Other => self.blobs += 1,
+            ValueRef::Text(text) => {
+                self.texts += 1;
+                for (form, holds) in FORMS.iter().zip(&mut self.forms) {
+                    scratch.clear();
+                    *holds = *holds && form.write_json(model, ValueRef::Text(text), scratch).is_ok();
                 }
-                // As good as bytes: nothing reads it as a text.
-                Err(_) => self.blobs += 1,
-            },
+                self.example.get_or_insert_with(|| text.chars().take(40).collect::<String>().into());
+            }
         }
     }
 

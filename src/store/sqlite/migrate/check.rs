@@ -1,11 +1,9 @@
 //! Whether a database has what a model needs: tables, columns, keys, indexes, and the triggers without which an answer
 //! could be stale. It only looks; what it finds, a migration mends.
 
-use std::fmt;
-
 use rusqlite::Connection;
 
-use super::{guard, heal};
+use super::{Problem, guard, heal};
 use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
 use crate::store::guard::REMEDY;
 use crate::store::schema::layout::name::string_literal;
@@ -19,25 +17,6 @@ use crate::store::sqlite::ddl::{
 };
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
-
-/// Something that a database lacks, or has otherwise than the model.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// What is wrong. Lower case, no full stop.
-    pub message: String,
-    /// The statement that would mend it, where one statement can: for what was removed by hand.
-    pub sql: Option<String>,
-    /// What else would mend it.
-    pub help: Option<&'static str>,
-    /// `freshql migrate repair` mends it, where the migrations build what the model needs.
-    pub is_repaired: bool,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
 
 /// What this database lacks for this model, tables in the model's order. What it has beyond it does not matter, unless
 /// it is in the way.

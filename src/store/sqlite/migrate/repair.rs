@@ -5,22 +5,14 @@
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 
-use super::check::{self, Problem, check_schema};
+use super::check::{self, check_schema};
 use super::{epoch, heal};
 use crate::model::Model;
-use crate::store::change_log;
 use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
+use crate::store::schema::migrations::Repaired;
 use crate::store::sqlite::catalogue::{ADOPTED, Catalogue};
+use crate::store::sqlite::change_log;
 use crate::store::sqlite::ddl::{VERSION_DEFINITION, system_table};
-
-/// What was repaired, and what cannot be.
-#[derive(Debug, Default)]
-pub struct Repaired {
-    /// One line for each thing that was done.
-    pub done: Vec<String>,
-    /// What still keeps the database from being served.
-    pub left: Vec<Problem>,
-}
 
 /// Renews the epoch of a database that has none.
 const RENEW_EPOCH: &str =

@@ -3,9 +3,9 @@
 use rusqlite::Connection;
 
 use super::confine::{confine, set_free, trespass};
-use super::{FILL_IN, MigrateError, Migration, Migrations, apply, split};
+use super::{MigrateError, Migration, Migrations, apply, split};
 use crate::model::Diagnostic;
-use crate::store::schema::migrations::with_line_feeds;
+use crate::store::schema::migrations::{FILL_IN, with_line_feeds};
 
 /// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
 ///

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::store::schema::migrations::add;
 
 /// A folder of migrations beside a database.
 struct Project {

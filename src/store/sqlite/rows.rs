@@ -5,11 +5,10 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags};
 
-/// The column that triggers keep: the new table's own triggers give the rows their versions.
-const VERSION: &str = "_version";
+use crate::store::schema::layout::VERSION_COLUMN;
 
 /// Copies a whole database. False if it cannot be read.
-pub(super) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
+pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let Ok(connection) = Connection::open_with_flags(from, flags) else { return Ok(false) };
     connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
@@ -17,7 +16,7 @@ pub(super) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
 }
 
 /// Replaces the rows of all tables that both databases have by those of the other. Says what became of them.
-pub(super) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
+pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.execute("ATTACH ?1 AS last", [from.to_string_lossy()])?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
@@ -56,7 +55,9 @@ fn replace(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
            ON new.name = old.name COLLATE NOCASE WHERE new.hidden = 0 AND old.hidden = 0 ORDER BY new.cid",
         [table],
     )?;
-    let columns: Vec<String> = columns.iter().filter(|column| *column != VERSION).map(|name| quoted(name)).collect();
+    // The new table's own triggers give the rows their versions.
+    let columns: Vec<String> =
+        columns.iter().filter(|column| *column != VERSION_COLUMN).map(|name| quoted(name)).collect();
     if columns.is_empty() {
         return Ok(0);
     }

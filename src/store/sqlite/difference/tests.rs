@@ -1,6 +1,12 @@
 //! Each kind of change: what the step says, and what becomes of the rows.
 
-use super::*;
+use rusqlite::Connection;
+
+use crate::model::Model;
+use crate::store::schema::difference::{self, DifferenceError, Step, step};
+use crate::store::schema::layout::Layout;
+use crate::store::schema::migrations::{Migration, Migrations};
+use crate::store::sqlite::migrate;
 
 fn model(sdl: &str) -> Model {
     crate::model::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model
@@ -35,7 +41,7 @@ impl Project {
         migrate::up(&mut self.database, &migrations).map_err(|error| format!("{error}\n{}", step.sqlite))?;
         self.migrations = migrations;
         assert_eq!(migrate::check_schema(&self.database, &model).unwrap(), []);
-        assert_eq!(super::step(&self.migrations, &model).unwrap(), None);
+        assert_eq!(difference::step(&self.migrations, &model).unwrap(), None);
         Ok(step)
     }
 
@@ -244,7 +250,7 @@ fn what_the_model_no_longer_has_goes_if_the_author_says_so() {
     let mut database = project.database;
     migrate::up(&mut database, &migrations).unwrap();
     assert_eq!(migrate::check_schema(&database, &model(sdl)).unwrap(), []);
-    assert_eq!(super::step(&migrations, &model(sdl)).unwrap(), None);
+    assert_eq!(difference::step(&migrations, &model(sdl)).unwrap(), None);
     let columns: i64 =
         database.query_row("SELECT count(*) FROM pragma_table_info('goods')", [], |row| row.get(0)).unwrap();
     assert_eq!(columns, 4);

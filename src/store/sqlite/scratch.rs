@@ -1,0 +1,50 @@
+//! A database in memory on which migrations are tried: what they build is compared with what a model needs.
+
+use rusqlite::Connection;
+
+use super::catalogue::Catalogue;
+use super::migrate;
+use crate::model::Model;
+use crate::store::admin::AdminError;
+use crate::store::schema::migrations::{MigrateError, Migrations, Problem};
+
+/// It goes when this is dropped.
+pub(in crate::store) struct Scratch(Connection);
+
+impl Scratch {
+    /// What these migrations build.
+    pub(in crate::store) fn of(migrations: &Migrations) -> Result<Self, MigrateError> {
+        migrate::rehearse(migrations).map(Self)
+    }
+
+    /// Its tables.
+    pub(in crate::store) fn catalogue(&self) -> Result<Catalogue, AdminError> {
+        Ok(Catalogue::read(&self.0)?)
+    }
+
+    /// Another one with the same schema, and nothing in it. A virtual table makes those that it keeps its data in (SQLite calls
+    /// them its shadows) itself.
+    pub(in crate::store) fn emptied(&self) -> Result<Self, AdminError> {
+        let empty = Connection::open_in_memory()?;
+        let mut statements = self.0.prepare(
+            "SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+             AND name <> '_freshql_migration' AND name NOT IN (SELECT name FROM pragma_table_list WHERE type = 'shadow') \
+             ORDER BY type <> 'table', type = 'trigger', rowid",
+        )?;
+        for sql in statements.query_map([], |row| row.get::<_, String>(0))? {
+            empty.execute_batch(&sql?)?;
+        }
+        drop(statements);
+        Ok(Self(empty))
+    }
+
+    /// Applies migrations.
+    pub(in crate::store) fn migrate(&mut self, migrations: &Migrations) -> Result<(), MigrateError> {
+        migrate::up(&mut self.0, migrations).map(drop)
+    }
+
+    /// What it lacks for a model, of those tables that migrations make.
+    pub(in crate::store) fn problems(&self, model: &Model) -> Result<Vec<Problem>, AdminError> {
+        Ok(migrate::check::check_managed(&self.0, model)?)
+    }
+}

@@ -1,0 +1,337 @@
+//! The store on a SQLite file: what is asked of it, handed to the threads that own the connections.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::oneshot;
+
+use super::{
+    Allowance, FeedJob, Finish, Opened, QUICK, ReadJob, SLOWEST, Settings, Snapshot, Transaction, WriteJob, change_log,
+    enqueue, probe, ready,
+};
+use crate::clock::Clock;
+use crate::config::ChangeLogLimits;
+use crate::dependency::Mark;
+use crate::model::Model;
+use crate::store::change_log::{Record, Search};
+use crate::store::error::StoreError;
+use crate::store::feed::{Position, Subscriber, Subscribers};
+use crate::store::guard::Guard;
+use crate::store::source::{Observed, Reading};
+use crate::store::transaction::Writing;
+
+/// How long a write may take that is tried to find out whether any succeeds.
+const PROBE: Duration = Duration::from_secs(2);
+
+/// For whom a reading job is.
+#[derive(Clone, Copy)]
+enum Readers {
+    Quick,
+    Slow,
+}
+
+/// A database file. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    opened: Arc<Opened>,
+    /// Held while the log is read on for those who wait, so that they share one reading.
+    catching_up: Arc<tokio::sync::Mutex<()>>,
+    clock: Arc<Clock>,
+    fetches_ahead: bool,
+}
+
+impl Store {
+    /// Opens a migrated file of this model with this many reading connections, and a clock that nobody has fed yet.
+    ///
+    /// # Errors
+    /// The file cannot be opened, or it was never migrated.
+    pub async fn open(path: &Path, readers: usize, model: &Arc<Model>, clock: Clock) -> Result<Self, StoreError> {
+        let clock = Arc::new(clock);
+        let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
+        let subscribers = Arc::new(Subscribers::new(clock.clone()));
+        let settings = Settings { path, readers, model, subscribers, runtime };
+        let store = Self { opened: Opened::new(settings)?, catching_up: Arc::default(), clock, fetches_ahead: false };
+        store.read(|snapshot| snapshot.epoch()).await??;
+        Ok(store)
+    }
+
+    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to be with a database behind
+    /// a socket. The answers are the same.
+    #[must_use]
+    pub fn fetching_ahead(self) -> Self {
+        Self { fetches_ahead: true, ..self }
+    }
+
+    /// Which changes are known, and since when.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Whether the clock has every change, by whomever, that was committed before this call. Costs a read of 48 bytes.
+    pub fn is_current(&self) -> bool {
+        self.opened.is_current()
+    }
+
+    /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
+    pub fn has_lost_track(&self) -> bool {
+        self.opened.has_lost_track()
+    }
+
+    /// Returns when the clock has every change that was committed before this call.
+    ///
+    /// # Errors
+    /// The change log cannot be read.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        let feed = self.opened.with(|threads| Ok(threads.feed.clone()))?;
+        let called = feed.moment();
+        if self.is_current() {
+            return Ok(());
+        }
+        // Who has waited here finds the work done: by the reading that it waited for, or by the next one, which has begun
+        // after its call, and which all share who have waited.
+        let _turn = self.catching_up.lock().await;
+        if feed.has_read_since(called) || self.is_current() {
+            return Ok(());
+        }
+        self.read_on().await
+    }
+
+    /// Tells this subscriber of every change from here on, and says from where. What it is told, it knows before
+    /// [`Self::catch_up`] returns to anybody who called after the commit.
+    ///
+    /// # Errors
+    /// There is no database at its path.
+    pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Result<Position, StoreError> {
+        self.opened.with(|threads| Ok(threads.feed.subscribe(subscriber)))
+    }
+
+    /// Lets the log be read on, whether there is something new in it or not.
+    async fn read_on(&self) -> Result<(), StoreError> {
+        let (reply, answer) = oneshot::channel();
+        let job: FeedJob = Box::new(move |result| drop(reply.send(result)));
+        self.opened.with(|threads| enqueue(&threads.follower, job))?;
+        answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so that nobody who writes
+    /// waits for long. Tells how many it has deleted.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
+        let mut deleted = 0;
+        // What goes is to be known here, or the clock would have to forget everything.
+        self.catch_up().await?;
+        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
+        while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
+            let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
+            match self.write::<_, StoreError, _>(prune).await? {
+                // Another node was faster.
+                0 => break,
+                more => deleted += more,
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// What the versions of rows tell, as far as is known; for one state of the database see [`Snapshot::guard`].
+    ///
+    /// # Errors
+    /// There is no database at its path.
+    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
+        self.opened.with(|threads| Ok(threads.feed.guard()))
+    }
+
+    /// Whether the database takes what is written. Where the last write has failed because of disk or file, one that leaves no
+    /// trace is tried now and then.
+    ///
+    /// # Errors
+    /// Why not, or that the database does not answer.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let Some((why, is_due)) = self.opened.with(|threads| Ok(threads.writable.why_not()))? else { return Ok(()) };
+        if !is_due {
+            return Err(why);
+        }
+        tokio::time::timeout(PROBE, self.write(probe)).await.unwrap_or(Err(why))
+    }
+
+    /// Closes the database, for good, and returns when that is done. What is under way may end; what is asked for later
+    /// fails. Where no other program has the database open, no write-ahead log is left beside it.
+    pub async fn close(&self) {
+        let opened = self.opened.clone();
+        if tokio::task::spawn_blocking(move || opened.close()).await.is_err() {
+            tracing::error!("closing the database panicked");
+        }
+    }
+
+    /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.
+    ///
+    /// # Errors
+    /// No snapshot could be opened; what `read` itself returns is handed through.
+    pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
+    {
+        self.read_at(Readers::Quick, Allowance::UNLIMITED, read).await
+    }
+
+    async fn read_at<T, F>(&self, readers: Readers, allowance: Allowance, read: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let here = Arc::new(());
+        let job = ReadJob {
+            waiting: Arc::downgrade(&here),
+            allowance,
+            run: Box::new(move |snapshot| {
+                // Nobody waits any more when the request was given up; then there is nobody to tell.
+                let _ = reply.send(snapshot.map(read));
+            }),
+        };
+        self.opened.with(|threads| match readers {
+            Readers::Quick => enqueue(&threads.readers, job),
+            Readers::Slow => enqueue(&threads.slow_readers, job),
+        })?;
+        answer.await.map_err(|_| StoreError::Gone)?
+    }
+
+    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is done, and if it is not,
+    /// then from its beginning in another snapshot, where it may take as long as it needs. The first kind of readers is
+    /// never held up by the second kind of work.
+    ///
+    /// # Errors
+    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where too many wait, and what
+    /// `read` itself returns.
+    pub async fn read_within<T, E, F>(&self, steps: u64, read: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&Snapshot<'_>) -> Result<T, E> + Send + Sync + 'static,
+    {
+        let read = Arc::new(read);
+        let quickly = read.clone();
+        let run = move |snapshot: &Snapshot<'_>| {
+            let result = quickly(snapshot);
+            snapshot.verdict().is_none().then_some(result)
+        };
+        let quick = Allowance { steps: steps.min(QUICK.steps), ..QUICK };
+        if let Some(result) = self.read_at(Readers::Quick, quick, run).await? {
+            return result;
+        }
+        let run = move |snapshot: &Snapshot<'_>| {
+            let result = read(snapshot);
+            snapshot.verdict().map_or(result, |verdict| Err(verdict.into()))
+        };
+        self.read_at(Readers::Slow, Allowance { steps, time: SLOWEST }, run).await?
+    }
+
+    /// Runs an operation that reads, with this many steps, perhaps under observation.
+    ///
+    /// # Errors
+    /// As [`Self::read_within`].
+    pub async fn answer<R: Reading>(
+        &self,
+        steps: u64,
+        reading: R,
+        observed: bool,
+    ) -> Result<(R::Output, Option<Observed>), R::Error> {
+        let fetches_ahead = self.fetches_ahead;
+        let run = move |snapshot: &Snapshot<'_>| {
+            let state = snapshot.state()?;
+            if fetches_ahead {
+                return Ok((
+                    reading.read(&state, &snapshot.fetch(reading.levels())?)?,
+                    observed.then(Observed::default),
+                ));
+            }
+            if !observed {
+                return Ok((reading.read(&state, snapshot)?, None));
+            }
+            let traced = snapshot.traced();
+            let output = reading.read(&state, &traced)?;
+            let observed = Observed { statements: traced.trace().into_ran(), as_of: snapshot.newest_change()? };
+            Ok((output, Some(observed)))
+        };
+        self.read_within(steps, run).await
+    }
+
+    /// Runs a mutation in a transaction of its own, see [`Self::write`].
+    ///
+    /// # Errors
+    /// As [`Self::write`].
+    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
+        self.write(move |transaction| ready(writing.write(transaction))).await
+    }
+
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn touching(
+        &self,
+        model: &Arc<Model>,
+        marks: Arc<[Mark]>,
+        search: Search,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let model = model.clone();
+        let search = move |snapshot: &Snapshot<'_>| {
+            Ok(change_log::touching(snapshot.connection(), &model, &marks, search, limit)?)
+        };
+        self.read_at(Readers::Slow, Allowance::UNLIMITED, search).await?
+    }
+
+    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
+    /// `write` rolls all of it back, and it may be run again after what it did was rolled back. If the caller stops waiting
+    /// before it has begun, it is not run.
+    ///
+    /// # Errors
+    /// The error of `write`, or the database's.
+    pub async fn write<T, E, F>(&self, write: F) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: Fn(&Transaction<'_>) -> Result<T, E> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let reply = Arc::new(Mutex::new(Some(reply)));
+        let here = Arc::new(());
+        let run = move |transaction: Result<&Transaction<'_>, StoreError>| {
+            let result = transaction.map_err(E::from).and_then(&write);
+            let keep = result.is_ok();
+            let reply = reply.clone();
+            let finish: Finish = Box::new(move |committed| {
+                let result = match committed {
+                    // It has seen what others wrote in the same commit, which is not there now: its own error (another
+                    // version, no such row) may be as wrong as its result.
+                    Err(error @ (StoreError::Commit(_) | StoreError::Lost(_) | StoreError::Unwritable(_))) => {
+                        Err(E::from(error))
+                    }
+                    // What failed on its own account says so itself.
+                    Err(error) if result.is_ok() => Err(E::from(error)),
+                    _ => result,
+                };
+                if let Some(reply) = reply.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    let _ = reply.send(result);
+                }
+            });
+            (keep, finish)
+        };
+        let job = WriteJob { waiting: Arc::downgrade(&here), allowance: Allowance::UNLIMITED, run: Box::new(run) };
+        self.opened.with(|threads| enqueue(&threads.writer, job))?;
+        answer.await.map_err(|_| E::from(StoreError::Gone))?
+    }
+
+    /// Whether the database answers. No operation holds this up: it is asked of the thread that only reads the log.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.read_on().await
+    }
+}
