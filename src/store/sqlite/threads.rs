@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::identity::Identity;
 use super::meter::Meter;
 use super::opened::{Settings, is_writable};
+use super::rendered::Rendered;
 use super::writable::Writable;
 use super::{FeedJob, QUEUE, ReadJob, SLOW_QUEUE, WriteJob, Writer, open_existing, open_reader, read_loop};
 use crate::store::error::StoreError;
@@ -77,7 +78,8 @@ impl Threads {
         let meter = Meter::of(&mut connection)?;
         let (fed, known, last_write, runtime) = (feed.clone(), identity.clone(), writable.clone(), runtime.clone());
         let last = spawn("writer".to_owned(), move || {
-            let writer = Writer { connection, meter, feed: fed, identity: known, writable: last_write, runtime };
+            let (writable, rendered) = (last_write, Rendered::default());
+            let writer = Writer { connection, meter, feed: fed, identity: known, writable, rendered, runtime };
             writer.run(&write_jobs);
             // The last connection that closes puts the log into the database. Two that close at once take each other for
             // the last one that is left, and leave it to it.

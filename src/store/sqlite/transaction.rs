@@ -5,6 +5,7 @@ use super::catalogue::authors::Event;
 use super::dialect::Sqlite;
 use super::error::of_write;
 use super::idempotency;
+use super::rendered::{Purpose, Rendered};
 use super::row::{Parameter, StepRow, bind};
 use super::snapshot::Snapshot;
 use super::writable::Writable;
@@ -19,13 +20,17 @@ use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
 
 /// A [`Snapshot`] that can be written to; it sees its own writes.
-pub struct Transaction<'c>(pub(super) Snapshot<'c>, pub(super) &'c Writable);
+pub struct Transaction<'c> {
+    pub(super) snapshot: Snapshot<'c>,
+    pub(super) writable: &'c Writable,
+    pub(super) rendered: &'c Rendered,
+}
 
 impl<'c> std::ops::Deref for Transaction<'c> {
     type Target = Snapshot<'c>;
 
     fn deref(&self) -> &Self::Target {
-        &self.0
+        &self.snapshot
     }
 }
 
@@ -65,7 +70,8 @@ impl Transaction<'_> {
     }
 
     fn row_state(&self, entity: &Entity, key: &Value, columns: &[ColumnId]) -> Result<Option<RowState>, StoreError> {
-        let statement = render::query(self.model(), &Sqlite, &state_of(entity, columns));
+        let render = || render::query(self.model(), &Sqlite, &state_of(entity, columns));
+        let statement = self.rendered.get(entity.id, Purpose::State(columns.to_vec()), render);
         let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         bind(&mut prepared, &statement, |_| key.as_ref())?;
         let mut rows = prepared.raw_query();
@@ -104,7 +110,7 @@ impl Transaction<'_> {
         let tables: Vec<&str> = std::iter::once(entity.table.as_str()).chain(others).collect();
         let error = of_write(error, &tables);
         // A full disk is remembered, whoever is told of it.
-        self.1.failed(&error);
+        self.writable.failed(&error);
         match error {
             StoreError::Constraint(Constraint::ForeignKey(_)) => {
                 let written: Vec<(&str, &Value)> =
@@ -136,7 +142,7 @@ impl<'c> transaction::Transaction for Transaction<'c> {
     type Source = Snapshot<'c>;
 
     async fn state(&self) -> Result<State, StoreError> {
-        self.0.state()
+        self.snapshot.state()
     }
 
     async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
@@ -149,7 +155,8 @@ impl<'c> transaction::Transaction for Transaction<'c> {
 
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
-        let statement = render::insert(self.model(), &Sqlite, entity, &columns);
+        let render = || render::insert(self.model(), &Sqlite, entity, &columns);
+        let statement = self.rendered.get(entity.id, Purpose::Insert(columns.clone()), render);
         let value = |slot: Slot| row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref();
         let newest = self.newest_change()?;
         let key = self.execute_insert(&statement, value).map_err(|error| self.refused(error, entity, None, row))?;
@@ -177,7 +184,9 @@ impl<'c> transaction::Transaction for Transaction<'c> {
             return Err(Refusal::Absent);
         }
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
-        let statement = render::update(self.model(), &Sqlite, entity, &columns, expected.is_some());
+        let is_versioned = expected.is_some();
+        let render = || render::update(self.model(), &Sqlite, entity, &columns, is_versioned);
+        let statement = self.rendered.get(entity.id, Purpose::Update(columns.clone(), is_versioned), render);
         let value = |slot: Slot| match slot {
             KEY_SLOT => key.as_ref(),
             VERSION_SLOT => version(expected),
@@ -202,7 +211,9 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         if expected.is_some_and(|expected| expected != found) {
             return Err(Refusal::Absent);
         }
-        let statement = render::delete(self.model(), &Sqlite, entity, expected.is_some());
+        let is_versioned = expected.is_some();
+        let render = || render::delete(self.model(), &Sqlite, entity, is_versioned);
+        let statement = self.rendered.get(entity.id, Purpose::Delete(is_versioned), render);
         let value = |slot: Slot| if slot == KEY_SLOT { key.as_ref() } else { version(expected) };
         let newest = self.newest_change()?;
         let deleted = self.execute(&statement, value);
@@ -227,9 +238,9 @@ impl<'c> transaction::Transaction for Transaction<'c> {
     /// What a mutation writes is not metered, for half of it is nothing; what it reads for its answer is, as the others who
     /// write wait for it.
     async fn read<'l, T>(&self, _: impl Levels<'l>, read: impl FnOnce(&Snapshot<'c>) -> T) -> Result<T, StoreError> {
-        self.0.metered(true);
-        let done = read(&self.0);
-        self.0.metered(false);
+        self.snapshot.metered(true);
+        let done = read(&self.snapshot);
+        self.snapshot.metered(false);
         Ok(done)
     }
 }

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use super::feed::Feed;
 use super::identity::Identity;
 use super::meter::Meter;
+use super::rendered::Rendered;
 use super::writable::Writable;
 use super::{Finish, GROUP, QUEUE, Snapshot, Transaction, WRITER, WriteJob, run};
 use crate::store::error::{Constraint, StoreError};
@@ -22,6 +23,7 @@ pub(super) struct Writer {
     pub(super) feed: Arc<Feed>,
     pub(super) identity: Arc<Identity>,
     pub(super) writable: Arc<Writable>,
+    pub(super) rendered: Rendered,
     /// Where replies are sent from.
     pub(super) runtime: Handle,
 }
@@ -161,12 +163,15 @@ impl Writer {
     /// Runs one job within the group's transaction, which may be rolled back then. None if the job has panicked: it is not
     /// to be tried again, and its reply is dropped with it.
     fn write_one(&self, job: &mut WriteJob) -> Option<Finish> {
-        let Self { connection, meter, feed, writable, .. } = self;
+        let Self { connection, meter, feed, writable, rendered, .. } = self;
         let begun = run(connection, "SAVEPOINT job");
         let is_begun = begun.is_ok();
         meter.set(job.waiting.clone(), WRITER);
         let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
-            Ok(()) => (job.run)(Ok(&Transaction(Snapshot::new(connection, meter, feed), writable))),
+            Ok(()) => {
+                let snapshot = Snapshot::new(connection, meter, feed);
+                (job.run)(Ok(&Transaction { snapshot, writable, rendered }))
+            }
             Err(error) => (job.run)(Err(error.into())),
         }));
         meter.run(false);

@@ -1,0 +1,45 @@
+//! The statements that writing has needed so far: to put one together costs as much as to run it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::model::{ColumnId, EntityId};
+use crate::store::statement::Statement;
+
+/// So many are kept. A model has few, but clients choose which columns an update names.
+const MOST: usize = 1_000;
+
+/// What a statement is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    /// Reads these columns of a row, and its version.
+    State(Vec<ColumnId>),
+    /// Sets these columns of a new row.
+    Insert(Vec<ColumnId>),
+    /// Sets these columns of a row; at one version only, or at any.
+    Update(Vec<ColumnId>, bool),
+    /// Deletes a row; at one version only, or at any.
+    Delete(bool),
+}
+
+/// The writer's statements. They hold for its model, which never changes.
+#[derive(Debug, Default)]
+pub(super) struct Rendered(RefCell<HashMap<(EntityId, Purpose), Arc<Statement>>>);
+
+impl Rendered {
+    /// The statement for this purpose, from `render` if it is needed for the first time.
+    pub(super) fn get(&self, entity: EntityId, purpose: Purpose, render: impl FnOnce() -> Statement) -> Arc<Statement> {
+        let key = (entity, purpose);
+        if let Some(known) = self.0.borrow().get(&key) {
+            return known.clone();
+        }
+        let statement = Arc::new(render());
+        let mut all = self.0.borrow_mut();
+        if all.len() >= MOST {
+            all.clear();
+        }
+        all.insert(key, statement.clone());
+        statement
+    }
+}
