@@ -77,7 +77,7 @@ pub enum Spot<'a> {
 }
 
 impl Change {
-    /// It is of no row: see [`forget_entity`].
+    /// It is of no row, but stands for all rows of its entity: whatever was read of that may have changed.
     pub fn is_of_everything(&self) -> bool {
         self.id == Value::Null
     }
