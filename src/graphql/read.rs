@@ -198,12 +198,15 @@ impl<'a> Reader<'a> {
     }
 
     /// The answer has grown.
+    #[inline]
     fn weigh(&self) -> Result<(), Halt> {
-        let most = self.context.limits.max_response_bytes;
-        if self.out.len() + self.aside <= most {
-            return Ok(());
-        }
-        Err(self.beyond(format!("has more than {most} bytes")))
+        let is_within = self.out.len() + self.aside <= self.context.limits.max_response_bytes;
+        if is_within { Ok(()) } else { Err(self.too_many_bytes()) }
+    }
+
+    #[cold]
+    fn too_many_bytes(&self) -> Halt {
+        self.beyond(format!("has more than {} bytes", self.context.limits.max_response_bytes))
     }
 
     fn beyond(&self, what: String) -> Halt {

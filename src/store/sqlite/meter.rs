@@ -101,6 +101,7 @@ impl Meter {
     }
 
     /// Takes steps for work that is not SQLite's.
+    #[inline]
     pub(super) fn take(&self, steps: u32) -> Result<(), StoreError> {
         let left = self.0.take(i64::from(steps));
         if left < 0 && self.0.is_running.load(Ordering::Relaxed) { Err(StoreError::Interrupted) } else { Ok(()) }

@@ -12,6 +12,7 @@ use crate::store::statement::Statement;
 pub struct StepRow<'r>(pub(super) &'r rusqlite::Row<'r>);
 
 impl Row for StepRow<'_> {
+    #[inline]
     fn get(&self, index: usize) -> ValueRef<'_> {
         match self.0.get_ref_unwrap(index) {
             rusqlite::types::ValueRef::Null => ValueRef::Null,

@@ -165,6 +165,7 @@ impl Source for Snapshot<'_> {
         Ok(result)
     }
 
+    #[inline]
     fn take_steps(&self, steps: u32) -> Result<(), StoreError> {
         self.meter.take(steps)
     }
