@@ -24,8 +24,8 @@ impl Names {
     }
 
     /// Why the request is not answered, if it is not. `accepted` is the connection's own: the first `Host` that was taken
-    /// there, which clients repeat in every request, so that it is examined once. `has_both` tells whether its head had a `Content-Length` though it has
-    /// a `Transfer-Encoding`; the HTTP library takes it away.
+    /// there, which clients repeat in every request, so that it is examined once. `has_both` tells whether its head had a
+    /// `Content-Length` though it has a `Transfer-Encoding`; the HTTP library takes it away.
     pub(super) fn refuse<B>(
         &self,
         request: &Request<B>,
