@@ -15,7 +15,7 @@
 //! | 4 policy | [`cache`], [`persisted`] | which stored answer, which document |
 //! | 3 GraphQL | [`graphql`] | what an operation means: `document` → `compile` → `bind` → `read` or `write` |
 //! | 2 store | [`store`] | rows in, rows out, what changed; tables, triggers, migrations |
-//! | 1 pure rules | [`etag`], [`conditional`], [`cache_control`], [`clock`], [`question`] | decisions without I/O, async or an HTTP framework |
+//! | 1 pure rules | [`etag`], [`conditional`], [`cache_control`], [`clock`], [`question`], [`viewer`] | decisions without I/O, async or an HTTP framework |
 //! | 0 words | [`model`], [`syntax`], [`json`], [`document_id`], [`dependency`], [`config`] | types that everything above speaks in |
 //!
 //! `docs/architecture.md` follows a GET and a write through them.
@@ -26,6 +26,8 @@
 //! | --- | --- |
 //! | document, document id | the text of a GraphQL request document; `blake3` of its exact bytes, 64 lower-case hex digits |
 //! | question | document, operation, canonical variables and view: all that an answer depends on besides the data |
+//! | viewer | who asks: anonymous, or the claims of a verified token |
+//! | view | what an answer depends on of the viewer: the conditions that the model's rules come down to, as a digest |
 //! | plan | an operation compiled against the model: what SQL to run on each level, how to write the JSON |
 //! | place | the number of a statement in a plan; a snapshot prepares each place once |
 //! | slot | the number of a parameter in a statement; slot 0 is the parent's key |
@@ -55,6 +57,7 @@ pub mod clock;
 pub mod conditional;
 pub mod etag;
 pub mod question;
+pub mod viewer;
 
 // Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it.
 pub mod store;

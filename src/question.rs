@@ -22,10 +22,20 @@ pub struct Question<'a> {
 }
 
 /// As far as an answer depends on who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum View {
     /// Everybody gets the same answer.
+    #[default]
     Public,
+    /// Those get it for whom the rules come down to the same conditions: blake3 of these, in their canonical form.
+    Private([u8; 32]),
+}
+
+impl View {
+    /// Whether everybody gets the same answer.
+    pub fn is_public(self) -> bool {
+        self == Self::Public
+    }
 }
 
 /// All but the unreserved characters of RFC 3986 §2.3, so that equal questions have equal URLs.
@@ -36,16 +46,17 @@ impl Question<'_> {
     /// whatever follows.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Self { document, operation, variables, view } = self;
-        let mut string = |value: Option<&str>| {
-            // No string is as long as this length says.
+        let mut bytes = |value: Option<&[u8]>| {
+            // Nothing is as long as this length says.
             out.extend_from_slice(&value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
-            out.extend_from_slice(value.unwrap_or_default().as_bytes());
+            out.extend_from_slice(value.unwrap_or_default());
         };
-        string(*operation);
-        string(Some(variables));
-        match view {
-            View::Public => string(None),
-        }
+        bytes(operation.map(str::as_bytes));
+        bytes(Some(variables.as_bytes()));
+        bytes(match view {
+            View::Public => None,
+            View::Private(digest) => Some(digest),
+        });
         out.extend_from_slice(document.as_bytes());
     }
 
@@ -56,6 +67,7 @@ impl Question<'_> {
         let Self { document, operation, variables, view } = self;
         match view {
             View::Public => {}
+            View::Private(_) => return None,
         }
         let mut url = format!("/q/{document}");
         if let (Some(name), false) = (operation, is_only_operation) {
@@ -81,15 +93,19 @@ mod tests {
             for operation in [None, Some(""), Some("A"), Some("A{}")] {
                 for variables in ["{}", r#"{"a":1}"#, r#"{"a":"%22"}"#, r#"{"a":"é"}"#] {
                     let question = Question { document, operation, variables, view: View::Public };
-                    let mut encoded = Vec::new();
-                    question.encode(&mut encoded);
-                    assert!(bytes.insert(encoded));
                     assert!(urls.insert(question.canonical_url(false)));
                     count += 1;
+                    for view in [View::Public, View::Private([0; 32]), View::Private([1; 32])] {
+                        let question = Question { view, ..question };
+                        let mut encoded = Vec::new();
+                        question.encode(&mut encoded);
+                        assert!(bytes.insert(encoded));
+                        assert_eq!(question.canonical_url(false).is_some(), view.is_public());
+                    }
                 }
             }
         }
-        assert_eq!((bytes.len(), urls.len()), (count, count));
+        assert_eq!((bytes.len(), urls.len()), (3 * count, count));
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::plan::{Decider, Deciders};
 use crate::dependency::{Dependency, Mark, Version};
 use crate::etag::{Ingredient, RENDERING};
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
-use crate::question::{Question, View};
+use crate::question::Question;
 use crate::store::change_log::{Op, Spot};
 use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
@@ -81,7 +81,7 @@ pub async fn explain(
     let model = engine.model();
     let milliseconds = observation.timing();
     let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
-    let Question { document, operation, variables, view: View::Public } = operation.question(variables);
+    let Question { document, operation, variables, view: _ } = operation.question(variables);
     let question = QuestionReport {
         document,
         operation: operation.map(str::to_owned),

@@ -21,7 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("etag", 1),
     ("conditional", 1),
     ("cache_control", 1),
-    ("auth", 1),
+    ("viewer", 1),
     ("clock", 1),
     // Rows in, rows out, what changed.
     ("store", 2),
