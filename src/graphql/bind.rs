@@ -14,7 +14,7 @@ use super::plan::{Action, Argument, Field, FieldKind, ListPlan, Object, Plan, Ro
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use crate::dependency::Dependency;
 use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
-use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue};
+use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue, Visible};
 use crate::syntax::long_number;
 
 /// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
@@ -347,14 +347,14 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
             cursor.push(row_index(entity.key, *column, &mut columns));
         }
     }
-    let list =
-        List { entity: plan.entity, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
+    let from = Visible::everything(plan.entity);
+    let list = List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
     // A count has no order.
     let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
     let mut watched: BTreeSet<ColumnId> = order.iter().map(|(column, _)| *column).collect();
     let mut foreign = BTreeMap::new();
     if let Some(filter) = &list.filter {
-        watch(model, plan.entity, filter, &mut watched, &mut foreign);
+        watch(filter, &mut watched, &mut foreign);
     }
     let watching: Arc<[ColumnId]> = watched.into_iter().collect();
     let cut = list.filter.as_ref().and_then(|filter| part(model, plan.entity, filter));
@@ -407,34 +407,29 @@ fn part(model: &Model, entity: EntityId, filter: &Filter) -> Option<(ColumnId, S
 
 /// Gathers the columns that a filter looks at: in the rows that it filters, and in those of other entities (or of the
 /// same one, seen through a relation), where all rows count.
-fn watch(
-    model: &Model,
-    entity: EntityId,
-    filter: &Filter,
-    own: &mut BTreeSet<ColumnId>,
-    foreign: &mut BTreeMap<EntityId, BTreeSet<ColumnId>>,
-) {
+fn watch(filter: &Filter, own: &mut BTreeSet<ColumnId>, foreign: &mut BTreeMap<EntityId, BTreeSet<ColumnId>>) {
     match filter {
         Filter::And(filters) | Filter::Or(filters) => {
-            filters.iter().for_each(|filter| watch(model, entity, filter, own, foreign));
+            filters.iter().for_each(|filter| watch(filter, own, foreign));
         }
-        Filter::Not(inner) => watch(model, entity, inner, own, foreign),
+        Filter::Not(inner) => watch(inner, own, foreign),
         Filter::Compare { column, .. }
         | Filter::IsNull(column, _)
         | Filter::In { column, .. }
         | Filter::Text { column, .. } => drop(own.insert(*column)),
-        Filter::ToOne(column, inner) => {
+        Filter::Never => {}
+        Filter::ToOne(column, from, inner) => {
             own.insert(*column);
-            let reference = model.entity(entity).column(*column).references.as_ref();
-            let target = reference.expect("a to-one filter stands on a foreign key").target;
+            let target = from.entity();
             let mut seen = BTreeSet::new();
-            watch(model, target, inner, &mut seen, foreign);
+            watch(inner, &mut seen, foreign);
             foreign.entry(target).or_default().extend(seen);
         }
-        Filter::ToMany(target, column, _, inner) => {
+        Filter::ToMany(from, column, _, inner) => {
+            let target = from.entity();
             let mut seen = BTreeSet::from([*column]);
-            watch(model, *target, inner, &mut seen, foreign);
-            foreign.entry(*target).or_default().extend(seen);
+            watch(inner, &mut seen, foreign);
+            foreign.entry(target).or_default().extend(seen);
         }
     }
 }

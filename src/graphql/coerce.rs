@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::error::{Code, GraphqlError, cut};
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
-use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList};
+use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible};
 
 /// The variables of one request, coerced.
 #[derive(Debug, Clone, Default)]
@@ -275,7 +275,7 @@ fn member(
     match entity.field(name).map(|field| field.kind) {
         Some(FieldKind::ToOne { column, target }) => {
             let inner = filter(model, model.entity(target), value, slots)?;
-            Ok(inner.map(|inner| Filter::ToOne(column, Box::new(inner))))
+            Ok(inner.map(|inner| Filter::ToOne(column, Visible::everything(target), Box::new(inner))))
         }
         Some(FieldKind::ToMany { target, column }) => related(model, target, column, value, slots),
         _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
@@ -336,7 +336,7 @@ fn related(
             // True of every row that is related at all.
             None => Filter::IsNull(column, false),
         };
-        filters.push(Filter::ToMany(target, column, quantifier, Box::new(inner)));
+        filters.push(Filter::ToMany(Visible::everything(target), column, quantifier, Box::new(inner)));
     }
     Ok(join(filters, Filter::And))
 }

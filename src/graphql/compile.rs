@@ -20,6 +20,7 @@ use super::plan::{
 use super::selections;
 use crate::cache_control::{Calculator, Inherited};
 use crate::model::{self, ColumnId, Entity, EntityId, Model};
+use crate::store::select::Visible;
 use crate::store::{Query, Shape};
 
 use roots::QueryField;
@@ -222,7 +223,7 @@ impl<'a> Compiler<'a> {
         let place = self.place(1);
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
-        let shape = Shape::Row { entity: entity.id, keys: keys.into(), columns: columns.into() };
+        let shape = Shape::Row { from: Visible::everything(entity.id), keys: keys.into(), columns: columns.into() };
         Ok(RowPlan { entity: entity.id, query: Query::new(shape), place, object })
     }
 

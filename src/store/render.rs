@@ -12,7 +12,7 @@ use sea_orm::sea_query::{
 };
 
 use super::dialect::Dialect;
-use super::select::{Bound, List, PARENT, Shape, Slot};
+use super::select::{Bound, List, PARENT, Shape, Slot, Visible};
 use super::statement::{Parameter, Statement, Type};
 use crate::model::{ColumnId, Entity, Model, Order};
 
@@ -68,25 +68,25 @@ pub(in crate::store) fn query(model: &Model, dialect: &dyn Dialect, shape: &Shap
 pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {
     let renderer = Renderer::new(model, dialect, Some(Expr::col((Alias::new(PARENTS), Alias::new(PARENT_VALUE)))));
     let parent = match shape {
-        Shape::Row { entity, keys, .. } => model.entity(*entity).column(keys[0]).scalar,
+        Shape::Row { from, keys, .. } => model.entity(from.entity()).column(keys[0]).scalar,
         Shape::Page { list, .. } | Shape::Count(list) | Shape::AnyUpToAfter(list) | Shape::AnyFromBefore(list) => {
-            let entity = model.entity(list.entity);
+            let entity = model.entity(list.from.entity());
             entity.column(list.cut.unwrap_or(entity.key)).scalar
         }
     };
     let parents = renderer.placeholder(PARENT, Type::List(parent));
     let (of_one, limit) = renderer.shape(shape);
     let of_each = match shape {
-        Shape::Row { entity, keys, columns } => {
-            let entity = model.entity(*entity);
-            let mut chosen = renderer.chosen(entity);
+        Shape::Row { from, keys, columns } => {
+            let entity = model.entity(from.entity());
+            let mut chosen = renderer.chosen(from);
             renderer.look_up(&mut chosen, entity, keys, CHOSEN);
             let of_all = renderer.of_all(entity, columns, &chosen, None);
             OfEach::Rows { of_one: of_one.into(), limit, of_all: of_all.into(), table: entity.table.clone() }
         }
         Shape::Page { list, columns } => {
-            let entity = model.entity(list.entity);
-            let mut chosen = renderer.chosen(entity);
+            let entity = model.entity(list.from.entity());
+            let mut chosen = renderer.chosen(&list.from);
             renderer.page(&mut chosen, list, CHOSEN);
             let mut of_all = renderer.of_all(entity, columns, &chosen, limit.as_deref());
             renderer.order(&mut of_all, list, ROOT);
@@ -104,8 +104,8 @@ fn columns(model: &Model, shape: &Shape) -> Vec<Type> {
     match shape {
         Shape::Row { columns, .. } | Shape::Page { columns, .. } => {
             let entity = match shape {
-                Shape::Row { entity, .. } => model.entity(*entity),
-                Shape::Page { list, .. } => model.entity(list.entity),
+                Shape::Row { from, .. } => model.entity(from.entity()),
+                Shape::Page { list, .. } => model.entity(list.from.entity()),
                 _ => unreachable!("the other shapes have no rows"),
             };
             let scalar = |id: &ColumnId| Type::Scalar(entity.column(*id).scalar);
@@ -173,32 +173,36 @@ impl<'a> Renderer<'a> {
         self.dialect.compared(entity.column(id), Expr::col(column_ref(entity, id, alias)))
     }
 
-    /// The rows of an entity that a statement may see: the only way into a FROM.
-    fn visible(&self, entity: &Entity, alias: &str) -> SelectStatement {
+    /// The rows of an entity that a statement may see: the only way into a FROM. `depth` is that of the alias.
+    fn visible(&self, rows: &Visible, alias: &str, depth: usize) -> SelectStatement {
+        let entity = self.model.entity(rows.entity());
         let mut select = Query::select();
         select.from_as(Alias::new(&entity.table), Alias::new(alias));
+        if let Some(only) = rows.only() {
+            select.and_where(self.condition(entity, only, alias, depth));
+        }
         select
     }
 
     /// The query of a shape, and the placeholder of its limit, which stands behind it.
     fn shape(&self, shape: &Shape) -> (SelectStatement, Option<String>) {
         match shape {
-            Shape::Row { entity, keys, columns } => {
-                let entity = self.model.entity(*entity);
-                let mut select = self.visible(entity, ROOT);
+            Shape::Row { from, keys, columns } => {
+                let entity = self.model.entity(from.entity());
+                let mut select = self.visible(from, ROOT, 0);
                 self.select_row(&mut select, entity, columns);
                 self.look_up(&mut select, entity, keys, ROOT);
                 (select, None)
             }
             Shape::Page { list, columns } => {
-                let entity = self.model.entity(list.entity);
-                let mut select = self.visible(entity, ROOT);
+                let entity = self.model.entity(list.from.entity());
+                let mut select = self.visible(&list.from, ROOT, 0);
                 self.select_row(&mut select, entity, columns);
                 self.page(&mut select, list, ROOT);
                 (select, Some(self.placeholder(list.limit, Type::Number)))
             }
             Shape::Count(list) => {
-                let mut select = self.visible(self.model.entity(list.entity), ROOT);
+                let mut select = self.visible(&list.from, ROOT, 0);
                 select.expr(Func::count(Expr::col(Asterisk)));
                 self.restrict(&mut select, list, ROOT);
                 (select, None)
@@ -238,16 +242,17 @@ impl<'a> Renderer<'a> {
         select
     }
 
-    /// The keys of rows of an entity; which, is still to be said.
-    fn chosen(&self, entity: &Entity) -> SelectStatement {
-        let mut select = self.visible(entity, CHOSEN);
+    /// The keys of rows of an entity; which of those that may be seen, is still to be said.
+    fn chosen(&self, from: &Visible) -> SelectStatement {
+        let entity = self.model.entity(from.entity());
+        let mut select = self.visible(from, CHOSEN, 0);
         select.column(column_ref(entity, entity.key, CHOSEN));
         select
     }
 
     fn page(&self, select: &mut SelectStatement, list: &List, alias: &str) {
         self.restrict(select, list, alias);
-        let entity = self.model.entity(list.entity);
+        let entity = self.model.entity(list.from.entity());
         for (bound, reverse) in [(&list.after, false), (&list.before, true)] {
             if let Some(bound) = bound {
                 select.and_where(self.beyond(entity, &list.order, bound, alias, reverse, false));
@@ -257,7 +262,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn restrict(&self, select: &mut SelectStatement, list: &List, alias: &str) {
-        let entity = self.model.entity(list.entity);
+        let entity = self.model.entity(list.from.entity());
         if let Some(cut) = list.cut {
             select.and_where(self.column(entity, cut, alias).eq(self.value_of(entity, cut, PARENT)));
         }
@@ -267,7 +272,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn order(&self, select: &mut SelectStatement, list: &List, alias: &str) {
-        let entity = self.model.entity(list.entity);
+        let entity = self.model.entity(list.from.entity());
         for (column, order) in &list.order {
             let descending = order.descending != list.backward;
             let direction = if descending { Direction::Desc } else { Direction::Asc };
@@ -283,8 +288,8 @@ impl<'a> Renderer<'a> {
     }
 
     fn any(&self, list: &List, bound: Option<&Bound>, reverse: bool) -> SelectStatement {
-        let entity = self.model.entity(list.entity);
-        let mut select = self.visible(entity, ROOT);
+        let entity = self.model.entity(list.from.entity());
+        let mut select = self.visible(&list.from, ROOT, 0);
         select.expr(Expr::cust("1"));
         self.restrict(&mut select, list, ROOT);
         if let Some(bound) = bound {

@@ -96,13 +96,43 @@ impl Query {
     }
 }
 
+/// The rows of an entity that a statement may see: the only thing that stands in a FROM, so that no statement about an entity's
+/// rows can be written without saying which of them its reader may see.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Visible {
+    entity: EntityId,
+    only: Option<Box<Filter>>,
+}
+
+/// The rows of an entity that match `only`, the condition that its rules come down to; None: all.
+pub fn visible(entity: EntityId, only: Option<Filter>) -> Visible {
+    Visible { entity, only: only.map(Box::new) }
+}
+
+impl Visible {
+    /// All rows, for statements whose rows no client sees: what a rule itself looks at, and what the store has to know.
+    pub fn everything(entity: EntityId) -> Self {
+        visible(entity, None)
+    }
+
+    /// Whose rows.
+    pub fn entity(&self) -> EntityId {
+        self.entity
+    }
+
+    /// Which of them; None: all.
+    pub fn only(&self) -> Option<&Filter> {
+        self.only.as_deref()
+    }
+}
+
 /// What is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
     /// The row whose `keys` have the values of slots 0, 1, …: key, version, then `columns`.
     Row {
-        /// Whose row.
-        entity: EntityId,
+        /// Among these.
+        from: Visible,
         /// By which it is looked up.
         keys: Box<[ColumnId]>,
         /// What is read of it.
@@ -236,10 +266,12 @@ pub enum Filter {
         /// Fold the column's case.
         fold: bool,
     },
-    /// The row that a foreign key points to exists and matches.
-    ToOne(ColumnId, Box<Filter>),
-    /// The rows of an entity whose column points here.
-    ToMany(EntityId, ColumnId, Quantifier, Box<Filter>),
+    /// The row that a foreign key points to is among these and matches.
+    ToOne(ColumnId, Visible, Box<Filter>),
+    /// Those of these rows whose column points here.
+    ToMany(Visible, ColumnId, Quantifier, Box<Filter>),
+    /// No row at all.
+    Never,
 }
 
 /// A place in an ordering: for each term its slot, or None for NULL.
@@ -248,8 +280,8 @@ pub type Bound = Vec<Option<Slot>>;
 /// The shape of a list: everything that its statement's text depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct List {
-    /// Whose rows.
-    pub entity: EntityId,
+    /// Among these.
+    pub from: Visible,
     /// Only those whose column has the value in slot 0.
     pub cut: Option<ColumnId>,
     /// Only those that match.

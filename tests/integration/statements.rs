@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use freshql::model::{ColumnId, Entity, EntityId, Model, Order, parse};
-use freshql::store::select::{Comparison, Filter, List, Quantifier, TextMatch};
+use freshql::store::select::{Comparison, Filter, List, Quantifier, TextMatch, Visible};
 use freshql::store::sqlite::migrate::{Migrations, up};
 use freshql::store::sqlite::{self, dialect};
 use freshql::store::{Shape, Statement};
@@ -47,7 +47,16 @@ impl Demo {
     fn list(&self, entity: &str, order: &[(&str, Order)]) -> List {
         let order = order.iter().map(|(field, order)| (self.column(entity, field), *order)).collect();
         let entity: EntityId = self.entity(entity).id;
-        List { entity, cut: None, filter: None, order, after: None, before: None, backward: false, limit: 9 }
+        List {
+            from: Visible::everything(entity),
+            cut: None,
+            filter: None,
+            order,
+            after: None,
+            before: None,
+            backward: false,
+            limit: 9,
+        }
     }
 
     fn page(&self, list: &List) -> String {
@@ -55,7 +64,11 @@ impl Demo {
     }
 
     fn row(&self, entity: &str, keys: &[ColumnId], columns: &[ColumnId]) -> String {
-        self.query(&Shape::Row { entity: self.entity(entity).id, keys: keys.into(), columns: columns.into() })
+        self.query(&Shape::Row {
+            from: Visible::everything(self.entity(entity).id),
+            keys: keys.into(),
+            columns: columns.into(),
+        })
     }
 
     fn query(&self, shape: &Shape) -> String {
@@ -317,7 +330,10 @@ fn conditions_combine_and_reach_into_relations() {
 
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
     let related = |quantifier| {
-        demo.condition("Product", Filter::ToMany(review, of_product, quantifier, Box::new(rating.clone())))
+        demo.condition(
+            "Product",
+            Filter::ToMany(Visible::everything(review), of_product, quantifier, Box::new(rating.clone())),
+        )
     };
     insta::assert_snapshot!(related(Quantifier::Some), @r#"EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1)"#);
     insta::assert_snapshot!(related(Quantifier::Every), @r#"NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND ("t1"."rating" >= ?1) IS NOT (1))"#);
@@ -329,8 +345,10 @@ fn conditions_combine_and_reach_into_relations() {
         slot: 1,
         fold: false,
     };
-    let merchant = Filter::ToOne(demo.column("Product", "merchantId"), Box::new(verified));
-    insta::assert_snapshot!(demo.condition("Review", Filter::ToOne(of_product, Box::new(merchant))), @r#"EXISTS(SELECT 1 FROM "products" AS "t1" WHERE "t1"."id" = "t"."product_id" AND EXISTS(SELECT 1 FROM "merchants" AS "t2" WHERE "t2"."id" = "t1"."merchant_id" AND "t2"."verified" = ?1))"#);
+    let merchants = Visible::everything(demo.entity("Merchant").id);
+    let merchant = Filter::ToOne(demo.column("Product", "merchantId"), merchants, Box::new(verified));
+    let products = Visible::everything(demo.entity("Product").id);
+    insta::assert_snapshot!(demo.condition("Review", Filter::ToOne(of_product, products, Box::new(merchant))), @r#"EXISTS(SELECT 1 FROM "products" AS "t1" WHERE "t1"."id" = "t"."product_id" AND EXISTS(SELECT 1 FROM "merchants" AS "t2" WHERE "t2"."id" = "t1"."merchant_id" AND "t2"."verified" = ?1))"#);
 }
 
 #[test]
@@ -339,7 +357,7 @@ fn related_rows_are_found_by_an_index() {
     let rating = demo.column("Review", "rating");
     let best = Filter::Compare { column: rating, comparison: Comparison::Gte, slot: 1, fold: false };
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
-    let praised = Filter::ToMany(review, of_product, Quantifier::None, Box::new(best));
+    let praised = Filter::ToMany(Visible::everything(review), of_product, Quantifier::None, Box::new(best));
     let list = List { filter: Some(praised), ..demo.list("Product", &[("name", UP), ("id", UP)]) };
     insta::assert_snapshot!(demo.page(&list), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
@@ -354,7 +372,7 @@ fn related_rows_are_found_by_an_index() {
 fn relations_of_many_rows_are_read_in_one_statement() {
     let demo = Demo::new();
     let merchant = demo.entity("Merchant");
-    insta::assert_snapshot!(demo.batch(&Shape::Row { entity: merchant.id, keys: [merchant.key].into(), columns: [].into() }), @r#"
+    insta::assert_snapshot!(demo.batch(&Shape::Row { from: Visible::everything(merchant.id), keys: [merchant.key].into(), columns: [].into() }), @r#"
     SELECT "k"."key", "t"."id", "t"."_version" FROM json_each(?1) AS "k" CROSS JOIN "merchants" AS "t" WHERE "t"."id" IN (SELECT "c"."id" FROM "merchants" AS "c" WHERE "c"."id" = "k"."value") ORDER BY "k"."key" ASC
     [0]
     -- SCAN k VIRTUAL TABLE INDEX 1:

@@ -4,7 +4,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 
 use super::{ROOT, Renderer};
 use crate::model::Entity;
-use crate::store::select::{Comparison, Filter, Quantifier, TextMatch};
+use crate::store::select::{Comparison, Filter, Quantifier, TextMatch, Visible};
 use crate::store::statement::Type;
 
 impl Renderer<'_> {
@@ -51,24 +51,20 @@ impl Renderer<'_> {
                     TextMatch::EndsWith => self.dialect.ends_with(text, string(*slot)),
                 }
             }
-            Filter::ToOne(id, inner) => {
-                let reference =
-                    entity.column(*id).references.as_ref().expect("a to-one filter stands on a foreign key");
-                let target = self.model.entity(reference.target);
+            Filter::Never => self.dialect.never(),
+            Filter::ToOne(id, from, inner) => {
+                let target = self.model.entity(from.entity());
                 let inner_alias = format!("{ROOT}{}", depth + 1);
                 let link = self.column(target, target.key, &inner_alias).eq(self.column(entity, *id, alias));
-                Expr::exists(self.related(
-                    target,
-                    &inner_alias,
-                    link.and(self.condition(target, inner, &inner_alias, depth + 1)),
-                ))
+                let matches = self.condition(target, inner, &inner_alias, depth + 1);
+                Expr::exists(self.related(from, &inner_alias, depth + 1, link.and(matches)))
             }
-            Filter::ToMany(target, id, quantifier, inner) => {
-                let target = self.model.entity(*target);
+            Filter::ToMany(from, id, quantifier, inner) => {
+                let target = self.model.entity(from.entity());
                 let inner_alias = format!("{ROOT}{}", depth + 1);
                 let link = self.column(target, *id, &inner_alias).eq(self.column(entity, entity.key, alias));
                 let matches = self.condition(target, inner, &inner_alias, depth + 1);
-                let found = |c: Expr| self.related(target, &inner_alias, link.clone().and(c));
+                let found = |c: Expr| self.related(from, &inner_alias, depth + 1, link.clone().and(c));
                 match quantifier {
                     Quantifier::Some => Expr::exists(found(matches)),
                     Quantifier::None => Expr::not_exists(found(matches)),
@@ -79,8 +75,8 @@ impl Renderer<'_> {
     }
 
     /// The rows of another entity that match.
-    fn related(&self, target: &Entity, alias: &str, on: Expr) -> SelectStatement {
-        let mut select = self.visible(target, alias);
+    fn related(&self, from: &Visible, alias: &str, depth: usize, on: Expr) -> SelectStatement {
+        let mut select = self.visible(from, alias, depth);
         select.expr(Expr::cust("1")).and_where(on);
         select
     }

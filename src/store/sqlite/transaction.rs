@@ -14,7 +14,7 @@ use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::error::{Constraint, StoreError};
 use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
-use crate::store::select::{Shape, Slot};
+use crate::store::select::{Shape, Slot, Visible};
 use crate::store::source::{Levels, Row, State};
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
@@ -42,7 +42,7 @@ struct RowState {
 
 /// What is read of a row's state: its version, and perhaps its columns.
 fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
-    Shape::Row { entity: entity.id, keys: [entity.key].into(), columns: columns.into() }
+    Shape::Row { from: Visible::everything(entity.id), keys: [entity.key].into(), columns: columns.into() }
 }
 
 impl Transaction<'_> {
