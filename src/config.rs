@@ -5,6 +5,7 @@
 //! passes single values down to those who need them.
 
 mod file;
+mod postgres;
 mod retention;
 mod value;
 
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use file::FileConfig;
+pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::Retention;
 pub use value::{
     ByteSize, Consistency, CorsOrigins, Database, Hosts, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,

@@ -15,7 +15,7 @@ use crate::store::sqlite::migrate;
 /// # Errors
 /// There is no database, or it could not be copied; says why.
 pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, StartError> {
-    let Database::Sqlite(path) = &config.database;
+    let path = database_file(config)?;
     if !path.exists() {
         return Err(StartError::Mistakes(vec![database::no_database(config)]));
     }
@@ -33,7 +33,7 @@ pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, Start
 /// The copy is no database that belongs to this project, or a program has the database open; says why. Nothing was altered
 /// then.
 pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
-    let Database::Sqlite(path) = &config.database;
+    let path = database_file(config)?;
     let context = || format!("cannot restore {}; it is as it was", config.database);
     if !file.is_file() {
         return Err(anyhow::anyhow!("there is no file {}", file.display()).into());
@@ -60,4 +60,16 @@ pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
         text.push_str(&format!("{what} newer than the backup: run `{} migrate up`\n", command(config)));
     }
     Ok(text)
+}
+
+/// The database's file.
+fn database_file(config: &Config) -> Result<&Path, StartError> {
+    match &config.database {
+        Database::Sqlite(path) => Ok(path),
+        Database::Postgres(_) => Err(anyhow::anyhow!(
+            "freshql copies files, and {} is on a server: use pg_dump and pg_restore",
+            config.database
+        )
+        .into()),
+    }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::postgres::PostgresUrl;
+
 /// Why a text is not such a value, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidValue {
@@ -147,6 +149,8 @@ impl fmt::Display for Mode {
 pub enum Database {
     /// A file.
     Sqlite(PathBuf),
+    /// On a server.
+    Postgres(Box<PostgresUrl>),
 }
 
 impl Database {
@@ -155,6 +159,7 @@ impl Database {
     pub(super) fn relative_to(self, dir: &Path) -> Self {
         match self {
             Self::Sqlite(path) => Self::Sqlite(dir.join(path)),
+            Self::Postgres(url) => Self::Postgres(url),
         }
     }
 }
@@ -162,20 +167,17 @@ impl Database {
 impl FromStr for Database {
     type Err = InvalidValue;
 
-    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the path, as it is.
+    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the path, as it is. Or
+    /// `postgres://…`, see [`PostgresUrl`].
     fn from_str(url: &str) -> Result<Self, InvalidValue> {
-        let example = "write `sqlite:` and a file's path, such as `sqlite:freshql.db`";
+        let example =
+            "write `sqlite:` and a file's path, such as `sqlite:freshql.db`, or `postgres://USER@HOST/DATABASE`";
         let Some((scheme, rest)) = url.split_once(':') else {
             return Err(InvalidValue::new("a database is named by a URL", example));
         };
         match scheme {
             "sqlite" => {}
-            "postgres" | "postgresql" => {
-                return Err(InvalidValue::new(
-                    "PostgreSQL is not supported yet",
-                    "use SQLite until it is, such as `sqlite:freshql.db`",
-                ));
-            }
+            "postgres" | "postgresql" => return Ok(Self::Postgres(Box::new(url.parse()?))),
             // The URL may hold a password, so only its scheme is repeated.
             _ => return Err(InvalidValue::new(format!("no database is known by the scheme `{scheme}:`"), example)),
         }
@@ -200,6 +202,7 @@ impl fmt::Display for Database {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Postgres(url) => url.fmt(f),
         }
     }
 }
@@ -436,6 +439,11 @@ impl Secret {
     pub fn expose(&self) -> &str {
         &self.0
     }
+
+    /// A text of which every character counts, white space too.
+    pub(super) fn exactly(text: &str) -> Self {
+        Self(text.to_owned())
+    }
 }
 
 impl FromStr for Secret {
@@ -490,8 +498,8 @@ mod tests {
             ("sqlite:", "no file"),
             ("sqlite://", "no file"),
             ("sqlite:a.db?mode=ro", "no parameters"),
-            ("postgres://u:pw@host/db", "PostgreSQL is not supported yet"),
-            ("postgresql://host/db", "PostgreSQL is not supported yet"),
+            ("postgres://u:pw@host:pw/db", "port"),
+            ("postgresql:host/db", "lacks `//`"),
             ("mysql://u:pw@host/db", "scheme `mysql:`"),
             ("freshql.db", "by a URL"),
         ];

@@ -27,7 +27,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn open(database: &Database) -> Result<Self, AdminError> {
-        let Database::Sqlite(path) = database;
+        let path = file(database)?;
         Ok(Self::Sqlite(sqlite::Admin::open(path)?))
     }
 
@@ -36,7 +36,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn open_existing(database: &Database) -> Result<Option<Self>, AdminError> {
-        let Database::Sqlite(path) = database;
+        let path = file(database)?;
         if path.exists() { Self::open(database).map(Some) } else { Ok(None) }
     }
 
@@ -200,7 +200,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<bool, AdminError> {
 /// # Errors
 /// There is no such database, or it cannot be read.
 pub fn documents(database: &Database) -> Result<Vec<StoredDocument>, AdminError> {
-    let Database::Sqlite(path) = database;
+    let path = file(database)?;
     Ok(sqlite::documents::documents(&sqlite::open_read_only(path)?)?)
 }
 
@@ -209,9 +209,16 @@ pub fn documents(database: &Database) -> Result<Vec<StoredDocument>, AdminError>
 /// # Errors
 /// There is no such database, or it cannot be read.
 pub fn pull(database: &Database) -> Result<Pulled, AdminError> {
-    let Database::Sqlite(path) = database;
+    let path = file(database)?;
     if !path.exists() {
         return Err(AdminError("there is no such file".into()));
     }
     sqlite::pull(&sqlite::open_read_only(path)?)
+}
+
+fn file(database: &Database) -> Result<&Path, AdminError> {
+    match database {
+        Database::Sqlite(path) => Ok(path),
+        Database::Postgres(_) => Err(AdminError("this command does not work with PostgreSQL yet".into())),
+    }
 }

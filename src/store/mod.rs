@@ -24,7 +24,7 @@ pub mod error;
 pub mod feed;
 pub mod fetched;
 mod guard;
-mod postgres;
+pub mod postgres;
 mod render;
 pub mod schema;
 pub mod select;
@@ -83,6 +83,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         match database {
             Database::Sqlite(path) => Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?)),
+            Database::Postgres(_) => Err(StoreError::Database("PostgreSQL is not served yet".into())),
         }
     }
 

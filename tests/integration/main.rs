@@ -77,6 +77,7 @@ mod nodes;
 mod one_question;
 mod other_programs_databases;
 mod persisted_get;
+mod postgres_client;
 mod proxies;
 mod railway;
 mod reads;

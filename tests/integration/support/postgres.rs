@@ -2,7 +2,7 @@
 //! test. Where PostgreSQL is not installed the tests that need it say so and pass; with `CI=true` they fail instead.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
@@ -16,6 +16,12 @@ pub(crate) struct Postgres {
 impl Postgres {
     /// Starts a server; `None` where there is no PostgreSQL.
     pub(crate) fn start() -> Option<Self> {
+        Self::start_with(|_| String::new())
+    }
+
+    /// The same with more settings, in the form `-c NAME=VALUE …`: `prepare` is given the data directory, where it may also
+    /// write files.
+    pub(crate) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Option<Self> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed, and CI must test with it");
             // Written without the macro, whose output the test runner keeps to itself.
@@ -38,8 +44,13 @@ impl Postgres {
                 .args(["--locale=C.UTF-8", "--pgdata"])
                 .arg(&data),
         );
-        let options =
-            format!("-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=Asia/Tokyo");
+        let more = prepare(&data);
+        if is_root() {
+            succeed(Command::new("chown").arg("-R").arg("postgres").arg(&data));
+        }
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=Asia/Tokyo {more}"
+        );
         let log = format!("{path}/log");
         succeed(
             postgres
@@ -48,6 +59,12 @@ impl Postgres {
                 .arg(&data),
         );
         Some(postgres)
+    }
+
+    /// The URL of one of its databases, over its socket.
+    pub(crate) fn url(&self, database: &str) -> String {
+        let directory = self.directory.path().to_str().unwrap().replace('/', "%2F");
+        format!("postgres://freshql@{directory}/{database}")
     }
 
     fn data(&self) -> PathBuf {

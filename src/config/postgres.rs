@@ -1,0 +1,297 @@
+//! The URL of a PostgreSQL database, as libpq reads it: `postgres://user:password@host:port/database?sslmode=…`. What is not
+//! understood is refused, since a parameter that is passed over could be one that should protect the connection.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
+
+use super::value::{InvalidValue, Secret};
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PostgresHost {
+    /// A name or an address.
+    Tcp(String),
+    /// The directory of its socket.
+    Unix(PathBuf),
+}
+
+/// How much TLS is wanted, as libpq defines it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SslMode {
+    /// None.
+    Disable,
+    /// Where the server offers it. The default.
+    Prefer,
+    /// Always; the server's certificate is not verified.
+    Require,
+    /// Always, and a certificate authority that is trusted has signed the server's certificate.
+    VerifyCa,
+    /// The same, and the certificate is for this host.
+    VerifyFull,
+}
+
+impl SslMode {
+    const ALL: [(&'static str, Self); 5] = [
+        ("disable", Self::Disable),
+        ("prefer", Self::Prefer),
+        ("require", Self::Require),
+        ("verify-ca", Self::VerifyCa),
+        ("verify-full", Self::VerifyFull),
+    ];
+
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("prefer", |(name, _)| name)
+    }
+}
+
+/// A database on a PostgreSQL server. Its `Display` leaves the password out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PostgresUrl {
+    /// Where the server is.
+    pub host: PostgresHost,
+    /// Default: 5432
+    pub port: u16,
+    /// Default: `PGUSER`, or else the name of the user who runs the program.
+    pub user: Option<String>,
+    /// Default: `PGPASSWORD`
+    pub password: Option<Secret>,
+    /// Default: the user's name.
+    pub database: Option<String>,
+    /// Default: [`SslMode::Prefer`]
+    pub ssl_mode: SslMode,
+    /// A PEM file with the certificate authorities to trust, instead of those that the machine trusts.
+    pub ssl_root_cert: Option<PathBuf>,
+    /// How the connections are called in `pg_stat_activity`. Default: `freshql`
+    pub application_name: Option<String>,
+    /// How long opening a connection may take. Default: 10 s
+    pub connect_timeout: Duration,
+}
+
+const EXAMPLE: &str = "write `postgres://USER@HOST/DATABASE`; the password may stand behind USER as `:PASSWORD`, or in the \
+                       environment as PGPASSWORD";
+
+/// What a URL may not have as it is.
+const ESCAPED: &AsciiSet =
+    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b':').add(b'?').add(b'@').add(b'&').add(b'=');
+
+impl FromStr for PostgresUrl {
+    type Err = InvalidValue;
+
+    fn from_str(url: &str) -> Result<Self, InvalidValue> {
+        let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+        let rest = rest.ok_or_else(|| InvalidValue::new("the URL of a PostgreSQL database lacks `//`", EXAMPLE))?;
+        if rest.contains('#') {
+            return Err(InvalidValue::new("the URL has a `#`", "write `%23` where it belongs to a password or a name"));
+        }
+        let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
+        let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let (user, password) = login.split_once(':').unwrap_or((login, ""));
+        let (host, port) = host_and_port(address)?;
+        let mut parsed = Self {
+            host: host_of(&decoded("host", host)?),
+            port,
+            user: some(decoded("user", user)?),
+            password: secret(&decoded("password", password)?),
+            database: some(decoded("database", database)?),
+            ssl_mode: SslMode::Prefer,
+            ssl_root_cert: None,
+            application_name: None,
+            connect_timeout: Duration::from_secs(10),
+        };
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+            parsed.set(name, decoded(name, value)?)?;
+        }
+        Ok(parsed)
+    }
+}
+
+impl PostgresUrl {
+    fn set(&mut self, name: &str, value: String) -> Result<(), InvalidValue> {
+        match name {
+            "host" => self.host = host_of(&value),
+            "port" => self.port = port_of(&value)?,
+            "user" => self.user = some(value),
+            "password" => self.password = secret(&value),
+            "dbname" => self.database = some(value),
+            "application_name" => self.application_name = some(value),
+            "sslrootcert" => self.ssl_root_cert = (value != "system").then(|| value.into()),
+            "sslmode" => {
+                let known = SslMode::ALL.iter().find(|(name, _)| *name == value);
+                self.ssl_mode = known.map(|(_, mode)| *mode).ok_or_else(|| {
+                    InvalidValue::new(
+                        "the URL's sslmode is none that is known",
+                        "use `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                    )
+                })?;
+            }
+            "connect_timeout" => {
+                let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+                self.connect_timeout = seconds.map(Duration::from_secs).ok_or_else(|| {
+                    InvalidValue::new(
+                        "the URL's connect_timeout is not a number of seconds",
+                        "write a number from 1 to 3600",
+                    )
+                })?;
+            }
+            // A name may not be one: what was meant to be escaped may stand here, so it is not repeated unless it is a word.
+            other => {
+                let is_word = other.len() <= 32 && other.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                let what = if is_word { format!("a parameter `{other}`") } else { "a parameter".to_owned() };
+                return Err(InvalidValue::new(
+                    format!("the URL has {what}, which is not supported"),
+                    "the parameters are sslmode, sslrootcert, application_name, connect_timeout, host, port, user, \
+                     password and dbname",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The same server, another database.
+    #[must_use]
+    pub fn with_database(&self, database: &str) -> Self {
+        Self { database: Some(database.to_owned()), ..self.clone() }
+    }
+}
+
+fn some(text: String) -> Option<String> {
+    if text.is_empty() { None } else { Some(text) }
+}
+
+fn secret(text: &str) -> Option<Secret> {
+    if text.is_empty() { None } else { Some(Secret::exactly(text)) }
+}
+
+fn decoded(what: &str, text: &str) -> Result<String, InvalidValue> {
+    let decoded = percent_decode_str(text).decode_utf8();
+    let decoded = decoded.ok().filter(|text| !text.contains('\0')).map(std::borrow::Cow::into_owned);
+    decoded.ok_or_else(|| {
+        let what =
+            if matches!(what, "host" | "user" | "password" | "database") { what } else { "value of a parameter" };
+        InvalidValue::new(format!("the URL's {what} is not UTF-8"), "write its bytes as `%XX`")
+    })
+}
+
+fn host_and_port(address: &str) -> Result<(&str, u16), InvalidValue> {
+    if address.contains(',') {
+        return Err(InvalidValue::new(
+            "the URL names several hosts",
+            "name one: where the primary moves, let a name or a proxy move with it",
+        ));
+    }
+    // An IPv6 address stands in brackets, since it has colons itself.
+    if let Some(rest) = address.strip_prefix('[') {
+        let (host, port) =
+            rest.split_once(']').ok_or_else(|| InvalidValue::new("the URL's host lacks its `]`", EXAMPLE))?;
+        return Ok((host, if port.is_empty() { 5432 } else { port_of(port.strip_prefix(':').unwrap_or(port))? }));
+    }
+    match address.split_once(':') {
+        None | Some((_, "")) => Ok((address.trim_end_matches(':'), 5432)),
+        Some((host, port)) => Ok((host, port_of(port)?)),
+    }
+}
+
+fn port_of(text: &str) -> Result<u16, InvalidValue> {
+    // It may be the end of a password with `@` or `/` in it, so it is not repeated.
+    let help = "write a number from 1 to 65535; `@`, `/` and `:` in a password are written `%40`, `%2F` and `%3A`";
+    let port = text.parse().ok().filter(|port| *port != 0);
+    port.ok_or_else(|| InvalidValue::new("the URL's port is not a number", help))
+}
+
+fn host_of(host: &str) -> PostgresHost {
+    match host {
+        "" => PostgresHost::Tcp("localhost".to_owned()),
+        path if path.starts_with('/') => PostgresHost::Unix(path.into()),
+        name => PostgresHost::Tcp(name.to_owned()),
+    }
+}
+
+impl fmt::Display for PostgresUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
+        f.write_str("postgres://")?;
+        if let Some(user) = &self.user {
+            write!(f, "{}@", escaped(user))?;
+        }
+        match &self.host {
+            PostgresHost::Tcp(host) if host.contains(':') => write!(f, "[{host}]")?,
+            PostgresHost::Tcp(host) => f.write_str(&escaped(host))?,
+            PostgresHost::Unix(path) => f.write_str(&escaped(&path.to_string_lossy()))?,
+        }
+        if self.port != 5432 {
+            write!(f, ":{}", self.port)?;
+        }
+        if let Some(database) = &self.database {
+            write!(f, "/{}", escaped(database))?;
+        }
+        if self.ssl_mode != SslMode::Prefer {
+            write!(f, "?sslmode={}", self.ssl_mode.as_str())?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(url: &str) -> PostgresUrl {
+        url.parse().unwrap_or_else(|error| panic!("{url}: {error}"))
+    }
+
+    #[test]
+    fn a_url_is_read_as_libpq_reads_it() {
+        let url = parsed("postgres://ada:p%40ss%3Aw@db.example:6543/shop?sslmode=verify-full&sslrootcert=/ca.pem");
+        assert_eq!(url.user.as_deref(), Some("ada"));
+        assert_eq!(url.password.as_ref().map(Secret::expose), Some("p@ss:w"));
+        assert_eq!((url.host, url.port), (PostgresHost::Tcp("db.example".to_owned()), 6543));
+        assert_eq!(url.database.as_deref(), Some("shop"));
+        assert_eq!((url.ssl_mode, url.ssl_root_cert), (SslMode::VerifyFull, Some("/ca.pem".into())));
+
+        let socket = PostgresHost::Unix("/var/run/postgresql".into());
+        assert_eq!(parsed("postgresql://%2Fvar%2Frun%2Fpostgresql/shop").host, socket);
+        assert_eq!(parsed("postgresql:///shop?host=/var/run/postgresql&user=ada").host, socket);
+        let plain = parsed("postgres://[::1]:5433");
+        assert_eq!((plain.host, plain.port), (PostgresHost::Tcp("::1".to_owned()), 5433));
+        assert_eq!(parsed("postgres://").host, PostgresHost::Tcp("localhost".to_owned()));
+        // An `@` in a password that is not escaped: the last one counts.
+        assert_eq!(parsed("postgres://a:b@c@host/d").password.as_ref().map(Secret::expose), Some("b@c"));
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let url = parsed("postgres://ada:s3cret@host/shop?sslmode=require");
+        assert_eq!(url.to_string(), "postgres://ada@host/shop?sslmode=require");
+        assert!(!format!("{url:?}").contains("s3cret"));
+        for wrong in [
+            "postgres://ada:s3cret@host:port/shop",
+            "postgres://ada:x/s3cret@host/shop",
+            "postgres://ada:x?s3cret@host/shop",
+            "postgres://ada:x#s3cret@host/shop",
+            "postgres:ada:s3cret@host",
+            "postgres://ada:s3cret%ff@host/shop",
+        ] {
+            let error = wrong.parse::<PostgresUrl>().unwrap_err();
+            assert!(error.help.is_some() && !error.to_string().contains("s3cret"), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        for (url, reason) in [
+            ("postgres://host/db?sslmode=sure", "sslmode"),
+            ("postgres://host/db?sslcert=a.pem", "`sslcert`"),
+            ("postgres://a,b/db", "several hosts"),
+            ("postgres://host/db?connect_timeout=0", "connect_timeout"),
+        ] {
+            assert!(url.parse::<PostgresUrl>().unwrap_err().message.contains(reason), "{url}");
+        }
+    }
+}

@@ -1,0 +1,455 @@
+//! A client for PostgreSQL that sends several statements in one **flight**: Bind and Execute of each, and one Sync. The server
+//! runs a flight as one transaction, so at REPEATABLE READ all its statements see one snapshot, and all of it costs one round
+//! trip. Statements are prepared when they are first used, in the same flight.
+//!
+//! - [`Connection::connect`] opens a session for a [`Role`]; [`Connection::flight`] runs statements with parameters;
+//!   [`Connection::script`] runs a text of many statements, as `psql -1 -f` does.
+//! - A flight that nobody waits for any more leaves the connection [busy](Connection::is_busy): [`Connection::cancel_token`]
+//!   ends what the server does, and [`Connection::drain`] reads on until the next flight can begin.
+//! - [`Blocking`] is for code that blocks.
+
+mod blocking;
+mod error;
+mod rows;
+mod startup;
+mod statements;
+mod stream;
+mod tls;
+mod wire;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::BufMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend::{self, BindError};
+
+pub use blocking::Blocking;
+pub use error::{ClientError, ServerError};
+pub use rows::{Cells, Format, Parameter, RowRef, Rows, int};
+pub use startup::{Role, Session};
+
+use self::error::fields;
+use self::startup::unsendable;
+use self::statements::{Name, Statements};
+use self::stream::Stream;
+use self::wire::Wire;
+use crate::config::PostgresUrl;
+
+/// One statement of a flight.
+#[derive(Debug, Clone, Copy)]
+pub struct Execute<'a> {
+    /// Its text, with `$1`, `$2`, … whose types it says itself (`$1::bigint`). Equal texts are prepared once.
+    pub sql: &'a str,
+    /// Their values.
+    pub parameters: &'a [Parameter<'a>],
+    /// How its rows come.
+    pub format: Format,
+}
+
+impl<'a> Execute<'a> {
+    /// With rows as text.
+    pub fn text(sql: &'a str, parameters: &'a [Parameter<'a>]) -> Self {
+        Self { sql, parameters, format: Format::Text }
+    }
+
+    /// With rows in binary form.
+    pub fn binary(sql: &'a str, parameters: &'a [Parameter<'a>]) -> Self {
+        Self { sql, parameters, format: Format::Binary }
+    }
+}
+
+/// Whether the session is within a transaction that was begun by BEGIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// It is not.
+    Idle,
+    /// It is.
+    Open,
+    /// It is, and a statement has failed, so that only ROLLBACK helps.
+    Failed,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Connection {
+    wire: Wire,
+    statements: Statements,
+    parameters: HashMap<String, String>,
+    cancel: CancelToken,
+    session: Session,
+    status: TransactionStatus,
+    /// Syncs that were not answered yet.
+    syncs: u32,
+    /// Nothing more can be asked of it.
+    is_broken: bool,
+}
+
+/// Cancels what a connection does, whoever holds that.
+#[derive(Debug, Clone)]
+pub struct CancelToken {
+    url: Arc<PostgresUrl>,
+    key: (i32, i32),
+}
+
+impl CancelToken {
+    /// Asks the server to end the running statement, which then fails with 57014. What has ended meanwhile is not affected.
+    ///
+    /// # Errors
+    /// The server cannot be asked.
+    pub async fn cancel(&self) -> Result<(), ClientError> {
+        let limit = self.url.connect_timeout;
+        let ask = async {
+            let mut wire = Wire::new(Stream::connect(&self.url).await?);
+            frontend::cancel_request(self.key.0, self.key.1, &mut wire.outbox);
+            wire.send().await.map_err(ClientError::Lost)?;
+            // The server closes when it has passed the request on.
+            match wire.message().await {
+                Ok(_) | Err(ClientError::Lost(_)) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        tokio::time::timeout(limit, ask).await.unwrap_or(Err(ClientError::Late("cancelling a statement")))
+    }
+
+    /// The process of the server that serves the connection, as in `pg_stat_activity.pid`.
+    pub fn process(&self) -> i32 {
+        self.key.0
+    }
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// The server cannot be reached, or does not let this user in; says why.
+    pub async fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
+        let open = async {
+            let mut wire = Wire::new(Stream::connect(url).await?);
+            let greeting = startup::start(&mut wire, url, &session).await?;
+            Ok(Self {
+                wire,
+                statements: Statements::default(),
+                parameters: greeting.parameters,
+                cancel: CancelToken { url: Arc::new(url.clone()), key: greeting.key },
+                session,
+                status: TransactionStatus::Idle,
+                syncs: 0,
+                is_broken: false,
+            })
+        };
+        let limit = url.connect_timeout;
+        tokio::time::timeout(limit, open).await.unwrap_or(Err(ClientError::Late("connecting to the database")))
+    }
+
+    /// What the server has said of a parameter that it reports: `server_version`, `in_hot_standby`, …
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.get(name).map(String::as_str)
+    }
+
+    /// How it was set up.
+    pub fn session(&self) -> Session {
+        self.session
+    }
+
+    /// Whether a transaction is open.
+    pub fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether the answer to a flight is still to come, since nobody has waited for it: see [`Self::drain`].
+    pub fn is_busy(&self) -> bool {
+        self.syncs > 0
+    }
+
+    /// Whether nothing more can be asked of it.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
+    /// What cancels its running statement.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel.clone()
+    }
+
+    /// Runs these statements in one round trip, outside of BEGIN as one transaction, and gives the rows of each.
+    ///
+    /// # Errors
+    /// That of the first statement that fails; nothing of the flight was done then. (Within BEGIN, only ROLLBACK helps.)
+    pub async fn flight(&mut self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
+        let mut all: Vec<Rows> = executes.iter().map(|execute| Rows::new(execute.format)).collect();
+        let affected = self.flight_into(executes, |number, cells| all[number].push(cells)).await?;
+        all.iter_mut().zip(affected).for_each(|(rows, affected)| rows.affected = affected);
+        Ok(all)
+    }
+
+    /// One statement: its rows.
+    ///
+    /// # Errors
+    /// As [`Self::flight`].
+    pub async fn query(&mut self, execute: Execute<'_>) -> Result<Rows, ClientError> {
+        let mut rows = Rows::new(execute.format);
+        let affected = self.flight_into(&[execute], |_, cells| rows.push(cells)).await?;
+        rows.affected = affected.first().copied().unwrap_or(0);
+        Ok(rows)
+    }
+
+    /// As [`Self::flight`], and hands each row to `receive` where it lies in the socket's buffer, with the number of its
+    /// statement. Gives the numbers in the statements' command tags.
+    ///
+    /// # Errors
+    /// As [`Self::flight`]; and what `receive` returns, which breaks the connection.
+    pub async fn flight_into(
+        &mut self,
+        executes: &[Execute<'_>],
+        mut receive: impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,
+    ) -> Result<Vec<u64>, ClientError> {
+        let could_repeat = self.status == TransactionStatus::Idle;
+        let mut has_rows = false;
+        let first = self
+            .fly(executes, &mut |number, cells| {
+                has_rows = true;
+                receive(number, cells)
+            })
+            .await;
+        match first {
+            // A table has changed under a plan, or a pooler has changed the session: what was prepared does not fit any more.
+            Err((error, true)) if could_repeat && !has_rows && is_about_plans(&error) => {
+                self.forget_statements().await?;
+                self.fly(executes, &mut receive).await.map_err(|(error, _)| error)
+            }
+            Err((error, _)) => Err(error),
+            Ok(affected) => Ok(affected),
+        }
+    }
+
+    /// Runs a text of any number of statements, without parameters; where it has no BEGIN of its own, as one transaction.
+    /// Gives the rows of each, as text.
+    ///
+    /// # Errors
+    /// The server's, with the position in the text.
+    pub async fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
+        self.ready()?;
+        frontend::query(sql, &mut self.wire.outbox).map_err(unsendable)?;
+        self.syncs += 1;
+        let mut all = Vec::new();
+        let mut rows = Rows::new(Format::Text);
+        let mut wants_copy = false;
+        loop {
+            let result = self
+                .receive(|tag, body| {
+                    match tag {
+                        b'D' => rows.push(Cells::read(body)?)?,
+                        b'C' => {
+                            rows.affected = affected(body);
+                            all.push(std::mem::replace(&mut rows, Rows::new(Format::Text)));
+                        }
+                        b'G' => {
+                            wants_copy = true;
+                            return Ok(true);
+                        }
+                        // What a statement's rows are called, empty statements, data of COPY TO STDOUT.
+                        b'T' | b'I' | b'H' | b'd' | b'c' => {}
+                        other => return Err(unexpected(other)),
+                    }
+                    Ok(false)
+                })
+                .await;
+            if !std::mem::take(&mut wants_copy) {
+                return result.map(|()| all);
+            }
+            frontend::copy_fail("there are no data to copy from", &mut self.wire.outbox).map_err(unsendable)?;
+        }
+    }
+
+    /// Reads on until the answer to a flight that was given up has come; the connection is as good as new then. Where a
+    /// transaction is open, it is rolled back.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn drain(&mut self) -> Result<(), ClientError> {
+        let was_busy = self.is_busy();
+        while self.is_busy() {
+            match self.receive(|_, _| Ok(false)).await {
+                Err(error) if self.is_broken => return Err(error),
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if self.status != TransactionStatus::Idle {
+            self.script("ROLLBACK").await?;
+        }
+        // What was to be prepared in it may be there or not.
+        if was_busy { self.forget_statements().await } else { Ok(()) }
+    }
+
+    /// Says goodbye, as far as that is possible at once.
+    pub async fn close(mut self) {
+        if !self.is_broken {
+            frontend::terminate(&mut self.wire.outbox);
+            let _ = tokio::time::timeout(std::time::Duration::from_secs(1), self.wire.send()).await;
+        }
+    }
+
+    fn ready(&self) -> Result<(), ClientError> {
+        if self.is_broken || self.syncs > 0 {
+            return Err(ClientError::Lost(std::io::ErrorKind::NotConnected.into()));
+        }
+        Ok(())
+    }
+
+    async fn forget_statements(&mut self) -> Result<(), ClientError> {
+        self.statements.clear();
+        if self.session.pooled || self.status == TransactionStatus::Failed {
+            return Ok(());
+        }
+        self.script("DEALLOCATE ALL").await.map(drop)
+    }
+
+    /// Sends a flight and receives its answer. With an error comes whether a statement was used that had been prepared before.
+    async fn fly(
+        &mut self,
+        executes: &[Execute<'_>],
+        receive: &mut impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,
+    ) -> Result<Vec<u64>, (ClientError, bool)> {
+        self.ready().map_err(|error| (error, false))?;
+        let length = self.wire.outbox.len();
+        let mut parsed = Vec::new();
+        if let Err(error) = self.write_flight(executes, &mut parsed) {
+            self.wire.outbox.truncate(length);
+            self.statements.forget(&parsed);
+            return Err((error, false));
+        }
+        self.syncs += 1;
+        let mut tags = Vec::with_capacity(executes.len());
+        let mut prepared = 0;
+        let mut result = self
+            .receive(|tag, body| {
+                match tag {
+                    b'D' => receive(tags.len(), Cells::read(body)?)?,
+                    b'C' | b'I' => tags.push(affected(body)),
+                    b'1' => prepared += 1,
+                    // BindComplete, CloseComplete, NoData.
+                    b'2' | b'3' | b'n' => {}
+                    other => return Err(unexpected(other)),
+                }
+                Ok(false)
+            })
+            .await;
+        if let Err(ClientError::Server(error)) = &mut result {
+            error.statement = (tags.len() < executes.len()).then_some(tags.len());
+            self.statements.forget(parsed.get(prepared..).unwrap_or_default());
+        }
+        let reused = parsed.len() < executes.len() && !self.session.pooled;
+        result.map(|()| tags).map_err(|error| (error, reused))
+    }
+
+    /// Writes a flight; notes the names of the statements that are parsed with it.
+    fn write_flight(&mut self, executes: &[Execute<'_>], parsed: &mut Vec<Name>) -> Result<(), ClientError> {
+        self.statements.begin();
+        let mut names = Vec::with_capacity(executes.len());
+        for execute in executes {
+            // An unnamed statement lives until the next is parsed.
+            names.push((!self.session.pooled).then(|| self.statements.name(execute.sql)));
+        }
+        let out = &mut self.wire.outbox;
+        for name in self.statements.surplus() {
+            frontend::close(b'S', &name.to_string(), out).map_err(unsendable)?;
+        }
+        for (execute, name) in executes.iter().zip(names) {
+            let text = name.map_or_else(String::new, |(name, _)| name.to_string());
+            if name.is_none_or(|(_, is_new)| is_new) {
+                parsed.extend(name.map(|(name, _)| name));
+                frontend::parse(&text, execute.sql, [], out).map_err(unsendable)?;
+            }
+            bind(&text, execute, out)?;
+            frontend::execute("", 0, out).map_err(unsendable)?;
+        }
+        frontend::sync(out);
+        Ok(())
+    }
+
+    /// Receives messages until the server is ready again; what can come at any time is seen to here.
+    async fn receive(
+        &mut self,
+        mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
+    ) -> Result<(), ClientError> {
+        let Self { wire, parameters, status, syncs, .. } = self;
+        let mut error = None;
+        let done = wire.exchange(|tag, body| {
+            match tag {
+                b'Z' => {
+                    *status = match body {
+                        b"T" => TransactionStatus::Open,
+                        b"E" => TransactionStatus::Failed,
+                        _ => TransactionStatus::Idle,
+                    };
+                    *syncs = syncs.saturating_sub(1);
+                    return Ok(true);
+                }
+                b'E' => {
+                    let said = ServerError::read(body);
+                    let is_fatal = said.is_fatal;
+                    error.get_or_insert(said);
+                    return Ok(is_fatal);
+                }
+                b'S' => parameters.extend(startup::parameter(body)),
+                b'N' => notice(body),
+                b'A' => {}
+                // After an error nothing but the end is of interest.
+                _ if error.is_some() => {}
+                _ => return each(tag, body),
+            }
+            Ok(false)
+        });
+        let result = done.await;
+        // The server may have said why before it closed.
+        let result = error.map_or(result, |error| Err(ClientError::Server(Box::new(error))));
+        if let Err(error) = &result {
+            self.is_broken |= error.server().is_none_or(|error| error.is_fatal);
+        }
+        result
+    }
+}
+
+fn bind(name: &str, execute: &Execute<'_>, out: &mut bytes::BytesMut) -> Result<(), ClientError> {
+    let formats = execute.parameters.iter().map(|parameter| i16::from(matches!(parameter, Parameter::Binary(_))));
+    let result = i16::from(execute.format == Format::Binary);
+    let write = |parameter: &Parameter<'_>, out: &mut bytes::BytesMut| {
+        match parameter {
+            Parameter::Null => return Ok(IsNull::Yes),
+            Parameter::Text(text) => out.put_slice(text.as_bytes()),
+            Parameter::Binary(bytes) => out.put_slice(bytes),
+        }
+        Ok(IsNull::No)
+    };
+    let bound = frontend::bind("", name, formats, execute.parameters, write, [result], out);
+    bound.map_err(|error| match error {
+        BindError::Conversion(error) => ClientError::Unsendable(error.to_string()),
+        BindError::Serialization(error) => unsendable(error),
+    })
+}
+
+/// The number at the end of a command tag.
+fn affected(body: &[u8]) -> u64 {
+    let tag = body.split(|byte| *byte == 0).next().and_then(|tag| std::str::from_utf8(tag).ok());
+    tag.and_then(|tag| tag.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
+}
+
+/// "cached plan must not change result type"; no such prepared statement; one of that name is there.
+fn is_about_plans(error: &ClientError) -> bool {
+    matches!(error.code(), "0A000" | "26000" | "42P05")
+}
+
+fn notice(body: &[u8]) {
+    let mut message = "";
+    for (field, value) in fields(body) {
+        if field == b'M' {
+            message = std::str::from_utf8(value).unwrap_or("");
+        }
+    }
+    tracing::debug!(message, "the database notes");
+}
+
+fn unexpected(tag: u8) -> ClientError {
+    ClientError::protocol(format!("message {:?} where it does not belong", char::from(tag)))
+}

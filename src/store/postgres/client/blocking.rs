@@ -1,0 +1,71 @@
+//! A connection for those who may block, and do not care whether a runtime is there.
+
+use tokio::runtime::{Builder, Runtime};
+
+use super::{ClientError, Connection, Execute, Rows, Session};
+use crate::config::PostgresUrl;
+
+/// A connection whose methods block.
+#[derive(Debug)]
+pub struct Blocking {
+    connection: Connection,
+    /// There until it is dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for Blocking {
+    fn drop(&mut self) {
+        // Waits for nothing, which within another runtime is not allowed.
+        self.runtime.take().map(Runtime::shutdown_background).unwrap_or_default();
+    }
+}
+
+impl Blocking {
+    /// See [`Connection::connect`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Lost)?;
+        let connection = run(Some(&runtime), Connection::connect(url, session))?;
+        Ok(Self { connection, runtime: Some(runtime) })
+    }
+
+    /// See [`Connection::flight`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn flight(&mut self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
+        run(self.runtime.as_ref(), self.connection.flight(executes))
+    }
+
+    /// One statement: its rows.
+    ///
+    /// # Errors
+    /// As [`Connection::flight`].
+    pub fn query(&mut self, execute: Execute<'_>) -> Result<Rows, ClientError> {
+        run(self.runtime.as_ref(), self.connection.query(execute))
+    }
+
+    /// See [`Connection::script`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
+        run(self.runtime.as_ref(), self.connection.script(sql))
+    }
+
+    /// The connection itself, for what does not block.
+    pub fn connection(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+/// Runs a future to its end on a thread of its own: the caller's may belong to another runtime, which forbids to block.
+fn run<T: Send>(runtime: Option<&Runtime>, future: impl Future<Output = T> + Send) -> T {
+    let runtime = runtime.expect("it is there until this is dropped");
+    std::thread::scope(|scope| match scope.spawn(|| runtime.block_on(future)).join() {
+        Ok(result) => result,
+        Err(panic) => std::panic::resume_unwind(panic),
+    })
+}

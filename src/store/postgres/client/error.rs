@@ -1,0 +1,153 @@
+//! What can go wrong with a connection, and what a server says when a statement fails.
+
+use std::fmt;
+use std::io;
+
+/// Why a connection could not be opened, or a flight did not come back.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// The server cannot be reached.
+    #[error("cannot connect to {to}: {cause}")]
+    Connect {
+        /// Host and port, or the socket.
+        to: String,
+        /// Why.
+        #[source]
+        cause: io::Error,
+    },
+    /// TLS is not possible as the URL wants it.
+    #[error("no TLS with {to}: {why}")]
+    Tls {
+        /// Host and port.
+        to: String,
+        /// Why.
+        why: String,
+    },
+    /// The server wants to be told who this is, in a way that is not possible.
+    #[error("{0}")]
+    Login(String),
+    /// The connection broke. What was sent may have been done.
+    #[error("the connection to the database was lost: {0}")]
+    Lost(#[source] io::Error),
+    /// This took longer than it may: what.
+    #[error("{0} took too long")]
+    Late(&'static str),
+    /// The server says something that the protocol does not have.
+    #[error("the server does not speak as expected: {0}")]
+    Protocol(String),
+    /// Something cannot be sent.
+    #[error("cannot be sent: {0}")]
+    Unsendable(String),
+    /// The server refused.
+    #[error("{0}")]
+    Server(Box<ServerError>),
+}
+
+impl ClientError {
+    /// What the server said, if it was the server.
+    pub fn server(&self) -> Option<&ServerError> {
+        if let Self::Server(error) = self { Some(error) } else { None }
+    }
+
+    /// The server's code, or nothing.
+    pub fn code(&self) -> &str {
+        self.server().map_or("", |error| &error.code)
+    }
+
+    pub(super) fn protocol(message: impl Into<String>) -> Self {
+        Self::Protocol(message.into())
+    }
+}
+
+/// An ErrorResponse. Its `Display` leaves DETAIL out, which may hold rows; that is written to the debug log and nowhere else.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ServerError {
+    /// SQLSTATE.
+    pub code: String,
+    /// The server's words, in its language.
+    pub message: String,
+    /// What may help.
+    pub hint: Option<String>,
+    /// Where in the text of the statement, in characters from 1 on.
+    pub position: Option<usize>,
+    /// Of the table.
+    pub schema: Option<String>,
+    /// Which the error is about.
+    pub table: Option<String>,
+    /// Which the error is about.
+    pub column: Option<String>,
+    /// Which does not hold.
+    pub constraint: Option<String>,
+    /// Where in the server's functions it came up: the call stack of PL/pgSQL.
+    pub context: Option<String>,
+    /// The number of the statement in its flight, from 0 on; None: at the flight's end, when its transaction was committed.
+    pub statement: Option<usize>,
+    /// The server has closed the connection.
+    pub is_fatal: bool,
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for ServerError {}
+
+impl ServerError {
+    /// From the fields of an ErrorResponse: a letter and a string each.
+    pub(super) fn read(body: &[u8]) -> Self {
+        let mut error = Self::default();
+        let mut detail = None;
+        for (field, value) in fields(body) {
+            let value = || String::from_utf8_lossy(value).into_owned();
+            match field {
+                // The severity, not translated; S is.
+                b'V' => error.is_fatal = matches!(value().as_str(), "FATAL" | "PANIC"),
+                b'C' => error.code = value(),
+                b'M' => error.message = value(),
+                b'D' => detail = Some(value()),
+                b'H' => error.hint = Some(value()),
+                b'P' => error.position = value().parse().ok(),
+                b's' => error.schema = Some(value()),
+                b't' => error.table = Some(value()),
+                b'c' => error.column = Some(value()),
+                b'n' => error.constraint = Some(value()),
+                b'W' => error.context = Some(value()),
+                _ => {}
+            }
+        }
+        if let Some(detail) = detail {
+            tracing::debug!(code = error.code, detail, "the database refused a statement");
+        }
+        error
+    }
+}
+
+/// The fields of an ErrorResponse or a NoticeResponse.
+pub(super) fn fields(mut body: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&field, rest) = body.split_first()?;
+        let end = rest.iter().position(|byte| *byte == 0).filter(|_| field != 0)?;
+        body = &rest[end + 1..];
+        Some((field, &rest[..end]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_has_its_fields_and_shows_no_row() {
+        let body =
+            b"SFEHLER\0VERROR\0C23505\0Mduplicate key\0DKey (a)=(secret) already exists.\0tshops\0nshops_a_key\0\0";
+        let error = ServerError::read(body);
+        assert_eq!((error.code.as_str(), error.is_fatal), ("23505", false));
+        assert_eq!((error.table.as_deref(), error.constraint.as_deref()), (Some("shops"), Some("shops_a_key")));
+        assert!(!format!("{error} {error:?}").contains("secret"));
+        assert!(ServerError::read(b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0").is_fatal);
+        // What breaks off says what there is.
+        assert_eq!(ServerError::read(b"C40001\0Mhal").code, "40001");
+    }
+}

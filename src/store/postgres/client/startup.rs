@@ -1,0 +1,187 @@
+//! How a connection begins: who this is, and how the session is set up.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use postgres_protocol::authentication::md5_hash;
+use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::message::frontend;
+
+use super::error::{ClientError, ServerError};
+use super::wire::Wire;
+use crate::config::PostgresUrl;
+
+/// What a connection is for, which decides how its session is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Reads answers: each flight is a transaction at REPEATABLE READ that can only read.
+    Read,
+    /// Runs mutations, at READ COMMITTED.
+    Write,
+    /// Reads the change log: as [`Self::Read`], with plans that never depend on parameters.
+    Check,
+    /// Migrates, looks at tables: as the server sets sessions up, without any limit of time.
+    Admin,
+}
+
+/// How a session is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// What it is for.
+    pub role: Role,
+    /// When the server itself ends a statement; the caller's own limit should come first. Not for [`Role::Admin`].
+    pub statement_timeout: Duration,
+    /// A pooler in transaction mode stands in between, which hands each transaction to another session: nothing can be set up
+    /// for longer, nor prepared.
+    pub pooled: bool,
+}
+
+impl Session {
+    /// With the default limit, straight to the server.
+    pub fn new(role: Role) -> Self {
+        Self { role, statement_timeout: Duration::from_secs(35), pooled: false }
+    }
+
+    /// The settings of the session, by name.
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        let mut settings = vec![
+            // Names what `client_encoding` and the others are, whatever the database or the role has as its own.
+            ("client_encoding", "UTF8".to_owned()),
+            ("TimeZone", "UTC".to_owned()),
+            ("DateStyle", "ISO, YMD".to_owned()),
+        ];
+        if self.pooled {
+            return settings;
+        }
+        settings.push(("jit", "off".to_owned()));
+        if self.role == Role::Admin {
+            return settings;
+        }
+        let milliseconds = self.statement_timeout.as_millis().max(1);
+        settings.push(("statement_timeout", milliseconds.to_string()));
+        settings.push(("idle_in_transaction_session_timeout", milliseconds.to_string()));
+        if self.role == Role::Write {
+            settings.push(("default_transaction_isolation", "read committed".to_owned()));
+            settings.push(("default_transaction_read_only", "off".to_owned()));
+        } else {
+            settings.push(("default_transaction_isolation", "repeatable read".to_owned()));
+            settings.push(("default_transaction_read_only", "on".to_owned()));
+        }
+        if self.role == Role::Check {
+            settings.push(("plan_cache_mode", "force_generic_plan".to_owned()));
+        }
+        settings
+    }
+}
+
+/// What the server says of itself when a session begins.
+#[derive(Debug, Default)]
+pub(super) struct Greeting {
+    /// By name.
+    pub(super) parameters: HashMap<String, String>,
+    /// The process, and what it takes to cancel what it does.
+    pub(super) key: (i32, i32),
+}
+
+/// Begins a session.
+pub(super) async fn start(wire: &mut Wire, url: &PostgresUrl, session: &Session) -> Result<Greeting, ClientError> {
+    // The environment as libpq reads it.
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let user = url.user.clone().or_else(|| variable("PGUSER")).or_else(|| variable("USER"));
+    let user = user.ok_or_else(|| ClientError::Login("the database's URL names no user".to_owned()))?;
+    let password =
+        url.password.as_ref().map(|password| password.expose().to_owned()).or_else(|| variable("PGPASSWORD"));
+    let settings = session.settings();
+    let application = url.application_name.as_deref().unwrap_or("freshql");
+    let mut parameters = vec![("user", user.as_str()), ("application_name", application)];
+    parameters.extend(url.database.as_deref().map(|database| ("database", database)));
+    parameters.extend(settings.iter().map(|(name, value)| (*name, value.as_str())));
+    frontend::startup_message(parameters, &mut wire.outbox).map_err(unsendable)?;
+
+    let mut greeting = Greeting::default();
+    let mut scram = None;
+    loop {
+        let (tag, body) = wire.message().await?;
+        match tag {
+            b'R' => authenticate(wire, &body, &user, password.as_deref(), &mut scram)?,
+            b'S' => greeting.parameters.extend(parameter(&body)),
+            b'K' => {
+                let number = |at: usize| body.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+                greeting.key = (number(0).unwrap_or(0), number(4).unwrap_or(0));
+            }
+            b'E' => return Err(ClientError::Server(Box::new(ServerError::read(&body)))),
+            b'Z' => return Ok(greeting),
+            // Notices, and versions of the protocol that only newer clients know.
+            b'N' | b'v' => {}
+            other => return Err(ClientError::protocol(format!("message {:?} at the start", char::from(other)))),
+        }
+    }
+}
+
+/// A ParameterStatus.
+pub(super) fn parameter(body: &[u8]) -> Option<(String, String)> {
+    let mut words = body.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    Some((words.next()?, words.next()?))
+}
+
+fn authenticate(
+    wire: &mut Wire,
+    body: &[u8],
+    user: &str,
+    password: Option<&str>,
+    scram: &mut Option<ScramSha256>,
+) -> Result<(), ClientError> {
+    let (code, rest) = body.split_first_chunk().ok_or_else(|| ClientError::protocol("an empty message"))?;
+    let secret = || {
+        let message = "the database wants a password: write it into its URL, or set PGPASSWORD";
+        password.map(str::as_bytes).ok_or_else(|| ClientError::Login(message.to_owned()))
+    };
+    let is_private = wire.stream.is_private();
+    let exposed = |how: &str| match is_private {
+        true => Ok(()),
+        false => Err(ClientError::Login(format!(
+            "the database wants the password {how}, which anybody on the way could read: use TLS (sslmode=require), or let \
+             the server ask for scram-sha-256"
+        ))),
+    };
+    let failed = |error: std::io::Error| ClientError::Login(format!("the password cannot be verified: {error}"));
+    match i32::from_be_bytes(*code) {
+        0 => {}
+        3 => {
+            exposed("in clear text")?;
+            frontend::password_message(secret()?, &mut wire.outbox).map_err(unsendable)?;
+        }
+        5 => {
+            exposed("as an MD5 hash")?;
+            let salt = rest.first_chunk().ok_or_else(|| ClientError::protocol("a salt is missing"))?;
+            let hash = md5_hash(user.as_bytes(), secret()?, *salt);
+            frontend::password_message(hash.as_bytes(), &mut wire.outbox).map_err(unsendable)?;
+        }
+        10 => {
+            if !rest.split(|byte| *byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
+                return Err(ClientError::Login("the database wants a login that is not supported".to_owned()));
+            }
+            let exchange = scram.insert(ScramSha256::new(secret()?, ChannelBinding::unsupported()));
+            frontend::sasl_initial_response(SCRAM_SHA_256, exchange.message(), &mut wire.outbox).map_err(unsendable)?;
+        }
+        11 => {
+            let exchange = scram.as_mut().ok_or_else(|| ClientError::protocol("SASL goes on before it began"))?;
+            exchange.update(rest).map_err(failed)?;
+            frontend::sasl_response(exchange.message(), &mut wire.outbox).map_err(unsendable)?;
+        }
+        12 => {
+            let exchange = scram.as_mut().ok_or_else(|| ClientError::protocol("SASL ends before it began"))?;
+            // That the server knows the password, too.
+            exchange.finish(rest).map_err(failed)?;
+        }
+        _ => {
+            let message = "the database wants a login that is not supported; scram-sha-256, md5 and password are";
+            return Err(ClientError::Login(message.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn unsendable(error: std::io::Error) -> ClientError {
+    ClientError::Unsendable(error.to_string())
+}

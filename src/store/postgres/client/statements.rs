@@ -1,0 +1,104 @@
+//! The statements that a connection has prepared: by their text, the least recently used forgotten first.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A plan takes 20 to 50 KiB of the server's memory.
+const MOST: usize = 256;
+
+/// What stands for a statement in the protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Name(u64);
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "s{}", self.0)
+    }
+}
+
+#[derive(Debug)]
+struct Prepared {
+    name: Name,
+    /// The number of the flight that has used it last.
+    used: u64,
+}
+
+/// Prepared statements.
+#[derive(Debug, Default)]
+pub(super) struct Statements {
+    by_text: HashMap<Arc<str>, Prepared, foldhash::fast::RandomState>,
+    flights: u64,
+    names: u64,
+}
+
+impl Statements {
+    /// A flight begins.
+    pub(super) fn begin(&mut self) {
+        self.flights += 1;
+    }
+
+    /// The name of a statement, and whether it is still to be prepared.
+    pub(super) fn name(&mut self, text: &str) -> (Name, bool) {
+        if let Some(prepared) = self.by_text.get_mut(text) {
+            prepared.used = self.flights;
+            return (prepared.name, false);
+        }
+        self.names += 1;
+        let name = Name(self.names);
+        self.by_text.insert(text.into(), Prepared { name, used: self.flights });
+        (name, true)
+    }
+
+    /// Forgets what is too much, and gives the names: those that the flight itself uses stay.
+    pub(super) fn surplus(&mut self) -> Vec<Name> {
+        let mut names = Vec::new();
+        while self.by_text.len() > MOST {
+            let oldest = self.by_text.iter().min_by_key(|(_, prepared)| prepared.used);
+            let Some((text, _)) = oldest.filter(|(_, prepared)| prepared.used < self.flights) else { break };
+            let text = text.clone();
+            names.extend(self.by_text.remove(&text).map(|prepared| prepared.name));
+        }
+        names
+    }
+
+    /// These were not prepared after all.
+    pub(super) fn forget(&mut self, names: &[Name]) {
+        if !names.is_empty() {
+            self.by_text.retain(|_, prepared| !names.contains(&prepared.name));
+        }
+    }
+
+    /// None is prepared any more.
+    pub(super) fn clear(&mut self) {
+        self.by_text.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_least_recently_used_goes_first_and_none_of_the_flight() {
+        let mut statements = Statements::default();
+        for number in 0..MOST {
+            statements.begin();
+            assert!(statements.name(&number.to_string()).1);
+        }
+        statements.begin();
+        let (first, is_new) = statements.name("0");
+        assert!(!is_new && statements.surplus().is_empty());
+        statements.begin();
+        statements.name("one more");
+        let gone = statements.surplus();
+        assert_eq!(gone.len(), 1);
+        assert!(gone[0] != first && statements.name("1").1);
+
+        statements.begin();
+        for number in 0..2 * MOST {
+            statements.name(&format!("together {number}"));
+        }
+        statements.surplus();
+        assert!((0..2 * MOST).all(|number| !statements.name(&format!("together {number}")).1));
+    }
+}

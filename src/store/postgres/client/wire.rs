@@ -1,0 +1,121 @@
+//! Messages over a stream. What is to be sent is written while answers are read, since a server that cannot get rid of its
+//! answers does not read on either.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::error::ClientError;
+use super::stream::Stream;
+
+/// A message's type and length.
+const HEADER: usize = 5;
+/// A message that is longer is none. PostgreSQL's own limit is a gibibyte.
+const LONGEST: usize = 1 << 30;
+/// How much of a buffer is kept for the next answer.
+const KEPT: usize = 1 << 20;
+
+/// Both directions of a connection.
+#[derive(Debug)]
+pub(super) struct Wire {
+    pub(super) stream: Stream,
+    inbox: BytesMut,
+    /// What is to be sent.
+    pub(super) outbox: BytesMut,
+    is_flushed: bool,
+}
+
+impl Wire {
+    pub(super) fn new(stream: Stream) -> Self {
+        let buffer = || BytesMut::with_capacity(16 << 10);
+        Self { stream, inbox: buffer(), outbox: buffer(), is_flushed: true }
+    }
+
+    /// Sends what is to be sent, and hands each message that comes to `each`, until that says that it was the last.
+    pub(super) async fn exchange(
+        &mut self,
+        mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
+    ) -> Result<(), ClientError> {
+        loop {
+            let mut at = 0;
+            let mut result = Ok(false);
+            while let Some((tag, length)) = header(&self.inbox[at..])? {
+                let Some(body) = self.inbox.get(at + HEADER..at + length) else { break };
+                result = each(tag, body);
+                at += length;
+                if !matches!(result, Ok(false)) {
+                    break;
+                }
+            }
+            self.inbox.advance(at);
+            if result? {
+                if self.inbox.is_empty() && self.inbox.capacity() > KEPT {
+                    self.inbox = BytesMut::with_capacity(16 << 10);
+                }
+                return Ok(());
+            }
+            poll_fn(|cx| self.pump(cx)).await.map_err(ClientError::Lost)?;
+        }
+    }
+
+    /// The next message.
+    pub(super) async fn message(&mut self) -> Result<(u8, Vec<u8>), ClientError> {
+        let mut message = (0, Vec::new());
+        self.exchange(|tag, body| {
+            message = (tag, body.to_owned());
+            Ok(true)
+        })
+        .await?;
+        Ok(message)
+    }
+
+    /// Sends what is to be sent, as far as that is possible at once.
+    pub(super) async fn send(&mut self) -> io::Result<()> {
+        poll_fn(|cx| {
+            self.poll_send(cx)?;
+            if self.is_flushed { Poll::Ready(Ok(())) } else { Poll::Pending }
+        })
+        .await
+    }
+
+    /// Sends what can be sent. Ready when something has come.
+    fn pump(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_send(cx)?;
+        self.inbox.reserve(8 << 10);
+        let read = pin!(self.stream.read_buf(&mut self.inbox));
+        read.poll(cx).map(|read| match read? {
+            0 => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        })
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.outbox.is_empty() {
+            self.is_flushed = false;
+            match Pin::new(&mut self.stream).poll_write(cx, &self.outbox)? {
+                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(written) => self.outbox.advance(written),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        if !self.is_flushed {
+            self.is_flushed = Pin::new(&mut self.stream).poll_flush(cx)?.is_ready();
+        }
+        Ok(())
+    }
+}
+
+/// The type of the message that begins here, and its whole length.
+fn header(bytes: &[u8]) -> Result<Option<(u8, usize)>, ClientError> {
+    let Some((&[tag, a, b, c, d], _)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if (4..=LONGEST).contains(&length) {
+        Ok(Some((tag, 1 + length)))
+    } else {
+        Err(ClientError::protocol(format!("a message has {length} bytes")))
+    }
+}
