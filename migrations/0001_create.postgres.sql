@@ -7,36 +7,39 @@ CREATE TABLE _freshql_meta (
 
 INSERT INTO _freshql_meta (key, value) VALUES ('epoch', replace(gen_random_uuid()::text, '-', ''));
 
--- The change log: a record for every changed row, written by triggers in the changing transaction. The numbers
--- are not in the order of the commits; who reads it goes by transactions.
+-- The change log: a record for every changed row, written by triggers in the changing transaction. Who reads it
+-- goes by transactions: the numbers only order the records of one.
 
 CREATE TABLE _freshql_change (
-  seq     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   xid     xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  seq     bigint GENERATED ALWAYS AS IDENTITY,
   entity  text NOT NULL,
   id      text,
-  op      text NOT NULL CHECK (op IN ('I', 'U', 'D')),
+  op      "char" NOT NULL CHECK (op IN ('I', 'U', 'D', 'T')),
   changed text,
-  parts   jsonb,
-  at      timestamptz NOT NULL DEFAULT now()
+  parts   text[],
+  at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (xid, seq)
 );
 
-CREATE INDEX _freshql_change_xid_idx ON _freshql_change (xid, seq);
+-- Empty after a crash, on a server that takes over, and in a copy of the database: then servers forget what they know.
+CREATE UNLOGGED TABLE _freshql_run (
+  one   boolean PRIMARY KEY CHECK (one),
+  life  uuid NOT NULL,
+  self  oid NOT NULL,
+  db    oid NOT NULL,
+  floor xid8 NOT NULL
+);
 
--- Wakes those who read the log, once for each transaction; what they read is the log.
-CREATE FUNCTION _freshql_wake() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM pg_notify('_freshql_change', '');
-  RETURN NULL;
-END $$;
+-- When which transactions were still running: what of the log is old.
+CREATE UNLOGGED TABLE _freshql_note (
+  at     timestamptz PRIMARY KEY,
+  oldest xid8 NOT NULL
+);
 
-CREATE TRIGGER _freshql_wake AFTER INSERT ON _freshql_change FOR EACH STATEMENT EXECUTE FUNCTION _freshql_wake();
-
-CREATE FUNCTION _freshql_version() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  NEW._version := nextval('_freshql_change_seq_seq');
-  RETURN NEW;
-END $$;
+-- A long value is written down, and looked for, as its hash.
+CREATE FUNCTION _freshql_part(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN octet_length($1) > 200 THEN encode(sha256(convert_to($1, 'UTF8')), 'hex') ELSE $1 END;
 
 -- The documents that were registered over HTTP, and those of query files: these stay for a while after they left.
 
@@ -63,6 +66,11 @@ CREATE TABLE _freshql_idempotency (
   answer  bytea NOT NULL,
   at      timestamptz NOT NULL DEFAULT now()
 );
+
+-- How strings are compared where upper and lower case count as the same.
+
+CREATE FUNCTION _freshql_fold(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN translate(lower($1 COLLATE "und-x-icu"), 'ς', 'σ');
 
 -- merchants: one row for each Merchant.
 
@@ -125,150 +133,231 @@ CREATE INDEX reviews_product_id_created_at_idx ON reviews (product_id, created_a
 
 -- The versions of merchants: kept for whoever writes.
 
-CREATE OR REPLACE FUNCTION _freshql_merchants_log() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION _freshql_merchants_version() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := (date_part('epoch', clock_timestamp()) * 1000000)::bigint;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW._version := now;
+  ELSIF ROW(OLD.id, OLD.name, OLD.description, OLD.city, OLD.country, OLD.website, OLD.founded, OLD.verified, OLD.created_at)::record
+    *<> ROW(NEW.id, NEW.name, NEW.description, NEW.city, NEW.country, NEW.website, NEW.founded, NEW.verified, NEW.created_at)::record
+    OR NEW._version IS DISTINCT FROM OLD._version THEN
+    NEW._version := greatest(OLD._version + 1, now);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION _freshql_merchants_log() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts)
-      SELECT 'Merchant', id::text, 'D', jsonb_build_object('name', jsonb_build_array(name), 'city', jsonb_build_array(city)) FROM merchants;
+    INSERT INTO _freshql_change (entity, op) VALUES ('Merchant', 'T');
     RETURN NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF NOT (ROW(OLD.id)::record *<> ROW(NEW.id)::record) THEN
-      INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) OVERRIDING SYSTEM VALUE VALUES (
-        NEW._version, 'Merchant', NEW.id::text, 'U',
-        trim(CASE WHEN (ROW(OLD.name)::record *<> ROW(NEW.name)::record) THEN 'name ' ELSE '' END
-        || CASE WHEN (ROW(OLD.description)::record *<> ROW(NEW.description)::record) THEN 'description ' ELSE '' END
-        || CASE WHEN (ROW(OLD.city)::record *<> ROW(NEW.city)::record) THEN 'city ' ELSE '' END
-        || CASE WHEN (ROW(OLD.country)::record *<> ROW(NEW.country)::record) THEN 'country ' ELSE '' END
-        || CASE WHEN (ROW(OLD.website)::record *<> ROW(NEW.website)::record) THEN 'website ' ELSE '' END
-        || CASE WHEN (ROW(OLD.founded)::record *<> ROW(NEW.founded)::record) THEN 'founded ' ELSE '' END
-        || CASE WHEN (ROW(OLD.verified)::record *<> ROW(NEW.verified)::record) THEN 'verified ' ELSE '' END
-        || CASE WHEN (ROW(OLD.created_at)::record *<> ROW(NEW.created_at)::record) THEN 'created_at ' ELSE '' END),
-        jsonb_build_object('name', jsonb_build_array(OLD.name, NEW.name), 'city', jsonb_build_array(OLD.city, NEW.city)));
+    IF NEW._version = OLD._version THEN
+      RETURN NULL;
+    END IF;
+    IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
+      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
+        'Merchant', NEW.id::text, 'U',
+        concat_ws(' ', CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END,
+          CASE WHEN (OLD.description::text COLLATE "C" IS DISTINCT FROM NEW.description::text COLLATE "C") THEN 'description' END,
+          CASE WHEN (OLD.city::text COLLATE "C" IS DISTINCT FROM NEW.city::text COLLATE "C") THEN 'city' END,
+          CASE WHEN (OLD.country::text COLLATE "C" IS DISTINCT FROM NEW.country::text COLLATE "C") THEN 'country' END,
+          CASE WHEN (OLD.website::text COLLATE "C" IS DISTINCT FROM NEW.website::text COLLATE "C") THEN 'website' END,
+          CASE WHEN (OLD.founded IS DISTINCT FROM NEW.founded) THEN 'founded' END,
+          CASE WHEN (OLD.verified IS DISTINCT FROM NEW.verified) THEN 'verified' END,
+          CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END),
+        ARRAY['name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text),
+          'city', _freshql_part(OLD.city::text), _freshql_part(NEW.city::text)]::text[]);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('Merchant', OLD.id::text, 'D', jsonb_build_object('name', jsonb_build_array(OLD.name), 'city', jsonb_build_array(OLD.city)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Merchant', OLD.id::text, 'D',
+      ARRAY['name', _freshql_part(OLD.name::text), NULL,
+          'city', _freshql_part(OLD.city::text), NULL]::text[]);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (seq, entity, id, op, parts) OVERRIDING SYSTEM VALUE
-      VALUES (NEW._version, 'Merchant', NEW.id::text, 'I', jsonb_build_object('name', jsonb_build_array(NEW.name), 'city', jsonb_build_array(NEW.city)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Merchant', NEW.id::text, 'I',
+      ARRAY['name', NULL, _freshql_part(NEW.name::text),
+          'city', NULL, _freshql_part(NEW.city::text)]::text[]);
   END IF;
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER zz_freshql_inserted_version BEFORE INSERT ON merchants FOR EACH ROW EXECUTE FUNCTION _freshql_version();
+CREATE OR REPLACE TRIGGER zz_freshql_version BEFORE INSERT OR UPDATE ON merchants
+  FOR EACH ROW EXECUTE FUNCTION _freshql_merchants_version();
 
-CREATE OR REPLACE TRIGGER zz_freshql_updated_version BEFORE UPDATE ON merchants FOR EACH ROW
-  WHEN ((ROW(OLD.id, OLD.name, OLD.description, OLD.city, OLD.country, OLD.website, OLD.founded, OLD.verified, OLD.created_at)::record *<> ROW(NEW.id, NEW.name, NEW.description, NEW.city, NEW.country, NEW.website, NEW.founded, NEW.verified, NEW.created_at)::record)
-    OR NEW._version <> OLD._version)
-  EXECUTE FUNCTION _freshql_version();
+ALTER TABLE merchants ENABLE ALWAYS TRIGGER zz_freshql_version;
 
-CREATE OR REPLACE TRIGGER _freshql_log AFTER INSERT OR DELETE ON merchants FOR EACH ROW EXECUTE FUNCTION _freshql_merchants_log();
+CREATE OR REPLACE TRIGGER zz_freshql_log AFTER INSERT OR UPDATE OR DELETE ON merchants
+  FOR EACH ROW EXECUTE FUNCTION _freshql_merchants_log();
 
-CREATE OR REPLACE TRIGGER _freshql_updated_log AFTER UPDATE ON merchants FOR EACH ROW
-  WHEN (NEW._version <> OLD._version) EXECUTE FUNCTION _freshql_merchants_log();
+ALTER TABLE merchants ENABLE ALWAYS TRIGGER zz_freshql_log;
 
-CREATE OR REPLACE TRIGGER _freshql_truncated_log BEFORE TRUNCATE ON merchants FOR EACH STATEMENT EXECUTE FUNCTION _freshql_merchants_log();
+CREATE OR REPLACE TRIGGER zz_freshql_truncate BEFORE TRUNCATE ON merchants
+  FOR EACH STATEMENT EXECUTE FUNCTION _freshql_merchants_log();
+
+ALTER TABLE merchants ENABLE ALWAYS TRIGGER zz_freshql_truncate;
 
 -- The versions of products: kept for whoever writes.
 
-CREATE OR REPLACE FUNCTION _freshql_products_log() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION _freshql_products_version() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := (date_part('epoch', clock_timestamp()) * 1000000)::bigint;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW._version := now;
+  ELSIF ROW(OLD.id, OLD.sku, OLD.name, OLD.description, OLD.price, OLD.stock, OLD.status, OLD.weight, OLD.attributes, OLD.created_at, OLD.merchant_id)::record
+    *<> ROW(NEW.id, NEW.sku, NEW.name, NEW.description, NEW.price, NEW.stock, NEW.status, NEW.weight, NEW.attributes, NEW.created_at, NEW.merchant_id)::record
+    OR NEW._version IS DISTINCT FROM OLD._version THEN
+    NEW._version := greatest(OLD._version + 1, now);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION _freshql_products_log() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts)
-      SELECT 'Product', id::text, 'D', jsonb_build_object('sku', jsonb_build_array(sku), 'name', jsonb_build_array(name), 'price', jsonb_build_array((price * 100)::bigint), 'status', jsonb_build_array(status), 'merchant_id', jsonb_build_array(merchant_id)) FROM products;
+    INSERT INTO _freshql_change (entity, op) VALUES ('Product', 'T');
     RETURN NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF NOT (ROW(OLD.id)::record *<> ROW(NEW.id)::record) THEN
-      INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) OVERRIDING SYSTEM VALUE VALUES (
-        NEW._version, 'Product', NEW.id::text, 'U',
-        trim(CASE WHEN (ROW(OLD.sku)::record *<> ROW(NEW.sku)::record) THEN 'sku ' ELSE '' END
-        || CASE WHEN (ROW(OLD.name)::record *<> ROW(NEW.name)::record) THEN 'name ' ELSE '' END
-        || CASE WHEN (ROW(OLD.description)::record *<> ROW(NEW.description)::record) THEN 'description ' ELSE '' END
-        || CASE WHEN (ROW(OLD.price)::record *<> ROW(NEW.price)::record) THEN 'price ' ELSE '' END
-        || CASE WHEN (ROW(OLD.stock)::record *<> ROW(NEW.stock)::record) THEN 'stock ' ELSE '' END
-        || CASE WHEN (ROW(OLD.status)::record *<> ROW(NEW.status)::record) THEN 'status ' ELSE '' END
-        || CASE WHEN (ROW(OLD.weight)::record *<> ROW(NEW.weight)::record) THEN 'weight ' ELSE '' END
-        || CASE WHEN (ROW(OLD.attributes)::record *<> ROW(NEW.attributes)::record) THEN 'attributes ' ELSE '' END
-        || CASE WHEN (ROW(OLD.created_at)::record *<> ROW(NEW.created_at)::record) THEN 'created_at ' ELSE '' END
-        || CASE WHEN (ROW(OLD.merchant_id)::record *<> ROW(NEW.merchant_id)::record) THEN 'merchant_id ' ELSE '' END),
-        jsonb_build_object('sku', jsonb_build_array(OLD.sku, NEW.sku), 'name', jsonb_build_array(OLD.name, NEW.name), 'price', jsonb_build_array((OLD.price * 100)::bigint, (NEW.price * 100)::bigint), 'status', jsonb_build_array(OLD.status, NEW.status), 'merchant_id', jsonb_build_array(OLD.merchant_id, NEW.merchant_id)));
+    IF NEW._version = OLD._version THEN
+      RETURN NULL;
+    END IF;
+    IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
+      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
+        'Product', NEW.id::text, 'U',
+        concat_ws(' ', CASE WHEN (OLD.sku::text COLLATE "C" IS DISTINCT FROM NEW.sku::text COLLATE "C") THEN 'sku' END,
+          CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END,
+          CASE WHEN (OLD.description::text COLLATE "C" IS DISTINCT FROM NEW.description::text COLLATE "C") THEN 'description' END,
+          CASE WHEN (OLD.price IS DISTINCT FROM NEW.price) THEN 'price' END,
+          CASE WHEN (OLD.stock IS DISTINCT FROM NEW.stock) THEN 'stock' END,
+          CASE WHEN (OLD.status::text COLLATE "C" IS DISTINCT FROM NEW.status::text COLLATE "C") THEN 'status' END,
+          CASE WHEN (OLD.weight IS DISTINCT FROM NEW.weight) THEN 'weight' END,
+          CASE WHEN (ROW(OLD.attributes)::record *<> ROW(NEW.attributes)::record) THEN 'attributes' END,
+          CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END,
+          CASE WHEN (OLD.merchant_id IS DISTINCT FROM NEW.merchant_id) THEN 'merchant_id' END),
+        ARRAY['sku', _freshql_part(OLD.sku::text), _freshql_part(NEW.sku::text),
+          'name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text),
+          'price', OLD.price::text, NEW.price::text,
+          'status', OLD.status::text, NEW.status::text,
+          'merchant_id', OLD.merchant_id::text, NEW.merchant_id::text]::text[]);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('Product', OLD.id::text, 'D', jsonb_build_object('sku', jsonb_build_array(OLD.sku), 'name', jsonb_build_array(OLD.name), 'price', jsonb_build_array((OLD.price * 100)::bigint), 'status', jsonb_build_array(OLD.status), 'merchant_id', jsonb_build_array(OLD.merchant_id)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Product', OLD.id::text, 'D',
+      ARRAY['sku', _freshql_part(OLD.sku::text), NULL,
+          'name', _freshql_part(OLD.name::text), NULL,
+          'price', OLD.price::text, NULL,
+          'status', OLD.status::text, NULL,
+          'merchant_id', OLD.merchant_id::text, NULL]::text[]);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (seq, entity, id, op, parts) OVERRIDING SYSTEM VALUE
-      VALUES (NEW._version, 'Product', NEW.id::text, 'I', jsonb_build_object('sku', jsonb_build_array(NEW.sku), 'name', jsonb_build_array(NEW.name), 'price', jsonb_build_array((NEW.price * 100)::bigint), 'status', jsonb_build_array(NEW.status), 'merchant_id', jsonb_build_array(NEW.merchant_id)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Product', NEW.id::text, 'I',
+      ARRAY['sku', NULL, _freshql_part(NEW.sku::text),
+          'name', NULL, _freshql_part(NEW.name::text),
+          'price', NULL, NEW.price::text,
+          'status', NULL, NEW.status::text,
+          'merchant_id', NULL, NEW.merchant_id::text]::text[]);
   END IF;
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER zz_freshql_inserted_version BEFORE INSERT ON products FOR EACH ROW EXECUTE FUNCTION _freshql_version();
+CREATE OR REPLACE TRIGGER zz_freshql_version BEFORE INSERT OR UPDATE ON products
+  FOR EACH ROW EXECUTE FUNCTION _freshql_products_version();
 
-CREATE OR REPLACE TRIGGER zz_freshql_updated_version BEFORE UPDATE ON products FOR EACH ROW
-  WHEN ((ROW(OLD.id, OLD.sku, OLD.name, OLD.description, OLD.price, OLD.stock, OLD.status, OLD.weight, OLD.attributes, OLD.created_at, OLD.merchant_id)::record *<> ROW(NEW.id, NEW.sku, NEW.name, NEW.description, NEW.price, NEW.stock, NEW.status, NEW.weight, NEW.attributes, NEW.created_at, NEW.merchant_id)::record)
-    OR NEW._version <> OLD._version)
-  EXECUTE FUNCTION _freshql_version();
+ALTER TABLE products ENABLE ALWAYS TRIGGER zz_freshql_version;
 
-CREATE OR REPLACE TRIGGER _freshql_log AFTER INSERT OR DELETE ON products FOR EACH ROW EXECUTE FUNCTION _freshql_products_log();
+CREATE OR REPLACE TRIGGER zz_freshql_log AFTER INSERT OR UPDATE OR DELETE ON products
+  FOR EACH ROW EXECUTE FUNCTION _freshql_products_log();
 
-CREATE OR REPLACE TRIGGER _freshql_updated_log AFTER UPDATE ON products FOR EACH ROW
-  WHEN (NEW._version <> OLD._version) EXECUTE FUNCTION _freshql_products_log();
+ALTER TABLE products ENABLE ALWAYS TRIGGER zz_freshql_log;
 
-CREATE OR REPLACE TRIGGER _freshql_truncated_log BEFORE TRUNCATE ON products FOR EACH STATEMENT EXECUTE FUNCTION _freshql_products_log();
+CREATE OR REPLACE TRIGGER zz_freshql_truncate BEFORE TRUNCATE ON products
+  FOR EACH STATEMENT EXECUTE FUNCTION _freshql_products_log();
+
+ALTER TABLE products ENABLE ALWAYS TRIGGER zz_freshql_truncate;
 
 -- The versions of reviews: kept for whoever writes.
 
-CREATE OR REPLACE FUNCTION _freshql_reviews_log() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION _freshql_reviews_version() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+  now bigint := (date_part('epoch', clock_timestamp()) * 1000000)::bigint;
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW._version := now;
+  ELSIF ROW(OLD.id, OLD.rating, OLD.title, OLD.body, OLD.author, OLD.created_at, OLD.product_id)::record
+    *<> ROW(NEW.id, NEW.rating, NEW.title, NEW.body, NEW.author, NEW.created_at, NEW.product_id)::record
+    OR NEW._version IS DISTINCT FROM OLD._version THEN
+    NEW._version := greatest(OLD._version + 1, now);
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE OR REPLACE FUNCTION _freshql_reviews_log() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts)
-      SELECT 'Review', id::text, 'D', jsonb_build_object('created_at', jsonb_build_array(to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'product_id', jsonb_build_array(product_id)) FROM reviews;
+    INSERT INTO _freshql_change (entity, op) VALUES ('Review', 'T');
     RETURN NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
-    IF NOT (ROW(OLD.id)::record *<> ROW(NEW.id)::record) THEN
-      INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) OVERRIDING SYSTEM VALUE VALUES (
-        NEW._version, 'Review', NEW.id::text, 'U',
-        trim(CASE WHEN (ROW(OLD.rating)::record *<> ROW(NEW.rating)::record) THEN 'rating ' ELSE '' END
-        || CASE WHEN (ROW(OLD.title)::record *<> ROW(NEW.title)::record) THEN 'title ' ELSE '' END
-        || CASE WHEN (ROW(OLD.body)::record *<> ROW(NEW.body)::record) THEN 'body ' ELSE '' END
-        || CASE WHEN (ROW(OLD.author)::record *<> ROW(NEW.author)::record) THEN 'author ' ELSE '' END
-        || CASE WHEN (ROW(OLD.created_at)::record *<> ROW(NEW.created_at)::record) THEN 'created_at ' ELSE '' END
-        || CASE WHEN (ROW(OLD.product_id)::record *<> ROW(NEW.product_id)::record) THEN 'product_id ' ELSE '' END),
-        jsonb_build_object('created_at', jsonb_build_array(to_char(OLD.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), to_char(NEW.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'product_id', jsonb_build_array(OLD.product_id, NEW.product_id)));
+    IF NEW._version = OLD._version THEN
+      RETURN NULL;
+    END IF;
+    IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
+      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
+        'Review', NEW.id::text, 'U',
+        concat_ws(' ', CASE WHEN (OLD.rating IS DISTINCT FROM NEW.rating) THEN 'rating' END,
+          CASE WHEN (OLD.title::text COLLATE "C" IS DISTINCT FROM NEW.title::text COLLATE "C") THEN 'title' END,
+          CASE WHEN (OLD.body::text COLLATE "C" IS DISTINCT FROM NEW.body::text COLLATE "C") THEN 'body' END,
+          CASE WHEN (OLD.author::text COLLATE "C" IS DISTINCT FROM NEW.author::text COLLATE "C") THEN 'author' END,
+          CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END,
+          CASE WHEN (OLD.product_id IS DISTINCT FROM NEW.product_id) THEN 'product_id' END),
+        ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
+          'product_id', OLD.product_id::text, NEW.product_id::text]::text[]);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('Review', OLD.id::text, 'D', jsonb_build_object('created_at', jsonb_build_array(to_char(OLD.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'product_id', jsonb_build_array(OLD.product_id)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Review', OLD.id::text, 'D',
+      ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, NULL,
+          'product_id', OLD.product_id::text, NULL]::text[]);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (seq, entity, id, op, parts) OVERRIDING SYSTEM VALUE
-      VALUES (NEW._version, 'Review', NEW.id::text, 'I', jsonb_build_object('created_at', jsonb_build_array(to_char(NEW.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')), 'product_id', jsonb_build_array(NEW.product_id)));
+    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      'Review', NEW.id::text, 'I',
+      ARRAY['created_at', NULL, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
+          'product_id', NULL, NEW.product_id::text]::text[]);
   END IF;
   RETURN NULL;
 END $$;
 
-CREATE OR REPLACE TRIGGER zz_freshql_inserted_version BEFORE INSERT ON reviews FOR EACH ROW EXECUTE FUNCTION _freshql_version();
+CREATE OR REPLACE TRIGGER zz_freshql_version BEFORE INSERT OR UPDATE ON reviews
+  FOR EACH ROW EXECUTE FUNCTION _freshql_reviews_version();
 
-CREATE OR REPLACE TRIGGER zz_freshql_updated_version BEFORE UPDATE ON reviews FOR EACH ROW
-  WHEN ((ROW(OLD.id, OLD.rating, OLD.title, OLD.body, OLD.author, OLD.created_at, OLD.product_id)::record *<> ROW(NEW.id, NEW.rating, NEW.title, NEW.body, NEW.author, NEW.created_at, NEW.product_id)::record)
-    OR NEW._version <> OLD._version)
-  EXECUTE FUNCTION _freshql_version();
+ALTER TABLE reviews ENABLE ALWAYS TRIGGER zz_freshql_version;
 
-CREATE OR REPLACE TRIGGER _freshql_log AFTER INSERT OR DELETE ON reviews FOR EACH ROW EXECUTE FUNCTION _freshql_reviews_log();
+CREATE OR REPLACE TRIGGER zz_freshql_log AFTER INSERT OR UPDATE OR DELETE ON reviews
+  FOR EACH ROW EXECUTE FUNCTION _freshql_reviews_log();
 
-CREATE OR REPLACE TRIGGER _freshql_updated_log AFTER UPDATE ON reviews FOR EACH ROW
-  WHEN (NEW._version <> OLD._version) EXECUTE FUNCTION _freshql_reviews_log();
+ALTER TABLE reviews ENABLE ALWAYS TRIGGER zz_freshql_log;
 
-CREATE OR REPLACE TRIGGER _freshql_truncated_log BEFORE TRUNCATE ON reviews FOR EACH STATEMENT EXECUTE FUNCTION _freshql_reviews_log();
+CREATE OR REPLACE TRIGGER zz_freshql_truncate BEFORE TRUNCATE ON reviews
+  FOR EACH STATEMENT EXECUTE FUNCTION _freshql_reviews_log();
+
+ALTER TABLE reviews ENABLE ALWAYS TRIGGER zz_freshql_truncate;

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::quality::{FixedState, FoldHasher};
+use sha2::{Digest as _, Sha256};
 
 use crate::model::{ColumnId, EntityId, Value};
 
@@ -58,7 +59,7 @@ impl Mark {
     pub fn part(entity: EntityId, column: ColumnId, value: &Value) -> Self {
         Self::of(|hasher| {
             (2_u8, entity, column).hash(hasher);
-            hash_value(value, hasher);
+            hash_part(value, hasher);
         })
     }
 
@@ -66,7 +67,7 @@ impl Mark {
     pub fn column_in_part(entity: EntityId, column: ColumnId, value: &Value, changed: ColumnId) -> Self {
         Self::of(|hasher| {
             (3_u8, entity, column, changed).hash(hasher);
-            hash_value(value, hasher);
+            hash_part(value, hasher);
         })
     }
 
@@ -163,6 +164,18 @@ impl Hasher for FirstBits {
 
 /// 2⁶³: from here on a float is no 64-bit integer.
 const I64_RANGE: f64 = 9_223_372_036_854_775_808.0;
+
+/// Texts of more bytes may stand in a change log as the hex of their SHA-256: as parts they count as that.
+pub const LONGEST_PART: usize = 200;
+
+fn hash_part(value: &Value, hasher: &mut impl Hasher) {
+    match value {
+        Value::Text(text) if text.len() > LONGEST_PART => {
+            hash_value(&Value::text(hex::encode(Sha256::digest(text.as_bytes()))), hasher);
+        }
+        value => hash_value(value, hasher),
+    }
+}
 
 fn hash_value(value: &Value, hasher: &mut impl Hasher) {
     match value {

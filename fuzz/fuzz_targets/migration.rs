@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
     let migration = Migration { number: 1, name: "fuzz".into(), file: "0001_fuzz.sql".into(), text: text.into(), blake3: String::new() };
-    let migrations = Migrations { files: vec![migration] };
+    let migrations = Migrations { files: vec![migration], ..Migrations::default() };
     if let Err(MigrateError::Files(mistakes)) = rehearse(&migrations) {
         assert!(!mistakes.is_empty());
         for mistake in mistakes {

@@ -78,6 +78,7 @@ mod one_question;
 mod other_programs_databases;
 mod persisted_get;
 mod postgres_client;
+mod postgres_log;
 mod proxies;
 mod railway;
 mod reads;

@@ -23,8 +23,8 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
             ],
         ),
         "_freshql_change" => (
-            "The change log: a record for every changed row, written by triggers in the changing transaction. The numbers\n\
-             are not in the order of the commits; who reads it goes by transactions.",
+            "The change log: a record for every changed row, written by triggers in the changing transaction. Who reads it\n\
+             goes by transactions: the numbers only order the records of one.",
             triggers::CHANGE_LOG.iter().map(|statement| (*statement).to_owned()).collect(),
         ),
         "_freshql_version" => (
@@ -63,6 +63,18 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
         ),
     };
     Section { heading: heading.to_owned(), statements }
+}
+
+/// How strings are compared where case does not count.
+pub(in crate::store) fn folding() -> Section {
+    Section {
+        heading: "How strings are compared where upper and lower case count as the same.".to_owned(),
+        statements: vec![
+            "CREATE FUNCTION _freshql_fold(text) RETURNS text LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE\n\
+             RETURN translate(lower($1 COLLATE \"und-x-icu\"), 'ς', 'σ');"
+                .to_owned(),
+        ],
+    }
 }
 
 /// These tables and their indexes, where `existing` tables are there already. Foreign keys that point to what is made

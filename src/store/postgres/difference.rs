@@ -12,7 +12,7 @@ use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{SqlName, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::layout::{SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::ddl::{self, Section, is_strict_type};
 
@@ -20,7 +20,11 @@ use crate::store::sqlite::ddl::{self, Section, is_strict_type};
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_missing = |name: &&&str| !changes.outdated.contains(*name);
     let missing = changes.system.iter().filter(is_missing);
-    let mut sections: Vec<Section> = missing.map(|name| layout::system_table(name)).collect();
+    let mut sections: Vec<Section> = former(changes);
+    sections.extend(missing.map(|name| layout::system_table(name)));
+    if changes.system.contains(&"_freshql_meta") {
+        sections.push(layout::folding());
+    }
     sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(&changes.system_columns, layout::system_table)));
     sections.extend(notes::section("Foreign keys that go, or come back below.", dropped_keys(changes)));
     sections.extend(notes::section("Indexes that go, or come back below.", dropped_indexes(changes)));
@@ -36,15 +40,32 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     let existing: Vec<SqlName> = catalogue.tables.iter().map(|table| SqlName::new(&table.name)).collect();
     sections.extend(layout::created(&changes.created, &existing.iter().collect::<Vec<_>>()));
     sections.extend(notes::section("Foreign keys that come.", added_keys(changes)));
-    sections.extend(changes.altered.iter().filter_map(kept));
+    let is_outdated = !changes.outdated_on_postgres.is_empty();
+    sections.extend(changes.altered.iter().filter_map(|altered| kept(altered, is_outdated)));
     sections.extend(changes.created.iter().map(|table| layout::versions_kept(table)));
+    let is_altered = |table: &Table| changes.altered.iter().any(|altered| altered.table.name == table.name);
+    let upgraded = changes.outdated_on_postgres.iter().filter(|table| !is_altered(table));
+    sections.extend(upgraded.map(|table| layout::versions_kept(table)));
     sections.extend(changes.abandoned.iter().map(|abandoned| {
-        let mut statements = triggers::drop_statements(&abandoned.found.name);
-        statements.push(format!("DROP FUNCTION IF EXISTS {}();", triggers::log_function(&abandoned.found.name)));
+        let statements = triggers::drop_statements(&abandoned.found.name);
         Section { heading: notes::abandoned(&abandoned.found.name), statements }
     }));
     sections.extend(notes::destructive(changes));
     ddl::text(sections)
+}
+
+/// What an earlier release made of triggers and log goes, for all tables at once. The clock of the new ones is ahead of the
+/// numbers that the old ones counted.
+fn former(changes: &Changes<'_>) -> Vec<Section> {
+    if changes.outdated_on_postgres.is_empty() {
+        return Vec::new();
+    }
+    let tables = changes.outdated_on_postgres.iter().map(|table| &table.name);
+    let tables: Vec<String> = tables.flat_map(triggers::drop_former_statements).collect();
+    let heading = "The triggers of an earlier release of freshql go, and the log that they wrote.".to_owned();
+    let mut log = layout::system_table("_freshql_change");
+    log.statements.push(layout::folding().statements.concat());
+    vec![Section { heading, statements: tables.into_iter().chain(triggers::drop_former_log()).collect() }, log]
 }
 
 fn dropped_keys(changes: &Changes<'_>) -> Vec<String> {
@@ -110,10 +131,6 @@ fn dropped_indexes(changes: &Changes<'_>) -> Vec<String> {
 fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
     let mut statements = notes::gone_values(altered);
-    // The type of a column that a trigger's WHEN names cannot change.
-    if altered.is_rekeyed || altered.alterations().next().is_some() {
-        statements.push(triggers::drop_statements(table.as_str()).join("\n"));
-    }
     if altered.is_rekeyed {
         statements.push(format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {};", primary_key(table)));
         statements.extend(former_keys(altered));
@@ -277,8 +294,11 @@ fn base(sql_type: &str) -> &str {
     sql_type.split(" COLLATE ").next().unwrap_or(sql_type)
 }
 
-fn kept(altered: &Altered<'_>) -> Option<Section> {
-    let changes = altered.is_rebuilt() || !altered.created_triggers.is_empty() || !altered.dropped_triggers.is_empty();
+fn kept(altered: &Altered<'_>, is_outdated: bool) -> Option<Section> {
+    let changes = altered.is_rebuilt()
+        || is_outdated
+        || !altered.created_triggers.is_empty()
+        || !altered.dropped_triggers.is_empty();
     let mut section = layout::versions_kept(altered.table);
     if altered.is_unkept {
         section.statements.push(notes::renew(&altered.table.name));

@@ -1,43 +1,67 @@
-//! The same triggers for PostgreSQL. A row's next version is drawn from the log's own sequence before the row is
-//! written, so that nothing is written twice and RETURNING shows it; the record follows when the row is there.
+//! The triggers that keep versions on PostgreSQL: a row's version is drawn in a BEFORE trigger, when the row's lock is held,
+//! so that nothing is written twice and RETURNING shows it; the record follows when the row is there.
 //!
-//! Rows are compared by their bytes (`*<>`): types without an order, collations and `1.0 = 1.00` hide nothing. Values
-//! in `parts` have the form that SQLite keeps, so that one reader reads both logs.
+//! A version is that of a hybrid clock: the microseconds since 1970, or one more than the row had where the time has not
+//! moved on. So a server that took over without the last commits never gives other content a version that was seen before.
+//!
+//! What they rest on (`tests/integration/postgres_log.rs` shows each):
+//! - `ENABLE ALWAYS`: plain triggers fire neither under `session_replication_role = replica` nor in logical replication;
+//! - `SECURITY DEFINER`: who may write a table need not be able to write the log. The path of names is fixed, and what others
+//!   may have put into a temporary schema comes last;
+//! - no WHEN: its text is parsed in every statement, is refused over generated columns, and holds the types of columns;
+//! - no NOTIFY: it ends group commit, and its transaction cannot be prepared for two-phase commit;
+//! - rows are compared by their bytes (`*<>`): collations, `citext` and `1.0 = 1.00` hide nothing.
+
+mod kept;
+
+#[expect(unused_imports, reason = "the commands and the reader take them next")]
+pub(in crate::store) use kept::{renew_statements, version_expression};
 
 use crate::model::Scalar;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
+use crate::store::schema::migrations::DROP_FORMER_FUNCTION;
 
-/// What all tables share: the log, the wake-up, the function that gives a row its version.
+/// What all tables share: the log, what tells one life of the database from another, and how a long value is written down.
 pub(in crate::store) const CHANGE_LOG: &[&str] = &[
     "CREATE TABLE _freshql_change (
-  seq     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
   xid     xid8 NOT NULL DEFAULT pg_current_xact_id(),
+  seq     bigint GENERATED ALWAYS AS IDENTITY,
   entity  text NOT NULL,
   id      text,
-  op      text NOT NULL CHECK (op IN ('I', 'U', 'D')),
+  op      \"char\" NOT NULL CHECK (op IN ('I', 'U', 'D', 'T')),
   changed text,
-  parts   jsonb,
-  at      timestamptz NOT NULL DEFAULT now()
+  parts   text[],
+  at      timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (xid, seq)
 );",
-    "CREATE INDEX _freshql_change_xid_idx ON _freshql_change (xid, seq);",
-    "-- Wakes those who read the log, once for each transaction; what they read is the log.
-CREATE FUNCTION _freshql_wake() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  PERFORM pg_notify('_freshql_change', '');
-  RETURN NULL;
-END $$;",
-    "CREATE TRIGGER _freshql_wake AFTER INSERT ON _freshql_change FOR EACH STATEMENT EXECUTE FUNCTION _freshql_wake();",
-    "CREATE FUNCTION _freshql_version() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-  NEW._version := nextval('_freshql_change_seq_seq');
-  RETURN NEW;
-END $$;",
+    "-- Empty after a crash, on a server that takes over, and in a copy of the database: then servers forget what they know.
+CREATE UNLOGGED TABLE _freshql_run (
+  one   boolean PRIMARY KEY CHECK (one),
+  life  uuid NOT NULL,
+  self  oid NOT NULL,
+  db    oid NOT NULL,
+  floor xid8 NOT NULL
+);",
+    "-- When which transactions were still running: what of the log is old.
+CREATE UNLOGGED TABLE _freshql_note (
+  at     timestamptz PRIMARY KEY,
+  oldest xid8 NOT NULL
+);",
+    "-- A long value is written down, and looked for, as its hash.
+CREATE FUNCTION _freshql_part(text) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE WHEN octet_length($1) > 200 THEN encode(sha256(convert_to($1, 'UTF8')), 'hex') ELSE $1 END;",
 ];
 
-/// The names of a table's triggers. Triggers fire in the order of their names: the version is drawn when no other
-/// trigger can change the row any more.
-const TRIGGERS: [&str; 5] = [
+/// The trigger that gives a row its version. PostgreSQL fires triggers in the order of their names, and no other one should
+/// change the row behind it.
+pub(in crate::store) const VERSION_TRIGGER: &str = "zz_freshql_version";
+const LOG_TRIGGER: &str = "zz_freshql_log";
+/// Each partition needs its own: PostgreSQL makes those for rows on partitions, and not this one.
+pub(in crate::store) const TRUNCATE_TRIGGER: &str = "zz_freshql_truncate";
+
+/// What earlier releases made.
+const FORMER_TRIGGERS: [&str; 5] = [
     "zz_freshql_inserted_version",
     "zz_freshql_updated_version",
     "_freshql_log",
@@ -45,40 +69,113 @@ const TRIGGERS: [&str; 5] = [
     "_freshql_truncated_log",
 ];
 
-/// The statements that make the triggers that keep the versions of this table's rows, or make them as they should be.
-pub(in crate::store) fn statements(table: &Table) -> Vec<String> {
-    let name = &table.name;
-    let log = log_function(name.as_str());
-    let create = |trigger: &str, rest: &str| format!("CREATE OR REPLACE TRIGGER {trigger} {rest}");
-    let version = "EXECUTE FUNCTION _freshql_version();";
-    let [inserted, updated, logged, updated_log, truncated] = TRIGGERS;
-    let differs = differs(&table.columns.iter().collect::<Vec<_>>());
-    vec![
-        function(table),
-        create(inserted, &format!("BEFORE INSERT ON {name} FOR EACH ROW {version}")),
-        create(
-            updated,
-            &format!(
-                "BEFORE UPDATE ON {name} FOR EACH ROW\n  \
-                 WHEN ({differs}\n    OR NEW.{VERSION_COLUMN} <> OLD.{VERSION_COLUMN})\n  {version}"
-            ),
-        ),
-        create(logged, &format!("AFTER INSERT OR DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION {log}();")),
-        create(
-            updated_log,
-            &format!(
-                "AFTER UPDATE ON {name} FOR EACH ROW\n  \
-                 WHEN (NEW.{VERSION_COLUMN} <> OLD.{VERSION_COLUMN}) EXECUTE FUNCTION {log}();"
-            ),
-        ),
-        create(truncated, &format!("BEFORE TRUNCATE ON {name} FOR EACH STATEMENT EXECUTE FUNCTION {log}();")),
-    ]
+/// A trigger of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Trigger {
+    pub(in crate::store) name: &'static str,
+    /// `BEFORE INSERT OR UPDATE`
+    pub(in crate::store) event: &'static str,
+    pub(in crate::store) for_each: &'static str,
+    pub(in crate::store) function: SqlName,
 }
 
-/// The statements that remove the triggers of a table.
+/// A function that triggers call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) struct Function {
+    pub(in crate::store) name: SqlName,
+    /// Runs as its owner, with the path of names that was set when it was made.
+    pub(in crate::store) is_definer: bool,
+    /// Floats are written out to the last digit, whatever the session has asked for.
+    pub(in crate::store) has_floats: bool,
+    /// Between `$$`.
+    pub(in crate::store) body: String,
+}
+
+impl Function {
+    /// The statement that makes it, or makes it as it should be.
+    pub(in crate::store) fn sql(&self) -> String {
+        let definer = if self.is_definer { "\n  SECURITY DEFINER SET search_path FROM CURRENT" } else { "" };
+        let floats = if self.has_floats { " SET extra_float_digits = 1" } else { "" };
+        format!(
+            "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql{definer}{floats} AS $${}$$;",
+            self.name, self.body
+        )
+    }
+}
+
+impl Trigger {
+    /// The statements that make it on this table, or make it as it should be.
+    pub(in crate::store) fn sql(&self, table: &SqlName) -> Vec<String> {
+        let Self { name, event, for_each, function } = self;
+        vec![
+            format!("CREATE OR REPLACE TRIGGER {name} {event} ON {table}\n  {for_each} EXECUTE FUNCTION {function}();"),
+            format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};"),
+        ]
+    }
+}
+
+/// The triggers that keep the versions of this table's rows.
+pub(in crate::store) fn triggers(table: &Table) -> Vec<Trigger> {
+    let row = "FOR EACH ROW";
+    let trigger = |name, event, for_each, function: SqlName| Trigger { name, event, for_each, function };
+    let (version, log) = (version_function(table.name.as_str()), log_function(table.name.as_str()));
+    let version = trigger(VERSION_TRIGGER, "BEFORE INSERT OR UPDATE", row, version);
+    // Where versions stand in a table of ours, the record's trigger puts them there.
+    let version = table.managed.then_some(version);
+    let logged = trigger(LOG_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", row, log.clone());
+    let truncated = trigger(TRUNCATE_TRIGGER, "BEFORE TRUNCATE", "FOR EACH STATEMENT", log);
+    version.into_iter().chain([logged, truncated]).collect()
+}
+
+/// The functions that these call.
+pub(in crate::store) fn functions(table: &Table) -> Vec<Function> {
+    let is_float = |column: &TableColumn| column.part && column.scalar == Scalar::Float;
+    let version = table.managed.then(|| Function {
+        name: version_function(table.name.as_str()),
+        // It reads and writes nothing.
+        is_definer: false,
+        has_floats: false,
+        body: version_body(table),
+    });
+    let log = Function {
+        name: log_function(table.name.as_str()),
+        is_definer: true,
+        has_floats: table.columns.iter().any(is_float),
+        body: if table.managed { log_body(table) } else { kept::log_body(table) },
+    };
+    version.into_iter().chain([log]).collect()
+}
+
+/// The statements that make the triggers that keep the versions of this table's rows, or make them as they should be.
+pub(in crate::store) fn statements(table: &Table) -> Vec<String> {
+    let functions = functions(table).into_iter().map(|function| function.sql());
+    functions.chain(triggers(table).iter().flat_map(|trigger| trigger.sql(&table.name))).collect()
+}
+
+/// The statements that remove the triggers of a table, and their functions.
 pub(in crate::store) fn drop_statements(table: &str) -> Vec<String> {
     let name = SqlName::new(table);
-    TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {name};")).collect()
+    let triggers = [VERSION_TRIGGER, LOG_TRIGGER, TRUNCATE_TRIGGER];
+    let triggers = triggers.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {name};"));
+    let functions = [version_function(table), log_function(table)];
+    triggers.chain(functions.iter().map(|function| format!("DROP FUNCTION IF EXISTS {function}();"))).collect()
+}
+
+/// The statements that remove what earlier releases made of a table's triggers.
+pub(in crate::store) fn drop_former_statements(table: &SqlName) -> Vec<String> {
+    FORMER_TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table};")).collect()
+}
+
+/// The statements that remove the log of earlier releases.
+pub(in crate::store) fn drop_former_log() -> Vec<String> {
+    ["DROP TABLE _freshql_change;", DROP_FORMER_FUNCTION, "DROP FUNCTION IF EXISTS _freshql_version();"]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// The function that gives the table's rows their versions.
+pub(in crate::store) fn version_function(table: &str) -> SqlName {
+    SqlName::generated(format!("_freshql_{table}_version"))
 }
 
 /// The function that writes the table's records.
@@ -86,97 +183,150 @@ pub(in crate::store) fn log_function(table: &str) -> SqlName {
     SqlName::generated(format!("_freshql_{table}_log"))
 }
 
-fn function(table: &Table) -> String {
-    let key = table.key_column();
-    let others: Vec<&TableColumn> = table.columns.iter().filter(|column| column.name != key.name).collect();
-    let cases: Vec<String> = others
-        .iter()
-        .map(|column| {
-            let name = string_literal(&format!("{} ", column.name.as_str()));
-            format!("CASE WHEN {} THEN {name} ELSE '' END", differs(&[column]))
-        })
-        .collect();
-    let changed = if cases.is_empty() { "''".to_owned() } else { format!("trim({})", cases.join("\n        || ")) };
+/// The microseconds since 1970.
+pub(in crate::store) const NOW: &str = "(date_part('epoch', clock_timestamp()) * 1000000)::bigint";
+
+fn version_body(table: &Table) -> String {
     format!(
-        "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT{floats} AS $$
+        "
+DECLARE
+  now bigint := {NOW};
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    NEW.{VERSION_COLUMN} := now;
+  ELSIF {differ}
+    OR NEW.{VERSION_COLUMN} IS DISTINCT FROM OLD.{VERSION_COLUMN} THEN
+    NEW.{VERSION_COLUMN} := greatest(OLD.{VERSION_COLUMN} + 1, now);
+  END IF;
+  RETURN NEW;
+END ",
+        differ = rows_differ(table),
+    )
+}
+
+fn log_body(table: &Table) -> String {
+    let key = table.key_column();
+    format!(
+        "
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts)
-      SELECT {entity}, {key}::text, 'D', {parts} FROM {name};
+    INSERT INTO _freshql_change (entity, op) VALUES ({entity}, 'T');
     RETURN NULL;
   END IF;
   IF TG_OP = 'UPDATE' THEN
+    IF NEW.{VERSION_COLUMN} = OLD.{VERSION_COLUMN} THEN
+      RETURN NULL;
+    END IF;
     IF NOT {rekeyed} THEN
-      INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) OVERRIDING SYSTEM VALUE VALUES (
-        NEW.{VERSION_COLUMN}, {entity}, NEW.{key}::text, 'U',
-        {changed},
-        {both_parts});
+      {updated}
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES ({entity}, OLD.{key}::text, 'D', {old_parts});
+    {deleted}
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (seq, entity, id, op, parts) OVERRIDING SYSTEM VALUE
-      VALUES (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}::text, 'I', {new_parts});
+    {inserted}
   END IF;
   RETURN NULL;
-END $$;",
-        function = log_function(table.name.as_str()),
-        // A session may have asked for fewer digits.
-        floats = if table.columns.iter().any(|c| c.part && c.scalar == Scalar::Float) {
-            " SET extra_float_digits = 1"
-        } else {
-            ""
-        },
-        entity = string_literal(&table.entity_name),
-        key = key.name,
-        name = table.name,
-        rekeyed = differs(&[key]),
-        parts = parts(table, &[""]),
-        old_parts = parts(table, &["OLD."]),
-        new_parts = parts(table, &["NEW."]),
-        both_parts = parts(table, &["OLD.", "NEW."]),
+END ",
+        entity = entity(table),
+        rekeyed = differs(key),
+        updated = updated(table),
+        deleted = came_or_went(table, 'D', "OLD"),
+        inserted = came_or_went(table, 'I', "NEW"),
     )
 }
 
-fn differs(columns: &[&TableColumn]) -> String {
+fn entity(table: &Table) -> String {
+    string_literal(&table.entity_name)
+}
+
+/// The statement that records an update.
+fn updated(table: &Table) -> String {
+    format!(
+        "INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
+        {entity}, NEW.{key}::text, 'U',
+        {changed},
+        {parts});",
+        entity = entity(table),
+        key = table.key_column().name,
+        changed = changed(table),
+        parts = parts(table, Some("OLD"), Some("NEW")),
+    )
+}
+
+/// The statement that records a row that came or went.
+fn came_or_went(table: &Table, op: char, row: &str) -> String {
+    let (old, new) = if op == 'D' { (Some(row), None) } else { (None, Some(row)) };
+    format!(
+        "INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
+      {entity}, {row}.{key}::text, '{op}',
+      {parts});",
+        entity = entity(table),
+        key = table.key_column().name,
+        parts = parts(table, old, new),
+    )
+}
+
+/// The names of the columns that differ, with spaces between them. The key is the same.
+fn changed(table: &Table) -> String {
+    let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
+    let cases: Vec<String> = others
+        .map(|column| format!("CASE WHEN {} THEN {} END", differs(column), string_literal(column.name.as_str())))
+        .collect();
+    // A function takes at most 100 arguments.
+    let chunks: Vec<String> =
+        cases.chunks(90).map(|chunk| format!("concat_ws(' ', {})", chunk.join(",\n          "))).collect();
+    match &chunks[..] {
+        [] => "''".to_owned(),
+        [one] => one.clone(),
+        many => format!("concat_ws(' ', {})", many.join(",\n        ")),
+    }
+}
+
+/// By bytes, whatever collation or type the column has.
+fn differs(column: &TableColumn) -> String {
+    let name = &column.name;
+    match column.scalar {
+        // Two JSON values can be equal and still be spelled otherwise.
+        Scalar::Json => format!("(ROW(OLD.{name})::record *<> ROW(NEW.{name})::record)"),
+        Scalar::IdText | Scalar::String | Scalar::Enum(_) => {
+            format!("(OLD.{name}::text COLLATE \"C\" IS DISTINCT FROM NEW.{name}::text COLLATE \"C\")")
+        }
+        _ => format!("(OLD.{name} IS DISTINCT FROM NEW.{name})"),
+    }
+}
+
+/// Any of the model's columns differs, by its bytes.
+fn rows_differ(table: &Table) -> String {
     let row = |prefix: &str| {
-        let columns: Vec<String> = columns.iter().map(|column| format!("{prefix}{}", column.name)).collect();
+        let columns: Vec<String> = table.columns.iter().map(|column| format!("{prefix}.{}", column.name)).collect();
         format!("ROW({})::record", columns.join(", "))
     };
-    format!("({} *<> {})", row("OLD."), row("NEW."))
+    format!("{}\n    *<> {}", row("OLD"), row("NEW"))
 }
 
-/// PostgreSQL takes at most 100 arguments to a function.
-const PARTS_IN_ONE_OBJECT: usize = 40;
-
-fn parts(table: &Table, prefixes: &[&str]) -> String {
-    let members: Vec<String> = table
-        .columns
-        .iter()
-        .filter(|column| column.part)
-        .map(|column| {
-            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(column, prefix)).collect();
-            format!("{}, jsonb_build_array({})", string_literal(column.name.as_str()), values.join(", "))
-        })
-        .collect();
-    let objects: Vec<String> =
-        members.chunks(PARTS_IN_ONE_OBJECT).map(|chunk| format!("jsonb_build_object({})", chunk.join(", "))).collect();
-    if objects.is_empty() { "'{}'".to_owned() } else { objects.join(" || ") }
+/// An array: for each column by which lists are cut, its name, the old value, and the new one.
+fn parts(table: &Table, old: Option<&str>, new: Option<&str>) -> String {
+    let value = |column: &TableColumn, row: Option<&str>| {
+        row.map_or_else(|| "NULL".to_owned(), |row| part(column, &format!("{row}.{}", column.name)))
+    };
+    let columns = table.columns.iter().filter(|column| column.part).map(|column| {
+        format!("{}, {}, {}", string_literal(column.name.as_str()), value(column, old), value(column, new))
+    });
+    let columns: Vec<String> = columns.collect();
+    if columns.is_empty() { "'{}'".to_owned() } else { format!("ARRAY[{}]::text[]", columns.join(",\n          ")) }
 }
 
-fn json_value(column: &TableColumn, prefix: &str) -> String {
-    let value = format!("{prefix}{}", column.name);
+/// A value as it stands in the log.
+fn part(column: &TableColumn, value: &str) -> String {
     match column.scalar {
-        Scalar::Boolean => format!("{value}::integer"),
-        Scalar::Decimal { scale: 0, .. } => format!("{value}::bigint"),
-        Scalar::Decimal { scale, .. } => format!("({value} * {})::bigint", 10_i64.pow(u32::from(scale))),
-        Scalar::Float => format!("{value}::text"),
-        Scalar::DateTime => format!("to_char({value} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"),
+        // In milliseconds, so that no setting of the session counts; `timestamp` without a zone is read as UTC.
+        Scalar::DateTime => format!("floor(extract(epoch FROM {value}) * 1000)::text"),
         Scalar::Date => format!("to_char({value}, 'YYYY-MM-DD')"),
-        _ => value,
+        Scalar::IdText | Scalar::String => format!("_freshql_part({value}::text)"),
+        _ => format!("{value}::text"),
     }
 }

@@ -24,7 +24,7 @@ pub(in crate::store) mod notes;
 pub(in crate::store) mod system;
 
 use self::changes::changes;
-use super::layout::Layout;
+use super::layout::{Layout, Table};
 use crate::model::{Diagnostic, Model};
 use crate::store::admin::AdminError;
 use crate::store::schema::migrations::{MigrateError, Migration, Migrations};
@@ -69,7 +69,11 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
     })?;
     let catalogue = scratch.catalogue()?;
     let layout = Layout::new(model);
-    let changes = changes(&catalogue, &layout);
+    let mut changes = changes(&catalogue, &layout);
+    if migrations.is_postgres_outdated {
+        let is_there = |table: &&Table| table.managed && catalogue.table(table.name.as_str()).is_some();
+        changes.outdated_on_postgres = layout.tables.iter().filter(is_there).collect();
+    }
     if changes.is_empty() {
         return Ok(None);
     }
@@ -87,7 +91,9 @@ fn verify(scratch: &Scratch, step: &Step, model: &Model, layout: &Layout) -> Res
     let astray = |why: String| DifferenceError::Astray(why);
     let mut empty = scratch.emptied()?;
     let file = Migration::new(1, "step", "the generated migration".to_owned(), step.sqlite.clone());
-    empty.migrate(&Migrations { files: vec![file] }).map_err(|error| astray(error.to_string()))?;
+    empty
+        .migrate(&Migrations { files: vec![file], ..Migrations::default() })
+        .map_err(|error| astray(error.to_string()))?;
     if let Some(problem) = empty.problems(model)?.first() {
         return Err(astray(problem.to_string()));
     }

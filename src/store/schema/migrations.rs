@@ -15,7 +15,35 @@ use crate::model::Diagnostic;
 pub struct Migrations {
     /// Numbers ascend; there may be gaps.
     pub files: Vec<Migration>,
+    /// The files for PostgreSQL make the triggers of an earlier release, and none of them takes these away.
+    pub is_postgres_outdated: bool,
 }
+
+/// For which database a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `NNNN_name.sqlite.sql`
+    Sqlite,
+    /// `NNNN_name.postgres.sql`
+    Postgres,
+}
+
+impl Dialect {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        [Self::Sqlite, Self::Postgres].into_iter().find(|dialect| dialect.name() == name)
+    }
+}
+
+/// What the triggers of an earlier release for PostgreSQL began with, and what takes them away.
+const FORMER_FUNCTION: &str = "FUNCTION _freshql_wake()";
+pub(in crate::store) const DROP_FORMER_FUNCTION: &str = "DROP FUNCTION IF EXISTS _freshql_wake();";
 
 /// A migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,19 +60,26 @@ pub struct Migration {
     pub blake3: String,
 }
 
-const DIALECT: &str = "sqlite";
-const OTHER_DIALECT: &str = "postgres";
 const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.sql` or `NNNN_name.postgres.sql`, with 4 \
                        to 18 digits and a name of lower-case letters, digits, `_` and `-`";
 
 impl Migrations {
-    /// Reads the files for SQLite. A folder that is not there has none; what does not end in `.sql` is passed over.
+    /// Reads the files for SQLite, which [`super::difference`] goes by, too.
+    ///
+    /// # Errors
+    /// As [`Self::read_for`].
+    pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+        Self::read_for(folder, Dialect::Sqlite)
+    }
+
+    /// Reads the files for this dialect. A folder that is not there has none; what does not end in `.sql` is passed over.
     ///
     /// # Errors
     /// Every file that cannot be read, has no proper name, or has the number of another one.
-    pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
+    pub fn read_for(folder: &Path, dialect: Dialect) -> Result<Self, Vec<Diagnostic>> {
+        let mut is_postgres_outdated = false;
         let mut mistakes = Vec::new();
-        let mut files: BTreeMap<i64, Migration> = BTreeMap::new();
+        let mut files: BTreeMap<i64, (bool, Migration)> = BTreeMap::new();
         let unreadable = |error: io::Error| {
             let message = format!("the folder cannot be read: {error}");
             vec![Diagnostic::error(folder.display().to_string(), 0..0, message)]
@@ -55,7 +90,13 @@ impl Migrations {
                 mistakes.push(Diagnostic::error(shown, 0..0, "this is no name for a migration").with_help(PATTERN));
                 continue;
             };
-            if name.dialect == Some(OTHER_DIALECT) {
+            if name.dialect == Some(Dialect::Postgres) {
+                // The files come sorted by their numbers.
+                let text = fs::read_to_string(&path).unwrap_or_default();
+                is_postgres_outdated |= text.contains(FORMER_FUNCTION);
+                is_postgres_outdated &= !text.contains(DROP_FORMER_FUNCTION);
+            }
+            if name.dialect.is_some_and(|other| other != dialect) {
                 continue;
             }
             let text = match fs::read_to_string(&path) {
@@ -66,22 +107,25 @@ impl Migrations {
                 }
             };
             let migration = Migration::new(name.number, name.name, shown, text);
+            let is_own = name.dialect.is_some();
             match files.get(&name.number) {
-                // What is written for this dialect takes the place of what is written for all. The files come sorted,
-                // `.sql` before `.sqlite.sql`.
-                Some(other) if other.name == name.name && name.dialect == Some(DIALECT) => {
-                    files.insert(name.number, migration);
+                // What is written for this dialect takes the place of what is written for all, whichever comes first.
+                Some((was_own, other)) if other.name == name.name && *was_own != is_own => {
+                    if is_own {
+                        files.insert(name.number, (is_own, migration));
+                    }
                 }
-                Some(other) => mistakes.push(
+                Some((_, other)) => mistakes.push(
                     Diagnostic::error(&migration.file, 0..0, format!("`{}` has the same number", other.file))
                         .with_help("give the newer of the two the next number that is free"),
                 ),
                 None => {
-                    files.insert(name.number, migration);
+                    files.insert(name.number, (is_own, migration));
                 }
             }
         }
-        if mistakes.is_empty() { Ok(Self { files: files.into_values().collect() }) } else { Err(mistakes) }
+        let files = files.into_values().map(|(_, migration)| migration).collect();
+        if mistakes.is_empty() { Ok(Self { files, is_postgres_outdated }) } else { Err(mistakes) }
     }
 }
 
@@ -229,8 +273,8 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
         let number = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).map(|name| name.number);
         highest = highest.max(number.unwrap_or(0));
     }
-    let paths = [(DIALECT, sqlite), (OTHER_DIALECT, postgres)]
-        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{dialect}.sql", next(highest))), text));
+    let paths = [(Dialect::Sqlite, sqlite), (Dialect::Postgres, postgres)]
+        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{}.sql", next(highest), dialect.name())), text));
     for (at, (path, text)) in paths.iter().enumerate() {
         let written = fs::File::create_new(path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -303,19 +347,16 @@ fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
 struct FileName<'a> {
     number: i64,
     name: &'a str,
-    dialect: Option<&'a str>,
+    dialect: Option<Dialect>,
 }
 
 impl<'a> FileName<'a> {
     fn parse(file_name: &'a str) -> Option<Self> {
         let stem = file_name.strip_suffix(".sql")?;
         let (stem, dialect) = match stem.split_once('.') {
-            Some((stem, dialect)) => (stem, Some(dialect)),
+            Some((stem, dialect)) => (stem, Some(Dialect::parse(dialect)?)),
             None => (stem, None),
         };
-        if dialect.is_some_and(|dialect| dialect != DIALECT && dialect != OTHER_DIALECT) {
-            return None;
-        }
         let (digits, name) = stem.split_once('_')?;
         let proper = (4..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
         if !proper || !is_name(name) {

@@ -37,6 +37,9 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     sections.extend(changes.created.iter().map(|table| ddl::versions_kept(table, ddl::all_triggers(table))));
     sections.extend(changes.abandoned.iter().map(|table| abandoned(table, is_mentioned)));
     sections.extend(notes::destructive(changes));
+    if sections.is_empty() {
+        sections.push(Section { heading: "Nothing changes in SQLite.".to_owned(), statements: Vec::new() });
+    }
     ddl::text(sections)
 }
 

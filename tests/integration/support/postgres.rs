@@ -49,7 +49,8 @@ impl Postgres {
             succeed(Command::new("chown").arg("-R").arg("postgres").arg(&data));
         }
         let options = format!(
-            "-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=Asia/Tokyo {more}"
+            "-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c timezone=Asia/Tokyo \
+             -c max_prepared_transactions=10 {more}"
         );
         let log = format!("{path}/log");
         succeed(
@@ -95,9 +96,11 @@ impl Postgres {
         self.psql(database, sql, false).unwrap_or_else(|error| panic!("{error}\n{sql}"))
     }
 
-    /// Runs a migration: all of it in one transaction.
+    /// Runs a migration as `freshql migrate up` does: all of it in one transaction, with a path of names that ends in what is
+    /// temporary.
     pub(crate) fn migrate(&self, database: &str, sql: &str) -> Result<(), String> {
-        self.psql(database, sql, true).map(drop)
+        let path = "DO $$ BEGIN PERFORM set_config('search_path', array_to_string(current_schemas(false), ', ') || ', pg_temp', true); END $$;";
+        self.psql(database, &format!("{path}\n{sql}"), true).map(drop)
     }
 
     fn psql(&self, database: &str, sql: &str, in_one_transaction: bool) -> Result<Vec<String>, String> {

@@ -31,6 +31,8 @@ pub(in crate::store) struct Changes<'a> {
     pub(in crate::store) created: Vec<&'a Table>,
     /// Tables whose entities are gone.
     pub(in crate::store) abandoned: Vec<Abandoned<'a>>,
+    /// On PostgreSQL all of the model's tables have the triggers of an earlier release: these.
+    pub(in crate::store) outdated_on_postgres: Vec<&'a Table>,
 }
 
 /// A table that has to change.
@@ -109,6 +111,7 @@ impl Changes<'_> {
             && self.altered.is_empty()
             && self.created.is_empty()
             && self.abandoned.is_empty()
+            && self.outdated_on_postgres.is_empty()
     }
 }
 
@@ -135,6 +138,7 @@ pub(in crate::store) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout
             .collect(),
         created: tables.into_iter().filter(|table| catalogue.table(table.name.as_str()).is_none()).collect(),
         abandoned: abandoned.map(|found| Abandoned { found, triggers: our_triggers(found) }).collect(),
+        outdated_on_postgres: Vec::new(),
     }
 }
 

@@ -103,7 +103,7 @@ fn columns_that_a_release_adds_to_freshqls_own_tables_are_the_next_migration() {
     assert!(first.contains(columns), "{first}");
     let old = Migration::new(1, "create", "create.sql".to_owned(), first.replace(columns, "\n"));
     let mut database = Connection::open_in_memory().unwrap();
-    let migrations = Migrations { files: vec![old] };
+    let migrations = Migrations { files: vec![old], ..Migrations::default() };
     migrate::up(&mut database, &migrations).unwrap();
     let mut project = Project { migrations, database };
     project.run("INSERT INTO _freshql_document (id, text) VALUES ('a', '{ __typename }')");
@@ -505,7 +505,7 @@ fn table_that_was_there_before_gets_only_what_freshql_needs() {
         type Thing @entity(table: \"things\") { code: ID! @id maker: Maker @relation(column: \"maker\") kind: String }";
     let database = Connection::open_in_memory().unwrap();
     let file = Migration::new(1, "existing", "existing.sql".to_owned(), text.to_owned());
-    let mut project = Project { migrations: Migrations { files: vec![file] }, database };
+    let mut project = Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
     let step = project.step(sdl);
     insta::assert_snapshot!("adopted_tables_sqlite", step.sqlite);
     project.run("UPDATE things SET kind = 'w' WHERE code = 'a'");
@@ -553,7 +553,7 @@ fn collation_that_hides_a_change_goes() {
         INSERT INTO things VALUES ('a', 'y');";
     let file = Migration::new(1, "existing", "existing.sql".to_owned(), text.to_owned());
     let database = Connection::open_in_memory().unwrap();
-    let mut project = Project { migrations: Migrations { files: vec![file] }, database };
+    let mut project = Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
     project.step("type Thing @entity(table: \"things\") { code: ID! @id kind: String }");
     project.run("INSERT INTO things (code, kind) VALUES ('A', 'Y')");
     assert_eq!(project.rows("SELECT count(*) FROM things WHERE kind = 'y'"), ["2"]);
@@ -574,7 +574,9 @@ fn names_that_need_quotes_are_quoted_everywhere() {
 #[test]
 fn migration_that_does_not_run_is_named_with_its_place() {
     let file = Migration::new(1, "bad", "0001_bad.sql".to_owned(), "CREATE TABLE a (x);\nSELEC 1;".to_owned());
-    let Err(DifferenceError::Migrations(mistakes)) = step(&Migrations { files: vec![file] }, &model(SHOP)) else {
+    let Err(DifferenceError::Migrations(mistakes)) =
+        step(&Migrations { files: vec![file], ..Migrations::default() }, &model(SHOP))
+    else {
         panic!("it ran");
     };
     assert_eq!((mistakes[0].file.as_str(), mistakes[0].span.start), ("0001_bad.sql", 20));

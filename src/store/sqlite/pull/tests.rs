@@ -512,7 +512,7 @@ proptest! {
                 Err(mistakes) => return Err(TestCaseError::fail(format!("{mistakes:#?}\n{}\n{tables}", pulled.sdl))),
             };
             let first = Migration::new(1, "existing", "1.sql".to_owned(), pulled.baseline.clone());
-            let mut migrations = Migrations { files: vec![first] };
+            let mut migrations = Migrations { files: vec![first], ..Migrations::default() };
             let step = difference::step(&migrations, &model);
             let step = step.map_err(|error| TestCaseError::fail(format!("{error}\n{}\n{tables}", pulled.sdl)))?.unwrap();
             migrations.files.push(Migration::new(2, "adopt", "2.sql".to_owned(), step.sqlite));
