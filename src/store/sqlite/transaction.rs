@@ -1,5 +1,7 @@
 //! Writing statements, within a transaction that the writer has begun.
 
+use std::cell::Cell;
+
 use super::blame;
 use super::catalogue::authors::Event;
 use super::dialect::Sqlite;
@@ -24,6 +26,33 @@ pub struct Transaction<'c> {
     pub(super) snapshot: Snapshot<'c>,
     pub(super) writable: &'c Writable,
     pub(super) rendered: &'c Rendered,
+    /// How an update makes sure that the row's version tells of it.
+    pub(super) care: Care,
+}
+
+/// An update that gives the row a new version has told of itself, whatever the row was before. One that does not has changed
+/// nothing, as a rule; or a trigger of somebody's has kept the version from moving, and the difference shows only beside the
+/// row as it was. To read that each time would make every update pay for what almost none of them is.
+#[derive(Debug, Default)]
+pub(super) enum Care {
+    /// The row is not read before it is updated. Where it should have been, this is set, the mutation fails, and the writer
+    /// undoes it and begins it again.
+    Brief { was_too_brief: Cell<bool> },
+    /// The row is read before it is updated.
+    #[default]
+    Thorough,
+}
+
+impl Care {
+    /// Takes the word of the version, as long as that is clear.
+    pub(super) fn brief() -> Self {
+        Self::Brief { was_too_brief: Cell::new(false) }
+    }
+
+    /// Whether the mutation is to be undone and begun again, thoroughly.
+    pub(super) fn was_too_brief(&self) -> bool {
+        matches!(self, Self::Brief { was_too_brief } if was_too_brief.get())
+    }
 }
 
 impl<'c> std::ops::Deref for Transaction<'c> {
@@ -38,6 +67,11 @@ impl<'c> std::ops::Deref for Transaction<'c> {
 struct RowState {
     version: Version,
     values: Vec<Value>,
+}
+
+/// All columns of an entity but the key, by which its row is found.
+fn columns_of(entity: &Entity) -> Vec<ColumnId> {
+    entity.column_ids().filter(|id| *id != entity.key).collect()
 }
 
 /// What is read of a row's state: its version, and perhaps its columns.
@@ -84,6 +118,15 @@ impl Transaction<'_> {
             }
         }
         Ok(found)
+    }
+
+    /// The row that is to be updated.
+    fn state_before(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<RowState, Refusal> {
+        let before = self.row_state(entity, key, &columns_of(entity))?.ok_or(Refusal::Absent)?;
+        if expected.is_some_and(|expected| expected != before.version) {
+            return Err(Refusal::Absent);
+        }
+        Ok(before)
     }
 
     fn version(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
@@ -178,11 +221,15 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         expected: Option<Version>,
         row: &[(ColumnId, Value)],
     ) -> Result<(), Refusal> {
-        let others: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
-        let before = self.row_state(entity, key, &others)?.ok_or(Refusal::Absent)?;
-        if expected.is_some_and(|expected| expected != before.version) {
-            return Err(Refusal::Absent);
-        }
+        let before = match &self.care {
+            Care::Brief { .. } => None,
+            Care::Thorough => Some(self.state_before(entity, key, expected)?),
+        };
+        let known = match (expected, &before) {
+            (Some(version), _) => version,
+            (None, Some(before)) => before.version,
+            (None, None) => self.version(entity, key)?.ok_or(Refusal::Absent)?,
+        };
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
         let is_versioned = expected.is_some();
         let render = || render::update(self.model(), &Sqlite, entity, &columns, is_versioned);
@@ -195,14 +242,28 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         let changed = self.execute(&statement, value);
         let without = |effect| Err(self.without_effect(entity, Event::Update, effect));
         if changed.map_err(|error| self.refused(error, entity, Some(key), row))? == 0 {
-            return without(NoEffect::Ignored);
+            return match self.version(entity, key)? {
+                Some(found) if expected.is_none_or(|expected| expected == found) => without(NoEffect::Ignored),
+                _ => Err(Refusal::Absent),
+            };
         }
-        match self.row_state(entity, key, &others)? {
+        match self.version(entity, key)? {
             None => without(NoEffect::Undone),
-            Some(after) if before.version == after.version && before.values != after.values => {
-                without(NoEffect::Unversioned)
-            }
-            Some(_) => Ok(()),
+            Some(version) if version > known => Ok(()),
+            Some(version) => match (&self.care, before) {
+                (Care::Brief { was_too_brief }, _) => {
+                    was_too_brief.set(true);
+                    Err(Refusal::Absent)
+                }
+                (Care::Thorough, Some(before)) if before.version == version => {
+                    let after = self.row_state(entity, key, &columns_of(entity))?;
+                    match after.is_some_and(|after| after.values == before.values) {
+                        true => Ok(()),
+                        false => without(NoEffect::Unversioned),
+                    }
+                }
+                (Care::Thorough, _) => Ok(()),
+            },
         }
     }
 

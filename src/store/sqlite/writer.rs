@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::identity::Identity;
 use super::meter::Meter;
 use super::rendered::Rendered;
+use super::transaction::Care;
 use super::writable::Writable;
 use super::{Finish, GROUP, QUEUE, Snapshot, Transaction, WRITER, WriteJob, run};
 use crate::store::error::{Constraint, StoreError};
@@ -169,8 +170,17 @@ impl Writer {
         meter.set(job.waiting.clone(), WRITER);
         let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
             Ok(()) => {
-                let snapshot = Snapshot::new(connection, meter, feed);
-                (job.run)(Ok(&Transaction { snapshot, writable, rendered }))
+                let transaction =
+                    |care| Transaction { snapshot: Snapshot::new(connection, meter, feed), writable, rendered, care };
+                let briefly = transaction(Care::brief());
+                let done = (job.run)(Ok(&briefly));
+                if !briefly.care.was_too_brief() || connection.is_autocommit() {
+                    return done;
+                }
+                match run(connection, "ROLLBACK TO job") {
+                    Ok(()) => (job.run)(Ok(&transaction(Care::Thorough))),
+                    Err(error) => (job.run)(Err(error.into())),
+                }
             }
             Err(error) => (job.run)(Err(error.into())),
         }));
