@@ -134,11 +134,15 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let store = engine.store().clone();
     let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
     let (mode, operations) = (config.mode, registry.list());
-    let pruning = keep_pruned(store.clone(), app.documents().clone(), config.clone());
+    let maintenance = maintain(store.clone(), app.documents().clone(), config.clone());
     let operations: usize =
         operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
-    tracing::info!("serving {operations} operations in mode {mode} from {}", config.database);
-    let running = RunningServer { store: Some(store), ..listen(&config, service(app), pruning).await? };
+    let registered = match registry.count_uncompiled() {
+        0 => String::new(),
+        documents => format!(" and {documents} registered documents"),
+    };
+    tracing::info!("serving {operations} operations{registered} in mode {mode} from {}", config.database);
+    let running = RunningServer { store: Some(store), ..listen(&config, service(app), maintenance).await? };
     let address = running.address;
     if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
         tracing::warn!(
@@ -199,7 +203,11 @@ async fn assemble(config: &Config, project: Project, opening: Opening) -> Result
         // A disk that is full does not keep the server from answering what it can.
         tracing::warn!(%error, "cannot write down the documents of the query files: one that leaves them is gone at once");
     }
-    stored::load(&compiler, &store, &registry, retention).await.context("cannot load the registered documents")?;
+    let loaded = match opening {
+        Opening::ToServe => stored::load(&store, &registry, retention).await,
+        Opening::ToLook => stored::load_compiled(&compiler, &store, &registry, retention).await,
+    };
+    loaded.context("cannot load the registered documents")?;
     Ok((Engine::with_limits(compiler, store, config.limits.answer), registry))
 }
 
@@ -236,8 +244,10 @@ where
     Ok(RunningServer { address, stop, server, store: None })
 }
 
-/// Now and then prunes the change log and forgets retired documents, for as long as it is polled.
-async fn keep_pruned(store: Store, documents: Documents, config: Config) -> Infallible {
+/// Compiles the registered documents, then prunes the change log now and then and forgets retired documents, for as long as
+/// it is polled.
+async fn maintain(store: Store, documents: Documents, config: Config) -> Infallible {
+    documents.compile_all().await;
     let mut turns = tokio::time::interval(PRUNING);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

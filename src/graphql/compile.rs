@@ -74,6 +74,11 @@ pub fn compile(
 pub struct UnknownName(String);
 
 impl UnknownName {
+    /// The document, which was valid, is so no more.
+    pub(super) fn of_document() -> Self {
+        Self::new("document")
+    }
+
     fn new(name: &str) -> Self {
         Self(name.to_owned())
     }

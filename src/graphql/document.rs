@@ -14,6 +14,7 @@ use super::compile::{Roots, UnknownName, compile};
 use super::definition::Definitions;
 use super::error::{Code, GraphqlError, cut};
 use super::introspect::Introspection;
+use super::parsed::{self, Parsed};
 use super::plan::Plan;
 use super::uses::Uses;
 use super::variables::{Types, Wrong, type_ref};
@@ -33,7 +34,7 @@ const MAX_UNKNOWN: usize = 10;
 #[derive(Debug, Clone)]
 pub struct Document {
     id: DocumentId,
-    text: Arc<str>,
+    parsed: Arc<Parsed>,
     operations: Vec<Arc<Operation>>,
 }
 
@@ -50,8 +51,8 @@ pub enum OperationKind {
 #[derive(Debug)]
 pub struct Operation {
     document_id: DocumentId,
-    document: Arc<ExecutableDocument>,
-    definition: OperationDefinition,
+    parsed: Arc<Parsed>,
+    kind: OperationKind,
     name: Option<String>,
     position: (usize, usize),
     variables: Vec<VariableDefinition>,
@@ -78,21 +79,16 @@ struct VariableDefinition {
 
 impl Document {
     /// Takes a document that was validated against the model's API.
-    pub(super) fn new(
-        id: DocumentId,
-        text: Arc<str>,
-        document: ExecutableDocument,
-        model: &Arc<Model>,
-        definitions: &Arc<Definitions>,
-    ) -> Self {
-        let document = Arc::new(document);
-        let mut operations: Vec<_> = document.operations.iter().collect();
+    pub(super) fn new(id: DocumentId, parsed: Parsed, model: &Arc<Model>, definitions: &Arc<Definitions>) -> Self {
+        let parsed = Arc::new(parsed);
+        let tree = parsed.tree();
+        let mut operations: Vec<_> = tree.iter().flat_map(|tree| tree.operations.iter()).collect();
         operations.sort_by_key(|(_, definition)| definition.pos);
-        let operations = operations.into_iter().map(|(name, definition)| {
-            Arc::new(Operation::new(id, &document, name.map(Name::as_str), definition, (model, definitions)))
+        let operations = operations.into_iter().zip(tree.iter().cycle()).map(|((name, definition), tree)| {
+            Arc::new(Operation::new(id, &parsed, tree, name.map(Name::as_str), definition, (model, definitions)))
         });
         let operations = operations.collect();
-        Self { id, text, operations }
+        Self { id, parsed, operations }
     }
 
     /// blake3 of the text.
@@ -102,7 +98,12 @@ impl Document {
 
     /// As it was registered, byte for byte.
     pub fn text(&self) -> &Arc<str> {
-        &self.text
+        self.parsed.text()
+    }
+
+    /// Lets go of what can be made again, until it runs: for one that may not be asked for in a long time.
+    pub fn rest(&self) {
+        self.parsed.release();
     }
 
     /// In the order of the text.
@@ -138,7 +139,8 @@ impl Document {
 impl Operation {
     fn new(
         document_id: DocumentId,
-        document: &Arc<ExecutableDocument>,
+        parsed: &Arc<Parsed>,
+        document: &ExecutableDocument,
         name: Option<&str>,
         definition: &Positioned<OperationDefinition>,
         (model, definitions): (&Arc<Model>, &Arc<Definitions>),
@@ -158,8 +160,11 @@ impl Operation {
         });
         Self {
             document_id,
-            document: document.clone(),
-            definition: definition.clone(),
+            parsed: parsed.clone(),
+            kind: match definition.ty {
+                OperationType::Mutation => OperationKind::Mutation,
+                _ => OperationKind::Query,
+            },
             name: name.map(str::to_owned),
             position,
             variables: variables.collect(),
@@ -184,7 +189,7 @@ impl Operation {
 
     /// Query or mutation.
     pub fn kind(&self) -> OperationKind {
-        if self.definition.ty == OperationType::Mutation { OperationKind::Mutation } else { OperationKind::Query }
+        self.kind
     }
 
     /// The variables that every request must give a value for: names and types.
@@ -212,14 +217,10 @@ impl Operation {
         self.introspection.is_some()
     }
 
-    /// The whole document, for its fragments.
-    pub(super) fn document(&self) -> &ExecutableDocument {
-        &self.document
-    }
-
-    /// As it stands in the document.
-    pub(super) fn definition(&self) -> &OperationDefinition {
-        &self.definition
+    /// The syntax tree of the whole document; [`parsed::operation`] finds this operation in it. None would mean that the
+    /// document is not valid after all.
+    pub(super) fn tree(&self) -> Option<Arc<ExecutableDocument>> {
+        self.parsed.tree()
     }
 
     pub(super) fn introspection(&self) -> Option<&Introspection> {
@@ -228,7 +229,14 @@ impl Operation {
 
     /// Its plan for these variables.
     pub(super) fn plan(&self, roots: &Roots, variables: &Variables) -> Result<Arc<Plan>, UnknownName> {
-        let make = || compile(&self.model, roots, &self.document, &self.definition, variables).map(Arc::new);
+        let make = || {
+            let tree = self.parsed.tree();
+            let definition = tree.as_ref().and_then(|tree| parsed::operation(tree, self.name()));
+            let (tree, definition) = tree.as_ref().zip(definition).ok_or_else(UnknownName::of_document)?;
+            let plan = compile(&self.model, roots, tree, definition, variables).map(Arc::new);
+            self.parsed.release();
+            plan
+        };
         if self.conditions.is_empty() {
             if let Some(plan) = self.plan.get() {
                 return Ok(plan.clone());

@@ -17,6 +17,7 @@ use super::error::{Code, GraphqlError};
 use super::explain::Observation;
 use super::fetch::Fetch;
 use super::introspect::Introspection;
+use super::parsed::Parsed;
 use super::plan::{Action, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
 use super::schema::{Api, SchemaError, build_schema};
@@ -122,8 +123,8 @@ impl Compiler {
     /// # Errors
     /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-        let document = validate(&self.api, &text).await?;
-        Ok(Document::new(id, text, document, &self.model, &self.api.definitions))
+        let tree = Arc::new(validate(&self.api, &text).await?);
+        Ok(Document::new(id, Parsed::new(text, false, tree), &self.model, &self.api.definitions))
     }
 
     /// The same for a document that the operator registers.
@@ -131,11 +132,12 @@ impl Compiler {
     /// # Errors
     /// As [`Self::compile`].
     pub async fn compile_registered(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
-        let mut document = validate(&self.api, &text).await?;
+        let mut tree = validate(&self.api, &text).await?;
         if self.typename {
-            typename::add(&mut document);
+            typename::add(&mut tree);
         }
-        Ok(Document::new(id, text, document, &self.model, &self.api.definitions))
+        let parsed = Parsed::new(text, self.typename, Arc::new(tree));
+        Ok(Document::new(id, parsed, &self.model, &self.api.definitions))
     }
 }
 

@@ -13,6 +13,7 @@ use async_graphql_value::Value;
 use serde_json::value::RawValue;
 
 use super::error::{Code, GraphqlError};
+use super::parsed;
 use super::schema::Api;
 use super::selections::{self, Fragments};
 
@@ -30,7 +31,7 @@ pub struct Introspection {
 impl Introspection {
     /// Cuts it out of a validated document, of the operation with this name or of its only one. None if the operation asks nothing of the schema, or is no query.
     pub fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
-        let operation = find_operation(document, operation_name)?;
+        let operation = parsed::operation(document, operation_name)?;
         if operation.ty != OperationType::Query {
             return None;
         }
@@ -144,16 +145,6 @@ impl Introspection {
         });
         constant.ok()
     }
-}
-
-fn find_operation<'a>(document: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
-    let mut operations = document.operations.iter();
-    let found = match name {
-        Some(name) => operations.find(|(own, _)| own.is_some_and(|own| own.as_str() == name)),
-        None if operations.len() == 1 => operations.next(),
-        None => None,
-    };
-    found.map(|(_, operation)| &operation.node)
 }
 
 /// The root selection with nothing but `__schema` and `__type`. Fragments become inline, with their directives.

@@ -12,6 +12,7 @@ use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinitio
 use async_graphql_value::Value as Ast;
 
 use super::document::{Document, OperationKind};
+use super::parsed;
 use super::selections;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
 
@@ -24,15 +25,17 @@ pub const MAX_ROWS: u64 = 5_000;
 pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
     for operation in document.operations() {
+        let Some(tree) = operation.tree() else { continue };
+        let Some(definition) = parsed::operation(&tree, operation.name()) else { continue };
         let mut linter = Linter {
             model,
-            document: operation.document(),
-            defaults: defaults(operation.definition()),
+            document: &tree,
+            defaults: defaults(definition),
             seen: HashMap::new(),
             findings: Vec::new(),
         };
         let root = Path { response: String::new(), canonical: String::new(), rows: 1 };
-        let selection = &operation.definition().selection_set.node;
+        let selection = &definition.selection_set.node;
         linter.selection(selection, Parent::Root(operation.kind()), &root);
         findings.append(&mut linter.findings);
         findings.extend(constants::mistakes(model, operation));

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod explain;
 mod fetch;
 pub mod lint;
+mod parsed;
 pub mod plan;
 pub mod reach;
 pub mod read;

@@ -7,13 +7,16 @@ use async_graphql_value::Value as Ast;
 
 use super::document::Operation;
 use super::lint::{Root, root};
+use super::parsed;
 use super::selections::{ByResponseKey, collect_all};
 use crate::model::{Entity, EntityId, FieldKind, Model};
 
 /// Rows, and one more for each list.
 pub fn rows(model: &Model, operation: &Operation) -> u64 {
-    let reach = Reach { model, document: operation.document() };
-    let fields = collect_all(&reach.document.fragments, &[&operation.definition().selection_set.node]);
+    let Some(tree) = operation.tree() else { return 0 };
+    let Some(definition) = parsed::operation(&tree, operation.name()) else { return 0 };
+    let reach = Reach { model, document: &tree };
+    let fields = collect_all(&reach.document.fragments, &[&definition.selection_set.node]);
     let rows = fields.values().map(|same| match root(model, operation.kind(), &same[0].node.name.node) {
         Some(Root::One(entity)) => reach.row(entity, same),
         Some(Root::List(entity)) => reach.list(entity, same),

@@ -90,10 +90,16 @@ impl Documents {
     /// The database cannot be read.
     pub async fn list(&self) -> Result<Vec<Arc<Registered>>, StoreError> {
         self.refresh().await?;
+        self.compile_all().await;
+        Ok(self.0.registry.list())
+    }
+
+    /// Compiles what nobody has asked for yet, one after another; of what the model no longer allows, the log tells.
+    pub async fn compile_all(&self) {
         for id in self.0.registry.all_uncompiled() {
             self.settled(id).await;
+            tokio::task::yield_now().await;
         }
-        Ok(self.0.registry.list())
     }
 
     /// Registers a document for all nodes, and lets clients call it by this name, too. True if it was not registered before.

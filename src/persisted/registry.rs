@@ -20,7 +20,7 @@ use crate::store::{DocumentSource, FeedEvent, StoredDocument, Subscriber};
 #[derive(Default)]
 pub struct Registry {
     documents: DashMap<DocumentId, Arc<Registered>>,
-    /// Those that another node has registered, and that nobody has asked for here so far.
+    /// Those of the database, which another node may have registered, that nobody has asked for here so far.
     uncompiled: DashMap<DocumentId, StoredDocument>,
     /// What Apollo's tools and clients call them.
     hashes: DashMap<Sha256Hash, DocumentId>,
@@ -242,6 +242,11 @@ impl Registry {
     /// A document that [`Self::follow`] has left to be compiled.
     pub(super) fn uncompiled(&self, id: DocumentId) -> Option<StoredDocument> {
         self.uncompiled.get(&id).map(|stored| stored.clone())
+    }
+
+    /// How many there are.
+    pub fn count_uncompiled(&self) -> usize {
+        self.uncompiled.len()
     }
 
     /// All of them.

@@ -33,27 +33,44 @@ pub async fn record(store: &Store, registry: &Registry, retention: Duration) -> 
     Ok(())
 }
 
-/// Registers all documents of the database.
-///
-/// One that was registered over the API and that the model no longer allows is kept and warned of: it was valid when it
-/// was registered, and a server that does not start helps nobody. One that left the query files is dropped then.
+/// Registers all documents of the database. They are compiled when somebody asks for them, or by
+/// [`Documents::compile_all`](super::Documents::compile_all): a server with thousands of them is to listen at once.
 ///
 /// # Errors
 /// The database failed.
-pub async fn load(
+pub async fn load(store: &Store, registry: &Registry, retention: Duration) -> Result<(), StoreError> {
+    // What other nodes change from here on is read again by the first look-up.
+    let reading = registry.outdated.begin();
+    for document in store.documents().await? {
+        if let Some(id) = checked_id(&document.id, &document.text) {
+            let retired = retired(document.source, retention);
+            registry.follow(id, Some(document), retired);
+        }
+    }
+    registry.outdated.done(&reading);
+    Ok(())
+}
+
+/// The same, and compiles them, for who wants to know all of them and serves none.
+///
+/// # Errors
+/// The database failed.
+pub async fn load_compiled(
     compiler: &Compiler,
     store: &Store,
     registry: &Registry,
     retention: Duration,
 ) -> Result<(), StoreError> {
-    // What other nodes change from here on is read again by the first look-up.
     let reading = registry.outdated.begin();
     add(compiler, registry, store.documents().await?, retention).await;
     registry.outdated.done(&reading);
     Ok(())
 }
 
-/// Registers these documents, as [`load`] does.
+/// Registers these documents, compiled.
+///
+/// One that was registered over the API and that the model no longer allows is kept and warned of: it was valid when it
+/// was registered. One that left the query files is dropped then.
 pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<StoredDocument>, retention: Duration) {
     for StoredDocument { id, text, source, aliases } in documents {
         let text: Arc<str> = text.into();
@@ -80,7 +97,7 @@ pub(super) fn checked_id(id: &str, text: &str) -> Option<DocumentId> {
     Some(actual)
 }
 
-/// What is served of a document that the database has and no file: see [`load`].
+/// What is served of a document that the database has and no file: see [`add`].
 pub(super) fn of_database(
     id: DocumentId,
     text: Arc<str>,
@@ -88,6 +105,9 @@ pub(super) fn of_database(
     document: Result<Document, Vec<GraphqlError>>,
     retention: Duration,
 ) -> Option<Registered> {
+    if let Ok(document) = &document {
+        document.rest();
+    }
     if let Err(errors) = &document {
         let reasons: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
         let reasons = reasons.join("; ");

@@ -109,7 +109,7 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
     let registry = std::sync::Arc::new(Registry::default());
     let Retention(week) = app.config.document_retention;
     store.subscribe(registry.clone()).unwrap();
-    stored::load(&compiler, &store, &registry, week).await.unwrap();
+    stored::load_compiled(&compiler, &store, &registry, week).await.unwrap();
     let documents = Documents::new(Engine::new(compiler, store.clone()), registry.clone(), week);
     let id = DocumentId::of(MERCHANTS);
     assert!(registry.get(id).unwrap().retired.is_some());

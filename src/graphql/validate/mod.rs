@@ -62,6 +62,11 @@ fn parse(text: &str, errors: &mut Vec<GraphqlError>) -> Result<ExecutableDocumen
     Ok(document)
 }
 
+/// The syntax tree of a text that was found valid before. None where it is not.
+pub fn reparse(text: &str) -> Option<ExecutableDocument> {
+    text::read(text, &mut Vec::new()).ok()
+}
+
 /// What is wrong with a document whatever the API is.
 ///
 /// # Errors
