@@ -4,6 +4,7 @@
 //! This is the one place that decides. It reads neither the environment nor files: the front door hands both in, and
 //! passes single values down to those who need them.
 
+pub mod auth;
 mod file;
 mod postgres;
 mod retention;
@@ -15,6 +16,7 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use auth::{Issuer, KeySource};
 pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::Retention;
@@ -88,6 +90,8 @@ pub struct Config {
     pub log: String,
     /// How it is written. Default: [`LogFormat::Text`]
     pub log_format: LogFormat,
+    /// Whose tokens say who asks. Default: nobody's, and everything is public
+    pub auth: Vec<Issuer>,
 }
 
 /// How much of the change log is kept. Its newest record always stays.
@@ -287,6 +291,7 @@ impl Config {
             cors_credentials: overrides.cors_credentials.or(file.cors_credentials).unwrap_or(false),
             log: overrides.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: overrides.log_format.or(file.log_format).unwrap_or_default(),
+            auth: file.auth.unwrap_or_default().into_iter().map(|issuer| issuer.relative_to(&dir)).collect(),
             dir,
         }
     }
@@ -458,6 +463,7 @@ mod tests {
             cors_credentials: false,
             log: "debug".to_owned(),
             log_format: LogFormat::Text,
+            auth: Vec::new(),
         };
         assert_eq!(Config::resolve(overrides, file(text)), expected);
     }

@@ -12,9 +12,9 @@
 //! | floor | modules | responsible for |
 //! | --- | --- | --- |
 //! | 5 front door | [`app`], [`http`] | HTTP and processes; nothing about data |
-//! | 4 policy | [`cache`], [`persisted`] | which stored answer, which document |
+//! | 4 policy | [`cache`], [`persisted`], [`identity`] | which stored answer, which document, who asks |
 //! | 3 GraphQL | [`graphql`] | what an operation means: `document` → `compile` → `bind` → `read` or `write` |
-//! | 2 store | [`store`] | rows in, rows out, what changed; tables, triggers, migrations |
+//! | 2 store | [`store`], [`outbound`] | rows in, rows out, what changed; tables, triggers, migrations; asking other servers |
 //! | 1 pure rules | [`etag`], [`conditional`], [`cache_control`], [`clock`], [`question`], [`viewer`] | decisions without I/O, async or an HTTP framework |
 //! | 0 words | [`model`], [`syntax`], [`json`], [`document_id`], [`dependency`], [`config`] | types that everything above speaks in |
 //!
@@ -59,14 +59,16 @@ pub mod etag;
 pub mod question;
 pub mod viewer;
 
-// Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it.
+// Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it. `outbound` asks others.
+pub mod outbound;
 pub mod store;
 
 // Floor 3: what an operation means.
 pub mod graphql;
 
-// Floor 4: which document, which stored answer.
+// Floor 4: which document, which stored answer, who asks.
 pub mod cache;
+pub mod identity;
 pub mod persisted;
 
 // Floor 5: the front door.

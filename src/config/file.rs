@@ -1,12 +1,15 @@
 //! `freshql.toml`. All its mistakes are found in one go, each with its place, so this walks the parsed tables itself:
 //! serde stops at the first.
 
+mod auth;
+
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::auth::Issuer;
 use super::{
     ByteSize, Consistency, CorsOrigins, Database, Hosts, InvalidValue, LOG_RECORDS, LOG_SECONDS, Listen, LogFormat,
     MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention,
@@ -47,9 +50,10 @@ pub struct FileConfig {
     pub cors_credentials: Option<bool>,
     pub log: Option<String>,
     pub log_format: Option<LogFormat>,
+    pub auth: Option<Vec<Issuer>>,
 }
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 19] = [
     "database",
     "listen",
     "mode",
@@ -68,6 +72,7 @@ const KEYS: [&str; 18] = [
     "log",
     "log_format",
     "limits",
+    "auth",
 ];
 const LIMITS_KEYS: [&str; 11] = [
     "max_body_bytes",
@@ -127,6 +132,7 @@ impl FileConfig {
                     DeValue::Table(limits) => self.read_limits(reader, limits),
                     other => reader.wrong_type(value.span(), "a table `[limits]`", other),
                 },
+                "auth" => self.auth = auth::read(reader, value),
                 "admin_token" => {
                     let help = "set it in the environment, as FRESHQL_ADMIN_TOKEN";
                     let message = "the admin token must not be kept in a file that is shared".to_owned();
@@ -345,7 +351,7 @@ readers = 2
                 "max_url_length: unknown setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is not a limit; move it above the first `[table]`",
                 "zones: unknown setting `zones`; \
-                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits",
+                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits, auth",
             ]
         );
     }

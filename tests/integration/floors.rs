@@ -25,10 +25,12 @@ const FLOORS: &[(&str, u8)] = &[
     ("clock", 1),
     // Rows in, rows out, what changed.
     ("store", 2),
+    ("outbound", 2),
     // What an operation means.
     ("graphql", 3),
-    // Which document, which stored answer.
+    // Which document, which stored answer, who asks.
     ("cache", 4),
+    ("identity", 4),
     ("persisted", 4),
     ("purge", 4),
     // The front door: speaks HTTP, decides nothing about data.

@@ -16,6 +16,8 @@ mod library;
 mod lifetimes;
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/openid.rs"]
+mod openid;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/properties.rs"]

@@ -1,0 +1,236 @@
+//! Who asks: makes a verified set of claims of a token, or says why it does not. Knows no HTTP server, no rules and no data.
+//!
+//! [`token`] reads a token and checks what it claims, [`keys`] reads a provider's keys, [`provider`] fetches them, [`mint`]
+//! makes tokens for development. Neither tokens nor claims ever reach the log.
+
+pub mod keys;
+pub mod mint;
+pub mod provider;
+pub mod refusal;
+pub mod secret;
+mod time;
+pub mod token;
+
+use std::sync::Arc;
+
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use serde_json::{Map, Value};
+
+use self::keys::KeySet;
+use self::provider::{Provider, Unavailable};
+use self::refusal::Refusal;
+use self::secret::{SetupError, secret_of};
+use self::token::Token;
+use crate::config::{Issuer, KeySource};
+use crate::dependency::PassThroughHasher;
+
+/// How many verified tokens are remembered, so that their signatures are not verified with each request.
+const REMEMBERED: u64 = 10_000;
+
+/// Seconds since 1970, as the claims of tokens have them.
+type Now = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// Why a token does not say who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotVerified {
+    /// The token is at fault.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// It cannot be verified at the moment: the keys of its issuer cannot be had.
+    #[error("the keys of the token's issuer cannot be fetched at the moment; try again")]
+    Unavailable,
+}
+
+impl From<Unavailable> for NotVerified {
+    fn from(Unavailable: Unavailable) -> Self {
+        Self::Unavailable
+    }
+}
+
+/// What a verified token claims. Shown to nobody and logged nowhere, so it has no `Debug` of its own.
+pub struct Identity {
+    /// The token's claims, all of them.
+    pub claims: Map<String, Value>,
+    /// What the issuer's `roles` points to.
+    pub roles: Vec<String>,
+}
+
+/// How a token came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Carrier<'a> {
+    /// `Authorization: Bearer …`
+    Authorization,
+    /// A cookie of this name.
+    Cookie(&'a str),
+}
+
+/// Verifies the tokens of all issuers.
+pub struct Authenticator {
+    issuers: Vec<TrustedIssuer>,
+    remembered: Cache<u64, Arc<Remembered>, UnitWeighter, PassThroughHasher>,
+    now: Now,
+}
+
+struct TrustedIssuer {
+    config: Issuer,
+    keys: Keys,
+}
+
+enum Keys {
+    Fixed(Arc<KeySet>),
+    Fetched(Arc<Provider>),
+}
+
+/// A token that was verified, known by its hash.
+struct Remembered {
+    token: blake3::Hash,
+    identity: Arc<Identity>,
+    issuer: usize,
+    /// After this second it is not accepted any more.
+    accepted_until: u64,
+    /// The generation of the issuer's keys with which it was verified.
+    generation: u64,
+}
+
+impl Authenticator {
+    /// Verifies the tokens of these issuers. Fetches nothing yet.
+    ///
+    /// # Errors
+    /// A secret is missing or too short.
+    pub fn new(issuers: &[Issuer]) -> Result<Self, SetupError> {
+        Self::with_clock(issuers, Box::new(time::now))
+    }
+
+    fn with_clock(issuers: &[Issuer], now: Now) -> Result<Self, SetupError> {
+        let trusted = issuers.iter().map(|config| {
+            let keys = match &config.keys {
+                KeySource::Secret { .. } => Keys::Fixed(Arc::new(KeySet::of_secret(secret_of(config)?))),
+                KeySource::Discovery | KeySource::Url(_) | KeySource::File(_) => {
+                    Keys::Fetched(Arc::new(Provider::new(config)))
+                }
+            };
+            Ok(TrustedIssuer { config: config.clone(), keys })
+        });
+        Ok(Self {
+            issuers: trusted.collect::<Result<_, _>>()?,
+            remembered: Cache::with(
+                REMEMBERED as usize,
+                REMEMBERED,
+                UnitWeighter,
+                PassThroughHasher::default(),
+                DefaultLifecycle::default(),
+            ),
+            now,
+        })
+    }
+
+    /// Whether anybody's tokens count. Where nobody's do, everything is public.
+    pub fn is_on(&self) -> bool {
+        !self.issuers.is_empty()
+    }
+
+    /// The cookies that may have tokens, each once.
+    pub fn cookies(&self) -> impl Iterator<Item = &str> {
+        let name = |issuer: &TrustedIssuer| issuer.config.cookie.clone();
+        let earlier = move |at: usize| self.issuers[..at].iter().filter_map(name);
+        self.issuers.iter().enumerate().filter_map(move |(at, issuer)| {
+            let cookie = issuer.config.cookie.as_deref()?;
+            earlier(at).all(|other| other != cookie).then_some(cookie)
+        })
+    }
+
+    /// What a token says, if it was verified before: found without waiting. None where it must be verified.
+    pub fn remembered(&self, token: &str, carrier: Carrier<'_>) -> Option<Arc<Identity>> {
+        let (now, hash) = ((self.now)(), blake3::hash(token.as_bytes()));
+        let known = self.remembered.get(&short(&hash)).filter(|known| known.token == hash)?;
+        let issuer = &self.issuers[known.issuer];
+        let holds = now <= known.accepted_until
+            && issuer.takes(carrier)
+            && issuer.keys.current(now).is_some_and(|keys| keys.generation == known.generation);
+        holds.then(|| known.identity.clone())
+    }
+
+    /// What a token says.
+    ///
+    /// # Errors
+    /// Why it does not count.
+    pub async fn verify(&self, token: &str, carrier: Carrier<'_>) -> Result<Arc<Identity>, NotVerified> {
+        if let Some(identity) = self.remembered(token, carrier) {
+            return Ok(identity);
+        }
+        let now = (self.now)();
+        let read = Token::read(token)?;
+        let at = self.issuers.iter().position(|issuer| read.is_of(&issuer.config.issuer) && issuer.takes(carrier));
+        let at = at.ok_or(Refusal::Issuer)?;
+        let issuer = &self.issuers[at];
+        let keys = issuer.keys.with_key_of(&read, now).await?;
+        read.verify(keys.find(read.key_id(), read.algorithm())?)?;
+        let accepted_until = read.check(&issuer.config.audience, issuer.config.leeway, now)?;
+        let claims = read.into_claims();
+        let roles = roles(&claims, &issuer.config.roles);
+        let identity = Arc::new(Identity { claims, roles });
+        let hash = blake3::hash(token.as_bytes());
+        let remembered = Remembered {
+            token: hash,
+            identity: identity.clone(),
+            issuer: at,
+            accepted_until,
+            generation: keys.generation,
+        };
+        self.remembered.insert(short(&hash), Arc::new(remembered));
+        Ok(identity)
+    }
+}
+
+impl TrustedIssuer {
+    fn takes(&self, carrier: Carrier<'_>) -> bool {
+        match carrier {
+            Carrier::Authorization => true,
+            Carrier::Cookie(name) => self.config.cookie.as_deref() == Some(name),
+        }
+    }
+}
+
+impl Keys {
+    /// The keys that are there, if there are any that may still be used.
+    fn current(&self, now: u64) -> Option<Arc<KeySet>> {
+        match self {
+            Self::Fixed(keys) => Some(keys.clone()),
+            Self::Fetched(provider) => provider.current(now),
+        }
+    }
+
+    /// The keys, after looking once more for the one that the token names.
+    async fn with_key_of(&self, token: &Token<'_>, now: u64) -> Result<Arc<KeySet>, Unavailable> {
+        match self {
+            Self::Fixed(keys) => Ok(keys.clone()),
+            Self::Fetched(provider) => provider.with_key(token.key_id(), now).await,
+        }
+    }
+}
+
+/// A list of strings, or a string with spaces between roles. Anything else is no role.
+fn roles(claims: &Map<String, Value>, pointer: &str) -> Vec<String> {
+    // The pointer's first step is into the claims themselves, which are no `Value`.
+    let (first, rest) = match pointer[1..].split_once('/') {
+        Some((first, _)) => (first, &pointer[1 + first.len()..]),
+        None => (&pointer[1..], ""),
+    };
+    let first = first.replace("~1", "/").replace("~0", "~");
+    match claims.get(&first).and_then(|value| value.pointer(rest)) {
+        Some(Value::String(text)) => text.split_whitespace().map(str::to_owned).collect(),
+        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// 64 bits of a hash that nobody can steer; the whole hash is compared afterwards.
+fn short(hash: &blake3::Hash) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&hash.as_bytes()[..8]);
+    u64::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests;

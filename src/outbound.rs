@@ -1,0 +1,130 @@
+//! Asks other servers over HTTP/1.1, with TLS where the URL says `https`: identity providers for their keys, other freshql
+//! servers for `push`. Redirects are not followed, and every answer is bounded in time and length.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, RootCertStore};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum OutboundError {
+    /// A file that is to hold certificates.
+    #[error("cannot read certificates from {}: {why}", .path.display())]
+    Certificates {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// TLS cannot be set up at all.
+    #[error("TLS: {0}")]
+    Tls(#[from] rustls::Error),
+    /// The connection, TLS, or what came over it; with all its causes.
+    #[error("{0}")]
+    Failed(String),
+    /// It took too long.
+    #[error("no answer within {} s", .0.as_secs())]
+    TimedOut(Duration),
+    /// The body is longer than it may be.
+    #[error("the answer is longer than {0} bytes")]
+    TooLong(usize),
+}
+
+/// What one answer may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// From connecting to the last byte.
+    pub time: Duration,
+    /// Of the body.
+    pub bytes: usize,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    /// Whatever it is: the caller knows which he expects.
+    pub status: StatusCode,
+    /// All of them.
+    pub headers: HeaderMap,
+    /// As it came: no coding is asked for.
+    pub body: Bytes,
+}
+
+/// Asks other servers. Cheap to clone.
+#[derive(Clone)]
+pub struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+
+impl Client {
+    /// Trusts the certificates that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and those in
+    /// `more`, a PEM file.
+    ///
+    /// # Errors
+    /// The file has no certificates.
+    pub fn new(more: Option<&Path>) -> Result<Self, OutboundError> {
+        let mut roots = RootCertStore::empty();
+        // What cannot be read or used there is not trusted; a server that would have needed it is refused with its name.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = more {
+            let failed = |why: String| OutboundError::Certificates { path: path.to_owned(), why };
+            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+            let certificates: Result<Vec<_>, _> = certificates.collect();
+            let certificates = certificates.map_err(|error| failed(error.to_string()))?;
+            if roots.add_parsable_certificates(certificates).0 == 0 {
+                return Err(failed("it has no PEM certificate that can be used".to_owned()));
+            }
+        }
+        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        Ok(Self(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)))
+    }
+
+    /// Sends a request whose URL is absolute.
+    ///
+    /// # Errors
+    /// There is no whole answer within the bounds.
+    pub async fn ask(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, OutboundError> {
+        let asking = async {
+            let answer = self.0.request(request).await.map_err(|error| OutboundError::Failed(causes(&error)))?;
+            let (head, body) = answer.into_parts();
+            let body = Limited::new(body, bounds.bytes).collect().await.map_err(|error| {
+                if error.is::<http_body_util::LengthLimitError>() {
+                    OutboundError::TooLong(bounds.bytes)
+                } else {
+                    OutboundError::Failed(causes(&*error))
+                }
+            })?;
+            Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
+        };
+        tokio::time::timeout(bounds.time, asking).await.unwrap_or(Err(OutboundError::TimedOut(bounds.time)))
+    }
+}
+
+/// An error with what caused it: "client error (Connect)" alone helps nobody.
+fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // Some errors repeat their causes.
+        if !text.ends_with(&next) {
+            text.push_str(": ");
+            text.push_str(&next);
+        }
+        cause = error.source();
+    }
+    text
+}
