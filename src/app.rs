@@ -16,6 +16,7 @@ mod queries;
 mod remote;
 mod seed;
 mod test;
+mod token;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -36,6 +37,7 @@ use tower::Service;
 use crate::config::{Config, CorsOrigins, FILE_NAME, FileConfig, Mode, Overrides, Retention};
 use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
+use crate::identity::Authenticator;
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed};
 use crate::persisted::{Documents, Registry, stored};
@@ -53,8 +55,9 @@ pub use health::health;
 pub use init::init;
 pub use manifest::{Manifest, manifest, write as write_manifest};
 pub use queries::queries;
-pub use remote::{Pushed, broken, push};
+pub use remote::{Pushed, Remote, broken, push};
 pub use test::{TestOptions, test};
+pub use token::{Minted, token};
 
 /// The file in the project's directory that holds the model.
 const MODEL_FILE: &str = "schema.graphql";
@@ -110,7 +113,9 @@ pub fn configure(overrides: Overrides) -> Result<Config, StartError> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(anyhow::Error::new(error).context(name).into()),
     };
-    Ok(Config::resolve(overrides, file))
+    let mut config = Config::resolve(overrides, file);
+    token::read_secrets(&mut config)?;
+    Ok(config)
 }
 
 /// Serves until the process is told to stop.
@@ -130,9 +135,11 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    let authenticator = Arc::new(Authenticator::new(&config.auth).context("[auth]")?);
     let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
-    let app = AppState::new(&config, engine, store.clone(), registry.clone()).context("cannot start threads")?;
+    let app = AppState::new(&config, authenticator, engine, store.clone(), registry.clone());
+    let app = app.context("cannot start threads")?;
     let (mode, operations) = (config.mode, registry.list());
     let maintenance = maintain(store.clone(), app.documents().clone(), config.clone());
     let operations: usize =
@@ -149,6 +156,7 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
             "cors_credentials has no effect while cors_origins is `*`: browsers take no `*` with credentials"
         );
     }
+    token::warn_of_plain_http(&config.auth);
     if mode == Mode::Open {
         if !address.ip().is_loopback() {
             tracing::warn!("in mode open, everybody who reaches {address} may run any operation");

@@ -63,6 +63,9 @@ enum Command {
         /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the model breaks
         #[arg(long, value_name = "URL|FILE")]
         against: Option<String>,
+        /// A PEM file with certificates to trust beside those that the machine trusts
+        #[arg(long, value_name = "FILE", requires = "against")]
+        ca_file: Option<PathBuf>,
     },
     /// Register the documents of a manifest with a server that runs
     ///
@@ -75,6 +78,24 @@ enum Command {
         /// Where the server is
         #[arg(long, value_name = "URL")]
         to: String,
+        /// A PEM file with certificates to trust beside those that the machine trusts
+        #[arg(long, value_name = "FILE")]
+        ca_file: Option<PathBuf>,
+    },
+    /// Print a token for development, signed with the secret that `[auth]` in freshql.toml names
+    ///
+    /// `iss`, `aud`, `iat` and `exp` are added where the claims do not have them. Without a secret in the environment, the one
+    /// that `freshql dev` made is used.
+    Token {
+        /// What the token says of its bearer
+        #[arg(long, value_name = "JSON", default_value = r#"{"sub":"dev"}"#)]
+        claims: String,
+        /// Time for which it is valid, such as 30m or 12h
+        #[arg(long, value_name = "TIME", default_value = "1h")]
+        expires: Retention,
+        /// Which of several issuers signs it
+        #[arg(long, value_name = "ISSUER")]
+        issuer: Option<String>,
     },
     /// Print the generated API as SDL
     Schema,
@@ -411,7 +432,7 @@ async fn run(cli: Cli) -> Result<(), StartError> {
                 Err(error) => Err(app::with_the_rest(error, &dir).await),
             }
         }
-        Command::Check { against: None } => {
+        Command::Check { against: None, .. } => {
             let dir = directory(&cli.project);
             let config = match prepare(cli.project, None) {
                 Ok(config) => config,
@@ -421,8 +442,15 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             show(&checked.warnings);
             print(&checked.summary)
         }
-        Command::Check { against: Some(against) } => check_against(&prepare(cli.project, None)?, &against).await,
-        Command::Push { file, to } => push(&file, &to),
+        Command::Check { against: Some(against), ca_file } => {
+            check_against(&prepare(cli.project, None)?, &against, ca_file.as_deref()).await
+        }
+        Command::Push { file, to, ca_file } => push(&file, &to, ca_file.as_deref()).await,
+        Command::Token { claims, expires, issuer } => {
+            let minted = app::token(&prepare(cli.project, None)?, &claims, expires.0, issuer.as_deref())?;
+            tell(&minted.note);
+            print(&format!("{}\n", minted.token))
+        }
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
         Command::Queries { json } => print(&app::queries(&prepare(cli.project, None)?, json).await?),
         Command::Manifest { format, out } => {
@@ -491,8 +519,10 @@ async fn run(cli: Cli) -> Result<(), StartError> {
     }
 }
 
-async fn check_against(config: &Config, against: &str) -> Result<(), StartError> {
-    let (documents, broken) = app::broken(config, against, admin_token()?.as_ref()).await?;
+async fn check_against(config: &Config, against: &str, ca_file: Option<&Path>) -> Result<(), StartError> {
+    let token = admin_token()?;
+    let against = app::Remote { url: against, token: token.as_ref(), certificates: ca_file };
+    let (documents, broken) = app::broken(config, against).await?;
     broken.iter().for_each(|line| tell(&format!("{line}\n")));
     print(&match broken.len() {
         0 => format!("the model fits all {documents} documents\n"),
@@ -501,7 +531,7 @@ async fn check_against(config: &Config, against: &str) -> Result<(), StartError>
     if broken.is_empty() { Ok(()) } else { Err(StartError::Told) }
 }
 
-fn push(file: &Path, to: &str) -> Result<(), StartError> {
+async fn push(file: &Path, to: &str, ca_file: Option<&Path>) -> Result<(), StartError> {
     let is_watched = io::stderr().is_terminal();
     let progress = |done: usize, all: usize| {
         if is_watched {
@@ -510,7 +540,9 @@ fn push(file: &Path, to: &str) -> Result<(), StartError> {
             tell(&format!("\r[{:<30}] {done} of {all} documents{end}", "#".repeat(filled)));
         }
     };
-    let pushed = app::push(file, to, admin_token()?.as_ref(), progress)?;
+    let token = admin_token()?;
+    let to = app::Remote { url: to, token: token.as_ref(), certificates: ca_file };
+    let pushed = app::push(file, to, progress).await?;
     pushed.refused.iter().for_each(|line| tell(&format!("refused: {line}\n")));
     print(&format!("{} new, {} known, {} refused\n", pushed.new, pushed.known, pushed.refused.len()))?;
     if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Told) }

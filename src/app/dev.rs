@@ -17,10 +17,11 @@ use tower::ServiceExt;
 
 use self::difference::Shape;
 use self::scratch::Scratch;
-use super::{Opening, StartError, assemble, listen, project, stop_signal, wind_down};
+use super::{Opening, StartError, assemble, listen, project, stop_signal, token, wind_down};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
 use crate::http::{AppState, service};
+use crate::identity::Authenticator;
 use crate::model::Diagnostic;
 use crate::persisted::files;
 
@@ -40,6 +41,8 @@ pub enum DevEvent<'a> {
 pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), StartError> {
     // Installed first, so that no signal is missed while the server starts.
     let stopped = stop_signal().context("cannot wait for signals")?;
+    let (config, mut token) = token::for_development(&config)?.unwrap_or((config, String::new()));
+    let authenticator = Arc::new(Authenticator::new(&config.auth).context("[auth]")?);
     let mut watcher = watch::Watcher::start(&config.dir)?;
     let current = Current::default();
     let running = listen(&config, current.router(), std::future::pending()).await?;
@@ -51,7 +54,7 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
         let sources = watch::sources(&config.dir);
         if last != Some(sources) {
             last = Some(sources);
-            match load(&config, shape.is_none()).await {
+            match load(&config, &authenticator, shape.is_none()).await {
                 Ok(project) => {
                     // First, so that what is told is so.
                     current.swap(project.routes);
@@ -60,6 +63,8 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                         tell(DevEvent::Diagnostics(&project.warnings));
                     }
                     shape = Some(project.shape);
+                    // Once: it holds for all that comes.
+                    tell(DevEvent::Text(&std::mem::take(&mut token)));
                 }
                 Err(error) => {
                     match &error {
@@ -93,7 +98,7 @@ struct Project {
 }
 
 /// Reads everything anew. `is_first`: nothing is served yet, so that old scratch databases can go.
-async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
+async fn load(config: &Config, authenticator: &Arc<Authenticator>, is_first: bool) -> Result<Project, StartError> {
     let mut project = project::read(config).await?;
     if !project.mistakes.is_empty() {
         return Err(StartError::Mistakes(project.mistakes));
@@ -110,7 +115,7 @@ async fn load(config: &Config, is_first: bool) -> Result<Project, StartError> {
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));
     let store = engine.store().clone();
-    let app = AppState::new(&config, engine, store, registry).context("cannot start threads")?;
+    let app = AppState::new(&config, authenticator.clone(), engine, store, registry).context("cannot start threads")?;
     let routes = Router::new().fallback_service(service(app));
     Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
 }

@@ -1,11 +1,12 @@
 //! `freshql push` and `freshql check --against`: the documents of clients and a server that runs, or a manifest of them.
 
-use std::io::{Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, StatusCode};
+use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -13,10 +14,11 @@ use super::StartError;
 use super::project::{self, Project};
 use crate::config::{Config, Secret};
 use crate::document_id::DocumentId;
+use crate::outbound::{Bounds, Client};
 use crate::persisted::manifest::{self, Entry};
 
-/// How long the server may take for each step.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What one answer of the server may cost: the list of all documents has their texts.
+const BOUNDS: Bounds = Bounds { time: Duration::from_secs(60), bytes: 256 << 20 };
 
 /// Documents that are sent at once: so many, and so many bytes, which any server takes.
 const AT_ONCE: usize = 50;
@@ -33,13 +35,25 @@ pub struct Pushed {
     pub refused: Vec<String>,
 }
 
+/// A server that runs, and how it is asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Remote<'a> {
+    /// `https://shop.example`
+    pub url: &'a str,
+    /// Its admin token.
+    pub token: Option<&'a Secret>,
+    /// A PEM file with certificates that are trusted beside those that the machine trusts.
+    pub certificates: Option<&'a Path>,
+}
+
 /// Registers the documents of a manifest with a server. `tell` hears how many of how many are done.
 ///
 /// # Errors
 /// The file is no manifest, or the server cannot be asked.
-pub fn push(file: &Path, to: &str, token: Option<&Secret>, tell: impl Fn(usize, usize)) -> Result<Pushed, StartError> {
+pub async fn push(file: &Path, to: Remote<'_>, tell: impl Fn(usize, usize)) -> Result<Pushed, StartError> {
     let entries = read_manifest(file)?;
-    let server = Server::parse(to)?;
+    let Remote { url, token, certificates } = to;
+    let server = Server::new(url, certificates)?;
     let mut pushed = Pushed::default();
     let mut rest = &entries[..];
     while !rest.is_empty() {
@@ -54,10 +68,13 @@ pub fn push(file: &Path, to: &str, token: Option<&Secret>, tell: impl Fn(usize, 
         rest = others;
         let body: Map<String, Value> =
             batch.iter().map(|entry| (entry.alias.clone(), Value::from(&*entry.text))).collect();
-        let (status, answer) = server.ask("POST", "/q", token, Some(&Value::Object(body).to_string()))?;
+        let body = Value::Object(body).to_string();
+        let (status, answer) = server.ask(Method::POST, "/q", token, Some(body)).await?;
         let answered: Answered = match status {
-            200 | 422 => serde_json::from_str(&answer).with_context(|| format!("{to} answers otherwise: {answer}"))?,
-            _ => return Err(refusal(to, status, &answer).into()),
+            StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {
+                serde_json::from_str(&answer).with_context(|| format!("{url} answers otherwise: {answer}"))?
+            }
+            _ => return Err(refusal(url, status, &answer).into()),
         };
         pushed.new += answered.new;
         pushed.known += answered.known;
@@ -67,22 +84,19 @@ pub fn push(file: &Path, to: &str, token: Option<&Secret>, tell: impl Fn(usize, 
     Ok(pushed)
 }
 
-/// Which documents of a server, or of a manifest, the project's model breaks: a line for each mistake.
+/// Which documents of a server, or of a manifest (where `against` has the name of a file for its URL), the project's model
+/// breaks: a line for each mistake.
 ///
 /// # Errors
 /// The model's mistakes, or the documents cannot be had.
-pub async fn broken(
-    config: &Config,
-    against: &str,
-    token: Option<&Secret>,
-) -> Result<(usize, Vec<String>), StartError> {
+pub async fn broken(config: &Config, against: Remote<'_>) -> Result<(usize, Vec<String>), StartError> {
     let Project { compiler, mistakes, .. } = project::read(config).await?;
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
     }
-    let documents = match against.contains("://") {
-        true => live(against, token)?,
-        false => read_manifest(Path::new(against))?,
+    let documents = match against.url.contains("://") {
+        true => live(against).await?,
+        false => read_manifest(Path::new(against.url))?,
     };
     let mut broken = Vec::new();
     for Entry { alias, text } in &documents {
@@ -101,7 +115,7 @@ fn read_manifest(file: &Path) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// All documents that a server serves.
-fn live(url: &str, token: Option<&Secret>) -> anyhow::Result<Vec<Entry>> {
+async fn live(Remote { url, token, certificates }: Remote<'_>) -> anyhow::Result<Vec<Entry>> {
     #[derive(Deserialize)]
     struct List {
         documents: Vec<Listed>,
@@ -116,8 +130,8 @@ fn live(url: &str, token: Option<&Secret>) -> anyhow::Result<Vec<Entry>> {
     struct Operation {
         name: Option<String>,
     }
-    let (status, answer) = Server::parse(url)?.ask("GET", "/q?texts=true", token, None)?;
-    if status != 200 {
+    let (status, answer) = Server::new(url, certificates)?.ask(Method::GET, "/q?texts=true", token, None).await?;
+    if status != StatusCode::OK {
         return Err(refusal(url, status, &answer));
     }
     let list: List = serde_json::from_str(&answer).with_context(|| format!("{url} answers otherwise: {answer}"))?;
@@ -129,10 +143,10 @@ fn live(url: &str, token: Option<&Secret>) -> anyhow::Result<Vec<Entry>> {
     Ok(list.documents.into_iter().filter_map(entry).collect())
 }
 
-fn refusal(url: &str, status: u16, answer: &str) -> anyhow::Error {
+fn refusal(url: &str, status: StatusCode, answer: &str) -> anyhow::Error {
     let detail =
         serde_json::from_str::<Value>(answer).ok().and_then(|problem| problem["detail"].as_str().map(str::to_owned));
-    anyhow!("{url} answers {status}: {}", detail.unwrap_or_else(|| answer.trim().to_owned()))
+    anyhow!("{url} answers {}: {}", status.as_u16(), detail.unwrap_or_else(|| answer.trim().to_owned()))
 }
 
 #[derive(Deserialize)]
@@ -174,58 +188,44 @@ impl Refused {
     }
 }
 
-/// Where a server is.
+/// A server that runs.
 struct Server {
-    /// Host and port, as they are connected to.
-    address: String,
-    host: String,
-    /// What stands in front of its paths.
-    prefix: String,
+    /// Its URL, without a slash at the end.
+    url: String,
+    client: Client,
 }
 
 impl Server {
-    fn parse(url: &str) -> anyhow::Result<Self> {
-        let Some(rest) = url.strip_prefix("http://") else {
-            bail!(
-                "`{url}` does not begin with http://. This program does not speak TLS: ask the server itself, or send a manifest \
-                 with `curl --json @FILE -H \"authorization: Bearer $FRESHQL_ADMIN_TOKEN\" {url}/q`"
-            );
-        };
-        let (host, prefix) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-        let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let address = if has_port { host.to_owned() } else { format!("{host}:80") };
-        Ok(Self { address, host: host.to_owned(), prefix: prefix.trim_end_matches('/').to_owned() })
+    /// `certificates`: a PEM file with certificates that are trusted beside the machine's.
+    fn new(url: &str, certificates: Option<&Path>) -> anyhow::Result<Self> {
+        if !url.starts_with("https://") && !url.starts_with("http://") {
+            bail!("`{url}` is not the URL of a server: it begins with https:// or http://");
+        }
+        Ok(Self { url: url.trim_end_matches('/').to_owned(), client: Client::new(certificates)? })
     }
 
     /// The status and the body.
-    fn ask(
+    async fn ask(
         &self,
-        method: &str,
+        method: Method,
         path: &str,
         token: Option<&Secret>,
-        body: Option<&str>,
-    ) -> anyhow::Result<(u16, String)> {
-        let failed = || format!("no answer from http://{}{}", self.host, self.prefix);
-        let mut addresses = self.address.to_socket_addrs().with_context(failed)?;
-        let address = addresses.next().with_context(failed)?;
-        let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(failed)?;
-        stream.set_read_timeout(Some(PATIENCE)).with_context(failed)?;
-        // Version 1.0, so that the body comes as it is, and ends with the connection.
-        let mut head = format!("{method} {}{path} HTTP/1.0\r\nhost: {}\r\n", self.prefix, self.host);
+        body: Option<String>,
+    ) -> anyhow::Result<(StatusCode, String)> {
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
         if let Some(token) = token {
-            head.push_str(&format!("authorization: Bearer {}\r\n", token.expose()));
+            let mut value = HeaderValue::try_from(format!("Bearer {}", token.expose()))
+                .context("FRESHQL_ADMIN_TOKEN has characters that no header may have")?;
+            value.set_sensitive(true);
+            request = request.header(AUTHORIZATION, value);
         }
-        if let Some(body) = body {
-            head.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));
+        if body.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
         }
-        head.push_str("\r\n");
-        head.push_str(body.unwrap_or_default());
-        stream.write_all(head.as_bytes()).with_context(failed)?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).with_context(failed)?;
-        let answer = String::from_utf8_lossy(&answer);
-        let status = answer.get(9..12).and_then(|status| status.parse().ok()).context("this is not HTTP")?;
-        let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok((status, body.to_owned()))
+        let request = request.body(Full::from(body.unwrap_or_default()));
+        let request = request.with_context(|| format!("`{}` is not the URL of a server", self.url))?;
+        let answer = self.client.ask(request, BOUNDS).await;
+        let answer = answer.with_context(|| format!("no answer from {}", self.url))?;
+        Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))
     }
 }

@@ -254,7 +254,7 @@ mod tests {
             _ => unreachable!(),
         };
         let (headers, snapshot) = (BTreeMap::new(), PathBuf::new());
-        Case { name: name.to_owned(), operation: None, variables, headers, status: 200, snapshot }
+        Case { name: name.to_owned(), operation: None, variables, headers, viewer: None, status: 200, snapshot }
     }
 
     #[tokio::test]

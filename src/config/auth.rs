@@ -9,7 +9,7 @@ use super::Secret;
 pub const LEEWAY_SECONDS: std::ops::RangeInclusive<u64> = 0..=300;
 /// Fewer bytes of a secret can be guessed (RFC 7518 §3.2).
 pub const SHORTEST_SECRET: usize = 32;
-/// Where roles are looked for in a token's claims, unless `roles` says otherwise.
+/// Where roles are looked for in a token's claims, unless `roles` says otherwise (JSON pointer, RFC 6901).
 pub const ROLES: &str = "/roles";
 
 /// Who issues tokens, and how they are to be read.

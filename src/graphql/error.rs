@@ -50,6 +50,8 @@ pub enum Code {
     PersistedQueryRequired,
     /// Who asks is unknown.
     Unauthenticated,
+    /// Who asks cannot be found out at the moment: the keys of an identity provider cannot be had.
+    AuthenticationUnavailable,
     /// Who asks may not.
     Forbidden,
     /// A mutation's row does not exist.
@@ -90,6 +92,7 @@ impl Code {
             Self::PersistedQueryHashMismatch => "PERSISTED_QUERY_HASH_MISMATCH",
             Self::PersistedQueryRequired => "PERSISTED_QUERY_REQUIRED",
             Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::AuthenticationUnavailable => "AUTHENTICATION_UNAVAILABLE",
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::Conflict => "CONFLICT",

@@ -120,6 +120,15 @@ impl Cors {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     }
 
+    /// Whether the list has this origin. `*` lists nobody: it says that anybody may read, not that anybody is trusted.
+    pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
+        match &self.origins {
+            Origins::Off | Origins::Any => false,
+            Origins::One(only) => only == origin,
+            Origins::Several(listed) => listed.contains(origin),
+        }
+    }
+
     /// Whether it named an origin.
     fn allow(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
         let any = || HeaderValue::from_static("*");

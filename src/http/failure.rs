@@ -10,12 +10,15 @@ use super::problem::{CHALLENGE, Problem};
 use crate::cache_control::NO_STORE;
 use crate::graphql::error::shorten;
 use crate::graphql::{Code, GraphqlError, Operation};
+use crate::identity::refusal::Refusal;
 
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// What a GraphQL response can say.
     Graphql(StatusCode, Vec<GraphqlError>),
+    /// The same, about a token that says nothing.
+    Token(Refusal),
     /// What it cannot.
     Problem(Problem),
 }
@@ -36,14 +39,18 @@ impl Failure {
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         match self {
             Self::Graphql(_, errors) => Self::Graphql(status, errors),
-            problem @ Self::Problem(_) => problem,
+            other @ (Self::Token(_) | Self::Problem(_)) => other,
         }
     }
 
     /// The response, never to be stored by anybody. It has no `data`, for nothing was read or written.
     pub(super) fn into_response(self, media_type: MediaType) -> Response {
-        let (status, mut errors) = match self {
-            Self::Graphql(status, errors) => (status, errors),
+        let (status, mut errors, challenge) = match self {
+            Self::Graphql(status, errors) => (status, errors, CHALLENGE),
+            Self::Token(refusal) => {
+                let error = GraphqlError::new(Code::Unauthenticated, refusal.to_string());
+                (StatusCode::UNAUTHORIZED, vec![error], challenge(refusal))
+            }
             Self::Problem(problem) => return problem.into_response(),
         };
         conceal_internals(&mut errors, None);
@@ -51,11 +58,23 @@ impl Failure {
         headers.insert(CONTENT_TYPE, media_type.header());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
         match status {
-            StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, CHALLENGE)),
+            StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, challenge)),
             StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
             _ => {}
         }
         (status, headers, body(&errors)).into_response()
+    }
+}
+
+/// Why the token does not count (RFC 6750 §3).
+fn challenge(refusal: Refusal) -> HeaderValue {
+    let text = format!("Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{refusal}\"");
+    HeaderValue::try_from(text).unwrap_or(CHALLENGE)
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Token(refusal)
     }
 }
 
@@ -98,7 +117,9 @@ pub(super) fn status(code: Code) -> StatusCode {
         Code::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         Code::PreconditionRequired => StatusCode::PRECONDITION_REQUIRED,
         Code::Timeout => StatusCode::GATEWAY_TIMEOUT,
-        Code::Overloaded | Code::DatabaseUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Overloaded | Code::DatabaseUnavailable | Code::AuthenticationUnavailable => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         Code::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -164,11 +185,25 @@ mod tests {
             (Code::IdempotencyKeyInUse, 409),
             (Code::Timeout, 504),
             (Code::Overloaded, 503),
+            (Code::AuthenticationUnavailable, 503),
             (Code::InternalServerError, 500),
         ];
         for (code, expected) in cases {
             assert_eq!(status(code).as_u16(), expected, "{}", code.as_str());
         }
+    }
+
+    #[test]
+    fn a_refused_token_is_told_why_in_a_challenge() {
+        let response = Failure::from(Refusal::Expired).into_response(MediaType::Json);
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()[CACHE_CONTROL]),
+            (401, &HeaderValue::from_static(NO_STORE))
+        );
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"the token has expired\""
+        );
     }
 
     #[test]

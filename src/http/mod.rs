@@ -26,6 +26,7 @@ mod query;
 mod registry;
 mod respond;
 pub mod server;
+mod viewer;
 
 use std::any::Any;
 use std::ops::Deref;
@@ -56,6 +57,7 @@ use crate::cache::ResponseCache;
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Limits, Mode};
 use crate::graphql::{Code, Engine};
+use crate::identity::Authenticator;
 use crate::persisted::{Documents, LearnedDocuments, Registry};
 use crate::store::Store;
 
@@ -78,6 +80,7 @@ pub struct Handles {
     limits: Limits,
     cors: Cors,
     admin_token: AdminToken,
+    authenticator: Arc<Authenticator>,
     aside: Aside,
     under_way: UnderWay,
 }
@@ -91,11 +94,17 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// Takes of the configuration what requests need.
+    /// Takes of the configuration what requests need. `authenticator` is of the same configuration.
     ///
     /// # Errors
     /// Threads cannot be started.
-    pub fn new(config: &Config, engine: Engine, store: Store, registry: Arc<Registry>) -> std::io::Result<Self> {
+    pub fn new(
+        config: &Config,
+        authenticator: Arc<Authenticator>,
+        engine: Engine,
+        store: Store,
+        registry: Arc<Registry>,
+    ) -> std::io::Result<Self> {
         Ok(Self(Arc::new(Handles {
             cache: ResponseCache::new(store.clone(), config.cache_size.0, config.consistency),
             policies: Policies::default(),
@@ -110,6 +119,7 @@ impl AppState {
             limits: config.limits,
             cors: Cors::new(&config.cors_origins, config.cors_credentials),
             admin_token: AdminToken::new(config.admin_token.as_ref()),
+            authenticator,
             aside: Aside::start()?,
             under_way: UnderWay::default(),
         })))

@@ -228,7 +228,7 @@ mod tests {
     fn message(failure: Failure) -> String {
         match failure {
             Failure::Graphql(status, errors) => format!("{} {}", status.as_u16(), errors[0].message),
-            Failure::Problem(problem) => format!("{problem:?}"),
+            other => format!("{other:?}"),
         }
     }
 

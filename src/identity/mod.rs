@@ -1,4 +1,4 @@
-//! Who asks: makes a verified set of claims of a token, or says why it does not. Knows no HTTP server, no rules and no data.
+//! Who asks: makes a [`Viewer`] of a token, or says why it does not. Knows no HTTP server, no rules and no data.
 //!
 //! [`token`] reads a token and checks what it claims, [`keys`] reads a provider's keys, [`provider`] fetches them, [`mint`]
 //! makes tokens for development. Neither tokens nor claims ever reach the log.
@@ -13,10 +13,6 @@ pub mod token;
 
 use std::sync::Arc;
 
-use quick_cache::UnitWeighter;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use serde_json::{Map, Value};
-
 use self::keys::KeySet;
 use self::provider::{Provider, Unavailable};
 use self::refusal::Refusal;
@@ -24,6 +20,9 @@ use self::secret::{SetupError, secret_of};
 use self::token::Token;
 use crate::config::{Issuer, KeySource};
 use crate::dependency::PassThroughHasher;
+use crate::viewer::{Claims, Viewer};
+use quick_cache::UnitWeighter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
 
 /// How many verified tokens are remembered, so that their signatures are not verified with each request.
 const REMEMBERED: u64 = 10_000;
@@ -46,14 +45,6 @@ impl From<Unavailable> for NotVerified {
     fn from(Unavailable: Unavailable) -> Self {
         Self::Unavailable
     }
-}
-
-/// What a verified token claims. Shown to nobody and logged nowhere, so it has no `Debug` of its own.
-pub struct Identity {
-    /// The token's claims, all of them.
-    pub claims: Map<String, Value>,
-    /// What the issuer's `roles` points to.
-    pub roles: Vec<String>,
 }
 
 /// How a token came.
@@ -85,7 +76,7 @@ enum Keys {
 /// A token that was verified, known by its hash.
 struct Remembered {
     token: blake3::Hash,
-    identity: Arc<Identity>,
+    viewer: Viewer,
     issuer: usize,
     /// After this second it is not accepted any more.
     accepted_until: u64,
@@ -141,23 +132,23 @@ impl Authenticator {
     }
 
     /// What a token says, if it was verified before: found without waiting. None where it must be verified.
-    pub fn remembered(&self, token: &str, carrier: Carrier<'_>) -> Option<Arc<Identity>> {
+    pub fn remembered(&self, token: &str, carrier: Carrier<'_>) -> Option<Viewer> {
         let (now, hash) = ((self.now)(), blake3::hash(token.as_bytes()));
         let known = self.remembered.get(&short(&hash)).filter(|known| known.token == hash)?;
         let issuer = &self.issuers[known.issuer];
         let holds = now <= known.accepted_until
             && issuer.takes(carrier)
             && issuer.keys.current(now).is_some_and(|keys| keys.generation == known.generation);
-        holds.then(|| known.identity.clone())
+        holds.then(|| known.viewer.clone())
     }
 
     /// What a token says.
     ///
     /// # Errors
     /// Why it does not count.
-    pub async fn verify(&self, token: &str, carrier: Carrier<'_>) -> Result<Arc<Identity>, NotVerified> {
-        if let Some(identity) = self.remembered(token, carrier) {
-            return Ok(identity);
+    pub async fn verify(&self, token: &str, carrier: Carrier<'_>) -> Result<Viewer, NotVerified> {
+        if let Some(viewer) = self.remembered(token, carrier) {
+            return Ok(viewer);
         }
         let now = (self.now)();
         let read = Token::read(token)?;
@@ -167,19 +158,12 @@ impl Authenticator {
         let keys = issuer.keys.with_key_of(&read, now).await?;
         read.verify(keys.find(read.key_id(), read.algorithm())?)?;
         let accepted_until = read.check(&issuer.config.audience, issuer.config.leeway, now)?;
-        let claims = read.into_claims();
-        let roles = roles(&claims, &issuer.config.roles);
-        let identity = Arc::new(Identity { claims, roles });
+        let viewer = Viewer::of(Claims::new(read.into_claims(), &issuer.config.roles));
         let hash = blake3::hash(token.as_bytes());
-        let remembered = Remembered {
-            token: hash,
-            identity: identity.clone(),
-            issuer: at,
-            accepted_until,
-            generation: keys.generation,
-        };
+        let remembered =
+            Remembered { token: hash, viewer: viewer.clone(), issuer: at, accepted_until, generation: keys.generation };
         self.remembered.insert(short(&hash), Arc::new(remembered));
-        Ok(identity)
+        Ok(viewer)
     }
 }
 
@@ -207,21 +191,6 @@ impl Keys {
             Self::Fixed(keys) => Ok(keys.clone()),
             Self::Fetched(provider) => provider.with_key(token.key_id(), now).await,
         }
-    }
-}
-
-/// A list of strings, or a string with spaces between roles. Anything else is no role.
-fn roles(claims: &Map<String, Value>, pointer: &str) -> Vec<String> {
-    // The pointer's first step is into the claims themselves, which are no `Value`.
-    let (first, rest) = match pointer[1..].split_once('/') {
-        Some((first, _)) => (first, &pointer[1 + first.len()..]),
-        None => (&pointer[1..], ""),
-    };
-    let first = first.replace("~1", "/").replace("~0", "~");
-    match claims.get(&first).and_then(|value| value.pointer(rest)) {
-        Some(Value::String(text)) => text.split_whitespace().map(str::to_owned).collect(),
-        Some(Value::Array(items)) => items.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
-        _ => Vec::new(),
     }
 }
 

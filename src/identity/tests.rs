@@ -80,9 +80,10 @@ fn refused(why: Refusal) -> Result<(), NotVerified> {
 async fn a_token_with_all_that_is_required_says_who_asks() {
     let (authenticator, _) = with_clock(&[with_secret(SECRET)]);
     let token = token(&json!({"realm_access": {"roles": ["editor", 5]}}));
-    let identity = authenticator.verify(&token, Carrier::Authorization).await.unwrap();
-    assert_eq!(identity.claims["sub"], "ada");
-    assert_eq!(identity.roles, ["editor"]);
+    let viewer = authenticator.verify(&token, Carrier::Authorization).await.unwrap();
+    let claims_of = viewer.claims().unwrap();
+    assert_eq!(claims_of.get("sub"), Some(&json!("ada")));
+    assert!(claims_of.has_role("editor") && !claims_of.has_role("5"));
     // The key's name is not asked for where there is one key.
     assert_eq!(with_the_secret(&signed(&json!({"alg": "HS256", "kid": "1"}), &claims(OURS, &json!({})))).await, Ok(()));
 }
@@ -494,11 +495,10 @@ async fn what_is_minted_is_accepted() {
     let claims = json!({"sub": "ada", "realm_access": {"roles": "editor author"}}).as_object().unwrap().clone();
     let token = super::mint::mint(&issuer, claims, Duration::from_secs(60)).unwrap();
     let (authenticator, clock) = with_clock(&[issuer]);
-    let identity = authenticator.verify(&token, Carrier::Authorization).await.unwrap();
-    assert_eq!(
-        (identity.claims["aud"].as_str(), &identity.roles[..]),
-        (Some("another"), &["editor".to_owned(), "author".to_owned()][..])
-    );
+    let viewer = authenticator.verify(&token, Carrier::Authorization).await.unwrap();
+    let claims = viewer.claims().unwrap();
+    assert_eq!(claims.get("aud"), Some(&json!("another")));
+    assert!(claims.has_role("editor") && claims.has_role("author"));
     clock.pass(90);
     assert_eq!(verdict(&authenticator, &token).await, refused(Expired));
 }

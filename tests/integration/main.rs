@@ -16,8 +16,6 @@ mod library;
 mod lifetimes;
 #[path = "support/node.rs"]
 mod node;
-#[path = "support/openid.rs"]
-mod openid;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/properties.rs"]
@@ -40,6 +38,8 @@ mod reference;
 mod rows;
 #[path = "support/shop.rs"]
 mod shop;
+#[path = "support/tls.rs"]
+mod tls;
 
 mod admin;
 mod adoption;
@@ -91,6 +91,7 @@ mod schema_changes_under_way;
 mod settings;
 mod snapshots;
 mod statements;
+mod tokens;
 mod unmanaged;
 mod unwritable;
 mod versions;

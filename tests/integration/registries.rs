@@ -284,8 +284,8 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
     let (status, text) = told(directory, &["push", file, "--to", &to]);
     assert_eq!(status, Some(1));
     assert!(text.starts_with("0 new, 120 known, 1 refused\nrefused: bad: 1:3: "), "{text}");
-    let (status, text) = told(directory, &["push", file, "--to", "https://example.org"]);
-    assert!(status == Some(1) && text.contains("does not speak TLS"), "{text}");
+    let (status, text) = told(directory, &["push", file, "--to", "ftp://example.org"]);
+    assert!(status == Some(1) && text.contains("is not the URL of a server"), "{text}");
 
     let (status, text) = told(directory, &["check", "--against", &to]);
     assert!(status == Some(0) && text.contains("the model fits all "), "{text}");
@@ -304,4 +304,27 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
     assert!(text.starts_with("120 mistakes in "), "{text}");
     let (status, text) = told(next.path(), &["check", "--against", file]);
     assert!(status == Some(1) && text.contains("name7:1:42: ") && text.contains("bad:1:3: "), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let directory = app.directory.path();
+    let to = format!("https://localhost:{}", crate::tls::in_front_of(app.address()).await.port());
+    let manifest = directory.join("manifest.json");
+    std::fs::write(&manifest, json!({"a": "query A { merchants(first: 1) { totalCount } }"}).to_string()).unwrap();
+    let (file, authority) = (manifest.to_str().unwrap(), crate::tls::file("ca.pem"));
+    let trusting = ["--ca-file", authority.to_str().unwrap()];
+    let (status, text) = told(directory, &["push", file, "--to", &to]);
+    assert!(status == Some(1) && text.contains("invalid peer certificate"), "{text}");
+    let pushed = (Some(0), "1 new, 0 known, 0 refused\n".to_owned());
+    assert_eq!(told(directory, &[&["push", file, "--to", &to][..], &trusting].concat()), pushed);
+    let (status, text) = told(directory, &[&["check", "--against", &to][..], &trusting].concat());
+    assert!(status == Some(0) && text.contains("the model fits all "), "{text}");
+    // The certificate is that of another host.
+    let elsewhere = to.replace("localhost", "127.0.0.2");
+    let (status, text) = told(directory, &[&["push", file, "--to", &elsewhere][..], &trusting].concat());
+    assert!(status == Some(1), "{text}");
+    let (status, text) = told(directory, &["push", file, "--to", &to, "--ca-file", file]);
+    assert!(status == Some(1) && text.contains("cannot read certificates from"), "{text}");
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow};
 use axum::body::Body;
 use axum::extract::Request;
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue, IF_NONE_MATCH};
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value, json};
@@ -15,11 +15,13 @@ use tower::ServiceExt;
 
 use super::cases::Case;
 use super::scratch::Scratch;
-use crate::config::{ByteSize, Config, Database, Mode, Overrides};
+use crate::app::token;
+use crate::config::{ByteSize, Config, Database, Issuer, Mode, Overrides};
 use crate::document_id::DocumentId;
 use crate::graphql::explain::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
 use crate::http::{AppState, Front, service};
+use crate::identity::Authenticator;
 use crate::model::Model;
 use crate::persisted::Registry;
 use crate::store::Store;
@@ -68,9 +70,11 @@ impl Bench {
             .await
             .context("cannot open the scratch database")?;
         let engine = Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
-        let app = AppState::new(&self.config, engine.clone(), store, self.registry.clone());
+        let issuers = token::for_tests(&self.config)?;
+        let authenticator = Arc::new(Authenticator::new(&issuers).context("[auth]")?);
+        let app = AppState::new(&self.config, authenticator, engine.clone(), store, self.registry.clone());
         let front = service(app.context("cannot start threads")?);
-        Ok(Server { front, engine, path, longest_url: self.config.limits.max_url_bytes })
+        Ok(Server { front, engine, path, issuers, longest_url: self.config.limits.max_url_bytes })
     }
 }
 
@@ -80,6 +84,8 @@ pub(super) struct Server {
     pub(super) engine: Engine,
     /// Its database.
     pub(super) path: PathBuf,
+    /// Who can sign the tokens of cases.
+    issuers: Vec<Issuer>,
     longest_url: usize,
 }
 
@@ -121,6 +127,10 @@ impl Server {
             self.fill_in(&mut value).await?;
             let value = value.as_str().unwrap_or_default().parse().with_context(|| format!("the header {name}"))?;
             headers.insert(header, value);
+        }
+        if let Some(claims) = &case.viewer {
+            let token = token::for_case(&self.issuers, claims)?;
+            headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().context("the token")?);
         }
         let mut path = format!("/q/{}", operation.document_id());
         if let Some(name) = &case.operation {

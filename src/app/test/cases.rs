@@ -47,6 +47,8 @@ pub(super) struct Case {
     pub(super) operation: Option<String>,
     pub(super) variables: Map<String, Value>,
     pub(super) headers: BTreeMap<String, String>,
+    /// The claims of the viewer who asks; None: nobody that is known.
+    pub(super) viewer: Option<Map<String, Value>>,
     pub(super) status: u16,
     /// Where the answer is kept.
     pub(super) snapshot: PathBuf,
@@ -62,6 +64,7 @@ struct Written {
     variables: Map<String, Value>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
+    r#as: Option<Map<String, Value>>,
     /// The status that is expected.
     #[serde(default = "ok")]
     status: u16,
@@ -120,6 +123,7 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
             operation: written.operation,
             variables: written.variables,
             headers: written.headers,
+            viewer: written.r#as,
             status: written.status,
         })
         .collect();
@@ -137,7 +141,15 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
         let operation = operation.name().filter(|_| operations.len() > 1).map(str::to_owned);
         let name = operation.clone().unwrap_or_else(|| DEFAULT.to_owned());
         let (variables, headers) = (Map::new(), BTreeMap::new());
-        Case { snapshot: snapshot_of(path, &subject_name, &name), name, operation, variables, headers, status: ok() }
+        Case {
+            snapshot: snapshot_of(path, &subject_name, &name),
+            name,
+            operation,
+            variables,
+            headers,
+            viewer: None,
+            status: ok(),
+        }
     }));
     let (registered, file, uncovered) = (registered.clone(), file.to_owned(), uncovered.into_iter().cloned().collect());
     Ok(Subject { registered, file, name: subject_name, cases_file, cases, uncovered, mutations })
@@ -153,6 +165,7 @@ impl Subject {
             operation: operation.clone(),
             variables: variables.clone(),
             headers: BTreeMap::new(),
+            viewer: None,
             status: ok(),
         });
         Self {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::Reader;
+use super::reader::Reader;
 use crate::config::auth::{Issuer, KeySource, LEEWAY_SECONDS, ROLES};
 
 const KEYS: [&str; 7] = ["issuer", "audience", "jwks", "secret_env", "roles", "cookie", "leeway_seconds"];

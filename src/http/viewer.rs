@@ -1,0 +1,148 @@
+//! Who asks: the token of a request, in `Authorization: Bearer` or in a cookie, made into a [`Viewer`]. Only those ask here who
+//! need to know: what everybody may have is answered whatever a token says.
+//!
+//! A browser sends cookies along whoever makes it ask, so a mutation whose token comes in one must be asked by a page of ours
+//! (cross-site request forgery). Whoever sends `Authorization` has the token itself.
+
+#![expect(dead_code, reason = "plans that depend on who asks come with the rules")]
+
+use http::HeaderMap;
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
+
+use super::AppState;
+use super::failure::Failure;
+use crate::graphql::Code;
+use crate::identity::refusal::Refusal;
+use crate::identity::{Carrier, NotVerified};
+use crate::viewer::Viewer;
+
+/// <https://www.w3.org/TR/fetch-metadata/>
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Who asks to read.
+///
+/// # Errors
+/// `UNAUTHENTICATED`: there is a token, and it does not count. `AUTHENTICATION_UNAVAILABLE`, `BAD_REQUEST`.
+pub(super) async fn viewer(app: &AppState, headers: &HeaderMap) -> Result<Viewer, Failure> {
+    match credential(app, headers)? {
+        Some((token, carrier)) => verified(app, token, carrier).await,
+        None => Ok(Viewer::Anonymous),
+    }
+}
+
+/// Who asks to write.
+///
+/// # Errors
+/// The same, and `FORBIDDEN` for a page of somebody else's that has a cookie of ours sent along.
+pub(super) async fn viewer_who_writes(app: &AppState, headers: &HeaderMap) -> Result<Viewer, Failure> {
+    match credential(app, headers)? {
+        Some((_, Carrier::Cookie(_))) if !is_asked_by_ours(app, headers) => Err(Failure::new(
+            Code::Forbidden,
+            "a mutation with a cookie is taken from pages of this origin or of those in cors_origins only: the request has \
+             neither `Sec-Fetch-Site: same-origin` nor such an `Origin`; other clients send the token as `Authorization: Bearer`",
+        )),
+        Some((token, carrier)) => verified(app, token, carrier).await,
+        None => Ok(Viewer::Anonymous),
+    }
+}
+
+/// Who asks, if that is known without waiting: nobody, or a token that was verified before.
+pub(super) fn known_viewer(app: &AppState, headers: &HeaderMap) -> Option<Viewer> {
+    match credential(app, headers).ok()? {
+        Some((token, carrier)) => app.authenticator.remembered(token, carrier),
+        None => Some(Viewer::Anonymous),
+    }
+}
+
+async fn verified(app: &AppState, token: &str, carrier: Carrier<'_>) -> Result<Viewer, Failure> {
+    app.authenticator.verify(token, carrier).await.map_err(|error| match error {
+        NotVerified::Refused(refusal) => refusal.into(),
+        NotVerified::Unavailable => Failure::new(Code::AuthenticationUnavailable, error.to_string()),
+    })
+}
+
+/// The token of a request. Schemes other than `Bearer` are for others, such as a proxy in front of the server.
+fn credential<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Result<Option<(&'a str, Carrier<'a>)>, Failure> {
+    if !app.authenticator.is_on() {
+        return Ok(None);
+    }
+    let mut lines = headers.get_all(AUTHORIZATION).iter();
+    if let Some(line) = lines.next() {
+        if lines.next().is_some() {
+            return Err(Failure::new(Code::BadRequest, "the request has several Authorization headers"));
+        }
+        if let Some(token) = bearer(line) {
+            let token = std::str::from_utf8(token).map_err(|_| Refusal::Malformed)?;
+            return Ok(Some((token, Carrier::Authorization)));
+        }
+    }
+    for name in app.authenticator.cookies() {
+        let mut values = cookies(headers, name);
+        let Some(token) = values.next() else { continue };
+        if values.any(|other| other != token) {
+            return Err(Failure::new(Code::BadRequest, format!("the request has several cookies {name}")));
+        }
+        return Ok(Some((token, Carrier::Cookie(name))));
+    }
+    Ok(None)
+}
+
+/// RFC 6750 §2.1.
+fn bearer(line: &HeaderValue) -> Option<&[u8]> {
+    let (scheme, token) = line.as_bytes().split_at_checked(b"Bearer".len())?;
+    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.first().is_none_or(|byte| *byte == b' ');
+    is_bearer.then(|| token.trim_ascii())
+}
+
+/// The values of a cookie (RFC 6265 §5.4). HTTP/2 may spread cookies over several lines. An empty value is what is left of a
+/// session that has ended.
+fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
+    let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
+    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.filter(move |(cookie, value)| *cookie == name && !value.is_empty()).map(|(_, value)| value)
+}
+
+/// Whether a page of this origin, or of one that is listed, made the browser ask.
+fn is_asked_by_ours(app: &AppState, headers: &HeaderMap) -> bool {
+    let origin = headers.get(ORIGIN);
+    if origin.is_some_and(|origin| app.cors.lists(origin)) {
+        return true;
+    }
+    match headers.get(SEC_FETCH_SITE) {
+        // `none`: the user did, not a page.
+        Some(site) => site == "same-origin" || site == "none",
+        None => {
+            let authority = origin.and_then(|origin| origin.to_str().ok()?.split_once("://")).map(|(_, host)| host);
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bearer_token_is_what_follows_the_scheme() {
+        for (line, token) in [
+            ("Bearer a.b.c", Some("a.b.c")),
+            ("bearer  a.b.c ", Some("a.b.c")),
+            ("Bearer", Some("")),
+            ("Basic YTpi", None),
+            ("Bearera.b.c", None),
+            ("a.b.c", None),
+            ("", None),
+        ] {
+            let line = HeaderValue::from_static(line);
+            assert_eq!(bearer(&line).map(|token| std::str::from_utf8(token).unwrap()), token, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_by_its_whole_name() {
+        let lines = ["a=1; __Host-s=x.y.z", "__Host-s=; X__Host-s=no;__Host-s=x.y.z", "__host-s=no; __Host-sx=no"];
+        let headers = lines.iter().map(|line| (COOKIE, HeaderValue::from_static(line))).collect();
+        assert_eq!(cookies(&headers, "__Host-s").collect::<Vec<_>>(), ["x.y.z"; 2]);
+    }
+}
