@@ -52,6 +52,7 @@ mod cache_sharing;
 mod cache_trouble;
 mod circles;
 mod clients;
+mod cluster;
 mod commands;
 mod concurrency;
 mod connections;
