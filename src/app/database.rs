@@ -94,8 +94,8 @@ fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartErr
     let migrations = read(config)?;
     let Some(mut admin) = open_existing(config)? else { return Ok(()) };
     let problems = admin.check(model).context("cannot read the database")?;
-    if !problems.iter().any(|problem| problem.is_repaired) || !matches!(difference::step(&migrations, model), Ok(None))
-    {
+    let is_built = matches!(difference::step(&read_for_difference(config)?, model), Ok(None));
+    if !problems.iter().any(|problem| problem.is_repaired) || !is_built {
         return Ok(());
     }
     for line in repair(config, model, &migrations, &mut admin)?.text.lines() {
@@ -114,7 +114,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrations::NAMES);
         return Err(anyhow::anyhow!(message).into());
     }
-    let (model, migrations) = match (load_model(&config.dir), read(config)) {
+    let (model, migrations) = match (load_model(&config.dir), read_for_difference(config)) {
         (Ok(model), Ok(migrations)) => (model, migrations),
         (Err(StartError::Mistakes(mut mistakes)), _) => {
             mistakes.extend(mistakes_of_files(config)?);
@@ -224,7 +224,7 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
         Ok(migrations) => migrations,
         Err(error) => return found(error.mistakes()?),
     };
-    let Some(admin) = admin else { return found(rehearsed(&migrations)?) };
+    let Some(admin) = admin else { return found(rehearsed(config, &migrations)?) };
     let status = admin.status(&migrations).context("cannot read the database")?;
     if let Some(mistake) = of_another_project(config, model, &admin, &status)? {
         return found(vec![mistake]);
@@ -232,13 +232,13 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
     let mut mistakes = status.mistakes();
     if !status.pending.is_empty() {
         let is_pending = |mistake: &Diagnostic| status.pending.iter().any(|pending| pending.file == mistake.file);
-        mistakes.extend(rehearsed(&migrations)?.into_iter().filter(is_pending));
+        mistakes.extend(rehearsed(config, &migrations)?.into_iter().filter(is_pending));
     }
     if mistakes.is_empty() {
         mistakes.extend(pending(config, &status));
     }
     if mistakes.is_empty() {
-        mistakes = lacks(config, model, &admin, &migrations)?;
+        mistakes = lacks(config, model, &admin)?;
     }
     let warnings = match mistakes.is_empty() {
         true => admin.advice(model).context("cannot read the database")?,
@@ -295,18 +295,13 @@ fn pending(config: &Config, status: &Status) -> Option<Diagnostic> {
 
 /// What the database lacks for the model, where it has all migrations. What these do not build, the next one should;
 /// what they do has been changed by hand.
-fn lacks(
-    config: &Config,
-    model: &Model,
-    admin: &Admin,
-    migrations: &Migrations,
-) -> Result<Vec<Diagnostic>, StartError> {
+fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic>, StartError> {
     let problems = admin.check(model).context("cannot read the database")?;
     let has_epoch = admin.has_epoch();
     let database = |message: String| Diagnostic::error(config.database.to_string(), 0..0, message);
     let next = match problems.is_empty() {
         true => None,
-        false => difference::step(migrations, model).unwrap_or_default(),
+        false => difference::step(&read_for_difference(config)?, model).unwrap_or_default(),
     };
     let mut mistakes: Vec<Diagnostic> = Vec::new();
     for problem in problems {
@@ -342,15 +337,15 @@ fn lacks(
 /// They cannot be tried.
 pub(super) fn mistakes_of_files(config: &Config) -> Result<Vec<Diagnostic>, StartError> {
     match read(config) {
-        Ok(migrations) => rehearsed(&migrations),
+        Ok(migrations) => rehearsed(config, &migrations),
         Err(error) => error.mistakes(),
     }
 }
 
 /// Tries the files on a database of their own.
-fn rehearsed(migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
-    match admin::rehearse(migrations) {
-        Ok(()) => Ok(Vec::new()),
+fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
+    match admin::rehearse(&config.database, migrations) {
+        Ok(_) => Ok(Vec::new()),
         Err(MigrateError::Files(mistakes)) => Ok(mistakes),
         Err(error @ MigrateError::Database(_)) => Err(StartError::Other(error.into())),
     }
@@ -381,6 +376,12 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
 }
 
 pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {
+    let dialect = admin::dialect(&config.database);
+    Migrations::read_for(&within(&config.dir, "migrations"), dialect).map_err(StartError::Mistakes)
+}
+
+/// The files for SQLite, from which the next migration is written for both databases.
+fn read_for_difference(config: &Config) -> Result<Migrations, StartError> {
     Migrations::read(&within(&config.dir, "migrations")).map_err(StartError::Mistakes)
 }
 

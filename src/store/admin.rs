@@ -4,9 +4,9 @@
 use std::path::Path;
 
 use super::documents::StoredDocument;
-use super::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
+use super::schema::migrations::{Applied, Dialect, MigrateError, Migration, Migrations, Problem, Repaired, Status};
 use super::schema::pull::Pulled;
-use super::sqlite;
+use super::{postgres, sqlite};
 use crate::config::Database;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 
@@ -19,6 +19,18 @@ pub struct AdminError(pub(in crate::store) Box<dyn std::error::Error + Send + Sy
 pub enum Admin {
     /// To a file.
     Sqlite(sqlite::Admin),
+    /// To a server.
+    Postgres(postgres::Admin),
+}
+
+/// The driver's own answer.
+macro_rules! ask {
+    ($of:expr, $admin:ident => $answer:expr) => {
+        match $of {
+            Admin::Sqlite($admin) => $answer,
+            Admin::Postgres($admin) => $answer,
+        }
+    };
 }
 
 impl Admin {
@@ -27,17 +39,21 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn open(database: &Database) -> Result<Self, AdminError> {
-        let path = file(database)?;
-        Ok(Self::Sqlite(sqlite::Admin::open(path)?))
+        Ok(match database {
+            Database::Sqlite(path) => Self::Sqlite(sqlite::Admin::open(path)?),
+            Database::Postgres(url) => Self::Postgres(postgres::Admin::open(url)?),
+        })
     }
 
     /// Connects, if there is such a database: looking at one does not create it.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's; there is no such database on the server.
     pub fn open_existing(database: &Database) -> Result<Option<Self>, AdminError> {
-        let path = file(database)?;
-        if path.exists() { Self::open(database).map(Some) } else { Ok(None) }
+        match database {
+            Database::Sqlite(path) if !path.exists() => Ok(None),
+            database => Self::open(database).map(Some),
+        }
     }
 
     /// How the files and this database stand to each other.
@@ -45,8 +61,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn status(&self, migrations: &Migrations) -> Result<Status, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.status(migrations)?)
+        ask!(self, admin => Ok(admin.status(migrations)?))
     }
 
     /// Applies what is pending, in order. Any number of programs may do this at once.
@@ -54,8 +69,7 @@ impl Admin {
     /// # Errors
     /// The mistakes of a file, which leaves no trace then; those before it stay applied.
     pub fn migrate(&mut self, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
-        let Self::Sqlite(admin) = self;
-        admin.migrate(migrations)
+        ask!(self, admin => admin.migrate(migrations))
     }
 
     /// What the database lacks for this model.
@@ -63,8 +77,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn check(&self, model: &Model) -> Result<Vec<Problem>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.check(model)?)
+        ask!(self, admin => Ok(admin.check(model)?))
     }
 
     /// What its owner should know of what others have made in it, one sentence each.
@@ -72,8 +85,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn advice(&self, model: &Model) -> Result<Vec<String>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.advice(model)?)
+        ask!(self, admin => Ok(admin.advice(model)?))
     }
 
     /// Whether it has an epoch, which is part of every validator.
@@ -81,8 +93,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn has_epoch(&self) -> Result<bool, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.has_epoch()?)
+        ask!(self, admin => Ok(admin.has_epoch()?))
     }
 
     /// The names of its tables, without the database's and freshql's own.
@@ -90,8 +101,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn tables(&self) -> Result<Vec<String>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.tables()?)
+        ask!(self, admin => Ok(admin.tables()?))
     }
 
     /// Puts back what others have taken from it, as these migrations build it.
@@ -99,8 +109,7 @@ impl Admin {
     /// # Errors
     /// The mistakes of the migrations, or the database's; then nothing was changed.
     pub fn repair(&mut self, model: &Model, migrations: &Migrations) -> Result<Repaired, MigrateError> {
-        let Self::Sqlite(admin) = self;
-        admin.repair(model, migrations)
+        ask!(self, admin => admin.repair(model, migrations))
     }
 
     /// Where somebody has written numbers into the change log that no clock gives: deletes such records, and gives the rows new
@@ -109,8 +118,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn heal(&mut self, model: &Model) -> Result<(usize, usize), AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.heal(model)?)
+        ask!(self, admin => Ok(admin.heal(model)?))
     }
 
     /// Makes the triggers of tables that are somebody else's; gives their names.
@@ -118,8 +126,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn watch(&mut self, model: &Model) -> Result<Vec<String>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.watch(model)?)
+        ask!(self, admin => Ok(admin.watch(model)?))
     }
 
     /// Makes all that this model needs, in an empty database.
@@ -127,8 +134,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn create(&mut self, model: &Model) -> Result<(), AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.create(model)?)
+        ask!(self, admin => Ok(admin.create(model)?))
     }
 
     /// Runs a file of statements that no migration is, as a whole.
@@ -136,8 +142,7 @@ impl Admin {
     /// # Errors
     /// The file's mistake; nothing was written then.
     pub fn load(&mut self, file: &Migration) -> Result<(), Diagnostic> {
-        let Self::Sqlite(admin) = self;
-        admin.load(file)
+        ask!(self, admin => admin.load(file))
     }
 
     /// Puts all of the database into its file, so that a copy of that is whole.
@@ -145,8 +150,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn settle(&self) -> Result<(), AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.settle()?)
+        ask!(self, admin => Ok(admin.settle()?))
     }
 
     /// The keys of some rows of an entity.
@@ -154,8 +158,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn keys(&self, entity: &Entity, most: usize) -> Result<Vec<Value>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.keys(entity, most)?)
+        ask!(self, admin => Ok(admin.keys(entity, most)?))
     }
 
     /// Gives a column of a row another value, as another program would; gives the number of records that this has left in the
@@ -164,8 +167,7 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn alter_row(&mut self, entity: &Entity, key: &Value, column: ColumnId) -> Result<Option<u64>, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.alter_row(entity, key, column)?)
+        ask!(self, admin => Ok(admin.alter_row(entity, key, column)?))
     }
 
     /// Replaces the rows of all tables that both databases have by those of the other, as far as they fit. Says what became of
@@ -174,17 +176,28 @@ impl Admin {
     /// # Errors
     /// The database's.
     pub fn take_rows(&mut self, from: &Path) -> Result<String, AdminError> {
-        let Self::Sqlite(admin) = self;
-        Ok(admin.take_rows(from)?)
+        ask!(self, admin => Ok(admin.take_rows(from)?))
     }
 }
 
-/// Tries migrations on an empty database of their own.
+/// Which files are for this database.
+pub fn dialect(database: &Database) -> Dialect {
+    match database {
+        Database::Sqlite(_) => Dialect::Sqlite,
+        Database::Postgres(_) => Dialect::Postgres,
+    }
+}
+
+/// Tries migrations on an empty database of their own. False where there can be none: this user may make no database on the
+/// server.
 ///
 /// # Errors
 /// Their mistakes.
-pub fn rehearse(migrations: &Migrations) -> Result<(), MigrateError> {
-    sqlite::migrate::rehearse(migrations).map(drop)
+pub fn rehearse(database: &Database, migrations: &Migrations) -> Result<bool, MigrateError> {
+    match database {
+        Database::Sqlite(_) => sqlite::migrate::rehearse(migrations).map(|_| true),
+        Database::Postgres(url) => Ok(postgres::migrate::rehearse(url, migrations)?.is_some()),
+    }
 }
 
 /// Copies a whole file. False if it cannot be read.

@@ -4,6 +4,7 @@
 
 use crate::dependency::Dependencies;
 use crate::model::{Entity, EntityId, Model};
+use crate::store::schema::migrations::Applied;
 
 /// What versions tell in one state of the schema.
 #[derive(Debug)]
@@ -29,6 +30,11 @@ impl Guard {
         self.schema
     }
 
+    /// Whether both say the same.
+    pub(in crate::store) fn is_like(&self, other: &Self) -> bool {
+        self.unguarded == other.unguarded
+    }
+
     /// Whether every entity is guarded.
     pub fn is_whole(&self) -> bool {
         self.is_whole
@@ -52,4 +58,19 @@ impl Guard {
         };
         model.entities.iter().zip(&self.unguarded).filter_map(reason).collect()
     }
+}
+
+/// What was applied behind a server's back was written for another model than its own.
+pub(in crate::store) fn newer(applied: &[Applied], history: &[Applied]) -> Option<String> {
+    if applied == history {
+        return None;
+    }
+    let last = applied.iter().find(|applied| !history.contains(applied));
+    Some(match last {
+        Some(Applied { number, name, .. }) => format!(
+            "the migration {number:04}_{name} was applied after this server started: restart it with the model that \
+             belongs to it"
+        ),
+        None => "the database lacks migrations that it had when this server started: restart the server".to_owned(),
+    })
 }

@@ -80,6 +80,7 @@ mod nodes;
 mod one_question;
 mod other_programs_databases;
 mod persisted_get;
+mod postgres_admin;
 mod postgres_client;
 mod postgres_log;
 mod proxies;

@@ -11,6 +11,12 @@ use crate::store::sqlite::ddl::{Section, check_of};
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "bigint NOT NULL DEFAULT 0";
 
+/// The name of the constraint that tells a table that was there before freshql.
+pub(in crate::store) const ADOPTED: &str = "adopted";
+
+/// The same in such a table.
+pub(in crate::store) const ADOPTED_VERSION: &str = "bigint NOT NULL DEFAULT 0 CONSTRAINT adopted CHECK (_version >= 0)";
+
 /// One of freshql's own tables, and what belongs to it.
 pub(in crate::store) fn system_table(name: &str) -> Section {
     let (heading, statements) = match name {

@@ -3,8 +3,8 @@
 
 use crate::model::DefaultValue;
 use crate::store::postgres::ddl::{
-    self as layout, VERSION_DEFINITION, add_foreign_key, check_expression, column_definition, constraint,
-    constraint_name, default_expression, primary_key, sql_type, type_of,
+    self as layout, ADOPTED_VERSION, add_foreign_key, check_expression, column_definition, constraint, constraint_name,
+    default_expression, primary_key, sql_type, type_of,
 };
 use crate::store::postgres::triggers;
 use crate::store::schema::difference::changes::{Alteration, Altered, Changes, Fate};
@@ -151,7 +151,7 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
         statements.push(format!("ALTER TABLE {table} ADD CONSTRAINT {} PRIMARY KEY ({key});", primary_key(table)));
     }
     if altered.is_new_here {
-        statements.push(format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {VERSION_DEFINITION};"));
+        statements.push(format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {ADOPTED_VERSION};"));
     }
     let relaxed = altered.dropped.iter().filter(|dropped| dropped.relax && dropped.found.key == 0);
     statements.extend(relaxed.map(|dropped| {

@@ -14,8 +14,8 @@
 
 mod kept;
 
-#[expect(unused_imports, reason = "the commands and the reader take them next")]
-pub(in crate::store) use kept::{renew_statements, version_expression};
+#[expect(unused_imports, reason = "the reader takes the last one next")]
+pub(in crate::store) use kept::{base_entity, renew_statements, version_expression};
 
 use crate::model::Scalar;
 use crate::store::schema::layout::name::string_literal;
@@ -164,6 +164,11 @@ pub(in crate::store) fn drop_statements(table: &str) -> Vec<String> {
 /// The statements that remove what earlier releases made of a table's triggers.
 pub(in crate::store) fn drop_former_statements(table: &SqlName) -> Vec<String> {
     FORMER_TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table};")).collect()
+}
+
+/// Whether a trigger of this name is one that an earlier release made.
+pub(in crate::store) fn is_former(trigger: &str) -> bool {
+    FORMER_TRIGGERS.contains(&trigger)
 }
 
 /// The statements that remove the log of earlier releases.

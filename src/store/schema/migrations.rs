@@ -328,6 +328,18 @@ pub(in crate::store) fn with_line_feeds(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
 }
 
+/// The place in the file's own text of a place in [`with_line_feeds`] of it.
+pub(in crate::store) fn in_file(text: &str, offset: usize) -> usize {
+    let mut rest = offset;
+    for (at, line) in text.match_indices("\r\n").map(|(at, _)| at).zip(0..) {
+        if at - line >= offset {
+            break;
+        }
+        rest = offset + line + 1;
+    }
+    rest.min(text.len())
+}
+
 fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     if !folder.exists() {
         return Ok(Vec::new());

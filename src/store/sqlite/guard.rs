@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use super::migrate::{self, Applied};
 use crate::model::Model;
 use crate::store::error::StoreError;
-use crate::store::guard::Guard;
+use crate::store::guard::{Guard, newer};
 
 /// Looks at the schema. `history` is what had been applied when this server started: what came later belongs to another
 /// model.
@@ -36,19 +36,4 @@ pub(super) fn identity(epoch: &[u8; 16], schema: i64) -> [u8; 16] {
     let mut identity = [0; 16];
     identity.copy_from_slice(&hash.as_bytes()[..16]);
     identity
-}
-
-/// What was applied behind a server's back was written for another model than its own.
-fn newer(applied: &[Applied], history: &[Applied]) -> Option<String> {
-    if applied == history {
-        return None;
-    }
-    let last = applied.iter().find(|applied| !history.contains(applied));
-    Some(match last {
-        Some(Applied { number, name, .. }) => format!(
-            "the migration {number:04}_{name} was applied after this server started: restart it with the model that \
-             belongs to it"
-        ),
-        None => "the database lacks migrations that it had when this server started: restart the server".to_owned(),
-    })
 }

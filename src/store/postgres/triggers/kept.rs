@@ -52,7 +52,6 @@ END ",
     )
 }
 
-#[expect(dead_code, reason = "the commands take it next")]
 /// Give every row a new version: a million rows cost no more than one.
 pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     let entity = entity(table);

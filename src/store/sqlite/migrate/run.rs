@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::confine::{confine, set_free, trespass};
 use super::{MigrateError, Migration, Migrations, apply, split};
 use crate::model::Diagnostic;
-use crate::store::schema::migrations::{FILL_IN, with_line_feeds};
+use crate::store::schema::migrations::{FILL_IN, in_file, with_line_feeds};
 
 /// Runs a file statement by statement, in the transaction that is open, so that a mistake has a place.
 ///
@@ -114,18 +114,6 @@ fn mistake(migration: &Migration, statement: &split::Statement<'_>, error: rusql
         }
         other => Diagnostic::error(&migration.file, first_line(statement), other.to_string()),
     }
-}
-
-/// The place in the file's own text of a place in [`with_line_feeds`] of it.
-fn in_file(text: &str, offset: usize) -> usize {
-    let mut rest = offset;
-    for (at, line) in text.match_indices("\r\n").map(|(at, _)| at).zip(0..) {
-        if at - line >= offset {
-            break;
-        }
-        rest = offset + line + 1;
-    }
-    rest.min(text.len())
 }
 
 fn first_line(statement: &split::Statement<'_>) -> std::ops::Range<usize> {

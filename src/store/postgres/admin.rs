@@ -1,0 +1,116 @@
+//! What the commands do with a PostgreSQL database beside serving it.
+
+use std::cell::RefCell;
+use std::path::Path;
+
+use super::catalogue::Catalogue;
+use super::client::{Blocking, ClientError, Execute, Role, Session};
+use super::{alter, migrate};
+use crate::config::PostgresUrl;
+use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
+use crate::store::admin::AdminError;
+use crate::store::schema::difference::step;
+use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
+
+/// A connection for the commands.
+pub struct Admin(RefCell<Blocking>);
+
+impl From<ClientError> for AdminError {
+    fn from(error: ClientError) -> Self {
+        Self(error.into())
+    }
+}
+
+impl From<ClientError> for MigrateError {
+    fn from(error: ClientError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+impl Admin {
+    pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, ClientError> {
+        Ok(Self(RefCell::new(Blocking::connect(url, Session::new(Role::Admin))?)))
+    }
+
+    pub(in crate::store) fn status(&self, migrations: &Migrations) -> Result<Status, ClientError> {
+        migrate::status(&mut self.0.borrow_mut(), migrations)
+    }
+
+    pub(in crate::store) fn migrate(&mut self, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+        migrate::up(self.0.get_mut(), migrations)
+    }
+
+    pub(in crate::store) fn check(&self, model: &Model) -> Result<Vec<Problem>, ClientError> {
+        let connection = &mut self.0.borrow_mut();
+        let catalogue = Catalogue::read(connection)?;
+        let facts = migrate::facts(connection, &catalogue)?;
+        Ok(migrate::check::problems(&catalogue, &facts, model))
+    }
+
+    pub(in crate::store) fn advice(&self, model: &Model) -> Result<Vec<String>, ClientError> {
+        Ok(migrate::check::advice(&Catalogue::read(&mut self.0.borrow_mut())?, model))
+    }
+
+    pub(in crate::store) fn has_epoch(&self) -> Result<bool, ClientError> {
+        migrate::has_epoch(&mut self.0.borrow_mut())
+    }
+
+    pub(in crate::store) fn tables(&self) -> Result<Vec<String>, ClientError> {
+        let sql = "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND NOT relispartition
+            AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'information_schema'::regnamespace)
+            AND pg_table_is_visible(oid) AND relname NOT LIKE '\\_freshql\\_%' ORDER BY relname";
+        let rows = self.0.borrow_mut().query(Execute::text(sql, &[]))?;
+        Ok(rows.iter().map(|row| row.string(0)).collect())
+    }
+
+    /// Its triggers and functions do not depend on what the migrations build.
+    pub(in crate::store) fn repair(&mut self, model: &Model, _: &Migrations) -> Result<Repaired, MigrateError> {
+        migrate::locked(self.0.get_mut(), |connection| Ok(migrate::repair(connection, model)?))
+    }
+
+    pub(in crate::store) fn watch(&mut self, model: &Model) -> Result<Vec<String>, ClientError> {
+        migrate::locked(self.0.get_mut(), |connection| migrate::watch(connection, model))
+    }
+
+    pub(in crate::store) fn create(&mut self, model: &Model) -> Result<(), AdminError> {
+        let step = step(&Migrations::default(), model).map_err(|error| AdminError(error.into()))?;
+        let text = step.map(|step| step.postgres).unwrap_or_default();
+        let run = |connection: &mut Blocking| connection.script(&text).map(drop);
+        Ok(migrate::locked::<_, ClientError>(self.0.get_mut(), run)?)
+    }
+
+    pub(in crate::store) fn load(&mut self, file: &Migration) -> Result<(), Diagnostic> {
+        migrate::run_alone(self.0.get_mut(), file)
+    }
+
+    /// The numbers of the log are no clock here, and nobody but the triggers sets versions.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as SQLite's")]
+    pub(in crate::store) fn heal(&mut self, _: &Model) -> Result<(usize, usize), ClientError> {
+        Ok((0, 0))
+    }
+
+    /// There is no file.
+    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as SQLite's")]
+    pub(in crate::store) fn settle(&self) -> Result<(), ClientError> {
+        Ok(())
+    }
+
+    pub(in crate::store) fn keys(&self, entity: &Entity, most: usize) -> Result<Vec<Value>, ClientError> {
+        alter::keys(&mut self.0.borrow_mut(), entity, most)
+    }
+
+    pub(in crate::store) fn alter_row(
+        &mut self,
+        entity: &Entity,
+        key: &Value,
+        column: ColumnId,
+    ) -> Result<Option<u64>, ClientError> {
+        alter::alter(self.0.get_mut(), entity, key, column)
+    }
+
+    /// Scratch databases are files.
+    #[expect(clippy::unused_self, reason = "as SQLite's")]
+    pub(in crate::store) fn take_rows(&mut self, _: &Path) -> Result<String, AdminError> {
+        Err(AdminError("rows are only taken from one file to another".into()))
+    }
+}

@@ -1,0 +1,377 @@
+//! What a PostgreSQL database has, as its own catalogue lists it: tables, columns, constraints, indexes, triggers, and the
+//! functions of ours. It compares nothing. Of the tables it has those that an unqualified name finds.
+
+use std::collections::BTreeMap;
+
+use super::client::{Blocking, ClientError, Execute, RowRef, Rows};
+
+/// The schema of a database.
+#[derive(Debug, Default)]
+pub(in crate::store) struct Catalogue {
+    /// In the order in which they were made; partitions and what inherits from others are with those.
+    pub(in crate::store) tables: Vec<FoundTable>,
+    pub(in crate::store) functions: Vec<FoundFunction>,
+    /// `UTF8`
+    pub(in crate::store) encoding: String,
+}
+
+/// A table, or what looks like one.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundTable {
+    pub(in crate::store) oid: i64,
+    pub(in crate::store) schema: String,
+    pub(in crate::store) name: String,
+    /// An unqualified name finds it.
+    pub(in crate::store) is_visible: bool,
+    /// `r` a table, `p` a partitioned one, `v` and `m` views, `f` a foreign table.
+    pub(in crate::store) kind: String,
+    /// What it is a partition of, or inherits from.
+    pub(in crate::store) parent: Option<i64>,
+    pub(in crate::store) is_partition: bool,
+    pub(in crate::store) columns: Vec<FoundColumn>,
+    pub(in crate::store) constraints: Vec<FoundConstraint>,
+    pub(in crate::store) indexes: Vec<FoundIndex>,
+    /// Without those that PostgreSQL makes for foreign keys.
+    pub(in crate::store) triggers: Vec<FoundTrigger>,
+}
+
+/// A column.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundColumn {
+    pub(in crate::store) name: String,
+    /// As PostgreSQL spells it: `numeric(12,2)`.
+    pub(in crate::store) sql_type: String,
+    /// Its name without parameters, and that of the type under a domain: `numeric`.
+    pub(in crate::store) base: String,
+    /// `e` where that is an enum.
+    pub(in crate::store) kind: String,
+    /// `numeric(12,2)` of a domain.
+    #[expect(dead_code, reason = "the first model of a database is made of it")]
+    pub(in crate::store) base_type: String,
+    pub(in crate::store) not_null: bool,
+    pub(in crate::store) default: Option<String>,
+    pub(in crate::store) is_identity: bool,
+    pub(in crate::store) is_generated: bool,
+    /// None where it has none.
+    pub(in crate::store) collation: Option<String>,
+    /// Two strings are the same only if their bytes are.
+    pub(in crate::store) is_deterministic: bool,
+    /// The values of an enum, in its order.
+    #[expect(dead_code, reason = "the first model of a database is made of it")]
+    pub(in crate::store) values: Vec<String>,
+}
+
+/// A constraint.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundConstraint {
+    /// `p` a primary key, `u` unique, `f` a foreign key, `c` a check.
+    pub(in crate::store) kind: String,
+    pub(in crate::store) name: String,
+    pub(in crate::store) columns: Vec<String>,
+    /// Of a foreign key: the other table, and its columns.
+    pub(in crate::store) target: Option<i64>,
+    #[expect(dead_code, reason = "the first model of a database is made of it")]
+    pub(in crate::store) target_columns: Vec<String>,
+    /// `a`, `r`, `c`, `n`, `d`
+    pub(in crate::store) on_delete: String,
+    pub(in crate::store) definition: String,
+    pub(in crate::store) is_valid: bool,
+}
+
+/// An index.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundIndex {
+    #[expect(dead_code, reason = "for people who debug")]
+    pub(in crate::store) name: String,
+    pub(in crate::store) unique: bool,
+    #[expect(dead_code, reason = "the first model of a database is made of it")]
+    pub(in crate::store) is_primary: bool,
+    /// It has a WHERE, or was never finished.
+    pub(in crate::store) is_partial: bool,
+    /// None for an expression.
+    pub(in crate::store) columns: Vec<Option<String>>,
+}
+
+/// A trigger.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundTrigger {
+    pub(in crate::store) name: String,
+    /// `A` always, `O` not on replicas, `R` only there, `D` never.
+    pub(in crate::store) enabled: String,
+    /// The bits of `pg_trigger.tgtype`.
+    pub(in crate::store) bits: i64,
+    pub(in crate::store) function: String,
+    pub(in crate::store) has_when: bool,
+}
+
+/// A function of ours.
+#[derive(Debug, Default)]
+pub(in crate::store) struct FoundFunction {
+    pub(in crate::store) name: String,
+    pub(in crate::store) source: String,
+    pub(in crate::store) is_definer: bool,
+    /// `search_path=public, pg_temp`
+    pub(in crate::store) settings: Vec<String>,
+}
+
+/// `pg_trigger.tgtype`
+pub(in crate::store) mod bits {
+    pub(in crate::store) const ROW: i64 = 1;
+    pub(in crate::store) const BEFORE: i64 = 2;
+    pub(in crate::store) const INSERT: i64 = 4;
+    pub(in crate::store) const DELETE: i64 = 8;
+    pub(in crate::store) const UPDATE: i64 = 16;
+    pub(in crate::store) const TRUNCATE: i64 = 32;
+}
+
+/// What is nobody's table.
+const THEIR_SCHEMAS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+
+/// The statements whose rows [`Catalogue::of`] takes.
+pub(in crate::store) fn statements() -> [String; 7] {
+    let tables = format!("pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {THEIR_SCHEMAS}");
+    let kinds = "c.relkind IN ('r', 'p', 'v', 'm', 'f')";
+    let names = |array: &str, relation: &str| {
+        format!(
+            "(SELECT json_agg(a.attname ORDER BY k.n) FROM unnest({array}) WITH ORDINALITY AS k (attnum, n) \
+             JOIN pg_attribute a ON a.attrelid = {relation} AND a.attnum = k.attnum)"
+        )
+    };
+    [
+        "SELECT current_setting('server_encoding')".to_owned(),
+        format!(
+            "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind, i.inhparent, c.relispartition
+             FROM {tables} LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1 WHERE {kinds} ORDER BY c.oid"
+        ),
+        format!(
+            "SELECT a.attrelid, a.attname, format_type(a.atttypid, a.atttypmod), base.typname, base.typtype,
+                    format_type(base.oid, CASE WHEN t.typtype = 'd' THEN t.typtypmod ELSE a.atttypmod END),
+                    a.attnotnull OR t.typnotnull, pg_get_expr(d.adbin, d.adrelid), a.attidentity <> '', a.attgenerated <> '',
+                    coll.collname, coalesce(coll.collisdeterministic, true),
+                    (SELECT json_agg(enumlabel ORDER BY enumsortorder) FROM pg_enum WHERE enumtypid = base.oid)
+             FROM {tables} JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+               JOIN pg_type t ON t.oid = a.atttypid
+               JOIN pg_type base ON base.oid = (WITH RECURSIVE up AS (SELECT t.oid, t.typbasetype UNION ALL
+                 SELECT p.oid, p.typbasetype FROM pg_type p JOIN up ON p.oid = up.typbasetype)
+                 SELECT oid FROM up WHERE typbasetype = 0)
+               LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
+               LEFT JOIN pg_collation coll ON coll.oid = a.attcollation
+             WHERE {kinds} ORDER BY c.oid, a.attnum"
+        ),
+        format!(
+            "SELECT o.conrelid, o.contype, o.conname, {}, o.confrelid, {}, o.confdeltype, pg_get_constraintdef(o.oid),
+                    o.convalidated
+             FROM pg_constraint o JOIN {tables} ON c.oid = o.conrelid WHERE o.contype IN ('p', 'u', 'f', 'c')
+             ORDER BY o.conrelid, o.oid",
+            names("o.conkey", "o.conrelid"),
+            names("o.confkey", "o.confrelid"),
+        ),
+        format!(
+            "SELECT x.indrelid, i.relname, x.indisunique, x.indisprimary, x.indpred IS NOT NULL OR NOT x.indisvalid,
+                    (SELECT json_agg(a.attname ORDER BY k.n) FROM unnest(x.indkey) WITH ORDINALITY AS k (attnum, n)
+                       LEFT JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = k.attnum AND k.attnum > 0
+                      WHERE k.n <= x.indnkeyatts)
+             FROM pg_index x JOIN pg_class i ON i.oid = x.indexrelid JOIN {tables} ON c.oid = x.indrelid ORDER BY x.indexrelid"
+        ),
+        format!(
+            "SELECT g.tgrelid, g.tgname, g.tgenabled, g.tgtype, p.proname, g.tgqual IS NOT NULL
+             FROM pg_trigger g JOIN {tables} ON c.oid = g.tgrelid JOIN pg_proc p ON p.oid = g.tgfoid
+             WHERE NOT g.tgisinternal ORDER BY g.tgrelid, g.tgname COLLATE \"C\""
+        ),
+        "SELECT proname, prosrc, prosecdef, to_json(proconfig) FROM pg_proc
+         WHERE proname LIKE '\\_freshql\\_%' AND pg_function_is_visible(oid)"
+            .to_owned(),
+    ]
+}
+
+impl Catalogue {
+    /// Reads the schema.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(in crate::store) fn read(connection: &mut Blocking) -> Result<Self, ClientError> {
+        let statements = statements();
+        let executes: Vec<Execute<'_>> = statements.iter().map(|sql| Execute::text(sql, &[])).collect();
+        Ok(Self::of(&connection.flight(&executes)?))
+    }
+
+    /// From the rows of [`statements`].
+    pub(in crate::store) fn of(rows: &[Rows]) -> Self {
+        let [encoding, tables, columns, constraints, indexes, triggers, functions] = rows else {
+            return Self::default();
+        };
+        let mut found: BTreeMap<i64, FoundTable> = tables.iter().map(|row| table(&row)).map(|t| (t.oid, t)).collect();
+        let mut each = |rows: &Rows, add: &dyn Fn(&mut FoundTable, &RowRef<'_>)| {
+            for row in rows.iter() {
+                if let Some(table) = found.get_mut(&row.int(0).unwrap_or_default()) {
+                    add(table, &row);
+                }
+            }
+        };
+        each(columns, &|table, row| table.columns.push(column(row)));
+        each(constraints, &|table, row| table.constraints.push(constraint(row)));
+        each(indexes, &|table, row| table.indexes.push(index(row)));
+        each(triggers, &|table, row| table.triggers.push(trigger(row)));
+        Self {
+            tables: found.into_values().collect(),
+            functions: functions.iter().map(|row| function(&row)).collect(),
+            encoding: encoding.first().map(|row| row.string(0)).unwrap_or_default(),
+        }
+    }
+
+    /// The table that an unqualified name finds.
+    pub(in crate::store) fn table(&self, name: &str) -> Option<&FoundTable> {
+        self.tables.iter().find(|table| table.is_visible && table.name == name)
+    }
+
+    /// The table with this oid.
+    pub(in crate::store) fn by_oid(&self, oid: i64) -> Option<&FoundTable> {
+        self.tables.iter().find(|table| table.oid == oid)
+    }
+
+    /// The partitions of a table and of these, and what inherits from it.
+    pub(in crate::store) fn descendants(&self, table: &FoundTable) -> Vec<&FoundTable> {
+        let mut all: Vec<&FoundTable> = Vec::new();
+        let mut above = vec![table.oid];
+        while let Some(oid) = above.pop() {
+            for child in self.tables.iter().filter(|child| child.parent == Some(oid)) {
+                above.push(child.oid);
+                all.push(child);
+            }
+        }
+        all
+    }
+
+    /// A function of ours.
+    pub(in crate::store) fn function(&self, name: &str) -> Option<&FoundFunction> {
+        self.functions.iter().find(|function| function.name == name)
+    }
+}
+
+impl FoundTable {
+    /// The column of this name.
+    pub(in crate::store) fn column(&self, name: &str) -> Option<&FoundColumn> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The trigger of this name.
+    pub(in crate::store) fn trigger(&self, name: &str) -> Option<&FoundTrigger> {
+        self.triggers.iter().find(|trigger| trigger.name == name)
+    }
+
+    /// The columns of the primary key.
+    pub(in crate::store) fn key(&self) -> &[String] {
+        self.constraints.iter().find(|constraint| constraint.kind == "p").map_or(&[], |key| &key.columns)
+    }
+
+    /// It was there before freshql: its version column says so, by the name of a constraint.
+    pub(in crate::store) fn is_adopted(&self) -> bool {
+        self.constraints.iter().any(|constraint| constraint.name == super::ddl::ADOPTED)
+    }
+
+    /// With its schema, as a statement names it.
+    pub(in crate::store) fn qualified(&self) -> String {
+        use crate::store::schema::layout::SqlName;
+        format!("{}.{}", SqlName::new(&self.schema), SqlName::new(&self.name))
+    }
+}
+
+impl FoundIndex {
+    /// Rows are found by these columns through it, and where it is `unique`, there is at most one.
+    pub(in crate::store) fn covers(&self, wanted: &[&str], key: &str, unique: bool) -> bool {
+        let columns: Option<Vec<&str>> = self.columns.iter().map(Option::as_deref).collect();
+        let Some(columns) = columns.filter(|_| !self.is_partial) else { return false };
+        if unique {
+            let is_same = columns.len() == wanted.len() && wanted.iter().all(|column| columns.contains(column));
+            return self.unique && is_same;
+        }
+        columns.starts_with(wanted) && columns.get(wanted.len()).is_none_or(|next| *next == key)
+    }
+}
+
+impl FoundColumn {
+    /// Two values are the same only if their bytes are.
+    pub(in crate::store) fn is_compared_by_bytes(&self) -> bool {
+        self.is_deterministic && !matches!(self.base.as_str(), "citext" | "bpchar")
+    }
+
+    /// Rows can be made without it.
+    pub(in crate::store) fn may_be_left_out(&self) -> bool {
+        !self.not_null || self.default.is_some() || self.is_identity || self.is_generated
+    }
+}
+
+fn list(row: &RowRef<'_>, column: usize) -> Vec<String> {
+    row.text(column).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+}
+
+fn some(row: &RowRef<'_>, column: usize) -> Option<String> {
+    row.text(column).map(str::to_owned)
+}
+
+fn table(row: &RowRef<'_>) -> FoundTable {
+    FoundTable {
+        oid: row.int(0).unwrap_or_default(),
+        schema: row.string(1),
+        name: row.string(2),
+        is_visible: row.is(3),
+        kind: row.string(4),
+        parent: row.int(5),
+        is_partition: row.is(6),
+        ..FoundTable::default()
+    }
+}
+
+fn column(row: &RowRef<'_>) -> FoundColumn {
+    FoundColumn {
+        name: row.string(1),
+        sql_type: row.string(2),
+        base: row.string(3),
+        kind: row.string(4),
+        base_type: row.string(5),
+        not_null: row.is(6),
+        default: some(row, 7),
+        is_identity: row.is(8),
+        is_generated: row.is(9),
+        collation: some(row, 10),
+        is_deterministic: row.is(11),
+        values: list(row, 12),
+    }
+}
+
+fn constraint(row: &RowRef<'_>) -> FoundConstraint {
+    FoundConstraint {
+        kind: row.string(1),
+        name: row.string(2),
+        columns: list(row, 3),
+        target: row.int(4).filter(|oid| *oid != 0),
+        target_columns: list(row, 5),
+        on_delete: row.string(6),
+        definition: row.string(7),
+        is_valid: row.is(8),
+    }
+}
+
+fn index(row: &RowRef<'_>) -> FoundIndex {
+    FoundIndex {
+        name: row.string(1),
+        unique: row.is(2),
+        is_primary: row.is(3),
+        is_partial: row.is(4),
+        columns: row.text(5).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
+    }
+}
+
+fn trigger(row: &RowRef<'_>) -> FoundTrigger {
+    FoundTrigger {
+        name: row.string(1),
+        enabled: row.string(2),
+        bits: row.int(3).unwrap_or_default(),
+        function: row.string(4),
+        has_when: row.is(5),
+    }
+}
+
+fn function(row: &RowRef<'_>) -> FoundFunction {
+    FoundFunction { name: row.string(0), source: row.string(1), is_definer: row.is(2), settings: list(row, 3) }
+}

@@ -1,0 +1,227 @@
+//! PostgreSQL's feed: which transactions have committed since the log was read last, found by comparing two snapshots. What it
+//! promises to its subscribers is in [`crate::store::feed`].
+//!
+//! Numbers of the log are not in the order of commits, and no number below the snapshot tells what is new: a record appears
+//! when its transaction ends, long after others with higher numbers. What is visible now and was not then belongs to a
+//! transaction that had not begun then (`xid >= xmax`), or was running (`xip`). A commit leaves the running transactions
+//! before its client hears of it, so a snapshot that is taken after an acknowledgement has it.
+//!
+//! One task has a connection of its own and does one **check** at a time; whoever comes meanwhile shares the next.
+
+mod check;
+mod life;
+mod look;
+mod snapshot;
+
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, watch};
+
+pub(in crate::store) use snapshot::Snapshot;
+
+use self::check::{Applied, Follower};
+use super::client::Session;
+use crate::config::PostgresUrl;
+use crate::dependency::Version;
+use crate::model::Model;
+use crate::store::error::StoreError;
+use crate::store::feed::{Position, Subscriber, Subscribers};
+use crate::store::guard::Guard;
+
+/// Follows one database for all subscribers.
+#[derive(Debug)]
+pub(in crate::store) struct Feed {
+    model: Arc<Model>,
+    subscribers: Arc<Subscribers>,
+    /// What the subscribers know. Held while they are told, so that events come in order.
+    applied: Mutex<Applied>,
+    /// The snapshot up to which they know everything.
+    covered: ArcSwap<Snapshot>,
+    schema: ArcSwap<Schema>,
+    newest: AtomicI64,
+    /// Checks so far.
+    begun: AtomicU64,
+    /// Whether the last of them has failed.
+    failed: AtomicBool,
+    progress: watch::Sender<Progress>,
+    task: Arc<Task>,
+}
+
+/// What is known of the schema.
+#[derive(Debug, Clone)]
+pub(in crate::store) struct Schema {
+    /// Which database this is, and which state of its schema: part of every validator.
+    pub(in crate::store) identity: [u8; 16],
+    /// What versions tell in that state.
+    pub(in crate::store) guard: Arc<Guard>,
+}
+
+/// How the checks end.
+#[derive(Debug, Default, Clone)]
+struct Progress {
+    /// The last that has ended well.
+    ended: u64,
+    /// The last that has failed, and why.
+    failed: Option<(u64, String)>,
+}
+
+/// What the task is told.
+#[derive(Debug, Default)]
+struct Task {
+    wake: Notify,
+    is_closed: AtomicBool,
+}
+
+impl Feed {
+    /// Follows the database from now on: what is in the log already is older than every answer.
+    ///
+    /// # Errors
+    /// The database cannot be reached, was never migrated, or is a standby.
+    pub(in crate::store) async fn start(
+        url: &PostgresUrl,
+        session: Session,
+        model: Arc<Model>,
+        subscribers: Arc<Subscribers>,
+    ) -> Result<Arc<Self>, StoreError> {
+        let mut follower = Follower::new(url.clone(), session);
+        let (applied, schema, newest) = follower.begin(&model).await?;
+        for reason in schema.guard.reasons(&model) {
+            tracing::error!("answers have no ETag and are not cached: {reason}");
+        }
+        let feed = Arc::new(Self {
+            model,
+            subscribers,
+            covered: ArcSwap::from_pointee(applied.snapshot.clone()),
+            applied: Mutex::new(applied),
+            schema: ArcSwap::from_pointee(schema),
+            newest: AtomicI64::new(newest),
+            begun: AtomicU64::new(0),
+            failed: AtomicBool::new(false),
+            progress: watch::Sender::default(),
+            task: Arc::default(),
+        });
+        tokio::spawn(follow(Arc::downgrade(&feed), feed.task.clone(), follower));
+        Ok(feed)
+    }
+
+    /// Returns when the subscribers know of every change that was committed before this call.
+    ///
+    /// # Errors
+    /// The change log cannot be read.
+    pub(in crate::store) async fn catch_up(&self) -> Result<(), StoreError> {
+        let called = self.begun.load(Ordering::SeqCst);
+        let mut progress = self.progress.subscribe();
+        self.task.wake.notify_one();
+        loop {
+            {
+                let progress = progress.borrow_and_update();
+                if progress.ended > called {
+                    return Ok(());
+                }
+                if let Some((_, why)) = progress.failed.as_ref().filter(|(number, _)| *number > called) {
+                    return Err(StoreError::Lost(why.clone()));
+                }
+            }
+            if self.task.is_closed.load(Ordering::SeqCst) || progress.changed().await.is_err() {
+                return Err(StoreError::Gone);
+            }
+        }
+    }
+
+    /// Returns when the subscribers know of everything that a reader with this snapshot (`pg_current_snapshot()::text`) has
+    /// seen. As a rule they do already.
+    ///
+    /// # Errors
+    /// The change log cannot be read.
+    pub(in crate::store) async fn cover(&self, snapshot: &str) -> Result<(), StoreError> {
+        match Snapshot::parse(snapshot) {
+            Some(seen) if !self.has_lost_track() && self.covered.load().covers(&seen) => Ok(()),
+            _ => self.catch_up().await,
+        }
+    }
+
+    /// Whether the last check has failed, so that even writes of our own may be missing.
+    pub(in crate::store) fn has_lost_track(&self) -> bool {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// The newest record that is known.
+    pub(in crate::store) fn newest(&self) -> Version {
+        Version(self.newest.load(Ordering::Relaxed))
+    }
+
+    /// Tells this subscriber of all that comes behind the position that this returns.
+    pub(in crate::store) fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Position {
+        // While this is held, nobody is told anything.
+        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        self.subscribers.add(subscriber);
+        applied.position()
+    }
+
+    /// What versions tell, as far as is known.
+    pub(in crate::store) fn guard(&self) -> Arc<Guard> {
+        self.schema.load().guard.clone()
+    }
+
+    /// What versions tell in the state of the schema that a reader has found; see [`super::migrate::identity`]. Where these are of
+    /// another state by now, nobody knows.
+    ///
+    /// # Errors
+    /// The change log cannot be read; the schema changes faster than it can be looked at.
+    pub(in crate::store) async fn guard_of(&self, identity: &[u8; 16]) -> Result<Arc<Guard>, StoreError> {
+        for _ in 0..3 {
+            let schema = self.schema.load_full();
+            if schema.identity == *identity {
+                return Ok(schema.guard.clone());
+            }
+            // The schema has just moved: its record is in the log.
+            self.catch_up().await?;
+        }
+        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned()))
+    }
+
+    /// Ends its task, which closes its connection.
+    pub(in crate::store) async fn close(&self) {
+        self.end();
+        // Its strong reference is that of a check under way.
+        tokio::task::yield_now().await;
+    }
+
+    fn end(&self) {
+        self.task.is_closed.store(true, Ordering::SeqCst);
+        self.task.wake.notify_one();
+        self.progress.send_modify(|_| {});
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Applied {
+    fn position(&self) -> Position {
+        Position::at(Version(i64::try_from(self.snapshot.xmax).unwrap_or(i64::MAX)))
+    }
+}
+
+/// Does one check after the other, as they are asked for, until nobody needs the feed any more.
+async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
+    loop {
+        task.wake.notified().await;
+        let Some(feed) = feed.upgrade().filter(|_| !task.is_closed.load(Ordering::SeqCst)) else {
+            follower.close().await;
+            return;
+        };
+        let number = feed.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        let result = follower.check(&feed).await;
+        feed.failed.store(result.is_err(), Ordering::SeqCst);
+        feed.progress.send_modify(|progress| match result {
+            Ok(()) => progress.ended = number,
+            Err(error) => progress.failed = Some((number, error.to_string())),
+        });
+    }
+}

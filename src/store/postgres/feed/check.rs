@@ -1,0 +1,273 @@
+//! One check: a flight on the feed's own connection, whose first statement is the snapshot, and what follows from it.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::life::{self, Life};
+use super::look::{self, Looked};
+use super::{Feed, Schema, Snapshot};
+use crate::config::PostgresUrl;
+use crate::model::Model;
+use crate::store::change_log::Changes;
+use crate::store::error::StoreError;
+use crate::store::feed::{Batch, FeedEvent};
+use crate::store::postgres::change_log::{self, MOST_AT_ONCE};
+use crate::store::postgres::client::{ClientError, Connection, Execute, Parameter, Rows, Session};
+use crate::store::schema::migrations::Applied as AppliedMigration;
+
+/// How long a check may take before its connection is given up.
+const LONGEST: Duration = Duration::from_secs(20);
+/// How often the schema is looked at where no record says that it has changed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How long nobody tries to connect after the first failure, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
+
+/// The state of the database that the subscribers know.
+#[derive(Debug, Clone)]
+pub(super) struct Applied {
+    pub(super) snapshot: Snapshot,
+    life: [u8; 16],
+    /// When the server was started: afterwards it could be an older copy of itself.
+    server: String,
+}
+
+impl Applied {
+    /// Whether all that has happened since stands in the log. `floor`: the records of transactions below were pruned.
+    fn leads_to(&self, now: &Self, floor: u64) -> bool {
+        self.life == now.life
+            && self.server == now.server
+            && self.snapshot.xmax <= now.snapshot.xmax
+            && self.snapshot.xmin >= floor
+    }
+}
+
+/// Has the connection, and what only checks need to know.
+pub(super) struct Follower {
+    url: PostgresUrl,
+    session: Session,
+    connection: Option<Connected>,
+    /// What had been applied when this began.
+    history: Vec<AppliedMigration>,
+    /// What the catalogue came to when it was last looked at, and when that was.
+    print: i64,
+    looked_at: Instant,
+    /// When connecting has failed, why, and how long nobody tries again.
+    failure: Option<(Instant, String, Duration)>,
+}
+
+struct Connected {
+    connection: Connection,
+    /// The database's oid, as a parameter.
+    database: String,
+    server: String,
+}
+
+/// What the first statement of a check tells.
+struct Now {
+    applied: Applied,
+    floor: u64,
+}
+
+const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
+  (SELECT life FROM _freshql_run WHERE self = tableoid AND db = $1::oid), (SELECT floor FROM _freshql_run)";
+const WHERE: &str =
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time()";
+
+impl Follower {
+    pub(super) fn new(url: PostgresUrl, session: Session) -> Self {
+        let looked_at = Instant::now();
+        Self { url, session, connection: None, history: Vec::new(), print: 0, looked_at, failure: None }
+    }
+
+    /// The state from which on the subscribers are told of changes.
+    pub(super) async fn begin(&mut self, model: &Model) -> Result<(Applied, Schema, i64), StoreError> {
+        let (now, _) = self.read(None, false).await?;
+        let connected = self.connected().await?;
+        let history = look::applied(&mut connected.connection).await;
+        self.history = self.settled(history).await?;
+        let connected = self.connected().await?;
+        let newest = connected.connection.query(Execute::binary(change_log::NEWEST, &[])).await;
+        let newest = self.settled(newest).await?.first().and_then(|row| row.int(0)).unwrap_or_default();
+        let schema = self.look(model).await?;
+        Ok((now.applied, schema, newest))
+    }
+
+    pub(super) async fn close(self) {
+        if let Some(connected) = self.connection {
+            connected.connection.close().await;
+        }
+    }
+
+    /// Reads on, and tells the subscribers.
+    pub(super) async fn check(&mut self, feed: &Feed) -> Result<(), StoreError> {
+        let before = feed.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let is_due = self.looked_at.elapsed() >= LOOK;
+        let (now, rows) = self.read(Some(&before.snapshot), is_due).await?;
+        let mut changes = Changes::default();
+        let mut is_known = before.leads_to(&now.applied, now.floor);
+        let (records, print) = rows.split_at(rows.len() - usize::from(is_due));
+        is_known &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
+        is_known =
+            is_known && records.iter().flat_map(Rows::iter).all(|row| change_log::add(&feed.model, &row, &mut changes));
+        let has_moved = print.first().and_then(|print| print.first()?.int(0)).is_some_and(|print| print != self.print);
+        if has_moved || !is_known {
+            // Known before anything is answered by what the clock then knows.
+            let schema = self.look(&feed.model).await?;
+            let known = feed.schema.load();
+            is_known &= known.identity == schema.identity && known.guard.is_like(&schema.guard);
+            tell(&schema, &known, &feed.model);
+            drop(known);
+            feed.schema.store(Arc::new(schema));
+        } else if is_due {
+            self.looked_at = Instant::now();
+        }
+        if let Some(newest) = changes.rows.iter().map(|change| change.seq.0).max() {
+            feed.newest.fetch_max(newest, Ordering::Relaxed);
+        }
+        let mut applied = feed.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        *applied = now.applied;
+        if !is_known {
+            tracing::warn!(
+                "the change log does not tell all that has happened, or too much; all cached answers are dropped"
+            );
+            feed.subscribers.tell(&FeedEvent::Forgotten);
+        } else if !changes.is_empty() {
+            let batch = Batch { position: applied.position(), changes, own: false };
+            feed.subscribers.tell(&FeedEvent::Batch(batch));
+        }
+        feed.covered.store(Arc::new(applied.snapshot.clone()));
+        Ok(())
+    }
+
+    /// Which state the database is in, the records that are new since a snapshot, and what the catalogue comes to, if that is
+    /// wanted.
+    async fn read(&mut self, since: Option<&Snapshot>, look: bool) -> Result<(Now, Vec<Rows>), StoreError> {
+        for _ in 0..3 {
+            let Connected { database, server, connection } = self.connected().await?;
+            let (xmax, running) =
+                since.map(|since| (since.xmax.to_string(), since.running_array())).unwrap_or_default();
+            let (database, xmax) = ([Parameter::Text(database)], [Parameter::Text(&xmax)]);
+            let running = [Parameter::Text(&running)];
+            let mut flight = vec![Execute::binary(NOW, &database)];
+            if let Some(since) = since {
+                flight.push(Execute::binary(change_log::SINCE, &xmax));
+                if !since.running.is_empty() {
+                    flight.push(Execute::binary(change_log::OF_RUNNING, &running));
+                }
+            }
+            if look {
+                flight.push(Execute::binary(look::PRINT, &[]));
+            }
+            let result = tokio::time::timeout(LONGEST, connection.flight(&flight)).await;
+            let server = server.clone();
+            let mut rows = self.settled(result.unwrap_or(Err(ClientError::Late("reading the change log")))).await?;
+            let records = rows.split_off(1);
+            match now(&rows[0], server)? {
+                Some(now) => return Ok((now, records)),
+                // A copy, or empty since a crash: whoever comes first says which life this is.
+                None => self.begin_life().await?,
+            }
+        }
+        Err(StoreError::Corrupt("the database does not keep what `_freshql_run` says".to_owned()))
+    }
+
+    async fn begin_life(&mut self) -> Result<(), StoreError> {
+        let connected = self.connected().await?;
+        let result = life::begin(&mut connected.connection).await;
+        self.settled(result).await
+    }
+
+    async fn look(&mut self, model: &Model) -> Result<Schema, StoreError> {
+        let history = self.history.clone();
+        let connected = self.connected().await?;
+        let result = look::look(&mut connected.connection, model, &history).await;
+        let Looked { schema, print } = self.settled(result).await?;
+        (self.print, self.looked_at) = (print, Instant::now());
+        schema.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))
+    }
+
+    async fn connected(&mut self) -> Result<&mut Connected, StoreError> {
+        if self.connection.as_ref().is_some_and(|connected| connected.connection.is_broken()) {
+            self.connection = None;
+        }
+        let connected = match self.connection.take() {
+            Some(connected) => connected,
+            None => self.connect().await?,
+        };
+        Ok(self.connection.insert(connected))
+    }
+
+    async fn connect(&mut self) -> Result<Connected, StoreError> {
+        if let Some((at, why, pause)) = &self.failure
+            && at.elapsed() < *pause
+        {
+            return Err(StoreError::Lost(why.clone()));
+        }
+        match connect(&self.url, self.session).await {
+            Ok(connected) => {
+                if self.failure.take().is_some() {
+                    tracing::info!("the database answers again");
+                }
+                Ok(connected)
+            }
+            Err(error) => {
+                let pause = self.failure.as_ref().map_or(PAUSES.0, |(.., pause)| (*pause * 2).min(PAUSES.1));
+                if self.failure.is_none() {
+                    tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
+                }
+                self.failure = Some((Instant::now(), error.to_string(), pause));
+                Err(StoreError::Lost(error.to_string()))
+            }
+        }
+    }
+
+    /// After an error nobody knows what the connection still has to say.
+    async fn settled<T>(&mut self, result: Result<T, ClientError>) -> Result<T, StoreError> {
+        match result {
+            Ok(value) => Ok(value),
+            Err(error) => {
+                let is_lost = error.server().is_none_or(|error| error.is_fatal);
+                tracing::warn!(%error, "cannot read the change log");
+                if let Some(connected) = self.connection.take()
+                    && !is_lost
+                {
+                    connected.connection.close().await;
+                }
+                Err(StoreError::Lost(error.to_string()))
+            }
+        }
+    }
+}
+
+async fn connect(url: &PostgresUrl, session: Session) -> Result<Connected, ClientError> {
+    let mut connection = Connection::connect(url, session).await?;
+    let rows = connection.query(Execute::text(WHERE, &[])).await?;
+    let (database, server) = rows.first().map(|row| (row.string(0), row.string(1))).unwrap_or_default();
+    Ok(Connected { connection, database, server })
+}
+
+/// None where nobody has said yet which life of the database this is.
+fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
+    let broken = || StoreError::Corrupt("the database does not tell its snapshot".to_owned());
+    let row = rows.first().ok_or_else(broken)?;
+    if row.is(1) {
+        return Err(StoreError::Lost(
+            "the server is a standby, which shows changes before they count: connect to the primary server".to_owned(),
+        ));
+    }
+    let snapshot = row.bytes(0).and_then(Snapshot::read).ok_or_else(broken)?;
+    let Some(Life { life, floor }) = Life::read(&row, 2, 3) else { return Ok(None) };
+    Ok(Some(Now { applied: Applied { snapshot, life, server }, floor }))
+}
+
+/// Warns of what is not guarded any more, and of what is again.
+fn tell(now: &Schema, before: &Schema, model: &Model) {
+    let (known, reasons) = (before.guard.reasons(model), now.guard.reasons(model));
+    for reason in reasons.iter().filter(|reason| !known.contains(reason)) {
+        tracing::error!("answers have no ETag and are not cached: {reason}");
+    }
+    if !known.is_empty() && reasons.is_empty() {
+        tracing::info!("the versions of all rows are kept again");
+    }
+}

@@ -1,0 +1,125 @@
+//! Running the statements of a migration, so that each mistake has a place; and trying files where nothing can break.
+
+use super::split::{self, Statement};
+use super::up;
+use crate::config::PostgresUrl;
+use crate::model::Diagnostic;
+use crate::store::postgres::client::{Blocking, ClientError, Role, Session, TransactionStatus};
+use crate::store::schema::layout::SqlName;
+use crate::store::schema::migrations::{FILL_IN, MigrateError, Migration, Migrations, in_file, with_line_feeds};
+
+/// Runs a file statement by statement, in the transaction that is open.
+///
+/// # Errors
+/// The first statement that does not run; the database does not answer.
+pub(in crate::store) fn run_file(connection: &mut Blocking, migration: &Migration) -> Result<(), MigrateError> {
+    let files = |mistake| MigrateError::Files(vec![mistake]);
+    for statement in split::statements(&migration.text) {
+        transaction_control(migration, &statement).map_err(files)?;
+        let sql = with_line_feeds(statement.text);
+        match connection.script(&sql) {
+            Ok(_) => {}
+            Err(ClientError::Server(error)) if !error.is_fatal => {
+                return Err(files(mistake(migration, &statement, &sql, &error.message, error.position, &error.hint)));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        // A procedure may have.
+        if connection.connection().status() != TransactionStatus::Open {
+            let place = first_line(&statement);
+            return Err(files(Diagnostic::error(&migration.file, place, "this statement has ended the transaction")));
+        }
+    }
+    Ok(())
+}
+
+/// The same for a file that is no migration, in a transaction of its own.
+///
+/// # Errors
+/// The first statement that does not run; nothing was done then.
+pub(in crate::store) fn run_alone(connection: &mut Blocking, file: &Migration) -> Result<(), Diagnostic> {
+    let failed = |error: ClientError| Diagnostic::error(&file.file, 0..0, format!("breaks a rule: {error}"));
+    connection.script("BEGIN").map_err(failed)?;
+    match run_file(connection, file) {
+        Ok(()) => connection.script("COMMIT").map(drop).map_err(failed),
+        Err(error) => {
+            let _ = connection.script("ROLLBACK");
+            Err(match error {
+                MigrateError::Files(mut mistakes) if !mistakes.is_empty() => mistakes.remove(0),
+                error => Diagnostic::error(&file.file, 0..0, error.to_string()),
+            })
+        }
+    }
+}
+
+/// Tries the files on a database of their own on the same server, which is dropped at the end. None where this user may make
+/// no database.
+///
+/// # Errors
+/// The first statement that does not run, or the server's.
+pub(in crate::store) fn rehearse(url: &PostgresUrl, migrations: &Migrations) -> Result<Option<()>, MigrateError> {
+    let mistakes = transaction_controls(&migrations.files);
+    if !mistakes.is_empty() {
+        return Err(MigrateError::Files(mistakes));
+    }
+    let mut main = Blocking::connect(url, Session::new(Role::Admin))?;
+    let name = SqlName::new(format!("_freshql_rehearsal_{}", uuid::Uuid::now_v7().simple()));
+    match main.script(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")) {
+        Ok(_) => {}
+        Err(error) if error.code() == "42501" => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let scratch = PostgresUrl { database: Some(name.as_str().to_owned()), ..url.clone() };
+    let result = Blocking::connect(&scratch, Session::new(Role::Admin))
+        .map_err(MigrateError::from)
+        .and_then(|mut connection| up(&mut connection, migrations));
+    main.script(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
+    result.map(|_| Some(()))
+}
+
+/// The statements that meddle with the transaction.
+pub(super) fn transaction_controls(files: &[Migration]) -> Vec<Diagnostic> {
+    let statements =
+        files.iter().flat_map(|file| split::statements(&file.text).into_iter().map(move |one| (file, one)));
+    statements.filter_map(|(file, statement)| transaction_control(file, &statement).err()).collect()
+}
+
+fn transaction_control(migration: &Migration, statement: &Statement<'_>) -> Result<(), Diagnostic> {
+    let Some(word) = statement.transaction_control() else { return Ok(()) };
+    let place = statement.start..statement.start + word.len();
+    let message = format!("`{}` in a migration: each file runs in a transaction of its own", word.to_uppercase());
+    Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
+}
+
+/// What the server says of a statement, with its place in the file.
+fn mistake(
+    migration: &Migration,
+    statement: &Statement<'_>,
+    sent: &str,
+    message: &str,
+    position: Option<usize>,
+    hint: &Option<String>,
+) -> Diagnostic {
+    let place = match position {
+        // Counted in characters from 1 on.
+        Some(position) => {
+            let offset = sent.char_indices().nth(position.saturating_sub(1)).map_or(sent.len(), |(at, _)| at);
+            let start = (statement.start + in_file(statement.text, offset)).min(migration.text.len());
+            let word = migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+            start..start + word.map_or(0, str::len).max(1)
+        }
+        None => first_line(statement),
+    };
+    let mistake = Diagnostic::error(&migration.file, place, message);
+    match hint {
+        _ if statement.text.contains(FILL_IN) => {
+            mistake.with_help(format!("write a value where the statement says {FILL_IN}"))
+        }
+        Some(hint) => mistake.with_help(hint.clone()),
+        None => mistake,
+    }
+}
+
+fn first_line(statement: &Statement<'_>) -> std::ops::Range<usize> {
+    statement.start..statement.start + statement.text.lines().next().unwrap_or_default().len()
+}
