@@ -20,7 +20,7 @@ pub enum Admin {
     /// To a file.
     Sqlite(sqlite::Admin),
     /// To a server.
-    Postgres(postgres::Admin),
+    Postgres(Box<postgres::Admin>),
 }
 
 /// The driver's own answer.
@@ -41,7 +41,7 @@ impl Admin {
     pub fn open(database: &Database) -> Result<Self, AdminError> {
         Ok(match database {
             Database::Sqlite(path) => Self::Sqlite(sqlite::Admin::open(path)?),
-            Database::Postgres(url) => Self::Postgres(postgres::Admin::open(url)?),
+            Database::Postgres(url) => Self::Postgres(Box::new(postgres::Admin::open(url)?)),
         })
     }
 

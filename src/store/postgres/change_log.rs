@@ -146,7 +146,8 @@ fn strings(array: &[u8]) -> Option<Vec<Option<&str>>> {
     };
     let dimensions = number()?;
     // Whether there are NULLs, and the type of the elements.
-    (number()?, number()?);
+    number()?;
+    number()?;
     if dimensions == 0 {
         return Some(Vec::new());
     }
