@@ -94,7 +94,7 @@ INSERT INTO reviews (id, rating, title, body, author, created_at, product_id)
          1 + review.n * 3 % 5,
          CASE WHEN review.n % 3 > 0 THEN 'Opinion ' || review.n END,
          (SELECT text FROM sentence WHERE n = review.n * 5 % 16),
-         'Customer ' || review.n * 17 % 5000,
+         'Customer ' || (review.n * 17 % 5000),
          strftime('%Y-%m-%dT%H:%M:%fZ', 1714000000 + review.n * 60, 'unixepoch'),
          product.id
   FROM key AS review
