@@ -24,13 +24,15 @@ enum Kind {
     Varnish,
     /// Without the option that `deploy/varnish.vcl` advises.
     VarnishAsItIs,
+    /// As the compose file has it.
+    VarnishOfNodes,
     Nginx,
 }
 
 impl Kind {
     fn program(self) -> &'static str {
         match self {
-            Self::Varnish | Self::VarnishAsItIs => "varnishd",
+            Self::Varnish | Self::VarnishAsItIs | Self::VarnishOfNodes => "varnishd",
             Self::Nginx => "nginx",
         }
     }
@@ -62,6 +64,7 @@ impl Cache {
                 command
             }
             Kind::VarnishAsItIs => varnish(&origin.address, port, directory.path()),
+            Kind::VarnishOfNodes => varnish_of_nodes(&origin.address, port, directory.path()),
             Kind::Nginx => nginx(&origin.address, port, directory.path()),
         };
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
@@ -123,6 +126,22 @@ fn varnish(origin: &str, port: u16, directory: &Path) -> Command {
     let file = directory.join("freshql.vcl");
     let (_, origin_port) = origin.split_once(':').unwrap();
     std::fs::write(&file, deployed("varnish.vcl", &[("8080", origin_port)])).unwrap();
+    varnish_with(&file, port, directory)
+}
+
+/// As the compose file has it, both nodes being the origin.
+fn varnish_of_nodes(origin: &str, port: u16, directory: &Path) -> Command {
+    let (host, origin_port) = origin.split_once(':').unwrap();
+    let (included, file) = (directory.join("freshql.vcl"), directory.join("nodes.vcl"));
+    std::fs::write(&included, deployed("varnish.vcl", &[])).unwrap();
+    let included = included.display().to_string();
+    let changes =
+        [("node-a", host), ("node-b", host), ("8080", origin_port), ("/etc/varnish/freshql.vcl", included.as_str())];
+    std::fs::write(&file, deployed("compose/nodes.vcl", &changes)).unwrap();
+    varnish_with(&file, port, directory)
+}
+
+fn varnish_with(file: &Path, port: u16, directory: &Path) -> Command {
     let mut command = Command::new(program_in("/usr/sbin", "varnishd"));
     command.args(["-F", "-j", "none", "-s", "malloc,16m"]);
     // The VCL compiled in half the time.
@@ -216,6 +235,22 @@ async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
         assert_eq!(cache.origin.asked().await, ["GET 200"; 4], "{kind:?}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_file() {
+    let test = "varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_file";
+    if !there(test, &[("varnishd", program_in("/usr/sbin", "varnishd").is_file())]) {
+        return;
+    }
+    let cache = Cache::start(Kind::VarnishOfNodes).await;
+    let path = path_of("page");
+    let first = cache.get(&path, &[]).await;
+    assert!(first.status == 200 && first.text().contains("word1"), "{}", first.text());
+    let second = cache.get(&path, &[]).await;
+    assert_eq!(second.etag(), first.etag());
+    // Of a hit, Varnish also says which request has brought the copy.
+    assert!(second.header("x-varnish").contains(' '), "{:?}", second.headers);
 }
 
 #[tokio::test]
