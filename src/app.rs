@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tower::Service;
 
-use crate::config::{Config, CorsOrigins, FILE_NAME, FileConfig, Mode, Overrides, Retention};
+use crate::config::{Config, CorsOrigins, FILE_NAME, FileConfig, Ids, Mode, Overrides, Retention};
 use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
 use crate::identity::Authenticator;
@@ -381,6 +381,14 @@ fn read_model(dir: &Path) -> Result<Parsed, StartError> {
     parse(&file, &text).map_err(StartError::Mistakes)
 }
 
+/// The model with the ids that the configuration asks for.
+fn with_ids(config: &Config, model: Model) -> Model {
+    match config.ids {
+        Ids::Local => model,
+        Ids::Global => model.with_global_ids(),
+    }
+}
+
 fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
 }
@@ -396,7 +404,7 @@ fn compiler_of(config: &Config, model: Arc<Model>) -> Result<Compiler, StartErro
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(compiler(Arc::new(load_model(&config.dir)?))?.sdl().to_owned())
+    Ok(compiler(Arc::new(with_ids(config, load_model(&config.dir)?)))?.sdl().to_owned())
 }
 
 /// A path of the project, as its user would write it: without `./`.

@@ -21,7 +21,7 @@ pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::Retention;
 pub use value::{
-    ByteSize, Consistency, CorsOrigins, Database, Hosts, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
 };
 
 /// The file in the project's directory that holds a [`FileConfig`].
@@ -78,6 +78,8 @@ pub struct Config {
     /// The names under which clients may address the server. Default: those of the machine itself where it listens on a
     /// loopback address, and any elsewhere
     pub hosts: Option<Hosts>,
+    /// What the ids of the API are. Default: the rows' own keys
+    pub ids: Ids,
     /// Whether the answers to registered documents have `__typename` where they do not ask for it. Default: no
     pub typename: bool,
     /// Whether the API's schema is shown to everybody. Default: only in [`Mode::Open`]
@@ -285,6 +287,7 @@ impl Config {
                 },
             },
             hosts: overrides.hosts.or(file.hosts),
+            ids: file.ids.unwrap_or_default(),
             typename: file.typename.unwrap_or(false),
             introspection: overrides.introspection.or(file.introspection).unwrap_or(mode == Mode::Open),
             cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
@@ -457,6 +460,7 @@ mod tests {
                 max_connections: 65,
             },
             hosts: Some(Hosts::Any),
+            ids: Ids::Local,
             typename: false,
             introspection: false,
             cors_origins: CorsOrigins::Any,

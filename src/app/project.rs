@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{StartError, compiler_of, read_model, within};
+use super::{StartError, compiler_of, read_model, with_ids, within};
 use crate::config::Config;
 use crate::graphql::Compiler;
 use crate::model::{Diagnostic, Model, Parsed};
@@ -37,7 +37,7 @@ pub(super) async fn read(config: &Config) -> Result<Project, StartError> {
         }
         Err(error) => return Err(error),
     };
-    let model = Arc::new(model);
+    let model = Arc::new(with_ids(config, model));
     let compiler = compiler_of(config, model.clone())?;
     let registry = Registry::default();
     let mistakes = files::register(&compiler, &queries, &registry).await.with_context(unread)?;

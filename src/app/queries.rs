@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{StartError, compiler_of, load_model, table, within};
+use super::{StartError, compiler_of, load_model, table, with_ids, within};
 use crate::config::{Config, Retention};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, OperationKind};
@@ -33,7 +33,7 @@ struct Listed {
 /// # Errors
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> {
-    let compiler = compiler_of(config, Arc::new(load_model(&config.dir)?))?;
+    let compiler = compiler_of(config, Arc::new(with_ids(config, load_model(&config.dir)?)))?;
     let registry = Registry::default();
     let queries = within(&config.dir, files::DIRECTORY);
     let mistakes = files::register(&compiler, &queries, &registry).await;

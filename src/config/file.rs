@@ -9,8 +9,9 @@ use toml::de::{DeTable, DeValue};
 use self::reader::Reader;
 use super::auth::Issuer;
 use super::{
-    ByteSize, Consistency, CorsOrigins, Database, Hosts, LOG_RECORDS, LOG_SECONDS, Listen, LogFormat, MAX_BODY_BYTES,
-    MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention, TIMEOUT_SECONDS,
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, Ids, LOG_RECORDS, LOG_SECONDS, Listen, LogFormat,
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention,
+    TIMEOUT_SECONDS,
 };
 use crate::model::Diagnostic;
 
@@ -40,6 +41,7 @@ pub struct FileConfig {
     pub write_timeout_seconds: Option<u64>,
     pub max_connections: Option<u64>,
     pub hosts: Option<Hosts>,
+    pub ids: Option<Ids>,
     pub typename: Option<bool>,
     pub introspection: Option<bool>,
     pub cors_origins: Option<CorsOrigins>,
@@ -49,7 +51,7 @@ pub struct FileConfig {
     pub auth: Option<Vec<Issuer>>,
 }
 
-const KEYS: [&str; 19] = [
+const KEYS: [&str; 20] = [
     "database",
     "listen",
     "mode",
@@ -61,6 +63,7 @@ const KEYS: [&str; 19] = [
     "change_log_max_records",
     "document_retention",
     "hosts",
+    "ids",
     "typename",
     "introspection",
     "cors_origins",
@@ -118,6 +121,7 @@ impl FileConfig {
                 "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
                 "document_retention" => self.document_retention = reader.parsed(value),
                 "hosts" => self.hosts = reader.hosts(value),
+                "ids" => self.ids = reader.parsed(value),
                 "typename" => self.typename = reader.boolean(value),
                 "introspection" => self.introspection = reader.boolean(value),
                 "cors_origins" => self.cors_origins = reader.origins(value),
@@ -224,7 +228,7 @@ readers = 2
                 "max_url_length: unknown setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is not a limit; move it above the first `[table]`",
                 "zones: unknown setting `zones`; \
-                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, typename, introspection, cors_origins, cors_credentials, log, log_format, limits, auth",
+                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, ids, typename, introspection, cors_origins, cors_credentials, log, log_format, limits, auth",
             ]
         );
     }

@@ -326,6 +326,28 @@ impl FromStr for LogFormat {
     }
 }
 
+/// What the ids of the API are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ids {
+    /// The rows' own keys: unique among the rows of a type.
+    #[default]
+    Local,
+    /// Opaque, and unique among all rows, as Relay wants them; the API has `node(id:)`.
+    Global,
+}
+
+impl FromStr for Ids {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "local" => Ok(Self::Local),
+            "global" => Ok(Self::Global),
+            _ => Err(InvalidValue::new(format!("there are no `{text}` ids"), "use `local` or `global`")),
+        }
+    }
+}
+
 /// Whose pages may read our answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorsOrigins {

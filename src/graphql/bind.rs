@@ -10,10 +10,11 @@ use async_graphql_value::Value as Ast;
 use super::coerce::{self, Input, Mistake, Slots, Variables, Write};
 use super::cursor;
 use super::error::GraphqlError;
-use super::plan::{Action, Argument, Field, FieldKind, ListPlan, Object, Plan, RootKind, WritePlan};
+use super::plan::{Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan, WritePlan};
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use crate::dependency::Dependency;
-use crate::model::{ColumnId, EntityId, Model, Scalar, Value};
+use crate::model::global_id::{self, NotAnId};
+use crate::model::{Column, ColumnId, EntityId, Model, Scalar, Value};
 use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue, Visible};
 use crate::syntax::long_number;
 
@@ -35,6 +36,8 @@ pub enum Arguments {
     Keys(Option<Arc<BoundKeys>>),
     /// A write's.
     Write(Arc<BoundWrite>),
+    /// Those of `node` and `nodes`: for each id the number of its row's plan, and the key.
+    Nodes(Arc<[(usize, Value)]>),
 }
 
 /// The values by which one row is looked up.
@@ -160,7 +163,7 @@ impl<'a> Binder<'a> {
                     let mut keys = Some(Vec::new());
                     for (column, argument) in &one.keys {
                         let column = entity.column(*column);
-                        match self.key(column.scalar, argument, &column.field) {
+                        match self.key(column, argument, &column.field) {
                             Some(value) => keys.iter_mut().for_each(|keys| keys.push(value.clone())),
                             None => keys = None,
                         }
@@ -169,6 +172,7 @@ impl<'a> Binder<'a> {
                     self.object(&one.row.object);
                 }
                 RootKind::List(list) => self.list(list),
+                RootKind::Node(node) => self.node(node),
                 RootKind::Write(write) => self.write(write),
             }
         }
@@ -188,7 +192,7 @@ impl<'a> Binder<'a> {
             match kind {
                 FieldKind::ToOne { row, .. } => self.object(&row.object),
                 FieldKind::ToMany(list) => self.list(list),
-                FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } => {}
+                FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => {}
             }
         }
     }
@@ -234,12 +238,17 @@ impl<'a> Binder<'a> {
     }
 
     /// A key of a row; None if the argument is no such key at all, or is missing.
-    fn key(&mut self, scalar: Scalar, argument: &Argument, name: &str) -> Option<Value> {
+    fn key(&mut self, column: &Column, argument: &Argument, name: &str) -> Option<Value> {
+        let scalar = column.scalar;
         match Input::of(&argument.value, self.variables) {
-            Some(input) if !input.is_null() => match input.scalar(self.model, scalar) {
+            Some(input) if !input.is_null() => match input.of_column(self.model, column) {
                 Ok(value) => Some(value),
                 // Any string is an ID; one that is not of the key's form is just the ID of no row.
-                Err(_) if matches!(scalar, Scalar::IdInt | Scalar::IdUuid) && is_id(input) => None,
+                Err(_)
+                    if column.global.is_none() && matches!(scalar, Scalar::IdInt | Scalar::IdUuid) && is_id(input) =>
+                {
+                    None
+                }
                 Err(mistake) => {
                     self.mistake(Some(argument), mistake.within(name), argument.position);
                     None
@@ -252,12 +261,37 @@ impl<'a> Binder<'a> {
         }
     }
 
+    fn node(&mut self, plan: &NodePlan) {
+        let (name, position) = (if plan.is_list { "ids" } else { "id" }, plan.position);
+        let input = plan.ids.as_ref().and_then(|ids| Input::of(&ids.value, self.variables));
+        let input = input.filter(|input| !input.is_null());
+        let keys = match input {
+            None => Err(Mistake::new("is required")),
+            Some(input) if plan.is_list => {
+                let ids = input.list();
+                let most = NodePlan::MOST_IDS;
+                if ids.len() > most {
+                    Err(Mistake::new(format!("may have at most {most} ids, found {}", ids.len())))
+                } else {
+                    let keys = ids.into_iter().enumerate();
+                    keys.map(|(i, id)| node_key(self.model, plan, id).map_err(|m| m.within(&i.to_string()))).collect()
+                }
+            }
+            Some(input) => node_key(self.model, plan, input).map(|key| vec![key]),
+        };
+        match keys {
+            Ok(keys) => self.bound[plan.bound] = Arguments::Nodes(keys.into()),
+            Err(mistake) => self.mistake(plan.ids.as_ref(), mistake.within(name), position),
+        }
+        plan.rows.iter().for_each(|row| self.object(&row.object));
+    }
+
     fn write(&mut self, plan: &WritePlan) {
         let entity = self.model.entity(plan.row.entity);
         let mut bound = BoundWrite { key: None, id: String::new(), row: Vec::new(), expected_etag: None };
         if let Some(id) = &plan.id {
             let key = entity.column(entity.key);
-            bound.key = self.key(key.scalar, id, &key.field);
+            bound.key = self.key(key, id, &key.field);
             bound.id = Input::of(&id.value, self.variables).map(shown).unwrap_or_default();
         }
         let input = plan.input.as_ref();
@@ -286,6 +320,17 @@ impl<'a> Binder<'a> {
         self.bound[plan.bound] = Arguments::Write(Arc::new(bound));
         self.object(&plan.row.object);
     }
+}
+
+/// Which of the plans reads the row with this id, and its key.
+fn node_key(model: &Model, plan: &NodePlan, input: Input<'_>) -> Result<(usize, Value), Mistake> {
+    let id = input.string().map_err(|_| Mistake::new(format!("expected an id, found {}", input.kind())))?;
+    let malformed = || Mistake::new(format!("expected an id, found {}", NotAnId::Malformed));
+    let (type_name, _) = global_id::decode(id).ok_or_else(malformed)?;
+    let is_meant = |row: &RowPlan| model.entity(row.entity).name == type_name;
+    let at = plan.rows.iter().position(is_meant).ok_or_else(malformed)?;
+    let entity = model.entity(plan.rows[at].entity);
+    Ok((at, input.of_column(model, entity.column(entity.key))?))
 }
 
 fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<BoundList, (Mistake, (usize, usize))> {

@@ -6,6 +6,8 @@ use async_graphql_value::{ConstValue, Value as Ast};
 use serde_json::value::RawValue;
 
 use super::error::{Code, GraphqlError, cut};
+use crate::model::global_id::{self, NotAnId};
+use crate::model::naming::with_article;
 use crate::model::scalar::Source;
 use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible};
@@ -131,6 +133,22 @@ impl<'a> Input<'a> {
         coerced.map_err(Mistake::new)
     }
 
+    /// A value of a column, not null. Where clients see global ids, it is one, and of a row of the right type.
+    pub fn of_column(self, model: &Model, column: &Column) -> Result<Value, Mistake> {
+        let Some(target) = column.global else { return self.scalar(model, column.scalar) };
+        let entity = model.entity(target);
+        let expected = |found: &dyn std::fmt::Display| {
+            Mistake::new(format!("expected the id of {}, found {found}", with_article(&entity.name)))
+        };
+        let (Self::Literal(Ast::String(id), _) | Self::Variable(ConstValue::String(id))) = self else {
+            return Err(expected(&self.kind()));
+        };
+        let key = global_id::decode_of(entity, id).map_err(|why| expected(&why))?;
+        // The API gives only ids whose keys are of the column's form.
+        let coerced = column.scalar.coerce(model, &ConstValue::String(key), Source::Variable);
+        coerced.map_err(|_| expected(&NotAnId::Malformed))
+    }
+
     /// A Boolean.
     pub fn boolean(self) -> Result<bool, Mistake> {
         match self {
@@ -165,7 +183,8 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn kind(self) -> &'static str {
+    /// What it is, for messages.
+    pub(super) fn kind(self) -> &'static str {
         let constant = match self {
             Self::Variable(value) => value,
             Self::Literal(ast, _) => match ast {
@@ -396,14 +415,14 @@ fn operator(
         _ => None,
     };
     if let Some(comparison) = comparison {
-        let slot = slots.push(folded(value.scalar(model, scalar)?));
+        let slot = slots.push(folded(value.of_column(model, column)?));
         return Ok(Filter::Compare { column: id, comparison, slot, fold });
     }
     match name {
         "in" | "notIn" => {
             let mut values = Vec::new();
             for (i, item) in value.list().into_iter().enumerate() {
-                values.push(folded(item.scalar(model, scalar).map_err(|m| m.within(&i.to_string()))?));
+                values.push(folded(item.of_column(model, column).map_err(|m| m.within(&i.to_string()))?));
             }
             let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
             Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
@@ -557,7 +576,10 @@ pub fn patch(
             }
             Value::Null
         } else {
-            value.scalar(model, column.scalar).map_err(|m| m.within(name))?
+            // The key of a new row is the client's to choose, not yet anybody's id.
+            let is_new_key = creating && id == entity.key;
+            let coerced = if is_new_key { value.scalar(model, column.scalar) } else { value.of_column(model, column) };
+            coerced.map_err(|m| m.within(name))?
         };
         row.push((id, Write::Value(value)));
     }

@@ -14,8 +14,8 @@ use super::bind::{ListShapes, row_index};
 use super::coerce::{Input, Variables};
 use super::plan::{
     Action, Argument, ConnectionField, ConnectionFieldKind, Decider, Deciders, EdgeField, EdgeFieldKind, Field,
-    FieldKind, ListPlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants,
-    WritePlan,
+    FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan,
+    Wants, WritePlan,
 };
 use super::selections;
 use crate::cache_control::{Calculator, Inherited};
@@ -51,6 +51,7 @@ pub fn compile(
                 compiler.write(*action, *entity, &merged, inherited)?
             }
             (_, name) => match roots.query.get(name).ok_or_else(|| UnknownName::new(name))? {
+                QueryField::Node { is_list } => RootKind::Node(compiler.node(*is_list, &merged, inherited)?),
                 QueryField::One(entity, keys) => compiler.one(*entity, keys, &merged, inherited)?,
                 QueryField::List(entity) => RootKind::List(compiler.connection(
                     *entity,
@@ -127,7 +128,13 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     /// The fields of these selection sets by response key, in the order of their first occurrence.
     fn collect(&self, sets: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
-        let merged = selections::collect(&self.document.fragments, sets, |directives| self.included(directives));
+        self.collect_of(None, sets)
+    }
+
+    /// The same, of the fragments that apply to this type.
+    fn collect_of(&self, type_name: Option<&str>, sets: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
+        let included = |directives: &[Positioned<Directive>]| self.included(directives);
+        let merged = selections::collect(&self.document.fragments, sets, type_name, included);
         merged.into_values().map(|fields| Merged { fields }).collect()
     }
 
@@ -195,6 +202,18 @@ impl<'a> Compiler<'a> {
         Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
     }
 
+    /// Each type's rows with what is selected of them; what caches may do is the least of all types.
+    fn node(&mut self, is_list: bool, merged: &Merged<'a>, parent: Inherited) -> Result<NodePlan, UnknownName> {
+        let bound = self.argument_place();
+        let model = self.model;
+        let mut rows = Vec::new();
+        for entity in model.nodes() {
+            rows.push(self.row(entity.id, &[entity.key], model::CacheHint::default(), merged, parent)?);
+        }
+        let ids = merged.argument(if is_list { "ids" } else { "id" });
+        Ok(NodePlan { ids, position: position(merged.fields[0]), is_list, bound, rows })
+    }
+
     fn write(
         &mut self,
         action: Action,
@@ -240,7 +259,7 @@ impl<'a> Compiler<'a> {
         columns: &mut Vec<ColumnId>,
     ) -> Result<Object, UnknownName> {
         let mut fields = Vec::new();
-        for merged in self.collect(selections) {
+        for merged in self.collect_of(Some(&entity.name), selections) {
             let kind = match merged.name() {
                 "__typename" => FieldKind::Typename,
                 "etag" => FieldKind::Etag,
@@ -267,7 +286,11 @@ impl<'a> Compiler<'a> {
                 self.hint(parent, field.cache, None, merged);
                 let column = entity.column(id);
                 let index = row_index(entity.key, id, columns);
-                FieldKind::Value { index, scalar: column.scalar, nullable: column.nullable }
+                let (scalar, nullable) = (column.scalar, column.nullable);
+                match column.global {
+                    Some(target) => FieldKind::Id { index, scalar, target, nullable },
+                    None => FieldKind::Value { index, scalar, nullable },
+                }
             }
             model::FieldKind::ToOne { column, target } => {
                 let key = self.model.entity(target).key;

@@ -1,7 +1,7 @@
 //! The generated API as plain data. The async-graphql schema, the SDL and the rules of validation are all made from these
 //! definitions, so that they cannot disagree. Knows nothing of the model.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::Value as ConstValue;
 use async_graphql::dynamic::TypeRef;
@@ -14,6 +14,8 @@ pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "I
 pub struct Definitions {
     types: Vec<TypeDef>,
     by_name: HashMap<String, usize>,
+    /// Types that implement the interface.
+    implementing: HashSet<String>,
     clashes: Vec<String>,
 }
 
@@ -28,7 +30,7 @@ pub struct TypeDef {
     pub kind: TypeKind,
 }
 
-/// What a type is. The API has neither interfaces nor unions.
+/// What a type is. The API has no unions, and one interface at most.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TypeKind {
     /// A custom scalar.
@@ -40,6 +42,8 @@ pub enum TypeKind {
     Enum(Vec<EnumValueDef>),
     /// An output type and its fields.
     Object(Vec<FieldDef>),
+    /// What several output types have: `Node`.
+    Interface(Vec<FieldDef>),
     /// An input object.
     Input {
         /// At least one.
@@ -128,14 +132,14 @@ impl TypeDef {
     /// The fields, if this is an output type.
     pub fn fields(&self) -> &[FieldDef] {
         match &self.kind {
-            TypeKind::Object(fields) => fields,
+            TypeKind::Object(fields) | TypeKind::Interface(fields) => fields,
             _ => &[],
         }
     }
 
     /// Values of this type may be given by clients.
     pub fn is_input(&self) -> bool {
-        !matches!(self.kind, TypeKind::Object(_))
+        !matches!(self.kind, TypeKind::Object(_) | TypeKind::Interface(_))
     }
 
     /// Names that occur twice among the members of this type.
@@ -143,7 +147,7 @@ impl TypeDef {
         let names: Vec<&str> = match &self.kind {
             TypeKind::Scalar { .. } => Vec::new(),
             TypeKind::Enum(values) => values.iter().map(|v| v.name.as_str()).collect(),
-            TypeKind::Object(fields) => fields.iter().map(|f| f.name.as_str()).collect(),
+            TypeKind::Object(fields) | TypeKind::Interface(fields) => fields.iter().map(|f| f.name.as_str()).collect(),
             TypeKind::Input { fields, .. } => fields.iter().map(|f| f.name.as_str()).collect(),
         };
         let mut seen = std::collections::HashSet::new();
@@ -168,6 +172,22 @@ impl Definitions {
     /// Appends an output type.
     pub fn add_object(&mut self, name: impl Into<String>, description: Option<String>, fields: Vec<FieldDef>) {
         self.add(TypeDef { name: name.into(), description, kind: TypeKind::Object(fields) });
+    }
+
+    /// The output type with this name implements the API's interface.
+    pub fn implement_interface(&mut self, name: impl Into<String>) {
+        self.implementing.insert(name.into());
+    }
+
+    /// The interface that a type implements.
+    pub fn interface_of(&self, name: &str) -> Option<&TypeDef> {
+        let is_interface = |ty: &&TypeDef| matches!(ty.kind, TypeKind::Interface(_));
+        self.types.iter().find(is_interface).filter(|_| self.implementing.contains(name))
+    }
+
+    /// The types that implement the interface, in order.
+    pub fn implementing(&self) -> impl Iterator<Item = &TypeDef> {
+        self.types.iter().filter(|ty| self.implementing.contains(&ty.name))
     }
 
     /// Appends an input object.

@@ -427,6 +427,7 @@ fn read<'a, S: Source>(
             RootKind::Introspection => reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get())),
             RootKind::One(one) => reader.one(source, one),
             RootKind::List(list) => reader.connection(source, list, ValueRef::Null),
+            RootKind::Node(node) => reader.nodes(source, node),
             RootKind::Write(_) => unreachable!("a query has no writes"),
         };
         match done {
@@ -479,7 +480,7 @@ async fn write<'a, T: Transaction>(
         match &field.kind {
             RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
             RootKind::Write(plan) => writer.run(field, plan, reader).await?,
-            RootKind::Introspection | RootKind::One(_) | RootKind::List(_) => {
+            RootKind::Introspection | RootKind::One(_) | RootKind::List(_) | RootKind::Node(_) => {
                 unreachable!("a mutation has writes only")
             }
         }

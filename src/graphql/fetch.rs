@@ -6,7 +6,8 @@ use std::collections::HashSet;
 
 use super::bind::{Arguments, Bound};
 use super::plan::{
-    ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, Plan, RootField, RootKind, RowPlan,
+    ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan, RootField, RootKind,
+    RowPlan,
 };
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
@@ -41,13 +42,14 @@ enum Kind<'a> {
 impl<'a> Fetch<'a> {
     /// For the answer of a query.
     pub(super) fn query(plan: &'a Plan, bound: &'a Bound, max_rows: u64) -> Self {
-        let roots = plan.root.iter().filter_map(|RootField { kind, .. }| match kind {
+        let roots = plan.root.iter().flat_map(|RootField { kind, .. }| match kind {
             RootKind::One(one) => {
-                let Arguments::Keys(Some(keys)) = &bound.0[one.bound] else { return None };
-                Some(Node { kind: Kind::RowBy(&one.row, one.bound), parents: Parents::One(keys.first.clone()) })
+                let Arguments::Keys(Some(keys)) = &bound.0[one.bound] else { return Vec::new() };
+                vec![Node { kind: Kind::RowBy(&one.row, one.bound), parents: Parents::One(keys.first.clone()) }]
             }
-            RootKind::List(list) => Some(Node { kind: Kind::List(list), parents: Parents::One(Value::Null) }),
-            RootKind::Typename(_) | RootKind::Introspection | RootKind::Write(_) => None,
+            RootKind::List(list) => vec![Node { kind: Kind::List(list), parents: Parents::One(Value::Null) }],
+            RootKind::Node(node) => nodes(node, bound),
+            RootKind::Typename(_) | RootKind::Introspection | RootKind::Write(_) => Vec::new(),
         });
         Self { bound, max_rows, wanted: roots.collect(), asked: Vec::new(), counted: 0 }
     }
@@ -81,7 +83,7 @@ impl<'a> Fetch<'a> {
                 let (kind, parents) = match &field.kind {
                     FieldKind::ToOne { index, row, .. } => (Kind::Row(row), distinct(&rows, *index)),
                     FieldKind::ToMany(list) => (Kind::List(list), distinct(&rows, 0)),
-                    FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } => continue,
+                    FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => continue,
                 };
                 if !parents.is_empty() {
                     self.wanted.push(Node { kind, parents: Parents::Many(parents) });
@@ -142,6 +144,21 @@ impl<'a> Levels<'a> for Fetch<'a> {
     fn most_rows(&self) -> u64 {
         self.max_rows
     }
+}
+
+/// The rows that are asked for by their ids: one query for each type.
+fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
+    let Arguments::Nodes(ids) = &bound.0[plan.bound] else { return Vec::new() };
+    let of_each = plan.rows.iter().enumerate().filter_map(|(i, row)| {
+        let mut keys: Vec<Value> = Vec::new();
+        for (_, key) in ids.iter().filter(|(at, _)| *at == i) {
+            if !keys.contains(key) {
+                keys.push(key.clone());
+            }
+        }
+        (!keys.is_empty()).then(|| Node { kind: Kind::Row(row), parents: Parents::Many(keys) })
+    });
+    of_each.collect()
 }
 
 /// The objects that a list's rows are written as.

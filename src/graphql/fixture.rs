@@ -99,6 +99,7 @@ fn scalar<'e>(entity: &'e mut Entity, name: &str, scalar: Scalar) -> &'e mut Col
         readonly: false,
         hidden: false,
         references: None,
+        global: None,
         part: false,
         sql_type: None,
     });

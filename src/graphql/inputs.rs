@@ -174,6 +174,8 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
             let mut input =
                 InputDef::new(&column.field, if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) });
             match &column.default {
+                // As an id the default would be another string than the model has.
+                Some(DefaultValue::Value(_)) if column.global.is_some() => {}
                 Some(DefaultValue::Value(value)) => input.default = literal(column.scalar, value),
                 Some(DefaultValue::UuidV7) => input.description = Some("A new UUID if it is not given.".into()),
                 Some(DefaultValue::Autoincrement) => input.description = Some("Counted if it is not given.".into()),

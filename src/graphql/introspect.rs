@@ -93,7 +93,8 @@ impl Introspection {
 
     /// The selection sets of one object as one, without fragments, directives and variables.
     fn merge(&self, sets: &[&SelectionSet], variables: &serde_json::Map<String, serde_json::Value>) -> SelectionSet {
-        let by_key = selections::collect(&self.fragments, sets, |directives| !self.is_left_out(directives, variables));
+        let by_key =
+            selections::collect(&self.fragments, sets, None, |directives| !self.is_left_out(directives, variables));
         let fields = by_key.into_values().filter_map(|same| {
             let first = *same.first()?;
             let inner: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();

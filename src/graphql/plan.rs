@@ -73,6 +73,8 @@ pub enum RootKind {
     One(OneRow),
     /// A connection over all rows.
     List(ListPlan),
+    /// Rows of any type by their global ids: `node` and `nodes`.
+    Node(NodePlan),
     /// A write.
     Write(Box<WritePlan>),
 }
@@ -86,6 +88,26 @@ pub struct OneRow {
     pub bound: usize,
     /// What to read of the row.
     pub row: RowPlan,
+}
+
+/// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has a plan of its own.
+#[derive(Debug)]
+pub struct NodePlan {
+    /// `id` or `ids`.
+    pub ids: Option<Argument>,
+    /// Line and column in the document.
+    pub position: (usize, usize),
+    /// Several: `nodes`.
+    pub is_list: bool,
+    /// Where the coerced ids are.
+    pub bound: usize,
+    /// By type: in the order of the model's entities that are nodes.
+    pub rows: Vec<RowPlan>,
+}
+
+impl NodePlan {
+    /// As many as the longest page of a list has where nothing else is said.
+    pub const MOST_IDS: usize = 100;
 }
 
 /// One row by its key, or by several columns.
@@ -132,6 +154,17 @@ pub enum FieldKind {
         index: usize,
         /// How it is written.
         scalar: Scalar,
+        /// Whether NULL is a value of it.
+        nullable: bool,
+    },
+    /// A column with a key that clients see as a global id.
+    Id {
+        /// In the row.
+        index: usize,
+        /// How the key itself is written.
+        scalar: Scalar,
+        /// Whose rows' ids.
+        target: EntityId,
         /// Whether NULL is a value of it.
         nullable: bool,
     },

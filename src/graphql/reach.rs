@@ -5,9 +5,10 @@ use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Field};
 use async_graphql_value::Value as Ast;
 
-use super::document::Operation;
+use super::document::{Operation, OperationKind};
 use super::lint::{Root, root};
 use super::parsed;
+use super::plan::NodePlan;
 use super::selections::{ByResponseKey, collect_all};
 use crate::model::{Entity, EntityId, FieldKind, Model};
 
@@ -18,6 +19,7 @@ pub fn rows(model: &Model, operation: &Operation) -> u64 {
     let reach = Reach { model, document: &tree };
     let fields = collect_all(&reach.document.fragments, &[&definition.selection_set.node]);
     let rows = fields.values().map(|same| match root(model, operation.kind(), &same[0].node.name.node) {
+        None if operation.kind() == OperationKind::Query => reach.node(same),
         Some(Root::One(entity)) => reach.row(entity, same),
         Some(Root::List(entity)) => reach.list(entity, same),
         None => 0,
@@ -35,6 +37,16 @@ impl<'a> Reach<'a> {
     fn within(&self, same: &[&'a Positioned<Field>]) -> ByResponseKey<'a> {
         let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
         collect_all(&self.document.fragments, &sets)
+    }
+
+    /// Rows of any type by their ids; none where the field is no such thing.
+    fn node(&self, same: &[&'a Positioned<Field>]) -> u64 {
+        let row = || self.model.nodes().map(|entity| self.row(entity.id, same)).max().unwrap_or(0);
+        match same[0].node.name.node.as_str() {
+            "node" => row(),
+            "nodes" => row().saturating_mul(NodePlan::MOST_IDS as u64).saturating_add(1),
+            _ => 0,
+        }
     }
 
     /// A row, and what it leads to.

@@ -7,12 +7,13 @@ use super::bind::{Arguments, Bound, BoundList};
 use super::cursor;
 use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
-    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, Object, OneRow, PageInfoField,
-    RowPlan,
+    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, OneRow,
+    PageInfoField, RowPlan,
 };
 use crate::config::AnswerLimits;
 use crate::dependency::{Dependencies, Dependency, Version};
 use crate::etag::{EntityEtagKey, ResponseHasher};
+use crate::model::global_id;
 use crate::model::scalar::ValueRef;
 use crate::model::{EntityId, Model, Scalar, Value};
 use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
@@ -265,6 +266,18 @@ impl<'a> Reader<'a> {
                         value => scalar.write_json(self.context.model, value, &mut self.out).map_err(|e| e.to_string()),
                     };
                     if let Err(why) = written {
+                        self.fail(&field.key.name, &why);
+                        if !nullable {
+                            return Err(Halt::Null);
+                        }
+                        self.null();
+                    }
+                }
+                FieldKind::Id { index, scalar, target, nullable } => {
+                    let value = row.get(*index);
+                    if *nullable && matches!(value, ValueRef::Null) {
+                        self.null();
+                    } else if let Err(why) = self.id(*scalar, *target, value) {
                         self.fail(&field.key.name, &why);
                         if !nullable {
                             return Err(Halt::Null);
@@ -571,6 +584,61 @@ impl<'a> Reader<'a> {
         let (next, previous) = next.and_then(|next| Ok((next, previous?))).map_err(|e| self.incomplete(e.into()))?;
         self.hasher.list(page.length, plan.wants.next.then_some(next), plan.wants.previous.then_some(previous));
         Ok((next, previous))
+    }
+
+    /// A key as the global id of its row.
+    fn id(&mut self, scalar: Scalar, target: EntityId, value: ValueRef<'_>) -> Result<(), String> {
+        if let ValueRef::Null = value {
+            return Err("has no value in the database, but is not nullable".to_owned());
+        }
+        let mut json = Vec::with_capacity(40);
+        scalar.write_json(self.context.model, value, &mut json).map_err(|error| error.to_string())?;
+        let key: String = serde_json::from_slice(&json).expect("an id is written as a string");
+        self.string(&global_id::encode(&self.context.model.entity(target).name, &key));
+        Ok(())
+    }
+
+    /// Rows of any type by their ids.
+    pub fn nodes<S: Source>(&mut self, source: &S, plan: &'a NodePlan) -> Result<(), Halt> {
+        let Arguments::Nodes(keys) = &self.context.bound.0[plan.bound] else {
+            unreachable!("the arguments of nodes are ids");
+        };
+        if !plan.is_list {
+            return keys.iter().try_for_each(|(at, key)| self.node(source, &plan.rows[*at], key));
+        }
+        self.count(source)?;
+        self.out.push(b'[');
+        for (i, (at, key)) in keys.iter().enumerate() {
+            if i > 0 {
+                self.out.push(b',');
+            }
+            self.path.push(Step::Index(i));
+            self.node(source, &plan.rows[*at], key)?;
+            self.path.pop();
+            self.weigh()?;
+        }
+        self.out.push(b']');
+        Ok(())
+    }
+
+    /// A row, or `null` where there is none or it cannot be read.
+    fn node<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<(), Halt> {
+        let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
+        match self.row(source, plan, key.as_ref(), &[]) {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                self.hasher.missing(plan.entity);
+                self.touched.push(Dependency::Row(plan.entity, key.clone()));
+            }
+            Err(Halt::Null) => {
+                self.out.truncate(start);
+                self.path.truncate(depth);
+                self.aside = aside;
+            }
+            Err(halt) => return Err(halt),
+        }
+        self.null();
+        Ok(())
     }
 
     fn fail(&mut self, key: &'a str, why: &str) {

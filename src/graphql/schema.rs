@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use async_graphql::dynamic::{
-    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Object, Scalar, Schema, SchemaBuilder, Type,
+    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Interface, InterfaceField, Object, Scalar, Schema,
+    SchemaBuilder, Type,
 };
 use async_graphql::{Error, ValidationMode, Value as ConstValue};
 
@@ -76,6 +77,9 @@ fn define(model: &Model) -> Definitions {
         inputs::define_writes(&mut definitions, model, entity);
     }
     connection::define_page_info(&mut definitions);
+    if model.nodes().next().is_some() {
+        types::define_node(&mut definitions);
+    }
     if model.entities.iter().any(inputs::has_order) {
         inputs::define_order_direction(&mut definitions);
     }
@@ -87,10 +91,10 @@ fn define(model: &Model) -> Definitions {
 fn schema(definitions: &Definitions, mode: ValidationMode) -> SchemaBuilder {
     let mutation = definitions.get("Mutation").map(|ty| ty.name.as_str());
     let builder = Schema::build("Query", mutation, None).validation_mode(mode).limit_recursive_depth(RECURSION_LIMIT);
-    definitions.types().iter().fold(builder, |builder, ty| builder.register(dynamic_type(ty)))
+    definitions.types().iter().fold(builder, |builder, ty| builder.register(dynamic_type(definitions, ty)))
 }
 
-fn dynamic_type(ty: &TypeDef) -> Type {
+fn dynamic_type(definitions: &Definitions, ty: &TypeDef) -> Type {
     let name = ty.name.as_str();
     match &ty.kind {
         TypeKind::Scalar { specified_by } => {
@@ -105,7 +109,17 @@ fn dynamic_type(ty: &TypeDef) -> Type {
         }
         TypeKind::Object(fields) => {
             let object = fields.iter().map(dynamic_field).fold(Object::new(name), Object::field);
+            let interface = definitions.interface_of(name).into_iter();
+            let object = interface.fold(object, |object, interface| object.implement(interface.name.as_str()));
             described(object, ty.description.as_deref(), Object::description).into()
+        }
+        TypeKind::Interface(fields) => {
+            let fields = fields.iter().map(|field| {
+                let dynamic = InterfaceField::new(&field.name, field.ty.clone());
+                described(dynamic, field.description.as_deref(), InterfaceField::description)
+            });
+            let interface = fields.fold(Interface::new(name), Interface::field);
+            described(interface, ty.description.as_deref(), Interface::description).into()
         }
         TypeKind::Input { fields, one_of } => {
             let input = fields.iter().map(dynamic_input).fold(InputObject::new(name), InputObject::field);

@@ -3,7 +3,7 @@
 
 use std::fmt::Write;
 
-use super::definition::{BUILT_IN_SCALARS, Definitions, InputDef, TypeDef, TypeKind};
+use super::definition::{BUILT_IN_SCALARS, Definitions, FieldDef, InputDef, TypeDef, TypeKind};
 
 /// The whole API. The same definitions always give the same bytes.
 pub fn print(definitions: &Definitions) -> String {
@@ -12,12 +12,12 @@ pub fn print(definitions: &Definitions) -> String {
         if !sdl.is_empty() {
             sdl.push('\n');
         }
-        print_type(&mut sdl, ty);
+        print_type(&mut sdl, definitions, ty);
     }
     sdl
 }
 
-fn print_type(sdl: &mut String, ty: &TypeDef) {
+fn print_type(sdl: &mut String, definitions: &Definitions, ty: &TypeDef) {
     print_description(sdl, "", ty.description.as_deref());
     let name = &ty.name;
     match &ty.kind {
@@ -37,14 +37,13 @@ fn print_type(sdl: &mut String, ty: &TypeDef) {
             sdl.push_str("}\n");
         }
         TypeKind::Object(fields) => {
-            let _ = writeln!(sdl, "type {name} {{");
-            for field in fields {
-                print_description(sdl, "  ", field.description.as_deref());
-                let _ = write!(sdl, "  {}", field.name);
-                print_arguments(sdl, &field.args);
-                let _ = writeln!(sdl, ": {}", field.ty);
-            }
-            sdl.push_str("}\n");
+            let implements = definitions.interface_of(name).map(|interface| format!(" implements {}", interface.name));
+            let _ = writeln!(sdl, "type {name}{} {{", implements.unwrap_or_default());
+            print_fields(sdl, fields);
+        }
+        TypeKind::Interface(fields) => {
+            let _ = writeln!(sdl, "interface {name} {{");
+            print_fields(sdl, fields);
         }
         TypeKind::Input { fields, one_of } => {
             let _ = writeln!(sdl, "input {name}{} {{", if *one_of { " @oneOf" } else { "" });
@@ -55,6 +54,16 @@ fn print_type(sdl: &mut String, ty: &TypeDef) {
             sdl.push_str("}\n");
         }
     }
+}
+
+fn print_fields(sdl: &mut String, fields: &[FieldDef]) {
+    for field in fields {
+        print_description(sdl, "  ", field.description.as_deref());
+        let _ = write!(sdl, "  {}", field.name);
+        print_arguments(sdl, &field.args);
+        let _ = writeln!(sdl, ": {}", field.ty);
+    }
+    sdl.push_str("}\n");
 }
 
 fn print_arguments(sdl: &mut String, args: &[InputDef]) {

@@ -1,10 +1,10 @@
-//! The fields of selection sets, through fragments. All types of the API are object types, so a valid fragment always
-//! applies, and whatever stands in it counts as if it stood in the set itself (specification §6.3.2, CollectFields).
+//! The fields of selection sets, through fragments (specification §6.3.2, CollectFields). The API's one abstract type is `Node`,
+//! and only entities implement it: a valid fragment applies to whatever it stands in, unless it is about another entity.
 
 use std::collections::HashMap;
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{Directive, Field, FragmentDefinition, Selection, SelectionSet};
+use async_graphql::parser::types::{Directive, Field, FragmentDefinition, Selection, SelectionSet, TypeCondition};
 use async_graphql::{Name, Positioned};
 
 /// A document's fragments by name.
@@ -13,16 +13,20 @@ pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 /// The occurrences of each response key, in the order of their first.
 pub(super) type ByResponseKey<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
 
+/// The interface.
+pub(super) const NODE: &str = "Node";
+
 /// Collects the fields of selection sets that go into the same object. `is_included` judges the directives of each field
-/// and fragment.
+/// and fragment. With the name of the object's type, fragments about other types are left out.
 pub(super) fn collect<'a>(
     fragments: &'a Fragments,
     sets: &[&'a SelectionSet],
+    type_name: Option<&str>,
     is_included: impl Fn(&[Positioned<Directive>]) -> bool,
 ) -> ByResponseKey<'a> {
     let mut fields = ByResponseKey::new();
     for set in sets {
-        visit(fragments, set, &is_included, &mut |field| {
+        visit(fragments, set, type_name, &is_included, &mut |field| {
             fields.entry(field.node.response_key().node.as_str()).or_default().push(field);
         });
     }
@@ -31,7 +35,7 @@ pub(super) fn collect<'a>(
 
 /// The same, whatever the directives say.
 pub(super) fn collect_all<'a>(fragments: &'a Fragments, sets: &[&'a SelectionSet]) -> ByResponseKey<'a> {
-    collect(fragments, sets, |_| true)
+    collect(fragments, sets, None, |_| true)
 }
 
 /// Visits the fields in the order of the text, whatever the directives say.
@@ -40,12 +44,18 @@ pub(super) fn for_each<'a>(
     set: &'a SelectionSet,
     mut visit_field: impl FnMut(&'a Positioned<Field>),
 ) {
-    visit(fragments, set, &|_| true, &mut visit_field);
+    visit(fragments, set, None, &|_| true, &mut visit_field);
+}
+
+/// Whether a fragment about this type applies to an object of that one.
+fn applies(condition: &TypeCondition, type_name: Option<&str>) -> bool {
+    type_name.is_none_or(|name| condition.on.node == name || condition.on.node == NODE)
 }
 
 fn visit<'a>(
     fragments: &'a Fragments,
     set: &'a SelectionSet,
+    type_name: Option<&str>,
     is_included: &impl Fn(&[Positioned<Directive>]) -> bool,
     visit_field: &mut impl FnMut(&'a Positioned<Field>),
 ) {
@@ -53,11 +63,15 @@ fn visit<'a>(
         match &selection.node {
             Selection::Field(field) => visit_field(field),
             Selection::InlineFragment(fragment) => {
-                visit(fragments, &fragment.node.selection_set.node, is_included, visit_field);
+                if fragment.node.type_condition.as_ref().is_none_or(|on| applies(&on.node, type_name)) {
+                    visit(fragments, &fragment.node.selection_set.node, type_name, is_included, visit_field);
+                }
             }
             Selection::FragmentSpread(spread) => {
-                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node) {
-                    visit(fragments, &fragment.node.selection_set.node, is_included, visit_field);
+                if let Some(fragment) = fragments.get(&spread.node.fragment_name.node)
+                    && applies(&fragment.node.type_condition.node, type_name)
+                {
+                    visit(fragments, &fragment.node.selection_set.node, type_name, is_included, visit_field);
                 }
             }
         }

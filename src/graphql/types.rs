@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use async_graphql::dynamic::TypeRef;
 
-use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, TypeDef, TypeKind};
+use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
+use super::plan::NodePlan;
+use super::selections::NODE;
 use super::{connection, inputs};
 use crate::model::{Column, Entity, FieldKind, Model, Unique};
 
@@ -17,7 +19,34 @@ fn column_type(model: &Model, column: &Column) -> TypeRef {
 
 /// The fields of `Query`.
 pub(super) fn query_fields(model: &Model) -> Vec<FieldDef> {
-    model.entities.iter().flat_map(|entity| root_fields(model, entity)).collect()
+    let fields = model.entities.iter().flat_map(|entity| root_fields(model, entity));
+    let nodes = model.nodes().next().map(|_| node_fields()).into_iter().flatten();
+    fields.chain(nodes).collect()
+}
+
+/// Rows of any type by their ids, as Relay asks for them.
+fn node_fields() -> [FieldDef; 2] {
+    [
+        FieldDef::new("node", TypeRef::named(NODE))
+            .describe("The row with this id, whatever its type; null if there is none.")
+            .with_args([InputDef::new("id", TypeRef::named_nn(TypeRef::ID))]),
+        FieldDef::new("nodes", TypeRef::named_list_nn(NODE))
+            .describe(format!(
+                "The rows with these ids, in their order; null in the place of one that is not there. At most {} ids.",
+                NodePlan::MOST_IDS
+            ))
+            .with_args([InputDef::new("ids", TypeRef::named_nn_list_nn(TypeRef::ID))]),
+    ]
+}
+
+/// The interface of all rows with an `id`.
+pub(super) fn define_node(definitions: &mut Definitions) {
+    let id = FieldDef::new("id", TypeRef::named_nn(TypeRef::ID)).describe("Unique among all rows of the API. Opaque.");
+    definitions.add(TypeDef {
+        name: NODE.into(),
+        description: Some("A row of whatever type.".into()),
+        kind: TypeKind::Interface(vec![id]),
+    });
 }
 
 fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
@@ -75,6 +104,9 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
     }
     if entity.column(entity.key).hidden {
         fields.insert(0, etag);
+    }
+    if entity.is_node() {
+        definitions.implement_interface(&entity.name);
     }
     definitions.add_object(&entity.name, entity.description.clone(), fields);
 }

@@ -3,6 +3,7 @@
 
 pub mod diagnostic;
 pub mod generated;
+pub mod global_id;
 pub mod naming;
 pub mod parse;
 pub mod scalar;
@@ -109,6 +110,8 @@ pub struct Column {
     pub hidden: bool,
     /// The entity that it points to.
     pub references: Option<Reference>,
+    /// Clients see its values as global ids of this entity's rows.
+    pub global: Option<EntityId>,
     /// Lists are cut by it: a relation, or a column of a `@unique` or `@index`. Its values are in the change log.
     pub part: bool,
     /// `@column(type:)`: overrides the SQL type in migrations.

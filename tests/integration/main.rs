@@ -64,6 +64,7 @@ mod explain;
 mod floors;
 mod freshness;
 mod front_door;
+mod global_ids;
 mod graphql_js;
 mod graphql_over_http;
 mod hostile_input;

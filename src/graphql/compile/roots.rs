@@ -19,6 +19,8 @@ pub(super) enum QueryField {
     One(EntityId, Vec<(String, ColumnId)>),
     /// All rows.
     List(EntityId),
+    /// Rows of any type by their ids.
+    Node { is_list: bool },
 }
 
 impl Roots {
@@ -36,6 +38,10 @@ impl Roots {
             mutation.insert(generated::create(&entity.name), (Action::Create, entity.id));
             mutation.insert(generated::update(&entity.name), (Action::Update, entity.id));
             mutation.insert(generated::delete(&entity.name), (Action::Delete, entity.id));
+        }
+        if model.nodes().next().is_some() {
+            query.insert("node".to_owned(), QueryField::Node { is_list: false });
+            query.insert("nodes".to_owned(), QueryField::Node { is_list: true });
         }
         Self { query, mutation }
     }

@@ -1,40 +1,141 @@
 //! Fields that answer under the same response key must be the same field with the same arguments (section 5.3.2), and
-//! `__typename` takes neither arguments nor a selection. The API has no abstract types, so that whatever has the same
-//! parent field is merged.
+//! `__typename` takes neither arguments nor a selection. Below a `Node`, whose type only the answer tells, that holds for each
+//! type by itself; between types, the answers must have the same shape.
 
 use async_graphql::Positioned;
-use async_graphql::parser::types::{ExecutableDocument, Field, OperationDefinition, SelectionSet};
+use async_graphql::dynamic::TypeRef;
+use async_graphql::indexmap::IndexMap;
+use async_graphql::parser::types::{
+    ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
+};
 
+use crate::graphql::definition::{Definitions, TypeKind};
 use crate::graphql::error::GraphqlError;
-use crate::graphql::selections::collect_all;
+use crate::graphql::selections::{ByResponseKey, collect, collect_all};
 
 /// Checks an operation; [`super::limits`] has bounded how many fields it has.
 pub(super) fn check_operation(
+    definitions: &Definitions,
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     errors: &mut Vec<GraphqlError>,
 ) {
-    check_merged(document, &[&operation.selection_set.node], errors);
+    let root = if operation.ty == OperationType::Mutation { "Mutation" } else { "Query" };
+    Checker { definitions, document, errors }.merged(Some(root), &[&operation.selection_set.node]);
 }
 
-/// Checks selection sets whose fields go into the same object.
-fn check_merged(document: &ExecutableDocument, sets: &[&SelectionSet], errors: &mut Vec<GraphqlError>) {
-    for (key, fields) in collect_all(&document.fragments, sets) {
-        let Some((first, others)) = fields.split_first() else { continue };
-        check_typename(&first.node, first, errors);
-        let mut same = vec![&first.node.selection_set.node];
-        for other in others {
-            if let Some(reason) = difference(&first.node, &other.node) {
-                let message =
-                    format!("Fields \"{key}\" conflict because {reason}. Use different aliases to fetch both.");
-                errors.push(GraphqlError::invalid(first.pos, message).at(other.pos.line, other.pos.column));
-            } else {
-                check_typename(&other.node, other, errors);
-                same.push(&other.node.selection_set.node);
+struct Checker<'a, 'e> {
+    definitions: &'a Definitions,
+    document: &'a ExecutableDocument,
+    errors: &'e mut Vec<GraphqlError>,
+}
+
+/// A field, and the type that it is selected from.
+type Placed<'a> = (&'a str, &'a Positioned<Field>);
+
+impl<'a> Checker<'a, '_> {
+    /// Checks selection sets whose fields go into the same object, of this type.
+    fn merged(&mut self, parent: Option<&'a str>, sets: &[&'a SelectionSet]) {
+        let ty = parent.and_then(|parent| self.definitions.get(parent));
+        match ty.map(|ty| &ty.kind) {
+            Some(TypeKind::Interface(_)) => {
+                let definitions = self.definitions;
+                for ty in definitions.implementing() {
+                    self.object(Some(&ty.name), collect(&self.document.fragments, sets, Some(&ty.name), |_| true));
+                }
+                let sets: Vec<_> = sets.iter().map(|set| (parent.unwrap_or_default(), *set)).collect();
+                self.shapes(&sets);
+            }
+            _ => self.object(parent, collect_all(&self.document.fragments, sets)),
+        }
+    }
+
+    /// Checks the fields of one object.
+    fn object(&mut self, parent: Option<&'a str>, by_key: ByResponseKey<'a>) {
+        for (key, fields) in by_key {
+            let Some((first, others)) = fields.split_first() else { continue };
+            check_typename(&first.node, first, self.errors);
+            let mut same = vec![&first.node.selection_set.node];
+            for other in others {
+                if let Some(reason) = difference(&first.node, &other.node) {
+                    let message =
+                        format!("Fields \"{key}\" conflict because {reason}. Use different aliases to fetch both.");
+                    self.errors.push(GraphqlError::invalid(first.pos, message).at(other.pos.line, other.pos.column));
+                } else {
+                    check_typename(&other.node, other, self.errors);
+                    same.push(&other.node.selection_set.node);
+                }
+            }
+            if same.iter().any(|set| !set.items.is_empty()) {
+                let inner = parent.and_then(|parent| self.type_of(parent, &first.node)).map(TypeRef::type_name);
+                self.merged(inner, &same);
             }
         }
-        if same.iter().any(|set| !set.items.is_empty()) {
-            check_merged(document, &same, errors);
+    }
+
+    fn type_of(&self, parent: &str, field: &Field) -> Option<&'a TypeRef> {
+        self.definitions.field(parent, &field.name.node).map(|field| &field.ty)
+    }
+
+    /// Checks that what has the same response key has the same shape, whatever the type of the row is.
+    fn shapes(&mut self, sets: &[(&'a str, &'a SelectionSet)]) {
+        let mut by_key: IndexMap<&str, Vec<Placed<'a>>> = IndexMap::new();
+        for (parent, set) in sets {
+            self.placed(parent, set, &mut |parent, field| {
+                by_key.entry(field.node.response_key().node.as_str()).or_default().push((parent, field));
+            });
+        }
+        for (key, fields) in by_key {
+            let types: Vec<_> = fields.iter().filter_map(|(parent, field)| self.type_of(parent, &field.node)).collect();
+            let Some((first, others)) = types.split_first() else { continue };
+            if let Some(at) = others.iter().position(|other| !self.is_same_shape(first, other)) {
+                let (one, other) = (fields[0].1.pos, fields[at + 1].1.pos);
+                let message = format!(
+                    "Fields \"{key}\" conflict because they return conflicting types \"{first}\" and \"{}\". Use different aliases to fetch both.",
+                    others[at]
+                );
+                self.errors.push(GraphqlError::invalid(one, message).at(other.line, other.column));
+                continue;
+            }
+            let within =
+                fields.iter().zip(&types).map(|((_, field), ty)| (ty.type_name(), &field.node.selection_set.node));
+            let within: Vec<_> = within.filter(|(_, set)| !set.items.is_empty()).collect();
+            if within.len() > 1 {
+                self.shapes(&within);
+            }
+        }
+    }
+
+    /// The fields with the types that they are selected from.
+    fn placed(&self, parent: &'a str, set: &'a SelectionSet, visit: &mut impl FnMut(&'a str, &'a Positioned<Field>)) {
+        for selection in &set.items {
+            match &selection.node {
+                Selection::Field(field) => visit(parent, field),
+                Selection::InlineFragment(fragment) => {
+                    let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    self.placed(on.unwrap_or(parent), &fragment.node.selection_set.node, visit);
+                }
+                Selection::FragmentSpread(spread) => {
+                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                        let on = fragment.node.type_condition.node.on.node.as_str();
+                        self.placed(on, &fragment.node.selection_set.node, visit);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Objects have the same shape where their fields have, which is seen to below.
+    fn is_same_shape(&self, one: &TypeRef, other: &TypeRef) -> bool {
+        match (one, other) {
+            (TypeRef::NonNull(one), TypeRef::NonNull(other)) | (TypeRef::List(one), TypeRef::List(other)) => {
+                self.is_same_shape(one, other)
+            }
+            (TypeRef::Named(one), TypeRef::Named(other)) => {
+                let has_fields = |name: &str| self.definitions.get(name).is_some_and(|ty| !ty.fields().is_empty());
+                one == other || (has_fields(one) && has_fields(other))
+            }
+            _ => false,
         }
     }
 }

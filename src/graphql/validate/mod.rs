@@ -33,7 +33,7 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
     if types_are_known {
         for (_, operation) in document.operations.iter() {
             values::check_operation(&api.definitions, &document, &operation.node, &mut errors);
-            fields::check_operation(&document, &operation.node, &mut errors);
+            fields::check_operation(&api.definitions, &document, &operation.node, &mut errors);
         }
         // Looking at a default value of an unknown type, async-graphql would panic.
         let theirs = verdict_of_async_graphql(api, &document).await;

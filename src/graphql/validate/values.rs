@@ -197,7 +197,7 @@ impl<'a> Checker<'a> {
                 _ => self.mismatch(ty, value, place),
             },
             Some(TypeKind::Scalar { .. }) | None if !is_literal_of(name, value) => self.mismatch(ty, value, place),
-            Some(TypeKind::Scalar { .. } | TypeKind::Object(_)) | None => {}
+            Some(TypeKind::Scalar { .. } | TypeKind::Object(_) | TypeKind::Interface(_)) | None => {}
         }
     }
 

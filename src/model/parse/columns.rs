@@ -71,6 +71,7 @@ pub(super) fn column(
         hidden: field.directives.has("hidden"),
         part: references.is_some(),
         references,
+        global: None,
         sql_type: sql_type(report, field),
     })
 }

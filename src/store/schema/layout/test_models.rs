@@ -17,6 +17,7 @@ fn column(name: &str, scalar: Scalar) -> Column {
         readonly: false,
         hidden: false,
         references: None,
+        global: None,
         part: false,
         sql_type: None,
     }

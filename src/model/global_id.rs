@@ -1,0 +1,106 @@
+//! Ids that are unique among all entities (`ids = "global"`), as Relay wants them: the name of the type and the row's own key
+//! in one opaque string. Each row has one spelling of its id.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::{Column, Entity, EntityId, Model};
+
+/// The id of the row of this type whose own key is `key`.
+pub fn encode(type_name: &str, key: &str) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{type_name}:{key}"))
+}
+
+/// Why a string is not the id that was asked for.
+#[derive(Debug, PartialEq, Eq)]
+pub enum NotAnId {
+    /// The API gives no such id.
+    Malformed,
+    /// It is the id of another type's row.
+    OfAnother(String),
+}
+
+impl fmt::Display for NotAnId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("a string that is no id of this API"),
+            Self::OfAnother(type_name) => write!(f, "the id of a row of {type_name}"),
+        }
+    }
+}
+
+/// The type's name and the row's own key.
+pub fn decode(id: &str) -> Option<(String, String)> {
+    let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
+    let (type_name, key) = text.split_once(':')?;
+    Some((type_name.to_owned(), key.to_owned()))
+}
+
+/// The key of a row of this entity.
+///
+/// # Errors
+/// It is no id, or another entity's.
+pub fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
+    match decode(id) {
+        Some((type_name, key)) if type_name == entity.name => Ok(key),
+        Some((type_name, _)) => Err(NotAnId::OfAnother(type_name)),
+        None => Err(NotAnId::Malformed),
+    }
+}
+
+impl Model {
+    /// The same model with ids that are unique among all entities. Those take part whose key is a field `id` that clients see:
+    /// they implement `Node`; others keep their keys as they are.
+    #[must_use]
+    pub fn with_global_ids(mut self) -> Self {
+        let nodes: Vec<bool> = self.entities.iter().map(has_id).collect();
+        let global = |target: EntityId| nodes[usize::from(target.0)].then_some(target);
+        for entity in &mut self.entities {
+            let (own, key) = (entity.id, usize::from(entity.key.0));
+            for (index, column) in entity.columns.iter_mut().enumerate() {
+                let target = column.references.as_ref().map(|reference| reference.target);
+                column.global = if index == key { global(own) } else { target.and_then(global) };
+            }
+        }
+        // Every answer with an id has other bytes.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"freshql global ids 1");
+        hasher.update(&self.fingerprint);
+        self.fingerprint = *hasher.finalize().as_bytes();
+        self
+    }
+
+    /// The entities whose rows are `Node`s.
+    pub fn nodes(&self) -> impl Iterator<Item = &Entity> {
+        self.entities.iter().filter(|entity| entity.is_node())
+    }
+}
+
+impl Entity {
+    /// Its rows have global ids, and are `Node`s of the API.
+    pub fn is_node(&self) -> bool {
+        self.column(self.key).global == Some(self.id)
+    }
+}
+
+fn has_id(entity: &Entity) -> bool {
+    let Column { field, hidden, scalar, .. } = entity.column(entity.key);
+    field == "id" && !hidden && scalar.is_id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_has_one_spelling() {
+        let id = encode("Product", "0191408b:7");
+        assert_eq!(decode(&id), Some(("Product".to_owned(), "0191408b:7".to_owned())));
+        // Padding, the other alphabet, and bits that mean nothing.
+        for other in [format!("{id}="), id.replace('b', "b "), "UHI+".to_owned(), "QR".to_owned(), "7".to_owned()] {
+            assert_eq!(decode(&other), None, "{other}");
+        }
+    }
+}
