@@ -156,7 +156,7 @@ fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
                 keys.push(key.clone());
             }
         }
-        (!keys.is_empty()).then(|| Node { kind: Kind::Row(row), parents: Parents::Many(keys) })
+        (!keys.is_empty()).then_some(Node { kind: Kind::Row(row), parents: Parents::Many(keys) })
     });
     of_each.collect()
 }

@@ -24,6 +24,7 @@ const bin = (name: string) => join(packageTop, "node_modules", name);
 const node = (directory: string, ...command: string[]) => execFileSync(process.execPath, command, { cwd: directory, encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] });
 
 let demo: Server;
+let globalIds: string;
 const pages = readdirSync(join(repository, "docs/clients")).filter((name) => name !== "README.md");
 const files = [...pages.map((page) => join("docs/clients", page)), "README.md", "clients/js/README.md"];
 
@@ -38,7 +39,9 @@ before(async () => {
     node(directoryOf(page), join(packageTop, "dist/cli.js"), "schema", `${demo.url}/schema.graphql`, "--out", "freshql.schema.js");
   }
   const relay = directoryOf("relay.md");
-  write(join(relay, "schema.graphql"), await (await fetch(`${demo.url}/schema.graphql`)).text());
+  globalIds = readFileSync(join(relay, "freshql.toml"), "utf8");
+  const global = await serve("open", {}, {}, repository, globalIds);
+  write(join(relay, "schema.graphql"), await (await fetch(`${global.url}/schema.graphql`)).text());
   // Relay's compiler looks for the directory of a repository.
   node(relay, bin("relay-compiler/cli.js"), "relay.config.json");
   // What Next.js itself adds; it is too large to be installed for this.
@@ -121,27 +124,66 @@ test("nextjs.md", async () => {
 
 test("relay.md", async () => {
   const relay = directoryOf("relay.md");
-  node(relay, "register.mjs");
-  const texts = Object.fromEntries(readdirSync(join(relay, "queries/relay")).map((name) => [name.replace(".graphql", ""), readFileSync(join(relay, "queries/relay", name), "utf8")]));
-  assert.equal(Object.keys(texts).length, 2);
-  const server = await serve("trusted", texts);
+  const manifest = readFileSync(join(relay, "queries/relay.json"), "utf8");
+  assert.equal(Object.keys(JSON.parse(manifest)).length, 3);
+  const server = await serve("trusted", {}, {}, repository, globalIds, { "queries/relay.json": manifest });
+  await useRelay("relay", server);
+});
+
+test("relay.md: the compiler registers what it finds at a server that runs", async () => {
+  const relay = directoryOf("relay.md");
+  const server = await serve("trusted", {}, { FRESHQL_ADMIN_TOKEN: "s3cret" }, repository, globalIds);
+  const other = join(top, "relay-url");
+  cpSync(join(relay, "schema.graphql"), join(other, "schema.graphql"));
+  for (const name of ["environment.ts", "product.ts"]) cpSync(join(relay, "src", name), join(other, "src", name));
+  write(join(other, "relay.config.json"), readFileSync(join(relay, "relay.url.config.json"), "utf8").replaceAll(demo.url, server.url));
+  node(other, bin("relay-compiler/cli.js"), "relay.config.json");
+  node(top, bin("typescript/bin/tsc"), "-p", ".");
+  await useRelay("relay-url", server);
+});
+
+/** A page, the next page of a list in it, and a mutation, as Relay's hooks have it. */
+async function useRelay(directory: string, server: Server) {
   // The page's server is another here: its URL was written before this one was known.
-  const file = join(top, "out/relay/src/environment.js");
+  const file = join(top, "out", directory, "src/environment.js");
   writeFileSync(file, readFileSync(file, "utf8").replace(demo.url, server.url));
-  const { environment } = await load("relay", "src/environment.js");
-  const { fetchQuery, commitMutation } = await import("relay-runtime");
-  const { default: shelf } = await load("relay", "src/__generated__/shelfQuery.graphql.js");
-  const { default: rename } = await load("relay", "src/__generated__/shelfRenameMutation.graphql.js");
-  // Relay sends null for what is not given.
-  const data = await fetchQuery<any>(environment, shelf, { first: 2, where: null }).toPromise() as any;
-  assert.equal(data.products.edges.length, 2);
-  const { id, etag } = data.products.edges[0].node;
+  // For Node; bundlers do without.
+  const artifacts = join(top, "out", directory, "src/__generated__");
+  for (const name of readdirSync(artifacts)) {
+    const text = readFileSync(join(artifacts, name), "utf8");
+    writeFileSync(join(artifacts, name), text.replace(/(from '.*\.graphql)'/g, "$1.js'").replace(/(from ".*\.graphql)"/g, '$1.js"'));
+  }
+  const { environment } = await load(directory, "src/environment.js");
+  const { commitMutation, createOperationDescriptor, fetchQuery, getPaginationMetadata, getPaginationVariables, getRequest, getSelector } = await import("relay-runtime") as any;
+  const generated = async (name: string) => (await load(directory, `src/__generated__/${name}.graphql.js`)).default;
+  const [page, fragment, rename] = [await generated("productPageQuery"), await generated("product_reviews"), await generated("productRenameMutation")];
+
+  // A product with more reviews than one page has.
+  const admin = await serve("open", {}, {}, repository, globalIds);
+  const found = await admin.run("{ products { nodes { id reviews { totalCount } } } }");
+  const { id } = found.products.nodes.find((product: any) => product.reviews.totalCount > 3);
+  const operation = createOperationDescriptor(getRequest(page), { id });
+  environment.retain(operation);
+  await fetchQuery(environment, page, { id }).toPromise();
+  const product = environment.lookup(operation.fragment).data.product;
+  const selector = getSelector(fragment, product);
+  const read = () => environment.lookup(selector).data.reviews;
+  assert.equal(read().edges.length, 2);
+  assert.ok(read().pageInfo.hasNextPage);
+
+  // What usePaginationFragment's loadNext does; `where` was never given, so Relay sends null.
+  const { paginationRequest, paginationMetadata } = getPaginationMetadata(fragment, "loadNext");
+  const variables = getPaginationVariables("forward", 2, read().pageInfo.endCursor, { ...selector.variables, where: null }, {}, paginationMetadata);
+  await fetchQuery(environment, paginationRequest, { ...variables, id: product.id }).toPromise();
+  const ids = read().edges.map((edge: any) => edge.node.id);
+  assert.equal(new Set(ids).size, 4, "the second page is behind the first");
+
   const renamed = await new Promise<any>((onCompleted, onError) =>
-    commitMutation<any>(environment, { mutation: rename, variables: { id, patch: { name: "by Relay" }, expectedEtag: etag }, onCompleted, onError }),
+    commitMutation(environment, { mutation: rename, variables: { id, patch: { name: "by Relay" }, expectedEtag: product.etag }, onCompleted, onError }),
   );
   assert.equal(renamed.updateProduct.name, "by Relay");
-  assert.equal((environment.getStore().getSource().get(`Product:${id}`) as { name: string }).name, "by Relay");
-});
+  assert.equal(environment.lookup(operation.fragment).data.product.name, "by Relay");
+}
 
 test("codegen.md", async () => {
   const { default: config } = await load("codegen", "codegen.js");

@@ -24,7 +24,7 @@ const running = new Map<ChildProcess, () => Promise<void>>();
 after(() => Promise.all([...running.values()].map((stop) => stop())));
 
 /** Starts a server; it ends with the tests of this file. */
-export async function serve(mode: "open" | "apq" | "trusted", documents: Record<string, string> = {}, settings: Record<string, string> = {}, project = repository, configuration = ""): Promise<Server> {
+export async function serve(mode: "open" | "apq" | "trusted", documents: Record<string, string> = {}, settings: Record<string, string> = {}, project = repository, configuration = "", files: Record<string, string> = {}): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), "freshql-client-"));
   for (const name of ["schema.graphql", "migrations", "queries"]) {
     await cp(join(project, name), join(directory, name), { recursive: true });
@@ -33,7 +33,7 @@ export async function serve(mode: "open" | "apq" | "trusted", documents: Record<
   for (const [name, text] of Object.entries(documents)) {
     await writeFile(join(directory, `queries/tests/${name}.graphql`), text);
   }
-  await writeFile(join(directory, "freshql.toml"), configuration);
+  for (const [name, text] of Object.entries({ "freshql.toml": configuration, ...files })) await writeFile(join(directory, name), text);
   const environment = { FRESHQL_LISTEN: "127.0.0.1:0", FRESHQL_MIGRATE: "true", FRESHQL_MODE: mode, ...settings };
   const child = spawn(program, [], { cwd: directory, env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const url = await new Promise<string>((found, failed) => {
