@@ -34,7 +34,8 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     let folder = within(&config.dir, "migrations");
     let migrations = Migrations::read(&folder).map_err(StartError::Mistakes)?;
     let mut written = Vec::new();
-    if migrations.files.is_empty() {
+    // What is there on a server stays its owner's, and no file makes it anew.
+    if migrations.files.is_empty() && !pulled.baseline.is_empty() {
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let baseline = folder.join("0001_existing.sqlite.sql");
         std::fs::write(&baseline, &pulled.baseline).with_context(|| format!("cannot write {}", baseline.display()))?;

@@ -222,11 +222,11 @@ pub fn documents(database: &Database) -> Result<Vec<StoredDocument>, AdminError>
 /// # Errors
 /// There is no such database, or it cannot be read.
 pub fn pull(database: &Database) -> Result<Pulled, AdminError> {
-    let path = file(database)?;
-    if !path.exists() {
-        return Err(AdminError("there is no such file".into()));
+    match database {
+        Database::Sqlite(path) if !path.exists() => Err(AdminError("there is no such file".into())),
+        Database::Sqlite(path) => sqlite::pull(&sqlite::open_read_only(path)?),
+        Database::Postgres(url) => postgres::pull(url),
     }
-    sqlite::pull(&sqlite::open_read_only(path)?)
 }
 
 fn file(database: &Database) -> Result<&Path, AdminError> {

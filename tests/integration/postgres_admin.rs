@@ -263,3 +263,81 @@ fn partitions_need_the_trigger_for_truncate_each() {
         Vec::<String>::new()
     );
 }
+
+const THEIRS: &str = r#"
+CREATE TYPE order_status AS ENUM ('new', 'paid', 'sent');
+CREATE TYPE mood AS ENUM ('so-so', 'fine');
+CREATE DOMAIN email AS text CHECK (VALUE LIKE '%@%');
+CREATE DOMAIN amount AS numeric(12, 2) NOT NULL;
+CREATE SCHEMA archive;
+CREATE TABLE archive.old_orders (id bigint PRIMARY KEY);
+CREATE TABLE customers (
+  id serial PRIMARY KEY,
+  email email NOT NULL UNIQUE,
+  full_name varchar(80) NOT NULL,
+  initials char(2),
+  born date,
+  level text NOT NULL DEFAULT 'basic' CHECK (level IN ('basic', 'gold')),
+  mood mood,
+  score numeric,
+  tags text[],
+  created_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE TABLE orders (
+  id uuid PRIMARY KEY DEFAULT gen_random_uuid(),
+  customer_id integer NOT NULL REFERENCES customers ON DELETE CASCADE,
+  status order_status NOT NULL DEFAULT 'new',
+  total amount,
+  net numeric(12, 2) GENERATED ALWAYS AS (total * 0.8) STORED,
+  placed timestamp NOT NULL,
+  details jsonb NOT NULL DEFAULT '{}',
+  weight real,
+  is_gift boolean NOT NULL DEFAULT false
+);
+CREATE INDEX ON orders (customer_id, placed);
+CREATE TABLE events (id bigint GENERATED ALWAYS AS IDENTITY, at timestamptz NOT NULL, PRIMARY KEY (id, at)) PARTITION BY RANGE (at);
+CREATE TABLE readings (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, value double precision NOT NULL) PARTITION BY HASH (id);
+CREATE TABLE readings_0 PARTITION OF readings FOR VALUES WITH (MODULUS 2, REMAINDER 0);
+CREATE TABLE readings_1 PARTITION OF readings FOR VALUES WITH (MODULUS 2, REMAINDER 1);
+CREATE VIEW rich AS SELECT * FROM customers WHERE score > 1000;
+INSERT INTO customers (email, full_name, score) VALUES ('a@b', 'A', 12.345), ('c@d', 'C', 7);
+INSERT INTO orders (customer_id, total, placed) VALUES (1, 10, '2026-11-22 09:30'), (1, 20.50, '2026-11-23');
+INSERT INTO readings (value) SELECT n FROM generate_series(1, 10) n;
+"#;
+
+#[test]
+fn the_model_of_a_database_of_others_is_read_from_its_types_and_served_without_altering_it() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("theirs");
+    postgres.run("theirs", THEIRS);
+    let database = database(&postgres, "theirs");
+    let pulled = freshql::store::admin::pull(&database).unwrap();
+    insta::assert_snapshot!("model_of_a_postgresql_database", pulled.sdl);
+    let model = model(&pulled.sdl);
+    let shape = "SELECT attrelid::regclass, attname, atttypid::regtype FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid
+      WHERE relnamespace = 'public'::regnamespace AND attnum > 0 AND relname NOT LIKE '\\_freshql%' ORDER BY 1, 2;
+      SELECT xmin, * FROM orders";
+    let before = postgres.run("theirs", shape);
+
+    let folder = tempfile::tempdir().unwrap();
+    let first = step(&Migrations::default(), &model).unwrap().unwrap();
+    migrations::add(folder.path(), "adopt", &first.sqlite, &first.postgres).unwrap();
+    let mut admin = Admin::open(&database).unwrap();
+    admin.migrate(&Migrations::read_for(folder.path(), Dialect::Postgres).unwrap()).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(admin.watch(&model).unwrap(), ["customers", "orders", "readings"]);
+    assert_eq!(messages(&admin, &model), Vec::<String>::new());
+    assert_eq!(postgres.run("theirs", shape), before);
+    assert_eq!(admin.advice(&model).unwrap(), Vec::<String>::new());
+
+    postgres.run("theirs", "DELETE FROM _freshql_change; UPDATE orders SET total = 11 WHERE total = 10; UPDATE customers SET id = 9 WHERE id = 2; DELETE FROM customers WHERE id = 1; INSERT INTO readings (value) VALUES (1)");
+    let records = postgres
+        .run("theirs", "SELECT concat_ws(' ', entity, op, nullif(changed, '')) FROM _freshql_change ORDER BY xid, seq");
+    assert_eq!(
+        records,
+        ["Order U total net", "Customer D", "Customer I", "Customer D", "Order D", "Order D", "Reading I"]
+    );
+    assert_eq!(
+        postgres.run("theirs", "SELECT entity, count(*) FROM _freshql_version GROUP BY 1 ORDER BY 1"),
+        ["/Customer|1", "/Order|1", "/Reading|1", "Customer|1", "Reading|1"]
+    );
+}

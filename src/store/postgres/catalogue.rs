@@ -46,7 +46,6 @@ pub(in crate::store) struct FoundColumn {
     /// `e` where that is an enum.
     pub(in crate::store) kind: String,
     /// `numeric(12,2)` of a domain.
-    #[expect(dead_code, reason = "the first model of a database is made of it")]
     pub(in crate::store) base_type: String,
     pub(in crate::store) not_null: bool,
     pub(in crate::store) default: Option<String>,
@@ -57,7 +56,6 @@ pub(in crate::store) struct FoundColumn {
     /// Two strings are the same only if their bytes are.
     pub(in crate::store) is_deterministic: bool,
     /// The values of an enum, in its order.
-    #[expect(dead_code, reason = "the first model of a database is made of it")]
     pub(in crate::store) values: Vec<String>,
 }
 
@@ -70,7 +68,6 @@ pub(in crate::store) struct FoundConstraint {
     pub(in crate::store) columns: Vec<String>,
     /// Of a foreign key: the other table, and its columns.
     pub(in crate::store) target: Option<i64>,
-    #[expect(dead_code, reason = "the first model of a database is made of it")]
     pub(in crate::store) target_columns: Vec<String>,
     /// `a`, `r`, `c`, `n`, `d`
     pub(in crate::store) on_delete: String,
@@ -84,7 +81,6 @@ pub(in crate::store) struct FoundIndex {
     #[expect(dead_code, reason = "for people who debug")]
     pub(in crate::store) name: String,
     pub(in crate::store) unique: bool,
-    #[expect(dead_code, reason = "the first model of a database is made of it")]
     pub(in crate::store) is_primary: bool,
     /// It has a WHERE, or was never finished.
     pub(in crate::store) is_partial: bool,

@@ -12,9 +12,11 @@ pub(in crate::store) mod difference;
 #[expect(dead_code, reason = "the store holds it next")]
 pub(in crate::store) mod feed;
 pub(in crate::store) mod migrate;
+mod pull;
 pub(in crate::store) mod triggers;
 
 pub use admin::Admin;
+pub(in crate::store) use pull::pull;
 
 /// A database on a PostgreSQL server. There is none yet.
 #[derive(Debug, Clone, Copy)]

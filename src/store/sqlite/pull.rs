@@ -94,7 +94,7 @@ fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool)
     if matches!(kind, Kind::View | Kind::Virtual) {
         // Their columns may not even be known: a view may read from a table that is gone.
         let (columns, foreign_keys, indexes) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Table { name, kind, columns, foreign_keys, indexes, has_key_index: false });
+        return Ok(Table { name, kind, columns, foreign_keys, indexes, has_key_index: false, unfit: None });
     }
     let (indexes, has_key_index) = indexes(connection, &name)?;
     Ok(Table {
@@ -102,6 +102,7 @@ fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool)
         foreign_keys: foreign_keys(connection, &name)?,
         indexes,
         has_key_index,
+        unfit: None,
         name,
         kind,
     })
@@ -119,6 +120,7 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Column>
             key: row.get(4)?,
             is_generated: row.get::<_, i64>(5)? > 0,
             collation: String::new(),
+            known: None,
         })
     })?;
     let mut columns = columns.collect::<Result<Vec<Column>, _>>()?;

@@ -38,6 +38,8 @@ pub(in crate::store) fn pull(database: &impl Foreign) -> Result<Pulled, AdminErr
     let mut left_out = Vec::new();
     let mut drafts = Vec::new();
     let mut taken = Taken::new();
+    let known = tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.known.as_ref());
+    known.filter_map(|known| known.values.as_ref()).for_each(|(name, _)| taken.reserve(name));
     for table in &tables {
         if let Some((_, reason)) = baseline.left_out.iter().find(|(name, _)| *name == table.name) {
             left_out.push((table.name.clone(), format!("its statement does not run here: {reason}")));
@@ -115,6 +117,9 @@ fn draft<'a>(
     taken: &mut Taken,
 ) -> Result<Result<Draft<'a>, String>, AdminError> {
     let key_columns = table.key();
+    if let Some(reason) = &table.unfit {
+        return Ok(Err(reason.clone()));
+    }
     let reason = match (table.kind, &key_columns[..]) {
         (Kind::View, _) => "it is a view",
         (Kind::Virtual, _) => "it is a virtual table",
@@ -142,10 +147,9 @@ fn draft<'a>(
     let related: Vec<&str> = table.foreign_keys.iter().flat_map(|key| &key.columns).map(String::as_str).collect();
     let mut notes = Vec::new();
     if key == Key::Number {
-        notes.push(format!(
-            "The key `{}` is no INTEGER PRIMARY KEY: nobody counts it, so no row can be created.",
-            key_column.name
-        ));
+        let counts = if key_column.known.is_some() { "identity column" } else { "INTEGER PRIMARY KEY" };
+        notes
+            .push(format!("The key `{}` is no {counts}: nobody counts it, so no row can be created.", key_column.name));
     }
     let fields = table.columns.iter().zip(all).map(|(column, values)| {
         let is_key = column.key > 0;
@@ -155,6 +159,7 @@ fn draft<'a>(
             _ if unspeakable(&column.name).is_some() => {
                 Choice { scalar: None, note: unspeakable(&column.name).map(str::to_owned) }
             }
+            Column { known: Some(known), .. } => Choice { scalar: known.scalar, note: known.note.clone() },
             _ => choose(column, &values),
         };
         let is_related = related.iter().any(|related| related.eq_ignore_ascii_case(&column.name));
@@ -164,7 +169,8 @@ fn draft<'a>(
             _ if is_related || scalar.is_none() => String::new(),
             _ => fields_taken.column(&column.name),
         };
-        let ty = scalar.map(|scalar| scalar.built_in_name().to_owned());
+        let of_enum = column.known.as_ref().and_then(|known| known.values.as_ref()).map(|(name, _)| name.clone());
+        let ty = scalar.map(|scalar| of_enum.unwrap_or_else(|| scalar.built_in_name().to_owned()));
         Field { column, values, name, ty, scalar, is_key, relation: None, note }
     });
     let fields: Vec<Field<'_>> = fields.collect();

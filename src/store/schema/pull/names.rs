@@ -55,6 +55,11 @@ impl Taken {
     }
 
     /// Names for the entity of a table.
+    /// This type has its name already.
+    pub(super) fn reserve(&mut self, name: &str) {
+        self.types.extend([name.to_owned(), format!("{name}Filter")]);
+    }
+
     pub(super) fn entity(&mut self, table: &str) -> EntityName {
         let base = pascal(&singularize(&words(table).join("_")));
         let name = first_free(&base, "Row", |name| {

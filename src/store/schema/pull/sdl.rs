@@ -21,11 +21,24 @@ pub(super) fn write(drafts: &[Draft<'_>], left_out: &[(String, String)]) -> Stri
             let _ = writeln!(text, "# - `{}`: {reason}", one_line(table));
         }
     }
+    for (name, values) in enums(drafts) {
+        let _ = writeln!(text, "\nenum {name} {{ {} }}", values.join(" "));
+    }
     for draft in drafts {
         text.push('\n');
         entity(draft, &mut text);
     }
     text
+}
+
+/// The enums of all columns, each once.
+fn enums<'d>(drafts: &'d [Draft<'_>]) -> Vec<&'d (String, Vec<String>)> {
+    let mut enums: Vec<&(String, Vec<String>)> = Vec::new();
+    for field in drafts.iter().flat_map(|draft| &draft.fields).filter(|field| field.ty.is_some()) {
+        let values = field.column.known.as_ref().and_then(|known| known.values.as_ref());
+        enums.extend(values.filter(|values| enums.iter().all(|other| other.0 != values.0)));
+    }
+    enums
 }
 
 fn entity(draft: &Draft<'_>, text: &mut String) {
@@ -168,6 +181,9 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
             }
         }
     }
+    if field.relation.is_none() && !field.is_key {
+        words.extend(field.column.known.iter().flat_map(|known| known.directives.iter().cloned()));
+    }
     for (directive, fields) in indexes(draft) {
         if matches!(fields[..], [single] if single.name == field.name) {
             words.push(format!("@{directive}"));
@@ -226,6 +242,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
             format!("{number:?}")
         }
         (Scalar::String, _) => quoted(&string?),
+        (Scalar::Enum(_), _) => string?,
         (Scalar::DateTime | Scalar::Date | Scalar::Uuid, _) => {
             let model =
                 Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] };

@@ -1,6 +1,7 @@
 //! What a database that others made consists of: its tables with everything that says what their columns mean.
 
 use super::values::Values;
+use crate::model::Scalar;
 use crate::store::admin::AdminError;
 
 /// Such a database, as it is at one moment. It is only read.
@@ -29,6 +30,8 @@ pub(in crate::store) struct Table {
     pub(in crate::store) indexes: Vec<Index>,
     /// The key is not the number of the row, but has an index of its own.
     pub(in crate::store) has_key_index: bool,
+    /// Why it cannot be an entity, as far as its database knows.
+    pub(in crate::store) unfit: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +55,20 @@ pub(in crate::store) struct Column {
     pub(in crate::store) is_generated: bool,
     /// By which its texts are compared.
     pub(in crate::store) collation: String,
+    /// What the database itself says of its values, where it holds columns to their types.
+    pub(in crate::store) known: Option<Known>,
+}
+
+/// The type of a column whose values cannot be of another one.
+#[derive(Debug, Clone, Default)]
+pub(in crate::store) struct Known {
+    /// None where no type reads it.
+    pub(in crate::store) scalar: Option<Scalar>,
+    /// The enum that it is of: the name in the model, and its values.
+    pub(in crate::store) values: Option<(String, Vec<String>)>,
+    /// What stands behind the type: `@column(precision: 12, scale: 2)`.
+    pub(in crate::store) directives: Vec<String>,
+    pub(in crate::store) note: Option<String>,
 }
 
 #[derive(Debug)]

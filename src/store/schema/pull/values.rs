@@ -35,7 +35,7 @@ pub(in crate::store) struct Values {
 const SMALL: std::ops::RangeInclusive<i64> = -(1 << 27)..=1 << 27;
 
 /// The expression for the present moment that freshql itself writes, in small letters.
-pub(super) const OUR_NOW: &str = "strftime('%y-%m-%dt%h:%m:%fz','now')";
+pub(in crate::store) const OUR_NOW: &str = "strftime('%y-%m-%dt%h:%m:%fz','now')";
 
 /// Types that are kept as texts of a certain form.
 const FORMS: [Scalar; 4] = [Scalar::DateTime, Scalar::Date, Scalar::Uuid, Scalar::Json];
