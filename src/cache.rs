@@ -149,16 +149,16 @@ impl<R> ResponseCache<R> {
     /// The key of a question, in this cache and while the process lives: of its canonical URL if it has one, so that a GET
     /// there is found by its URL alone.
     pub fn key(&self, question: &Question<'_>, canonical_url: Option<&str>) -> Key {
-        canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url))
+        canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url, None))
     }
 
-    /// What this URL was last answered with, if URLs still mean what they meant then ([`Registry::generation`]), and if
+    /// What this URL was last answered with (to `who`, where that makes a difference: the token of the request), if URLs still mean what they meant then ([`Registry::generation`]), and if
     /// the answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, generation: impl Fn() -> u64) -> Lookup<R> {
+    pub fn by_url(&self, url: &str, who: Option<&str>, generation: impl Fn() -> u64) -> Lookup<R> {
         let before = generation();
-        let Some(stored) = self.stored_at(url, before) else { return Lookup::Miss };
+        let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else { return Lookup::Miss };
         if !self.is_current() {
             return Lookup::Check;
         }
@@ -166,19 +166,18 @@ impl<R> ResponseCache<R> {
         if self.is_valid(&stored) && generation() == before { Lookup::Hit(stored) } else { Lookup::Miss }
     }
 
-    fn stored_at(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
+    fn stored_at(&self, key: Key, generation: u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
-        let key = self.urls.key_of(url);
         match entries.get(&key) {
             Some(stored) => (stored.generation.load(Ordering::Relaxed) == generation).then_some(stored),
             None => entries.get(&self.urls.get(key, generation)?),
         }
     }
 
-    /// From now on this URL leads to this question, whose answer this is. `generation` is that from before the URL was
+    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for that token only. `generation` is that from before the URL was
     /// resolved.
-    pub fn remember_url(&self, url: &str, key: Key, stored: &Stored<R>, generation: u64) {
-        let at = self.urls.key_of(url);
+    pub fn remember_url(&self, url: &str, who: Option<&str>, key: Key, stored: &Stored<R>, generation: u64) {
+        let at = self.urls.key_of(url, who);
         if at == key {
             stored.generation.store(generation, Ordering::Relaxed);
         } else if self.entries.is_some() {

@@ -44,7 +44,7 @@ impl<'a> Fetch<'a> {
     pub(super) fn query(plan: &'a Plan, bound: &'a Bound, max_rows: u64) -> Self {
         let roots = plan.root.iter().flat_map(|RootField { kind, .. }| match kind {
             RootKind::One(one) => {
-                let Arguments::Keys(Some(keys)) = &bound.0[one.bound] else { return Vec::new() };
+                let Arguments::Keys(Some(keys)) = &bound.arguments[one.bound] else { return Vec::new() };
                 vec![Node { kind: Kind::RowBy(&one.row, one.bound), parents: Parents::One(keys.first.clone()) }]
             }
             RootKind::List(list) => vec![Node { kind: Kind::List(list), parents: Parents::One(Value::Null) }],
@@ -65,7 +65,7 @@ impl<'a> Fetch<'a> {
         let (place, objects, size) = match node.kind {
             Kind::Row(plan) | Kind::RowBy(plan, _) => (plan.place, vec![&plan.object], usize::MAX),
             Kind::List(plan) => {
-                let Arguments::List(bound) = &self.bound.0[plan.bound] else {
+                let Arguments::List(bound) = &self.bound.arguments[plan.bound] else {
                     unreachable!("a connection's arguments are a list's");
                 };
                 self.counted += node.parents.all().len() as u64;
@@ -98,13 +98,13 @@ impl<'a> Fetch<'a> {
             all.push(Wanted { place, query, parents: node.parents.clone(), values });
         };
         match node.kind {
-            Kind::Row(plan) => ask(plan.place, &plan.query, &[]),
+            Kind::Row(plan) => ask(plan.place, &plan.query, self.bound.grants.values(plan.entity)),
             Kind::RowBy(plan, bound) => {
-                let Arguments::Keys(Some(keys)) = &self.bound.0[bound] else { return };
+                let Arguments::Keys(Some(keys)) = &self.bound.arguments[bound] else { return };
                 ask(plan.place, &plan.query, &keys.others);
             }
             Kind::List(plan) => {
-                let Arguments::List(bound) = &self.bound.0[plan.bound] else {
+                let Arguments::List(bound) = &self.bound.arguments[plan.bound] else {
                     unreachable!("a connection's arguments are a list's");
                 };
                 let (queries, values) = (&bound.queries, bound.values.as_slice());
@@ -148,7 +148,7 @@ impl<'a> Levels<'a> for Fetch<'a> {
 
 /// The rows that are asked for by their ids: one query for each type.
 fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
-    let Arguments::Nodes(ids) = &bound.0[plan.bound] else { return Vec::new() };
+    let Arguments::Nodes(ids) = &bound.arguments[plan.bound] else { return Vec::new() };
     let of_each = plan.rows.iter().enumerate().filter_map(|(i, row)| {
         let mut keys: Vec<Value> = Vec::new();
         for (_, key) in ids.iter().filter(|(at, _)| *at == i) {

@@ -16,7 +16,7 @@ use crate::cache::{LookupReport, Source};
 use crate::config::Mode;
 use crate::dependency::{Mark, Version};
 use crate::graphql::explain::{self, Cache, Explanation, Timing};
-use crate::graphql::{Answer, Code, Variables};
+use crate::graphql::{Answer, Asked, Code, Variables};
 use crate::store::{Search, StoreError};
 
 /// Asks for a report, with the value `1`.
@@ -82,15 +82,19 @@ pub(super) async fn answer(
     media_type: MediaType,
     target: &Target<'_>,
     variables: &Variables,
+    asked: Option<Asked<'_>>,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     // Before anything else: the execution is not to change what it is about.
-    let inspect = app.cache.inspect(target.key(app, variables).0).await;
-    let (answer, observation) = app.engine.observe(target.operation, variables).await?;
+    let inspect = app.cache.inspect(target.key(app, variables, asked.as_ref()).0).await;
+    let asked = match asked {
+        Some(asked) => asked,
+        None => target.asked_by_anybody(app, variables)?,
+    };
+    let (answer, observation) = app.engine.observe(&asked).await?;
     let timing = observation.timing();
-    let mut explanation = explain::explain(&app.engine, target.operation, variables, &answer, observation)
-        .await
-        .map_err(|error| failed(&error))?;
+    let mut explanation =
+        explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
     explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);

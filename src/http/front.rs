@@ -22,7 +22,7 @@ use super::cors::Place;
 use super::explain::{self, Provenance};
 use super::negotiate::MediaType;
 use super::respond::Representation;
-use super::{AppState, access, negotiate, respond};
+use super::{AppState, access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
@@ -57,7 +57,16 @@ impl Parts {
             return Outcome::Unknown;
         }
         let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
-        match app.cache.by_url(url.as_str(), || app.registry.generation()) {
+        let look_up = |who| app.cache.by_url(url.as_str(), who, || app.registry.generation());
+        let found = match look_up(None) {
+            // What depends on who asks is known by the URL together with the token.
+            Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers) {
+                Some(token) => look_up(Some(token)),
+                None => Lookup::Miss,
+            },
+            found => found,
+        };
+        match found {
             Lookup::Hit(stored) => self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered),
             Lookup::Check => Outcome::Check,
             Lookup::Miss => Outcome::Unknown,
@@ -75,7 +84,11 @@ impl Parts {
             return None;
         }
         let mut response = respond::conditional(headers, media_type, representation).ok()?;
-        response.headers_mut().insert(VARY, app.cors.vary(place));
+        if representation.is_private() {
+            viewer::tell_private(app, place, &mut response);
+        } else {
+            response.headers_mut().insert(VARY, app.cors.vary(place));
+        }
         app.cors.tell(place, headers, response.headers_mut());
         Provenance { source: Source::Hit, timing: None }.tell(app.mode, &mut response);
         Some(response)

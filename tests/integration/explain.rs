@@ -441,6 +441,7 @@ async fn documents_that_were_registered_over_http_are_explained_by_id() {
         variables: None,
         operation: None,
         json: true,
+        claims: None,
     };
     let printed: Value = serde_json::from_str(&app::explain(&app.config, &wanted).await.unwrap()).unwrap();
     assert_eq!(printed["etag"]["value"], app.get(&url(text)).await.json()["extensions"]["etag"]);

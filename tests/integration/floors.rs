@@ -56,6 +56,11 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("etag.rs", "what both kinds of tags are made of, and how they are written and read back"),
     ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
     ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
+    (
+        "graphql/compile.rs",
+        "an operation is walked once, and on the way all is gathered: statements, cache hints, what is done to whose rows",
+    ),
+    ("graphql/document.rs", "a document and its operations: what a request may ask of them before anything runs"),
     ("graphql/engine.rs", "compiling, reading and writing an operation, and what of a failure is told"),
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),

@@ -14,6 +14,8 @@ mod harness;
 mod library;
 #[path = "support/lifetimes.rs"]
 mod lifetimes;
+#[path = "support/newsroom.rs"]
+mod newsroom;
 #[path = "support/node.rs"]
 mod node;
 #[path = "support/postgres.rs"]
@@ -52,7 +54,6 @@ mod cache_sharing;
 mod cache_trouble;
 mod circles;
 mod clients;
-mod cluster;
 mod commands;
 mod concurrency;
 mod connections;
@@ -90,6 +91,9 @@ mod reads;
 mod registries;
 mod repair_killed;
 mod retired;
+mod rules;
+mod rules_and_caches;
+mod rules_of_writing;
 mod schema_changes_under_way;
 mod settings;
 mod snapshots;

@@ -195,6 +195,9 @@ fn default(
     is_key: bool,
 ) -> Option<DefaultValue> {
     let default = field.directives.get("default")?;
+    if let Some((claim, span)) = default.string("claim") {
+        return preset(report, field, default, scalar, claim, span);
+    }
     match (default.literal("value"), default.choice("fn")) {
         (Some(_), Some((_, span))) => {
             report.wrong(span, "`@default` has a value and a function", "keep one of them");
@@ -227,12 +230,37 @@ fn default(
                 report.wrong(
                     default.span.clone(),
                     "`@default` has no argument",
-                    "write `@default(value: …)` or `@default(fn: …)`",
+                    "write `@default(value: …)`, `@default(fn: …)` or `@default(claim: …)`",
                 );
             }
             None
         }
     }
+}
+
+/// `@default(claim:)`.
+fn preset(
+    report: &mut Report<'_>,
+    field: &FieldDraft<'_>,
+    default: &Use<'_>,
+    scalar: Scalar,
+    claim: &str,
+    span: Span,
+) -> Option<DefaultValue> {
+    if default.literal("value").is_some() || default.literal("fn").is_some() {
+        report.wrong(span, "`@default` has a claim and something else", "keep one of them");
+        return None;
+    }
+    if claim.is_empty() || claim.starts_with('$') {
+        let help = format!("write the claim's name, such as `claim: \"{}\"`", claim.trim_start_matches('$'));
+        report.wrong(span, format!("`{claim}` is not the name of a claim"), help);
+        return None;
+    }
+    if scalar == Scalar::Json {
+        report.wrong(span, format!("`{}` is JSON, and a claim is a plain value", field.name), "use another type");
+        return None;
+    }
+    Some(DefaultValue::Claim(claim.to_owned()))
 }
 
 fn default_function(

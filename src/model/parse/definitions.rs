@@ -153,13 +153,12 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
 fn is_vocabulary(definition: &TypeDefinition) -> bool {
     let name = definition.name.node.as_str();
     let values: &[&str] = match (name, &definition.kind) {
-        ("Literal", TypeKind::Scalar) | ("AuthRule", TypeKind::InputObject(_)) => return true,
+        ("Literal", TypeKind::Scalar) => return true,
         (_, TypeKind::Scalar) => return BUILT_IN.iter().any(|(built_in, _)| *built_in == name),
         ("Fn", _) => &["UUID_V7", "AUTOINCREMENT", "NOW"],
         ("OnDelete", _) => &["RESTRICT", "CASCADE", "SET_NULL"],
         ("CacheControlScope", _) => &["PUBLIC", "PRIVATE"],
-        ("Allow", _) => &["PUBLIC", "AUTHENTICATED", "OWNER", "ROLE"],
-        ("Op", _) => &["CREATE", "READ", "UPDATE", "DELETE"],
+        ("Operation", _) => &["CREATE", "READ", "UPDATE", "DELETE"],
         _ => return false,
     };
     let TypeKind::Enum(syntax) = &definition.kind else { return false };

@@ -15,7 +15,13 @@ const SIZE: Scalar = Scalar::Enum(EnumId(0));
 fn model() -> Model {
     let values = ["SMALL", "MEDIUM", "LARGE"].map(|value| (value.to_owned(), None)).to_vec();
     let size = EnumType { name: "Size".to_owned(), description: None, values };
-    Model { entities: Vec::new(), enums: vec![size], by_name: Default::default(), fingerprint: [0; 32] }
+    Model {
+        entities: Vec::new(),
+        enums: vec![size],
+        by_name: Default::default(),
+        fingerprint: [0; 32],
+        has_rules: false,
+    }
 }
 
 fn variable(scalar: Scalar, json: serde_json::Value) -> Result<Value, String> {

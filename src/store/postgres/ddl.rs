@@ -217,7 +217,7 @@ pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<Strin
         DefaultValue::Value(value) => Some(literal(value, column.scalar)),
         DefaultValue::Now if column.scalar == Scalar::Date => Some("((now() AT TIME ZONE 'UTC')::date)".to_owned()),
         DefaultValue::Now => Some("now()".to_owned()),
-        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
     }
 }
 

@@ -241,7 +241,7 @@ pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<Strin
         DefaultValue::Value(value) => Some(literal(value)),
         DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),
         DefaultValue::Now => Some("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))".to_owned()),
-        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
     }
 }
 
