@@ -147,6 +147,43 @@ pub enum OnDelete {
     SetNull,
 }
 
+impl OnDelete {
+    /// As the model spells them.
+    pub const NAMES: [&str; 3] = ["RESTRICT", "CASCADE", "SET_NULL"];
+
+    /// As SQL spells it, after `ON DELETE`.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
+            Self::SetNull => "SET NULL",
+        }
+    }
+
+    /// The one of this name in the model.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Restrict, Self::Cascade, Self::SetNull]
+            .into_iter()
+            .zip(Self::NAMES)
+            .find_map(|(is, own)| (own == name).then_some(is))
+    }
+
+    /// Its name in the model.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Restrict => Self::NAMES[0],
+            Self::Cascade => Self::NAMES[1],
+            Self::SetNull => Self::NAMES[2],
+        }
+    }
+
+    /// Whether what a table says in SQL comes to the same. Ours says RESTRICT; others' tables say nothing, which means NO ACTION
+    /// and fails as well, only later.
+    pub fn is_said_by(self, sql: &str) -> bool {
+        self.sql() == sql || (self == Self::Restrict && sql == "NO ACTION")
+    }
+}
+
 /// `@default`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DefaultValue {

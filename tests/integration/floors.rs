@@ -147,6 +147,28 @@ fn the_reader_of_imports_sees_every_spelling() {
     assert_eq!(found("/// [`crate::http`]\n// crate::app\nconst S: &str = \"crate::app\";", 1), [""; 0]);
 }
 
+/// What only a driver may name.
+const DRIVERS: &[(&str, &[&str])] =
+    &[("store/sqlite", &["rusqlite"]), ("store/postgres", &["postgres_protocol", "fallible_iterator"])];
+
+#[test]
+fn only_its_driver_knows_a_database() {
+    let mut mistakes = String::new();
+    for source in sources() {
+        let mut names_here = BTreeSet::new();
+        idents(source.tokens.clone(), &mut names_here);
+        for (folder, names) in DRIVERS {
+            if source.path.starts_with(folder) {
+                continue;
+            }
+            for name in names.iter().filter(|name| names_here.contains(**name)) {
+                writeln!(mistakes, "src/{} names {name}, which is {folder}'s", source.path).unwrap();
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "\n{mistakes}");
+}
+
 #[test]
 fn the_source_does_not_know_the_demo() {
     let names = demo_entities();
@@ -304,6 +326,17 @@ fn demo_entities() -> Vec<String> {
     let model = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql")).unwrap();
     let types = model.lines().filter_map(|line| line.strip_prefix("type "));
     types.map(|line| line.split_whitespace().next().unwrap().to_lowercase()).collect()
+}
+
+/// All names, whole.
+fn idents(tokens: TokenStream, found: &mut BTreeSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => idents(group.stream(), found),
+            TokenTree::Ident(name) => drop(found.insert(name.to_string())),
+            TokenTree::Literal(_) | TokenTree::Punct(_) => {}
+        }
+    }
 }
 
 /// The words of names and strings in lower case, without documentation and without what `#[cfg(test)]` holds.

@@ -173,17 +173,11 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
 
 fn reference(report: &mut Report<'_>, field: &FieldDraft<'_>, target: EntityId) -> Reference {
     let chosen = field.directives.get("relation").and_then(|relation| relation.choice("onDelete"));
-    let on_delete = match chosen {
-        Some(("CASCADE", _)) => OnDelete::Cascade,
-        Some(("SET_NULL", span)) => {
-            if !field.nullable {
-                let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
-                report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
-            }
-            OnDelete::SetNull
-        }
-        _ => OnDelete::Restrict,
-    };
+    let on_delete = chosen.as_ref().and_then(|(name, _)| OnDelete::named(name)).unwrap_or(OnDelete::Restrict);
+    if let (OnDelete::SetNull, Some((_, span)), false) = (on_delete, chosen, field.nullable) {
+        let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
+        report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
+    }
     Reference { target, on_delete }
 }
 

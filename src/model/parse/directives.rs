@@ -7,6 +7,7 @@ use async_graphql::parser::Positioned;
 use async_graphql::parser::types::ConstDirective;
 
 use super::report::{Report, Span};
+use crate::model::OnDelete;
 use crate::model::diagnostic::{did_you_mean, one_of, suggest};
 
 /// Where a directive stands.
@@ -113,7 +114,7 @@ const RULES: [Rule; 12] = [
         repeatable: false,
         arguments: &[
             optional("column", ArgumentType::String),
-            optional("onDelete", ArgumentType::Choice(&["RESTRICT", "CASCADE", "SET_NULL"])),
+            optional("onDelete", ArgumentType::Choice(&OnDelete::NAMES)),
         ],
     },
     Rule {

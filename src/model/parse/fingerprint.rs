@@ -5,7 +5,7 @@
 use blake3::Hasher;
 
 use crate::model::rules::{Condition, Rule};
-use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, OnDelete, Scalar, Value};
+use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, Scalar, Value};
 
 /// Changes whenever the way of hashing below changes.
 const FORMAT: &str = "freshql model 1";
@@ -60,11 +60,7 @@ fn column_lines<'m>(model: &'m Model, entity: &'m Entity) -> impl Iterator<Item 
     entity.columns.iter().map(|column| {
         let scalar = scalar_text(model, column.scalar);
         let references = column.references.as_ref().map(|reference| {
-            let on_delete = match reference.on_delete {
-                OnDelete::Restrict => "restrict",
-                OnDelete::Cascade => "cascade",
-                OnDelete::SetNull => "set null",
-            };
+            let on_delete = reference.on_delete.sql().to_ascii_lowercase();
             (model.entity(reference.target).name.as_str(), on_delete)
         });
         format!(
