@@ -5,6 +5,7 @@
 //! passes single values down to those who need them.
 
 pub mod auth;
+mod database;
 mod file;
 mod postgres;
 mod retention;
@@ -17,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use auth::{Issuer, KeySource};
+pub use database::Database;
 pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::Retention;
 pub use value::{
-    ByteSize, Consistency, CorsOrigins, Database, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
+    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
 };
 
 /// The file in the project's directory that holds a [`FileConfig`].

@@ -65,6 +65,10 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
     ("main.rs", "the options of every command, each with the help that it prints"),
+    (
+        "store/postgres/client.rs",
+        "one conversation with a server: what is sent, what comes back, and in which state that leaves it",
+    ),
     ("store/sqlite/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
 ];
 
