@@ -682,6 +682,11 @@ pub fn patch(
         };
         row.push((id, Write::Value(value)));
     }
+    // A patch that says nothing changes nothing.
+    if !creating && !row.is_empty() {
+        let updated = entity.column_ids().filter(|id| entity.column(*id).set_on_update);
+        row.extend(updated.map(|id| (id, Write::Generated(DefaultValue::Now))));
+    }
     row.sort_by_key(|(id, _)| *id);
     Ok(row)
 }

@@ -99,6 +99,7 @@ fn scalar<'e>(entity: &'e mut Entity, name: &str, scalar: Scalar) -> &'e mut Col
         nullable: false,
         default: None,
         readonly: false,
+        set_on_update: false,
         hidden: false,
         references: None,
         global: None,

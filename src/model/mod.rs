@@ -115,6 +115,8 @@ pub struct Column {
     pub default: Option<DefaultValue>,
     /// `@readonly`: neither inputs nor patches have it. True for keys that the server makes.
     pub readonly: bool,
+    /// `@updatedAt`: each update that clients ask for sets it to the time of the write.
+    pub set_on_update: bool,
     /// `@hidden`: in no output, filter or ordering; inputs have it.
     pub hidden: bool,
     /// The entity that it points to.

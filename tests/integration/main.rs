@@ -101,5 +101,6 @@ mod statements;
 mod tokens;
 mod unmanaged;
 mod unwritable;
+mod updated_at;
 mod versions;
 mod writes;

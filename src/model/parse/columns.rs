@@ -42,7 +42,11 @@ pub(super) fn column(
         check_key(report, entity, field);
     }
     refuse_misplaced(report, field);
-    let default = default(report, definitions, field, scalar, is_key);
+    let updated = updated(report, field, scalar);
+    let default = match updated {
+        true => Some(DefaultValue::Now),
+        false => default(report, definitions, field, scalar, is_key),
+    };
     let made_by_server = matches!(default, Some(DefaultValue::UuidV7 | DefaultValue::Autoincrement)) && is_key;
     let readonly = field.directives.get("readonly");
     if let Some(readonly) = readonly
@@ -67,7 +71,8 @@ pub(super) fn column(
         scalar,
         nullable: field.nullable && !is_key,
         default,
-        readonly: readonly.is_some() || made_by_server,
+        readonly: readonly.is_some() || made_by_server || updated,
+        set_on_update: updated,
         hidden: field.directives.has("hidden"),
         part: references.is_some(),
         references,
@@ -76,9 +81,27 @@ pub(super) fn column(
     })
 }
 
+/// `@updatedAt`: the server sets the column in every write.
+fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> bool {
+    let Some(updated) = field.directives.get("updatedAt") else { return false };
+    if !matches!(scalar, Scalar::DateTime | Scalar::Date) {
+        let message = format!("`@updatedAt` sets a DateTime or a Date, and `{}` is none", field.name);
+        report.wrong(updated.span.clone(), message, "write `DateTime!`");
+        return false;
+    }
+    if let Some(default) = field.directives.get("default") {
+        report.wrong(
+            default.span.clone(),
+            "`@updatedAt` sets the time of each write, the first too",
+            "remove `@default`",
+        );
+    }
+    true
+}
+
 /// A to-many field has no column: what speaks of one is a mistake.
 pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
-    for name in ["column", "default", "unique", "index", "relation", "readonly"] {
+    for name in ["column", "default", "unique", "index", "relation", "readonly", "updatedAt"] {
         for used in field.directives.all(name) {
             let message = format!("`@{name}` does not belong on the list `{}`", field.name);
             report.wrong(used.span.clone(), message, "a list has no column; put it on the other side of the relation");

@@ -58,7 +58,7 @@ const FIELD: &[Place] = &[Place::Field];
 const BOTH: &[Place] = &[Place::Type, Place::Field];
 
 /// What the model's vocabulary has, in the words of the design.
-const RULES: [Rule; 12] = [
+const RULES: [Rule; 13] = [
     Rule {
         name: "entity",
         places: TYPE,
@@ -124,6 +124,7 @@ const RULES: [Rule; 12] = [
         arguments: &[required("field", ArgumentType::String)],
     },
     Rule { name: "readonly", places: FIELD, repeatable: false, arguments: &[] },
+    Rule { name: "updatedAt", places: FIELD, repeatable: false, arguments: &[] },
     Rule { name: "hidden", places: FIELD, repeatable: false, arguments: &[] },
     Rule {
         name: "cacheControl",

@@ -349,7 +349,7 @@ mod random {
     use super::{MARKET, parse, render};
 
     /// Pieces that models are made of, so that mutations get past the parser.
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 41] = [
         "type ",
         "enum ",
         "@entity",
@@ -363,6 +363,7 @@ mod random {
         "@cacheControl",
         "@hidden",
         "@readonly",
+        "@updatedAt",
         "(fields: [\"name\"])",
         "(field: \"merchant\")",
         "(value: 1)",

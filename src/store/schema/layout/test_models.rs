@@ -15,6 +15,7 @@ fn column(name: &str, scalar: Scalar) -> Column {
         nullable: true,
         default: None,
         readonly: false,
+        set_on_update: false,
         hidden: false,
         references: None,
         global: None,
