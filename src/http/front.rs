@@ -50,14 +50,15 @@ enum Outcome {
 }
 
 impl Parts {
-    fn try_cached(&self, request: &Request) -> Outcome {
+    /// `is_checked`: since this request has come, the clock has caught up.
+    fn try_cached(&self, request: &Request, is_checked: bool) -> Outcome {
         let (app, headers) = (&self.app, request.headers());
         if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
             // The log names the operation, which only the handlers know.
             return Outcome::Unknown;
         }
         let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
-        let look_up = |who| app.cache.by_url(url.as_str(), who, || app.registry.generation());
+        let look_up = |who| app.cache.by_url(url.as_str(), who, is_checked, || app.registry.generation());
         let found = match look_up(None) {
             // What depends on who asks is known by the URL together with the token.
             Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers) {
@@ -97,7 +98,7 @@ impl Parts {
     async fn answer_when_checked(self: Arc<Self>, request: Request) -> Result<Response, Infallible> {
         // Where the change log cannot be read in time, the router's handlers find that out again, and answer accordingly.
         if tokio::time::timeout(self.app.limits.timeout, self.app.cache.catch_up()).await == Ok(true)
-            && let Outcome::Answered(response) = self.try_cached(&request)
+            && let Outcome::Answered(response) = self.try_cached(&request, true)
         {
             return Ok(response);
         }
@@ -122,7 +123,7 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.0.try_cached(&request) {
+        match self.0.try_cached(&request, false) {
             Outcome::Answered(response) => Either::Left(ready(Ok(response))),
             Outcome::Check => Either::Right(Either::Right(self.0.clone().answer_when_checked(request).boxed())),
             Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),

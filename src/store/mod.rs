@@ -112,6 +112,12 @@ impl Store {
         driver!(self, store => store.has_lost_track())
     }
 
+    /// Whether an answer that was read here leaves only when the clock has all that was read, as far as the change log can be
+    /// read at all; otherwise [`Self::catch_up`] sees to that. So it is with a database that is asked over a network.
+    pub fn covers_answers(&self) -> bool {
+        matches!(self, Self::Postgres(_))
+    }
+
     /// Returns when the clock has every change that was committed before this call.
     ///
     /// # Errors
