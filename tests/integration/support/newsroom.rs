@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use freshql::config::{Issuer, KeySource, Mode};
+use freshql::config::{Config, Ids, Issuer, KeySource, Mode};
 use freshql::document_id::DocumentId;
 use freshql::identity::mint::mint;
 use freshql::model::parse;
@@ -151,6 +151,13 @@ pub(crate) fn project(model: &str, rows: &str, documents: &[&str]) -> TempDir {
 impl Newsroom {
     pub(crate) async fn open(documents: &[&str]) -> Self {
         Self::with(MODEL, ROWS, Mode::Trusted, documents).await
+    }
+
+    /// The same with ids that are unique among all types.
+    pub(crate) async fn with_global_ids(documents: &[&str]) -> Self {
+        let directory = project(MODEL, ROWS, documents);
+        let change = |config: &mut Config| (config.auth, config.ids) = (vec![issuer()], Ids::Global);
+        Self { app: TestApp::start_in(directory, Mode::Trusted, change).await }
     }
 
     pub(crate) async fn with(model: &str, rows: &str, mode: Mode, documents: &[&str]) -> Self {
