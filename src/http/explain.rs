@@ -95,6 +95,10 @@ pub(super) async fn answer(
     let timing = observation.timing();
     let mut explanation =
         explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
+    if app.engine.model().has_rules {
+        // Changes are of rows whether or not they may be read.
+        explanation.latest_changes.clear();
+    }
     explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
@@ -131,6 +135,9 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
         }
         LookupReport::Stale { as_of: None, .. } => {
             report("stale", "something that the stored answer depends on has changed", None)
+        }
+        LookupReport::Stale { as_of: Some(as_of), .. } if app.engine.model().has_rules => {
+            report("stale", "something that the stored answer depends on has changed", Some(as_of))
         }
         LookupReport::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
     })

@@ -7,9 +7,11 @@ use freshql::config::Database;
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Code, Compiler, Engine, GraphqlError, OperationKind};
 use freshql::model::{Entity, Model, Value, parse};
+use freshql::question::View;
 use freshql::store::schema::layout::{Layout, SqlName};
 use freshql::store::sqlite::ddl::create_statements;
 use freshql::store::{Store, sqlite};
+use freshql::viewer::Viewer;
 use rusqlite::Connection;
 use rusqlite::types::Value as SqlValue;
 use serde_json::Map;
@@ -73,6 +75,32 @@ impl Shop {
                 }
                 OperationKind::Mutation => self.engine.mutate(operation, &variables, None).await,
             }
+        })
+    }
+
+    /// An engine by another model on the same tables.
+    pub(crate) fn engine_of(&self, model: Model) -> Engine {
+        Engine::new(Compiler::new(Arc::new(model)).unwrap(), self.engine.store().clone())
+    }
+
+    /// Runs a query for a viewer.
+    pub(crate) fn run_as(
+        &self,
+        engine: &Engine,
+        text: &str,
+        variables: &serde_json::Value,
+        viewer: &Viewer,
+    ) -> Result<(Answer, View), Vec<GraphqlError>> {
+        let none = Map::new();
+        let variables = variables.as_object().unwrap_or(&none);
+        self.runtime.block_on(async {
+            let document = engine.compiler().compile(DocumentId::of(text), text.into()).await?;
+            let operation = document.operation(None).map_err(|error| vec![error])?;
+            let variables = operation.coerce_variables(variables)?;
+            let asked = engine.ask(operation, &variables, viewer)?;
+            let answer = engine.answer(&asked).await;
+            assert_same(&answer, &engine.fetching_ahead().answer(&asked).await, text);
+            Ok((answer?, asked.view()))
         })
     }
 
