@@ -3,6 +3,8 @@ import { licences } from './licences.js';
 
 const { page, worker } = licences({ fileName: 'THIRD-PARTY-LICENSES.txt' });
 
+const PROXIED = ['/graphql', '/q/', '/graphiql/operations', '/schema.graphql'];
+
 // Everything is served under /graphiql by the binary (src/http/console.rs), which relies on two things: the page is
 // index.html, and whatever lies in assets/ carries a hash of its content in its name.
 export default defineConfig({
@@ -23,6 +25,6 @@ export default defineConfig({
       },
     },
   },
-  // `npm run dev` beside a running freshql.
-  server: { proxy: { '/graphql': 'http://127.0.0.1:8080', '/schema.graphql': 'http://127.0.0.1:8080' } },
+  // `npm run dev` beside a running freshql: at FRESHQL_URL, or where one listens by default.
+  server: { proxy: Object.fromEntries(PROXIED.map((path) => [path, process.env.FRESHQL_URL ?? 'http://127.0.0.1:8080'])) },
 });

@@ -9,9 +9,10 @@ import std;
 # `http_gzip_support=off` lets Varnish keep an answer in each coding that freshql makes (zstd, br, gzip). Without it Varnish
 # asks for gzip only, and unpacks it for clients that do not take it: one copy, also correct.
 #
-# What is not said here, Varnish's built-in VCL decides: only GET and HEAD are looked up, and requests with `Authorization`
-# or `Cookie` go to freshql. What freshql answers under /q/ depends on neither. If the site around it sets cookies, uncomment
-# the line in `vcl_recv`.
+# Everybody gets the same copy, with or without `Authorization` and cookies: freshql says `public` only of answers that depend
+# on neither. All others are `private`, and never kept. Keep other back ends out of /q/.
+#
+# What is not said here, Varnish's built-in VCL decides.
 
 backend default {
     .host = "127.0.0.1";
@@ -19,8 +20,6 @@ backend default {
 }
 
 sub vcl_recv {
-    # if (req.url ~ "^/q/") { unset req.http.Cookie; }
-
     # Several lines mean the same as one.
     std.collect(req.http.If-None-Match);
     std.collect(req.http.Accept-Encoding);
@@ -47,6 +46,11 @@ sub vcl_recv {
     } else {
         unset req.http.Accept-Encoding;
     }
+
+    # The built-in VCL would pass whatever has a token or a cookie.
+    if (req.url ~ "^/q/" && (req.method == "GET" || req.method == "HEAD")) {
+        return (hash);
+    }
 }
 
 sub vcl_backend_response {
@@ -61,13 +65,18 @@ sub vcl_backend_response {
     # What is too old to be served stays, so that freshql is asked with `If-None-Match`, and a 304 makes it fresh again.
     set beresp.keep = 1d;
 
-    # An answer that must be validated each time (`s-maxage=0`, `private`) has nothing to wait for here: the next requests
-    # go to freshql as they are, with the `If-None-Match` of their clients.
+    # An answer that must be validated each time (`s-maxage=0`), or that depends on who asks (`private`), has nothing to wait
+    # for here: the next requests go to freshql as they are, with the `If-None-Match` and the token of their clients.
     if (beresp.http.ETag && (beresp.ttl <= 0s || beresp.http.Cache-Control ~ "(?i)private|no-cache")) {
         return (pass(120s));
     }
 
-    # Errors and mutations are `no-store`, which the built-in VCL obeys.
+    # Whatever else is not said to be public is not kept. Errors and mutations are `no-store`, which the built-in VCL obeys.
+    if (beresp.http.Cache-Control !~ "(?i)public") {
+        set beresp.uncacheable = true;
+        set beresp.ttl = 120s;
+        return (deliver);
+    }
 }
 
 sub vcl_deliver {

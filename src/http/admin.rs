@@ -69,8 +69,8 @@ pub(super) async fn list(State(app): State<AppState>, _: Admin, uri: Uri) -> Res
     let registered = app.current_documents().await.list().await.map_err(|error| failed(&error))?;
     let with_texts = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "texts=true"));
     let listed = registered.iter().map(|registered| {
-        let text = with_texts.then_some(&*registered.text);
-        Listed { text, ..Listed::of(registered, &app) }
+        let listed = Listed::of(registered, &app);
+        if with_texts { listed.with_text() } else { listed }
     });
     Ok(json(StatusCode::OK, &List { documents: listed.collect() }))
 }
@@ -137,7 +137,9 @@ impl FromRequestParts<AppState> for Admin {
 
 /// A document as the operator sees it.
 #[derive(Serialize)]
-struct Listed<'a> {
+pub(super) struct Listed<'a> {
+    #[serde(skip)]
+    registered: &'a Registered,
     id: DocumentId,
     /// Where it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -168,13 +170,14 @@ struct ListedOperation<'a> {
 }
 
 impl<'a> Listed<'a> {
-    fn of(registered: &'a Registered, app: &AppState) -> Self {
+    pub(super) fn of(registered: &'a Registered, app: &AppState) -> Self {
         let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
         let kind = |kind| match kind {
             OperationKind::Query => "query",
             OperationKind::Mutation => "mutation",
         };
         Self {
+            registered,
             id: registered.id,
             text: None,
             sha256: Sha256Hash::of(&registered.text).to_string(),
@@ -187,6 +190,11 @@ impl<'a> Listed<'a> {
                 .map(|Retired { since, until }| ListedRetired { since: rfc3339(since), until: rfc3339(until) }),
             valid: registered.document.is_ok(),
         }
+    }
+
+    /// With what it says.
+    pub(super) fn with_text(self) -> Self {
+        Self { text: Some(&self.registered.text), ..self }
     }
 }
 

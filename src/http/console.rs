@@ -1,7 +1,10 @@
 //! Serves the console, GraphiQL's page with its assets, from the binary (`console/dist`, embedded at compile time).
 //!
-//! Knows nothing of GraphQL: the page talks to `/graphql` like any other client. Its files are representations like answers,
-//! so preconditions and codings are decided for both in [`super::respond`].
+//! Knows nothing of GraphQL: the page talks to `/graphql` and `/q` like any other client. Its files are representations like
+//! answers, so preconditions and codings are decided for both in [`super::respond`].
+
+pub(super) mod closed;
+pub(super) mod operations;
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -31,6 +31,7 @@ mod viewer;
 use std::any::Any;
 use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -76,6 +77,7 @@ pub struct Handles {
     policies: Policies,
     sdl: Sdl,
     mode: Mode,
+    dir: PathBuf,
     introspection: bool,
     limits: Limits,
     cors: Cors,
@@ -115,6 +117,7 @@ impl AppState {
             registry,
             learned: LearnedDocuments::default(),
             mode: config.mode,
+            dir: config.dir.clone(),
             introspection: config.introspection,
             limits: config.limits,
             cors: Cors::new(&config.cors_origins, config.cors_credentials),
@@ -156,7 +159,12 @@ fn router(app: AppState) -> Router {
         .route("/schema.graphql", get(health::schema))
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
-    let routes = if app.mode == Mode::Open { routes.merge(console::router()) } else { routes };
+    let routes = match app.mode {
+        Mode::Open => {
+            routes.merge(console::router()).route("/graphiql/operations", get(console::operations::operations))
+        }
+        Mode::Apq | Mode::Trusted => routes.route("/", get(console::closed::closed)),
+    };
     let routes = routes
         .method_not_allowed_fallback(other_method)
         .fallback(not_found)

@@ -1,10 +1,11 @@
 //! What surrounds every handler, and the URLs beside the API.
 
 use freshql::config::{CorsOrigins, Mode};
+use freshql::document_id::DocumentId;
 use http::Method;
 use http::header::{
-    ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL, CONTENT_TYPE,
-    HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
+    CONTENT_TYPE, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 
 use serde_json::json;
@@ -30,7 +31,7 @@ async fn every_response_says_who_may_store_it() {
 #[tokio::test]
 async fn what_is_not_there_is_a_problem() {
     let app = TestApp::start(Mode::Trusted).await;
-    for path in ["/nothing", "/", "/graphiql", "/q/", "/q/a/b/c"] {
+    for path in ["/nothing", "/graphiql", "/q/", "/q/a/b/c"] {
         app.get(path).await.assert_problem(404);
     }
 }
@@ -107,6 +108,34 @@ async fn the_console_is_there_in_mode_open_only() {
     }
     let app = TestApp::start(Mode::Apq).await;
     app.get("/graphiql").await.assert_problem(404);
+    app.get("/graphiql/operations").await.assert_problem(404);
+}
+
+#[tokio::test]
+async fn where_the_console_is_closed_the_front_page_says_where_the_api_is() {
+    for mode in [Mode::Trusted, Mode::Apq] {
+        let app = TestApp::start(mode).await;
+        let browser = app.get_with("/", &[(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")]).await;
+        assert_eq!((browser.status.as_u16(), browser.header(CONTENT_TYPE)), (200, "text/html; charset=utf-8"));
+        assert!(browser.header("content-security-policy").starts_with("default-src 'none'"));
+        let curl = app.get_with("/", &[(ACCEPT, "*/*")]).await;
+        assert_eq!((curl.status.as_u16(), curl.header(CONTENT_TYPE)), (200, "text/plain; charset=utf-8"));
+        for text in [browser.text(), curl.text()] {
+            for place in ["/q/{id}", "/graphql", "/schema.graphql", "/healthz"] {
+                assert!(text.contains(place), "{place} is not in {text}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_console_is_told_the_registered_operations() {
+    let app = TestApp::start(Mode::Open).await;
+    let listed = app.get("/graphiql/operations").await.json();
+    let documents = listed["documents"].as_array().unwrap();
+    let document = documents.iter().find(|document| document["operations"][0]["name"] == "Merchants").unwrap();
+    assert_eq!(document["text"], MERCHANTS);
+    assert_eq!(document["id"], DocumentId::of(MERCHANTS).to_string());
 }
 
 const SHOP: &str = "https://shop.example";

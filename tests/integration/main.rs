@@ -54,6 +54,7 @@ mod cache_sharing;
 mod cache_trouble;
 mod circles;
 mod clients;
+mod cluster;
 mod commands;
 mod concurrency;
 mod connections;

@@ -96,6 +96,11 @@ impl Postgres {
         self.psql(database, sql, false).unwrap_or_else(|error| panic!("{error}\n{sql}"))
     }
 
+    /// The same; what PostgreSQL says where it refuses.
+    pub(crate) fn try_run(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
+        self.psql(database, sql, false)
+    }
+
     /// Runs a migration as `freshql migrate up` does: all of it in one transaction, with a path of names that ends in what is
     /// temporary.
     pub(crate) fn migrate(&self, database: &str, sql: &str) -> Result<(), String> {
