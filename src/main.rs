@@ -245,9 +245,6 @@ struct ExplainOptions {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
-    /// Ask as somebody whose token has these claims, such as '{"sub": "ada", "roles": ["editor"]}'
-    #[arg(long = "as", value_name = "CLAIMS")]
-    claims: Option<String>,
 }
 
 #[derive(Args)]
@@ -504,8 +501,8 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             if is_good { Ok(()) } else { Err(StartError::Told) }
         }
         Command::Explain(options) => {
-            let ExplainOptions { document, variables, operation, json, claims } = options;
-            let wanted = app::ExplainRequest { document, variables, operation, json, claims };
+            let ExplainOptions { document, variables, operation, json } = options;
+            let wanted = app::ExplainRequest { document, variables, operation, json };
             print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
         }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),
