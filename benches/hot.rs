@@ -130,7 +130,13 @@ fn row_token_read(count: usize) {
 }
 
 fn model() -> Model {
-    Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] }
+    Model {
+        entities: Vec::new(),
+        enums: Vec::new(),
+        by_name: Default::default(),
+        fingerprint: [0; 32],
+        has_rules: false,
+    }
 }
 
 fn json(count: usize, values: &[(Scalar, ValueRef<'_>)]) {

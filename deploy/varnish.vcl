@@ -24,6 +24,17 @@ sub vcl_recv {
     std.collect(req.http.If-None-Match);
     std.collect(req.http.Accept-Encoding);
 
+    # What /graphql answers has two media types, and `Vary: Accept` keeps a copy for every spelling of that header. One for
+    # each is enough.
+    if (req.url ~ "^/graphql(\?|$)" && (req.method == "GET" || req.method == "HEAD")) {
+        std.collect(req.http.Accept);
+        if (req.http.Accept ~ "(?i)application/graphql-response\+json(?!\s*;\s*q=0(\.0*)?\s*(,|$))") {
+            set req.http.Accept = "application/graphql-response+json, application/json;q=0.9";
+        } else {
+            set req.http.Accept = "application/json";
+        }
+    }
+
     # `Vary: Accept-Encoding` keeps a copy for every spelling of that header, and clients spell it in many ways. Four
     # spellings are left, in the order in which freshql prefers the codings.
     if (req.http.Accept-Encoding ~ "(?i)(^|[\s,])zstd(?!\s*;\s*q=0(\.0*)?\s*(,|$))\s*(,|;|$)") {

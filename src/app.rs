@@ -39,7 +39,7 @@ use crate::graphql::{Compiler, Engine};
 use crate::http::{AppState, server, service};
 use crate::identity::Authenticator;
 use crate::model::parse::parse;
-use crate::model::{Diagnostic, Model, Parsed};
+use crate::model::{Diagnostic, Model, Parsed, advice};
 use crate::persisted::{Documents, Registry, stored};
 use crate::store::Store;
 
@@ -343,9 +343,9 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 }
 
 /// The model, and what is worth a second look in it, which is logged.
-fn load_model(dir: &Path) -> Result<Model, StartError> {
-    let parsed = read_model(dir)?;
-    log_warnings(dir, &parsed.warnings);
+fn load_model(config: &Config) -> Result<Model, StartError> {
+    let parsed = read_model(config)?;
+    log_warnings(&config.dir, &parsed.warnings);
     Ok(parsed.model)
 }
 
@@ -361,8 +361,9 @@ fn log_warnings(dir: &Path, warnings: &[Diagnostic]) {
     }
 }
 
-/// The model with its warnings.
-fn read_model(dir: &Path) -> Result<Parsed, StartError> {
+/// The model with its warnings. Its rules fit the configuration.
+fn read_model(config: &Config) -> Result<Parsed, StartError> {
+    let dir = &*config.dir;
     let path = within(dir, MODEL_FILE);
     let file = path.display().to_string();
     let text = match std::fs::read_to_string(&path) {
@@ -378,7 +379,10 @@ fn read_model(dir: &Path) -> Result<Parsed, StartError> {
         }
         Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read the model {file}")).into()),
     };
-    parse(&file, &text).map_err(StartError::Mistakes)
+    let mut parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
+    parsed.warnings.extend(advice::advice(&parsed.model, &file));
+    let mistakes = parsed.model.rule_mistakes(&file, !config.auth.is_empty());
+    if mistakes.is_empty() { Ok(parsed) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
 /// The model with the ids that the configuration asks for.
@@ -404,7 +408,7 @@ fn compiler_of(config: &Config, model: Arc<Model>) -> Result<Compiler, StartErro
 /// # Errors
 /// The model's mistakes.
 pub fn schema(config: &Config) -> Result<String, StartError> {
-    Ok(compiler(Arc::new(with_ids(config, load_model(&config.dir)?)))?.sdl().to_owned())
+    Ok(compiler(Arc::new(with_ids(config, load_model(config)?)))?.sdl().to_owned())
 }
 
 /// A path of the project, as its user would write it: without `./`.

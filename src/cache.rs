@@ -3,8 +3,8 @@
 //! What is stored, and how it is sent, is the front door's business.
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use dashmap::DashMap;
@@ -117,7 +117,7 @@ pub struct ResponseCache<R> {
     /// Questions that are being executed; who asks the same waits.
     running: InFlight,
     /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
-    checked_at: AtomicU64,
+    checked_at: Arc<AtomicU64>,
     started: Instant,
     executions: AtomicU64,
 }
@@ -127,6 +127,12 @@ impl<R> ResponseCache<R> {
     pub fn new(store: Store, capacity: u64, consistency: Consistency) -> Self {
         let items = usize::try_from(capacity).unwrap_or(usize::MAX) / TYPICAL;
         let (for_urls, for_answers) = (capacity / URL_SHARE, capacity - capacity / URL_SHARE);
+        let (checked_at, started) = (Arc::new(AtomicU64::new(0)), Instant::now());
+        if let Consistency::Bounded(bound) = consistency
+            && store.covers_answers()
+        {
+            tokio::spawn(keep_checked(store.clone(), bound / 2, started, Arc::downgrade(&checked_at)));
+        }
         Self {
             store,
             consistency,
@@ -135,8 +141,8 @@ impl<R> ResponseCache<R> {
             }),
             urls: Urls::new(for_urls),
             running: DashMap::new(),
-            checked_at: AtomicU64::new(0),
-            started: Instant::now(),
+            checked_at,
+            started,
             executions: AtomicU64::new(0),
         }
     }
@@ -149,36 +155,36 @@ impl<R> ResponseCache<R> {
     /// The key of a question, in this cache and while the process lives: of its canonical URL if it has one, so that a GET
     /// there is found by its URL alone.
     pub fn key(&self, question: &Question<'_>, canonical_url: Option<&str>) -> Key {
-        canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url))
+        canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url, None))
     }
 
-    /// What this URL was last answered with, if URLs still mean what they meant then ([`Registry::generation`]), and if
-    /// the answer still holds. Never waits.
+    /// What this URL was last answered with (to `who`, where that makes a difference: the token of the request), if URLs
+    /// still mean what they meant then ([`Registry::generation`]), and if the answer still holds. Never waits. `is_checked`:
+    /// the caller has waited for [`Self::catch_up`] since it was asked; with a server nobody ever knows without that.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, generation: impl Fn() -> u64) -> Lookup<R> {
+    pub fn by_url(&self, url: &str, who: Option<&str>, is_checked: bool, generation: impl Fn() -> u64) -> Lookup<R> {
         let before = generation();
-        let Some(stored) = self.stored_at(url, before) else { return Lookup::Miss };
-        if !self.is_current() {
+        let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else { return Lookup::Miss };
+        if !is_checked && !self.is_current() {
             return Lookup::Check;
         }
         // The generation once more: what is known of the documents now may have come with the changes just learned.
         if self.is_valid(&stored) && generation() == before { Lookup::Hit(stored) } else { Lookup::Miss }
     }
 
-    fn stored_at(&self, url: &str, generation: u64) -> Option<Arc<Stored<R>>> {
+    fn stored_at(&self, key: Key, generation: u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
-        let key = self.urls.key_of(url);
         match entries.get(&key) {
             Some(stored) => (stored.generation.load(Ordering::Relaxed) == generation).then_some(stored),
             None => entries.get(&self.urls.get(key, generation)?),
         }
     }
 
-    /// From now on this URL leads to this question, whose answer this is. `generation` is that from before the URL was
+    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for that token only. `generation` is that from before the URL was
     /// resolved.
-    pub fn remember_url(&self, url: &str, key: Key, stored: &Stored<R>, generation: u64) {
-        let at = self.urls.key_of(url);
+    pub fn remember_url(&self, url: &str, who: Option<&str>, key: Key, stored: &Stored<R>, generation: u64) {
+        let at = self.urls.key_of(url, who);
         if at == key {
             stored.generation.store(generation, Ordering::Relaxed);
         } else if self.entries.is_some() {
@@ -196,29 +202,44 @@ impl<R> ResponseCache<R> {
         Fut: Future<Output = Result<Executed<R>, E>>,
     {
         let Some(entries) = &self.entries else { return self.bypass(execute).await };
-        if !self.catch_up().await {
-            return self.bypass(execute).await;
-        }
-        let asked_at = self.store.clock().revision();
-        let source = match entries.get(&key) {
-            Some(stored) if self.is_valid(&stored) => return Ok((stored, Source::Hit)),
-            Some(_) => Source::Stale,
-            None => Source::Miss,
-        };
         let turn = FlightGuard::new(&self.running, key);
-        let _mine = turn.mutex.lock().await;
-        // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that this
-        // request must be shown; then its answer will do, even if it has been overtaken since.
-        let will_do = |stored: &Arc<Stored<R>>| stored.computed_at >= asked_at || self.is_valid(stored);
-        if let Some(stored) = entries.get(&key).filter(will_do) {
-            return Ok((stored, Source::Hit));
-        }
+        // What nobody has stored, and nobody executes just now, is executed whatever others have written; where to ask for
+        // that costs a round trip, nobody does.
+        let is_cheap = !self.store.covers_answers();
+        let first = turn.mutex.try_lock().ok().filter(|_| !is_cheap && entries.peek(&key).is_none());
+        let mut source = Source::Miss;
+        let _mine = match first {
+            Some(first) => first,
+            None => {
+                if !self.catch_up().await {
+                    return self.bypass(execute).await;
+                }
+                let asked_at = self.store.clock().revision();
+                match entries.get(&key) {
+                    Some(stored) if self.is_valid(&stored) => return Ok((stored, Source::Hit)),
+                    Some(_) => source = Source::Stale,
+                    None => {}
+                }
+                let mine = turn.mutex.lock().await;
+                // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that
+                // this request must be shown; then its answer will do, even if it has been overtaken since.
+                let will_do = |stored: &Arc<Stored<R>>| stored.computed_at >= asked_at || self.is_valid(stored);
+                if let Some(stored) = entries.get(&key).filter(will_do) {
+                    return Ok((stored, Source::Hit));
+                }
+                mine
+            }
+        };
         // Before the snapshot is opened: what it does not hold comes later than this.
         let computed_at = self.store.clock().revision();
         let executed = self.execute(execute).await?;
         // The answer leaves only when the clock has all that its snapshot holds; else one who asks later could be given
         // an older answer that still counts as valid. A bound makes no difference: answers never run backwards.
-        let is_known = self.catch_up_fully().await;
+        let is_known = match self.store.covers_answers() {
+            true => !self.store.has_lost_track(),
+            false => self.catch_up_fully().await,
+        };
+        let source = if is_known { source } else { Source::Bypass };
         let keep = is_known && executed.touched.is_some();
         let stored = Arc::new(Stored::new(executed, computed_at));
         if keep {
@@ -302,7 +323,7 @@ impl<R> ResponseCache<R> {
     }
 
     fn checked(&self, at: Duration) {
-        self.checked_at.store(u64::try_from(at.as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+        self.checked_at.store(milliseconds(at), Ordering::Relaxed);
     }
 
     fn is_valid(&self, stored: &Stored<R>) -> bool {
@@ -317,6 +338,25 @@ impl<R> ResponseCache<R> {
             stored.verified_at.store(now.0, Ordering::Relaxed);
         }
         is_unchanged
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Asks again and again what others have written, so that no request has to: within a bound there are two checks, of which one
+/// may take as long as half of it. Ends when nobody has the cache any more.
+async fn keep_checked(store: Store, pause: Duration, started: Instant, checked_at: Weak<AtomicU64>) {
+    loop {
+        let begun = started.elapsed();
+        let is_known = store.catch_up().await.is_ok();
+        let Some(checked_at) = checked_at.upgrade() else { return };
+        if is_known {
+            checked_at.fetch_max(milliseconds(begun).max(1), Ordering::Relaxed);
+        }
+        drop(checked_at);
+        tokio::time::sleep(pause.saturating_sub(started.elapsed() - begun).max(Duration::from_millis(1))).await;
     }
 }
 

@@ -48,11 +48,11 @@ impl Policy {
         format!("public, max-age={}, s-maxage={}{must_revalidate}", self.max_age, self.shared_max_age)
     }
 
-    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of `Cache-Control` (RFC 9213 §2.2);
-    /// None for private answers, which `Cache-Control` keeps away from CDNs that know it not.
+    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of `Cache-Control` (RFC 9213 §2.2). Private
+    /// answers are kept away from CDNs by both.
     pub fn cdn_cache_control(&self) -> Option<String> {
         if self.private {
-            return None;
+            return Some(NO_STORE.to_owned());
         }
         Some(match (self.shared_max_age, self.stale_while_revalidate) {
             (0, 0) => "max-age=0, must-revalidate".to_owned(),
@@ -247,7 +247,7 @@ mod tests {
         let answer = fold(&[(age(60), Some(NONE)), (PRIVATE, None)]);
         assert!(answer.private);
         assert_eq!(answer.cache_control(), "private, no-cache");
-        assert_eq!(answer.cdn_cache_control(), None);
+        assert_eq!(answer.cdn_cache_control().as_deref(), Some("no-store"));
         assert!(fold(&[(NONE, Some(PRIVATE)), (NONE, None)]).private);
     }
 

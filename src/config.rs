@@ -5,10 +5,10 @@
 //! passes single values down to those who need them.
 
 pub mod auth;
+mod database;
 mod file;
 mod postgres;
 mod retention;
-mod text;
 mod value;
 
 use std::net::SocketAddr;
@@ -18,11 +18,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use auth::{Issuer, KeySource};
+pub use database::Database;
 pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::Retention;
-pub use text::{InvalidValue, Secret};
-pub use value::{ByteSize, Consistency, CorsOrigins, Database, Hosts, Ids, Listen, LogFormat, Mode, Origin};
+pub use value::{
+    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
+};
 
 /// The file in the project's directory that holds a [`FileConfig`].
 pub const FILE_NAME: &str = "freshql.toml";

@@ -245,6 +245,9 @@ struct ExplainOptions {
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+    /// Ask as somebody whose token has these claims, such as '{"sub": "ada", "roles": ["editor"]}'
+    #[arg(long = "as", value_name = "CLAIMS")]
+    claims: Option<String>,
 }
 
 #[derive(Args)]
@@ -501,8 +504,8 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             if is_good { Ok(()) } else { Err(StartError::Told) }
         }
         Command::Explain(options) => {
-            let ExplainOptions { document, variables, operation, json } = options;
-            let wanted = app::ExplainRequest { document, variables, operation, json };
+            let ExplainOptions { document, variables, operation, json, claims } = options;
+            let wanted = app::ExplainRequest { document, variables, operation, json, claims };
             print(&app::explain(&prepare(cli.project, None)?, &wanted).await?)
         }
         Command::Migrate(Migrate::Up) => print(&app::migrate_up(&prepare(cli.project, None)?)?),

@@ -55,7 +55,7 @@ pub struct Repaired {
 /// # Errors
 /// There is no database, or it lacks migrations, or cannot be read or written.
 pub fn migrate_repair(config: &Config) -> Result<Repaired, StartError> {
-    let model = load_model(&config.dir)?;
+    let model = load_model(config)?;
     let migrations = read(config)?;
     let Some(mut admin) = open_existing(config)? else {
         return Err(StartError::Mistakes(vec![no_database(config)]));
@@ -114,7 +114,7 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrations::NAMES);
         return Err(anyhow::anyhow!(message).into());
     }
-    let (model, migrations) = match (load_model(&config.dir), read_for_difference(config)) {
+    let (model, migrations) = match (load_model(config), read_for_difference(config)) {
         (Ok(model), Ok(migrations)) => (model, migrations),
         (Err(StartError::Mistakes(mut mistakes)), _) => {
             mistakes.extend(mistakes_of_files(config)?);
@@ -164,7 +164,7 @@ pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
         None => Status { pending: migrations.files.clone(), ..Status::default() },
     };
     let table = table_of(&status);
-    let mistakes = match load_model(&config.dir) {
+    let mistakes = match load_model(config) {
         Ok(model) => {
             let mut found = mistakes(config, &model)?;
             if !found.is_there && found.mistakes.is_empty() {
@@ -364,7 +364,7 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     })?;
     let mut done: Vec<String> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
     // The tables of others are watched by what the model says of them. If that has mistakes, others say so.
-    if let Ok(parsed) = read_model(&config.dir) {
+    if let Ok(parsed) = read_model(config) {
         let (records, rows) = admin.heal(&parsed.model).context("cannot heal the change log")?;
         if records + rows > 0 {
             done.push(format!("new numbers for {records} records of the change log and {rows} rows"));

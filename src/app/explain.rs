@@ -13,6 +13,7 @@ use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
 use crate::graphql::{Document, Engine, GraphqlError, OperationKind};
 use crate::persisted::{Registered, Registry, files};
+use crate::viewer::{Claims, Viewer};
 
 /// How wide lines of names may grow.
 const WIDTH: usize = 100;
@@ -28,6 +29,8 @@ pub struct ExplainRequest {
     pub operation: Option<String>,
     /// The report as JSON.
     pub json: bool,
+    /// The claims of whoever asks, a JSON object; None: nobody that is known.
+    pub claims: Option<String>,
 }
 
 /// Executes a query and reports on it.
@@ -38,13 +41,20 @@ pub async fn explain(config: &Config, wanted: &ExplainRequest) -> Result<String,
     // Whoever asks why something is so does not want it to be otherwise afterwards.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
     let (engine, registry) = open(&config, Opening::ToLook).await?;
-    let report = report(&engine, &registry, wanted).await;
+    // The claims stand for a token of the first issuer.
+    let roles = config.auth.first().map_or(Claims::ROLES, |issuer| &issuer.roles);
+    let report = report(&engine, &registry, wanted, roles).await;
     // No log is left beside the database that was not there before.
     engine.store().close().await;
     report
 }
 
-async fn report(engine: &Engine, registry: &Registry, wanted: &ExplainRequest) -> Result<String, StartError> {
+async fn report(
+    engine: &Engine,
+    registry: &Registry,
+    wanted: &ExplainRequest,
+    roles: &str,
+) -> Result<String, StartError> {
     let found = find(engine, registry, &wanted.document).await?;
     let document = found.document()?;
     let named = matches!(found, Subject::Named(_)).then_some(wanted.document.as_str());
@@ -56,14 +66,23 @@ async fn report(engine: &Engine, registry: &Registry, wanted: &ExplainRequest) -
     let raw = serde_json::from_str(wanted.variables.as_deref().unwrap_or("{}"));
     let variables = operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
     let variables = variables.map_err(|errors| sentence(&errors))?;
-    let (answer, observation) = engine.observe(operation, &variables).await.map_err(|errors| sentence(&errors))?;
-    let explanation = explain::explain(engine, operation, &variables, &answer, observation).await;
+    let viewer = viewer(wanted, roles)?;
+    let asked = engine.ask(operation, &variables, &viewer).map_err(|errors| sentence(&errors))?;
+    let (answer, observation) = engine.observe(&asked).await.map_err(|errors| sentence(&errors))?;
+    let explanation = explain::explain(engine, &asked, &answer, observation).await;
     let explanation = explanation.context("cannot read the change log")?;
     if wanted.json {
         let json = serde_json::to_string_pretty(&explanation).context("a report is JSON")?;
         return Ok(json + "\n");
     }
     Ok(Text(&explanation).to_string())
+}
+
+/// Who is to ask.
+fn viewer(wanted: &ExplainRequest, roles: &str) -> Result<Viewer, anyhow::Error> {
+    let Some(claims) = &wanted.claims else { return Ok(Viewer::Anonymous) };
+    let claims = serde_json::from_str(claims).context("the claims are not a JSON object")?;
+    Ok(Viewer::of(Claims::new(claims, roles)))
 }
 
 enum Subject {
@@ -125,6 +144,12 @@ impl Display for Text<'_> {
         writeln!(f, "operation  {}", question.operation.as_deref().unwrap_or("(anonymous)"))?;
         writeln!(f, "document   {}", question.document)?;
         writeln!(f, "variables  {}", question.variables)?;
+        if let Some(view) = &question.view {
+            writeln!(f, "view       {}", view.digest)?;
+            for rule in &view.rules {
+                writeln!(f, "  {} {}: {}", rule.operation, rule.entity, rule.rows)?;
+            }
+        }
 
         match &etag.value {
             Some(etag) => {

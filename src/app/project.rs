@@ -29,7 +29,7 @@ pub(super) struct Project {
 pub(super) async fn read(config: &Config) -> Result<Project, StartError> {
     let queries = within(&config.dir, files::DIRECTORY);
     let unread = || format!("cannot read the queries in {}", queries.display());
-    let Parsed { model, warnings } = match read_model(&config.dir) {
+    let Parsed { model, warnings } = match read_model(config) {
         Ok(parsed) => parsed,
         Err(StartError::Mistakes(mut mistakes)) => {
             mistakes.extend(files::syntax_mistakes(&queries).with_context(unread)?);

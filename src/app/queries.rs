@@ -20,6 +20,8 @@ struct Listed {
     id: DocumentId,
     operation: Option<String>,
     kind: &'static str,
+    /// The field that makes the answer depend on who asks, as `name (line:column)`; null: everybody gets the same.
+    private: Option<String>,
     /// The query files with this document.
     files: Vec<String>,
     /// It was registered over HTTP.
@@ -33,7 +35,7 @@ struct Listed {
 /// # Errors
 /// The mistakes of the model or of the query files.
 pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> {
-    let compiler = compiler_of(config, Arc::new(with_ids(config, load_model(&config.dir)?)))?;
+    let compiler = compiler_of(config, Arc::new(with_ids(config, load_model(config)?)))?;
     let registry = Registry::default();
     let queries = within(&config.dir, files::DIRECTORY);
     let mistakes = files::register(&compiler, &queries, &registry).await;
@@ -42,11 +44,13 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
         return Err(StartError::Mistakes(mistakes));
     }
     add_those_of_the_database(config, &compiler, &registry).await;
-    let listed = listed(&registry);
+    let listed = listed(&compiler, &registry);
     if json {
         let json = serde_json::to_string_pretty(&listed).context("a list of operations is JSON")?;
         return Ok(json + "\n");
     }
+    // Where nobody says who may do what, all is public, and nothing is to be said of it.
+    let has_rules = compiler.model().has_rules;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for operation in listed {
         let name = operation.operation.unwrap_or_else(|| "-".to_owned());
@@ -56,7 +60,11 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
         } else if places.is_empty() {
             places.push("(registered over HTTP)".to_owned());
         }
-        let kind = operation.kind.to_owned();
+        let kind = match operation.private {
+            _ if !has_rules => operation.kind.to_owned(),
+            None => format!("{}, public", operation.kind),
+            Some(field) => format!("{}, private by {field}", operation.kind),
+        };
         rows.extend(places.into_iter().map(|place| [operation.id.to_string(), name.clone(), kind.clone(), place]));
     }
     // By file, as the files are what their reader knows; what is in none comes last.
@@ -73,7 +81,7 @@ async fn add_those_of_the_database(config: &Config, compiler: &Compiler, registr
     }
 }
 
-fn listed(registry: &Registry) -> Vec<Listed> {
+fn listed(compiler: &Compiler, registry: &Registry) -> Vec<Listed> {
     let mut all = Vec::new();
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {
@@ -84,6 +92,7 @@ fn listed(registry: &Registry) -> Vec<Listed> {
                     OperationKind::Query => "query",
                     OperationKind::Mutation => "mutation",
                 },
+                private: compiler.private_field(operation).map(|decider| decider.to_string()),
                 files: registered.files.clone(),
                 stored: registered.stored,
                 retired_until: registered.retired.map(|retired| rfc3339(retired.until)),

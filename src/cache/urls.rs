@@ -44,8 +44,14 @@ impl Urls {
         }
     }
 
-    pub(super) fn key_of(&self, url: &str) -> Key {
-        let hash = SipHasher13::new_with_keys(self.key.0, self.key.1).hash(url.as_bytes());
+    /// Of a URL, or of a URL together with who asks.
+    pub(super) fn key_of(&self, url: &str, who: Option<&str>) -> Key {
+        let hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        let hash = match who {
+            None => hasher.hash(url.as_bytes()),
+            // No URL has this byte.
+            Some(who) => hasher.hash(&[url.as_bytes(), &[0xff], who.as_bytes()].concat()),
+        };
         Key(hash.h1, hash.h2)
     }
 

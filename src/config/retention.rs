@@ -3,7 +3,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::text::InvalidValue;
+use super::value::InvalidValue;
 
 /// Seconds: ten years.
 const MAX_RETENTION: u64 = 3653 * 86_400;

@@ -3,12 +3,32 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use super::postgres::PostgresUrl;
-use super::text::InvalidValue;
+/// Why a text is not such a value, and what would be right.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvalidValue {
+    /// Lower case, no full stop.
+    pub message: String,
+    /// The same.
+    pub help: Option<String>,
+}
+
+impl InvalidValue {
+    pub(super) fn new(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { message: message.into(), help: Some(help.into()) }
+    }
+}
+
+impl fmt::Display for InvalidValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        self.help.as_ref().map_or(Ok(()), |help| write!(f, "; {help}"))
+    }
+}
+
+impl std::error::Error for InvalidValue {}
 
 /// Which documents run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,69 +138,6 @@ impl FromStr for Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
-    }
-}
-
-/// Where the data are.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Database {
-    /// A file.
-    Sqlite(PathBuf),
-    /// On a server.
-    Postgres(Box<PostgresUrl>),
-}
-
-impl Database {
-    /// The same database, where a relative path means one below `dir`.
-    #[must_use]
-    pub(super) fn relative_to(self, dir: &Path) -> Self {
-        match self {
-            Self::Sqlite(path) => Self::Sqlite(dir.join(path)),
-            Self::Postgres(url) => Self::Postgres(url),
-        }
-    }
-}
-
-impl FromStr for Database {
-    type Err = InvalidValue;
-
-    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the path, as it is. Or
-    /// `postgres://…`, see [`PostgresUrl`].
-    fn from_str(url: &str) -> Result<Self, InvalidValue> {
-        let example =
-            "write `sqlite:` and a file's path, such as `sqlite:freshql.db`, or `postgres://USER@HOST/DATABASE`";
-        let Some((scheme, rest)) = url.split_once(':') else {
-            return Err(InvalidValue::new("a database is named by a URL", example));
-        };
-        match scheme {
-            "sqlite" => {}
-            "postgres" | "postgresql" => return Ok(Self::Postgres(Box::new(url.parse()?))),
-            // The URL may hold a password, so only its scheme is repeated.
-            _ => return Err(InvalidValue::new(format!("no database is known by the scheme `{scheme}:`"), example)),
-        }
-        let path = rest.strip_prefix("//").unwrap_or(rest);
-        if path.is_empty() {
-            return Err(InvalidValue::new("the URL names no file", example));
-        }
-        if path.starts_with(":memory:") || path.starts_with("file:") {
-            return Err(InvalidValue::new(
-                "a database in memory exists for one connection only, and freshql opens several",
-                "name a file; one on a memory file system is as fast",
-            ));
-        }
-        if path.contains('?') {
-            return Err(InvalidValue::new("the URL takes no parameters", "leave out `?` and what follows"));
-        }
-        Ok(Self::Sqlite(path.into()))
-    }
-}
-
-impl fmt::Display for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Postgres(url) => url.fmt(f),
-        }
     }
 }
 
@@ -429,10 +386,48 @@ impl fmt::Display for Origin {
     }
 }
 
+/// A text that must not get into logs. Compare it in constant time.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// A text of which every character counts, white space too.
+    pub(super) fn exactly(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
+impl FromStr for Secret {
+    type Err = InvalidValue;
+
+    /// White space around it (the line end of a file) does not belong to it. Nothing at all is refused: it would be known
+    /// to everybody.
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(InvalidValue::new("the token is empty", "leave it out to close the admin API"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::text::Secret;
+    use std::path::Path;
+
     use super::*;
+    use crate::config::Database;
 
     #[test]
     fn sqlite_urls_name_files() {

@@ -1,7 +1,6 @@
 //! Gives a plan the arguments of one request: everything is coerced before anything is read, and each list gets the
 //! statements of its shape. Arguments without variables are bound once, when the plan is compiled.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -12,18 +11,25 @@ use super::cursor;
 use super::error::GraphqlError;
 use super::plan::{Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan, WritePlan};
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
+use super::rules::Grants;
+use super::watch::{Watch, confined};
 use crate::dependency::Dependency;
 use crate::model::global_id::{self, NotAnId};
-use crate::model::{Column, ColumnId, EntityId, Model, Scalar, Value};
-use crate::store::select::{self, Comparison, Filter, List, ListQueries, Slot, SlotValue, Visible};
+use crate::model::{Column, ColumnId, Model, Scalar, Value};
+use crate::store::select::{self, List, ListQueries, SlotValue};
 use crate::syntax::long_number;
 
 /// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
 const SHAPES: usize = 32;
 
-/// A plan's arguments, by [`ListPlan::bound`] and its like.
-#[derive(Debug, Clone, Default)]
-pub struct Bound(pub Vec<Arguments>);
+/// A plan's arguments, and what whoever asks may see.
+#[derive(Debug, Clone)]
+pub struct Bound {
+    /// By [`ListPlan::bound`] and its like.
+    pub arguments: Vec<Arguments>,
+    /// What the viewer may do.
+    pub grants: Arc<Grants>,
+}
 
 /// The coerced arguments of one field.
 #[derive(Debug, Clone)]
@@ -45,16 +51,18 @@ pub enum Arguments {
 pub struct BoundKeys {
     /// Of the first column.
     pub first: Value,
-    /// Of the others, as the slots take them.
+    /// Of the others, as the slots take them, and of what the viewer's rules ask.
     pub others: Vec<SlotValue>,
     /// Of the last, which may be the first.
     pub last: Value,
 }
 
 impl BoundKeys {
-    fn new(keys: Vec<Value>) -> Option<Self> {
+    /// `rules`: the values that the condition on the entity's rows takes.
+    fn new(keys: Vec<Value>, rules: &[SlotValue]) -> Option<Self> {
         let (first, last) = (keys.first()?.clone(), keys.last()?.clone());
-        Some(Self { first, others: keys.into_iter().skip(1).map(SlotValue::One).collect(), last })
+        let others = keys.into_iter().skip(1).map(SlotValue::One).chain(rules.iter().cloned());
+        Some(Self { first, others: others.collect(), last })
     }
 }
 
@@ -126,16 +134,30 @@ impl ListShapes {
 ///
 /// # Errors
 /// All mistakes, each with its place in the document.
-pub fn bind(model: &Model, plan: &Plan, variables: &Variables) -> Result<Bound, Vec<GraphqlError>> {
-    let mut binder = Binder::new(model, plan, variables);
+pub(super) fn bind(
+    model: &Model,
+    plan: &Plan,
+    variables: &Variables,
+    grants: &Arc<Grants>,
+) -> Result<Bound, Vec<GraphqlError>> {
+    let mut binder = Binder::new(model, plan, variables, grants);
     binder.plan(plan);
-    if binder.errors.is_empty() { Ok(Bound(binder.bound)) } else { Err(binder.errors) }
+    if binder.errors.is_empty() {
+        Ok(Bound { arguments: binder.bound, grants: grants.clone() })
+    } else {
+        Err(binder.errors)
+    }
 }
 
 /// What is wrong with a plan's arguments whatever a client sends: with those that have no variables, or only such as have
 /// a value here.
-pub fn certain_mistakes(model: &Model, plan: &Plan, variables: &Variables) -> Vec<GraphqlError> {
-    let mut binder = Binder { only_certain: true, ..Binder::new(model, plan, variables) };
+pub(super) fn certain_mistakes(
+    model: &Model,
+    plan: &Plan,
+    variables: &Variables,
+    grants: &Grants,
+) -> Vec<GraphqlError> {
+    let mut binder = Binder { only_certain: true, ..Binder::new(model, plan, variables, grants) };
     binder.plan(plan);
     binder.errors
 }
@@ -143,6 +165,9 @@ pub fn certain_mistakes(model: &Model, plan: &Plan, variables: &Variables) -> Ve
 struct Binder<'a> {
     model: &'a Model,
     variables: &'a Variables,
+    grants: &'a Grants,
+    /// Conditions whose values are another viewer's are not kept.
+    is_private: bool,
     bound: Vec<Arguments>,
     errors: Vec<GraphqlError>,
     /// Arguments with variables that have no value are not judged.
@@ -150,8 +175,9 @@ struct Binder<'a> {
 }
 
 impl<'a> Binder<'a> {
-    fn new(model: &'a Model, plan: &Plan, variables: &'a Variables) -> Self {
-        Self { model, variables, bound: vec![Arguments::Open; plan.arguments], errors: Vec::new(), only_certain: false }
+    fn new(model: &'a Model, plan: &Plan, variables: &'a Variables, grants: &'a Grants) -> Self {
+        let (bound, is_private) = (vec![Arguments::Open; plan.arguments], plan.accesses.is_private());
+        Self { model, variables, grants, is_private, bound, errors: Vec::new(), only_certain: false }
     }
 
     fn plan(&mut self, plan: &Plan) {
@@ -168,7 +194,9 @@ impl<'a> Binder<'a> {
                             None => keys = None,
                         }
                     }
-                    self.bound[one.bound] = Arguments::Keys(keys.and_then(BoundKeys::new).map(Arc::new));
+                    let rules = self.grants.values(entity.id);
+                    let keys = keys.and_then(|keys| BoundKeys::new(keys, rules));
+                    self.bound[one.bound] = Arguments::Keys(keys.map(Arc::new));
                     self.object(&one.row.object);
                 }
                 RootKind::List(list) => self.list(list),
@@ -221,10 +249,10 @@ impl<'a> Binder<'a> {
     }
 
     fn bind_list(&mut self, plan: &ListPlan) -> Option<Arc<BoundList>> {
-        match bound_list(self.model, plan, self.variables) {
+        match bound_list(self.model, plan, self.variables, self.grants) {
             Ok(bound) => {
                 let bound = Arc::new(bound);
-                if !plan.arguments.iter().any(|(_, argument)| has_variables(&argument.value)) {
+                if !self.is_private && !plan.arguments.iter().any(|(_, argument)| has_variables(&argument.value)) {
                     let _ = plan.shapes.fixed.set(bound.clone());
                 }
                 Some(bound)
@@ -297,9 +325,11 @@ impl<'a> Binder<'a> {
         let input = plan.input.as_ref();
         let given = input.and_then(|argument| Input::of(&argument.value, self.variables));
         let row = match (plan.action, given) {
-            (Action::Create, given) => coerce::new_row(self.model, entity, given).map_err(|m| m.within("input")),
+            (Action::Create, given) => {
+                coerce::new_row(self.model, entity, given, self.grants).map_err(|m| m.within("input"))
+            }
             (Action::Update, Some(given)) => {
-                coerce::patch(self.model, entity, given, false).map_err(|m| m.within("patch"))
+                coerce::patch(self.model, entity, given, false, self.grants).map_err(|m| m.within("patch"))
             }
             (Action::Update, None) => Err(Mistake::new("is required").within("patch")),
             (Action::Delete, _) => Ok(Vec::new()),
@@ -333,7 +363,12 @@ fn node_key(model: &Model, plan: &NodePlan, input: Input<'_>) -> Result<(usize, 
     Ok((at, input.of_column(model, entity.column(entity.key))?))
 }
 
-fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<BoundList, (Mistake, (usize, usize))> {
+fn bound_list(
+    model: &Model,
+    plan: &ListPlan,
+    variables: &Variables,
+    grants: &Grants,
+) -> Result<BoundList, (Mistake, (usize, usize))> {
     let entity = model.entity(plan.entity);
     let find = |name: &str| plan.arguments.iter().find(|(n, _)| n == name).map(|(_, argument)| argument);
     let input = |name: &str| {
@@ -341,7 +376,8 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
         Some((Input::of(&argument.value, variables)?, argument.position))
     };
     let given = |name: &str| input(name).filter(|(input, _)| !input.is_null());
-    let mut slots = Slots::default();
+    let mut slots = Slots::new(grants);
+    let from = slots.visible(entity).map_err(|mistake| (mistake, (0, 0)))?;
 
     let filter = match input("where") {
         None => None,
@@ -350,12 +386,12 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
             filter.map_err(|mistake| (mistake.within("where"), position))?
         }
     };
-    let order = match input("orderBy") {
-        None => coerce::ordering(entity, None),
-        Some((input, position)) => {
-            Ok(coerce::ordering(entity, Some(input)).map_err(|mistake| (mistake.within("orderBy"), position))?)
-        }
-    };
+    let order =
+        match input("orderBy") {
+            None => coerce::ordering(entity, None, grants),
+            Some((input, position)) => Ok(coerce::ordering(entity, Some(input), grants)
+                .map_err(|mistake| (mistake.within("orderBy"), position))?),
+        };
     let order = order.map_err(|mistake: Mistake| (mistake, (0, 0)))?;
     let ordering = cursor::ordering_id(entity, &order);
 
@@ -392,26 +428,20 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
             cursor.push(row_index(entity.key, *column, &mut columns));
         }
     }
-    let from = Visible::everything(plan.entity);
     let list = List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
     // A count has no order.
     let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
-    let mut watched: BTreeSet<ColumnId> = order.iter().map(|(column, _)| *column).collect();
-    let mut foreign = BTreeMap::new();
-    if let Some(filter) = &list.filter {
-        watch(filter, &mut watched, &mut foreign);
-    }
-    let watching: Arc<[ColumnId]> = watched.into_iter().collect();
-    let cut = list.filter.as_ref().and_then(|filter| part(model, plan.entity, filter));
+    let mut watch = Watch::new(model, &slots.values);
+    watch.own.extend(order.iter().map(|(column, _)| *column));
+    list.from.only().into_iter().chain(&list.filter).for_each(|filter| watch.filter(filter));
+    let watching: Arc<[ColumnId]> = watch.own.iter().copied().collect();
+    let foreign = watch.foreign();
+    let mut conditions = list.filter.iter().chain(list.from.only());
+    let cut = conditions.find_map(|filter| confined(model, plan.entity, filter, false));
     let whole = match cut.and_then(|(column, slot)| Some((column, slots.one(slot)?.clone()))) {
         Some((column, value)) => Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() },
         None => Dependency::Set { entity: plan.entity, watching: watching.clone() },
     };
-    let foreign = foreign.into_iter().map(|(entity, watched)| {
-        let watching = watched.into_iter().collect();
-        Dependency::Set { entity, watching }
-    });
-    let foreign = foreign.collect();
     Ok(BoundList {
         queries: plan.shapes.queries(list, &columns),
         values: slots.values,
@@ -426,7 +456,7 @@ fn bound_list(model: &Model, plan: &ListPlan, variables: &Variables) -> Result<B
 }
 
 /// Where a column stands in a row; appends it if it is not there yet.
-pub fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -> usize {
+pub(super) fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -> usize {
     if column == key {
         return 0;
     }
@@ -435,48 +465,6 @@ pub fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -
         columns.len() - 1
     });
     position + 2
-}
-
-/// The part that a filter confines a list to: a condition that holds for all its rows and says `column = value`.
-fn part(model: &Model, entity: EntityId, filter: &Filter) -> Option<(ColumnId, Slot)> {
-    match filter {
-        Filter::And(filters) => filters.iter().find_map(|filter| part(model, entity, filter)),
-        Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false }
-            if model.entity(entity).column(*column).part =>
-        {
-            Some((*column, *slot))
-        }
-        _ => None,
-    }
-}
-
-/// Gathers the columns that a filter looks at: in the rows that it filters, and in those of other entities (or of the
-/// same one, seen through a relation), where all rows count.
-fn watch(filter: &Filter, own: &mut BTreeSet<ColumnId>, foreign: &mut BTreeMap<EntityId, BTreeSet<ColumnId>>) {
-    match filter {
-        Filter::And(filters) | Filter::Or(filters) => {
-            filters.iter().for_each(|filter| watch(filter, own, foreign));
-        }
-        Filter::Not(inner) => watch(inner, own, foreign),
-        Filter::Compare { column, .. }
-        | Filter::IsNull(column, _)
-        | Filter::In { column, .. }
-        | Filter::Text { column, .. } => drop(own.insert(*column)),
-        Filter::Never => {}
-        Filter::ToOne(column, from, inner) => {
-            own.insert(*column);
-            let target = from.entity();
-            let mut seen = BTreeSet::new();
-            watch(inner, &mut seen, foreign);
-            foreign.entry(target).or_default().extend(seen);
-        }
-        Filter::ToMany(from, column, _, inner) => {
-            let target = from.entity();
-            let mut seen = BTreeSet::from([*column]);
-            watch(inner, &mut seen, foreign);
-            foreign.entry(target).or_default().extend(seen);
-        }
-    }
 }
 
 fn has_variables(ast: &Ast) -> bool {

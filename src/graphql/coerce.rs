@@ -6,10 +6,11 @@ use async_graphql_value::{ConstValue, Value as Ast};
 use serde_json::value::RawValue;
 
 use super::error::{Code, GraphqlError, cut};
+use super::rules::Grants;
 use crate::model::global_id::{self, NotAnId};
 use crate::model::naming::with_article;
 use crate::model::scalar::Source;
-use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
+use crate::model::{Access, Column, ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible};
 
 /// The variables of one request, coerced.
@@ -35,12 +36,20 @@ pub struct Mistake {
     pub path: Vec<String>,
     /// Lower case, no full stop.
     pub message: String,
+    /// `BAD_USER_INPUT`, or that of what may not be asked for.
+    pub code: Code,
+}
+
+impl From<GraphqlError> for Mistake {
+    fn from(error: GraphqlError) -> Self {
+        Self { path: Vec::new(), message: error.message, code: error.code }
+    }
 }
 
 impl Mistake {
     /// A mistake right here.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { path: Vec::new(), message: message.into() }
+        Self { path: Vec::new(), message: message.into(), code: Code::BadUserInput }
     }
 
     /// The same mistake, seen from outside.
@@ -55,8 +64,7 @@ impl Mistake {
         let mut place = self.path.join(".");
         cut(&mut place);
         let raw: Box<RawValue> = serde_json::value::to_raw_value(&place).expect("a string is JSON");
-        let mut error =
-            GraphqlError::new(Code::BadUserInput, format!("{place}: {}", self.message)).at(position.0, position.1);
+        let mut error = GraphqlError::new(self.code, format!("{place}: {}", self.message)).at(position.0, position.1);
         error.extensions.push(("argument", raw));
         error
     }
@@ -219,15 +227,86 @@ pub const MAX_CONDITIONS: usize = 256;
 pub const MAX_CONDITION_DEPTH: usize = 16;
 
 /// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
-#[derive(Debug, Clone, Default)]
-pub struct Slots {
+#[derive(Debug, Clone)]
+pub struct Slots<'g> {
     /// From slot 1 on.
     pub values: Vec<SlotValue>,
     conditions: usize,
     depth: usize,
+    sight: Sight<'g>,
+    /// The slots behind which the conditions on entities' rows have their values.
+    rules: Vec<(EntityId, Slot)>,
 }
 
-impl Slots {
+/// For whom a filter is made.
+#[derive(Debug, Clone, Copy)]
+enum Sight<'g> {
+    /// For a rule, which sees every row and every column.
+    Rule,
+    /// For a viewer.
+    Viewer(&'g Grants),
+}
+
+impl<'g> Slots<'g> {
+    /// For a rule's condition, which is not the viewer's.
+    pub(super) fn of_rule() -> Self {
+        Self::with(Sight::Rule)
+    }
+
+    /// For what a viewer asks.
+    pub fn new(grants: &'g Grants) -> Self {
+        Self::with(Sight::Viewer(grants))
+    }
+
+    fn with(sight: Sight<'g>) -> Self {
+        Self { values: Vec::new(), conditions: 0, depth: 0, sight, rules: Vec::new() }
+    }
+
+    /// The rows of an entity that a statement with these slots may see.
+    ///
+    /// # Errors
+    /// There can be none without a token.
+    pub fn visible(&mut self, entity: &Entity) -> Result<Visible, Mistake> {
+        let Sight::Viewer(grants) = self.sight else { return Ok(Visible::everything(entity.id)) };
+        grants.may_any(entity, Access::Read)?;
+        let residual = grants.rows(entity.id, Access::Read);
+        let known = self.rules.iter().find(|(id, _)| *id == entity.id).map(|(_, behind)| *behind);
+        let behind = known.unwrap_or_else(|| {
+            let behind = self.values.len() as Slot;
+            self.values.extend_from_slice(residual.values());
+            self.rules.push((entity.id, behind));
+            behind
+        });
+        Ok(residual.visible(entity.id, behind))
+    }
+
+    /// A column by the name of its field, where a condition may name it.
+    fn column(&self, entity: &Entity, name: &str) -> Result<Option<ColumnId>, Mistake> {
+        let Sight::Viewer(grants) = self.sight else { return Ok(entity.column_by_field(name)) };
+        let Some(id) = visible_column(entity, name) else { return Ok(None) };
+        grants.may(entity.rules_of(id), Access::Read, || format!("{}.{name}", entity.name))?;
+        Ok(Some(id))
+    }
+
+    /// A value to compare a column with. Rules, and the claims that they name, know rows by their keys, whatever ids clients see.
+    fn value(&self, model: &Model, column: &Column, input: Input<'_>) -> Result<Value, Mistake> {
+        match self.sight {
+            Sight::Rule => input.scalar(model, column.scalar),
+            Sight::Viewer(_) => input.of_column(model, column),
+        }
+    }
+
+    /// What a field is, where a condition may name it.
+    fn relation(&self, entity: &Entity, name: &str) -> Result<Option<FieldKind>, Mistake> {
+        let Some(field) = entity.fields.iter().find(|field| field.name == name) else { return Ok(None) };
+        let Sight::Viewer(grants) = self.sight else { return Ok(Some(field.kind)) };
+        if field.hidden {
+            return Ok(None);
+        }
+        grants.may(&field.rules, Access::Read, || format!("{}.{name}", entity.name))?;
+        Ok(Some(field.kind))
+    }
+
     /// Keeps a value and names it.
     pub fn push(&mut self, value: Value) -> Slot {
         self.keep(SlotValue::One(value))
@@ -259,7 +338,12 @@ impl Slots {
 /// What a filter asks for; None where it says nothing. Forms send filters with holes in them: `null` and `{}` in the place
 /// of a condition, and operators whose variable is null or was not given, say nothing, and what says nothing is left out of
 /// the conditions around it. So `not: {}` says nothing either, and an `or` is about the branches that say something.
-pub fn filter(model: &Model, entity: &Entity, input: Input<'_>, slots: &mut Slots) -> Result<Option<Filter>, Mistake> {
+pub fn filter(
+    model: &Model,
+    entity: &Entity,
+    input: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
     if input.is_null() {
         return Ok(None);
     }
@@ -281,20 +365,21 @@ fn member(
     entity: &Entity,
     name: &str,
     value: Input<'_>,
-    slots: &mut Slots,
+    slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
     match name {
         "and" | "or" => return branches(model, entity, name, value, slots),
         "not" => return Ok(filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))),
         _ => {}
     }
-    if let Some(column) = visible_column(entity, name) {
+    if let Some(column) = slots.column(entity, name)? {
         return operators(model, entity, column, value, slots);
     }
-    match entity.field(name).map(|field| field.kind) {
+    match slots.relation(entity, name)? {
         Some(FieldKind::ToOne { column, target }) => {
-            let inner = filter(model, model.entity(target), value, slots)?;
-            Ok(inner.map(|inner| Filter::ToOne(column, Visible::everything(target), Box::new(inner))))
+            let target = model.entity(target);
+            let Some(inner) = filter(model, target, value, slots)? else { return Ok(None) };
+            Ok(Some(Filter::ToOne(column, slots.visible(target)?, Box::new(inner))))
         }
         Some(FieldKind::ToMany { target, column }) => related(model, target, column, value, slots),
         _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
@@ -306,7 +391,7 @@ fn branches(
     entity: &Entity,
     name: &str,
     value: Input<'_>,
-    slots: &mut Slots,
+    slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
     if value.is_null() {
         return Ok(None);
@@ -333,7 +418,7 @@ fn related(
     target: EntityId,
     column: ColumnId,
     value: Input<'_>,
-    slots: &mut Slots,
+    slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
     if value.is_null() {
         return Ok(None);
@@ -355,7 +440,7 @@ fn related(
             // True of every row that is related at all.
             None => Filter::IsNull(column, false),
         };
-        filters.push(Filter::ToMany(Visible::everything(target), column, quantifier, Box::new(inner)));
+        filters.push(Filter::ToMany(slots.visible(model.entity(target))?, column, quantifier, Box::new(inner)));
     }
     Ok(join(filters, Filter::And))
 }
@@ -365,7 +450,7 @@ fn operators(
     entity: &Entity,
     id: ColumnId,
     input: Input<'_>,
-    slots: &mut Slots,
+    slots: &mut Slots<'_>,
 ) -> Result<Option<Filter>, Mistake> {
     if input.is_null() {
         return Ok(None);
@@ -397,7 +482,7 @@ fn operator(
     name: &str,
     value: Input<'_>,
     fold: bool,
-    slots: &mut Slots,
+    slots: &mut Slots<'_>,
 ) -> Result<Filter, Mistake> {
     slots.condition()?;
     let scalar = column.scalar;
@@ -415,14 +500,14 @@ fn operator(
         _ => None,
     };
     if let Some(comparison) = comparison {
-        let slot = slots.push(folded(value.of_column(model, column)?));
+        let slot = slots.push(folded(slots.value(model, column, value)?));
         return Ok(Filter::Compare { column: id, comparison, slot, fold });
     }
     match name {
         "in" | "notIn" => {
             let mut values = Vec::new();
             for (i, item) in value.list().into_iter().enumerate() {
-                values.push(folded(item.of_column(model, column).map_err(|m| m.within(&i.to_string()))?));
+                values.push(folded(slots.value(model, column, item).map_err(|m| m.within(&i.to_string()))?));
             }
             let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
             Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
@@ -478,14 +563,14 @@ fn visible_column(entity: &Entity, name: &str) -> Option<ColumnId> {
 }
 
 /// An ordering that tells every two rows apart: its last term is the key, and nothing stands behind that.
-pub fn ordering(entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(ColumnId, Order)>, Mistake> {
+pub fn ordering(entity: &Entity, input: Option<Input<'_>>, grants: &Grants) -> Result<Vec<(ColumnId, Order)>, Mistake> {
     let mut order: Vec<(ColumnId, Order)> = Vec::new();
     match input {
         None => order.extend(&entity.order_by),
         Some(input) if input.is_null() => order.extend(&entity.order_by),
         Some(input) => {
             for (i, item) in input.list().into_iter().enumerate() {
-                let term = order_term(entity, item).map_err(|m| m.within(&i.to_string()))?;
+                let term = order_term(entity, item, grants).map_err(|m| m.within(&i.to_string()))?;
                 if order.iter().all(|(column, _)| *column != term.0) {
                     order.push(term);
                 }
@@ -503,13 +588,15 @@ pub fn ordering(entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(Column
     Ok(order)
 }
 
-fn order_term(entity: &Entity, input: Input<'_>) -> Result<(ColumnId, Order), Mistake> {
+fn order_term(entity: &Entity, input: Input<'_>, grants: &Grants) -> Result<(ColumnId, Order), Mistake> {
     let members = if input.is_null() { Vec::new() } else { input.object()? };
     let [(name, direction)] = members.as_slice() else {
         return Err(Mistake::new(format!("expected exactly one field, found {}", members.len())));
     };
     let column = visible_column(entity, name)
         .ok_or_else(|| Mistake::new(format!("unknown field of {}OrderBy", entity.name)).within(name))?;
+    let may = grants.may(entity.rules_of(column), Access::Read, || format!("{}.{name}", entity.name));
+    may.map_err(|error| Mistake::from(error).within(name))?;
     let (descending, nulls_first) = match direction.name().map_err(|m| m.within(name))? {
         "ASC" | "ASC_NULLS_FIRST" => (false, true),
         "ASC_NULLS_LAST" => (false, false),
@@ -530,8 +617,13 @@ pub enum Write {
 }
 
 /// The columns of a new row: those that `input` gives, and the defaults of those that it does not.
-pub fn new_row(model: &Model, entity: &Entity, input: Option<Input<'_>>) -> Result<Vec<(ColumnId, Write)>, Mistake> {
-    let given = input.map_or(Ok(Vec::new()), |input| patch(model, entity, input, true))?;
+pub fn new_row(
+    model: &Model,
+    entity: &Entity,
+    input: Option<Input<'_>>,
+    grants: &Grants,
+) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+    let given = input.map_or(Ok(Vec::new()), |input| patch(model, entity, input, true, grants))?;
     let mut row = Vec::new();
     for id in entity.column_ids() {
         let column = entity.column(id);
@@ -542,6 +634,9 @@ pub fn new_row(model: &Model, entity: &Entity, input: Option<Input<'_>>) -> Resu
         match &column.default {
             Some(DefaultValue::Autoincrement) => {}
             Some(DefaultValue::Value(value)) => row.push((id, Write::Value(value.clone()))),
+            Some(DefaultValue::Claim(claim)) => {
+                row.push((id, Write::Value(grants.preset(entity, column, claim)?)));
+            }
             Some(function) => row.push((id, Write::Generated(function.clone()))),
             None if column.nullable => {}
             None => return Err(Mistake::new("is required").within(&column.field)),
@@ -556,7 +651,9 @@ pub fn patch(
     entity: &Entity,
     input: Input<'_>,
     creating: bool,
+    grants: &Grants,
 ) -> Result<Vec<(ColumnId, Write)>, Mistake> {
+    let access = if creating { Access::Create } else { Access::Update };
     let mut row = Vec::new();
     for (name, value) in input.object()? {
         let id = entity.column_by_field(name).filter(|id| {
@@ -568,6 +665,8 @@ pub fn patch(
             return Err(Mistake::new(format!("unknown field of {}{kind}", entity.name)).within(name));
         };
         let column = entity.column(id);
+        let may = grants.may(entity.rules_of(id), access, || format!("{}.{name}", entity.name));
+        may.map_err(|error| Mistake::from(error).within(name))?;
         let value = if value.is_null() {
             if !column.nullable {
                 let otherwise = if creating { "get its default" } else { "keep its value" };
@@ -582,6 +681,11 @@ pub fn patch(
             coerced.map_err(|m| m.within(name))?
         };
         row.push((id, Write::Value(value)));
+    }
+    // A patch that says nothing changes nothing.
+    if !creating && !row.is_empty() {
+        let updated = entity.column_ids().filter(|id| entity.column(*id).set_on_update);
+        row.extend(updated.map(|id| (id, Write::Generated(DefaultValue::Now))));
     }
     row.sort_by_key(|(id, _)| *id);
     Ok(row)

@@ -10,6 +10,7 @@ use async_graphql::parser::types::{
 };
 use async_graphql_value::Value as Ast;
 
+use super::access::{self, Accesses, SelectedField};
 use super::bind::{ListShapes, row_index};
 use super::coerce::{Input, Variables};
 use super::plan::{
@@ -17,11 +18,11 @@ use super::plan::{
     FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan,
     Wants, WritePlan,
 };
+use super::rules::Grants;
 use super::selections;
 use crate::cache_control::{Calculator, Inherited};
-use crate::model::{self, ColumnId, Entity, EntityId, Model};
-use crate::store::select::Visible;
-use crate::store::{Query, Shape};
+use crate::model::{self, Access, ColumnId, Entity, EntityId, Model};
+use crate::store::{Query, Shape, Slot};
 
 use roots::QueryField;
 pub use roots::Roots;
@@ -36,12 +37,25 @@ pub fn compile(
     document: &ExecutableDocument,
     operation: &OperationDefinition,
     conditions: &Variables,
+    grants: &Grants,
 ) -> Result<Plan, UnknownName> {
     let (calculator, inherited) = Calculator::new();
-    let deciders = Deciders::default();
-    let mut compiler = Compiler { model, document, conditions, calculator, deciders, places: 0, arguments: 0 };
+    let mut compiler = Compiler {
+        model,
+        document,
+        conditions,
+        grants,
+        calculator,
+        deciders: Deciders::default(),
+        accesses: Accesses::default(),
+        path: Vec::new(),
+        is_any_type: false,
+        places: 0,
+        arguments: 0,
+    };
     let mut root = Vec::new();
     for merged in compiler.collect(&[&operation.selection_set.node]) {
+        compiler.path = vec![merged.key().name];
         let kind = match (operation.ty, merged.name()) {
             (OperationType::Mutation, "__typename") => RootKind::Typename("\"Mutation\""),
             (_, "__typename") => RootKind::Typename("\"Query\""),
@@ -65,8 +79,13 @@ pub fn compile(
         let position = position(merged.fields[0]);
         root.push(RootField { key: merged.key(), position, kind });
     }
-    let policy = compiler.calculator.finish();
-    Ok(Plan { root, places: compiler.places, arguments: compiler.arguments, policy, deciders: compiler.deciders })
+    let mut policy = compiler.calculator.finish();
+    let Compiler { accesses, mut deciders, places, arguments, .. } = compiler;
+    if let Some(decider) = &accesses.private {
+        policy.private = true;
+        deciders.private.get_or_insert_with(|| decider.clone());
+    }
+    Ok(Plan { root, places, arguments, policy, deciders, accesses })
 }
 
 /// A name that the model does not have.
@@ -119,8 +138,14 @@ struct Compiler<'a> {
     model: &'a Model,
     document: &'a ExecutableDocument,
     conditions: &'a Variables,
+    grants: &'a Grants,
     calculator: Calculator,
     deciders: Deciders,
+    accesses: Accesses,
+    /// Response keys from the root to here.
+    path: Vec<String>,
+    /// The next rows are read only if they are of the type that is asked for.
+    is_any_type: bool,
     places: usize,
     arguments: usize,
 }
@@ -179,6 +204,36 @@ impl<'a> Compiler<'a> {
         inherited
     }
 
+    /// Rows are read or written by this field.
+    fn access(&mut self, entity: EntityId, access: Access, merged: &Merged<'a>) {
+        if !std::mem::take(&mut self.is_any_type) {
+            self.accesses.demanded.insert((entity, access));
+        }
+        if self.accesses.rows.insert((entity, access)) && self.model.depends_on_viewer(entity, access) {
+            self.depends_on_viewer(merged);
+        }
+    }
+
+    /// Who asks makes a difference to this field.
+    fn depends_on_viewer(&mut self, merged: &Merged<'a>) {
+        self.accesses.by_one_field = self.accesses.private.is_none() && self.path.len() > 1;
+        let decider = || Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) };
+        self.accesses.private.get_or_insert_with(decider);
+    }
+
+    /// A field of a row is selected.
+    fn select(&mut self, entity: &'a Entity, field: &'a model::Field, merged: &Merged<'a>) {
+        if field.rules.is_empty() {
+            return;
+        }
+        if access::depends(&field.rules, Access::Read) {
+            self.depends_on_viewer(merged);
+        }
+        let at = entity.fields.iter().position(|other| std::ptr::eq(other, field)).unwrap_or_default();
+        let (path, position) = (self.path.clone(), position(merged.fields[0]));
+        self.accesses.fields.push(SelectedField { entity: entity.id, field: at, path, position });
+    }
+
     fn argument_place(&mut self) -> usize {
         self.arguments += 1;
         self.arguments - 1
@@ -197,6 +252,11 @@ impl<'a> Compiler<'a> {
         });
         let arguments: Vec<_> = arguments.collect();
         let columns: Vec<_> = keys.iter().map(|(_, column)| *column).collect();
+        // Whoever finds a row by a field's value knows the value.
+        let entity_of = self.model.entity(entity);
+        for field in columns.iter().filter_map(|column| entity_of.field_of(*column)) {
+            self.select(entity_of, field, merged);
+        }
         let bound = self.argument_place();
         let row = self.row(entity, &columns, model::CacheHint::default(), merged, parent)?;
         Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
@@ -208,6 +268,8 @@ impl<'a> Compiler<'a> {
         let model = self.model;
         let mut rows = Vec::new();
         for entity in model.nodes() {
+            // Only the rows of one of the types are asked for.
+            self.is_any_type = true;
             rows.push(self.row(entity.id, &[entity.key], model::CacheHint::default(), merged, parent)?);
         }
         let ids = merged.argument(if is_list { "ids" } else { "id" });
@@ -222,12 +284,20 @@ impl<'a> Compiler<'a> {
         parent: Inherited,
     ) -> Result<RootKind, UnknownName> {
         let entity = self.model.entity(entity);
+        self.access(entity.id, action.access(), merged);
+        let input = merged.argument(if action == Action::Create { "input" } else { "patch" });
+        if input.as_ref().is_some_and(|input| access::names_depend(entity, action.access(), &input.value)) {
+            self.depends_on_viewer(merged);
+        }
+        if action == Action::Create && entity.columns.iter().any(|column| column.preset().is_some()) {
+            self.depends_on_viewer(merged);
+        }
         let (entity, key, key_field) = (entity.id, entity.key, &entity.column(entity.key).field);
         let bound = self.argument_place();
         Ok(RootKind::Write(Box::new(WritePlan {
             action,
             id: merged.argument(key_field),
-            input: merged.argument(if action == Action::Create { "input" } else { "patch" }),
+            input,
             expected_etag: merged.argument("expectedEtag"),
             bound,
             row: self.row(entity, &[key], model::CacheHint::default(), merged, parent)?,
@@ -243,11 +313,14 @@ impl<'a> Compiler<'a> {
         parent: Inherited,
     ) -> Result<RowPlan, UnknownName> {
         let entity = self.model.entity(entity);
+        self.access(entity.id, Access::Read, merged);
         let inherited = self.hint(parent, hint, Some(entity.cache), merged);
         let place = self.place(1);
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
-        let shape = Shape::Row { from: Visible::everything(entity.id), keys: keys.into(), columns: columns.into() };
+        // The slots of the keys come first, and the first of these is the parent's.
+        let from = self.grants.rows(entity.id, Access::Read).visible(entity.id, keys.len() as Slot - 1);
+        let shape = Shape::Row { from, keys: keys.into(), columns: columns.into() };
         Ok(RowPlan { entity: entity.id, query: Query::new(shape), place, object })
     }
 
@@ -265,7 +338,11 @@ impl<'a> Compiler<'a> {
                 "etag" => FieldKind::Etag,
                 name => {
                     let field = entity.field(name).ok_or_else(|| UnknownName::new(name))?;
-                    self.field(entity, field, &merged, parent, columns)?
+                    self.path.push(merged.key().name);
+                    self.select(entity, field, &merged);
+                    let kind = self.field(entity, field, &merged, parent, columns)?;
+                    self.path.pop();
+                    kind
                 }
             };
             fields.push(Field { key: merged.key(), kind });
@@ -296,7 +373,7 @@ impl<'a> Compiler<'a> {
                 let key = self.model.entity(target).key;
                 FieldKind::ToOne {
                     index: row_index(entity.key, column, columns),
-                    nullable: entity.column(column).nullable,
+                    nullable: entity.column(column).nullable || !self.model.is_open(target, Access::Read),
                     row: self.row(target, &[key], field.cache, merged, parent)?,
                 }
             }
@@ -315,6 +392,15 @@ impl<'a> Compiler<'a> {
         parent: Inherited,
     ) -> Result<ListPlan, UnknownName> {
         let entity = self.model.entity(entity);
+        self.access(entity.id, Access::Read, merged);
+        let of_arguments = merged.fields[0].node.arguments.iter().any(|(name, value)| match name.node.as_str() {
+            "where" => access::condition_depends(self.model, entity, &value.node),
+            "orderBy" => access::names_depend(entity, Access::Read, &value.node),
+            _ => false,
+        });
+        if of_arguments {
+            self.depends_on_viewer(merged);
+        }
         // The connection stands for its rows: `nodes`, `edges` and `pageInfo` inherit from it.
         let inherited = self.hint(parent, hint, Some(entity.cache), merged);
         let (bound, place) = (self.argument_place(), self.place(ListPlan::PLACES));
@@ -332,11 +418,17 @@ impl<'a> Compiler<'a> {
                 "totalCount" => ConnectionFieldKind::TotalCount,
                 "nodes" => {
                     wants.rows = true;
-                    ConnectionFieldKind::Nodes(self.object(entity, &part.selections(), inherited, &mut columns)?)
+                    self.path.push(part.key().name);
+                    let object = self.object(entity, &part.selections(), inherited, &mut columns)?;
+                    self.path.pop();
+                    ConnectionFieldKind::Nodes(object)
                 }
                 "edges" => {
                     wants.rows = true;
-                    ConnectionFieldKind::Edges(self.edges(entity, &part, inherited, &mut columns, &mut wants)?)
+                    self.path.push(part.key().name);
+                    let edges = self.edges(entity, &part, inherited, &mut columns, &mut wants)?;
+                    self.path.pop();
+                    ConnectionFieldKind::Edges(edges)
                 }
                 "pageInfo" => ConnectionFieldKind::PageInfo(self.page_info(&part, &mut wants)?),
                 other => return Err(UnknownName::new(other)),
@@ -363,7 +455,12 @@ impl<'a> Compiler<'a> {
                     wants.cursors = true;
                     EdgeFieldKind::Cursor
                 }
-                "node" => EdgeFieldKind::Node(self.object(entity, &part.selections(), parent, columns)?),
+                "node" => {
+                    self.path.push(part.key().name);
+                    let object = self.object(entity, &part.selections(), parent, columns)?;
+                    self.path.pop();
+                    EdgeFieldKind::Node(object)
+                }
                 other => return Err(UnknownName::new(other)),
             };
             fields.push(EdgeField { key: part.key(), kind });

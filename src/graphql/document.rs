@@ -16,12 +16,14 @@ use super::error::{Code, GraphqlError, cut};
 use super::introspect::Introspection;
 use super::parsed::{self, Parsed};
 use super::plan::Plan;
+use super::rules::Grants;
 use super::uses::Uses;
 use super::variables::{Types, Wrong, type_ref};
 use crate::document_id::DocumentId;
 use crate::json::canonical_object;
-use crate::model::Model;
+use crate::model::{Access, EntityId, Model};
 use crate::question::{Question, View};
+use crate::store::select::Filter;
 use crate::syntax::from_json;
 
 /// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
@@ -65,6 +67,15 @@ pub struct Operation {
     plan: OnceLock<Arc<Plan>>,
     /// By the conditions' values.
     plans: DashMap<Vec<bool>, Arc<Plan>>,
+    /// Of a model with rules: by the conditions' values, and by what the rules leave of the rows that it reads.
+    ruled: DashMap<Vec<Shape>, Arc<Plan>>,
+}
+
+/// What tells apart the plans of one operation.
+#[derive(Debug, PartialEq, Eq, Hash)]
+enum Shape {
+    Condition(bool),
+    Rows(EntityId, Option<Filter>),
 }
 
 #[derive(Debug)]
@@ -174,6 +185,7 @@ impl Operation {
             definitions: definitions.clone(),
             plan: OnceLock::new(),
             plans: DashMap::new(),
+            ruled: DashMap::new(),
         }
     }
 
@@ -206,10 +218,10 @@ impl Operation {
         self.document_id
     }
 
-    /// What is asked when it runs with these variables.
-    pub fn question<'a>(&'a self, variables: &'a Variables) -> Question<'a> {
+    /// What is asked when it runs with these variables, as seen by this view.
+    pub fn question<'a>(&'a self, variables: &'a Variables, view: View) -> Question<'a> {
         let variables = variables.canonical();
-        Question { document: self.document_id, operation: self.name(), variables, view: View::Public }
+        Question { document: self.document_id, operation: self.name(), variables, view }
     }
 
     /// Whether it asks about the schema.
@@ -227,16 +239,46 @@ impl Operation {
         self.introspection.as_ref()
     }
 
-    /// Its plan for these variables.
-    pub(super) fn plan(&self, roots: &Roots, variables: &Variables) -> Result<Arc<Plan>, UnknownName> {
-        let make = || {
-            let tree = self.parsed.tree();
-            let definition = tree.as_ref().and_then(|tree| parsed::operation(tree, self.name()));
-            let (tree, definition) = tree.as_ref().zip(definition).ok_or_else(UnknownName::of_document)?;
-            let plan = compile(&self.model, roots, tree, definition, variables).map(Arc::new);
-            self.parsed.release();
-            plan
-        };
+    /// The model that it was validated against.
+    pub(super) fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// Its plan for these variables and this viewer.
+    pub(super) fn plan(&self, roots: &Roots, variables: &Variables, grants: &Grants) -> Result<Arc<Plan>, UnknownName> {
+        let outline = self.outline(roots, variables)?;
+        if !self.model.has_rules {
+            return Ok(outline);
+        }
+        let read = outline.accesses.rows.iter().filter(|(_, access)| *access == Access::Read);
+        let rows = read.map(|(entity, access)| Shape::Rows(*entity, grants.rows(*entity, *access).shape()));
+        let key: Vec<Shape> = self.condition_values(variables).map(Shape::Condition).chain(rows).collect();
+        if let Some(plan) = self.ruled.get(&key) {
+            return Ok(plan.clone());
+        }
+        let plan = self.compiled(roots, variables, grants)?;
+        if self.ruled.len() < MAX_PLANS {
+            self.ruled.insert(key, plan.clone());
+        }
+        Ok(plan)
+    }
+
+    fn compiled(&self, roots: &Roots, variables: &Variables, grants: &Grants) -> Result<Arc<Plan>, UnknownName> {
+        let tree = self.parsed.tree();
+        let definition = tree.as_ref().and_then(|tree| parsed::operation(tree, self.name()));
+        let (tree, definition) = tree.as_ref().zip(definition).ok_or_else(UnknownName::of_document)?;
+        let plan = compile(&self.model, roots, tree, definition, variables, grants).map(Arc::new);
+        self.parsed.release();
+        plan
+    }
+
+    fn condition_values<'a>(&'a self, variables: &'a Variables) -> impl Iterator<Item = bool> + 'a {
+        self.conditions.iter().map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)))
+    }
+
+    /// Its plan for these variables, to be looked at: in a model with rules, one that sees no row.
+    pub(super) fn outline(&self, roots: &Roots, variables: &Variables) -> Result<Arc<Plan>, UnknownName> {
+        let make = || self.compiled(roots, variables, &Grants::closed(&self.model));
         if self.conditions.is_empty() {
             if let Some(plan) = self.plan.get() {
                 return Ok(plan.clone());
@@ -244,8 +286,7 @@ impl Operation {
             let plan = make()?;
             return Ok(self.plan.get_or_init(|| plan).clone());
         }
-        let values = self.conditions.iter().map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)));
-        let values: Vec<bool> = values.collect();
+        let values: Vec<bool> = self.condition_values(variables).collect();
         if let Some(plan) = self.plans.get(&values) {
             return Ok(plan.clone());
         }

@@ -1,5 +1,6 @@
 //! Compiles documents and runs operations: plan, arguments, snapshot, bytes.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +19,9 @@ use super::explain::Observation;
 use super::fetch::Fetch;
 use super::introspect::Introspection;
 use super::parsed::Parsed;
-use super::plan::{Action, Plan, RootKind};
+use super::plan::{Action, Decider, Plan, RootKind};
 use super::read::{Context, Halt, Reader};
+use super::rules::Grants;
 use super::schema::{Api, SchemaError, build_schema};
 use super::typename;
 use super::validate::validate;
@@ -30,9 +32,11 @@ use crate::config::AnswerLimits;
 use crate::dependency::Dependencies;
 use crate::document_id::DocumentId;
 use crate::etag::{EntityEtagKey, Ingredient, ResponseEtag, ResponseHasher};
-use crate::model::Model;
 use crate::model::scalar::ValueRef;
+use crate::model::{Access, EntityId, Model};
+use crate::question::{Question, View};
 use crate::store::{Guard, Levels, REMEDY, Reading, Source, State, Store, StoreError, Transaction, Writing};
+use crate::viewer::Viewer;
 
 /// Compiles and runs documents. Cheap to clone.
 #[derive(Clone)]
@@ -80,6 +84,34 @@ pub struct Once {
     pub request: [u8; 32],
 }
 
+/// An operation that is ready to run for a viewer.
+#[derive(Debug, Clone)]
+pub struct Asked<'a> {
+    operation: &'a Operation,
+    variables: &'a Variables,
+    plan: Arc<Plan>,
+    bound: Bound,
+    view: View,
+    planning: Duration,
+}
+
+impl<'a> Asked<'a> {
+    /// What is asked.
+    pub fn question(&self) -> Question<'a> {
+        self.operation.question(self.variables, self.view)
+    }
+
+    /// As far as the answer depends on who asks.
+    pub fn view(&self) -> View {
+        self.view
+    }
+
+    /// What is left of the rules for this viewer, for people: entity, access, and condition.
+    pub fn rules(&self) -> Vec<(EntityId, Access, String)> {
+        self.bound.grants.used()
+    }
+}
+
 /// A query's or mutation's successful answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
@@ -111,6 +143,17 @@ impl Compiler {
         let mut model = Model::clone(&self.model);
         model.fingerprint = *blake3::Hasher::new().update(&model.fingerprint).update(b"typename").finalize().as_bytes();
         Self { model: Arc::new(model), typename: true, ..self }
+    }
+
+    /// The model that it judges by.
+    pub fn model(&self) -> &Arc<Model> {
+        &self.model
+    }
+
+    /// The field that makes an operation's answer depend on who asks; None where no request's does.
+    pub fn private_field(&self, operation: &Operation) -> Option<Decider> {
+        let roots = Roots::of(&self.model);
+        [true, false].into_iter().find_map(|condition| private_field(&roots, operation, condition))
     }
 
     /// The API as SDL; deterministic.
@@ -176,43 +219,104 @@ impl Engine {
         &self.store
     }
 
-    /// Runs a query in one read snapshot.
+    /// Whether the answer depends on who asks.
+    ///
+    /// # Errors
+    /// The document was not validated against this model.
+    pub fn is_private(&self, operation: &Operation, variables: &Variables) -> Result<bool, Vec<GraphqlError>> {
+        if !self.model().has_rules {
+            return Ok(false);
+        }
+        let outline = operation.outline(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
+        Ok(outline.accesses.is_private())
+    }
+
+    /// Gets ready to run an operation for a viewer: what it may see is decided, and all arguments are coerced.
+    ///
+    /// # Errors
+    /// The viewer may not do this, or an argument does not coerce.
+    pub fn ask<'a>(
+        &self,
+        operation: &'a Operation,
+        variables: &'a Variables,
+        viewer: &Viewer,
+    ) -> Result<Asked<'a>, Vec<GraphqlError>> {
+        self.ask_with(operation, variables, Grants::of(self.model(), viewer.clone()))
+    }
+
+    /// The same for the operator, for whom no rules are: for commands at the machine that has the database.
+    ///
+    /// # Errors
+    /// An argument does not coerce.
+    pub fn ask_as_operator<'a>(
+        &self,
+        operation: &'a Operation,
+        variables: &'a Variables,
+    ) -> Result<Asked<'a>, Vec<GraphqlError>> {
+        self.ask_with(operation, variables, Grants::unruled(self.model()))
+    }
+
+    fn ask_with<'a>(
+        &self,
+        operation: &'a Operation,
+        variables: &'a Variables,
+        grants: Grants,
+    ) -> Result<Asked<'a>, Vec<GraphqlError>> {
+        let begun = Instant::now();
+        let (model, grants) = (self.model(), Arc::new(grants));
+        let plan = operation.plan(&self.parts.roots, variables, &grants).map_err(|error| vec![internal(&error)])?;
+        let denials = plan.accesses.denials(model, &grants);
+        if !denials.is_empty() {
+            return Err(denials);
+        }
+        let bound = bind(model, &plan, variables, &grants)?;
+        let view = match plan.accesses.is_private() {
+            true => grants.view(&plan.accesses.written()),
+            false => View::Public,
+        };
+        Ok(Asked { operation, variables, plan, bound, view, planning: begun.elapsed() })
+    }
+
+    /// Runs a query in one read snapshot, for nobody that is known.
     ///
     /// # Errors
     /// Nothing was read that the client may see; each error says why.
     pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
-        Ok(self.run(operation, variables, false).await?.0)
+        self.answer(&self.ask(operation, variables, &Viewer::Anonymous)?).await
+    }
+
+    /// Runs a query in one read snapshot.
+    ///
+    /// # Errors
+    /// As [`Self::query`].
+    pub async fn answer(&self, asked: &Asked<'_>) -> Result<Answer, Vec<GraphqlError>> {
+        Ok(self.run(asked, false).await?.0)
     }
 
     /// The same, and what came to light on the way.
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub async fn observe(
-        &self,
-        operation: &Operation,
-        variables: &Variables,
-    ) -> Result<(Answer, Observation), Vec<GraphqlError>> {
-        let (answer, observation) = self.run(operation, variables, true).await?;
+    pub async fn observe(&self, asked: &Asked<'_>) -> Result<(Answer, Observation), Vec<GraphqlError>> {
+        let (answer, observation) = self.run(asked, true).await?;
         Ok((answer, observation.map(|observation| *observation).unwrap_or_default()))
     }
 
     async fn run(
         &self,
-        operation: &Operation,
-        variables: &Variables,
+        asked: &Asked<'_>,
         observed: bool,
     ) -> Result<(Answer, Option<Box<Observation>>), Vec<GraphqlError>> {
         let begun = observed.then(Instant::now);
-        let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
+        let Asked { operation, variables, plan, bound, .. } = asked;
         let spliced = match operation.introspection() {
             Some(introspection) => self.introspect(introspection.clone(), variables.to_json()).await?,
             None => BTreeMap::new(),
         };
-        let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &operation.question(variables));
-        let planning = begun.map(|begun| begun.elapsed()).unwrap_or_default();
-        let reading = QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound, hasher, spliced, observed };
+        let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &asked.question());
+        let planning = begun.map(|begun| asked.planning + begun.elapsed()).unwrap_or_default();
+        let reading =
+            QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound: bound.clone(), hasher, spliced, observed };
         let answer = self.store.read(self.parts.limits.max_steps, reading, observed).await;
         let (Read { answer, identity, running, ingredients }, observed) = answer.map_err(|halt| match halt {
             Halt::Limit(error) => vec![*error],
@@ -254,7 +358,7 @@ impl Engine {
         variables: &Variables,
         if_match: Option<IfMatch>,
     ) -> Result<Answer, Vec<GraphqlError>> {
-        self.mutate_once(operation, variables, if_match, None).await
+        self.mutate_once(&self.ask(operation, variables, &Viewer::Anonymous)?, if_match, None).await
     }
 
     /// The same. Where it is known as `once` and has taken effect before, it is not run, and the answer is that of then.
@@ -263,24 +367,27 @@ impl Engine {
     /// Nothing was written; or `IDEMPOTENCY_KEY_REUSED`, where the key is that of another request.
     pub async fn mutate_once(
         &self,
-        operation: &Operation,
-        variables: &Variables,
+        asked: &Asked<'_>,
         if_match: Option<IfMatch>,
         once: Option<Once>,
     ) -> Result<Answer, Vec<GraphqlError>> {
-        let plan = operation.plan(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
-        let bound = bind(&self.parts.compiler.model, &plan, variables)?;
+        let Asked { plan, bound, .. } = asked;
         if if_match.is_some() {
-            check_if_match(&plan, &bound.0).map_err(|error| vec![error])?;
+            check_if_match(plan, &bound.arguments).map_err(|error| vec![error])?;
         }
-        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound, if_match, once };
+        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound: bound.clone(), if_match, once };
         self.store.write(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
             // Not until the commit, when the mutation knew nothing of it any more.
-            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, &plan)],
+            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, plan)],
             WriteError::Store(error) => vec![refused(&error)],
         })
     }
+}
+
+/// The field that makes an operation's answer depend on who asks.
+fn private_field(roots: &Roots, operation: &Operation, condition: bool) -> Option<Decider> {
+    operation.outline(roots, &operation.defaults(condition)).ok()?.accesses.private.clone()
 }
 
 /// A query on its way to its answer.
@@ -305,8 +412,8 @@ impl Reading for QueryRun {
     type Output = Read;
     type Error = Halt;
 
-    fn levels(&self) -> impl Levels<'_> + Send {
-        Fetch::query(&self.plan, &self.parts.compiler.model, &self.bound, self.parts.limits.max_rows)
+    fn levels(&self) -> impl Levels<'_> {
+        Fetch::query(&self.plan, &self.bound, self.parts.limits.max_rows)
     }
 
     fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, Halt> {
@@ -347,7 +454,13 @@ impl Writing for MutationRun {
         let keys = self.parts.etag_keys(identity);
         let context = self.parts.context(&self.bound, &keys);
         let mut reader = Reader::new(context, ResponseHasher::unused());
-        let writer = Writer { context, transaction, guard: &guard, if_match: self.if_match.as_ref() };
+        let writer = Writer {
+            context,
+            transaction,
+            guard: &guard,
+            if_match: self.if_match.as_ref(),
+            place: Cell::new(self.plan.places),
+        };
         write(&self.plan, &writer, &mut reader).await.map_err(|error| match error {
             WriteError::Store(error) => WriteError::Store(unversioned(error, &guard)),
             error @ WriteError::Client(_) => error,
@@ -526,16 +639,6 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
         }
-        StoreError::Value(why) => {
-            tracing::warn!(why, "the database refuses a value that the model allows");
-            GraphqlError::new(Code::BadUserInput, "the database does not take one of the values")
-        }
-        StoreError::Unknown(_) => GraphqlError::new(
-            Code::DatabaseUnavailable,
-            "the connection to the database broke while the mutation was committed, and whether it has taken effect is \
-             unknown; give mutations an Idempotency-Key, and send this one again",
-        )
-        .with("outcome", &"UNKNOWN"),
         StoreError::Lost(_) => {
             GraphqlError::new(Code::DatabaseUnavailable, "the database is not available at the moment; try again")
         }

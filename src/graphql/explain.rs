@@ -11,21 +11,19 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
-use super::coerce::Variables;
-use super::document::Operation;
-use super::engine::{Answer, Engine};
+use super::engine::{Answer, Asked, Engine};
 use super::plan::{Decider, Deciders};
 use crate::dependency::{Dependency, Mark, Version};
 use crate::etag::{Ingredient, RENDERING};
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
-use crate::question::Question;
+use crate::question::{Question, View};
 use crate::store::change_log::{Op, Spot};
 use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
 
 pub use report::{
     Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport, PartReport, PolicyReport,
-    QuestionReport, RowReport, SetReport, StatementReport, Timing,
+    QuestionReport, RowReport, RuleReport, SetReport, StatementReport, Timing, ViewReport,
 };
 
 /// How many changes are told.
@@ -73,19 +71,22 @@ fn milliseconds(time: Duration) -> f64 {
 /// The change log cannot be read.
 pub async fn explain(
     engine: &Engine,
-    operation: &Operation,
-    variables: &Variables,
+    asked: &Asked<'_>,
     answer: &Answer,
     observation: Observation,
 ) -> Result<Explanation, StoreError> {
     let model = engine.model();
     let milliseconds = observation.timing();
     let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
-    let Question { document, operation, variables, view: _ } = operation.question(variables);
+    let Question { document, operation, variables, view } = asked.question();
     let question = QuestionReport {
         document,
         operation: operation.map(str::to_owned),
         variables: RawValue::from_string(variables.to_owned()).expect("canonical variables are JSON"),
+        view: match view {
+            View::Public => None,
+            View::Private(digest) => Some(ViewReport { digest: hex::encode(digest), rules: rules(model, asked) }),
+        },
     };
     let etag = Etag {
         value: answer.etag.map(|etag| etag.as_str().to_owned()),
@@ -113,9 +114,18 @@ pub async fn changes(engine: &Engine, marks: Arc<[Mark]>, search: Search) -> Res
     Ok(records.iter().map(|record| change(engine.model(), record, &marks)).collect())
 }
 
+/// What the rules come down to for this viewer.
+fn rules(model: &Model, asked: &Asked<'_>) -> Vec<RuleReport> {
+    let rules = asked.rules().into_iter().map(|(entity, access, rows)| RuleReport {
+        entity: model.entity(entity).name.clone(),
+        operation: access.name(),
+        rows,
+    });
+    rules.collect()
+}
+
 fn place(decider: &Option<Decider>) -> Option<String> {
-    let Decider { field, position: (line, column) } = decider.as_ref()?;
-    Some(format!("{field} ({line}:{column})"))
+    decider.as_ref().map(Decider::to_string)
 }
 
 fn derived_from(engine: &Engine, observation: &Observation) -> DerivedFrom {

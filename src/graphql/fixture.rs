@@ -64,7 +64,7 @@ pub(crate) fn marketplace() -> Model {
     };
     let entities = vec![merchant, product, review, tag];
     let by_name = entities.iter().map(|entity| (entity.name.clone(), entity.id)).collect();
-    Model { entities, enums: vec![status], by_name, fingerprint: [0; 32] }
+    Model { entities, enums: vec![status], by_name, fingerprint: [0; 32], has_rules: false }
 }
 
 fn entity(id: u16, name: &str, plural: &str) -> Entity {
@@ -85,6 +85,8 @@ fn entity(id: u16, name: &str, plural: &str) -> Entity {
         require_etag: false,
         managed: true,
         cache: CacheHint::default(),
+        rules: Vec::new(),
+        span: 0..0,
     }
 }
 
@@ -97,6 +99,7 @@ fn scalar<'e>(entity: &'e mut Entity, name: &str, scalar: Scalar) -> &'e mut Col
         nullable: false,
         default: None,
         readonly: false,
+        set_on_update: false,
         hidden: false,
         references: None,
         global: None,
@@ -123,7 +126,7 @@ fn to_many(entity: &mut Entity, name: &str, target: u16, column: u16) {
 
 fn field(entity: &mut Entity, name: &str, kind: FieldKind) {
     let cache = CacheHint::default();
-    entity.fields.push(Field { name: name.into(), description: None, kind, cache, hidden: false });
+    entity.fields.push(Field { name: name.into(), description: None, kind, cache, hidden: false, rules: Vec::new() });
 }
 
 fn unique(columns: &[u16], lookup: &str) -> Unique {

@@ -180,6 +180,9 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
                 Some(DefaultValue::UuidV7) => input.description = Some("A new UUID if it is not given.".into()),
                 Some(DefaultValue::Autoincrement) => input.description = Some("Counted if it is not given.".into()),
                 Some(DefaultValue::Now) => input.description = Some("The time of the write if it is not given.".into()),
+                Some(DefaultValue::Claim(claim)) => {
+                    input.description = Some(format!("The claim `{claim}` of whoever writes, if it is not given."));
+                }
                 None => {}
             }
             // What has a default may be left out, but null is no value for it.

@@ -4,6 +4,7 @@
 
 mod constants;
 mod finding;
+mod private;
 
 use std::collections::HashMap;
 
@@ -39,6 +40,7 @@ pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
         linter.selection(selection, Parent::Root(operation.kind()), &root);
         findings.append(&mut linter.findings);
         findings.extend(constants::mistakes(model, operation));
+        findings.extend(private::by_one_field(model, operation));
     }
     // Operations may share a fragment, which is worth one look.
     findings.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));

@@ -3,7 +3,8 @@
 
 pub mod error;
 
-pub mod bind;
+pub mod access;
+mod bind;
 pub mod coerce;
 pub mod compile;
 pub mod cursor;
@@ -16,6 +17,9 @@ mod parsed;
 pub mod plan;
 pub mod reach;
 pub mod read;
+mod rules;
+mod shown;
+mod watch;
 pub mod write;
 
 pub mod connection;
@@ -37,6 +41,6 @@ mod fixture;
 
 pub use coerce::Variables;
 pub use document::{Document, Operation, OperationKind};
-pub use engine::{Answer, Compiler, Engine, Once};
+pub use engine::{Answer, Asked, Compiler, Engine, Once};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

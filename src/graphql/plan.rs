@@ -2,11 +2,14 @@
 //! depend on the variables. Made by [`super::compile`], given its arguments by [`super::bind`], run by [`super::read`]
 //! and [`super::write`].
 
+use std::fmt;
+
 use async_graphql_value::Value as Ast;
 
+use super::access::Accesses;
 use super::bind::ListShapes;
 use crate::cache_control::Policy;
-use crate::model::{ColumnId, EntityId, Scalar};
+use crate::model::{Access, ColumnId, EntityId, Scalar};
 use crate::store::Query;
 
 /// One operation, compiled for given values of the variables in its `@skip` and `@include`.
@@ -22,6 +25,8 @@ pub struct Plan {
     pub policy: Policy,
     /// Which fields made the policy what it is.
     pub deciders: Deciders,
+    /// What it does to whose rows.
+    pub accesses: Accesses,
 }
 
 /// The fields that decided a [`Policy`]; None where none said anything.
@@ -40,6 +45,13 @@ pub struct Decider {
     pub field: String,
     /// Line and column in the document.
     pub position: (usize, usize),
+}
+
+impl fmt::Display for Decider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { field, position: (line, column) } = self;
+        write!(f, "{field} ({line}:{column})")
+    }
 }
 
 /// A response key, and how it is written.
@@ -315,6 +327,17 @@ pub enum Action {
     Update,
     /// Removes a row.
     Delete,
+}
+
+impl Action {
+    /// What the model's rules call it.
+    pub fn access(self) -> Access {
+        match self {
+            Self::Create => Access::Create,
+            Self::Update => Access::Update,
+            Self::Delete => Access::Delete,
+        }
+    }
 }
 
 /// An argument as it stands in the document.

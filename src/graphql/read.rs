@@ -10,12 +10,13 @@ use super::plan::{
     ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, OneRow,
     PageInfoField, RowPlan,
 };
+use super::rules::Residual;
 use crate::config::AnswerLimits;
 use crate::dependency::{Dependencies, Dependency, Version};
 use crate::etag::{EntityEtagKey, ResponseHasher};
 use crate::model::global_id;
 use crate::model::scalar::ValueRef;
-use crate::model::{EntityId, Model, Scalar, Value};
+use crate::model::{Access, ColumnId, EntityId, Model, Scalar, Value};
 use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
 
 /// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
@@ -87,7 +88,9 @@ impl<'a> Reader<'a> {
     /// Starts an answer.
     pub fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
-        let (touched, errors, path) = (Vec::new(), Vec::new(), Vec::new());
+        // A rule may look at rows that are no part of the answer.
+        let touched = context.bound.grants.foreign().cloned().collect();
+        let (errors, path) = (Vec::new(), Vec::new());
         Self { context, out, hasher, touched, errors, path, rows: 0, aside: 0 }
     }
 
@@ -112,7 +115,7 @@ impl<'a> Reader<'a> {
 
     /// One row by the argument of a root field, or `null`.
     pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), Halt> {
-        let Arguments::Keys(keys) = &self.context.bound.0[plan.bound] else {
+        let Arguments::Keys(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a look-up's arguments are keys");
         };
         let entity = self.context.model.entity(plan.row.entity);
@@ -130,7 +133,7 @@ impl<'a> Reader<'a> {
                 entity: plan.row.entity,
                 column: last.0,
                 value: keys.last.clone(),
-                watching: others.iter().map(|(column, _)| *column).collect(),
+                watching: others.iter().map(|(column, _)| *column).chain(self.rule_columns(entity.id)).collect(),
             });
         }
         let (start, aside) = (self.out.len(), self.aside);
@@ -155,7 +158,16 @@ impl<'a> Reader<'a> {
 
     /// The row with this key; false (and nothing is written) if there is none.
     pub fn row_by_key<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<bool, Halt> {
-        self.row(source, plan, key.as_ref(), &[])
+        self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity))
+    }
+
+    /// The columns that decide whether the viewer may read a row.
+    fn rule_columns(&self, entity: EntityId) -> impl Iterator<Item = ColumnId> + use<'a> {
+        let columns: &[ColumnId] = match self.context.bound.grants.rows(entity, Access::Read) {
+            Residual::Rows(rows) => &rows.watching,
+            Residual::Everything | Residual::Nothing => &[],
+        };
+        columns.iter().copied()
     }
 
     fn row<S: Source>(
@@ -325,12 +337,19 @@ impl<'a> Reader<'a> {
             return Err(Halt::Null);
         }
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
-        let found = self.row(source, target, key, &[]);
+        let found = self.row(source, target, key, self.context.bound.grants.values(target.entity));
         let why = match found {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                // A dangling foreign key: only a writer that had turned foreign keys off can have left it.
+                self.hasher.missing(target.entity);
                 self.touched.push(Dependency::Row(target.entity, key.to_value()));
+                if !self.context.model.is_open(target.entity, Access::Read) {
+                    // Whether it is not there or may not be read, nobody is to tell.
+                    self.out.truncate(start);
+                    self.null();
+                    return Ok(());
+                }
+                // A dangling foreign key: only a writer that had turned foreign keys off can have left it.
                 Some("points to a row that does not exist")
             }
             Err(Halt::Null) => None,
@@ -351,7 +370,7 @@ impl<'a> Reader<'a> {
 
     /// A list: `parent` is the key that it is cut by, if it is cut.
     pub fn connection<S: Source>(&mut self, source: &S, plan: &'a ListPlan, parent: ValueRef<'_>) -> Result<(), Halt> {
-        let Arguments::List(bound) = &self.context.bound.0[plan.bound] else {
+        let Arguments::List(bound) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a connection's arguments are a list's");
         };
         self.count(source)?;
@@ -600,7 +619,7 @@ impl<'a> Reader<'a> {
 
     /// Rows of any type by their ids.
     pub fn nodes<S: Source>(&mut self, source: &S, plan: &'a NodePlan) -> Result<(), Halt> {
-        let Arguments::Nodes(keys) = &self.context.bound.0[plan.bound] else {
+        let Arguments::Nodes(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("the arguments of nodes are ids");
         };
         if !plan.is_list {
@@ -624,7 +643,7 @@ impl<'a> Reader<'a> {
     /// A row, or `null` where there is none or it cannot be read.
     fn node<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<(), Halt> {
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
-        match self.row(source, plan, key.as_ref(), &[]) {
+        match self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity)) {
             Ok(true) => return Ok(()),
             Ok(false) => {
                 self.hasher.missing(plan.entity);

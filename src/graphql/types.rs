@@ -9,7 +9,7 @@ use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, I
 use super::plan::NodePlan;
 use super::selections::NODE;
 use super::{connection, inputs};
-use crate::model::{Column, Entity, FieldKind, Model, Unique};
+use crate::model::{Access, Column, Entity, FieldKind, Model, Unique};
 
 /// The type of a column's values, nullable as the column is.
 fn column_type(model: &Model, column: &Column) -> TypeRef {
@@ -86,8 +86,9 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
         let mut definition = match field.kind {
             FieldKind::Scalar(column) => FieldDef::new(&field.name, column_type(model, entity.column(column))),
             FieldKind::ToOne { column, target } => {
+                // What may not be read is not there.
+                let nullable = entity.column(column).nullable || !model.is_open(target, Access::Read);
                 let target = model.entity(target).name.as_str();
-                let nullable = entity.column(column).nullable;
                 FieldDef::new(&field.name, if nullable { TypeRef::named(target) } else { TypeRef::named_nn(target) })
             }
             FieldKind::ToMany { target, .. } => {

@@ -2,6 +2,9 @@
 //! read by the same code that answers queries. Whatever fails undoes all of it.
 
 mod conflict;
+mod rules;
+
+use std::cell::Cell;
 
 use serde_json::value::RawValue;
 
@@ -14,7 +17,7 @@ use super::read::{Context, Halt, Reader};
 use crate::conditional::IfMatch;
 use crate::dependency::Version;
 use crate::etag::{EntityEtag, ResponseHasher, TokenError};
-use crate::model::{Column, ColumnId, DefaultValue, Entity, Value};
+use crate::model::{Access, Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::{Guard, Refusal, StoreError, Transaction};
 
 pub use conflict::unkept;
@@ -77,6 +80,8 @@ pub struct Writer<'a, 't, T> {
     pub guard: &'a Guard,
     /// Stands in for an `expectedEtag` that was not given.
     pub if_match: Option<&'a IfMatch>,
+    /// The next place for a query that is not the plan's.
+    pub place: Cell<usize>,
 }
 
 impl<'a, T: Transaction> Writer<'a, '_, T> {
@@ -106,7 +111,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
     }
 
     fn bound(&self, plan: &'a WritePlan) -> (&'a Entity, &'a BoundWrite) {
-        let Arguments::Write(bound) = &self.context.bound.0[plan.bound] else {
+        let Arguments::Write(bound) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a write's arguments are a write's");
         };
         (self.context.model.entity(plan.row.entity), bound)
@@ -115,18 +120,27 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
     async fn create(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
         let (entity, bound) = self.bound(plan);
         let row = made_row(entity, bound);
+        self.check_references(entity, &row).await?;
         let key = match self.transaction.insert(entity, &row).await {
             Ok(key) => key,
-            Err(refusal) => return Err(self.conflict(refusal, entity, bound, Action::Create)),
+            Err(refusal) => {
+                let hidden = self.is_in_the_way_of_hidden(&refusal, entity, None, &row).await?;
+                return Err(self.conflict(refusal, entity, bound, Action::Create, hidden));
+            }
         };
+        self.check_created(entity, &key).await?;
         self.answer(entity, plan, &key, reader).await
     }
 
     async fn update(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
         let (entity, bound) = self.bound(plan);
         let key = key(entity, bound)?;
+        let allowed = self.check_found(entity, key, bound, Action::Update).await?;
         let expectation = self.expectation(entity, key, bound).await?;
         let row = made_row(entity, bound);
+        if self.is_expected(entity, key, &expectation).await? {
+            self.check_references(entity, &row).await?;
+        }
         let done = match &expectation {
             Expectation::Never(_) => Err(Refusal::Absent),
             // An empty patch changes nothing, but what was expected must hold.
@@ -137,15 +151,22 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
             _ => self.transaction.update(entity, key, expectation.version(), &row).await,
         };
         match done {
-            Ok(()) => self.answer(entity, plan, key, reader).await,
+            Ok(()) => {
+                self.check_updated(entity, key, allowed).await?;
+                self.answer(entity, plan, key, reader).await
+            }
             Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
-            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Update)),
+            Err(refusal) => {
+                let hidden = self.is_in_the_way_of_hidden(&refusal, entity, Some(key), &row).await?;
+                Err(self.conflict(refusal, entity, bound, Action::Update, hidden))
+            }
         }
     }
 
     async fn delete(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
         let (entity, bound) = self.bound(plan);
         let key = key(entity, bound)?;
+        self.check_found(entity, key, bound, Action::Delete).await?;
         let expectation = self.expectation(entity, key, bound).await?;
         let found = self.transaction.lock(entity, key).await?;
         if !expectation.holds_for(found) {
@@ -156,7 +177,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         match self.transaction.delete(entity, key, found).await {
             Ok(()) => Ok(()),
             Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
-            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Delete)),
+            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Delete, self.context.model.has_rules)),
         }
     }
 
@@ -171,6 +192,11 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         let fetch = Fetch::row(&plan.row, key, self.context.bound, self.context.limits.max_rows);
         match self.transaction.read(fetch, |source| reader.row_by_key(source, &plan.row, key)).await? {
             Ok(true) => Ok(()),
+            Ok(false) if !self.context.model.is_open(entity.id, Access::Read) => {
+                // There would be no answer to give, and whoever writes must know what was written.
+                let message = format!("you may not read the {} that this would leave", entity.name);
+                Err(GraphqlError::new(Code::Forbidden, message).into())
+            }
             Ok(false) => {
                 Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
             }
@@ -297,7 +323,8 @@ fn made(column: &Column, write: &Write) -> Value {
         Write::Value(value) => value.clone(),
         Write::Generated(DefaultValue::UuidV7) => Value::Text(uuid::Uuid::now_v7().hyphenated().to_string().into()),
         Write::Generated(DefaultValue::Now) => column.scalar.now(),
-        Write::Generated(DefaultValue::Autoincrement) => Value::Null,
+        // That of a claim was taken from it when the arguments were coerced.
+        Write::Generated(DefaultValue::Autoincrement | DefaultValue::Claim(_)) => Value::Null,
         Write::Generated(DefaultValue::Value(value)) => value.clone(),
     }
 }

@@ -91,6 +91,14 @@ impl Cors {
         })
     }
 
+    /// The same for an answer that depends on who asks.
+    pub(super) fn vary_by_viewer(&self, place: Place, has_cookies: bool) -> HeaderValue {
+        let before = self.vary(place);
+        let before = before.to_str().unwrap_or_default();
+        let cookie = if has_cookies { ", Cookie" } else { "" };
+        HeaderValue::try_from(format!("{before}, Authorization{cookie}")).expect("names of headers are visible ASCII")
+    }
+
     /// Tells the browser which page may read this answer.
     pub(super) fn tell(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) {
         if self.allow(place, request, answer) {

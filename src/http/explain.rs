@@ -16,7 +16,7 @@ use crate::cache::{LookupReport, Source};
 use crate::config::Mode;
 use crate::dependency::{Mark, Version};
 use crate::graphql::explain::{self, Cache, Explanation, Timing};
-use crate::graphql::{Answer, Code, Variables};
+use crate::graphql::{Answer, Asked, Code, Variables};
 use crate::store::{Search, StoreError};
 
 /// Asks for a report, with the value `1`.
@@ -82,15 +82,23 @@ pub(super) async fn answer(
     media_type: MediaType,
     target: &Target<'_>,
     variables: &Variables,
+    asked: Option<Asked<'_>>,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
     // Before anything else: the execution is not to change what it is about.
-    let inspect = app.cache.inspect(target.key(app, variables).0).await;
-    let (answer, observation) = app.engine.observe(target.operation, variables).await?;
+    let inspect = app.cache.inspect(target.key(app, variables, asked.as_ref()).0).await;
+    let asked = match asked {
+        Some(asked) => asked,
+        None => target.asked_by_anybody(app, variables)?,
+    };
+    let (answer, observation) = app.engine.observe(&asked).await?;
     let timing = observation.timing();
-    let mut explanation = explain::explain(&app.engine, target.operation, variables, &answer, observation)
-        .await
-        .map_err(|error| failed(&error))?;
+    let mut explanation =
+        explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
+    if app.engine.model().has_rules {
+        // Changes are of rows whether or not they may be read.
+        explanation.latest_changes.clear();
+    }
     explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
@@ -127,6 +135,9 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
         }
         LookupReport::Stale { as_of: None, .. } => {
             report("stale", "something that the stored answer depends on has changed", None)
+        }
+        LookupReport::Stale { as_of: Some(as_of), .. } if app.engine.model().has_rules => {
+            report("stale", "something that the stored answer depends on has changed", Some(as_of))
         }
         LookupReport::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
     })

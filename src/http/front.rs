@@ -22,7 +22,7 @@ use super::cors::Place;
 use super::explain::{self, Provenance};
 use super::negotiate::MediaType;
 use super::respond::Representation;
-use super::{AppState, access, negotiate, respond};
+use super::{AppState, access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
@@ -50,14 +50,24 @@ enum Outcome {
 }
 
 impl Parts {
-    fn try_cached(&self, request: &Request) -> Outcome {
+    /// `is_checked`: since this request has come, the clock has caught up.
+    fn try_cached(&self, request: &Request, is_checked: bool) -> Outcome {
         let (app, headers) = (&self.app, request.headers());
         if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
             // The log names the operation, which only the handlers know.
             return Outcome::Unknown;
         }
         let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
-        match app.cache.by_url(url.as_str(), || app.registry.generation()) {
+        let look_up = |who| app.cache.by_url(url.as_str(), who, is_checked, || app.registry.generation());
+        let found = match look_up(None) {
+            // What depends on who asks is known by the URL together with the token.
+            Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers) {
+                Some(token) => look_up(Some(token)),
+                None => Lookup::Miss,
+            },
+            found => found,
+        };
+        match found {
             Lookup::Hit(stored) => self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered),
             Lookup::Check => Outcome::Check,
             Lookup::Miss => Outcome::Unknown,
@@ -75,7 +85,11 @@ impl Parts {
             return None;
         }
         let mut response = respond::conditional(headers, media_type, representation).ok()?;
-        response.headers_mut().insert(VARY, app.cors.vary(place));
+        if representation.is_private() {
+            viewer::tell_private(app, place, &mut response);
+        } else {
+            response.headers_mut().insert(VARY, app.cors.vary(place));
+        }
         app.cors.tell(place, headers, response.headers_mut());
         Provenance { source: Source::Hit, timing: None }.tell(app.mode, &mut response);
         Some(response)
@@ -84,7 +98,7 @@ impl Parts {
     async fn answer_when_checked(self: Arc<Self>, request: Request) -> Result<Response, Infallible> {
         // Where the change log cannot be read in time, the router's handlers find that out again, and answer accordingly.
         if tokio::time::timeout(self.app.limits.timeout, self.app.cache.catch_up()).await == Ok(true)
-            && let Outcome::Answered(response) = self.try_cached(&request)
+            && let Outcome::Answered(response) = self.try_cached(&request, true)
         {
             return Ok(response);
         }
@@ -109,7 +123,7 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.0.try_cached(&request) {
+        match self.0.try_cached(&request, false) {
             Outcome::Answered(response) => Either::Left(ready(Ok(response))),
             Outcome::Check => Either::Right(Either::Right(self.0.clone().answer_when_checked(request).boxed())),
             Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),

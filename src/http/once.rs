@@ -7,7 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use http::{HeaderMap, HeaderName};
 
 use super::failure::Failure;
-use crate::graphql::{Code, Once, Operation, Variables};
+use crate::graphql::{Code, Once};
+use crate::question::{Question, View};
 
 /// The header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -19,7 +20,7 @@ const LONGEST: usize = 255;
 ///
 /// # Errors
 /// `BAD_REQUEST`: the header is malformed.
-pub(super) fn of(headers: &HeaderMap, operation: &Operation, variables: &Variables) -> Result<Option<Once>, Failure> {
+pub(super) fn of(headers: &HeaderMap, question: &Question<'_>) -> Result<Option<Once>, Failure> {
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
@@ -29,12 +30,14 @@ pub(super) fn of(headers: &HeaderMap, operation: &Operation, variables: &Variabl
     if key.is_empty() || key.len() > LONGEST {
         return Err(bad(&format!("has not between 1 and {LONGEST} characters")));
     }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(operation.document_id().as_bytes());
-    for text in [operation.name().unwrap_or_default(), variables.canonical()] {
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    }
-    Ok(Some(Once { key, request: *hasher.finalize().as_bytes() }))
+    // Each view has keys of its own: what one viewer's request has done is no answer to another's.
+    let key = match question.view {
+        View::Public => key,
+        View::Private(view) => format!("{}.{key}", hex::encode(&view[..16])),
+    };
+    let mut request = Vec::new();
+    question.encode(&mut request);
+    Ok(Some(Once { key, request: *blake3::hash(&request).as_bytes() }))
 }
 
 /// A string of RFC 9651 §3.3.3, or, as many clients write it, the same without quotes.

@@ -9,23 +9,26 @@ use axum::extract::{FromRequestParts, Path, Request, State};
 use axum::response::Response;
 use http::header::{HeaderValue, IF_MATCH};
 use http::request::Parts;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 
+use super::cors::Place;
 use super::explain::{self, Provenance};
 use super::failure::Failure;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::problem::Problem;
 use super::respond::{self, Representation};
-use super::{AppState, access, once};
+use super::{AppState, access, once, viewer};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
-use crate::graphql::{Code, Document, GraphqlError, Operation, OperationKind, Variables};
+use crate::graphql::{Asked, Code, Document, GraphqlError, Operation, OperationKind, Variables};
 use crate::persisted::Registered;
+use crate::question::View;
 use crate::store::StoreError;
+use crate::viewer::Viewer;
 
 /// `GET` and `HEAD /q/{id}[/{operationName}]`.
 pub(super) async fn get(State(app): State<AppState>, address: Address, request: Request) -> Response {
@@ -123,15 +126,21 @@ pub(super) async fn read(
         return Err(Problem::method_not_allowed("POST", "a mutation is run by POST").into());
     }
     let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
+    let asked = target.asked(app, &variables, headers).await?;
     if explain::is_wanted(app.mode, headers) {
-        return explain::answer(app, media_type, &target, &variables, headers).await;
+        return explain::answer(app, media_type, &target, &variables, asked, headers).await;
     }
-    let (key, canonical_url) = target.key(app, &variables);
-    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables)
+    let is_private = asked.is_some();
+    let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
+    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked)
         .await
         .map_err(|errors| Failure::of(target.operation, errors))?;
     if let Some(url) = url {
-        app.cache.remember_url(url.text, key, &stored, url.generation);
+        // What depends on who asks is found again by the URL together with the token only.
+        let who = if is_private { viewer::known_token(app, headers).map(Some) } else { Some(None) };
+        if let Some(who) = who {
+            app.cache.remember_url(url.text, who, key, &stored, url.generation);
+        }
     }
     let coding = stored.value.coding(headers);
     if stored.value.is_slow(coding) {
@@ -140,6 +149,9 @@ pub(super) async fn read(
         let _ = tokio::task::spawn_blocking(move || drop(stored.value.coded(coding).clone())).await;
     }
     let mut response = respond::conditional(headers, media_type, &stored.value)?;
+    if is_private {
+        viewer::tell_private(app, url.map_or(Place::Other, |url| url.place()), &mut response);
+    }
     provenance.tell(app.mode, &mut response);
     access::note(&mut response, &provenance, target.operation.name());
     Ok(response)
@@ -153,6 +165,11 @@ pub(super) struct Url<'a> {
 }
 
 impl<'a> Url<'a> {
+    /// Where it leads, for a GET or HEAD.
+    fn place(self) -> Place {
+        Place::of(&Method::GET, self.text.split('?').next().unwrap_or_default())
+    }
+
     /// To be called before anything is looked up by the URL.
     pub(super) fn of(app: &AppState, request: &'a Request) -> Option<Self> {
         let text = request.uri().path_and_query()?.as_str();
@@ -171,11 +188,13 @@ pub(super) async fn run(
     let variables = target.operation.coerce_variables(&parameters.variables.unwrap_or_default())?;
     match target.operation.kind() {
         OperationKind::Query if explain::is_wanted(app.mode, headers) => {
-            explain::answer(app, media_type, &target, &variables, headers).await
+            let asked = target.asked(app, &variables, headers).await?;
+            explain::answer(app, media_type, &target, &variables, asked, headers).await
         }
         OperationKind::Query => {
-            let (key, canonical_url) = target.key(app, &variables);
-            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables)
+            let asked = target.asked(app, &variables, headers).await?;
+            let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
+            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked)
                 .await
                 .map_err(|errors| Failure::of(target.operation, errors))?;
             let mut response = respond::unconditional(headers, media_type, &stored.value);
@@ -186,9 +205,13 @@ pub(super) async fn run(
         OperationKind::Mutation => {
             let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
                 .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
-            let once = once::of(headers, target.operation, &variables)?;
+            let asked = match target.asked(app, &variables, headers).await? {
+                Some(asked) => asked,
+                None => target.asked_by_anybody(app, &variables)?,
+            };
+            let once = once::of(headers, &asked.question())?;
             let _turn = once.as_ref().map(|once| app.under_way.begin(&once.key)).transpose()?;
-            let answer = app.engine.mutate_once(target.operation, &variables, if_match, once).await;
+            let answer = app.engine.mutate_once(&asked, if_match, once).await;
             let answer = answer.map_err(|errors| Failure::of(target.operation, errors))?;
             let representation = Representation::new(&answer.body, None, None);
             Ok(respond::unconditional(headers, media_type, &representation))
@@ -203,21 +226,30 @@ async fn answer(
     key: cache::Key,
     canonical_url: Option<&str>,
     variables: &Variables,
+    asked: Option<Asked<'_>>,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
     // What only development looks at: see `explain.rs`.
     let timing = OnceLock::new();
+    let is_private = asked.is_some();
+    let asked = &asked;
     let execute = || async {
+        // What everybody gets is asked for by nobody in particular.
+        let by_anybody = match asked {
+            Some(_) => None,
+            None => Some(app.engine.ask(target.operation, variables, &Viewer::Anonymous)?),
+        };
+        let asked = by_anybody.as_ref().or(asked.as_ref()).expect("one of them is there");
         let (answer, as_of) = if app.mode == Mode::Open {
-            let (answer, observation) = app.engine.observe(target.operation, variables).await?;
+            let (answer, observation) = app.engine.observe(asked).await?;
             // There is one execution at most.
             let _ = timing.set(observation.timing());
             (answer, Some(observation.as_of))
         } else {
-            (app.engine.query(target.operation, variables).await?, None)
+            (app.engine.answer(asked).await?, None)
         };
         let touched = answer.etag.is_some().then_some(answer.touched);
         let etag = answer.etag.map(|etag| (etag, app.policies.of(answer.policy)));
-        let value = Representation::new(&answer.body, etag, canonical_url);
+        let value = Representation::new(&answer.body, etag, canonical_url).for_viewers(is_private);
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
     let (stored, source) = app.cache.answer(key, execute).await?;
@@ -278,10 +310,45 @@ pub(super) fn resembling(app: &AppState, operation_name: Option<&str>, error: Gr
     }
 }
 
-impl Target<'_> {
+impl<'t> Target<'t> {
+    /// What is asked by whoever sent these headers; None where everybody gets the same, and nobody looks at who asks.
+    pub(super) async fn asked<'a>(
+        &self,
+        app: &AppState,
+        variables: &'a Variables,
+        headers: &HeaderMap,
+    ) -> Result<Option<Asked<'a>>, Failure>
+    where
+        't: 'a,
+    {
+        if !app.engine.is_private(self.operation, variables)? {
+            return Ok(None);
+        }
+        let viewer = match self.operation.kind() {
+            OperationKind::Query => viewer::viewer(app, headers).await?,
+            OperationKind::Mutation => viewer::viewer_who_writes(app, headers).await?,
+        };
+        let asked = app.engine.ask(self.operation, variables, &viewer);
+        asked.map(Some).map_err(|errors| Failure::of(self.operation, errors))
+    }
+
+    /// The same, where it makes no difference who asks.
+    pub(super) fn asked_by_anybody<'a>(&self, app: &AppState, variables: &'a Variables) -> Result<Asked<'a>, Failure>
+    where
+        't: 'a,
+    {
+        let asked = app.engine.ask(self.operation, variables, &Viewer::Anonymous);
+        asked.map_err(|errors| Failure::of(self.operation, errors))
+    }
+
     /// By what the cache knows the question that it is with these variables, and the question's URL, if it has one.
-    pub(super) fn key(&self, app: &AppState, variables: &Variables) -> (cache::Key, Option<String>) {
-        let question = self.operation.question(variables);
+    pub(super) fn key(
+        &self,
+        app: &AppState,
+        variables: &Variables,
+        asked: Option<&Asked<'_>>,
+    ) -> (cache::Key, Option<String>) {
+        let question = self.operation.question(variables, asked.map_or(View::Public, Asked::view));
         let is_only_operation = self.document.operations().len() == 1;
         let url = self.is_registered.then(|| question.canonical_url(is_only_operation)).flatten();
         (app.cache.key(&question, url.as_deref()), url)

@@ -122,6 +122,8 @@ pub(super) struct Representation {
     /// The canonical URL.
     content_location: Option<HeaderValue>,
     coded: OnceLock<Box<Coded>>,
+    /// It is the answer for some viewers, and others get another.
+    is_private: bool,
 }
 
 struct Validator {
@@ -165,7 +167,17 @@ impl Representation {
             None => (None, Policies::none()),
         };
         let content_location = content_location.map(|_| shared(rest));
-        Self { body, validator, caching, content_location, coded: OnceLock::new() }
+        Self { body, validator, caching, content_location, coded: OnceLock::new(), is_private: false }
+    }
+
+    /// The same, for some viewers only.
+    pub(super) fn for_viewers(self, is_private: bool) -> Self {
+        Self { is_private, ..self }
+    }
+
+    /// Whether it depends on who asks.
+    pub(super) fn is_private(&self) -> bool {
+        self.is_private
     }
 
     /// The most bytes that this takes up once it is asked for in all codings.

@@ -4,17 +4,21 @@
 //! A browser sends cookies along whoever makes it ask, so a mutation whose token comes in one must be asked by a page of ours
 //! (cross-site request forgery). Whoever sends `Authorization` has the token itself.
 
-#![expect(dead_code, reason = "plans that depend on who asks come with the rules")]
-
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN};
+use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, VARY};
+
+use axum::response::Response;
 
 use super::AppState;
+use super::cors::Place;
 use super::failure::Failure;
 use crate::graphql::Code;
 use crate::identity::refusal::Refusal;
 use crate::identity::{Carrier, NotVerified};
 use crate::viewer::Viewer;
+
+/// <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header>
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
 
 /// <https://www.w3.org/TR/fetch-metadata/>
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -46,11 +50,22 @@ pub(super) async fn viewer_who_writes(app: &AppState, headers: &HeaderMap) -> Re
     }
 }
 
-/// Who asks, if that is known without waiting: nobody, or a token that was verified before.
-pub(super) fn known_viewer(app: &AppState, headers: &HeaderMap) -> Option<Viewer> {
+/// The token of a request, if it was verified before and still counts; empty where there is none. Found without waiting.
+pub(super) fn known_token<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Option<&'a str> {
     match credential(app, headers).ok()? {
-        Some((token, carrier)) => app.authenticator.remembered(token, carrier),
-        None => Some(Viewer::Anonymous),
+        Some((token, carrier)) => app.authenticator.remembered(token, carrier).map(|_| token),
+        None => Some(""),
+    }
+}
+
+/// What stands on an answer that depends on who asks, beside its `Cache-Control`.
+pub(super) fn tell_private(app: &AppState, place: Place, response: &mut Response) {
+    let has_cookies = app.authenticator.cookies().next().is_some();
+    let headers = response.headers_mut();
+    headers.insert(VARY, app.cors.vary_by_viewer(place, has_cookies));
+    if has_cookies {
+        // The browser would send the cookie for any page that embeds this.
+        headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-site"));
     }
 }
 

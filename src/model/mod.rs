@@ -1,17 +1,20 @@
 //! The model: what `schema.graphql` says. Entities, their fields, keys and relations, as the rest of the program reads
 //! them. It knows names and types; it does not know SQL text, GraphQL documents or HTTP.
 
+pub mod advice;
 pub mod diagnostic;
 pub mod generated;
 pub mod global_id;
 pub mod naming;
 pub mod parse;
+pub mod rules;
 pub mod scalar;
 
 use std::collections::HashMap;
 
 pub use diagnostic::{Diagnostic, Severity};
 pub use parse::{Parsed, parse};
+pub use rules::{Access, Rule};
 pub use scalar::{CorruptValue, Scalar, Source, Value, ValueRef};
 
 /// Rows of a page where neither `first` nor `last` says otherwise; fewer where the entity's `maxPageSize` is smaller.
@@ -29,6 +32,8 @@ pub struct Model {
     /// blake3 over everything in the model that can change the bytes of an answer (names, types, nullability, defaults,
     /// orderings, page sizes), independent of comments, white space and descriptions. Part of every ETag.
     pub fingerprint: [u8; 32],
+    /// The model says who may do what, and what it does not allow is denied.
+    pub has_rules: bool,
 }
 
 /// Index of an entity in [`Model::entities`].
@@ -89,6 +94,10 @@ pub struct Entity {
     pub managed: bool,
     /// `@cacheControl` on the type.
     pub cache: CacheHint,
+    /// `@allow` on the type.
+    pub rules: Vec<Rule>,
+    /// Where its name stands in the model's text.
+    pub span: std::ops::Range<usize>,
 }
 
 /// One column of an entity's table.
@@ -106,6 +115,8 @@ pub struct Column {
     pub default: Option<DefaultValue>,
     /// `@readonly`: neither inputs nor patches have it. True for keys that the server makes.
     pub readonly: bool,
+    /// `@updatedAt`: each update that clients ask for sets it to the time of the write.
+    pub set_on_update: bool,
     /// `@hidden`: in no output, filter or ordering; inputs have it.
     pub hidden: bool,
     /// The entity that it points to.
@@ -138,6 +149,43 @@ pub enum OnDelete {
     SetNull,
 }
 
+impl OnDelete {
+    /// As the model spells them.
+    pub const NAMES: [&str; 3] = ["RESTRICT", "CASCADE", "SET_NULL"];
+
+    /// As SQL spells it, after `ON DELETE`.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
+            Self::SetNull => "SET NULL",
+        }
+    }
+
+    /// The one of this name in the model.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Restrict, Self::Cascade, Self::SetNull]
+            .into_iter()
+            .zip(Self::NAMES)
+            .find_map(|(is, own)| (own == name).then_some(is))
+    }
+
+    /// Its name in the model.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Restrict => Self::NAMES[0],
+            Self::Cascade => Self::NAMES[1],
+            Self::SetNull => Self::NAMES[2],
+        }
+    }
+
+    /// Whether what a table says in SQL comes to the same. Ours says RESTRICT; others' tables say nothing, which means NO ACTION
+    /// and fails as well, only later.
+    pub fn is_said_by(self, sql: &str) -> bool {
+        self.sql() == sql || (self == Self::Restrict && sql == "NO ACTION")
+    }
+}
+
 /// `@default`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DefaultValue {
@@ -149,6 +197,8 @@ pub enum DefaultValue {
     Autoincrement,
     /// The time of the write.
     Now,
+    /// What this claim of whoever writes says.
+    Claim(String),
 }
 
 /// One field of an entity, as clients select it.
@@ -164,6 +214,8 @@ pub struct Field {
     pub cache: CacheHint,
     /// `@hidden`.
     pub hidden: bool,
+    /// `@allow` on the field. A field without any follows its row's.
+    pub rules: Vec<Rule>,
 }
 
 /// What a field is.

@@ -16,6 +16,7 @@ mod lookups;
 mod names;
 mod relations;
 mod report;
+mod rules;
 mod syntax;
 
 use super::{Diagnostic, Model};
@@ -48,7 +49,8 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let mut report = Report::new(file_name, text);
     let Some(document) = syntax::read(&mut report, text) else { return Err(report.finish()) };
     let definitions = definitions::collect(&mut report, &document);
-    let entities = entities::build(&mut report, &definitions);
+    let mut entities = entities::build(&mut report, &definitions);
+    rules::add(&mut report, &definitions, &mut entities);
     names::check(&mut report, &definitions, &entities);
     if entities.is_empty() && !report.has_errors() {
         report.wrong(0..0, "the model has no entity", "declare a type with `@entity`");
@@ -58,7 +60,8 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     }
     relations::warn_about_cycles(&mut report, &definitions);
     let by_name = entities.iter().map(|entity| (entity.name.clone(), entity.id)).collect();
-    let mut model = Model { entities, enums: definitions.enums, by_name, fingerprint: [0; 32] };
+    let mut model = Model { entities, enums: definitions.enums, by_name, fingerprint: [0; 32], has_rules: false };
+    model.has_rules = model.says_who_may();
     model.fingerprint = fingerprint::fingerprint(&model);
     Ok(Parsed { model, warnings: report.finish() })
 }

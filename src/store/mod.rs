@@ -11,7 +11,7 @@ macro_rules! driver {
     ($of:expr, $store:ident => $answer:expr) => {
         match $of {
             Store::Sqlite($store) => $answer,
-            Store::Postgres($store) => $answer,
+            Store::Postgres(none) => match *none {},
         }
     };
 }
@@ -26,7 +26,6 @@ pub mod fetched;
 mod guard;
 pub mod postgres;
 mod render;
-mod rendered;
 pub mod schema;
 pub mod select;
 pub mod source;
@@ -84,7 +83,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         match database {
             Database::Sqlite(path) => Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?)),
-            Database::Postgres(url) => Ok(Self::Postgres(postgres::Store::open(url, readers, model, clock).await?)),
+            Database::Postgres(_) => Err(StoreError::Database("PostgreSQL is not served yet".into())),
         }
     }
 
@@ -94,7 +93,7 @@ impl Store {
     pub fn fetching_ahead(self) -> Self {
         match self {
             Self::Sqlite(store) => Self::Sqlite(store.fetching_ahead()),
-            Self::Postgres(store) => Self::Postgres(store.fetching_ahead()),
+            Self::Postgres(none) => match none {},
         }
     }
 
@@ -111,6 +110,12 @@ impl Store {
     /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
     pub fn has_lost_track(&self) -> bool {
         driver!(self, store => store.has_lost_track())
+    }
+
+    /// Whether an answer that was read here leaves only when the clock has all that was read, as far as the change log can be
+    /// read at all; otherwise [`Self::catch_up`] sees to that. So it is with a database that is asked over a network.
+    pub fn covers_answers(&self) -> bool {
+        matches!(self, Self::Postgres(_))
     }
 
     /// Returns when the clock has every change that was committed before this call.

@@ -274,6 +274,36 @@ pub enum Filter {
     Never,
 }
 
+impl Filter {
+    /// The same, with its slots counting from behind this one.
+    #[must_use]
+    pub fn shifted(self, behind: Slot) -> Self {
+        let all = |filters: Vec<Self>| filters.into_iter().map(|filter| filter.shifted(behind)).collect();
+        let visible = |rows: Visible| Visible { only: rows.only.map(|only| Box::new(only.shifted(behind))), ..rows };
+        match self {
+            Self::And(filters) => Self::And(all(filters)),
+            Self::Or(filters) => Self::Or(all(filters)),
+            Self::Not(inner) => Self::Not(Box::new(inner.shifted(behind))),
+            Self::Compare { column, comparison, slot, fold } => {
+                Self::Compare { column, comparison, slot: slot + behind, fold }
+            }
+            Self::In { column, slot, negated, fold } => Self::In { column, slot: slot + behind, negated, fold },
+            Self::Text { column, search, slot, fold } => {
+                let search = match search {
+                    TextMatch::StartsWith(Some(end)) => TextMatch::StartsWith(Some(end + behind)),
+                    other => other,
+                };
+                Self::Text { column, search, slot: slot + behind, fold }
+            }
+            Self::ToOne(column, from, inner) => Self::ToOne(column, visible(from), Box::new(inner.shifted(behind))),
+            Self::ToMany(from, column, quantifier, inner) => {
+                Self::ToMany(visible(from), column, quantifier, Box::new(inner.shifted(behind)))
+            }
+            Self::IsNull(..) | Self::Never => self,
+        }
+    }
+}
+
 /// A place in an ordering: for each term its slot, or None for NULL.
 pub type Bound = Vec<Option<Slot>>;
 

@@ -56,7 +56,9 @@ async fn the_header_adds_a_report_to_the_answer_that_nobody_stores() {
     assert_eq!(report["question"]["variables"], json!({"id": id}));
     assert_eq!(report["policy"]["cacheControl"], plain.header("cache-control"));
 
-    let version = app.outsider().int(&format!("SELECT _version FROM merchants WHERE id = '{id}'"));
+    let database = rusqlite::Connection::open(app.database()).unwrap();
+    let sql = "SELECT _version FROM merchants WHERE id = ?";
+    let version: i64 = database.query_row(sql, [&id], |row| row.get(0)).unwrap();
     let expected = json!({
         "asOf": version, "rows": [{"entity": "Merchant", "id": id, "version": version}], "parts": [], "sets": [],
     });
@@ -439,6 +441,7 @@ async fn documents_that_were_registered_over_http_are_explained_by_id() {
         variables: None,
         operation: None,
         json: true,
+        claims: None,
     };
     let printed: Value = serde_json::from_str(&app::explain(&app.config, &wanted).await.unwrap()).unwrap();
     assert_eq!(printed["etag"]["value"], app.get(&url(text)).await.json()["extensions"]["etag"]);

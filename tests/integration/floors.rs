@@ -56,12 +56,19 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("etag.rs", "what both kinds of tags are made of, and how they are written and read back"),
     ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
     ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
+    (
+        "graphql/compile.rs",
+        "an operation is walked once, and on the way all is gathered: statements, cache hints, what is done to whose rows",
+    ),
+    ("graphql/document.rs", "a document and its operations: what a request may ask of them before anything runs"),
     ("graphql/engine.rs", "compiling, reading and writing an operation, and what of a failure is told"),
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     ("graphql/read.rs", "levels are read, written and counted in one pass, whose parts share its state"),
     ("main.rs", "the options of every command, each with the help that it prints"),
-    ("store/postgres/client.rs", "a connection's states, and every message that may come in each"),
-    ("store/postgres/transaction.rs", "what a mutation may do, and for each what shows that it was done"),
+    (
+        "store/postgres/client.rs",
+        "one conversation with a server: what is sent, what comes back, and in which state that leaves it",
+    ),
     ("store/sqlite/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
 ];
 
@@ -142,6 +149,28 @@ fn the_reader_of_imports_sees_every_spelling() {
     assert_eq!(found("use super::http; use super::super::app;", 2), ["app"]);
     assert_eq!(found("use super::http; mod tests { use super::*; use super::super::app; }", 1), ["app", "http"]);
     assert_eq!(found("/// [`crate::http`]\n// crate::app\nconst S: &str = \"crate::app\";", 1), [""; 0]);
+}
+
+/// What only a driver may name.
+const DRIVERS: &[(&str, &[&str])] =
+    &[("store/sqlite", &["rusqlite"]), ("store/postgres", &["postgres_protocol", "fallible_iterator"])];
+
+#[test]
+fn only_its_driver_knows_a_database() {
+    let mut mistakes = String::new();
+    for source in sources() {
+        let mut names_here = BTreeSet::new();
+        idents(source.tokens.clone(), &mut names_here);
+        for (folder, names) in DRIVERS {
+            if source.path.starts_with(folder) {
+                continue;
+            }
+            for name in names.iter().filter(|name| names_here.contains(**name)) {
+                writeln!(mistakes, "src/{} names {name}, which is {folder}'s", source.path).unwrap();
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "\n{mistakes}");
 }
 
 #[test]
@@ -301,6 +330,17 @@ fn demo_entities() -> Vec<String> {
     let model = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql")).unwrap();
     let types = model.lines().filter_map(|line| line.strip_prefix("type "));
     types.map(|line| line.split_whitespace().next().unwrap().to_lowercase()).collect()
+}
+
+/// All names, whole.
+fn idents(tokens: TokenStream, found: &mut BTreeSet<String>) {
+    for token in tokens {
+        match token {
+            TokenTree::Group(group) => idents(group.stream(), found),
+            TokenTree::Ident(name) => drop(found.insert(name.to_string())),
+            TokenTree::Literal(_) | TokenTree::Punct(_) => {}
+        }
+    }
 }
 
 /// The words of names and strings in lower case, without documentation and without what `#[cfg(test)]` holds.

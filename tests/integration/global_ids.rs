@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::{TestApp, encode};
+use crate::newsroom::{Newsroom, user};
 
 /// A person and a project have the same key; a country's key is no `id`.
 const MODEL: &str = r#"
@@ -288,4 +289,21 @@ async fn the_setting_changes_every_etag() {
         .get(&format!("/graphql?query={}", encode("{ node(id: 1) { id } }")))
         .await
         .assert_error(422, "GRAPHQL_VALIDATION_FAILED");
+}
+
+#[tokio::test]
+async fn rules_hold_for_nodes_and_speak_the_databases_own_keys() {
+    const NODE: &str = "query Node($id: ID!) { node(id: $id) { ... on Post { title author { id } } } }";
+    const NODES: &str = "query Nodes($ids: [ID!]!) { nodes(ids: $ids) { id } }";
+    let room = Newsroom::with_global_ids(&[NODE, NODES]).await;
+    let draft = id("Post", "p2");
+    for (who, is_found) in [(Some(user("ada")), true), (Some(user("bob")), false), (None, false)] {
+        let answer = room.get(NODE, &json!({"id": draft}), who.as_deref()).await;
+        assert_eq!(answer.json()["data"]["node"].is_object(), is_found, "{}", answer.text());
+        let answer = room.get(NODES, &json!({"ids": [draft]}), who.as_deref()).await;
+        assert_eq!(answer.json()["data"]["nodes"][0].is_object(), is_found, "{}", answer.text());
+        assert_eq!(answer.header("cache-control"), "private, no-cache");
+    }
+    let ada = room.get(NODE, &json!({"id": draft}), Some(&user("ada"))).await.json();
+    assert_eq!(ada["data"]["node"]["author"]["id"], id("User", "ada"));
 }

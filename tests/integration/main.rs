@@ -8,14 +8,14 @@
 mod books;
 #[path = "support/bookshop.rs"]
 mod bookshop;
-#[path = "support/database.rs"]
-mod database;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/library.rs"]
 mod library;
 #[path = "support/lifetimes.rs"]
 mod lifetimes;
+#[path = "support/newsroom.rs"]
+mod newsroom;
 #[path = "support/node.rs"]
 mod node;
 #[path = "support/postgres.rs"]
@@ -92,6 +92,11 @@ mod reads;
 mod registries;
 mod repair_killed;
 mod retired;
+mod rules;
+mod rules_and_caches;
+mod rules_of_any_model;
+mod rules_of_writing;
+mod rules_under_load;
 mod schema_changes_under_way;
 mod settings;
 mod snapshots;
@@ -99,5 +104,6 @@ mod statements;
 mod tokens;
 mod unmanaged;
 mod unwritable;
+mod updated_at;
 mod versions;
 mod writes;

@@ -238,6 +238,36 @@ async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
 }
 
 #[tokio::test]
+async fn varnish_keeps_one_copy_of_what_graphql_answers_for_each_media_type() {
+    let test = "varnish_keeps_one_copy_of_what_graphql_answers_for_each_media_type";
+    if !there(test, &[("varnishd", program_in("/usr/sbin", "varnishd").is_file())]) {
+        return;
+    }
+    let cache = Cache::start(Kind::Varnish).await;
+    let path = path_of("page").replacen("/q/", "/graphql?documentId=", 1).replacen("?variables", "&variables", 1);
+    let plain = "application/json; charset=utf-8";
+    let newer = "application/graphql-response+json; charset=utf-8";
+    let mut misses = 0;
+    for (accept, media_type) in [
+        ("*/*", plain),
+        ("application/json", plain),
+        ("text/html, application/json;q=0.5", plain),
+        ("application/graphql-response+json, application/json", newer),
+        (
+            "application/graphql-response+json;charset=utf-8, application/json;charset=utf-8, text/event-stream, multipart/mixed",
+            newer,
+        ),
+        ("application/json, application/graphql-response+json;q=0", plain),
+    ] {
+        let answer = cache.get(&path, &[(ACCEPT, accept)]).await;
+        assert_eq!((answer.status.as_u16(), answer.header(CONTENT_TYPE)), (200, media_type), "{accept}");
+        // A hit names the request that brought the copy, too.
+        misses += usize::from(!answer.header("x-varnish").contains(' '));
+    }
+    assert_eq!(misses, 2);
+}
+
+#[tokio::test]
 async fn varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_file() {
     let test = "varnish_spreads_what_it_does_not_have_over_the_nodes_of_the_compose_file";
     if !there(test, &[("varnishd", program_in("/usr/sbin", "varnishd").is_file())]) {

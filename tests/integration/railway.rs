@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use freshql::config::Mode;
 use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH};
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::commands::freshql;
@@ -65,7 +66,7 @@ impl Railway {
 
     /// Another program.
     fn shell(&self, sql: &str) {
-        self.0.outsider().execute(sql);
+        Connection::open(self.0.database()).unwrap().execute_batch(sql).unwrap();
     }
 }
 

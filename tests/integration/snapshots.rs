@@ -41,6 +41,31 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
+/// insta, whose tools review the files, finds in one what stands in it.
+fn insta_reads(path: &Path) {
+    let parsed = insta::Snapshot::from_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let text = read(path);
+    let (head, body) =
+        text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")).expect("a head and a body");
+    let contents = parsed.as_text().expect("a text").to_string();
+    assert_eq!(contents.trim_end_matches('\n'), body.trim_end_matches('\n'));
+    let quoted = |text: Option<&str>| text.map(|text| serde_json::to_string(text).unwrap()).unwrap_or_default();
+    let found = format!(
+        "source: {}\nexpression: {}",
+        quoted(parsed.metadata().source()),
+        quoted(parsed.metadata().expression())
+    );
+    assert!(head.starts_with(&found), "{found} is not the beginning of {head}");
+}
+
+#[test]
+fn insta_reads_the_demos_snapshots() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries/snapshots");
+    let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() > 5);
+    files.iter().for_each(|file| insta_reads(file));
+}
+
 #[tokio::test]
 async fn the_demo_answers_as_its_snapshots_say() {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -88,6 +113,9 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
     assert!(text.contains("2 changed\n"), "{text}");
     let pending = read(&snapshot(directory, "books__default.snap.new"));
     assert!(pending.contains("Le città invisibili"), "{pending}");
+    for name in ["books__default.snap.new", "books__default.snap"] {
+        insta_reads(&snapshot(directory, name));
+    }
 
     // As `cargo insta accept` does it.
     for name in ["books__default", "author__default"] {

@@ -172,7 +172,8 @@ impl Server {
     /// Executes a query under observation. None where it has errors: the answer tells them.
     pub(super) async fn observe(&self, question: &Question<'_>) -> Option<(Answer, Observation)> {
         let variables = question.operation.coerce_variables(&question.variables).ok()?;
-        self.engine.observe(question.operation, &variables).await.ok()
+        let asked = self.engine.ask_as_operator(question.operation, &variables).ok()?;
+        self.engine.observe(&asked).await.ok()
     }
 
     /// What a query answers, for what the tests themselves must know.
@@ -187,7 +188,8 @@ impl Server {
         let document = self.engine.compiler().compile(DocumentId::of(query), query.into()).await.map_err(sentence)?;
         let operation = document.operation(None).map_err(|error| sentence(vec![error]))?;
         let variables = operation.coerce_variables(&Map::new()).map_err(sentence)?;
-        let answer = self.engine.query(operation, &variables).await.map_err(sentence)?;
+        let asked = self.engine.ask_as_operator(operation, &variables).map_err(sentence)?;
+        let answer = self.engine.answer(&asked).await.map_err(sentence)?;
         serde_json::from_slice(&answer.body).context("an answer is JSON")
     }
 

@@ -39,6 +39,31 @@ pub struct QuestionReport {
     pub operation: Option<String>,
     /// Canonical: sorted, defaults filled in.
     pub variables: Box<RawValue>,
+    /// As far as the answer depends on who asks; None: everybody gets the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub view: Option<ViewReport>,
+}
+
+/// What an answer depends on of who asks.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ViewReport {
+    /// In hex. Viewers with the same share their answers.
+    pub digest: String,
+    /// What the model's rules come down to.
+    pub rules: Vec<RuleReport>,
+}
+
+/// What is left of an entity's rules.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RuleReport {
+    /// Whose rows.
+    pub entity: String,
+    /// What is done with them: `READ`, …
+    pub operation: &'static str,
+    /// Which of them: `every row`, `no row`, or a condition in the words of `where`.
+    pub rows: String,
 }
 
 /// A validator, and where it comes from.

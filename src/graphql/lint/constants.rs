@@ -5,6 +5,7 @@ use super::finding::Finding;
 use crate::graphql::bind::certain_mistakes;
 use crate::graphql::compile::Roots;
 use crate::graphql::document::Operation;
+use crate::graphql::rules::Grants;
 use crate::model::Model;
 
 /// The mistakes in the operation's constants, and in the defaults of its variables.
@@ -14,8 +15,9 @@ pub(super) fn mistakes(model: &Model, operation: &Operation) -> Vec<Finding> {
     // What is left out by a condition is looked at in the other turn.
     for condition in [true, false] {
         let variables = operation.defaults(condition);
-        let Ok(plan) = operation.plan(&roots, &variables) else { continue };
-        for error in certain_mistakes(model, &plan, &variables) {
+        let Ok(plan) = operation.outline(&roots, &variables) else { continue };
+        let grants = Grants::unruled(operation.model());
+        for error in certain_mistakes(model, &plan, &variables, &grants) {
             let position = error.locations.first().copied().unwrap_or((1, 1));
             let help = "every request with this value is refused with 422".to_owned();
             let finding = Finding { position, message: error.message, help, is_mistake: true };

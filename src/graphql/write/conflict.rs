@@ -25,8 +25,21 @@ pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
 
 impl<T: Transaction> Writer<'_, '_, T> {
     /// Why nothing was written, as an error for the client, in the words of the model.
-    pub(super) fn conflict(&self, refusal: Refusal, entity: &Entity, bound: &BoundWrite, action: Action) -> WriteError {
+    /// `is_hidden`: the row that stands in the way may not be read by whoever asks.
+    pub(super) fn conflict(
+        &self,
+        refusal: Refusal,
+        entity: &Entity,
+        bound: &BoundWrite,
+        action: Action,
+        is_hidden: bool,
+    ) -> WriteError {
         match refusal {
+            // Which field it is would tell that there is a row with its value.
+            Refusal::Constraint(Constraint::Unique(_)) if is_hidden => {
+                let error = GraphqlError::new(Code::Conflict, "a value is taken already");
+                error.with("constraint", &"unique").into()
+            }
             Refusal::Constraint(constraint) => self.violated(constraint, entity, bound, action),
             Refusal::NoEffect { effect, triggers, by_rule } => {
                 without_effect(entity, bound, action, effect, &triggers, by_rule)

@@ -42,7 +42,11 @@ pub(super) fn column(
         check_key(report, entity, field);
     }
     refuse_misplaced(report, field);
-    let default = default(report, definitions, field, scalar, is_key);
+    let updated = updated(report, field, scalar);
+    let default = match updated {
+        true => Some(DefaultValue::Now),
+        false => default(report, definitions, field, scalar, is_key),
+    };
     let made_by_server = matches!(default, Some(DefaultValue::UuidV7 | DefaultValue::Autoincrement)) && is_key;
     let readonly = field.directives.get("readonly");
     if let Some(readonly) = readonly
@@ -67,7 +71,8 @@ pub(super) fn column(
         scalar,
         nullable: field.nullable && !is_key,
         default,
-        readonly: readonly.is_some() || made_by_server,
+        readonly: readonly.is_some() || made_by_server || updated,
+        set_on_update: updated,
         hidden: field.directives.has("hidden"),
         part: references.is_some(),
         references,
@@ -76,9 +81,27 @@ pub(super) fn column(
     })
 }
 
+/// `@updatedAt`: the server sets the column in every write.
+fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> bool {
+    let Some(updated) = field.directives.get("updatedAt") else { return false };
+    if !matches!(scalar, Scalar::DateTime | Scalar::Date) {
+        let message = format!("`@updatedAt` sets a DateTime or a Date, and `{}` is none", field.name);
+        report.wrong(updated.span.clone(), message, "write `DateTime!`");
+        return false;
+    }
+    if let Some(default) = field.directives.get("default") {
+        report.wrong(
+            default.span.clone(),
+            "`@updatedAt` sets the time of each write, the first too",
+            "remove `@default`",
+        );
+    }
+    true
+}
+
 /// A to-many field has no column: what speaks of one is a mistake.
 pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
-    for name in ["column", "default", "unique", "index", "relation", "readonly"] {
+    for name in ["column", "default", "unique", "index", "relation", "readonly", "updatedAt"] {
         for used in field.directives.all(name) {
             let message = format!("`@{name}` does not belong on the list `{}`", field.name);
             report.wrong(used.span.clone(), message, "a list has no column; put it on the other side of the relation");
@@ -173,17 +196,11 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
 
 fn reference(report: &mut Report<'_>, field: &FieldDraft<'_>, target: EntityId) -> Reference {
     let chosen = field.directives.get("relation").and_then(|relation| relation.choice("onDelete"));
-    let on_delete = match chosen {
-        Some(("CASCADE", _)) => OnDelete::Cascade,
-        Some(("SET_NULL", span)) => {
-            if !field.nullable {
-                let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
-                report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
-            }
-            OnDelete::SetNull
-        }
-        _ => OnDelete::Restrict,
-    };
+    let on_delete = chosen.as_ref().and_then(|(name, _)| OnDelete::named(name)).unwrap_or(OnDelete::Restrict);
+    if let (OnDelete::SetNull, Some((_, span)), false) = (on_delete, chosen, field.nullable) {
+        let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
+        report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
+    }
     Reference { target, on_delete }
 }
 
@@ -195,6 +212,9 @@ fn default(
     is_key: bool,
 ) -> Option<DefaultValue> {
     let default = field.directives.get("default")?;
+    if let Some((claim, span)) = default.string("claim") {
+        return preset(report, field, default, scalar, claim, span);
+    }
     match (default.literal("value"), default.choice("fn")) {
         (Some(_), Some((_, span))) => {
             report.wrong(span, "`@default` has a value and a function", "keep one of them");
@@ -227,12 +247,37 @@ fn default(
                 report.wrong(
                     default.span.clone(),
                     "`@default` has no argument",
-                    "write `@default(value: …)` or `@default(fn: …)`",
+                    "write `@default(value: …)`, `@default(fn: …)` or `@default(claim: …)`",
                 );
             }
             None
         }
     }
+}
+
+/// `@default(claim:)`.
+fn preset(
+    report: &mut Report<'_>,
+    field: &FieldDraft<'_>,
+    default: &Use<'_>,
+    scalar: Scalar,
+    claim: &str,
+    span: Span,
+) -> Option<DefaultValue> {
+    if default.literal("value").is_some() || default.literal("fn").is_some() {
+        report.wrong(span, "`@default` has a claim and something else", "keep one of them");
+        return None;
+    }
+    if claim.is_empty() || claim.starts_with('$') {
+        let help = format!("write the claim's name, such as `claim: \"{}\"`", claim.trim_start_matches('$'));
+        report.wrong(span, format!("`{claim}` is not the name of a claim"), help);
+        return None;
+    }
+    if scalar == Scalar::Json {
+        report.wrong(span, format!("`{}` is JSON, and a claim is a plain value", field.name), "use another type");
+        return None;
+    }
+    Some(DefaultValue::Claim(claim.to_owned()))
 }
 
 fn default_function(

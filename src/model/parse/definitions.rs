@@ -13,7 +13,7 @@ use super::directives::{self, Directives, Place};
 use super::report::{Report, Span};
 use crate::model::diagnostic::{did_you_mean, suggest};
 use crate::model::scalar::{BUILT_IN, Scalar};
-use crate::model::{EntityId, EnumId, EnumType};
+use crate::model::{EntityId, EnumId, EnumType, OnDelete};
 
 /// More than this is no model; indices are 16 bits wide.
 const MAX_TYPES: usize = 4096;
@@ -153,13 +153,12 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
 fn is_vocabulary(definition: &TypeDefinition) -> bool {
     let name = definition.name.node.as_str();
     let values: &[&str] = match (name, &definition.kind) {
-        ("Literal", TypeKind::Scalar) | ("AuthRule", TypeKind::InputObject(_)) => return true,
+        ("Literal", TypeKind::Scalar) => return true,
         (_, TypeKind::Scalar) => return BUILT_IN.iter().any(|(built_in, _)| *built_in == name),
         ("Fn", _) => &["UUID_V7", "AUTOINCREMENT", "NOW"],
-        ("OnDelete", _) => &["RESTRICT", "CASCADE", "SET_NULL"],
+        ("OnDelete", _) => &OnDelete::NAMES,
         ("CacheControlScope", _) => &["PUBLIC", "PRIVATE"],
-        ("Allow", _) => &["PUBLIC", "AUTHENTICATED", "OWNER", "ROLE"],
-        ("Op", _) => &["CREATE", "READ", "UPDATE", "DELETE"],
+        ("Operation", _) => &["CREATE", "READ", "UPDATE", "DELETE"],
         _ => return false,
     };
     let TypeKind::Enum(syntax) = &definition.kind else { return false };

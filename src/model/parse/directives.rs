@@ -7,6 +7,7 @@ use async_graphql::parser::Positioned;
 use async_graphql::parser::types::ConstDirective;
 
 use super::report::{Report, Span};
+use crate::model::OnDelete;
 use crate::model::diagnostic::{did_you_mean, one_of, suggest};
 
 /// Where a directive stands.
@@ -38,6 +39,8 @@ enum ArgumentType {
     Boolean,
     Strings,
     Choice(&'static [&'static str]),
+    /// One or more of these.
+    Choices(&'static [&'static str]),
     /// Any literal; who reads it knows more.
     Literal,
 }
@@ -55,7 +58,7 @@ const FIELD: &[Place] = &[Place::Field];
 const BOTH: &[Place] = &[Place::Type, Place::Field];
 
 /// What the model's vocabulary has, in the words of the design.
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 13] = [
     Rule {
         name: "entity",
         places: TYPE,
@@ -88,6 +91,19 @@ const RULES: [Rule; 11] = [
         arguments: &[
             optional("value", ArgumentType::Literal),
             optional("fn", ArgumentType::Choice(&["UUID_V7", "AUTOINCREMENT", "NOW"])),
+            optional("claim", ArgumentType::String),
+        ],
+    },
+    Rule {
+        name: "allow",
+        places: BOTH,
+        repeatable: true,
+        arguments: &[
+            optional("to", ArgumentType::Choices(&["CREATE", "READ", "UPDATE", "DELETE"])),
+            optional("role", ArgumentType::String),
+            optional("authenticated", ArgumentType::Boolean),
+            optional("where", ArgumentType::Literal),
+            optional("check", ArgumentType::Literal),
         ],
     },
     Rule { name: "unique", places: BOTH, repeatable: true, arguments: &[optional("fields", ArgumentType::Strings)] },
@@ -98,7 +114,7 @@ const RULES: [Rule; 11] = [
         repeatable: false,
         arguments: &[
             optional("column", ArgumentType::String),
-            optional("onDelete", ArgumentType::Choice(&["RESTRICT", "CASCADE", "SET_NULL"])),
+            optional("onDelete", ArgumentType::Choice(&OnDelete::NAMES)),
         ],
     },
     Rule {
@@ -108,6 +124,7 @@ const RULES: [Rule; 11] = [
         arguments: &[required("field", ArgumentType::String)],
     },
     Rule { name: "readonly", places: FIELD, repeatable: false, arguments: &[] },
+    Rule { name: "updatedAt", places: FIELD, repeatable: false, arguments: &[] },
     Rule { name: "hidden", places: FIELD, repeatable: false, arguments: &[] },
     Rule {
         name: "cacheControl",
@@ -124,7 +141,7 @@ const RULES: [Rule; 11] = [
 ];
 
 /// Part of the vocabulary, but not there yet: refused rather than ignored.
-const NOT_YET: [&str; 3] = ["auth", "sql", "renamedFrom"];
+const NOT_YET: [&str; 2] = ["sql", "renamedFrom"];
 
 /// Is it one of the model's own directives? (People paste their definitions into a model to please their editor.)
 pub(super) fn is_known(name: &str) -> bool {
@@ -198,6 +215,18 @@ impl<'a> Use<'a> {
         }
     }
 
+    /// One or more words of an enum.
+    pub(super) fn choices(&self, name: &str) -> Option<(Vec<&'a str>, Span)> {
+        match self.literal(name)? {
+            (Literal::Enum(word), span) => Some((vec![word], span)),
+            (Literal::List(items), span) => {
+                let word = |item: &'a Literal| if let Literal::Enum(word) = item { Some(word.as_str()) } else { None };
+                Some((items.iter().filter_map(word).collect(), span))
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn strings(&self, name: &str) -> Option<(Vec<&'a str>, Span)> {
         match self.literal(name)? {
             (Literal::List(items), span) => Some((
@@ -252,6 +281,9 @@ fn unknown(report: &mut Report<'_>, span: Span, name: &str) {
         return report.wrong(span, format!("`@{name}` is not supported yet"), "remove it; it would have no effect");
     }
     let help = match name {
+        "auth" | "authorize" | "authenticated" | "requiresScopes" => {
+            Some("write who may do what with `@allow`".to_owned())
+        }
         "deprecated" | "specifiedBy" | "oneOf" => Some(format!("the model does not take `@{name}`")),
         _ => meant(name).map(|meant| format!("did you mean `@{meant}`?")),
     };
@@ -311,7 +343,13 @@ impl ArgumentType {
             (Self::String, Literal::String(_)) | (Self::Boolean, Literal::Boolean(_)) | (Self::Literal, _) => true,
             (Self::Int, Literal::Number(number)) => number.as_i64().is_some_and(|int| i32::try_from(int).is_ok()),
             (Self::Strings, Literal::List(items)) => items.iter().all(|item| matches!(item, Literal::String(_))),
-            (Self::Choice(words), Literal::Enum(word)) => words.contains(&word.as_str()),
+            (Self::Choice(words) | Self::Choices(words), Literal::Enum(word)) => words.contains(&word.as_str()),
+            (Self::Choices(_), Literal::List(items)) => {
+                return items.iter().find_map(|item| match item {
+                    Literal::List(_) => Some(("a list of words".to_owned(), None)),
+                    item => self.refuse(item),
+                });
+            }
             _ => false,
         };
         if fits {
@@ -322,12 +360,14 @@ impl ArgumentType {
             (Self::Strings, Literal::String(text)) => {
                 ("a list of strings".to_owned(), Some(format!("write `[\"{text}\"]`")))
             }
-            (Self::Choice(words), Literal::Enum(word)) => {
+            (Self::Choice(words) | Self::Choices(words), Literal::Enum(word)) => {
                 let meant = did_you_mean(word, words.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
                 (one_of(words), meant)
             }
-            (Self::Choice(words), Literal::String(_)) => (one_of(words), Some("write it without quotes".to_owned())),
-            (Self::Choice(words), _) => (one_of(words), None),
+            (Self::Choice(words) | Self::Choices(words), Literal::String(_)) => {
+                (one_of(words), Some("write it without quotes".to_owned()))
+            }
+            (Self::Choice(words) | Self::Choices(words), _) => (one_of(words), None),
             (Self::Int, Literal::String(text)) if text.parse::<i32>().is_ok() => {
                 ("an Int".to_owned(), Some(format!("write `{text}`")))
             }

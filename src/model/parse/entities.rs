@@ -75,6 +75,8 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
             .is_some_and(|(on, _)| on),
         managed: directives.get("entity").and_then(|entity| entity.boolean("managed")).is_none_or(|(on, _)| on),
         cache: cache_hint(report, directives),
+        rules: Vec::new(),
+        span: definition.span.clone(),
     }
 }
 
@@ -85,6 +87,7 @@ fn field(report: &mut Report<'_>, draft: &FieldDraft<'_>, kind: FieldKind) -> Fi
         kind,
         cache: cache_hint(report, &draft.directives),
         hidden: draft.directives.has("hidden"),
+        rules: Vec::new(),
     }
 }
 

@@ -4,7 +4,8 @@
 
 use blake3::Hasher;
 
-use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, OnDelete, Scalar, Value};
+use crate::model::rules::{Condition, Rule};
+use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, Scalar, Value};
 
 /// Changes whenever the way of hashing below changes.
 const FORMAT: &str = "freshql model 1";
@@ -17,6 +18,9 @@ pub(super) fn fingerprint(model: &Model) -> [u8; 32] {
         lines.push(entity_line(entity));
         lines.extend(column_lines(model, entity));
         lines.extend(entity.fields.iter().map(|field| field_line(model, entity, field)));
+        lines.extend(entity.rules.iter().map(|rule| rule_line(&entity.name, "", rule)));
+        let of_fields = entity.fields.iter().flat_map(|field| field.rules.iter().map(|rule| (&field.name, rule)));
+        lines.extend(of_fields.map(|(field, rule)| rule_line(&entity.name, field, rule)));
         for unique in &entity.uniques {
             let columns: Vec<&str> = unique.columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
             lines.push(format!("unique {:?} {:?} {columns:?}", entity.name, unique.lookup));
@@ -56,11 +60,7 @@ fn column_lines<'m>(model: &'m Model, entity: &'m Entity) -> impl Iterator<Item 
     entity.columns.iter().map(|column| {
         let scalar = scalar_text(model, column.scalar);
         let references = column.references.as_ref().map(|reference| {
-            let on_delete = match reference.on_delete {
-                OnDelete::Restrict => "restrict",
-                OnDelete::Cascade => "cascade",
-                OnDelete::SetNull => "set null",
-            };
+            let on_delete = reference.on_delete.sql().to_ascii_lowercase();
             (model.entity(reference.target).name.as_str(), on_delete)
         });
         format!(
@@ -90,6 +90,13 @@ fn field_line(model: &Model, entity: &Entity, field: &Field) -> String {
     format!("field {:?} {:?} {kind} {}", entity.name, field.name, field.hidden)
 }
 
+/// Which rows an answer has hangs on the rules.
+fn rule_line(entity: &str, field: &str, rule: &Rule) -> String {
+    let Rule { to, role, authenticated, condition, check, span: _ } = rule;
+    let text = |condition: &Option<Condition>| condition.as_ref().map(|condition| condition.literal.to_string());
+    format!("allow {entity:?} {field:?} {to:?} {role:?} {authenticated} {:?} {:?}", text(condition), text(check))
+}
+
 /// The indices of enums depend on the order of the file, so their names stand in.
 fn scalar_text(model: &Model, scalar: Scalar) -> String {
     match scalar {
@@ -111,5 +118,6 @@ fn default_text(default: &DefaultValue) -> String {
         DefaultValue::UuidV7 => "uuid".to_owned(),
         DefaultValue::Autoincrement => "autoincrement".to_owned(),
         DefaultValue::Now => "now".to_owned(),
+        DefaultValue::Claim(claim) => format!("claim {claim:?}"),
     }
 }

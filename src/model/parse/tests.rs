@@ -233,18 +233,16 @@ fn the_directives_own_definitions_are_passed_over() {
         enum Fn { UUID_V7 AUTOINCREMENT NOW }
         enum OnDelete { RESTRICT CASCADE SET_NULL }
         enum CacheControlScope { PUBLIC PRIVATE }
-        enum Allow { PUBLIC AUTHENTICATED OWNER ROLE }
-        enum Op { CREATE READ UPDATE DELETE }
-        input AuthRule { allow: Allow!, ops: [Op!], roles: [String!], ownerField: String, claim: String = "sub", where: Literal }
+        enum Operation { CREATE READ UPDATE DELETE }
         directive @entity(table: String, maxPageSize: Int = 100) on OBJECT
         directive @unique(fields: [String!]) repeatable on OBJECT | FIELD_DEFINITION
-        directive @auth(rules: [AuthRule!]!) on OBJECT | FIELD_DEFINITION
+        directive @allow(to: [Operation!], role: String, where: Literal) repeatable on OBJECT | FIELD_DEFINITION
     "#;
     let model = sound(&format!("{vocabulary}{MARKET}"));
     assert_eq!(model.fingerprint, sound(MARKET).fingerprint);
     // An enum of such a name with values of its own is the user's.
-    let model = sound("enum Op { PLUS MINUS } type A @entity { id: ID! @id op: Op! }");
-    assert_eq!(model.enums[0].name, "Op");
+    let model = sound("enum Operation { PLUS MINUS } type A @entity { id: ID! @id op: Operation! }");
+    assert_eq!(model.enums[0].name, "Operation");
 }
 
 #[test]
@@ -351,7 +349,7 @@ mod random {
     use super::{MARKET, parse, render};
 
     /// Pieces that models are made of, so that mutations get past the parser.
-    const PIECES: [&str; 40] = [
+    const PIECES: [&str; 41] = [
         "type ",
         "enum ",
         "@entity",
@@ -365,6 +363,7 @@ mod random {
         "@cacheControl",
         "@hidden",
         "@readonly",
+        "@updatedAt",
         "(fields: [\"name\"])",
         "(field: \"merchant\")",
         "(value: 1)",

@@ -2,7 +2,7 @@
 //! native; text is compared by code points, as SQLite does, so that both databases answer in the same order. Names of
 //! constraints are written out: a later migration must know them.
 
-use crate::model::{DefaultValue, OnDelete, Scalar, Value};
+use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::postgres::triggers;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{ForeignKey, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
@@ -156,12 +156,7 @@ pub(in crate::store) fn add_foreign_key(table: &Table, column: &TableColumn) -> 
 }
 
 fn references(key: &ForeignKey) -> String {
-    let on_delete = match key.on_delete {
-        OnDelete::Restrict => "RESTRICT",
-        OnDelete::Cascade => "CASCADE",
-        OnDelete::SetNull => "SET NULL",
-    };
-    format!("REFERENCES {} ({}) ON DELETE {on_delete}", key.table, key.column)
+    format!("REFERENCES {} ({}) ON DELETE {}", key.table, key.column, key.on_delete.sql())
 }
 
 /// `products_price_check`.
@@ -217,7 +212,7 @@ pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<Strin
         DefaultValue::Value(value) => Some(literal(value, column.scalar)),
         DefaultValue::Now if column.scalar == Scalar::Date => Some("((now() AT TIME ZONE 'UTC')::date)".to_owned()),
         DefaultValue::Now => Some("now()".to_owned()),
-        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
     }
 }
 

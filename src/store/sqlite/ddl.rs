@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 
 use crate::model::scalar::MAX_DIGITS;
-use crate::model::{DefaultValue, OnDelete, Scalar, Value};
+use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
 use crate::store::sqlite::triggers;
@@ -225,11 +225,7 @@ pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) ->
         words.push(format!("CHECK ({check})"));
     }
     if let Some(reference) = &column.references {
-        let on_delete = match reference.on_delete {
-            OnDelete::Restrict => "RESTRICT",
-            OnDelete::Cascade => "CASCADE",
-            OnDelete::SetNull => "SET NULL",
-        };
+        let on_delete = reference.on_delete.sql();
         words.push(format!("REFERENCES {} ({}) ON DELETE {on_delete}", reference.table, reference.column));
     }
     words.join(" ")
@@ -241,7 +237,7 @@ pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<Strin
         DefaultValue::Value(value) => Some(literal(value)),
         DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),
         DefaultValue::Now => Some("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))".to_owned()),
-        DefaultValue::UuidV7 | DefaultValue::Autoincrement => None,
+        DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
     }
 }
 

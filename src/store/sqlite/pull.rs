@@ -37,8 +37,13 @@ impl Foreign for File<'_> {
 
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError> {
         // None of the types that are tried asks the model anything.
-        let model =
-            Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] };
+        let model = Model {
+            entities: Vec::new(),
+            enums: Vec::new(),
+            by_name: Default::default(),
+            fingerprint: [0; 32],
+            has_rules: false,
+        };
         let columns: Vec<String> = table.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
         let sql = format!("SELECT {} FROM {}", columns.join(", "), SqlName::new(&table.name));
         let mut statement = self.0.prepare(&sql)?;

@@ -11,6 +11,7 @@ use freshql::dependency::{Dependency, Mark, Version};
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
+use freshql::question::View;
 use freshql::store::Store;
 use freshql::store::change_log::Change;
 use freshql::store::schema::layout::Layout;
@@ -150,7 +151,7 @@ impl Question {
 
     /// By what a cache knows it.
     pub(crate) fn key<R>(&self, cache: &ResponseCache<R>) -> Key {
-        cache.key(&self.document.operation(None).unwrap().question(&self.variables), None)
+        cache.key(&self.document.operation(None).unwrap().question(&self.variables, View::Public), None)
     }
 
     pub(crate) async fn ask(&self, engine: &Engine) -> Answer {

@@ -192,7 +192,7 @@ impl<'a> Reference<'a> {
         self.table(entity).iter().find(|row| equal(at(row, column), key))
     }
 
-    fn matches(self, entity: &Entity, row: &Row, filter: &Where) -> bool {
+    pub(crate) fn matches(self, entity: &Entity, row: &Row, filter: &Where) -> bool {
         filter.iter().all(|member| match member {
             Member::And(all) => all.iter().all(|filter| self.matches(entity, row, filter)),
             Member::Or(any) => any.iter().any(|filter| self.matches(entity, row, filter)),

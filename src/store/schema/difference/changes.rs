@@ -6,7 +6,7 @@
 
 use super::convert;
 use super::system::system_columns;
-use crate::model::{DefaultValue, OnDelete, Scalar};
+use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
 use crate::store::sqlite::catalogue::definition::ColumnText;
 use crate::store::sqlite::catalogue::keys::other_keys;
@@ -338,14 +338,9 @@ fn is_reference_other(column: &TableColumn, found: Option<&FoundForeignKey>, is_
 }
 
 fn is_same_reference(found: &FoundForeignKey, wanted: &ForeignKey) -> bool {
-    let on_delete: &[&str] = match wanted.on_delete {
-        OnDelete::Restrict => &["RESTRICT", "NO ACTION"],
-        OnDelete::Cascade => &["CASCADE"],
-        OnDelete::SetNull => &["SET NULL"],
-    };
     found.table.eq_ignore_ascii_case(wanted.table.as_str())
         && found.target.as_ref().is_none_or(|target| target.eq_ignore_ascii_case(wanted.column.as_str()))
-        && on_delete.contains(&found.on_delete.as_str())
+        && wanted.on_delete.is_said_by(&found.on_delete)
 }
 
 impl<'a> Altered<'a> {

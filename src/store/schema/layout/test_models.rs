@@ -15,6 +15,7 @@ fn column(name: &str, scalar: Scalar) -> Column {
         nullable: true,
         default: None,
         readonly: false,
+        set_on_update: false,
         hidden: false,
         references: None,
         global: None,
@@ -54,6 +55,8 @@ fn entity(id: u16, name: &str, table: &str, columns: Vec<Column>, uniques: &[&[u
         require_etag: false,
         managed: true,
         cache: CacheHint::default(),
+        rules: Vec::new(),
+        span: 0..0,
     }
 }
 
@@ -126,5 +129,6 @@ pub(crate) fn every_kind() -> Model {
             values: vec![("PLAIN".to_owned(), None), ("FANCY".to_owned(), None)],
         }],
         fingerprint: [0; 32],
+        has_rules: false,
     }
 }

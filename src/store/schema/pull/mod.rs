@@ -11,7 +11,7 @@ pub(in crate::store) mod values;
 use self::names::{EntityName, Fields, Taken, unspeakable};
 use self::source::{Column, Foreign, Kind, Table};
 use self::values::{Choice, Values, choose};
-use crate::model::Scalar;
+use crate::model::{OnDelete, Scalar};
 use crate::store::admin::AdminError;
 use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 
@@ -107,7 +107,7 @@ impl Field<'_> {
 
 /// A foreign key that the model can have.
 struct Relation {
-    on_delete: &'static str,
+    on_delete: OnDelete,
 }
 
 /// An entity without relations, or why there can be none.

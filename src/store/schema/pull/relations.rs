@@ -5,8 +5,8 @@ use super::names::unspeakable;
 use super::source::{Foreign, ForeignKey};
 use super::values::makes_numbers;
 use super::{Draft, Key, Relation};
-use crate::model::Scalar;
 use crate::model::naming::{lower_camel, pluralize};
+use crate::model::{OnDelete, Scalar};
 use crate::store::admin::AdminError;
 use crate::store::sqlite::migrate::check::affinity;
 
@@ -15,7 +15,7 @@ struct Link {
     from: usize,
     field: usize,
     to: usize,
-    on_delete: &'static str,
+    on_delete: OnDelete,
     note: Option<String>,
 }
 
@@ -137,10 +137,12 @@ fn judge(
         return reason(format!("{rows} to rows of `{there}` that are not there"));
     }
     let (on_delete, note) = match foreign_key.on_delete.as_str() {
-        "CASCADE" => ("CASCADE", None),
-        "SET NULL" if !this.column.not_null => ("SET_NULL", None),
-        "SET NULL" | "SET DEFAULT" => ("RESTRICT", Some(format!("the table says ON DELETE {}", foreign_key.on_delete))),
-        _ => ("RESTRICT", None),
+        "CASCADE" => (OnDelete::Cascade, None),
+        "SET NULL" if !this.column.not_null => (OnDelete::SetNull, None),
+        "SET NULL" | "SET DEFAULT" => {
+            (OnDelete::Restrict, Some(format!("the table says ON DELETE {}", foreign_key.on_delete)))
+        }
+        _ => (OnDelete::Restrict, None),
     };
     Ok(Ok(Link { from, field, to, on_delete, note }))
 }

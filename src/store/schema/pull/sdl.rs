@@ -7,7 +7,7 @@ use super::values::{OUR_NOW, makes_numbers};
 use super::{Draft, Field, Key};
 use crate::model::naming::{pluralize, snake_case};
 use crate::model::scalar::ValueRef;
-use crate::model::{Model, Scalar};
+use crate::model::{Model, OnDelete, Scalar};
 
 /// The whole text.
 pub(super) fn write(drafts: &[Draft<'_>], left_out: &[(String, String)]) -> String {
@@ -160,8 +160,8 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
             if *column != format!("{}_id", snake_case(&field.name)) {
                 arguments.push(format!("column: {}", quoted(column)));
             }
-            if relation.on_delete != "RESTRICT" {
-                arguments.push(format!("onDelete: {}", relation.on_delete));
+            if relation.on_delete != OnDelete::Restrict {
+                arguments.push(format!("onDelete: {}", relation.on_delete.name()));
             }
             if !arguments.is_empty() {
                 words.push(format!("@relation({})", arguments.join(", ")));
@@ -244,8 +244,13 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
         (Scalar::String, _) => quoted(&string?),
         (Scalar::Enum(_), _) => string?,
         (Scalar::DateTime | Scalar::Date | Scalar::Uuid, _) => {
-            let model =
-                Model { entities: Vec::new(), enums: Vec::new(), by_name: Default::default(), fingerprint: [0; 32] };
+            let model = Model {
+                entities: Vec::new(),
+                enums: Vec::new(),
+                by_name: Default::default(),
+                fingerprint: [0; 32],
+                has_rules: false,
+            };
             let text = string?;
             scalar.write_json(&model, ValueRef::Text(&text), &mut Vec::new()).ok()?;
             quoted(&text)

@@ -4,7 +4,7 @@
 use rusqlite::Connection;
 
 use super::{Problem, guard, heal};
-use crate::model::{ColumnId, DefaultValue, Model, OnDelete, Scalar};
+use crate::model::{ColumnId, DefaultValue, Model, Scalar};
 use crate::store::guard::REMEDY;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
@@ -351,23 +351,17 @@ fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems
     for column in &table.columns {
         let Some(reference) = &column.references else { continue };
         let (name, target) = (column.name.as_str(), reference.table.as_str());
-        let wanted: &[&str] = match reference.on_delete {
-            // Ours says RESTRICT; other people's tables say nothing, which fails as well, only later.
-            OnDelete::Restrict => &["RESTRICT", "NO ACTION"],
-            OnDelete::Cascade => &["CASCADE"],
-            OnDelete::SetNull => &["SET NULL"],
-        };
         let key = found.foreign_keys.iter().find(|key| {
             key.table.eq_ignore_ascii_case(target)
                 && matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(name))
         });
         match key {
             None => problems.add(format!("column `{}.{name}` has no foreign key to `{target}`", table.name.as_str())),
-            Some(key) if !wanted.contains(&key.on_delete.as_str()) => problems.add(format!(
+            Some(key) if !reference.on_delete.is_said_by(&key.on_delete) => problems.add(format!(
                 "the foreign key `{}.{name}` says ON DELETE {}, and should say {}",
                 table.name.as_str(),
                 key.on_delete,
-                wanted[0]
+                reference.on_delete.sql()
             )),
             Some(_) => {}
         }

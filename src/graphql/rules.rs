@@ -1,0 +1,393 @@
+//! What the model's rules come down to for one viewer. Roles and claims are looked at here and nowhere else: what is left of a
+//! rule is a condition on rows, whose values are those of claims, or true, or false. The conditions that an operation has used
+//! are its view; whoever has the same gets the same answer.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+
+use async_graphql_value::ConstValue;
+
+use super::coerce::{self, Input, Slots, Variables};
+use super::error::{Code, GraphqlError};
+use super::watch::Watch;
+use crate::dependency::Dependency;
+use crate::model::scalar::Source;
+use crate::model::{Access, Column, ColumnId, Entity, EntityId, Model, Rule, Value};
+use crate::question::View;
+use crate::store::select::{self, Comparison, Filter, SlotValue, Visible};
+use crate::syntax::from_json;
+use crate::viewer::Viewer;
+
+/// Says what the digest of a view is of, and in which layout.
+const VIEW_FORMAT: &[u8] = b"freshql.view.v1\n";
+
+/// What the rules of an entity come down to for one viewer and one kind of access.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Residual {
+    /// Every row.
+    Everything,
+    /// No row.
+    Nothing,
+    /// Those that match.
+    Rows(Box<Rows>),
+}
+
+/// Rows that match a condition.
+#[derive(Debug, Clone)]
+pub struct Rows {
+    /// Its slots count from 1.
+    pub filter: Filter,
+    /// From slot 1 on.
+    pub values: Vec<SlotValue>,
+    /// The columns of the rows that decide.
+    pub watching: Vec<ColumnId>,
+    /// What decides beside them.
+    pub foreign: Vec<Dependency>,
+    /// All that tells it from others.
+    canonical: String,
+}
+
+impl PartialEq for Rows {
+    fn eq(&self, other: &Self) -> bool {
+        self.canonical == other.canonical
+    }
+}
+
+impl Residual {
+    /// As a condition, whatever its values.
+    pub fn shape(&self) -> Option<Filter> {
+        match self {
+            Self::Everything => None,
+            Self::Nothing => Some(Filter::Never),
+            Self::Rows(rows) => Some(rows.filter.clone()),
+        }
+    }
+
+    /// The values of its slots.
+    pub fn values(&self) -> &[SlotValue] {
+        match self {
+            Self::Everything | Self::Nothing => &[],
+            Self::Rows(rows) => &rows.values,
+        }
+    }
+
+    /// The rows of an entity that it leaves, its slots counting from behind this one.
+    pub fn visible(&self, entity: EntityId, behind: select::Slot) -> Visible {
+        select::visible(entity, self.shape().map(|filter| filter.shifted(behind)))
+    }
+
+    fn encode(&self, hasher: &mut blake3::Hasher) {
+        let text = match self {
+            Self::Everything => "*",
+            Self::Nothing => "-",
+            Self::Rows(rows) => &rows.canonical,
+        };
+        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+    }
+}
+
+/// What one viewer may do: the rules, evaluated as far as they are needed.
+#[derive(Debug)]
+pub struct Grants {
+    model: Arc<Model>,
+    who: Who,
+    /// By entity and access.
+    residuals: Box<[OnceLock<Residual>]>,
+}
+
+#[derive(Debug)]
+enum Who {
+    /// The model has no rules, or a document is looked at and nothing is read.
+    Unruled,
+    /// Nobody, who sees nothing: for plans that are only looked at.
+    Closed,
+    Viewer(Viewer),
+}
+
+impl Grants {
+    /// What this viewer may do.
+    pub fn of(model: &Arc<Model>, viewer: Viewer) -> Self {
+        Self::new(model, if model.has_rules { Who::Viewer(viewer) } else { Who::Unruled })
+    }
+
+    /// Nothing at all.
+    pub(super) fn closed(model: &Arc<Model>) -> Self {
+        Self::new(model, if model.has_rules { Who::Closed } else { Who::Unruled })
+    }
+
+    /// Everything, for judging a document: nothing is ever read by this.
+    pub(super) fn unruled(model: &Arc<Model>) -> Self {
+        Self::new(model, Who::Unruled)
+    }
+
+    fn new(model: &Arc<Model>, who: Who) -> Self {
+        let residuals = if matches!(who, Who::Viewer(_)) { model.entities.len() * Access::ALL.len() } else { 0 };
+        Self { model: model.clone(), who, residuals: (0..residuals).map(|_| OnceLock::new()).collect() }
+    }
+
+    /// The rows with which the viewer may do this.
+    pub fn rows(&self, entity: EntityId, access: Access) -> &Residual {
+        let viewer = match &self.who {
+            Who::Unruled => return &Residual::Everything,
+            Who::Closed => return &Residual::Nothing,
+            Who::Viewer(viewer) => viewer,
+        };
+        let at = usize::from(entity.0) * Access::ALL.len() + access as usize;
+        self.residuals[at].get_or_init(|| {
+            let entity = self.model.entity(entity);
+            let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
+            let after = access == Access::Create;
+            any(&self.model, entity, rules.filter_map(|rule| of_rule(&self.model, entity, rule, viewer, after)))
+        })
+    }
+
+    /// The rules that let the viewer do this with some rows: each with the rows before, and with those after.
+    pub(super) fn each(&self, entity: &Entity, access: Access) -> Vec<(Residual, Residual)> {
+        let viewer = match &self.who {
+            Who::Unruled => return vec![(Residual::Everything, Residual::Everything)],
+            Who::Closed => return Vec::new(),
+            Who::Viewer(viewer) => viewer,
+        };
+        let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
+        let both = rules.filter_map(|rule| {
+            let side = |after| any(&self.model, entity, of_rule(&self.model, entity, rule, viewer, after).into_iter());
+            Some((side(false), side(true))).filter(|(before, _)| *before != Residual::Nothing)
+        });
+        both.collect()
+    }
+
+    /// What these residuals leave together.
+    pub(super) fn either(&self, entity: &Entity, residuals: impl Iterator<Item = Residual>) -> Residual {
+        any(&self.model, entity, residuals)
+    }
+
+    /// The values that the condition on an entity's rows takes, from the slot behind its key's.
+    pub(super) fn values(&self, entity: EntityId) -> &[SlotValue] {
+        self.rows(entity, Access::Read).values()
+    }
+
+    /// Whether the viewer may do this with a field that has these rules.
+    ///
+    /// # Errors
+    /// `FORBIDDEN`, or `UNAUTHENTICATED` where a token could change that.
+    pub(super) fn may(
+        &self,
+        rules: &[Rule],
+        access: Access,
+        what: impl FnOnce() -> String,
+    ) -> Result<(), GraphqlError> {
+        let viewer = match &self.who {
+            _ if rules.is_empty() => return Ok(()),
+            Who::Unruled | Who::Closed => return Ok(()),
+            Who::Viewer(viewer) => viewer,
+        };
+        let mut about = rules.iter().filter(|rule| rule.is_about(access));
+        if about.clone().any(|rule| asks_for(rule, viewer)) {
+            return Ok(());
+        }
+        Err(self.denied(about.any(Rule::depends_on_viewer), access, &what()))
+    }
+
+    /// Whether there can be any row with which the viewer may do this. To read, that is so for everybody who has a token: what
+    /// may not be read is not there.
+    ///
+    /// # Errors
+    /// As [`Self::may`].
+    pub(super) fn may_any(&self, entity: &Entity, access: Access) -> Result<(), GraphqlError> {
+        if *self.rows(entity.id, access) != Residual::Nothing || matches!(self.who, Who::Closed) {
+            return Ok(());
+        }
+        let depends = self.model.depends_on_viewer(entity.id, access);
+        let is_anonymous = matches!(&self.who, Who::Viewer(viewer) if viewer.is_anonymous());
+        let hides = access != Access::Create;
+        if hides && !(is_anonymous && depends) {
+            return Ok(());
+        }
+        Err(self.denied(depends, access, &entity.name))
+    }
+
+    /// The error of what is not allowed: with a token it would perhaps be.
+    pub(super) fn denied(&self, a_token_helps: bool, access: Access, what: &str) -> GraphqlError {
+        let verb = access.verb();
+        match &self.who {
+            Who::Viewer(viewer) if viewer.is_anonymous() && a_token_helps => {
+                GraphqlError::new(Code::Unauthenticated, format!("a token is needed to {verb} {what}"))
+            }
+            _ => GraphqlError::new(Code::Forbidden, format!("you may not {verb} {what}")),
+        }
+    }
+
+    /// The value that a column takes from a claim.
+    ///
+    /// # Errors
+    /// The token lacks the claim, or its value is not of the column's type.
+    pub(super) fn preset(&self, entity: &Entity, column: &Column, claim: &str) -> Result<Value, GraphqlError> {
+        let Who::Viewer(viewer) = &self.who else { return Ok(Value::Null) };
+        let name = format!("{}.{}", entity.name, column.field);
+        let Some(claims) = viewer.claims() else { return Err(self.denied(true, Access::Create, &entity.name)) };
+        let value = claims.get(claim).ok_or_else(|| {
+            let message = format!("{name} takes the claim `{claim}`, which the token does not have");
+            GraphqlError::new(Code::Forbidden, message)
+        })?;
+        column.scalar.coerce(&self.model, &from_json(value), Source::Variable).map_err(|_| {
+            let message = format!("{name} takes the claim `{claim}`, which is not of its type in this token");
+            GraphqlError::new(Code::Forbidden, message)
+        })
+    }
+
+    /// What the conditions that were used depend on beside the rows that they are about.
+    pub(super) fn foreign(&self) -> impl Iterator<Item = &Dependency> {
+        self.residuals.iter().skip(Access::Read as usize).step_by(Access::ALL.len()).flat_map(|residual| match residual
+            .get()
+        {
+            Some(Residual::Rows(rows)) => rows.foreign.as_slice(),
+            _ => &[],
+        })
+    }
+
+    /// What was used of the rules so far, as a view. `written`: entities whose rows are written, for which what claims say
+    /// beside that counts too.
+    pub(super) fn view(&self, written: &[(EntityId, Access)]) -> View {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(VIEW_FORMAT);
+        for (at, residual) in (0_u64..).zip(&self.residuals) {
+            if let Some(residual) = residual.get() {
+                hasher.update(&at.to_le_bytes());
+                residual.encode(&mut hasher);
+            }
+        }
+        for (entity, access) in written {
+            let entity = self.model.entity(*entity);
+            let rules = entity.rules.iter().filter(|rule| rule.is_about(*access));
+            let presets = entity.columns.iter().filter_map(Column::preset);
+            for claim in rules.flat_map(Rule::claims).chain(presets) {
+                let Who::Viewer(viewer) = &self.who else { continue };
+                let value = viewer.claims().and_then(|claims| claims.get(claim)).map(ToString::to_string);
+                let text = format!("{claim:?}{value:?}");
+                hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
+            }
+        }
+        View::Private(*hasher.finalize().as_bytes())
+    }
+
+    /// What was used of the rules so far, for people: entity, access, and the condition that is left.
+    pub(super) fn used(&self) -> Vec<(EntityId, Access, String)> {
+        let mut used = Vec::new();
+        for (at, residual) in self.residuals.iter().enumerate() {
+            let (entity, access) = (at / Access::ALL.len(), Access::ALL[at % Access::ALL.len()]);
+            let text = match residual.get() {
+                None => continue,
+                Some(Residual::Everything) => "every row".to_owned(),
+                Some(Residual::Nothing) => "no row".to_owned(),
+                Some(Residual::Rows(rows)) => super::shown::filter(&self.model, EntityId(entity as u16), rows),
+            };
+            used.push((EntityId(entity as u16), access, text));
+        }
+        used
+    }
+}
+
+/// Whether the viewer has what a rule asks for beside its conditions.
+fn asks_for(rule: &Rule, viewer: &Viewer) -> bool {
+    let has_role = |role: &String| viewer.claims().is_some_and(|claims| claims.has_role(role));
+    (!rule.authenticated || !viewer.is_anonymous()) && rule.role.as_ref().is_none_or(has_role)
+}
+
+/// What one rule leaves; None: nothing. A rule that names a claim which the token lacks, or that does not fit, is false as a
+/// whole: what `not` makes of a missing value would be true.
+fn of_rule(model: &Arc<Model>, entity: &Entity, rule: &Rule, viewer: &Viewer, after: bool) -> Option<Residual> {
+    if !asks_for(rule, viewer) {
+        return None;
+    }
+    let mut values = BTreeMap::new();
+    for claim in rule.claims() {
+        let value: ConstValue = from_json(viewer.claims()?.get(claim)?);
+        values.insert(claim.to_owned(), value);
+    }
+    let Some(condition) = rule.condition(after) else { return Some(Residual::Everything) };
+    let claims = Variables { values, canonical: String::new() };
+    let mut slots = Slots::of_rule();
+    let input = Input::Literal(&condition.literal, &claims);
+    let filter = coerce::filter(model, entity, input, &mut slots).ok()??;
+    let filter = direct(model, filter);
+    let mut watch = Watch::new(model, &slots.values);
+    watch.filter(&filter);
+    let canonical = canonical(&filter, &slots.values);
+    let watching = watch.own.iter().copied().collect();
+    let foreign = watch.foreign();
+    Some(Residual::Rows(Box::new(Rows { filter, values: slots.values, watching, foreign, canonical })))
+}
+
+/// What several rules leave together: each may suffice.
+fn any(model: &Model, _: &Entity, residuals: impl Iterator<Item = Residual>) -> Residual {
+    let mut parts: Vec<Rows> = Vec::new();
+    for residual in residuals {
+        match residual {
+            Residual::Everything => return Residual::Everything,
+            Residual::Nothing => {}
+            Residual::Rows(rows) if parts.iter().all(|part| part != &*rows) => parts.push(*rows),
+            Residual::Rows(_) => {}
+        }
+    }
+    if parts.len() < 2 {
+        return parts.pop().map_or(Residual::Nothing, |rows| Residual::Rows(Box::new(rows)));
+    }
+    let (mut filters, mut values) = (Vec::new(), Vec::new());
+    for part in parts {
+        filters.push(part.filter.shifted(values.len() as select::Slot));
+        values.extend(part.values);
+    }
+    let filter = Filter::Or(filters);
+    let canonical = canonical(&filter, &values);
+    let mut watch = Watch::new(model, &values);
+    watch.filter(&filter);
+    let watching = watch.own.iter().copied().collect();
+    let foreign = watch.foreign();
+    Residual::Rows(Box::new(Rows { filter, values, watching, foreign, canonical }))
+}
+
+/// All that tells a condition from others. Debug forms quote their strings, so they can be read in one way only. The values
+/// of an `in` are a set.
+fn canonical(filter: &Filter, values: &[SlotValue]) -> String {
+    use std::fmt::Write;
+    let mut text = format!("{filter:?}");
+    for value in values {
+        let _ = match value {
+            SlotValue::One(value) => write!(text, "{value:?}"),
+            SlotValue::Many(list) => {
+                let mut items: Vec<String> = list.values.iter().map(|value| format!("{value:?}")).collect();
+                items.sort_unstable();
+                items.dedup();
+                write!(text, "{items:?}")
+            }
+        };
+    }
+    text
+}
+
+/// Asks for a foreign key's value where a rule asks for the key of the row that it points to: the same, without that row.
+fn direct(model: &Model, filter: Filter) -> Filter {
+    match filter {
+        Filter::And(filters) => Filter::And(filters.into_iter().map(|filter| direct(model, filter)).collect()),
+        Filter::Or(filters) => Filter::Or(filters.into_iter().map(|filter| direct(model, filter)).collect()),
+        Filter::Not(inner) => Filter::Not(Box::new(direct(model, *inner))),
+        Filter::ToOne(column, from, inner) => {
+            let key = model.entity(from.entity()).key;
+            match (*inner, from.only()) {
+                (Filter::Compare { column: of, comparison: comparison @ Comparison::Eq, slot, fold }, None)
+                    if of == key =>
+                {
+                    Filter::Compare { column, comparison, slot, fold }
+                }
+                (Filter::In { column: of, slot, negated: false, fold }, None) if of == key => {
+                    Filter::In { column, slot, negated: false, fold }
+                }
+                (inner, _) => Filter::ToOne(column, from, Box::new(direct(model, inner))),
+            }
+        }
+        Filter::ToMany(from, column, quantifier, inner) => {
+            Filter::ToMany(from, column, quantifier, Box::new(direct(model, *inner)))
+        }
+        leaf => leaf,
+    }
+}

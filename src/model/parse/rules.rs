@@ -1,0 +1,321 @@
+//! `@allow`: for what, for whom, and on which rows. A condition is read with the words of a `where` argument, and each is
+//! checked here, where it stands: a rule that says something else than it seems to is worse than none.
+
+use async_graphql::indexmap::IndexMap;
+use async_graphql::{Name, Value as Constant};
+use async_graphql_value::Value as Literal;
+
+use super::definitions::{Definitions, EntityDefinition};
+use super::directives::{Directives, Use};
+use super::report::{Report, Span};
+use crate::model::diagnostic::suggest;
+use crate::model::rules::{Access, Condition, Rule};
+use crate::model::scalar::Source;
+use crate::model::{ColumnId, Entity, EnumType, FieldKind};
+
+/// Gives all entities and fields their rules. To be done when all fields are there.
+pub(super) fn add(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &mut [Entity]) {
+    for definition in &definitions.entities {
+        let at = usize::from(definition.id.0);
+        let rules = of_entity(report, definitions, definition, entities);
+        entities[at].rules = rules;
+        for draft in &definition.fields {
+            let rules = of_field(report, &draft.directives);
+            // A relation's foreign key tells as much as the row behind it.
+            let same = [draft.name.to_owned(), format!("{}Id", draft.name)];
+            let is_relation = |field: &crate::model::Field| matches!(field.kind, FieldKind::ToOne { .. });
+            let is_to_one = entities[at].fields.iter().any(|field| field.name == draft.name && is_relation(field));
+            for field in &mut entities[at].fields {
+                if field.name == same[0] || (is_to_one && field.name == same[1]) {
+                    field.rules.clone_from(&rules);
+                }
+            }
+        }
+        refuse_ordering(report, definition, &entities[at]);
+    }
+}
+
+/// Lists that say nothing of their order come in this one, and their cursors hold it.
+fn refuse_ordering(report: &mut Report<'_>, definition: &EntityDefinition<'_>, entity: &Entity) {
+    let order = definition.directives.get("entity").and_then(|used| used.literal("orderBy"));
+    let Some((_, span)) = order else { return };
+    for (column, _) in &entity.order_by {
+        let closed = |rule: &&Rule| rule.is_about(Access::Read) && rule.is_open();
+        let rules = entity.rules_of(*column);
+        if !rules.is_empty() && !rules.iter().any(|rule| closed(&rule)) {
+            let name = &entity.column(*column).field;
+            let message =
+                format!("lists of `{}` cannot be ordered by `{name}`, which not everybody may read", entity.name);
+            report.wrong(
+                report.word_in(&span, name),
+                message,
+                "order by another field: an order tells of what it is by",
+            );
+        }
+    }
+}
+
+fn of_entity(
+    report: &mut Report<'_>,
+    definitions: &Definitions<'_>,
+    definition: &EntityDefinition<'_>,
+    entities: &[Entity],
+) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for used in definition.directives.all("allow") {
+        let mut rule = head(report, used);
+        let entity = &entities[usize::from(definition.id.0)];
+        let mut read = |name: &str| {
+            let (literal, span) = used.literal(name)?;
+            let mut reader =
+                Reader { report, enums: &definitions.enums, entities, span: span.clone(), claims: Vec::new() };
+            let literal = reader.condition(entity, literal)?;
+            Some(Condition { literal, claims: reader.claims })
+        };
+        (rule.condition, rule.check) = (read("where"), read("check"));
+        if let Some((_, span)) = used.literal("check")
+            && !rule.to.iter().any(|access| matches!(access, Access::Create | Access::Update))
+        {
+            let message = "`check` is about rows that were written, and this rule allows no writing";
+            report.wrong(span, message, "remove it, or add CREATE or UPDATE to `to`");
+        }
+        rules.push(rule);
+    }
+    rules
+}
+
+fn of_field(report: &mut Report<'_>, directives: &Directives<'_>) -> Vec<Rule> {
+    let mut rules = Vec::new();
+    for used in directives.all("allow") {
+        for name in ["where", "check"] {
+            if let Some((_, span)) = used.literal(name) {
+                let message = format!(
+                    "`{name}` does not belong on a field: whether a field may be read does not hang on the row"
+                );
+                report.wrong(span, message, "ask for a `role` or `authenticated: true`, or put the rule on the type");
+            }
+        }
+        rules.push(head(report, used));
+    }
+    rules
+}
+
+/// All but the conditions.
+fn head(report: &mut Report<'_>, used: &Use<'_>) -> Rule {
+    let mut to: Vec<Access> = Access::ALL.to_vec();
+    if let Some((words, span)) = used.choices("to") {
+        to = Access::ALL.into_iter().filter(|access| words.contains(&access.name())).collect();
+        if to.is_empty() {
+            report.wrong(span, "`to` is empty: this rule allows nothing", "leave it out to allow everything");
+        }
+    }
+    let role = used.string("role").map(|(role, span)| {
+        if role.is_empty() || role.starts_with('$') {
+            report.wrong(
+                span,
+                format!("`{role}` is not the name of a role"),
+                "write a role as tokens name it, such as \"editor\"",
+            );
+        }
+        role.to_owned()
+    });
+    let authenticated = used.boolean("authenticated").is_some_and(|(on, _)| on);
+    Rule { to, role, authenticated, condition: None, check: None, span: used.span.clone() }
+}
+
+/// Reads one condition.
+struct Reader<'r, 't, 'm> {
+    report: &'r mut Report<'t>,
+    enums: &'m [EnumType],
+    entities: &'m [Entity],
+    /// Of the whole condition.
+    span: Span,
+    claims: Vec<String>,
+}
+
+impl Reader<'_, '_, '_> {
+    /// A mistake at this word.
+    fn wrong<T>(&mut self, word: &str, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+        let span = self.report.word_in(&self.span, word);
+        self.report.wrong(span, message, help);
+        None
+    }
+
+    fn condition(&mut self, entity: &Entity, literal: &Constant) -> Option<Literal> {
+        let members = match literal {
+            Constant::Object(members) if !members.is_empty() => members,
+            Constant::Object(_) => {
+                return self.wrong("", "the condition says nothing", "leave `where` out to allow every row");
+            }
+            Constant::String(text) if text.starts_with('$') => {
+                let key = &entity.column(entity.key).field;
+                let help = format!("compare a field with it: `{{{key}: {{eq: \"{text}\"}}}}`");
+                return self.wrong(text, format!("a claim is no condition on a {}", entity.name), help);
+            }
+            other => {
+                let help = format!("write an object, as in the `where` of {}", entity.plural);
+                return self.wrong("", format!("a condition is an object, found `{other}`"), help);
+            }
+        };
+        let mut read = IndexMap::new();
+        for (name, value) in members {
+            read.insert(name.clone(), self.member(entity, name, value)?);
+        }
+        Some(Literal::Object(read))
+    }
+
+    fn member(&mut self, entity: &Entity, name: &Name, value: &Constant) -> Option<Literal> {
+        match name.as_str() {
+            "and" | "or" => {
+                let Constant::List(items) = value else {
+                    return self.wrong(name, format!("`{name}` takes a list of conditions"), "write `[{…}, {…}]`");
+                };
+                if items.is_empty() {
+                    return self.wrong(name, format!("`{name}` is empty"), "remove it");
+                }
+                let items: Option<Vec<_>> = items.iter().map(|item| self.condition(entity, item)).collect();
+                return items.map(Literal::List);
+            }
+            "not" => return self.condition(entity, value),
+            _ => {}
+        }
+        if let Some(column) = entity.column_by_field(name) {
+            return self.operators(entity, column, name, value);
+        }
+        match entity.fields.iter().find(|field| field.name == name.as_str()).map(|field| field.kind) {
+            Some(FieldKind::ToOne { target, .. }) => self.condition(&self.entities[usize::from(target.0)], value),
+            Some(FieldKind::ToMany { target, .. }) => {
+                self.quantified(&self.entities[usize::from(target.0)], name, value)
+            }
+            _ => {
+                let fields = entity.fields.iter().map(|field| field.name.as_str()).chain(["and", "or", "not"]);
+                let help = suggest(name, fields).unwrap_or_else(|| "name one of its fields".to_owned());
+                self.wrong(name, format!("`{}` has no field `{name}`", entity.name), help)
+            }
+        }
+    }
+
+    fn quantified(&mut self, target: &Entity, name: &Name, value: &Constant) -> Option<Literal> {
+        const WORDS: [&str; 3] = ["some", "every", "none"];
+        let Constant::Object(members) = value else {
+            return self.wrong(name, format!("`{name}` is a list"), "write `{some: {…}}`, `every` or `none`");
+        };
+        if members.is_empty() {
+            return self.wrong(name, format!("the condition on `{name}` says nothing"), "write `{some: {…}}`");
+        }
+        let mut read = IndexMap::new();
+        for (word, inner) in members {
+            if !WORDS.contains(&word.as_str()) {
+                let help = suggest(word, WORDS).unwrap_or_default();
+                return self.wrong(word, format!("`{word}` is no condition on a list"), help);
+            }
+            let is_nothing = matches!(inner, Constant::Object(members) if members.is_empty());
+            let inner = match word.as_str() {
+                "every" if is_nothing => return self.wrong(word, "`every: {}` is always true", "remove it"),
+                _ if is_nothing => Literal::Object(IndexMap::new()),
+                _ => self.condition(target, inner)?,
+            };
+            read.insert(word.clone(), inner);
+        }
+        Some(Literal::Object(read))
+    }
+
+    fn operators(&mut self, entity: &Entity, id: ColumnId, name: &Name, value: &Constant) -> Option<Literal> {
+        let column = entity.column(id);
+        if !column.scalar.is_filterable() {
+            return self.wrong(
+                name,
+                format!("`{}.{name}` is JSON, and no condition looks into it", entity.name),
+                "use another field",
+            );
+        }
+        let members = match value {
+            Constant::Object(members) if !members.is_empty() => members,
+            _ => {
+                return self.wrong(
+                    name,
+                    format!("`{name}` takes an operator, found `{value}`"),
+                    format!("write `{name}: {{eq: …}}`"),
+                );
+            }
+        };
+        let mut read = IndexMap::new();
+        for (operator, value) in members {
+            read.insert(operator.clone(), self.operator(entity, id, operator, value)?);
+        }
+        Some(Literal::Object(read))
+    }
+
+    fn operator(&mut self, entity: &Entity, id: ColumnId, operator: &Name, value: &Constant) -> Option<Literal> {
+        let column = entity.column(id);
+        let (ordered, textual) = (column.scalar.is_ordered(), column.scalar.is_textual());
+        match operator.as_str() {
+            "in" | "notIn" => match value {
+                Constant::List(items) => {
+                    let items: Option<Vec<_>> =
+                        items.iter().map(|item| self.operand(entity, id, operator, item)).collect();
+                    items.map(Literal::List)
+                }
+                _ => self.operand(entity, id, operator, value),
+            },
+            "isNull" if column.nullable => match value {
+                Constant::Boolean(on) => Some(Literal::Boolean(*on)),
+                _ => self.wrong(operator, "`isNull` takes `true` or `false`, and no claim", "write `isNull: true`"),
+            },
+            "isNull" => self.wrong(operator, format!("`{}` is never null", column.field), "remove the condition"),
+            "mode" if textual => match value {
+                Constant::Enum(word) if matches!(word.as_str(), "INSENSITIVE" | "DEFAULT") => {
+                    Some(Literal::Enum(word.clone()))
+                }
+                _ => self.wrong(operator, "`mode` is `INSENSITIVE` or `DEFAULT`", "write `mode: INSENSITIVE`"),
+            },
+            "eq" | "neq" => self.operand(entity, id, operator, value),
+            "lt" | "lte" | "gt" | "gte" if ordered => self.operand(entity, id, operator, value),
+            "contains" | "startsWith" | "endsWith" if textual => self.operand(entity, id, operator, value),
+            _ => {
+                let mut words = vec!["eq", "neq", "in", "notIn"];
+                words.extend(ordered.then_some(["lt", "lte", "gt", "gte"]).into_iter().flatten());
+                words.extend(textual.then_some(["contains", "startsWith", "endsWith", "mode"]).into_iter().flatten());
+                words.extend(column.nullable.then_some("isNull"));
+                let help = suggest(operator, words).unwrap_or_default();
+                self.wrong(operator, format!("`{}` has no operator `{operator}`", column.field), help)
+            }
+        }
+    }
+
+    /// A value, or the claim that has it. `"$$5"` is the string `$5`.
+    fn operand(&mut self, entity: &Entity, id: ColumnId, operator: &Name, value: &Constant) -> Option<Literal> {
+        let column = entity.column(id);
+        let mut value = value.clone();
+        if let Constant::String(text) = &value
+            && let Some(rest) = text.strip_prefix('$')
+        {
+            if !rest.starts_with('$') {
+                let claim = rest.to_owned();
+                if claim.is_empty() {
+                    return self.wrong(text, "`$` names no claim", "write `\"$sub\"`, or `\"$$\"` for the sign itself");
+                }
+                if !self.claims.contains(&claim) {
+                    self.claims.push(claim.clone());
+                }
+                return Some(Literal::Variable(Name::new(claim)));
+            }
+            value = Constant::String(rest.to_owned());
+        }
+        if value == Constant::Null {
+            let help = if column.nullable { "write `isNull: true`" } else { "it is never null: remove the condition" };
+            return self.wrong(operator, format!("`{}.{operator}` cannot be null", column.field), help);
+        }
+        let is_search = matches!(operator.as_str(), "contains" | "startsWith" | "endsWith");
+        let coerced = if is_search {
+            matches!(value, Constant::String(_)).then_some(()).ok_or_else(|| "expected a string".to_owned())
+        } else {
+            column.scalar.coerce_with(self.enums, &value, Source::Literal).map(drop)
+        };
+        if let Err(message) = coerced {
+            let message = format!("`{}.{operator}` does not fit: {message}", column.field);
+            return self.wrong(operator, message, "write a value of the field's type, or a claim such as `\"$sub\"`");
+        }
+        Some(value.into())
+    }
+}
