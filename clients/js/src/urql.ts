@@ -12,6 +12,7 @@ import {
 import type { Cache, ResolveInfo, UpdatesConfig } from "@urql/exchange-graphcache";
 import type { DocumentNode, OperationDefinitionNode } from "graphql";
 import { filter, make, merge, mergeMap, pipe, takeUntil, tap } from "wonka";
+import { conflictOf } from "./conflict.js";
 import { type Entity, entitiesIn } from "./entities.js";
 import { isSame, Replaced, type Sighting, sightings } from "./guard.js";
 import { type Answer, NOT_MODIFIED, type Question, Transport, type TransportOptions } from "./transport.js";
@@ -91,7 +92,8 @@ async function ask(transport: Transport, guard: EtagGuard | undefined, operation
     if (guard && question.kind === "query" && guard.doubts(operation.query, answer.data)) {
       answer = await once(true).catch(() => answer);
     }
-    const outdated = (!signal.aborted && guard?.see(operation, answer.data)) || [];
+    const seen = (!signal.aborted && guard?.see(operation, answer.data)) || [];
+    const outdated = seen.length > 0 || !guard ? seen : guard.refused(operation, answer);
     const { response, ...result } = answer;
     return { result: makeResult(operation, { hasNext: false, ...result } as ExecutionResult, response), outdated };
   } catch (error) {
@@ -157,6 +159,24 @@ class EtagGuard {
       }
     }
     if (operation.kind === "query") this.#readers.set(operation.key, { operation, rows: seen });
+    return [...outdated];
+  }
+
+  /**
+   * A refused write brings the row as it is now. Graphcache takes no rows from errors, so the queries that show another version
+   * of it are asked again.
+   */
+  refused(operation: Operation, answer: unknown): Operation[] {
+    const conflict = operation.kind === "mutation" ? conflictOf(answer) : null;
+    const field = conflict?.path[0];
+    if (!conflict?.current || typeof field !== "string") return [];
+    const outdated = new Set<Operation>();
+    for (const [key] of rows(operation.query, { [field]: conflict.current })) {
+      for (const reader of this.#readers.values()) {
+        const shown = reader.rows.get(key);
+        if (shown && shown.etag !== conflict.currentEtag) outdated.add(reader.operation);
+      }
+    }
     return [...outdated];
   }
 

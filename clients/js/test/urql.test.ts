@@ -213,6 +213,18 @@ test("a refused update can be resolved and sent again", async () => {
   assert.equal(result.data?.updateProduct.name, "their name");
 });
 
+test("after a refused update, pages that show the row get it as it is now", async () => {
+  const { client } = clientOf();
+  const page = watch(client);
+  await until(() => page.seen.length > 0, "the page");
+  await change({ name: "their name" });
+  const { error } = await client.mutation(UPDATE, { id, patch: { description: "my text" }, expectedEtag: page.seen[0]!.etag }).toPromise();
+  assert.equal(conflictOf<Row>(error)?.current?.name, "their name");
+  await until(() => page.seen.at(-1)?.name === "their name", "their name");
+  assert.equal(page.seen.at(-1)!.description, "old text");
+  page.close();
+});
+
 test("who leaves takes the request along", async () => {
   let signal: AbortSignal | null | undefined;
   const never: typeof fetch = (_, init) => new Promise((_, failed) => {
