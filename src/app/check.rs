@@ -6,6 +6,7 @@ use super::project::{self, Project};
 use super::{StartError, database};
 use crate::config::{Config, Overrides};
 use crate::graphql::reach;
+use crate::model::rules::WITHOUT_AUTH;
 use crate::model::{Diagnostic, Model, Severity};
 use crate::persisted::{Registry, files};
 
@@ -96,5 +97,7 @@ pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
         Err(error) => mistakes.extend(error.mistakes().unwrap_or_default()),
     }
     mistakes.extend(database::mistakes_of_files(&config).unwrap_or_default());
+    // Whether the configuration names issuers of tokens is not known.
+    mistakes.retain(|mistake| mistake.message != WITHOUT_AUTH);
     StartError::Mistakes(mistakes)
 }

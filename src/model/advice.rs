@@ -11,6 +11,8 @@ use crate::model::{ColumnId, Diagnostic, Entity, EntityId, FieldKind, Model, OnD
 struct Looks {
     /// Columns of the rows themselves that are compared for equality.
     equal: Vec<ColumnId>,
+    /// Their foreign keys whose rows are looked at.
+    through: Vec<ColumnId>,
     /// Entities behind relations.
     reached: Vec<EntityId>,
 }
@@ -43,7 +45,12 @@ impl Looks {
                         Literal::Object(inner) if inner.len() == 1 && inner.contains_key(key.as_str()) => {
                             self.compare(column, &inner[key.as_str()], is_own);
                         }
-                        value => self.reach(model, target, value),
+                        value => {
+                            if is_own {
+                                self.through.push(column);
+                            }
+                            self.reach(model, target, value);
+                        }
                     }
                 }
                 Some(FieldKind::ToMany { target, .. }) => {
@@ -93,9 +100,18 @@ fn telling_uniques(model: &Model, entity: &Entity, file: &str, found: &mut Vec<D
         return;
     }
     let ruled = Looks::of(model, entity, of(Access::Read).filter_map(|rule| rule.condition.as_ref())).equal;
+    // Whoever may write rows with some values only can try out no others.
+    let is_confined = |columns: &[ColumnId]| {
+        let mut writing = of(Access::Create).chain(of(Access::Update)).filter(|rule| rule.role.is_none());
+        writing.all(|rule| {
+            let looks = Looks::of(model, entity, rule.check.as_ref().or(rule.condition.as_ref()).into_iter());
+            looks.equal.iter().chain(&looks.through).any(|column| columns.contains(column))
+        })
+    };
     for unique in &entity.uniques {
         let is_written = unique.columns.iter().any(|id| !entity.column(*id).readonly);
-        if ruled.is_empty() || !is_written || unique.columns.iter().any(|column| ruled.contains(column)) {
+        let is_ruled = unique.columns.iter().any(|column| ruled.contains(column)) || is_confined(&unique.columns);
+        if ruled.is_empty() || !is_written || is_ruled {
             continue;
         }
         let fields: Vec<&str> = unique.columns.iter().map(|id| entity.column(*id).field.as_str()).collect();

@@ -8,6 +8,9 @@ use async_graphql_value::Value as Literal;
 use super::{Column, ColumnId, Diagnostic, Entity, EntityId, Field, FieldKind, Model};
 use crate::model::DefaultValue;
 
+/// What is wrong with a rule where the configuration does not say how viewers are known.
+pub const WITHOUT_AUTH: &str = "`@allow` has no meaning without `[auth]` in the configuration";
+
 /// What may be done with a row or a field: `Operation` in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
@@ -141,10 +144,11 @@ impl Model {
             if !has_auth {
                 let help = "write `[auth]` into freshql.toml: without it nobody is known by a token";
                 let spans: std::collections::BTreeSet<_> = rules.map(|rule| (rule.span.start, rule.span.end)).collect();
-                mistakes.extend(spans.into_iter().map(|(start, end)| {
-                    let message = "`@allow` has no meaning without `[auth]` in the configuration";
-                    Diagnostic::error(file, start..end, message).with_help(help)
-                }));
+                mistakes.extend(
+                    spans
+                        .into_iter()
+                        .map(|(start, end)| Diagnostic::error(file, start..end, WITHOUT_AUTH).with_help(help)),
+                );
                 for column in &entity.columns {
                     if let Some(DefaultValue::Claim(claim)) = &column.default {
                         let message = format!(

@@ -49,6 +49,7 @@ const LONG: usize = 400;
 const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     ("app.rs", "what a server is made of, in the order in which it starts, and what the commands have in common"),
     ("app/database.rs", "the commands about migrations, which look at files, database and model in one way"),
+    ("cache.rs", "the life of a stored answer, from its look-up to its validity, in one reading"),
     (
         "config/value.rs",
         "every value of the configuration, each with its own short reading and what it says of a wrong one",

@@ -94,6 +94,8 @@ mod repair_killed;
 mod retired;
 mod rules;
 mod rules_and_caches;
+mod rules_and_commands;
+mod rules_example;
 mod rules_of_any_model;
 mod rules_of_writing;
 mod rules_under_load;

@@ -117,7 +117,7 @@ pub(crate) fn role(sub: &str, role: &str) -> String {
     token(&json!({"sub": sub, "roles": [role]}))
 }
 
-fn issuer() -> Issuer {
+pub(crate) fn issuer() -> Issuer {
     Issuer {
         issuer: ISSUER.to_owned(),
         audience: vec!["api".to_owned()],

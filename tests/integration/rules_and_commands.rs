@@ -1,0 +1,121 @@
+//! What the commands tell of rules: which operations are private and why, what is left of a rule for somebody, what is missing
+//! or worth a second look.
+
+use freshql::app::{self, ExplainRequest, StartError};
+use freshql::config::{Config, Overrides};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::newsroom::{MODEL, Newsroom, issuer, project};
+
+const POSTS: &str = "query Posts { posts { nodes { id } } }";
+const PAGES: &str = "query Pages { pages { nodes { id } } }";
+const NAMES: &str = "query Names { users { nodes { id name email } } }";
+const ANY: &str = "query Any($where: UserWhere) { users(where: $where) { nodes { id } } }";
+
+fn config(directory: &TempDir, has_auth: bool) -> Config {
+    let overrides = Overrides { dir: Some(directory.path().to_owned()), ..Overrides::default() };
+    let mut config = app::configure(overrides).unwrap();
+    if has_auth {
+        config.auth = vec![issuer()];
+    }
+    config
+}
+
+async fn mistakes(model: &str, has_auth: bool) -> Vec<String> {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("schema.graphql"), model).unwrap();
+    match app::check(&config(&directory, has_auth)).await {
+        Err(StartError::Mistakes(mistakes)) => mistakes.into_iter().map(|mistake| mistake.message).collect(),
+        Err(error) => panic!("{error:?}"),
+        Ok(report) => report.warnings.into_iter().map(|warning| warning.message).collect(),
+    }
+}
+
+#[tokio::test]
+async fn queries_tells_which_operations_are_private_and_by_which_field() {
+    let directory = project(MODEL, "", &[POSTS, PAGES, NAMES, ANY]);
+    let listed = app::queries(&config(&directory, true), true).await.unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    let private: Vec<_> = listed.as_array().unwrap().iter().map(|one| (&one["operation"], &one["private"])).collect();
+    for (operation, by) in [
+        ("Posts", json!("posts (1:15)")),
+        ("Pages", Value::Null),
+        ("Names", json!("email (1:39)")),
+        // What the variable may ask about, it may.
+        ("Any", json!("users (1:32)")),
+    ] {
+        assert!(private.contains(&(&json!(operation), &by)), "{operation} {by}: {private:?}");
+    }
+    let report = app::check(&config(&directory, true)).await.unwrap();
+    let warned = |text: &str| report.warnings.iter().any(|warning| warning.message.contains(text));
+    assert!(warned("the operation Names is private by `email` alone"), "{:#?}", report.warnings);
+    assert!(!warned("the operation Posts is private"));
+}
+
+#[tokio::test]
+async fn an_entity_without_rule_and_a_rule_without_auth_are_mistakes() {
+    let open = "type A @entity { id: ID! @id name: String }";
+    let ruled = "type A @entity @allow { id: ID! @id name: String }";
+    assert!(
+        mistakes(open, true).await.contains(&"`A` has no `@allow`, so nobody could do anything with it".to_owned())
+    );
+    assert!(mistakes(ruled, false).await.iter().any(|message| message.contains("without `[auth]`")));
+    for (model, has_auth) in [(open, false), (ruled, true)] {
+        let found = mistakes(model, has_auth).await;
+        assert!(!found.iter().any(|message| message.contains("allow")), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn check_warns_of_rules_that_tell_more_than_they_seem_to() {
+    let model = r#"
+        type Org @entity @allow(to: [READ], role: "auditor") @allow(to: [DELETE], role: "owner") {
+          id: ID! @id
+          name: String!
+          docs: [Doc!]! @derivedFrom(field: "org")
+        }
+        type Doc @entity @allow(to: [READ, CREATE], where: {owner: {eq: "$sub"}})
+          @allow(to: [READ], where: {org: {name: {eq: "$org"}}}) {
+          id: ID! @id
+          slug: String! @unique
+          owner: String!
+          org: Org! @relation(onDelete: CASCADE)
+        }
+    "#;
+    let found = mistakes(model, true).await;
+    for expected in [
+        "whoever writes a `Doc` learns by a conflict whether slug is taken, even by a row that may not be read",
+        "this rule looks at `Doc.owner`, which has no index",
+        "this rule looks at `Org`, which whom it allows something may not read",
+        "whoever may delete a `Org` deletes its `Doc` rows with it, which the rules of `Doc` do not allow everybody",
+    ] {
+        assert!(found.iter().any(|message| message == expected), "{expected}: {found:#?}");
+    }
+}
+
+#[tokio::test]
+async fn explain_asks_as_somebody_and_shows_what_is_left_of_the_rules() {
+    let room = Newsroom::open(&[POSTS, PAGES]).await;
+    let explain = async |document: &str, claims: Option<&str>| {
+        let wanted = ExplainRequest {
+            document: document.to_owned(),
+            variables: None,
+            operation: None,
+            json: true,
+            claims: claims.map(str::to_owned),
+        };
+        let text = app::explain(&room.app.config, &wanted).await.unwrap();
+        serde_json::from_str::<Value>(&text).unwrap()
+    };
+    let ada = explain("Posts", Some(r#"{"sub": "ada"}"#)).await;
+    let rules = &ada["question"]["view"]["rules"];
+    assert_eq!((&rules[0]["entity"], &rules[0]["operation"]), (&json!("Post"), &json!("READ")));
+    let rows = rules[0]["rows"].as_str().unwrap();
+    assert!(rows.contains("{authorId: {eq: \"ada\"}}") && rows.contains("PUBLISHED"), "{rows}");
+    let as_requested = room.get(POSTS, &Value::Null, Some(&crate::newsroom::user("ada"))).await;
+    assert_eq!(ada["etag"]["value"], as_requested.json()["extensions"]["etag"]);
+    let editor = explain("Posts", Some(r#"{"roles": ["editor"]}"#)).await;
+    assert_eq!(editor["question"]["view"]["rules"][0]["rows"], "every row");
+    assert_eq!(explain("Pages", None).await["question"].get("view"), None);
+}
