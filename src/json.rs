@@ -1,8 +1,8 @@
 //! JSON as the whole program writes it: strings, and one canonical text for each value.
 
-use async_graphql::Value;
+use async_graphql::{Number, Value};
 
-use crate::syntax::long_number;
+use crate::syntax::{exact_float, long_number};
 
 /// The canonical text of a value: members sorted by name, no white space, one spelling for each number. Two requests that
 /// mean the same thing get one cache key and one ETag by it. The words of enums are strings.
@@ -24,7 +24,10 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Number(number) => out.extend_from_slice(number.to_string().as_bytes()),
+        Value::Number(number) => match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()) {
+            Some(float) => write_float(float, out),
+            None => out.extend_from_slice(number.to_string().as_bytes()),
+        },
         Value::String(text) => write_string(text, out),
         Value::Enum(word) => write_string(word, out),
         Value::Binary(kept) => write_number(long_number(kept), out),
@@ -57,16 +60,49 @@ fn write_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, ou
     out.push(b'}');
 }
 
-/// Writes a number with all its digits, which a float would round; its exponent in one spelling.
+/// Writes a number in the one form in which PostgreSQL's `jsonb` gives it back, which knows no exponents and no `-0.0`: where a
+/// float holds it exactly, as that; an integer of 64 bits by its digits; any other with all the digits that it has.
 fn write_number(text: &str, out: &mut Vec<u8>) {
+    if let Some(float) = exact_float(text).and_then(|number| number.as_f64()) {
+        return write_float(float, out);
+    }
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));
-    out.extend_from_slice(mantissa.as_bytes());
-    match exponent.trim_start_matches('+').parse::<i32>() {
-        Ok(exponent) if exponent != 0 && !is_zero => out.extend_from_slice(format!("e{exponent}").as_bytes()),
-        Ok(_) => {}
-        // An exponent beyond 32 bits stays as it is; no type takes such a number.
-        Err(_) => out.extend_from_slice(format!("e{exponent}").as_bytes()),
+    match exponent.trim_start_matches('+').parse::<i64>() {
+        Ok(0) => out.extend_from_slice(mantissa.as_bytes()),
+        Ok(exponent @ -400..=400) => write_shifted(mantissa, exponent, out),
+        // No type takes such a number.
+        _ => out.extend_from_slice(format!("{mantissa}e{}", exponent.trim_start_matches('+')).as_bytes()),
+    }
+}
+
+fn write_float(float: f64, out: &mut Vec<u8>) {
+    // From here on floats are written with an exponent; below 2^64 such a number is an integer to `jsonb`.
+    let is_integer = float.abs() >= 1e16 && float > -9.3e18 && float < 18_446_744_073_709_551_616.0;
+    let text = match is_integer {
+        true => format!("{float:.0}"),
+        // Adding zero turns -0.0 into 0.0.
+        false => Number::from_f64(float + 0.0).map(|number| number.to_string()).unwrap_or_default(),
+    };
+    out.extend_from_slice(text.as_bytes());
+}
+
+/// Writes a number whose point moves by so many digits to the right.
+fn write_shifted(mantissa: &str, by: i64, out: &mut Vec<u8>) {
+    let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
+    let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
+    let digits = format!("{whole}{fraction}");
+    let point = whole.len() as i64 + by;
+    out.extend_from_slice(sign.as_bytes());
+    let (before, after) = match usize::try_from(point) {
+        Ok(point) if point >= digits.len() => (format!("{digits:0<point$}"), String::new()),
+        Ok(point) => (digits[..point].to_owned(), digits[point..].to_owned()),
+        Err(_) => (String::new(), format!("{}{digits}", "0".repeat(point.unsigned_abs() as usize))),
+    };
+    let before = before.trim_start_matches('0');
+    out.extend_from_slice(if before.is_empty() { b"0" } else { before.as_bytes() });
+    if !after.is_empty() {
+        out.push(b'.');
+        out.extend_from_slice(after.as_bytes());
     }
 }
 

@@ -17,7 +17,7 @@ mod value;
 pub use lexer::{Lexer, Token, TokenKind};
 pub use lines::Lines;
 pub use tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
-pub use value::{from_json, long_integer, long_number};
+pub use value::{exact_float, from_json, long_integer, long_number};
 
 use parser::Parser;
 

@@ -70,6 +70,14 @@ pub struct PostgresUrl {
     pub application_name: Option<String>,
     /// How long opening a connection may take. Default: 10 s
     pub connect_timeout: Duration,
+    /// How long a request waits for a connection of the pool. Default: 5 s
+    pub pool_timeout: Duration,
+    /// When the server ends a statement. Default: 35 s, a little more than a request may take
+    pub statement_timeout: Duration,
+    /// How many connections write. Default: as many as read
+    pub writers: Option<usize>,
+    /// A pooler in transaction mode stands in between, such as PgBouncer. Default: no
+    pub pooled: bool,
 }
 
 const EXAMPLE: &str = "write `postgres://USER@HOST/DATABASE`; the password may stand behind USER as `:PASSWORD`, or in the \
@@ -103,6 +111,10 @@ impl FromStr for PostgresUrl {
             ssl_root_cert: None,
             application_name: None,
             connect_timeout: Duration::from_secs(10),
+            pool_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(35),
+            writers: None,
+            pooled: false,
         };
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -131,23 +143,32 @@ impl PostgresUrl {
                     )
                 })?;
             }
-            "connect_timeout" => {
-                let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
-                self.connect_timeout = seconds.map(Duration::from_secs).ok_or_else(|| {
-                    InvalidValue::new(
-                        "the URL's connect_timeout is not a number of seconds",
-                        "write a number from 1 to 3600",
-                    )
-                })?;
+            "connect_timeout" => self.connect_timeout = seconds(name, &value)?,
+            "pool_timeout" => self.pool_timeout = seconds(name, &value)?,
+            "statement_timeout" => self.statement_timeout = seconds(name, &value)?,
+            "writers" => {
+                let writers = value.parse().ok().filter(|writers| (1..=1024).contains(writers));
+                let wrong = || InvalidValue::new("the URL's writers is not a number of connections", "write 1 to 1024");
+                self.writers = Some(writers.ok_or_else(wrong)?);
             }
+            "pooler" => match value.as_str() {
+                "transaction" => self.pooled = true,
+                "none" => self.pooled = false,
+                _ => {
+                    return Err(InvalidValue::new(
+                        "the URL's pooler is none that is known",
+                        "use `transaction` for PgBouncer in transaction mode, or leave it out",
+                    ));
+                }
+            },
             // A name may not be one: what was meant to be escaped may stand here, so it is not repeated unless it is a word.
             other => {
                 let is_word = other.len() <= 32 && other.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
                 let what = if is_word { format!("a parameter `{other}`") } else { "a parameter".to_owned() };
                 return Err(InvalidValue::new(
                     format!("the URL has {what}, which is not supported"),
-                    "the parameters are sslmode, sslrootcert, application_name, connect_timeout, host, port, user, \
-                     password and dbname",
+                    "the parameters are sslmode, sslrootcert, application_name, connect_timeout, pool_timeout, \
+                     statement_timeout, writers, pooler, host, port, user, password and dbname",
                 ));
             }
         }
@@ -159,6 +180,13 @@ impl PostgresUrl {
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: Some(database.to_owned()), ..self.clone() }
     }
+}
+
+fn seconds(name: &str, value: &str) -> Result<Duration, InvalidValue> {
+    let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or_else(|| {
+        InvalidValue::new(format!("the URL's {name} is not a number of seconds"), "write a number from 1 to 3600")
+    })
 }
 
 fn some(text: String) -> Option<String> {
@@ -231,10 +259,10 @@ impl fmt::Display for PostgresUrl {
         if let Some(database) = &self.database {
             write!(f, "/{}", escaped(database))?;
         }
-        if self.ssl_mode != SslMode::Prefer {
-            write!(f, "?sslmode={}", self.ssl_mode.as_str())?;
-        }
-        Ok(())
+        let tls = (self.ssl_mode != SslMode::Prefer).then(|| format!("sslmode={}", self.ssl_mode.as_str()));
+        let pooler = self.pooled.then(|| "pooler=transaction".to_owned());
+        let parameters: Vec<String> = tls.into_iter().chain(pooler).collect();
+        if parameters.is_empty() { Ok(()) } else { write!(f, "?{}", parameters.join("&")) }
     }
 }
 

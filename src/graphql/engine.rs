@@ -412,8 +412,8 @@ impl Reading for QueryRun {
     type Output = Read;
     type Error = Halt;
 
-    fn levels(&self) -> impl Levels<'_> {
-        Fetch::query(&self.plan, &self.bound, self.parts.limits.max_rows)
+    fn levels(&self) -> impl Levels<'_> + Send {
+        Fetch::query(&self.plan, &self.parts.compiler.model, &self.bound, self.parts.limits.max_rows)
     }
 
     fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, Halt> {
@@ -639,6 +639,16 @@ fn refused(error: &StoreError) -> GraphqlError {
         StoreError::TooLarge => {
             GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
         }
+        StoreError::Value(why) => {
+            tracing::warn!(why, "the database refuses a value that the model allows");
+            GraphqlError::new(Code::BadUserInput, "the database does not take one of the values")
+        }
+        StoreError::Unknown(_) => GraphqlError::new(
+            Code::DatabaseUnavailable,
+            "the connection to the database broke while the mutation was committed, and whether it has taken effect is \
+             unknown; give mutations an Idempotency-Key, and send this one again",
+        )
+        .with("outcome", &"UNKNOWN"),
         StoreError::Lost(_) => {
             GraphqlError::new(Code::DatabaseUnavailable, "the database is not available at the moment; try again")
         }

@@ -9,8 +9,8 @@ use super::plan::{
     ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan, RootField, RootKind,
     RowPlan,
 };
-use crate::model::Value;
 use crate::model::scalar::ValueRef;
+use crate::model::{Model, Value};
 use crate::store::{Fetched, Levels, Parents, Row, Wanted};
 
 /// What an answer needs.
@@ -29,6 +29,8 @@ pub(super) struct Fetch<'a> {
 struct Node<'a> {
     kind: Kind<'a>,
     parents: Parents,
+    /// Its rows' own lists were asked for together with it, since their parent's key was known.
+    has_lists: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -41,36 +43,42 @@ enum Kind<'a> {
 
 impl<'a> Fetch<'a> {
     /// For the answer of a query.
-    pub(super) fn query(plan: &'a Plan, bound: &'a Bound, max_rows: u64) -> Self {
-        let roots = plan.root.iter().flat_map(|RootField { kind, .. }| match kind {
-            RootKind::One(one) => {
-                let Arguments::Keys(Some(keys)) = &bound.arguments[one.bound] else { return Vec::new() };
-                vec![Node { kind: Kind::RowBy(&one.row, one.bound), parents: Parents::One(keys.first.clone()) }]
+    pub(super) fn query(plan: &'a Plan, model: &Model, bound: &'a Bound, max_rows: u64) -> Self {
+        let mut wanted = Vec::new();
+        for RootField { kind, .. } in &plan.root {
+            match kind {
+                RootKind::One(one) => {
+                    let Arguments::Keys(Some(keys)) = &bound.arguments[one.bound] else { continue };
+                    let is_by_key = one.keys.len() == 1 && one.keys[0].0 == model.entity(one.row.entity).key;
+                    with_lists(Kind::RowBy(&one.row, one.bound), &one.row, &keys.first, is_by_key, &mut wanted);
+                }
+                RootKind::List(list) => wanted.push(Node::one(Kind::List(list), &Value::Null)),
+                RootKind::Node(node) => wanted.extend(nodes(node, bound)),
+                RootKind::Typename(_) | RootKind::Introspection | RootKind::Write(_) => {}
             }
-            RootKind::List(list) => vec![Node { kind: Kind::List(list), parents: Parents::One(Value::Null) }],
-            RootKind::Node(node) => nodes(node, bound),
-            RootKind::Typename(_) | RootKind::Introspection | RootKind::Write(_) => Vec::new(),
-        });
-        Self { bound, max_rows, wanted: roots.collect(), asked: Vec::new(), counted: 0 }
+        }
+        Self { bound, max_rows, wanted, asked: Vec::new(), counted: 0 }
     }
 
     /// For the answer about the row with this key.
     pub(super) fn row(plan: &'a RowPlan, key: &Value, bound: &'a Bound, max_rows: u64) -> Self {
-        let node = Node { kind: Kind::Row(plan), parents: Parents::One(key.clone()) };
-        Self { bound, max_rows, wanted: vec![node], asked: Vec::new(), counted: 0 }
+        let mut wanted = Vec::new();
+        with_lists(Kind::Row(plan), plan, key, true, &mut wanted);
+        Self { bound, max_rows, wanted, asked: Vec::new(), counted: 0 }
     }
 
     /// Looks at what was fetched for a node, for whatever the next level needs.
     fn look<R: Row>(&mut self, node: &Node<'a>, fetched: &Fetched<R>) {
-        let (place, objects, size) = match node.kind {
-            Kind::Row(plan) | Kind::RowBy(plan, _) => (plan.place, vec![&plan.object], usize::MAX),
+        let objects = node.objects();
+        let (place, size) = match node.kind {
+            Kind::Row(plan) | Kind::RowBy(plan, _) => (plan.place, usize::MAX),
             Kind::List(plan) => {
                 let Arguments::List(bound) = &self.bound.arguments[plan.bound] else {
                     unreachable!("a connection's arguments are a list's");
                 };
                 self.counted += node.parents.all().len() as u64;
                 // The row behind the page only tells that there is one.
-                (plan.place + ListPlan::PAGE, objects(plan), bound.size)
+                (plan.place + ListPlan::PAGE, bound.size)
             }
         };
         let mut rows: Vec<&R> = Vec::new();
@@ -82,11 +90,15 @@ impl<'a> Fetch<'a> {
             for field in &object.fields {
                 let (kind, parents) = match &field.kind {
                     FieldKind::ToOne { index, row, .. } => (Kind::Row(row), distinct(&rows, *index)),
-                    FieldKind::ToMany(list) => (Kind::List(list), distinct(&rows, 0)),
-                    FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => continue,
+                    FieldKind::ToMany(list) if !node.has_lists => (Kind::List(list), distinct(&rows, 0)),
+                    FieldKind::ToMany(_)
+                    | FieldKind::Typename
+                    | FieldKind::Etag
+                    | FieldKind::Value { .. }
+                    | FieldKind::Id { .. } => continue,
                 };
                 if !parents.is_empty() {
-                    self.wanted.push(Node { kind, parents: Parents::Many(parents) });
+                    self.wanted.push(Node { kind, parents: Parents::Many(parents), has_lists: false });
                 }
             }
         }
@@ -141,6 +153,18 @@ impl<'a> Levels<'a> for Fetch<'a> {
         all
     }
 
+    fn may_go_on(&self) -> bool {
+        let leads_on = |node: &Node<'_>, kind: &FieldKind| match kind {
+            FieldKind::ToOne { .. } => true,
+            FieldKind::ToMany(_) => !node.has_lists,
+            FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => false,
+        };
+        let has_more = |node: &Node<'_>| {
+            node.objects().iter().any(|object| object.fields.iter().any(|field| leads_on(node, &field.kind)))
+        };
+        self.asked.iter().any(has_more)
+    }
+
     fn most_rows(&self) -> u64 {
         self.max_rows
     }
@@ -156,9 +180,35 @@ fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
                 keys.push(key.clone());
             }
         }
-        (!keys.is_empty()).then_some(Node { kind: Kind::Row(row), parents: Parents::Many(keys) })
+        (!keys.is_empty()).then_some(Node { kind: Kind::Row(row), parents: Parents::Many(keys), has_lists: false })
     });
     of_each.collect()
+}
+
+impl<'a> Node<'a> {
+    fn one(kind: Kind<'a>, parent: &Value) -> Self {
+        Self { kind, parents: Parents::One(parent.clone()), has_lists: false }
+    }
+
+    /// The objects that its rows are written as.
+    fn objects(&self) -> Vec<&'a Object> {
+        match self.kind {
+            Kind::Row(plan) | Kind::RowBy(plan, _) => vec![&plan.object],
+            Kind::List(plan) => objects(plan),
+        }
+    }
+}
+
+/// A row, and where its key is known already, its lists.
+fn with_lists<'a>(kind: Kind<'a>, plan: &'a RowPlan, key: &Value, is_key: bool, wanted: &mut Vec<Node<'a>>) {
+    wanted.push(Node { has_lists: is_key, ..Node::one(kind, key) });
+    if is_key {
+        let lists = plan.object.fields.iter().filter_map(|field| match &field.kind {
+            FieldKind::ToMany(list) => Some(Node::one(Kind::List(list), key)),
+            _ => None,
+        });
+        wanted.extend(lists);
+    }
 }
 
 /// The objects that a list's rows are written as.

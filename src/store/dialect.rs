@@ -19,9 +19,9 @@ pub(in crate::store) trait Dialect {
     /// The placeholder of the parameter with this number, from 1 on.
     fn placeholder(&self, number: usize, ty: Type) -> String;
     /// A column where it is compared with others or with parameters, or ordered by: strings by their bytes.
-    fn compared(&self, column: &Column, value: Expr) -> Expr;
+    fn compared(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
     /// A column where its values are read.
-    fn read(&self, column: &Column, value: Expr) -> Expr;
+    fn read(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
     /// The version of the row that `alias` names in the statement.
     fn version(&self, entity: &Entity, alias: &str) -> Expr;
     /// A string without regard to case, as [`super::select::fold`] has it.

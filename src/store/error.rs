@@ -33,12 +33,18 @@ pub enum StoreError {
     /// The commit failed; nothing of the group was written.
     #[error("commit failed: {0}")]
     Commit(String),
+    /// The connection broke while it was committed, and nobody knows whether it was.
+    #[error("whether it was committed is unknown: {0}")]
+    Unknown(String),
     /// A statement has made the database roll back its whole transaction.
     #[error("the database has rolled back the transaction")]
     RolledBack,
     /// The database does not take a writing statement, for what the triggers that it fires say. In its words.
     #[error("a statement cannot run: {0}")]
     Statement(String),
+    /// The database does not take a value, which the model allows. In its words.
+    #[error("a value is refused: {0}")]
+    Value(String),
     /// A thread could not be started.
     #[error("cannot start a database thread: {0}")]
     Thread(#[source] std::io::Error),

@@ -11,7 +11,7 @@ macro_rules! driver {
     ($of:expr, $store:ident => $answer:expr) => {
         match $of {
             Store::Sqlite($store) => $answer,
-            Store::Postgres(none) => match *none {},
+            Store::Postgres($store) => $answer,
         }
     };
 }
@@ -26,6 +26,7 @@ pub mod fetched;
 mod guard;
 pub mod postgres;
 mod render;
+mod rendered;
 pub mod schema;
 pub mod select;
 pub mod source;
@@ -83,7 +84,7 @@ impl Store {
     ) -> Result<Self, StoreError> {
         match database {
             Database::Sqlite(path) => Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?)),
-            Database::Postgres(_) => Err(StoreError::Database("PostgreSQL is not served yet".into())),
+            Database::Postgres(url) => Ok(Self::Postgres(postgres::Store::open(url, readers, model, clock).await?)),
         }
     }
 
@@ -93,7 +94,7 @@ impl Store {
     pub fn fetching_ahead(self) -> Self {
         match self {
             Self::Sqlite(store) => Self::Sqlite(store.fetching_ahead()),
-            Self::Postgres(none) => match none {},
+            Self::Postgres(store) => Self::Postgres(store.fetching_ahead()),
         }
     }
 

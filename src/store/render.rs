@@ -43,7 +43,6 @@ pub(in crate::store) enum OfEach {
     /// One value: a query that has one row of one column.
     Value(Box<SelectStatement>),
     /// Rows.
-    #[expect(dead_code, reason = "SQLite, which has no LATERAL, only reads `of_all`")]
     Rows {
         /// The query for one parent, and the placeholder of its limit: for a database that has LATERAL.
         of_one: Box<SelectStatement>,
@@ -168,9 +167,14 @@ impl<'a> Renderer<'a> {
         self.parameter(slot, Type::Scalar(entity.column(id).scalar))
     }
 
+    /// A parameter to give this column.
+    fn written(&self, entity: &Entity, id: ColumnId, slot: Slot) -> Expr {
+        self.parameter(slot, Type::Written(entity.column(id).scalar))
+    }
+
     /// A column, to be compared.
     fn column(&self, entity: &Entity, id: ColumnId, alias: &str) -> Expr {
-        self.dialect.compared(entity.column(id), Expr::col(column_ref(entity, id, alias)))
+        self.dialect.compared(entity, entity.column(id), Expr::col(column_ref(entity, id, alias)))
     }
 
     /// The rows of an entity that a statement may see: the only way into a FROM. `depth` is that of the alias.
@@ -213,7 +217,7 @@ impl<'a> Renderer<'a> {
     }
 
     fn select_row(&self, select: &mut SelectStatement, entity: &Entity, columns: &[ColumnId]) {
-        let read = |id: ColumnId| self.dialect.read(entity.column(id), Expr::col(column_ref(entity, id, ROOT)));
+        let read = |id: ColumnId| self.dialect.read(entity, entity.column(id), Expr::col(column_ref(entity, id, ROOT)));
         select.expr(read(entity.key)).expr(self.dialect.version(entity, ROOT));
         select.exprs(columns.iter().copied().map(read));
     }

@@ -63,7 +63,7 @@ pub trait Reading: Send + Sync + 'static {
     type Error: From<StoreError> + Send + 'static;
 
     /// Which rows it needs, where these are fetched ahead.
-    fn levels(&self) -> impl Levels<'_>;
+    fn levels(&self) -> impl Levels<'_> + Send;
 
     /// Does it, with the rows of one state.
     ///
@@ -87,6 +87,9 @@ pub trait Levels<'a> {
     /// What the next level needs, all of which can be asked for at once. Nothing: all is there, or the answer has more rows
     /// than it may have.
     fn next<R: Row>(&mut self, fetched: &Fetched<R>) -> Vec<Wanted<'a>>;
+
+    /// Whether a level may follow on the one that [`Self::next`] gave last. Where it may not, that is sure.
+    fn may_go_on(&self) -> bool;
 
     /// With more rows than this it need not go on.
     fn most_rows(&self) -> u64;

@@ -31,6 +31,8 @@ pub struct Parameter {
 pub enum Type {
     /// A value of a column of this type.
     Scalar(Scalar),
+    /// A value that a column of this type is given: the database reads it as whatever the column is.
+    Written(Scalar),
     /// Any number of values of a column of this type, in one parameter.
     List(Scalar),
     /// A string that other strings are compared with, whatever the type of the column is.

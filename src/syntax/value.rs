@@ -78,7 +78,7 @@ fn float(text: &str) -> Value {
 }
 
 /// The float of exactly this decimal value; None where a float would round it.
-fn exact_float(text: &str) -> Option<Number> {
+pub fn exact_float(text: &str) -> Option<Number> {
     let float: f64 = text.parse().ok()?;
     let is_exact = digits(text)? == digits(&format!("{float:e}"))?;
     Number::from_f64(float).filter(|_| is_exact)

@@ -105,8 +105,7 @@ async fn a_document_that_the_model_has_overtaken_is_kept_and_says_so() {
     const OVERTAKEN: &str = "{ gone { id } }";
     let app = TestApp::start(Mode::Trusted).await;
     let id = DocumentId::of(OVERTAKEN).to_string();
-    let insert = "INSERT INTO _freshql_document (id, text) VALUES (?, ?)";
-    rusqlite::Connection::open(app.database()).unwrap().execute(insert, [&*id, OVERTAKEN]).unwrap();
+    app.outsider().execute(&format!("INSERT INTO _freshql_document (id, text) VALUES ('{id}', '{OVERTAKEN}')"));
 
     let app = app.restart().await;
     let answer = app.get(&url(OVERTAKEN)).await;

@@ -2,7 +2,6 @@
 //! had been replaced before the request began.
 
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -11,10 +10,10 @@ use bytes::Bytes;
 use freshql::config::Mode;
 use http::StatusCode;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
-use rusqlite::Connection;
 use serde_json::{Value as Json, json};
 use tokio::task::JoinSet;
 
+use crate::database::{Driver, Outsider, driver};
 use crate::harness::{Answer, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 
 /// A row's answer with two columns that are always written alike.
@@ -36,12 +35,12 @@ async fn start() -> Arc<TestApp> {
 }
 
 /// Another program's connection, as SQLite sets it up.
-fn stranger(path: &Path) -> Connection {
-    let connection = Connection::open(path).unwrap();
-    connection
-        .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 5000; PRAGMA synchronous = OFF")
-        .unwrap();
-    connection
+fn stranger(app: &TestApp) -> Outsider {
+    let outsider = app.outsider();
+    if driver() == Driver::Sqlite {
+        outsider.execute("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 5000; PRAGMA recursive_triggers = OFF");
+    }
+    outsider
 }
 
 /// POSTs with one token: half of them as `expectedEtag`, half as `If-Match`. Each writes what was never there before, as
@@ -91,8 +90,8 @@ async fn of_many_writers_with_one_token_exactly_one_wins() {
         assert_eq!(read["data"]["merchant"]["etag"], winner["etag"], "round {round}");
     }
     // A stranger's write counts as well: nobody has the token of what it left.
-    let database = stranger(&app.database());
-    database.execute("UPDATE merchants SET city = 'Elsewhere' WHERE id = ?", [&id]).unwrap();
+    let database = stranger(&app);
+    database.execute(&format!("UPDATE merchants SET city = 'Elsewhere' WHERE id = '{id}'"));
     for answer in race(&app, &id, &etag, 4, 0).await {
         answer.assert_error(412, "PRECONDITION_FAILED");
         assert_eq!(answer.json()["errors"][0]["extensions"]["current"]["city"], "Elsewhere");
@@ -253,11 +252,11 @@ impl Stage {
 
     fn write_as_stranger(&self, index: usize) {
         let (id, history) = &self.rows[index];
-        let database = stranger(&self.app.database());
+        let database = stranger(&self.app);
         while !self.end.load(SeqCst) {
             let number = history.begin();
-            let sql = "UPDATE merchants SET city = ?1, website = ?1 WHERE id = ?2";
-            database.execute(sql, (number.to_string(), id)).unwrap();
+            database
+                .execute(&format!("UPDATE merchants SET city = '{number}', website = '{number}' WHERE id = '{id}'"));
             history.acknowledge(number);
             std::thread::sleep(Duration::from_millis(number % 3 * 5));
         }
@@ -265,20 +264,25 @@ impl Stage {
 
     /// By turns through the server and past it.
     async fn come_and_go(&self) {
-        let database = stranger(&self.app.database());
+        let database = stranger(&self.app);
         while !self.end.load(SeqCst) {
             let number = self.pop_up.begin();
             let name = format!("Pop-up {number}");
             if number.is_multiple_of(2) {
-                database.execute("DELETE FROM merchants WHERE city = 'Nowhere'", []).unwrap();
+                database.execute("DELETE FROM merchants WHERE city = 'Nowhere'");
             } else if number % 4 == 1 {
                 let input = json!({"name": name, "description": "", "city": "Nowhere"});
                 let body = json!({"variables": {"input": input}});
                 assert_eq!(self.app.post(&url(crate::harness::CREATE), &body).await.status, StatusCode::OK);
             } else {
-                let sql = "INSERT OR REPLACE INTO merchants (id, name, description, city)
-                    VALUES ('01900000-0000-7000-8000-00000000dead', ?, '', 'Nowhere')";
-                database.execute(sql, [name]).unwrap();
+                let (replace, conflict) = match driver() {
+                    Driver::Sqlite => ("OR REPLACE", ""),
+                    Driver::Postgres => ("", "ON CONFLICT (id) DO UPDATE SET name = excluded.name"),
+                };
+                database.execute(&format!(
+                    "INSERT {replace} INTO merchants (id, name, description, city)
+                     VALUES ('01900000-0000-7000-8000-00000000dead', '{name}', '', 'Nowhere') {conflict}"
+                ));
             }
             self.pop_up.acknowledge(number);
             tokio::time::sleep(Duration::from_millis(number % 4 * 3)).await;
@@ -424,9 +428,9 @@ async fn a_stranger_who_holds_the_lock_delays_writes_and_no_read() {
     let path = url_with(MERCHANT, &json!({"id": id}));
     let before = app.get(&path).await;
 
-    let database = stranger(&app.database());
-    database.execute_batch("BEGIN IMMEDIATE").unwrap();
-    database.execute("UPDATE merchants SET city = 'Locked' WHERE id = ?", [&id]).unwrap();
+    let database = stranger(&app);
+    database.execute(if driver() == Driver::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" });
+    database.execute(&format!("UPDATE merchants SET city = 'Locked' WHERE id = '{id}'"));
     let writing = tokio::spawn({
         let (app, id) = (app.clone(), id.clone());
         async move { race(&app, &id, &etag, 4, 0).await }
@@ -437,7 +441,7 @@ async fn a_stranger_who_holds_the_lock_delays_writes_and_no_read() {
         assert_eq!(answer.status, StatusCode::NOT_MODIFIED, "what is not committed is not there");
     }
     assert!(!writing.is_finished());
-    database.execute_batch("COMMIT").unwrap();
+    database.execute("COMMIT");
     for answer in writing.await.unwrap() {
         answer.assert_error(412, "PRECONDITION_FAILED");
         assert_eq!(answer.json()["errors"][0]["extensions"]["current"]["city"], "Locked");

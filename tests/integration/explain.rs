@@ -56,9 +56,7 @@ async fn the_header_adds_a_report_to_the_answer_that_nobody_stores() {
     assert_eq!(report["question"]["variables"], json!({"id": id}));
     assert_eq!(report["policy"]["cacheControl"], plain.header("cache-control"));
 
-    let database = rusqlite::Connection::open(app.database()).unwrap();
-    let sql = "SELECT _version FROM merchants WHERE id = ?";
-    let version: i64 = database.query_row(sql, [&id], |row| row.get(0)).unwrap();
+    let version = app.outsider().int(&format!("SELECT _version FROM merchants WHERE id = '{id}'"));
     let expected = json!({
         "asOf": version, "rows": [{"entity": "Merchant", "id": id, "version": version}], "parts": [], "sets": [],
     });

@@ -70,6 +70,7 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "store/postgres/client.rs",
         "one conversation with a server: what is sent, what comes back, and in which state that leaves it",
     ),
+    ("store/postgres/transaction.rs", "what a mutation may do, and for each what shows that it was done"),
     ("store/sqlite/migrate/check.rs", "everything that a database may lack or have otherwise, each with its remedy"),
 ];
 

@@ -3,9 +3,9 @@
 use freshql::config::Mode;
 use http::HeaderName;
 use http::header::IF_MATCH;
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
+use crate::database::{Driver, driver};
 use crate::harness::{Answer, CREATE, DELETE, TestApp, UPDATE, url};
 
 const KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -16,7 +16,7 @@ async fn create(app: &TestApp, key: &str, name: &str) -> Answer {
 }
 
 fn count(app: &TestApp, sql: &str) -> i64 {
-    Connection::open(app.database()).unwrap().query_row(sql, [], |row| row.get(0)).unwrap()
+    app.outsider().int(sql)
 }
 
 #[tokio::test]
@@ -95,8 +95,11 @@ async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait(
 async fn keys_are_forgotten_after_a_day() {
     let app = TestApp::start(Mode::Trusted).await;
     create(&app, "\"old\"", "Old").await;
-    let database = Connection::open(app.database()).unwrap();
-    database.execute("UPDATE _freshql_idempotency SET at = at - 86400", []).unwrap();
+    let day = match driver() {
+        Driver::Sqlite => "86400",
+        Driver::Postgres => "interval '1 day'",
+    };
+    app.outsider().execute(&format!("UPDATE _freshql_idempotency SET at = at - {day}"));
     assert_eq!(create(&app, "\"old\"", "New").await.status, 200);
     assert_eq!(count(&app, "SELECT count(*) FROM _freshql_idempotency"), 1);
     assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'New'"), 1);

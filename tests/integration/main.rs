@@ -8,6 +8,8 @@
 mod books;
 #[path = "support/bookshop.rs"]
 mod bookshop;
+#[path = "support/database.rs"]
+mod database;
 #[path = "support/harness.rs"]
 mod harness;
 #[path = "support/library.rs"]

@@ -4,10 +4,8 @@
 
 use std::cell::Cell;
 
-use freshql::dependency::Version;
 use freshql::graphql::{Answer, Code, GraphqlError, PathSegment};
 use freshql::store::change_log::Change;
-use freshql::store::sqlite::change_log;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use serde_json::json;
@@ -75,10 +73,10 @@ fn replay(shop: &mut Shop, history: &History, tally: &Tally) -> Result<(), TestC
     let mut tokens = Tokens::new();
     let mut kept: Option<Kept> = None;
     for (writes, reads) in &history.transactions {
-        let from = change_log::newest(&shop.stranger).unwrap();
+        shop.changes();
         transaction(shop, &mut books, &mut tokens, writes, tally)?;
         if let Some(kept) = &kept {
-            kept.verify(shop, from)?;
+            kept.verify(shop)?;
         }
         kept = Some(read_back(shop, &books.tables, reads)?);
     }
@@ -212,11 +210,10 @@ fn read_back(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<Kept, TestCase
 
 impl Kept {
     /// What is kept is still right if nothing that it depends on was hit since, and another answer has another ETag.
-    fn verify(&self, shop: &Shop, from: Version) -> Result<(), TestCaseError> {
-        let changes =
-            change_log::since(&shop.stranger, &shop.model, from, usize::MAX).unwrap().unwrap_or_default().rows;
-        let left: Vec<_> = changes.iter().flat_map(Change::marks).collect();
-        let is_hit = self.answer.touched.marks().iter().any(|mark| left.contains(mark));
+    fn verify(&self, shop: &Shop) -> Result<(), TestCaseError> {
+        let changes = shop.changes();
+        let left = changes.as_ref().map(|changes| changes.iter().flat_map(Change::marks).collect::<Vec<_>>());
+        let is_hit = left.is_none_or(|left| self.answer.touched.marks().iter().any(|mark| left.contains(mark)));
         let now = shop.run(&self.text, &self.variables).unwrap();
         let etags = [&self.answer, &now].map(|answer| answer.etag.map(|etag| etag.as_str().to_owned()));
         let context = || format!("{}\n{}\n{changes:?}", self.text, self.variables);
@@ -266,7 +263,7 @@ fn new_row_that_points_to_itself_points_to_a_row_that_exists() {
 
 #[test]
 fn broken_check_names_the_columns_that_it_reads() {
-    let shop = Shop::of_tables(MODEL, |statement| {
+    let shop = Shop::on_sqlite(MODEL, |statement| {
         statement.replacen("DEFAULT 3", "DEFAULT 3 CHECK (rank < 100 AND 'kids' <> 'nicknames')", 1)
     });
     let text = "mutation($rank: Int) { createAuthor(input: {name: \"Ann\", rank: $rank}) { rank } }";
@@ -277,14 +274,14 @@ fn broken_check_names_the_columns_that_it_reads() {
 
 #[test]
 fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here() {
-    let shop = Shop::bookshop();
+    let shop = Shop::on_sqlite(MODEL, |statement| statement);
     let rule = |raise: &str| {
         format!(
             "CREATE TRIGGER {raise}_rule BEFORE INSERT ON authors WHEN NEW.name = '{raise}'
              BEGIN SELECT RAISE({raise}, 'secret words'); END;"
         )
     };
-    shop.stranger.execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
+    shop.stranger.sqlite().execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
     for name in ["ABORT", "FAIL", "ROLLBACK"] {
         let text = "mutation($name: String!) { createAuthor(input: {name: $name}) { name } }";
         let errors = shop.run(text, &json!({"name": name})).unwrap_err();

@@ -85,9 +85,7 @@ async fn a_changed_row_gets_another_etag() {
 async fn a_row_changed_by_a_stranger_gets_another_etag() {
     let (app, id, url) = merchant().await;
     let before = app.get(&url).await;
-    let stranger = rusqlite::Connection::open(app.database()).unwrap();
-    let changed = stranger.execute("UPDATE merchants SET city = 'Mechelen' WHERE id = ?", [&id]).unwrap();
-    assert_eq!(changed, 1);
+    app.outsider().execute(&format!("UPDATE merchants SET city = 'Mechelen' WHERE id = '{id}'"));
     let after = app.get_with(&url, &[(IF_NONE_MATCH, before.etag())]).await;
     assert_eq!(after.status, 200);
     assert_ne!(after.etag(), before.etag());

@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use freshql::config::Mode;
 use http::header::{CACHE_CONTROL, ETAG, IF_MATCH, IF_NONE_MATCH};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use crate::commands::freshql;
@@ -66,7 +65,7 @@ impl Railway {
 
     /// Another program.
     fn shell(&self, sql: &str) {
-        Connection::open(self.0.database()).unwrap().execute_batch(sql).unwrap();
+        self.0.outsider().execute(sql);
     }
 }
 

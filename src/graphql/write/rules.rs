@@ -29,6 +29,10 @@ impl<'a> Levels<'a> for Once<'a> {
         vec![Wanted { place: self.place, query: self.query, parents, values: self.values }]
     }
 
+    fn may_go_on(&self) -> bool {
+        false
+    }
+
     fn most_rows(&self) -> u64 {
         2
     }

@@ -81,6 +81,8 @@ pub struct Connection {
     status: TransactionStatus,
     /// Syncs that were not answered yet.
     syncs: u32,
+    /// Nobody waits for their answers, which are read before anything else is asked.
+    is_finishing: bool,
     /// Nothing more can be asked of it.
     is_broken: bool,
 }
@@ -135,6 +137,7 @@ impl Connection {
                 session,
                 status: TransactionStatus::Idle,
                 syncs: 0,
+                is_finishing: false,
                 is_broken: false,
             })
         };
@@ -154,12 +157,12 @@ impl Connection {
 
     /// Whether a transaction is open.
     pub fn status(&self) -> TransactionStatus {
-        self.status
+        if self.is_finishing { TransactionStatus::Idle } else { self.status }
     }
 
     /// Whether the answer to a flight is still to come, since nobody has waited for it: see [`Self::drain`].
     pub fn is_busy(&self) -> bool {
-        self.syncs > 0
+        self.syncs > 0 && !self.is_finishing
     }
 
     /// Whether nothing more can be asked of it.
@@ -204,6 +207,7 @@ impl Connection {
         executes: &[Execute<'_>],
         mut receive: impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,
     ) -> Result<Vec<u64>, ClientError> {
+        self.ready().await?;
         let could_repeat = self.status == TransactionStatus::Idle;
         let mut has_rows = false;
         let first = self
@@ -215,7 +219,7 @@ impl Connection {
         match first {
             // A table has changed under a plan, or a pooler has changed the session: what was prepared does not fit any more.
             Err((error, true)) if could_repeat && !has_rows && is_about_plans(&error) => {
-                self.forget_statements().await?;
+                self.reset().await?;
                 self.fly(executes, &mut receive).await.map_err(|(error, _)| error)
             }
             Err((error, _)) => Err(error),
@@ -229,7 +233,7 @@ impl Connection {
     /// # Errors
     /// The server's, with the position in the text.
     pub async fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
-        self.ready()?;
+        self.ready().await?;
         frontend::query(sql, &mut self.wire.outbox).map_err(unsendable)?;
         self.syncs += 1;
         let mut all = Vec::new();
@@ -263,23 +267,55 @@ impl Connection {
     }
 
     /// Reads on until the answer to a flight that was given up has come; the connection is as good as new then. Where a
-    /// transaction is open, it is rolled back.
+    /// transaction was open, it is rolled back.
     ///
     /// # Errors
     /// The connection is lost.
     pub async fn drain(&mut self) -> Result<(), ClientError> {
         let was_busy = self.is_busy();
-        while self.is_busy() {
+        while self.syncs > 0 {
             match self.receive(|_, _| Ok(false)).await {
                 Err(error) if self.is_broken => return Err(error),
                 Ok(()) | Err(_) => {}
             }
         }
-        if self.status != TransactionStatus::Idle {
-            self.script("ROLLBACK").await?;
-        }
+        self.is_finishing = false;
         // What was to be prepared in it may be there or not.
-        if was_busy { self.forget_statements().await } else { Ok(()) }
+        if was_busy { self.reset().await } else { self.roll_back().await }
+    }
+
+    /// Rolls back whatever is open.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn roll_back(&mut self) -> Result<(), ClientError> {
+        self.ready().await?;
+        if self.status == TransactionStatus::Idle { Ok(()) } else { self.script("ROLLBACK").await.map(drop) }
+    }
+
+    /// Ends the transaction, without waiting for the answer: whatever is asked next waits for that too.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn finish(&mut self) -> Result<(), ClientError> {
+        self.ready().await?;
+        if self.status != TransactionStatus::Idle {
+            frontend::query("COMMIT", &mut self.wire.outbox).map_err(unsendable)?;
+            self.syncs += 1;
+            self.is_finishing = true;
+            self.wire.send_now().await.map_err(ClientError::Lost)?;
+        }
+        Ok(())
+    }
+
+    /// Rolls back whatever is open, and prepares all statements anew when they are used again.
+    ///
+    /// # Errors
+    /// The connection is lost.
+    pub async fn reset(&mut self) -> Result<(), ClientError> {
+        self.roll_back().await?;
+        self.statements.clear();
+        if self.session.pooled { Ok(()) } else { self.script("DEALLOCATE ALL").await.map(drop) }
     }
 
     /// Says goodbye, as far as that is possible at once.
@@ -290,19 +326,15 @@ impl Connection {
         }
     }
 
-    fn ready(&self) -> Result<(), ClientError> {
+    async fn ready(&mut self) -> Result<(), ClientError> {
+        if self.is_finishing && self.syncs > 0 {
+            self.receive(|_, _| Ok(false)).await?;
+            self.is_finishing = false;
+        }
         if self.is_broken || self.syncs > 0 {
             return Err(ClientError::Lost(std::io::ErrorKind::NotConnected.into()));
         }
         Ok(())
-    }
-
-    async fn forget_statements(&mut self) -> Result<(), ClientError> {
-        self.statements.clear();
-        if self.session.pooled || self.status == TransactionStatus::Failed {
-            return Ok(());
-        }
-        self.script("DEALLOCATE ALL").await.map(drop)
     }
 
     /// Sends a flight and receives its answer. With an error comes whether a statement was used that had been prepared before.
@@ -311,7 +343,6 @@ impl Connection {
         executes: &[Execute<'_>],
         receive: &mut impl FnMut(usize, Cells<'_>) -> Result<(), ClientError>,
     ) -> Result<Vec<u64>, (ClientError, bool)> {
-        self.ready().map_err(|error| (error, false))?;
         let length = self.wire.outbox.len();
         let mut parsed = Vec::new();
         if let Err(error) = self.write_flight(executes, &mut parsed) {
@@ -435,8 +466,9 @@ fn affected(body: &[u8]) -> u64 {
     tag.and_then(|tag| tag.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// "cached plan must not change result type"; no such prepared statement; one of that name is there.
-fn is_about_plans(error: &ClientError) -> bool {
+/// Whether it comes of what was prepared: "cached plan must not change result type"; no such statement; one of that name is
+/// there.
+pub fn is_about_plans(error: &ClientError) -> bool {
     matches!(error.code(), "0A000" | "26000" | "42P05")
 }
 

@@ -1,23 +1,29 @@
-//! PostgreSQL is not served yet, and so there is no way to open one. What there is: the migrations for it, which `migrate new`
-//! writes beside those for SQLite.
+//! PostgreSQL: a [`client`] of our own, pools of its connections, and on these what the store promises. Answers are read ahead,
+//! level by level; mutations run in transactions at READ COMMITTED; a feed compares snapshots.
 
 pub(in crate::store) mod admin;
+mod ahead;
 mod alter;
+mod blame;
 pub(in crate::store) mod catalogue;
-#[expect(dead_code, reason = "the store holds the feed next")]
 pub(in crate::store) mod change_log;
 pub mod client;
 pub(in crate::store) mod ddl;
+mod dialect;
 pub(in crate::store) mod difference;
-#[expect(dead_code, reason = "the store holds it next")]
+mod documents;
+mod error;
 pub(in crate::store) mod feed;
+mod idempotency;
 pub(in crate::store) mod migrate;
+mod pool;
 mod pull;
+mod store;
+mod transaction;
 pub(in crate::store) mod triggers;
+mod values;
+mod writers;
 
 pub use admin::Admin;
 pub(in crate::store) use pull::pull;
-
-/// A database on a PostgreSQL server. There is none yet.
-#[derive(Debug, Clone, Copy)]
-pub enum Store {}
+pub use store::Store;

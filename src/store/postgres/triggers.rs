@@ -14,7 +14,6 @@
 
 mod kept;
 
-#[expect(unused_imports, reason = "the reader takes the last one next")]
 pub(in crate::store) use kept::{base_entity, renew_statements, version_expression};
 
 use crate::model::Scalar;

@@ -29,11 +29,11 @@ pub(in crate::store) fn insert(
         insert.or_default_values();
     } else {
         insert.columns(columns.iter().map(|id| Alias::new(&entity.column(*id).name)));
-        insert.values_panic((FIRST_VALUE_SLOT..).zip(columns).map(|(slot, id)| renderer.value_of(entity, *id, slot)));
+        insert.values_panic((FIRST_VALUE_SLOT..).zip(columns).map(|(slot, id)| renderer.written(entity, *id, slot)));
     }
-    insert.returning_col(Alias::new(&entity.column(entity.key).name));
-    let key = Type::Scalar(entity.column(entity.key).scalar);
-    renderer.finish(dialect.insert(&insert), [key])
+    let key = entity.column(entity.key);
+    insert.returning(Query::returning().expr(dialect.read(entity, key, Expr::col(Alias::new(&key.name)))));
+    renderer.finish(dialect.insert(&insert), [Type::Scalar(key.scalar)])
 }
 
 /// Sets these columns of the row with this key (and, if `versioned`, only if it is at the expected version).
@@ -48,7 +48,7 @@ pub(in crate::store) fn update(
     let mut update = Query::update();
     update.table(Alias::new(&entity.table));
     for (slot, id) in (FIRST_VALUE_SLOT..).zip(columns) {
-        update.value(Alias::new(&entity.column(*id).name), renderer.value_of(entity, *id, slot));
+        update.value(Alias::new(&entity.column(*id).name), renderer.written(entity, *id, slot));
     }
     update.and_where(renderer.key(entity));
     if versioned {
@@ -72,7 +72,7 @@ pub(in crate::store) fn delete(model: &Model, dialect: &dyn Dialect, entity: &En
 impl Renderer<'_> {
     fn key(&self, entity: &Entity) -> Expr {
         let column = entity.column(entity.key);
-        let key = self.dialect.compared(column, Expr::col(Alias::new(&column.name)));
+        let key = self.dialect.compared(entity, column, Expr::col(Alias::new(&column.name)));
         key.eq(self.value_of(entity, entity.key, KEY_SLOT))
     }
 

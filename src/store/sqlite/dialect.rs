@@ -42,11 +42,11 @@ impl Dialect for Sqlite {
     }
 
     /// Strings are compared by their bytes anyway: a column with another collation is refused where rows are looked up by it.
-    fn compared(&self, _: &Column, value: Expr) -> Expr {
+    fn compared(&self, _: &Entity, _: &Column, value: Expr) -> Expr {
         value
     }
 
-    fn read(&self, _: &Column, value: Expr) -> Expr {
+    fn read(&self, _: &Entity, _: &Column, value: Expr) -> Expr {
         value
     }
 

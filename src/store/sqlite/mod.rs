@@ -22,7 +22,6 @@ mod meter;
 pub mod migrate;
 mod opened;
 mod pull;
-mod rendered;
 mod row;
 pub(in crate::store) mod rows;
 pub(in crate::store) mod scratch;

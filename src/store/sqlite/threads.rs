@@ -12,10 +12,10 @@ use super::feed::Feed;
 use super::identity::Identity;
 use super::meter::Meter;
 use super::opened::{Settings, is_writable};
-use super::rendered::Rendered;
 use super::writable::Writable;
 use super::{FeedJob, QUEUE, ReadJob, SLOW_QUEUE, WriteJob, Writer, open_existing, open_reader, read_loop};
 use crate::store::error::StoreError;
+use crate::store::rendered::Rendered;
 
 /// How often a file that can only be read is looked at anew.
 const READ_ONLY: Duration = Duration::from_secs(1);

@@ -11,11 +11,11 @@ use tokio::runtime::Handle;
 use super::feed::Feed;
 use super::identity::Identity;
 use super::meter::Meter;
-use super::rendered::Rendered;
 use super::transaction::Care;
 use super::writable::Writable;
 use super::{Finish, GROUP, QUEUE, Snapshot, Transaction, WRITER, WriteJob, run};
 use crate::store::error::{Constraint, StoreError};
+use crate::store::rendered::Rendered;
 
 /// What the writing thread owns.
 pub(super) struct Writer {

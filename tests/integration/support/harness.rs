@@ -15,6 +15,8 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, Command};
 
+use crate::database::{Driver, Outsider, TestDatabase, driver};
+
 /// The admin token of all test servers.
 pub(crate) const TOKEN: &str = "the-token-of-the-tests";
 
@@ -43,6 +45,8 @@ const DOCUMENTS: [(&str, &str); 6] = [
 pub(crate) struct TestApp {
     pub(crate) directory: TempDir,
     pub(crate) config: Config,
+    /// None: a file in `directory`, or that of the server that this one stands beside.
+    _database: Option<TestDatabase>,
     running: RunningServer,
     client: reqwest::Client,
 }
@@ -76,10 +80,14 @@ impl TestApp {
             ..Overrides::default()
         };
         let mut config = app::configure(overrides).unwrap();
+        let on_server = (driver() == Driver::Postgres).then(TestDatabase::new);
+        if let Some(database) = &on_server {
+            config.database = database.config();
+        }
         change(&mut config);
         let running = app::start(config.clone()).await.unwrap();
         let client = reqwest::Client::builder().build().unwrap();
-        Self { directory, config, running, client }
+        Self { directory, config, _database: on_server, running, client }
     }
 
     /// The same project in a new process, as far as a test can tell.
@@ -105,7 +113,8 @@ impl TestApp {
         let mut config = self.config.clone();
         change(&mut config);
         let running = app::start(config.clone()).await.unwrap();
-        Self { directory: tempfile::tempdir().unwrap(), config, running, client: self.client.clone() }
+        let directory = tempfile::tempdir().unwrap();
+        Self { directory, config, _database: None, running, client: self.client.clone() }
     }
 
     /// Asks the operator's API.
@@ -118,8 +127,14 @@ impl TestApp {
         self.running.address
     }
 
+    /// The file of its database, in tests of what only SQLite has.
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("freshql.db")
+    }
+
+    /// Another program on its database.
+    pub(crate) fn outsider(&self) -> Outsider {
+        Outsider::of(&self.config.database)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> reqwest::RequestBuilder {

@@ -62,6 +62,29 @@ impl Postgres {
         Some(postgres)
     }
 
+    /// A server for all tests of this run, which a watcher stops when the run has ended; its URL.
+    pub(crate) fn start_shared() -> Option<String> {
+        let mut postgres = Self::start_with(|_| "-c max_connections=1000 -c shared_buffers=256MB".to_owned())?;
+        let url = postgres.url("postgres");
+        let stop = postgres.program("pg_ctl");
+        let directory = std::mem::replace(&mut postgres.directory, tempfile::tempdir().unwrap()).keep();
+        let arguments: Vec<_> = std::iter::once(stop.get_program()).chain(stop.get_args()).collect();
+        // Nothing tells a test that it is the last one.
+        let script = "while kill -0 \"$0\" 2>/dev/null; do sleep 0.5; done
+            cd /; \"${@:2}\" stop --mode=immediate --pgdata \"$1/data\"; rm -rf \"$1\"";
+        let mut watcher = Command::new("bash");
+        watcher
+            .args(["-c", script, &std::process::id().to_string()])
+            .arg(directory)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        // It outlives this process.
+        std::mem::forget(watcher.spawn().unwrap());
+        Some(url)
+    }
+
     /// The URL of one of its databases, over its socket.
     pub(crate) fn url(&self, database: &str) -> String {
         let directory = self.directory.path().to_str().unwrap().replace('/', "%2F");

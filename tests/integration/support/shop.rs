@@ -1,33 +1,31 @@
 //! What tests of the engine without HTTP share: a model, its tables in a database, the engine on that, and plain SQL beside
 //! it.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use freshql::config::Database;
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Code, Compiler, Engine, GraphqlError, OperationKind};
-use freshql::model::{Entity, Model, Value, parse};
+use freshql::model::{Model, parse};
 use freshql::question::View;
-use freshql::store::schema::layout::{Layout, SqlName};
-use freshql::store::sqlite::ddl::create_statements;
-use freshql::store::{Store, sqlite};
+use freshql::store::change_log::Change;
+use freshql::store::{FeedEvent, Store, Subscriber};
 use freshql::viewer::Viewer;
-use rusqlite::Connection;
-use rusqlite::types::Value as SqlValue;
 use serde_json::Map;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 use crate::bookshop;
-use crate::rows::{Row, Tables};
+use crate::database::{Driver, Outsider, TestDatabase, driver};
+use crate::rows::Tables;
 
 /// An engine over any model on a database of its own, and a connection of somebody else's to that.
 pub(crate) struct Shop {
     pub(crate) model: Arc<Model>,
     pub(crate) engine: Engine,
-    pub(crate) stranger: Connection,
+    pub(crate) stranger: Outsider,
+    heard: Arc<Heard>,
     runtime: Runtime,
-    _directory: TempDir,
+    _database: TestDatabase,
 }
 
 impl Shop {
@@ -37,25 +35,24 @@ impl Shop {
     }
 
     pub(crate) fn of(sdl: &str) -> Self {
-        Self::of_tables(sdl, |statement| statement)
+        Self::on(driver(), sdl, |statement| statement)
     }
 
-    /// The same for tables that somebody has changed.
-    pub(crate) fn of_tables(sdl: &str, change: impl Fn(String) -> String) -> Self {
+    /// On a SQLite file, with tables that somebody has changed: for what only SQLite has.
+    pub(crate) fn on_sqlite(sdl: &str, change: impl Fn(String) -> String) -> Self {
+        Self::on(Driver::Sqlite, sdl, change)
+    }
+
+    fn on(driver: Driver, sdl: &str, change: impl Fn(String) -> String) -> Self {
         let model = parse::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
         let model = Arc::new(model);
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("shop.db");
-        let stranger = sqlite::open(&path).unwrap();
-        // Nothing here must survive the test.
-        stranger.pragma_update(None, "synchronous", "OFF").unwrap();
-        for statement in create_statements(&Layout::new(&model)) {
-            stranger.execute_batch(&change(statement)).unwrap();
-        }
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let store = runtime.block_on(Store::open(&Database::Sqlite(path.clone()), 1, &model)).unwrap();
+        let (database, stranger) = TestDatabase::of(driver, &model, change);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let store = runtime.block_on(Store::open(&database.config(), 1, &model)).unwrap();
+        let heard = Arc::new(Heard::default());
+        store.subscribe(heard.clone()).unwrap();
         let engine = Engine::new(Compiler::new(model.clone()).unwrap(), store);
-        Self { model, engine, stranger, runtime, _directory: directory }
+        Self { model, engine, stranger, heard, runtime, _database: database }
     }
 
     /// Runs the only operation of a document.
@@ -131,39 +128,37 @@ impl Shop {
         serde_json::from_str(&self.body(text, variables)).unwrap()
     }
 
+    /// What the change log says of all that was committed since this was asked last. None: anything may have changed.
+    pub(crate) fn changes(&self) -> Option<Vec<Change>> {
+        self.runtime.block_on(self.engine.store().catch_up()).unwrap();
+        let changes = std::mem::take(&mut *self.heard.changes.lock().unwrap());
+        (!self.heard.has_forgotten.swap(false, Ordering::Relaxed)).then_some(changes)
+    }
+
     /// Replaces all rows.
-    pub(crate) fn fill(&mut self, tables: &Tables) {
-        self.stranger.pragma_update(None, "foreign_keys", false).unwrap();
-        let transaction = self.stranger.transaction().unwrap();
-        for entity in &self.model.entities {
-            transaction.execute(&format!("DELETE FROM {}", SqlName::new(&entity.table)), []).unwrap();
-        }
-        for entity in &self.model.entities {
-            let names: Vec<_> = entity.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
-            let marks = vec!["?"; names.len()].join(", ");
-            let sql = format!("INSERT INTO {} ({}) VALUES ({marks})", SqlName::new(&entity.table), names.join(", "));
-            let mut insert = transaction.prepare_cached(&sql).unwrap();
-            for row in &tables[usize::from(entity.id.0)] {
-                insert.execute(rusqlite::params_from_iter(row.iter().map(to_sql))).unwrap();
-            }
-        }
-        transaction.commit().unwrap();
-        self.stranger.pragma_update(None, "foreign_keys", true).unwrap();
+    pub(crate) fn fill(&self, tables: &Tables) {
+        self.stranger.fill(&self.model, tables);
     }
 
     /// All rows, by key.
     pub(crate) fn dump(&self) -> Tables {
-        let rows_of = |entity: &Entity| {
-            let names: Vec<_> = entity.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
-            let key = SqlName::new(&entity.column(entity.key).name);
-            let sql = format!("SELECT {} FROM {} ORDER BY {key}", names.join(", "), SqlName::new(&entity.table));
-            let mut select = self.stranger.prepare_cached(&sql).unwrap();
-            let rows = select.query_map([], |row| {
-                (0..names.len()).map(|i| row.get::<_, SqlValue>(i).map(from_sql)).collect::<Result<Row, _>>()
-            });
-            rows.unwrap().collect::<Result<Vec<_>, _>>().unwrap()
-        };
-        self.model.entities.iter().map(rows_of).collect()
+        self.stranger.dump(&self.model)
+    }
+}
+
+/// Notes what the feed tells.
+#[derive(Default)]
+struct Heard {
+    changes: Mutex<Vec<Change>>,
+    has_forgotten: AtomicBool,
+}
+
+impl Subscriber for Heard {
+    fn receive(&self, event: &FeedEvent) {
+        match event {
+            FeedEvent::Batch(batch) => self.changes.lock().unwrap().extend(batch.changes.rows.iter().cloned()),
+            FeedEvent::Forgotten => self.has_forgotten.store(true, Ordering::Relaxed),
+        }
     }
 }
 
@@ -180,24 +175,5 @@ fn assert_same(answer: &Result<Answer, Vec<GraphqlError>>, ahead: &Result<Answer
         // What is fetched ahead takes other steps: what one way just allows, the other may refuse.
         (_, Err(errors)) if errors[0].code == Code::QueryTooComplex => {}
         (_, Ok(_)) | (Ok(_), Err(_)) => panic!("{text}\nrow by row: {answer:?}\nfetched ahead: {ahead:?}"),
-    }
-}
-
-fn to_sql(value: &Value) -> SqlValue {
-    match value {
-        Value::Null => SqlValue::Null,
-        Value::Int(int) => SqlValue::Integer(*int),
-        Value::Real(real) => SqlValue::Real(*real),
-        Value::Text(text) => SqlValue::Text(text.to_string()),
-    }
-}
-
-fn from_sql(value: SqlValue) -> Value {
-    match value {
-        SqlValue::Null => Value::Null,
-        SqlValue::Integer(int) => Value::Int(int),
-        SqlValue::Real(real) => Value::Real(real),
-        SqlValue::Text(text) => Value::text(text),
-        SqlValue::Blob(_) => panic!("nobody writes blobs"),
     }
 }

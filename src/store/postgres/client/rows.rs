@@ -106,6 +106,11 @@ impl Rows {
         self.count == 0
     }
 
+    /// How many columns each has; 0 where there is no row.
+    pub fn width(&self) -> usize {
+        self.columns
+    }
+
     /// Each of them.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
         (0..self.count).map(|row| RowRef { rows: self, row })

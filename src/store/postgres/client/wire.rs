@@ -82,6 +82,11 @@ impl Wire {
         .await
     }
 
+    /// Sends what can be sent at once; the rest is sent with what comes next.
+    pub(super) async fn send_now(&mut self) -> io::Result<()> {
+        poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await
+    }
+
     /// Sends what can be sent. Ready when something has come.
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_send(cx)?;

@@ -67,7 +67,6 @@ pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     ]
 }
 
-#[expect(dead_code, reason = "the reader takes it next")]
 /// The version of a row of a table that is somebody else's. `row` names it in the statement.
 pub(in crate::store) fn version_expression(entity: &str, row: &str, key: &str) -> String {
     let base = string_literal(&base_entity(entity));

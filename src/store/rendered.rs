@@ -1,8 +1,7 @@
 //! The statements that writing has needed so far: to put one together costs as much as to run it.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{ColumnId, EntityId};
 use crate::store::statement::Statement;
@@ -12,7 +11,7 @@ const MOST: usize = 1_000;
 
 /// What a statement is for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) enum Purpose {
+pub(in crate::store) enum Purpose {
     /// Reads these columns of a row, and its version.
     State(Vec<ColumnId>),
     /// Sets these columns of a new row.
@@ -25,17 +24,22 @@ pub(super) enum Purpose {
 
 /// The writer's statements. They hold for its model, which never changes.
 #[derive(Debug, Default)]
-pub(super) struct Rendered(RefCell<HashMap<(EntityId, Purpose), Arc<Statement>>>);
+pub(in crate::store) struct Rendered(Mutex<HashMap<(EntityId, Purpose), Arc<Statement>>>);
 
 impl Rendered {
     /// The statement for this purpose, from `render` if it is needed for the first time.
-    pub(super) fn get(&self, entity: EntityId, purpose: Purpose, render: impl FnOnce() -> Statement) -> Arc<Statement> {
+    pub(in crate::store) fn get(
+        &self,
+        entity: EntityId,
+        purpose: Purpose,
+        render: impl FnOnce() -> Statement,
+    ) -> Arc<Statement> {
         let key = (entity, purpose);
-        if let Some(known) = self.0.borrow().get(&key) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(&key) {
             return known.clone();
         }
         let statement = Arc::new(render());
-        let mut all = self.0.borrow_mut();
         if all.len() >= MOST {
             all.clear();
         }

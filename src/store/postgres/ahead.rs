@@ -1,0 +1,261 @@
+//! Rows fetched ahead: one statement for each query of a level, and one flight for each level. Where an answer has one level,
+//! the flight is its whole transaction; where it has more, the first flight begins one, and the last ends it.
+
+use std::time::Instant;
+
+use super::client::{Cells, ClientError, Connection, Execute, Parameter};
+use super::dialect::Postgres;
+use super::values::{Encoded, KeptRow, Table, array, encode};
+use super::{change_log, migrate};
+use crate::dependency::Version;
+use crate::model::Model;
+use crate::model::scalar::ValueRef;
+use crate::store::error::StoreError;
+use crate::store::fetched::Fetched;
+use crate::store::render;
+use crate::store::select::{PARENT, Slot, SlotValue};
+use crate::store::source::{Levels, Parents, Wanted};
+use crate::store::statement::{Parameter as Place, Statement, Type};
+use crate::store::trace::Trace;
+
+/// Which state of the database a flight sees, and which database it is. The columns behind the first are those of
+/// [`migrate::META`].
+pub(super) const STATE: &str = "SELECT pg_current_snapshot()::text, (SELECT value FROM _freshql_meta WHERE key = 'epoch'), \
+                     (SELECT value FROM _freshql_meta WHERE key = 'history')";
+
+/// The state of the database that rows are of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Seen {
+    /// `pg_current_snapshot()`: which transactions it has.
+    pub(super) snapshot: String,
+    identity: Option<[u8; 16]>,
+    /// The newest record of the change log, where somebody wants to know.
+    pub(super) newest: Version,
+}
+
+impl Seen {
+    /// From the columns of [`STATE`].
+    pub(super) fn new(snapshot: Option<&str>, epoch: Option<&str>, history: Option<&str>) -> Self {
+        let snapshot = snapshot.unwrap_or_default().to_owned();
+        Self { snapshot, identity: migrate::identity(epoch, history), newest: Version::default() }
+    }
+
+    /// Which database this is, and which migrations were applied to it.
+    ///
+    /// # Errors
+    /// It was never migrated.
+    pub(super) fn identity(&self) -> Result<[u8; 16], StoreError> {
+        let why = || StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned());
+        self.identity.ok_or_else(why)
+    }
+
+    fn read(mut cells: Cells<'_>) -> Result<Self, ClientError> {
+        let mut text = || Ok::<_, ClientError>(cells.next_cell()?.and_then(|cell| std::str::from_utf8(cell).ok()));
+        Ok(Self::new(text()?, text()?, text()?))
+    }
+}
+
+/// What begins a transaction and what ends it, where it needs more than one flight.
+#[derive(Debug, Clone)]
+pub(super) struct Frame {
+    /// Run at the beginning where there is one flight only. None: nothing.
+    pub(super) alone: Option<String>,
+    /// Run at the beginning where there are more.
+    pub(super) begin: String,
+    /// Settings that hold for the transaction only.
+    pub(super) settings: Vec<String>,
+}
+
+/// Reads all that an answer needs, out of one state of the database, and says which.
+pub(super) async fn snapshot<'l>(
+    connection: &mut Connection,
+    model: &Model,
+    frame: &Frame,
+    mut levels: impl Levels<'l>,
+    trace: Option<&mut Trace>,
+) -> Result<(Fetched<KeptRow>, Seen), ClientError> {
+    let mut reading = Run { model, most: levels.most_rows(), fetched: Fetched::default(), trace };
+    let mut seen = Seen::default();
+    let (mut is_first, mut is_open) = (true, false);
+    loop {
+        let wanted = levels.next(&reading.fetched);
+        let goes_on = levels.may_go_on();
+        if wanted.is_empty() && !is_first {
+            break;
+        }
+        let mut around = Around::default();
+        if is_first {
+            is_open = goes_on || frame.alone.is_some();
+            let begin = if goes_on { Some(&frame.begin) } else { frame.alone.as_ref() };
+            around.before.extend(begin.into_iter().chain(&frame.settings).map(String::as_str));
+            around.state = Some(&mut seen);
+        }
+        if is_open && !goes_on {
+            around.after = Some("COMMIT");
+            is_open = false;
+        }
+        let has_all = reading.level(connection, wanted, around).await?;
+        is_first = false;
+        if !goes_on || !has_all {
+            break;
+        }
+    }
+    if is_open {
+        connection.finish().await?;
+    }
+    Ok((reading.fetched, seen))
+}
+
+/// Reads all that an answer needs within a transaction that is open.
+pub(super) async fn within<'l>(
+    connection: &mut Connection,
+    model: &Model,
+    mut levels: impl Levels<'l>,
+) -> Result<Fetched<KeptRow>, ClientError> {
+    let mut reading = Run { model, most: levels.most_rows(), fetched: Fetched::default(), trace: None };
+    loop {
+        let wanted = levels.next(&reading.fetched);
+        if wanted.is_empty() {
+            return Ok(reading.fetched);
+        }
+        let goes_on = levels.may_go_on();
+        let has_all = reading.level(connection, wanted, Around::default()).await?;
+        if !goes_on || !has_all {
+            return Ok(reading.fetched);
+        }
+    }
+}
+
+/// What a flight has around its queries.
+#[derive(Default)]
+struct Around<'a> {
+    before: Vec<&'a str>,
+    state: Option<&'a mut Seen>,
+    after: Option<&'static str>,
+}
+
+struct Run<'a, 't> {
+    model: &'a Model,
+    most: u64,
+    fetched: Fetched<KeptRow>,
+    trace: Option<&'t mut Trace>,
+}
+
+impl Run<'_, '_> {
+    /// Reads a level. False: it has more rows than the answer may have, and none of them is kept, so that whoever writes the
+    /// answer comes upon what is missing.
+    async fn level(
+        &mut self,
+        connection: &mut Connection,
+        wanted: Vec<Wanted<'_>>,
+        around: Around<'_>,
+    ) -> Result<bool, ClientError> {
+        let statements: Vec<&Statement> = wanted.iter().map(|wanted| self.statement(wanted)).collect();
+        let encoded: Vec<Vec<Encoded>> = wanted.iter().zip(&statements).map(|(w, s)| parameters(w, s)).collect();
+        let parameters: Vec<Vec<Parameter<'_>>> =
+            encoded.iter().map(|all| all.iter().map(Encoded::parameter).collect()).collect();
+        let mut executes: Vec<Execute<'_>> = around.before.iter().map(|sql| Execute::binary(sql, &[])).collect();
+        let first = executes.len();
+        let queries = statements.iter().zip(&parameters);
+        executes.extend(queries.map(|(statement, parameters)| Execute::binary(&statement.sql, parameters)));
+        let mut seen = around.state;
+        let state_at = executes.len();
+        executes.extend(seen.as_ref().map(|_| Execute::text(STATE, &[])));
+        let observed = seen.is_some() && self.trace.is_some();
+        executes.extend(observed.then(|| Execute::text(change_log::NEWEST, &[])));
+        executes.extend(around.after.map(|sql| Execute::binary(sql, &[])));
+
+        let mut tables: Vec<Table> = statements.iter().map(|_| Table::default()).collect();
+        let most = self.most.saturating_sub(self.fetched.rows_fetched());
+        let mut count = 0;
+        let begun = Instant::now();
+        let mut times = vec![begun.elapsed(); tables.len()];
+        let receive = |number: usize, cells: Cells<'_>| {
+            let Some(at) = number.checked_sub(first) else { return Ok(()) };
+            let Some(table) = tables.get_mut(at) else {
+                match &mut seen {
+                    Some(seen) if number == state_at => **seen = Seen::read(cells)?,
+                    Some(seen) if number == state_at + 1 => seen.newest = newest(cells)?,
+                    _ => {}
+                }
+                return Ok(());
+            };
+            times[at] = begun.elapsed();
+            count += 1;
+            if count <= most { table.push(&statements[at].columns, cells) } else { Ok(()) }
+        };
+        connection.flight_into(&executes, receive).await?;
+
+        if let Some(trace) = self.trace.as_deref_mut() {
+            for (at, wanted) in wanted.iter().enumerate() {
+                let ran = trace.run(wanted.place, statements[at], |slot| traced(wanted, slot));
+                let before = at.checked_sub(1).map_or(std::time::Duration::ZERO, |before| times[before]);
+                (0..tables[at].len()).for_each(|_| trace.row(ran, std::time::Duration::ZERO));
+                trace.end(ran, times[at].saturating_sub(before));
+            }
+        }
+        if count > most {
+            return Ok(false);
+        }
+        for (wanted, table) in wanted.iter().zip(tables) {
+            let first = usize::from(matches!(wanted.parents, Parents::Many(_)));
+            let table = std::sync::Arc::new(table);
+            let rows = (0..table.len()).map(|row| {
+                let parent = match table.get(row, 0) {
+                    ValueRef::Int(number) if first == 1 => usize::try_from(number).unwrap_or(usize::MAX),
+                    _ => 0,
+                };
+                (parent, KeptRow { table: table.clone(), row, first })
+            });
+            self.fetched.add(wanted.place, &wanted.parents, rows);
+        }
+        Ok(true)
+    }
+
+    fn statement<'w>(&self, wanted: &Wanted<'w>) -> &'w Statement {
+        match &wanted.parents {
+            Parents::One(_) => wanted.query.statement(|shape| render::query(self.model, &Postgres, shape)),
+            Parents::Many(_) => wanted.query.batch(|shape| render::batch(self.model, &Postgres, shape)),
+        }
+    }
+}
+
+fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {
+    let text = cells.next_cell()?.and_then(|cell| std::str::from_utf8(cell).ok());
+    Ok(Version(text.and_then(|text| text.parse().ok()).unwrap_or_default()))
+}
+
+fn parameters(wanted: &Wanted<'_>, statement: &Statement) -> Vec<Encoded> {
+    statement.parameters.iter().map(|place| parameter(wanted, place)).collect()
+}
+
+fn parameter(wanted: &Wanted<'_>, place: &Place) -> Encoded {
+    if place.slot == PARENT {
+        return match (&wanted.parents, place.ty) {
+            (Parents::One(parent), ty) => encode(parent.as_ref(), ty),
+            (Parents::Many(parents), Type::List(scalar)) => {
+                Encoded::Binary(array(parents.iter().map(crate::model::Value::as_ref), scalar, true))
+            }
+            (Parents::Many(_), _) => Encoded::Null,
+        };
+    }
+    match (&wanted.values[usize::from(place.slot) - 1], place.ty) {
+        (SlotValue::One(value), ty) => encode(value.as_ref(), ty),
+        (SlotValue::Many(list), Type::List(scalar)) => {
+            let bytes = list.encoded(|values| array(values.iter().map(crate::model::Value::as_ref), scalar, false));
+            Encoded::Binary(bytes.to_vec())
+        }
+        (SlotValue::Many(_), _) => Encoded::Null,
+    }
+}
+
+/// A parameter for people: of many values the first.
+fn traced<'w>(wanted: &'w Wanted<'_>, slot: Slot) -> ValueRef<'w> {
+    if slot == PARENT {
+        return wanted.parents.all().first().map_or(ValueRef::Null, |parent| parent.as_ref());
+    }
+    match &wanted.values[usize::from(slot) - 1] {
+        SlotValue::One(value) => value.as_ref(),
+        SlotValue::Many(list) => list.values.first().map_or(ValueRef::Null, |value| value.as_ref()),
+    }
+}

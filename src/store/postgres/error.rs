@@ -1,0 +1,55 @@
+//! What PostgreSQL says, as the store's errors: by SQLSTATE, never by message.
+
+use super::client::ClientError;
+use crate::store::error::{Columns, Constraint, StoreError};
+
+impl From<ClientError> for StoreError {
+    fn from(error: ClientError) -> Self {
+        let server = match error {
+            ClientError::Server(server) => server,
+            ClientError::Unsendable(_) => return Self::TooLarge,
+            ClientError::Protocol(_) => return Self::Database(error.into()),
+            error => return Self::Lost(unreachable_because(&error)),
+        };
+        let table = || server.table.clone().unwrap_or_default();
+        match server.code.as_str() {
+            "57014" => Self::Late,
+            "55P03" => Self::Overloaded,
+            "40001" | "40P01" => Self::RolledBack,
+            "25006" => Self::Unwritable("the server takes no writes".to_owned()),
+            "53100" => Self::Unwritable("the server's disk is full".to_owned()),
+            "23505" => Self::Constraint(Constraint::Unique(Columns { table: table(), names: Vec::new() })),
+            "23503" => Self::Constraint(Constraint::ForeignKey(Vec::new())),
+            "23502" => {
+                let names = server.column.clone().into_iter().collect();
+                Self::Constraint(Constraint::NotNull(Columns { table: table(), names }))
+            }
+            // A rule of the authors' own: an exclusion; RAISE in a trigger.
+            "23514" | "23P01" | "P0001" => {
+                Self::Constraint(Constraint::Check(server.constraint.clone().unwrap_or_default()))
+            }
+            // A table, a limit of the server's.
+            "54000" | "54001" | "54011" | "54023" => Self::TooLarge,
+            "428C9" => Self::Value(server.to_string()),
+            code => match &code[..2.min(code.len())] {
+                "22" => Self::Value(server.to_string()),
+                "08" | "53" | "28" | "3D" | "57" => Self::Lost(server.to_string()),
+                _ => Self::Database(server),
+            },
+        }
+    }
+}
+
+/// Why the server does not answer, for the log: neither statements nor rows stand in it.
+pub(super) fn unreachable_because(error: &ClientError) -> String {
+    error.to_string()
+}
+
+/// Whether connections that are open are of no use: the server ends, starts, or has become one that only reads.
+pub(super) fn spoils_pool(error: &ClientError) -> bool {
+    match error {
+        ClientError::Server(server) => matches!(server.code.as_str(), "57P01" | "57P02" | "57P03" | "25006"),
+        ClientError::Lost(_) => true,
+        _ => false,
+    }
+}

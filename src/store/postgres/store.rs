@@ -1,0 +1,349 @@
+//! The store on a PostgreSQL server: what is asked of it, on the connections of its pools.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::ahead::{self, Frame, Seen};
+use super::change_log;
+use super::client::{Execute, Role, Session, is_about_plans};
+use super::error::spoils_pool;
+use super::feed::Feed;
+use super::pool::{Lease, Pool};
+use super::transaction::{Fate, Transaction};
+use super::values::KeptRow;
+use super::writers::Writers;
+use crate::clock::Clock;
+use crate::config::{ChangeLogLimits, PostgresUrl};
+use crate::dependency::Mark;
+use crate::model::Model;
+use crate::store::change_log::{Record, Search};
+use crate::store::error::StoreError;
+use crate::store::feed::{Position, Subscriber, Subscribers};
+use crate::store::fetched::Fetched;
+use crate::store::guard::Guard;
+use crate::store::rendered::Rendered;
+use crate::store::source::{Observed, Reading, State};
+use crate::store::trace::Trace;
+use crate::store::transaction::Writing;
+
+/// How often a mutation is begun anew because others were in its way.
+const RETRIES: u32 = 3;
+
+/// A database on a server. Cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Parts>);
+
+struct Parts {
+    model: Arc<Model>,
+    clock: Arc<Clock>,
+    feed: Arc<Feed>,
+    readers: Arc<Pool>,
+    writes: Arc<Pool>,
+    writers: Writers,
+    /// The statements that writing has needed so far.
+    rendered: Rendered,
+    /// What stands around the statements of an answer.
+    reading: Frame,
+    /// What begins a mutation.
+    writing: Vec<String>,
+}
+
+impl Store {
+    /// Connects to a migrated database of this model, with at most this many connections that read, and a clock that nobody
+    /// has fed yet.
+    ///
+    /// # Errors
+    /// The server cannot be reached, it is a standby, or the database was never migrated.
+    pub async fn open(url: &PostgresUrl, readers: usize, model: &Arc<Model>, clock: Clock) -> Result<Self, StoreError> {
+        let clock = Arc::new(clock);
+        let subscribers = Arc::new(Subscribers::new(clock.clone()));
+        let session = |role| Session { statement_timeout: url.statement_timeout, pooled: url.pooled, role };
+        let pool = |role, size| Pool::new(url.clone(), session(role), size, url.pool_timeout);
+        let feed = Feed::start(url, session(Role::Check), model.clone(), subscribers).await?;
+        let milliseconds = url.statement_timeout.as_millis();
+        let settings = match url.pooled {
+            true => vec![format!("SET LOCAL statement_timeout = {milliseconds}"), "SET LOCAL jit = off".to_owned()],
+            false => Vec::new(),
+        };
+        let (begin, write) = match url.pooled {
+            true => {
+                ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
+            }
+            false => ("BEGIN", "BEGIN"),
+        };
+        let reading =
+            Frame { alone: url.pooled.then(|| begin.to_owned()), begin: begin.to_owned(), settings: settings.clone() };
+        let writing = std::iter::once(write.to_owned()).chain(settings).collect();
+        let store = Self(Arc::new(Parts {
+            model: model.clone(),
+            clock,
+            feed,
+            readers: pool(Role::Read, readers),
+            writes: pool(Role::Write, url.writers.unwrap_or(readers)),
+            writers: Writers::start()?,
+            rendered: Rendered::default(),
+            reading,
+            writing,
+        }));
+        store.seen().await?.identity()?;
+        tokio::spawn(store.0.readers.clone().warm());
+        Ok(store)
+    }
+
+    /// Rows are always fetched ahead.
+    #[must_use]
+    pub fn fetching_ahead(self) -> Self {
+        self
+    }
+
+    /// Which changes are known, and since when.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Nobody knows without asking the server.
+    pub fn is_current(&self) -> bool {
+        false
+    }
+
+    /// Whether the change log could not be read when that was last tried.
+    pub fn has_lost_track(&self) -> bool {
+        self.0.feed.has_lost_track()
+    }
+
+    /// Returns when the clock has every change that was committed before this call.
+    ///
+    /// # Errors
+    /// The change log cannot be read.
+    pub async fn catch_up(&self) -> Result<(), StoreError> {
+        self.0.feed.catch_up().await
+    }
+
+    /// Tells this subscriber of every change from here on, and says from where.
+    ///
+    /// # Errors
+    /// None.
+    pub fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Result<Position, StoreError> {
+        Ok(self.0.feed.subscribe(subscriber))
+    }
+
+    /// What the versions of rows tell, as far as is known.
+    ///
+    /// # Errors
+    /// None.
+    pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
+        Ok(self.0.feed.guard())
+    }
+
+    /// Whether the database takes what is written.
+    ///
+    /// # Errors
+    /// Why not, or that the database does not answer.
+    pub async fn check_writable(&self) -> Result<(), StoreError> {
+        let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
+        let mut lease = self.0.writes.get().await?;
+        let rows = lease.connection().query(Execute::binary(sql, &[])).await?;
+        match rows.first().is_some_and(|row| row.is(0)) {
+            true => {
+                self.0.writes.renew();
+                Err(StoreError::Unwritable("the server only reads".to_owned()))
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Whether the database answers. No operation holds this up.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.0.feed.catch_up().await
+    }
+
+    /// Closes all connections, for good, and returns when that is done. What is under way may end.
+    pub async fn close(&self) {
+        self.0.readers.close().await;
+        self.0.writes.close().await;
+        self.0.feed.close().await;
+    }
+
+    /// A connection that reads, for the store's own statements.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) async fn reader(&self) -> Result<Lease, StoreError> {
+        self.0.readers.get().await
+    }
+
+    /// A connection that writes, for the store's own statements.
+    ///
+    /// # Errors
+    /// There is none.
+    #[expect(dead_code, reason = "documents and pruning take it next")]
+    pub(super) async fn writer(&self) -> Result<Lease, StoreError> {
+        self.0.writes.get().await
+    }
+
+    /// The model of which the database is.
+    #[expect(dead_code, reason = "documents and pruning take it next")]
+    pub(super) fn model(&self) -> &Arc<Model> {
+        &self.0.model
+    }
+
+    /// Runs an operation that reads one state of the database, perhaps under observation, and returns when the clock has all
+    /// that this state has. How much the database may do for it is limited by time.
+    ///
+    /// # Errors
+    /// [`StoreError::Late`], [`StoreError::Overloaded`], [`StoreError::Lost`], and what the operation itself returns.
+    pub async fn answer<R: Reading>(
+        &self,
+        _steps: u64,
+        reading: R,
+        observed: bool,
+    ) -> Result<(R::Output, Option<Observed>), R::Error> {
+        let mut trace = observed.then(Trace::default);
+        let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
+        if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
+            // It is not kept, and nothing that is kept is given out until the log can be read again.
+            tracing::debug!(%error, "an answer leaves before its changes are known");
+        }
+        let identity = seen.identity()?;
+        let state = State { identity, guard: self.0.feed.guard_of(&identity).await? };
+        let output = reading.read(&state, &fetched)?;
+        Ok((output, trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest })))
+    }
+
+    async fn fetch<R: Reading>(
+        &self,
+        reading: &R,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<(Fetched<KeptRow>, Seen), StoreError> {
+        let mut is_repeated = false;
+        loop {
+            let mut lease = self.0.readers.get().await?;
+            let is_old = lease.is_old;
+            let levels = reading.levels();
+            let read =
+                ahead::snapshot(lease.connection(), &self.0.model, &self.0.reading, levels, trace.as_deref_mut()).await;
+            let may_repeat = match &read {
+                // Whatever the server has closed since it was used last.
+                Err(error) if spoils_pool(error) => {
+                    self.0.readers.renew();
+                    is_old
+                }
+                Err(error) if is_about_plans(error) => {
+                    lease.connection().reset().await?;
+                    true
+                }
+                Ok(_) | Err(_) => false,
+            };
+            if is_repeated || !may_repeat {
+                return read.map_err(StoreError::from);
+            }
+            is_repeated = true;
+        }
+    }
+
+    async fn seen(&self) -> Result<Seen, StoreError> {
+        let mut lease = self.0.readers.get().await?;
+        let rows = lease.connection().query(Execute::text(ahead::STATE, &[])).await?;
+        let row = rows.first().ok_or_else(|| StoreError::Corrupt("the state of the database is missing".to_owned()))?;
+        Ok(Seen::new(row.text(0), row.text(1), row.text(2)))
+    }
+
+    /// Runs a mutation in a transaction of its own, and returns when it is durable and the clock has it. If the caller stops
+    /// waiting before it has begun, it is not run.
+    ///
+    /// # Errors
+    /// The mutation's, after which all of it is undone, or the database's.
+    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
+        let (mut reply, answer) = oneshot::channel();
+        let store = self.clone();
+        let run = move || async move {
+            let result = tokio::select! {
+                biased;
+                () = reply.closed() => return,
+                lease = store.0.writes.get() => match lease {
+                    Ok(lease) => store.write(lease, &writing).await,
+                    Err(error) => Err(error.into()),
+                },
+            };
+            let _ = reply.send(result);
+        };
+        self.0.writers.run(run)?;
+        answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
+    }
+
+    async fn write<W: Writing>(&self, lease: Lease, writing: &W) -> Result<W::Output, W::Error> {
+        let (mut lease, mut attempt) = (Some(lease), 0);
+        loop {
+            let held = match lease.take() {
+                Some(lease) => lease,
+                None => self.0.writes.get().await?,
+            };
+            let parts = &*self.0;
+            let transaction = Transaction::new(held, &parts.model, &parts.rendered, parts.feed.guard(), &parts.writing);
+            let written = writing.write(&transaction).await;
+            let committed = match &written {
+                Ok(_) => transaction.commit().await,
+                Err(_) => {
+                    transaction.roll_back().await;
+                    Ok(())
+                }
+            };
+            let Fate { collided, lost, is_once } = transaction.fate();
+            let is_unknown = matches!(committed, Err(StoreError::Unknown(_)));
+            drop(transaction);
+            if lost || is_unknown {
+                self.0.writes.renew();
+            }
+            attempt += 1;
+            // What the connection took with it was not written; what was perhaps written is asked for under its key.
+            let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
+            if may_repeat && attempt <= RETRIES {
+                tokio::time::sleep(pause()).await;
+                continue;
+            }
+            if collided {
+                return Err(StoreError::Overloaded.into());
+            }
+            let output = written?;
+            committed?;
+            if let Err(error) = self.catch_up().await {
+                tracing::debug!(%error, "a mutation is answered before its changes are known here");
+            }
+            return Ok(output);
+        }
+    }
+
+    /// Deletes records of the change log that are too old or too many.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn prune(&self, _limits: ChangeLogLimits) -> Result<usize, StoreError> {
+        Ok(0)
+    }
+
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn touching(
+        &self,
+        model: &Arc<Model>,
+        marks: Arc<[Mark]>,
+        search: Search,
+        limit: usize,
+    ) -> Result<Vec<Record>, StoreError> {
+        let mut lease = self.reader().await?;
+        Ok(change_log::touching(lease.connection(), model, &marks, search, limit).await?)
+    }
+}
+
+/// Between 5 and 50 ms.
+fn pause() -> Duration {
+    let random = u32::from(uuid::Uuid::now_v7().as_bytes()[15]);
+    Duration::from_micros(5_000 + u64::from(random) * 176)
+}

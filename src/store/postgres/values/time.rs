@@ -1,0 +1,60 @@
+//! Instants and days in binary form: microseconds and days since 2000 in UTC.
+
+use std::fmt::{Result, Write};
+
+use jiff::civil::{Date, DateTime, Time, date};
+use jiff::{SignedDuration, Span};
+
+const EPOCH: Date = date(2000, 1, 1);
+
+/// Microseconds of an instant as it is kept.
+pub(super) fn instant(text: &str) -> Option<i64> {
+    let kept: DateTime = text.strip_suffix('Z')?.parse().ok()?;
+    let since = kept.duration_since(DateTime::from_parts(EPOCH, Time::midnight()));
+    i64::try_from(since.as_micros()).ok()
+}
+
+/// Days of a day as it is kept.
+pub(super) fn day(text: &str) -> Option<i32> {
+    let kept: Date = text.parse().ok()?;
+    kept.since(EPOCH).ok().map(|since: Span| since.get_days())
+}
+
+/// Writes an instant as it is kept, in milliseconds; what the type cannot hold in the way in which the server would.
+pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
+    match microseconds {
+        i64::MAX => out.write_str("infinity"),
+        i64::MIN => out.write_str("-infinity"),
+        _ => {
+            // Cut off, as `to_char(…, 'MS')` does.
+            let milliseconds = microseconds.div_euclid(1000);
+            let start = DateTime::from_parts(EPOCH, Time::midnight());
+            match start.checked_add(SignedDuration::from_millis(milliseconds)) {
+                Ok(utc) if utc.year() >= 1 => write!(
+                    out,
+                    "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
+                    utc.year(),
+                    utc.month(),
+                    utc.day(),
+                    utc.hour(),
+                    utc.minute(),
+                    utc.second(),
+                    utc.millisecond()
+                ),
+                _ => write!(out, "{microseconds} microseconds since 2000"),
+            }
+        }
+    }
+}
+
+/// Writes a day as it is kept.
+pub(super) fn write_day(days: i32, out: &mut String) -> Result {
+    match days {
+        i32::MAX => out.write_str("infinity"),
+        i32::MIN => out.write_str("-infinity"),
+        _ => match EPOCH.checked_add(SignedDuration::from_hours(i64::from(days) * 24)) {
+            Ok(day) if day.year() >= 1 => write!(out, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day()),
+            _ => write!(out, "{days} days since 2000"),
+        },
+    }
+}

@@ -1,0 +1,340 @@
+//! The database that a test runs on: a SQLite file, or with `FRESHQL_TEST_DRIVER=postgres` one on a PostgreSQL server, and the
+//! programs that write to it past freshql ([`Outsider`]).
+//!
+//! The server is one of the run's own, which a watcher stops when the run has ended, however it ends; with
+//! `FRESHQL_TEST_POSTGRES=URL` it is somebody's, on which databases are made and dropped again.
+
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use freshql::config::{Database, PostgresUrl};
+use freshql::model::{DefaultValue, Entity, Model, Scalar, Value};
+use freshql::store::postgres::client::{Blocking, Role, Session};
+use freshql::store::schema::layout::{Layout, SqlName};
+use freshql::store::sqlite::ddl::create_statements;
+use freshql::store::{Admin, sqlite};
+use rusqlite::Connection;
+use rusqlite::types::Value as SqlValue;
+use tempfile::TempDir;
+
+use crate::postgres::Postgres;
+use crate::rows::{Row, Tables};
+
+/// The database that the suite runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Driver {
+    Sqlite,
+    Postgres,
+}
+
+/// As `FRESHQL_TEST_DRIVER` says.
+pub(crate) fn driver() -> Driver {
+    match std::env::var("FRESHQL_TEST_DRIVER").as_deref() {
+        Err(_) | Ok("" | "sqlite") => Driver::Sqlite,
+        Ok("postgres") => Driver::Postgres,
+        Ok(other) => panic!("FRESHQL_TEST_DRIVER={other}: there are sqlite and postgres"),
+    }
+}
+
+/// Where tests make their databases.
+static SERVER: LazyLock<PostgresUrl> = LazyLock::new(|| {
+    let url = std::env::var("FRESHQL_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
+    let url = url.unwrap_or_else(|| Postgres::start_shared().expect("PostgreSQL is not installed; scripts/setup does"));
+    url.parse().unwrap_or_else(|error| panic!("FRESHQL_TEST_POSTGRES: {error}"))
+});
+
+/// A database of a test's own, gone with this.
+pub(crate) enum TestDatabase {
+    Sqlite { path: PathBuf, _directory: TempDir },
+    Postgres(Box<PostgresUrl>),
+}
+
+impl TestDatabase {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self::on(driver())
+    }
+
+    fn on(driver: Driver) -> Self {
+        match driver {
+            Driver::Sqlite => {
+                let directory = tempfile::tempdir().unwrap();
+                Self::Sqlite { path: directory.path().join("freshql.db"), _directory: directory }
+            }
+            Driver::Postgres => Self::Postgres(Box::new(new_database())),
+        }
+    }
+
+    /// One with the tables of this model; on SQLite each statement is as `change` has it.
+    pub(crate) fn of(driver: Driver, model: &Model, change: impl Fn(String) -> String) -> (Self, Outsider) {
+        let database = Self::on(driver);
+        let outsider = database.outsider();
+        match &database {
+            Self::Sqlite { .. } => {
+                create_statements(&Layout::new(model)).into_iter().for_each(|sql| outsider.execute(&change(sql)));
+            }
+            Self::Postgres(_) => {
+                Admin::open(&database.config()).unwrap().create(model).unwrap();
+            }
+        }
+        (database, outsider)
+    }
+
+    pub(crate) fn config(&self) -> Database {
+        match self {
+            Self::Sqlite { path, .. } => Database::Sqlite(path.clone()),
+            Self::Postgres(url) => Database::Postgres(url.clone()),
+        }
+    }
+
+    /// A connection of another program.
+    pub(crate) fn outsider(&self) -> Outsider {
+        Outsider::of(&self.config())
+    }
+}
+
+impl Drop for TestDatabase {
+    fn drop(&mut self) {
+        if let Self::Postgres(url) = self {
+            drop_database(url);
+        }
+    }
+}
+
+/// A new database on the server of the tests, which whoever asked for it drops.
+pub(crate) fn new_database() -> PostgresUrl {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("freshql_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    // An order of its own, which is not that of code points.
+    let locale = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'";
+    on_server(&format!("CREATE DATABASE {name} {locale}"));
+    SERVER.with_database(&name)
+}
+
+/// Drops a database, whoever is connected to it.
+pub(crate) fn drop_database(url: &PostgresUrl) {
+    on_server(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.database.as_deref().unwrap()));
+}
+
+fn on_server(sql: &str) {
+    let mut connection = Blocking::connect(&SERVER.with_database("postgres"), Session::new(Role::Admin)).unwrap();
+    connection.script(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+}
+
+/// Another program, which writes past freshql.
+pub(crate) enum Outsider {
+    Sqlite(Connection),
+    Postgres(Box<RefCell<Blocking>>),
+}
+
+impl Outsider {
+    pub(crate) fn of(database: &Database) -> Self {
+        match database {
+            Database::Sqlite(path) => Self::Sqlite(open(path)),
+            Database::Postgres(url) => {
+                Self::Postgres(Box::new(RefCell::new(Blocking::connect(url, Session::new(Role::Admin)).unwrap())))
+            }
+        }
+    }
+
+    /// The connection to a SQLite file, in tests of what only SQLite has.
+    #[track_caller]
+    pub(crate) fn sqlite(&self) -> &Connection {
+        match self {
+            Self::Sqlite(connection) => connection,
+            Self::Postgres(_) => panic!("this test is SQLite's"),
+        }
+    }
+
+    /// Runs statements.
+    #[track_caller]
+    pub(crate) fn execute(&self, sql: &str) {
+        self.try_execute(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+    }
+
+    /// The same, which may fail.
+    pub(crate) fn try_execute(&self, sql: &str) -> Result<(), String> {
+        match self {
+            Self::Sqlite(connection) => connection.execute_batch(sql).map_err(|error| error.to_string()),
+            Self::Postgres(connection) => {
+                connection.borrow_mut().script(sql).map(drop).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// The rows of a query, as text.
+    #[track_caller]
+    pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
+        match self {
+            Self::Sqlite(connection) => {
+                let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+                let width = statement.column_count();
+                let text = |value| match value {
+                    SqlValue::Null => None,
+                    SqlValue::Integer(int) => Some(int.to_string()),
+                    SqlValue::Real(real) => Some(real.to_string()),
+                    SqlValue::Text(text) => Some(text),
+                    SqlValue::Blob(bytes) => Some(hex::encode(bytes)),
+                };
+                let rows = statement.query_map([], |row| {
+                    (0..width).map(|i| row.get::<_, SqlValue>(i).map(text)).collect::<Result<Vec<_>, _>>()
+                });
+                rows.unwrap().collect::<Result<_, _>>().unwrap()
+            }
+            Self::Postgres(connection) => {
+                let all = connection.borrow_mut().script(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+                let rows = all.last().unwrap();
+                rows.iter().map(|row| (0..rows.width()).map(|i| row.text(i).map(str::to_owned)).collect()).collect()
+            }
+        }
+    }
+
+    /// The only value of a query.
+    #[track_caller]
+    pub(crate) fn value(&self, sql: &str) -> Option<String> {
+        self.rows(sql).first().and_then(|row| row[0].clone())
+    }
+
+    /// The only value of a query, a whole number.
+    #[track_caller]
+    pub(crate) fn int(&self, sql: &str) -> i64 {
+        self.value(sql).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {sql}"))
+    }
+
+    /// Replaces all rows of a model's tables, whether they lead anywhere or not.
+    pub(crate) fn fill(&self, model: &Model, tables: &Tables) {
+        let (off, on) = match self {
+            Self::Sqlite(_) => ("PRAGMA foreign_keys = OFF; BEGIN", "COMMIT; PRAGMA foreign_keys = ON"),
+            // The triggers of foreign keys do not fire; ours do.
+            Self::Postgres(_) => {
+                ("SET session_replication_role = replica; BEGIN", "COMMIT; SET session_replication_role = origin")
+            }
+        };
+        self.execute(off);
+        for entity in &model.entities {
+            self.execute(&format!("DELETE FROM {}", SqlName::new(&entity.table)));
+        }
+        for entity in &model.entities {
+            self.insert(entity, &tables[usize::from(entity.id.0)]);
+        }
+        if matches!(self, Self::Postgres(_)) {
+            model.entities.iter().for_each(|entity| self.count_on(entity));
+        }
+        self.execute(on);
+    }
+
+    /// Whoever gives keys of his own to a table whose keys PostgreSQL counts has to tell it where to go on.
+    fn count_on(&self, entity: &Entity) {
+        let key = entity.column(entity.key);
+        if key.default == Some(DefaultValue::Autoincrement) {
+            let (table, column) = (SqlName::new(&entity.table), SqlName::new(&key.name));
+            let sequence = format!("pg_get_serial_sequence({}, {})", quoted(&table.to_string()), quoted(&key.name));
+            self.execute(&format!("SELECT setval({sequence}, greatest(1, coalesce(max({column}), 1))) FROM {table}"));
+        }
+    }
+
+    fn insert(&self, entity: &Entity, rows: &[Row]) {
+        let names: Vec<_> = entity.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
+        let (table, names) = (SqlName::new(&entity.table), names);
+        match self {
+            Self::Sqlite(connection) => {
+                let marks = vec!["?"; names.len()].join(", ");
+                let sql = format!("INSERT INTO {table} ({}) VALUES ({marks})", names.join(", "));
+                let mut insert = connection.prepare_cached(&sql).unwrap();
+                for row in rows {
+                    insert.execute(rusqlite::params_from_iter(row.iter().map(to_sql))).unwrap();
+                }
+            }
+            Self::Postgres(_) if rows.is_empty() => {}
+            Self::Postgres(_) => {
+                let row = |row: &Row| {
+                    let values: Vec<_> =
+                        row.iter().zip(&entity.columns).map(|(value, column)| literal(value, column.scalar)).collect();
+                    format!("({})", values.join(", "))
+                };
+                let rows: Vec<_> = rows.iter().map(row).collect();
+                self.execute(&format!("INSERT INTO {table} ({}) VALUES {}", names.join(", "), rows.join(", ")));
+            }
+        }
+    }
+
+    /// All rows of a model's tables, by key.
+    pub(crate) fn dump(&self, model: &Model) -> Tables {
+        let is_postgres = matches!(self, Self::Postgres(_));
+        let mut tables = Tables::new();
+        for entity in &model.entities {
+            let names: Vec<_> = entity
+                .columns
+                .iter()
+                .map(|column| read(&SqlName::new(&column.name).to_string(), column.scalar, is_postgres))
+                .collect();
+            let key = SqlName::new(&entity.column(entity.key).name);
+            let sql = format!("SELECT {} FROM {} ORDER BY {key}", names.join(", "), SqlName::new(&entity.table));
+            let rows = self.rows(&sql).into_iter().map(|row| {
+                let values = row.into_iter().zip(&entity.columns);
+                values.map(|(text, column)| text.map_or(Value::Null, |text| value(&text, column.scalar))).collect()
+            });
+            tables.push(rows.collect());
+        }
+        tables
+    }
+}
+
+/// A SQLite file as durable as a test needs.
+fn open(path: &Path) -> Connection {
+    let connection = sqlite::open(path).unwrap();
+    connection.pragma_update(None, "synchronous", "OFF").unwrap();
+    connection
+}
+
+fn to_sql(value: &Value) -> SqlValue {
+    match value {
+        Value::Null => SqlValue::Null,
+        Value::Int(int) => SqlValue::Integer(*int),
+        Value::Real(real) => SqlValue::Real(*real),
+        Value::Text(text) => SqlValue::Text(text.to_string()),
+    }
+}
+
+/// A value as PostgreSQL's SQL has it.
+pub(crate) fn literal(value: &Value, scalar: Scalar) -> String {
+    match (value, scalar) {
+        (Value::Null, _) => "NULL".to_owned(),
+        (Value::Int(int), Scalar::Boolean) => (*int != 0).to_string(),
+        (Value::Int(int), Scalar::Decimal { scale, .. }) => format!("{int} * 10.0 ^ -{scale}"),
+        (Value::Int(int), _) => int.to_string(),
+        (Value::Real(real), _) => format!("'{real:?}'"),
+        (Value::Text(text), _) => quoted(text),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
+}
+
+/// What reads a column as the model keeps its values, as text.
+fn read(name: &str, scalar: Scalar, is_postgres: bool) -> String {
+    match scalar {
+        _ if !is_postgres => name.to_owned(),
+        Scalar::Boolean => format!("{name}::int"),
+        Scalar::Decimal { scale, .. } => format!("({name} * 10::numeric ^ {scale})::bigint"),
+        Scalar::DateTime => format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"),
+        _ => name.to_owned(),
+    }
+}
+
+fn value(text: &str, scalar: Scalar) -> Value {
+    match scalar {
+        Scalar::IdInt | Scalar::BigInt | Scalar::Int | Scalar::Boolean | Scalar::Decimal { .. } => {
+            Value::Int(text.parse().unwrap())
+        }
+        Scalar::Float => Value::Real(text.parse().unwrap()),
+        Scalar::Json => {
+            let parsed: serde_json::Value = serde_json::from_str(text).unwrap();
+            Value::text(freshql::json::canonical(&freshql::syntax::from_json(&parsed)))
+        }
+        _ => Value::text(text),
+    }
+}
