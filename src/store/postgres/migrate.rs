@@ -2,7 +2,7 @@
 //! programs that migrate this database take. What the files of a database come to is part of every ETag.
 
 pub(in crate::store) mod check;
-mod mend;
+pub(in crate::store) mod mend;
 mod repair;
 mod run;
 mod split;

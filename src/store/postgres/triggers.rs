@@ -88,6 +88,8 @@ pub(in crate::store) struct Function {
     pub(in crate::store) has_floats: bool,
     /// Between `$$`.
     pub(in crate::store) body: String,
+    /// What its body must have in it to keep this model's versions, whatever it does for the columns of a newer one.
+    pub(in crate::store) fragments: Vec<String>,
 }
 
 impl Function {
@@ -135,12 +137,17 @@ pub(in crate::store) fn functions(table: &Table) -> Vec<Function> {
         is_definer: false,
         has_floats: false,
         body: version_body(table),
+        fragments: ["OLD", "NEW"]
+            .iter()
+            .flat_map(|row| names(table).map(move |name| format!("{row}.{name}")))
+            .collect(),
     });
     let log = Function {
         name: log_function(table.name.as_str()),
         is_definer: true,
         has_floats: table.columns.iter().any(is_float),
         body: if table.managed { log_body(table) } else { kept::log_body(table) },
+        fragments: changes(table).chain(all_parts(table, Some("OLD"), Some("NEW"))).chain([entity(table)]).collect(),
     };
     version.into_iter().chain([log]).collect()
 }
@@ -276,10 +283,7 @@ fn came_or_went(table: &Table, op: char, row: &str) -> String {
 
 /// The names of the columns that differ, with spaces between them. The key is the same.
 fn changed(table: &Table) -> String {
-    let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
-    let cases: Vec<String> = others
-        .map(|column| format!("CASE WHEN {} THEN {} END", differs(column), string_literal(column.name.as_str())))
-        .collect();
+    let cases: Vec<String> = changes(table).collect();
     // A function takes at most 100 arguments.
     let chunks: Vec<String> =
         cases.chunks(90).map(|chunk| format!("concat_ws(' ', {})", chunk.join(",\n          "))).collect();
@@ -288,6 +292,16 @@ fn changed(table: &Table) -> String {
         [one] => one.clone(),
         many => format!("concat_ws(' ', {})", many.join(",\n        ")),
     }
+}
+
+/// For each column but the key, its name if it differs.
+fn changes(table: &Table) -> impl Iterator<Item = String> {
+    let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
+    others.map(|column| format!("CASE WHEN {} THEN {} END", differs(column), string_literal(column.name.as_str())))
+}
+
+fn names(table: &Table) -> impl Iterator<Item = &SqlName> {
+    table.columns.iter().map(|column| &column.name)
 }
 
 /// By bytes, whatever collation or type the column has.
@@ -314,14 +328,18 @@ fn rows_differ(table: &Table) -> String {
 
 /// An array: for each column by which lists are cut, its name, the old value, and the new one.
 fn parts(table: &Table, old: Option<&str>, new: Option<&str>) -> String {
+    let columns: Vec<String> = all_parts(table, old, new).collect();
+    if columns.is_empty() { "'{}'".to_owned() } else { format!("ARRAY[{}]::text[]", columns.join(",\n          ")) }
+}
+
+fn all_parts<'t>(table: &'t Table, old: Option<&'t str>, new: Option<&'t str>) -> impl Iterator<Item = String> + 't {
     let value = |column: &TableColumn, row: Option<&str>| {
         row.map_or_else(|| "NULL".to_owned(), |row| part(column, &format!("{row}.{}", column.name)))
     };
-    let columns = table.columns.iter().filter(|column| column.part).map(|column| {
+    let columns = table.columns.iter().filter(|column| column.part);
+    columns.map(move |column| {
         format!("{}, {}, {}", string_literal(column.name.as_str()), value(column, old), value(column, new))
-    });
-    let columns: Vec<String> = columns.collect();
-    if columns.is_empty() { "'{}'".to_owned() } else { format!("ARRAY[{}]::text[]", columns.join(",\n          ")) }
+    })
 }
 
 /// A value as it stands in the log.

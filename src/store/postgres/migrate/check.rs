@@ -1,7 +1,7 @@
 //! Whether a PostgreSQL database has what a model needs: tables, columns, keys, indexes, and the triggers without which an
 //! answer could be stale. It only looks; what it finds, a migration or `freshql migrate repair` mends.
 
-use super::mend::{self, Mend};
+use super::mend::{self, Exactness, Mend};
 use crate::model::{DefaultValue, Model, OnDelete, Scalar};
 use crate::store::guard::REMEDY;
 use crate::store::postgres::catalogue::{Catalogue, FoundColumn, FoundTable};
@@ -28,7 +28,7 @@ pub(in crate::store) fn problems(catalogue: &Catalogue, facts: &Facts, model: &M
     let mut problems = of_system(catalogue, &layout);
     for table in &layout.tables {
         let mut of_table = Problems::default();
-        check_table(catalogue, facts, table, &mut of_table, true);
+        check_table(catalogue, facts, table, &mut of_table, true, Exactness::Exact);
         problems.extend(of_table.0);
     }
     problems
@@ -36,12 +36,17 @@ pub(in crate::store) fn problems(catalogue: &Catalogue, facts: &Facts, model: &M
 
 /// For each entity of the model, why the versions of its rows cannot be trusted to tell of every change: the first of the
 /// reasons. What only keeps rows in order (foreign keys, indexes) does not count.
-pub(in crate::store) fn unguarded(catalogue: &Catalogue, facts: &Facts, model: &Model) -> Vec<Option<String>> {
+pub(in crate::store) fn unguarded(
+    catalogue: &Catalogue,
+    facts: &Facts,
+    model: &Model,
+    exactness: Exactness,
+) -> Vec<Option<String>> {
     let layout = Layout::new(model);
     let system = of_system(catalogue, &layout);
     let reason = |table| {
         let mut problems = Problems(system.clone());
-        check_table(catalogue, facts, table, &mut problems, false);
+        check_table(catalogue, facts, table, &mut problems, false, exactness);
         // What a command repairs comes last: it cannot do so before the rest is put right.
         let worst = problems.0.into_iter().min_by_key(|problem| problem.is_repaired);
         worst.map(|problem| match problem.help {
@@ -87,7 +92,14 @@ fn of_system(catalogue: &Catalogue, layout: &Layout) -> Vec<Problem> {
     problems.0
 }
 
-fn check_table(catalogue: &Catalogue, facts: &Facts, table: &Table, problems: &mut Problems, is_whole: bool) {
+fn check_table(
+    catalogue: &Catalogue,
+    facts: &Facts,
+    table: &Table,
+    problems: &mut Problems,
+    is_whole: bool,
+    exactness: Exactness,
+) {
     let name = table.name.as_str();
     let Some(found) = catalogue.table(name) else {
         match table.managed {
@@ -120,7 +132,7 @@ fn check_table(catalogue: &Catalogue, facts: &Facts, table: &Table, problems: &m
         missing_indexes(table, found, &mut problems.0);
     }
     check_later_triggers(catalogue, table, found, problems);
-    let mends = mend::triggers(catalogue, table, found);
+    let mends = mend::triggers(catalogue, table, found, exactness);
     match table.managed {
         true => problems.mended(mends),
         false if !mends.is_empty() || !facts.bases.contains(&base_entity(&table.entity_name)) => {

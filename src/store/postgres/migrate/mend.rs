@@ -2,7 +2,7 @@
 //! and the statements that put it back.
 
 use crate::store::postgres::catalogue::bits::{BEFORE, DELETE, INSERT, ROW, TRUNCATE, UPDATE};
-use crate::store::postgres::catalogue::{Catalogue, FoundTable};
+use crate::store::postgres::catalogue::{Catalogue, FoundFunction, FoundTable};
 use crate::store::postgres::ddl;
 use crate::store::postgres::triggers::{self, Function, TRUNCATE_TRIGGER, Trigger};
 use crate::store::schema::layout::{Layout, SqlName, Table};
@@ -85,13 +85,27 @@ pub(in crate::store) fn is_outdated(catalogue: &Catalogue) -> bool {
     matches!(op, Some(op) if op != Some("char"))
 }
 
+/// How exactly what is found must be what is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::store) enum Exactness {
+    /// As this release makes it for this model.
+    Exact,
+    /// It may do more: a newer model's migrations have made it.
+    AtLeast,
+}
+
 /// The functions and triggers of a table, and of its partitions.
-pub(in crate::store) fn triggers(catalogue: &Catalogue, table: &Table, found: &FoundTable) -> Vec<Mend> {
+pub(in crate::store) fn triggers(
+    catalogue: &Catalogue,
+    table: &Table,
+    found: &FoundTable,
+    exactness: Exactness,
+) -> Vec<Mend> {
     let mut mends = Vec::new();
     for function in triggers::functions(table) {
         let what = match catalogue.function(function.name.as_str()) {
             None => "is missing: versions would stay as they are",
-            Some(has) if !is_same(&function, has) => "is not the one that this model needs",
+            Some(has) if !is_same(&function, has, exactness) => "is not the one that this model needs",
             Some(_) => continue,
         };
         let message = format!("function `{}` {what}", function.name.as_str());
@@ -162,13 +176,26 @@ fn bits_of(trigger: &Trigger) -> i64 {
     }
 }
 
-fn is_same(wanted: &Function, has: &crate::store::postgres::catalogue::FoundFunction) -> bool {
+fn is_same(wanted: &Function, has: &FoundFunction, exactness: Exactness) -> bool {
     let path = has.settings.iter().find_map(|setting| setting.strip_prefix("search_path="));
     // Who runs as its owner finds nothing that the caller has put into his own schema.
     let has_path = path.is_some_and(|path| path.ends_with(", pg_temp") && !path.contains("$user"));
     let has_floats = has.settings.iter().any(|setting| setting == "extra_float_digits=1");
-    words(&wanted.body) == words(&has.source)
+    let source = words(&has.source);
+    let does_it = match exactness {
+        Exactness::Exact => words(&wanted.body) == source,
+        Exactness::AtLeast => wanted.fragments.iter().all(|fragment| has_words(&source, &words(fragment))),
+    };
+    does_it
         && wanted.is_definer == has.is_definer
         && (has_path || !wanted.is_definer)
         && (has_floats || !wanted.has_floats)
+}
+
+/// Whether these words stand in a text, and not as a part of longer ones.
+fn has_words(text: &str, wanted: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(wanted).any(|(at, found)| {
+        !is_word(text[..at].chars().next_back()) && !is_word(text[at + found.len()..].chars().next())
+    })
 }

@@ -2,7 +2,8 @@
 //! tables that are somebody else's. Since nobody knows what changed meanwhile, the rows get new versions.
 
 use super::check::{self, Facts};
-use super::{mend, renew_history};
+use super::mend::{self, Exactness};
+use super::renew_history;
 use crate::model::Model;
 use crate::store::postgres::catalogue::Catalogue;
 use crate::store::postgres::client::{Blocking, ClientError, Execute};
@@ -70,7 +71,7 @@ fn repair_table(connection: &mut Blocking, table: &Table, done: &mut Vec<String>
         done.push(format!("added the column `{name}.{VERSION_COLUMN}`"));
         renews = true;
     }
-    for mend in mend::triggers(&catalogue, table, found) {
+    for mend in mend::triggers(&catalogue, table, found, Exactness::Exact) {
         run(connection, &mend.sql)?;
         renews |= mend.renews;
         done.push(format!("mended: {}", mend.message));
@@ -112,7 +113,7 @@ pub(in crate::store) fn watch(connection: &mut Blocking, model: &Model) -> Resul
         let Some(found) = catalogue.table(table.name.as_str()) else { continue };
         // A function that names a column which is not there would fail its owner's writes.
         let has_columns = table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
-        let mends = mend::triggers(&catalogue, table, found);
+        let mends = mend::triggers(&catalogue, table, found, Exactness::Exact);
         let has_base = facts.bases.contains(&base_entity(&table.entity_name));
         if !has_columns || !matches!(found.kind.as_str(), "r" | "p") || (mends.is_empty() && has_base) {
             continue;
