@@ -213,8 +213,10 @@ pub fn copy(from: &Path, to: &Path) -> Result<bool, AdminError> {
 /// # Errors
 /// There is no such database, or it cannot be read.
 pub fn documents(database: &Database) -> Result<Vec<StoredDocument>, AdminError> {
-    let path = file(database)?;
-    Ok(sqlite::documents::documents(&sqlite::open_read_only(path)?)?)
+    match database {
+        Database::Sqlite(path) => Ok(sqlite::documents::documents(&sqlite::open_read_only(path)?)?),
+        Database::Postgres(url) => Ok(postgres::documents::of(url)?),
+    }
 }
 
 /// The first model of a database that others made. Looks, and changes nothing.
@@ -226,12 +228,5 @@ pub fn pull(database: &Database) -> Result<Pulled, AdminError> {
         Database::Sqlite(path) if !path.exists() => Err(AdminError("there is no such file".into())),
         Database::Sqlite(path) => sqlite::pull(&sqlite::open_read_only(path)?),
         Database::Postgres(url) => postgres::pull(url),
-    }
-}
-
-fn file(database: &Database) -> Result<&Path, AdminError> {
-    match database {
-        Database::Sqlite(path) => Ok(path),
-        Database::Postgres(_) => Err(AdminError("this command does not work with PostgreSQL yet".into())),
     }
 }

@@ -1,53 +1,156 @@
-//! The documents in a PostgreSQL database.
+//! The documents in a PostgreSQL database. Whatever changes them tells all nodes in the same statement.
 
 use std::time::Duration;
 
 use super::Store;
-use crate::store::documents::{FileChanges, NewDocument, StoredDocument};
+use super::client::{Blocking, ClientError, Execute, Parameter, Role, Rows, Session};
+use crate::config::PostgresUrl;
+use crate::store::documents::{DocumentSource, FileChanges, NewDocument, StoredDocument};
 use crate::store::error::StoreError;
 
+/// The columns of a [`StoredDocument`].
+const SELECT: &str = "SELECT id, text, source = 'file', floor(extract(epoch FROM retired_at))::bigint,
+    coalesce((SELECT json_agg(alias ORDER BY alias COLLATE \"C\") FROM _freshql_alias AS a WHERE a.id = d.id), '[]')
+    FROM _freshql_document AS d";
+const IN_ORDER: &str = "ORDER BY id COLLATE \"C\"";
+
+/// Keeps the names of these documents: objects with an id and aliases. A name that another document has becomes this one's.
+const NAME: &str = "INSERT INTO _freshql_alias AS known (alias, id)
+      SELECT DISTINCT ON (alias) alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
+        json_array_elements_text(document -> 'aliases') AS alias ORDER BY alias, document ->> 'id'
+      ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE known.id <> excluded.id RETURNING id";
+
+/// Runs a statement that returns the ids of the documents that it has changed, tells all nodes of each, and gives their number.
+fn told(change: &str) -> String {
+    format!(
+        "WITH changed AS ({change}), told AS (INSERT INTO _freshql_change (entity, id, op, changed, parts)
+           SELECT DISTINCT '/q', id, 'U'::\"char\", '', '{{}}'::text[] FROM changed)
+         SELECT count(*) FROM changed"
+    )
+}
+
+/// All documents of a database, by id.
+///
+/// # Errors
+/// The database's.
+pub(in crate::store) fn of(url: &PostgresUrl) -> Result<Vec<StoredDocument>, ClientError> {
+    let mut connection = Blocking::connect(url, Session::new(Role::Admin))?;
+    let sql = format!("{SELECT} {IN_ORDER}");
+    Ok(read(&connection.query(Execute::text(&sql, &[]))?))
+}
+
+fn read(rows: &Rows) -> Vec<StoredDocument> {
+    let document = |row: super::client::RowRef<'_>| StoredDocument {
+        id: row.string(0),
+        text: row.string(1),
+        source: if row.is(2) { DocumentSource::File { retired_at: row.int(3) } } else { DocumentSource::Http },
+        // It is written by the statement itself.
+        aliases: row.text(4).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
+    };
+    rows.iter().map(document).collect()
+}
+
+fn json<'d>(documents: impl Iterator<Item = &'d NewDocument>) -> String {
+    let object = |document: &NewDocument| serde_json::json!({ "id": document.id, "text": document.text, "aliases": document.aliases });
+    serde_json::Value::Array(documents.map(object).collect()).to_string()
+}
+
 impl Store {
-    /// All documents of a database, by id.
+    /// All documents, by id.
     ///
     /// # Errors
     /// The database's.
     pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
-        Ok(Vec::new())
+        let sql = format!("{SELECT} {IN_ORDER}");
+        let mut lease = self.reader().await?;
+        Ok(read(&lease.connection().query(Execute::text(&sql, &[])).await?))
     }
 
     /// Those of these documents that the database has.
     ///
     /// # Errors
     /// The database's.
-    pub async fn documents_among(&self, _ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
-        Ok(Vec::new())
+    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
+        let sql = format!("{SELECT} WHERE id IN (SELECT json_array_elements_text($1::json)) {IN_ORDER}");
+        let ids = serde_json::json!(ids).to_string();
+        let mut lease = self.reader().await?;
+        Ok(read(&lease.connection().query(Execute::text(&sql, &[Parameter::Text(&ids)])).await?))
     }
 
     /// Keeps a document until it is removed; false if the database had it already.
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, _document: NewDocument) -> Result<bool, StoreError> {
-        Err(StoreError::Database("documents are not kept in PostgreSQL yet".into()))
+    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
+        let insert = told(
+            "INSERT INTO _freshql_document (id, text) VALUES ($1::text, $2::text) ON CONFLICT DO NOTHING RETURNING id",
+        );
+        let keep = told(
+            "UPDATE _freshql_document SET source = 'http', retired_at = NULL
+               WHERE id = $1::text AND source = 'file' RETURNING id",
+        );
+        let (id, text) = (Parameter::Text(&document.id), Parameter::Text(&document.text));
+        let objects = json(std::iter::once(&document));
+        let (name, objects) = (told(NAME), [Parameter::Text(&objects)]);
+        let counts = self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await?;
+        Ok(counts.first() == Some(&1))
     }
 
     /// Forgets a document; false if it was not there.
     ///
     /// # Errors
     /// The database's.
-    pub async fn delete_document(&self, _id: &str) -> Result<bool, StoreError> {
-        Ok(false)
+    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
+        let delete = told("DELETE FROM _freshql_document WHERE id = $1::text RETURNING id");
+        Ok(self.change(&[(&delete, &[Parameter::Text(id)])]).await?.first() == Some(&1))
     }
 
-    pub(in crate::store) async fn change_file_documents(&self, _changes: FileChanges) -> Result<(), StoreError> {
-        Ok(())
+    /// Writes down what has become of the query files.
+    pub(in crate::store) async fn change_file_documents(&self, changes: FileChanges) -> Result<(), StoreError> {
+        let FileChanges { gone, back, new } = changes;
+        // What another node has made of them meanwhile stays.
+        let retire = told(
+            "UPDATE _freshql_document SET retired_at = now() WHERE source = 'file' AND retired_at IS NULL
+               AND id IN (SELECT json_array_elements_text($1::json)) RETURNING id",
+        );
+        let restore = told(
+            "UPDATE _freshql_document SET retired_at = NULL WHERE source = 'file' AND retired_at IS NOT NULL
+               AND id IN (SELECT json_array_elements_text($1::json)) RETURNING id",
+        );
+        let insert = told(
+            "INSERT INTO _freshql_document (id, text, source)
+               SELECT document ->> 'id', document ->> 'text', 'file' FROM json_array_elements($1::json) AS document
+               ORDER BY 1 ON CONFLICT DO NOTHING RETURNING id",
+        );
+        let [gone, back] = [gone, back].map(|ids| serde_json::json!(ids).to_string());
+        let new = json(new.values());
+        let [gone, back, new] = [&gone, &back, &new].map(|json| [Parameter::Text(json)]);
+        let name = told(NAME);
+        self.change(&[(&retire, &gone), (&restore, &back), (&insert, &new), (&name, &new)]).await.map(drop)
     }
 
     /// Forgets the documents that left the query files longer ago than this.
     ///
     /// # Errors
     /// The database's.
-    pub async fn delete_retired_documents(&self, _retention: Duration) -> Result<usize, StoreError> {
-        Ok(0)
+    pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
+        let delete = told(
+            "DELETE FROM _freshql_document
+               WHERE source = 'file' AND retired_at <= now() - make_interval(secs => $1::float8) RETURNING id",
+        );
+        let seconds = retention.as_secs().to_string();
+        let counts = self.change(&[(&delete, &[Parameter::Text(&seconds)])]).await?;
+        Ok(counts.first().and_then(|count| usize::try_from(*count).ok()).unwrap_or_default())
+    }
+
+    /// Runs such statements in one transaction, and returns when this server knows what they did.
+    async fn change(&self, statements: &[(&str, &[Parameter<'_>])]) -> Result<Vec<i64>, StoreError> {
+        let flight: Vec<Execute<'_>> =
+            statements.iter().map(|(sql, parameters)| Execute::text(sql, parameters)).collect();
+        let mut lease = self.writer().await?;
+        let rows = lease.connection().flight(&flight).await?;
+        drop(lease);
+        self.catch_up().await?;
+        Ok(rows.iter().map(|rows| rows.first().and_then(|row| row.int(0)).unwrap_or_default()).collect())
     }
 }

@@ -13,7 +13,7 @@ mod life;
 mod look;
 mod snapshot;
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use arc_swap::ArcSwap;
@@ -40,7 +40,6 @@ pub(in crate::store) struct Feed {
     /// The snapshot up to which they know everything.
     covered: ArcSwap<Snapshot>,
     schema: ArcSwap<Schema>,
-    newest: AtomicI64,
     /// Checks so far.
     begun: AtomicU64,
     /// Whether the last of them has failed.
@@ -86,7 +85,7 @@ impl Feed {
         subscribers: Arc<Subscribers>,
     ) -> Result<Arc<Self>, StoreError> {
         let mut follower = Follower::new(url.clone(), session);
-        let (applied, schema, newest) = follower.begin(&model).await?;
+        let (applied, schema) = follower.begin(&model).await?;
         for reason in schema.guard.reasons(&model) {
             tracing::error!("answers have no ETag and are not cached: {reason}");
         }
@@ -96,7 +95,6 @@ impl Feed {
             covered: ArcSwap::from_pointee(applied.snapshot.clone()),
             applied: Mutex::new(applied),
             schema: ArcSwap::from_pointee(schema),
-            newest: AtomicI64::new(newest),
             begun: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             progress: watch::Sender::default(),
@@ -145,12 +143,6 @@ impl Feed {
     /// Whether the last check has failed, so that even writes of our own may be missing.
     pub(in crate::store) fn has_lost_track(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
-    }
-
-    /// The newest record that is known.
-    #[expect(dead_code, reason = "documents and pruning take it next")]
-    pub(in crate::store) fn newest(&self) -> Version {
-        Version(self.newest.load(Ordering::Relaxed))
     }
 
     /// Tells this subscriber of all that comes behind the position that this returns.

@@ -11,6 +11,7 @@ use super::client::{Execute, Role, Session, is_about_plans};
 use super::error::spoils_pool;
 use super::feed::Feed;
 use super::pool::{Lease, Pool};
+use super::prune;
 use super::transaction::{Fate, Transaction};
 use super::values::KeptRow;
 use super::writers::Writers;
@@ -181,13 +182,11 @@ impl Store {
     ///
     /// # Errors
     /// There is none.
-    #[expect(dead_code, reason = "documents and pruning take it next")]
     pub(super) async fn writer(&self) -> Result<Lease, StoreError> {
         self.0.writes.get().await
     }
 
     /// The model of which the database is.
-    #[expect(dead_code, reason = "documents and pruning take it next")]
     pub(super) fn model(&self) -> &Arc<Model> {
         &self.0.model
     }
@@ -322,8 +321,11 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn prune(&self, _limits: ChangeLogLimits) -> Result<usize, StoreError> {
-        Ok(0)
+    pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
+        // What goes is to be known here, or the clock would have to forget everything.
+        self.catch_up().await?;
+        let mut lease = self.writer().await?;
+        Ok(prune::prune(lease.connection(), limits).await?)
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.

@@ -131,10 +131,48 @@ impl Postgres {
         self.psql(database, &format!("{path}\n{sql}"), true).map(drop)
     }
 
-    fn psql(&self, database: &str, sql: &str, in_one_transaction: bool) -> Result<Vec<String>, String> {
+    /// `psql` on this database.
+    pub(crate) fn client(&self, database: &str) -> Command {
         let mut command = self.program("psql");
         command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "freshql", "-d", database, "-h"]);
         command.arg(self.directory.path());
+        command
+    }
+
+    /// Stops the server in this mode (`fast`, or `immediate`, which is a crash), and starts it again.
+    pub(crate) fn restart(&self, mode: &str) {
+        let (log, data) = (self.directory.path().join("log"), self.data());
+        let mut restart = self.program("pg_ctl");
+        succeed(restart.args(["restart", "--wait", "--mode", mode, "--log"]).arg(log).arg("--pgdata").arg(data));
+    }
+
+    /// A standby that follows this server.
+    pub(crate) fn standby(&self) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let standby = Self { directory, programs: self.programs.clone() };
+        if is_root() {
+            succeed(Command::new("chown").arg("postgres").arg(standby.directory.path()));
+        }
+        let mut backup = standby.program("pg_basebackup");
+        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username=freshql", "--host"]);
+        succeed(backup.arg(self.directory.path()).arg("--pgdata").arg(standby.data()));
+        let path = standby.directory.path().display();
+        let options = format!(
+            "-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c max_prepared_transactions=10"
+        );
+        let mut start = standby.program("pg_ctl");
+        start.args(["start", "--wait", "--log", &format!("{path}/log"), "--options", &options, "--pgdata"]);
+        succeed(start.arg(standby.data()));
+        standby
+    }
+
+    /// Makes it the primary server.
+    pub(crate) fn promote(&self) {
+        succeed(self.program("pg_ctl").args(["promote", "--wait", "--pgdata"]).arg(self.data()));
+    }
+
+    fn psql(&self, database: &str, sql: &str, in_one_transaction: bool) -> Result<Vec<String>, String> {
+        let mut command = self.client(database);
         if in_one_transaction {
             command.arg("-1");
         }

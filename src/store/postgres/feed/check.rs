@@ -1,6 +1,5 @@
 //! One check: a flight on the feed's own connection, whose first statement is the snapshot, and what follows from it.
 
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -72,7 +71,9 @@ struct Now {
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
   (SELECT life FROM _freshql_run WHERE self = tableoid AND db = $1::oid), (SELECT floor FROM _freshql_run)";
 const WHERE: &str =
-    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time()";
+    "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time(),
+  pg_is_in_recovery()";
+const STANDBY: &str = "the server is a standby, which shows changes before they count: connect to the primary server";
 
 impl Follower {
     pub(super) fn new(url: PostgresUrl, session: Session) -> Self {
@@ -81,16 +82,13 @@ impl Follower {
     }
 
     /// The state from which on the subscribers are told of changes.
-    pub(super) async fn begin(&mut self, model: &Model) -> Result<(Applied, Schema, i64), StoreError> {
+    pub(super) async fn begin(&mut self, model: &Model) -> Result<(Applied, Schema), StoreError> {
         let (now, _) = self.read(None, false).await?;
         let connected = self.connected().await?;
         let history = look::applied(&mut connected.connection).await;
         self.history = self.settled(history).await?;
-        let connected = self.connected().await?;
-        let newest = connected.connection.query(Execute::binary(change_log::NEWEST, &[])).await;
-        let newest = self.settled(newest).await?.first().and_then(|row| row.int(0)).unwrap_or_default();
         let schema = self.look(model).await?;
-        Ok((now.applied, schema, newest))
+        Ok((now.applied, schema))
     }
 
     pub(super) async fn close(self) {
@@ -121,9 +119,6 @@ impl Follower {
             feed.schema.store(Arc::new(schema));
         } else if is_due {
             self.looked_at = Instant::now();
-        }
-        if let Some(newest) = changes.rows.iter().map(|change| change.seq.0).max() {
-            feed.newest.fetch_max(newest, Ordering::Relaxed);
         }
         let mut applied = feed.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
@@ -243,7 +238,11 @@ impl Follower {
 async fn connect(url: &PostgresUrl, session: Session) -> Result<Connected, ClientError> {
     let mut connection = Connection::connect(url, session).await?;
     let rows = connection.query(Execute::text(WHERE, &[])).await?;
-    let (database, server) = rows.first().map(|row| (row.string(0), row.string(1))).unwrap_or_default();
+    let row = rows.first();
+    if row.is_some_and(|row| row.is(2)) {
+        return Err(ClientError::Login(STANDBY.to_owned()));
+    }
+    let (database, server) = row.map(|row| (row.string(0), row.string(1))).unwrap_or_default();
     Ok(Connected { connection, database, server })
 }
 
@@ -252,9 +251,7 @@ fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     let broken = || StoreError::Corrupt("the database does not tell its snapshot".to_owned());
     let row = rows.first().ok_or_else(broken)?;
     if row.is(1) {
-        return Err(StoreError::Lost(
-            "the server is a standby, which shows changes before they count: connect to the primary server".to_owned(),
-        ));
+        return Err(StoreError::Lost(STANDBY.to_owned()));
     }
     let snapshot = row.bytes(0).and_then(Snapshot::read).ok_or_else(broken)?;
     let Some(Life { life, floor }) = Life::read(&row, 2, 3) else { return Ok(None) };
