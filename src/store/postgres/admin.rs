@@ -12,6 +12,11 @@ use crate::store::admin::AdminError;
 use crate::store::schema::difference::step;
 use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
 
+/// How the commands talk to the server: as its pooler, if there is one, lets them.
+pub(super) fn session(url: &PostgresUrl) -> Session {
+    Session { pooled: url.pooled, ..Session::new(Role::Admin) }
+}
+
 /// A connection for the commands.
 pub struct Admin(RefCell<Blocking>);
 
@@ -29,7 +34,7 @@ impl From<ClientError> for MigrateError {
 
 impl Admin {
     pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, ClientError> {
-        Ok(Self(RefCell::new(Blocking::connect(url, Session::new(Role::Admin))?)))
+        Ok(Self(RefCell::new(Blocking::connect(url, session(url))?)))
     }
 
     pub(in crate::store) fn status(&self, migrations: &Migrations) -> Result<Status, ClientError> {

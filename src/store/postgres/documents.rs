@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::Store;
-use super::client::{Blocking, ClientError, Execute, Parameter, Role, Rows, Session};
+use super::admin::session;
+use super::client::{Blocking, ClientError, Execute, Parameter, Rows};
 use crate::config::PostgresUrl;
 use crate::store::documents::{DocumentSource, FileChanges, NewDocument, StoredDocument};
 use crate::store::error::StoreError;
@@ -34,7 +35,7 @@ fn told(change: &str) -> String {
 /// # Errors
 /// The database's.
 pub(in crate::store) fn of(url: &PostgresUrl) -> Result<Vec<StoredDocument>, ClientError> {
-    let mut connection = Blocking::connect(url, Session::new(Role::Admin))?;
+    let mut connection = Blocking::connect(url, session(url))?;
     let sql = format!("{SELECT} {IN_ORDER}");
     Ok(read(&connection.query(Execute::text(&sql, &[]))?))
 }

@@ -186,11 +186,6 @@ impl Store {
         self.0.writes.get().await
     }
 
-    /// The model of which the database is.
-    pub(super) fn model(&self) -> &Arc<Model> {
-        &self.0.model
-    }
-
     /// Runs an operation that reads one state of the database, perhaps under observation, and returns when the clock has all
     /// that this state has. How much the database may do for it is limited by time.
     ///

@@ -4,7 +4,8 @@ use super::split::{self, Statement};
 use super::up;
 use crate::config::PostgresUrl;
 use crate::model::Diagnostic;
-use crate::store::postgres::client::{Blocking, ClientError, Role, Session, TransactionStatus};
+use crate::store::postgres::admin::session;
+use crate::store::postgres::client::{Blocking, ClientError, TransactionStatus};
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::migrations::{FILL_IN, MigrateError, Migration, Migrations, in_file, with_line_feeds};
 
@@ -62,7 +63,7 @@ pub(in crate::store) fn rehearse(url: &PostgresUrl, migrations: &Migrations) -> 
     if !mistakes.is_empty() {
         return Err(MigrateError::Files(mistakes));
     }
-    let mut main = Blocking::connect(url, Session::new(Role::Admin))?;
+    let mut main = Blocking::connect(url, session(url))?;
     let name = SqlName::new(format!("_freshql_rehearsal_{}", uuid::Uuid::now_v7().simple()));
     match main.script(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")) {
         Ok(_) => {}
@@ -70,7 +71,7 @@ pub(in crate::store) fn rehearse(url: &PostgresUrl, migrations: &Migrations) -> 
         Err(error) => return Err(error.into()),
     }
     let scratch = PostgresUrl { database: Some(name.as_str().to_owned()), ..url.clone() };
-    let result = Blocking::connect(&scratch, Session::new(Role::Admin))
+    let result = Blocking::connect(&scratch, session(url))
         .map_err(MigrateError::from)
         .and_then(|mut connection| up(&mut connection, migrations));
     main.script(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
