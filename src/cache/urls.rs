@@ -1,10 +1,10 @@
 //! The keys of questions by their URLs, so that a URL that was asked before is not parsed again.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
-use siphasher::sip128::SipHasher13;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 use super::key::Key;
 use crate::dependency::PassThroughHasher;
@@ -46,11 +46,16 @@ impl Urls {
 
     /// Of a URL, or of a URL together with who asks.
     pub(super) fn key_of(&self, url: &str, who: Option<&str>) -> Key {
-        let hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
+        let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
         let hash = match who {
             None => hasher.hash(url.as_bytes()),
-            // No URL has this byte.
-            Some(who) => hasher.hash(&[url.as_bytes(), &[0xff], who.as_bytes()].concat()),
+            Some(who) => {
+                hasher.write(url.as_bytes());
+                // No URL has this byte.
+                hasher.write(&[0xff]);
+                hasher.write(who.as_bytes());
+                hasher.finish128()
+            }
         };
         Key(hash.h1, hash.h2)
     }

@@ -93,10 +93,17 @@ impl Cors {
 
     /// The same for an answer that depends on who asks.
     pub(super) fn vary_by_viewer(&self, place: Place, has_cookies: bool) -> HeaderValue {
-        let before = self.vary(place);
-        let before = before.to_str().unwrap_or_default();
-        let cookie = if has_cookies { ", Cookie" } else { "" };
-        HeaderValue::try_from(format!("{before}, Authorization{cookie}")).expect("names of headers are visible ASCII")
+        let by_origin = self.vary(place).as_bytes().ends_with(b"Origin");
+        HeaderValue::from_static(match (place == Place::Graphql, by_origin, has_cookies) {
+            (true, true, true) => "Accept, Accept-Encoding, Origin, Authorization, Cookie",
+            (true, true, false) => "Accept, Accept-Encoding, Origin, Authorization",
+            (true, false, true) => "Accept, Accept-Encoding, Authorization, Cookie",
+            (true, false, false) => "Accept, Accept-Encoding, Authorization",
+            (false, true, true) => "Accept-Encoding, Origin, Authorization, Cookie",
+            (false, true, false) => "Accept-Encoding, Origin, Authorization",
+            (false, false, true) => "Accept-Encoding, Authorization, Cookie",
+            (false, false, false) => "Accept-Encoding, Authorization",
+        })
     }
 
     /// Tells the browser which page may read this answer.
