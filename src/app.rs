@@ -135,7 +135,7 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
 /// # Errors
 /// Mistakes in the model or in query files, pending migrations, an address that is taken.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
-    let authenticator = Arc::new(Authenticator::new(&config.auth).context("[auth]")?);
+    let authenticator = Arc::new(Authenticator::new(&token::to_serve(&config)?).context("[auth]")?);
     let (engine, registry) = open(&config, Opening::ToServe).await?;
     let store = engine.store().clone();
     let app = AppState::new(&config, authenticator, engine, store.clone(), registry.clone());

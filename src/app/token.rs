@@ -10,7 +10,7 @@ use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value};
 
 use super::{StartError, within};
-use crate::config::{Config, Issuer, KeySource, Secret};
+use crate::config::{Config, Issuer, KeySource, Mode, Secret};
 use crate::identity::mint::mint;
 
 /// Where `freshql dev` keeps its secret, below the project's directory.
@@ -103,6 +103,24 @@ pub(super) fn warn_of_plain_http(issuers: &[Issuer]) {
             );
         }
     }
+}
+
+/// The issuers whose tokens a server takes. In mode `open`, which is for development, an issuer whose secret is not in the
+/// environment has the one that `freshql dev` would make: nobody else knows it, so nothing is opened by that.
+pub(super) fn to_serve(config: &Config) -> anyhow::Result<Vec<Issuer>> {
+    let is_missing = |issuer: &&Issuer| matches!(&issuer.keys, KeySource::Secret { secret: None, .. });
+    let Some(missing) = config.auth.iter().find(is_missing).filter(|_| config.mode == Mode::Open) else {
+        return Ok(config.auth.clone());
+    };
+    let secret = match development_secret(&config.dir)? {
+        Some(secret) => secret,
+        None => make_secret(&config.dir).context("[auth] names a secret that is not set in the environment")?,
+    };
+    tracing::warn!(
+        issuer = missing.issuer,
+        "the secret of this issuer is not set, so the one in {DEVELOPMENT_SECRET} is used; `freshql token` makes tokens with it"
+    );
+    Ok(with_secret(&config.auth, &secret))
 }
 
 /// The configuration with a secret for whoever has none, and a token to begin with. None where there is no `[auth]`.

@@ -4,6 +4,8 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 // What the tests share: harnesses, models, generators, and a plain implementation to compare with.
+#[path = "support/blog.rs"]
+mod blog;
 #[path = "support/books.rs"]
 mod books;
 #[path = "support/bookshop.rs"]
@@ -63,6 +65,7 @@ mod connections;
 mod demo;
 mod demo_answers;
 mod difference;
+mod doors;
 mod durability;
 mod explain;
 mod floors;

@@ -11,7 +11,7 @@ use freshql::identity::{Authenticator, Carrier};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::project;
+use crate::harness::{Program, project};
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = [\"api\", \"other\"]\nsecret_env = \"SECRET\"\n";
@@ -103,6 +103,17 @@ fn a_server_does_not_start_with_a_mistake_in_auth_or_without_its_secret() {
         assert!(!is_good && told.contains(expected), "{told}");
         assert!(!project.path().join("freshql.db").exists());
     }
+}
+
+#[tokio::test]
+async fn a_server_in_mode_open_needs_no_secret_in_its_environment() {
+    let project = with_auth(&format!("mode = \"open\"\n{AUTH}"));
+    let server = Program::start(project.path()).await;
+    let (is_good, token, told) = freshql(project.path(), None, &["token"]);
+    assert!(is_good && told.contains("signed with the secret of `freshql dev`"), "{told}");
+    let secret = std::fs::read_to_string(project.path().join(".freshql/secret")).unwrap();
+    Authenticator::new(&[issuer(&secret)]).unwrap().verify(token.trim(), Carrier::Authorization).await.unwrap();
+    drop(server);
 }
 
 /// Starts `freshql dev` until it prints a token.
