@@ -358,7 +358,7 @@ async fn a_row_belongs_to_whoever_created_it() {
     let app = blog::start(Mode::Trusted, |_| {}).await;
     let create = async |who: Who, id: &str| {
         let variables = json!({"id": id, "title": format!("post {id}")});
-        ask(&app, Door::PostQ, who, "create_post", &variables, &[(IDEMPOTENCY_KEY, "the same for all")]).await
+        ask(&app, Door::PostQ, who, "create_post", &variables, &[(IDEMPOTENCY_KEY, "\"the same for all\"")]).await
     };
     create(Who::Nobody, "10").await.assert_error(401, "UNAUTHENTICATED");
     let ada = create(Who::Ada, "10").await;

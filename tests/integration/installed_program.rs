@@ -35,24 +35,30 @@ impl Demo {
         for name in ["queries", "migrations"] {
             copy(&top().join(name), &directory.path().join(name));
         }
-        let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
-            .env_clear()
-            .env("FRESHQL_LISTEN", "127.0.0.1:0")
-            .current_dir(directory.path())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
-        let address = loop {
-            let line = log.next().expect("the server ended before it listened").unwrap();
-            if let Some((_, address)) = line.split_once("listening on http://") {
-                break address.to_owned();
-            }
-        };
-        // A full pipe would stop the server.
-        std::thread::spawn(move || log.for_each(drop));
+        let (process, address) = serve(directory.path());
         Self { directory, process, address }
     }
+}
+
+/// The program on a project, where it listens, and until it is killed.
+fn serve(project: &Path) -> (Child, String) {
+    let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
+        .env_clear()
+        .env("FRESHQL_LISTEN", "127.0.0.1:0")
+        .current_dir(project)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
+    let address = loop {
+        let line = log.next().expect("the server ended before it listened").unwrap();
+        if let Some((_, address)) = line.split_once("listening on http://") {
+            break address.to_owned();
+        }
+    };
+    // A full pipe would stop the server.
+    std::thread::spawn(move || log.for_each(drop));
+    (process, address)
 }
 
 impl Drop for Demo {
@@ -148,8 +154,14 @@ fn the_readme_tells_the_truth() {
     let directory = demo.directory.path();
     std::fs::create_dir_all(directory.join("target/release")).unwrap();
     symlink(env!("CARGO_BIN_EXE_freshql"), directory.join("target/release/freshql")).unwrap();
-    // The README's address leads to our port, so that its commands need not be changed.
-    let redirect = format!("connect-to = \"127.0.0.1:8080:{}\"\n", demo.address);
+    let blog = directory.join("examples/blog");
+    copy(&top().join("examples/blog"), &blog);
+    let (process, blog_address) = serve(&blog);
+    // Ended with the test.
+    let _blog = Demo { directory: tempfile::tempdir().unwrap(), process, address: blog_address.clone() };
+    // The README's addresses lead to our ports, so that its commands need not be changed.
+    let redirect =
+        format!("connect-to = \"127.0.0.1:8080:{}\"\nconnect-to = \"127.0.0.1:8081:{blog_address}\"\n", demo.address);
     std::fs::write(directory.join(".curlrc"), redirect).unwrap();
 
     let mut script = String::new();

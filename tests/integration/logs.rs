@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
+use crate::blog;
 use crate::harness::{MERCHANTS, Program, project, signal, url, url_with};
 
 #[tokio::test]
@@ -58,4 +59,40 @@ async fn a_second_interrupt_stops_at_once() {
     signal(&program.process, "INT");
     let ended = tokio::time::timeout(Duration::from_secs(9), program.process.wait()).await.unwrap();
     assert_eq!(ended.unwrap().code(), Some(130));
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn neither_tokens_nor_claims_nor_cookies_are_logged() {
+    let project = blog::project();
+    let settings = "mode = \"open\"\nlog = \"debug\"\n";
+    let auth = "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";
+    std::fs::write(project.path().join("freshql.toml"), format!("{settings}{auth}")).unwrap();
+    let mut program = Program::start_with(project.path(), &[("SECRET", blog::SECRET)]).await;
+    let client = reqwest::Client::new();
+    let claims = json!({"sub": "canary-of-a-claim", "roles": ["canary-of-a-role"]});
+    let (good, expired) = (blog::token(&claims), blog::token(&json!({"sub": "canary-of-a-claim", "exp": 1})));
+    let broken = format!("{good}x");
+    for token in [&good, &expired, &broken] {
+        for path in
+            ["messages", "posts"].map(blog::path).iter().chain([&"/graphql?query={messages{nodes{id}}}".to_owned()])
+        {
+            let url = format!("{}{path}", program.address);
+            let asking = |request: reqwest::RequestBuilder| request.header("freshql-explain", "1").send();
+            asking(client.get(&url).bearer_auth(token)).await.unwrap();
+            asking(client.get(&url).header("cookie", format!("__Host-session={token}"))).await.unwrap();
+            client.post(&url).bearer_auth(token).json(&json!({})).send().await.unwrap();
+        }
+    }
+    signal(&program.process, "TERM");
+    let mut log = String::new();
+    while let Some(line) = program.log.next_line().await.unwrap() {
+        log.push_str(&line);
+        log.push('\n');
+    }
+    assert!(log.matches("answered").count() >= 20, "{log}");
+    let parts: Vec<&str> = [&good, &expired].into_iter().flat_map(|token| token.split('.').skip(1)).collect();
+    for secret in parts.into_iter().chain(["canary", "__Host-session", blog::SECRET, "Bearer"]) {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
 }

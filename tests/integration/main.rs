@@ -22,6 +22,8 @@ mod lifetimes;
 mod newsroom;
 #[path = "support/node.rs"]
 mod node;
+#[path = "support/openid.rs"]
+mod openid;
 #[path = "support/postgres.rs"]
 mod postgres;
 #[path = "support/properties.rs"]
@@ -76,6 +78,7 @@ mod graphql_js;
 mod graphql_over_http;
 mod hostile_input;
 mod idempotency;
+mod identity_providers;
 mod init_and_dev;
 mod installed_program;
 mod limits;

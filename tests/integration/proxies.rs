@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::blog::token;
 use crate::harness::Answer;
 use crate::installed_program::{program_in, there, top};
 use crate::lifetimes::{Lines, ORIGINS, Origin, path_of, path_without_variables};
@@ -415,6 +416,65 @@ async fn a_public_copy_is_for_everybody_whoever_asks() {
         let head = cache.ask(Method::HEAD, &path, &[]).await;
         assert_eq!((head.status.as_u16(), head.etag()), (200, first.etag()));
         assert_eq!(cache.origin.asked().await, [""; 0], "{kind:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_depends_on_who_asks_is_kept_by_no_cache() {
+    with_each("what_depends_on_who_asks_is_kept_by_no_cache", async |kind, mut cache| {
+        let path = path_without_variables("secrets");
+        let [ada, bob] = ["ada", "bob"].map(|sub| token(&json!({ "sub": sub })));
+        let bearer = |token: &str| format!("Bearer {token}");
+        let session = |token: &str| format!("__Host-session={token}");
+        let viewers = [
+            ("of ada", AUTHORIZATION, bearer(&ada)),
+            ("of bob", AUTHORIZATION, bearer(&bob)),
+            ("of ada", COOKIE, session(&ada)),
+            ("of bob", COOKIE, session(&bob)),
+        ];
+        let mut tags = Vec::new();
+        for round in 0..3 {
+            // Who is nobody, and whose token does not count, gets nothing that is kept either.
+            assert_eq!(cache.get(&path, &[]).await.status, 401, "{kind:?}");
+            assert_eq!(cache.get(&path, &[(AUTHORIZATION, "Bearer x")]).await.status, 401, "{kind:?}");
+            for (text, name, value) in &viewers {
+                let answer = cache.get(&path, &[(name.clone(), value)]).await;
+                assert_eq!(answer.status, 200, "{kind:?} {}", answer.text());
+                assert!(
+                    answer.text().contains(text) && answer.text().matches("\"id\"").count() == 1,
+                    "{kind:?} {text}"
+                );
+                assert_eq!(answer.header(CACHE_CONTROL), "private, no-cache");
+                assert_eq!(answer.header(VARY), "Accept-Encoding, Authorization, Cookie");
+                let again = [(name.clone(), value.as_str()), (IF_NONE_MATCH, answer.etag())];
+                let again = cache.get(&path, &again).await;
+                assert_eq!((again.status.as_u16(), again.body.len()), (304, 0), "{kind:?} {text}");
+                tags.push((*text, answer.etag().to_owned()));
+            }
+            for (text, name, value) in &viewers {
+                for (owner, tag) in &tags {
+                    let answer = cache.get(&path, &[(name.clone(), value), (IF_NONE_MATCH, tag)]).await;
+                    assert_eq!(answer.status == StatusCode::NOT_MODIFIED, owner == text, "{kind:?} {text} {owner}");
+                    assert!(answer.body.is_empty() || answer.text().contains(text));
+                }
+            }
+            let asked = cache.origin.asked().await;
+            assert_eq!(asked.len(), 2 + viewers.len() * (2 + tags.len()), "{kind:?} in round {round}: {asked:?}");
+        }
+        // All at once, where caches like to ask for several.
+        let asking = (0..80).map(|n| {
+            let (text, name, value) = &viewers[n % viewers.len()];
+            let (cache, path) = (&cache, &path);
+            async move { (text, cache.get(path, &[(name.clone(), value)]).await) }
+        });
+        for (text, answer) in join_all(asking).await {
+            assert!(
+                answer.status == StatusCode::OK && answer.text().contains(text),
+                "{kind:?} {text} {}",
+                answer.text()
+            );
+        }
     })
     .await;
 }

@@ -3,6 +3,7 @@
 
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,8 @@ use freshql::identity::{Authenticator, Carrier};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use crate::harness::{Program, project};
+use crate::blog::project;
+use crate::harness::Program;
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
 const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = [\"api\", \"other\"]\nsecret_env = \"SECRET\"\n";
@@ -123,11 +125,14 @@ async fn token_of_dev(project: &Path, secret: Option<&str>) -> String {
     let mut process =
         command.args(["dev", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
+    let mut told = String::new();
     loop {
-        let line = lines.next_line().await.unwrap().expect("dev ended without a token");
+        let line = tokio::time::timeout(Duration::from_secs(60), lines.next_line()).await;
+        let Ok(Ok(Some(line))) = line else { panic!("dev prints no token:\n{told}") };
         if let Some(token) = line.trim().strip_prefix("authorization: Bearer ") {
             return token.to_owned();
         }
+        told.push_str(&line);
     }
 }
 

@@ -1,4 +1,4 @@
-//! A project in which much depends on who asks (`tests/blog`), and tokens for those who do.
+//! A project in which much depends on who asks (`examples/blog`), and tokens for those who do.
 
 use std::time::Duration;
 
@@ -7,7 +7,6 @@ use freshql::identity::mint::mint;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::commands::freshql;
 use crate::harness::{TestApp, copy, url, url_with};
 use crate::installed_program::top;
 
@@ -70,14 +69,12 @@ pub(crate) fn issuer() -> Issuer {
     }
 }
 
-/// The project with its migrations, and `[auth]` in its configuration.
+/// The project, with an `[auth]` of the tests' own.
 pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
-    copy(&top().join("tests/blog"), directory.path());
+    copy(&top().join("examples/blog"), directory.path());
     let auth = "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\n";
     std::fs::write(directory.path().join("freshql.toml"), auth).unwrap();
-    let new = freshql(directory.path(), &["migrate", "new", "init"]);
-    assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
     directory
 }
 
@@ -87,28 +84,14 @@ pub(crate) async fn start(mode: Mode, change: impl FnOnce(&mut Config)) -> TestA
         config.auth = vec![issuer()];
         change(config);
     });
-    let app = app.await;
-    fill(&app.database());
-    app
+    app.await
 }
 
-/// Writes the rows, as another program.
-pub(crate) fn fill(database: &std::path::Path) {
-    let database = rusqlite::Connection::open(database).unwrap();
-    database
-        .execute_batch(
-            "INSERT INTO pages (id, text, notes) VALUES ('1', 'for everybody', 'for editors');
-             INSERT INTO users (id, name) VALUES ('ada', 'Ada'), ('bob', 'Bob'), ('eve', 'Eve'), ('emil', 'Emil');
-             INSERT INTO posts (id, title, status, author_id) VALUES
-               ('1', 'ada draft', 'DRAFT', 'ada'), ('2', 'ada published', 'PUBLISHED', 'ada'),
-               ('3', 'bob draft', 'DRAFT', 'bob'), ('4', 'bob published', 'PUBLISHED', 'bob');
-             INSERT INTO messages (id, text, to_id) VALUES ('1', 'to ada', 'ada'), ('2', 'to bob', 'bob');",
-        )
-        .unwrap();
-}
-
+/// The text of `UpdatePost.graphql`, by the name `update_post`.
 pub(crate) fn document(name: &str) -> String {
-    std::fs::read_to_string(top().join("tests/blog/queries").join(name).with_extension("graphql")).unwrap()
+    let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
+    let file = words.collect::<String>() + ".graphql";
+    std::fs::read_to_string(top().join("examples/blog/queries").join(file)).unwrap()
 }
 
 pub(crate) fn path(name: &str) -> String {

@@ -261,8 +261,14 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) async fn start(project: &Path) -> Self {
+        Self::start_with(project, &[]).await
+    }
+
+    /// The same, with more in its environment.
+    pub(crate) async fn start_with(project: &Path, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
             .env_clear()
+            .envs(variables.iter().copied())
             .env("FRESHQL_DIR", project)
             .env("FRESHQL_LISTEN", "127.0.0.1:0")
             .env("FRESHQL_MIGRATE", "true")

@@ -8,9 +8,14 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::time::timeout;
 
+use crate::blog::SECRET;
 use crate::commands::freshql;
 use crate::harness::{Program, copy, url, url_with};
 use crate::installed_program::top;
+
+/// Tokens are those of `blog`.
+const AUTH: &str =
+    "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";
 
 const ENTITIES: [&str; 6] = ["page", "photo", "news", "notice", "draft", "letter"];
 
@@ -30,6 +35,7 @@ impl Origin {
     pub(crate) async fn start() -> Self {
         let directory = tempfile::tempdir().unwrap();
         copy(&top().join("tests/lifetimes"), directory.path());
+        std::fs::write(directory.path().join("freshql.toml"), AUTH).unwrap();
         let new = freshql(directory.path(), &["migrate", "new", "init"]);
         assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
         let settings = json!({
@@ -38,14 +44,15 @@ impl Origin {
         });
         let settings: String =
             settings.as_object().unwrap().iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
-        std::fs::write(directory.path().join("freshql.toml"), settings).unwrap();
-        let program = Program::start(directory.path()).await;
+        std::fs::write(directory.path().join("freshql.toml"), settings + AUTH).unwrap();
+        let program = Program::start_with(directory.path(), &[("SECRET", SECRET)]).await;
         let address = program.address.split('"').next().unwrap().trim_start_matches("http://").to_owned();
         let origin = Self { program, address, directory };
         for entity in ENTITIES {
             let words: String = (0..400).map(|n| format!("word{} ", n % 37)).collect();
             origin.sql(&format!("INSERT INTO {} (id, text) VALUES ('1', '{words}')", table(entity)));
         }
+        origin.sql("INSERT INTO secrets (id, owner, text) VALUES ('1', 'ada', 'of ada'), ('2', 'bob', 'of bob')");
         origin
     }
 

@@ -1,0 +1,103 @@
+//! A server and an identity provider over real HTTP: the provider that is down when the server starts, keys that are others,
+//! and TLS with a certificate of an authority of one's own. What a token is worth, `src/identity/tests.rs` tries.
+
+use std::time::{Duration, Instant};
+
+use freshql::config::{Config, Issuer, KeySource, Mode};
+use http::header::{AUTHORIZATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use serde_json::{Value, json};
+
+use crate::blog::{self, Who, path, path_with, titles};
+use crate::harness::{Answer, Program, TestApp};
+use crate::openid::{AUDIENCE, Answers, Key, OpenId};
+use crate::tls;
+
+fn trusting(provider: &OpenId) -> impl FnOnce(&mut Config) {
+    let issuer = Issuer {
+        issuer: provider.issuer.clone(),
+        audience: vec![AUDIENCE.to_owned()],
+        keys: KeySource::Discovery,
+        roles: "/realm_access/roles".to_owned(),
+        cookie: None,
+        leeway: Issuer::LEEWAY,
+    };
+    move |config| config.auth.push(issuer)
+}
+
+async fn posts(app: &TestApp, token: &str) -> Answer {
+    app.get_with(&path_with("posts", &json!({})), &[(AUTHORIZATION, &format!("Bearer {token}"))]).await
+}
+
+#[tokio::test]
+async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public() {
+    let key = Key::rsa("1");
+    let provider = OpenId::start(&[&key]).await;
+    provider.answer(Answers::Error);
+    let app = blog::start(Mode::Trusted, trusting(&provider)).await;
+    let token = key.token(&provider.claims(&json!({"sub": "ada"})));
+    let private = posts(&app, &token).await;
+    private.assert_error(503, "AUTHENTICATION_UNAVAILABLE");
+    assert!(private.headers.contains_key(RETRY_AFTER) && !private.headers.contains_key(WWW_AUTHENTICATE));
+    let public =
+        app.get_with(&path_with("page", &json!({"id": "1"})), &[(AUTHORIZATION, &format!("Bearer {token}"))]).await;
+    assert_eq!(public.status, 200);
+    // Neither those without a token nor those of another issuer wait for it.
+    assert_eq!(titles(&app.get(&path_with("posts", &json!({}))).await.json()), Who::Nobody.titles());
+    assert_eq!(titles(&posts(&app, &blog::token(&json!({"sub": "bob"}))).await.json()), Who::Bob.titles());
+    // A page of whoever stands in front of it is no set of keys.
+    provider.answer(Answers::Body(b"<html>".to_vec()));
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    posts(&app, &token).await.assert_error(503, "AUTHENTICATION_UNAVAILABLE");
+    provider.publish(&[&key]);
+    let begun = Instant::now();
+    loop {
+        let answer = posts(&app, &token).await;
+        if answer.status == 200 {
+            assert_eq!(titles(&answer.json()), Who::Ada.titles());
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "{}", answer.text());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn tokens_of_a_new_key_are_taken_at_once_and_roles_are_where_the_configuration_says() {
+    let (old, new, stolen) = (Key::ec("old"), Key::ed("new"), Key::ec("old"));
+    let provider = OpenId::start(&[&old]).await;
+    // A new key does not wait for that.
+    provider.cache_control("max-age=3600");
+    let app = blog::start(Mode::Trusted, trusting(&provider)).await;
+    let by = |key: &Key, more: Value| key.token(&provider.claims(&more));
+    assert_eq!(titles(&posts(&app, &by(&old, json!({"sub": "ada"}))).await.json()), Who::Ada.titles());
+    provider.publish(&[&old, &new]);
+    let editor = json!({"realm_access": {"roles": ["editor"]}});
+    assert_eq!(titles(&posts(&app, &by(&new, editor)).await.json()), Who::Editor.titles());
+    // `roles` is where the other issuer has them.
+    let elsewhere = json!({"sub": "x", "roles": ["editor"]});
+    assert_eq!(titles(&posts(&app, &by(&new, elsewhere)).await.json()), Who::Nobody.titles());
+    let forged = posts(&app, &by(&stolen, json!({"realm_access": {"roles": ["editor"]}}))).await;
+    forged.assert_error(401, "UNAUTHENTICATED");
+    assert!(forged.header(WWW_AUTHENTICATE).contains("the signature of the token is wrong"));
+    assert_eq!(provider.asked(), 2);
+}
+
+#[tokio::test]
+async fn keys_come_over_tls_if_the_certificate_is_trusted() {
+    let key = Key::ec("1");
+    let provider = OpenId::start(&[&key]).await;
+    let address = provider.issuer.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let issuer = format!("https://localhost:{}/", tls::in_front_of(address).await.port());
+    provider.claim_to_be(&issuer);
+    let project = blog::project();
+    let auth = format!("[auth]\nissuer = \"{issuer}\"\naudience = \"{AUDIENCE}\"\n");
+    std::fs::write(project.path().join("freshql.toml"), auth).unwrap();
+    let token = key.token(&crate::openid::claims(&issuer, &json!({"sub": "ada"})));
+    let authority = tls::file("ca.pem").display().to_string();
+    for (variables, status) in [(&[][..], 503), (&[("SSL_CERT_FILE", authority.as_str())][..], 200)] {
+        let server = Program::start_with(project.path(), variables).await;
+        let url = format!("{}{}", server.address, path("messages"));
+        let answer = reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{variables:?}");
+    }
+}
