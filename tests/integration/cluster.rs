@@ -47,7 +47,6 @@ const PAIRS: usize = 4;
 const CLIENTS: usize = 6;
 
 /// Where the data is, and who else writes to it.
-#[expect(dead_code, reason = "PostgreSQL is not served yet")]
 enum Database {
     Sqlite(TempDir),
     Postgres(Postgres),
@@ -404,4 +403,11 @@ fn parse(row: &str) -> (String, Counts) {
 async fn nodes_on_one_file_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
     let database = Database::Sqlite(tempfile::tempdir().unwrap());
     Cluster::start(database).await.run("SQLite", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_on_postgresql_show_nothing_old_and_lose_nothing_whatever_befalls_them() {
+    let Some(server) = Postgres::start() else { return };
+    server.create("cluster");
+    Cluster::start(Database::Postgres(server)).await.run("PostgreSQL", true).await;
 }
