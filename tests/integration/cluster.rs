@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 use self::history::{Counts, History};
 use crate::commands::freshql;
 use crate::harness::{encode, signal};
-use crate::postgres::Postgres;
+use crate::postgres::{Pooler, Postgres};
 
 const MODEL: &str = "type Account @entity @index(fields: [\"pair\"]) {
   id: ID! @id
@@ -50,6 +50,8 @@ const CLIENTS: usize = 6;
 enum Database {
     Sqlite(TempDir),
     Postgres(Postgres),
+    /// The nodes reach it through a pooler.
+    Pooled(Pooler, Postgres),
 }
 
 impl Database {
@@ -57,6 +59,7 @@ impl Database {
         match self {
             Self::Sqlite(directory) => format!("sqlite:{}", directory.path().join("data.db").display()),
             Self::Postgres(server) => server.url("cluster"),
+            Self::Pooled(pooler, _) => pooler.url.clone(),
         }
     }
 
@@ -75,7 +78,7 @@ impl Database {
                     }
                 }
             }
-            Self::Postgres(server) => server.try_run("cluster", sql).ok(),
+            Self::Postgres(server) | Self::Pooled(_, server) => server.try_run("cluster", sql).ok(),
         }
     }
 }
@@ -280,11 +283,15 @@ impl Cluster {
                 // It keeps its transaction open for a while, in which others commit.
                 0 => match &self.database {
                     Database::Sqlite(_) => format!("BEGIN; {change}; COMMIT"),
-                    Database::Postgres(_) => format!("BEGIN; {change}; SELECT pg_sleep(0.2); COMMIT"),
+                    Database::Postgres(_) | Database::Pooled(..) => {
+                        format!("BEGIN; {change}; SELECT pg_sleep(0.2); COMMIT")
+                    }
                 },
                 1 => match &self.database {
                     Database::Sqlite(_) => change,
-                    Database::Postgres(_) => format!("SET session_replication_role = replica; {change}"),
+                    Database::Postgres(_) | Database::Pooled(..) => {
+                        format!("SET session_replication_role = replica; {change}")
+                    }
                 },
                 2 => format!("BEGIN; {change}; {change}; ROLLBACK"),
                 _ => change,
@@ -410,4 +417,12 @@ async fn nodes_on_postgresql_show_nothing_old_and_lose_nothing_whatever_befalls_
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
     Cluster::start(Database::Postgres(server)).await.run("PostgreSQL", true).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nodes_behind_a_pooler_show_nothing_old_and_lose_nothing() {
+    let Some(server) = Postgres::start() else { return };
+    server.create("cluster");
+    let Some(pooler) = Pooler::start(&server, "cluster") else { return };
+    Cluster::start(Database::Pooled(pooler, server)).await.run("PostgreSQL behind PgBouncer", false).await;
 }

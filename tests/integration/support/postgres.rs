@@ -2,8 +2,10 @@
 //! test. Where PostgreSQL is not installed the tests that need it say so and pass; with `CI=true` they fail instead.
 
 use std::io::Write;
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -195,6 +197,60 @@ impl Postgres {
             true => Ok(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()),
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
+    }
+}
+
+/// PgBouncer in front of a database, with transactions as its unit: each may run on another of a few connections.
+pub(crate) struct Pooler {
+    process: Child,
+    /// The URL of the database by this way.
+    pub(crate) url: String,
+    _directory: TempDir,
+}
+
+impl Pooler {
+    /// None where there is no PgBouncer.
+    pub(crate) fn start(server: &Postgres, database: &str) -> Option<Self> {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let Some(program) = program else {
+            assert!(std::env::var_os("CI").is_none(), "PgBouncer is not installed, and CI must test with it");
+            std::io::stderr()
+                .write_all(b"\n*** SKIPPED: PgBouncer is not installed; scripts/setup installs it\n")
+                .unwrap();
+            return None;
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let (here, server) = (directory.path().display(), server.directory.path().display());
+        let settings = format!(
+            "[databases]\n{database} = host={server} dbname={database} user=freshql\n\
+             [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = any\n\
+             pool_mode = transaction\ndefault_pool_size = 5\nlogfile = {here}/log\npidfile = {here}/pid\n"
+        );
+        let file = directory.path().join("pgbouncer.ini");
+        std::fs::write(&file, settings).unwrap();
+        let mut command = Command::new(program);
+        if is_root() {
+            succeed(Command::new("chown").arg("-R").arg("postgres").arg(directory.path()));
+            command = Command::new("setpriv");
+            command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", program]);
+        }
+        let process = command.arg("-q").arg(&file).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let url = format!("postgres://freshql@127.0.0.1:{port}/{database}?pooler=transaction");
+        let pooler = Self { process, url, _directory: directory };
+        let begun = Instant::now();
+        while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "PgBouncer does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Some(pooler)
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
