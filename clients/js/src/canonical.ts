@@ -78,10 +78,11 @@ function object(members: [string, string][]): string {
   return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }
 
-/** As Rust's serde_json writes one: `5.0`, `1e-6`, `1e+16`. */
+/** As the server writes one: `5.0`, `1e-6`, `10000000000000000`, `1e+20`. Integers that 64 bits hold have no exponent. */
 function float(value: number): string {
   const size = Math.abs(value);
   if (value === 0) return "0.0";
+  if (size >= 1e16 && value > -9.3e18 && value < 2 ** 64) return BigInt(value).toString();
   if (size >= 1e16 || size < 1e-5) return value.toExponential();
   return Number.isInteger(value) ? `${value}.0` : String(value);
 }

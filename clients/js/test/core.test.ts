@@ -49,7 +49,7 @@ test("variables are spelled as the server spells them", async () => {
     [ANYTHING, { where: { sku: { eq: null, in: ["b", "a"] }, and: [{ name: { contains: "x" } }], or: null } }],
     [ANYTHING, { orderBy: { name: "ASC" }, first: 7 }],
     [ANYTHING, { orderBy: [{ price: "DESC" }, { name: "ASC" }], merchants: { city: { eq: "Ghent" } } }],
-    ...[0, -0, 5, 0.1, 1e-5, 1e-6, 1.5e-7, 123456.75, 1e15, 1e16, 1.5e20, 1e21, 1e300].map((weight): [string, Record<string, unknown>] => [WEIGHT, { weight }]),
+    ...[0, -0, 5, 0.1, 1e-5, 1e-6, 1.5e-7, 123456.75, 1e15, 1e16, -1e16, 9.2e18, -9.2e18, 1.2345e19, 2 ** 64, 1.5e20, 1e21, 1e300].map((weight): [string, Record<string, unknown>] => [WEIGHT, { weight }]),
   ];
   for (const [text, variables] of asked) {
     const operation = parse(text).definitions[0] as OperationDefinitionNode;
