@@ -96,7 +96,7 @@ class Job:
         """Whether all answers were what they should be; the fast paths are judged by their mean length."""
         problem = None
         if result["bad"] or result["broken"]:
-            problem = f"{result['bad']} bad statuses, {result['broken']} broken connections"
+            problem = f"{result['bad']} bad statuses, {result['broken']} broken connections: {result['statuses']}"
         elif self.kind == "d":
             if set(result["statuses"]) != {"200"}:
                 problem = f"statuses {result['statuses']}"
