@@ -54,7 +54,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "config/value.rs",
         "every value of the configuration, each with its own short reading and what it says of a wrong one",
     ),
-    ("cache.rs", "an entry's whole life, from the look-up to the execution, where every race is told beside its step"),
     ("etag.rs", "what both kinds of tags are made of, and how they are written and read back"),
     ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
     ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
