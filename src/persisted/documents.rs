@@ -19,7 +19,7 @@ pub enum RegisterError {
     Invalid(Vec<GraphqlError>),
     /// The name that it is to have, and whose that is.
     #[error("`{0}` names another document already: {1}")]
-    Taken(String, DocumentId),
+    Taken(String, String),
     /// The database failed.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -111,7 +111,7 @@ impl Documents {
         let alias = alias.filter(|alias| !is_hash_of(alias, id) && !is_sha256_of(alias, &text));
         let named = alias.map(|alias| (alias, self.0.registry.by_alias(alias)));
         if let Some((alias, Some(other))) = named.filter(|(_, named)| named.is_some_and(|named| named != id)) {
-            return Err(RegisterError::Taken(alias.to_owned(), other));
+            return Err(RegisterError::Taken(alias.to_owned(), other.to_string()));
         }
         let has_name = named.is_none_or(|(_, named)| named.is_some());
         let known = self.settled(id).await;
@@ -131,8 +131,9 @@ impl Documents {
             }
         };
         let aliases = alias.map(str::to_owned).into_iter().collect();
+        let new = NewDocument { id: id.to_string(), text: text.to_string(), aliases };
         let new =
-            self.store().insert_document(NewDocument { id: id.to_string(), text: text.to_string(), aliases }).await?;
+            self.store().insert_document(new).await?.map_err(|taken| RegisterError::Taken(taken.alias, taken.id))?;
         // Not put in by hand: somebody else may have removed it since.
         self.refresh().await?;
         self.settle(id, Some(document)).await;

@@ -30,6 +30,15 @@ pub struct NewDocument {
     pub aliases: Vec<String>,
 }
 
+/// Why a document is not kept: another one has a name that it was to have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NameTaken {
+    /// The name.
+    pub alias: String,
+    /// The id of the document that has it.
+    pub id: String,
+}
+
 /// How a document got into the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentSource {
@@ -99,11 +108,12 @@ impl Store {
         driver!(self, store => store.documents_among(ids).await)
     }
 
-    /// Keeps a document until it is removed; false if the database had it already.
+    /// Keeps a document until it is removed; false if the database had it already. Of two documents that are to have one
+    /// name at the same time, wherever they were sent, one is refused, and nothing of it is kept.
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
+    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
         driver!(self, store => store.insert_document(document).await)
     }
 

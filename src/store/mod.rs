@@ -44,7 +44,7 @@ use crate::model::Model;
 
 pub use admin::Admin;
 pub use change_log::{Record, Search};
-pub use documents::{DocumentSource, NewDocument, StoredDocument};
+pub use documents::{DocumentSource, NameTaken, NewDocument, StoredDocument};
 pub use error::{Constraint, StoreError};
 pub use feed::{Batch, FeedEvent, Position, Subscriber};
 pub use fetched::Fetched;

@@ -103,6 +103,45 @@ async fn names_travel_to_the_other_servers() {
     assert!(!is_served(&a, MD5).await && !is_served(&a, "first").await);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refused() {
+    let a = TestApp::start(Mode::Trusted).await;
+    let b = a.beside().await;
+    for round in 0..24 {
+        let name = format!("custom:{round}");
+        let text = |of: &str| format!("query Of{of}{round} {{ merchants(first: 1) {{ totalCount }} }}");
+        // On two nodes, and on one.
+        let other = if round % 3 == 0 { &a } else { &b };
+        let texts = [text("A"), text("B")];
+        let manifests = texts.each_ref().map(|text| json!({ name.as_str(): text }));
+        let (first, second) = tokio::join!(push(&a, &manifests[0]), push(other, &manifests[1]));
+        let won = usize::from(first.0 != 200);
+        let (kept, refused) = if won == 0 { (first, second) } else { (second, first) };
+        assert_eq!(kept, (200, json!({"new": 1, "known": 0, "refused": []})), "{round}");
+        let reason = format!("`{name}` names another document already: {}", DocumentId::of(&texts[won]));
+        assert_eq!((refused.0, &refused.1["refused"][0]["reason"]), (422, &json!(reason)), "{round}: {}", refused.1);
+        // The one that was refused was not registered at all, anywhere.
+        for app in [&a, &b] {
+            assert!(is_served(app, &name).await);
+            assert_eq!(app.get(&url(&texts[won])).await.status, 200);
+            assert_eq!(app.get(&url(&texts[1 - won])).await.status, 404, "{round}");
+        }
+        // The same again, and on both nodes at once, changes nothing.
+        let again = &manifests[won];
+        for (status, told) in <[_; 2]>::from(tokio::join!(push(&a, again), push(&b, again))) {
+            assert_eq!((status, told), (200, json!({"new": 0, "known": 1, "refused": []})), "{round}");
+        }
+    }
+    // One document under one new name, from both at once: it is registered once, and nobody is refused.
+    for round in 0..8 {
+        let manifest =
+            json!({ format!("same:{round}"): format!("query Same{round} {{ merchants {{ totalCount }} }}") });
+        let both = <[_; 2]>::from(tokio::join!(push(&a, &manifest), push(&b, &manifest)));
+        assert_eq!(both.each_ref().map(|(status, _)| *status), [200, 200], "{both:?}");
+        assert_eq!(both.iter().map(|(_, told)| told["new"].as_u64().unwrap()).sum::<u64>(), 1, "{both:?}");
+    }
+}
+
 #[tokio::test]
 async fn what_is_refused_is_told_with_its_reason_and_the_rest_is_registered() {
     let app = TestApp::start(Mode::Trusted).await;

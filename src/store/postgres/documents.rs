@@ -6,8 +6,8 @@ use super::Store;
 use super::admin::session;
 use super::client::{Blocking, ClientError, Execute, Parameter, Rows};
 use crate::config::PostgresUrl;
-use crate::store::documents::{DocumentSource, FileChanges, NewDocument, StoredDocument};
-use crate::store::error::StoreError;
+use crate::store::documents::{DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument};
+use crate::store::error::{Constraint, StoreError};
 
 /// The columns of a [`StoredDocument`].
 const SELECT: &str = "SELECT id, text, source = 'file', floor(extract(epoch FROM retired_at))::bigint,
@@ -15,11 +15,27 @@ const SELECT: &str = "SELECT id, text, source = 'file', floor(extract(epoch FROM
     FROM _freshql_document AS d";
 const IN_ORDER: &str = "ORDER BY id COLLATE \"C\"";
 
-/// Keeps the names of these documents: objects with an id and aliases. A name that another document has becomes this one's.
+/// Keeps the names of these documents: objects with an id and aliases. A name that another document has becomes this one's: what
+/// the query files say goes before what they said, and before what was registered over HTTP, which uses [`NAME_ONCE`].
 const NAME: &str = "INSERT INTO _freshql_alias AS known (alias, id)
       SELECT DISTINCT ON (alias) alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
         json_array_elements_text(document -> 'aliases') AS alias ORDER BY alias, document ->> 'id'
       ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE known.id <> excluded.id RETURNING id";
+
+/// Keeps the names of such a document, if no other document has one of them: then it fails, and its transaction with it, also
+/// where the other one commits while this waits.
+const NAME_ONCE: &str = "INSERT INTO _freshql_alias (alias, id)
+      SELECT DISTINCT given.alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
+        json_array_elements_text(document -> 'aliases') AS given (alias)
+        WHERE NOT EXISTS (SELECT FROM _freshql_alias AS known WHERE known.alias = given.alias AND known.id = document ->> 'id')
+        ORDER BY given.alias RETURNING id";
+
+/// The name of this document that another one has.
+const TAKEN: &str = "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT json_array_elements_text($2::json))
+      AND id <> $1::text LIMIT 1";
+
+/// How often a document is tried that collides with a twin of its own: the second time it finds what the twin has written.
+const ATTEMPTS: u32 = 5;
 
 /// Runs a statement that returns the ids of the documents that it has changed, tells all nodes of each, and gives their number.
 fn told(change: &str) -> String {
@@ -82,7 +98,7 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
+    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
         let insert = told(
             "INSERT INTO _freshql_document (id, text) VALUES ($1::text, $2::text) ON CONFLICT DO NOTHING RETURNING id",
         );
@@ -92,9 +108,33 @@ impl Store {
         );
         let (id, text) = (Parameter::Text(&document.id), Parameter::Text(&document.text));
         let objects = json(std::iter::once(&document));
-        let (name, objects) = (told(NAME), [Parameter::Text(&objects)]);
-        let counts = self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await?;
-        Ok(counts.first() == Some(&1))
+        let (name, objects) = (told(NAME_ONCE), [Parameter::Text(&objects)]);
+        let mut attempt = 1;
+        loop {
+            let changed = self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await;
+            match changed {
+                Ok(counts) => return Ok(Ok(counts.first() == Some(&1))),
+                // Somebody else has the name, or has removed the document before it got the name.
+                Err(error @ StoreError::Constraint(Constraint::Unique(_) | Constraint::ForeignKey(_))) => {
+                    if let Some(taken) = self.taken(&document).await? {
+                        return Ok(Err(taken));
+                    }
+                    if attempt == ATTEMPTS {
+                        return Err(error);
+                    }
+                    attempt += 1;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    async fn taken(&self, document: &NewDocument) -> Result<Option<NameTaken>, StoreError> {
+        let names = serde_json::json!(document.aliases).to_string();
+        let mut lease = self.writer().await?;
+        let parameters = [Parameter::Text(&document.id), Parameter::Text(&names)];
+        let rows = lease.connection().query(Execute::text(TAKEN, &parameters)).await?;
+        Ok(rows.first().map(|row| NameTaken { alias: row.string(0), id: row.string(1) }))
     }
 
     /// Forgets a document; false if it was not there.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::change_log::log_document;
 use super::store::Store;
-use crate::store::documents::{DocumentSource, FileChanges, NewDocument, StoredDocument};
+use crate::store::documents::{DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument};
 use crate::store::error::StoreError;
 
 /// The columns of a [`StoredDocument`].
@@ -46,7 +46,18 @@ fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::
     Ok(changed.len())
 }
 
-/// Gives a document names; true if any is new. A name that another document has becomes this one's.
+/// The name of this document that another one has.
+fn taken(connection: &Connection, document: &NewDocument) -> rusqlite::Result<Option<NameTaken>> {
+    let sql =
+        "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT value FROM json_each(?)) AND id <> ? LIMIT 1";
+    let names = serde_json::json!(document.aliases).to_string();
+    let mut statement = connection.prepare_cached(sql)?;
+    let row = statement.query_row((names, &document.id), |row| Ok(NameTaken { alias: row.get(0)?, id: row.get(1)? }));
+    row.optional()
+}
+
+/// Gives a document names; true if any is new. A name that another document has becomes this one's: what the query files
+/// say goes before what they said, and before what was registered over HTTP, which asks [`taken`] first.
 fn name(connection: &Connection, document: &NewDocument) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO _freshql_alias (alias, id) VALUES (?, ?)
         ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id <> excluded.id";
@@ -79,9 +90,13 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<bool, StoreError> {
+    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
         self.write(move |transaction| {
             let connection = transaction.connection();
+            // Nothing has been written yet. There is one writing transaction at a time, whatever program it is of.
+            if let Some(taken) = taken(connection, &document)? {
+                return Ok(Err(taken));
+            }
             let NewDocument { id, text, .. } = &document;
             let sql = "INSERT INTO _freshql_document (id, text) VALUES (?, ?) ON CONFLICT DO NOTHING RETURNING id";
             let is_new = change(connection, sql, [id, text])? == 1;
@@ -91,7 +106,7 @@ impl Store {
             if name(connection, &document)? && !is_new {
                 log_document(connection, id)?;
             }
-            Ok(is_new)
+            Ok(Ok(is_new))
         })
         .await
     }
