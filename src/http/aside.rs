@@ -73,7 +73,8 @@ impl Aside {
     pub(super) fn start() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut builder = Builder::new_multi_thread();
-        let runtime = builder.worker_threads((cores / 2).max(1)).thread_name("aside").enable_time().build()?;
+        // What runs here may have to connect to the database: a request is here to its end.
+        let runtime = builder.worker_threads((cores / 2).max(1)).thread_name("aside").enable_all().build()?;
         Ok(Self { runtime: Some(runtime), room: Arc::new(Semaphore::new(ROOM)) })
     }
 
