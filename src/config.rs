@@ -21,7 +21,7 @@ pub use auth::{Issuer, KeySource};
 pub use database::Database;
 pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
-pub use retention::Retention;
+pub use retention::{IdempotencyRetention, Retention};
 pub use value::{
     ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
 };
@@ -75,6 +75,8 @@ pub struct Config {
     pub change_log: ChangeLogLimits,
     /// How long documents that left the query files are still served. Default: seven days
     pub document_retention: Retention,
+    /// How long a mutation that is sent again with its `Idempotency-Key` gets its first answer. Default: one day
+    pub idempotency_retention: IdempotencyRetention,
     /// What a single request may cost.
     pub limits: Limits,
     /// The names under which clients may address the server. Default: those of the machine itself where it listens on a
@@ -191,6 +193,7 @@ pub struct Overrides {
     /// In [`LOG_RECORDS`].
     pub change_log_max_records: Option<u64>,
     pub document_retention: Option<Retention>,
+    pub idempotency_retention: Option<IdempotencyRetention>,
     /// In [`MAX_BODY_BYTES`].
     pub max_body_bytes: Option<u64>,
     /// In [`MAX_URL_BYTES`].
@@ -263,6 +266,7 @@ impl Config {
                     .unwrap_or(log.max_records),
             },
             document_retention: overrides.document_retention.or(file.document_retention).unwrap_or_default(),
+            idempotency_retention: overrides.idempotency_retention.or(file.idempotency_retention).unwrap_or_default(),
             limits: Limits {
                 max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
                 max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
@@ -335,6 +339,7 @@ mod tests {
         assert_eq!(config.consistency, Consistency::Strict);
         assert_eq!(config.change_log, ChangeLogLimits::default());
         assert_eq!(config.document_retention, Retention(Duration::from_secs(7 * 86_400)));
+        assert_eq!(config.idempotency_retention, IdempotencyRetention(Duration::from_secs(86_400)));
         assert_eq!(config.limits, Limits::default());
         assert_eq!(config.hosts, None);
         assert!(!config.introspection);
@@ -357,6 +362,7 @@ mod tests {
             change_log_max_seconds = 3600
             change_log_max_records = 5000
             document_retention = "12h"
+            idempotency_retention = "2h"
             hosts = ["shop.example", "*.shop.example"]
             introspection = true
             cors_origins = ["https://shop.example"]
@@ -387,6 +393,7 @@ mod tests {
         let an_hour = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 5000 };
         assert_eq!(from_file.change_log, an_hour);
         assert_eq!(from_file.document_retention, Retention(Duration::from_secs(43_200)));
+        assert_eq!(from_file.idempotency_retention, IdempotencyRetention(Duration::from_secs(7200)));
         let answer = AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
         let limits = Limits {
             max_body_bytes: 2048,
@@ -420,6 +427,7 @@ mod tests {
             change_log_max_seconds: Some(60),
             change_log_max_records: Some(1000),
             document_retention: Some(Retention(Duration::ZERO)),
+            idempotency_retention: Some("3s".parse().unwrap()),
             max_body_bytes: Some(4096),
             max_url_bytes: Some(512),
             timeout_seconds: Some(60),
@@ -450,6 +458,7 @@ mod tests {
             consistency: Consistency::Strict,
             change_log: ChangeLogLimits { max_age: Duration::from_secs(60), max_records: 1000 },
             document_retention: Retention(Duration::ZERO),
+            idempotency_retention: IdempotencyRetention(Duration::from_secs(3)),
             limits: Limits {
                 max_body_bytes: 4096,
                 max_url_bytes: 512,

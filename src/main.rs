@@ -10,7 +10,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use freshql::app::{self, DevEvent, StartError, log};
 use freshql::config::{
-    ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, Listen, LogFormat, Mode, Overrides, Retention,
+    ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Listen, LogFormat, Mode,
+    Overrides, Retention,
 };
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
@@ -279,6 +280,9 @@ struct ServeOptions {
     /// Time for which documents that left the query files are still served, such as 12h [default: 7d]
     #[arg(long, env = "FRESHQL_DOCUMENT_RETENTION", value_name = "TIME")]
     document_retention: Option<Retention>,
+    /// Time for which a mutation that is sent again with its Idempotency-Key gets its first answer, such as 12h [default: 1d]
+    #[arg(long, env = "FRESHQL_IDEMPOTENCY_RETENTION", value_name = "TIME")]
+    idempotency_retention: Option<IdempotencyRetention>,
     /// Maximum size of a request's body [default: 1 MiB]
     #[arg(long, env = "FRESHQL_MAX_BODY_BYTES", value_name = "BYTES", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_BODY_BYTES)))]
     max_body_bytes: Option<u64>,
@@ -386,6 +390,7 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
             change_log_max_seconds: serve.change_log_max_seconds,
             change_log_max_records: serve.change_log_max_records,
             document_retention: serve.document_retention,
+            idempotency_retention: serve.idempotency_retention,
             max_body_bytes: serve.max_body_bytes,
             max_url_bytes: serve.max_url_bytes,
             timeout_seconds: serve.timeout_seconds,

@@ -9,9 +9,9 @@ use toml::de::{DeTable, DeValue};
 use self::reader::Reader;
 use super::auth::Issuer;
 use super::{
-    ByteSize, Consistency, CorsOrigins, Database, Hosts, Ids, LOG_RECORDS, LOG_SECONDS, Listen, LogFormat,
-    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention,
-    TIMEOUT_SECONDS,
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Ids, LOG_RECORDS, LOG_SECONDS, Listen,
+    LogFormat, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS,
+    Retention, TIMEOUT_SECONDS,
 };
 use crate::model::Diagnostic;
 
@@ -29,6 +29,7 @@ pub struct FileConfig {
     pub change_log_max_seconds: Option<u64>,
     pub change_log_max_records: Option<u64>,
     pub document_retention: Option<Retention>,
+    pub idempotency_retention: Option<IdempotencyRetention>,
     pub max_body_bytes: Option<u64>,
     pub max_url_bytes: Option<u64>,
     pub timeout_seconds: Option<u64>,
@@ -51,7 +52,7 @@ pub struct FileConfig {
     pub auth: Option<Vec<Issuer>>,
 }
 
-const KEYS: [&str; 20] = [
+const KEYS: [&str; 21] = [
     "database",
     "listen",
     "mode",
@@ -62,6 +63,7 @@ const KEYS: [&str; 20] = [
     "change_log_max_seconds",
     "change_log_max_records",
     "document_retention",
+    "idempotency_retention",
     "hosts",
     "ids",
     "typename",
@@ -120,6 +122,7 @@ impl FileConfig {
                 "change_log_max_seconds" => self.change_log_max_seconds = reader.number(value, &LOG_SECONDS),
                 "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
                 "document_retention" => self.document_retention = reader.parsed(value),
+                "idempotency_retention" => self.idempotency_retention = reader.parsed(value),
                 "hosts" => self.hosts = reader.hosts(value),
                 "ids" => self.ids = reader.parsed(value),
                 "typename" => self.typename = reader.boolean(value),
@@ -228,7 +231,7 @@ readers = 2
                 "max_url_length: unknown setting `max_url_length`; did you mean `max_url_bytes`?",
                 "readers: `readers` is not a limit; move it above the first `[table]`",
                 "zones: unknown setting `zones`; \
-                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, hosts, ids, typename, introspection, cors_origins, cors_credentials, log, log_format, limits, auth",
+                 the settings are database, listen, mode, migrate, readers, cache_size, consistency, change_log_max_seconds, change_log_max_records, document_retention, idempotency_retention, hosts, ids, typename, introspection, cors_origins, cors_credentials, log, log_format, limits, auth",
             ]
         );
     }

@@ -1,4 +1,5 @@
-//! How long documents that left the query files are still served. It reads itself from text, as the values beside it.
+//! How long things are kept: documents that left the query files, answers to mutations with an `Idempotency-Key`. Both read
+//! themselves from text, as the values beside them.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -44,6 +45,30 @@ impl FromStr for Retention {
     }
 }
 
+/// How long the answer to a mutation with an `Idempotency-Key` is kept for retries: at least a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdempotencyRetention(pub Duration);
+
+impl Default for IdempotencyRetention {
+    fn default() -> Self {
+        Self(Duration::from_secs(86_400))
+    }
+}
+
+impl FromStr for IdempotencyRetention {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let Retention(time) = text.parse()?;
+        if time.is_zero() {
+            // A key that came along and did nothing would look like protection.
+            let message = format!("`{text}` would let a mutation that is sent again take effect again");
+            return Err(InvalidValue::new(message, "write how long clients may retry, such as `1d` or `12h`"));
+        }
+        Ok(Self(time))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +81,16 @@ mod tests {
         for text in ["", "7", "d", "7w", "-1d", "1.5h", "99999d", "99999999999999999999d"] {
             let error = text.parse::<Retention>().unwrap_err();
             assert!(error.help.is_some(), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn answers_for_retries_are_kept_for_some_time() {
+        assert_eq!("1s".parse(), Ok(IdempotencyRetention(Duration::from_secs(1))));
+        for (text, message) in [("0", "take effect again"), ("0h", "take effect again"), ("1w", "not a length of time")]
+        {
+            let error = text.parse::<IdempotencyRetention>().unwrap_err();
+            assert!(error.to_string().contains(message) && error.help.is_some(), "{text}: {error}");
         }
     }
 }

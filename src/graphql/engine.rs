@@ -82,6 +82,8 @@ pub struct Once {
     pub key: String,
     /// A hash of all that it asks for.
     pub request: [u8; 32],
+    /// For how long it gets the answer of the first time. Sent later than that, it takes effect again.
+    pub retention: Duration,
 }
 
 /// An operation that is ready to run for a viewer.
@@ -467,7 +469,7 @@ impl Writing for MutationRun {
         })?;
         reader.out.push(b'}');
         if let Some(once) = &self.once {
-            transaction.keep_answer(&once.key, &once.request, &reader.out).await?;
+            transaction.keep_answer(&once.key, &once.request, &reader.out, once.retention).await?;
         }
         let touched = reader.touched();
         Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
@@ -493,7 +495,7 @@ impl Parts {
 
 /// What was answered to this mutation when it took effect.
 async fn answered<T: Transaction>(transaction: &T, once: &Once) -> Result<Option<Bytes>, WriteError> {
-    match transaction.kept_answer(&once.key).await? {
+    match transaction.kept_answer(&once.key, once.retention).await? {
         Some(kept) if kept.request != once.request => {
             let message = "the Idempotency-Key is that of another request; give each mutation a key of its own";
             Err(GraphqlError::new(Code::IdempotencyKeyReused, message).into())

@@ -33,6 +33,7 @@ use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -77,6 +78,7 @@ pub struct Handles {
     policies: Policies,
     sdl: Sdl,
     mode: Mode,
+    idempotency_retention: Duration,
     dir: PathBuf,
     introspection: bool,
     limits: Limits,
@@ -117,6 +119,7 @@ impl AppState {
             registry,
             learned: LearnedDocuments::default(),
             mode: config.mode,
+            idempotency_retention: config.idempotency_retention.0,
             dir: config.dir.clone(),
             introspection: config.introspection,
             limits: config.limits,

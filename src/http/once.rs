@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName};
 
@@ -16,11 +17,11 @@ const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 /// The longest key; a UUID has 36 characters.
 const LONGEST: usize = 255;
 
-/// What a mutation is known by: its key, and what it does.
+/// What a mutation is known by: its key, and what it does; and for how long.
 ///
 /// # Errors
 /// `BAD_REQUEST`: the header is malformed.
-pub(super) fn of(headers: &HeaderMap, question: &Question<'_>) -> Result<Option<Once>, Failure> {
+pub(super) fn of(headers: &HeaderMap, question: &Question<'_>, retention: Duration) -> Result<Option<Once>, Failure> {
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
@@ -37,7 +38,7 @@ pub(super) fn of(headers: &HeaderMap, question: &Question<'_>) -> Result<Option<
     };
     let mut request = Vec::new();
     question.encode(&mut request);
-    Ok(Some(Once { key, request: *blake3::hash(&request).as_bytes() }))
+    Ok(Some(Once { key, request: *blake3::hash(&request).as_bytes(), retention }))
 }
 
 /// A string of RFC 9651 §3.3.3, or, as many clients write it, the same without quotes.

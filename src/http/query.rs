@@ -209,7 +209,7 @@ pub(super) async fn run(
                 Some(asked) => asked,
                 None => target.asked_by_anybody(app, &variables)?,
             };
-            let once = once::of(headers, &asked.question())?;
+            let once = once::of(headers, &asked.question(), app.idempotency_retention)?;
             let _turn = once.as_ref().map(|once| app.under_way.begin(&once.key)).transpose()?;
             let answer = app.engine.mutate_once(&asked, if_match, once).await;
             let answer = answer.map_err(|errors| Failure::of(target.operation, errors))?;

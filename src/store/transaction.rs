@@ -1,5 +1,7 @@
 //! Writing: what a mutation may do in its transaction, and what may keep it from it.
 
+use std::time::Duration;
+
 use super::error::{Constraint, StoreError};
 use super::source::{Levels, Source, State};
 use crate::dependency::Version;
@@ -40,11 +42,18 @@ pub trait Transaction {
     /// The version of a row, which nobody else changes from now on until the transaction ends. None: there is no such row.
     async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError>;
 
-    /// What was answered to the mutation with this key, if that is not too long ago.
-    async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError>;
+    /// What was answered to the mutation with this key, if that is not longer ago than this.
+    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError>;
 
-    /// Keeps the answer to the mutation with this key: there is one exactly where something was written.
-    async fn keep_answer(&self, key: &str, request: &[u8], answer: &[u8]) -> Result<(), StoreError>;
+    /// Keeps the answer to the mutation with this key: there is one exactly where something was written. Some answers that were
+    /// kept longer than this are forgotten.
+    async fn keep_answer(
+        &self,
+        key: &str,
+        request: &[u8],
+        answer: &[u8],
+        retention: Duration,
+    ) -> Result<(), StoreError>;
 }
 
 /// The answer to a mutation that is to take effect once, however often it is sent.

@@ -1,6 +1,8 @@
 //! `Idempotency-Key`: a mutation that is sent again takes effect once.
 
-use freshql::config::Mode;
+use std::time::Duration;
+
+use freshql::config::{Config, Mode};
 use http::HeaderName;
 use http::header::IF_MATCH;
 use serde_json::{Value, json};
@@ -91,16 +93,45 @@ async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait(
     assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Once'"), 1);
 }
 
+/// Makes all answers that are kept so much older.
+fn age(app: &TestApp, seconds: u32) {
+    let by = match driver() {
+        Driver::Sqlite => seconds.to_string(),
+        Driver::Postgres => format!("interval '{seconds} seconds'"),
+    };
+    app.outsider().execute(&format!("UPDATE _freshql_idempotency SET at = at - {by}"));
+}
+
 #[tokio::test]
 async fn keys_are_forgotten_after_a_day() {
     let app = TestApp::start(Mode::Trusted).await;
-    create(&app, "\"old\"", "Old").await;
-    let day = match driver() {
-        Driver::Sqlite => "86400",
-        Driver::Postgres => "interval '1 day'",
-    };
-    app.outsider().execute(&format!("UPDATE _freshql_idempotency SET at = at - {day}"));
+    let old = create(&app, "\"old\"", "Old").await;
+    age(&app, 86_300);
+    assert_eq!(create(&app, "\"old\"", "Old").await.text(), old.text());
+    age(&app, 100);
     assert_eq!(create(&app, "\"old\"", "New").await.status, 200);
     assert_eq!(count(&app, "SELECT count(*) FROM _freshql_idempotency"), 1);
     assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'New'"), 1);
+}
+
+#[tokio::test]
+async fn how_long_keys_are_kept_is_a_setting() {
+    let retention = |config: &mut Config| config.idempotency_retention = "10m".parse().unwrap();
+    let app = TestApp::start_with(Mode::Trusted, retention).await;
+    let old = create(&app, "\"old\"", "Old").await;
+    age(&app, 500);
+    assert_eq!(create(&app, "\"old\"", "Old").await.text(), old.text());
+    create(&app, "\"old\"", "New").await.assert_error(422, "IDEMPOTENCY_KEY_REUSED");
+    age(&app, 100);
+    // It is a mutation like any other now, and this merchant is there already.
+    create(&app, "\"old\"", "Old").await.assert_error(409, "CONFLICT");
+    assert_eq!(create(&app, "\"old\"", "New").await.status, 200);
+    assert_eq!(count(&app, "SELECT count(*) FROM _freshql_idempotency"), 1);
+
+    // By time itself, with the shortest that there is.
+    let second = |config: &mut Config| config.idempotency_retention = "1s".parse().unwrap();
+    let app = app.beside_with(second).await;
+    assert_eq!(create(&app, "\"short\"", "First").await.status, 200);
+    tokio::time::sleep(Duration::from_millis(2100)).await;
+    assert_eq!(create(&app, "\"short\"", "Second").await.status, 200);
 }

@@ -1,13 +1,15 @@
 //! Answers to mutations that are to take effect once, however often and to whichever server a client sends them.
 
+use std::time::Duration;
+
 use super::client::Rows;
 use crate::store::transaction::KeptAnswer;
 
 /// Takes the key for this transaction; a twin that has taken it is waited for. No row: it had been taken, and what was answered
-/// is there. Who retries later than a day does something new.
+/// is there, if that is not longer ago than `$2`, in seconds.
 pub(super) const TAKE: &str = "INSERT INTO _freshql_idempotency AS kept (key, request, answer) VALUES ($1::text, '', '') \
      ON CONFLICT (key) DO UPDATE SET request = '', answer = '', at = clock_timestamp() \
-     WHERE kept.at <= clock_timestamp() - interval '1 day' RETURNING 1";
+     WHERE kept.at <= clock_timestamp() - make_interval(secs => $2::text::float8) RETURNING 1";
 
 /// What was answered.
 pub(super) const FIND: &str = "SELECT request, answer FROM _freshql_idempotency WHERE key = $1::text";
@@ -16,9 +18,14 @@ pub(super) const FIND: &str = "SELECT request, answer FROM _freshql_idempotency 
 pub(super) const KEEP: &str = "UPDATE _freshql_idempotency SET request = $2::bytea, answer = $3::bytea, \
      at = clock_timestamp() WHERE key = $1::text";
 
-/// Forgets some that were kept long enough, and none that somebody else is about to forget.
+/// Forgets some that were kept for `$1` seconds, and none that somebody else is about to forget.
 pub(super) const FORGET: &str = "DELETE FROM _freshql_idempotency WHERE key IN (SELECT key FROM _freshql_idempotency \
-     WHERE at <= clock_timestamp() - interval '1 day' LIMIT 100 FOR UPDATE SKIP LOCKED)";
+     WHERE at <= clock_timestamp() - make_interval(secs => $1::text::float8) LIMIT 100 FOR UPDATE SKIP LOCKED)";
+
+/// The parameter of [`TAKE`] and [`FORGET`].
+pub(super) fn seconds(retention: Duration) -> String {
+    retention.as_secs().to_string()
+}
 
 /// The row of [`FIND`].
 pub(super) fn kept(rows: &Rows) -> Option<KeptAnswer> {

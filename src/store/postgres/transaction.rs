@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::Mutex;
 
@@ -370,9 +371,11 @@ impl transaction::Transaction for Transaction<'_> {
         Ok(self.locked(entity, key, &[]).await?.map(|state| state.version))
     }
 
-    async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
+    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError> {
         self.note(|fate| fate.is_once = true);
-        let rows = self.flight(&[Execute::binary(idempotency::TAKE, &[Parameter::Text(key)])]).await?;
+        let seconds = idempotency::seconds(retention);
+        let parameters = [Parameter::Text(key), Parameter::Text(&seconds)];
+        let rows = self.flight(&[Execute::binary(idempotency::TAKE, &parameters)]).await?;
         if !rows[0].is_empty() {
             return Ok(None);
         }
@@ -380,9 +383,17 @@ impl transaction::Transaction for Transaction<'_> {
         Ok(idempotency::kept(&rows[0]))
     }
 
-    async fn keep_answer(&self, key: &str, request: &[u8], answer: &[u8]) -> Result<(), StoreError> {
+    async fn keep_answer(
+        &self,
+        key: &str,
+        request: &[u8],
+        answer: &[u8],
+        retention: Duration,
+    ) -> Result<(), StoreError> {
         let parameters = [Parameter::Text(key), Parameter::Binary(request), Parameter::Binary(answer)];
-        let all = [Execute::binary(idempotency::KEEP, &parameters), Execute::binary(idempotency::FORGET, &[])];
+        let seconds = idempotency::seconds(retention);
+        let kept = [Parameter::Text(&seconds)];
+        let all = [Execute::binary(idempotency::KEEP, &parameters), Execute::binary(idempotency::FORGET, &kept)];
         Ok(self.flight(&all).await.map(drop)?)
     }
 }

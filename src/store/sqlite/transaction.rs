@@ -1,6 +1,7 @@
 //! Writing statements, within a transaction that the writer has begun.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use super::blame;
 use super::catalogue::authors::Event;
@@ -188,12 +189,18 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         self.snapshot.state()
     }
 
-    async fn kept_answer(&self, key: &str) -> Result<Option<KeptAnswer>, StoreError> {
-        Ok(idempotency::find(self.connection(), key)?)
+    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError> {
+        Ok(idempotency::find(self.connection(), key, retention)?)
     }
 
-    async fn keep_answer(&self, key: &str, request: &[u8], answer: &[u8]) -> Result<(), StoreError> {
-        Ok(idempotency::keep(self.connection(), key, request, answer)?)
+    async fn keep_answer(
+        &self,
+        key: &str,
+        request: &[u8],
+        answer: &[u8],
+        retention: Duration,
+    ) -> Result<(), StoreError> {
+        Ok(idempotency::keep(self.connection(), key, request, answer, retention)?)
     }
 
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {
