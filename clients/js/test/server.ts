@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { after } from "node:test";
 import { fileURLToPath } from "node:url";
 
@@ -33,7 +33,10 @@ export async function serve(mode: "open" | "apq" | "trusted", documents: Record<
   for (const [name, text] of Object.entries(documents)) {
     await writeFile(join(directory, `queries/tests/${name}.graphql`), text);
   }
-  for (const [name, text] of Object.entries({ "freshql.toml": configuration, ...files })) await writeFile(join(directory, name), text);
+  for (const [name, text] of Object.entries({ "freshql.toml": configuration, ...files })) {
+    await mkdir(dirname(join(directory, name)), { recursive: true });
+    await writeFile(join(directory, name), text);
+  }
   const environment = { FRESHQL_LISTEN: "127.0.0.1:0", FRESHQL_MIGRATE: "true", FRESHQL_MODE: mode, ...settings };
   const child = spawn(program, [], { cwd: directory, env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const url = await new Promise<string>((found, failed) => {
