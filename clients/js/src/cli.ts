@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 /** `freshql-client schema SOURCE [--out FILE]`: what the adapters must know of an API, from its SDL or its introspection. */
-import { readFile, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { buildClientSchema, buildSchema, getIntrospectionQuery, type GraphQLSchema, type IntrospectionQuery } from "graphql";
 import { shapeModule, shapeOf } from "./schema.js";
@@ -11,7 +12,7 @@ Writes which types of the API are rows and which fields are lists, for typePolic
 
   SOURCE      a file with the SDL (\`freshql schema\` prints it) or with the answer to an introspection query;
               or a URL: of the SDL, such as http://127.0.0.1:8080/schema.graphql, or of a GraphQL endpoint
-  --out FILE  where to write; default: standard output
+  --out FILE  where to write: a TypeScript module, which is JavaScript, too; default: standard output
 `;
 
 async function main(): Promise<void> {
@@ -21,7 +22,10 @@ async function main(): Promise<void> {
   if (command !== "schema" || source === undefined || rest.length > 0) throw new Error(USAGE);
   const text = shapeModule(shapeOf(await load(source)));
   if (values.out === undefined) process.stdout.write(text);
-  else await writeFile(values.out, text);
+  else {
+    await mkdir(dirname(values.out), { recursive: true });
+    await writeFile(values.out, text);
+  }
 }
 
 async function load(source: string): Promise<GraphQLSchema> {

@@ -36,7 +36,7 @@ before(async () => {
   }
   // The commands that the pages tell to run first.
   for (const page of ["docs/clients/apollo.md", "docs/clients/urql.md", "README.md", "clients/js/README.md"]) {
-    node(directoryOf(page), join(packageTop, "dist/cli.js"), "schema", `${demo.url}/schema.graphql`, "--out", "freshql.schema.js");
+    node(directoryOf(page), join(packageTop, "dist/cli.js"), "schema", `${demo.url}/schema.graphql`, "--out", "freshql.schema.ts");
   }
   const relay = directoryOf("relay.md");
   globalIds = readFileSync(join(relay, "freshql.toml"), "utf8");
@@ -46,7 +46,7 @@ before(async () => {
   node(relay, bin("relay-compiler/cli.js"), "relay.config.json");
   // What Next.js itself adds; it is too large to be installed for this.
   write(join(directoryOf("nextjs.md"), "next.d.ts"), 'interface RequestInit { next?: { revalidate?: number | false; tags?: string[] } }\ndeclare module "next/cache" { export function updateTag(tag: string): void; }\n');
-  const options = { strict: true, module: "nodenext", target: "es2022", lib: ["es2022", "dom", "dom.iterable"], jsx: "react-jsx", skipLibCheck: true, allowJs: true, types: ["node"], outDir: join(top, "out"), rootDir: top, noUncheckedIndexedAccess: true };
+  const options = { strict: true, module: "nodenext", target: "es2022", lib: ["es2022", "dom", "dom.iterable"], jsx: "react-jsx", skipLibCheck: true, types: ["node"], outDir: join(top, "out"), rootDir: top, noUncheckedIndexedAccess: true };
   write(join(top, "tsconfig.json"), JSON.stringify({ compilerOptions: options, include: ["**/*"], exclude: ["out"] }));
   node(top, bin("typescript/bin/tsc"), "-p", ".");
 });
@@ -135,7 +135,7 @@ test("relay.md: the compiler registers what it finds at a server that runs", asy
   const server = await serve("trusted", {}, { FRESHQL_ADMIN_TOKEN: "s3cret" }, repository, globalIds);
   const other = join(top, "relay-url");
   cpSync(join(relay, "schema.graphql"), join(other, "schema.graphql"));
-  for (const name of ["environment.ts", "product.ts"]) cpSync(join(relay, "src", name), join(other, "src", name));
+  for (const name of ["environment.ts", "product.ts", "save.ts"]) cpSync(join(relay, "src", name), join(other, "src", name));
   write(join(other, "relay.config.json"), readFileSync(join(relay, "relay.url.config.json"), "utf8").replaceAll(demo.url, server.url));
   node(other, bin("relay-compiler/cli.js"), "relay.config.json");
   node(top, bin("typescript/bin/tsc"), "-p", ".");
@@ -183,6 +183,15 @@ async function useRelay(directory: string, server: Server) {
   );
   assert.equal(renamed.updateProduct.name, "by Relay");
   assert.equal(environment.lookup(operation.fragment).data.product.name, "by Relay");
+
+  // Its `etag` has been used up, and the row that has another one is shown.
+  const { save } = await load(directory, "src/save.js");
+  const asked: any[] = [];
+  const stale = { id, patch: { name: "late" }, expectedEtag: product.etag };
+  const saved = await save(rename, stale, async (current: any) => (asked.push(current), { name: `${current.name}, then by hand` }));
+  assert.deepEqual([asked.length, asked[0].id], [1, id]);
+  assert.equal(saved.updateProduct.name, "by Relay, then by hand");
+  await assert.rejects(save(rename, stale, async () => null), /has changed since it was read/);
 }
 
 test("codegen.md", async () => {

@@ -18,7 +18,7 @@ before(async () => {
 });
 
 test("the command tells what is a row and what is a list, from SDL, URL and introspection alike", async () => {
-  const out = join(server.directory, "shape.mjs");
+  const out = join(server.directory, "generated/of the api/shape.mjs");
   await run(process.execPath, [cli, "schema", `${server.url}/schema.graphql`, "--out", out]);
   const shape = await import(pathToFileURL(out).href);
   assert.deepEqual({ ...shape }, {
