@@ -3,10 +3,12 @@
 //! Public answers, GETs below `/q/`, are for every page as soon as CORS is on: a list would protect nothing there, and
 //! `Vary: Origin` would make caches keep a copy per origin. The list governs everything else.
 
+use std::sync::Once;
+
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
     ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
 };
 use http::{HeaderMap, Method};
 
@@ -25,6 +27,8 @@ const MAX_AGE: &str = "86400";
 pub(super) struct Cors {
     origins: Origins,
     credentials: bool,
+    /// The log has told of a page that may not read what it asked for: a browser says no more than that it failed.
+    told: Once,
 }
 
 enum Origins {
@@ -74,7 +78,7 @@ impl Cors {
                 }
             }
         };
-        Self { origins, credentials }
+        Self { origins, credentials, told: Once::new() }
     }
 
     /// One line, the same on every answer at a place, for caches choose by it among what they have stored. nginx reads
@@ -113,12 +117,12 @@ impl Cors {
         }
     }
 
-    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is one. Whoever may ask at all may send any headers: those that clients add are too many to list, and none of
-    /// them opens anything here.
+    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is one. Whoever may ask at all may
+    /// send any headers: those that clients add are too many to list, and none of them opens anything here.
     pub(super) fn preflight(&self, path: &str, request: &HeaderMap, answer: &mut HeaderMap) {
         let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) else { return };
         if !request.contains_key(ORIGIN) || matches!(self.origins, Origins::Off) {
-            return;
+            return self.note_refused(request);
         }
         answer.insert(
             VARY,
@@ -144,6 +148,25 @@ impl Cors {
         }
     }
 
+    /// Tells the operator, once, of a page of another origin that nobody lists: where that is a developer's own, the browser
+    /// tells him no reason.
+    fn note_refused(&self, request: &HeaderMap) {
+        if self.told.is_completed() {
+            return;
+        }
+        let Some(origin) = request.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else { return };
+        let host = request.get(HOST).and_then(|host| host.to_str().ok());
+        if host.is_none() || origin.split_once("://").map(|(_, of)| of) == host {
+            return;
+        }
+        self.told.call_once(|| {
+            tracing::info!(
+                origin,
+                "a page of another origin may not read what it asked for: `cors_origins` does not name it"
+            );
+        });
+    }
+
     /// Whether it named an origin.
     fn allow(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
         let any = || HeaderValue::from_static("*");
@@ -155,7 +178,10 @@ impl Cors {
             Origins::One(only) => Some(only.clone()),
             Origins::Several(listed) => request.get(ORIGIN).filter(|origin| listed.contains(origin)).cloned(),
         };
-        let Some(origin) = origin else { return false };
+        let Some(origin) = origin else {
+            self.note_refused(request);
+            return false;
+        };
         answer.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         if self.credentials && !matches!(self.origins, Origins::Any) {
             answer.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));

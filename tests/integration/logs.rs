@@ -39,6 +39,27 @@ async fn a_request_is_a_line_of_the_access_log_without_its_variables() {
 
 #[cfg(unix)]
 #[tokio::test]
+async fn a_developer_whose_page_is_refused_reads_why_once() {
+    let project = project();
+    let mut program = Program::start(project.path()).await;
+    let client = reqwest::Client::new();
+    let url = format!("{}{}", program.address, url(MERCHANTS));
+    let own = program.address.clone();
+    for origin in [own.as_str(), "http://localhost:5173", "http://localhost:5174"] {
+        client.get(&url).header("origin", origin).send().await.unwrap();
+        let preflight = client.request(http::Method::OPTIONS, &url).header("origin", origin);
+        preflight.header("access-control-request-method", "POST").send().await.unwrap();
+    }
+    signal(&program.process, "TERM");
+    let mut lines = Vec::new();
+    while let Some(line) = program.log.next_line().await.unwrap() {
+        lines.extend(line.contains("cors_origins").then_some(line));
+    }
+    assert!(lines.len() == 1 && lines[0].contains("origin=\"http://localhost:5173\""), "{lines:?}");
+}
+
+#[cfg(unix)]
+#[tokio::test]
 async fn a_second_interrupt_stops_at_once() {
     let project = project();
     let mut program = Program::start(project.path()).await;
