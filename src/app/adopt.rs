@@ -3,7 +3,8 @@
 use anyhow::Context;
 
 use super::database::command;
-use super::{MODEL_FILE, StartError, within};
+use super::error::StartError;
+use super::model_file::{MODEL_FILE, within};
 use crate::config::Config;
 use crate::model::parse::parse;
 use crate::store::admin;

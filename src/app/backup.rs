@@ -4,8 +4,8 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::StartError;
 use super::database::{self, command};
+use super::error::StartError;
 use crate::config::{Config, Database};
 use crate::store::sqlite::backup::{self, BackupError, Held};
 use crate::store::sqlite::migrate;

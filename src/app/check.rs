@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
+use super::database;
+use super::error::StartError;
 use super::project::{self, Project};
-use super::{StartError, database};
 use crate::config::{Config, Overrides};
 use crate::graphql::reach;
 use crate::model::rules::WITHOUT_AUTH;

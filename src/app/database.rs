@@ -3,7 +3,9 @@
 
 use anyhow::Context;
 
-use super::{StartError, load_model, read_model, table, within};
+use super::error::StartError;
+use super::model_file::{load_model, read_model, within};
+use super::table::table;
 use crate::config::{Config, Database};
 use crate::model::{Diagnostic, Model};
 use crate::store::schema::difference::{self, DifferenceError};

@@ -17,7 +17,9 @@ use tower::ServiceExt;
 
 use self::difference::Shape;
 use self::scratch::Scratch;
-use super::{Opening, StartError, assemble, listen, project, stop_signal, token, wind_down};
+use super::error::StartError;
+use super::serve::{Opening, assemble, listen, stop_signal, wind_down};
+use super::{project, token};
 use crate::cache_control::NO_STORE;
 use crate::config::{Config, Database, Mode};
 use crate::http::{AppState, service};

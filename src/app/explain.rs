@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 
-use super::{Opening, StartError, open};
+use super::error::StartError;
+use super::serve::{Opening, open};
 use crate::config::Config;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 
-use super::StartError;
+use super::error::StartError;
 use crate::config::Config;
 
 /// How long the server may take for each step.

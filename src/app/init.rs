@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::{MODEL_FILE, StartError};
+use super::error::StartError;
+use super::model_file::MODEL_FILE;
 use crate::config::FILE_NAME;
 use crate::model::parse::parse;
 use crate::store::schema::difference;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Context;
 
-use super::StartError;
+use super::error::StartError;
 use super::project::{self, Project};
 use crate::config::Config;
 use crate::document_id::DocumentId;

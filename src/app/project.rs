@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::{StartError, compiler_of, read_model, with_ids, within};
+use super::error::StartError;
+use super::model_file::{compiler_of, read_model, with_ids, within};
 use crate::config::Config;
 use crate::graphql::Compiler;
 use crate::model::{Diagnostic, Model, Parsed};

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use anyhow::Context;
 use serde::Serialize;
 
-use super::{StartError, compiler_of, load_model, table, with_ids, within};
+use super::error::StartError;
+use super::model_file::{compiler_of, load_model, with_ids, within};
+use super::table::table;
 use crate::config::{Config, Retention};
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, OperationKind};

@@ -10,7 +10,7 @@ use http_body_util::Full;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::StartError;
+use super::error::StartError;
 use super::project::{self, Project};
 use crate::config::{Config, Secret};
 use crate::document_id::DocumentId;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::StartError;
+use super::error::StartError;
 use crate::model::Diagnostic;
 use crate::store::Admin;
 use crate::store::schema::migrations::Migration;

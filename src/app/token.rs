@@ -9,7 +9,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow, bail};
 use serde_json::{Map, Value};
 
-use super::{StartError, within};
+use super::error::StartError;
+use super::model_file::within;
 use crate::config::{Config, Issuer, KeySource, Mode, Secret};
 use crate::identity::mint::mint;
 

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use crate::app::{StartError, seed, within};
+use crate::app::error::StartError;
+use crate::app::model_file::within;
+use crate::app::seed;
 use crate::config::Database;
 use crate::model::Model;
 use crate::store::schema::layout::Layout;

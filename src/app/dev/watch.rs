@@ -8,7 +8,8 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 use super::scratch::SEED_FILE;
-use crate::app::{MODEL_FILE, StartError, within};
+use crate::app::error::StartError;
+use crate::app::model_file::{MODEL_FILE, within};
 use crate::persisted::files;
 
 /// Editors write a file in several steps, and tools write several files.

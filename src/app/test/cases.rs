@@ -11,7 +11,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use crate::app::StartError;
+use crate::app::error::StartError;
 use crate::graphql::{Operation, OperationKind};
 use crate::model::Diagnostic;
 use crate::model::diagnostic::offset_of;

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context;
 
-use crate::app::{StartError, seed, within};
+use crate::app::error::StartError;
+use crate::app::model_file::within;
+use crate::app::seed;
 use crate::config::Database;
 use crate::model::{Diagnostic, Model};
 use crate::store::Admin;

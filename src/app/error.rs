@@ -1,0 +1,26 @@
+//! Why a command failed, or the server did not start.
+
+use crate::model::Diagnostic;
+
+/// Why a command failed, or the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Mistakes in files that the user wrote: all of them, each with its place.
+    #[error("{} mistakes in the project's files", .0.len())]
+    Mistakes(Vec<Diagnostic>),
+    /// What the command was to find out, and has told already: tests fail, a document is refused.
+    #[error("the command has found what it looks for")]
+    Told,
+    /// Anything else.
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+impl StartError {
+    pub(super) fn mistakes(self) -> Result<Vec<Diagnostic>, Self> {
+        match self {
+            Self::Mistakes(mistakes) => Ok(mistakes),
+            other @ (Self::Told | Self::Other(_)) => Err(other),
+        }
+    }
+}

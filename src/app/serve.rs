@@ -1,0 +1,271 @@
+//! Starts the server, does what has to be done beside it, and stops it.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use axum::extract::Request;
+use axum::response::Response;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tower::Service;
+
+use super::error::StartError;
+use super::model_file::log_warnings;
+use super::project::{self, Project};
+use super::{database, token};
+use crate::config::{Config, CorsOrigins, Mode, Retention};
+use crate::graphql::Engine;
+use crate::http::{AppState, server, service};
+use crate::identity::Authenticator;
+use crate::persisted::{Documents, Registry, stored};
+use crate::store::Store;
+
+/// How long requests that are under way may take to end when the server stops.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// How often the change log is looked over for what need not be kept.
+const PRUNING: Duration = Duration::from_secs(60);
+
+/// A server that listens.
+pub struct RunningServer {
+    /// Where it really listens.
+    pub address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<std::io::Result<()>>,
+    /// Closed when the server has ended.
+    store: Option<Store>,
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// The server did not start, or failed.
+pub async fn serve(config: Config) -> Result<(), StartError> {
+    // Installed first, so that no signal is missed while the server starts.
+    let stopped = stop_signal().context("cannot wait for signals")?;
+    let running = start(config).await?;
+    stopped.await;
+    wind_down(running).await
+}
+
+/// Starts the server and returns when it listens.
+///
+/// # Errors
+/// Mistakes in the model or in query files, pending migrations, an address that is taken.
+pub async fn start(config: Config) -> Result<RunningServer, StartError> {
+    let authenticator = Arc::new(Authenticator::new(&token::to_serve(&config)?).context("[auth]")?);
+    let (engine, registry) = open(&config, Opening::ToServe).await?;
+    let store = engine.store().clone();
+    let app = AppState::new(&config, authenticator, engine, store.clone(), registry.clone());
+    let app = app.context("cannot start threads")?;
+    let (mode, operations) = (config.mode, registry.list());
+    let maintenance = maintain(store.clone(), app.documents().clone(), config.clone());
+    let operations: usize =
+        operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
+    let registered = match registry.count_uncompiled() {
+        0 => String::new(),
+        documents => format!(" and {documents} registered documents"),
+    };
+    tracing::info!("serving {operations} operations{registered} in mode {mode} from {}", config.database);
+    let running = RunningServer { store: Some(store), ..listen(&config, service(app), maintenance).await? };
+    let address = running.address;
+    if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
+        tracing::warn!(
+            "cors_credentials has no effect while cors_origins is `*`: browsers take no `*` with credentials"
+        );
+    }
+    token::warn_of_plain_http(&config.auth);
+    if mode == Mode::Open {
+        if !address.ip().is_loopback() {
+            tracing::warn!("in mode open, everybody who reaches {address} may run any operation");
+        }
+        let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { running.host() };
+        tracing::info!("the console is at http://{host}:{}/", address.port());
+    }
+    Ok(running)
+}
+
+/// What answers: the engine on the project's database, and all registered documents. The database is not touched while
+/// anything is wrong with the files.
+pub(super) async fn open(config: &Config, opening: Opening) -> Result<(Engine, Arc<Registry>), StartError> {
+    let project = match project::read(config).await {
+        Ok(project) if project.mistakes.is_empty() => project,
+        Ok(Project { mistakes, .. }) | Err(StartError::Mistakes(mistakes)) => {
+            let migrations = database::mistakes_of_files(config)?;
+            return Err(StartError::Mistakes([mistakes, migrations].concat()));
+        }
+        Err(error) => return Err(error),
+    };
+    log_warnings(&config.dir, &project.warnings);
+    let prepare = {
+        let (config, model) = (config.clone(), project.model.clone());
+        move || database::prepare(&config, &model)
+    };
+    tokio::task::spawn_blocking(prepare).await.context("migrating panicked")??;
+    assemble(config, project, opening).await
+}
+
+/// What a database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opening {
+    /// To serve the project: the documents of the query files are written down, see [`stored::record`].
+    ToServe,
+    /// To look, or to try something: this writes nothing.
+    ToLook,
+}
+
+/// The same, for a database that fits.
+pub(super) async fn assemble(
+    config: &Config,
+    project: Project,
+    opening: Opening,
+) -> Result<(Engine, Arc<Registry>), StartError> {
+    let Project { model, compiler, registry, .. } = project;
+    let store =
+        Store::open(&config.database, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    let registry = Arc::new(registry);
+    // Before anything is read: what another node changes from here on is told.
+    store.subscribe(registry.clone()).with_context(|| config.database.to_string())?;
+    let Retention(retention) = config.document_retention;
+    if opening == Opening::ToServe
+        && let Err(error) = stored::record(&store, &registry, retention).await
+    {
+        // A disk that is full does not keep the server from answering what it can.
+        tracing::warn!(%error, "cannot write down the documents of the query files: one that leaves them is gone at once");
+    }
+    let loaded = match opening {
+        Opening::ToServe => stored::load(&store, &registry, retention).await,
+        Opening::ToLook => stored::load_compiled(&compiler, &store, &registry, retention).await,
+    };
+    loaded.context("cannot load the registered documents")?;
+    Ok((Engine::with_limits(compiler, store, config.limits.answer), registry))
+}
+
+/// Answers at this address from now on, and does beside it what never ends.
+pub(super) async fn listen<S>(
+    config: &Config,
+    front: S,
+    beside: impl Future<Output = Infallible> + Send + 'static,
+) -> Result<RunningServer, StartError>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
+    let address = &config.listen;
+    let listener = TcpListener::bind(address.as_str()).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr().context("the socket has no address")?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = {
+        let config = config.clone();
+        async move {
+            // An error means that the handle was dropped: then nobody needs the server any more.
+            let stopped = async { drop(stopped.await) };
+            server::serve(listener, front, &config, stopped).await
+        }
+    };
+    let server = tokio::spawn(async move {
+        tokio::select! {
+            ended = server => ended,
+            never = beside => match never {},
+        }
+    });
+    tracing::info!("listening on http://{address}");
+    Ok(RunningServer { address, stop, server, store: None })
+}
+
+/// Compiles the registered documents, then prunes the change log now and then and forgets retired documents, for as long as
+/// it is polled.
+pub(super) async fn maintain(store: Store, documents: Documents, config: Config) -> Infallible {
+    documents.compile_all().await;
+    let mut turns = tokio::time::interval(PRUNING);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        turns.tick().await;
+        if let Err(error) = documents.expire().await {
+            tracing::warn!(%error, "cannot forget the documents that left the query files");
+        }
+        match store.prune(config.change_log).await {
+            Ok(0) => {}
+            Ok(records) => tracing::debug!(records, "pruned the change log"),
+            // Another program may hold the lock; the next turn is soon enough.
+            Err(error) => tracing::warn!(%error, "cannot prune the change log"),
+        }
+    }
+}
+
+/// Lets requests that are under way end, unless the process is told to stop once more.
+pub(super) async fn wind_down(running: RunningServer) -> Result<(), StartError> {
+    let again = stop_signal().context("cannot wait for signals")?;
+    tracing::info!("stopping; requests under way may end; a second signal stops at once");
+    tokio::select! {
+        stopped = running.stop() => Ok(stopped?),
+        () = again => {
+            tracing::warn!("stopped at once; requests under way were given up");
+            // As a shell says it of a process that was interrupted. What was acknowledged is durable already.
+            std::process::exit(130)
+        }
+    }
+}
+
+impl RunningServer {
+    fn host(&self) -> String {
+        match self.address.ip() {
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        }
+    }
+
+    /// Stops listening, lets requests that are under way end, closes the database when they have, or after a while, and
+    /// returns when all is written into the database file.
+    ///
+    /// # Errors
+    /// The server had failed.
+    pub async fn stop(self) -> anyhow::Result<()> {
+        // An error means that the server has ended already; why, the task says.
+        let _ = self.stop.send(());
+        let abort = self.server.abort_handle();
+        let ended = tokio::time::timeout(DRAIN, self.server).await;
+        if ended.is_err() {
+            tracing::warn!("requests did not end within {} s and are given up", DRAIN.as_secs());
+            abort.abort();
+        }
+        if let Some(store) = self.store {
+            store.close().await;
+        }
+        match ended {
+            Ok(ended) => Ok(ended.context("the server panicked")?.context("the server failed")?),
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Resolves when the process is told to stop.
+#[cfg(not(unix))]
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    })
+}
+
+/// Resolves on SIGTERM or SIGINT.
+#[cfg(unix)]
+pub(super) fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
