@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use async_graphql_value::Value as Ast;
 
+use super::decider::Decider;
 use super::error::{GraphqlError, PathSegment};
-use super::plan::Decider;
 use super::rules::Grants;
 use crate::model::{Access, Entity, EntityId, FieldKind, Model, Rule};
 

@@ -1,12 +1,14 @@
 //! Gives a plan the arguments of one request: everything is coerced before anything is read, and each list gets the
 //! statements of its shape. Arguments without variables are bound once, when the plan is compiled.
 
-use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 
 use async_graphql_value::Value as Ast;
 
-use super::coerce::{self, Input, Mistake, Slots, Variables, Write};
+use super::argument::{Input, Mistake, Variables};
+use super::bound::{Arguments, Bound, BoundKeys, BoundList, BoundWrite};
+use super::coerce;
+use super::condition::{self, Slots};
 use super::cursor;
 use super::error::GraphqlError;
 use super::plan::{Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan, WritePlan};
@@ -16,119 +18,8 @@ use super::watch::{Watch, confined};
 use crate::dependency::Dependency;
 use crate::model::global_id::{self, NotAnId};
 use crate::model::{Column, ColumnId, Model, Scalar, Value};
-use crate::store::select::{self, List, ListQueries, SlotValue};
+use crate::store::select::{self, List};
 use crate::syntax::long_number;
-
-/// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
-const SHAPES: usize = 32;
-
-/// A plan's arguments, and what whoever asks may see.
-#[derive(Debug, Clone)]
-pub struct Bound {
-    /// By [`ListPlan::bound`] and its like.
-    pub arguments: Vec<Arguments>,
-    /// What the viewer may do.
-    pub grants: Arc<Grants>,
-}
-
-/// The coerced arguments of one field.
-#[derive(Debug, Clone)]
-pub enum Arguments {
-    /// Not bound yet.
-    Open,
-    /// A connection's.
-    List(Arc<BoundList>),
-    /// A look-up's; None where a value cannot be any row's.
-    Keys(Option<Arc<BoundKeys>>),
-    /// A write's.
-    Write(Arc<BoundWrite>),
-    /// Those of `node` and `nodes`: for each id the number of its row's plan, and the key.
-    Nodes(Arc<[(usize, Value)]>),
-}
-
-/// The values by which one row is looked up.
-#[derive(Debug)]
-pub struct BoundKeys {
-    /// Of the first column.
-    pub first: Value,
-    /// Of the others, as the slots take them, and of what the viewer's rules ask.
-    pub others: Vec<SlotValue>,
-    /// Of the last, which may be the first.
-    pub last: Value,
-}
-
-impl BoundKeys {
-    /// `rules`: the values that the condition on the entity's rows takes.
-    fn new(keys: Vec<Value>, rules: &[SlotValue]) -> Option<Self> {
-        let (first, last) = (keys.first()?.clone(), keys.last()?.clone());
-        let others = keys.into_iter().skip(1).map(SlotValue::One).chain(rules.iter().cloned());
-        Some(Self { first, others: others.collect(), last })
-    }
-}
-
-/// A connection's arguments, coerced, and the queries for them.
-#[derive(Debug)]
-pub struct BoundList {
-    /// What is read.
-    pub queries: Arc<ListQueries>,
-    /// The values, from slot 1 on.
-    pub values: Vec<SlotValue>,
-    /// Rows of a page.
-    pub size: usize,
-    /// Of the rows: the plan's, then those of the ordering that cursors need.
-    pub columns: Vec<ColumnId>,
-    /// Where the ordering's columns are in the row.
-    pub cursor: Vec<usize>,
-    /// Names the ordering.
-    pub ordering: cursor::OrderingId,
-    /// What the list depends on besides its rows, if it is not cut by its parent.
-    pub whole: Dependency,
-    /// The columns that decide which rows it has and in what order.
-    pub watching: Arc<[ColumnId]>,
-    /// What its filter looks at in other entities.
-    pub foreign: Vec<Dependency>,
-}
-
-/// A write's arguments, coerced.
-#[derive(Debug)]
-pub struct BoundWrite {
-    /// The row's key; None where the argument cannot be any row's.
-    pub key: Option<Value>,
-    /// `id` as it was given, for messages.
-    pub id: String,
-    /// The columns that are set.
-    pub row: Vec<(ColumnId, Write)>,
-    /// `expectedEtag`.
-    pub expected_etag: Option<String>,
-}
-
-/// Queries by shape. A short list that is searched in order: a list in a document has few shapes.
-#[derive(Default)]
-pub struct ListShapes {
-    fixed: OnceLock<Arc<BoundList>>,
-    seen: Mutex<Vec<(Vec<ColumnId>, Arc<ListQueries>)>>,
-}
-
-impl fmt::Debug for ListShapes {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ListShapes")
-    }
-}
-
-impl ListShapes {
-    fn queries(&self, list: List, columns: &[ColumnId]) -> Arc<ListQueries> {
-        let mut seen = self.seen.lock().expect("nothing panics while it holds this lock");
-        if let Some((_, queries)) = seen.iter().find(|(known, queries)| *queries.list == list && known == columns) {
-            return queries.clone();
-        }
-        let queries = Arc::new(ListQueries::new(list, columns));
-        if seen.len() == SHAPES {
-            seen.remove(0);
-        }
-        seen.push((columns.to_vec(), queries.clone()));
-        queries
-    }
-}
 
 /// Coerces all arguments of a plan.
 ///
@@ -382,7 +273,7 @@ fn bound_list(
     let filter = match input("where") {
         None => None,
         Some((input, position)) => {
-            let filter = coerce::filter(model, entity, input, &mut slots);
+            let filter = condition::filter(model, entity, input, &mut slots);
             filter.map_err(|mistake| (mistake.within("where"), position))?
         }
     };

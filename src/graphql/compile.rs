@@ -11,12 +11,13 @@ use async_graphql::parser::types::{
 use async_graphql_value::Value as Ast;
 
 use super::access::{self, Accesses, SelectedField};
-use super::bind::{ListShapes, row_index};
-use super::coerce::{Input, Variables};
+use super::argument::{Input, Variables};
+use super::bind::row_index;
+use super::bound::ListShapes;
+use super::decider::{Decider, Deciders};
 use super::plan::{
-    Action, Argument, ConnectionField, ConnectionFieldKind, Decider, Deciders, EdgeField, EdgeFieldKind, Field,
-    FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan,
-    Wants, WritePlan,
+    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan,
+    NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
 };
 use super::rules::Grants;
 use super::selections;

@@ -9,7 +9,7 @@ use async_graphql::{Name, Positioned};
 use async_graphql_value::ConstValue;
 use dashmap::DashMap;
 
-use super::coerce::{Input, Variables};
+use super::argument::{Input, Variables};
 use super::compile::{Roots, UnknownName, compile};
 use super::definition::Definitions;
 use super::error::{Code, GraphqlError, cut};

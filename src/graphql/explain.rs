@@ -11,9 +11,10 @@ use std::time::Duration;
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
 
+use super::decider::Decider;
 use super::engine::{Answer, Asked, Engine};
-use super::plan::{Decider, Deciders};
-use crate::dependency::{Dependency, Mark, Version};
+use super::observation::Observation;
+use crate::dependency::{Dependency, Mark};
 use crate::etag::{Ingredient, RENDERING};
 use crate::model::{ColumnId, Entity, EntityId, Model, Value};
 use crate::question::{Question, View};
@@ -29,34 +30,13 @@ pub use report::{
 /// How many changes are told.
 const CHANGES: usize = 10;
 
-/// What comes to light when a query runs under observation.
-#[derive(Debug, Default)]
-pub struct Observation {
-    /// Which database was read, in which state of its schema.
-    pub epoch: [u8; 16],
-    /// Until the snapshot was asked for.
-    pub planning: Duration,
-    /// From the snapshot to the last byte.
-    pub running: Duration,
-    /// What ran in it.
-    pub statements: Vec<Ran>,
-    /// What the ETag is derived from, beside the question.
-    pub ingredients: Vec<Ingredient>,
-    /// The newest record of the change log that the snapshot holds.
-    pub as_of: Version,
-    /// Which fields made the cache policy.
-    pub deciders: Deciders,
-}
-
-impl Observation {
-    /// Where the time went.
-    pub fn timing(&self) -> Timing {
-        let sql = self.statements.iter().map(|ran| ran.time).sum();
-        Timing {
-            plan: milliseconds(self.planning),
-            sql: milliseconds(sql),
-            json: milliseconds(self.running.saturating_sub(sql)),
-        }
+/// Where the time went.
+pub fn timing(observation: &Observation) -> Timing {
+    let sql = observation.statements.iter().map(|ran| ran.time).sum();
+    Timing {
+        plan: milliseconds(observation.planning),
+        sql: milliseconds(sql),
+        json: milliseconds(observation.running.saturating_sub(sql)),
     }
 }
 
@@ -76,7 +56,7 @@ pub async fn explain(
     observation: Observation,
 ) -> Result<Explanation, StoreError> {
     let model = engine.model();
-    let milliseconds = observation.timing();
+    let milliseconds = timing(&observation);
     let latest_changes = changes(engine, answer.touched.marks().into(), Search::Latest).await?;
     let Question { document, operation, variables, view } = asked.question();
     let question = QuestionReport {

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::bind::{Arguments, Bound};
+use super::bound::{Arguments, Bound};
 use super::plan::{
     ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan, RootField, RootKind,
     RowPlan,

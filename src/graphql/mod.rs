@@ -4,19 +4,25 @@
 pub mod error;
 
 pub mod access;
+mod argument;
 mod bind;
-pub mod coerce;
+mod bound;
+mod coerce;
 pub mod compile;
+mod condition;
 pub mod cursor;
+mod decider;
 pub mod document;
 pub mod engine;
 pub mod explain;
 mod fetch;
 pub mod lint;
+pub mod observation;
 mod parsed;
 pub mod plan;
 pub mod reach;
 pub mod read;
+mod residual;
 mod rules;
 mod shown;
 mod watch;
@@ -39,7 +45,7 @@ mod verdict;
 #[cfg(test)]
 mod fixture;
 
-pub use coerce::Variables;
+pub use argument::Variables;
 pub use document::{Document, Operation, OperationKind};
 pub use engine::{Answer, Asked, Compiler, Engine, Once};
 pub use error::{Code, GraphqlError, PathSegment};

@@ -2,12 +2,11 @@
 //! depend on the variables. Made by [`super::compile`], given its arguments by [`super::bind`], run by [`super::read`]
 //! and [`super::write`].
 
-use std::fmt;
-
 use async_graphql_value::Value as Ast;
 
 use super::access::Accesses;
-use super::bind::ListShapes;
+use super::bound::ListShapes;
+use super::decider::Deciders;
 use crate::cache_control::Policy;
 use crate::model::{Access, ColumnId, EntityId, Scalar};
 use crate::store::Query;
@@ -27,31 +26,6 @@ pub struct Plan {
     pub deciders: Deciders,
     /// What it does to whose rows.
     pub accesses: Accesses,
-}
-
-/// The fields that decided a [`Policy`]; None where none said anything.
-#[derive(Debug, Clone, Default)]
-pub struct Deciders {
-    /// Of `max_age`, `shared_max_age` and `stale_while_revalidate`.
-    pub lifetimes: [Option<Decider>; 3],
-    /// Of `private`.
-    pub private: Option<Decider>,
-}
-
-/// A field whose hint, or whose lack of one, counted.
-#[derive(Debug, Clone)]
-pub struct Decider {
-    /// Its name.
-    pub field: String,
-    /// Line and column in the document.
-    pub position: (usize, usize),
-}
-
-impl fmt::Display for Decider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { field, position: (line, column) } = self;
-        write!(f, "{field} ({line}:{column})")
-    }
 }
 
 /// A response key, and how it is written.

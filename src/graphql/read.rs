@@ -3,14 +3,14 @@
 //! source itself: a relation runs its prepared statement once per parent, as there is no round trip to save in process.
 //! For other databases the rows are fetched ahead ([`super::fetch`]).
 
-use super::bind::{Arguments, Bound, BoundList};
+use super::bound::{Arguments, Bound, BoundList};
 use super::cursor;
 use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
     ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, OneRow,
     PageInfoField, RowPlan,
 };
-use super::rules::Residual;
+use super::residual::Residual;
 use crate::config::AnswerLimits;
 use crate::dependency::{Dependencies, Dependency, Version};
 use crate::etag::{EntityEtagKey, ResponseHasher};

@@ -7,84 +7,21 @@ use std::sync::{Arc, OnceLock};
 
 use async_graphql_value::ConstValue;
 
-use super::coerce::{self, Input, Slots, Variables};
+use super::argument::{Input, Variables};
+use super::condition::{self, Sight, Slots};
 use super::error::{Code, GraphqlError};
-use super::watch::Watch;
+use super::residual::{Residual, any};
+use super::shown;
 use crate::dependency::Dependency;
 use crate::model::scalar::Source;
-use crate::model::{Access, Column, ColumnId, Entity, EntityId, Model, Rule, Value};
+use crate::model::{Access, Column, Entity, EntityId, Model, Rule, Value};
 use crate::question::View;
-use crate::store::select::{self, Comparison, Filter, SlotValue, Visible};
+use crate::store::select::{Comparison, Filter, SlotValue};
 use crate::syntax::from_json;
 use crate::viewer::Viewer;
 
 /// Says what the digest of a view is of, and in which layout.
 const VIEW_FORMAT: &[u8] = b"freshql.view.v1\n";
-
-/// What the rules of an entity come down to for one viewer and one kind of access.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Residual {
-    /// Every row.
-    Everything,
-    /// No row.
-    Nothing,
-    /// Those that match.
-    Rows(Box<Rows>),
-}
-
-/// Rows that match a condition.
-#[derive(Debug, Clone)]
-pub struct Rows {
-    /// Its slots count from 1.
-    pub filter: Filter,
-    /// From slot 1 on.
-    pub values: Vec<SlotValue>,
-    /// The columns of the rows that decide.
-    pub watching: Vec<ColumnId>,
-    /// What decides beside them.
-    pub foreign: Vec<Dependency>,
-    /// All that tells it from others.
-    canonical: String,
-}
-
-impl PartialEq for Rows {
-    fn eq(&self, other: &Self) -> bool {
-        self.canonical == other.canonical
-    }
-}
-
-impl Residual {
-    /// As a condition, whatever its values.
-    pub fn shape(&self) -> Option<Filter> {
-        match self {
-            Self::Everything => None,
-            Self::Nothing => Some(Filter::Never),
-            Self::Rows(rows) => Some(rows.filter.clone()),
-        }
-    }
-
-    /// The values of its slots.
-    pub fn values(&self) -> &[SlotValue] {
-        match self {
-            Self::Everything | Self::Nothing => &[],
-            Self::Rows(rows) => &rows.values,
-        }
-    }
-
-    /// The rows of an entity that it leaves, its slots counting from behind this one.
-    pub fn visible(&self, entity: EntityId, behind: select::Slot) -> Visible {
-        select::visible(entity, self.shape().map(|filter| filter.shifted(behind)))
-    }
-
-    fn encode(&self, hasher: &mut blake3::Hasher) {
-        let text = match self {
-            Self::Everything => "*",
-            Self::Nothing => "-",
-            Self::Rows(rows) => &rows.canonical,
-        };
-        hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
-    }
-}
 
 /// What one viewer may do: the rules, evaluated as far as they are needed.
 #[derive(Debug)]
@@ -137,7 +74,7 @@ impl Grants {
             let entity = self.model.entity(entity);
             let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
             let after = access == Access::Create;
-            any(&self.model, entity, rules.filter_map(|rule| of_rule(&self.model, entity, rule, viewer, after)))
+            any(&self.model, rules.filter_map(|rule| of_rule(&self.model, entity, rule, viewer, after)))
         })
     }
 
@@ -150,15 +87,15 @@ impl Grants {
         };
         let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
         let both = rules.filter_map(|rule| {
-            let side = |after| any(&self.model, entity, of_rule(&self.model, entity, rule, viewer, after).into_iter());
+            let side = |after| any(&self.model, of_rule(&self.model, entity, rule, viewer, after).into_iter());
             Some((side(false), side(true))).filter(|(before, _)| *before != Residual::Nothing)
         });
         both.collect()
     }
 
     /// What these residuals leave together.
-    pub(super) fn either(&self, entity: &Entity, residuals: impl Iterator<Item = Residual>) -> Residual {
-        any(&self.model, entity, residuals)
+    pub(super) fn either(&self, residuals: impl Iterator<Item = Residual>) -> Residual {
+        any(&self.model, residuals)
     }
 
     /// The values that the condition on an entity's rows takes, from the slot behind its key's.
@@ -279,11 +216,26 @@ impl Grants {
                 None => continue,
                 Some(Residual::Everything) => "every row".to_owned(),
                 Some(Residual::Nothing) => "no row".to_owned(),
-                Some(Residual::Rows(rows)) => super::shown::filter(&self.model, EntityId(entity as u16), rows),
+                Some(Residual::Rows(rows)) => shown::filter(&self.model, EntityId(entity as u16), rows),
             };
             used.push((EntityId(entity as u16), access, text));
         }
         used
+    }
+}
+
+impl Sight for Grants {
+    fn rows(&self, entity: &Entity) -> Result<&Residual, GraphqlError> {
+        self.may_any(entity, Access::Read)?;
+        Ok(self.rows(entity.id, Access::Read))
+    }
+
+    fn may_look_at(&self, rules: &[Rule], name: &dyn Fn() -> String) -> Result<(), GraphqlError> {
+        self.may(rules, Access::Read, name)
+    }
+
+    fn is_the_models(&self) -> bool {
+        false
     }
 }
 
@@ -308,61 +260,9 @@ fn of_rule(model: &Arc<Model>, entity: &Entity, rule: &Rule, viewer: &Viewer, af
     let claims = Variables { values, canonical: String::new() };
     let mut slots = Slots::of_rule();
     let input = Input::Literal(&condition.literal, &claims);
-    let filter = coerce::filter(model, entity, input, &mut slots).ok()??;
+    let filter = condition::filter(model, entity, input, &mut slots).ok()??;
     let filter = direct(model, filter);
-    let mut watch = Watch::new(model, &slots.values);
-    watch.filter(&filter);
-    let canonical = canonical(&filter, &slots.values);
-    let watching = watch.own.iter().copied().collect();
-    let foreign = watch.foreign();
-    Some(Residual::Rows(Box::new(Rows { filter, values: slots.values, watching, foreign, canonical })))
-}
-
-/// What several rules leave together: each may suffice.
-fn any(model: &Model, _: &Entity, residuals: impl Iterator<Item = Residual>) -> Residual {
-    let mut parts: Vec<Rows> = Vec::new();
-    for residual in residuals {
-        match residual {
-            Residual::Everything => return Residual::Everything,
-            Residual::Nothing => {}
-            Residual::Rows(rows) if parts.iter().all(|part| part != &*rows) => parts.push(*rows),
-            Residual::Rows(_) => {}
-        }
-    }
-    if parts.len() < 2 {
-        return parts.pop().map_or(Residual::Nothing, |rows| Residual::Rows(Box::new(rows)));
-    }
-    let (mut filters, mut values) = (Vec::new(), Vec::new());
-    for part in parts {
-        filters.push(part.filter.shifted(values.len() as select::Slot));
-        values.extend(part.values);
-    }
-    let filter = Filter::Or(filters);
-    let canonical = canonical(&filter, &values);
-    let mut watch = Watch::new(model, &values);
-    watch.filter(&filter);
-    let watching = watch.own.iter().copied().collect();
-    let foreign = watch.foreign();
-    Residual::Rows(Box::new(Rows { filter, values, watching, foreign, canonical }))
-}
-
-/// All that tells a condition from others. Debug forms quote their strings, so they can be read in one way only. The values
-/// of an `in` are a set.
-fn canonical(filter: &Filter, values: &[SlotValue]) -> String {
-    use std::fmt::Write;
-    let mut text = format!("{filter:?}");
-    for value in values {
-        let _ = match value {
-            SlotValue::One(value) => write!(text, "{value:?}"),
-            SlotValue::Many(list) => {
-                let mut items: Vec<String> = list.values.iter().map(|value| format!("{value:?}")).collect();
-                items.sort_unstable();
-                items.dedup();
-                write!(text, "{items:?}")
-            }
-        };
-    }
-    text
+    Some(Residual::rows(model, filter, slots.values))
 }
 
 /// Asks for a foreign key's value where a rule asks for the key of the row that it points to: the same, without that row.

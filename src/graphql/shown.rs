@@ -1,6 +1,6 @@
 //! What is left of a rule, in the words of a `where` argument, for people.
 
-use super::rules::Rows;
+use super::residual::Rows;
 use super::watch::one;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model, Value};
 use crate::store::select::{Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch};

@@ -8,7 +8,7 @@ use std::cell::Cell;
 
 use serde_json::value::RawValue;
 
-use super::bind::{Arguments, BoundWrite};
+use super::bound::{Arguments, BoundWrite};
 use super::coerce::Write;
 use super::error::{Code, GraphqlError, PathSegment};
 use super::fetch::Fetch;

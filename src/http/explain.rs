@@ -92,7 +92,7 @@ pub(super) async fn answer(
         None => target.asked_by_anybody(app, variables)?,
     };
     let (answer, observation) = app.engine.observe(&asked).await?;
-    let timing = observation.timing();
+    let timing = explain::timing(&observation);
     let mut explanation =
         explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
     if app.engine.model().has_rules {

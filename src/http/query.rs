@@ -242,7 +242,7 @@ async fn answer(
         let (answer, as_of) = if app.mode == Mode::Open {
             let (answer, observation) = app.engine.observe(asked).await?;
             // There is one execution at most.
-            let _ = timing.set(observation.timing());
+            let _ = timing.set(crate::graphql::explain::timing(&observation));
             (answer, Some(observation.as_of))
         } else {
             (app.engine.answer(asked).await?, None)

@@ -47,7 +47,6 @@ const LONG: usize = 400;
 
 /// Files that are longer all the same, and why. Tests do not count.
 const LONG_FOR_A_REASON: &[(&str, &str)] = &[
-    ("app.rs", "what a server is made of, in the order in which it starts, and what the commands have in common"),
     ("app/database.rs", "the commands about migrations, which look at files, database and model in one way"),
     ("cache.rs", "the life of a stored answer, from its look-up to its validity, in one reading"),
     (
@@ -55,8 +54,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "every value of the configuration, each with its own short reading and what it says of a wrong one",
     ),
     ("etag.rs", "what both kinds of tags are made of, and how they are written and read back"),
-    ("graphql/bind.rs", "the values of one request, from variables to slots, in one walk over the plan"),
-    ("graphql/coerce.rs", "every form that an input may take, each with its own short function"),
     (
         "graphql/compile.rs",
         "an operation is walked once, and on the way all is gathered: statements, cache hints, what is done to whose rows",

@@ -18,7 +18,7 @@ use super::scratch::Scratch;
 use crate::app::token;
 use crate::config::{ByteSize, Config, Database, Issuer, Mode, Overrides};
 use crate::document_id::DocumentId;
-use crate::graphql::explain::Observation;
+use crate::graphql::observation::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
 use crate::http::{AppState, Front, service};
 use crate::identity::Authenticator;

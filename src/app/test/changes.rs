@@ -12,7 +12,7 @@ use crate::config::Database;
 use crate::dependency::Dependency;
 use crate::etag::Ingredient;
 use crate::graphql::Answer;
-use crate::graphql::explain::Observation;
+use crate::graphql::observation::Observation;
 use crate::model::{ColumnId, Entity, EntityId, Value};
 use crate::store::Admin;
 

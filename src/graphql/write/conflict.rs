@@ -1,7 +1,7 @@
 //! Why the database did not do what a mutation asked for, in words for the client: a constraint, or a trigger of the
 //! authors' own. The texts of their rules stay here; their names do not.
 
-use super::super::bind::BoundWrite;
+use super::super::bound::BoundWrite;
 use super::super::error::{Code, GraphqlError, PathSegment};
 use super::super::plan::{Action, Plan};
 use super::{WriteError, Writer};

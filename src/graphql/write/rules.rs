@@ -3,7 +3,8 @@
 
 use super::super::error::{Code, GraphqlError};
 use super::super::plan::Action;
-use super::super::rules::{Grants, Residual};
+use super::super::residual::Residual;
+use super::super::rules::Grants;
 use super::{BoundWrite, Expectation, WriteError, Writer, not_found};
 use crate::model::{Access, ColumnId, Entity, EntityId, Value};
 use crate::store::fetched::Fetched;
@@ -114,7 +115,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
             }
         }
         if is_allowed {
-            return Ok(self.grants().either(entity, after.into_iter()));
+            return Ok(self.grants().either(after.into_iter()));
         }
         let what = format!("this {}", entity.name);
         Err(self.grants().denied(self.context.model.depends_on_viewer(entity.id, access), access, &what).into())

@@ -1,0 +1,376 @@
+//! Conditions on rows, coerced: what a `where` and what a rule ask for, as a [`Filter`] and the values of its slots.
+
+use std::fmt;
+
+use super::argument::{Input, Mistake};
+use super::error::GraphqlError;
+use super::residual::Residual;
+use crate::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Rule, Value};
+use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible};
+
+/// How many conditions a filter may have. Each makes the statement larger, and SQLite takes expressions of a thousand
+/// levels; many values of one column are a single `in`.
+pub(super) const MAX_CONDITIONS: usize = 256;
+
+/// How deep conditions may nest. What comes out of variables no limit of documents has seen, and the statement is written
+/// by functions that call themselves; besides, SQLite makes much more of conditions on relations within each other.
+pub(super) const MAX_CONDITION_DEPTH: usize = 16;
+
+/// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
+#[derive(Debug, Clone)]
+pub(super) struct Slots<'g> {
+    /// From slot 1 on.
+    pub values: Vec<SlotValue>,
+    conditions: usize,
+    depth: usize,
+    sight: &'g dyn Sight,
+    /// The slots behind which the conditions on entities' rows have their values.
+    rules: Vec<(EntityId, Slot)>,
+}
+
+/// Who looks at rows by a condition, and what of the model it may look at.
+pub(super) trait Sight: fmt::Debug {
+    /// The rows of an entity that it sees.
+    ///
+    /// # Errors
+    /// There can be none without a token.
+    fn rows(&self, entity: &Entity) -> Result<&Residual, GraphqlError>;
+    /// Whether it may look at a field that has these rules and this name.
+    ///
+    /// # Errors
+    /// It may not.
+    fn may_look_at(&self, rules: &[Rule], name: &dyn Fn() -> String) -> Result<(), GraphqlError>;
+    /// Whether it is the model's own: that sees hidden fields too, and knows rows by their keys, whatever ids clients see.
+    fn is_the_models(&self) -> bool;
+}
+
+/// The sight of a rule, which sees every row and every column.
+#[derive(Debug)]
+struct OfRule;
+
+impl Sight for OfRule {
+    fn rows(&self, _: &Entity) -> Result<&Residual, GraphqlError> {
+        Ok(&Residual::Everything)
+    }
+
+    fn may_look_at(&self, _: &[Rule], _: &dyn Fn() -> String) -> Result<(), GraphqlError> {
+        Ok(())
+    }
+
+    fn is_the_models(&self) -> bool {
+        true
+    }
+}
+
+impl<'g> Slots<'g> {
+    /// For a rule's condition, which is not the viewer's.
+    pub(super) fn of_rule() -> Self {
+        Self::new(&OfRule)
+    }
+
+    /// For what is looked at with this sight.
+    pub(super) fn new(sight: &'g dyn Sight) -> Self {
+        Self { values: Vec::new(), conditions: 0, depth: 0, sight, rules: Vec::new() }
+    }
+
+    /// The rows of an entity that a statement with these slots may see.
+    ///
+    /// # Errors
+    /// There can be none without a token.
+    pub(super) fn visible(&mut self, entity: &Entity) -> Result<Visible, Mistake> {
+        let residual = self.sight.rows(entity)?;
+        let known = self.rules.iter().find(|(id, _)| *id == entity.id).map(|(_, behind)| *behind);
+        let behind = known.unwrap_or_else(|| {
+            let behind = self.values.len() as Slot;
+            self.values.extend_from_slice(residual.values());
+            self.rules.push((entity.id, behind));
+            behind
+        });
+        Ok(residual.visible(entity.id, behind))
+    }
+
+    /// A column by the name of its field, where a condition may name it.
+    fn column(&self, entity: &Entity, name: &str) -> Result<Option<ColumnId>, Mistake> {
+        if self.sight.is_the_models() {
+            return Ok(entity.column_by_field(name));
+        }
+        let Some(id) = visible_column(entity, name) else { return Ok(None) };
+        self.sight.may_look_at(entity.rules_of(id), &|| format!("{}.{name}", entity.name))?;
+        Ok(Some(id))
+    }
+
+    /// A value to compare a column with. Rules, and the claims that they name, know rows by their keys, whatever ids clients see.
+    fn value(&self, model: &Model, column: &Column, input: Input<'_>) -> Result<Value, Mistake> {
+        match self.sight.is_the_models() {
+            true => input.scalar(model, column.scalar),
+            false => input.of_column(model, column),
+        }
+    }
+
+    /// What a field is, where a condition may name it.
+    fn relation(&self, entity: &Entity, name: &str) -> Result<Option<FieldKind>, Mistake> {
+        let Some(field) = entity.fields.iter().find(|field| field.name == name) else { return Ok(None) };
+        if self.sight.is_the_models() {
+            return Ok(Some(field.kind));
+        }
+        if field.hidden {
+            return Ok(None);
+        }
+        self.sight.may_look_at(&field.rules, &|| format!("{}.{name}", entity.name))?;
+        Ok(Some(field.kind))
+    }
+
+    /// Keeps a value and names it.
+    pub(super) fn push(&mut self, value: Value) -> Slot {
+        self.keep(SlotValue::One(value))
+    }
+
+    /// The single value in a slot.
+    pub(super) fn one(&self, slot: Slot) -> Option<&Value> {
+        match self.values.get(usize::from(slot).checked_sub(1)?)? {
+            SlotValue::One(value) => Some(value),
+            SlotValue::Many(_) => None,
+        }
+    }
+
+    fn keep(&mut self, value: SlotValue) -> Slot {
+        self.values.push(value);
+        self.values.len() as Slot
+    }
+
+    /// Notes one more condition.
+    fn condition(&mut self) -> Result<(), Mistake> {
+        self.conditions += 1;
+        match self.conditions <= MAX_CONDITIONS {
+            true => Ok(()),
+            false => Err(Mistake::new(format!("a filter has at most {MAX_CONDITIONS} conditions"))),
+        }
+    }
+}
+
+/// What a filter asks for; None where it says nothing. Forms send filters with holes in them: `null` and `{}` in the place
+/// of a condition, and operators whose variable is null or was not given, say nothing, and what says nothing is left out of
+/// the conditions around it. So `not: {}` says nothing either, and an `or` is about the branches that say something.
+pub(super) fn filter(
+    model: &Model,
+    entity: &Entity,
+    input: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
+    if input.is_null() {
+        return Ok(None);
+    }
+    slots.condition()?;
+    slots.depth += 1;
+    if slots.depth > MAX_CONDITION_DEPTH {
+        return Err(Mistake::new(format!("conditions nest deeper than {MAX_CONDITION_DEPTH} levels")));
+    }
+    let mut conditions = Vec::new();
+    for (name, value) in input.object()? {
+        conditions.extend(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
+    }
+    slots.depth -= 1;
+    Ok(join(conditions, Filter::And))
+}
+
+fn member(
+    model: &Model,
+    entity: &Entity,
+    name: &str,
+    value: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
+    match name {
+        "and" | "or" => return branches(model, entity, name, value, slots),
+        "not" => return Ok(filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))),
+        _ => {}
+    }
+    if let Some(column) = slots.column(entity, name)? {
+        return operators(model, entity, column, value, slots);
+    }
+    match slots.relation(entity, name)? {
+        Some(FieldKind::ToOne { column, target }) => {
+            let target = model.entity(target);
+            let Some(inner) = filter(model, target, value, slots)? else { return Ok(None) };
+            Ok(Some(Filter::ToOne(column, slots.visible(target)?, Box::new(inner))))
+        }
+        Some(FieldKind::ToMany { target, column }) => related(model, target, column, value, slots),
+        _ => Err(Mistake::new(format!("unknown field of {}Where", entity.name))),
+    }
+}
+
+fn branches(
+    model: &Model,
+    entity: &Entity,
+    name: &str,
+    value: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let items = value.list();
+    // Nobody can tell whether no branch at all is meant to match every row or none.
+    if name == "or" && items.is_empty() {
+        return Err(Mistake::new("expected one condition at least"));
+    }
+    let mut filters = Vec::new();
+    for (i, item) in items.into_iter().enumerate() {
+        if item.is_null() {
+            return Err(Mistake::new("expected a condition, found null").within(&i.to_string()));
+        }
+        filters.extend(filter(model, entity, item, slots).map_err(|m| m.within(&i.to_string()))?);
+    }
+    Ok(join(filters, if name == "and" { Filter::And } else { Filter::Or }))
+}
+
+/// `some`, `every` and `none` of the rows of another entity. Around nothing, `some` asks for a row, `none` for there being
+/// none, and `every` for nothing.
+fn related(
+    model: &Model,
+    target: EntityId,
+    column: ColumnId,
+    value: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
+    if value.is_null() {
+        return Ok(None);
+    }
+    let mut filters = Vec::new();
+    for (name, inner) in value.object()? {
+        let quantifier = match name {
+            "some" => Quantifier::Some,
+            "every" => Quantifier::Every,
+            "none" => Quantifier::None,
+            other => return Err(Mistake::new("unknown field; some, every and none are there").within(other)),
+        };
+        if inner.is_null() {
+            continue;
+        }
+        let inner = match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
+            Some(inner) => inner,
+            None if quantifier == Quantifier::Every => continue,
+            // True of every row that is related at all.
+            None => Filter::IsNull(column, false),
+        };
+        filters.push(Filter::ToMany(slots.visible(model.entity(target))?, column, quantifier, Box::new(inner)));
+    }
+    Ok(join(filters, Filter::And))
+}
+
+fn operators(
+    model: &Model,
+    entity: &Entity,
+    id: ColumnId,
+    input: Input<'_>,
+    slots: &mut Slots<'_>,
+) -> Result<Option<Filter>, Mistake> {
+    if input.is_null() {
+        return Ok(None);
+    }
+    let column = entity.column(id);
+    let members = input.object()?;
+    let fold = match members.iter().find(|(name, value)| *name == "mode" && !value.is_null()) {
+        Some((_, mode)) => match mode.name().map_err(|m| m.within("mode"))? {
+            "INSENSITIVE" => true,
+            "DEFAULT" => false,
+            other => return Err(Mistake::new(format!("unknown mode {other}; INSENSITIVE is there")).within("mode")),
+        },
+        None => false,
+    };
+    let mut filters = Vec::new();
+    for (name, value) in members {
+        if value.is_null() || (name == "mode" && column.scalar.is_textual()) {
+            continue;
+        }
+        filters.push(operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?);
+    }
+    Ok(join(filters, Filter::And))
+}
+
+fn operator(
+    model: &Model,
+    column: &Column,
+    id: ColumnId,
+    name: &str,
+    value: Input<'_>,
+    fold: bool,
+    slots: &mut Slots<'_>,
+) -> Result<Filter, Mistake> {
+    slots.condition()?;
+    let scalar = column.scalar;
+    let folded = |value: Value| match value {
+        Value::Text(text) if fold => Value::Text(select::fold(&text).into()),
+        other => other,
+    };
+    let comparison = match name {
+        "eq" => Some(Comparison::Eq),
+        "neq" => Some(Comparison::Neq),
+        "lt" if scalar.is_ordered() => Some(Comparison::Lt),
+        "lte" if scalar.is_ordered() => Some(Comparison::Lte),
+        "gt" if scalar.is_ordered() => Some(Comparison::Gt),
+        "gte" if scalar.is_ordered() => Some(Comparison::Gte),
+        _ => None,
+    };
+    if let Some(comparison) = comparison {
+        let slot = slots.push(folded(slots.value(model, column, value)?));
+        return Ok(Filter::Compare { column: id, comparison, slot, fold });
+    }
+    match name {
+        "in" | "notIn" => {
+            let mut values = Vec::new();
+            for (i, item) in value.list().into_iter().enumerate() {
+                values.push(folded(slots.value(model, column, item).map_err(|m| m.within(&i.to_string()))?));
+            }
+            let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
+            Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
+        }
+        "contains" | "startsWith" | "endsWith" if scalar.is_textual() => {
+            let text = value.string()?;
+            if text.is_empty() {
+                return Ok(Filter::IsNull(id, false));
+            }
+            let text = if fold { select::fold(text) } else { text.to_owned() };
+            let end = if name == "startsWith" { successor(&text) } else { None };
+            let slot = slots.push(Value::Text(text.into()));
+            let search = match name {
+                "contains" => TextMatch::Contains,
+                "endsWith" => TextMatch::EndsWith,
+                _ => TextMatch::StartsWith(end.map(|end| slots.push(Value::Text(end.into())))),
+            };
+            Ok(Filter::Text { column: id, search, slot, fold })
+        }
+        "isNull" if column.nullable => Ok(Filter::IsNull(id, value.boolean()?)),
+        _ => Err(Mistake::new("unknown operator for this field")),
+    }
+}
+
+/// The smallest text that is greater, by code points, than all that start with `prefix`; None if there is none.
+fn successor(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            other => char::from_u32(u32::from(other) + 1),
+        };
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+fn join(mut filters: Vec<Filter>, by: fn(Vec<Filter>) -> Filter) -> Option<Filter> {
+    match filters.len() {
+        0 => None,
+        1 => filters.pop(),
+        _ => Some(by(filters)),
+    }
+}
+
+pub(super) fn visible_column(entity: &Entity, name: &str) -> Option<ColumnId> {
+    let id = entity.column_by_field(name)?;
+    let column = entity.column(id);
+    (!column.hidden && column.scalar.is_filterable()).then_some(id)
+}
