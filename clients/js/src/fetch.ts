@@ -52,13 +52,13 @@ type VariablesOf<V> = Record<string, never> extends V ? [variables?: V, options?
 
 export interface FreshqlClient {
   /** Runs a query. Fails with an `OperationError` where the answer has errors. */
-  query<Data, V extends Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Result<Data>>;
+  query<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Result<Data>>;
   /** The data of a query alone. */
-  data<Data, V extends Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
+  data<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
   /** Runs a mutation. */
-  mutate<Data, V extends Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
+  mutate<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
   /** A query's URL, for preloading, links and frameworks with a `fetch` of their own; also a good key for a cache. */
-  url<Data, V extends Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): string;
+  url<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): string;
 }
 
 /** Makes a client. */
