@@ -86,6 +86,11 @@ impl Mark {
         Self::of(|hasher| (5_u8, entity, changed).hash(hasher))
     }
 
+    /// Any row of this entity may have changed.
+    pub fn everything(entity: EntityId) -> Self {
+        Self::of(|hasher| (7_u8, entity).hash(hasher))
+    }
+
     /// A fast hash suffices: whoever finds a collision can only cause answers to be executed again.
     fn of(write: impl FnOnce(&mut FoldHasher<'static>)) -> Self {
         let mut hasher = FixedState::default().build_hasher();
@@ -102,7 +107,7 @@ impl Dependency {
         }
     }
 
-    /// Its marks: a change that has one of them invalidates it.
+    /// Its marks: a change that has one of them, or [`Mark::everything`] of the entity, invalidates it.
     pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {
             Self::Row(entity, id) => each(Mark::row(*entity, id)),
@@ -130,8 +135,13 @@ impl Dependencies {
     /// The marks of all of them: sorted, each once.
     pub fn marks(&self) -> Box<[Mark]> {
         let mut marks = Vec::with_capacity(self.dependencies.len() + 8);
+        let mut entity = None;
         for dependency in &self.dependencies {
             dependency.marks(|mark| marks.push(mark));
+            // Rows of one entity follow on each other.
+            if entity.replace(dependency.entity()) != Some(dependency.entity()) {
+                marks.push(Mark::everything(dependency.entity()));
+            }
         }
         marks.sort_unstable();
         marks.dedup();

@@ -186,6 +186,7 @@ fn change(model: &Model, record: &Record, marks: &[Mark]) -> ChangeReport {
     // An update that left a column as it was names the part twice.
     touched.dedup();
     let (op, columns) = match &change.op {
+        _ if change.is_of_everything() => ("all rows", Vec::new()),
         Op::Insert => ("insert", Vec::new()),
         Op::Update(columns) => ("update", fields(entity, columns)),
         Op::Delete => ("delete", Vec::new()),
@@ -201,6 +202,7 @@ fn words(model: &Model, entity: EntityId, spot: Spot<'_>) -> String {
         format!("the part {}.{} = {}", entity.name, field(entity, column), json(model, entity, column, value))
     };
     match spot {
+        Spot::Everything => "all rows".to_owned(),
         Spot::Row => "the row".to_owned(),
         Spot::Set => format!("the set {}", entity.name),
         Spot::ColumnInSet(watched) => format!("{} in the set {}", field(entity, watched), entity.name),

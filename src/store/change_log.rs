@@ -74,9 +74,16 @@ pub enum Spot<'a> {
     ColumnInPart(ColumnId, &'a Value, ColumnId),
     /// Some part by this column.
     AnyPart(ColumnId),
+    /// Whatever was read of the entity.
+    Everything,
 }
 
 impl Change {
+    /// Any row of this entity may have changed: its table was emptied, or written anew.
+    pub(in crate::store) fn of_everything(seq: Version, entity: EntityId) -> Self {
+        Self { seq, entity, id: Value::Null, op: Op::Delete, parts: Vec::new(), unread: Vec::new() }
+    }
+
     /// It is of no row, but stands for all rows of its entity: whatever was read of that may have changed.
     pub fn is_of_everything(&self) -> bool {
         self.id == Value::Null
@@ -92,6 +99,9 @@ impl Change {
     /// The places where it leaves its marks.
     pub fn spots<'a>(&'a self, mut each: impl FnMut(Spot<'a>, Mark)) {
         let entity = self.entity;
+        if self.is_of_everything() {
+            return each(Spot::Everything, Mark::everything(entity));
+        }
         let values = || self.parts.iter().flat_map(|(column, values)| values.iter().map(|value| (*column, value)));
         each(Spot::Row, Mark::row(entity, &self.id));
         self.unread.iter().for_each(|column| each(Spot::AnyPart(*column), Mark::any_part(entity, *column)));

@@ -93,6 +93,7 @@ mod other_programs_databases;
 mod persisted_get;
 mod postgres_admin;
 mod postgres_client;
+mod postgres_ddl;
 mod postgres_feed;
 mod postgres_log;
 mod proxies;

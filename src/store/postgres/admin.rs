@@ -80,7 +80,10 @@ impl Admin {
     pub(in crate::store) fn create(&mut self, model: &Model) -> Result<(), AdminError> {
         let step = step(&Migrations::default(), model).map_err(|error| AdminError(error.into()))?;
         let text = step.map(|step| step.postgres).unwrap_or_default();
-        let run = |connection: &mut Blocking| connection.script(&text).map(drop);
+        let run = |connection: &mut Blocking| {
+            connection.script(&text)?;
+            migrate::keep_definition(connection)
+        };
         Ok(migrate::locked::<_, ClientError>(self.0.get_mut(), run)?)
     }
 

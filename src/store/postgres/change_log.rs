@@ -47,7 +47,7 @@ pub(super) enum Read {
     Change(Change),
     /// A registered document.
     Document(String),
-    /// The schema, or all rows of an entity: whatever is known may be wrong.
+    /// The schema: whatever is known may be wrong.
     Everything,
     /// Nothing that this model knows.
     Nothing,
@@ -74,16 +74,16 @@ fn read(model: &Model, row: &RowRef<'_>) -> Read {
         return Read::Everything;
     }
     let Some(entity) = model.entity_by_name(name) else { return Read::Nothing };
+    let seq = Version(row.int(0).unwrap_or_default());
     let op = match op {
         b"I" => Op::Insert,
         b"U" => Op::Update(changed(entity, row.text(4).unwrap_or_default())),
         b"D" => Op::Delete,
-        _ => return Read::Everything,
+        _ => return Read::Change(Change::of_everything(seq, entity.id)),
     };
-    let seq = Version(row.int(0).unwrap_or_default());
-    // A key that cannot be read is no row's that an answer could have shown.
     let id = row.text(2).and_then(|id| value(entity.column(entity.key).scalar, id));
-    let Some(id) = id else { return Read::Everything };
+    // Nobody knows which row it was.
+    let Some(id) = id else { return Read::Change(Change::of_everything(seq, entity.id)) };
     let (parts, unread) = parts(entity, row.bytes(5), &op);
     if let Some(column) = unread.first() {
         let column = &entity.column(*column).name;

@@ -9,6 +9,7 @@
 //! One task has a connection of its own and does one **check** at a time; whoever comes meanwhile shares the next.
 
 mod check;
+pub(super) mod definition;
 mod life;
 mod look;
 mod snapshot;
@@ -158,21 +159,12 @@ impl Feed {
         self.schema.load().guard.clone()
     }
 
-    /// What versions tell in the state of the schema that a reader has found; see [`super::migrate::identity`]. Where these are of
-    /// another state by now, nobody knows.
-    ///
-    /// # Errors
-    /// The change log cannot be read; the schema changes faster than it can be looked at.
-    pub(in crate::store) async fn guard_of(&self, identity: &[u8; 16]) -> Result<Arc<Guard>, StoreError> {
-        for _ in 0..3 {
-            let schema = self.schema.load_full();
-            if schema.identity == *identity {
-                return Ok(schema.guard.clone());
-            }
-            // The schema has just moved: its record is in the log.
-            self.catch_up().await?;
-        }
-        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned()))
+    /// What versions tell in the state of the schema that a reader has found, whose snapshot is [covered](Self::cover); see
+    /// [`super::migrate::identity`]. None where the schema is in another state by now: what the reader has seen belongs to
+    /// neither for sure.
+    pub(in crate::store) fn guard_of(&self, identity: &[u8; 16]) -> Option<Arc<Guard>> {
+        let schema = self.schema.load();
+        (schema.identity == *identity).then(|| schema.guard.clone())
     }
 
     /// Ends its task, which closes its connection.

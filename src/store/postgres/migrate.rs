@@ -8,6 +8,7 @@ mod run;
 mod split;
 
 use crate::store::postgres::client::{Blocking, ClientError, Execute, Parameter};
+use crate::store::postgres::feed::definition;
 use crate::store::schema::migrations::{Applied, MigrateError, Migrations, Status};
 
 pub(in crate::store) use repair::{facts, has_epoch, repair, watch};
@@ -161,8 +162,10 @@ pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), Cl
     tell(connection)
 }
 
-/// Writes a record that makes all servers look at the schema, and forget what they know.
-pub(in crate::store) fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
+/// Writes down to which definition of the tables the history belongs, and a record that makes all servers look at the schema, and
+/// forget what they know. The last that is done in a transaction.
+fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
+    keep_definition(connection)?;
     let sql = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_freshql_change')
         AND attname = 'op' AND atttypid = '\"char\"'::regtype)";
     if connection.query(Execute::text(sql, &[]))?.first().is_some_and(|row| row.is(0)) {
@@ -170,6 +173,11 @@ pub(in crate::store) fn tell(connection: &mut Blocking) -> Result<(), ClientErro
         connection.query(Execute::text(insert, &[Parameter::Text(SCHEMA)]))?;
     }
     Ok(())
+}
+
+/// Writes down to which definition of the tables the history belongs.
+pub(in crate::store) fn keep_definition(connection: &mut Blocking) -> Result<(), ClientError> {
+    connection.script(definition::KEEP).map(drop)
 }
 
 /// Another state of the schema begins: no validator from before matches what is read from here on.

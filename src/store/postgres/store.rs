@@ -32,6 +32,9 @@ use crate::store::transaction::Writing;
 /// How often a mutation is begun anew because others were in its way.
 const RETRIES: u32 = 3;
 
+/// How often an answer is read anew because the schema has moved meanwhile.
+const READINGS: u32 = 5;
+
 /// A database on a server. Cheap to clone.
 #[derive(Clone)]
 pub struct Store(Arc<Parts>);
@@ -197,16 +200,23 @@ impl Store {
         reading: R,
         observed: bool,
     ) -> Result<(R::Output, Option<Observed>), R::Error> {
-        let mut trace = observed.then(Trace::default);
-        let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
-        if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
-            // It is not kept, and nothing that is kept is given out until the log can be read again.
-            tracing::debug!(%error, "an answer leaves before its changes are known");
+        for _ in 0..READINGS {
+            let mut trace = observed.then(Trace::default);
+            let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
+            if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
+                // It is not kept, and nothing that is kept is given out until the log can be read again.
+                tracing::debug!(%error, "an answer leaves before its changes are known");
+            }
+            let identity = seen.identity()?;
+            let Some(guard) = self.0.feed.guard_of(&identity) else {
+                // The schema has just moved.
+                self.catch_up().await?;
+                continue;
+            };
+            let output = reading.read(&State { identity, guard }, &fetched)?;
+            return Ok((output, trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest })));
         }
-        let identity = seen.identity()?;
-        let state = State { identity, guard: self.0.feed.guard_of(&identity).await? };
-        let output = reading.read(&state, &fetched)?;
-        Ok((output, trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest })))
+        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned()).into())
     }
 
     async fn fetch<R: Reading>(

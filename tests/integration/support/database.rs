@@ -54,10 +54,11 @@ pub(crate) enum TestDatabase {
 impl TestDatabase {
     /// An empty one.
     pub(crate) fn new() -> Self {
-        Self::on(driver())
+        Self::new_on(driver())
     }
 
-    fn on(driver: Driver) -> Self {
+    /// The same, on this one.
+    pub(crate) fn new_on(driver: Driver) -> Self {
         match driver {
             Driver::Sqlite => {
                 let directory = tempfile::tempdir().unwrap();
@@ -69,7 +70,7 @@ impl TestDatabase {
 
     /// One with the tables of this model; on SQLite each statement is as `change` has it.
     pub(crate) fn of(driver: Driver, model: &Model, change: impl Fn(String) -> String) -> (Self, Outsider) {
-        let database = Self::on(driver);
+        let database = Self::new_on(driver);
         let outsider = database.outsider();
         match &database {
             Self::Sqlite { .. } => {

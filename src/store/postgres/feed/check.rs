@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::definition::{self, Watch};
 use super::life::{self, Life};
 use super::look::{self, Looked};
 use super::{Feed, Schema, Snapshot};
@@ -17,7 +18,7 @@ use crate::store::schema::migrations::Applied as AppliedMigration;
 
 /// How long a check may take before its connection is given up.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How often the schema is looked at where no record says that it has changed.
+/// How often the definition of tables is looked at where nobody says that it has changed: what a name means can change, too.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long nobody tries to connect after the first failure, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -48,9 +49,12 @@ pub(super) struct Follower {
     connection: Option<Connected>,
     /// What had been applied when this began.
     history: Vec<AppliedMigration>,
-    /// What the catalogue came to when it was last looked at, and when that was.
+    /// The definition of tables when it was last looked at, and when that was.
     print: i64,
     looked_at: Instant,
+    /// What a check asks to learn that it has changed, and the answer that stands for the state that is known.
+    watch: Watch,
+    told: Option<Told>,
     /// When connecting has failed, why, and how long nobody tries again.
     failure: Option<(Instant, String, Duration)>,
 }
@@ -66,8 +70,13 @@ struct Connected {
 struct Now {
     applied: Applied,
     floor: u64,
+    told: Option<Told>,
 }
 
+/// What [`Watch`] tells: when the statement was analysed, and what becomes of enums.
+type Told = (i64, Option<i64>);
+
+/// With the columns of a [`Watch`] behind it.
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
   (SELECT life FROM _freshql_run WHERE self = tableoid AND db = $1::oid), (SELECT floor FROM _freshql_run)";
 const WHERE: &str =
@@ -78,12 +87,13 @@ const STANDBY: &str = "the server is a standby, which shows changes before they 
 impl Follower {
     pub(super) fn new(url: PostgresUrl, session: Session) -> Self {
         let looked_at = Instant::now();
-        Self { url, session, connection: None, history: Vec::new(), print: 0, looked_at, failure: None }
+        let (watch, told) = (Watch::nothing(), None);
+        Self { url, session, connection: None, history: Vec::new(), print: 0, looked_at, watch, told, failure: None }
     }
 
     /// The state from which on the subscribers are told of changes.
     pub(super) async fn begin(&mut self, model: &Model) -> Result<(Applied, Schema), StoreError> {
-        let (now, _) = self.read(None, false).await?;
+        let (now, _) = self.read(None).await?;
         let connected = self.connected().await?;
         let history = look::applied(&mut connected.connection).await;
         self.history = self.settled(history).await?;
@@ -100,15 +110,13 @@ impl Follower {
     /// Reads on, and tells the subscribers.
     pub(super) async fn check(&mut self, feed: &Feed) -> Result<(), StoreError> {
         let before = feed.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let is_due = self.looked_at.elapsed() >= LOOK;
-        let (now, rows) = self.read(Some(&before.snapshot), is_due).await?;
+        let (now, records) = self.read(Some(&before.snapshot)).await?;
         let mut changes = Changes::default();
         let mut is_known = before.leads_to(&now.applied, now.floor);
-        let (records, print) = rows.split_at(rows.len() - usize::from(is_due));
         is_known &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
         is_known =
             is_known && records.iter().flat_map(Rows::iter).all(|row| change_log::add(&feed.model, &row, &mut changes));
-        let has_moved = print.first().and_then(|print| print.first()?.int(0)).is_some_and(|print| print != self.print);
+        let has_moved = self.has_moved(&before, &now).await?;
         if has_moved || !is_known {
             // Known before anything is answered by what the clock then knows.
             let schema = self.look(&feed.model).await?;
@@ -117,9 +125,9 @@ impl Follower {
             tell(&schema, &known, &feed.model);
             drop(known);
             feed.schema.store(Arc::new(schema));
-        } else if is_due {
-            self.looked_at = Instant::now();
         }
+        // Not before: had one of these steps failed, the next check would have to take it.
+        self.told = now.told;
         let mut applied = feed.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
         if !is_known {
@@ -135,27 +143,56 @@ impl Follower {
         Ok(())
     }
 
-    /// Which state the database is in, the records that are new since a snapshot, and what the catalogue comes to, if that is
-    /// wanted.
-    async fn read(&mut self, since: Option<&Snapshot>, look: bool) -> Result<(Now, Vec<Rows>), StoreError> {
+    /// Whether the definition of tables is another than the one that was looked at last. Asked in a flight of its own: its
+    /// snapshot is not older than what the check was told.
+    async fn has_moved(&mut self, before: &Applied, now: &Now) -> Result<bool, StoreError> {
+        if self.watch == Watch::nothing() {
+            return Ok(true);
+        }
+        let is_told = match now.told {
+            // A statement that is not kept is analysed each time.
+            Some(_) if self.session.pooled => before.snapshot != now.applied.snapshot,
+            told => told.is_none() || told != self.told,
+        };
+        if !is_told && self.looked_at.elapsed() < LOOK {
+            return Ok(false);
+        }
+        let connected = self.connected().await?;
+        let print = definition::print(&mut connected.connection).await;
+        let print = self.settled(print).await?;
+        self.looked_at = Instant::now();
+        Ok(print != self.print)
+    }
+
+    /// Which state the database is in, and the records that are new since a snapshot.
+    async fn read(&mut self, since: Option<&Snapshot>) -> Result<(Now, Vec<Rows>), StoreError> {
         for _ in 0..3 {
+            let sql = self.watch.behind(NOW);
             let Connected { database, server, connection } = self.connected().await?;
             let (xmax, running) =
                 since.map(|since| (since.xmax.to_string(), since.running_array())).unwrap_or_default();
             let (database, xmax) = ([Parameter::Text(database)], [Parameter::Text(&xmax)]);
             let running = [Parameter::Text(&running)];
-            let mut flight = vec![Execute::binary(NOW, &database)];
+            let mut flight = vec![Execute::binary(&sql, &database)];
             if let Some(since) = since {
                 flight.push(Execute::binary(change_log::SINCE, &xmax));
                 if !since.running.is_empty() {
                     flight.push(Execute::binary(change_log::OF_RUNNING, &running));
                 }
             }
-            if look {
-                flight.push(Execute::binary(look::PRINT, &[]));
-            }
             let result = tokio::time::timeout(LONGEST, connection.flight(&flight)).await;
             let server = server.clone();
+            if let Ok(Err(ClientError::Server(error))) = &result
+                && (error.code.starts_with("42") || error.code.starts_with("3F"))
+                && self.watch != Watch::nothing()
+            {
+                // It names what is there no more.
+                tracing::debug!(%error, "the definition of tables has changed");
+                (self.watch, self.told) = (Watch::nothing(), None);
+                let result = result.unwrap_or(Ok(Vec::new()));
+                self.settled(result).await.ok();
+                continue;
+            }
             let mut rows = self.settled(result.unwrap_or(Err(ClientError::Late("reading the change log")))).await?;
             let records = rows.split_off(1);
             match now(&rows[0], server)? {
@@ -177,8 +214,8 @@ impl Follower {
         let history = self.history.clone();
         let connected = self.connected().await?;
         let result = look::look(&mut connected.connection, model, &history).await;
-        let Looked { schema, print } = self.settled(result).await?;
-        (self.print, self.looked_at) = (print, Instant::now());
+        let Looked { schema, print, watch } = self.settled(result).await?;
+        (self.print, self.watch, self.looked_at) = (print, watch, Instant::now());
         schema.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))
     }
 
@@ -255,7 +292,8 @@ fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     }
     let snapshot = row.bytes(0).and_then(Snapshot::read).ok_or_else(broken)?;
     let Some(Life { life, floor }) = Life::read(&row, 2, 3) else { return Ok(None) };
-    Ok(Some(Now { applied: Applied { snapshot, life, server }, floor }))
+    let told = row.int(4).map(|analysed| (analysed, row.int(5)));
+    Ok(Some(Now { applied: Applied { snapshot, life, server }, floor, told }))
 }
 
 /// Warns of what is not guarded any more, and of what is again.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Schema;
+use super::definition::{self, Watch};
 use crate::model::Model;
 use crate::store::guard::{Guard, newer};
 use crate::store::postgres::catalogue::{self, Catalogue};
@@ -16,24 +17,15 @@ use crate::store::schema::migrations::Applied;
 pub(super) struct Looked {
     /// None where the database was never migrated.
     pub(super) schema: Option<Schema>,
-    /// What the catalogue comes to.
+    /// The definition.
     pub(super) print: i64,
+    /// How to ask for a change of it.
+    pub(super) watch: Watch,
 }
 
-/// A number that changes when anything does on which versions rest: tables, columns, partitions, triggers, functions of ours.
-/// It costs the server about as much as a small answer.
-pub(super) const PRINT: &str = "SELECT coalesce(sum(hashtextextended(thing, 0))::numeric % 9223372036854775807, 0)::bigint FROM (
-  SELECT concat_ws(' ', 'c', oid, relname, relnamespace, relkind, relpersistence, relispartition) AS thing FROM pg_class
-    WHERE relkind IN ('r', 'p', 'v', 'm', 'f') AND relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace, 'information_schema'::regnamespace)
-      AND relpersistence <> 't'
-  UNION ALL SELECT concat_ws(' ', 'a', attrelid, attnum, attname, atttypid, atttypmod, attcollation, attnotnull, attgenerated)
-    FROM pg_attribute JOIN pg_class c ON c.oid = attrelid WHERE attnum > 0 AND NOT attisdropped AND c.relkind IN ('r', 'p')
-      AND c.relpersistence <> 't'
-      AND c.relnamespace NOT IN ('pg_catalog'::regnamespace, 'pg_toast'::regnamespace, 'information_schema'::regnamespace)
-  UNION ALL SELECT concat_ws(' ', 'i', inhrelid, inhparent) FROM pg_inherits
-  UNION ALL SELECT concat_ws(' ', 'g', oid, tgrelid, tgname, tgenabled, tgtype, tgfoid) FROM pg_trigger WHERE NOT tgisinternal
-  UNION ALL SELECT concat_ws(' ', 'p', oid, md5(prosrc), prosecdef, proconfig) FROM pg_proc
-    WHERE proname LIKE '\\_freshql\\_%') AS things";
+/// Why nothing is guarded where the database does not take what has to be written down.
+const UNKEPT: &str = "tables, triggers or functions were altered, and the server could not write that to `_freshql_meta` and \
+                      `_freshql_change`: grant its role INSERT and UPDATE there";
 
 /// What the database has of migrations.
 pub(super) async fn applied(connection: &mut Connection) -> Result<Vec<Applied>, ClientError> {
@@ -52,8 +44,8 @@ pub(super) async fn look(
     history: &[Applied],
 ) -> Result<Looked, ClientError> {
     // First: what changes meanwhile shows as a difference the next time.
-    let print = connection.query(Execute::binary(PRINT, &[])).await?;
-    let print = print.first().and_then(|row| row.int(0)).unwrap_or_default();
+    let mut print = definition::print(connection).await?;
+    let watch = Watch::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
     let statements = catalogue::statements();
     let flight: Vec<Execute<'_>> = statements.iter().map(|sql| Execute::text(sql, &[])).collect();
     let catalogue = Catalogue::of(&connection.flight(&flight).await?);
@@ -64,14 +56,16 @@ pub(super) async fn look(
         }
         None => Facts::default(),
     };
-    let meta = match catalogue.table("_freshql_meta") {
-        Some(_) => Some(connection.query(Execute::text(META, &[])).await?),
-        None => None,
-    };
+    let (mut meta, mut is_kept) = (None, true);
+    if catalogue.table("_freshql_meta").is_some() {
+        is_kept = keep(connection, &mut print).await?;
+        meta = Some(connection.query(Execute::text(META, &[])).await?);
+    }
     let applied = applied(connection).await?;
     // In a rolling deploy somebody migrates while servers of the release before still run: what their model needs may stand
     // as before, and triggers do more than they know of.
     let unguarded = match newer(&applied, history) {
+        _ if !is_kept => vec![Some(UNKEPT.to_owned()); model.entities.len()],
         Some(reason) if !applied.starts_with(history) => vec![Some(reason); model.entities.len()],
         Some(_) => check::unguarded(&catalogue, &facts, model, Exactness::AtLeast),
         None => check::unguarded(&catalogue, &facts, model, Exactness::Exact),
@@ -80,7 +74,28 @@ pub(super) async fn look(
         .as_ref()
         .and_then(identity_of)
         .map(|identity| Schema { identity, guard: Arc::new(Guard::new(print, unguarded)) });
-    Ok(Looked { schema, print })
+    Ok(Looked { schema, print, watch })
+}
+
+/// Sees to it that the history belongs to the definition with this print, or the one that it has become meanwhile. False where
+/// the database does not let that be written down.
+async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, ClientError> {
+    for _ in 0..3 {
+        let kept = connection.query(Execute::text(definition::KEPT, &[])).await?;
+        if kept.first().and_then(|row| row.int(0)) == Some(*print) {
+            return Ok(true);
+        }
+        match definition::renew(connection).await {
+            Ok(()) => tracing::info!("tables, triggers or functions were altered; all ETags are new"),
+            Err(error) if connection.is_broken() => return Err(error),
+            Err(error) => {
+                tracing::error!(%error, "cannot write down that tables, triggers or functions were altered");
+                return Ok(false);
+            }
+        }
+        *print = definition::print(connection).await?;
+    }
+    Ok(false)
 }
 
 fn identity_of(meta: &Rows) -> Option<[u8; 16]> {

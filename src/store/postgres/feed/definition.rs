@@ -1,0 +1,151 @@
+//! The definition of what versions rest on: tables, columns, partitions, triggers, functions. Whoever alters it by hand may change
+//! what rows contain, or let others do so, and leave every version as it was. So the state of the definition, the **print**, is part
+//! of every validator: where it is not the one that `_freshql_meta` has, the history is renewed before anything else is answered.
+//!
+//! Whether to look is told by the server itself. `'now'::timestamptz` is a constant, given its value when a statement is
+//! analysed, and PostgreSQL analyses a prepared statement anew when something that it names was altered. So a statement that
+//! names all tables and functions of ours, in a branch that is never taken, returns another time if and only if one of them was
+//! altered since. It takes no lock on them and costs nothing: the comparison is of one number. The altering transaction
+//! tells the other sessions before it releases its locks, and so before anybody sees what it has done; a session takes note of
+//! that when it locks the first table of a transaction, behind the snapshot.
+
+use crate::store::postgres::client::{ClientError, Connection, Execute, Rows};
+
+/// Its key in `_freshql_meta`.
+macro_rules! key {
+    () => {
+        "'definition'"
+    };
+}
+
+/// The tables on which versions rest.
+macro_rules! watched {
+    () => {
+        "SELECT tgrelid AS oid FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+      WHERE tgname LIKE 'zz\\_freshql\\_%' AND proname LIKE '\\_freshql\\_%' AND pg_function_is_visible(p.oid)
+    UNION SELECT to_regclass(name) FROM unnest(ARRAY['_freshql_change', '_freshql_version']) AS ours (name)
+      WHERE to_regclass(name) IS NOT NULL"
+    };
+}
+
+/// A row of the catalogue that was written anew has another `xmin`.
+macro_rules! print {
+    () => {
+        concat!(
+            "SELECT coalesce(sum(hashtextextended(thing, 0))::numeric % 9223372036854775807, 0)::bigint AS print FROM (
+  WITH watched AS (",
+            watched!(),
+            "), attributes AS (SELECT a.*, a.xmin AS since FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0)
+  SELECT concat_ws(' ', 'c', c.oid, relname, nspname, relkind, relpersistence, relrowsecurity, relforcerowsecurity,
+      pg_table_is_visible(c.oid)) AS thing
+    FROM watched w JOIN pg_class c ON c.oid = w.oid JOIN pg_namespace n ON n.oid = relnamespace
+  UNION ALL SELECT concat_ws(' ', 'a', attrelid, attnum, since) FROM attributes
+  UNION ALL SELECT concat_ws(' ', 'e', oid, xmin) FROM pg_enum WHERE enumtypid IN (
+    SELECT coalesce(nullif(typbasetype, 0), t.oid) FROM attributes JOIN pg_type t ON t.oid = atttypid)
+  UNION ALL SELECT concat_ws(' ', 'i', inhrelid, inhparent, xmin) FROM pg_inherits WHERE inhparent IN (SELECT oid FROM watched)
+  UNION ALL SELECT concat_ws(' ', 'g', oid, xmin) FROM pg_trigger WHERE tgrelid IN (SELECT oid FROM watched)
+      AND (NOT tgisinternal OR tgname LIKE 'zz\\_freshql\\_%')
+  UNION ALL SELECT concat_ws(' ', 'r', oid, xmin) FROM pg_policy WHERE polrelid IN (SELECT oid FROM watched)
+  UNION ALL SELECT concat_ws(' ', 'p', oid, xmin) FROM pg_proc
+    WHERE proname LIKE '\\_freshql\\_%' AND pg_function_is_visible(oid)) AS things"
+        )
+    };
+}
+
+/// A number that changes whenever the definition does, and never comes back. It depends on the database alone, so that servers
+/// of different models agree on it.
+pub(super) const PRINT: &str = print!();
+
+/// The print that the history belongs to.
+pub(super) const KEPT: &str = concat!("SELECT value FROM _freshql_meta WHERE key = ", key!());
+
+/// Writes down the print at the end of a migration, whose history tells of it already.
+pub(in crate::store::postgres) const KEEP: &str = concat!(
+    "INSERT INTO _freshql_meta (key, value) SELECT ",
+    key!(),
+    ", print::text FROM (",
+    print!(),
+    ") AS now ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+);
+
+/// Where the print is another than the one that was written down, begins another history, and tells all servers.
+const RENEW: &str = concat!(
+    "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
+SET LOCAL lock_timeout = '5s';
+WITH kept AS (INSERT INTO _freshql_meta AS meta (key, value) SELECT ",
+    key!(),
+    ", print::text FROM (",
+    print!(),
+    ") AS now
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value WHERE meta.value <> excluded.value RETURNING 1),
+  renewed AS (INSERT INTO _freshql_meta (key, value) SELECT 'history', replace(gen_random_uuid()::text, '-', '') FROM kept
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value)
+INSERT INTO _freshql_change (entity, op) SELECT '/schema', 'T' FROM kept;
+COMMIT"
+);
+
+/// Begins another history; see [`RENEW`].
+pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError> {
+    let result = connection.script(RENEW).await;
+    if result.is_err() && !connection.is_broken() {
+        connection.roll_back().await?;
+    }
+    result.map(drop)
+}
+
+/// What a statement has to name: tables by their oids, calls of functions, and the types whose values rows are shown by.
+pub(super) const NAMES: &str = concat!(
+    "WITH watched AS (",
+    watched!(),
+    ")
+SELECT (SELECT string_agg(format('''%s''::regclass', oid::oid), ', ') FROM watched),
+  (SELECT string_agg(format('%I.%I(%s) IS NULL', nspname, proname, (SELECT string_agg('NULL::' || format_type(t, NULL), ', ')
+      FROM unnest(proargtypes) AS t)), ', ')
+    FROM pg_proc p JOIN pg_namespace n ON n.oid = pronamespace
+    WHERE proname LIKE '\\_freshql\\_%' AND prokind = 'f' AND pg_function_is_visible(p.oid)),
+  (SELECT string_agg(DISTINCT enumtypid::text, ',') FROM pg_enum WHERE enumtypid IN (
+    SELECT coalesce(nullif(typbasetype, 0), t.oid) FROM watched w JOIN pg_attribute a ON attrelid = w.oid AND attnum > 0
+      JOIN pg_type t ON t.oid = atttypid))"
+);
+
+/// Columns of a statement that tell whether the definition was altered; see the head of this file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Watch(String);
+
+impl Watch {
+    /// Names nothing: says nothing.
+    pub(super) fn nothing() -> Self {
+        Self("NULL, NULL, NULL, NULL".to_owned())
+    }
+
+    /// From the row of [`NAMES`].
+    pub(super) fn of(names: &Rows) -> Self {
+        let row = names.first();
+        let text = |column| row.as_ref().and_then(|row| row.text(column));
+        let never = |list: Option<&str>| list.map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"));
+        let null = || "NULL".to_owned();
+        // Values of enums are renamed without a word to anybody's plans.
+        let values = text(2).map(|types| {
+            format!(
+                "(SELECT bit_xor(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_enum WHERE enumtypid = ANY ('{{{types}}}'::oid[]))"
+            )
+        });
+        Self(format!(
+            "'now'::timestamptz, {}, {}, {}",
+            values.unwrap_or_else(null),
+            never(text(0)).unwrap_or_else(null),
+            never(text(1)).unwrap_or_else(null)
+        ))
+    }
+
+    /// Behind these columns of a statement, the first two of which say what to compare.
+    pub(super) fn behind(&self, columns: &str) -> String {
+        format!("{columns}, {}", self.0)
+    }
+}
+
+/// The print.
+pub(super) async fn print(connection: &mut Connection) -> Result<i64, ClientError> {
+    let rows = connection.query(Execute::binary(PRINT, &[])).await?;
+    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or_default())
+}
