@@ -6,7 +6,7 @@ use std::time::Instant;
 use axum::response::Response;
 use http::{Method, Uri};
 
-use super::explain::Provenance;
+use super::provenance::Provenance;
 
 /// The log's target, for filters such as `info,freshql::access=debug`.
 const TARGET: &str = "freshql::access";

@@ -1,79 +1,30 @@
 //! What mode `open` adds for whoever develops: the report that the request header `freshql-explain: 1` asks for, as
-//! `extensions.explain`, and on other answers `Cache-Status` (RFC 9211) and `Server-Timing`. A report is of its moment:
-//! nobody stores it, and the cache is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
+//! `extensions.explain`. A report is of its moment: nobody stores it, and the cache is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
 
 use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
-use super::query::Target;
+use super::provenance::{CACHE_STATUS, SERVER_TIMING, server_timing};
 use super::respond::{self, Representation};
-use crate::cache::{LookupReport, Source};
+use super::state::AppState;
+use super::target::Target;
+use crate::cache::LookupReport;
 use crate::config::Mode;
 use crate::dependency::{Mark, Version};
-use crate::graphql::explain::{self, Cache, Explanation, Timing};
+use crate::graphql::explain::{self, Cache, Explanation};
 use crate::graphql::{Answer, Asked, Code, Variables};
 use crate::store::{Search, StoreError};
 
 /// Asks for a report, with the value `1`.
 pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
-/// RFC 9211.
-const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
-/// <https://www.w3.org/TR/server-timing/>
-const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// Whether the request asks for a report, and may.
 pub(super) fn is_wanted(mode: Mode, headers: &HeaderMap) -> bool {
     mode == Mode::Open && headers.get(EXPLAIN).is_some_and(|value| value == "1")
-}
-
-/// Where an answer came from, and how long it took if it was executed.
-pub(super) struct Provenance {
-    pub(super) source: Source,
-    pub(super) timing: Option<Timing>,
-}
-
-impl Provenance {
-    /// In a word, for the log.
-    pub(super) fn result(&self) -> &'static str {
-        match self.source {
-            Source::Hit => "hit",
-            Source::Miss => "miss",
-            Source::Stale => "stale",
-            Source::Bypass => "bypass",
-        }
-    }
-
-    /// Says so in the response's headers, in mode `open`.
-    pub(super) fn tell(&self, mode: Mode, response: &mut Response) {
-        if mode != Mode::Open {
-            return;
-        }
-        response.headers_mut().insert(CACHE_STATUS, cache_status(self.source));
-        // Who has waited for another's execution has spent no time of its own.
-        if let Some(timing) = &self.timing {
-            response.headers_mut().insert(SERVER_TIMING, server_timing(timing));
-        }
-    }
-}
-
-fn cache_status(source: Source) -> HeaderValue {
-    HeaderValue::from_static(match source {
-        Source::Hit => "freshql; hit",
-        Source::Miss => "freshql; fwd=miss",
-        Source::Stale => "freshql; fwd=stale",
-        Source::Bypass => "freshql; fwd=bypass",
-    })
-}
-
-fn server_timing(timing: &Timing) -> HeaderValue {
-    let Timing { plan, sql, json } = timing;
-    let text = format!("plan;dur={plan}, sql;dur={sql}, json;dur={json}");
-    HeaderValue::try_from(text).expect("digits, points and names are visible ASCII")
 }
 
 /// Executes the query, and adds the report to its answer. Preconditions do not count: whoever asks why wants to read.

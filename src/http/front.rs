@@ -19,10 +19,12 @@ use http::header::VARY;
 use tower::Service;
 
 use super::cors::Place;
-use super::explain::{self, Provenance};
+use super::explain;
 use super::negotiate::MediaType;
+use super::provenance::Provenance;
 use super::respond::Representation;
-use super::{AppState, access, negotiate, respond, viewer};
+use super::state::AppState;
+use super::{access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.

@@ -9,11 +9,12 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::AppState;
 use super::failure::Failure;
 use super::negotiate::MediaType;
 use super::parameters::Parameters;
-use super::query::{self, Target, Url, find_registered, resembling, unreadable, valid};
+use super::query::{self, Url, find_registered, resembling, unreadable, valid};
+use super::state::AppState;
+use super::target::Target;
 use crate::config::Mode;
 use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Code, Document, GraphqlError};

@@ -1,18 +1,14 @@
 //! What operators and tools ask beside the API: is it alive, is it ready, what is its schema.
 
-use std::sync::Arc;
-
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use super::AppState;
 use super::negotiate::MediaType;
 use super::problem::Problem;
-use super::respond::{self, Form, Policies, Representation};
-use crate::cache_control::Policy;
-use crate::etag::ResponseEtag;
+use super::respond::{self, Form};
+use super::state::AppState;
 use crate::store::StoreError;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
@@ -47,20 +43,6 @@ pub(super) async fn readyz(State(app): State<AppState>) -> Response {
         Err(error) => return unready(error.to_string()),
     }
     ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()
-}
-
-/// The API's SDL, with its validator.
-#[derive(Clone)]
-pub(super) struct Sdl(Arc<Representation>);
-
-impl Sdl {
-    /// The validator is derived from the text alone, so that all nodes with the same model agree.
-    pub(super) fn new(sdl: &str) -> Self {
-        let etag = ResponseEtag::of_content(sdl.as_bytes());
-        let policy = Policy { max_age: 0, shared_max_age: 0, stale_while_revalidate: 0, private: false };
-        let caching = Policies::default().of(policy);
-        Self(Arc::new(Representation::new(sdl.as_bytes(), Some((etag, caching)), None)))
-    }
 }
 
 /// `GET /schema.graphql`: the API as SDL, where everybody may see it.

@@ -6,7 +6,9 @@
 //! router to [`query`], which finds out what the URL means. Both end in [`respond::conditional`], where a 304 is decided.
 
 mod access;
+mod address;
 mod admin;
+mod admin_token;
 mod aside;
 pub mod console;
 mod cors;
@@ -17,23 +19,24 @@ mod graphql;
 mod health;
 mod host;
 mod json;
+mod long_requests;
 mod negotiate;
 mod once;
 mod parameters;
 mod piece;
 mod problem;
+mod provenance;
 mod query;
 mod registry;
 mod respond;
+mod sdl;
 pub mod server;
+mod state;
+mod target;
 mod viewer;
 
 use std::any::Any;
-use std::ops::Deref;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
-use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -44,108 +47,17 @@ use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode, Uri};
 
-use self::admin::AdminToken;
-use self::aside::Aside;
 pub use self::front::Front;
+pub use self::state::AppState;
 
-use self::cors::{Cors, Place};
+use self::cors::Place;
 use self::failure::Failure;
-use self::health::Sdl;
-use self::once::UnderWay;
 use self::parameters::BodyLimits;
 use self::problem::Problem;
-use self::respond::{NOSNIFF, Policies, Representation};
-use crate::cache::ResponseCache;
+use self::respond::NOSNIFF;
 use crate::cache_control::NO_STORE;
-use crate::config::{Config, Limits, Mode};
-use crate::graphql::{Code, Engine};
-use crate::identity::Authenticator;
-use crate::persisted::{Documents, LearnedDocuments, Registry};
-use crate::store::Store;
-
-/// What requests work with. One pointer, since the router clones it several times for each request.
-#[derive(Clone)]
-pub struct AppState(Arc<Handles>);
-
-/// The fields of an [`AppState`].
-pub struct Handles {
-    engine: Engine,
-    store: Store,
-    documents: Documents,
-    registry: Arc<Registry>,
-    learned: LearnedDocuments,
-    cache: ResponseCache<Representation>,
-    policies: Policies,
-    sdl: Sdl,
-    mode: Mode,
-    idempotency_retention: Duration,
-    dir: PathBuf,
-    introspection: bool,
-    limits: Limits,
-    cors: Cors,
-    admin_token: AdminToken,
-    authenticator: Arc<Authenticator>,
-    aside: Aside,
-    under_way: UnderWay,
-}
-
-impl Deref for AppState {
-    type Target = Handles;
-
-    fn deref(&self) -> &Handles {
-        &self.0
-    }
-}
-
-impl AppState {
-    /// Takes of the configuration what requests need. `authenticator` is of the same configuration.
-    ///
-    /// # Errors
-    /// Threads cannot be started.
-    pub fn new(
-        config: &Config,
-        authenticator: Arc<Authenticator>,
-        engine: Engine,
-        store: Store,
-        registry: Arc<Registry>,
-    ) -> std::io::Result<Self> {
-        Ok(Self(Arc::new(Handles {
-            cache: ResponseCache::new(store.clone(), config.cache_size.0, config.consistency),
-            policies: Policies::default(),
-            sdl: Sdl::new(engine.compiler().sdl()),
-            documents: Documents::new(engine.clone(), registry.clone(), config.document_retention.0),
-            engine,
-            store,
-            registry,
-            learned: LearnedDocuments::default(),
-            mode: config.mode,
-            idempotency_retention: config.idempotency_retention.0,
-            dir: config.dir.clone(),
-            introspection: config.introspection,
-            limits: config.limits,
-            cors: Cors::new(&config.cors_origins, config.cors_credentials),
-            admin_token: AdminToken::new(config.admin_token.as_ref()),
-            authenticator,
-            aside: Aside::start()?,
-            under_way: UnderWay::default(),
-        })))
-    }
-
-    /// The trusted documents.
-    pub fn documents(&self) -> &Documents {
-        &self.documents
-    }
-
-    /// The trusted documents, to be looked up as they were registered or removed, by whatever node, before this call (or a
-    /// little earlier by others: see [`Consistency`](crate::config::Consistency)).
-    async fn current_documents(&self) -> &Documents {
-        if !self.cache.catch_up().await {
-            // Whatever the feed would have told: it is read from the table itself.
-            self.registry.doubt();
-        }
-        &self.documents
-    }
-}
+use crate::config::{Limits, Mode};
+use crate::graphql::Code;
 
 /// The whole server: all routes, what surrounds them, and what stands in front of them.
 pub fn service(app: AppState) -> Front {
@@ -171,7 +83,7 @@ fn router(app: AppState) -> Router {
     let routes = routes
         .method_not_allowed_fallback(other_method)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(app.clone(), aside::take))
+        .layer(middleware::from_fn_with_state(app.clone(), long_requests::take_aside))
         .layer(middleware::from_fn_with_state(app.clone(), surround));
     routes.with_state(app)
 }

@@ -5,28 +5,30 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::extract::{FromRequestParts, Path, Request, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{HeaderValue, IF_MATCH};
-use http::request::Parts;
-use http::{HeaderMap, Method, StatusCode};
-use serde::Deserialize;
+use http::{HeaderMap, Method};
 
+use super::address::Address;
 use super::cors::Place;
-use super::explain::{self, Provenance};
+use super::explain;
 use super::failure::Failure;
 use super::negotiate::{self, MediaType};
 use super::parameters::Parameters;
 use super::problem::Problem;
+use super::provenance::Provenance;
 use super::respond::{self, Representation};
-use super::{AppState, access, once, viewer};
+use super::state::AppState;
+use super::target::Target;
+use super::{access, once, viewer};
 use crate::cache::{self, Executed, Stored};
 use crate::conditional::IfMatch;
 use crate::config::Mode;
 use crate::document_id::DocumentRef;
-use crate::graphql::{Asked, Code, Document, GraphqlError, Operation, OperationKind, Variables};
+use crate::graphql::explain::timing as observed_time;
+use crate::graphql::{Asked, Code, Document, GraphqlError, OperationKind, Variables};
 use crate::persisted::Registered;
-use crate::question::View;
 use crate::store::StoreError;
 use crate::viewer::Viewer;
 
@@ -45,36 +47,6 @@ pub(super) async fn post(
     request: Request,
 ) -> Response {
     answer_post(&app, media_type, &address, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
-}
-
-/// What the path names.
-#[derive(Debug, Deserialize)]
-pub(super) struct Address {
-    id: String,
-    operation_name: Option<String>,
-}
-
-impl Address {
-    /// The document's name; None where no document can have it.
-    pub(super) fn document(&self) -> Option<DocumentRef> {
-        DocumentRef::parse(&self.id)
-    }
-
-    /// Which operation: the path says so, or else the parameter `operationName`.
-    fn operation<'a>(&'a self, parameters: &'a Parameters) -> Result<Option<&'a str>, Failure> {
-        match (self.operation_name.as_deref(), parameters.operation_name()) {
-            (Some(path), Some(parameter)) if path != parameter => {
-                let message = "the path and `operationName` name different operations; the path is enough";
-                Err(Failure::new(Code::BadRequest, message))
-            }
-            (path, parameter) => Ok(path.or(parameter)),
-        }
-    }
-
-    /// Whether it goes without the name of an operation.
-    pub(super) fn names_document_only(&self) -> bool {
-        self.operation_name.is_none()
-    }
 }
 
 async fn answer_get(app: &AppState, address: &Address, request: Request) -> Result<Response, Failure> {
@@ -102,15 +74,6 @@ async fn answer_post(
     let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
     run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers).await
-}
-
-/// An operation that a request asks to run.
-pub(super) struct Target<'a> {
-    /// The document that has it.
-    pub(super) document: &'a Document,
-    pub(super) operation: &'a Operation,
-    /// Whether `/q` serves the document under its id.
-    pub(super) is_registered: bool,
 }
 
 /// Answers a GET or HEAD: executes, then evaluates the preconditions on the ETag of what it read.
@@ -242,7 +205,7 @@ async fn answer(
         let (answer, as_of) = if app.mode == Mode::Open {
             let (answer, observation) = app.engine.observe(asked).await?;
             // There is one execution at most.
-            let _ = timing.set(crate::graphql::explain::timing(&observation));
+            let _ = timing.set(observed_time(&observation));
             (answer, Some(observation.as_of))
         } else {
             (app.engine.answer(asked).await?, None)
@@ -307,59 +270,5 @@ pub(super) fn resembling(app: &AppState, operation_name: Option<&str>, error: Gr
     match operation_name.and_then(|name| app.registry.resembling(name)) {
         Some(id) => error.with("registeredId", &id.to_string()),
         None => error,
-    }
-}
-
-impl<'t> Target<'t> {
-    /// What is asked by whoever sent these headers; None where everybody gets the same, and nobody looks at who asks.
-    pub(super) async fn asked<'a>(
-        &self,
-        app: &AppState,
-        variables: &'a Variables,
-        headers: &HeaderMap,
-    ) -> Result<Option<Asked<'a>>, Failure>
-    where
-        't: 'a,
-    {
-        if !app.engine.is_private(self.operation, variables)? {
-            return Ok(None);
-        }
-        let viewer = match self.operation.kind() {
-            OperationKind::Query => viewer::viewer(app, headers).await?,
-            OperationKind::Mutation => viewer::viewer_who_writes(app, headers).await?,
-        };
-        let asked = app.engine.ask(self.operation, variables, &viewer);
-        asked.map(Some).map_err(|errors| Failure::of(self.operation, errors))
-    }
-
-    /// The same, where it makes no difference who asks.
-    pub(super) fn asked_by_anybody<'a>(&self, app: &AppState, variables: &'a Variables) -> Result<Asked<'a>, Failure>
-    where
-        't: 'a,
-    {
-        let asked = app.engine.ask(self.operation, variables, &Viewer::Anonymous);
-        asked.map_err(|errors| Failure::of(self.operation, errors))
-    }
-
-    /// By what the cache knows the question that it is with these variables, and the question's URL, if it has one.
-    pub(super) fn key(
-        &self,
-        app: &AppState,
-        variables: &Variables,
-        asked: Option<&Asked<'_>>,
-    ) -> (cache::Key, Option<String>) {
-        let question = self.operation.question(variables, asked.map_or(View::Public, Asked::view));
-        let is_only_operation = self.document.operations().len() == 1;
-        let url = self.is_registered.then(|| question.canonical_url(is_only_operation)).flatten();
-        (app.cache.key(&question, url.as_deref()), url)
-    }
-}
-
-impl<S: Send + Sync> FromRequestParts<S> for Address {
-    type Rejection = Problem;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(address)| address).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"))
     }
 }

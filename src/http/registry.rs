@@ -11,10 +11,10 @@ use percent_encoding::percent_decode;
 use serde::Serialize;
 use serde_json::json;
 
-use super::AppState;
 use super::admin::{Admin, failed, json as answer};
 use super::parameters::read_body;
 use super::problem::Problem;
+use super::state::AppState;
 use crate::document_id::DocumentId;
 use crate::graphql::GraphqlError;
 use crate::persisted::documents::RegisterError;

@@ -9,9 +9,9 @@ use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN,
 
 use axum::response::Response;
 
-use super::AppState;
 use super::cors::Place;
 use super::failure::Failure;
+use super::state::AppState;
 use crate::graphql::Code;
 use crate::identity::refusal::Refusal;
 use crate::identity::{Carrier, NotVerified};

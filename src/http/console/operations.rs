@@ -9,9 +9,9 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::http::AppState;
 use crate::http::admin::{self, Listed, failed};
 use crate::http::problem::Problem;
+use crate::http::state::AppState;
 use crate::persisted::files::{CASES, DIRECTORY};
 
 #[derive(Serialize)]

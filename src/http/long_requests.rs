@@ -1,0 +1,47 @@
+//! Long requests take milliseconds of a processor before anything is asked of the database: to parse, to validate, to
+//! coerce. They are handled [aside](super::aside).
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+
+use super::negotiate::{self, MediaType};
+use super::parameters::receive;
+use super::state::AppState;
+
+/// Longer bodies and URLs, in bytes, are parsed and answered aside. What is shorter takes less time than a change of
+/// threads under load.
+const LONG: usize = 4 << 10;
+
+/// Middleware: takes long requests aside.
+pub(super) async fn take_aside(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let media_type = negotiate::media_type(request.headers()).unwrap_or(MediaType::Json);
+    let url = request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
+    let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request) {
+        // The body is awaited here, so that clients who send slowly take no room from others.
+        let (parts, body) = request.into_parts();
+        match receive(Request::from_parts(parts.clone(), body)).await {
+            // How long it is once it is decoded, nobody knows yet.
+            Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
+                return next.run(Request::from_parts(parts, Body::from(body))).await;
+            }
+            Ok(body) => Request::from_parts(parts, Body::from(body)),
+            Err(problem) => return problem.into_response(),
+        }
+    } else if url > LONG {
+        request
+    } else {
+        return next.run(request).await;
+    };
+    let answered = app.aside.run(next.run(request)).await;
+    answered.unwrap_or_else(|failure| failure.into_response(media_type))
+}
+
+/// Whether the body is short, as its head says.
+fn is_short(request: &Request) -> bool {
+    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    !request.headers().contains_key(CONTENT_ENCODING) && length.is_some_and(|length: usize| length <= LONG)
+}
