@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use freshql::config::{Ids, Mode};
+use freshql::app::{self, TestOptions};
+use freshql::config::{Ids, Mode, Overrides};
 use freshql::graphql::Compiler;
 use freshql::model::parse;
-use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::schema::difference::step;
+use freshql::store::schema::migrations::{Migrations, add};
+use http::HeaderName;
 use http::header::IF_NONE_MATCH;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -50,8 +52,13 @@ fn project() -> TempDir {
         std::fs::write(path, text).unwrap();
     };
     write("schema.graphql", MODEL);
-    write("migrations/0001_create.sql", &first_migration(&Layout::new(&model)));
-    write("migrations/0002_rows.sql", ROWS);
+    let first = step(&Migrations::default(), &model).unwrap().unwrap();
+    write("migrations/0001_create.sqlite.sql", &first.sqlite);
+    write("migrations/0001_create.postgres.sql", &first.postgres);
+    write("migrations/0002_rows.sqlite.sql", ROWS);
+    // Keys that were given by hand do not move the sequence.
+    let moved = "SELECT setval('people_id_seq', 2); SELECT setval('projects_id_seq', 2);";
+    write("migrations/0002_rows.postgres.sql", &format!("{ROWS}{moved}\n"));
     directory
 }
 
@@ -273,6 +280,85 @@ async fn introspection_and_the_printed_schema_have_the_interface() {
     {
         assert!(sdl.contains(line), "{line} is not in {sdl}");
     }
+}
+
+#[tokio::test]
+async fn explain_tells_the_rows_behind_nodes_by_the_databases_own_keys() {
+    let app = start().await;
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Project { title owner { name } } } }";
+    let ids = json!({"ids": [id("Project", "1"), id("Note", "none")]}).to_string();
+    let url = format!("/graphql?query={}&variables={}", encode(query), encode(&ids));
+    let explained = app.get_with(&url, &[(HeaderName::from_static("freshql-explain"), "1")]).await.json();
+    let report = &explained["extensions"]["explain"];
+    let rows: Vec<(&str, &str, bool)> = report["dependsOn"]["rows"]
+        .as_array()
+        .unwrap_or_else(|| panic!("{report}"))
+        .iter()
+        .map(|row| (row["entity"].as_str().unwrap(), row["id"].as_str().unwrap(), row["version"].is_null()))
+        .collect();
+    assert_eq!(rows, [("Project", "1", false), ("Person", "1", false), ("Note", "none", true)], "{report}");
+}
+
+#[tokio::test]
+async fn snapshots_are_of_global_ids_and_cases_ask_by_them() {
+    let directory = project();
+    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    std::fs::create_dir_all(directory.path().join("queries")).unwrap();
+    write("freshql.toml", "ids = \"global\"\n");
+    write("queries/Node.graphql", "query Node($id: ID!) { node(id: $id) { id ... on Person { name } } }\n");
+    write(
+        "queries/Rename.graphql",
+        "mutation Rename($id: ID!, $etag: String) { updatePerson(id: $id, patch: {name: \"X\"}, expectedEtag: $etag) { id name } }\n",
+    );
+    let (ada, nobody) = (id("Person", "1"), id("Person", "9"));
+    let cases = json!({"ada": {"variables": {"id": ada}}, "nobody": {"variables": {"id": nobody}}, "a key": {"variables": {"id": "1"}, "status": 422}});
+    write("queries/Node.cases.json", &cases.to_string());
+    let etag = format!("[etag of Person {ada}]");
+    write("queries/Rename.cases.json", &json!({"ada": {"variables": {"id": ada, "etag": etag}}}).to_string());
+    // A query that needs an id gets one of the scratch database, in the form that the API takes.
+    write("queries/Person.graphql", "query Person($id: ID!) { person(id: $id) { id name } }\n");
+    let overrides = Overrides { dir: Some(directory.path().to_owned()), ..Overrides::default() };
+    let config = app::configure(overrides).unwrap();
+    let updated = app::test(&config, &TestOptions { update: true, ..TestOptions::default() }).await.unwrap();
+    assert!(updated.1, "{}", updated.0);
+    let read = |name: &str| std::fs::read_to_string(directory.path().join("queries").join(name)).unwrap();
+    assert!(read("snapshots/Node__ada.snap").contains(&format!("\"id\": \"{ada}\"")));
+    assert!(read("snapshots/Node__nobody.snap").contains("\"node\": null"));
+    assert!(read("snapshots/Rename__ada.snap").contains("\"name\": \"X\""));
+    assert!(read("Person.cases.json").contains(&ada));
+    // Among the rest: a change of the row makes another ETag, and changes of other rows do not.
+    let (told, is_good) = app::test(&config, &TestOptions::default()).await.unwrap();
+    assert!(is_good && told.contains("5 passed"), "{told}");
+}
+
+#[tokio::test]
+async fn tables_of_another_program_have_global_ids_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let types =
+        ["Note", "Memo"].map(|name| format!("type {name} @entity(managed: false) {{ id: ID! @id  text: String! }}"));
+    std::fs::write(directory.path().join("schema.graphql"), types.join("\n")).unwrap();
+    let model = parse("schema.graphql", &types.join("\n")).unwrap().model;
+    let tables =
+        ["notes", "memos"].map(|name| format!("CREATE TABLE {name} (id TEXT PRIMARY KEY, text TEXT NOT NULL);\n"));
+    let migrations = directory.path().join("migrations");
+    std::fs::create_dir_all(&migrations).unwrap();
+    let rows = "INSERT INTO notes VALUES ('1', 'a note'); INSERT INTO memos VALUES ('1', 'a memo');\n";
+    std::fs::write(migrations.join("0001_existing.sql"), tables.concat() + rows).unwrap();
+    let step = step(&Migrations::read(&migrations).unwrap(), &model).unwrap().unwrap();
+    add(&migrations, "adopt", &step.sqlite, &step.postgres).unwrap();
+    let app = TestApp::start_in(directory, Mode::Open, |config| config.ids = Ids::Global).await;
+    let node = "query($id: ID!) { node(id: $id) { id ... on Note { text } ... on Memo { text } } }";
+    let asked =
+        |id: &str| format!("/graphql?query={}&variables={}", encode(node), encode(&json!({"id": id}).to_string()));
+    let url = asked(&id("Note", "1"));
+    let first = app.get(&url).await;
+    assert_eq!(first.json()["data"]["node"], json!({"id": id("Note", "1"), "text": "a note"}), "{}", first.text());
+    assert_eq!(app.get(&asked(&id("Memo", "1"))).await.json()["data"]["node"]["text"], "a memo");
+    app.outsider().execute("UPDATE memos SET text = 'another' WHERE id = '1'");
+    assert_eq!(app.get_with(&url, &[(IF_NONE_MATCH, first.etag())]).await.status, 304);
+    app.outsider().execute("UPDATE notes SET text = 'another' WHERE id = '1'");
+    let second = app.get_with(&url, &[(IF_NONE_MATCH, first.etag())]).await;
+    assert_eq!(second.json()["data"]["node"]["text"], "another");
 }
 
 #[tokio::test]
