@@ -90,6 +90,7 @@ mod names;
 mod nodes;
 mod one_question;
 mod other_programs_databases;
+mod pages_about_caches;
 mod persisted_get;
 mod postgres_admin;
 mod postgres_client;
