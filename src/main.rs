@@ -532,9 +532,11 @@ async fn check_against(config: &Config, against: &str, ca_file: Option<&Path>) -
     let against = app::Remote { url: against, token: token.as_ref(), certificates: ca_file };
     let (documents, broken) = app::broken(config, against).await?;
     broken.iter().for_each(|line| tell(&format!("{line}\n")));
+    let counted = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+    let documents = counted(documents, "document");
     print(&match broken.len() {
-        0 => format!("the model fits all {documents} documents\n"),
-        mistakes => format!("{mistakes} mistakes in {documents} documents\n"),
+        0 => format!("the model fits all of {documents}\n"),
+        mistakes => format!("{} in {documents}\n", counted(mistakes, "mistake")),
     })?;
     if broken.is_empty() { Ok(()) } else { Err(StartError::Told) }
 }

@@ -72,9 +72,9 @@ pub async fn push(file: &Path, to: Remote<'_>, tell: impl Fn(usize, usize)) -> R
         let (status, answer) = server.ask(Method::POST, "/q", token, Some(body)).await?;
         let answered: Answered = match status {
             StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY => {
-                serde_json::from_str(&answer).with_context(|| format!("{url} answers otherwise: {answer}"))?
+                serde_json::from_str(&answer).with_context(|| otherwise(url, &answer))?
             }
-            _ => return Err(refusal(url, status, &answer).into()),
+            _ => return Err(refusal(to, status, &answer).into()),
         };
         pushed.new += answered.new;
         pushed.known += answered.known;
@@ -115,7 +115,8 @@ fn read_manifest(file: &Path) -> anyhow::Result<Vec<Entry>> {
 }
 
 /// All documents that a server serves.
-async fn live(Remote { url, token, certificates }: Remote<'_>) -> anyhow::Result<Vec<Entry>> {
+async fn live(from: Remote<'_>) -> anyhow::Result<Vec<Entry>> {
+    let Remote { url, token, certificates } = from;
     #[derive(Deserialize)]
     struct List {
         documents: Vec<Listed>,
@@ -132,9 +133,9 @@ async fn live(Remote { url, token, certificates }: Remote<'_>) -> anyhow::Result
     }
     let (status, answer) = Server::new(url, certificates)?.ask(Method::GET, "/q?texts=true", token, None).await?;
     if status != StatusCode::OK {
-        return Err(refusal(url, status, &answer));
+        return Err(refusal(from, status, &answer));
     }
-    let list: List = serde_json::from_str(&answer).with_context(|| format!("{url} answers otherwise: {answer}"))?;
+    let list: List = serde_json::from_str(&answer).with_context(|| otherwise(url, &answer))?;
     let entry = |listed: Listed| {
         let names: Vec<String> = listed.operations.into_iter().filter_map(|operation| operation.name).collect();
         let alias = if names.is_empty() { listed.id } else { format!("{} ({})", listed.id, names.join(", ")) };
@@ -143,10 +144,29 @@ async fn live(Remote { url, token, certificates }: Remote<'_>) -> anyhow::Result
     Ok(list.documents.into_iter().filter_map(entry).collect())
 }
 
-fn refusal(url: &str, status: StatusCode, answer: &str) -> anyhow::Error {
-    let detail =
-        serde_json::from_str::<Value>(answer).ok().and_then(|problem| problem["detail"].as_str().map(str::to_owned));
-    anyhow!("{url} answers {}: {}", status.as_u16(), detail.unwrap_or_else(|| answer.trim().to_owned()))
+fn refusal(by: Remote<'_>, status: StatusCode, answer: &str) -> anyhow::Error {
+    let Remote { url, token, .. } = by;
+    let problem = serde_json::from_str::<Value>(answer).ok();
+    match problem.as_ref().and_then(|problem| problem["detail"].as_str()) {
+        Some(_) if status == StatusCode::UNAUTHORIZED && token.is_none() => {
+            anyhow!("{url} wants its admin token: set FRESHQL_ADMIN_TOKEN")
+        }
+        Some(detail) => anyhow!("{url} answers {}: {detail}", status.as_u16()),
+        None => anyhow!("{url} answers {}, not as freshql does: {}", status.as_u16(), excerpt(answer)),
+    }
+}
+
+fn otherwise(url: &str, answer: &str) -> String {
+    format!("{url} does not answer as freshql does: {}", excerpt(answer))
+}
+
+/// The beginning of somebody else's page, on one line.
+fn excerpt(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match words.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
 }
 
 #[derive(Deserialize)]

@@ -21,7 +21,10 @@ impl AdminToken {
     /// can be told from how long the refusal takes.
     pub(super) fn check(self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(expected) = self.0 else {
-            return Err(Problem::new(StatusCode::FORBIDDEN, "the admin API is closed: FRESHQL_ADMIN_TOKEN is not set"));
+            return Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                "the admin API is closed: this server was started without FRESHQL_ADMIN_TOKEN",
+            ));
         };
         let given = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let token = given.and_then(|value| {

@@ -327,7 +327,7 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
     assert!(status == Some(1) && text.contains("is not the URL of a server"), "{text}");
 
     let (status, text) = told(directory, &["check", "--against", &to]);
-    assert!(status == Some(0) && text.contains("the model fits all "), "{text}");
+    assert!(status == Some(0) && text.contains("the model fits all of "), "{text}");
     // The next version of the model has no `website`.
     let next = project();
     let model = std::fs::read_to_string(next.path().join("schema.graphql")).unwrap();
@@ -346,6 +346,56 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
+    let (app, other) = (TestApp::start(Mode::Trusted).await, project());
+    let directory = app.directory.path();
+    let to = format!("http://{}", app.address());
+    let file = |name: &str, text: &str| {
+        std::fs::write(directory.join(name), text).unwrap();
+        directory.join(name).display().to_string()
+    };
+    let (good, broken) =
+        (file("good.json", &json!({"a": A}).to_string()), file("broken.json", r#"{"a":"{ nothing }"}"#));
+    let half = file("half.json", "{");
+    // A server that is none of ours: a page of HTML to everything, here of many lines.
+    let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let page = format!("http://{}", elsewhere.local_addr().unwrap());
+    tokio::spawn(async move {
+        let html = "<!doctype html>\n<p>not here</p>\n".repeat(40);
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{html}", html.len());
+        loop {
+            let (mut stream, _) = elsewhere.accept().await.unwrap();
+            let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut stream, answer.as_bytes()).await;
+        }
+    });
+    let closed = TestApp::start_with(Mode::Trusted, |config| config.admin_token = None).await;
+    let closed = format!("http://{}", closed.address());
+    for (arguments, why) in [
+        (vec!["push", &half, "--to", &to], "half.json is no manifest: EOF while parsing"),
+        (vec!["push", "none.json", "--to", &to], "cannot read none.json"),
+        (vec!["push", &good, "--to", &closed], "answers 403: the admin API is closed: this server was started without"),
+        (vec!["push", &good, "--to", &page], "does not answer as freshql does: <!doctype html> <p>not here</p>"),
+        (vec!["check", "--against", &page], "does not answer as freshql does: <!doctype html>"),
+        (vec!["check", "--against", "none.json"], "cannot read none.json"),
+        (
+            vec!["check", "--against", &broken],
+            "1 mistake in 1 document\na:1:3: Unknown field \"nothing\" on type \"Query\".",
+        ),
+    ] {
+        let (status, text) = told(directory, &arguments);
+        assert!(status == Some(1) && text.contains(why) && text.len() < 400, "{arguments:?}: {text}");
+    }
+    // Without the token, and where the model itself has mistakes.
+    let push = freshql(directory, &["push", &good, "--to", &to]);
+    let text = String::from_utf8(push.stderr).unwrap();
+    assert!(push.status.code() == Some(1) && text.contains("wants its admin token: set FRESHQL_ADMIN_TOKEN"), "{text}");
+    std::fs::write(other.path().join("schema.graphql"), "type A @entity { id: Nothing! @id }\n").unwrap();
+    let (status, text) = told(other.path(), &["check", "--against", &good]);
+    assert!(status == Some(1) && text.contains("schema.graphql:1:"), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     let app = TestApp::start(Mode::Trusted).await;
     let directory = app.directory.path();
@@ -359,7 +409,7 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     let pushed = (Some(0), "1 new, 0 known, 0 refused\n".to_owned());
     assert_eq!(told(directory, &[&["push", file, "--to", &to][..], &trusting].concat()), pushed);
     let (status, text) = told(directory, &[&["check", "--against", &to][..], &trusting].concat());
-    assert!(status == Some(0) && text.contains("the model fits all "), "{text}");
+    assert!(status == Some(0) && text.contains("the model fits all of "), "{text}");
     // The certificate is that of another host.
     let elsewhere = to.replace("localhost", "127.0.0.2");
     let (status, text) = told(directory, &[&["push", file, "--to", &elsewhere][..], &trusting].concat());
