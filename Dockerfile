@@ -9,6 +9,8 @@ RUN cargo build --release --locked
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --no-create-home freshql && install -d -o freshql /data /project
 COPY --from=build /src/target/release/freshql /usr/local/bin/freshql
+# Whom to trust: for PostgreSQL with sslmode=verify-full, for the keys of an issuer, for `freshql push`. The slim image has none.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER freshql
 VOLUME /data
 ENV FRESHQL_DIR=/project FRESHQL_DATABASE=sqlite:/data/freshql.db FRESHQL_LISTEN=0.0.0.0:8080
