@@ -1,18 +1,25 @@
 //! The bytes of a connection: over TCP, over TLS or over a socket of the same machine.
 
 use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::error::ClientError;
 use super::tls;
 use crate::config::{PostgresHost, PostgresUrl, SslMode};
+
+/// Where the system has no such sockets, nothing is ever one.
+#[cfg(not(unix))]
+type UnixStream = TcpStream;
 
 /// A connection's bytes.
 #[derive(Debug)]
@@ -30,7 +37,7 @@ impl Stream {
             // TLS is for what leaves the machine, as libpq has it.
             PostgresHost::Unix(directory) => {
                 let path = directory.join(format!(".s.PGSQL.{}", url.port));
-                return UnixStream::connect(path).await.map(Self::Unix).map_err(failed);
+                return socket(&path).await.map(Self::Unix).map_err(failed);
             }
             PostgresHost::Tcp(name) => name,
         };
@@ -61,6 +68,16 @@ impl Stream {
     pub(super) fn is_private(&self) -> bool {
         !matches!(self, Self::Tcp(_))
     }
+}
+
+#[cfg(unix)]
+async fn socket(path: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(path).await
+}
+
+#[cfg(not(unix))]
+async fn socket(_: &Path) -> io::Result<UnixStream> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no sockets in the file system"))
 }
 
 /// How the server is named to people.
