@@ -1,7 +1,7 @@
 //! What the commands tell of rules: which operations are private and why, what is left of a rule for somebody, what is missing
 //! or worth a second look.
 
-use freshql::app::{self, ExplainRequest, StartError};
+use freshql::app::{self, ExplainRequest, StartError, TestOptions};
 use freshql::config::{Config, Overrides};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -118,4 +118,52 @@ async fn explain_asks_as_somebody_and_shows_what_is_left_of_the_rules() {
     let editor = explain("Posts", Some(r#"{"roles": ["editor"]}"#)).await;
     assert_eq!(editor["question"]["view"]["rules"][0]["rows"], "every row");
     assert_eq!(explain("Pages", None).await["question"].get("view"), None);
+}
+
+#[tokio::test]
+async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() {
+    let project = crate::blog::project();
+    let queries = project.path().join("queries");
+    for file in ["CreatePost", "Messages", "Notes", "Page", "Post", "UpdatePost"] {
+        std::fs::remove_file(queries.join(file).with_extension("graphql")).unwrap();
+    }
+    let cases = r#"{
+      "nobody": {},
+      "ada": { "as": { "sub": "ada" } },
+      "editor": { "as": { "roles": ["editor"] } }
+    }"#;
+    std::fs::write(queries.join("Posts.cases.json"), cases).unwrap();
+    let notes = "query Notes { pages { nodes { id notes } } }";
+    std::fs::write(queries.join("Notes.graphql"), notes).unwrap();
+    let cases = r#"{
+      "nobody": { "status": 401 },
+      "ada": { "as": { "sub": "ada" }, "status": 403 },
+      "editor": { "as": { "roles": ["editor"] } }
+    }"#;
+    std::fs::write(queries.join("Notes.cases.json"), cases).unwrap();
+    let config = config(&project, false);
+    // The ETag is that of the viewer's own answer: a change of a row that only others see does not change it.
+    let options = TestOptions { update: true, ..TestOptions::default() };
+    let (told, is_good) = app::test(&config, &options).await.unwrap();
+    assert!(is_good, "{told}");
+    assert_eq!(app::test(&config, &TestOptions::default()).await.unwrap(), ("6 passed\n".to_owned(), true));
+    let snapshot = |name: &str| std::fs::read_to_string(queries.join("snapshots").join(name)).unwrap();
+    for (name, count) in [("Posts__nobody.snap", 2), ("Posts__ada.snap", 3), ("Posts__editor.snap", 4)] {
+        assert!(snapshot(name).contains(&format!("\"totalCount\": {count}")), "{}", snapshot(name));
+        assert!(snapshot(name).contains("cache-control: private, no-cache"), "{}", snapshot(name));
+    }
+    assert!(
+        snapshot("Notes__ada.snap").contains("\"FORBIDDEN\"") && snapshot("Notes__editor.snap").contains("for editors")
+    );
+
+    // Without `[auth]` nobody can be asked as.
+    let project = project_without_rules();
+    let (told, is_good) = app::test(&self::config(&project, false), &options).await.unwrap();
+    assert!(!is_good && told.contains("so a case cannot say `as` whom it asks"), "{told}");
+}
+
+fn project_without_rules() -> TempDir {
+    let directory = project("type Book @entity { id: ID! @id }", "", &["query Books { books { totalCount } }"]);
+    std::fs::write(directory.path().join("queries/q0.cases.json"), r#"{"ada": {"as": {"sub": "ada"}}}"#).unwrap();
+    directory
 }

@@ -21,10 +21,11 @@ use crate::document_id::DocumentId;
 use crate::graphql::observation::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
 use crate::http::{AppState, Front, service};
-use crate::identity::Authenticator;
+use crate::identity::{Authenticator, Carrier};
 use crate::model::Model;
 use crate::persisted::Registry;
 use crate::store::Store;
+use crate::viewer::Viewer;
 
 /// Memory for kept answers: enough for those of one case.
 const CACHE: u64 = 4 << 20;
@@ -72,9 +73,9 @@ impl Bench {
         let engine = Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
         let issuers = token::for_tests(&self.config)?;
         let authenticator = Arc::new(Authenticator::new(&issuers).context("[auth]")?);
-        let app = AppState::new(&self.config, authenticator, engine.clone(), store, self.registry.clone());
+        let app = AppState::new(&self.config, authenticator.clone(), engine.clone(), store, self.registry.clone());
         let front = service(app.context("cannot start threads")?);
-        Ok(Server { front, engine, path, issuers, longest_url: self.config.limits.max_url_bytes })
+        Ok(Server { front, engine, path, issuers, authenticator, longest_url: self.config.limits.max_url_bytes })
     }
 }
 
@@ -86,6 +87,7 @@ pub(super) struct Server {
     pub(super) path: PathBuf,
     /// Who can sign the tokens of cases.
     issuers: Vec<Issuer>,
+    authenticator: Arc<Authenticator>,
     longest_url: usize,
 }
 
@@ -95,6 +97,8 @@ pub(super) struct Question<'a> {
     pub(super) variables: Map<String, Value>,
     headers: HeaderMap,
     path: String,
+    /// As whom the case asks.
+    viewer: Viewer,
 }
 
 /// An answer, read to its end.
@@ -128,15 +132,17 @@ impl Server {
             let value = value.as_str().unwrap_or_default().parse().with_context(|| format!("the header {name}"))?;
             headers.insert(header, value);
         }
+        let mut viewer = Viewer::Anonymous;
         if let Some(claims) = &case.viewer {
             let token = token::for_case(&self.issuers, claims)?;
+            viewer = self.authenticator.verify(&token, Carrier::Authorization).await.context("`as`")?;
             headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().context("the token")?);
         }
         let mut path = format!("/q/{}", operation.document_id());
         if let Some(name) = &case.operation {
             path.push_str(&format!("/{name}"));
         }
-        Ok(Question { operation, variables, headers, path })
+        Ok(Question { operation, variables, headers, path, viewer })
     }
 
     /// Asks; where an ETag is given, whether the answer is another one by now.
@@ -169,10 +175,10 @@ impl Server {
         Ok(Answered { status: parts.status, headers: parts.headers, body })
     }
 
-    /// Executes a query under observation. None where it has errors: the answer tells them.
+    /// Executes a query under observation, as whoever the case asks as. None where it has errors: the answer tells them.
     pub(super) async fn observe(&self, question: &Question<'_>) -> Option<(Answer, Observation)> {
         let variables = question.operation.coerce_variables(&question.variables).ok()?;
-        let asked = self.engine.ask_as_operator(question.operation, &variables).ok()?;
+        let asked = self.engine.ask(question.operation, &variables, &question.viewer).ok()?;
         self.engine.observe(&asked).await.ok()
     }
 
