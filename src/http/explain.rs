@@ -15,7 +15,7 @@ use super::target::Target;
 use crate::cache::LookupReport;
 use crate::config::Mode;
 use crate::dependency::{Mark, Version};
-use crate::graphql::explain::{self, Cache, Explanation};
+use crate::graphql::explain::{self, Cache, ChangeReport, Explanation};
 use crate::graphql::{Answer, Asked, Code, Variables};
 use crate::store::{Search, StoreError};
 
@@ -46,10 +46,7 @@ pub(super) async fn answer(
     let timing = explain::timing(&observation);
     let mut explanation =
         explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
-    if app.engine.model().has_rules {
-        // Changes are of rows whether or not they may be read.
-        explanation.latest_changes.clear();
-    }
+    tell_of_public_rows_only(app, &mut explanation.latest_changes);
     explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
@@ -87,23 +84,30 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
         LookupReport::Stale { as_of: None, .. } => {
             report("stale", "something that the stored answer depends on has changed", None)
         }
-        LookupReport::Stale { as_of: Some(as_of), .. } if app.engine.model().has_rules => {
-            report("stale", "something that the stored answer depends on has changed", Some(as_of))
-        }
         LookupReport::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
     })
 }
 
 async fn stale(app: &AppState, as_of: Version, marks: Vec<Mark>) -> Result<Cache, StoreError> {
-    let changes = explain::changes(&app.engine, marks.into(), Search::After(as_of)).await?;
+    let mut changes = explain::changes(&app.engine, marks.into(), Search::After(as_of)).await?;
+    let is_any = !changes.is_empty();
+    tell_of_public_rows_only(app, &mut changes);
     let why = match changes.first() {
         Some(first) => format!("change {} touched what the stored answer depends on", first.seq),
+        None if is_any => "something that the stored answer depends on has changed".to_owned(),
         // The answer holds the change, but was begun before the change was known.
         None => {
             "a change to what it depends on came while the stored answer was made, or its record is pruned".to_owned()
         }
     };
     Ok(Cache { status: "stale", why, stored_as_of: Some(as_of.0), changes })
+}
+
+/// The change log has changes of all rows, whether or not they may be read: of those that not everybody reads, nothing is told.
+fn tell_of_public_rows_only(app: &AppState, changes: &mut Vec<ChangeReport>) {
+    let model = app.engine.model();
+    changes
+        .retain(|change| model.entity_by_name(&change.entity).is_some_and(|entity| model.is_read_by_everybody(entity)));
 }
 
 /// The answer's body with the report in its extensions.

@@ -124,6 +124,15 @@ impl Model {
         !self.has_rules || rules.any(|rule| rule.is_about(access) && rule.is_open())
     }
 
+    /// Whether everybody may read every row of the entity and every field of it.
+    pub fn is_read_by_everybody(&self, entity: &Entity) -> bool {
+        let is_open = |rule: &Rule| rule.is_about(Access::Read) && rule.is_open();
+        let mut fields = entity.fields.iter();
+        !self.has_rules
+            || self.is_open(entity.id, Access::Read)
+                && fields.all(|field| !field.hidden && (field.rules.is_empty() || field.rules.iter().any(is_open)))
+    }
+
     /// Whether what may be done with the entity's rows depends on who asks.
     pub fn depends_on_viewer(&self, entity: EntityId, access: Access) -> bool {
         let mut rules = self.entity(entity).rules.iter();
