@@ -137,6 +137,9 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         let key = key(entity, bound)?;
         let allowed = self.check_found(entity, key, bound, Action::Update).await?;
         let expectation = self.expectation(entity, key, bound).await?;
+        let Some(allowed) = allowed else {
+            return Err(self.refused(entity, plan, bound, key, &expectation).await?.into());
+        };
         let row = made_row(entity, bound);
         if self.is_expected(entity, key, &expectation).await? {
             self.check_references(entity, &row).await?;
@@ -166,8 +169,11 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
     async fn delete(&self, plan: &'a WritePlan, reader: &mut Reader<'a>) -> Result<(), WriteError> {
         let (entity, bound) = self.bound(plan);
         let key = key(entity, bound)?;
-        self.check_found(entity, key, bound, Action::Delete).await?;
+        let is_there = self.check_found(entity, key, bound, Action::Delete).await?.is_some();
         let expectation = self.expectation(entity, key, bound).await?;
+        if !is_there {
+            return Err(self.refused(entity, plan, bound, key, &expectation).await?.into());
+        }
         let found = self.transaction.lock(entity, key).await?;
         if !expectation.holds_for(found) {
             return Err(self.refused(entity, plan, bound, key, &expectation).await?.into());

@@ -11,6 +11,7 @@ const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $etag: String) {
   updatePost(id: $id, patch: $patch, expectedEtag: $etag) { id etag title } }";
 const DELETE: &str = "mutation($id: ID!, $etag: String) { deletePost(id: $id, expectedEtag: $etag) { id } }";
 const ETAG: &str = "query($id: ID!) { post(id: $id) { etag title } }";
+const DROP_USER: &str = "mutation($id: ID!) { deleteUser(id: $id) { id } }";
 const INVOICE: &str =
     "mutation($id: ID!, $patch: InvoicePatch!) { updateInvoice(id: $id, patch: $patch) { id total } }";
 const NEW_INVOICE: &str = "mutation($input: InvoiceInput!) { createInvoice(input: $input) { id } }";
@@ -75,6 +76,41 @@ async fn a_row_that_may_be_read_and_not_written_is_forbidden_before_any_etag_is_
     assert_eq!(changed.status, 200, "{}", changed.text());
     assert_eq!(title(&room, "p4").await, "Ours");
     assert_eq!(title(&room, "p1").await, "Open");
+}
+
+#[tokio::test]
+async fn a_row_that_is_gone_is_a_conflict_for_who_reads_all_rows_and_no_row_for_others() {
+    let room = room().await;
+    let etag = room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
+    room.sql("DELETE FROM posts WHERE id = 'p1'");
+    let delete = |etag: &Value| json!({"id": "p1", "etag": etag});
+    let patch = json!({"id": "p1", "patch": {"title": "x"}, "etag": etag});
+    let (eve, editor) = (user("eve"), role("x", "editor"));
+    for (document, variables) in [(DELETE, delete(&etag)), (UPDATE, patch)] {
+        room.post(document, &variables, Some(&eve)).await.assert_error(404, "NOT_FOUND");
+        let stale = room.post(document, &variables, Some(&editor)).await;
+        stale.assert_error(412, "PRECONDITION_FAILED");
+        assert_eq!(stale.json()["errors"][0]["extensions"]["current"], Value::Null);
+    }
+    room.post(DELETE, &delete(&Value::Null), Some(&editor)).await.assert_error(404, "NOT_FOUND");
+}
+
+#[tokio::test]
+async fn a_row_that_hidden_rows_refer_to_is_not_deleted_and_nothing_but_that_is_told() {
+    let room = Newsroom::open(&[DROP_USER]).await;
+    room.sql("DELETE FROM members; INSERT INTO users (id, name) VALUES ('zoe', 'Zoe')");
+    let admin = role("x", "admin");
+    // Bob has nothing but drafts, which an admin may not read.
+    let refused = room.post(DROP_USER, &json!({"id": "bob"}), Some(&admin)).await;
+    refused.assert_error(409, "CONFLICT");
+    let error = &refused.json()["errors"][0];
+    assert_eq!(error["message"], "User bob is still referred to by other rows");
+    assert_eq!(
+        (&error["extensions"]["constraint"], &error["extensions"]["fields"]),
+        (&json!("foreignKey"), &json!([]))
+    );
+    let dropped = room.post(DROP_USER, &json!({"id": "zoe"}), Some(&admin)).await;
+    assert_eq!(dropped.status, 200, "{}", dropped.text());
 }
 
 #[tokio::test]

@@ -85,7 +85,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
     }
 
     /// Before anything is compared or written: the row is there for whoever asks, and may be written. Gives what it may be
-    /// afterwards.
+    /// afterwards; None: there is no such row, so nothing may be written, and an etag that was given tells whether there was.
     ///
     /// # Errors
     /// `NOT_FOUND` where it may not be read, `FORBIDDEN` where it may not be written.
@@ -95,14 +95,18 @@ impl<T: Transaction> Writer<'_, '_, T> {
         key: &Value,
         bound: &BoundWrite,
         action: Action,
-    ) -> Result<Residual, WriteError> {
+    ) -> Result<Option<Residual>, WriteError> {
         let access = action.access();
         if !self.context.model.has_rules {
-            return Ok(Residual::Everything);
+            return Ok(Some(Residual::Everything));
         }
         // From here on nobody else changes it.
         let is_there = self.transaction.lock(entity, key).await?.is_some();
         let readable = self.grants().rows(entity.id, Access::Read);
+        // Whoever reads every row may know that this one is gone, and is told so as where there are no rules.
+        if !is_there && *readable == Residual::Everything {
+            return Ok(None);
+        }
         if !is_there || (*readable != Residual::Everything && !self.is_among(entity, key, readable).await?) {
             return Err(not_found(entity, bound).into());
         }
@@ -115,7 +119,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
             }
         }
         if is_allowed {
-            return Ok(self.grants().either(after.into_iter()));
+            return Ok(Some(self.grants().either(after.into_iter())));
         }
         let what = format!("this {}", entity.name);
         Err(self.grants().denied(self.context.model.depends_on_viewer(entity.id, access), access, &what).into())
