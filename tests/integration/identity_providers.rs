@@ -1,6 +1,8 @@
 //! A server and an identity provider over real HTTP: the provider that is down when the server starts, keys that are others,
 //! and TLS with a certificate of an authority of one's own. What a token is worth, `src/identity/tests.rs` tries.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use freshql::config::{Config, Issuer, KeySource, Mode};
@@ -12,9 +14,13 @@ use crate::harness::{Answer, Program, TestApp};
 use crate::openid::{AUDIENCE, Answers, Key, OpenId};
 use crate::tls;
 
-fn trusting(provider: &OpenId) -> impl FnOnce(&mut Config) {
+fn trusting(provider: &OpenId) -> impl FnOnce(&mut Config) + use<> {
+    trusting_issuer(&provider.issuer)
+}
+
+fn trusting_issuer(issuer: &str) -> impl FnOnce(&mut Config) + use<> {
     let issuer = Issuer {
-        issuer: provider.issuer.clone(),
+        issuer: issuer.to_owned(),
         audience: vec![AUDIENCE.to_owned()],
         keys: KeySource::Discovery,
         roles: "/realm_access/roles".to_owned(),
@@ -59,6 +65,40 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
         assert!(begun.elapsed() < Duration::from_secs(60), "{}", answer.text());
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+#[tokio::test]
+async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_else() {
+    // It takes the request, and no more than that.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (issuer, asked) = (format!("http://{}/", silent.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let counting = asked.clone();
+    tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((stream, _)) = silent.accept().await {
+            counting.fetch_add(1, Ordering::SeqCst);
+            held.push(stream);
+        }
+    });
+    let key = Key::ec("1");
+    let app = blog::start(Mode::Trusted, trusting_issuer(&issuer)).await;
+    let token = key.token(&crate::openid::claims(&issuer, &json!({"sub": "ada"})));
+    let begun = Instant::now();
+    let waiting = async {
+        // All who wait share one request.
+        let answers = futures_util::future::join_all((0..5).map(|_| posts(&app, &token))).await;
+        answers.iter().for_each(|answer| answer.assert_error(503, "AUTHENTICATION_UNAVAILABLE"));
+        begun.elapsed()
+    };
+    let others = async {
+        let bob = posts(&app, &blog::token(&json!({"sub": "bob"}))).await;
+        assert_eq!(titles(&bob.json()), Who::Bob.titles());
+        assert_eq!(app.get(&path_with("page", &json!({"id": "1"}))).await.status, 200);
+        begun.elapsed()
+    };
+    let (waited, served) = tokio::join!(waiting, others);
+    assert!(waited >= Duration::from_secs(5) && served < waited, "{waited:?} {served:?}");
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
