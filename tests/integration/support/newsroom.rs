@@ -6,11 +6,10 @@ use freshql::config::{Config, Ids, Issuer, KeySource, Mode};
 use freshql::document_id::DocumentId;
 use freshql::identity::mint::mint;
 use freshql::model::parse;
-use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::schema::difference::step;
+use freshql::store::schema::migrations::Migrations;
 use http::Method;
 use http::header::{AUTHORIZATION, HeaderName};
-use rusqlite::Connection;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -139,9 +138,14 @@ pub(crate) fn project(model: &str, rows: &str, documents: &[&str]) -> TempDir {
         std::fs::create_dir(directory.path().join(name)).unwrap();
     }
     let parsed = parse("schema.graphql", model).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
-    let tables = first_migration(&Layout::new(&parsed));
-    std::fs::write(directory.path().join("migrations/0001_tables.sqlite.sql"), tables).unwrap();
-    std::fs::write(directory.path().join("migrations/0002_rows.sqlite.sql"), rows).unwrap();
+    let tables = step(&Migrations::default(), &parsed).unwrap().expect("a model has tables");
+    for (name, text) in [
+        ("0001_tables.sqlite.sql", &*tables.sqlite),
+        ("0001_tables.postgres.sql", &tables.postgres),
+        ("0002_rows.sql", rows),
+    ] {
+        std::fs::write(directory.path().join("migrations").join(name), text).unwrap();
+    }
     for (number, document) in documents.iter().enumerate() {
         std::fs::write(directory.path().join(format!("queries/q{number}.graphql")), document).unwrap();
     }
@@ -205,8 +209,7 @@ impl Newsroom {
 
     /// Writes past the server.
     pub(crate) fn sql(&self, sql: &str) {
-        let connection = Connection::open(self.app.database()).unwrap();
-        connection.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+        self.app.outsider().execute(sql);
     }
 }
 
