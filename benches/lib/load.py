@@ -23,8 +23,9 @@ class Job:
     # Checks.
 
     def questions(self):
-        if self.path == "c2":
-            return [("BenchList", {"city": city}) for city in self.data.cities]
+        if self.path in ("c2", "cr"):
+            operation = "BenchList" if self.path == "c2" else "BenchCity"
+            return [(operation, {"city": city}) for city in self.data.cities]
         return [("BenchDetail", {"id": merchant}) for merchant in self.data.ids]
 
     def check(self):
@@ -190,6 +191,10 @@ def reference(data):
                             "ORDER BY name, id LIMIT 20", key, ["id", "name", "description", "price"])
             merchant["products"] = {"nodes": [priced(product) for product in products]}
             answer = {"merchant": merchant}
+        elif operation == "BenchCity":
+            answer = {"merchants": {"nodes": rows(
+                "SELECT id, name, description, city FROM merchants WHERE city = ? ORDER BY name, id LIMIT 20", key,
+                ["id", "name", "description", "city"])}}
         else:
             merchants = rows("SELECT id, name, city FROM merchants WHERE city = ? ORDER BY name, id LIMIT 20", key,
                              ["id", "name", "city"])

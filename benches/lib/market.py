@@ -1,6 +1,7 @@
 """The market database, the project directory that freshql serves, and the rows that the requests ask for."""
 
 import hashlib
+import re
 import shutil
 import sqlite3
 import subprocess
@@ -21,17 +22,34 @@ class Market:
     others: list     # of merchants that no request asks for
     names: list      # of all merchants, scattered
     products: list   # the ids of all, scattered
+    city_of: dict    # of a merchant
 
     @property
     def merchants(self):
         return self.ids + self.others
 
 
-def make_project(project, operations):
-    """A project directory with the demo's model and these operations: texts by the names of their files."""
+# Who makes the tokens of the projects with rules.
+SECRET = "a secret of the benches, thirty-two bytes or more"
+AUTH = '[auth]\nissuer = "bench"\naudience = "bench"\nsecret_env = "BENCH_SECRET"\n'
+
+
+def make_project(project, operations, rules="none"):
+    """A project directory with the demo's model and these operations: texts by the names of their files.
+
+    Its rules are left out, as the others have none; what rules cost is measured by itself. There are those of the demo, by which
+    everybody reads everything, and "city": who reads a merchant has its city among the claims of the token."""
     shutil.rmtree(project, ignore_errors=True)
     project.mkdir(parents=True)
-    shutil.copy(ROOT / "schema.graphql", project)
+    model = (ROOT / "schema.graphql").read_text()
+    if rules != "demo":
+        model = re.sub(r"\s@allow\([^)]*\)", "", model)
+    if rules == "city":
+        model = model.replace("@entity(", "@allow(to: [READ])\n  @entity(").replace(
+            "type Merchant\n  @allow(to: [READ])", 'type Merchant\n  @allow(to: [READ], where: { city: { eq: "$city" } })')
+    if rules != "none":
+        (project / "freshql.toml").write_text(AUTH)
+    (project / "schema.graphql").write_text(model)
     shutil.copytree(ROOT / "migrations", project / "migrations")
     (project / "queries").mkdir()
     for name, text in operations.items():
@@ -40,7 +58,10 @@ def make_project(project, operations):
 
 def prepare(here, place, freshql):
     project = place / "project"
-    make_project(project, {file.name: file.read_text() for file in (here / "queries").iterdir()})
+    operations = {file.name: file.read_text() for file in (here / "queries").iterdir()}
+    make_project(project, operations)
+    for rules in ("demo", "city"):
+        make_project(place / f"project-{rules}", operations, rules)
 
     digest = hashlib.sha256()
     for file in [here / "market.sh", *sorted((ROOT / "migrations").iterdir())]:
@@ -66,10 +87,11 @@ def prepare(here, place, freshql):
     merchants = [row[0] for row in connection.execute("SELECT id FROM merchants ORDER BY substr(id, -6), id")]
     cities = [row[0] for row in connection.execute(
         "SELECT city FROM merchants GROUP BY city HAVING count(*) >= 20 ORDER BY city")]
+    city_of = dict(connection.execute("SELECT id, city FROM merchants"))
     names = [row[0] for row in connection.execute("SELECT name FROM merchants ORDER BY substr(id, -6), id")]
     products = [row[0] for row in connection.execute("SELECT id FROM products ORDER BY substr(id, -6), id")]
     connection.close()
-    return Market(project, database, plain, merchants[:IDS], cities, merchants[IDS:], names, products)
+    return Market(project, database, plain, merchants[:IDS], cities, merchants[IDS:], names, products, city_of)
 
 
 def close(database):

@@ -6,7 +6,8 @@ from statistics import median
 
 TITLES = {
     "a": "a: 304", "b": "b: hot 200", "aw": "a, 100 writes/s beside it", "bw": "b, 100 writes/s beside it",
-    "c1": "c1: cold detail", "c2": "c2: cold list", "d": "d: update", "dm": "d, database in RAM",
+    "c1": "c1: cold detail", "c2": "c2: cold list", "at": "a, with rules that let everybody read, and a token", "ap": "a, of a private answer",
+    "cr": "c: cold list, filter or rule", "d": "d: update", "dm": "d, database in RAM",
 }
 
 

@@ -1,5 +1,7 @@
 """The servers: how each is started and stopped, what it is called, and how it is asked for each path."""
 
+import base64
+import hmac
 import http.client
 import json
 import os
@@ -12,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import bench
+import market
 
 PEERS = ["yoga", "mercurius", "apollo"]
 SERVER_CORE = 0
@@ -93,6 +96,33 @@ class Freshql(Server):
         return f"/q/{self.documents['BenchUpdate']}", '{"variables":'
 
 
+class WithToken(Freshql):
+    """Whoever asks has a token, which says a city."""
+
+    def __init__(self, name, command, data):
+        super().__init__(name, command, {"BENCH_SECRET": market.SECRET})
+        self.data = data
+
+    def read(self, operation, variables):
+        path, headers = super().read(operation, variables)
+        if "id" in variables:
+            city = self.data.city_of[variables["id"]]
+        else:
+            # A rule says what the filter says elsewhere.
+            path, city = f"/q/{self.documents['BenchAll']}", variables["city"]
+        return path, {**headers, "Authorization": f"Bearer {token({'city': city})}"}
+
+
+def token(claims):
+    """A JSON Web Token, as `freshql token` makes it."""
+    def part(value):
+        return base64.urlsafe_b64encode(value).rstrip(b"=")
+
+    said = {"iss": "bench", "aud": "bench", "exp": 9_999_999_999, "sub": "0191408b-7983-7be4-aaa9-5d21c6f3b6cd", **claims}
+    signed = b".".join(part(json.dumps(value).encode()) for value in ({"alg": "HS256", "typ": "JWT"}, said))
+    return b".".join([signed, part(hmac.digest(market.SECRET.encode(), signed, "sha256"))]).decode()
+
+
 class Bare(Server):
     """Holds what freshql answered, under the same URLs."""
 
@@ -158,6 +188,12 @@ class Fleet:
             return [self.get("bare"), self.get("freshql")]
         if path in ("c1", "c2"):
             return [self.get("handwritten"), self.get("freshql uncached"), *(self.get(peer) for peer in self.given.peers)]
+        if path == "at":
+            return [self.get("freshql ruled"), self.get("freshql ruled, token")]
+        if path == "ap":
+            return [self.get("freshql"), self.get("freshql private")]
+        if path == "cr":
+            return [self.get("freshql uncached"), self.get("freshql private uncached")]
         if path == "d":
             return [self.get("handwritten"), self.get("freshql"), *(self.get(peer) for peer in self.given.peers)]
         return [self.get("handwritten in RAM"), self.get("freshql in RAM")] if self.ram else []
@@ -178,8 +214,13 @@ class Fleet:
         if name.startswith("freshql"):
             database = self.copy(self.data.database, name)
             options = ["--cache-size", "0"] if "uncached" in name else []
-            return Freshql(name, [self.given.freshql, "--dir", self.data.project, "--database", f"sqlite:{database}",
-                                  "serve", "--listen", "127.0.0.1:{port}", *options])
+            rules = {"ruled": "project-demo", "private": "project-city"}.get(name.split()[1].strip(",") if " " in name else "")
+            project = self.place / rules if rules else self.data.project
+            command = [self.given.freshql, "--dir", project, "--database", f"sqlite:{database}",
+                       "serve", "--listen", "127.0.0.1:{port}", *options]
+            if name.endswith("token") or "private" in name:
+                return WithToken(name, command, self.data)
+            return Freshql(name, command, {"BENCH_SECRET": market.SECRET})
         peer, cached = name.split()[0], name.endswith("cached")
         env = {"DATABASE": str(self.copy(self.data.plain, name)), "CACHE": "1" if cached else "", "NODE_ENV": "production"}
         return Peer(name, ["node", f"{peer}.js"], env, self.here / "peers")
