@@ -11,7 +11,7 @@ use http::Method;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::harness::{CREATE, MERCHANT, MERCHANTS, TestApp, UPDATE, url, url_with};
+use crate::harness::{CREATE, MERCHANT, MERCHANTS, TestApp, UPDATE, editor, url, url_with};
 use crate::installed_program::{Demo, node, node_program, packages, program, text, there, top};
 use crate::lifetimes::{Origin, path_of, path_without_variables};
 
@@ -168,7 +168,7 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
         asked("415", 415, Method::POST, url(MERCHANT)).with("content-type", "text/plain"),
         asked("401", 401, Method::GET, "/q"),
         asked("POST, a query", 200, Method::POST, url(MERCHANTS)).body(&json!({})),
-        asked("POST, 412", 412, Method::POST, url(UPDATE)).body(&patch),
+        asked("POST, 412", 412, Method::POST, url(UPDATE)).with("authorization", editor()).body(&patch),
         asked("graphql, GET", 200, Method::GET, typename),
         asked("graphql, GET, its media type", 200, Method::GET, typename).with("accept", graphql),
         asked("graphql, 406", 406, Method::GET, typename).with("accept", "text/html"),
@@ -193,7 +193,8 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
     let lock = rusqlite::Connection::open(app.database()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let input = json!({"name": "Late", "description": "", "city": "Ghent"});
-    let requests = [asked("504", 504, Method::POST, url(CREATE)).body(&json!({"variables": {"input": input}}))];
+    let create = asked("504", 504, Method::POST, url(CREATE)).with("authorization", editor());
+    let requests = [create.body(&json!({"variables": {"input": input}}))];
     let told = audit(&app.address().to_string(), &requests).await;
     found += &judge(&requests[0], &told["504"]);
     lock.execute_batch("ROLLBACK").unwrap();

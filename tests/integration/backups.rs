@@ -7,12 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 
 use freshql::config::Mode;
-use http::header::IF_NONE_MATCH;
+use http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use rusqlite::Connection;
 use serde_json::json;
 
 use crate::commands::freshql;
-use crate::harness::{MERCHANT, Program, TestApp, UPDATE, project, url, url_with};
+use crate::harness::{MERCHANT, Program, TestApp, UPDATE, editor, project, url, url_with};
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
@@ -219,12 +219,22 @@ async fn a_restore_leaves_nothing_of_a_damaged_database_and_its_log() {
         let mut server = Program::start(directory).await;
         let input = json!({"variables": {"input": {"name": how, "description": "d", "city": "Backup"}}});
         let create = format!("{}{}", server.address, url(crate::harness::CREATE));
-        let created: serde_json::Value = client.post(create).json(&input).send().await.unwrap().json().await.unwrap();
+        let created: serde_json::Value = client
+            .post(create)
+            .header(AUTHORIZATION, editor())
+            .json(&input)
+            .send()
+            .await
+            .unwrap()
+            .json()
+            .await
+            .unwrap();
         let id = created["data"]["createMerchant"]["id"].as_str().unwrap().to_owned();
         run(directory, &["backup", from, "--force"]).unwrap();
         let input = json!({"variables": {"id": id, "patch": {"city": "Lost"}}});
         let update = format!("{}{}", server.address, url(UPDATE));
-        assert_eq!(client.post(update).json(&input).send().await.unwrap().status(), 200);
+        let request = client.post(update).header(AUTHORIZATION, editor()).json(&input);
+        assert_eq!(request.send().await.unwrap().status(), 200);
         server.process.kill().await.unwrap();
         assert!(fs::metadata(beside(&database, "-wal")).unwrap().len() > 0, "what was killed leaves a log");
         match how {

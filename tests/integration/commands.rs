@@ -8,20 +8,25 @@ use freshql::config::{Config, Mode, Overrides};
 use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
-use crate::harness::{MERCHANT, Program, TestApp, project, signal};
+use crate::harness::{DEMO_SECRET, MERCHANT, Program, TestApp, demo_issuer, project, signal};
 
 fn config(directory: &Path) -> Config {
-    app::configure(Overrides {
+    let overrides = Overrides {
         dir: Some(directory.to_owned()),
         listen: Some("127.0.0.1:0".parse().unwrap()),
         ..Overrides::default()
-    })
-    .unwrap()
+    };
+    let mut config = app::configure(overrides).unwrap();
+    // The secret, which the environment would have.
+    if !config.auth.is_empty() {
+        config.auth = vec![demo_issuer()];
+    }
+    config
 }
 
 pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().arg("--dir").arg(directory).args(arguments).output().unwrap()
+    command.env_clear().envs([DEMO_SECRET]).arg("--dir").arg(directory).args(arguments).output().unwrap()
 }
 
 /// `file: message (help)`, without the directory.
@@ -119,7 +124,7 @@ fn queries_and_hash_agree_on_ids() {
     let queries = String::from_utf8(freshql(project.path(), &["queries"]).stdout).unwrap();
     let line = queries.lines().find(|line| line.starts_with(&id.to_string())).unwrap();
     let cells: Vec<_> = line.split_whitespace().collect();
-    assert_eq!(cells[1..], ["Merchant", "query", file.to_str().unwrap()]);
+    assert_eq!(cells[1..], ["Merchant", "query,", "public", file.to_str().unwrap()]);
     assert_eq!(queries.lines().filter(|line| line.ends_with("two.graphql")).count(), 2);
 }
 

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use freshql::config::Mode;
 use http::Method;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::harness::{CREATE, MERCHANTS, TestApp, url};
+use crate::harness::{CREATE, MERCHANTS, TestApp, editor, url};
 
 /// Longer than any machine is slow.
 const LONG: Duration = Duration::from_secs(30);
@@ -33,6 +33,7 @@ async fn a_server_on_loopback_does_not_go_by_a_strangers_name() {
     let body = json!({"query": "mutation { deleteMerchant(id: \"x\") { id } }"}).to_string();
     let ask = async |hosts: &str| {
         let head = format!("POST /graphql HTTP/1.1\r\n{hosts}Content-Type: application/json\r\nConnection: close\r\n");
+        let head = format!("{head}Authorization: {}\r\n", editor());
         app.raw(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await
     };
     for hosts in ["Host: evil.example\r\n", "Host: 192.168.1.1:8080\r\n", "Host: localhost.evil.example\r\n"] {
@@ -194,7 +195,7 @@ async fn a_body_may_be_gzip_and_no_longer_for_that() {
     };
     let post = async |coding: &str, body: Vec<u8>| {
         let request = app.request(Method::POST, &url(CREATE)).header(CONTENT_TYPE, "application/json");
-        request.header(CONTENT_ENCODING, coding).body(body).send().await.unwrap()
+        request.header(AUTHORIZATION, editor()).header(CONTENT_ENCODING, coding).body(body).send().await.unwrap()
     };
     let body = |description: &str, name: &str| {
         json!({"variables": {"input": {"name": name, "description": description, "city": "Ghent"}}}).to_string()

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, TestApp, url, url_with};
 
 /// The text of one of the demo's documents.
-fn document(name: &str) -> String {
+pub(crate) fn document(name: &str) -> String {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(name).with_extension("graphql");
     std::fs::read_to_string(file).unwrap()
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::commands::freshql;
-use crate::harness::{Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, encode, project, url, url_with};
+use crate::harness::{
+    Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, configure, encode, project, url, url_with,
+};
 
 const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
@@ -381,7 +383,7 @@ async fn the_command_and_the_server_agree() {
 fn the_command_writes_nothing() {
     let project = project();
     // What the file says about serving does not count.
-    std::fs::write(project.path().join("freshql.toml"), "migrate = true\n").unwrap();
+    configure(project.path(), "migrate = true\n");
     let output = freshql(project.path(), &["explain", &DocumentId::of(MERCHANTS).to_string()]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no database yet"));
     assert!(!project.path().join("freshql.db").exists());

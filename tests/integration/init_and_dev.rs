@@ -89,6 +89,7 @@ fn check_shows_the_models_warnings() {
     let project = project();
     let model = "type A @entity { id: ID! @id @default(fn: UUID_V7) a: A! }\n";
     std::fs::remove_dir_all(project.path().join("queries")).unwrap();
+    std::fs::remove_file(project.path().join("freshql.toml")).unwrap();
     std::fs::write(project.path().join("schema.graphql"), model).unwrap();
     let checked = freshql(&["--dir", shown(project.path()), "check"]);
     let said = String::from_utf8(checked.stderr).unwrap();

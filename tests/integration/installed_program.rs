@@ -38,6 +38,15 @@ impl Demo {
         let (process, address) = serve(directory.path());
         Self { directory, process, address }
     }
+
+    /// A token with these claims, as `freshql token` makes it with the secret that the server has made.
+    fn token(&self, claims: &str) -> String {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
+        command.env_clear().current_dir(self.directory.path()).args(["token", "--claims", claims]);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout).trim().to_owned()
+    }
 }
 
 /// The program on a project, where it listens, and until it is killed.
@@ -126,8 +135,10 @@ fn the_console_works_in_a_browser() {
     if there("the_console_works_in_a_browser", &parts) {
         let query = "{ merchants(first: 1) { nodes { __typename name etag } pageInfo { hasNextPage } } }";
         let expected = "\"hasNextPage\": true";
-        let settings = [("FRESHQL_QUERY", query), ("FRESHQL_EXPECT", expected)];
-        node(&Demo::start(), "tests/console", "page.test.mjs", &settings);
+        let demo = Demo::start();
+        let token = demo.token(r#"{"sub":"eve","roles":["editor"]}"#);
+        let settings = [("FRESHQL_QUERY", query), ("FRESHQL_EXPECT", expected), ("FRESHQL_TOKEN", &token)];
+        node(&demo, "tests/console", "page.test.mjs", &settings);
     }
 }
 

@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 
 use crate::blog;
-use crate::harness::{MERCHANTS, Program, project, signal, url, url_with};
+use crate::harness::{MERCHANTS, Program, configure, project, signal, url, url_with};
 
 #[tokio::test]
 async fn a_request_is_a_line_of_the_access_log_without_its_variables() {
     let project = project();
     let settings = "log = \"warn,freshql::access=debug,freshql::app=info\"\nlog_format = \"json\"\nmode = \"open\"\n";
-    std::fs::write(project.path().join("freshql.toml"), settings).unwrap();
+    configure(project.path(), settings);
     let mut program = Program::start(project.path()).await;
     let address = program.address.split('"').next().unwrap().to_owned();
     let path = url_with(MERCHANTS, &json!({"first": 7}));

@@ -6,12 +6,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use freshql::config::Mode;
-use http::header::{IF_NONE_MATCH, RETRY_AFTER};
+use http::header::{AUTHORIZATION, IF_NONE_MATCH, RETRY_AFTER};
 use http::{Method, StatusCode};
 use rusqlite::Connection;
 use serde_json::json;
 
-use crate::harness::{Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, project, signal, url, url_with};
+use crate::harness::{
+    Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, editor, project, signal, url, url_with,
+};
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
@@ -220,7 +222,8 @@ async fn load(address: String, id: String) {
     let client = reqwest::Client::new();
     for number in 0.. {
         let body = json!({"variables": {"id": id, "patch": {"city": format!("City {number}")}}});
-        let wrote = client.post(format!("{address}{}", url(UPDATE))).json(&body).send().await;
+        let wrote =
+            client.post(format!("{address}{}", url(UPDATE))).header(AUTHORIZATION, editor()).json(&body).send().await;
         let read = client.get(format!("{address}{}", url_with(MERCHANT, &json!({"id": id})))).send().await;
         if wrote.is_err() || read.is_err() {
             return;
@@ -239,7 +242,13 @@ async fn a_server_that_stops_under_load_leaves_no_log_beside_the_database() {
         let client = reqwest::Client::new();
         if id.is_none() {
             let body = json!({"variables": {"input": {"name": "First", "description": "d", "city": "Old"}}});
-            let created = client.post(format!("{}{}", server.address, url(CREATE))).json(&body).send().await.unwrap();
+            let created = client
+                .post(format!("{}{}", server.address, url(CREATE)))
+                .header(AUTHORIZATION, editor())
+                .json(&body)
+                .send()
+                .await
+                .unwrap();
             let created: serde_json::Value = created.json().await.unwrap();
             id = created["data"]["createMerchant"]["id"].as_str().map(str::to_owned);
         }

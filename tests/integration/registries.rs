@@ -11,7 +11,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
 use crate::commands::freshql;
-use crate::harness::{Answer, MERCHANT, TOKEN, TestApp, encode, project, url};
+use crate::harness::{Answer, MERCHANT, TOKEN, TestApp, configure, encode, project, url};
 
 const A: &str = "query A { merchants(first: 1) { totalCount } }";
 const B: &str = "query B { products(first: 1) { totalCount } }";
@@ -249,7 +249,7 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
     let plain = app.get(&question).await;
     assert!(!plain.text().contains("__typename"));
     let directory = app.directory.path().to_owned();
-    std::fs::write(directory.join("freshql.toml"), "typename = true\nmode = \"open\"\n").unwrap();
+    configure(&directory, "typename = true\nmode = \"open\"\n");
     let config = app::configure(freshql::config::Overrides {
         dir: Some(directory.clone()),
         database: Some(app.config.database.clone()),

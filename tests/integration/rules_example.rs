@@ -1,65 +1,126 @@
-//! The example with rules does what its README says.
-
-use std::path::Path;
+//! The rules of the demo: everybody reads, and all that is read stays public; a merchant changes what is its own, an editor
+//! everything; nobody writes without a token.
 
 use freshql::app;
 use freshql::config::{Mode, Overrides};
-use http::header::{CACHE_CONTROL, IF_NONE_MATCH};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, IF_NONE_MATCH, VARY, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestApp, copy, url};
-use crate::newsroom::{issuer, path, role, user};
+use crate::demo_answers::document;
+use crate::harness::{Answer, TestApp, demo_bearer, editor, url, url_with};
+use crate::installed_program::top;
 
-const SALES: &str = include_str!("../../examples/rules/queries/sales.graphql");
-const PRODUCTS: &str = include_str!("../../examples/rules/queries/products.graphql");
-const COSTS: &str = include_str!("../../examples/rules/queries/costs.graphql");
-const REPRICE: &str = include_str!("../../examples/rules/queries/reprice.graphql");
+const TEA: &str = "018e2a5f-3490-7a04-bcea-af308142c8ea";
+const CLAY: &str = "018e49c1-1b4e-73a1-be02-ff05b7c1dce2";
 
-async fn get(app: &TestApp, text: &str, token: Option<&str>, etag: Option<&str>) -> Answer {
-    let bearer = token.map(|token| format!("Bearer {token}"));
-    let mut headers = Vec::new();
-    headers.extend(bearer.as_deref().map(|bearer| (http::header::AUTHORIZATION, bearer)));
-    headers.extend(etag.map(|etag| (IF_NONE_MATCH, etag)));
-    app.ask(http::Method::GET, &path(text, &Value::Null), &headers).await
+/// The token of somebody who works for a merchant.
+fn merchant(id: &str) -> String {
+    demo_bearer(&json!({"sub": "mia", "merchant": id}))
+}
+
+async fn post(app: &TestApp, name: &str, variables: Value, token: Option<&str>) -> Answer {
+    // An empty scheme is that of nobody.
+    let headers: [(HeaderName, &str); 1] = [(AUTHORIZATION, token.unwrap_or("None"))];
+    app.post_with(&url(&document(name)), &json!({"variables": variables}), &headers).await
+}
+
+/// A product of this merchant, and its etag.
+async fn product_of(app: &TestApp, id: &str) -> (String, String) {
+    let page = app.get(&url_with(&document("MerchantPage"), &json!({"id": id, "first": 1}))).await.json();
+    let product = page["data"]["merchant"]["products"]["nodes"][0]["id"].as_str().unwrap().to_owned();
+    let page = app.get(&url_with(&document("ProductPage"), &json!({"id": product}))).await.json();
+    (product, page["data"]["product"]["etag"].as_str().unwrap().to_owned())
 }
 
 #[tokio::test]
-async fn the_example_with_rules_does_what_its_readme_says() {
-    let directory = tempfile::tempdir().unwrap();
-    copy(&Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/rules"), directory.path());
-    let overrides = Overrides { dir: Some(directory.path().to_owned()), ..Overrides::default() };
-    let config = app::configure(overrides).unwrap();
-    let report = app::check(&config).await.unwrap_or_else(|error| panic!("{error:?}"));
-    assert!(report.warnings.iter().all(|warning| !warning.message.contains("rule")), "{:#?}", report.warnings);
-    let listed = app::queries(&config, false).await.unwrap();
-    assert!(listed.contains("query, public") && listed.contains("query, private by sales (3:3)"), "{listed}");
-    assert!(listed.contains("query, private by cost (7:7)"), "{listed}");
+async fn the_demo_is_read_by_everybody_and_stays_public() {
+    let overrides = Overrides { dir: Some(top().to_owned()), ..Overrides::default() };
+    let listed = app::queries(&app::configure(overrides).unwrap(), true).await.unwrap();
+    let listed: Value = serde_json::from_str(&listed).unwrap();
+    for operation in listed.as_array().unwrap() {
+        let is_mutation = operation["kind"] == "mutation";
+        assert_eq!(operation["private"].is_null(), !is_mutation, "{operation}");
+    }
 
-    let app = TestApp::start_in(directory, Mode::Trusted, |config| config.auth = vec![issuer()]).await;
-    let (ada, bob, editor) = (user("ada"), user("bob"), role("eve", "editor"));
-    let public = get(&app, PRODUCTS, None, None).await;
-    assert_eq!(public.json()["data"]["products"]["totalCount"], 3, "{}", public.text());
-    assert!(public.header(CACHE_CONTROL).starts_with("public"));
-    for token in [&ada, &bob, &editor] {
-        assert_eq!(get(&app, PRODUCTS, Some(token), Some(public.etag())).await.status, 304);
+    let app = TestApp::start(Mode::Trusted).await;
+    let filter = json!({"where": {"merchant": {"verified": {"eq": true}}}, "orderBy": [{"price": "DESC"}], "first": 3});
+    for (name, variables) in [
+        ("ProductList", filter),
+        ("ProductList", json!({})),
+        ("MerchantPage", json!({"id": TEA})),
+        ("MerchantsOfCity", json!({"city": "Hamburg"})),
+        ("ProductSearch", json!({"text": "tea"})),
+        ("ProductPage", json!({"id": product_of(&app, TEA).await.0})),
+    ] {
+        let path = url_with(&document(name), &variables);
+        let answer = app.get(&path).await;
+        assert_eq!(answer.header(CACHE_CONTROL), "public, max-age=0, s-maxage=60", "{name}");
+        assert_eq!(answer.header(VARY), "Accept-Encoding", "{name}");
+        // One answer for all: with a token, without, and with one that does not count.
+        for token in [&editor(), &merchant(TEA), "Bearer rubbish"] {
+            let same = app.get_with(&path, &[(AUTHORIZATION, token), (IF_NONE_MATCH, answer.etag())]).await;
+            assert_eq!(
+                (same.status.as_u16(), same.header(CACHE_CONTROL)),
+                (304, answer.header(CACHE_CONTROL)),
+                "{name}"
+            );
+        }
     }
-    get(&app, SALES, None, None).await.assert_error(401, "UNAUTHENTICATED");
-    for (token, count) in [(&ada, 2), (&bob, 1), (&editor, 3)] {
-        let sales = get(&app, SALES, Some(token), None).await;
-        assert_eq!(sales.json()["data"]["sales"]["totalCount"], count, "{}", sales.text());
-        assert_eq!(sales.header(CACHE_CONTROL), "private, no-cache");
-        let again = get(&app, SALES, Some(token), Some(sales.etag())).await;
-        assert_eq!((again.status.as_u16(), again.header(CACHE_CONTROL)), (304, "private, no-cache"));
+}
+
+#[tokio::test]
+async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
+    let app = TestApp::start(Mode::Trusted).await;
+    let ((tea, etag), (clay, _)) = (product_of(&app, TEA).await, product_of(&app, CLAY).await);
+    let update = |id: &str, patch: Value| json!({"id": id, "patch": patch});
+    let price = || json!({"price": "3.00"});
+
+    let nobody = post(&app, "UpdateProduct", update(&tea, price()), None).await;
+    nobody.assert_error(401, "UNAUTHENTICATED");
+    assert_eq!(nobody.header(WWW_AUTHENTICATE), "Bearer realm=\"freshql\"");
+    let customer = demo_bearer(&json!({"sub": "carl"}));
+    for (token, id, patch, status) in [
+        (&customer, &tea, price(), 403),
+        (&merchant(CLAY), &tea, price(), 403),
+        (&merchant(TEA), &clay, price(), 403),
+        // It cannot be given to another.
+        (&merchant(TEA), &tea, json!({"merchantId": CLAY}), 403),
+        (&demo_bearer(&json!({"merchant": [TEA]})), &tea, price(), 403),
+        (&merchant(TEA), &tea, price(), 200),
+        (&editor(), &clay, price(), 200),
+    ] {
+        let answer = post(&app, "UpdateProduct", update(id, patch.clone()), Some(token)).await;
+        assert_eq!(answer.status, status, "{patch}: {}", answer.text());
     }
-    get(&app, COSTS, None, None).await.assert_error(401, "UNAUTHENTICATED");
-    get(&app, COSTS, Some(&ada), None).await.assert_error(403, "FORBIDDEN");
-    assert_eq!(get(&app, COSTS, Some(&editor), None).await.status, 200);
-    for (token, status) in [(None, 401), (Some(&bob), 403), (Some(&ada), 200), (Some(&editor), 200)] {
-        let bearer = token.map(|token| format!("Bearer {token}"));
-        let headers: Vec<_> =
-            bearer.as_deref().map(|bearer| (http::header::AUTHORIZATION, bearer)).into_iter().collect();
-        let variables = json!({"variables": {"id": "p1", "price": "13.00"}});
-        let answer = app.post_with(&url(REPRICE), &variables, &headers).await;
+    // What was refused has changed nothing, and what was allowed says so by the etag.
+    let stale = json!({"id": tea, "patch": price(), "expectedEtag": etag});
+    post(&app, "UpdateProduct", stale.clone(), Some(&merchant(TEA))).await.assert_error(412, "PRECONDITION_FAILED");
+    // Whoever may not write is not told whether the etag fits.
+    post(&app, "UpdateProduct", stale, Some(&merchant(CLAY))).await.assert_error(403, "FORBIDDEN");
+
+    for (patch, token, status) in [
+        (json!({"city": "Bremen"}), merchant(TEA), 200),
+        (json!({"city": "Bremen"}), merchant(CLAY), 403),
+        // Only an editor has looked at the papers.
+        (json!({"verified": true}), merchant(TEA), 403),
+        (json!({"verified": true}), editor(), 200),
+    ] {
+        let answer = post(&app, "UpdateMerchant", update(TEA, patch), Some(&token)).await;
         assert_eq!(answer.status, status, "{}", answer.text());
+    }
+    let own =
+        |id: &str| json!({"input": {"merchantId": id, "sku": "X-1", "name": "X", "description": "X", "price": "1.00"}});
+    for (id, status) in [(CLAY, 403), (TEA, 200)] {
+        assert_eq!(post(&app, "CreateProduct", own(id), Some(&merchant(TEA))).await.status, status);
+    }
+    let opinion = json!({"input": {"productId": tea, "rating": 5, "body": "Good.", "author": "Carl"}});
+    post(&app, "CreateReview", opinion.clone(), None).await.assert_error(401, "UNAUTHENTICATED");
+    let review =
+        post(&app, "CreateReview", opinion, Some(&customer)).await.json()["data"]["createReview"]["id"].clone();
+    // A merchant takes no opinion away, neither by itself nor with its product.
+    for (name, id) in [("DeleteReview", &review), ("DeleteProduct", &json!(tea))] {
+        post(&app, name, json!({"id": id}), Some(&merchant(TEA))).await.assert_error(403, "FORBIDDEN");
+        post(&app, name, json!({"id": id}), None).await.assert_error(401, "UNAUTHENTICATED");
+        assert_eq!(post(&app, name, json!({"id": id}), Some(&editor())).await.status, 200);
     }
 }

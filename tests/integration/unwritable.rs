@@ -6,12 +6,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use http::header::AUTHORIZATION;
 use serde_json::{Value as Json, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::Child;
 
 use crate::commands::freshql;
-use crate::harness::{CREATE, MERCHANTS, project, url};
+use crate::harness::{CREATE, DEMO_SECRET, MERCHANTS, editor, project, url};
 
 struct Server {
     process: Child,
@@ -28,6 +29,7 @@ impl Server {
             .env_clear()
             .env("PATH", std::env::var_os("PATH").unwrap())
             .env("FRESHQL_DIR", project)
+            .envs([DEMO_SECRET])
             .env("FRESHQL_LISTEN", "127.0.0.1:0")
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -47,7 +49,8 @@ impl Server {
     async fn create(&self, name: &str) -> (u16, Json) {
         let input = json!({"name": name, "description": "d".repeat(3000), "city": "Ghent"});
         let body = json!({"variables": {"input": input}});
-        let response = self.client.post(format!("{}{}", self.address, url(CREATE))).json(&body).send().await.unwrap();
+        let request = self.client.post(format!("{}{}", self.address, url(CREATE))).header(AUTHORIZATION, editor());
+        let response = request.json(&body).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
 

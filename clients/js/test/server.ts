@@ -1,6 +1,7 @@
 /** The program itself on a fresh copy of the demo (or another project), with documents of the tests' own. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createHmac } from "node:crypto";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { after } from "node:test";
@@ -23,6 +24,27 @@ const running = new Map<ChildProcess, () => Promise<void>>();
 // Here, as the runner would take one that is added within `before` for that hook's own.
 after(() => Promise.all([...running.values()].map((stop) => stop())));
 
+/** What the demo's tokens are signed with here. */
+const SECRET = "a secret of the tests, thirty-two bytes or more";
+
+/** The token of somebody with these claims, as the demo's `[auth]` wants it. */
+export function token(claims: object): string {
+  const part = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
+  const said = { iss: "https://market.example/", aud: "market", exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part(said)}`;
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
+// In the demo everybody reads, and an editor writes: what these tests POST, an editor does, where they do not say otherwise.
+const plainFetch = globalThis.fetch;
+const editor = `Bearer ${token({ sub: "eve", roles: ["editor"] })}`;
+globalThis.fetch = (input, init) => {
+  if (init?.method !== "POST") return plainFetch(input, init);
+  const headers = new Headers(init.headers);
+  if (!headers.has("authorization")) headers.set("authorization", editor);
+  return plainFetch(input, { ...init, headers });
+};
+
 /** Starts a server; it ends with the tests of this file. */
 export async function serve(mode: "open" | "apq" | "trusted", documents: Record<string, string> = {}, settings: Record<string, string> = {}, project = repository, configuration = "", files: Record<string, string> = {}): Promise<Server> {
   const directory = await mkdtemp(join(tmpdir(), "freshql-client-"));
@@ -33,11 +55,13 @@ export async function serve(mode: "open" | "apq" | "trusted", documents: Record<
   for (const [name, text] of Object.entries(documents)) {
     await writeFile(join(directory, `queries/tests/${name}.graphql`), text);
   }
-  for (const [name, text] of Object.entries({ "freshql.toml": configuration, ...files })) {
+  // Of the demo's configuration, who asks.
+  const auth = project === repository ? (await readFile(join(project, "freshql.toml"), "utf8")).replace(/^[^]*\n(?=\[auth\])/, "\n") : "";
+  for (const [name, text] of Object.entries({ "freshql.toml": configuration + auth, ...files })) {
     await mkdir(dirname(join(directory, name)), { recursive: true });
     await writeFile(join(directory, name), text);
   }
-  const environment = { FRESHQL_LISTEN: "127.0.0.1:0", FRESHQL_MIGRATE: "true", FRESHQL_MODE: mode, ...settings };
+  const environment = { FRESHQL_LISTEN: "127.0.0.1:0", FRESHQL_MIGRATE: "true", FRESHQL_MODE: mode, FRESHQL_JWT_SECRET: SECRET, ...settings };
   const child = spawn(program, [], { cwd: directory, env: environment, stdio: ["ignore", "ignore", "pipe"] });
   const url = await new Promise<string>((found, failed) => {
     let log = "";

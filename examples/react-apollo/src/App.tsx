@@ -1,6 +1,7 @@
 import { useEffect, useState } from 'react';
 import { Detail } from './Detail';
 import { List } from './List';
+import { SignIn } from './SignIn';
 import { Wire } from './Wire';
 
 /** The product that is open stands in the URL, so that it can be linked and the browser's buttons work. */
@@ -27,6 +28,7 @@ export function App() {
           Shelf
         </h1>
         <Wire />
+        <SignIn />
       </header>
       <List selected={selected} select={select} />
       <main className="detail">

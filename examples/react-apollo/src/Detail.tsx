@@ -2,11 +2,18 @@ import { useQuery } from '@apollo/client/react';
 import { useState } from 'react';
 import { Form } from './Form';
 import { PRODUCT, STATES } from './operations';
+import { useSession } from './session';
 
 export function Detail({ id, close }: { id: string; close: () => void }) {
   const { data, previousData, error, refetch } = useQuery(PRODUCT, { variables: { id }, fetchPolicy: 'cache-and-network' });
   const [isEditing, setEditing] = useState(false);
   const [saved, setSaved] = useState(false);
+  const session = useSession();
+  const edit = () => {
+    if (!session) return document.getElementById('token')?.focus();
+    setEditing(true);
+    setSaved(false);
+  };
   // While the etag guard has the rest of a changed row fetched again, what was shown stays.
   const product = (data ?? previousData)?.product;
   if (error && !product) {
@@ -31,8 +38,8 @@ export function Detail({ id, close }: { id: string; close: () => void }) {
           </p>
         </div>
         {!isEditing && (
-          <button type="button" className="primary" onClick={() => (setEditing(true), setSaved(false))}>
-            Edit
+          <button type="button" className="primary" onClick={edit}>
+            {session ? 'Edit' : 'Sign in to edit'}
           </button>
         )}
       </div>

@@ -3,6 +3,7 @@ import { type Clash, retryOnConflict } from 'freshql-client/apollo';
 import { type FormEvent, useState } from 'react';
 import { Conflict } from './Conflict';
 import { type Draft, type Editable, type Product, SAVE_PRODUCT, STATES } from './operations';
+import { useSession } from './session';
 
 type Intent = { id: string; patch: Partial<Draft>; expectedEtag: string };
 interface Question {
@@ -16,7 +17,10 @@ export function Form({ product, done }: { product: Product; done: (saved: boolea
   const [base] = useState(product);
   const [draft, setDraft] = useState<Draft>(() => draftOf(product));
   const [question, setQuestion] = useState<Question>();
-  const [save, { loading, error }] = useMutation(SAVE_PRODUCT);
+  // The token goes with what writes only. What everybody reads needs none, and to another origin it would cost a preflight.
+  const session = useSession();
+  const headers = session ? { authorization: `Bearer ${session.token}` } : {};
+  const [save, { loading, error }] = useMutation(SAVE_PRODUCT, { context: { headers } });
   const change = <K extends keyof Draft>(name: K, value: Draft[K]) => setDraft({ ...draft, [name]: value });
 
   /** Shows both versions and waits for what is decided. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { stage } from './stage.mjs';
+import { stage, token } from './stage.mjs';
 
 // On a machine that does something else meanwhile, all of it takes longer.
 const PATIENCE = 60_000;
@@ -32,15 +32,19 @@ after(async () => {
   await shop?.stop();
 });
 
-async function visitor(options = {}, { url } = shop) {
+const EDITOR = { sub: 'eve', roles: ['editor'] };
+
+/** Somebody with a browser, who is signed in with these claims; null: who is not. */
+async function visitor({ as = EDITOR, ...options } = {}, { url } = shop) {
   const context = await browser.newContext({ viewport: { width: 1180, height: 760 }, ...options });
   context.setDefaultTimeout(PATIENCE);
+  if (as) await context.addInitScript((token) => sessionStorage.setItem('token', token), token(as));
   const complaints = [];
   const open = async (path = '') => {
     const page = await context.newPage();
     page.on('console', (message) => {
       // The browser itself notes every error status in its console.
-      const isStatus = message.text().includes('the server responded with a status of 412');
+      const isStatus = /the server responded with a status of 4(01|03|12)/.test(message.text());
       if (['error', 'warning'].includes(message.type()) && !isStatus) complaints.push(message.text());
     });
     page.on('pageerror', (error) => complaints.push(String(error)));
@@ -89,7 +93,7 @@ test('across origins, reads cost no preflight; a write costs one, and is answere
   await page.getByRole('button', { name: 'Save', exact: true }).click();
   await page.getByText('Saved.').waitFor();
   const write = far.wire.findIndex(({ method }) => method === 'POST');
-  assert.deepEqual(far.wire.filter(({ method }) => method === 'OPTIONS'), [{ ...far.wire[write], method: 'OPTIONS', status: 204 }]);
+  assert.deepEqual(far.wire.filter(({ method }) => method === 'OPTIONS'), [{ ...far.wire[write], method: 'OPTIONS', status: 204, hasToken: false }]);
   assert.deepEqual(complaints, []);
   await context.close();
   await far.stop();
@@ -162,6 +166,47 @@ test('two tabs edit one product: the second is shown both versions, decides, and
     const shown = await page.locator('article').innerText();
     for (const part of ['The name of two', 'The text of one', '41', '77.50']) assert.ok(shown.includes(part), shown);
   }
+  assert.deepEqual(complaints, []);
+  await context.close();
+});
+
+test('who is not signed in reads; a merchant saves its own products, and the token goes with nothing but that', async () => {
+  const { context, complaints, open } = await visitor({ as: null });
+  const page = await open();
+  const isDetail = (response) => decodeURIComponent(response.url()).includes('{"id":');
+  const [answer] = await Promise.all([page.waitForResponse(isDetail), row(page, 3).click()]);
+  const merchant = (await answer.json()).data.product.merchant.id;
+  const article = page.locator('article');
+  await article.getByRole('button', { name: 'Sign in to edit' }).click();
+  const box = page.getByLabel('Token');
+  assert.ok(await box.evaluate((input) => input === document.activeElement));
+  await box.fill('rubbish');
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+  assert.equal(await box.getAttribute('aria-invalid'), 'true');
+
+  const signIn = async (claims) => {
+    await box.fill(token(claims));
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
+    await page.getByText(claims.sub, { exact: true }).waitFor();
+  };
+  await signIn({ sub: 'mallory', merchant: '00000000-0000-7000-8000-000000000000' });
+  await article.getByRole('button', { name: 'Edit' }).click();
+  await page.getByLabel('Stock').fill('4242');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('alert').getByText('you may not update this Product').waitFor();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByRole('alert').getByText('a token is needed to update Product').waitFor();
+  await signIn({ sub: 'mia', merchant });
+  await picture(page, 'signed-in');
+  await page.getByRole('button', { name: 'Save', exact: true }).click();
+  await page.getByText('Saved.').waitFor();
+  await article.locator('.facts').getByText('4242').waitFor();
+
+  const own = shop.wire.filter(({ hasToken }) => hasToken);
+  assert.deepEqual([...new Set(own.map(({ method }) => method))], ['POST']);
+  const writes = shop.wire.filter(({ method }) => method === 'POST').slice(-3);
+  assert.deepEqual(writes.map(({ status }) => status), [403, 401, 200]);
   assert.deepEqual(complaints, []);
   await context.close();
 });

@@ -1,6 +1,7 @@
 // The server on a copy of the demo and this application's queries, in mode `trusted`, and the built application beside it, at
 // the same origin or at another. What goes over the wire is noted.
 import { spawn } from 'node:child_process';
+import { createHmac } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { createServer, request } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -14,9 +15,19 @@ const program = resolve(process.env.FRESHQL_BIN ?? join(repository, 'target/debu
 const BUILT_FOR = 'https://freshql.invalid';
 const TYPES = { '.html': 'text/html; charset=utf-8', '.js': 'text/javascript', '.css': 'text/css', '.svg': 'image/svg+xml' };
 
+const SECRET = 'a secret of the tests, thirty-two bytes or more';
+
+/** The token of somebody with these claims, as `freshql token` makes it. */
+export function token(claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const said = { iss: 'https://market.example/', aud: 'market', exp: Math.floor(Date.now() / 1000) + 3600, ...claims };
+  const signed = `${part({ alg: 'HS256', typ: 'JWT' })}.${part(said)}`;
+  return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
+}
+
 export async function stage({ isCrossOrigin = false } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'freshql-example-'));
-  for (const name of ['schema.graphql', 'migrations']) await cp(join(repository, name), join(directory, name), { recursive: true });
+  for (const name of ['schema.graphql', 'freshql.toml', 'migrations']) await cp(join(repository, name), join(directory, name), { recursive: true });
   await cp(join(example, 'queries'), join(directory, 'queries'), { recursive: true });
 
   const wire = [];
@@ -24,7 +35,7 @@ export async function stage({ isCrossOrigin = false } = {}) {
   const pass = (incoming, outgoing) => {
     const headers = { ...incoming.headers, host: `127.0.0.1:${port}` };
     const passed = request({ port, path: incoming.url, method: incoming.method, headers }, (answer) => {
-      wire.push({ method: incoming.method, path: incoming.url.split('?')[0], status: answer.statusCode });
+      wire.push({ method: incoming.method, path: incoming.url.split('?')[0], status: answer.statusCode, hasToken: 'authorization' in incoming.headers });
       outgoing.writeHead(answer.statusCode, answer.rawHeaders);
       answer.pipe(outgoing);
     });
@@ -44,7 +55,7 @@ export async function stage({ isCrossOrigin = false } = {}) {
     );
   });
 
-  const settings = { FRESHQL_LISTEN: '127.0.0.1:0', FRESHQL_MIGRATE: 'true', FRESHQL_MODE: 'trusted', FRESHQL_CORS_ORIGINS: front.origin };
+  const settings = { FRESHQL_LISTEN: '127.0.0.1:0', FRESHQL_MIGRATE: 'true', FRESHQL_MODE: 'trusted', FRESHQL_JWT_SECRET: SECRET, FRESHQL_CORS_ORIGINS: front.origin };
   const server = spawn(program, [], { cwd: directory, env: settings, stdio: ['ignore', 'ignore', 'pipe'] });
   port = await new Promise((found, failed) => {
     let log = '';

@@ -3,12 +3,14 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::Duration;
 
 use bytes::Bytes;
 use freshql::app::{self, RunningServer};
-use freshql::config::{Config, Mode, Overrides};
+use freshql::config::{Config, Issuer, KeySource, Mode, Overrides};
 use freshql::document_id::DocumentId;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
+use freshql::identity::mint::mint;
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,6 +34,9 @@ pub(crate) const UPDATE: &str = "mutation Update($id: ID!, $patch: MerchantPatch
 }";
 pub(crate) const DELETE: &str = "mutation Delete($id: ID!) { deleteMerchant(id: $id) { id } }";
 
+/// The secret that the tokens of the demo are signed with in tests, and the variable that has it.
+pub(crate) const DEMO_SECRET: (&str, &str) = ("FRESHQL_JWT_SECRET", "a secret of the tests, thirty-two bytes or more");
+
 const DOCUMENTS: [(&str, &str); 6] = [
     ("merchant", MERCHANT),
     ("merchants", MERCHANTS),
@@ -49,6 +54,9 @@ pub(crate) struct TestApp {
     _database: Option<TestDatabase>,
     running: RunningServer,
     client: reqwest::Client,
+    /// `Bearer …`, which comes with every POST that says nothing else: in the demo everybody reads, and only those whom its rules
+    /// let write may write.
+    posts_as: Option<String>,
 }
 
 /// A response, read to its end.
@@ -70,6 +78,7 @@ impl TestApp {
 
     /// A server of another project.
     pub(crate) async fn start_in(directory: TempDir, mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
+        let is_demo = directory.path().join("queries/tests/merchant.graphql").is_file();
         let overrides = Overrides {
             dir: Some(directory.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
@@ -84,10 +93,14 @@ impl TestApp {
         if let Some(database) = &on_server {
             config.database = database.config();
         }
+        if is_demo {
+            config.auth = vec![demo_issuer()];
+        }
         change(&mut config);
         let running = app::start(config.clone()).await.unwrap();
         let client = reqwest::Client::builder().build().unwrap();
-        Self { directory, config, _database: on_server, running, client }
+        let posts_as = is_demo.then(editor);
+        Self { directory, config, _database: on_server, running, client, posts_as }
     }
 
     /// The same project in a new process, as far as a test can tell.
@@ -114,7 +127,8 @@ impl TestApp {
         change(&mut config);
         let running = app::start(config.clone()).await.unwrap();
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, config, _database: None, running, client: self.client.clone() }
+        let (client, posts_as) = (self.client.clone(), self.posts_as.clone());
+        Self { directory, config, _database: None, running, client, posts_as }
     }
 
     /// Asks the operator's API.
@@ -165,6 +179,9 @@ impl TestApp {
 
     pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(HeaderName, &str)]) -> Answer {
         let mut request = self.request(Method::POST, path).json(body);
+        if let Some(token) = self.posts_as.as_ref().filter(|_| headers.iter().all(|(name, _)| name != AUTHORIZATION)) {
+            request = request.header(AUTHORIZATION, token);
+        }
         for (name, value) in headers {
             request = request.header(name, *value);
         }
@@ -268,6 +285,7 @@ impl Program {
     pub(crate) async fn start_with(project: &Path, variables: &[(&str, &str)]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
             .env_clear()
+            .envs([DEMO_SECRET])
             .envs(variables.iter().copied())
             .env("FRESHQL_DIR", project)
             .env("FRESHQL_LISTEN", "127.0.0.1:0")
@@ -291,6 +309,30 @@ impl Program {
 pub(crate) fn signal(process: &Child, signal: &str) {
     let pid = process.id().unwrap().to_string();
     assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+}
+
+/// The issuer of the demo's tokens.
+pub(crate) fn demo_issuer() -> Issuer {
+    let (variable, secret) = DEMO_SECRET;
+    Issuer {
+        issuer: "https://market.example/".to_owned(),
+        audience: vec!["market".to_owned()],
+        keys: KeySource::Secret { variable: variable.to_owned(), secret: Some(secret.parse().unwrap()) },
+        roles: "/roles".to_owned(),
+        cookie: None,
+        leeway: Issuer::LEEWAY,
+    }
+}
+
+/// `Bearer …` of somebody with these claims, for the demo.
+pub(crate) fn demo_bearer(claims: &Value) -> String {
+    let claims = claims.as_object().unwrap().clone();
+    format!("Bearer {}", mint(&demo_issuer(), claims, Duration::from_secs(3600)).unwrap())
+}
+
+/// That of an editor, who may do everything.
+pub(crate) fn editor() -> String {
+    demo_bearer(&json!({"sub": "eve", "roles": ["editor"]}))
 }
 
 /// The URL of a document.
@@ -319,11 +361,14 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, body: response.bytes().await.unwrap() }
 }
 
-/// The demo without its configuration, and the tests' documents.
+/// The demo, of whose configuration only `[auth]`, and the tests' documents.
 pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(demo.join("schema.graphql"), directory.path().join("schema.graphql")).unwrap();
+    let settings = std::fs::read_to_string(demo.join("freshql.toml")).unwrap();
+    let (_, auth) = settings.split_once("[auth]").unwrap();
+    std::fs::write(directory.path().join("freshql.toml"), format!("[auth]{auth}")).unwrap();
     for name in ["queries", "migrations"] {
         copy(&demo.join(name), &directory.path().join(name));
     }
@@ -333,6 +378,13 @@ pub(crate) fn project() -> TempDir {
         std::fs::write(queries.join(name).with_extension("graphql"), text).unwrap();
     }
     directory
+}
+
+/// Puts settings before those that `project` has left.
+pub(crate) fn configure(project: &Path, settings: &str) {
+    let file = project.join("freshql.toml");
+    let auth = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(file, format!("{settings}\n{auth}")).unwrap();
 }
 
 pub(crate) fn copy(from: &Path, to: &Path) {
