@@ -4,16 +4,12 @@
 use std::path::Path;
 
 use super::documents::StoredDocument;
+use super::error::AdminError;
 use super::schema::migrations::{Applied, Dialect, MigrateError, Migration, Migrations, Problem, Repaired, Status};
 use super::schema::pull::Pulled;
 use super::{postgres, sqlite};
 use crate::config::Database;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
-
-/// The database could not be read or written, in its words.
-#[derive(Debug, thiserror::Error)]
-#[error(transparent)]
-pub struct AdminError(pub(in crate::store) Box<dyn std::error::Error + Send + Sync>);
 
 /// A connection to a database whose tables are to be looked at, or changed.
 pub enum Admin {

@@ -2,9 +2,6 @@
 //! query files, so that the servers that start after a file has changed still know what it said.
 
 use std::collections::HashMap;
-use std::time::Duration;
-
-use super::{Store, StoreError};
 
 /// A document as the database keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,7 +61,7 @@ pub(in crate::store) struct FileChanges {
 
 impl FileChanges {
     /// From what the database knows to what the files say.
-    fn between(known: &[StoredDocument], current: HashMap<String, NewDocument>) -> Self {
+    pub(in crate::store) fn between(known: &[StoredDocument], current: HashMap<String, NewDocument>) -> Self {
         let is_retired = |document: &StoredDocument| match document.source {
             DocumentSource::Http => None,
             DocumentSource::File { retired_at } => Some(retired_at.is_some()),
@@ -86,63 +83,7 @@ impl FileChanges {
         Self { gone, back, new }
     }
 
-    fn is_empty(&self) -> bool {
+    pub(in crate::store) fn is_empty(&self) -> bool {
         self.gone.is_empty() && self.back.is_empty() && self.new.is_empty()
-    }
-}
-
-impl Store {
-    /// All documents, by id.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
-        driver!(self, store => store.documents().await)
-    }
-
-    /// Those of these documents that the database has.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
-        driver!(self, store => store.documents_among(ids).await)
-    }
-
-    /// Keeps a document until it is removed; false if the database had it already. Of two documents that are to have one
-    /// name at the same time, wherever they were sent, one is refused, and nothing of it is kept.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
-        driver!(self, store => store.insert_document(document).await)
-    }
-
-    /// Forgets a document; false if it was not there.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
-        driver!(self, store => store.delete_document(id).await)
-    }
-
-    /// Makes these, by id, the documents of the query files: those that left the files are retired from now on, and
-    /// those that came back are not. Where nothing has changed nothing is written.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn replace_file_documents(&self, current: HashMap<String, NewDocument>) -> Result<(), StoreError> {
-        let changes = FileChanges::between(&self.documents().await?, current);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        driver!(self, store => store.change_file_documents(changes).await)
-    }
-
-    /// Forgets the documents that left the query files longer ago than this.
-    ///
-    /// # Errors
-    /// The database's.
-    pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
-        driver!(self, store => store.delete_retired_documents(retention).await)
     }
 }

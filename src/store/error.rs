@@ -84,3 +84,8 @@ pub struct Columns {
     /// The columns.
     pub names: Vec<String>,
 }
+
+/// The database could not be read or written, in its words.
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
+pub struct AdminError(pub(in crate::store) Box<dyn std::error::Error + Send + Sync>);

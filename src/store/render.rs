@@ -11,49 +11,15 @@ use sea_orm::sea_query::{
     SelectStatement,
 };
 
-use super::dialect::Dialect;
+use super::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS, ROOT};
 use super::select::{Bound, List, PARENT, Shape, Slot, Visible};
 use super::statement::{Parameter, Statement, Type};
 use crate::model::{ColumnId, Entity, Model, Order};
 
-pub(in crate::store) use write::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT, delete, insert, update};
-
-/// The alias of the outermost table.
-pub(in crate::store) const ROOT: &str = "t";
 /// The alias of the same table where the rows of a page are chosen before they are read.
 const CHOSEN: &str = "c";
-/// The alias of the parents in a batch. They have two columns.
-pub(in crate::store) const PARENTS: &str = "k";
-/// The column with a parent's number, from 0 on.
-pub(in crate::store) const PARENT_NUMBER: &str = "key";
-/// The column with the parent itself.
-pub(in crate::store) const PARENT_VALUE: &str = "value";
 
-/// A query for many parents, for the dialect to put together: its rows begin with [`PARENT_NUMBER`]. The parents come out of
-/// one parameter, as [`PARENTS`].
-pub(in crate::store) struct Batch {
-    /// The parameter's placeholder.
-    pub(in crate::store) parents: String,
-    /// What is read for each.
-    pub(in crate::store) of_each: OfEach,
-}
-
-/// What a batch reads for each parent.
-pub(in crate::store) enum OfEach {
-    /// One value: a query that has one row of one column.
-    Value(Box<SelectStatement>),
-    /// Rows.
-    Rows {
-        /// The query for one parent, and the placeholder of its limit: for a database that has LATERAL.
-        of_one: Box<SelectStatement>,
-        /// The limit's placeholder.
-        limit: Option<String>,
-        /// For a database that has not: the query for all, which only lacks its tables, [`PARENTS`] and this one as `t`.
-        of_all: Box<SelectStatement>,
-        /// The name of the table.
-        table: String,
-    },
-}
+pub(in crate::store) use write::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT, delete, insert, update};
 
 /// The statement of a query for one parent.
 pub(in crate::store) fn query(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {

@@ -5,11 +5,11 @@
 use std::sync::{Arc, OnceLock};
 
 use super::statement::Statement;
+
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, EntityId, Order, Value};
 
-/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that a row is looked up by.
-pub type Slot = u16;
+pub use super::statement::Slot;
 
 /// The parent's.
 pub const PARENT: Slot = 0;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use super::select::Slot;
 use crate::model::Scalar;
+
+/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that a row is looked up by.
+pub type Slot = u16;
 
 /// A statement.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::error::{Constraint, StoreError};
-use super::source::{Levels, Source, State};
+use super::reading::Levels;
+use super::source::{Source, State};
 use crate::dependency::Version;
 use crate::model::{ColumnId, Entity, Value};
 

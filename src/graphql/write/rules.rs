@@ -8,8 +8,9 @@ use super::super::rules::Grants;
 use super::{BoundWrite, Expectation, WriteError, Writer, not_found};
 use crate::model::{Access, ColumnId, Entity, EntityId, Value};
 use crate::store::fetched::Fetched;
+use crate::store::reading::Levels;
 use crate::store::select::{Ask, Shape, SlotValue, Visible};
-use crate::store::source::{Levels, Parents, Row, Source, Wanted};
+use crate::store::source::{Parents, Row, Source, Wanted};
 use crate::store::{Constraint, Query, Refusal, StoreError, Transaction};
 
 /// One query for one parent.

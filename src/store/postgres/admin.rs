@@ -8,7 +8,7 @@ use super::client::{Blocking, ClientError, Execute, Role, Session};
 use super::{alter, migrate};
 use crate::config::PostgresUrl;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::difference::step;
 use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
 

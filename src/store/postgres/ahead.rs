@@ -12,9 +12,10 @@ use crate::model::Model;
 use crate::model::scalar::ValueRef;
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
+use crate::store::reading::Levels;
 use crate::store::render;
 use crate::store::select::{PARENT, Slot, SlotValue};
-use crate::store::source::{Levels, Parents, Wanted};
+use crate::store::source::{Parents, Wanted};
 use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
 

@@ -6,7 +6,8 @@ use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::postgres::triggers;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{ForeignKey, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
-use crate::store::sqlite::ddl::{Section, check_of};
+use crate::store::schema::section::Section;
+use crate::store::sqlite::expression::check_of;
 
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "bigint NOT NULL DEFAULT 0";
@@ -109,7 +110,7 @@ pub(in crate::store) fn created(tables: &[&Table], existing: &[&SqlName]) -> Vec
 
 /// The triggers of an entity's table.
 pub(in crate::store) fn versions_kept(table: &Table) -> Section {
-    crate::store::sqlite::ddl::versions_kept(table, triggers::statements(table))
+    crate::store::schema::section::versions_kept(table, triggers::statements(table))
 }
 
 fn create_table(table: &Table, is_there: impl Fn(&ForeignKey) -> bool) -> String {

@@ -7,8 +7,7 @@ use sea_orm::sea_query::{
 };
 
 use crate::model::{Column, Entity, Scalar};
-use crate::store::dialect::Dialect;
-use crate::store::render::{Batch, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS};
+use crate::store::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS};
 use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::statement::Type;
 

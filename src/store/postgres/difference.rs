@@ -13,8 +13,9 @@ use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
-use crate::store::sqlite::ddl::{self, Section, is_strict_type};
+use crate::store::sqlite::ddl::{self, is_strict_type};
 
 /// The migration's text.
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {

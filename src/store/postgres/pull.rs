@@ -10,10 +10,11 @@ use crate::config::PostgresUrl;
 use crate::model::naming::{singularize, upper_first};
 use crate::model::scalar::MAX_DIGITS;
 use crate::model::{EnumId, Scalar};
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
+use crate::store::schema::pull::gathered::Values;
 use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Kind, Known, Table};
-use crate::store::schema::pull::values::{OUR_NOW, Values};
+use crate::store::schema::pull::values::OUR_NOW;
 use crate::store::schema::pull::{self, Pulled};
 
 /// The first model of this database.

@@ -24,8 +24,9 @@ use crate::store::error::StoreError;
 use crate::store::feed::{Position, Subscriber, Subscribers};
 use crate::store::fetched::Fetched;
 use crate::store::guard::Guard;
+use crate::store::reading::Reading;
 use crate::store::rendered::Rendered;
-use crate::store::source::{Observed, Reading, State};
+use crate::store::source::{Observed, State};
 use crate::store::trace::Trace;
 use crate::store::transaction::Writing;
 

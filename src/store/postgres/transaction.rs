@@ -18,13 +18,15 @@ use super::values::{Encoded, KeptRow, Table, encode};
 use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Model, Value};
+use crate::store::dialect::ROOT;
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::guard::Guard;
+use crate::store::reading::Levels;
 use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
 use crate::store::rendered::{Purpose, Rendered};
 use crate::store::select::{Shape, Slot, Visible};
-use crate::store::source::{Levels, State};
+use crate::store::source::State;
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
 
@@ -151,7 +153,7 @@ impl<'s> Transaction<'s> {
         let key = bound(&statement, |_| key.as_ref());
         let parameters = parameters(&key);
         // What is read in the statement that has waited for the lock may be older than the lock.
-        let lock = format!("{} FOR UPDATE OF \"{}\"", statement.sql, render::ROOT);
+        let lock = format!("{} FOR UPDATE OF \"{}\"", statement.sql, ROOT);
         let all = [Execute::binary(&lock, &parameters), Execute::binary(&statement.sql, &parameters)];
         let rows = self.flight(&all).await?;
         Ok(row_state(&statement, &rows[1], columns.len()))

@@ -2,8 +2,9 @@
 
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 
-use super::{ROOT, Renderer};
+use super::Renderer;
 use crate::model::Entity;
+use crate::store::dialect::ROOT;
 use crate::store::select::{Comparison, Filter, Quantifier, TextMatch, Visible};
 use crate::store::statement::Type;
 

@@ -26,7 +26,7 @@ pub(in crate::store) mod system;
 use self::changes::changes;
 use super::layout::{Layout, Table};
 use crate::model::{Diagnostic, Model};
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::migrations::{MigrateError, Migration, Migrations};
 use crate::store::sqlite::scratch::Scratch;
 use crate::store::{postgres, sqlite};

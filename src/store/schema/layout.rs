@@ -11,6 +11,17 @@ use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, Model, OnDe
 
 pub use name::SqlName;
 
+/// The names of freshql's own tables that migrations make for every model.
+pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] =
+    &["_freshql_meta", "_freshql_change", "_freshql_document", "_freshql_alias", "_freshql_idempotency"];
+
+/// The table of the change log.
+pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
+
+/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which is no row's key, stands
+/// the version of all rows that have none of their own: of those that have not changed since freshql watches the table.
+pub(in crate::store) const VERSIONS: &str = "_freshql_version";
+
 /// The column that every entity's table has beside the model's: the row's version.
 pub const VERSION_COLUMN: &str = "_version";
 
@@ -101,8 +112,8 @@ impl Layout {
 
     /// The names of freshql's own tables that a database of this model needs.
     pub(in crate::store) fn system_tables(&self) -> Vec<&'static str> {
-        let versions = self.tables.iter().any(|table| !table.managed).then_some(crate::store::sqlite::ddl::VERSIONS);
-        crate::store::sqlite::ddl::SYSTEM_TABLE_NAMES.iter().copied().chain(versions).collect()
+        let versions = self.tables.iter().any(|table| !table.managed).then_some(VERSIONS);
+        SYSTEM_TABLE_NAMES.iter().copied().chain(versions).collect()
     }
 
     /// The tables in an order in which every foreign key points to a table before it, as far as there are no cycles;

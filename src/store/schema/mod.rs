@@ -5,3 +5,4 @@ pub mod difference;
 pub mod layout;
 pub mod migrations;
 pub mod pull;
+pub(in crate::store) mod section;

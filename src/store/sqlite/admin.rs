@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::ddl::create_statements;
 use super::{alter, migrate, rows};
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::layout::Layout;
 use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
 

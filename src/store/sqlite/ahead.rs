@@ -10,8 +10,9 @@ use crate::model::Value;
 use crate::model::scalar::ValueRef;
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
+use crate::store::reading::Levels;
 use crate::store::select::{Ask, PARENT};
-use crate::store::source::{Levels, Parents, Row, Wanted};
+use crate::store::source::{Parents, Row, Wanted};
 
 /// A row in memory; None for [`ValueRef::Other`].
 #[derive(Debug)]

@@ -4,10 +4,10 @@
 
 use std::fmt::Write as _;
 
-use crate::model::scalar::MAX_DIGITS;
-use crate::model::{DefaultValue, Scalar, Value};
-use crate::store::schema::layout::name::string_literal;
+use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::section::{Section, versions_kept};
+use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers;
 
 /// The tables of freshql's own, and what they hold at the beginning.
@@ -48,27 +48,8 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// The names of freshql's own tables that migrations make for every model.
-pub const SYSTEM_TABLE_NAMES: &[&str] =
-    &["_freshql_meta", "_freshql_change", "_freshql_document", "_freshql_alias", "_freshql_idempotency"];
-
-/// The table of the change log.
-pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
-
-/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which is no row's key, stands
-/// the version of all rows that have none of their own: of those that have not changed since freshql watches the table.
-pub(in crate::store) const VERSIONS: &str = "_freshql_version";
-
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
-
-/// A heading and what stands under it.
-pub(in crate::store) struct Section {
-    /// A sentence, or several lines of them.
-    pub(in crate::store) heading: String,
-    /// Each with its closing semicolon; or comments.
-    pub(in crate::store) statements: Vec<String>,
-}
 
 /// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
 /// its closing semicolon.
@@ -127,13 +108,7 @@ pub(in crate::store) fn created(table: &Table) -> Section {
     }
 }
 
-/// The triggers of an entity's table.
-pub(in crate::store) fn versions_kept(table: &Table, statements: Vec<String>) -> Section {
-    let heading = format!("The versions of {}: kept for whoever writes.", table.name.as_str());
-    Section { heading, statements }
-}
-
-/// Their texts.
+/// The texts of a table's triggers.
 pub(in crate::store) fn all_triggers(table: &Table) -> Vec<String> {
     let base = if table.managed { Vec::new() } else { triggers::renew_statements(table) };
     triggers::triggers(table).into_iter().map(|trigger| trigger.sql).chain(base).collect()
@@ -229,72 +204,6 @@ pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) ->
         words.push(format!("REFERENCES {} ({}) ON DELETE {on_delete}", reference.table, reference.column));
     }
     words.join(" ")
-}
-
-/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for other programs' sake.
-pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
-    match column.default.as_ref()? {
-        DefaultValue::Value(value) => Some(literal(value)),
-        DefaultValue::Now if column.scalar == Scalar::Date => Some("(date('now'))".to_owned()),
-        DefaultValue::Now => Some("(strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))".to_owned()),
-        DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
-    }
-}
-
-fn literal(value: &Value) -> String {
-    match value {
-        Value::Null => "NULL".to_owned(),
-        Value::Int(number) => number.to_string(),
-        // `{:?}` writes the shortest text that reads back as the same number, always with a point or an exponent.
-        Value::Real(number) => format!("{number:?}"),
-        Value::Text(text) => string_literal(text),
-    }
-}
-
-/// What a value must be like, beyond its type. A foreign key's values are checked where they come from.
-pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
-    if column.references.is_some() {
-        return None;
-    }
-    check_of(&column.name, column.scalar, column.nullable, &column.enum_values)
-}
-
-/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are kept otherwise have
-/// the same: what a column was made for can be read back from the database.
-pub(in crate::store) fn check_of(
-    name: &SqlName,
-    scalar: Scalar,
-    nullable: bool,
-    enum_values: &[String],
-) -> Option<String> {
-    match scalar {
-        Scalar::Boolean => Some(format!("{name} IN (0, 1)")),
-        Scalar::Int => Some(format!("{name} BETWEEN {} AND {}", i32::MIN, i32::MAX)),
-        Scalar::Decimal { precision, scale } => {
-            let power = |digits: u8| 10_i64.pow(u32::from(digits.min(MAX_DIGITS)));
-            let largest = power(precision.saturating_sub(scale)) - 1;
-            // The digits before the point. What they are is the only place where the database says how many follow.
-            match scale {
-                0 => Some(format!("{name} BETWEEN -{largest} AND {largest}")),
-                _ if largest == 0 => Some(format!("{name} / {} = 0", power(scale))),
-                _ => Some(format!("{name} / {} BETWEEN -{largest} AND {largest}", power(scale))),
-            }
-        }
-        // SQLite reads 9e999 as infinity.
-        Scalar::Float => Some(format!("abs({name}) < 9e999")),
-        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one and is refused.
-        Scalar::DateTime => Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')")),
-        Scalar::Date => Some(format!("{name} IS date({name}, '+0 days')")),
-        Scalar::IdUuid | Scalar::Uuid => Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'")),
-        // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
-        Scalar::Json if nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
-        Scalar::Json => Some(format!("json_valid({name})")),
-        Scalar::Enum(_) => {
-            let values: Vec<String> = enum_values.iter().map(|value| string_literal(value)).collect();
-            Some(format!("{name} IN ({})", values.join(", ")))
-        }
-        Scalar::IdInt | Scalar::IdText | Scalar::String | Scalar::BigInt => None,
-    }
 }
 
 #[cfg(test)]

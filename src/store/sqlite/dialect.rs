@@ -7,8 +7,8 @@ use sea_orm::sea_query::{
 
 use super::triggers::version_expression;
 use crate::model::{Column, ColumnId, Entity, Model};
-use crate::store::dialect::Dialect;
-use crate::store::render::{self, Batch, OfEach, PARENT_NUMBER, PARENTS, ROOT};
+use crate::store::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENTS, ROOT};
+use crate::store::render;
 use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::select::Shape;
 use crate::store::statement::{Statement, Type};

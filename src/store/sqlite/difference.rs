@@ -8,9 +8,11 @@ use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
 use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
+use crate::store::schema::section::{Section, versions_kept};
 use crate::store::sqlite::catalogue::definition::{Clause, ColumnText, Kind};
 use crate::store::sqlite::catalogue::{ADOPTED, Catalogue, FoundTable, recognise};
-use crate::store::sqlite::ddl::{self, Section, VERSION_DEFINITION, is_strict_type, table_statement};
+use crate::store::sqlite::ddl::{self, VERSION_DEFINITION, is_strict_type, table_statement};
+use crate::store::sqlite::expression::default_expression;
 use crate::store::sqlite::triggers::NAME_PREFIX;
 use crate::store::sqlite::words::words;
 
@@ -34,7 +36,7 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     }));
     sections.extend(changes.created.iter().map(|table| ddl::created(table)));
     sections.extend(changes.altered.iter().filter_map(kept));
-    sections.extend(changes.created.iter().map(|table| ddl::versions_kept(table, ddl::all_triggers(table))));
+    sections.extend(changes.created.iter().map(|table| versions_kept(table, ddl::all_triggers(table))));
     sections.extend(changes.abandoned.iter().map(|table| abandoned(table, is_mentioned)));
     sections.extend(notes::destructive(changes));
     if sections.is_empty() {
@@ -96,7 +98,7 @@ fn kept(altered: &Altered<'_>) -> Option<Section> {
     if altered.is_unkept {
         statements.push(notes::renew(&table.name));
     }
-    (!statements.is_empty()).then(|| ddl::versions_kept(table, statements))
+    (!statements.is_empty()).then(|| versions_kept(table, statements))
 }
 
 /// A table that is built anew.
@@ -294,7 +296,7 @@ fn new_value(altered: &Altered<'_>, column: &TableColumn) -> Option<(String, Str
     match column.default {
         Some(DefaultValue::Autoincrement) => None,
         Some(DefaultValue::UuidV7) if !column.nullable => Some((name, RANDOM_UUID.to_owned(), None)),
-        _ if column.nullable || ddl::default_expression(column).is_some() => None,
+        _ if column.nullable || default_expression(column).is_some() => None,
         _ => Some((name, "NULL".to_owned(), Some(notes::fill_in(altered, column)))),
     }
 }
@@ -324,7 +326,7 @@ fn changed_value(
 fn filler(column: &TableColumn) -> Option<String> {
     match column.default {
         Some(DefaultValue::UuidV7) => Some(RANDOM_UUID.to_owned()),
-        _ => ddl::default_expression(column),
+        _ => default_expression(column),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use rusqlite::{Error, ErrorCode, ffi};
 
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::error::{Columns, Constraint, StoreError};
 use crate::store::schema::migrations::MigrateError;
 

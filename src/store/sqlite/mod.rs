@@ -14,6 +14,7 @@ pub mod dialect;
 pub(in crate::store) mod difference;
 pub(in crate::store) mod documents;
 mod error;
+pub(in crate::store) mod expression;
 mod feed;
 mod guard;
 mod idempotency;
@@ -60,7 +61,6 @@ pub use snapshot::Snapshot;
 pub use store::Store;
 use threads::Threads;
 pub use transaction::Transaction;
-pub(super) use writable::probe;
 use writer::Writer;
 
 /// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.

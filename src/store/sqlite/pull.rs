@@ -7,10 +7,10 @@ use rusqlite::Connection;
 use super::migrate::split::{Token, next_token};
 use super::row::StepRow;
 use crate::model::Model;
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
+use crate::store::schema::pull::gathered::Values;
 use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Kind, Table};
-use crate::store::schema::pull::values::Values;
 use crate::store::schema::pull::{self, Pulled};
 use crate::store::source::Row as _;
 

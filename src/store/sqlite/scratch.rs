@@ -5,7 +5,7 @@ use rusqlite::Connection;
 use super::catalogue::Catalogue;
 use super::migrate;
 use crate::model::Model;
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::schema::migrations::{MigrateError, Migrations, Problem};
 
 /// It goes when this is dropped.

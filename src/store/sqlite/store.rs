@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::transaction::probe;
 use super::{
     Allowance, FeedJob, Finish, Opened, QUICK, ReadJob, SLOWEST, Settings, Snapshot, Transaction, WriteJob, change_log,
-    enqueue, probe, ready,
+    enqueue, ready,
 };
 use crate::clock::Clock;
 use crate::config::ChangeLogLimits;
@@ -19,7 +20,8 @@ use crate::store::change_log::{Record, Search};
 use crate::store::error::StoreError;
 use crate::store::feed::{Position, Subscriber, Subscribers};
 use crate::store::guard::Guard;
-use crate::store::source::{Observed, Reading};
+use crate::store::reading::Reading;
+use crate::store::source::Observed;
 use crate::store::transaction::Writing;
 
 /// How long a write may take that is tried to find out whether any succeeds.

@@ -15,10 +15,11 @@ use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Value};
 use crate::store::error::{Constraint, StoreError};
+use crate::store::reading::Levels;
 use crate::store::render::{self, FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
 use crate::store::rendered::{Purpose, Rendered};
 use crate::store::select::{Shape, Slot, Visible};
-use crate::store::source::{Levels, Row, State};
+use crate::store::source::{Row, State};
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
 
@@ -78,6 +79,13 @@ fn columns_of(entity: &Entity) -> Vec<ColumnId> {
 /// What is read of a row's state: its version, and perhaps its columns.
 fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
     Shape::Row { from: Visible::everything(entity.id), keys: [entity.key].into(), columns: columns.into() }
+}
+
+/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no change log.
+pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+    let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
+               DELETE FROM _freshql_meta WHERE key = 'probe'";
+    Ok(transaction.connection().execute_batch(sql)?)
 }
 
 impl Transaction<'_> {

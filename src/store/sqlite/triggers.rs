@@ -19,34 +19,21 @@
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
 //!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
 
+mod expressions;
 mod kept;
 mod within;
 
+pub(in crate::store) use expressions::NEXT;
+pub use expressions::{NAME_PREFIX, Trigger};
+use expressions::{changed, collate, differs, entity, parts, trigger};
 use kept::{forget, gone};
 pub(in crate::store) use kept::{renew_statements, restart_statements, version_expression, version_triggers};
 
 use super::catalogue::keys::OtherKey;
-use super::ddl::{VERSIONS, default_expression};
 use crate::model::Scalar;
-use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
-
-/// All names of triggers that freshql makes begin so.
-pub const NAME_PREFIX: &str = "_freshql_";
-
-/// The number of the next record. The newest record is never pruned, so the clock goes on from it.
-pub(in crate::store) const NEXT: &str =
-    "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
-      CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER))";
-
-/// A trigger.
-#[derive(Debug, Clone)]
-pub struct Trigger {
-    /// Its name in the database.
-    pub name: SqlName,
-    /// The whole statement, closing semicolon included.
-    pub sql: String,
-}
+use crate::store::schema::layout::VERSIONS;
+use crate::store::schema::layout::{Table, TableColumn, VERSION_COLUMN};
+use crate::store::sqlite::expression::default_expression;
 
 /// The triggers that keep the versions of this table's rows, where it has no unique keys but the model's.
 pub fn triggers(table: &Table) -> Vec<Trigger> {
@@ -66,12 +53,6 @@ pub(in crate::store) fn triggers_beside(table: &Table, others: &[OtherKey]) -> V
         displaced_by_update(table, others),
     ];
     within.into_iter().chain(own).collect()
-}
-
-fn trigger(table: &Table, event: &str, text: impl FnOnce(&SqlName) -> String) -> Trigger {
-    let name = SqlName::generated(format!("{NAME_PREFIX}{}_{event}", table.name.as_str()));
-    let sql = text(&name);
-    Trigger { name, sql }
 }
 
 fn inserted(table: &Table) -> Trigger {
@@ -252,10 +233,6 @@ fn row_number(table: &Table) -> Option<&'static str> {
     ROW_NUMBER_NAMES.into_iter().find(is_free)
 }
 
-fn entity(table: &Table) -> String {
-    string_literal(&table.entity_name)
-}
-
 /// Gives the row of NEW the number of the record just written; and also those rows of a managed table that the authors' own
 /// triggers have changed on that occasion.
 fn stamp(table: &Table) -> String {
@@ -280,67 +257,6 @@ fn stamp(table: &Table) -> String {
          AND {name}.{key} = _freshql_change.id AND {name}.{VERSION_COLUMN} < last_insert_rowid();",
         entity = entity(table),
     )
-}
-
-/// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not `A` in an answer.
-fn differs(column: &TableColumn) -> String {
-    format!("NEW.{name} IS NOT OLD.{name}{collate}", name = column.name, collate = collate(column))
-}
-
-fn collate(column: &TableColumn) -> &'static str {
-    match column.scalar {
-        Scalar::IdText | Scalar::String | Scalar::Json => " COLLATE BINARY",
-        // Numbers; and texts that a CHECK or their key allows in one spelling only.
-        _ if column.type_override.is_none() => "",
-        _ => " COLLATE BINARY",
-    }
-}
-
-/// The names of the columns that differ, with spaces between them. The key is the same.
-fn changed(table: &Table) -> String {
-    let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
-    let cases: Vec<String> = others
-        .map(|column| {
-            let name = string_literal(&format!("{} ", column.name.as_str()));
-            format!("CASE WHEN {} THEN {name} ELSE '' END", differs(column))
-        })
-        .collect();
-    if cases.is_empty() {
-        return "''".to_owned();
-    }
-    format!("trim({})", cases.join("\n        || "))
-}
-
-/// SQLite before 3.48 takes at most 127 arguments to a function.
-const PARTS_IN_ONE_OBJECT: usize = 60;
-
-/// A JSON object: for each column by which lists are cut, its values as seen through `prefixes` (`OLD.`, `NEW.`).
-fn parts(table: &Table, prefixes: &[&str]) -> String {
-    let members: Vec<String> = table
-        .columns
-        .iter()
-        .filter(|column| column.part)
-        .map(|column| {
-            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(table, column, prefix)).collect();
-            format!("{}, json_array({})", string_literal(column.name.as_str()), values.join(", "))
-        })
-        .collect();
-    let objects = members.chunks(PARTS_IN_ONE_OBJECT).map(|chunk| match chunk {
-        [] | [_] | [_, _] => format!("json_object({})", chunk.join(", ")),
-        many => format!("json_object(\n        {})", many.join(",\n        ")),
-    });
-    objects.reduce(|all, more| format!("json_patch({all}, {more})")).unwrap_or_else(|| "'{}'".to_owned())
-}
-
-fn json_value(table: &Table, column: &TableColumn, prefix: &str) -> String {
-    let value = format!("{prefix}{}", column.name);
-    match column.scalar {
-        // As JSON numbers they would lose their last digits.
-        Scalar::Float => format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END"),
-        // A STRICT table has no blobs here. They are no JSON, and nobody can ask for one.
-        _ if table.managed && column.type_override.is_none() => value,
-        _ => format!("CASE WHEN typeof({value}) <> 'blob' THEN {value} END"),
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::Transaction;
 use crate::store::error::StoreError;
 
 /// How often a write is tried for those who ask.
@@ -48,11 +47,4 @@ impl Writable {
         }
         Some((StoreError::Unwritable(trouble.why.clone()), is_due))
     }
-}
-
-/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no change log.
-pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
-               DELETE FROM _freshql_meta WHERE key = 'probe'";
-    Ok(transaction.connection().execute_batch(sql)?)
 }

@@ -12,8 +12,10 @@ use crate::store::sqlite::catalogue::definition::ColumnText;
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::recognise::{self, by_type};
 use crate::store::sqlite::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
-use crate::store::sqlite::ddl::{check_expression, default_expression, is_strict_type, sql_type};
-use crate::store::sqlite::migrate::check::{affinity, holds, is_default_other, is_looked_up, is_outdated};
+use crate::store::sqlite::ddl::{is_strict_type, sql_type};
+use crate::store::sqlite::expression::{check_expression, default_expression};
+use crate::store::sqlite::migrate::check::{affinity, holds, is_default_other, is_looked_up};
+use crate::store::sqlite::migrate::guard::is_outdated;
 use crate::store::sqlite::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
 use crate::store::sqlite::words::words;
 

@@ -6,7 +6,8 @@ use super::convert;
 use crate::model::{DefaultValue, Scalar};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, TableColumn, VERSION_COLUMN};
-use crate::store::sqlite::ddl::{Section, check_of, default_expression};
+use crate::store::schema::section::Section;
+use crate::store::sqlite::expression::{check_of, default_expression};
 
 pub(in crate::store) use crate::store::schema::migrations::FILL_IN;
 

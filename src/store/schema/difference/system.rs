@@ -1,8 +1,10 @@
 //! What freshql's own tables lack where an earlier release made them.
 
+use crate::store::schema::layout::SYSTEM_TABLE_NAMES;
+use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::catalogue::definition::Definition;
-use crate::store::sqlite::ddl::{SYSTEM_TABLE_NAMES, Section, system_table};
+use crate::store::sqlite::ddl::system_table;
 
 /// The columns that a database's tables of freshql's own lack: the table and the column's name.
 pub(in crate::store) fn system_columns(catalogue: &Catalogue) -> Vec<(&'static str, String)> {

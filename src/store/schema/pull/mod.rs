@@ -2,17 +2,21 @@
 //! far as its declarations say them and its rows keep them. What cannot be said in the model is said in comments. It
 //! reads the database and writes nothing.
 
+mod draft;
+pub(in crate::store) mod gathered;
 mod names;
 mod relations;
 mod sdl;
 pub(in crate::store) mod source;
 pub(in crate::store) mod values;
 
-use self::names::{EntityName, Fields, Taken, unspeakable};
+use self::draft::{Draft, Field, Key};
+use self::gathered::Values;
+use self::names::{Fields, Taken, unspeakable};
 use self::source::{Column, Foreign, Kind, Table};
-use self::values::{Choice, Values, choose};
-use crate::model::{OnDelete, Scalar};
-use crate::store::admin::AdminError;
+use self::values::{Choice, choose};
+use crate::model::Scalar;
+use crate::store::error::AdminError;
 use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 
 /// A model's text, and what became of the tables.
@@ -56,58 +60,6 @@ pub(in crate::store) fn pull(database: &impl Foreign) -> Result<Pulled, AdminErr
     }
     let entities = drafts.iter().map(|draft| draft.table.name.clone()).collect();
     Ok(Pulled { sdl: sdl::write(&drafts, &left_out), baseline: baseline.text, entities, left_out })
-}
-
-/// A table on its way to being an entity.
-struct Draft<'a> {
-    table: &'a Table,
-    names: EntityName,
-    key: Key,
-    fields: Vec<Field<'a>>,
-    /// The other sides of relations: name, type, the relation there.
-    lists: Vec<(String, String, String)>,
-    taken: Fields,
-    /// Fields that are unique together, and would make a look-up with the name of another root field.
-    nameless: Vec<Vec<String>>,
-    /// What its reader should know beside the fields.
-    notes: Vec<String>,
-}
-
-/// Who makes keys.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Key {
-    /// SQLite, as the row's number.
-    RowNumber,
-    /// Whole numbers, and nobody here.
-    Number,
-    /// freshql.
-    Uuid,
-    /// Clients.
-    Text,
-}
-
-/// A column on its way to being a field.
-struct Field<'a> {
-    column: &'a Column,
-    values: Values,
-    name: String,
-    /// The name of its type; None where it is left out.
-    ty: Option<String>,
-    scalar: Option<Scalar>,
-    is_key: bool,
-    relation: Option<Relation>,
-    note: Option<String>,
-}
-
-impl Field<'_> {
-    fn holds_texts(&self) -> bool {
-        self.relation.is_none() && self.scalar == Some(Scalar::String)
-    }
-}
-
-/// A foreign key that the model can have.
-struct Relation {
-    on_delete: OnDelete,
 }
 
 /// An entity without relations, or why there can be none.

@@ -1,13 +1,13 @@
 //! Foreign keys to relations, seen from both sides. A column that the model cannot have as a relation stays what its
 //! values are, with a comment that says why.
 
+use super::draft::{Draft, Key, Relation};
 use super::names::unspeakable;
 use super::source::{Foreign, ForeignKey};
 use super::values::makes_numbers;
-use super::{Draft, Key, Relation};
 use crate::model::naming::{lower_camel, pluralize};
 use crate::model::{OnDelete, Scalar};
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 use crate::store::sqlite::migrate::check::affinity;
 
 /// What is told of a foreign key before anything is changed.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
+use super::draft::{Draft, Field, Key};
 use super::names::Taken;
 use super::values::{OUR_NOW, makes_numbers};
-use super::{Draft, Field, Key};
 use crate::model::naming::{pluralize, snake_case};
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, OnDelete, Scalar};

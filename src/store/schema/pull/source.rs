@@ -1,8 +1,8 @@
 //! What a database that others made consists of: its tables with everything that says what their columns mean.
 
-use super::values::Values;
+use super::gathered::Values;
 use crate::model::Scalar;
-use crate::store::admin::AdminError;
+use crate::store::error::AdminError;
 
 /// Such a database, as it is at one moment. It is only read.
 pub(in crate::store) trait Foreign {

@@ -5,7 +5,7 @@ use super::definition::{ColumnText, Kind};
 use crate::model::scalar::MAX_DIGITS;
 use crate::model::{EnumId, Scalar};
 use crate::store::schema::layout::{SqlName, TableColumn};
-use crate::store::sqlite::ddl::check_of;
+use crate::store::sqlite::expression::check_of;
 use crate::store::sqlite::words::words;
 
 /// A CHECK of freshql's form: for which scalar, and, for an enum, the values that it lists.

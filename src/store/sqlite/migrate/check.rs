@@ -6,15 +6,15 @@ use rusqlite::Connection;
 use super::{Problem, guard, heal};
 use crate::model::{ColumnId, DefaultValue, Model, Scalar};
 use crate::store::guard::REMEDY;
+use crate::store::schema::layout::CHANGE_LOG;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
 use crate::store::sqlite::catalogue::definition::{ColumnText, Definition, Kind};
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::{Catalogue, FoundColumn, FoundTable, recognise};
-use crate::store::sqlite::ddl::{
-    CHANGE_LOG, check_expression, create_index, create_table, default_expression, sql_type, system_table,
-};
+use crate::store::sqlite::ddl::{create_index, create_table, sql_type, system_table};
+use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
 
@@ -36,7 +36,7 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
     let mut problems = Problems::default();
-    let is_of_older_release = catalogue.table(CHANGE_LOG).is_some_and(|found| is_outdated(CHANGE_LOG, found));
+    let is_of_older_release = catalogue.table(CHANGE_LOG).is_some_and(|found| guard::is_outdated(CHANGE_LOG, found));
     for name in layout.system_tables() {
         check_system_table(name, &catalogue, &mut problems);
     }
@@ -184,7 +184,7 @@ fn check_system_table(name: &str, catalogue: &Catalogue, problems: &mut Problems
         problems.0.push(Problem { message, sql: create, help: None, is_repaired: true });
         return;
     };
-    if is_outdated(name, found) {
+    if guard::is_outdated(name, found) {
         problems.add(format!(
             "table `{name}` is that of an older release of freshql, and so are the triggers that write it"
         ));
@@ -195,12 +195,6 @@ fn check_system_table(name: &str, catalogue: &Catalogue, problems: &mut Problems
             problems.add(format!("column `{name}.{}` is missing", column.name));
         }
     }
-}
-
-/// The change log has counted its records before it went by the time: a clock that goes on would be put back by a
-/// restore.
-pub(in crate::store) fn is_outdated(name: &str, found: &FoundTable) -> bool {
-    name == CHANGE_LOG && found.definition.has_autoincrement()
 }
 
 fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {

@@ -1,10 +1,10 @@
 //! The table in which the versions of other people's rows stand: by whatever statement, no version goes back.
 //! A row whose entry is deleted has the version of all rows without one, which is older than its content.
 
-use super::{NEXT, Trigger, entity};
+use super::expressions::{NEXT, Trigger, entity};
+use crate::store::schema::layout::VERSIONS;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
-use crate::store::sqlite::ddl::VERSIONS;
 
 /// What a record of a row that is gone says in `changed`, so that the row's version may go, too. That a row *may* be gone
 /// is no reason.

@@ -2,7 +2,7 @@
 //! these write then passes over the trigger of ours that is at work, unless the connection has `recursive_triggers`. These
 //! two only log, so they are never at work when others write.
 
-use super::{NEXT, Trigger, changed, differs, entity, parts, trigger};
+use super::expressions::{NEXT, Trigger, changed, differs, entity, parts, trigger};
 use crate::store::schema::layout::{Table, VERSION_COLUMN};
 
 /// What the trigger `…_inserted` was passed over for: its stamp would show on the row.

@@ -1,0 +1,58 @@
+//! An entity in the making.
+
+use super::gathered::Values;
+use super::names::{EntityName, Fields};
+use super::source::{Column, Table};
+use crate::model::{OnDelete, Scalar};
+
+/// A table on its way to being an entity.
+pub(super) struct Draft<'a> {
+    pub(super) table: &'a Table,
+    pub(super) names: EntityName,
+    pub(super) key: Key,
+    pub(super) fields: Vec<Field<'a>>,
+    /// The other sides of relations: name, type, the relation there.
+    pub(super) lists: Vec<(String, String, String)>,
+    pub(super) taken: Fields,
+    /// Fields that are unique together, and would make a look-up with the name of another root field.
+    pub(super) nameless: Vec<Vec<String>>,
+    /// What its reader should know beside the fields.
+    pub(super) notes: Vec<String>,
+}
+
+/// Who makes keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// SQLite, as the row's number.
+    RowNumber,
+    /// Whole numbers, and nobody here.
+    Number,
+    /// freshql.
+    Uuid,
+    /// Clients.
+    Text,
+}
+
+/// A column on its way to being a field.
+pub(super) struct Field<'a> {
+    pub(super) column: &'a Column,
+    pub(super) values: Values,
+    pub(super) name: String,
+    /// The name of its type; None where it is left out.
+    pub(super) ty: Option<String>,
+    pub(super) scalar: Option<Scalar>,
+    pub(super) is_key: bool,
+    pub(super) relation: Option<Relation>,
+    pub(super) note: Option<String>,
+}
+
+impl Field<'_> {
+    pub(super) fn holds_texts(&self) -> bool {
+        self.relation.is_none() && self.scalar == Some(Scalar::String)
+    }
+}
+
+/// A foreign key that the model can have.
+pub(super) struct Relation {
+    pub(super) on_delete: OnDelete,
+}
