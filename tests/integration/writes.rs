@@ -52,6 +52,41 @@ async fn if_match_stands_in_for_expected_etag() {
 }
 
 #[tokio::test]
+async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_any_spelling() {
+    let app = TestApp::start(Mode::Open).await;
+    let (one, tag_of_one) = app.create_merchant("One").await;
+    let (two, _) = app.create_merchant("Two").await;
+    let move_to = |alias: &str, id: &str, etag: &str| {
+        format!(r#"{alias}: updateMerchant(id: "{id}", patch: {{city: "Bruges"}}{etag}) {{ etag }}"#)
+    };
+    let run = async |fields: [&str; 2], tag: &str| {
+        let query = format!("mutation {{ {} }}", fields.concat());
+        app.post_with("/graphql", &json!({ "query": query }), &[(IF_MATCH, tag)]).await
+    };
+    let quoted = format!("\"{tag_of_one}\"");
+    let both = run([&move_to("a", &one, ""), &move_to("b", &two, "")], &quoted).await;
+    both.assert_error(400, "BAD_REQUEST");
+    assert!(both.text().contains("give each its expectedEtag"), "{}", both.text());
+    let none = r#"createMerchant(input: {name: "Three", description: "of a test", city: "Ghent"}) { id }"#;
+    run([none, ""], &quoted).await.assert_error(400, "BAD_REQUEST");
+    // The other field brings its own, as clients may have kept it.
+    let other = move_to("b", &two, r#", expectedEtag: "*""#);
+    assert_eq!(run([&move_to("a", &one, ""), &other], &quoted).await.status, 200);
+    run([&move_to("a", &one, ""), &other], &format!("\"{}\"", "A".repeat(16)))
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
+    for spelling in ["{}", "\"{}\"", "W/\"{}\""] {
+        let token = app.get(&url_with(MERCHANT, &json!({"id": two}))).await.json()["data"]["merchant"]["etag"].clone();
+        let expected = spelling.replace("{}", token.as_str().unwrap());
+        let body = json!({"variables": {"id": two, "patch": {"city": spelling}, "expectedEtag": expected}});
+        assert_eq!(app.post(&url(UPDATE), &body).await.status, 200, "{spelling}");
+        app.post(&url(UPDATE), &json!({"variables": {"id": two, "patch": {"city": "x"}, "expectedEtag": expected}}))
+            .await
+            .assert_error(412, "PRECONDITION_FAILED");
+    }
+}
+
+#[tokio::test]
 async fn failed_writes_say_why_in_their_status() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, _) = app.create_merchant("Merchant of the test").await;
