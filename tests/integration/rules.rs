@@ -96,3 +96,41 @@ async fn a_field_that_may_not_be_read_refuses_the_operation() {
     let allowed = room.get(NOTES, &Value::Null, Some(&role("eve", "editor"))).await;
     assert_eq!(allowed.json()["data"]["posts"]["nodes"][0]["notes"], "n2", "{}", allowed.text());
 }
+
+#[tokio::test]
+async fn odd_claims_show_no_more_than_none() {
+    let room = Newsroom::open(&[POSTS, NOTES]).await;
+    let long = "ada".repeat(1000);
+    for claims in [
+        json!({"sub": ["ada"]}),
+        json!({"sub": {"eq": "ada"}}),
+        json!({"sub": {"neq": "x"}}),
+        json!({"sub": 7}),
+        json!({"sub": 1e300}),
+        json!({"sub": true}),
+        json!({"sub": null}),
+        json!({"sub": ""}),
+        json!({"sub": "ADA"}),
+        json!({"sub": "ada "}),
+        json!({"sub": "ada\u{0}"}),
+        // It begins with a Cyrillic letter.
+        json!({"sub": "\u{430}da"}),
+        json!({"sub": "a%"}),
+        json!({"sub": "$sub"}),
+        json!({"sub": "ada' OR '1' = '1"}),
+        json!({"sub": long}),
+        json!({"SUB": "ada", "sub ": "ada"}),
+        json!({"roles": {"editor": true}}),
+        json!({"roles": [["editor"]]}),
+        json!({"roles": ["Editor", "editor ", ""]}),
+        json!({"roles": "Editor,editor"}),
+        json!({"roles": true, "role": "editor"}),
+        json!({"realm": {"roles": ["editor"]}}),
+    ] {
+        let token = token(&claims);
+        let answer = room.get(POSTS, &Value::Null, Some(&token)).await;
+        assert_eq!(answer.status, 200, "{claims}: {}", answer.text());
+        assert_eq!(ids(&answer.json(), "posts"), "p1", "{claims}");
+        room.get(NOTES, &Value::Null, Some(&token)).await.assert_error(403, "FORBIDDEN");
+    }
+}
