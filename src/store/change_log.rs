@@ -99,7 +99,8 @@ impl Change {
     /// The places where it leaves its marks.
     pub fn spots<'a>(&'a self, mut each: impl FnMut(Spot<'a>, Mark)) {
         let entity = self.entity;
-        if self.is_of_everything() {
+        // Where the log has no key for a row that came or changed, it has its parts.
+        if self.is_of_everything() && self.op == Op::Delete && self.parts.is_empty() {
             return each(Spot::Everything, Mark::everything(entity));
         }
         let values = || self.parts.iter().flat_map(|(column, values)| values.iter().map(|value| (*column, value)));

@@ -7,8 +7,9 @@ use freshql::config::{ChangeLogLimits, Consistency};
 use proptest::prelude::*;
 use serde_json::json;
 
+use crate::database::{Driver, driver};
 use crate::freshness::{Event, cursors, events, one_of, questions};
-use crate::library::{Library, Pragmas, Question, mutate, shell};
+use crate::library::{Library, Pragmas, Question, mutate, spelled};
 use crate::node::{Node, ROOMY};
 use crate::properties::check;
 
@@ -78,15 +79,15 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
                 let _ = mutate(&nodes[usize::from(*second)].engine, text, variables).await;
             }
             What::Event(Event::Stranger { pragmas, sql }) => {
-                let _ = library.stranger(*pragmas).execute_batch(sql);
+                let _ = library.stranger(*pragmas).try_execute(&spelled(sql));
             }
-            What::Event(Event::Shell { sql }) => drop(shell(&library.path, sql)),
+            What::Event(Event::Shell { sql }) => drop(library.shell(sql)),
             What::Event(Event::Restart) => nodes[1] = second_node(&library).await,
             What::Prune(max_records) => {
                 let limits = ChangeLogLimits { max_records: *max_records, ..ChangeLogLimits::default() };
                 nodes[0].engine.store().prune(limits).await.unwrap();
             }
-            What::Maintain(sql) => drop(library.stranger(OUT_OF_THE_BOX).execute_batch(sql)),
+            What::Maintain(sql) => drop(library.stranger(OUT_OF_THE_BOX).try_execute(sql)),
         }
         for question in &questions {
             let executed = question.ask(&plain).await;
@@ -181,7 +182,7 @@ async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again(
     let names = |numbers: Vec<usize>| numbers.into_iter().map(|n| WATCHED[n].0).collect::<Vec<_>>().join(", ");
     assert_eq!(node.executed(&questions).await.len(), WATCHED.len());
     for (sql, again) in WRITES {
-        stranger.execute_batch(sql).unwrap();
+        stranger.execute(sql);
         assert_eq!(names(node.executed(&questions).await), again, "{sql}");
         assert_eq!(names(node.executed(&questions).await), "", "{sql}");
     }
@@ -213,14 +214,21 @@ async fn answers_with_errors_in_fields_are_never_kept() {
     let node = Node::new(&library).await;
     let question = Question::new(&node.engine, "{ book(id: \"3\") { id shelf { label } } }", &json!({})).await;
     let stranger = library.stranger(OUT_OF_THE_BOX);
-    stranger.execute("DELETE FROM shelves WHERE id = 's2'", []).unwrap();
+    // On SQLite nobody looks after foreign keys if he is not asked to; on PostgreSQL who writes as a replica does it.
+    let careless = ["", "SET session_replication_role = replica"][usize::from(driver() == Driver::Postgres)];
+    stranger.execute(careless);
+    stranger.execute("DELETE FROM shelves WHERE id = 's2'");
     for _ in 0..2 {
         let given = node.ask(&question).await;
         assert_eq!(given.source, Source::Miss);
         assert!(given.text().contains("points to a row that does not exist"), "{}", given.text());
     }
-    stranger.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')", []).unwrap();
+    stranger.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')");
     assert!(node.ask(&question).await.text().contains("again"));
+    if driver() == Driver::Postgres {
+        // Nobody had asked for changes when that was executed, so it counts as older than what it shows.
+        assert_eq!(node.ask(&question).await.source, Source::Stale);
+    }
     assert_eq!(node.ask(&question).await.source, Source::Hit);
 }
 
@@ -242,11 +250,11 @@ async fn a_clock_that_forgets_executes_again_and_is_never_wrong() {
     let stranger = library.stranger(OUT_OF_THE_BOX);
     let shelf = Question::new(&node.engine, "{ shelf(id: \"s3\") { label } }", &json!({})).await;
     node.ask(&shelf).await;
-    stranger.execute("UPDATE shelves SET label = 'changed' WHERE id = 's3'", []).unwrap();
+    stranger.execute("UPDATE shelves SET label = 'changed' WHERE id = 's3'");
     // The mark is pushed out by many others before anybody asks again.
     for number in 0..60 {
-        stranger.execute("UPDATE words SET word = ? WHERE id = 'w1'", [number]).unwrap();
-        stranger.execute("INSERT INTO words (id, word) VALUES (?1, ?1)", [format!("w{number}x")]).unwrap();
+        stranger.execute(&format!("UPDATE words SET word = '{number}' WHERE id = 'w1'"));
+        stranger.execute(&format!("INSERT INTO words (id, word) VALUES ('w{number}x', 'w{number}x')"));
         node.engine.store().catch_up().await.unwrap();
     }
     let given = node.ask(&shelf).await;

@@ -11,10 +11,10 @@ use freshql::dependency::{Dependencies, Dependency};
 use freshql::document_id::DocumentId;
 use freshql::model::{EntityId, Value};
 use freshql::question::{Question, View};
-use rusqlite::Connection;
 use tokio::sync::Semaphore;
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::database::Outsider;
 use crate::library::{Library, Pragmas};
 
 /// A cache of numbers whose executions wait to be let through.
@@ -43,12 +43,12 @@ impl Stage {
         Dependencies { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
     }
 
-    fn stranger(&self) -> Connection {
+    fn stranger(&self) -> Outsider {
         self.database.stranger(Pragmas { foreign_keys: false, recursive_triggers: false })
     }
 
     fn write(&self) {
-        self.stranger().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'", []).unwrap();
+        self.stranger().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'");
     }
 
     /// Asks, from a task of its own; the answer is the number of the execution.

@@ -29,6 +29,13 @@ pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     command.env_clear().envs([DEMO_SECRET]).arg("--dir").arg(directory).args(arguments).output().unwrap()
 }
 
+/// The same, on the database of a server.
+pub(crate) fn freshql_on(app: &TestApp, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
+    command.env_clear().envs([DEMO_SECRET, ("FRESHQL_DATABASE", &*app.config.database.to_string())]);
+    command.arg("--dir").arg(app.directory.path()).args(arguments).output().unwrap()
+}
+
 /// `file: message (help)`, without the directory.
 async fn refusal(directory: &Path) -> Vec<String> {
     let mistakes = match app::start(config(directory)).await {

@@ -14,7 +14,8 @@ use http::header::{CONTENT_LOCATION, HeaderName, IF_NONE_MATCH};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::commands::freshql;
+use crate::commands::{freshql, freshql_on};
+use crate::database::{Driver, driver};
 use crate::harness::{
     Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, configure, encode, project, url, url_with,
 };
@@ -59,8 +60,11 @@ async fn the_header_adds_a_report_to_the_answer_that_nobody_stores() {
     assert_eq!(report["policy"]["cacheControl"], plain.header("cache-control"));
 
     let version = app.outsider().int(&format!("SELECT _version FROM merchants WHERE id = '{id}'"));
+    let newest = app.outsider().int("SELECT max(seq) FROM _freshql_change");
+    // On PostgreSQL versions and the numbers of the log are two things.
+    assert!(newest == version || driver() == Driver::Postgres);
     let expected = json!({
-        "asOf": version, "rows": [{"entity": "Merchant", "id": id, "version": version}], "parts": [], "sets": [],
+        "asOf": newest, "rows": [{"entity": "Merchant", "id": id, "version": version}], "parts": [], "sets": [],
     });
     assert_eq!(report["dependsOn"], expected);
     assert_eq!(report["latestChanges"][0]["op"], "insert");
@@ -109,7 +113,9 @@ async fn the_report_says_why_it_was_a_hit_or_a_miss_and_changes_neither() {
         // The other way round, and with what came before the answer was stored.
         let latest = report["latestChanges"].as_array().unwrap();
         assert_eq!(latest[..2], [changes[1].clone(), changes[0].clone()]);
-        assert_eq!(report["dependsOn"]["rows"][0]["version"], changes[1]["seq"]);
+        if driver() == Driver::Sqlite {
+            assert_eq!(report["dependsOn"]["rows"][0]["version"], changes[1]["seq"]);
+        }
     }
     assert_came_from(&app.get(&url).await, "freshql; fwd=stale");
     assert_came_from(&app.get(&url).await, "freshql; hit");
@@ -371,7 +377,7 @@ async fn the_command_and_the_server_agree() {
     let served = explained(&app, &url_with(MERCHANTS, &json!({"first": 3}))).await;
     let id = DocumentId::of(MERCHANTS).to_string();
     let arguments = ["explain", "--json", "--operation", "Merchants", "--variables", r#"{"first": 3}"#, &id];
-    let output = freshql(app.directory.path(), &arguments);
+    let output = freshql_on(&app, &arguments);
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     for part in ["question", "etag", "policy", "dependsOn", "latestChanges"] {
         assert_eq!(printed[part], served[part], "{part}");

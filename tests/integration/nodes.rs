@@ -9,9 +9,9 @@ use freshql::document_id::DocumentId;
 use freshql::persisted::Sha256Hash;
 use http::Method;
 use http::header::IF_NONE_MATCH;
-use rusqlite::Connection;
 use serde_json::json;
 
+use crate::database::{Driver, Outsider, driver};
 use crate::harness::{CREATE, MERCHANTS, TestApp, encode, url};
 
 const DOCUMENT: &str = "query Registered { merchants(first: 1) { totalCount } }";
@@ -116,17 +116,19 @@ async fn document_that_a_client_brought_becomes_a_registered_one_and_ceases_to_b
 async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_is_not_registered() {
     let a = TestApp::start(Mode::Trusted).await;
     let b = a.beside().await;
-    let database = a.database();
+    let database = a.config.database.clone();
     let apps = Arc::new([a, b]);
     let busy = Arc::new(std::sync::atomic::AtomicBool::new(true));
     let writing = {
         let busy = busy.clone();
         std::thread::spawn(move || {
-            let writer = Connection::open(database).unwrap();
-            writer.busy_timeout(Duration::from_secs(30)).unwrap();
-            writer.execute_batch("PRAGMA synchronous = OFF").unwrap();
+            let writer = Outsider::of(&database);
+            if let Outsider::Sqlite(connection) = &writer {
+                connection.busy_timeout(Duration::from_secs(30)).unwrap();
+            }
             while busy.load(std::sync::atomic::Ordering::Relaxed) {
-                writer.execute_batch("UPDATE merchants SET city = city || '.' WHERE rowid = 1").unwrap();
+                writer
+                    .execute("UPDATE merchants SET city = city || '.' WHERE name = (SELECT min(name) FROM merchants)");
                 std::thread::sleep(Duration::from_millis(1));
             }
         })
@@ -174,12 +176,19 @@ async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_al
     let b = a.beside().await;
     assert_eq!(put(&a, DOCUMENT).await, 201);
     a.create_merchant("Newest").await;
-    let prune = "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)";
-    Connection::open(a.database()).unwrap().execute_batch(prune).unwrap();
+    // As those do it who prune.
+    let prune = match driver() {
+        Driver::Sqlite => "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)",
+        Driver::Postgres => {
+            "BEGIN; DELETE FROM _freshql_change WHERE xid < (SELECT max(xid) FROM _freshql_change);
+             UPDATE _freshql_run SET floor = (SELECT max(xid) FROM _freshql_change); COMMIT"
+        }
+    };
+    a.outsider().execute(prune);
     assert!(is_served(&b, DOCUMENT).await);
     assert_eq!(delete(&a, DOCUMENT).await, 204);
     a.create_merchant("Newer").await;
-    Connection::open(a.database()).unwrap().execute_batch(prune).unwrap();
+    a.outsider().execute(prune);
     assert!(!is_served(&b, DOCUMENT).await);
 }
 
@@ -235,14 +244,12 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
 async fn document_that_does_not_fit_this_servers_model_is_told_so() {
     let a = TestApp::start(Mode::Trusted).await;
     let text = "query Newer { merchants { nodes { colour } } }";
-    let (id, fits_a_newer_model) = (DocumentId::of(text), Connection::open(a.database()).unwrap());
+    let (id, fits_a_newer_model) = (DocumentId::of(text), a.outsider());
     assert_eq!(put(&a, text).await, 422);
-    fits_a_newer_model
-        .execute_batch(&format!(
-            "INSERT INTO _freshql_document (id, text) VALUES ('{id}', '{text}');
-             INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('/q', '{id}', 'U', '{{}}')"
-        ))
-        .unwrap();
+    fits_a_newer_model.execute(&format!(
+        "INSERT INTO _freshql_document (id, text) VALUES ('{id}', '{text}');
+         INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('/q', '{id}', 'U', '{{}}')"
+    ));
     let answer = a.get(&url(text)).await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "GRAPHQL_VALIDATION_FAILED"));
     assert!(answer.text().contains("the registered document is no longer valid"), "{}", answer.text());
@@ -253,11 +260,15 @@ async fn document_that_does_not_fit_this_servers_model_is_told_so() {
 /// What a backup does not hold is not registered any more, however the server came to it.
 #[tokio::test]
 async fn database_that_is_replaced_under_a_server_brings_its_own_registrations() {
+    // A server's database is not replaced beneath it.
+    if driver() != Driver::Sqlite {
+        return;
+    }
     let a = TestApp::start(Mode::Trusted).await;
     assert_eq!(put(&a, WRITES).await, 201);
     let backup = a.directory.path().join("backup.db");
     let sql = format!("VACUUM INTO '{}'", backup.display());
-    Connection::open(a.database()).unwrap().execute_batch(&sql).unwrap();
+    a.outsider().execute(&sql);
     assert_eq!((put(&a, DOCUMENT).await, delete(&a, WRITES).await), (201, 204));
     assert_eq!(a.get(&url(DOCUMENT)).await.status, 200);
     std::fs::rename(&backup, a.database()).unwrap();

@@ -1,6 +1,6 @@
 //! Documents that left the query files: how long pages that are still open get answers, and how the operator sees them.
 
-use freshql::config::{Database, Mode, Retention};
+use freshql::config::{Mode, Retention};
 use freshql::document_id::DocumentId;
 use freshql::graphql::Engine;
 use freshql::persisted::{Documents, Registry, stored};
@@ -9,7 +9,8 @@ use http::header::{AUTHORIZATION, IF_NONE_MATCH};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::commands::freshql;
+use crate::commands::freshql_on;
+use crate::database::{Driver, driver};
 use crate::harness::{Answer, CREATE, MERCHANTS, TOKEN, TestApp, url};
 
 const EDITED: &str = "# The first page of all merchants.\nquery Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
@@ -26,8 +27,24 @@ fn write(app: &TestApp, text: &str) {
     std::fs::write(app.directory.path().join("queries/tests/merchants.graphql"), text).unwrap();
 }
 
-fn run(app: &TestApp, sql: &str) -> usize {
-    rusqlite::Connection::open(app.database()).unwrap().execute(sql, []).unwrap()
+/// How many rows it has written.
+fn run(app: &TestApp, sql: &str) -> i64 {
+    let outsider = app.outsider();
+    match driver() {
+        Driver::Sqlite => {
+            outsider.execute(sql);
+            outsider.int("SELECT changes()")
+        }
+        // There it is a timestamp.
+        Driver::Postgres => {
+            let sql = ["- 7 * 86400 + 60", "- 7 * 86400", "- 61"].iter().fold(sql.to_owned(), |sql, seconds| {
+                let interval = format!("+ interval '1 second' * ({seconds})");
+                sql.replace(&format!(" {seconds} WHERE"), &format!(" {interval} WHERE"))
+            });
+            let sql = sql.replace("unixepoch()", "clock_timestamp()");
+            outsider.int(&format!("WITH w AS ({sql} RETURNING 1) SELECT count(*) FROM w"))
+        }
+    }
 }
 
 async fn admin(app: &TestApp, method: Method, path: &str, body: &'static str) -> Answer {
@@ -58,13 +75,13 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
     let moment = |name: &str| retired["retired"][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(moment("until").duration_since(moment("since")).as_secs(), 7 * 86_400);
 
-    let text = String::from_utf8(freshql(app.directory.path(), &["queries"]).stdout).unwrap();
+    let text = String::from_utf8(freshql_on(&app, &["queries"]).stdout).unwrap();
     let line: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
     let until = retired["retired"]["until"].as_str().unwrap();
     let id = DocumentId::of(MERCHANTS);
     let expected = format!("{id} Merchants query, public (no longer in a file; served until {until})");
     assert_eq!(line.join(" "), expected, "{text}");
-    let all: Value = serde_json::from_slice(&freshql(app.directory.path(), &["queries", "--json"]).stdout).unwrap();
+    let all: Value = serde_json::from_slice(&freshql_on(&app, &["queries", "--json"]).stdout).unwrap();
     let by_id = |text: &str| {
         let id = DocumentId::of(text).to_string();
         all.as_array().unwrap().iter().find(|operation| operation["id"] == *id).unwrap().clone()
@@ -102,7 +119,7 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
     let (app, _) = edited().await;
     let model = freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
     let model = std::sync::Arc::new(model);
-    let store = Store::open(&Database::Sqlite(app.database()), 1, &model).await.unwrap();
+    let store = Store::open(&app.config.database, 1, &model).await.unwrap();
     let compiler = freshql::graphql::Compiler::new(model).unwrap();
     let registry = std::sync::Arc::new(Registry::default());
     let Retention(week) = app.config.document_retention;
@@ -190,18 +207,22 @@ async fn client_of_an_unknown_version_is_told_the_newest_one_and_not_a_retired_o
 #[tokio::test]
 async fn start_without_a_change_of_the_files_writes_nothing() {
     let (app, _) = edited().await;
-    let connection = rusqlite::Connection::open(app.database()).unwrap();
-    connection
-        .execute_batch(
-            "CREATE TABLE written (id);
-             CREATE TRIGGER seen_insert AFTER INSERT ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;
-             CREATE TRIGGER seen_update AFTER UPDATE ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;",
-        )
-        .unwrap();
-    let written = || connection.query_row("SELECT count(*) FROM written", [], |row| row.get::<_, u32>(0)).unwrap();
+    let outsider = app.outsider();
+    outsider.execute("CREATE TABLE written (id text)");
+    outsider.execute(match driver() {
+        Driver::Sqlite => {
+            "CREATE TRIGGER seen_insert AFTER INSERT ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;
+             CREATE TRIGGER seen_update AFTER UPDATE ON _freshql_document BEGIN INSERT INTO written VALUES (NEW.id); END;"
+        }
+        Driver::Postgres => {
+            "CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN INSERT INTO written VALUES (NEW.id); RETURN NEW; END';
+             CREATE TRIGGER seen AFTER INSERT OR UPDATE ON _freshql_document FOR EACH ROW EXECUTE FUNCTION seen()"
+        }
+    });
+    let written = || outsider.int("SELECT count(*) FROM written");
     let app = app.restart().await;
     assert_eq!(written(), 0);
     write(&app, MERCHANTS);
-    app.restart().await;
+    let _app = app.restart().await;
     assert_eq!(written(), 2, "one document came back, another left");
 }

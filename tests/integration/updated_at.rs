@@ -2,8 +2,8 @@
 
 use freshql::config::Mode;
 use freshql::model::parse;
-use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::ddl::first_migration;
+use freshql::store::schema::difference::step;
+use freshql::store::schema::migrations::{self, Migrations};
 use serde_json::{Value, json};
 
 use crate::harness::TestApp;
@@ -27,8 +27,8 @@ async fn every_write_that_changes_a_row_sets_its_time() {
     let model = parse("schema.graphql", MODEL).unwrap().model;
     std::fs::write(directory.path().join("schema.graphql"), MODEL).unwrap();
     std::fs::create_dir(directory.path().join("migrations")).unwrap();
-    let migration = first_migration(&Layout::new(&model));
-    std::fs::write(directory.path().join("migrations/0001_create.sql"), migration).unwrap();
+    let step = step(&Migrations::default(), &model).unwrap().unwrap();
+    migrations::add(&directory.path().join("migrations"), "create", &step.sqlite, &step.postgres).unwrap();
     let app = TestApp::start_in(directory, Mode::Open, |_| {}).await;
 
     let query = "{ a: __type(name: \"NoteInput\") { inputFields { name } } b: __type(name: \"NotePatch\") { inputFields { name } } }";

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use freshql::config::Mode;
+use freshql::config::{Database, Mode};
 use http::header::{ACCEPT, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
 use serde_json::json;
 
+use crate::database::{Driver, driver};
 use crate::harness::{CREATE, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 
 #[tokio::test]
@@ -135,12 +136,25 @@ async fn a_body_is_json_of_a_bounded_length() {
 
 #[tokio::test]
 async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
-    let app = TestApp::start_with(Mode::Trusted, |config| config.limits.timeout = Duration::from_millis(400)).await;
-    let lock = rusqlite::Connection::open(app.database()).unwrap();
-    lock.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let app = TestApp::start_with(Mode::Trusted, |config| {
+        config.limits.timeout = Duration::from_millis(400);
+        if let Database::Postgres(url) = &mut config.database {
+            url.writers = Some(1);
+        }
+    })
+    .await;
+    let lock = app.outsider();
+    lock.execute(match driver() {
+        Driver::Sqlite => "BEGIN IMMEDIATE",
+        Driver::Postgres => "BEGIN; LOCK merchants",
+    });
     let input = |name: &str| json!({"variables": {"input": {"name": name, "description": "", "city": "Ghent"}}});
+    if driver() == Driver::Postgres {
+        // It has begun, and has the only connection that writes.
+        app.post(&url(CREATE), &input("Begun")).await.assert_error(504, "TIMEOUT");
+    }
     app.post(&url(CREATE), &input("Too late")).await.assert_error(504, "TIMEOUT");
-    lock.execute_batch("ROLLBACK").unwrap();
+    lock.execute("ROLLBACK");
 
     // Writers are served in turn, so this one's answer comes after the other's fate is known. On a machine that is very
     // slow it may come too late as well, after it was applied; then the name is taken the next time.
@@ -148,7 +162,6 @@ async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
     while !matches!(app.post(&url(CREATE), &input("In time")).await.status.as_u16(), 200 | 409) {
         assert!(Instant::now() < deadline, "the writer is stuck");
     }
-    let count = "SELECT count(*) FROM merchants WHERE name = ?";
-    let count = |name: &str| lock.query_row(count, [name], |row| row.get::<_, i64>(0)).unwrap();
+    let count = |name: &str| lock.int(&format!("SELECT count(*) FROM merchants WHERE name = '{name}'"));
     assert_eq!((count("Too late"), count("In time")), (0, 1));
 }

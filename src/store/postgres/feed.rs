@@ -141,6 +141,11 @@ impl Feed {
         }
     }
 
+    /// The records of all transactions below are known to the subscribers.
+    pub(in crate::store) fn read_below(&self) -> u64 {
+        self.covered.load().xmin
+    }
+
     /// Whether the last check has failed, so that even writes of our own may be missing.
     pub(in crate::store) fn has_lost_track(&self) -> bool {
         self.failed.load(Ordering::SeqCst)

@@ -22,10 +22,10 @@ const FORGET: &str = "DELETE FROM _freshql_note WHERE at < (SELECT max(at) FROM 
 const TURN: &str = "SELECT floor FROM _freshql_run FOR UPDATE SKIP LOCKED";
 
 /// From which transaction on records stay: those that are too old go, and those that are too many; of the latter only what
-/// every snapshot from now on has.
+/// every snapshot from now on has, and whoever prunes has read.
 const STAYS: &str = "SELECT greatest(
     (SELECT max(oldest) FROM _freshql_note WHERE at <= clock_timestamp() - make_interval(secs => $1::float8)),
-    (SELECT least(xid, pg_snapshot_xmin(pg_current_snapshot())) FROM _freshql_change
+    (SELECT least(xid, pg_snapshot_xmin(pg_current_snapshot()), $3::xid8) FROM _freshql_change
       ORDER BY xid DESC, seq DESC OFFSET $2::bigint - 1 LIMIT 1))";
 
 /// The floor rises in the same transaction: a node that has not read these records forgets what it knows.
@@ -39,14 +39,15 @@ const DELETE: &str = "WITH gone AS (DELETE FROM _freshql_change WHERE (xid, seq)
 ///
 /// # Errors
 /// The database's.
-async fn bite(connection: &mut Connection, limits: ChangeLogLimits) -> Result<Option<u64>, ClientError> {
+async fn bite(connection: &mut Connection, limits: ChangeLogLimits, read: u64) -> Result<Option<u64>, ClientError> {
     let (seconds, records) = (limits.max_age.as_secs().to_string(), limits.max_records.to_string());
+    let read = read.to_string();
     connection.script("BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE").await?;
     if connection.query(Execute::text(TURN, &[])).await?.is_empty() {
         connection.script("ROLLBACK").await?;
         return Ok(None);
     }
-    let stays = [Parameter::Text(&seconds), Parameter::Text(&records)];
+    let stays = [Parameter::Text(&seconds), Parameter::Text(&records), Parameter::Text(&read)];
     let stays = connection.query(Execute::text(STAYS, &stays)).await?;
     let mut deleted = 0;
     if let Some(xid) = stays.first().and_then(|row| row.text(0)) {
@@ -58,16 +59,21 @@ async fn bite(connection: &mut Connection, limits: ChangeLogLimits) -> Result<Op
     Ok(u64::try_from(deleted).ok())
 }
 
-/// Deletes what is too old or too much; says how many records that were.
+/// Deletes what is too old or too much; says how many records that were. `read`: the node has read the records of all
+/// transactions below.
 ///
 /// # Errors
 /// The database's; what was deleted before stays deleted.
-pub(super) async fn prune(connection: &mut Connection, limits: ChangeLogLimits) -> Result<usize, ClientError> {
+pub(super) async fn prune(
+    connection: &mut Connection,
+    limits: ChangeLogLimits,
+    read: u64,
+) -> Result<usize, ClientError> {
     let seconds = limits.max_age.as_secs().to_string();
     connection.flight(&[Execute::text(NOTE, &[]), Execute::text(FORGET, &[Parameter::Text(&seconds)])]).await?;
     let mut all = 0;
     loop {
-        let deleted = match bite(connection, limits).await {
+        let deleted = match bite(connection, limits, read).await {
             Ok(deleted) => deleted.unwrap_or(0),
             Err(error) => {
                 if !connection.is_broken() {

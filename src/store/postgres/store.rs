@@ -331,7 +331,7 @@ impl Store {
         // What goes is to be known here, or the clock would have to forget everything.
         self.catch_up().await?;
         let mut lease = self.writer().await?;
-        Ok(prune::prune(lease.connection(), limits).await?)
+        Ok(prune::prune(lease.connection(), limits, self.0.feed.read_below()).await?)
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.

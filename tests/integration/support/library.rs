@@ -2,25 +2,23 @@
 //! (keys of three kinds, nullable and compound uniques, defaults within a unique, a relation to itself, every kind of
 //! `onDelete`), engines on it, and strangers who write past them.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use freshql::cache::{Key, ResponseCache};
 use freshql::config::Database;
-use freshql::dependency::{Dependency, Mark, Version};
+use freshql::dependency::{Dependency, Mark};
 use freshql::document_id::DocumentId;
 use freshql::graphql::{Answer, Compiler, Document, Engine, GraphqlError};
 use freshql::model::{Model, Value, parse};
 use freshql::question::View;
 use freshql::store::Store;
 use freshql::store::change_log::Change;
-use freshql::store::schema::layout::Layout;
-use freshql::store::sqlite::change_log;
-use freshql::store::sqlite::ddl::first_migration;
-use rusqlite::Connection;
-use rusqlite::types::Value as SqlValue;
 use serde_json::Value as Json;
-use tempfile::TempDir;
+use tokio::sync::OnceCell;
+
+use crate::database::{Driver, Outsider, TestDatabase, driver};
+use crate::shop::Heard;
 
 pub(crate) const MODEL: &str = r#"
 enum Kind { PLAIN FANCY }
@@ -67,14 +65,14 @@ INSERT INTO notes (id, stars, text, book_id, answers_id) VALUES
 INSERT INTO words (id, word) VALUES ('w1', 'one'), ('w2', 'two');
 ";
 
-/// A migrated database file in a directory of its own.
+/// A migrated database of its own, of the driver that the suite runs on.
 pub(crate) struct Library {
     pub(crate) model: Arc<Model>,
-    pub(crate) path: PathBuf,
-    _directory: TempDir,
+    pub(crate) database: TestDatabase,
+    watcher: OnceCell<(Store, Arc<Heard>)>,
 }
 
-/// How another program's connection is set up.
+/// How another program's connection is set up; on PostgreSQL there is nothing to set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pragmas {
     pub(crate) foreign_keys: bool,
@@ -84,51 +82,92 @@ pub(crate) struct Pragmas {
 impl Library {
     pub(crate) fn new() -> Self {
         let model = Arc::new(parse("schema.graphql", MODEL).unwrap().model);
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("freshql.db");
-        let connection = Connection::open(&path).unwrap();
-        // As durable as a test needs; a connection of the server's is FULL whatever this one is.
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF").unwrap();
-        connection.execute_batch(&first_migration(&Layout::new(&model))).unwrap();
-        connection.execute_batch(ROWS).unwrap();
-        Self { model, path, _directory: directory }
+        let (database, outsider) = TestDatabase::of(driver(), &model, |statement| statement);
+        outsider.execute(&spelled(ROWS));
+        if driver() == Driver::Postgres {
+            // Money has its point there, and whoever gives keys of his own says where to go on.
+            outsider.execute("UPDATE books SET price = price / 100; SELECT setval('books_id_seq', 5)");
+        }
+        Self { model, database, watcher: OnceCell::new() }
     }
 
     /// A server's engine on it: each has connections of its own, as another process would.
     pub(crate) async fn engine(&self) -> Engine {
-        let store = Store::open(&Database::Sqlite(self.path.clone()), 1, &self.model).await.unwrap();
+        let store = Store::open(&self.database.config(), 1, &self.model).await.unwrap();
         Engine::new(Compiler::new(self.model.clone()).unwrap(), store)
     }
 
     /// A connection of another program.
-    pub(crate) fn stranger(&self, pragmas: Pragmas) -> Connection {
-        let connection = Connection::open(&self.path).unwrap();
-        connection.pragma_update(None, "foreign_keys", pragmas.foreign_keys).unwrap();
-        connection.pragma_update(None, "recursive_triggers", pragmas.recursive_triggers).unwrap();
-        connection.pragma_update(None, "synchronous", "OFF").unwrap();
-        connection
+    pub(crate) fn stranger(&self, pragmas: Pragmas) -> Outsider {
+        let outsider = self.database.outsider();
+        if let Outsider::Sqlite(connection) = &outsider {
+            connection.pragma_update(None, "foreign_keys", pragmas.foreign_keys).unwrap();
+            connection.pragma_update(None, "recursive_triggers", pragmas.recursive_triggers).unwrap();
+        }
+        outsider
     }
 
-    /// The marks that the records after `seq` leave, and the newest `seq`.
-    pub(crate) fn left_since(&self, connection: &Connection, seq: Version) -> (Vec<Mark>, Version) {
-        let changes = change_log::since(connection, &self.model, seq, usize::MAX).unwrap().unwrap_or_default().rows;
-        (changes.iter().flat_map(Change::marks).collect(), change_log::newest(connection).unwrap())
+    /// The marks that the records since the last call have left. The first call only begins.
+    pub(crate) async fn left(&self) -> Vec<Mark> {
+        let watcher = self.watcher.get_or_init(async || {
+            let store = Store::open(&self.database.config(), 1, &self.model).await.unwrap();
+            let heard = Arc::new(Heard::default());
+            store.subscribe(heard.clone()).unwrap();
+            (store, heard)
+        });
+        let (store, heard) = watcher.await;
+        store.catch_up().await.unwrap();
+        let changes = heard.take().expect("the log tells all that has happened");
+        changes.iter().flat_map(Change::marks).collect()
     }
 
     /// The row's version; None if it is not there.
-    pub(crate) fn version(&self, connection: &Connection, dependency: &Dependency) -> Option<i64> {
+    pub(crate) fn version(&self, outsider: &Outsider, dependency: &Dependency) -> Option<i64> {
         let Dependency::Row(entity, id) = dependency else { panic!("{dependency:?} is no row") };
         let entity = self.model.entity(*entity);
-        let sql = format!("SELECT _version FROM {} WHERE {} = ?", entity.table, entity.column(entity.key).name);
         let id = match id {
-            Value::Int(id) => SqlValue::Integer(*id),
-            Value::Text(id) => SqlValue::Text(id.to_string()),
+            Value::Int(id) => id.to_string(),
+            Value::Text(id) => format!("'{}'", id.replace('\'', "''")),
             other => panic!("{other:?} is no key"),
         };
-        let mut statement = connection.prepare_cached(&sql).unwrap();
-        let mut rows = statement.query([id]).unwrap();
-        rows.next().unwrap().map(|row| row.get(0).unwrap())
+        let sql = format!("SELECT _version FROM {} WHERE {} = {id}", entity.table, entity.column(entity.key).name);
+        outsider.value(&sql).map(|version| version.parse().unwrap())
     }
+
+    /// Runs SQL in the `sqlite3` shell, or in a session as `psql` has it; false if that refuses or is not there.
+    pub(crate) fn shell(&self, sql: &str) -> bool {
+        match self.database.config() {
+            Database::Sqlite(path) => shell(&path, sql),
+            Database::Postgres(_) => self.database.outsider().try_execute(&spelled(sql)).is_ok(),
+        }
+    }
+}
+
+/// What other programs do, which the tests have in SQLite's words, in those of the database that the suite runs on. PostgreSQL knows
+/// no REPLACE: there the statement fails where the row is there.
+pub(crate) fn spelled(sql: &str) -> String {
+    if driver() == Driver::Sqlite {
+        return sql.to_owned();
+    }
+    let mut sql = sql.to_owned();
+    if sql.contains("INSERT OR IGNORE") {
+        sql.push_str(" ON CONFLICT DO NOTHING");
+    }
+    for (theirs, ours) in [
+        ("INSERT OR REPLACE", "INSERT"),
+        ("INSERT OR IGNORE", "INSERT"),
+        ("UPDATE OR REPLACE", "UPDATE"),
+        ("UPDATE OR IGNORE", "UPDATE"),
+        ("REPLACE INTO", "INSERT INTO"),
+        ("SET rowid =", "SET id ="),
+        // Without quotes it is no float, and has no sign.
+        (" -0.0", " '-0.0'"),
+        ("ON CONFLICT DO UPDATE", "ON CONFLICT (id) DO UPDATE"),
+        (" ON CONFLICT (isbn) DO NOTHING", ""),
+    ] {
+        sql = sql.replace(theirs, ours);
+    }
+    sql
 }
 
 pub(crate) async fn compile(engine: &Engine, text: &str) -> Document {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use freshql::cache::{Executed, ResponseCache, Source};
 use freshql::clock::{Clock, DEFAULT_CAPACITY};
-use freshql::config::{Consistency, Database};
+use freshql::config::Consistency;
 use freshql::graphql::{Answer, Compiler, Engine, GraphqlError};
 use freshql::store::Store;
 
@@ -39,9 +39,7 @@ impl Node {
     /// A cache of so many bytes, over a clock of so many marks.
     pub(crate) async fn with(library: &Library, bytes: u64, consistency: Consistency, marks: usize) -> Self {
         let store =
-            Store::open_with_clock(&Database::Sqlite(library.path.clone()), 1, &library.model, Clock::new(marks))
-                .await
-                .unwrap();
+            Store::open_with_clock(&library.database.config(), 1, &library.model, Clock::new(marks)).await.unwrap();
         let engine = Engine::new(Compiler::new(library.model.clone()).unwrap(), store.clone());
         Self { engine, cache: ResponseCache::new(store, bytes, consistency) }
     }

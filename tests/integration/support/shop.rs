@@ -131,8 +131,7 @@ impl Shop {
     /// What the change log says of all that was committed since this was asked last. None: anything may have changed.
     pub(crate) fn changes(&self) -> Option<Vec<Change>> {
         self.runtime.block_on(self.engine.store().catch_up()).unwrap();
-        let changes = std::mem::take(&mut *self.heard.changes.lock().unwrap());
-        (!self.heard.has_forgotten.swap(false, Ordering::Relaxed)).then_some(changes)
+        self.heard.take()
     }
 
     /// Replaces all rows.
@@ -148,9 +147,17 @@ impl Shop {
 
 /// Notes what the feed tells.
 #[derive(Default)]
-struct Heard {
+pub(crate) struct Heard {
     changes: Mutex<Vec<Change>>,
     has_forgotten: AtomicBool,
+}
+
+impl Heard {
+    /// All that was told since this was asked last. None: anything may have changed.
+    pub(crate) fn take(&self) -> Option<Vec<Change>> {
+        let changes = std::mem::take(&mut *self.changes.lock().unwrap());
+        (!self.has_forgotten.swap(false, Ordering::Relaxed)).then_some(changes)
+    }
 }
 
 impl Subscriber for Heard {

@@ -28,6 +28,8 @@ pub(in crate::store) struct AuthorTrigger {
     pub(in crate::store) names_columns: bool,
     /// Says `RAISE(IGNORE)`.
     pub(in crate::store) ignores: bool,
+    /// Says `RAISE(FAIL, …)`.
+    pub(in crate::store) fails: bool,
 }
 
 impl AuthorTrigger {
@@ -53,19 +55,22 @@ impl AuthorTrigger {
             "delete" => Event::Delete,
             _ => return None,
         };
-        let ignores = words.windows(3).any(|three| three[0] == "raise" && three[1] == "(" && three[2] == "ignore");
-        Some(Self { name: found.name.clone(), event, is_after, names_columns: is(at + 1, "of"), ignores })
+        let raises =
+            |what: &str| words.windows(3).any(|three| three[0] == "raise" && three[1] == "(" && three[2] == what);
+        let (ignores, fails) = (raises("ignore"), raises("fail"));
+        Some(Self { name: found.name.clone(), event, is_after, names_columns: is(at + 1, "of"), ignores, fails })
     }
 }
 
 /// Why the versions of this table's rows do not tell of every change while it has this trigger: RAISE(IGNORE) ends all
-/// triggers that would fire after it for the row, and leaves the change as it is. Which of the triggers on a table come
-/// first, SQLite does not promise.
+/// triggers that would fire after it for the row, and leaves the change as it is; so does RAISE(FAIL), which ends the
+/// statement and keeps what it has done. Which of the triggers on a table come first, SQLite does not promise.
 pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<String> {
     let name = &trigger.name;
-    (trigger.ignores && trigger.is_after).then(|| {
+    let what = if trigger.ignores { "IGNORE" } else { "FAIL" };
+    ((trigger.ignores || trigger.fails) && trigger.is_after).then(|| {
         format!(
-            "the trigger `{name}` on `{table}` says RAISE(IGNORE) after a change, which can hide the change from the triggers \
+            "the trigger `{name}` on `{table}` says RAISE({what}) after a change, which can hide the change from the triggers \
              that keep versions"
         )
     })
@@ -78,9 +83,10 @@ pub(in crate::store) const SHOW: &str = "say BEFORE or RAISE(ABORT, …) in it, 
 /// the table, so freshql updates its rows.
 pub(in crate::store) fn advice(trigger: &AuthorTrigger, table: &str, is_stamped: bool) -> Option<String> {
     let name = &trigger.name;
-    if trigger.ignores && trigger.is_after {
+    if (trigger.ignores || trigger.fails) && trigger.is_after {
+        let what = if trigger.ignores { "IGNORE" } else { "FAIL" };
         return Some(format!(
-            "the trigger `{name}` on `{table}` says RAISE(IGNORE) after the change, which can hide the change from freshql: \
+            "the trigger `{name}` on `{table}` says RAISE({what}) after the change, which can hide the change from freshql: \
              mutations that fire it are refused, and what other programs write may not be seen; say BEFORE, or RAISE(ABORT)"
         ));
     }
