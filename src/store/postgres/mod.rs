@@ -19,6 +19,7 @@ pub(in crate::store) mod migrate;
 mod pool;
 mod prune;
 mod pull;
+mod sequence;
 mod store;
 mod transaction;
 pub(in crate::store) mod triggers;

@@ -14,12 +14,13 @@ use super::dialect::Postgres;
 use super::error::spoils_pool;
 use super::idempotency;
 use super::pool::Lease;
+use super::sequence;
 use super::values::{Encoded, KeptRow, Table, encode};
 use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
-use crate::model::{ColumnId, Entity, Model, Value};
+use crate::model::{ColumnId, DefaultValue, Entity, Model, Value};
 use crate::store::dialect::ROOT;
-use crate::store::error::StoreError;
+use crate::store::error::{Constraint, StoreError};
 use crate::store::fetched::Fetched;
 use crate::store::guard::Guard;
 use crate::store::reading::Levels;
@@ -202,7 +203,23 @@ impl<'s> Transaction<'s> {
         let named = self
             .blame(async |lease| blame::named(lease, constraint.clone(), &error, &entity.table, key, &written).await)
             .await;
+        if let Ok(Constraint::Unique(columns)) = &named
+            && self.is_counted_key(entity, row, &columns.names)
+            && self.blame(async |lease| sequence::move_on(lease, entity).await).await.is_ok_and(|moved| moved)
+        {
+            // Begun anew, it gets a key that nobody has.
+            self.note(|fate| fate.collided = true);
+        }
         Refusal::Constraint(named.unwrap_or(constraint))
+    }
+
+    /// Whether these are the columns of a key that the database counts, and the row was not given one.
+    fn is_counted_key(&self, entity: &Entity, row: &[(ColumnId, Value)], columns: &[String]) -> bool {
+        let key = entity.column(entity.key);
+        key.default == Some(DefaultValue::Autoincrement)
+            && columns.len() == 1
+            && columns[0] == key.name
+            && row.iter().all(|(column, _)| *column != entity.key)
     }
 
     /// Looks something up when all has been rolled back.
