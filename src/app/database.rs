@@ -347,7 +347,15 @@ pub(super) fn mistakes_of_files(config: &Config) -> Result<Vec<Diagnostic>, Star
 /// Tries the files on a database of their own.
 fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
     match admin::rehearse(&config.database, migrations) {
-        Ok(_) => Ok(Vec::new()),
+        Ok(is_tried) => {
+            if !is_tried && !migrations.files.is_empty() {
+                tracing::warn!(
+                    "the migrations were not tried: that takes a database of their own on the server, and the role may not make one \
+                     (CREATEDB)"
+                );
+            }
+            Ok(Vec::new())
+        }
         Err(MigrateError::Files(mistakes)) => Ok(mistakes),
         Err(error @ MigrateError::Database(_)) => Err(StartError::Other(error.into())),
     }
