@@ -4,18 +4,13 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use super::catalogue::Catalogue;
-use super::client::{Blocking, ClientError, Execute, Role, Session};
+use super::client::{Blocking, ClientError, Execute, Session};
 use super::{alter, migrate};
 use crate::config::PostgresUrl;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 use crate::store::error::AdminError;
 use crate::store::schema::difference::step;
 use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
-
-/// How the commands talk to the server: as its pooler, if there is one, lets them.
-pub(super) fn session(url: &PostgresUrl) -> Session {
-    Session { pooled: url.pooled, ..Session::new(Role::Admin) }
-}
 
 /// A connection for the commands.
 pub struct Admin(RefCell<Blocking>);
@@ -34,7 +29,7 @@ impl From<ClientError> for MigrateError {
 
 impl Admin {
     pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, ClientError> {
-        Ok(Self(RefCell::new(Blocking::connect(url, session(url))?)))
+        Ok(Self(RefCell::new(Blocking::connect(url, Session::for_commands(url))?)))
     }
 
     pub(in crate::store) fn status(&self, migrations: &Migrations) -> Result<Status, ClientError> {

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::Store;
-use super::admin::session;
-use super::client::{Blocking, ClientError, Execute, Parameter, Rows};
+use super::client::{Blocking, ClientError, Execute, Parameter, Rows, Session};
 use crate::config::PostgresUrl;
 use crate::store::documents::{DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument};
 use crate::store::error::{Constraint, StoreError};
@@ -51,7 +50,7 @@ fn told(change: &str) -> String {
 /// # Errors
 /// The database's.
 pub(in crate::store) fn of(url: &PostgresUrl) -> Result<Vec<StoredDocument>, ClientError> {
-    let mut connection = Blocking::connect(url, session(url))?;
+    let mut connection = Blocking::connect(url, Session::for_commands(url))?;
     let sql = format!("{SELECT} {IN_ORDER}");
     Ok(read(&connection.query(Execute::text(&sql, &[]))?))
 }

@@ -3,6 +3,7 @@
 
 pub(in crate::store) mod check;
 pub(in crate::store) mod mend;
+mod rehearse;
 mod repair;
 mod run;
 mod split;
@@ -11,8 +12,9 @@ use crate::store::postgres::client::{Blocking, ClientError, Execute, Parameter};
 use crate::store::postgres::feed::definition;
 use crate::store::schema::migrations::{Applied, MigrateError, Migrations, Status};
 
+pub(in crate::store) use rehearse::rehearse;
 pub(in crate::store) use repair::{facts, has_epoch, repair, watch};
-pub(in crate::store) use run::{rehearse, run_alone};
+pub(in crate::store) use run::run_alone;
 
 /// Made by [`up`] itself; no migration file knows it.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (

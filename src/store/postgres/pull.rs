@@ -3,9 +3,8 @@
 
 use std::cell::RefCell;
 
-use super::admin::session;
 use super::catalogue::{Catalogue, FoundColumn, FoundTable};
-use super::client::{Blocking, ClientError, Execute};
+use super::client::{Blocking, ClientError, Execute, Session};
 use crate::config::PostgresUrl;
 use crate::model::naming::{singularize, upper_first};
 use crate::model::scalar::MAX_DIGITS;
@@ -22,7 +21,7 @@ use crate::store::schema::pull::{self, Pulled};
 /// # Errors
 /// It cannot be read.
 pub(in crate::store) fn pull(url: &PostgresUrl) -> Result<Pulled, AdminError> {
-    let mut connection = Blocking::connect(url, session(url))?;
+    let mut connection = Blocking::connect(url, Session::for_commands(url))?;
     // What is read here must fit together, whoever writes meanwhile.
     connection.script("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
     let catalogue = Catalogue::read(&mut connection)?;

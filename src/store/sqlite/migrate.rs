@@ -7,6 +7,7 @@ pub mod check;
 mod confine;
 pub mod guard;
 pub mod heal;
+mod rehearse;
 mod repair;
 mod run;
 pub(in crate::store) mod split;
@@ -21,8 +22,9 @@ pub use crate::store::schema::migrations::{Applied, MigrateError, Migration, Mig
 pub use advice::advice;
 pub use check::check_schema;
 pub use guard::guard;
+pub use rehearse::rehearse;
 pub use repair::repair;
-pub use run::{rehearse, run_alone};
+pub use run::run_alone;
 
 use confine::{confine, set_free};
 use run::run_file;

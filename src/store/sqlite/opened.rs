@@ -2,7 +2,6 @@
 //! connections are closed, everything that was known is forgotten, and what is there then is opened, if it belongs to the
 //! same migrations.
 
-use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -11,29 +10,16 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rusqlite::{Connection, OpenFlags};
-use tokio::runtime::Handle;
 
-use super::Threads;
 use super::migrate::{self, Applied};
-use crate::model::Model;
+use super::threads::{Settings, Threads};
 use crate::store::error::StoreError;
-use crate::store::feed::{FeedEvent, Subscribers};
+use crate::store::feed::FeedEvent;
 
 /// How often the files are looked at where nobody asks for anything.
 const LOOK: Duration = Duration::from_millis(50);
 /// How often a file that could not be opened is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// What a database is opened with.
-pub(in crate::store) struct Settings {
-    pub(in crate::store) path: PathBuf,
-    /// Connections that read.
-    pub(in crate::store) readers: usize,
-    pub(in crate::store) model: Arc<Model>,
-    pub(in crate::store) subscribers: Arc<Subscribers>,
-    /// Where replies are sent from.
-    pub(in crate::store) runtime: Handle,
-}
 
 /// A database file, and the threads that serve it.
 pub(in crate::store) struct Opened {
@@ -222,12 +208,6 @@ fn difference(applied: &[Applied], history: &[Applied]) -> Option<String> {
     }
     let more = applied.iter().find(|one| !has(history, one))?;
     Some(format!("it has the migration {}, which this server does not know; restart the server", name(more)))
-}
-
-/// Whether the file can be opened for writing. SQLite opens it itself, as nobody else may close it.
-pub(super) fn is_writable(path: &Path) -> bool {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main")) == Ok(false)
 }
 
 /// Looks now and then, until nobody needs the database any more.

@@ -7,11 +7,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
+use super::change_log;
+use super::jobs::{FeedJob, Finish, QUICK, ReadJob, SLOWEST, WriteJob, enqueue, ready};
+use super::meter::Allowance;
+use super::opened::Opened;
+use super::snapshot::Snapshot;
+use super::threads::Settings;
+use super::transaction::Transaction;
 use super::transaction::probe;
-use super::{
-    Allowance, FeedJob, Finish, Opened, QUICK, ReadJob, SLOWEST, Settings, Snapshot, Transaction, WriteJob, change_log,
-    enqueue, ready,
-};
 use crate::clock::Clock;
 use crate::config::ChangeLogLimits;
 use crate::dependency::Mark;

@@ -3,10 +3,13 @@
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::jobs::SLOW_QUEUE;
 use super::*;
 use crate::clock::{Clock, DEFAULT_CAPACITY};
+use crate::store::error::StoreError;
 use crate::store::error::{Columns, Constraint};
 use crate::store::schema::layout::{Layout, test_models};
 use crate::store::source::Source as _;
@@ -308,8 +311,8 @@ async fn nobody_waits_longer_for_a_lock_than_the_first() {
     })
     .await;
     set.await.unwrap().unwrap();
-    let stranger = Connection::open(directory.path().join("freshql.db")).unwrap();
-    stranger.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let external = Connection::open(directory.path().join("freshql.db")).unwrap();
+    external.execute_batch("BEGIN IMMEDIATE").unwrap();
     let start = Instant::now();
     let mut waiting = Vec::new();
     for number in 0..20 {
@@ -319,7 +322,7 @@ async fn nobody_waits_longer_for_a_lock_than_the_first() {
         assert!(matches!(reply.await.unwrap(), Err(StoreError::Overloaded)));
     }
     assert!(start.elapsed() < 5 * wait, "{:?}", start.elapsed());
-    stranger.execute_batch("ROLLBACK").unwrap();
+    external.execute_batch("ROLLBACK").unwrap();
     let reply = queue(&store, |transaction| put(transaction, "a", "")).await;
     assert_eq!(reply.await.unwrap().unwrap(), 1);
     assert_eq!(ids(&store).await, ["a"]);

@@ -1,21 +1,39 @@
 //! The connections of one database file, and the threads that own them: how they start, and how they end.
 
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded};
+use rusqlite::{Connection, OpenFlags};
+use tokio::runtime::Handle;
 
+use super::connection::{open_existing, open_reader, run};
 use super::feed::Feed;
 use super::identity::Identity;
+use super::jobs::{FeedJob, QUEUE, ReadJob, SLOW_QUEUE, WriteJob};
 use super::meter::Meter;
-use super::opened::{Settings, is_writable};
+use super::snapshot::Snapshot;
 use super::writable::Writable;
-use super::{FeedJob, QUEUE, ReadJob, SLOW_QUEUE, WriteJob, Writer, open_existing, open_reader, read_loop};
+use super::writer::Writer;
+use crate::model::Model;
 use crate::store::error::StoreError;
+use crate::store::feed::Subscribers;
 use crate::store::rendered::Rendered;
+
+/// What a database is opened with.
+pub(in crate::store) struct Settings {
+    pub(in crate::store) path: PathBuf,
+    /// Connections that read.
+    pub(in crate::store) readers: usize,
+    pub(in crate::store) model: Arc<Model>,
+    pub(in crate::store) subscribers: Arc<Subscribers>,
+    /// Where replies are sent from.
+    pub(in crate::store) runtime: Handle,
+}
 
 /// How often a file that can only be read is looked at anew.
 const READ_ONLY: Duration = Duration::from_secs(1);
@@ -114,4 +132,38 @@ impl Threads {
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, StoreError> {
     thread::Builder::new().name(name).spawn(run).map_err(StoreError::Thread)
+}
+
+/// Does what comes to a reader, each job in a snapshot of its own.
+fn read_loop(connection: &Connection, meter: &Meter, (feed, identity): (&Feed, &Identity), jobs: &Receiver<ReadJob>) {
+    for job in jobs.iter().filter(|job| !job.is_given_up()) {
+        if let Err(error) = identity.ensure() {
+            (job.run)(Err(error));
+            continue;
+        }
+        // A panic in a job drops its reply and leaves the thread to the next one.
+        let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
+            Ok(()) => {
+                meter.set(job.waiting, job.allowance);
+                meter.run(true);
+                (job.run)(Ok(&Snapshot::new(connection, meter, feed)));
+                meter.run(false);
+                run(connection, "COMMIT")
+            }
+            Err(error) => {
+                (job.run)(Err(error.into()));
+                Ok(())
+            }
+        }));
+        if !matches!(outcome, Ok(Ok(()))) && !connection.is_autocommit() {
+            meter.run(false);
+            let _ = run(connection, "ROLLBACK");
+        }
+    }
+}
+
+/// Whether the file can be opened for writing. SQLite opens it itself, as nobody else may close it.
+pub(super) fn is_writable(path: &Path) -> bool {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main")) == Ok(false)
 }

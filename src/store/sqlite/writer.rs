@@ -8,12 +8,15 @@ use crossbeam_channel::Receiver;
 use rusqlite::Connection;
 use tokio::runtime::Handle;
 
+use super::connection::run;
 use super::feed::Feed;
 use super::identity::Identity;
+use super::jobs::{Finish, GROUP, QUEUE, WRITER, WriteJob};
 use super::meter::Meter;
+use super::snapshot::Snapshot;
 use super::transaction::Care;
+use super::transaction::Transaction;
 use super::writable::Writable;
-use super::{Finish, GROUP, QUEUE, Snapshot, Transaction, WRITER, WriteJob, run};
 use crate::store::error::{Constraint, StoreError};
 use crate::store::rendered::Rendered;
 

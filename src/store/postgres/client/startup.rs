@@ -42,6 +42,11 @@ impl Session {
         Self { role, statement_timeout: Duration::from_secs(35), pooled: false }
     }
 
+    /// How the commands talk to the server: as its pooler, if there is one, lets them.
+    pub fn for_commands(url: &PostgresUrl) -> Self {
+        Self { pooled: url.pooled, ..Self::new(Role::Admin) }
+    }
+
     /// The settings of the session, by name.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![

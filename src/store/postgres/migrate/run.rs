@@ -1,13 +1,9 @@
 //! Running the statements of a migration, so that each mistake has a place; and trying files where nothing can break.
 
 use super::split::{self, Statement};
-use super::up;
-use crate::config::PostgresUrl;
 use crate::model::Diagnostic;
-use crate::store::postgres::admin::session;
 use crate::store::postgres::client::{Blocking, ClientError, TransactionStatus};
-use crate::store::schema::layout::SqlName;
-use crate::store::schema::migrations::{FILL_IN, MigrateError, Migration, Migrations, in_file, with_line_feeds};
+use crate::store::schema::migrations::{FILL_IN, MigrateError, Migration, in_file, with_line_feeds};
 
 /// Runs a file statement by statement, in the transaction that is open.
 ///
@@ -51,31 +47,6 @@ pub(in crate::store) fn run_alone(connection: &mut Blocking, file: &Migration) -
             })
         }
     }
-}
-
-/// Tries the files on a database of their own on the same server, which is dropped at the end. None where this user may make
-/// no database.
-///
-/// # Errors
-/// The first statement that does not run, or the server's.
-pub(in crate::store) fn rehearse(url: &PostgresUrl, migrations: &Migrations) -> Result<Option<()>, MigrateError> {
-    let mistakes = transaction_controls(&migrations.files);
-    if !mistakes.is_empty() {
-        return Err(MigrateError::Files(mistakes));
-    }
-    let mut main = Blocking::connect(url, session(url))?;
-    let name = SqlName::new(format!("_freshql_rehearsal_{}", uuid::Uuid::now_v7().simple()));
-    match main.script(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")) {
-        Ok(_) => {}
-        Err(error) if error.code() == "42501" => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    let scratch = PostgresUrl { database: Some(name.as_str().to_owned()), ..url.clone() };
-    let result = Blocking::connect(&scratch, session(url))
-        .map_err(MigrateError::from)
-        .and_then(|mut connection| up(&mut connection, migrations));
-    main.script(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
-    result.map(|_| Some(()))
 }
 
 /// The statements that meddle with the transaction.

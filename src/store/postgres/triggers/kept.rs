@@ -1,7 +1,7 @@
 //! Versions of rows whose tables are somebody else's: they stand in `_freshql_version`, and the trigger that writes the
 //! record puts them there. A row that has no entry has the version of all rows that have none.
 
-use super::{NOW, came_or_went, differs, entity, rows_differ, updated};
+use super::expressions::{NOW, came_or_went, differs, entity, rows_differ, updated};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
 

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 
 use super::confine::{confine, set_free, trespass};
-use super::{MigrateError, Migration, Migrations, apply, split};
+use super::{Migration, split};
 use crate::model::Diagnostic;
 use crate::store::schema::migrations::{FILL_IN, in_file, with_line_feeds};
 
@@ -35,25 +35,6 @@ pub fn run_alone(connection: &mut Connection, file: &Migration) -> Result<(), Di
     let result = run_file(connection, file);
     set_free(connection).map_err(failed)?;
     result
-}
-
-/// Tries the files on an empty database of their own in memory, which is handed out as they leave it. Whatever they say,
-/// nothing else is touched.
-///
-/// # Errors
-/// The first statement that does not run, and whatever is not even SQL: what else does not run behind it may only be its
-/// consequence.
-pub fn rehearse(migrations: &Migrations) -> Result<Connection, MigrateError> {
-    let mut scratch = Connection::open_in_memory()?;
-    scratch.pragma_update(None, "temp_store", "MEMORY")?;
-    let Err(error) = apply(&mut scratch, migrations) else { return Ok(scratch) };
-    let MigrateError::Files(mut mistakes) = error else { return Err(error) };
-    let others = syntax_mistakes(&migrations.files)?;
-    let is_known = |other: &Diagnostic| mistakes.iter().any(|m| m.file == other.file && m.span == other.span);
-    let more: Vec<Diagnostic> = others.into_iter().filter(|other| !is_known(other)).collect();
-    mistakes.extend(more);
-    mistakes.sort_by(|a, b| (&a.file, a.span.start).cmp(&(&b.file, b.span.start)));
-    Err(MigrateError::Files(mistakes))
 }
 
 /// What no database could run: statements that are not SQL, and those that meddle with the transaction.
