@@ -36,9 +36,13 @@ async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_say
     let room = room().await;
     let eve = user("eve");
     let etag = room.get(ETAG, &json!({"id": "p2"}), Some(&user("ada"))).await.json();
+    let stale = etag["data"]["post"]["etag"].as_str().unwrap().to_owned();
+    room.sql("UPDATE posts SET slug = 'ada-2' WHERE id = 'p2'");
+    let etag = room.get(ETAG, &json!({"id": "p2"}), Some(&user("ada"))).await.json();
     let etag = etag["data"]["post"]["etag"].as_str().unwrap().to_owned();
+    assert_ne!(etag, stale);
     // p2 is hidden from Eve; p9 does not exist. She cannot tell which is which, whatever etag she sends.
-    for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA"), json!(etag)] {
+    for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA"), json!(etag), json!(stale)] {
         let mut answers = Vec::new();
         for id in ["p2", "p9"] {
             let patch = json!({"id": id, "patch": {"title": "x"}, "etag": etag});
@@ -62,7 +66,9 @@ async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_say
 async fn a_row_that_may_be_read_and_not_written_is_forbidden_before_any_etag_is_compared() {
     let room = room().await;
     let eve = user("eve");
-    for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA")] {
+    let stale = room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
+    room.sql("UPDATE posts SET slug = 'open-2' WHERE id = 'p1'");
+    for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA"), stale] {
         let patch = json!({"id": "p1", "patch": {"title": "x"}, "etag": etag});
         room.post(UPDATE, &patch, Some(&eve)).await.assert_error(403, "FORBIDDEN");
         room.post(DELETE, &json!({"id": "p1", "etag": etag}), Some(&eve)).await.assert_error(403, "FORBIDDEN");
