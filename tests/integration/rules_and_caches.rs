@@ -15,6 +15,7 @@ const TEAMS: &str = "{ teams { nodes { id name posts { totalCount } } } }";
 const PAGES: &str = "{ pages { nodes { id title } totalCount } }";
 const USERS: &str = "{ users { nodes { id name } } }";
 const CHOSEN: &str = "query($where: UserWhere) { users(where: $where) { nodes { id } totalCount } }";
+const POST: &str = "query($id: ID!) { post(id: $id) { id title } }";
 const PAGED: &str = "query($after: String) { posts(first: 1, after: $after) { edges { cursor node { id } } pageInfo { hasNextPage endCursor } } }";
 
 fn total(answer: &Answer, list: &str) -> Value {
@@ -228,6 +229,22 @@ async fn who_asks_at_the_same_time_does_not_get_what_another_is_waiting_for() {
             assert_eq!(total(&answer, "posts"), *expected, "{}", answer.text());
         });
         futures_util::future::join_all(asked).await;
+    }
+}
+
+#[tokio::test]
+async fn a_row_found_by_its_key_depends_on_what_grants_it() {
+    let room = Newsroom::open(&[POST]).await;
+    let ada = user("ada");
+    // Bob's draft, which the team of Ada may read.
+    let of_team = json!({"id": "p4"});
+    for _ in 0..2 {
+        let shown = room.get(POST, &of_team, Some(&ada)).await;
+        assert_eq!(shown.json()["data"]["post"]["title"], "Team draft", "{}", shown.text());
+        room.sql("DELETE FROM members WHERE id = 'm1'");
+        let gone = room.get_with(POST, &of_team, Some(&ada), &[(IF_NONE_MATCH, shown.etag())]).await;
+        assert_eq!((gone.status.as_u16(), &gone.json()["data"]["post"]), (200, &Value::Null));
+        room.sql("INSERT INTO members (id, team_id, user_id) VALUES ('m1', 't1', 'ada')");
     }
 }
 
