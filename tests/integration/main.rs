@@ -95,6 +95,7 @@ mod persisted_get;
 mod postgres_admin;
 mod postgres_client;
 mod postgres_ddl;
+mod postgres_faults;
 mod postgres_feed;
 mod postgres_log;
 mod proxies;

@@ -27,8 +27,14 @@ impl Blocking {
     /// As there.
     pub fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
         let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Lost)?;
-        let connection = run(Some(&runtime), Connection::connect(url, session))?;
-        Ok(Self { connection, runtime: Some(runtime) })
+        match run(Some(&runtime), Connection::connect(url, session)) {
+            Ok(connection) => Ok(Self { connection, runtime: Some(runtime) }),
+            Err(error) => {
+                // As where it is dropped.
+                runtime.shutdown_background();
+                Err(error)
+            }
+        }
     }
 
     /// See [`Connection::flight`].

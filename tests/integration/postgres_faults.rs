@@ -1,0 +1,114 @@
+//! A PostgreSQL server that fails, and what nodes answer then: late, or with 503, and never what was true before.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use freshql::clock::Clock;
+use freshql::config::{Database, Mode};
+use freshql::graphql::{Compiler, Engine};
+use freshql::model::{Model, parse};
+use freshql::store::postgres::client::{Blocking, Role, Session};
+use freshql::store::{Admin, Store};
+use serde_json::json;
+
+use crate::harness::{MERCHANT, TestApp, url_with};
+use crate::library::{Question, data};
+use crate::postgres::Postgres;
+
+const SDL: &str = "type Good @entity { id: ID! @id note: String }";
+
+async fn engine(database: &Database, model: &Arc<Model>) -> Engine {
+    let store = Store::open_with_clock(database, 1, model, Clock::new(1000)).await.unwrap();
+    Engine::new(Compiler::new(model.clone()).unwrap(), store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_standby_that_takes_over_without_the_last_commits_gives_no_validator_to_other_content() {
+    let Some(primary) = Postgres::start() else { return };
+    primary.create("lost");
+    let model = Arc::new(parse("schema.graphql", SDL).unwrap().model);
+    let there: Database = primary.url("lost").parse().unwrap();
+    Admin::open(&there).unwrap().create(&model).unwrap();
+    primary.run("lost", "INSERT INTO goods (id, note) VALUES ('a', 'first')");
+    let standby = primary.standby();
+    let wait = Instant::now();
+    while standby.try_run("lost", "SELECT note FROM goods").is_ok_and(|rows| rows.is_empty()) {
+        assert!(wait.elapsed() < Duration::from_secs(60));
+    }
+    // From here on it hears of nothing.
+    standby.run("postgres", "ALTER SYSTEM SET primary_conninfo = ''; ");
+    standby.run("postgres", "SELECT pg_reload_conf()");
+    while standby.run("postgres", "SELECT count(*) FROM pg_stat_wal_receiver") != ["0"] {
+        assert!(wait.elapsed() < Duration::from_secs(60));
+    }
+
+    let text = "{ good(id: \"a\") { id etag note } }";
+    let mut etags = std::collections::HashMap::new();
+    let old = engine(&there, &model).await;
+    let question = Question::new(&old, text, &json!({})).await;
+    for note in ["acknowledged", "and lost"] {
+        primary.run("lost", &format!("UPDATE goods SET note = '{note}'"));
+        let answer = question.ask(&old).await;
+        etags.insert(answer.etag.unwrap().to_string(), data(&answer).to_owned());
+    }
+    drop(primary);
+
+    standby.promote();
+    let new = engine(&standby.url("lost").parse().unwrap(), &model).await;
+    let question = Question::new(&new, text, &json!({})).await;
+    let first = question.ask(&new).await;
+    assert!(data(&first).contains("first"), "{}", data(&first));
+    assert!(!etags.contains_key(&first.etag.unwrap().to_string()));
+    // As many changes as were lost, and more.
+    for note in ["other", "content", "than", "before"] {
+        standby.run("lost", &format!("UPDATE goods SET note = '{note}'"));
+        let answer = question.ask(&new).await;
+        assert!(data(&answer).contains(note));
+        assert!(!etags.contains_key(&answer.etag.unwrap().to_string()), "{note}");
+        assert!(!etags.values().any(|shown| shown == data(&answer)), "a row's token comes back");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
+    let Some(postgres) = Postgres::start_with(|_| "-c max_connections=20".to_owned()) else { return };
+    postgres.create("crowded");
+    let database: Database = postgres.url("crowded").parse().unwrap();
+    let app = TestApp::start_with(Mode::Trusted, |config| config.database = database.clone()).await;
+    let (id, _) = app.create_merchant("A shop").await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    assert_eq!(app.get(&path).await.status, 200);
+
+    // Others take what is free, and what the node has.
+    let Database::Postgres(url) = &database else { unreachable!() };
+    let connect = || Blocking::connect(url, Session::new(Role::Admin));
+    let mut others = vec![connect().unwrap()];
+    let mut refused = None;
+    let begun = Instant::now();
+    while refused.is_none() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody is refused");
+        let pids = others
+            .iter_mut()
+            .map(|other| other.script("SELECT pg_backend_pid()").unwrap()[0].first().unwrap().string(0));
+        let pids = pids.collect::<Vec<_>>().join(",");
+        let of_the_node = format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'crowded' AND pid <> ALL (ARRAY[{pids}])"
+        );
+        others[0].script(&of_the_node).unwrap();
+        while let Ok(other) = connect() {
+            others.push(other);
+        }
+        let answer = app.get(&path).await;
+        refused = (answer.status == 503).then_some(answer);
+    }
+    let refused = refused.unwrap();
+    assert!(!refused.header("retry-after").is_empty());
+    refused.assert_not_stored();
+
+    drop(others);
+    let begun = Instant::now();
+    while app.get(&path).await.status != 200 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
