@@ -15,7 +15,7 @@
 use crate::model::CacheHint;
 
 /// `Cache-Control` of everything that no cache may keep: errors, mutations, answers with field errors.
-pub const NO_STORE: &str = "no-store";
+pub(crate) const NO_STORE: &str = "no-store";
 
 /// What caches may do with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -66,27 +66,18 @@ impl Policy {
 /// count.
 ///
 /// The types that only wrap an entity's rows (connections, edges) have no hints of their own: give a connection its
-/// entity's hint, and [`INHERIT`] to what is inside (`nodes`, `edges`, `node`, `pageInfo`).
+/// entity's hint, and one that inherits to what is inside (`nodes`, `edges`, `node`, `pageInfo`).
 #[derive(Debug)]
-pub struct Calculator {
+pub(crate) struct Calculator {
     /// The minimum so far; None while no field has said anything.
     lifetimes: Lifetimes,
     private: bool,
 }
 
-/// The hint of a type that lives as long as its parent.
-pub const INHERIT: CacheHint = CacheHint {
-    max_age: None,
-    shared_max_age: None,
-    stale_while_revalidate: None,
-    private: None,
-    inherit_max_age: true,
-};
-
 /// What a selection set hands down to its fields. To inherit a parent's lifetime is to not lower the minimum, which the
 /// parent is already part of; so all that a field must know is whether there is a parent.
 #[derive(Debug, Clone, Copy)]
-pub struct Inherited {
+pub(crate) struct Inherited {
     root: bool,
 }
 
@@ -99,13 +90,13 @@ struct Lifetimes {
 
 impl Calculator {
     /// Nothing was selected yet; also gives what root fields inherit.
-    pub fn new() -> (Self, Inherited) {
+    pub(crate) fn new() -> (Self, Inherited) {
         (Self { lifetimes: Lifetimes::default(), private: false }, Inherited { root: true })
     }
 
     /// A field was selected: `field` is its own hint, `object` that of the object type it returns (None for scalars).
     /// Gives what the fields of its selection inherit.
-    pub fn field(&mut self, parent: Inherited, field: CacheHint, object: Option<CacheHint>) -> Inherited {
+    pub(crate) fn field(&mut self, parent: Inherited, field: CacheHint, object: Option<CacheHint>) -> Inherited {
         let of_type = object.unwrap_or_default();
         let said = Lifetimes::of(field).or(Lifetimes::of(of_type));
         let inherits = !parent.root && (object.is_none() || field.inherit_max_age || of_type.inherit_max_age);
@@ -117,13 +108,13 @@ impl Calculator {
 
     /// Which lifetimes (`max-age`, `s-maxage`, `stale-while-revalidate`) are said so far, and whether it is private: what a
     /// field changes here, it has decided.
-    pub fn so_far(&self) -> ([Option<u32>; 3], bool) {
+    pub(crate) fn so_far(&self) -> ([Option<u32>; 3], bool) {
         let Lifetimes { max_age, shared_max_age, stale_while_revalidate } = self.lifetimes;
         ([max_age, shared_max_age, stale_while_revalidate], self.private)
     }
 
     /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes are 0.
-    pub fn finish(self) -> Policy {
+    pub(crate) fn finish(self) -> Policy {
         Policy {
             max_age: self.lifetimes.max_age.unwrap_or(0),
             shared_max_age: self.lifetimes.shared_max_age.unwrap_or(0),
@@ -168,6 +159,14 @@ impl Lifetimes {
 mod tests {
     use super::*;
 
+    /// The hint of a type that lives as long as its parent.
+    const INHERIT: CacheHint = CacheHint {
+        max_age: None,
+        shared_max_age: None,
+        stale_while_revalidate: None,
+        private: None,
+        inherit_max_age: true,
+    };
     const NONE: CacheHint = CacheHint {
         max_age: None,
         shared_max_age: None,

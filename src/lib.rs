@@ -52,7 +52,7 @@ pub mod model;
 pub mod syntax;
 
 // Floor 1: pure rules. No I/O, no async, no HTTP framework.
-pub mod cache_control;
+pub(crate) mod cache_control;
 pub mod clock;
 pub mod conditional;
 pub mod etag;
@@ -60,7 +60,7 @@ pub mod question;
 pub mod viewer;
 
 // Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it. `outbound` asks others.
-pub mod outbound;
+pub(crate) mod outbound;
 pub mod store;
 
 // Floor 3: what an operation means.
@@ -73,4 +73,4 @@ pub mod persisted;
 
 // Floor 5: the front door.
 pub mod app;
-pub mod http;
+pub(crate) mod http;

@@ -18,7 +18,7 @@ use rustls::{ClientConfig, RootCertStore};
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum OutboundError {
+pub(crate) enum OutboundError {
     /// A file that is to hold certificates.
     #[error("cannot read certificates from {}: {why}", .path.display())]
     Certificates {
@@ -43,7 +43,7 @@ pub enum OutboundError {
 
 /// What one answer may cost.
 #[derive(Debug, Clone, Copy)]
-pub struct Bounds {
+pub(crate) struct Bounds {
     /// From connecting to the last byte.
     pub time: Duration,
     /// Of the body.
@@ -52,7 +52,7 @@ pub struct Bounds {
 
 /// An answer, read to its end.
 #[derive(Debug)]
-pub struct Answer {
+pub(crate) struct Answer {
     /// Whatever it is: the caller knows which he expects.
     pub status: StatusCode,
     /// All of them.
@@ -63,7 +63,7 @@ pub struct Answer {
 
 /// Asks other servers. Cheap to clone.
 #[derive(Clone)]
-pub struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Client {
     /// Trusts the certificates that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and those in
@@ -71,7 +71,7 @@ impl Client {
     ///
     /// # Errors
     /// The file has no certificates.
-    pub fn new(more: Option<&Path>) -> Result<Self, OutboundError> {
+    pub(crate) fn new(more: Option<&Path>) -> Result<Self, OutboundError> {
         let mut roots = RootCertStore::empty();
         // What cannot be read or used there is not trusted; a server that would have needed it is refused with its name.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -96,7 +96,7 @@ impl Client {
     ///
     /// # Errors
     /// There is no whole answer within the bounds.
-    pub async fn ask(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, OutboundError> {
+    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, OutboundError> {
         let asking = async {
             let answer = self.0.request(request).await.map_err(|error| OutboundError::Failed(causes(&error)))?;
             let (head, body) = answer.into_parts();

@@ -137,11 +137,6 @@ impl TypeDef {
         }
     }
 
-    /// Values of this type may be given by clients.
-    pub fn is_input(&self) -> bool {
-        !matches!(self.kind, TypeKind::Object(_) | TypeKind::Interface(_))
-    }
-
     /// Names that occur twice among the members of this type.
     fn duplicate_members(&self) -> Vec<&str> {
         let names: Vec<&str> = match &self.kind {

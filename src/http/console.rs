@@ -23,7 +23,7 @@ use super::respond::{self, Caching, Form, Representation};
 use crate::etag::ResponseEtag;
 
 /// The routes of the console: the page at `/`, `/graphiql` and `/graphiql/`, and what it loads below `/graphiql/`.
-pub fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
+pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
         .route("/graphiql", get(page))

@@ -29,7 +29,7 @@ use crate::cache::{Lookup, Source};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
 #[derive(Clone)]
-pub struct Front(Arc<Parts>);
+pub(crate) struct Front(Arc<Parts>);
 
 struct Parts {
     app: AppState,

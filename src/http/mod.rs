@@ -10,7 +10,7 @@ mod address;
 mod admin;
 mod admin_token;
 mod aside;
-pub mod console;
+pub(crate) mod console;
 mod cors;
 mod explain;
 mod failure;
@@ -30,7 +30,7 @@ mod query;
 mod registry;
 mod respond;
 mod sdl;
-pub mod server;
+pub(crate) mod server;
 mod state;
 mod target;
 mod viewer;
@@ -47,8 +47,8 @@ use futures_util::FutureExt;
 use http::header::{CACHE_CONTROL, HeaderValue, VARY, X_CONTENT_TYPE_OPTIONS};
 use http::{Method, StatusCode, Uri};
 
-pub use self::front::Front;
-pub use self::state::AppState;
+pub(crate) use self::front::Front;
+pub(crate) use self::state::AppState;
 
 use self::cors::Place;
 use self::failure::Failure;
@@ -60,7 +60,7 @@ use crate::config::{Limits, Mode};
 use crate::graphql::Code;
 
 /// The whole server: all routes, what surrounds them, and what stands in front of them.
-pub fn service(app: AppState) -> Front {
+pub(crate) fn service(app: AppState) -> Front {
     Front::new(app.clone(), router(app))
 }
 

@@ -48,7 +48,12 @@ struct Door {
 }
 
 /// Serves connections until `stop`, then lets requests that are under way end. Dropping the future ends them at once.
-pub async fn serve<S>(listener: TcpListener, site: S, config: &Config, stop: impl Future<Output = ()>) -> io::Result<()>
+pub(crate) async fn serve<S>(
+    listener: TcpListener,
+    site: S,
+    config: &Config,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,

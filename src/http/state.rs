@@ -20,10 +20,10 @@ use crate::store::Store;
 
 /// What requests work with. One pointer, since the router clones it several times for each request.
 #[derive(Clone)]
-pub struct AppState(Arc<Handles>);
+pub(crate) struct AppState(Arc<Handles>);
 
 /// The fields of an [`AppState`].
-pub struct Handles {
+pub(crate) struct Handles {
     pub(super) engine: Engine,
     pub(super) store: Store,
     pub(super) documents: Documents,
@@ -57,7 +57,7 @@ impl AppState {
     ///
     /// # Errors
     /// Threads cannot be started.
-    pub fn new(
+    pub(crate) fn new(
         config: &Config,
         authenticator: Arc<Authenticator>,
         engine: Engine,
@@ -87,7 +87,7 @@ impl AppState {
     }
 
     /// The trusted documents.
-    pub fn documents(&self) -> &Documents {
+    pub(crate) fn documents(&self) -> &Documents {
         &self.documents
     }
 

@@ -4,9 +4,6 @@
 /// Types that every generated API has, beside the scalars and their filters.
 pub const SHARED_TYPES: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
 
-/// Fields that no entity may have, because something of that name is generated beside them.
-pub const RESERVED_FIELDS: [&str; 6] = ["etag", "and", "or", "not", "patch", "expectedEtag"];
-
 /// The types that are generated for each entity.
 pub fn types_of(entity: &str) -> [String; 7] {
     [
