@@ -63,9 +63,16 @@ pub enum Lookup<R> {
     Hit(Arc<Stored<R>>),
     /// Nothing that would do.
     Miss,
-    /// An answer, but others may have written since: look again once [`ResponseCache::catch_up`] says that all is known.
-    /// Those who wait for that at the same time share one reading of the change log.
-    Check,
+    /// An answer, but others may have written since: whether it holds is known once [`ResponseCache::catch_up`] says that all
+    /// is ([`ResponseCache::holds`]). Those who wait for that at the same time share one reading of the change log.
+    Check(Unchecked<R>),
+}
+
+/// An answer of which nobody knows whether it holds.
+pub struct Unchecked<R> {
+    stored: Arc<Stored<R>>,
+    /// What URLs meant when it was found.
+    generation: u64,
 }
 
 /// What the cache would do with a question, for a diagnosis.
@@ -131,6 +138,7 @@ impl<R> ResponseCache<R> {
         if let Consistency::Bounded(bound) = consistency
             && store.covers_answers()
         {
+            store.keep_covered();
             tokio::spawn(keep_checked(store.clone(), bound / 2, started, Arc::downgrade(&checked_at)));
         }
         Self {
@@ -159,18 +167,24 @@ impl<R> ResponseCache<R> {
     }
 
     /// What this URL was last answered with (to `who`, where that makes a difference: the token of the request), if URLs
-    /// still mean what they meant then ([`Registry::generation`]), and if the answer still holds. Never waits. `is_checked`:
-    /// the caller has waited for [`Self::catch_up`] since it was asked; with a server nobody ever knows without that.
+    /// still mean what they meant then ([`Registry::generation`]), and if the answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, who: Option<&str>, is_checked: bool, generation: impl Fn() -> u64) -> Lookup<R> {
+    pub fn by_url(&self, url: &str, who: Option<&str>, generation: impl Fn() -> u64) -> Lookup<R> {
         let before = generation();
         let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else { return Lookup::Miss };
-        if !is_checked && !self.is_current() {
-            return Lookup::Check;
+        let found = Unchecked { stored, generation: before };
+        if !self.is_current() {
+            return Lookup::Check(found);
         }
-        // The generation once more: what is known of the documents now may have come with the changes just learned.
-        if self.is_valid(&stored) && generation() == before { Lookup::Hit(stored) } else { Lookup::Miss }
+        self.holds(found, generation()).map_or(Lookup::Miss, Lookup::Hit)
+    }
+
+    /// The answer, if it holds now that the caller has waited for [`Self::catch_up`]. The generation once more: what is known of
+    /// the documents now may have come with the changes just learned.
+    pub fn holds(&self, found: Unchecked<R>, generation: u64) -> Option<Arc<Stored<R>>> {
+        let Unchecked { stored, generation: before } = found;
+        (self.is_valid(&stored) && generation == before).then_some(stored)
     }
 
     fn stored_at(&self, key: Key, generation: u64) -> Option<Arc<Stored<R>>> {
@@ -193,10 +207,11 @@ impl<R> ResponseCache<R> {
     }
 
     /// The answer to a question: stored if it still holds, and else executed, once for all that ask at the same time.
+    /// `is_checked`: the caller has waited for [`Self::catch_up`] since it was asked.
     ///
     /// # Errors
     /// Those of `execute`; errors are never kept.
-    pub async fn answer<E, F, Fut>(&self, key: Key, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
+    pub async fn answer<E, F, Fut>(&self, key: Key, is_checked: bool, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<Executed<R>, E>>,
@@ -211,7 +226,7 @@ impl<R> ResponseCache<R> {
         let _mine = match first {
             Some(first) => first,
             None => {
-                if !self.catch_up().await {
+                if !is_checked && !self.catch_up().await {
                     return self.bypass(execute).await;
                 }
                 let asked_at = self.store.clock().revision();

@@ -32,7 +32,7 @@ async fn no_trace_is_left_of_executions() {
             };
             // Half of them are given up, somewhere on the way.
             let patience = if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
-            let _ = tokio::time::timeout(patience, cache.answer(key, execute)).await;
+            let _ = tokio::time::timeout(patience, cache.answer(key, false, execute)).await;
         });
     }
     tasks.join_all().await;

@@ -27,6 +27,7 @@ use super::rules::Grants;
 use super::schema::{Api, SchemaError, build_schema};
 use super::typename;
 use super::validate::validate;
+use super::write::ahead::{self, Teller};
 use super::write::{WriteError, Writer, unkept};
 use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
@@ -35,9 +36,11 @@ use crate::dependency::Dependencies;
 use crate::document_id::DocumentId;
 use crate::etag::{EntityEtagKey, Ingredient, ResponseEtag, ResponseHasher};
 use crate::model::scalar::ValueRef;
-use crate::model::{Access, EntityId, Model};
+use crate::model::{Access, EntityId, Model, Value};
 use crate::question::{Question, View};
-use crate::store::{Guard, Levels, REMEDY, Reading, Source, State, Store, StoreError, Transaction, Writing};
+use crate::store::{
+    Guard, Levels, OnceOnly, REMEDY, Reading, Source, State, Step, Store, StoreError, Transaction, Writing,
+};
 use crate::viewer::Viewer;
 
 /// Compiles and runs documents. Cheap to clone.
@@ -475,6 +478,47 @@ impl Writing for MutationRun {
         }
         let touched = reader.touched();
         Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
+    }
+
+    fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>> {
+        let keys = self.parts.etag_keys(state.identity);
+        let teller = Teller {
+            plan: &self.plan,
+            bound: &self.bound,
+            model: &self.parts.compiler.model,
+            limits: self.parts.limits,
+            etag_keys: &keys.by_entity,
+            guard: &state.guard,
+            if_match: self.if_match.as_ref(),
+        };
+        teller.steps()
+    }
+
+    fn finish<S: Source>(&self, state: &State, keys: &[Value], source: &S) -> Result<Answer, WriteError> {
+        let etag_keys = self.parts.etag_keys(state.identity);
+        let context = self.parts.context(&self.bound, &etag_keys);
+        let mut reader = Reader::new(context, ResponseHasher::unused());
+        ahead::answer(&self.plan, context, &mut reader, keys, source)?;
+        let touched = reader.touched();
+        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy: self.plan.policy, touched })
+    }
+
+    fn names_version(&self) -> bool {
+        let names = |bound: &Arguments| matches!(bound, Arguments::Write(bound) if bound.expected_etag.is_some());
+        self.if_match.is_some() || self.bound.arguments.iter().any(names)
+    }
+
+    fn most_bytes(&self) -> usize {
+        self.parts.limits.max_response_bytes
+    }
+
+    fn once(&self) -> Option<OnceOnly<'_>> {
+        let once = self.once.as_ref()?;
+        Some(OnceOnly { key: &once.key, request: &once.request, retention: once.retention })
+    }
+
+    fn body(answer: &Answer) -> &[u8] {
+        &answer.body
     }
 }
 

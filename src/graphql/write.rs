@@ -1,6 +1,7 @@
 //! Runs a mutation: its root fields one after the other in one transaction, each answered with the row as it then stands,
 //! read by the same code that answers queries. Whatever fails undoes all of it.
 
+pub mod ahead;
 mod conflict;
 mod rules;
 
@@ -16,7 +17,7 @@ use super::plan::{Action, RootField, WritePlan};
 use super::read::{Context, Halt, Reader};
 use crate::conditional::IfMatch;
 use crate::dependency::Version;
-use crate::etag::{EntityEtag, ResponseHasher, TokenError};
+use crate::etag::{EntityEtag, EntityEtagKey, ResponseHasher, TokenError};
 use crate::model::{Access, Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::{Guard, Refusal, StoreError, Transaction};
 
@@ -229,35 +230,14 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
             );
             return Err(GraphqlError::new(Code::DatabaseUnavailable, message).into());
         }
-        let read = |token: &str| self.context.etag_keys[usize::from(entity.id.0)].read(token, key);
-        match (expected_etag, self.if_match) {
-            (Some("*"), _) | (None, Some(IfMatch::Any)) => Ok(Expectation::Exists),
-            (Some(token), _) => Ok(match read(token) {
-                Ok(version) => Expectation::Version(version),
-                Err(TokenError::Malformed) => Expectation::Never("expectedEtag is not a token of this server"),
-                Err(TokenError::OtherRow) => Expectation::Never(
-                    "expectedEtag is the token of another row, or from before the database's schema was changed",
-                ),
-            }),
-            (None, Some(IfMatch::Tags(tags))) => {
-                let versions: Vec<Version> = tags.iter().filter_map(|tag| read(tag).ok()).collect();
-                Ok(match versions[..] {
-                    [] => Expectation::Never("If-Match holds no token of this row"),
-                    [version] => Expectation::Version(version),
-                    [first, ..] => {
-                        let found = self.transaction.lock(entity, key).await?;
-                        Expectation::Version(found.filter(|found| versions.contains(found)).unwrap_or(first))
-                    }
-                })
+        let etag_key = &self.context.etag_keys[usize::from(entity.id.0)];
+        match expected(entity, etag_key, key, bound, self.if_match)? {
+            Expected::Is(expectation) => Ok(expectation),
+            Expected::OneOf(versions) => {
+                let found = self.transaction.lock(entity, key).await?;
+                let found = found.filter(|found| versions.contains(found));
+                Ok(Expectation::Version(found.unwrap_or(versions[0])))
             }
-            (None, None) if entity.require_etag => {
-                let message = format!(
-                    "{} is only changed by who says which state was read: give expectedEtag or If-Match",
-                    entity.name
-                );
-                Err(GraphqlError::new(Code::PreconditionRequired, message).into())
-            }
-            (None, None) => Ok(Expectation::Nothing),
         }
     }
 
@@ -308,6 +288,50 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         };
         Ok(RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }
+}
+
+/// What a write expects of the row, as far as that can be told without the row.
+enum Expected {
+    Is(Expectation),
+    /// The row is at one of these versions; there are two at least.
+    OneOf(Vec<Version>),
+}
+
+/// What `expectedEtag`, or else `If-Match`, asks of the row.
+fn expected(
+    entity: &Entity,
+    etag_key: &EntityEtagKey,
+    key: &Value,
+    bound: &BoundWrite,
+    if_match: Option<&IfMatch>,
+) -> Result<Expected, GraphqlError> {
+    let expectation = match (bound.expected_etag.as_deref(), if_match) {
+        (Some("*"), _) | (None, Some(IfMatch::Any)) => Expectation::Exists,
+        (Some(token), _) => match etag_key.read(token, key) {
+            Ok(version) => Expectation::Version(version),
+            Err(TokenError::Malformed) => Expectation::Never("expectedEtag is not a token of this server"),
+            Err(TokenError::OtherRow) => Expectation::Never(
+                "expectedEtag is the token of another row, or from before the database's schema was changed",
+            ),
+        },
+        (None, Some(IfMatch::Tags(tags))) => {
+            let versions: Vec<Version> = tags.iter().filter_map(|tag| etag_key.read(tag, key).ok()).collect();
+            match versions[..] {
+                [] => Expectation::Never("If-Match holds no token of this row"),
+                [version] => Expectation::Version(version),
+                _ => return Ok(Expected::OneOf(versions)),
+            }
+        }
+        (None, None) if entity.require_etag => {
+            let message = format!(
+                "{} is only changed by who says which state was read: give expectedEtag or If-Match",
+                entity.name
+            );
+            return Err(GraphqlError::new(Code::PreconditionRequired, message));
+        }
+        (None, None) => Expectation::Nothing,
+    };
+    Ok(Expected::Is(expectation))
 }
 
 fn not_found(entity: &Entity, bound: &BoundWrite) -> GraphqlError {

@@ -22,10 +22,11 @@ use super::cors::Place;
 use super::explain;
 use super::negotiate::MediaType;
 use super::provenance::Provenance;
+use super::query::Checked;
 use super::respond::Representation;
 use super::state::AppState;
 use super::{access, negotiate, respond, viewer};
-use crate::cache::{Lookup, Source};
+use crate::cache::{Lookup, Source, Unchecked};
 
 /// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
 #[derive(Clone)]
@@ -46,21 +47,20 @@ impl Front {
 enum Outcome {
     Answered(Response),
     /// An answer is stored, but whether it holds is known only once others' changes are.
-    Check,
+    Check(Unchecked<Representation>),
     /// The router has to look closer.
     Unknown,
 }
 
 impl Parts {
-    /// `is_checked`: since this request has come, the clock has caught up.
-    fn try_cached(&self, request: &Request, is_checked: bool) -> Outcome {
+    fn try_cached(&self, request: &Request) -> Outcome {
         let (app, headers) = (&self.app, request.headers());
         if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
             // The log names the operation, which only the handlers know.
             return Outcome::Unknown;
         }
         let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
-        let look_up = |who| app.cache.by_url(url.as_str(), who, is_checked, || app.registry.generation());
+        let look_up = |who| app.cache.by_url(url.as_str(), who, || app.registry.generation());
         let found = match look_up(None) {
             // What depends on who asks is known by the URL together with the token.
             Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers) {
@@ -71,7 +71,7 @@ impl Parts {
         };
         match found {
             Lookup::Hit(stored) => self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered),
-            Lookup::Check => Outcome::Check,
+            Lookup::Check(found) => Outcome::Check(found),
             Lookup::Miss => Outcome::Unknown,
         }
     }
@@ -97,12 +97,20 @@ impl Parts {
         Some(response)
     }
 
-    async fn answer_when_checked(self: Arc<Self>, request: Request) -> Result<Response, Infallible> {
+    async fn answer_when_checked(
+        self: Arc<Self>,
+        mut request: Request,
+        found: Unchecked<Representation>,
+    ) -> Result<Response, Infallible> {
+        let app = &self.app;
         // Where the change log cannot be read in time, the router's handlers find that out again, and answer accordingly.
-        if tokio::time::timeout(self.app.limits.timeout, self.app.cache.catch_up()).await == Ok(true)
-            && let Outcome::Answered(response) = self.try_cached(&request, true)
-        {
-            return Ok(response);
+        if tokio::time::timeout(app.limits.timeout, app.cache.catch_up()).await == Ok(true) {
+            if let Some(stored) = app.cache.holds(found, app.registry.generation())
+                && let Some(response) = self.answer(&request, &stored.value)
+            {
+                return Ok(response);
+            }
+            request.extensions_mut().insert(Checked);
         }
         self.routes.clone().call(request).await
     }
@@ -125,9 +133,11 @@ impl Service<Request> for Front {
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
-        match self.0.try_cached(&request, false) {
+        match self.0.try_cached(&request) {
             Outcome::Answered(response) => Either::Left(ready(Ok(response))),
-            Outcome::Check => Either::Right(Either::Right(self.0.clone().answer_when_checked(request).boxed())),
+            Outcome::Check(found) => {
+                Either::Right(Either::Right(self.0.clone().answer_when_checked(request, found).boxed()))
+            }
             Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),
         }
     }

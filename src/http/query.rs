@@ -95,7 +95,8 @@ pub(super) async fn read(
     }
     let is_private = asked.is_some();
     let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
-    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked)
+    let is_checked = url.is_some_and(|url| url.is_checked);
+    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked, is_checked)
         .await
         .map_err(|errors| Failure::of(target.operation, errors))?;
     if let Some(url) = url {
@@ -125,7 +126,13 @@ pub(super) async fn read(
 pub(super) struct Url<'a> {
     text: &'a str,
     generation: u64,
+    /// Since the request has come, the clock has caught up.
+    is_checked: bool,
 }
+
+/// In the extensions of a request for which the clock has caught up since it has come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Checked;
 
 impl<'a> Url<'a> {
     /// Where it leads, for a GET or HEAD.
@@ -136,7 +143,8 @@ impl<'a> Url<'a> {
     /// To be called before anything is looked up by the URL.
     pub(super) fn of(app: &AppState, request: &'a Request) -> Option<Self> {
         let text = request.uri().path_and_query()?.as_str();
-        Some(Self { text, generation: app.registry.generation() })
+        let is_checked = request.extensions().get::<Checked>().is_some();
+        Some(Self { text, generation: app.registry.generation(), is_checked })
     }
 }
 
@@ -157,7 +165,7 @@ pub(super) async fn run(
         OperationKind::Query => {
             let asked = target.asked(app, &variables, headers).await?;
             let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
-            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked)
+            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked, false)
                 .await
                 .map_err(|errors| Failure::of(target.operation, errors))?;
             let mut response = respond::unconditional(headers, media_type, &stored.value);
@@ -190,6 +198,7 @@ async fn answer(
     canonical_url: Option<&str>,
     variables: &Variables,
     asked: Option<Asked<'_>>,
+    is_checked: bool,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
     // What only development looks at: see `explain.rs`.
     let timing = OnceLock::new();
@@ -215,7 +224,7 @@ async fn answer(
         let value = Representation::new(&answer.body, etag, canonical_url).for_viewers(is_private);
         Ok::<_, Vec<GraphqlError>>(Executed { weight: value.weight(), touched, value, as_of })
     };
-    let (stored, source) = app.cache.answer(key, execute).await?;
+    let (stored, source) = app.cache.answer(key, is_checked, execute).await?;
     Ok((stored, Provenance { source, timing: timing.into_inner() }))
 }
 
@@ -232,7 +241,11 @@ pub(super) async fn find_registered(
     operation_name: Option<&str>,
 ) -> Result<Arc<Registered>, Failure> {
     let found = match name {
-        Some(name) => app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?,
+        // Whatever others have registered or removed, so that nobody has to be asked.
+        Some(name) => match app.registry.find_in_files(&name) {
+            Some(registered) => Some(registered),
+            None => app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?,
+        },
         None => None,
     };
     found.ok_or_else(|| not_found(app, operation_name).into())

@@ -113,6 +113,21 @@ impl Registry {
         self.resolve(name).and_then(|id| self.get(id))
     }
 
+    /// The document that a client names, where no other node can have given the name another meaning: a file of this one has
+    /// it, and its id is the hash of its text.
+    pub fn find_in_files(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
+        let is_of_file = |registered: &Arc<Registered>| !registered.files.is_empty();
+        let by_hash = |hash| self.by_hash(Sha256Hash(hash)).filter(is_of_file);
+        match name {
+            DocumentRef::Id(id) => self.get(*id).filter(is_of_file).or_else(|| by_hash(*id.as_bytes())),
+            DocumentRef::Sha256(hash) => by_hash(*hash),
+            DocumentRef::Alias(name) => {
+                let id = self.aliases.get(name).filter(|alias| alias.of_file).map(|alias| alias.id)?;
+                self.get(id).filter(is_of_file)
+            }
+        }
+    }
+
     /// The id of the document that a client names, compiled or not.
     pub(super) fn resolve(&self, name: &DocumentRef) -> Option<DocumentId> {
         let by_hash = |hash| self.hashes.get(&Sha256Hash(hash)).map(|id| *id);

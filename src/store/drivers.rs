@@ -93,6 +93,15 @@ impl Store {
         matches!(self, Self::Postgres(_))
     }
 
+    /// Answers will be given by the clock without [`Self::catch_up`] in front of each, so from now on nobody is told to have
+    /// written what the clock has not. With SQLite it is always so.
+    pub fn keep_covered(&self) {
+        match self {
+            Self::Sqlite(_) => {}
+            Self::Postgres(store) => store.keep_covered(),
+        }
+    }
+
     /// Returns when the clock has every change that was committed before this call.
     ///
     /// # Errors

@@ -24,6 +24,7 @@ pub mod select;
 pub mod source;
 pub mod sqlite;
 pub mod statement;
+pub mod steps;
 pub mod trace;
 pub mod transaction;
 
@@ -39,4 +40,5 @@ pub use reading::{Levels, Reading};
 pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
 pub use source::{Observed, Parents, Row, Source, State, Wanted};
 pub use statement::Statement;
+pub use steps::{Change, OnceOnly, Step};
 pub use transaction::{KeptAnswer, NoEffect, Refusal, Transaction, Writing};

@@ -20,6 +20,23 @@ pub(in crate::store) enum Purpose {
     Update(Vec<ColumnId>, bool),
     /// Deletes a row; at one version only, or at any.
     Delete(bool),
+    /// The same as one of these, in a flight that is undone where it has not done what it says.
+    Guarded(Guarded),
+}
+
+/// A statement of a mutation that was told ahead.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::store) enum Guarded {
+    /// Sets these columns of a new row.
+    Insert(Vec<ColumnId>),
+    /// Sets these columns of a row; at one version only, or at any.
+    Update(Vec<ColumnId>, bool),
+    /// Keeps others from a row that is to be deleted; at one version only, or at any.
+    Lock(bool),
+    /// Deletes it.
+    Delete,
+    /// Looks whether it is gone.
+    Gone,
 }
 
 /// The writer's statements. They hold for its model, which never changes.

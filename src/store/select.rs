@@ -72,12 +72,13 @@ pub struct Query {
     shape: Shape,
     statement: OnceLock<Statement>,
     batch: OnceLock<Statement>,
+    sound: OnceLock<Option<Statement>>,
 }
 
 impl Query {
     /// Nothing is rendered before it is asked for.
     pub fn new(shape: Shape) -> Self {
-        Self { shape, statement: OnceLock::new(), batch: OnceLock::new() }
+        Self { shape, statement: OnceLock::new(), batch: OnceLock::new(), sound: OnceLock::new() }
     }
 
     /// What it reads.
@@ -88,6 +89,11 @@ impl Query {
     /// The statement for one parent.
     pub(in crate::store) fn statement(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
         self.statement.get_or_init(|| render(&self.shape))
+    }
+
+    /// The statement for one parent that fails where its rows cannot be shown. None: nobody can tell ahead.
+    pub(in crate::store) fn sound(&self, render: impl FnOnce(&Shape) -> Option<Statement>) -> Option<&Statement> {
+        self.sound.get_or_init(|| render(&self.shape)).as_ref()
     }
 
     /// The statement for many parents at once: each row begins with the number of its parent, counted from 0.

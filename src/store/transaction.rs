@@ -5,11 +5,15 @@ use std::time::Duration;
 use super::error::{Constraint, StoreError};
 use super::reading::Levels;
 use super::source::{Source, State};
+use super::steps::{OnceOnly, Step};
 use crate::dependency::Version;
 use crate::model::{ColumnId, Entity, Value};
 
 /// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are ready at once; those of a
 /// database behind a socket wait for it.
+///
+/// A write that is refused has undone itself and nothing else, on every database: what the mutation wrote before still stands,
+/// and is what the refusal, and whoever reads on to explain it, sees. The mutation fails as a whole all the same.
 #[expect(async_fn_in_trait, reason = "each driver runs these futures itself, so nobody asks whether they are Send")]
 pub trait Transaction {
     /// Where the answer's rows come from.
@@ -68,7 +72,7 @@ pub struct KeptAnswer {
 
 /// A mutation. It may be begun more than once: what it did before was undone.
 #[expect(async_fn_in_trait, reason = "as above")]
-pub trait Writing: Send + 'static {
+pub trait Writing: Send + Sync + 'static {
     /// What it gives.
     type Output: Send + 'static;
     /// How it fails, after which all that it did is undone.
@@ -79,6 +83,27 @@ pub trait Writing: Send + 'static {
     /// # Errors
     /// Its own, or those of the transaction.
     async fn write<T: Transaction>(&self, transaction: &T) -> Result<Self::Output, Self::Error>;
+
+    /// What it does in this state of the database, if nothing stands in its way. None: that depends on what the database has.
+    fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>>;
+
+    /// What it gives when its steps have been done, out of the rows that they wanted to read. `keys`: those of the steps.
+    ///
+    /// # Errors
+    /// The answer cannot be written. Where that was possible, nothing was committed.
+    fn finish<S: Source>(&self, state: &State, keys: &[Value], source: &S) -> Result<Self::Output, Self::Error>;
+
+    /// Whether it compares the version of a row with one that it was given.
+    fn names_version(&self) -> bool;
+
+    /// More bytes than this the answer may not have.
+    fn most_bytes(&self) -> usize;
+
+    /// Whether it takes effect once, however often it is sent.
+    fn once(&self) -> Option<OnceOnly<'_>>;
+
+    /// What is kept of the output where it does.
+    fn body(output: &Self::Output) -> &[u8];
 }
 
 /// Why nothing was written.

@@ -66,7 +66,7 @@ impl Stage {
                 also(&stage);
                 Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()), as_of: None })
             };
-            let Ok((stored, source)) = stage.cache.answer(stage.key, execute).await;
+            let Ok((stored, source)) = stage.cache.answer(stage.key, false, execute).await;
             (stored.value, source)
         })
     }
@@ -167,7 +167,7 @@ async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
 async fn errors_are_never_kept() {
     let stage = Stage::new().await;
     for number in 1..4 {
-        let failed = stage.cache.answer(stage.key, || async { Err::<Executed<u64>, _>("no") }).await;
+        let failed = stage.cache.answer(stage.key, false, || async { Err::<Executed<u64>, _>("no") }).await;
         assert_eq!(failed.err(), Some("no"));
         assert_eq!(stage.cache.executions(), number);
     }

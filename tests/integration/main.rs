@@ -48,6 +48,8 @@ mod rows;
 mod shop;
 #[path = "support/tls.rs"]
 mod tls;
+#[path = "support/wiretap.rs"]
+mod wiretap;
 
 mod admin;
 mod adoption;
@@ -97,6 +99,7 @@ mod postgres_client;
 mod postgres_ddl;
 mod postgres_faults;
 mod postgres_feed;
+mod postgres_flights;
 mod postgres_log;
 mod proxies;
 mod railway;

@@ -151,7 +151,7 @@ impl Run<'_, '_> {
         wanted: Vec<Wanted<'_>>,
         around: Around<'_>,
     ) -> Result<bool, ClientError> {
-        let statements: Vec<&Statement> = wanted.iter().map(|wanted| self.statement(wanted)).collect();
+        let statements: Vec<&Statement> = wanted.iter().map(|wanted| statement(self.model, wanted)).collect();
         let encoded: Vec<Vec<Encoded>> = wanted.iter().zip(&statements).map(|(w, s)| parameters(w, s)).collect();
         let parameters: Vec<Vec<Parameter<'_>>> =
             encoded.iter().map(|all| all.iter().map(Encoded::parameter).collect()).collect();
@@ -199,25 +199,31 @@ impl Run<'_, '_> {
             return Ok(false);
         }
         for (wanted, table) in wanted.iter().zip(tables) {
-            let first = usize::from(matches!(wanted.parents, Parents::Many(_)));
-            let table = std::sync::Arc::new(table);
-            let rows = (0..table.len()).map(|row| {
-                let parent = match table.get(row, 0) {
-                    ValueRef::Int(number) if first == 1 => usize::try_from(number).unwrap_or(usize::MAX),
-                    _ => 0,
-                };
-                (parent, KeptRow { table: table.clone(), row, first })
-            });
-            self.fetched.add(wanted.place, &wanted.parents, rows);
+            keep(&mut self.fetched, wanted, table);
         }
         Ok(true)
     }
+}
 
-    fn statement<'w>(&self, wanted: &Wanted<'w>) -> &'w Statement {
-        match &wanted.parents {
-            Parents::One(_) => wanted.query.statement(|shape| render::query(self.model, &Postgres, shape)),
-            Parents::Many(_) => wanted.query.batch(|shape| render::batch(self.model, &Postgres, shape)),
-        }
+/// Puts rows where they belong.
+pub(super) fn keep(fetched: &mut Fetched<KeptRow>, wanted: &Wanted<'_>, table: Table) {
+    let first = usize::from(matches!(wanted.parents, Parents::Many(_)));
+    let table = std::sync::Arc::new(table);
+    let rows = (0..table.len()).map(|row| {
+        let parent = match table.get(row, 0) {
+            ValueRef::Int(number) if first == 1 => usize::try_from(number).unwrap_or(usize::MAX),
+            _ => 0,
+        };
+        (parent, KeptRow { table: table.clone(), row, first })
+    });
+    fetched.add(wanted.place, &wanted.parents, rows);
+}
+
+/// The statement of what is wanted.
+pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement {
+    match &wanted.parents {
+        Parents::One(_) => wanted.query.statement(|shape| render::query(model, &Postgres, shape)),
+        Parents::Many(_) => wanted.query.batch(|shape| render::batch(model, &Postgres, shape)),
     }
 }
 
@@ -226,7 +232,8 @@ fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {
     Ok(Version(text.and_then(|text| text.parse().ok()).unwrap_or_default()))
 }
 
-fn parameters(wanted: &Wanted<'_>, statement: &Statement) -> Vec<Encoded> {
+/// The values of its parameters.
+pub(super) fn parameters(wanted: &Wanted<'_>, statement: &Statement) -> Vec<Encoded> {
     statement.parameters.iter().map(|place| parameter(wanted, place)).collect()
 }
 

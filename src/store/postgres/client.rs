@@ -170,6 +170,13 @@ impl Connection {
         self.is_broken
     }
 
+    /// Whether the server has closed it, as far as that is known without waiting. So a flight that is sent later either comes
+    /// back, or was perhaps done.
+    pub fn has_ended(&mut self) -> bool {
+        self.is_broken |= self.syncs == 0 && self.wire.has_ended();
+        self.is_broken
+    }
+
     /// What cancels its running statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()

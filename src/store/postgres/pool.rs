@@ -80,7 +80,10 @@ impl Pool {
     pub(super) async fn get(self: &Arc<Self>) -> Result<Lease, StoreError> {
         let permit = self.permit().await?;
         let generation = self.generation.load(Ordering::Acquire);
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        while idle.as_mut().is_some_and(Connection::has_ended) {
+            idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        }
         let lease = |connection, is_old| Lease {
             connection: Some(connection),
             generation,

@@ -1,9 +1,8 @@
 //! The store on a PostgreSQL server: what is asked of it, on the connections of its pools.
 
-use std::sync::Arc;
-use std::time::Duration;
+mod mutate;
 
-use tokio::sync::oneshot;
+use std::sync::Arc;
 
 use super::ahead::{self, Frame, Seen};
 use super::change_log;
@@ -12,7 +11,6 @@ use super::error::spoils_pool;
 use super::feed::Feed;
 use super::pool::{Lease, Pool};
 use super::prune;
-use super::transaction::{Fate, Transaction};
 use super::values::KeptRow;
 use super::writers::Writers;
 use crate::clock::Clock;
@@ -28,10 +26,6 @@ use crate::store::reading::Reading;
 use crate::store::rendered::Rendered;
 use crate::store::source::{Observed, State};
 use crate::store::trace::Trace;
-use crate::store::transaction::Writing;
-
-/// How often a mutation is begun anew because others were in its way.
-const RETRIES: u32 = 3;
 
 /// How often an answer is read anew because the schema has moved meanwhile.
 const READINGS: u32 = 5;
@@ -124,6 +118,11 @@ impl Store {
     /// The change log cannot be read.
     pub async fn catch_up(&self) -> Result<(), StoreError> {
         self.0.feed.catch_up().await
+    }
+
+    /// See [`Feed::keep_covered`].
+    pub fn keep_covered(&self) {
+        self.0.feed.keep_covered();
     }
 
     /// Tells this subscriber of every change from here on, and says from where.
@@ -258,71 +257,6 @@ impl Store {
         Ok(Seen::new(row.text(0), row.text(1), row.text(2)))
     }
 
-    /// Runs a mutation in a transaction of its own, and returns when it is durable and the clock has it. If the caller stops
-    /// waiting before it has begun, it is not run.
-    ///
-    /// # Errors
-    /// The mutation's, after which all of it is undone, or the database's.
-    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
-        let (mut reply, answer) = oneshot::channel();
-        let store = self.clone();
-        let run = move || async move {
-            let result = tokio::select! {
-                biased;
-                () = reply.closed() => return,
-                lease = store.0.writes.get() => match lease {
-                    Ok(lease) => store.write(lease, &writing).await,
-                    Err(error) => Err(error.into()),
-                },
-            };
-            let _ = reply.send(result);
-        };
-        self.0.writers.run(run)?;
-        answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
-    }
-
-    async fn write<W: Writing>(&self, lease: Lease, writing: &W) -> Result<W::Output, W::Error> {
-        let (mut lease, mut attempt) = (Some(lease), 0);
-        loop {
-            let held = match lease.take() {
-                Some(lease) => lease,
-                None => self.0.writes.get().await?,
-            };
-            let parts = &*self.0;
-            let transaction = Transaction::new(held, &parts.model, &parts.rendered, parts.feed.guard(), &parts.writing);
-            let written = writing.write(&transaction).await;
-            let committed = match &written {
-                Ok(_) => transaction.commit().await,
-                Err(_) => {
-                    transaction.roll_back().await;
-                    Ok(())
-                }
-            };
-            let Fate { collided, lost, is_once } = transaction.fate();
-            let is_unknown = matches!(committed, Err(StoreError::Unknown(_)));
-            drop(transaction);
-            if lost || is_unknown {
-                self.0.writes.renew();
-            }
-            attempt += 1;
-            // What the connection took with it was not written; what was perhaps written is asked for under its key.
-            let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
-            if may_repeat && attempt <= RETRIES {
-                tokio::time::sleep(pause()).await;
-                continue;
-            }
-            if collided {
-                return Err(StoreError::Overloaded.into());
-            }
-            let output = written?;
-            committed?;
-            if let Err(error) = self.catch_up().await {
-                tracing::debug!(%error, "a mutation is answered before its changes are known here");
-            }
-            return Ok(output);
-        }
-    }
-
     /// Deletes records of the change log that are too old or too many.
     ///
     /// # Errors
@@ -348,10 +282,4 @@ impl Store {
         let mut lease = self.reader().await?;
         Ok(change_log::touching(lease.connection(), model, &marks, search, limit).await?)
     }
-}
-
-/// Between 5 and 50 ms.
-fn pause() -> Duration {
-    let random = u32::from(uuid::Uuid::now_v7().as_bytes()[15]);
-    Duration::from_micros(5_000 + u64::from(random) * 176)
 }

@@ -1,5 +1,6 @@
-//! Writing, within a transaction at READ COMMITTED: row locks make every version that was compared final. A statement that
-//! fails ends the transaction; what stands behind the failure is looked up when it has been rolled back.
+//! Writing, step by step, within a transaction at READ COMMITTED: row locks make every version that was compared final. Each
+//! statement that may fail stands behind a savepoint, so that what is behind its failure can be looked up among what the
+//! mutation has written before.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -168,8 +169,15 @@ impl<'s> Transaction<'s> {
         row: &[(ColumnId, Value)],
         executes: &[Execute<'_>],
     ) -> Result<Vec<Rows>, Refusal> {
-        match self.flight(executes).await {
-            Ok(rows) => Ok(rows),
+        let all: Vec<Execute<'_>> = std::iter::once(Execute::text("SAVEPOINT before_it", &[]))
+            .chain(executes.iter().copied())
+            .chain([Execute::text("RELEASE SAVEPOINT before_it", &[])])
+            .collect();
+        match self.flight(&all).await {
+            Ok(mut rows) => {
+                rows.remove(0);
+                Ok(rows)
+            }
             Err(ClientError::Server(error)) => Err(self.refused(*error, entity, key, row).await),
             Err(error) => Err(Refusal::Store(error.into())),
         }
@@ -222,10 +230,12 @@ impl<'s> Transaction<'s> {
             && row.iter().all(|(column, _)| *column != entity.key)
     }
 
-    /// Looks something up when all has been rolled back.
+    /// Looks something up, among what the mutation has written before the statement that has failed.
     async fn blame<T>(&self, look: impl AsyncFnOnce(&mut Lease) -> Result<T, ClientError>) -> Result<T, ClientError> {
         let mut lease = self.lease.lock().await;
-        lease.connection().roll_back().await?;
+        if lease.connection().status() == TransactionStatus::Failed {
+            lease.connection().script("ROLLBACK TO SAVEPOINT before_it").await?;
+        }
         look(&mut lease).await
     }
 
@@ -418,7 +428,7 @@ impl transaction::Transaction for Transaction<'_> {
 }
 
 /// A key as the log has it.
-fn id_text(key: &Value) -> String {
+pub(super) fn id_text(key: &Value) -> String {
     match key {
         Value::Null => String::new(),
         Value::Int(int) => int.to_string(),

@@ -45,7 +45,8 @@ impl Node {
     }
 
     pub(crate) async fn ask(&self, question: &Question) -> Given {
-        let (stored, source) = self.cache.answer(question.key(&self.cache), || self.execute(question)).await.unwrap();
+        let (stored, source) =
+            self.cache.answer(question.key(&self.cache), false, || self.execute(question)).await.unwrap();
         Given { body: stored.value.clone(), source }
     }
 

@@ -93,6 +93,11 @@ impl Postgres {
         format!("postgres://freshql@{directory}/{database}")
     }
 
+    /// The file of its socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.directory.path().join(".s.PGSQL.5432")
+    }
+
     fn data(&self) -> PathBuf {
         self.directory.path().join("data")
     }

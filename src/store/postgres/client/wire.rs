@@ -4,7 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncReadExt, AsyncWrite};
@@ -85,6 +85,18 @@ impl Wire {
     /// Sends what can be sent at once; the rest is sent with what comes next.
     pub(super) async fn send_now(&mut self) -> io::Result<()> {
         poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await
+    }
+
+    /// Whether the other side has closed, or has said why it is about to, as far as that is known without waiting. To be asked
+    /// between exchanges.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.inbox.reserve(8 << 10);
+        let read = pin!(self.stream.read_buf(&mut self.inbox));
+        match read.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(0) | Err(_)) => true,
+            // What comes unasked is of no interest, but for an error.
+            Poll::Ready(Ok(_)) | Poll::Pending => self.inbox.first() == Some(&b'E'),
+        }
     }
 
     /// Sends what can be sent. Ready when something has come.

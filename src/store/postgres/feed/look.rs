@@ -70,10 +70,7 @@ pub(super) async fn look(
         Some(_) => check::unguarded(&catalogue, &facts, model, Exactness::AtLeast),
         None => check::unguarded(&catalogue, &facts, model, Exactness::Exact),
     };
-    let schema = meta
-        .as_ref()
-        .and_then(identity_of)
-        .map(|identity| Schema { identity, guard: Arc::new(Guard::new(print, unguarded)) });
+    let schema = meta.as_ref().and_then(|meta| schema(meta, Guard::new(print, unguarded)));
     Ok(Looked { schema, print, watch })
 }
 
@@ -98,7 +95,8 @@ async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, Clie
     Ok(false)
 }
 
-fn identity_of(meta: &Rows) -> Option<[u8; 16]> {
+fn schema(meta: &Rows, guard: Guard) -> Option<Schema> {
     let row = meta.first()?;
-    identity(row.text(0), row.text(1))
+    let identity = identity(row.text(0), row.text(1))?;
+    Some(Schema { identity, epoch: row.string(0), history: row.string(1), guard: Arc::new(guard) })
 }

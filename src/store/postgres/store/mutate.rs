@@ -1,0 +1,157 @@
+//! Mutations: in as few flights as they take where they can be told ahead, and else step by step.
+
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::Store;
+use crate::store::error::StoreError;
+use crate::store::postgres::pool::Lease;
+use crate::store::postgres::steps::{self, Outcome};
+use crate::store::postgres::transaction::{Fate, Transaction};
+use crate::store::transaction::Writing;
+
+/// How often a mutation is begun anew because others were in its way.
+const RETRIES: u32 = 3;
+
+impl Store {
+    /// Runs a mutation in a transaction of its own, and returns when it is durable, and the clock has it where answers are given
+    /// by the clock alone. If the caller stops waiting before it has begun, it is not run.
+    ///
+    /// Most mutations can be told ahead and are sent in one flight ([`steps`]), by a task of the caller's runtime. What stands in
+    /// the way of the others is found out step by step, on the thread of [`Writers`].
+    ///
+    /// # Errors
+    /// The mutation's, after which all of it is undone, or the database's.
+    pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
+        let (mut reply, answer) = oneshot::channel();
+        let store = self.clone();
+        tokio::spawn(async move {
+            // A table may have been altered by hand so that its rows are others, and their versions the same. A check finds out,
+            // and then a version from before is none.
+            if writing.names_version()
+                && let Err(error) = store.catch_up().await
+            {
+                tracing::debug!(%error, "a version is compared before it is known whether it still means the same");
+            }
+            let result = tokio::select! {
+                biased;
+                () = reply.closed() => return,
+                lease = store.0.writes.get() => match lease {
+                    Ok(lease) => store.write_ahead(lease, &writing).await,
+                    Err(error) => Ok(Err(error.into())),
+                },
+            };
+            let result = match result {
+                Ok(result) => result,
+                Err(lease) => {
+                    let writers = store.clone();
+                    let run = move || async move {
+                        let _ = reply.send(store.write(lease, &writing).await);
+                    };
+                    // Where the thread has gone, the reply goes with it.
+                    let _ = writers.0.writers.run(run);
+                    return;
+                }
+            };
+            let _ = reply.send(result);
+        });
+        answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
+    }
+
+    /// Runs a mutation by what it tells ahead. A lease is given back where that does not do, and nothing was written.
+    async fn write_ahead<W: Writing>(
+        &self,
+        mut lease: Lease,
+        writing: &W,
+    ) -> Result<Result<W::Output, W::Error>, Option<Lease>> {
+        let parts = &*self.0;
+        for attempt in 0..=RETRIES {
+            let schema = parts.feed.schema();
+            let frame = steps::Frame {
+                model: &parts.model,
+                rendered: &parts.rendered,
+                schema: &schema,
+                begin: &parts.writing,
+                pooled: parts.reading.alone.is_some(),
+            };
+            let outcome = steps::run(lease.connection(), &frame, writing).await;
+            if lease.connection().is_broken() {
+                parts.writes.renew();
+            }
+            match outcome {
+                Outcome::Done(result) => {
+                    drop(lease);
+                    self.wrote().await;
+                    return Ok(result);
+                }
+                Outcome::InTheWay => return Err((!lease.connection().is_broken()).then_some(lease)),
+                Outcome::Collided if attempt < RETRIES => tokio::time::sleep(pause()).await,
+                Outcome::Collided => return Ok(Err(StoreError::Overloaded.into())),
+                // Under its key it can be asked for what became of it.
+                Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => return Err(None),
+                Outcome::Failed(error) => {
+                    if matches!(error, StoreError::Unwritable(_)) {
+                        parts.writes.renew();
+                    }
+                    return Ok(Err(error.into()));
+                }
+            }
+        }
+        Ok(Err(StoreError::Overloaded.into()))
+    }
+
+    /// Runs a mutation step by step.
+    async fn write<W: Writing>(&self, mut lease: Option<Lease>, writing: &W) -> Result<W::Output, W::Error> {
+        let mut attempt = 0;
+        loop {
+            let held = match lease.take() {
+                Some(lease) => lease,
+                None => self.0.writes.get().await?,
+            };
+            let parts = &*self.0;
+            let transaction = Transaction::new(held, &parts.model, &parts.rendered, parts.feed.guard(), &parts.writing);
+            let written = writing.write(&transaction).await;
+            let committed = match &written {
+                Ok(_) => transaction.commit().await,
+                Err(_) => {
+                    transaction.roll_back().await;
+                    Ok(())
+                }
+            };
+            let Fate { collided, lost, is_once } = transaction.fate();
+            let is_unknown = matches!(committed, Err(StoreError::Unknown(_)));
+            drop(transaction);
+            if lost || is_unknown {
+                self.0.writes.renew();
+            }
+            attempt += 1;
+            // What the connection took with it was not written; what was perhaps written is asked for under its key.
+            let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
+            if may_repeat && attempt <= RETRIES {
+                tokio::time::sleep(pause()).await;
+                continue;
+            }
+            if collided {
+                return Err(StoreError::Overloaded.into());
+            }
+            let output = written?;
+            committed?;
+            self.wrote().await;
+            return Ok(output);
+        }
+    }
+
+    /// Something was committed here.
+    async fn wrote(&self) {
+        if let Err(error) = self.0.feed.wrote().await {
+            tracing::debug!(%error, "a mutation is answered before its changes are known here");
+        }
+    }
+}
+
+/// Between 5 and 50 ms.
+fn pause() -> Duration {
+    let random = u32::from(uuid::Uuid::now_v7().as_bytes()[15]);
+    Duration::from_micros(5_000 + u64::from(random) * 176)
+}

@@ -1,0 +1,237 @@
+//! How often a server on PostgreSQL asks the database, and how the database runs what it is asked.
+
+use std::time::Duration;
+
+use freshql::config::{Consistency, Mode};
+use freshql::store::postgres::client::{Connection, Execute, Parameter, Role, Session};
+use http::HeaderName;
+use http::header::IF_NONE_MATCH;
+use serde_json::{Value, json};
+
+use crate::harness::{CREATE, DELETE, TestApp, UPDATE, project, url, url_with};
+use crate::postgres::Postgres;
+use crate::wiretap::{Sent, Wiretap};
+
+const DETAIL: &str = "query Detail($id: ID!) {
+  merchant(id: $id) { id name city products(first: 20) { nodes { id name price status createdAt } totalCount } }
+}";
+const LIST: &str = "query List($city: String!) {
+  merchants(where: {city: {eq: $city}}, first: 20) {
+    nodes { id name products(first: 3) { nodes { id name reviews(first: 2) { nodes { id rating } } } } }
+  }
+}";
+const TWICE: &str = "mutation Twice($a: ID!, $b: ID!, $patch: MerchantPatch!, $token: String) {
+  a: updateMerchant(id: $a, patch: $patch) { id etag }
+  b: updateMerchant(id: $b, patch: $patch, expectedEtag: $token) { id etag products(first: 2) { nodes { id price } } }
+}";
+const DEEP: &str = "mutation Deep($id: ID!, $patch: ProductPatch!) {
+  updateProduct(id: $id, patch: $patch) { id name merchant { id name } }
+}";
+
+/// A market whose tables are large enough for the planner to use their indexes.
+const FILL: &str = "
+  INSERT INTO merchants (id, name, description, city)
+    SELECT gen_random_uuid(), 'Shop ' || n, 'Sells things.', 'City ' || n % 200 FROM generate_series(1, 4000) AS n;
+  INSERT INTO products (id, sku, name, description, price, status, merchant_id)
+    SELECT gen_random_uuid(), 'S' || n, 'Product ' || n, '', n % 100, 'ACTIVE', merchants.id
+    FROM merchants, generate_series(1, 5) AS n;
+  INSERT INTO reviews (id, rating, title, body, author, product_id)
+    SELECT gen_random_uuid(), 3, 'So so', '', 'Somebody', products.id FROM products, generate_series(1, 2) AS n;
+  ANALYZE";
+
+struct Market {
+    app: TestApp,
+    tap: Wiretap,
+    server: Postgres,
+}
+
+impl Market {
+    async fn open(consistency: Consistency) -> Option<Self> {
+        let server = Postgres::start()?;
+        server.create("market");
+        let tap = Wiretap::start(server.socket()).await;
+        let directory = project();
+        for (name, text) in [("detail", DETAIL), ("list", LIST), ("twice", TWICE), ("deep", DEEP)] {
+            std::fs::write(directory.path().join(format!("queries/{name}.graphql")), text).unwrap();
+        }
+        let database = tap.url("market").parse().unwrap();
+        let app = TestApp::start_in(directory, Mode::Trusted, |config| {
+            (config.database, config.consistency) = (database, consistency);
+        })
+        .await;
+        server.run("market", "TRUNCATE merchants CASCADE");
+        server.run("market", FILL);
+        // The server has seen all of it, or it would count as later than what is read first.
+        while app.get("/readyz").await.status != 200 {}
+        Some(Self { app, tap, server })
+    }
+
+    fn ids(&self, table: &str) -> Vec<String> {
+        self.server.run("market", &format!("SELECT id FROM {table} ORDER BY id LIMIT 50"))
+    }
+
+    /// Asks; gives the answer, and how many round trips it took, and how many checks.
+    async fn get(&self, path: &str, headers: &[(HeaderName, &str)], status: u16) -> (String, (usize, usize)) {
+        self.settle().await;
+        let answer = self.app.get_with(path, headers).await;
+        assert_eq!(answer.status, status, "{}", answer.text());
+        (answer.etag().to_owned(), self.tap.take())
+    }
+
+    async fn post(&self, text: &str, variables: Value, headers: &[(HeaderName, &str)]) -> (Value, (usize, usize)) {
+        self.settle().await;
+        let answer = self.app.post_with(&url(text), &json!({"variables": variables}), headers).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (answer.json()["data"].clone(), self.tap.take())
+    }
+
+    /// What was asked for in passing has come to its end.
+    async fn settle(&self) {
+        loop {
+            tokio::time::sleep(Duration::from_millis(150)).await;
+            if self.tap.take() == (0, 0) {
+                return;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_check() {
+    let Some(market) = Market::open(Consistency::Strict).await else { return };
+    let (merchants, products) = (market.ids("merchants"), market.ids("products"));
+    // The first time statements are prepared, which costs no round trip, and connections opened, which does.
+    for merchant in &merchants[..6] {
+        market.app.get(&url_with(DETAIL, &json!({"id": merchant}))).await;
+    }
+    let (_, trips) = market.get(&url_with(DETAIL, &json!({"id": merchants[7]})), &[], 200).await;
+    assert_eq!(trips, (1, 0), "a miss needs no check");
+    let path = url_with(LIST, &json!({"city": "City 7"}));
+    let (etag, trips) = market.get(&path, &[], 200).await;
+    assert_eq!(trips, (3, 0));
+    let (_, trips) = market.get(&path, &[(IF_NONE_MATCH, &etag)], 304).await;
+    // Once a second the definition of the tables is looked at, too.
+    assert!(trips.0 == 0 && (1..=2).contains(&trips.1), "{trips:?}");
+
+    let update = |id: &str, token: Value| json!({"id": id, "patch": {"description": "New."}, "expectedEtag": token});
+    market.post(UPDATE, update(&merchants[0], Value::Null), &[]).await;
+    let (data, trips) = market.post(UPDATE, update(&merchants[1], Value::Null), &[]).await;
+    let token = data["updateMerchant"]["etag"].clone();
+    // In passing, the server reads what it has written.
+    assert!(trips.0 == 1 && trips.1 <= 2, "{trips:?}");
+    let (_, trips) = market.post(UPDATE, update(&merchants[1], token.clone()), &[]).await;
+    assert!(trips.0 == 1 && (1..=4).contains(&trips.1), "{trips:?}: a token is compared behind a check");
+    let input = json!({"input": {"name": "Here", "description": "", "city": "Ghent"}});
+    let (data, trips) = market.post(CREATE, input, &[]).await;
+    assert_eq!(trips.0, 1);
+    let (_, trips) = market.post(DELETE, json!({"id": data["createMerchant"]["id"]}), &[]).await;
+    assert_eq!(trips.0, 1);
+    let both = json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "BE"}, "token": null});
+    let (_, trips) = market.post(TWICE, both.clone(), &[]).await;
+    assert_eq!(trips.0, 1, "two fields, one of them with a list");
+    let deep = json!({"id": products[0], "patch": {"name": "Deep"}});
+    let (data, trips) = market.post(DEEP, deep, &[]).await;
+    assert_eq!((&data["updateProduct"]["name"], trips.0), (&json!("Deep"), 3), "two levels and a COMMIT");
+    let once = [(HeaderName::from_static("idempotency-key"), "the-only-one")];
+    let (first, trips) = market.post(UPDATE, update(&merchants[3], Value::Null), &once).await;
+    assert_eq!(trips.0, 2, "the answer is kept in the same transaction");
+    let (again, _) = market.post(UPDATE, update(&merchants[3], Value::Null), &once).await;
+    assert_eq!(first, again);
+
+    // What does not hold undoes all of it.
+    let both = json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "NL"}, "token": token});
+    market.app.post(&url(TWICE), &json!({"variables": both})).await.assert_error(412, "PRECONDITION_FAILED");
+    market
+        .app
+        .post(&url(UPDATE), &json!({"variables": update(&merchants[1], token)}))
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
+    let sql = "SELECT count(*) FROM merchants WHERE country = 'NL'";
+    assert_eq!(market.server.run("market", sql), ["0"]);
+    let twice = "SELECT count(*) FROM _freshql_change WHERE entity = 'Merchant' AND op = 'D'";
+    assert_eq!(market.server.run("market", twice), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn within_a_bound_who_writes_or_reads_waits_until_the_server_knows_what_he_is_shown() {
+    let bound = "bounded 60000ms".parse().unwrap();
+    let Some(market) = Market::open(bound).await else { return };
+    let merchants = market.ids("merchants");
+    // With such a bound nobody asks for others' changes meanwhile.
+    let path = url_with(DETAIL, &json!({"id": merchants[0]}));
+    for round in 0..5 {
+        let before = market.app.get(&path).await.etag().to_owned();
+        let name = format!("Written {round}");
+        let patch = json!({"id": merchants[0], "patch": {"name": name}});
+        assert_eq!(market.app.post(&url(UPDATE), &json!({"variables": patch})).await.status, 200);
+        let answer = market.app.get_with(&path, &[(IF_NONE_MATCH, &before)]).await;
+        assert_eq!((answer.status.as_u16(), &answer.json()["data"]["merchant"]["name"]), (200, &json!(name)));
+        // A read of another document shows what another program has written; whoever saw that is shown no older answer.
+        market
+            .server
+            .run("market", &format!("UPDATE merchants SET city = 'Far {round}' WHERE id = '{}'", merchants[0]));
+        let other = url_with(crate::harness::MERCHANT, &json!({"id": merchants[0]}));
+        let shown = market.app.get(&format!("{other}&round={round}")).await;
+        if shown.status == 200 && shown.json()["data"]["merchant"]["city"] == format!("Far {round}") {
+            let answer = market.app.get(&path).await;
+            assert_eq!(answer.json()["data"]["merchant"]["city"], format!("Far {round}"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn statements_are_planned_once_and_run_by_indexes() {
+    let Some(market) = Market::open(Consistency::Strict).await else { return };
+    let merchants = market.ids("merchants");
+    market.app.get(&url_with(DETAIL, &json!({"id": merchants[0]}))).await;
+    market.app.get(&url_with(LIST, &json!({"city": "City 7"}))).await;
+    let patch = json!({"id": merchants[1], "patch": {"description": "New."}, "expectedEtag": null});
+    assert_eq!(market.app.post(&url(UPDATE), &json!({"variables": patch})).await.status, 200);
+    assert_eq!(market.app.post(&url(DELETE), &json!({"variables": {"id": merchants[2]}})).await.status, 200);
+
+    let freshql::config::Database::Postgres(to) = market.server.url("market").parse().unwrap() else { panic!() };
+    let mut connection = Connection::connect(&to, Session::new(Role::Write)).await.unwrap();
+    let tables = ["merchants", "products", "reviews"];
+    let all = market
+        .tap
+        .statements()
+        .into_iter()
+        .filter(|(sql, _)| tables.iter().any(|table| sql.contains(&format!("\"{table}\""))));
+    let all: Vec<_> = all.collect();
+    let texts: Vec<&str> = all.iter().map(|(sql, _)| sql.as_str()).collect();
+    // The answers' six, and of the mutations two that change, three that look, two that read.
+    assert!(all.len() >= 11, "{texts:#?}");
+    for (sql, values) in &all {
+        let parameters: Vec<Parameter<'_>> = values.iter().map(parameter).collect();
+        for _ in 0..8 {
+            // Undone each time: a row can be deleted only once.
+            connection.script("BEGIN").await.unwrap();
+            let _ = connection.query(Execute::binary(sql, &parameters)).await;
+            connection.script("ROLLBACK").await.unwrap();
+        }
+        let plans = "SELECT name, custom_plans::text, generic_plans::text, array_length(parameter_types, 1)::text \
+                     FROM pg_prepared_statements WHERE statement = $1::text";
+        let rows = connection.query(Execute::text(plans, &[Parameter::Text(sql)])).await.unwrap();
+        let row = rows.first().unwrap();
+        let (custom, generic): (u32, u32) = (row.string(1).parse().unwrap(), row.string(2).parse().unwrap());
+        assert!(custom <= 5 && generic >= 3, "{custom} custom plans, {generic} generic ones: {sql}");
+        let nulls = vec!["NULL"; row.string(3).parse().unwrap_or(0)].join(", ");
+        let name = row.string(0);
+        let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
+        let explain = format!("SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE {name}{arguments}");
+        let plan = connection.script(&explain).await.unwrap();
+        let plan: Vec<String> = plan.iter().flat_map(|rows| rows.iter().map(|row| row.string(0))).collect();
+        connection.script("RESET plan_cache_mode").await.unwrap();
+        let scans =
+            plan.iter().filter(|line| tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}"))));
+        assert_eq!(scans.count(), 0, "{sql}\n{}", plan.join("\n"));
+    }
+}
+
+fn parameter((is_binary, value): &Sent) -> Parameter<'_> {
+    match value {
+        None => Parameter::Null,
+        Some(value) if *is_binary => Parameter::Binary(value),
+        Some(value) => Parameter::Text(std::str::from_utf8(value).unwrap()),
+    }
+}
