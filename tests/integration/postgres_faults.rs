@@ -1,5 +1,6 @@
 //! A PostgreSQL server that fails, and what nodes answer then: late, or with 503, and never what was true before.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use freshql::graphql::{Compiler, Engine};
 use freshql::model::{Model, parse};
 use freshql::store::postgres::client::{Blocking, Role, Session};
 use freshql::store::{Admin, Store};
+use http::header::IF_NONE_MATCH;
 use serde_json::json;
 
 use crate::harness::{MERCHANT, TestApp, url_with};
@@ -111,4 +113,32 @@ async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_server_stands_still_nobody_is_told_what_was_true_before() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("still");
+    let database: Database = postgres.url("still").parse().unwrap();
+    let app = TestApp::start_with(Mode::Trusted, |config| config.database = database).await;
+    let (id, _) = app.create_merchant("A shop").await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    let etag = app.get(&path).await.etag().to_owned();
+    assert_eq!(app.get_with(&path, &[(IF_NONE_MATCH, &etag)]).await.status, 304);
+    let pids = "SELECT pid FROM pg_stat_activity WHERE datname = 'still' AND pid <> pg_backend_pid()";
+    let pids = postgres.run("still", pids);
+    let signal = |signal: &str| {
+        assert!(Command::new("kill").arg(signal).args(&pids).status().unwrap().success());
+    };
+    signal("-STOP");
+    // A new session is not held up.
+    postgres.run("still", &format!("UPDATE merchants SET city = 'Bruges' WHERE id = '{id}'"));
+    let headers = [(IF_NONE_MATCH, etag.as_str())];
+    let asked = app.get_with(&path, &headers);
+    tokio::pin!(asked);
+    let early = tokio::time::timeout(Duration::from_millis(700), &mut asked).await;
+    signal("-CONT");
+    assert!(early.is_err(), "{}", early.unwrap().status);
+    let answer = asked.await;
+    assert_eq!((answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]), (200, &json!("Bruges")));
 }

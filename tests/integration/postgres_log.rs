@@ -172,6 +172,38 @@ fn records_of_savepoints_and_of_prepared_transactions_are_those_of_what_was_comm
 }
 
 #[test]
+fn what_a_subscription_applies_leaves_versions_and_records() {
+    let Some(origin) = Postgres::start_with(|_| "-c wal_level=logical".to_owned()) else { return };
+    origin.create("origin");
+    origin.run(
+        "origin",
+        "CREATE TABLE shops (id text PRIMARY KEY, name text NOT NULL); CREATE PUBLICATION all_of_it FOR TABLE shops;
+         INSERT INTO shops VALUES ('x', 'X')",
+    );
+    let postgres = Postgres::start().unwrap();
+    let log = Log::new(&postgres, "subscriber");
+    log.run(&format!("CREATE SUBSCRIPTION theirs CONNECTION '{}' PUBLICATION all_of_it", origin.url("origin")));
+    let applied = || {
+        let begun = std::time::Instant::now();
+        while log.records().is_empty() {
+            assert!(begun.elapsed() < std::time::Duration::from_secs(60), "nothing is applied");
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        let records = log.records();
+        log.forget();
+        records
+    };
+    // The copy at the beginning, then what is streamed.
+    assert_eq!(applied(), ["Shop x I"]);
+    let version = log.version("shops", "x");
+    origin.run("origin", "UPDATE shops SET name = 'Y' WHERE id = 'x'");
+    assert_eq!(applied(), ["Shop x U name"]);
+    assert!(log.version("shops", "x") > version);
+    origin.run("origin", "DELETE FROM shops WHERE id = 'x'");
+    assert_eq!(applied(), ["Shop x D"]);
+}
+
+#[test]
 fn replicas_and_roles_without_rights_to_the_log_write_versions_and_records() {
     let Some(postgres) = Postgres::start() else { return };
     let log = Log::new(&postgres, "roles");
