@@ -10,8 +10,8 @@ use crate::store::schema::layout::SqlName;
 use crate::store::source::Row as _;
 use crate::store::sqlite::catalogue::FoundTrigger;
 use crate::store::sqlite::catalogue::authors::{AuthorTrigger, Event, mentions};
-use crate::store::sqlite::catalogue::keys::tokens;
-use crate::store::sqlite::migrate::split::Token;
+use crate::store::sqlite::lexer::Token;
+use crate::store::sqlite::lexer::tokens;
 
 /// A foreign key: the other table, and its columns here and there.
 struct Reference {

@@ -21,6 +21,7 @@ mod guard;
 mod idempotency;
 mod identity;
 mod jobs;
+mod lexer;
 mod meter;
 pub mod migrate;
 mod opened;

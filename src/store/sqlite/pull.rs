@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::Connection;
 
-use super::migrate::split::{Token, next_token};
+use super::lexer::{Token, next_token};
 use super::row::StepRow;
 use crate::model::Model;
 use crate::store::error::AdminError;

@@ -1,34 +1,21 @@
 //! What a piece of SQL says, whatever its layout: two texts say the same if their words are the same.
 
+use super::lexer::{Token, tokens};
 use crate::store::schema::layout::SqlName;
 
 /// The text without comments, white space and needless quotes, so that only what it says is compared: an author may
 /// have laid it out otherwise, and SQLite itself puts quotes around a renamed table. Words are set apart by one space.
 pub(in crate::store) fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
     let mut gap = false;
-    while let Some(first) = rest.chars().next() {
-        let length = if rest.starts_with("--") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if first == '\'' || first == '"' {
-            rest[1..].find(first).map_or(rest.len(), |end| end + 2)
-        } else if first.is_alphanumeric() || first == '_' {
-            rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len())
-        } else {
-            first.len_utf8()
-        };
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        if first.is_whitespace() || token.starts_with("--") || token.starts_with("/*") {
+    for (kind, token) in tokens(text) {
+        if kind == Token::Space {
             gap = true;
             continue;
         }
         let token = match token.strip_prefix('"').and_then(|token| token.strip_suffix('"')) {
             Some(name) => SqlName::new(name).to_string(),
-            None if first == '\'' => token.to_owned(),
+            None if token.starts_with('\'') => token.to_owned(),
             None => token.to_ascii_lowercase(),
         };
         let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'' || c == '"');

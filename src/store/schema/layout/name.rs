@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::model::parse::columns::MAX_SQL_NAME;
+
 /// The name of a table, column, index or trigger. Displayed as SQL text needs it: bare where it is a plain lower-case
 /// identifier (people read and edit migrations), in double quotes otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -198,9 +200,6 @@ const RESERVED: &[&str] = &[
     "without",
 ];
 
-/// PostgreSQL cuts longer names off silently.
-const MAX_BYTES: usize = 63;
-
 impl SqlName {
     /// This name, as the model has it.
     pub fn new(name: impl Into<String>) -> Self {
@@ -210,11 +209,11 @@ impl SqlName {
     /// A name made of others; what is too long for PostgreSQL ends in a hash of the whole instead of being cut off, so
     /// that different names stay different.
     pub fn generated(name: String) -> Self {
-        if name.len() <= MAX_BYTES {
+        if name.len() <= MAX_SQL_NAME {
             return Self(name);
         }
         let hash = blake3::hash(name.as_bytes()).to_hex();
-        let cut = name.floor_char_boundary(MAX_BYTES - 9);
+        let cut = name.floor_char_boundary(MAX_SQL_NAME - 9);
         Self(format!("{}_{}", &name[..cut], &hash[..8]))
     }
 

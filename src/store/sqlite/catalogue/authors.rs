@@ -2,8 +2,9 @@
 //! their words; what their statements do is for SQLite to say.
 
 use crate::store::sqlite::catalogue::FoundTrigger;
-use crate::store::sqlite::catalogue::keys::{tokens, unquoted};
-use crate::store::sqlite::migrate::split::Token;
+use crate::store::sqlite::catalogue::keys::unquoted;
+use crate::store::sqlite::lexer::Token;
+use crate::store::sqlite::lexer::tokens;
 use crate::store::sqlite::triggers::NAME_PREFIX;
 
 /// What a statement does to a row.

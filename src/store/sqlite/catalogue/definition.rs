@@ -1,7 +1,7 @@
 //! A `CREATE TABLE` statement taken apart into columns and their clauses, so that a table can be built anew with all
 //! that its authors have written into it. It knows where a clause begins; what it means is for SQLite to say.
 
-use crate::store::sqlite::migrate::split::{Token, next_token};
+use crate::store::sqlite::lexer::{Token, next_token};
 use crate::store::sqlite::words::words;
 
 /// What stands in a `CREATE TABLE`.

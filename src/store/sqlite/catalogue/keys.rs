@@ -4,7 +4,7 @@
 use super::definition::Kind;
 use super::{FoundIndex, FoundTable};
 use crate::store::schema::layout::{SqlName, Table};
-use crate::store::sqlite::migrate::split::{Token, next_token};
+use crate::store::sqlite::lexer::{Token, tokens};
 
 /// A unique key that the model does not know.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -114,19 +114,6 @@ pub(in crate::store) fn unquoted(token: &str) -> String {
         Some('"' | '`' | '[') => inner.to_owned(),
         _ => token.to_owned(),
     }
-}
-
-pub(in crate::store) fn tokens(sql: &str) -> impl Iterator<Item = (Token, &str)> {
-    let mut rest = sql;
-    std::iter::from_fn(move || {
-        if rest.is_empty() {
-            return None;
-        }
-        let (kind, length) = next_token(rest);
-        let (token, after) = rest.split_at(length);
-        rest = after;
-        Some((kind, token))
-    })
 }
 
 /// What stands in a `CREATE INDEX`.

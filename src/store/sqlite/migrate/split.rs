@@ -1,6 +1,8 @@
 //! Where one SQL statement ends and the next begins. It knows strings, quoted names, comments and the bodies of
 //! triggers, and nothing else of SQL: what a statement means is for the database to say.
 
+use crate::store::sqlite::lexer::{Token, next_token};
+
 /// A statement in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Statement<'a> {
@@ -18,14 +20,6 @@ impl<'a> Statement<'a> {
         let control = ["begin", "commit", "end", "rollback", "savepoint", "release"];
         control.iter().any(|control| control.eq_ignore_ascii_case(word)).then_some(word)
     }
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Token {
-    Space,
-    Semicolon,
-    Word,
-    Other,
 }
 
 /// Where a `CREATE TRIGGER` stands: its body has semicolons of its own and ends with `; END ;`.
@@ -85,26 +79,6 @@ fn follow(state: Trigger, token: Token, word: &str) -> Trigger {
         Trigger::AfterSemicolon if is("end") => Trigger::AfterEnd,
         _ if token == Token::Semicolon => Trigger::AfterSemicolon,
         _ => Trigger::Inside,
-    }
-}
-
-/// The kind and the length of what the text (not empty) begins with.
-pub(in crate::store) fn next_token(text: &str) -> (Token, usize) {
-    let first = text.chars().next().unwrap_or(' ');
-    let until = |end: &str, from: usize| text[from..].find(end).map_or(text.len(), |found| from + found + end.len());
-    match first {
-        _ if text.starts_with("--") => (Token::Space, until("\n", 2)),
-        _ if text.starts_with("/*") => (Token::Space, until("*/", 2)),
-        ';' => (Token::Semicolon, 1),
-        // A doubled quote inside is read as the end of one string and the beginning of the next, which comes to the same.
-        '\'' | '"' | '`' => (Token::Other, until(&first.to_string(), 1)),
-        '[' => (Token::Other, until("]", 1)),
-        c if c.is_alphanumeric() || c == '_' => {
-            (Token::Word, text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len()))
-        }
-        // SQLite takes a byte order mark for a space, too.
-        c if c.is_whitespace() || c == '\u{feff}' => (Token::Space, c.len_utf8()),
-        c => (Token::Other, c.len_utf8()),
     }
 }
 
