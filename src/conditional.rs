@@ -92,7 +92,7 @@ impl IfMatch {
         let mut tags = Vec::new();
         let found = search(lines, |tag| {
             if !tag.weak {
-                // Our tokens are ASCII, so it does not matter how a stranger's bytes are replaced.
+                // Our tokens are ASCII, so it does not matter how another program's bytes are replaced.
                 tags.push(String::from_utf8_lossy(tag.opaque).into_owned());
             }
             false

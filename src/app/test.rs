@@ -16,7 +16,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use http::StatusCode;
 
-use self::asking::{Answered, Bench, Question};
+use self::asking::{Answered, Bench, CaseRequest};
 use self::cases::{Case, Subject};
 use self::fill::Filled;
 use self::report::{Outcome, Report, State};
@@ -136,7 +136,7 @@ impl Run<'_> {
         &self,
         subject: &Subject,
         case: &Case,
-        question: &Question<'_>,
+        question: &CaseRequest<'_>,
         text: &str,
         outcome: &mut Outcome,
     ) -> Result<(), StartError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_graphql_value::Value as Ast;
 
 use super::argument::{Input, Mistake, Variables};
-use super::bound::{Arguments, Bound, BoundKeys, BoundList, BoundWrite};
+use super::bound::{Arguments, BoundKeys, BoundList, BoundPlan, BoundWrite};
 use super::coerce;
 use super::condition::{self, Slots};
 use super::cursor;
@@ -30,11 +30,11 @@ pub(super) fn bind(
     plan: &Plan,
     variables: &Variables,
     grants: &Arc<Grants>,
-) -> Result<Bound, Vec<GraphqlError>> {
+) -> Result<BoundPlan, Vec<GraphqlError>> {
     let mut binder = Binder::new(model, plan, variables, grants);
     binder.plan(plan);
     if binder.errors.is_empty() {
-        Ok(Bound { arguments: binder.bound, grants: grants.clone() })
+        Ok(BoundPlan { arguments: binder.bound, grants: grants.clone() })
     } else {
         Err(binder.errors)
     }

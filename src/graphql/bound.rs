@@ -15,7 +15,7 @@ const SHAPES: usize = 32;
 
 /// A plan's arguments, and what whoever asks may see.
 #[derive(Debug, Clone)]
-pub struct Bound {
+pub struct BoundPlan {
     /// By [`ListPlan::bound`](super::plan::ListPlan::bound) and its like.
     pub arguments: Vec<Arguments>,
     /// What the viewer may do.

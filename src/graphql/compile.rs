@@ -16,8 +16,9 @@ use super::bind::row_index;
 use super::bound::ListShapes;
 use super::decider::{Decider, Deciders};
 use super::plan::{
-    Action, Argument, ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, Field, FieldKind, ListPlan,
-    NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan, Wants, WritePlan,
+    Action, Argument, ConnectionField, ConnectionFieldKind, ConnectionNeeds, EdgeField, EdgeFieldKind, Field,
+    FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan,
+    WritePlan,
 };
 use super::rules::Grants;
 use super::selections;
@@ -410,7 +411,7 @@ impl<'a> Compiler<'a> {
             (name.node.to_string(), Argument { value: value.node.clone(), position })
         });
         let arguments = arguments.collect();
-        let (mut fields, mut columns, mut wants) = (Vec::new(), Vec::new(), Wants::default());
+        let (mut fields, mut columns, mut wants) = (Vec::new(), Vec::new(), ConnectionNeeds::default());
         for part in self.collect(&merged.selections()) {
             let kind = match part.name() {
                 "__typename" => {
@@ -446,7 +447,7 @@ impl<'a> Compiler<'a> {
         merged: &Merged<'a>,
         parent: Inherited,
         columns: &mut Vec<ColumnId>,
-        wants: &mut Wants,
+        wants: &mut ConnectionNeeds,
     ) -> Result<Vec<EdgeField>, UnknownName> {
         let mut fields = Vec::new();
         for part in self.collect(&merged.selections()) {
@@ -472,7 +473,7 @@ impl<'a> Compiler<'a> {
     fn page_info(
         &mut self,
         merged: &Merged<'a>,
-        wants: &mut Wants,
+        wants: &mut ConnectionNeeds,
     ) -> Result<Vec<(ResponseKey, PageInfoField)>, UnknownName> {
         let mut fields = Vec::new();
         for part in self.collect(&merged.selections()) {

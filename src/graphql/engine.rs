@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use super::argument::Variables;
 use super::bind::bind;
-use super::bound::{Arguments, Bound};
+use super::bound::{Arguments, BoundPlan};
 use super::compile::Roots;
 use super::decider::Decider;
 use super::document::{Document, Operation};
@@ -22,7 +22,7 @@ use super::introspect::Introspection;
 use super::observation::Observation;
 use super::parsed::Parsed;
 use super::plan::{Action, Plan, RootKind};
-use super::read::{Context, Halt, Reader};
+use super::read::{Context, ReadError, Reader};
 use super::rules::Grants;
 use super::schema::{Api, SchemaError, build_schema};
 use super::typename;
@@ -97,7 +97,7 @@ pub struct Asked<'a> {
     operation: &'a Operation,
     variables: &'a Variables,
     plan: Arc<Plan>,
-    bound: Bound,
+    bound: BoundPlan,
     view: View,
     planning: Duration,
 }
@@ -326,9 +326,9 @@ impl Engine {
             QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound: bound.clone(), hasher, spliced, observed };
         let answer = self.store.read(self.parts.limits.max_steps, reading, observed).await;
         let (Read { answer, identity, running, ingredients }, observed) = answer.map_err(|halt| match halt {
-            Halt::Limit(error) => vec![*error],
-            Halt::Store(error) => vec![refused(&error)],
-            Halt::Null => unreachable!("a failed root field is an answer"),
+            ReadError::Limit(error) => vec![*error],
+            ReadError::Store(error) => vec![refused(&error)],
+            ReadError::Null => unreachable!("a failed root field is an answer"),
         })?;
         let observation = observed.map(|observed| {
             Box::new(Observation {
@@ -401,7 +401,7 @@ fn private_field(roots: &Roots, operation: &Operation, condition: bool) -> Optio
 struct QueryRun {
     parts: Arc<Parts>,
     plan: Arc<Plan>,
-    bound: Bound,
+    bound: BoundPlan,
     hasher: ResponseHasher,
     spliced: BTreeMap<String, Box<RawValue>>,
     observed: bool,
@@ -417,13 +417,13 @@ struct Read {
 
 impl Reading for QueryRun {
     type Output = Read;
-    type Error = Halt;
+    type Error = ReadError;
 
     fn levels(&self) -> impl Levels<'_> + Send {
         Fetch::query(&self.plan, &self.parts.compiler.model, &self.bound, self.parts.limits.max_rows)
     }
 
-    fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, Halt> {
+    fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, ReadError> {
         let begun = self.observed.then(Instant::now);
         let keys = self.parts.etag_keys(state.identity);
         let mut hasher = self.hasher.clone();
@@ -441,7 +441,7 @@ impl Reading for QueryRun {
 struct MutationRun {
     parts: Arc<Parts>,
     plan: Arc<Plan>,
-    bound: Bound,
+    bound: BoundPlan,
     if_match: Option<IfMatch>,
     once: Option<Once>,
 }
@@ -523,7 +523,7 @@ impl Writing for MutationRun {
 }
 
 impl Parts {
-    fn context<'a>(&'a self, bound: &'a Bound, keys: &'a EtagKeys) -> Context<'a> {
+    fn context<'a>(&'a self, bound: &'a BoundPlan, keys: &'a EtagKeys) -> Context<'a> {
         Context { model: &self.compiler.model, etag_keys: &keys.by_entity, bound, limits: self.limits }
     }
 
@@ -558,20 +558,20 @@ fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
     }
 }
 
-fn unreadable(halt: Halt, guard: &Guard) -> Halt {
+fn unreadable(halt: ReadError, guard: &Guard) -> ReadError {
     match halt {
-        Halt::Store(error) => Halt::Store(unversioned(error, guard)),
+        ReadError::Store(error) => ReadError::Store(unversioned(error, guard)),
         halt => halt,
     }
 }
 
-/// Never fails with [`Halt::Null`].
+/// Never fails with [`ReadError::Null`].
 fn read<'a, S: Source>(
     plan: &'a Plan,
     reader: &mut Reader<'a>,
     source: &S,
     spliced: &BTreeMap<String, Box<RawValue>>,
-) -> Result<(), Halt> {
+) -> Result<(), ReadError> {
     reader.out.extend_from_slice(b"{\"data\":{");
     let start = reader.out.len() - 1;
     for (i, field) in plan.root.iter().enumerate() {
@@ -593,8 +593,8 @@ fn read<'a, S: Source>(
         };
         match done {
             Ok(()) => {}
-            Err(halt @ (Halt::Store(_) | Halt::Limit(_))) => return Err(halt),
-            Err(Halt::Null) => {
+            Err(halt @ (ReadError::Store(_) | ReadError::Limit(_))) => return Err(halt),
+            Err(ReadError::Null) => {
                 // A root field that may not be null failed: so has the whole.
                 reader.out.truncate(start);
                 reader.out.extend_from_slice(b"null");

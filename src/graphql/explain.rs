@@ -239,7 +239,7 @@ fn key(model: &Model, entity: &Entity, id: &Value) -> Json {
 fn json(model: &Model, entity: &Entity, column: ColumnId, value: &Value) -> Json {
     let mut text = Vec::new();
     let written = entity.column(column).scalar.write_json(model, value.as_ref(), &mut text);
-    // What a stranger wrote against the column's type is shown as it is: this report is for finding such things.
+    // What an external writer put there against the column's type is shown as it is: this report is for finding such things.
     written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_else(|| raw(value))
 }
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 
-use super::bound::{Arguments, Bound};
+use super::bound::{Arguments, BoundPlan};
 use super::plan::{
     ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan, RootField, RootKind,
     RowPlan,
@@ -15,7 +15,7 @@ use crate::store::{Fetched, Levels, Parents, Row, Wanted};
 
 /// What an answer needs.
 pub(super) struct Fetch<'a> {
-    bound: &'a Bound,
+    bound: &'a BoundPlan,
     max_rows: u64,
     /// What the next level asks for.
     wanted: Vec<Node<'a>>,
@@ -27,14 +27,14 @@ pub(super) struct Fetch<'a> {
 
 /// A node of the plan, and the parents that it is wanted for.
 struct Node<'a> {
-    kind: Kind<'a>,
+    kind: NodeKind<'a>,
     parents: Parents,
     /// Its rows' own lists were asked for together with it, since their parent's key was known.
     has_lists: bool,
 }
 
 #[derive(Clone, Copy)]
-enum Kind<'a> {
+enum NodeKind<'a> {
     Row(&'a RowPlan),
     /// With the values by which it is looked up beside its parent's.
     RowBy(&'a RowPlan, usize),
@@ -43,16 +43,16 @@ enum Kind<'a> {
 
 impl<'a> Fetch<'a> {
     /// For the answer of a query.
-    pub(super) fn query(plan: &'a Plan, model: &Model, bound: &'a Bound, max_rows: u64) -> Self {
+    pub(super) fn query(plan: &'a Plan, model: &Model, bound: &'a BoundPlan, max_rows: u64) -> Self {
         let mut wanted = Vec::new();
         for RootField { kind, .. } in &plan.root {
             match kind {
                 RootKind::One(one) => {
                     let Arguments::Keys(Some(keys)) = &bound.arguments[one.bound] else { continue };
                     let is_by_key = one.keys.len() == 1 && one.keys[0].0 == model.entity(one.row.entity).key;
-                    with_lists(Kind::RowBy(&one.row, one.bound), &one.row, &keys.first, is_by_key, &mut wanted);
+                    with_lists(NodeKind::RowBy(&one.row, one.bound), &one.row, &keys.first, is_by_key, &mut wanted);
                 }
-                RootKind::List(list) => wanted.push(Node::one(Kind::List(list), &Value::Null)),
+                RootKind::List(list) => wanted.push(Node::one(NodeKind::List(list), &Value::Null)),
                 RootKind::Node(node) => wanted.extend(nodes(node, bound)),
                 RootKind::Typename(_) | RootKind::Introspection | RootKind::Write(_) => {}
             }
@@ -61,9 +61,9 @@ impl<'a> Fetch<'a> {
     }
 
     /// For the answer about the row with this key.
-    pub(super) fn row(plan: &'a RowPlan, key: &Value, bound: &'a Bound, max_rows: u64) -> Self {
+    pub(super) fn row(plan: &'a RowPlan, key: &Value, bound: &'a BoundPlan, max_rows: u64) -> Self {
         let mut wanted = Vec::new();
-        with_lists(Kind::Row(plan), plan, key, true, &mut wanted);
+        with_lists(NodeKind::Row(plan), plan, key, true, &mut wanted);
         Self { bound, max_rows, wanted, asked: Vec::new(), counted: 0 }
     }
 
@@ -71,8 +71,8 @@ impl<'a> Fetch<'a> {
     fn look<R: Row>(&mut self, node: &Node<'a>, fetched: &Fetched<R>) {
         let objects = node.objects();
         let (place, size) = match node.kind {
-            Kind::Row(plan) | Kind::RowBy(plan, _) => (plan.place, usize::MAX),
-            Kind::List(plan) => {
+            NodeKind::Row(plan) | NodeKind::RowBy(plan, _) => (plan.place, usize::MAX),
+            NodeKind::List(plan) => {
                 let Arguments::List(bound) = &self.bound.arguments[plan.bound] else {
                     unreachable!("a connection's arguments are a list's");
                 };
@@ -89,8 +89,8 @@ impl<'a> Fetch<'a> {
         for object in objects {
             for field in &object.fields {
                 let (kind, parents) = match &field.kind {
-                    FieldKind::ToOne { index, row, .. } => (Kind::Row(row), distinct(&rows, *index)),
-                    FieldKind::ToMany(list) if !node.has_lists => (Kind::List(list), distinct(&rows, 0)),
+                    FieldKind::ToOne { index, row, .. } => (NodeKind::Row(row), distinct(&rows, *index)),
+                    FieldKind::ToMany(list) if !node.has_lists => (NodeKind::List(list), distinct(&rows, 0)),
                     FieldKind::ToMany(_)
                     | FieldKind::Typename
                     | FieldKind::Etag
@@ -110,12 +110,12 @@ impl<'a> Fetch<'a> {
             all.push(Wanted { place, query, parents: node.parents.clone(), values });
         };
         match node.kind {
-            Kind::Row(plan) => ask(plan.place, &plan.query, self.bound.grants.values(plan.entity)),
-            Kind::RowBy(plan, bound) => {
+            NodeKind::Row(plan) => ask(plan.place, &plan.query, self.bound.grants.values(plan.entity)),
+            NodeKind::RowBy(plan, bound) => {
                 let Arguments::Keys(Some(keys)) = &self.bound.arguments[bound] else { return };
                 ask(plan.place, &plan.query, &keys.others);
             }
-            Kind::List(plan) => {
+            NodeKind::List(plan) => {
                 let Arguments::List(bound) = &self.bound.arguments[plan.bound] else {
                     unreachable!("a connection's arguments are a list's");
                 };
@@ -171,7 +171,7 @@ impl<'a> Levels<'a> for Fetch<'a> {
 }
 
 /// The rows that are asked for by their ids: one query for each type.
-fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
+fn nodes<'a>(plan: &'a NodePlan, bound: &BoundPlan) -> Vec<Node<'a>> {
     let Arguments::Nodes(ids) = &bound.arguments[plan.bound] else { return Vec::new() };
     let of_each = plan.rows.iter().enumerate().filter_map(|(i, row)| {
         let mut keys: Vec<Value> = Vec::new();
@@ -180,31 +180,31 @@ fn nodes<'a>(plan: &'a NodePlan, bound: &Bound) -> Vec<Node<'a>> {
                 keys.push(key.clone());
             }
         }
-        (!keys.is_empty()).then_some(Node { kind: Kind::Row(row), parents: Parents::Many(keys), has_lists: false })
+        (!keys.is_empty()).then_some(Node { kind: NodeKind::Row(row), parents: Parents::Many(keys), has_lists: false })
     });
     of_each.collect()
 }
 
 impl<'a> Node<'a> {
-    fn one(kind: Kind<'a>, parent: &Value) -> Self {
+    fn one(kind: NodeKind<'a>, parent: &Value) -> Self {
         Self { kind, parents: Parents::One(parent.clone()), has_lists: false }
     }
 
     /// The objects that its rows are written as.
     fn objects(&self) -> Vec<&'a Object> {
         match self.kind {
-            Kind::Row(plan) | Kind::RowBy(plan, _) => vec![&plan.object],
-            Kind::List(plan) => objects(plan),
+            NodeKind::Row(plan) | NodeKind::RowBy(plan, _) => vec![&plan.object],
+            NodeKind::List(plan) => objects(plan),
         }
     }
 }
 
 /// A row, and where its key is known already, its lists.
-fn with_lists<'a>(kind: Kind<'a>, plan: &'a RowPlan, key: &Value, is_key: bool, wanted: &mut Vec<Node<'a>>) {
+fn with_lists<'a>(kind: NodeKind<'a>, plan: &'a RowPlan, key: &Value, is_key: bool, wanted: &mut Vec<Node<'a>>) {
     wanted.push(Node { has_lists: is_key, ..Node::one(kind, key) });
     if is_key {
         let lists = plan.object.fields.iter().filter_map(|field| match &field.kind {
-            FieldKind::ToMany(list) => Some(Node::one(Kind::List(list), key)),
+            FieldKind::ToMany(list) => Some(Node::one(NodeKind::List(list), key)),
             _ => None,
         });
         wanted.extend(lists);

@@ -185,7 +185,7 @@ pub struct ListPlan {
     /// In the order of the answer.
     pub fields: Vec<ConnectionField>,
     /// What of it was asked for.
-    pub wants: Wants,
+    pub wants: ConnectionNeeds,
     /// Queries for the shapes that its arguments have had.
     pub shapes: ListShapes,
 }
@@ -205,7 +205,7 @@ impl ListPlan {
 
 /// What of a connection was asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Wants {
+pub struct ConnectionNeeds {
     /// `nodes` or `edges`, or a cursor, or a page flag.
     pub rows: bool,
     /// `hasNextPage`.

@@ -3,7 +3,7 @@
 //! source itself: a relation runs its prepared statement once per parent, as there is no round trip to save in process.
 //! For other databases the rows are fetched ahead ([`super::fetch`]).
 
-use super::bound::{Arguments, Bound, BoundList};
+use super::bound::{Arguments, BoundList, BoundPlan};
 use super::cursor;
 use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
@@ -24,7 +24,7 @@ const ROW_STEPS: u32 = 50;
 
 /// Why a field has no result.
 #[derive(Debug)]
-pub enum Halt {
+pub enum ReadError {
     /// Its error is recorded; the nearest nullable field around it becomes null.
     Null,
     /// The store failed; nothing is answered.
@@ -33,7 +33,7 @@ pub enum Halt {
     Limit(Box<GraphqlError>),
 }
 
-impl From<StoreError> for Halt {
+impl From<StoreError> for ReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
@@ -47,7 +47,7 @@ pub struct Context<'a> {
     /// By entity.
     pub etag_keys: &'a [EntityEtagKey],
     /// The coerced arguments.
-    pub bound: &'a Bound,
+    pub bound: &'a BoundPlan,
     /// What the answer may cost.
     pub limits: AnswerLimits,
 }
@@ -106,7 +106,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A value that comes from the schema and not from the store.
-    pub fn splice(&mut self, json: &str) -> Result<(), Halt> {
+    pub fn splice(&mut self, json: &str) -> Result<(), ReadError> {
         // Descriptions are not in the model's fingerprint.
         self.hasher.value(json.as_bytes());
         self.out.extend_from_slice(json.as_bytes());
@@ -114,7 +114,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One row by the argument of a root field, or `null`.
-    pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), Halt> {
+    pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), ReadError> {
         let Arguments::Keys(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a look-up's arguments are keys");
         };
@@ -146,7 +146,7 @@ impl<'a> Reader<'a> {
                 }
                 self.null();
             }
-            Err(Halt::Null) => {
+            Err(ReadError::Null) => {
                 self.out.truncate(start);
                 self.aside = aside;
                 self.null();
@@ -157,7 +157,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The row with this key; false (and nothing is written) if there is none.
-    pub fn row_by_key<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<bool, Halt> {
+    pub fn row_by_key<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<bool, ReadError> {
         self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity))
     }
 
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
         plan: &'a RowPlan,
         key: ValueRef<'_>,
         more: &[SlotValue],
-    ) -> Result<bool, Halt> {
+    ) -> Result<bool, ReadError> {
         let mut found = false;
         let asked = Ask { place: plan.place, query: &plan.query, parent: key, values: more };
         let done = source.rows(asked, |row| {
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One more row or list.
-    fn count<S: Source>(&mut self, source: &S) -> Result<(), Halt> {
+    fn count<S: Source>(&mut self, source: &S) -> Result<(), ReadError> {
         self.rows += 1;
         if self.rows > self.context.limits.max_rows {
             return Err(self.too_many_rows());
@@ -198,34 +198,34 @@ impl<'a> Reader<'a> {
         Ok(source.take_steps(ROW_STEPS)?)
     }
 
-    fn too_many_rows(&self) -> Halt {
+    fn too_many_rows(&self) -> ReadError {
         self.beyond(format!("reads more than {} rows", self.context.limits.max_rows))
     }
 
     /// What is missing of rows that were fetched ahead is missing because there were too many.
-    fn incomplete(&self, halt: Halt) -> Halt {
+    fn incomplete(&self, halt: ReadError) -> ReadError {
         match halt {
-            Halt::Store(StoreError::NotFetched) => self.too_many_rows(),
+            ReadError::Store(StoreError::NotFetched) => self.too_many_rows(),
             halt => halt,
         }
     }
 
     /// The answer has grown.
     #[inline]
-    fn weigh(&self) -> Result<(), Halt> {
+    fn weigh(&self) -> Result<(), ReadError> {
         let is_within = self.out.len() + self.aside <= self.context.limits.max_response_bytes;
         if is_within { Ok(()) } else { Err(self.too_many_bytes()) }
     }
 
     #[cold]
-    fn too_many_bytes(&self) -> Halt {
+    fn too_many_bytes(&self) -> ReadError {
         self.beyond(format!("has more than {} bytes", self.context.limits.max_response_bytes))
     }
 
-    fn beyond(&self, what: String) -> Halt {
+    fn beyond(&self, what: String) -> ReadError {
         let message =
             format!("the answer {what}, which is the limit; ask for shorter lists, or for fewer within others");
-        Halt::Limit(Box::new(GraphqlError::new(Code::QueryTooComplex, message).with_path(self.segments())))
+        ReadError::Limit(Box::new(GraphqlError::new(Code::QueryTooComplex, message).with_path(self.segments())))
     }
 
     /// Goes on in another buffer, until it is swapped back.
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
         row: &(impl Row + ?Sized),
         id: &Value,
         version: Version,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ReadError> {
         source.take_steps(u32::try_from(object.fields.len()).unwrap_or(u32::MAX))?;
         self.out.push(b'{');
         for (i, field) in object.fields.iter().enumerate() {
@@ -280,7 +280,7 @@ impl<'a> Reader<'a> {
                     if let Err(why) = written {
                         self.fail(&field.key.name, &why);
                         if !nullable {
-                            return Err(Halt::Null);
+                            return Err(ReadError::Null);
                         }
                         self.null();
                     }
@@ -292,7 +292,7 @@ impl<'a> Reader<'a> {
                     } else if let Err(why) = self.id(*scalar, *target, value) {
                         self.fail(&field.key.name, &why);
                         if !nullable {
-                            return Err(Halt::Null);
+                            return Err(ReadError::Null);
                         }
                         self.null();
                     }
@@ -327,14 +327,14 @@ impl<'a> Reader<'a> {
         target: &'a RowPlan,
         key: ValueRef<'_>,
         nullable: bool,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ReadError> {
         if let ValueRef::Null = key {
             if nullable {
                 self.null();
                 return Ok(());
             }
             self.fail_here("has no value in the database, but is not nullable");
-            return Err(Halt::Null);
+            return Err(ReadError::Null);
         }
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
         let found = self.row(source, target, key, self.context.bound.grants.values(target.entity));
@@ -352,7 +352,7 @@ impl<'a> Reader<'a> {
                 // A dangling foreign key: only a writer that had turned foreign keys off can have left it.
                 Some("points to a row that does not exist")
             }
-            Err(Halt::Null) => None,
+            Err(ReadError::Null) => None,
             Err(halt) => return Err(halt),
         };
         self.out.truncate(start);
@@ -362,14 +362,19 @@ impl<'a> Reader<'a> {
             self.fail_here(why);
         }
         if !nullable {
-            return Err(Halt::Null);
+            return Err(ReadError::Null);
         }
         self.null();
         Ok(())
     }
 
     /// A list: `parent` is the key that it is cut by, if it is cut.
-    pub fn connection<S: Source>(&mut self, source: &S, plan: &'a ListPlan, parent: ValueRef<'_>) -> Result<(), Halt> {
+    pub fn connection<S: Source>(
+        &mut self,
+        source: &S,
+        plan: &'a ListPlan,
+        parent: ValueRef<'_>,
+    ) -> Result<(), ReadError> {
         let Arguments::List(bound) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a connection's arguments are a list's");
         };
@@ -463,7 +468,7 @@ impl<'a> Reader<'a> {
         bound: &'a BoundList,
         parent: ValueRef<'_>,
         mut buffers: Option<&mut Vec<Vec<u8>>>,
-    ) -> Result<Page, Halt> {
+    ) -> Result<Page, ReadError> {
         let asked = ask(plan, bound, parent, ListPlan::PAGE, &bound.queries.page);
         let mut page = Page::default();
         if bound.queries.list.backward {
@@ -510,7 +515,7 @@ impl<'a> Reader<'a> {
         row: &(impl Row + ?Sized),
         page: &mut Page,
         mut buffers: Option<&mut Vec<Vec<u8>>>,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ReadError> {
         self.count(source)?;
         let (id, version) = self.touch(plan.entity, row);
         if plan.wants.cursors {
@@ -560,7 +565,7 @@ impl<'a> Reader<'a> {
         id: &Value,
         version: Version,
         cursor: &str,
-    ) -> Result<(), Halt> {
+    ) -> Result<(), ReadError> {
         self.out.push(b'{');
         for (i, field) in fields.iter().enumerate() {
             if i > 0 {
@@ -590,7 +595,7 @@ impl<'a> Reader<'a> {
         bound: &'a BoundList,
         parent: ValueRef<'_>,
         page: &Page,
-    ) -> Result<(bool, bool), Halt> {
+    ) -> Result<(bool, bool), ReadError> {
         let flag = |wanted: bool, more: bool, beyond: &'a Option<Query>, place: usize| match beyond {
             _ if !wanted => Ok::<_, StoreError>(false),
             _ if more => Ok(true),
@@ -618,7 +623,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Rows of any type by their ids.
-    pub fn nodes<S: Source>(&mut self, source: &S, plan: &'a NodePlan) -> Result<(), Halt> {
+    pub fn nodes<S: Source>(&mut self, source: &S, plan: &'a NodePlan) -> Result<(), ReadError> {
         let Arguments::Nodes(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("the arguments of nodes are ids");
         };
@@ -641,7 +646,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A row, or `null` where there is none or it cannot be read.
-    fn node<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<(), Halt> {
+    fn node<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<(), ReadError> {
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
         match self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity)) {
             Ok(true) => return Ok(()),
@@ -649,7 +654,7 @@ impl<'a> Reader<'a> {
                 self.hasher.missing(plan.entity);
                 self.touched.push(Dependency::Row(plan.entity, key.clone()));
             }
-            Err(Halt::Null) => {
+            Err(ReadError::Null) => {
                 self.out.truncate(start);
                 self.path.truncate(depth);
                 self.aside = aside;

@@ -14,7 +14,7 @@ use super::coerce::Write;
 use super::error::{Code, GraphqlError, PathSegment};
 use super::fetch::Fetch;
 use super::plan::{Action, RootField, WritePlan};
-use super::read::{Context, Halt, Reader};
+use super::read::{Context, ReadError, Reader};
 use crate::conditional::IfMatch;
 use crate::dependency::Version;
 use crate::etag::{EntityEtag, EntityEtagKey, ResponseHasher, TokenError};
@@ -207,9 +207,9 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
             Ok(false) => {
                 Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
             }
-            Err(Halt::Store(error)) => Err(error.into()),
-            Err(Halt::Limit(error)) => Err((*error).into()),
-            Err(Halt::Null) => {
+            Err(ReadError::Store(error)) => Err(error.into()),
+            Err(ReadError::Limit(error)) => Err((*error).into()),
+            Err(ReadError::Null) => {
                 let error = reader.errors.pop();
                 Err(error
                     .unwrap_or_else(|| GraphqlError::new(Code::InternalServerError, "the row cannot be read"))
@@ -281,10 +281,11 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         let json = match read.await? {
             Ok(true) => String::from_utf8(reader.out).unwrap_or_default(),
             // What is beyond the limits is left out: that the write is refused is what counts.
-            Ok(false) | Err(Halt::Null | Halt::Limit(_) | Halt::Store(StoreError::Interrupted | StoreError::Late)) => {
-                String::new()
-            }
-            Err(Halt::Store(error)) => return Err(error),
+            Ok(false)
+            | Err(
+                ReadError::Null | ReadError::Limit(_) | ReadError::Store(StoreError::Interrupted | StoreError::Late),
+            ) => String::new(),
+            Err(ReadError::Store(error)) => return Err(error),
         };
         Ok(RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned()))
     }

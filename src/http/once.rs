@@ -69,7 +69,7 @@ fn bad(why: &str) -> Failure {
 pub(super) struct UnderWay(Mutex<HashSet<String>>);
 
 /// One of them, until this is dropped.
-pub(super) struct Turn<'a> {
+pub(super) struct InProgress<'a> {
     under_way: &'a UnderWay,
     key: String,
 }
@@ -79,15 +79,15 @@ impl UnderWay {
     ///
     /// # Errors
     /// `IDEMPOTENCY_KEY_IN_USE`: one with this key has not ended yet.
-    pub(super) fn begin(&self, key: &str) -> Result<Turn<'_>, Failure> {
+    pub(super) fn begin(&self, key: &str) -> Result<InProgress<'_>, Failure> {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
-            return Ok(Turn { under_way: self, key: key.to_owned() });
+            return Ok(InProgress { under_way: self, key: key.to_owned() });
         }
         Err(Failure::new(Code::IdempotencyKeyInUse, "a request with this Idempotency-Key is still being answered"))
     }
 }
 
-impl Drop for Turn<'_> {
+impl Drop for InProgress<'_> {
     fn drop(&mut self) {
         self.under_way.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.key);
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 /// It comes from the system's allocator: the fast ones (mimalloc, jemalloc) have four sizes between powers of two, which
 /// wastes a tenth of a long answer on average. The system's goes in steps of sixteen bytes, and is slower, which does not
 /// matter once per execution.
-pub(super) fn keep(parts: &[&[u8]]) -> Bytes {
+pub(super) fn in_one_piece(parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum();
     // Slices are copied as a whole; this vector's own `extend_from_slice` goes byte by byte.
     let mut piece = Vec::with_capacity_in(length, System);

@@ -21,7 +21,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::failure::Failure;
 use super::negotiate::{self, MediaType};
-use super::piece::keep;
+use super::piece::in_one_piece;
 use crate::cache_control::{NO_STORE, Policy};
 use crate::conditional::{self, Outcome};
 use crate::etag::{Coding, ResponseEtag, Variant};
@@ -159,7 +159,7 @@ impl Representation {
         // In one piece: what an allocator adds to each is a good part of what an answer costs beyond its bytes.
         let tag = etag.as_ref().map(|(etag, _)| etag.header(Variant::Plain, Coding::Identity)).unwrap_or_default();
         let content_location = content_location.filter(|location| location.len() <= LONGEST_LOCATION);
-        let mut rest = keep(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
+        let mut rest = in_one_piece(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
         let body = rest.split_to(body.len());
         let tag = rest.split_to(tag.len());
         let (validator, caching) = match etag {
@@ -216,7 +216,7 @@ impl Representation {
             Coding::Gzip => gzip,
         };
         let slot = self.codings().body(coding);
-        slot.map_or(&self.body, |slot| slot.get_or_init(|| keep(&[&make(&self.body)])))
+        slot.map_or(&self.body, |slot| slot.get_or_init(|| in_one_piece(&[&make(&self.body)])))
     }
 
     fn codings(&self) -> &Coded {

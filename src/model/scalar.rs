@@ -180,7 +180,7 @@ pub enum ValueRef<'a> {
     Real(f64),
     /// A text.
     Text(&'a str),
-    /// What no type of the model can hold: a blob, or a text that is not UTF-8. A stranger wrote it.
+    /// What no type of the model can hold: a blob, or a text that is not UTF-8. An external writer put it there.
     Other,
 }
 

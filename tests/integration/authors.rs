@@ -60,8 +60,8 @@ const QUESTIONS: [&str; 5] = [
 
 fn shop(authors: &str) -> Shop {
     let shop = Shop::on_sqlite(MODEL, |statement| statement);
-    shop.stranger.sqlite().execute_batch(ROWS).unwrap();
-    shop.stranger.sqlite().execute_batch(authors).unwrap_or_else(|error| panic!("{error}: {authors}"));
+    shop.outsider.sqlite().execute_batch(ROWS).unwrap();
+    shop.outsider.sqlite().execute_batch(authors).unwrap_or_else(|error| panic!("{error}: {authors}"));
     shop
 }
 
@@ -77,7 +77,7 @@ fn it(answer: &Answer) -> Json {
 fn trace(shop: &Shop) -> Vec<Vec<Sql>> {
     let mut rows = Vec::new();
     for table in ["posts", "comments", "audits", "_freshql_change"] {
-        let mut statement = shop.stranger.sqlite().prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
+        let mut statement = shop.outsider.sqlite().prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let width = statement.column_count();
         let found = statement.query_map([], |row| (0..width).map(|i| row.get(i)).collect::<Result<Vec<Sql>, _>>());
         rows.extend(found.unwrap().map(Result::unwrap));
@@ -175,7 +175,7 @@ fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_m
             },
         );
         let tags = "{ tags(orderBy: [{id: ASC}]) { nodes { id etag name n } } }";
-        shop.stranger.sqlite().execute_batch("INSERT INTO tags (id, name) VALUES (1, 'a'), (2, 'b')").unwrap();
+        shop.outsider.sqlite().execute_batch("INSERT INTO tags (id, name) VALUES (1, 'a'), (2, 'b')").unwrap();
         let before = shop.run(tags, &json!({})).unwrap();
         for text in [
             "mutation { x: createTag(input: {name: \"z\"}) { id } createTag(input: {name: \"a\", n: 5}) { id etag name n } }",
@@ -217,7 +217,7 @@ fn foreign_keys_that_no_relation_says_are_told_from_rows_that_still_point_here()
                 )
             },
         );
-        shop.stranger
+        shop.outsider
             .sqlite()
             .execute_batch(
                 "INSERT INTO lands (id, code) VALUES ('be', 'B'), ('nl', 'N');
@@ -283,13 +283,13 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
         "type Thing @entity { id: ID! @id  name: String @unique @column(type: \"VARCHAR\")  n: BigInt @index @column(type: \"NUMERIC\") }",
         |statement| statement,
     );
-    shop.stranger.sqlite().execute_batch("INSERT INTO things (id, name, n) VALUES ('1', 'a', 5)").unwrap();
+    shop.outsider.sqlite().execute_batch("INSERT INTO things (id, name, n) VALUES ('1', 'a', 5)").unwrap();
     let by_name = "{ thingByName(name: \"a\") { id n } }";
     let by_number = "{ things(where: {n: {eq: \"5\"}}) { totalCount } }";
     let marks_left = |sql: &str| {
-        let before = change_log::newest(shop.stranger.sqlite()).unwrap();
-        shop.stranger.sqlite().execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-        let changes = change_log::since(shop.stranger.sqlite(), &shop.model, before, usize::MAX).unwrap().unwrap().rows;
+        let before = change_log::newest(shop.outsider.sqlite()).unwrap();
+        shop.outsider.sqlite().execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
+        let changes = change_log::since(shop.outsider.sqlite(), &shop.model, before, usize::MAX).unwrap().unwrap().rows;
         changes.iter().flat_map(Change::marks).collect::<Vec<_>>()
     };
     for sql in [
@@ -324,9 +324,9 @@ fn a_change_that_a_trigger_keeps_from_those_of_ours_is_under_no_etag() {
     let half = "CREATE TRIGGER half AFTER DELETE ON posts BEGIN SELECT RAISE(FAIL, 'no') WHERE OLD.title = 'a'; END;";
     let shop = shop(half);
     assert_eq!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag, None);
-    assert!(shop.stranger.try_execute("DELETE FROM posts WHERE id = 1").is_err());
+    assert!(shop.outsider.try_execute("DELETE FROM posts WHERE id = 1").is_err());
     assert!(post(&shop, "1").is_null(), "it is gone all the same");
-    shop.stranger.execute("DROP TRIGGER half");
+    shop.outsider.execute("DROP TRIGGER half");
     assert!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag.is_some());
 }
 
@@ -466,13 +466,13 @@ proptest! {
         let shop = shop(&sql);
         let mut known = Known::new();
         let mut seen = look(&shop, &mut known);
-        shop.stranger.sqlite()
+        shop.outsider.sqlite()
             .execute_batch(&format!(
                 "PRAGMA recursive_triggers = {recursive_triggers}; PRAGMA foreign_keys = {foreign_keys}"
             ))
             .unwrap();
         for ((text, mut given, with_token), outside) in mutations.into_iter().zip(outside) {
-            let newest: Version = change_log::newest(shop.stranger.sqlite()).unwrap();
+            let newest: Version = change_log::newest(shop.outsider.sqlite()).unwrap();
             let row = post(&shop, given["id"].as_str().unwrap_or("0"));
             if with_token && row.is_object() {
                 given["token"] = row["etag"].clone();
@@ -483,7 +483,7 @@ proptest! {
             let is_hidden = authors.iter().any(|author| author.when == "AFTER" && hides(author));
             if let Some(sql) = outside {
                 // Another program may be refused, even half-way; what it has done is seen.
-                let _ = shop.stranger.sqlite().execute_batch(sql);
+                let _ = shop.outsider.sqlite().execute_batch(sql);
             } else {
                 match shop.run(text, &given) {
                     Ok(answer) if text == DELETE => prop_assert!(post(&shop, it(&answer)["id"].as_str().unwrap()).is_null()),
@@ -495,7 +495,7 @@ proptest! {
                     }
                 }
             }
-            let changes = change_log::since(shop.stranger.sqlite(), &shop.model, newest, usize::MAX).unwrap().unwrap().rows;
+            let changes = change_log::since(shop.outsider.sqlite(), &shop.model, newest, usize::MAX).unwrap().unwrap().rows;
             let left: Vec<_> = changes.iter().flat_map(Change::marks).collect();
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {

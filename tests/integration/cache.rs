@@ -1,5 +1,5 @@
 //! The response cache gives what an execution would give, and executes no more than it must: over random histories of
-//! writes by us and by strangers, and write by write.
+//! writes by us and by external writers, and write by write.
 
 use freshql::cache::Source;
 use freshql::clock::DEFAULT_CAPACITY;
@@ -78,8 +78,8 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
             What::Event(Event::Ours { second, text, variables }) => {
                 let _ = mutate(&nodes[usize::from(*second)].engine, text, variables).await;
             }
-            What::Event(Event::Stranger { pragmas, sql }) => {
-                let _ = library.stranger(*pragmas).try_execute(&spelled(sql));
+            What::Event(Event::External { pragmas, sql }) => {
+                let _ = library.outsider(*pragmas).try_execute(&spelled(sql));
             }
             What::Event(Event::Shell { sql }) => drop(library.shell(sql)),
             What::Event(Event::Restart) => nodes[1] = second_node(&library).await,
@@ -87,7 +87,7 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
                 let limits = ChangeLogLimits { max_records: *max_records, ..ChangeLogLimits::default() };
                 nodes[0].engine.store().prune(limits).await.unwrap();
             }
-            What::Maintain(sql) => drop(library.stranger(OUT_OF_THE_BOX).try_execute(sql)),
+            What::Maintain(sql) => drop(library.outsider(OUT_OF_THE_BOX).try_execute(sql)),
         }
         for question in &questions {
             let executed = question.ask(&plain).await;
@@ -146,7 +146,7 @@ const WATCHED: [(&str, &str); 13] = [
     ("words", "{ words { nodes { word } } }"),
 ];
 
-/// SQL of a stranger, and the answers that are executed again after it.
+/// SQL of an external writer, and the answers that are executed again after it.
 const WRITES: [(&str, &str); 13] = [
     ("INSERT INTO notes (id, stars, book_id) VALUES ('n9', 2, 2)", "notes of 2, all notes"),
     // Neither filters nor orders any list: who shows the row notices by the row.
@@ -174,7 +174,7 @@ const WRITES: [(&str, &str); 13] = [
 async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again() {
     let library = Library::new();
     let node = Node::new(&library).await;
-    let stranger = library.stranger(OUT_OF_THE_BOX);
+    let outsider = library.outsider(OUT_OF_THE_BOX);
     let mut questions = Vec::new();
     for (_, text) in WATCHED {
         questions.push(Question::new(&node.engine, text, &json!({})).await);
@@ -182,7 +182,7 @@ async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again(
     let names = |numbers: Vec<usize>| numbers.into_iter().map(|n| WATCHED[n].0).collect::<Vec<_>>().join(", ");
     assert_eq!(node.executed(&questions).await.len(), WATCHED.len());
     for (sql, again) in WRITES {
-        stranger.execute(sql);
+        outsider.execute(sql);
         assert_eq!(names(node.executed(&questions).await), again, "{sql}");
         assert_eq!(names(node.executed(&questions).await), "", "{sql}");
     }
@@ -213,17 +213,17 @@ async fn answers_with_errors_in_fields_are_never_kept() {
     let library = Library::new();
     let node = Node::new(&library).await;
     let question = Question::new(&node.engine, "{ book(id: \"3\") { id shelf { label } } }", &json!({})).await;
-    let stranger = library.stranger(OUT_OF_THE_BOX);
+    let outsider = library.outsider(OUT_OF_THE_BOX);
     // On SQLite nobody looks after foreign keys if he is not asked to; on PostgreSQL who writes as a replica does it.
     let careless = ["", "SET session_replication_role = replica"][usize::from(driver() == Driver::Postgres)];
-    stranger.execute(careless);
-    stranger.execute("DELETE FROM shelves WHERE id = 's2'");
+    outsider.execute(careless);
+    outsider.execute("DELETE FROM shelves WHERE id = 's2'");
     for _ in 0..2 {
         let given = node.ask(&question).await;
         assert_eq!(given.source, Source::Miss);
         assert!(given.text().contains("points to a row that does not exist"), "{}", given.text());
     }
-    stranger.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')");
+    outsider.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')");
     assert!(node.ask(&question).await.text().contains("again"));
     if driver() == Driver::Postgres {
         // Nobody had asked for changes when that was executed, so it counts as older than what it shows.
@@ -247,14 +247,14 @@ async fn a_cache_of_no_size_executes_everything() {
 async fn a_clock_that_forgets_executes_again_and_is_never_wrong() {
     let library = Library::new();
     let node = Node::with(&library, ROOMY, Consistency::Strict, SHORT_MEMORY).await;
-    let stranger = library.stranger(OUT_OF_THE_BOX);
+    let outsider = library.outsider(OUT_OF_THE_BOX);
     let shelf = Question::new(&node.engine, "{ shelf(id: \"s3\") { label } }", &json!({})).await;
     node.ask(&shelf).await;
-    stranger.execute("UPDATE shelves SET label = 'changed' WHERE id = 's3'");
+    outsider.execute("UPDATE shelves SET label = 'changed' WHERE id = 's3'");
     // The mark is pushed out by many others before anybody asks again.
     for number in 0..60 {
-        stranger.execute(&format!("UPDATE words SET word = '{number}' WHERE id = 'w1'"));
-        stranger.execute(&format!("INSERT INTO words (id, word) VALUES ('w{number}x', 'w{number}x')"));
+        outsider.execute(&format!("UPDATE words SET word = '{number}' WHERE id = 'w1'"));
+        outsider.execute(&format!("INSERT INTO words (id, word) VALUES ('w{number}x', 'w{number}x')"));
         node.engine.store().catch_up().await.unwrap();
     }
     let given = node.ask(&shelf).await;

@@ -43,12 +43,12 @@ impl Stage {
         Dependencies { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
     }
 
-    fn stranger(&self) -> Outsider {
-        self.database.stranger(Pragmas { foreign_keys: false, recursive_triggers: false })
+    fn outsider(&self) -> Outsider {
+        self.database.outsider(Pragmas { foreign_keys: false, recursive_triggers: false })
     }
 
     fn write(&self) {
-        self.stranger().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'");
+        self.outsider().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'");
     }
 
     /// Asks, from a task of its own; the answer is the number of the execution.

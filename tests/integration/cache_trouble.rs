@@ -20,7 +20,7 @@ const AN_HOUR: Consistency = Consistency::Bounded(Duration::from_secs(3600));
 struct Scene {
     database: Library,
     node: Node,
-    stranger: Outsider,
+    outsider: Outsider,
     book: Question,
 }
 
@@ -28,18 +28,18 @@ impl Scene {
     async fn new(consistency: Consistency) -> Self {
         let library = Library::new();
         let node = Node::with(&library, ROOMY, consistency, DEFAULT_CAPACITY).await;
-        let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+        let outsider = library.outsider(Pragmas { foreign_keys: false, recursive_triggers: false });
         let book = Question::new(&node.engine, "{ book(id: \"5\") { title } }", &json!({})).await;
         node.ask(&book).await;
-        Self { database: library, node, stranger, book }
+        Self { database: library, node, outsider, book }
     }
 
     fn run(&self, sql: &str) {
-        self.stranger.execute(sql);
+        self.outsider.execute(sql);
     }
 
     fn retitle(&self, title: &str) {
-        self.stranger.execute(&format!("UPDATE books SET title = '{title}' WHERE id = 5"));
+        self.outsider.execute(&format!("UPDATE books SET title = '{title}' WHERE id = 5"));
     }
 
     /// The title that the node shows, and where it has it from.
@@ -63,18 +63,18 @@ impl Scene {
 async fn within_its_bound_a_node_may_not_see_others_but_never_runs_backwards() {
     let scene = Scene::new(AN_HOUR).await;
     scene.assert_shows("mid", Source::Hit).await;
-    scene.retitle("by a stranger");
+    scene.retitle("by another program");
     scene.assert_shows("mid", Source::Hit).await;
     // Another answer shows the change, so from now on every answer does.
     let list = Question::new(&scene.node.engine, "{ books { nodes { title } } }", &json!({})).await;
-    assert!(scene.node.ask(&list).await.text().contains("by a stranger"));
-    scene.assert_shows("by a stranger", Source::Stale).await;
+    assert!(scene.node.ask(&list).await.text().contains("by another program"));
+    scene.assert_shows("by another program", Source::Stale).await;
 
-    scene.retitle("by a stranger again");
-    scene.assert_shows("by a stranger", Source::Hit).await;
+    scene.retitle("by another program again");
+    scene.assert_shows("by another program", Source::Hit).await;
     let word = "mutation { updateWord(id: \"w1\", patch: {word: \"other\"}) { id } }";
     mutate(&scene.node.engine, word, &json!({})).await.unwrap();
-    scene.assert_shows("by a stranger again", Source::Stale).await;
+    scene.assert_shows("by another program again", Source::Stale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,7 +223,7 @@ async fn a_database_behind_a_symbolic_link_is_followed() {
         return;
     }
     let mut library = Library::new();
-    let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+    let outsider = library.outsider(Pragmas { foreign_keys: false, recursive_triggers: false });
     let elsewhere = tempfile::tempdir().unwrap();
     let link = elsewhere.path().join("link.db");
     let TestDatabase::Sqlite { path, .. } = &mut library.database else { unreachable!() };
@@ -233,7 +233,7 @@ async fn a_database_behind_a_symbolic_link_is_followed() {
     let book = Question::new(&node.engine, "{ book(id: \"5\") { title } }", &json!({})).await;
     node.ask(&book).await;
     assert_eq!(node.ask(&book).await.source, Source::Hit);
-    stranger.execute("UPDATE books SET title = 'seen' WHERE id = 5");
+    outsider.execute("UPDATE books SET title = 'seen' WHERE id = 5");
     assert!(node.ask(&book).await.text().contains("seen"));
 }
 

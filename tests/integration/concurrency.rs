@@ -35,7 +35,7 @@ async fn start() -> Arc<TestApp> {
 }
 
 /// Another program's connection, as SQLite sets it up.
-fn stranger(app: &TestApp) -> Outsider {
+fn outsider(app: &TestApp) -> Outsider {
     let outsider = app.outsider();
     if driver() == Driver::Sqlite {
         outsider.execute("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 5000; PRAGMA recursive_triggers = OFF");
@@ -89,8 +89,8 @@ async fn of_many_writers_with_one_token_exactly_one_wins() {
         assert_eq!(read["data"]["merchant"]["city"], winner["city"], "round {round}");
         assert_eq!(read["data"]["merchant"]["etag"], winner["etag"], "round {round}");
     }
-    // A stranger's write counts as well: nobody has the token of what it left.
-    let database = stranger(&app);
+    // An external write counts as well: nobody has the token of what it left.
+    let database = outsider(&app);
     database.execute(&format!("UPDATE merchants SET city = 'Elsewhere' WHERE id = '{id}'"));
     for answer in race(&app, &id, &etag, 4, 0).await {
         answer.assert_error(412, "PRECONDITION_FAILED");
@@ -227,7 +227,7 @@ fn number_of(row: &Json) -> u64 {
 /// Everything that the writers and readers of one run share.
 struct Stage {
     app: Arc<TestApp>,
-    /// By row; the last is written by a stranger.
+    /// By row; the last is written by an external writer.
     rows: Vec<(String, History)>,
     /// A row that comes with each odd write and goes with each even one.
     pop_up: History,
@@ -252,7 +252,7 @@ impl Stage {
 
     fn write_as_stranger(&self, index: usize) {
         let (id, history) = &self.rows[index];
-        let database = stranger(&self.app);
+        let database = outsider(&self.app);
         while !self.end.load(SeqCst) {
             let number = history.begin();
             database
@@ -264,7 +264,7 @@ impl Stage {
 
     /// By turns through the server and past it.
     async fn come_and_go(&self) {
-        let database = stranger(&self.app);
+        let database = outsider(&self.app);
         while !self.end.load(SeqCst) {
             let number = self.pop_up.begin();
             let name = format!("Pop-up {number}");
@@ -428,7 +428,7 @@ async fn a_stranger_who_holds_the_lock_delays_writes_and_no_read() {
     let path = url_with(MERCHANT, &json!({"id": id}));
     let before = app.get(&path).await;
 
-    let database = stranger(&app);
+    let database = outsider(&app);
     database.execute(if driver() == Driver::Sqlite { "BEGIN IMMEDIATE" } else { "BEGIN" });
     database.execute(&format!("UPDATE merchants SET city = 'Locked' WHERE id = '{id}'"));
     let writing = tokio::spawn({

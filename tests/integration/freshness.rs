@@ -1,4 +1,4 @@
-//! The promise itself, over random histories of writes by us and by strangers: equal ETag ⇒ equal bytes; whatever
+//! The promise itself, over random histories of writes by us and by external writers: equal ETag ⇒ equal bytes; whatever
 //! changes of what an answer shows or read ⇒ another ETag; nothing else changes it; and an answer is as it was until a
 //! record of the change log hits one of its dependencies.
 
@@ -54,7 +54,7 @@ pub(crate) enum Event {
     /// A mutation through one of the two servers.
     Ours { second: bool, text: &'static str, variables: Json },
     /// SQL by another program.
-    Stranger { pragmas: Pragmas, sql: String },
+    External { pragmas: Pragmas, sql: String },
     /// SQL in the `sqlite3` shell, as it is set up out of the box.
     Shell { sql: String },
     /// The second server starts again.
@@ -66,7 +66,7 @@ pub(crate) fn events() -> impl Strategy<Value = Event> {
         .prop_map(|(foreign_keys, recursive_triggers)| Pragmas { foreign_keys, recursive_triggers });
     prop_oneof![
         8 => (any::<bool>(), mutations()).prop_map(|(second, (text, variables))| Event::Ours { second, text, variables }),
-        10 => (pragmas, statements()).prop_map(|(pragmas, sql)| Event::Stranger { pragmas, sql }),
+        10 => (pragmas, statements()).prop_map(|(pragmas, sql)| Event::External { pragmas, sql }),
         1 => statements().prop_map(|sql| Event::Shell { sql }),
         1 => Just(Event::Restart),
     ]
@@ -332,7 +332,7 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
     let library = Library::new();
     let first = library.engine().await;
     let mut second = library.engine().await;
-    let plain = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+    let plain = library.outsider(Pragmas { foreign_keys: false, recursive_triggers: false });
     let cursors = cursors(&first).await;
     let first_questions = questions(&first, &cursors).await;
     let mut second_questions = questions(&second, &cursors).await;
@@ -345,7 +345,7 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
             Some(Event::Ours { second: by_second, text, variables }) => {
                 mutate(if *by_second { &second } else { &first }, text, variables).await.is_ok()
             }
-            Some(Event::Stranger { pragmas, sql }) => library.stranger(*pragmas).try_execute(&spelled(sql)).is_ok(),
+            Some(Event::External { pragmas, sql }) => library.outsider(*pragmas).try_execute(&spelled(sql)).is_ok(),
             Some(Event::Shell { sql }) => library.shell(sql),
             Some(Event::Restart) => {
                 second = library.engine().await;
@@ -414,14 +414,14 @@ fn an_etag_tells_exactly_whether_the_answer_is_the_same_and_dependencies_whether
 async fn executed_again(sql: &str) -> Vec<&'static str> {
     let library = Library::new();
     let engine = library.engine().await;
-    let stranger = library.stranger(Pragmas { foreign_keys: true, recursive_triggers: false });
+    let outsider = library.outsider(Pragmas { foreign_keys: true, recursive_triggers: false });
     let questions = questions(&engine, &cursors(&engine).await).await;
     library.left().await;
     let mut answers = Vec::new();
     for question in &questions {
         answers.push(question.ask(&engine).await);
     }
-    stranger.execute(sql);
+    outsider.execute(sql);
     let left = library.left().await;
     let is_hit = |answer: &Answer| answer.touched.marks().iter().any(|mark| left.contains(mark));
     let again = questions.iter().zip(&answers).filter(|(_, answer)| is_hit(answer));
@@ -455,20 +455,20 @@ async fn a_write_makes_only_those_answers_execute_again_that_it_may_have_changed
 async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
     let library = Library::new();
     let engine = library.engine().await;
-    let stranger = library.stranger(Pragmas { foreign_keys: true, recursive_triggers: false });
+    let outsider = library.outsider(Pragmas { foreign_keys: true, recursive_triggers: false });
     let question = Question::new(&engine, "{ book(id: \"1\") { weight } }", &json!({})).await;
     let list = Question::new(&engine, "{ books(where: {weight: {eq: 0}}) { totalCount } }", &json!({})).await;
     let negative = Question::new(&engine, "{ books(where: {weight: {eq: -0.0}}) { totalCount } }", &json!({})).await;
     let before = question.ask(&engine).await;
-    stranger.execute(&spelled("UPDATE books SET weight = -0.0 WHERE id = 1"));
+    outsider.execute(&spelled("UPDATE books SET weight = -0.0 WHERE id = 1"));
     let after = question.ask(&engine).await;
     assert_eq!(before.etag == after.etag, before.body == after.body, "{} {}", lossy(&before.body), lossy(&after.body));
 
     for (question, zero) in [(&list, -0.0), (&negative, 0.0), (&list, 0.0), (&negative, -0.0)] {
-        stranger.execute("UPDATE books SET weight = 7 WHERE id = 2");
+        outsider.execute("UPDATE books SET weight = 7 WHERE id = 2");
         library.left().await;
         let before = question.ask(&engine).await;
-        stranger.execute(&spelled(&format!("UPDATE books SET weight = {zero:?} WHERE id = 2")));
+        outsider.execute(&spelled(&format!("UPDATE books SET weight = {zero:?} WHERE id = 2")));
         let left = library.left().await;
         assert_ne!(question.ask(&engine).await.body, before.body);
         assert!(before.touched.marks().iter().any(|mark| left.contains(mark)), "{zero}: {:?}", before.touched);
@@ -487,12 +487,12 @@ async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_th
     ] {
         let library = Library::new();
         let engine = library.engine().await;
-        let stranger = library.stranger(Pragmas { foreign_keys: false, recursive_triggers: false });
+        let outsider = library.outsider(Pragmas { foreign_keys: false, recursive_triggers: false });
         let question = Question::new(&engine, "{ shelf(id: \"s1\") { label } }", &json!({})).await;
         let before = question.ask(&engine).await;
         let everything = Mark::everything(library.model.entity_by_name("Shelf").unwrap().id);
         library.left().await;
-        stranger.execute(sql);
+        outsider.execute(sql);
         assert_eq!(data(&question.ask(&engine).await), "{\"data\":{\"shelf\":null}");
         let left = library.left().await;
         assert!(

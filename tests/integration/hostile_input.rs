@@ -27,15 +27,15 @@ fn small() -> Shop {
            (3, 'Three', 30000, 0.5, '2026-11-22T09:30:00.000Z', '2026-11-22', '{ANN}');
          UPDATE authors SET favourite_id = 2 WHERE id = '{BEN}';"
     );
-    shop.stranger.execute(&sql);
+    shop.outsider.execute(&sql);
     shop
 }
 
 /// The same after somebody has switched all checks off and written this.
 fn spoilt(sql: &str) -> Shop {
     let shop = small();
-    shop.stranger.sqlite().execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
-    shop.stranger.sqlite().execute_batch(sql).unwrap();
+    shop.outsider.sqlite().execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+    shop.outsider.sqlite().execute_batch(sql).unwrap();
     shop
 }
 
@@ -321,7 +321,7 @@ fn relation_that_points_nowhere_is_an_error_in_its_place() {
 #[test]
 fn null_that_is_json_is_no_value_where_one_must_be() {
     let shop = Shop::of("type Note @entity { id: ID! @id text: JSON! more: JSON }");
-    shop.stranger.execute("INSERT INTO notes (id, text, more) VALUES ('a', ' null', 'null')");
+    shop.outsider.execute("INSERT INTO notes (id, text, more) VALUES ('a', ' null', 'null')");
     assert_eq!(shop.data("{ note(id: \"a\") { more } }", &json!({})), r#"{"note":{"more":null}}"#);
     insta::assert_snapshot!(with_errors(&shop, "{ note(id: \"a\") { id text } }"), @r#"
     {"note":null}
@@ -389,9 +389,9 @@ fn float_of_any_digits_is_found_again() {
       equal: books(where: {score: {eq: $eq}}) { nodes { score } }
     }";
     check(300, proptest::num::f64::NORMAL | proptest::num::f64::SUBNORMAL, |float| {
-        shop.stranger.execute(&sql.replace('?', &format!("'{float:?}'")));
+        shop.outsider.execute(&sql.replace('?', &format!("'{float:?}'")));
         let found = shop.json(text, &json!({"in": [float], "eq": float}));
-        shop.stranger.execute("DELETE FROM books WHERE id > 3");
+        shop.outsider.execute("DELETE FROM books WHERE id > 3");
         let expected = json!({"nodes": [{"score": float}]});
         prop_assert_eq!(&found["data"], &json!({"among": expected, "equal": expected}));
         Ok(())

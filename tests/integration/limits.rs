@@ -23,7 +23,7 @@ fn folders(limits: AnswerLimits) -> Shop {
     let mut shop = Shop::of(FOLDERS);
     let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100)
         INSERT INTO folders (id, name, parent_id) SELECT n, 'folder ' || n, 1 FROM n";
-    shop.stranger.execute(rows);
+    shop.outsider.execute(rows);
     let compiler = Compiler::new(shop.model.clone()).unwrap();
     shop.engine = Engine::with_limits(compiler, shop.engine.store().clone(), limits);
     shop
@@ -65,7 +65,7 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
 fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     let limits = AnswerLimits { max_response_bytes: 1 << 20, ..AnswerLimits::default() };
     let shop = folders(limits);
-    shop.stranger.execute(&format!("UPDATE folders SET text = '{}' WHERE id = 2", "x".repeat(100_000)));
+    shop.outsider.execute(&format!("UPDATE folders SET text = '{}' WHERE id = 2", "x".repeat(100_000)));
     let text = |count: usize| (0..count).map(|n| format!("t{n}: text ")).collect::<String>();
     let one = |count| format!("{{ folder(id: 2) {{ {} }} }}", text(count));
     assert!(shop.run(&one(10), &json!({})).is_ok());

@@ -281,7 +281,7 @@ fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here(
              BEGIN SELECT RAISE({raise}, 'secret words'); END;"
         )
     };
-    shop.stranger.sqlite().execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
+    shop.outsider.sqlite().execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
     for name in ["ABORT", "FAIL", "ROLLBACK"] {
         let text = "mutation($name: String!) { createAuthor(input: {name: $name}) { name } }";
         let errors = shop.run(text, &json!({"name": name})).unwrap_err();

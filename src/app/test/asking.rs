@@ -92,7 +92,7 @@ pub(super) struct Server {
 }
 
 /// What is asked, with all placeholders filled in.
-pub(super) struct Question<'a> {
+pub(super) struct CaseRequest<'a> {
     pub(super) operation: &'a Operation,
     pub(super) variables: Map<String, Value>,
     headers: HeaderMap,
@@ -120,7 +120,7 @@ impl Server {
     ///
     /// # Errors
     /// There is no such row, or a header is none.
-    pub(super) async fn question<'a>(&self, operation: &'a Operation, case: &Case) -> anyhow::Result<Question<'a>> {
+    pub(super) async fn question<'a>(&self, operation: &'a Operation, case: &Case) -> anyhow::Result<CaseRequest<'a>> {
         let mut variables = Value::Object(case.variables.clone());
         self.fill_in(&mut variables).await?;
         let Value::Object(variables) = variables else { unreachable!("an object stays one") };
@@ -142,14 +142,18 @@ impl Server {
         if let Some(name) = &case.operation {
             path.push_str(&format!("/{name}"));
         }
-        Ok(Question { operation, variables, headers, path, viewer })
+        Ok(CaseRequest { operation, variables, headers, path, viewer })
     }
 
     /// Asks; where an ETag is given, whether the answer is another one by now.
     ///
     /// # Errors
     /// The answer breaks off.
-    pub(super) async fn ask(&self, question: &Question<'_>, unless: Option<&HeaderValue>) -> anyhow::Result<Answered> {
+    pub(super) async fn ask(
+        &self,
+        question: &CaseRequest<'_>,
+        unless: Option<&HeaderValue>,
+    ) -> anyhow::Result<Answered> {
         let variables = Value::Object(question.variables.clone()).to_string();
         let mut url = question.path.clone();
         if !question.variables.is_empty() {
@@ -176,7 +180,7 @@ impl Server {
     }
 
     /// Executes a query under observation, as whoever the case asks as. None where it has errors: the answer tells them.
-    pub(super) async fn observe(&self, question: &Question<'_>) -> Option<(Answer, Observation)> {
+    pub(super) async fn observe(&self, question: &CaseRequest<'_>) -> Option<(Answer, Observation)> {
         let variables = question.operation.coerce_variables(&question.variables).ok()?;
         let asked = self.engine.ask(question.operation, &variables, &question.viewer).ok()?;
         self.engine.observe(&asked).await.ok()

@@ -7,7 +7,7 @@ use anyhow::Context;
 use http::StatusCode;
 use http::header::HeaderValue;
 
-use super::asking::{Question, Server};
+use super::asking::{CaseRequest, Server};
 use crate::config::Database;
 use crate::dependency::Dependency;
 use crate::etag::Ingredient;
@@ -25,7 +25,7 @@ const LOOKED_AT: usize = 10_000;
 /// The database cannot be written.
 pub(super) async fn problems(
     server: &Server,
-    question: &Question<'_>,
+    question: &CaseRequest<'_>,
     etag: &HeaderValue,
     observed: &(Answer, Observation),
 ) -> anyhow::Result<Vec<String>> {

@@ -1,10 +1,10 @@
 //! A mutation told ahead: what its fields do if nothing is in their way, and the answer out of the rows that they leave. It says
 //! nothing where only the database can say what is to be done: then [`super::Writer`] asks it, step by step.
 
-use super::super::bound::{Arguments, Bound, BoundWrite};
+use super::super::bound::{Arguments, BoundPlan, BoundWrite};
 use super::super::fetch::Fetch;
 use super::super::plan::{Action, Plan, RootKind, WritePlan};
-use super::super::read::{Context, Halt, Reader};
+use super::super::read::{Context, ReadError, Reader};
 use super::super::residual::Residual;
 use super::super::rules::Grants;
 use super::{Expectation, Expected, WriteError, expected, made_row};
@@ -20,7 +20,7 @@ pub struct Teller<'a, 't> {
     /// What it writes and answers.
     pub plan: &'a Plan,
     /// Its arguments.
-    pub bound: &'a Bound,
+    pub bound: &'a BoundPlan,
     /// Names and types.
     pub model: &'a Model,
     /// What the answer may cost.
@@ -131,9 +131,9 @@ pub fn answer<'a, S: Source>(
                         ))
                         .into());
                     }
-                    Err(Halt::Store(error)) => return Err(error.into()),
-                    Err(Halt::Limit(error)) => return Err((*error).into()),
-                    Err(Halt::Null) => break,
+                    Err(ReadError::Store(error)) => return Err(error.into()),
+                    Err(ReadError::Limit(error)) => return Err((*error).into()),
+                    Err(ReadError::Null) => break,
                 }
             }
             _ => unreachable!("a mutation has writes only"),

@@ -12,7 +12,7 @@ use crate::model::{EnumId, Scalar};
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::pull::gathered::Values;
-use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Kind, Known, Table};
+use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Known, Table, TableKind};
 use crate::store::schema::pull::values::OUR_NOW;
 use crate::store::schema::pull::{self, Pulled};
 
@@ -90,10 +90,10 @@ impl Server {
             [one] => found.column(one),
             _ => None,
         };
-        let kind = if matches!(found.kind.as_str(), "v" | "m") { Kind::View } else { Kind::Table };
+        let kind = if matches!(found.kind.as_str(), "v" | "m") { TableKind::View } else { TableKind::Table };
         let counts = key_column.is_some_and(|key| is_whole(key) && (key.is_identity || is_counted(key)));
         let mut columns = Vec::new();
-        if kind == Kind::Table {
+        if kind == TableKind::Table {
             for column in &found.columns {
                 columns.push(self.column(found, column)?);
             }

@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::pull::gathered::Values;
-use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Kind, Table};
+use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Table, TableKind};
 use crate::store::schema::pull::{self, Pulled};
 use crate::store::source::Row as _;
 
@@ -91,12 +91,12 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
 
 fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool) -> rusqlite::Result<Table> {
     let kind = match kind {
-        "view" => Kind::View,
-        "virtual" => Kind::Virtual,
-        _ if without_rowid => Kind::WithoutRowid,
-        _ => Kind::Table,
+        "view" => TableKind::View,
+        "virtual" => TableKind::Virtual,
+        _ if without_rowid => TableKind::WithoutRowid,
+        _ => TableKind::Table,
     };
-    if matches!(kind, Kind::View | Kind::Virtual) {
+    if matches!(kind, TableKind::View | TableKind::Virtual) {
         // Their columns may not even be known: a view may read from a table that is gone.
         let (columns, foreign_keys, indexes) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Table { name, kind, columns, foreign_keys, indexes, has_key_index: false, unfit: None });

@@ -1,6 +1,6 @@
 //! The server's library on a database of its own, without HTTP: a model made to try what can go wrong with freshness
 //! (keys of three kinds, nullable and compound uniques, defaults within a unique, a relation to itself, every kind of
-//! `onDelete`), engines on it, and strangers who write past them.
+//! `onDelete`), engines on it, and external writers who write past them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -98,7 +98,7 @@ impl Library {
     }
 
     /// A connection of another program.
-    pub(crate) fn stranger(&self, pragmas: Pragmas) -> Outsider {
+    pub(crate) fn outsider(&self, pragmas: Pragmas) -> Outsider {
         let outsider = self.database.outsider();
         if let Outsider::Sqlite(connection) = &outsider {
             connection.pragma_update(None, "foreign_keys", pragmas.foreign_keys).unwrap();

@@ -22,7 +22,7 @@ use crate::rows::Tables;
 pub(crate) struct Shop {
     pub(crate) model: Arc<Model>,
     pub(crate) engine: Engine,
-    pub(crate) stranger: Outsider,
+    pub(crate) outsider: Outsider,
     heard: Arc<Heard>,
     runtime: Runtime,
     _database: TestDatabase,
@@ -46,13 +46,13 @@ impl Shop {
     fn on(driver: Driver, sdl: &str, change: impl Fn(String) -> String) -> Self {
         let model = parse::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
         let model = Arc::new(model);
-        let (database, stranger) = TestDatabase::of(driver, &model, change);
+        let (database, outsider) = TestDatabase::of(driver, &model, change);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let store = runtime.block_on(Store::open(&database.config(), 1, &model)).unwrap();
         let heard = Arc::new(Heard::default());
         store.subscribe(heard.clone()).unwrap();
         let engine = Engine::new(Compiler::new(model.clone()).unwrap(), store);
-        Self { model, engine, stranger, heard, runtime, _database: database }
+        Self { model, engine, outsider, heard, runtime, _database: database }
     }
 
     /// Runs the only operation of a document.
@@ -136,12 +136,12 @@ impl Shop {
 
     /// Replaces all rows.
     pub(crate) fn fill(&self, tables: &Tables) {
-        self.stranger.fill(&self.model, tables);
+        self.outsider.fill(&self.model, tables);
     }
 
     /// All rows, by key.
     pub(crate) fn dump(&self) -> Tables {
-        self.stranger.dump(&self.model)
+        self.outsider.dump(&self.model)
     }
 }
 

@@ -57,7 +57,7 @@ pub(in crate::store) fn abandoned(name: &str) -> String {
     format!("{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more.")
 }
 
-/// Gives every row a new version: the triggers correct what a stranger writes into it.
+/// Gives every row a new version: the triggers correct what an external writer puts there.
 pub(in crate::store) fn renew(table: &SqlName) -> String {
     format!(
         "-- Nobody has kept the versions for a while: every row gets a new one.\nUPDATE {table} SET {VERSION_COLUMN} = -1;"

@@ -13,7 +13,7 @@ pub(in crate::store) mod values;
 use self::draft::{Draft, Field, Key};
 use self::gathered::Values;
 use self::names::{Fields, Taken, unspeakable};
-use self::source::{Column, Foreign, Kind, Table};
+use self::source::{Column, Foreign, Table, TableKind};
 use self::values::{Choice, choose};
 use crate::model::Scalar;
 use crate::store::error::AdminError;
@@ -73,13 +73,13 @@ fn draft<'a>(
         return Ok(Err(reason.clone()));
     }
     let reason = match (table.kind, &key_columns[..]) {
-        (Kind::View, _) => "it is a view",
-        (Kind::Virtual, _) => "it is a virtual table",
-        (Kind::WithoutRowid, _) => "it is WITHOUT ROWID, where triggers cannot see which row another displaces",
-        (Kind::Table, []) => "it has no primary key",
-        (Kind::Table, [_, _, ..]) => "its primary key has several columns",
-        (Kind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => "it has a column `_version` of its own",
-        (Kind::Table, [key]) => unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default(),
+        (TableKind::View, _) => "it is a view",
+        (TableKind::Virtual, _) => "it is a virtual table",
+        (TableKind::WithoutRowid, _) => "it is WITHOUT ROWID, where triggers cannot see which row another displaces",
+        (TableKind::Table, []) => "it has no primary key",
+        (TableKind::Table, [_, _, ..]) => "its primary key has several columns",
+        (TableKind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => "it has a column `_version` of its own",
+        (TableKind::Table, [key]) => unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default(),
     };
     if !reason.is_empty() {
         return Ok(Err(reason.to_owned()));

@@ -22,7 +22,7 @@ pub(in crate::store) trait Foreign {
 #[derive(Debug)]
 pub(in crate::store) struct Table {
     pub(in crate::store) name: String,
-    pub(in crate::store) kind: Kind,
+    pub(in crate::store) kind: TableKind,
     /// As they are declared.
     pub(in crate::store) columns: Vec<Column>,
     pub(in crate::store) foreign_keys: Vec<ForeignKey>,
@@ -35,7 +35,7 @@ pub(in crate::store) struct Table {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::store) enum Kind {
+pub(in crate::store) enum TableKind {
     Table,
     WithoutRowid,
     View,

@@ -38,12 +38,12 @@ fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
     let Scene { mut connection, clock, feed, directory } = Scene::new();
     for moment in 0.. {
         let before = clock.revision();
-        let stranger = open(&directory.path().join("freshql.db")).unwrap();
+        let outsider = open(&directory.path().join("freshql.db")).unwrap();
         let moments = Arc::new(AtomicUsize::new(0));
         let passing = moments.clone();
         let commit = move || {
             if passing.fetch_add(1, Ordering::SeqCst) == moment {
-                stranger.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
+                outsider.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
             }
             false
         };
@@ -64,7 +64,7 @@ fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
 #[test]
 fn a_commit_of_others_is_never_taken_for_ours() {
     let Scene { connection, clock, feed, directory } = Scene::new();
-    let stranger = open(&directory.path().join("freshql.db")).unwrap();
+    let outsider = open(&directory.path().join("freshql.db")).unwrap();
     connection.execute_batch("INSERT INTO folders (id, title) VALUES (1, 'same'), (2, 'same')").unwrap();
     feed.catch_up(&connection).unwrap();
     // What our transaction does, and how many others commit between our commit and our look at the index.
@@ -80,7 +80,7 @@ fn a_commit_of_others_is_never_taken_for_ours() {
             let own = feed.own_changes(&connection).unwrap().expect("the clock has all");
             connection.execute_batch("COMMIT").unwrap();
             for _ in 0..others {
-                stranger.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
+                outsider.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
             }
             assert!(feed.apply(own));
             assert!(others == 0 || !feed.is_current(), "{others} commits after {ours:?} are swallowed");

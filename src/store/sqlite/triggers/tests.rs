@@ -197,7 +197,7 @@ const SEED: &str = "
       ('0190b4f4-0000-7000-8000-000000000001', 'x', NULL, 0.1), ('0190b4f4-0000-7000-8000-000000000002', 'x', 3, NULL),
       ('0190b4f4-0000-7000-8000-000000000003', 'y', NULL, 1e300);";
 
-/// With `recursive_triggers` as our connections have them, and without, as strangers' have.
+/// With `recursive_triggers` as our connections have them, and without, as those of external writers have.
 fn both(test: impl Fn(Database)) {
     for recursive_triggers in [true, false] {
         let database = Database::new(recursive_triggers, true);
