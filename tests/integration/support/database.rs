@@ -304,7 +304,8 @@ pub(crate) fn literal(value: &Value, scalar: Scalar) -> String {
     match (value, scalar) {
         (Value::Null, _) => "NULL".to_owned(),
         (Value::Int(int), Scalar::Boolean) => (*int != 0).to_string(),
-        (Value::Int(int), Scalar::Decimal { scale, .. }) => format!("{int} * 10.0 ^ -{scale}"),
+        // Not by arithmetic: `10.0 ^ -17` is 0 there.
+        (Value::Int(int), Scalar::Decimal { scale, .. }) => format!("'{int}e-{scale}'::numeric"),
         (Value::Int(int), _) => int.to_string(),
         (Value::Real(real), _) => format!("'{real:?}'"),
         (Value::Text(text), _) => quoted(text),
