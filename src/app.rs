@@ -1,4 +1,4 @@
-//! Wires the parts together: configuration, model, store, documents, HTTP. Each command has a file; [`serve`] starts and
+//! Wires the parts together: configuration, model, store, documents, HTTP. Each command has a file; [`mod@serve`] starts and
 //! stops the server.
 
 mod adopt;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// The fields that decided a [policy](super::plan::Policy); None where none said anything.
+/// The fields that decided a [policy](crate::cache_control::Policy); None where none said anything.
 #[derive(Debug, Clone, Default)]
 pub struct Deciders {
     /// Of `max_age`, `shared_max_age` and `stale_while_revalidate`.

@@ -128,7 +128,7 @@ impl Store {
         driver!(self, store => store.prune(limits).await)
     }
 
-    /// What the versions of rows tell, as far as is known. For one state of the database see [`State::guard`].
+    /// What the versions of rows tell, as far as is known. For one state of the database see [`State::guard`](super::source::State::guard).
     ///
     /// # Errors
     /// There is no database.

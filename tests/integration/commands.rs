@@ -318,7 +318,7 @@ fn migrate_new_writes_nothing_where_anything_is_wrong() {
     let text = refusal(&project, "init");
     assert!(text.contains("0001_bad.sql:2:8") && text.contains("syntax error"), "{text}");
     std::fs::rename(&bad, project.path().join("migrations/1_bad.sql")).unwrap();
-    assert!(refusal(&project, "init").contains("this is no name for a migration"));
+    assert!(refusal(&project, "init").contains("a migration cannot have this name"));
 }
 
 #[test]

@@ -10,23 +10,24 @@
 
 mod check;
 pub(super) mod definition;
+mod known;
 mod life;
 mod look;
 mod snapshot;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, PoisonError, Weak};
 use std::time::Instant;
 
-use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
+pub(in crate::store) use known::Schema;
 pub(in crate::store) use snapshot::Snapshot;
 
-use self::check::{Applied, Follower};
+use self::check::Follower;
+use self::known::Known;
 use super::client::Session;
 use crate::config::PostgresUrl;
-use crate::dependency::Version;
 use crate::model::Model;
 use crate::store::error::StoreError;
 use crate::store::feed::{Position, Subscriber, Subscribers};
@@ -38,13 +39,7 @@ const NUDGE: u64 = 100;
 /// Follows one database for all subscribers.
 #[derive(Debug)]
 pub(in crate::store) struct Feed {
-    model: Arc<Model>,
-    subscribers: Arc<Subscribers>,
-    /// What the subscribers know. Held while they are told, so that events come in order.
-    applied: Mutex<Applied>,
-    /// The snapshot up to which they know everything.
-    covered: ArcSwap<Snapshot>,
-    schema: ArcSwap<Schema>,
+    known: Known,
     /// Checks so far.
     begun: AtomicU64,
     /// Whether the last of them has failed.
@@ -56,18 +51,6 @@ pub(in crate::store) struct Feed {
     is_relied_on: AtomicBool,
     progress: watch::Sender<Progress>,
     task: Arc<Task>,
-}
-
-/// What is known of the schema.
-#[derive(Debug, Clone)]
-pub(in crate::store) struct Schema {
-    /// Which database this is, and which state of its schema: part of every validator.
-    pub(in crate::store) identity: [u8; 16],
-    /// What that is made of, as `_freshql_meta` has it.
-    pub(in crate::store) epoch: String,
-    pub(in crate::store) history: String,
-    /// What versions tell in that state.
-    pub(in crate::store) guard: Arc<Guard>,
 }
 
 /// How the checks end.
@@ -103,11 +86,7 @@ impl Feed {
             tracing::error!("answers have no ETag and are not cached: {reason}");
         }
         let feed = Arc::new(Self {
-            model,
-            subscribers,
-            covered: ArcSwap::from_pointee(applied.snapshot.clone()),
-            applied: Mutex::new(applied),
-            schema: ArcSwap::from_pointee(schema),
+            known: Known::new(model, subscribers, applied, schema),
             begun: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             nudged: AtomicU64::new(0),
@@ -182,14 +161,14 @@ impl Feed {
     /// The change log cannot be read.
     pub(in crate::store) async fn cover(&self, snapshot: &str) -> Result<(), StoreError> {
         match Snapshot::parse(snapshot) {
-            Some(seen) if !self.has_lost_track() && self.covered.load().covers(&seen) => Ok(()),
+            Some(seen) if !self.has_lost_track() && self.known.covered.load().covers(&seen) => Ok(()),
             _ => self.catch_up().await,
         }
     }
 
     /// The records of all transactions below are known to the subscribers.
     pub(in crate::store) fn read_below(&self) -> u64 {
-        self.covered.load().xmin
+        self.known.covered.load().xmin
     }
 
     /// Whether the last check has failed, so that even writes of our own may be missing.
@@ -200,26 +179,26 @@ impl Feed {
     /// Tells this subscriber of all that comes behind the position that this returns.
     pub(in crate::store) fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Position {
         // While this is held, nobody is told anything.
-        let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
-        self.subscribers.add(subscriber);
+        let applied = self.known.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        self.known.subscribers.add(subscriber);
         applied.position()
     }
 
     /// The schema, as far as is known.
     pub(in crate::store) fn schema(&self) -> Arc<Schema> {
-        self.schema.load_full()
+        self.known.schema.load_full()
     }
 
     /// What versions tell, as far as is known.
     pub(in crate::store) fn guard(&self) -> Arc<Guard> {
-        self.schema.load().guard.clone()
+        self.known.schema.load().guard.clone()
     }
 
     /// What versions tell in the state of the schema that a reader has found, whose snapshot is [covered](Self::cover); see
     /// [`super::migrate::identity`]. None where the schema is in another state by now: what the reader has seen belongs to
     /// neither for sure.
     pub(in crate::store) fn guard_of(&self, identity: &[u8; 16]) -> Option<Arc<Guard>> {
-        let schema = self.schema.load();
+        let schema = self.known.schema.load();
         (schema.identity == *identity).then(|| schema.guard.clone())
     }
 
@@ -243,12 +222,6 @@ impl Drop for Feed {
     }
 }
 
-impl Applied {
-    fn position(&self) -> Position {
-        Position::at(Version(i64::try_from(self.snapshot.xmax).unwrap_or(i64::MAX)))
-    }
-}
-
 /// Does one check after the other, as they are asked for, until nobody needs the feed any more.
 async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
     loop {
@@ -258,7 +231,7 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
             return;
         };
         let number = feed.begun.fetch_add(1, Ordering::SeqCst) + 1;
-        let result = follower.check(&feed).await;
+        let result = follower.check(&feed.known).await;
         feed.failed.store(result.is_err(), Ordering::SeqCst);
         feed.progress.send_modify(|progress| match result {
             Ok(()) => progress.ended = number,

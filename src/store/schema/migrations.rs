@@ -87,7 +87,7 @@ impl Migrations {
         for path in sql_files(folder).map_err(unreadable)? {
             let shown = path.display().to_string();
             let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
-                mistakes.push(Diagnostic::error(shown, 0..0, "this is no name for a migration").with_help(PATTERN));
+                mistakes.push(Diagnostic::error(shown, 0..0, "a migration cannot have this name").with_help(PATTERN));
                 continue;
             };
             if name.dialect == Some(Dialect::Postgres) {

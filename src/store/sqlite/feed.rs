@@ -179,7 +179,7 @@ impl Feed {
                 // In a database in which nothing was written yet that is no news.
                 if applied.record.is_some() {
                     tracing::warn!(
-                        "the change log does not tell all that has happened, or too much; all cached answers are dropped"
+                        "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
                     );
                 }
                 self.subscribers.tell(&FeedEvent::Forgotten);

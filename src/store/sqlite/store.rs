@@ -94,8 +94,7 @@ impl Store {
         if self.is_current() {
             return Ok(());
         }
-        // Who has waited here finds the work done: by the reading that it waited for, or by the next one, which has begun
-        // after its call, and which all share who have waited.
+        // One reading serves all callers that wait for this lock: it began after their calls.
         let _turn = self.catching_up.lock().await;
         if feed.has_read_since(called) || self.is_current() {
             return Ok(());

@@ -4,9 +4,10 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::definition::{self, Watch};
+use super::known::{Applied, Known, Schema};
 use super::life::{self, Life};
 use super::look::{self, Looked};
-use super::{Feed, Schema, Snapshot};
+use super::snapshot::Snapshot;
 use crate::config::PostgresUrl;
 use crate::model::Model;
 use crate::store::change_log::Changes;
@@ -22,25 +23,6 @@ const LONGEST: Duration = Duration::from_secs(20);
 const LOOK: Duration = Duration::from_secs(1);
 /// How long nobody tries to connect after the first failure, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
-
-/// The state of the database that the subscribers know.
-#[derive(Debug, Clone)]
-pub(super) struct Applied {
-    pub(super) snapshot: Snapshot,
-    life: [u8; 16],
-    /// When the server was started: afterwards it could be an older copy of itself.
-    server: String,
-}
-
-impl Applied {
-    /// Whether all that has happened since stands in the log. `floor`: the records of transactions below were pruned.
-    fn leads_to(&self, now: &Self, floor: u64) -> bool {
-        self.life == now.life
-            && self.server == now.server
-            && self.snapshot.xmax <= now.snapshot.xmax
-            && self.snapshot.xmin >= floor
-    }
-}
 
 /// Has the connection, and what only checks need to know.
 pub(super) struct Follower {
@@ -108,38 +90,38 @@ impl Follower {
     }
 
     /// Reads on, and tells the subscribers.
-    pub(super) async fn check(&mut self, feed: &Feed) -> Result<(), StoreError> {
-        let before = feed.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    pub(super) async fn check(&mut self, known: &Known) -> Result<(), StoreError> {
+        let before = known.applied.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (now, records) = self.read(Some(&before.snapshot)).await?;
         let mut changes = Changes::default();
         let mut is_known = before.leads_to(&now.applied, now.floor);
         is_known &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
-        is_known =
-            is_known && records.iter().flat_map(Rows::iter).all(|row| change_log::add(&feed.model, &row, &mut changes));
+        is_known = is_known
+            && records.iter().flat_map(Rows::iter).all(|row| change_log::add(&known.model, &row, &mut changes));
         let has_moved = self.has_moved(&before, &now).await?;
         if has_moved || !is_known {
             // Known before anything is answered by what the clock then knows.
-            let schema = self.look(&feed.model).await?;
-            let known = feed.schema.load();
-            is_known &= known.identity == schema.identity && known.guard.is_like(&schema.guard);
-            tell(&schema, &known, &feed.model);
-            drop(known);
-            feed.schema.store(Arc::new(schema));
+            let schema = self.look(&known.model).await?;
+            let before = known.schema.load();
+            is_known &= before.identity == schema.identity && before.guard.is_like(&schema.guard);
+            tell(&schema, &before, &known.model);
+            drop(before);
+            known.schema.store(Arc::new(schema));
         }
         // Not before: had one of these steps failed, the next check would have to take it.
         self.told = now.told;
-        let mut applied = feed.applied.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut applied = known.applied.lock().unwrap_or_else(PoisonError::into_inner);
         *applied = now.applied;
         if !is_known {
             tracing::warn!(
-                "the change log does not tell all that has happened, or too much; all cached answers are dropped"
+                "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
             );
-            feed.subscribers.tell(&FeedEvent::Forgotten);
+            known.subscribers.tell(&FeedEvent::Forgotten);
         } else if !changes.is_empty() {
             let batch = Batch { position: applied.position(), changes, own: false };
-            feed.subscribers.tell(&FeedEvent::Batch(batch));
+            known.subscribers.tell(&FeedEvent::Batch(batch));
         }
-        feed.covered.store(Arc::new(applied.snapshot.clone()));
+        known.covered.store(Arc::new(applied.snapshot.clone()));
         Ok(())
     }
 

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::Schema;
 use super::definition::{self, Watch};
+use super::known::Schema;
 use crate::model::Model;
 use crate::store::guard::{Guard, newer};
 use crate::store::postgres::catalogue::{self, Catalogue};

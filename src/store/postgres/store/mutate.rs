@@ -19,7 +19,7 @@ impl Store {
     /// by the clock alone. If the caller stops waiting before it has begun, it is not run.
     ///
     /// Most mutations can be told ahead and are sent in one flight ([`steps`]), by a task of the caller's runtime. What stands in
-    /// the way of the others is found out step by step, on the thread of [`Writers`].
+    /// the way of the others is found out step by step, on the thread of [writers](crate::store::postgres::writers).
     ///
     /// # Errors
     /// The mutation's, after which all of it is undone, or the database's.
