@@ -28,7 +28,7 @@ async fn until_closed(stream: &mut TcpStream) -> String {
 }
 
 #[tokio::test]
-async fn a_server_on_loopback_does_not_go_by_a_strangers_name() {
+async fn a_server_on_loopback_does_not_go_by_another_programs_name() {
     let app = TestApp::start(Mode::Open).await;
     let body = json!({"query": "mutation { deleteMerchant(id: \"x\") { id } }"}).to_string();
     let ask = async |hosts: &str| {

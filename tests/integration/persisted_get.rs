@@ -82,7 +82,7 @@ async fn a_changed_row_gets_another_etag() {
 }
 
 #[tokio::test]
-async fn a_row_changed_by_a_stranger_gets_another_etag() {
+async fn a_row_changed_by_another_program_gets_another_etag() {
     let (app, id, url) = merchant().await;
     let before = app.get(&url).await;
     app.outsider().execute(&format!("UPDATE merchants SET city = 'Mechelen' WHERE id = '{id}'"));

@@ -174,7 +174,7 @@ fn what_does_not_fit_is_refused_with_what_was_expected() {
 }
 
 #[test]
-fn what_a_stranger_wrote_wrongly_is_not_shown() {
+fn what_another_program_wrote_wrongly_is_not_shown() {
     for (scalar, value) in [
         (Scalar::Int, Value::text("secret")),
         (Scalar::Int, Value::Int(1 << 31)),

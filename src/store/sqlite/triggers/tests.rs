@@ -297,7 +297,7 @@ fn update_that_changes_nothing_leaves_no_record() {
 }
 
 #[test]
-fn version_written_by_a_stranger_is_corrected() {
+fn version_written_by_another_program_is_corrected() {
     both(|database| {
         assert_eq!(database.judged("UPDATE folders SET _version = 1000000 WHERE id = 1"), "U Folder 1 []");
         assert_eq!(database.judged("UPDATE folders SET _version = 0, title = 'z' WHERE id = 1"), "U Folder 1 [title]");
@@ -536,7 +536,7 @@ fn failed_statement_leaves_no_record() {
 }
 
 #[test]
-fn trigger_of_a_stranger_on_the_same_table_is_seen() {
+fn trigger_of_another_program_on_the_same_table_is_seen() {
     both(|database| {
         database.run(
             "CREATE TRIGGER theirs AFTER UPDATE OF title ON folders BEGIN
