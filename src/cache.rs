@@ -195,8 +195,8 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for that token only. `generation` is that from before the URL was
-    /// resolved.
+    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for that token only.
+    /// `generation` is that from before the URL was resolved.
     pub fn remember_url(&self, url: &str, who: Option<&str>, key: Key, stored: &Stored<R>, generation: u64) {
         let at = self.urls.key_of(url, who);
         if at == key {
