@@ -1,7 +1,8 @@
-//! Runs one of freshql's pure hot functions a given number of times: `hot NAME COUNT`; without arguments, the names.
+//! Runs one of freshql's pure hot functions a given number of times: `hot NAME COUNT`; without
+//! arguments, the names.
 //!
-//! `benches/instructions` counts its instructions at two counts; the difference is what the calls cost, and nothing of
-//! what starts and ends the program. Nothing here reads the clock.
+//! `benches/instructions` counts its instructions at two counts; the difference is what the calls
+//! cost, and nothing of what starts and ends the program. Nothing here reads the clock.
 
 #![expect(clippy::print_stdout, reason = "a program that prints")]
 
@@ -62,7 +63,10 @@ fn main() -> ExitCode {
 fn hasher() -> ResponseHasher {
     let document = DocumentId::of("query Detail($id: ID!) { merchant(id: $id) { id } }");
     let variables = "{\"id\":\"01907b71-0000-7000-8000-000000000001\"}";
-    ResponseHasher::new(&[2; 32], &Question { document, operation: Some("Detail"), variables, view: View::Public })
+    ResponseHasher::new(
+        &[2; 32],
+        &Question { document, operation: Some("Detail"), variables, view: View::Public },
+    )
 }
 
 fn etag() -> ResponseEtag {
@@ -73,7 +77,11 @@ fn if_none_match_one(count: usize) {
     let etag = etag();
     let header = etag.header(Variant::Plain, Coding::Identity);
     for _ in 0..count {
-        black_box(evaluate([], [black_box(header.as_bytes())], Some((black_box(&etag), Variant::Plain))));
+        black_box(evaluate(
+            [],
+            [black_box(header.as_bytes())],
+            Some((black_box(&etag), Variant::Plain)),
+        ));
     }
 }
 
@@ -84,7 +92,11 @@ fn if_none_match_five(count: usize) {
         etag.header(Variant::Plain, Coding::Gzip)
     );
     for _ in 0..count {
-        black_box(evaluate([], [black_box(header.as_bytes())], Some((black_box(&etag), Variant::Plain))));
+        black_box(evaluate(
+            [],
+            [black_box(header.as_bytes())],
+            Some((black_box(&etag), Variant::Plain)),
+        ));
     }
 }
 

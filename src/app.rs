@@ -1,5 +1,5 @@
-//! Wires the parts together: configuration, model, store, documents, HTTP. Each command has a file; [`mod@serve`] starts and
-//! stops the server.
+//! Wires the parts together: configuration, model, store, documents, HTTP. Each command has a file;
+//! [`mod@serve`] starts and stops the server.
 
 mod adopt;
 mod backup;
@@ -27,7 +27,9 @@ use crate::config::{Config, FILE_NAME, FileConfig, Overrides};
 pub use adopt::model_pull;
 pub use backup::{backup, restore};
 pub use check::{CheckReport, check, with_the_rest};
-pub use database::{MigrationStatus, Repaired, migrate_new, migrate_repair, migrate_status, migrate_up};
+pub use database::{
+    MigrationStatus, Repaired, migrate_new, migrate_repair, migrate_status, migrate_up,
+};
 pub use dev::{DevEvent, dev};
 pub use error::StartError;
 pub use explain::{ExplainRequest, explain};

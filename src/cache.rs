@@ -1,6 +1,7 @@
-//! The response cache: which stored answer may be given, and when to execute. An entry is valid as long as none of the
-//! marks it looks out for was left after it was computed ([`crate::clock`]); nothing is walked when something is written.
-//! What is stored, and how it is sent, is the front door's business.
+//! The response cache: which stored answer may be given, and when to execute. An entry is valid as
+//! long as none of the marks it looks out for was left after it was computed ([`crate::clock`]);
+//! nothing is walked when something is written. What is stored, and how it is sent, is the front
+//! door's business.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,7 +41,8 @@ pub struct Executed<R> {
     pub weight: usize,
     /// What it depended on; None if it must not be kept.
     pub touched: Option<Dependencies>,
-    /// The newest change that it holds, where that is known: then it can be told what made it stale.
+    /// The newest change that it holds, where that is known: then it can be told what made it
+    /// stale.
     pub as_of: Option<Version>,
 }
 
@@ -63,8 +65,9 @@ pub enum Lookup<R> {
     Hit(Arc<Stored<R>>),
     /// Nothing that would do.
     Miss,
-    /// An answer, but others may have written since: whether it holds is known once [`ResponseCache::catch_up`] says that all
-    /// is ([`ResponseCache::holds`]). Those who wait for that at the same time share one reading of the change log.
+    /// An answer, but others may have written since: whether it holds is known once
+    /// [`ResponseCache::catch_up`] says that all is ([`ResponseCache::holds`]). Those who wait for
+    /// that at the same time share one reading of the change log.
     Check(Unchecked<R>),
 }
 
@@ -108,7 +111,8 @@ pub struct Stored<R> {
     computed_at: Revision,
     /// The last revision at which it was known to hold.
     verified_at: AtomicU64,
-    /// The generation of documents in which its canonical URL was last found to lead here; [`NEVER`] at first.
+    /// The generation of documents in which its canonical URL was last found to lead here;
+    /// [`NEVER`] at first.
     generation: AtomicU64,
     as_of: Option<Version>,
     weight: u64,
@@ -123,7 +127,8 @@ pub struct ResponseCache<R> {
     urls: Urls,
     /// Questions that are being executed; who asks the same waits.
     running: InFlight,
-    /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds since `started`.
+    /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds
+    /// since `started`.
     checked_at: Arc<AtomicU64>,
     started: Instant,
     executions: AtomicU64,
@@ -139,13 +144,24 @@ impl<R> ResponseCache<R> {
             && store.covers_answers()
         {
             store.keep_covered();
-            tokio::spawn(keep_checked(store.clone(), bound / 2, started, Arc::downgrade(&checked_at)));
+            tokio::spawn(keep_checked(
+                store.clone(),
+                bound / 2,
+                started,
+                Arc::downgrade(&checked_at),
+            ));
         }
         Self {
             store,
             consistency,
             entries: (capacity > 0).then(|| {
-                Cache::with(items, for_answers, ByWeight, PassThroughHasher::default(), DefaultLifecycle::default())
+                Cache::with(
+                    items,
+                    for_answers,
+                    ByWeight,
+                    PassThroughHasher::default(),
+                    DefaultLifecycle::default(),
+                )
             }),
             urls: Urls::new(for_urls),
             running: DashMap::new(),
@@ -160,19 +176,22 @@ impl<R> ResponseCache<R> {
         self.executions.load(Ordering::Relaxed)
     }
 
-    /// The key of a question, in this cache and while the process lives: of its canonical URL if it has one, so that a GET
-    /// there is found by its URL alone.
+    /// The key of a question, in this cache and while the process lives: of its canonical URL if it
+    /// has one, so that a GET there is found by its URL alone.
     pub fn key(&self, question: &Question<'_>, canonical_url: Option<&str>) -> Key {
         canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url, None))
     }
 
-    /// What this URL was last answered with (to `who`, where that makes a difference: the token of the request), if URLs
-    /// still mean what they meant then ([`Registry::generation`]), and if the answer still holds. Never waits.
+    /// What this URL was last answered with (to `who`, where that makes a difference: the token of
+    /// the request), if URLs still mean what they meant then ([`Registry::generation`]), and if the
+    /// answer still holds. Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
     pub fn by_url(&self, url: &str, who: Option<&str>, generation: impl Fn() -> u64) -> Lookup<R> {
         let before = generation();
-        let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else { return Lookup::Miss };
+        let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else {
+            return Lookup::Miss;
+        };
         let found = Unchecked { stored, generation: before };
         if !self.is_current() {
             return Lookup::Check(found);
@@ -180,8 +199,9 @@ impl<R> ResponseCache<R> {
         self.holds(found, generation()).map_or(Lookup::Miss, Lookup::Hit)
     }
 
-    /// The answer, if it holds now that the caller has waited for [`Self::catch_up`]. The generation once more: what is known of
-    /// the documents now may have come with the changes just learned.
+    /// The answer, if it holds now that the caller has waited for [`Self::catch_up`]. The
+    /// generation once more: what is known of the documents now may have come with the changes just
+    /// learned.
     pub fn holds(&self, found: Unchecked<R>, generation: u64) -> Option<Arc<Stored<R>>> {
         let Unchecked { stored, generation: before } = found;
         (self.is_valid(&stored) && generation == before).then_some(stored)
@@ -190,14 +210,23 @@ impl<R> ResponseCache<R> {
     fn stored_at(&self, key: Key, generation: u64) -> Option<Arc<Stored<R>>> {
         let entries = self.entries.as_ref()?;
         match entries.get(&key) {
-            Some(stored) => (stored.generation.load(Ordering::Relaxed) == generation).then_some(stored),
+            Some(stored) => {
+                (stored.generation.load(Ordering::Relaxed) == generation).then_some(stored)
+            }
             None => entries.get(&self.urls.get(key, generation)?),
         }
     }
 
-    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for that token only.
-    /// `generation` is that from before the URL was resolved.
-    pub fn remember_url(&self, url: &str, who: Option<&str>, key: Key, stored: &Stored<R>, generation: u64) {
+    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for
+    /// that token only. `generation` is that from before the URL was resolved.
+    pub fn remember_url(
+        &self,
+        url: &str,
+        who: Option<&str>,
+        key: Key,
+        stored: &Stored<R>,
+        generation: u64,
+    ) {
         let at = self.urls.key_of(url, who);
         if at == key {
             stored.generation.store(generation, Ordering::Relaxed);
@@ -206,22 +235,29 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    /// The answer to a question: stored if it still holds, and else executed, once for all that ask at the same time.
-    /// `is_checked`: the caller has waited for [`Self::catch_up`] since it was asked.
+    /// The answer to a question: stored if it still holds, and else executed, once for all that ask
+    /// at the same time. `is_checked`: the caller has waited for [`Self::catch_up`] since it was
+    /// asked.
     ///
     /// # Errors
     /// Those of `execute`; errors are never kept.
-    pub async fn answer<E, F, Fut>(&self, key: Key, is_checked: bool, execute: F) -> Result<(Arc<Stored<R>>, Source), E>
+    pub async fn answer<E, F, Fut>(
+        &self,
+        key: Key,
+        is_checked: bool,
+        execute: F,
+    ) -> Result<(Arc<Stored<R>>, Source), E>
     where
         F: Fn() -> Fut,
         Fut: Future<Output = Result<Executed<R>, E>>,
     {
         let Some(entries) = &self.entries else { return self.bypass(execute).await };
         let turn = FlightGuard::new(&self.running, key);
-        // What nobody has stored, and nobody executes just now, is executed whatever others have written; where to ask for
-        // that costs a round trip, nobody does.
+        // What nobody has stored, and nobody executes just now, is executed whatever others have
+        // written; where to ask for that costs a round trip, nobody does.
         let is_cheap = !self.store.covers_answers();
-        let first = turn.mutex.try_lock().ok().filter(|_| !is_cheap && entries.peek(&key).is_none());
+        let first =
+            turn.mutex.try_lock().ok().filter(|_| !is_cheap && entries.peek(&key).is_none());
         let mut source = Source::Miss;
         let _mine = match first {
             Some(first) => first,
@@ -236,9 +272,12 @@ impl<R> ResponseCache<R> {
                     None => {}
                 }
                 let mine = turn.mutex.lock().await;
-                // Whoever had the turn before has perhaps executed it after this request came, when the clock had all that
-                // this request must be shown; then its answer will do, even if it has been overtaken since.
-                let will_do = |stored: &Arc<Stored<R>>| stored.computed_at >= asked_at || self.is_valid(stored);
+                // Whoever had the turn before has perhaps executed it after this request came, when
+                // the clock had all that this request must be shown; then its answer will do, even
+                // if it has been overtaken since.
+                let will_do = |stored: &Arc<Stored<R>>| {
+                    stored.computed_at >= asked_at || self.is_valid(stored)
+                };
                 if let Some(stored) = entries.get(&key).filter(will_do) {
                     return Ok((stored, Source::Hit));
                 }
@@ -248,8 +287,9 @@ impl<R> ResponseCache<R> {
         // Before the snapshot is opened: what it does not hold comes later than this.
         let computed_at = self.store.clock().revision();
         let executed = self.execute(execute).await?;
-        // The answer leaves only when the clock has all that its snapshot holds; else one who asks later could be given
-        // an older answer that still counts as valid. A bound makes no difference: answers never run backwards.
+        // The answer leaves only when the clock has all that its snapshot holds; else one who asks
+        // later could be given an older answer that still counts as valid. A bound makes no
+        // difference: answers never run backwards.
         let is_known = match self.store.covers_answers() {
             true => !self.store.has_lost_track(),
             false => self.catch_up_fully().await,
@@ -297,13 +337,17 @@ impl<R> ResponseCache<R> {
         execute().await
     }
 
-    /// Whether the clock has all that was committed before this call, or (bounded) a little earlier by others.
+    /// Whether the clock has all that was committed before this call, or (bounded) a little earlier
+    /// by others.
     fn is_current(&self) -> bool {
         let now = self.started.elapsed();
         if let Consistency::Bounded(bound) = self.consistency {
             let checked_at = Duration::from_millis(self.checked_at.load(Ordering::Relaxed));
             // Within the bound others may not be seen, but what was written here must be.
-            if checked_at > Duration::ZERO && now < checked_at + bound && !self.store.has_lost_track() {
+            if checked_at > Duration::ZERO
+                && now < checked_at + bound
+                && !self.store.has_lost_track()
+            {
                 return true;
             }
         }
@@ -314,13 +358,14 @@ impl<R> ResponseCache<R> {
         is_current
     }
 
-    /// Waits until the clock has all that was committed before this call, or (bounded) a little earlier by others; false if
-    /// the change log cannot be read.
+    /// Waits until the clock has all that was committed before this call, or (bounded) a little
+    /// earlier by others; false if the change log cannot be read.
     pub async fn catch_up(&self) -> bool {
         self.is_current() || self.catch_up_fully().await
     }
 
-    /// Waits until the clock has all that was committed before this call; false if the change log cannot be read.
+    /// Waits until the clock has all that was committed before this call; false if the change log
+    /// cannot be read.
     async fn catch_up_fully(&self) -> bool {
         let now = self.started.elapsed();
         match self.store.catch_up().await {
@@ -360,9 +405,15 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Asks again and again what others have written, so that no request has to: within a bound there are two checks, of which one
-/// may take as long as half of it. Ends when nobody has the cache any more.
-async fn keep_checked(store: Store, pause: Duration, started: Instant, checked_at: Weak<AtomicU64>) {
+/// Asks again and again what others have written, so that no request has to: within a bound there
+/// are two checks, of which one may take as long as half of it. Ends when nobody has the cache any
+/// more.
+async fn keep_checked(
+    store: Store,
+    pause: Duration,
+    started: Instant,
+    checked_at: Weak<AtomicU64>,
+) {
     loop {
         let begun = started.elapsed();
         let is_known = store.catch_up().await.is_ok();
@@ -371,7 +422,10 @@ async fn keep_checked(store: Store, pause: Duration, started: Instant, checked_a
             checked_at.fetch_max(milliseconds(begun).max(1), Ordering::Relaxed);
         }
         drop(checked_at);
-        tokio::time::sleep(pause.saturating_sub(started.elapsed() - begun).max(Duration::from_millis(1))).await;
+        tokio::time::sleep(
+            pause.saturating_sub(started.elapsed() - begun).max(Duration::from_millis(1)),
+        )
+        .await;
     }
 }
 
@@ -421,7 +475,8 @@ impl<'a> FlightGuard<'a> {
 
 impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        // Counted under the map's lock, so that of several that end at once the last one removes it.
+        // Counted under the map's lock, so that of several that end at once the last one removes
+        // it.
         self.running.remove_if_mut(&self.key, |_, shared| {
             shared.requests -= 1;
             shared.requests == 0

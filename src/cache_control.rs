@@ -1,20 +1,26 @@
-//! What caches may do with an answer: folds the `@cacheControl` hints of a selection into one [`Policy`], and writes the
-//! policy as header values (RFC 9111 §5.2, RFC 5861 §3, RFC 9213). It knows hints only, neither documents nor rows.
+//! What caches may do with an answer: folds the `@cacheControl` hints of a selection into one
+//! [`Policy`], and writes the policy as header values (RFC 9111 §5.2, RFC 5861 §3, RFC 9213). It
+//! knows hints only, neither documents nor rows.
 //!
-//! The rules are Apollo Server's, so that a schema means the same here, with two more lifetimes beside `maxAge`:
+//! The rules are Apollo Server's, so that a schema means the same here, with two more lifetimes
+//! beside `maxAge`:
 //!
-//! 1. A field takes what the type that it returns says; what the field itself says goes before that.
-//! 2. Root fields, and fields that return an object, have lifetime 0 where nothing is said. Other fields say nothing: they
-//!    live as long as their parent.
-//! 3. `inheritMaxAge` makes a field below the root say nothing too. It yields to a lifetime on the same field or its type.
-//! 4. The answer gets the minimum over all fields, for each lifetime by itself. One PRIVATE field makes it private.
+//! 1. A field takes what the type that it returns says; what the field itself says goes before
+//!    that.
+//! 2. Root fields, and fields that return an object, have lifetime 0 where nothing is said. Other
+//!    fields say nothing: they live as long as their parent.
+//! 3. `inheritMaxAge` makes a field below the root say nothing too. It yields to a lifetime on the
+//!    same field or its type.
+//! 4. The answer gets the minimum over all fields, for each lifetime by itself. One PRIVATE field
+//!    makes it private.
 //!
-//! Ours: `sharedMaxAge` is `maxAge` where a hint gives only that one, and a hint that gives a lifetime but no
-//! `staleWhileRevalidate` allows none: whoever says ten seconds means ten.
+//! Ours: `sharedMaxAge` is `maxAge` where a hint gives only that one, and a hint that gives a
+//! lifetime but no `staleWhileRevalidate` allows none: whoever says ten seconds means ten.
 
 use crate::model::CacheHint;
 
-/// `Cache-Control` of everything that no cache may keep: errors, mutations, answers with field errors.
+/// `Cache-Control` of everything that no cache may keep: errors, mutations, answers with field
+/// errors.
 pub(crate) const NO_STORE: &str = "no-store";
 
 /// What caches may do with an answer.
@@ -33,23 +39,29 @@ pub struct Policy {
 impl Policy {
     /// The value of `Cache-Control`.
     ///
-    /// A lifetime of 0 still lets a cache keep the answer and revalidate it, which is what the ETag is for; so it is
-    /// not `no-store`.
+    /// A lifetime of 0 still lets a cache keep the answer and revalidate it, which is what the ETag
+    /// is for; so it is not `no-store`.
     ///
-    /// `must-revalidate` stands only where no cache may use the answer without asking. It forbids nothing but stale answers of
-    /// a cache that cannot reach us, which `s-maxage` forbids shared caches too (RFC 9111 §5.2.2.10), and some caches
-    /// (http-cache-semantics) take it to mean that an answer is never fresh: `s-maxage` would be in vain. `public` lets shared
-    /// caches keep answers to requests with `Authorization` (§3.5): an answer that is not private is everybody's.
+    /// `must-revalidate` stands only where no cache may use the answer without asking. It forbids
+    /// nothing but stale answers of a cache that cannot reach us, which `s-maxage` forbids shared
+    /// caches too (RFC 9111 §5.2.2.10), and some caches (http-cache-semantics) take it to mean that
+    /// an answer is never fresh: `s-maxage` would be in vain. `public` lets shared caches keep
+    /// answers to requests with `Authorization` (§3.5): an answer that is not private is
+    /// everybody's.
     pub fn cache_control(&self) -> String {
         if self.private {
             return "private, no-cache".to_owned();
         }
-        let must_revalidate = if self.max_age == 0 && self.shared_max_age == 0 { ", must-revalidate" } else { "" };
-        format!("public, max-age={}, s-maxage={}{must_revalidate}", self.max_age, self.shared_max_age)
+        let must_revalidate =
+            if self.max_age == 0 && self.shared_max_age == 0 { ", must-revalidate" } else { "" };
+        format!(
+            "public, max-age={}, s-maxage={}{must_revalidate}",
+            self.max_age, self.shared_max_age
+        )
     }
 
-    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of `Cache-Control` (RFC 9213 §2.2). Private
-    /// answers are kept away from CDNs by both.
+    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of
+    /// `Cache-Control` (RFC 9213 §2.2). Private answers are kept away from CDNs by both.
     pub fn cdn_cache_control(&self) -> Option<String> {
         if self.private {
             return Some(NO_STORE.to_owned());
@@ -62,11 +74,12 @@ impl Policy {
     }
 }
 
-/// Folds the hints of a selection into a [`Policy`]. Feed it every selected field; `__typename` and introspection do not
-/// count.
+/// Folds the hints of a selection into a [`Policy`]. Feed it every selected field; `__typename` and
+/// introspection do not count.
 ///
-/// The types that only wrap an entity's rows (connections, edges) have no hints of their own: give a connection its
-/// entity's hint, and one that inherits to what is inside (`nodes`, `edges`, `node`, `pageInfo`).
+/// The types that only wrap an entity's rows (connections, edges) have no hints of their own: give
+/// a connection its entity's hint, and one that inherits to what is inside (`nodes`, `edges`,
+/// `node`, `pageInfo`).
 #[derive(Debug)]
 pub(crate) struct Calculator {
     /// The minimum so far; None while no field has said anything.
@@ -74,8 +87,9 @@ pub(crate) struct Calculator {
     private: bool,
 }
 
-/// What a selection set hands down to its fields. To inherit a parent's lifetime is to not lower the minimum, which the
-/// parent is already part of; so all that a field must know is whether there is a parent.
+/// What a selection set hands down to its fields. To inherit a parent's lifetime is to not lower
+/// the minimum, which the parent is already part of; so all that a field must know is whether there
+/// is a parent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inherited {
     root: bool,
@@ -94,26 +108,33 @@ impl Calculator {
         (Self { lifetimes: Lifetimes::default(), private: false }, Inherited { root: true })
     }
 
-    /// A field was selected: `field` is its own hint, `object` that of the object type it returns (None for scalars).
-    /// Gives what the fields of its selection inherit.
-    pub(crate) fn field(&mut self, parent: Inherited, field: CacheHint, object: Option<CacheHint>) -> Inherited {
+    /// A field was selected: `field` is its own hint, `object` that of the object type it returns
+    /// (None for scalars). Gives what the fields of its selection inherit.
+    pub(crate) fn field(
+        &mut self,
+        parent: Inherited,
+        field: CacheHint,
+        object: Option<CacheHint>,
+    ) -> Inherited {
         let of_type = object.unwrap_or_default();
         let said = Lifetimes::of(field).or(Lifetimes::of(of_type));
-        let inherits = !parent.root && (object.is_none() || field.inherit_max_age || of_type.inherit_max_age);
+        let inherits =
+            !parent.root && (object.is_none() || field.inherit_max_age || of_type.inherit_max_age);
         self.lifetimes = self.lifetimes.min(if inherits { said } else { said.or(Lifetimes::ZERO) });
         // As with lifetimes, the field's word goes before the type's.
         self.private |= field.private.or(of_type.private).unwrap_or(false);
         Inherited { root: false }
     }
 
-    /// Which lifetimes (`max-age`, `s-maxage`, `stale-while-revalidate`) are said so far, and whether it is private: what a
-    /// field changes here, it has decided.
+    /// Which lifetimes (`max-age`, `s-maxage`, `stale-while-revalidate`) are said so far, and
+    /// whether it is private: what a field changes here, it has decided.
     pub(crate) fn so_far(&self) -> ([Option<u32>; 3], bool) {
         let Lifetimes { max_age, shared_max_age, stale_while_revalidate } = self.lifetimes;
         ([max_age, shared_max_age, stale_while_revalidate], self.private)
     }
 
-    /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes are 0.
+    /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes
+    /// are 0.
     pub(crate) fn finish(self) -> Policy {
         Policy {
             max_age: self.lifetimes.max_age.unwrap_or(0),
@@ -125,7 +146,8 @@ impl Calculator {
 }
 
 impl Lifetimes {
-    const ZERO: Self = Self { max_age: Some(0), shared_max_age: Some(0), stale_while_revalidate: Some(0) };
+    const ZERO: Self =
+        Self { max_age: Some(0), shared_max_age: Some(0), stale_while_revalidate: Some(0) };
 
     /// What a hint says by itself.
     fn of(hint: CacheHint) -> Self {
@@ -199,7 +221,10 @@ mod tests {
         assert_eq!(fold(&[(NONE, None)]), policy(0, 0, 0));
         assert_eq!(fold(&[(age(60), None)]), policy(60, 60, 0));
         assert_eq!(fold(&[(age(60), Some(NONE)), (NONE, None)]), policy(60, 60, 0));
-        assert_eq!(fold(&[(age(60), Some(NONE)), (NONE, Some(NONE)), (NONE, None)]), policy(0, 0, 0));
+        assert_eq!(
+            fold(&[(age(60), Some(NONE)), (NONE, Some(NONE)), (NONE, None)]),
+            policy(0, 0, 0)
+        );
     }
 
     #[test]
@@ -217,7 +242,10 @@ mod tests {
         assert_eq!(fold(&[(age(90), Some(age(30)))]), policy(90, 90, 0));
         let shared = CacheHint { shared_max_age: Some(300), ..NONE };
         assert_eq!(fold(&[(shared, Some(age(30)))]), policy(30, 300, 0));
-        assert_eq!(fold(&[(CacheHint { private: Some(false), ..NONE }, Some(PRIVATE))]), policy(0, 0, 0));
+        assert_eq!(
+            fold(&[(CacheHint { private: Some(false), ..NONE }, Some(PRIVATE))]),
+            policy(0, 0, 0)
+        );
     }
 
     #[test]
@@ -231,8 +259,18 @@ mod tests {
 
     #[test]
     fn each_lifetime_is_minimised_by_itself() {
-        let outer = CacheHint { max_age: Some(0), shared_max_age: Some(60), stale_while_revalidate: Some(300), ..NONE };
-        let inner = CacheHint { max_age: Some(5), shared_max_age: Some(30), stale_while_revalidate: Some(600), ..NONE };
+        let outer = CacheHint {
+            max_age: Some(0),
+            shared_max_age: Some(60),
+            stale_while_revalidate: Some(300),
+            ..NONE
+        };
+        let inner = CacheHint {
+            max_age: Some(5),
+            shared_max_age: Some(30),
+            stale_while_revalidate: Some(600),
+            ..NONE
+        };
         assert_eq!(fold(&[(NONE, Some(outer))]), policy(0, 60, 300));
         assert_eq!(fold(&[(NONE, Some(outer)), (NONE, Some(inner))]), policy(0, 30, 300));
         assert_eq!(fold(&[(NONE, Some(outer)), (age(45), None)]), policy(0, 45, 0));
@@ -267,10 +305,16 @@ mod tests {
             headers(policy(0, 60, 30)),
             texts("public, max-age=0, s-maxage=60", "max-age=60, stale-while-revalidate=30")
         );
-        assert_eq!(headers(policy(10, 60, 0)), texts("public, max-age=10, s-maxage=60", "max-age=60"));
+        assert_eq!(
+            headers(policy(10, 60, 0)),
+            texts("public, max-age=10, s-maxage=60", "max-age=60")
+        );
         assert_eq!(
             headers(policy(0, 0, 5)),
-            texts("public, max-age=0, s-maxage=0, must-revalidate", "max-age=0, stale-while-revalidate=5")
+            texts(
+                "public, max-age=0, s-maxage=0, must-revalidate",
+                "max-age=0, stale-while-revalidate=5"
+            )
         );
     }
 }

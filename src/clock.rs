@@ -1,6 +1,7 @@
-//! The node's clock: which changes it has applied, and in what order. The algorithm is the red-green one of incremental
-//! compilers (salsa): an answer remembers the revision at which it was computed, a mark the revision at which it last
-//! changed. Nothing here knows where changes come from or what is stored.
+//! The node's clock: which changes it has applied, and in what order. The algorithm is the
+//! red-green one of incremental compilers (salsa): an answer remembers the revision at which it was
+//! computed, a mark the revision at which it last changed. Nothing here knows where changes come
+//! from or what is stored.
 
 mod recent;
 
@@ -24,7 +25,8 @@ pub const DEFAULT_CAPACITY: usize = 1_000_000;
 #[derive(Debug)]
 pub struct Clock {
     revision: AtomicU64,
-    /// Marks that changed at or below this revision are forgotten, so an answer from there counts as stale.
+    /// Marks that changed at or below this revision are forgotten, so an answer from there counts
+    /// as stale.
     floor: AtomicU64,
     /// Only those above the floor.
     changed_at: DashMap<Mark, u64, PassThroughHasher>,
@@ -50,7 +52,8 @@ impl Clock {
         Revision(self.revision.load(Ordering::Acquire))
     }
 
-    /// Applies a batch of changes. Calls must not overlap: the one feed applies them in the order of the log.
+    /// Applies a batch of changes. Calls must not overlap: the one feed applies them in the order
+    /// of the log.
     pub fn apply(&self, marks: impl IntoIterator<Item = Mark>) {
         let next = self.revision.load(Ordering::Relaxed) + 1;
         let marks: Vec<Mark> = marks.into_iter().collect();
@@ -58,7 +61,8 @@ impl Clock {
             self.changed_at.insert(*mark, next);
         }
         self.recent.store(Arc::new(self.recent.load().with(next, &marks)));
-        // Released only now: whoever reads the revision must find all of its marks, or a stale answer would pass.
+        // Released only now: whoever reads the revision must find all of its marks, or a stale
+        // answer would pass.
         self.revision.store(next, Ordering::Release);
         if self.changed_at.len() > self.capacity {
             self.forget_older_half(next);
@@ -79,10 +83,13 @@ impl Clock {
             return false;
         }
         let is_unchanged = self.recent.load().is_unchanged(marks, since.0).unwrap_or_else(|| {
-            let changed = |mark: &Mark| self.changed_at.get(mark).is_some_and(|changed_at| *changed_at > since.0);
+            let changed = |mark: &Mark| {
+                self.changed_at.get(mark).is_some_and(|changed_at| *changed_at > since.0)
+            };
             !marks.iter().any(changed)
         });
-        // If the floor rose in the meantime, marks may have been dropped before this looked them up.
+        // If the floor rose in the meantime, marks may have been dropped before this looked them
+        // up.
         is_unchanged && self.remembers(since)
     }
 
@@ -91,8 +98,8 @@ impl Clock {
         revision.0 > self.floor.load(Ordering::Acquire)
     }
 
-    /// Raises the floor to the median of what is remembered. Answers from below it are executed again on demand, which
-    /// costs less than remembering every change for ever.
+    /// Raises the floor to the median of what is remembered. Answers from below it are executed
+    /// again on demand, which costs less than remembering every change for ever.
     fn forget_older_half(&self, now: u64) {
         let mut revisions: Vec<u64> = self.changed_at.iter().map(|entry| *entry.value()).collect();
         let middle = revisions.len() / 2;
@@ -121,7 +128,9 @@ mod tests {
     fn nobody_sees_a_revision_before_its_marks() {
         let clock = Clock::new(100);
         let before = clock.revision();
-        clock.apply([Mark(1), Mark(2)].into_iter().inspect(|_| assert_eq!(clock.revision(), before)));
+        clock.apply(
+            [Mark(1), Mark(2)].into_iter().inspect(|_| assert_eq!(clock.revision(), before)),
+        );
         assert!(clock.revision() > before);
     }
 

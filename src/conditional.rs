@@ -1,8 +1,9 @@
-//! Decides what a conditional request gets: 304, 412, or what it asked for (RFC 9110 §13). Pure functions over the bytes
-//! of header lines; statuses and headers are the front door's business.
+//! Decides what a conditional request gets: 304, 412, or what it asked for (RFC 9110 §13). Pure
+//! functions over the bytes of header lines; statuses and headers are the front door's business.
 //!
-//! The clients' tags have been through proxies that rewrite them, so If-None-Match is compared generously. That is safe:
-//! a tag is ours only if it starts with the whole base of the current ETag, which no other answer has.
+//! The clients' tags have been through proxies that rewrite them, so If-None-Match is compared
+//! generously. That is safe: a tag is ours only if it starts with the whole base of the current
+//! ETag, which no other answer has.
 
 use crate::etag::{Coding, ResponseEtag, Variant};
 
@@ -22,7 +23,8 @@ pub enum Outcome {
 pub enum IfMatch {
     /// `*`: the row must exist.
     Any,
-    /// The opaque tags, without quotes; any of them may match. Weak ones are left out, so this may be empty.
+    /// The opaque tags, without quotes; any of them may match. Weak ones are left out, so this may
+    /// be empty.
     Tags(Vec<String>),
 }
 
@@ -31,12 +33,13 @@ pub enum IfMatch {
 #[error("neither `*` nor a list of quoted entity tags")]
 pub struct Malformed;
 
-/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag in this variant. `if_match` and `if_none_match` are
-/// the values of all header lines of that name, in order.
+/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag in this
+/// variant. `if_match` and `if_none_match` are the values of all header lines of that name, in
+/// order.
 ///
-/// An answer without ETag (an error, or data with field errors) has nothing to compare with; its preconditions are
-/// ignored (§13.2.1). If-Modified-Since, If-Unmodified-Since and If-Range are ignored too: there is no `Last-Modified`,
-/// and ranges are not served.
+/// An answer without ETag (an error, or data with field errors) has nothing to compare with; its
+/// preconditions are ignored (§13.2.1). If-Modified-Since, If-Unmodified-Since and If-Range are
+/// ignored too: there is no `Last-Modified`, and ranges are not served.
 ///
 /// ```
 /// use freshql::conditional::{Outcome, evaluate};
@@ -63,8 +66,8 @@ pub fn evaluate<'a>(
         return Outcome::Proceed;
     };
 
-    // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever sends it wants to be
-    //    stopped when in doubt.
+    // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever
+    //    sends it wants to be stopped when in doubt.
     match search(if_match, |tag| tag.is_strongly(current, variant)) {
         Ok(TagMatch::Absent | TagMatch::Any | TagMatch::Match) => {}
         Ok(TagMatch::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
@@ -72,8 +75,8 @@ pub fn evaluate<'a>(
 
     // 2. If-Unmodified-Since: see above.
 
-    // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What cannot be read is ignored:
-    //    a whole answer is never wrong.
+    // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What
+    //    cannot be read is ignored: a whole answer is never wrong.
     match search(if_none_match, |tag| tag.is_weakly(current, variant)) {
         Ok(TagMatch::Any | TagMatch::Match) => Outcome::NotModified,
         Ok(TagMatch::Absent | TagMatch::NoMatch) | Err(Malformed) => Outcome::Proceed,
@@ -83,16 +86,18 @@ pub fn evaluate<'a>(
 }
 
 impl IfMatch {
-    /// Reads all header lines of the name `If-Match`; None if there are none. An empty list is a list: nothing matches it.
+    /// Reads all header lines of the name `If-Match`; None if there are none. An empty list is a
+    /// list: nothing matches it.
     ///
     /// # Errors
-    /// What is not understood must not be ignored, or a write that its sender meant to be conditional would be done
-    /// unconditionally.
+    /// What is not understood must not be ignored, or a write that its sender meant to be
+    /// conditional would be done unconditionally.
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Self>, Malformed> {
         let mut tags = Vec::new();
         let found = search(lines, |tag| {
             if !tag.weak {
-                // Our tokens are ASCII, so it does not matter how another program's bytes are replaced.
+                // Our tokens are ASCII, so it does not matter how another program's bytes are
+                // replaced.
                 tags.push(String::from_utf8_lossy(tag.opaque).into_owned());
             }
             false
@@ -113,35 +118,42 @@ struct EntityTag<'a> {
     opaque: &'a [u8],
 }
 
-/// What content-coding proxies append to the ETags that pass through them: Apache, Jetty, and their imitators.
+/// What content-coding proxies append to the ETags that pass through them: Apache, Jetty, and their
+/// imitators.
 const FOREIGN_SUFFIXES: [&[u8]; 6] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-zstd", b"-df"];
 
 impl<'a> EntityTag<'a> {
-    /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding suffix and any
-    /// number of proxies' suffixes do not count. The variant does.
+    /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding
+    /// suffix and any number of proxies' suffixes do not count. The variant does.
     fn is_weakly(self, current: &ResponseEtag, variant: Variant) -> bool {
         self.after_base(current, variant).is_some_and(|rest| {
             let mut rest = Coding::ALL[1..]
                 .iter()
                 .find_map(|coding| rest.strip_prefix(coding.suffix().as_bytes()))
                 .unwrap_or(rest);
-            while let Some(shorter) = FOREIGN_SUFFIXES.iter().find_map(|suffix| rest.strip_prefix(*suffix)) {
+            while let Some(shorter) =
+                FOREIGN_SUFFIXES.iter().find_map(|suffix| rest.strip_prefix(*suffix))
+            {
                 rest = shorter;
             }
             rest.is_empty()
         })
     }
 
-    /// Strong comparison with each coding of the current answer. Any of them will do, since a client cannot know in which
-    /// coding the next answer comes; a proxy's suffix will not, since it says that the proxy made other bytes.
+    /// Strong comparison with each coding of the current answer. Any of them will do, since a
+    /// client cannot know in which coding the next answer comes; a proxy's suffix will not, since
+    /// it says that the proxy made other bytes.
     fn is_strongly(self, current: &ResponseEtag, variant: Variant) -> bool {
-        let is_coding = |rest: &[u8]| Coding::ALL.iter().any(|coding| coding.suffix().as_bytes() == rest);
+        let is_coding =
+            |rest: &[u8]| Coding::ALL.iter().any(|coding| coding.suffix().as_bytes() == rest);
         !self.weak && self.after_base(current, variant).is_some_and(is_coding)
     }
 
     /// What follows base and variant.
     fn after_base(self, current: &ResponseEtag, variant: Variant) -> Option<&'a [u8]> {
-        self.opaque.strip_prefix(current.as_str().as_bytes())?.strip_prefix(variant.suffix().as_bytes())
+        self.opaque
+            .strip_prefix(current.as_str().as_bytes())?
+            .strip_prefix(variant.suffix().as_bytes())
     }
 }
 
@@ -158,8 +170,9 @@ enum TagMatch {
     NoMatch,
 }
 
-/// Reads all lines of one field as the one list that they are (RFC 9110 §5.3): `"*" / #entity-tag`. Reads to the end even
-/// after a match, so that whether a field is valid does not depend on the order of its tags. Allocates nothing.
+/// Reads all lines of one field as the one list that they are (RFC 9110 §5.3): `"*" / #entity-tag`.
+/// Reads to the end even after a match, so that whether a field is valid does not depend on the
+/// order of its tags. Allocates nothing.
 fn search<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
     mut is_wanted: impl FnMut(EntityTag<'a>) -> bool,
@@ -196,8 +209,8 @@ enum Element<'a> {
     Tag(EntityTag<'a>),
 }
 
-/// Takes one element and the comma after it off the beginning; None at the end. Empty elements are skipped
-/// (RFC 9110 §5.6.1.2).
+/// Takes one element and the comma after it off the beginning; None at the end. Empty elements are
+/// skipped (RFC 9110 §5.6.1.2).
 fn next_element<'a>(rest: &mut &'a [u8]) -> Result<Option<Element<'a>>, Malformed> {
     let input = skip(rest, |b| is_whitespace(b) || b == b',');
     if input.is_empty() {
@@ -235,7 +248,8 @@ fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Any visible character but the quote, and obs-text. There are no escapes: a backslash is a backslash.
+/// Any visible character but the quote, and obs-text. There are no escapes: a backslash is a
+/// backslash.
 fn is_etagc(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..=0xff)
 }
@@ -348,10 +362,20 @@ mod tests {
 
     #[test]
     fn match_compares_strongly() {
-        for text in [&["\"E\""][..], &["\"E.br\""], &["\"x\", \"E.gz\""], &["\"x\"", "\"E\""], &["*"], &[]] {
+        for text in
+            [&["\"E\""][..], &["\"E.br\""], &["\"x\", \"E.gz\""], &["\"x\"", "\"E\""], &["*"], &[]]
+        {
             assert_eq!(if_match(text), Outcome::Proceed, "{text:?}");
         }
-        for text in [&["W/\"E\""][..], &["\"E-gzip\""], &["\"x\""], &[""], &["E"], &["*, \"E\""], &["\"E\", x"]] {
+        for text in [
+            &["W/\"E\""][..],
+            &["\"E-gzip\""],
+            &["\"x\""],
+            &[""],
+            &["E"],
+            &["*, \"E\""],
+            &["\"E\", x"],
+        ] {
             assert_eq!(if_match(text), Outcome::PreconditionFailed, "{text:?}");
         }
     }
@@ -360,7 +384,11 @@ mod tests {
     fn match_is_decided_before_none_match() {
         let (ours, other) = (lines(&["\"E\""]), lines(&["\"x\""]));
         let outcome = |a: &[Vec<u8>], b: &[Vec<u8>]| {
-            evaluate(a.iter().map(Vec::as_slice), b.iter().map(Vec::as_slice), Some((&current(), Variant::Plain)))
+            evaluate(
+                a.iter().map(Vec::as_slice),
+                b.iter().map(Vec::as_slice),
+                Some((&current(), Variant::Plain)),
+            )
         };
         assert_eq!(outcome(&other, &ours), Outcome::PreconditionFailed);
         assert_eq!(outcome(&ours, &ours), Outcome::NotModified);
@@ -392,7 +420,8 @@ mod tests {
     #[test]
     fn a_mutations_if_match_is_read_strictly() {
         let parse = |lines: &[&[u8]]| IfMatch::parse(lines.iter().copied());
-        let tags = |tags: &[&str]| Ok(Some(IfMatch::Tags(tags.iter().map(|t| (*t).to_owned()).collect())));
+        let tags =
+            |tags: &[&str]| Ok(Some(IfMatch::Tags(tags.iter().map(|t| (*t).to_owned()).collect())));
         assert_eq!(parse(&[]), Ok(None));
         assert_eq!(parse(&[b"*"]), Ok(Some(IfMatch::Any)));
         assert_eq!(parse(&[b"\"a\", W/\"b\"", b"\"c,d\""]), tags(&["a", "c,d"]));
@@ -406,15 +435,19 @@ mod tests {
 
     /// Tags that are not ours: anything without the base.
     fn foreign_tag() -> impl Strategy<Value = Vec<u8>> {
-        let opaque = proptest::collection::vec(any::<u8>().prop_filter("etagc", |b| is_etagc(*b)), 0..12);
+        let opaque =
+            proptest::collection::vec(any::<u8>().prop_filter("etagc", |b| is_etagc(*b)), 0..12);
         (any::<bool>(), opaque).prop_map(|(weak, opaque)| tag(weak, &opaque))
     }
 
     fn our_tag() -> impl Strategy<Value = Vec<u8>> {
         let coding = proptest::sample::select(Coding::ALL.to_vec());
-        let suffixes = proptest::collection::vec(proptest::sample::select(FOREIGN_SUFFIXES.to_vec()), 0..3);
+        let suffixes =
+            proptest::collection::vec(proptest::sample::select(FOREIGN_SUFFIXES.to_vec()), 0..3);
         (any::<bool>(), coding, suffixes).prop_map(|(weak, coding, suffixes)| {
-            let opaque = [current().as_str().as_bytes(), coding.suffix().as_bytes(), &suffixes.concat()].concat();
+            let opaque =
+                [current().as_str().as_bytes(), coding.suffix().as_bytes(), &suffixes.concat()]
+                    .concat();
             tag(weak, &opaque)
         })
     }
@@ -425,7 +458,9 @@ mod tests {
 
     /// Joins the tags of each line with any legal separator.
     fn field(tags: Vec<Vec<u8>>, separator: &str, lines: usize) -> Vec<Vec<u8>> {
-        tags.chunks(tags.len().div_ceil(lines).max(1)).map(|line| line.join(separator.as_bytes())).collect()
+        tags.chunks(tags.len().div_ceil(lines).max(1))
+            .map(|line| line.join(separator.as_bytes()))
+            .collect()
     }
 
     proptest! {

@@ -1,8 +1,9 @@
-//! The configuration: every value, its default, and who may say it. A value on the command line goes before one in the
-//! environment (`FRESHQL_…`), that before `freshql.toml`, and that before the default.
+//! The configuration: every value, its default, and who may say it. A value on the command line
+//! goes before one in the environment (`FRESHQL_…`), that before `freshql.toml`, and that before
+//! the default.
 //!
-//! This is the one place that decides. It reads neither the environment nor files: the front door hands both in, and
-//! passes single values down to those who need them.
+//! This is the one place that decides. It reads neither the environment nor files: the front door
+//! hands both in, and passes single values down to those who need them.
 
 pub mod auth;
 mod database;
@@ -23,7 +24,8 @@ pub use file::FileConfig;
 pub use postgres::{PostgresHost, PostgresUrl, SslMode};
 pub use retention::{IdempotencyRetention, Retention};
 pub use value::{
-    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin, Secret,
+    ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Origin,
+    Secret,
 };
 
 /// The file in the project's directory that holds a [`FileConfig`].
@@ -75,22 +77,25 @@ pub struct Config {
     pub change_log: ChangeLogLimits,
     /// How long documents that left the query files are still served. Default: seven days
     pub document_retention: Retention,
-    /// How long a mutation that is sent again with its `Idempotency-Key` gets its first answer. Default: one day
+    /// How long a mutation that is sent again with its `Idempotency-Key` gets its first answer.
+    /// Default: one day
     pub idempotency_retention: IdempotencyRetention,
     /// What a single request may cost.
     pub limits: Limits,
-    /// The names under which clients may address the server. Default: those of the machine itself where it listens on a
-    /// loopback address, and any elsewhere
+    /// The names under which clients may address the server. Default: those of the machine itself
+    /// where it listens on a loopback address, and any elsewhere
     pub hosts: Option<Hosts>,
     /// What the ids of the API are. Default: the rows' own keys
     pub ids: Ids,
-    /// Whether the answers to registered documents have `__typename` where they do not ask for it. Default: no
+    /// Whether the answers to registered documents have `__typename` where they do not ask for it.
+    /// Default: no
     pub typename: bool,
     /// Whether the API's schema is shown to everybody. Default: only in [`Mode::Open`]
     pub introspection: bool,
     /// Whose pages may read our answers (CORS). Default: nobody else's
     pub cors_origins: CorsOrigins,
-    /// Whether their requests may bring cookies and the like, for a proxy in front of the server. Default: no
+    /// Whether their requests may bring cookies and the like, for a proxy in front of the server.
+    /// Default: no
     pub cors_credentials: bool,
     /// What is logged: a level, or tracing's directives (`info,freshql=debug`). Default: `info`
     pub log: String,
@@ -128,26 +133,29 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// For the whole body of a request, which counts as part of the request too. Default: 20 s
     pub body_timeout: Duration,
-    /// Without a request on a connection. Longer than what proxies in front of the server wait, so that it is never the
-    /// server that closes what they are about to use. Default: 75 s
+    /// Without a request on a connection. Longer than what proxies in front of the server wait, so
+    /// that it is never the server that closes what they are about to use. Default: 75 s
     pub idle_timeout: Duration,
     /// Without a byte of an answer being taken. Default: 30 s
     pub write_timeout: Duration,
-    /// Connections at the same time; fewer where the system gives the process too few descriptors. Default: 10 000
+    /// Connections at the same time; fewer where the system gives the process too few descriptors.
+    /// Default: 10 000
     pub max_connections: usize,
     /// What executing it may cost.
     pub answer: AnswerLimits,
 }
 
-/// What executing one operation may cost. Whatever goes beyond is ended on the spot. No honest page comes near these.
+/// What executing one operation may cost. Whatever goes beyond is ended on the spot. No honest page
+/// comes near these.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerLimits {
-    /// Rows that are read for it, each as often as it is read; a list counts as one more. Default: 50 000
+    /// Rows that are read for it, each as often as it is read; a list counts as one more. Default:
+    /// 50 000
     pub max_rows: u64,
     /// Of its body, before any content coding. Default: 16 MiB
     pub max_response_bytes: usize,
-    /// Work of the database, in steps of SQLite's virtual machine, of which it takes some hundred million a second.
-    /// Default: 50 000 000
+    /// Work of the database, in steps of SQLite's virtual machine, of which it takes some hundred
+    /// million a second. Default: 50 000 000
     pub max_steps: u64,
 }
 
@@ -239,16 +247,21 @@ impl Config {
         let defaults = Limits::default();
         let log = ChangeLogLimits::default();
         let mode = overrides.mode.or(file.mode).unwrap_or(Mode::Trusted);
-        let seconds =
-            |first: Option<u64>, second: Option<u64>, default| first.or(second).map_or(default, Duration::from_secs);
-        // What a file says about paths is relative to the file, so that it holds wherever the program is started.
+        let seconds = |first: Option<u64>, second: Option<u64>, default| {
+            first.or(second).map_or(default, Duration::from_secs)
+        };
+        // What a file says about paths is relative to the file, so that it holds wherever the
+        // program is started.
         let database = overrides
             .database
             .or_else(|| file.database.map(|database| database.relative_to(&dir)))
             .unwrap_or_else(|| Database::Sqlite(dir.join("freshql.db")));
         Self {
             database,
-            listen: overrides.listen.or(file.listen).unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)).into()),
+            listen: overrides
+                .listen
+                .or(file.listen)
+                .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 8080)).into()),
             mode,
             migrate: overrides.migrate.or(file.migrate).unwrap_or(false),
             admin_token: overrides.admin_token,
@@ -265,15 +278,39 @@ impl Config {
                     .or(file.change_log_max_records)
                     .unwrap_or(log.max_records),
             },
-            document_retention: overrides.document_retention.or(file.document_retention).unwrap_or_default(),
-            idempotency_retention: overrides.idempotency_retention.or(file.idempotency_retention).unwrap_or_default(),
+            document_retention: overrides
+                .document_retention
+                .or(file.document_retention)
+                .unwrap_or_default(),
+            idempotency_retention: overrides
+                .idempotency_retention
+                .or(file.idempotency_retention)
+                .unwrap_or_default(),
             limits: Limits {
-                max_body_bytes: overrides.max_body_bytes.or(file.max_body_bytes).map_or(defaults.max_body_bytes, size),
-                max_url_bytes: overrides.max_url_bytes.or(file.max_url_bytes).map_or(defaults.max_url_bytes, size),
+                max_body_bytes: overrides
+                    .max_body_bytes
+                    .or(file.max_body_bytes)
+                    .map_or(defaults.max_body_bytes, size),
+                max_url_bytes: overrides
+                    .max_url_bytes
+                    .or(file.max_url_bytes)
+                    .map_or(defaults.max_url_bytes, size),
                 timeout: seconds(overrides.timeout_seconds, file.timeout_seconds, defaults.timeout),
-                head_timeout: seconds(overrides.head_timeout_seconds, file.head_timeout_seconds, defaults.head_timeout),
-                body_timeout: seconds(overrides.body_timeout_seconds, file.body_timeout_seconds, defaults.body_timeout),
-                idle_timeout: seconds(overrides.idle_timeout_seconds, file.idle_timeout_seconds, defaults.idle_timeout),
+                head_timeout: seconds(
+                    overrides.head_timeout_seconds,
+                    file.head_timeout_seconds,
+                    defaults.head_timeout,
+                ),
+                body_timeout: seconds(
+                    overrides.body_timeout_seconds,
+                    file.body_timeout_seconds,
+                    defaults.body_timeout,
+                ),
+                idle_timeout: seconds(
+                    overrides.idle_timeout_seconds,
+                    file.idle_timeout_seconds,
+                    defaults.idle_timeout,
+                ),
                 write_timeout: seconds(
                     overrides.write_timeout_seconds,
                     file.write_timeout_seconds,
@@ -284,23 +321,37 @@ impl Config {
                     .or(file.max_connections)
                     .map_or(defaults.max_connections, size),
                 answer: AnswerLimits {
-                    max_rows: overrides.max_rows.or(file.max_rows).unwrap_or(defaults.answer.max_rows),
+                    max_rows: overrides
+                        .max_rows
+                        .or(file.max_rows)
+                        .unwrap_or(defaults.answer.max_rows),
                     max_response_bytes: overrides
                         .max_response_bytes
                         .or(file.max_response_bytes)
                         .map_or(defaults.answer.max_response_bytes, size),
-                    max_steps: overrides.max_steps.or(file.max_steps).unwrap_or(defaults.answer.max_steps),
+                    max_steps: overrides
+                        .max_steps
+                        .or(file.max_steps)
+                        .unwrap_or(defaults.answer.max_steps),
                 },
             },
             hosts: overrides.hosts.or(file.hosts),
             ids: file.ids.unwrap_or_default(),
             typename: file.typename.unwrap_or(false),
-            introspection: overrides.introspection.or(file.introspection).unwrap_or(mode == Mode::Open),
+            introspection: overrides
+                .introspection
+                .or(file.introspection)
+                .unwrap_or(mode == Mode::Open),
             cors_origins: overrides.cors_origins.or(file.cors_origins).unwrap_or_default(),
             cors_credentials: overrides.cors_credentials.or(file.cors_credentials).unwrap_or(false),
             log: overrides.log.or(file.log).unwrap_or_else(|| "info".to_owned()),
             log_format: overrides.log_format.or(file.log_format).unwrap_or_default(),
-            auth: file.auth.unwrap_or_default().into_iter().map(|issuer| issuer.relative_to(&dir)).collect(),
+            auth: file
+                .auth
+                .unwrap_or_default()
+                .into_iter()
+                .map(|issuer| issuer.relative_to(&dir))
+                .collect(),
             dir,
         }
     }
@@ -382,7 +433,10 @@ mod tests {
             write_timeout_seconds = 9
             max_connections = 10
         "#;
-        let from_file = Config::resolve(Overrides { dir: Some("shop".into()), ..Overrides::default() }, file(text));
+        let from_file = Config::resolve(
+            Overrides { dir: Some("shop".into()), ..Overrides::default() },
+            file(text),
+        );
         assert_eq!(from_file.database, Database::Sqlite("shop/data/shop.db".into()));
         assert_eq!(from_file.listen.as_str(), "0.0.0.0:80");
         assert_eq!(from_file.mode, Mode::Apq);
@@ -393,8 +447,12 @@ mod tests {
         let an_hour = ChangeLogLimits { max_age: Duration::from_secs(3600), max_records: 5000 };
         assert_eq!(from_file.change_log, an_hour);
         assert_eq!(from_file.document_retention, Retention(Duration::from_secs(43_200)));
-        assert_eq!(from_file.idempotency_retention, IdempotencyRetention(Duration::from_secs(7200)));
-        let answer = AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
+        assert_eq!(
+            from_file.idempotency_retention,
+            IdempotencyRetention(Duration::from_secs(7200))
+        );
+        let answer =
+            AnswerLimits { max_rows: 1000, max_response_bytes: 1_000_000, max_steps: 2_000_000 };
         let limits = Limits {
             max_body_bytes: 2048,
             max_url_bytes: 4096,
@@ -463,7 +521,11 @@ mod tests {
                 max_body_bytes: 4096,
                 max_url_bytes: 512,
                 timeout: Duration::from_secs(60),
-                answer: AnswerLimits { max_rows: 200, max_response_bytes: 8192, max_steps: 3_000_000 },
+                answer: AnswerLimits {
+                    max_rows: 200,
+                    max_response_bytes: 8192,
+                    max_steps: 3_000_000,
+                },
                 head_timeout: Duration::from_secs(61),
                 body_timeout: Duration::from_secs(62),
                 idle_timeout: Duration::from_secs(63),
@@ -485,7 +547,8 @@ mod tests {
 
     #[test]
     fn the_admin_token_is_never_shown() {
-        let overrides = Overrides { admin_token: Some("s3cret".parse().unwrap()), ..Overrides::default() };
+        let overrides =
+            Overrides { admin_token: Some("s3cret".parse().unwrap()), ..Overrides::default() };
         assert!(!format!("{overrides:?}").contains("s3cret"));
         let config = Config::resolve(overrides, None);
         assert!(!format!("{config:#?}").contains("s3cret"));

@@ -1,7 +1,7 @@
 //! What an answer depends on and what a write invalidates: versions, dependencies, marks.
 //!
-//! Dependencies and changes are compared by their [`Mark`]s: an answer is stale when, after it was computed, a change was
-//! applied that has one of the marks of its dependencies.
+//! Dependencies and changes are compared by their [`Mark`]s: an answer is stale when, after it was
+//! computed, a change was applied that has one of the marks of its dependencies.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
@@ -11,7 +11,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{ColumnId, EntityId, Value};
 
-/// A row's last change on the database's one never-reset clock: the `seq` of its last record in the change log.
+/// A row's last change on the database's one never-reset clock: the `seq` of its last record in the
+/// change log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(pub i64);
 
@@ -20,8 +21,9 @@ pub struct Version(pub i64);
 pub enum Dependency {
     /// A row that was read, or looked up by key and not found. Changed by any change of that row.
     Row(EntityId, Value),
-    /// A list, count or look-up among the rows of an entity whose column has this value. Changed when a row comes into
-    /// the part or leaves it, and when one of the watched columns changes in a row of the part.
+    /// A list, count or look-up among the rows of an entity whose column has this value. Changed
+    /// when a row comes into the part or leaves it, and when one of the watched columns changes in
+    /// a row of the part.
     Part {
         /// Whose rows.
         entity: EntityId,
@@ -29,10 +31,12 @@ pub enum Dependency {
         column: ColumnId,
         /// Its value.
         value: Value,
-        /// The columns that decide, beside the cut, which rows of the part are listed, and in what order.
+        /// The columns that decide, beside the cut, which rows of the part are listed, and in what
+        /// order.
         watching: Arc<[ColumnId]>,
     },
-    /// Any other list or count. Changed when a row comes or goes, and when one of the watched columns changes.
+    /// Any other list or count. Changed when a row comes or goes, and when one of the watched
+    /// columns changes.
     Set {
         /// Whose rows.
         entity: EntityId,
@@ -41,8 +45,8 @@ pub enum Dependency {
     },
 }
 
-/// One aspect of a dependency or of a change, hashed to 64 bits. Two different aspects may collide: then an answer is
-/// executed again needlessly. Equal aspects never differ, so no change is missed.
+/// One aspect of a dependency or of a change, hashed to 64 bits. Two different aspects may collide:
+/// then an answer is executed again needlessly. Equal aspects never differ, so no change is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
@@ -64,7 +68,12 @@ impl Mark {
     }
 
     /// This column changed in a row of this part.
-    pub fn column_in_part(entity: EntityId, column: ColumnId, value: &Value, changed: ColumnId) -> Self {
+    pub fn column_in_part(
+        entity: EntityId,
+        column: ColumnId,
+        value: &Value,
+        changed: ColumnId,
+    ) -> Self {
         Self::of(|hasher| {
             (3_u8, entity, column, changed).hash(hasher);
             hash_part(value, hasher);
@@ -107,14 +116,17 @@ impl Dependency {
         }
     }
 
-    /// Its marks: a change that has one of them, or [`Mark::everything`] of the entity, invalidates it.
+    /// Its marks: a change that has one of them, or [`Mark::everything`] of the entity, invalidates
+    /// it.
     pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {
             Self::Row(entity, id) => each(Mark::row(*entity, id)),
             Self::Part { entity, column, value, watching } => {
                 each(Mark::part(*entity, *column, value));
                 each(Mark::any_part(*entity, *column));
-                watching.iter().for_each(|watched| each(Mark::column_in_part(*entity, *column, value, *watched)));
+                watching.iter().for_each(|watched| {
+                    each(Mark::column_in_part(*entity, *column, value, *watched))
+                });
             }
             Self::Set { entity, watching } => {
                 each(Mark::set(*entity));
@@ -175,7 +187,8 @@ impl Hasher for FirstBits {
 /// 2⁶³: from here on a float is no 64-bit integer.
 const I64_RANGE: f64 = 9_223_372_036_854_775_808.0;
 
-/// Texts of more bytes may stand in a change log as the hex of their SHA-256: as parts they count as that.
+/// Texts of more bytes may stand in a change log as the hex of their SHA-256: as parts they count
+/// as that.
 pub const LONGEST_PART: usize = 200;
 
 fn hash_part(value: &Value, hasher: &mut impl Hasher) {
@@ -192,7 +205,9 @@ fn hash_value(value: &Value, hasher: &mut impl Hasher) {
         Value::Null => 0_u8.hash(hasher),
         Value::Int(value) => (1_u8, value).hash(hasher),
         // To SQL, 5.0 is 5, and both zeros are 0.
-        Value::Real(value) if value.trunc() == *value && (-I64_RANGE..I64_RANGE).contains(value) => {
+        Value::Real(value)
+            if value.trunc() == *value && (-I64_RANGE..I64_RANGE).contains(value) =>
+        {
             (1_u8, *value as i64).hash(hasher);
         }
         Value::Real(value) => (2_u8, value.to_bits()).hash(hasher),

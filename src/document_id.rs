@@ -1,5 +1,5 @@
-//! The name of a document, blake3 of its exact UTF-8 bytes, and the forms in which clients write it. What an alias stands
-//! for is known to the registry.
+//! The name of a document, blake3 of its exact UTF-8 bytes, and the forms in which clients write
+//! it. What an alias stands for is known to the registry.
 
 use std::fmt;
 
@@ -58,27 +58,32 @@ impl serde::Serialize for DocumentId {
 impl<'de> serde::Deserialize<'de> for DocumentId {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("expected 64 lower-case hex digits"))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom("expected 64 lower-case hex digits"))
     }
 }
 
-/// How a request names a document: in the path `/q/{id}`, as `documentId`, or as Apollo's `sha256Hash`.
+/// How a request names a document: in the path `/q/{id}`, as `documentId`, or as Apollo's
+/// `sha256Hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DocumentRef {
-    /// `<64 hex>` or `x-blake3:<64 hex>`. Without a prefix the digits may also be a sha256 (Apollo's manifests and `/graphql`
-    /// clients write it so): where no document has the id, look for the alias of the same digits.
+    /// `<64 hex>` or `x-blake3:<64 hex>`. Without a prefix the digits may also be a sha256
+    /// (Apollo's manifests and `/graphql` clients write it so): where no document has the id, look
+    /// for the alias of the same digits.
     Id(DocumentId),
     /// `sha256:<64 hex>`, the registered scheme of the persisted-documents draft.
     Sha256([u8; 32]),
-    /// Any other name: an md5 (Relay), a sha1 (graphql-codegen), or whatever a manifest calls its documents.
+    /// Any other name: an md5 (Relay), a sha1 (graphql-codegen), or whatever a manifest calls its
+    /// documents.
     Alias(String),
 }
 
 impl DocumentRef {
-    /// Reads a reference; percent-encoding (`sha256%3A…`) has been decoded before. Hex digits and the scheme's name are
-    /// read in lower case only, for a document has one URL.
+    /// Reads a reference; percent-encoding (`sha256%3A…`) has been decoded before. Hex digits and
+    /// the scheme's name are read in lower case only, for a document has one URL.
     ///
-    /// None for what can name nothing: the empty string, and the two schemes with something else than 64 hex digits.
+    /// None for what can name nothing: the empty string, and the two schemes with something else
+    /// than 64 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(digits) = text.strip_prefix("x-blake3:") {
             return DocumentId::parse(digits).map(Self::Id);
@@ -116,7 +121,9 @@ mod tests {
         assert_eq!(id.to_string(), blake3::hash(b"{merchant}").to_hex().as_str());
         assert_eq!(DocumentId::parse(&id.to_string()), Some(id));
         assert_ne!(id, DocumentId::of("{merchant}\n"));
-        for text in ["", "ab", &HEX.to_uppercase(), &HEX[..63], &format!("{HEX}0"), &HEX.replace('c', "g")] {
+        for text in
+            ["", "ab", &HEX.to_uppercase(), &HEX[..63], &format!("{HEX}0"), &HEX.replace('c', "g")]
+        {
             assert_eq!(DocumentId::parse(text), None, "{text}");
         }
     }
@@ -127,11 +134,26 @@ mod tests {
         assert_eq!(DocumentRef::parse(HEX), Some(DocumentRef::Id(id)));
         assert_eq!(DocumentRef::parse(&format!("x-blake3:{HEX}")), Some(DocumentRef::Id(id)));
         assert_eq!(DocumentRef::parse(&format!("sha256:{HEX}")), Some(DocumentRef::Sha256(id.0)));
-        for alias in ["d41d8cd98f00b204e9800998ecf8427e", "md5:ab", "MerchantPage", "a:b", &HEX.to_uppercase()] {
-            assert_eq!(DocumentRef::parse(alias), Some(DocumentRef::Alias(alias.to_owned())), "{alias}");
+        for alias in [
+            "d41d8cd98f00b204e9800998ecf8427e",
+            "md5:ab",
+            "MerchantPage",
+            "a:b",
+            &HEX.to_uppercase(),
+        ] {
+            assert_eq!(
+                DocumentRef::parse(alias),
+                Some(DocumentRef::Alias(alias.to_owned())),
+                "{alias}"
+            );
         }
-        for nothing in ["", "sha256:", "sha256:ab", "x-blake3:MerchantPage", &format!("sha256:{}", HEX.to_uppercase())]
-        {
+        for nothing in [
+            "",
+            "sha256:",
+            "sha256:ab",
+            "x-blake3:MerchantPage",
+            &format!("sha256:{}", HEX.to_uppercase()),
+        ] {
             assert_eq!(DocumentRef::parse(nothing), None, "{nothing}");
         }
     }

@@ -1,8 +1,10 @@
-//! Derives the two validators that clients see: the ETag of a whole answer and the token of one row at one version.
+//! Derives the two validators that clients see: the ETag of a whole answer and the token of one row
+//! at one version.
 //!
-//! Both are hashes of what was read, never of the bytes that were written: an answer's validator costs the same whether
-//! it has one byte or a megabyte. This file knows neither headers as such nor how a client's tags are compared; that is
-//! [`crate::conditional`] (RFC 9110 §8.8.3 for the form, §13 for the comparison).
+//! Both are hashes of what was read, never of the bytes that were written: an answer's validator
+//! costs the same whether it has one byte or a megabyte. This file knows neither headers as such
+//! nor how a client's tags are compared; that is [`crate::conditional`] (RFC 9110 §8.8.3 for the
+//! form, §13 for the comparison).
 
 mod ingredients;
 
@@ -17,15 +19,17 @@ use crate::question::Question;
 
 pub use ingredients::Ingredient;
 
-/// The version of how answers are written. Raise it in every release in which the same rows, asked for by the same
-/// document, may give other bytes than before: otherwise a client that holds the old bytes is told that they are fresh.
+/// The version of how answers are written. Raise it in every release in which the same rows, asked
+/// for by the same document, may give other bytes than before: otherwise a client that holds the
+/// old bytes is told that they are fresh.
 ///
-/// It stands here instead of the crate's version so that a release which changes nothing about the bytes keeps all
-/// caches warm, and so that nodes of two such releases agree while one replaces the other.
+/// It stands here instead of the crate's version so that a release which changes nothing about the
+/// bytes keeps all caches warm, and so that nodes of two such releases agree while one replaces the
+/// other.
 pub const RENDERING: u32 = 1;
 
-/// Says what the hash is of, so that it equals no other hash of ours, and in which layout. Raise it when the layout of
-/// [`ResponseHasher`]'s buffer changes.
+/// Says what the hash is of, so that it equals no other hash of ours, and in which layout. Raise it
+/// when the layout of [`ResponseHasher`]'s buffer changes.
 const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v2\n";
 
 /// The same for [`ResponseEtag::of_content`].
@@ -34,8 +38,8 @@ const CONTENT_FORMAT: &[u8; 19] = b"freshql.content.v1\n";
 /// The same for [`EntityEtagKey`].
 const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v2\n";
 
-/// The content codings in which an answer is sent. Each has a strong ETag of its own, for its bytes differ
-/// (RFC 9110 §8.8.3.3).
+/// The content codings in which an answer is sent. Each has a strong ETag of its own, for its bytes
+/// differ (RFC 9110 §8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
     /// As it is.
@@ -63,8 +67,9 @@ impl Coding {
     }
 }
 
-/// The media types in which an answer is sent at one URL. Each has a strong ETag of its own: the bytes are the same, but a
-/// cache that takes a 304 for one must not go on with the other's `Content-Type` (RFC 9110 §8.8.1).
+/// The media types in which an answer is sent at one URL. Each has a strong ETag of its own: the
+/// bytes are the same, but a cache that takes a 304 for one must not go on with the other's
+/// `Content-Type` (RFC 9110 §8.8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
     /// The only one nearly everywhere.
@@ -83,7 +88,8 @@ impl Variant {
     }
 }
 
-/// The base of a response's ETag: 128 bits, base64url, 22 characters, without quotes or coding suffix.
+/// The base of a response's ETag: 128 bits, base64url, 22 characters, without quotes or coding
+/// suffix.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ResponseEtag([u8; 22]);
 
@@ -100,7 +106,8 @@ impl ResponseEtag {
         ascii(&self.0)
     }
 
-    /// The value of the `ETag` header, with its quotes. Each content coding has a validator of its own (RFC 9110 §8.8.3.3):
+    /// The value of the `ETag` header, with its quotes. Each content coding has a validator of its
+    /// own (RFC 9110 §8.8.3.3):
     ///
     /// ```
     /// use freshql::etag::{Coding, ResponseEtag, Variant};
@@ -122,9 +129,9 @@ impl ResponseEtag {
 
 /// Gathers, in response order, what an answer's ETag is derived from.
 ///
-/// Everything goes into one buffer that is hashed once, since blake3 is fastest over long inputs. Every item starts with
-/// a tag and has either a fixed size or its length before it, so the buffer can be read back in one way only: different
-/// sequences of calls never give the same bytes.
+/// Everything goes into one buffer that is hashed once, since blake3 is fastest over long inputs.
+/// Every item starts with a tag and has either a fixed size or its length before it, so the buffer
+/// can be read back in one way only: different sequences of calls never give the same bytes.
 #[derive(Clone)]
 pub struct ResponseHasher {
     buffer: Vec<u8>,
@@ -174,7 +181,8 @@ impl ResponseHasher {
 
     /// A row was read.
     pub fn row(&mut self, entity: EntityId, id: &Value, version: Version) {
-        // Tag, entity, version and the id's tag have a fixed size and go in with one copy: this is the hot path.
+        // Tag, entity, version and the id's tag have a fixed size and go in with one copy: this is
+        // the hot path.
         let mut head = [0; 12];
         head[0] = Item::Row as u8;
         head[1..3].copy_from_slice(&entity.0.to_le_bytes());
@@ -196,7 +204,12 @@ impl ResponseHasher {
     }
 
     /// A list ended. The page flags are None where nobody asked for them.
-    pub fn list(&mut self, length: usize, has_next_page: Option<bool>, has_previous_page: Option<bool>) {
+    pub fn list(
+        &mut self,
+        length: usize,
+        has_next_page: Option<bool>,
+        has_previous_page: Option<bool>,
+    ) {
         self.tag(Item::List);
         self.buffer.extend_from_slice(&(length as u64).to_le_bytes());
         self.buffer.extend_from_slice(&[flag(has_next_page), flag(has_previous_page)]);
@@ -232,9 +245,9 @@ impl ResponseHasher {
 
 /// The opaque token of one row at one version: 96 bits, base64url, 16 characters.
 ///
-/// The first 40 bits are a hash of the row's name, by which a token of another row is recognised; the other 56 are the
-/// version, masked with more of that hash so that nobody is tempted to read or count it. It is no secret and no
-/// signature: who may write is decided elsewhere.
+/// The first 40 bits are a hash of the row's name, by which a token of another row is recognised;
+/// the other 56 are the version, masked with more of that hash so that nobody is tempted to read or
+/// count it. It is no secret and no signature: who may write is decided elsewhere.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntityEtag([u8; 16]);
 
@@ -244,13 +257,15 @@ pub enum TokenError {
     /// It is no token at all.
     #[error("not an etag of this server")]
     Malformed,
-    /// It is (or looks like) the token of another row, or of this row before the database's epoch was renewed.
+    /// It is (or looks like) the token of another row, or of this row before the database's epoch
+    /// was renewed.
     #[error("the etag of another row")]
     OtherRow,
 }
 
 impl EntityEtag {
-    /// The token of this row at this version. Where many rows of one entity are read, keep an [`EntityEtagKey`].
+    /// The token of this row at this version. Where many rows of one entity are read, keep an
+    /// [`EntityEtagKey`].
     pub fn new(epoch: &[u8; 16], entity_name: &str, id: &Value, version: Version) -> Self {
         EntityEtagKey::new(epoch, entity_name).etag(id, version)
     }
@@ -264,12 +279,18 @@ impl EntityEtag {
     ///
     /// # Errors
     /// See [`TokenError`].
-    pub fn read(token: &str, epoch: &[u8; 16], entity_name: &str, id: &Value) -> Result<Version, TokenError> {
+    pub fn read(
+        token: &str,
+        epoch: &[u8; 16],
+        entity_name: &str,
+        id: &Value,
+    ) -> Result<Version, TokenError> {
         EntityEtagKey::new(epoch, entity_name).read(token, id)
     }
 }
 
-/// What the tokens of one entity's rows have in common, hashed once, so that a row costs a single compression.
+/// What the tokens of one entity's rows have in common, hashed once, so that a row costs a single
+/// compression.
 #[derive(Clone)]
 pub struct EntityEtagKey([u8; 32]);
 
@@ -284,8 +305,9 @@ impl EntityEtagKey {
 
     /// The token of the row with this id at this version.
     ///
-    /// Only the lower 56 bits of the version fit: microseconds since 1970 need 51 of them, and 56 from the year 4253 on. A
-    /// version outside them gets a token that [`Self::read`] reads as another version, so the write is refused, not lost.
+    /// Only the lower 56 bits of the version fit: microseconds since 1970 need 51 of them, and 56
+    /// from the year 4253 on. A version outside them gets a token that [`Self::read`] reads as
+    /// another version, so the write is refused, not lost.
     pub fn etag(&self, id: &Value, version: Version) -> EntityEtag {
         let mut token = self.row_hash(id);
         xor(&mut token[5..], &version.0.to_be_bytes()[1..]);
@@ -323,7 +345,8 @@ impl EntityEtagKey {
     }
 
     fn tagged(&self, tag: u8, bytes: &[u8]) -> blake3::Hash {
-        // Nearly all ids fit blake3's block of 64 bytes; the incremental hasher, whose state is large, is for the others.
+        // Nearly all ids fit blake3's block of 64 bytes; the incremental hasher, whose state is
+        // large, is for the others.
         let mut block = [0; 64];
         match block.get_mut(1..=bytes.len()) {
             Some(rest) => {
@@ -443,9 +466,11 @@ mod tests {
     /// Small domains, so that sequences are often nearly equal.
     fn calls() -> impl Strategy<Value = Vec<Call>> {
         let call = prop_oneof![
-            (0u16..3, values(), 0i64..3).prop_map(|(entity, id, version)| Call::Row(entity, id, version)),
+            (0u16..3, values(), 0i64..3)
+                .prop_map(|(entity, id, version)| Call::Row(entity, id, version)),
             (0u16..3).prop_map(Call::Missing),
-            (0usize..3, any::<Option<bool>>(), any::<Option<bool>>()).prop_map(|(n, a, b)| Call::List(n, a, b)),
+            (0usize..3, any::<Option<bool>>(), any::<Option<bool>>())
+                .prop_map(|(n, a, b)| Call::List(n, a, b)),
             (0i64..3).prop_map(Call::Total),
             proptest::collection::vec(0u8..6, 0..12).prop_map(Call::Value),
         ];
@@ -469,7 +494,9 @@ mod tests {
         let mut hasher = at(&EPOCH, &[1; 32], DocumentId::of("{a}"), None, "{}");
         for call in calls {
             match call {
-                Call::Row(entity, id, version) => hasher.row(EntityId(*entity), id, Version(*version)),
+                Call::Row(entity, id, version) => {
+                    hasher.row(EntityId(*entity), id, Version(*version))
+                }
                 Call::Missing(entity) => hasher.missing(EntityId(*entity)),
                 Call::List(length, next, previous) => hasher.list(*length, *next, *previous),
                 Call::Total(count) => hasher.total(*count),
@@ -518,18 +545,23 @@ mod tests {
             at(&EPOCH, &[1; 32], id, Some("{}"), ""),
             at(&EPOCH, &[1; 32], id, None, "{\"a\":1}"),
         ];
-        let etags: std::collections::HashSet<_> = questions.iter().cloned().map(ResponseHasher::finish).collect();
+        let etags: std::collections::HashSet<_> =
+            questions.iter().cloned().map(ResponseHasher::finish).collect();
         assert_eq!(etags.len(), questions.len());
     }
 
     #[test]
     fn the_etags_of_a_release_stay_as_they_are() {
-        // If one of these changes, so do all validators that clients hold: was RENDERING or a format meant to change?
+        // If one of these changes, so do all validators that clients hold: was RENDERING or a
+        // format meant to change?
         let mut hasher = hasher(&[Call::Row(1, Value::Text("b5".into()), 42), Call::Missing(2)]);
         hasher.list(1, Some(true), None);
         hasher.total(9);
         hasher.value(b"x");
-        assert_eq!(hasher.finish().header(Variant::Plain, Coding::Brotli), "\"Av1kSNdDrprfarDRuNFm_Q.br\"");
+        assert_eq!(
+            hasher.finish().header(Variant::Plain, Coding::Brotli),
+            "\"Av1kSNdDrprfarDRuNFm_Q.br\""
+        );
         let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
         assert_eq!(token.as_str(), "UHw-tvyDpQhRad8W");
     }
@@ -537,9 +569,15 @@ mod tests {
     #[test]
     fn malformed_tokens_are_told_from_those_of_other_rows() {
         let read = |token: &str| EntityEtag::read(token, &EPOCH, "Product", &Value::Int(5));
-        for token in
-            ["", "*", "AAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAAAA", "AAAAAAAAAAAAAAA=", "AAAAAAAAAAAAAAA+", "ÄÄÄÄÄÄÄÄ"]
-        {
+        for token in [
+            "",
+            "*",
+            "AAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAAAA",
+            "AAAAAAAAAAAAAAA=",
+            "AAAAAAAAAAAAAAA+",
+            "ÄÄÄÄÄÄÄÄ",
+        ] {
             assert_eq!(read(token), Err(TokenError::Malformed), "{token}");
         }
         assert_eq!(read("AAAAAAAAAAAAAAAA"), Err(TokenError::OtherRow));
@@ -559,7 +597,8 @@ mod tests {
         let key = EntityEtagKey::new(&EPOCH, "Product");
         for length in [62, 63, 64, 65, 200] {
             let id = Value::Text("x".repeat(length).into());
-            let expected = blake3::keyed_hash(&key.0, format!("\u{3}{}", "x".repeat(length)).as_bytes());
+            let expected =
+                blake3::keyed_hash(&key.0, format!("\u{3}{}", "x".repeat(length)).as_bytes());
             assert_eq!(key.row_hash(&id), expected.as_bytes()[..12]);
         }
     }

@@ -1,9 +1,10 @@
-//! The front door: speaks HTTP, decides nothing about data. This file has all routes and all that surrounds every
-//! handler; statuses are in [`failure`] and [`respond`].
+//! The front door: speaks HTTP, decides nothing about data. This file has all routes and all that
+//! surrounds every handler; statuses are in [`failure`] and [`respond`].
 //!
-//! A GET takes one of two paths to the same answer. If the very same URL was answered before, [`front`] finds that answer
-//! by the URL and sends it, or its 304, as soon as the store says that it still holds. Every other GET goes through the
-//! router to [`query`], which finds out what the URL means. Both end in [`respond::conditional`], where a 304 is decided.
+//! A GET takes one of two paths to the same answer. If the very same URL was answered before,
+//! [`front`] finds that answer by the URL and sends it, or its 304, as soon as the store says that
+//! it still holds. Every other GET goes through the router to [`query`], which finds out what the
+//! URL means. Both end in [`respond::conditional`], where a 304 is decided.
 
 mod access;
 mod address;
@@ -75,9 +76,9 @@ fn router(app: AppState) -> Router {
         .route("/healthz", get(health::healthz))
         .route("/readyz", get(health::readyz));
     let routes = match app.mode {
-        Mode::Open => {
-            routes.merge(console::router()).route("/graphiql/operations", get(console::operations::operations))
-        }
+        Mode::Open => routes
+            .merge(console::router())
+            .route("/graphiql/operations", get(console::operations::operations)),
         Mode::Apq | Mode::Trusted => routes.route("/", get(console::closed::closed)),
     };
     let routes = routes
@@ -88,8 +89,8 @@ fn router(app: AppState) -> Router {
     routes.with_state(app)
 }
 
-/// What surrounds every handler: how long a request may take, what becomes of a panic, and what stands on every answer.
-/// [`Front`] does the same for what it answers itself.
+/// What surrounds every handler: how long a request may take, what becomes of a panic, and what
+/// stands on every answer. [`Front`] does the same for what it answers itself.
 async fn surround(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let place = Place::of(request.method(), request.uri().path());
     let (is_options, path) = (request.method() == Method::OPTIONS, request.uri().path().to_owned());
@@ -131,7 +132,9 @@ async fn limit(limits: Limits, mut request: Request, next: Next) -> Response {
     }
     match tokio::time::timeout(limits.timeout, next.run(request)).await {
         Ok(response) => response,
-        Err(_) => Failure::new(Code::Timeout, "the request took too long").into_response(media_type),
+        Err(_) => {
+            Failure::new(Code::Timeout, "the request took too long").into_response(media_type)
+        }
     }
 }
 
@@ -154,8 +157,16 @@ async fn other_method(method: Method) -> Response {
 
 /// A bug of ours: it is told to the log, and to the client by an id only.
 fn panicked(panic: &(dyn Any + Send), path: &str) -> Response {
-    let message = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied());
     let incident = failure::incident();
-    tracing::error!(incident, path, cause = message.unwrap_or("unknown"), "a request's handler panicked");
+    tracing::error!(
+        incident,
+        path,
+        cause = message.unwrap_or("unknown"),
+        "a request's handler panicked"
+    );
     Problem::internal(&incident).into_response()
 }

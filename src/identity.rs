@@ -1,7 +1,9 @@
-//! Who asks: makes a [`Viewer`] of a token, or says why it does not. Knows no HTTP server, no rules and no data.
+//! Who asks: makes a [`Viewer`] of a token, or says why it does not. Knows no HTTP server, no rules
+//! and no data.
 //!
-//! [`token`] reads a token and checks what it claims, [`keys`] reads a provider's keys, [`provider`] fetches them, [`mint`]
-//! makes tokens for development. Neither tokens nor claims ever reach the log.
+//! [`token`] reads a token and checks what it claims, [`keys`] reads a provider's keys,
+//! [`provider`] fetches them, [`mint`] makes tokens for development. Neither tokens nor claims ever
+//! reach the log.
 
 pub mod keys;
 pub mod mint;
@@ -24,7 +26,8 @@ use crate::viewer::{Claims, Viewer};
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-/// How many verified tokens are remembered, so that their signatures are not verified with each request.
+/// How many verified tokens are remembered, so that their signatures are not verified with each
+/// request.
 const REMEMBERED: u64 = 10_000;
 
 /// Seconds since 1970, as the claims of tokens have them.
@@ -96,7 +99,9 @@ impl Authenticator {
     fn with_clock(issuers: &[Issuer], now: Now) -> Result<Self, SetupError> {
         let trusted = issuers.iter().map(|config| {
             let keys = match &config.keys {
-                KeySource::Secret { .. } => Keys::Fixed(Arc::new(KeySet::of_secret(secret_of(config)?))),
+                KeySource::Secret { .. } => {
+                    Keys::Fixed(Arc::new(KeySet::of_secret(secret_of(config)?)))
+                }
                 KeySource::Discovery | KeySource::Url(_) | KeySource::File(_) => {
                     Keys::Fetched(Arc::new(Provider::new(config)))
                 }
@@ -131,7 +136,8 @@ impl Authenticator {
         })
     }
 
-    /// What a token says, if it was verified before: found without waiting. None where it must be verified.
+    /// What a token says, if it was verified before: found without waiting. None where it must be
+    /// verified.
     pub fn remembered(&self, token: &str, carrier: Carrier<'_>) -> Option<Viewer> {
         let (now, hash) = ((self.now)(), blake3::hash(token.as_bytes()));
         let known = self.remembered.get(&short(&hash)).filter(|known| known.token == hash)?;
@@ -152,7 +158,10 @@ impl Authenticator {
         }
         let now = (self.now)();
         let read = Token::read(token)?;
-        let at = self.issuers.iter().position(|issuer| read.is_of(&issuer.config.issuer) && issuer.takes(carrier));
+        let at = self
+            .issuers
+            .iter()
+            .position(|issuer| read.is_of(&issuer.config.issuer) && issuer.takes(carrier));
         let at = at.ok_or(Refusal::Issuer)?;
         let issuer = &self.issuers[at];
         let keys = issuer.keys.with_key_of(&read, now).await?;
@@ -160,8 +169,13 @@ impl Authenticator {
         let accepted_until = read.check(&issuer.config.audience, issuer.config.leeway, now)?;
         let viewer = Viewer::of(Claims::new(read.into_claims(), &issuer.config.roles));
         let hash = blake3::hash(token.as_bytes());
-        let remembered =
-            Remembered { token: hash, viewer: viewer.clone(), issuer: at, accepted_until, generation: keys.generation };
+        let remembered = Remembered {
+            token: hash,
+            viewer: viewer.clone(),
+            issuer: at,
+            accepted_until,
+            generation: keys.generation,
+        };
         self.remembered.insert(short(&hash), Arc::new(remembered));
         Ok(viewer)
     }

@@ -4,8 +4,9 @@ use async_graphql::{Number, Value};
 
 use crate::syntax::{exact_float, long_number};
 
-/// The canonical text of a value: members sorted by name, no white space, one spelling for each number. Two requests that
-/// mean the same thing get one cache key and one ETag by it. The words of enums are strings.
+/// The canonical text of a value: members sorted by name, no white space, one spelling for each
+/// number. Two requests that mean the same thing get one cache key and one ETag by it. The words of
+/// enums are strings.
 pub fn canonical(value: &Value) -> String {
     let mut text = Vec::new();
     write_canonical(value, &mut text);
@@ -24,10 +25,12 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
         Value::Null => out.extend_from_slice(b"null"),
         Value::Boolean(true) => out.extend_from_slice(b"true"),
         Value::Boolean(false) => out.extend_from_slice(b"false"),
-        Value::Number(number) => match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()) {
-            Some(float) => write_float(float, out),
-            None => out.extend_from_slice(number.to_string().as_bytes()),
-        },
+        Value::Number(number) => {
+            match number.as_f64().filter(|_| !number.is_i64() && !number.is_u64()) {
+                Some(float) => write_float(float, out),
+                None => out.extend_from_slice(number.to_string().as_bytes()),
+            }
+        }
         Value::String(text) => write_string(text, out),
         Value::Enum(word) => write_string(word, out),
         Value::Binary(kept) => write_number(long_number(kept), out),
@@ -41,7 +44,9 @@ fn write_canonical(value: &Value, out: &mut Vec<u8>) {
             }
             out.push(b']');
         }
-        Value::Object(members) => write_members(members.iter().map(|(name, value)| (name.as_str(), value)), out),
+        Value::Object(members) => {
+            write_members(members.iter().map(|(name, value)| (name.as_str(), value)), out)
+        }
     }
 }
 
@@ -60,8 +65,9 @@ fn write_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, ou
     out.push(b'}');
 }
 
-/// Writes a number in the one form in which PostgreSQL's `jsonb` gives it back, which knows no exponents and no `-0.0`: where a
-/// float holds it exactly, as that; an integer of 64 bits by its digits; any other with all the digits that it has.
+/// Writes a number in the one form in which PostgreSQL's `jsonb` gives it back, which knows no
+/// exponents and no `-0.0`: where a float holds it exactly, as that; an integer of 64 bits by its
+/// digits; any other with all the digits that it has.
 fn write_number(text: &str, out: &mut Vec<u8>) {
     if let Some(float) = exact_float(text).and_then(|number| number.as_f64()) {
         return write_float(float, out);
@@ -71,12 +77,15 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
         Ok(0) => out.extend_from_slice(mantissa.as_bytes()),
         Ok(exponent @ -400..=400) => write_shifted(mantissa, exponent, out),
         // No type takes such a number.
-        _ => out.extend_from_slice(format!("{mantissa}e{}", exponent.trim_start_matches('+')).as_bytes()),
+        _ => out.extend_from_slice(
+            format!("{mantissa}e{}", exponent.trim_start_matches('+')).as_bytes(),
+        ),
     }
 }
 
 fn write_float(float: f64, out: &mut Vec<u8>) {
-    // From here on floats are written with an exponent; below 2^64 such a number is an integer to `jsonb`.
+    // From here on floats are written with an exponent; below 2^64 such a number is an integer to
+    // `jsonb`.
     let is_integer = float.abs() >= 1e16 && float > -9.3e18 && float < 18_446_744_073_709_551_616.0;
     let text = match is_integer {
         true => format!("{float:.0}"),
@@ -88,7 +97,8 @@ fn write_float(float: f64, out: &mut Vec<u8>) {
 
 /// Writes a number whose point moves by so many digits to the right.
 fn write_shifted(mantissa: &str, by: i64, out: &mut Vec<u8>) {
-    let (sign, unsigned) = mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
+    let (sign, unsigned) =
+        mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
     let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
     let digits = format!("{whole}{fraction}");
     let point = whole.len() as i64 + by;
@@ -106,8 +116,8 @@ fn write_shifted(mantissa: &str, by: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a JSON string with its quotes. Runs of clean bytes are copied as they are; UTF-8 stays UTF-8 (RFC 8259,
-/// section 7: only quotes, backslashes and control characters must be escaped).
+/// Writes a JSON string with its quotes. Runs of clean bytes are copied as they are; UTF-8 stays
+/// UTF-8 (RFC 8259, section 7: only quotes, backslashes and control characters must be escaped).
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -150,8 +160,9 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Has none of eight bytes to be escaped? (The usual bit trick: a byte less than n, a byte equal to n, for all eight at
-/// once. It may call clean bytes dirty after a borrow, never the other way round.)
+/// Has none of eight bytes to be escaped? (The usual bit trick: a byte less than n, a byte equal to
+/// n, for all eight at once. It may call clean bytes dirty after a borrow, never the other way
+/// round.)
 fn is_clean(word: u64) -> bool {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

@@ -1,13 +1,15 @@
-//! freshql serves persisted GraphQL queries over a SQL database. It stamps every answer with an ETag that is derived from
-//! the versions of the rows that the answer read.
+//! freshql serves persisted GraphQL queries over a SQL database. It stamps every answer with an
+//! ETag that is derived from the versions of the rows that the answer read.
 //!
-//! **Where a 304 is decided:** [`conditional::evaluate`], a pure function that follows RFC 9110 §13.2.2 step by step.
-//! Whether the stored answer whose ETag it compares still holds is decided by [`clock::Clock::is_unchanged`].
+//! **Where a 304 is decided:** [`conditional::evaluate`], a pure function that follows RFC 9110
+//! §13.2.2 step by step. Whether the stored answer whose ETag it compares still holds is decided by
+//! [`clock::Clock::is_unchanged`].
 //!
 //! # Layout
 //!
-//! The modules are ordered in floors. A module imports only from floors below its own; files within a module do not import
-//! each other in a circle. `tests/integration/floors.rs` and `circles.rs` check both.
+//! The modules are ordered in floors. A module imports only from floors below its own; files within
+//! a module do not import each other in a circle. `tests/integration/floors.rs` and `circles.rs`
+//! check both.
 //!
 //! | floor | modules | responsible for |
 //! | --- | --- | --- |
@@ -59,7 +61,8 @@ pub mod etag;
 pub mod question;
 pub mod viewer;
 
-// Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in it. `outbound` asks others.
+// Floor 2: rows in, rows out, what changed. `store` is the contract; each driver has a folder in
+// it. `outbound` asks others.
 pub(crate) mod outbound;
 pub mod store;
 

@@ -10,8 +10,8 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use freshql::app::{self, DevEvent, StartError, log};
 use freshql::config::{
-    ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Listen, LogFormat, Mode,
-    Overrides, Retention,
+    ByteSize, Config, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Listen,
+    LogFormat, Mode, Overrides, Retention,
 };
 use freshql::document_id::DocumentId;
 use freshql::model::Diagnostic;
@@ -61,7 +61,8 @@ enum Command {
     ///
     /// Migrations are tried on an empty in-memory database, from which they can reach nothing else.
     Check {
-        /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the model breaks
+        /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the
+        /// model breaks
         #[arg(long, value_name = "URL|FILE")]
         against: Option<String>,
         /// A PEM file with certificates to trust beside those that the machine trusts
@@ -70,8 +71,8 @@ enum Command {
     },
     /// Register the documents of a manifest with a server that runs
     ///
-    /// The environment variable FRESHQL_ADMIN_TOKEN has the server's admin token. The exit status is 1 where a document is
-    /// refused.
+    /// The environment variable FRESHQL_ADMIN_TOKEN has the server's admin token. The exit status
+    /// is 1 where a document is refused.
     Push {
         /// A manifest of Apollo's, Relay's or GraphQL code generator's
         #[arg(value_name = "FILE")]
@@ -85,8 +86,8 @@ enum Command {
     },
     /// Print a token for development, signed with the secret that `[auth]` in freshql.toml names
     ///
-    /// `iss`, `aud`, `iat` and `exp` are added where the claims do not have them. Without a secret in the environment, the one
-    /// that `freshql dev` made is used.
+    /// `iss`, `aud`, `iat` and `exp` are added where the claims do not have them. Without a secret
+    /// in the environment, the one that `freshql dev` made is used.
     Token {
         /// What the token says of its bearer
         #[arg(long, value_name = "JSON", default_value = r#"{"sub":"dev"}"#)]
@@ -102,8 +103,8 @@ enum Command {
     Schema,
     /// List the operations with their ids
     ///
-    /// Lists the operations in the query files, those registered over HTTP, and those that left the files but are still
-    /// served.
+    /// Lists the operations in the query files, those registered over HTTP, and those that left the
+    /// files but are still served.
     Queries {
         /// Print the list as JSON
         #[arg(long)]
@@ -126,13 +127,15 @@ enum Command {
     },
     /// Compare the answers of all queries with their snapshots
     ///
-    /// Each query is asked as the cases in queries/NAME.cases.json say, on a scratch database that the migrations and
-    /// tests/seed.sql make. It is also tried whether its ETag tells what it is to tell. The exit status is 1 where anything is
-    /// wrong, or differs from the snapshots in queries/snapshots/.
+    /// Each query is asked as the cases in queries/NAME.cases.json say, on a scratch database that
+    /// the migrations and tests/seed.sql make. It is also tried whether its ETag tells what it is
+    /// to tell. The exit status is 1 where anything is wrong, or differs from the snapshots in
+    /// queries/snapshots/.
     Test(TestArguments),
     /// Report what an answer depends on, what its ETag is derived from, and what SQL it took
     ///
-    /// Executes the query on the database and writes nothing. The report shows rows and the parameters of statements.
+    /// Executes the query on the database and writes nothing. The report shows rows and the
+    /// parameters of statements.
     Explain(ExplainOptions),
     /// Create, apply and inspect migrations
     #[command(subcommand)]
@@ -148,7 +151,8 @@ enum Command {
     },
     /// Copy the database to a file, while it is in use or not
     ///
-    /// The copy is of one moment, and whole: it is checked, and has its name only when it is on the disk.
+    /// The copy is of one moment, and whole: it is checked, and has its name only when it is on the
+    /// disk.
     Backup {
         /// Where to
         #[arg(value_name = "FILE")]
@@ -159,7 +163,8 @@ enum Command {
     },
     /// Make the database what it was when a backup was taken
     ///
-    /// No server may run on it. The database as it is now is kept beside it, as freshql.db.before-restore.
+    /// No server may run on it. The database as it is now is kept beside it, as
+    /// freshql.db.before-restore.
     Restore {
         /// The backup
         #[arg(value_name = "FILE")]
@@ -224,7 +229,8 @@ struct TestArguments {
     /// Query files, without .graphql [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Keep the answers as they are now, and write first cases where the database has values for them
+    /// Keep the answers as they are now, and write first cases where the database has values for
+    /// them
     #[arg(long)]
     update: bool,
     /// Print the results as JSON
@@ -277,10 +283,12 @@ struct ServeOptions {
     /// Number of records of the change log that are kept [default: 1000000]
     #[arg(long, env = "FRESHQL_CHANGE_LOG_MAX_RECORDS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::LOG_RECORDS)))]
     change_log_max_records: Option<u64>,
-    /// Time for which documents that left the query files are still served, such as 12h [default: 7d]
+    /// Time for which documents that left the query files are still served, such as 12h [default:
+    /// 7d]
     #[arg(long, env = "FRESHQL_DOCUMENT_RETENTION", value_name = "TIME")]
     document_retention: Option<Retention>,
-    /// Time for which a mutation that is sent again with its Idempotency-Key gets its first answer, such as 12h [default: 1d]
+    /// Time for which a mutation that is sent again with its Idempotency-Key gets its first answer,
+    /// such as 12h [default: 1d]
     #[arg(long, env = "FRESHQL_IDEMPOTENCY_RETENTION", value_name = "TIME")]
     idempotency_retention: Option<IdempotencyRetention>,
     /// Maximum size of a request's body [default: 1 MiB]
@@ -316,7 +324,8 @@ struct ServeOptions {
     /// Maximum number of simultaneous connections [default: 10000]
     #[arg(long, env = "FRESHQL_MAX_CONNECTIONS", value_name = "N", value_parser = clap::value_parser!(u64).range(range(&freshql::config::MAX_CONNECTIONS)))]
     max_connections: Option<u64>,
-    /// Host names that requests may be addressed to, separated by commas, or * [default: localhost on a loopback address, else *]
+    /// Host names that requests may be addressed to, separated by commas, or * [default: localhost
+    /// on a loopback address, else *]
     #[arg(long, env = "FRESHQL_HOSTS", value_name = "HOSTS")]
     hosts: Option<Hosts>,
     /// Show the API's schema to everybody [default: true in mode open, else false]
@@ -351,14 +360,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// The command line. Without a command the program serves, so that options of `serve` may stand without it, too.
+/// The command line. Without a command the program serves, so that options of `serve` may stand
+/// without it, too.
 fn parse(arguments: Vec<OsString>) -> Cli {
     let error = match Cli::try_parse_from(&arguments) {
         Ok(cli) => return cli,
         Err(error) => error,
     };
     let names_a_command = |argument: &OsString| {
-        Cli::command().get_subcommands().any(|command| argument.to_str() == Some(command.get_name()))
+        Cli::command()
+            .get_subcommands()
+            .any(|command| argument.to_str() == Some(command.get_name()))
     };
     if error.kind() != ErrorKind::UnknownArgument || arguments.iter().skip(1).any(names_a_command) {
         error.exit();
@@ -410,8 +422,8 @@ fn prepare(project: ProjectOptions, serve: Option<ServeOptions>) -> Result<Confi
         };
     }
     let config = app::configure(overrides)?;
-    let filter =
-        EnvFilter::try_new(&config.log).with_context(|| format!("`{}` is not a valid log filter", config.log))?;
+    let filter = EnvFilter::try_new(&config.log)
+        .with_context(|| format!("`{}` is not a valid log filter", config.log))?;
     log::start(filter, config.log_format);
     Ok(config)
 }
@@ -430,8 +442,9 @@ fn admin_token() -> anyhow::Result<Option<freshql::config::Secret>> {
 
 #[tokio::main]
 async fn run(cli: Cli) -> Result<(), StartError> {
-    let command =
-        cli.command.unwrap_or_else(|| Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve)));
+    let command = cli.command.unwrap_or_else(|| {
+        Command::Serve(Box::new(FromEnvironment::parse_from(["freshql"]).serve))
+    });
     match command {
         Command::Serve(options) => {
             let dir = directory(&cli.project);
@@ -455,12 +468,15 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         }
         Command::Push { file, to, ca_file } => push(&file, &to, ca_file.as_deref()).await,
         Command::Token { claims, expires, issuer } => {
-            let minted = app::token(&prepare(cli.project, None)?, &claims, expires.0, issuer.as_deref())?;
+            let minted =
+                app::token(&prepare(cli.project, None)?, &claims, expires.0, issuer.as_deref())?;
             tell(&minted.note);
             print(&format!("{}\n", minted.token))
         }
         Command::Schema => print(&app::schema(&prepare(cli.project, None)?)?),
-        Command::Queries { json } => print(&app::queries(&prepare(cli.project, None)?, json).await?),
+        Command::Queries { json } => {
+            print(&app::queries(&prepare(cli.project, None)?, json).await?)
+        }
         Command::Manifest { format, out } => {
             let manifest = app::manifest(&prepare(cli.project, None)?, format).await?;
             match &out {
@@ -471,7 +487,9 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             Ok(())
         }
         Command::Hash { files } => print(&hash(&files)?),
-        Command::Model(Model::Pull { force }) => print(&app::model_pull(&prepare(cli.project, None)?, force)?),
+        Command::Model(Model::Pull { force }) => {
+            print(&app::model_pull(&prepare(cli.project, None)?, force)?)
+        }
         Command::Dev { listen } => {
             let mut config = prepare(cli.project, None)?;
             config.listen = listen.unwrap_or(config.listen);
@@ -481,7 +499,9 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             };
             app::dev(config, tell).await
         }
-        Command::Backup { file, force } => print(&app::backup(&prepare(cli.project, None)?, &file, force)?),
+        Command::Backup { file, force } => {
+            print(&app::backup(&prepare(cli.project, None)?, &file, force)?)
+        }
         Command::Restore { file } => print(&app::restore(&prepare(cli.project, None)?, &file)?),
         Command::Health { listen } => {
             let mut config = prepare(cli.project, None)?;
@@ -494,16 +514,26 @@ async fn run(cli: Cli) -> Result<(), StartError> {
             print(&String::from_utf8_lossy(&script))
         }
         Command::Man { directory } => {
-            std::fs::create_dir_all(&directory).with_context(|| format!("cannot create {}", directory.display()))?;
+            std::fs::create_dir_all(&directory)
+                .with_context(|| format!("cannot create {}", directory.display()))?;
             let written = clap_mangen::generate_to(Cli::command(), &directory);
-            Ok(written.with_context(|| format!("cannot write manual pages to {}", directory.display()))?)
+            Ok(written
+                .with_context(|| format!("cannot write manual pages to {}", directory.display()))?)
         }
         Command::Init { directory } => print(&app::init(&directory)?),
-        Command::Migrate(Migrate::New { name }) => print(&app::migrate_new(&prepare(cli.project, None)?, &name)?),
+        Command::Migrate(Migrate::New { name }) => {
+            print(&app::migrate_new(&prepare(cli.project, None)?, &name)?)
+        }
         Command::Test(TestArguments { names, update, json }) => {
             // As insta does it: where nobody looks, nothing is left for review.
             let pending = std::env::var_os("CI").is_none();
-            let options = app::TestOptions { names, update, pending, json, colors: colors(io::stdout().is_terminal()) };
+            let options = app::TestOptions {
+                names,
+                update,
+                pending,
+                json,
+                colors: colors(io::stdout().is_terminal()),
+            };
             let (text, is_good) = app::test(&prepare(cli.project, None)?, &options).await?;
             print(&text)?;
             if is_good { Ok(()) } else { Err(StartError::Told) }
@@ -517,22 +547,35 @@ async fn run(cli: Cli) -> Result<(), StartError> {
         Command::Migrate(Migrate::Repair) => {
             let repaired = app::migrate_repair(&prepare(cli.project, None)?)?;
             print(&repaired.text)?;
-            if repaired.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(repaired.mistakes)) }
+            if repaired.mistakes.is_empty() {
+                Ok(())
+            } else {
+                Err(StartError::Mistakes(repaired.mistakes))
+            }
         }
         Command::Migrate(Migrate::Status) => {
             let status = app::migrate_status(&prepare(cli.project, None)?)?;
             print(&status.table)?;
-            if status.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(status.mistakes)) }
+            if status.mistakes.is_empty() {
+                Ok(())
+            } else {
+                Err(StartError::Mistakes(status.mistakes))
+            }
         }
     }
 }
 
-async fn check_against(config: &Config, against: &str, ca_file: Option<&Path>) -> Result<(), StartError> {
+async fn check_against(
+    config: &Config,
+    against: &str,
+    ca_file: Option<&Path>,
+) -> Result<(), StartError> {
     let token = admin_token()?;
     let against = app::Remote { url: against, token: token.as_ref(), certificates: ca_file };
     let (documents, broken) = app::broken(config, against).await?;
     broken.iter().for_each(|line| tell(&format!("{line}\n")));
-    let counted = |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
+    let counted =
+        |count: usize, of: &str| format!("{count} {of}{}", if count == 1 { "" } else { "s" });
     let documents = counted(documents, "document");
     print(&match broken.len() {
         0 => format!("the model fits all of {documents}\n"),
@@ -554,7 +597,12 @@ async fn push(file: &Path, to: &str, ca_file: Option<&Path>) -> Result<(), Start
     let to = app::Remote { url: to, token: token.as_ref(), certificates: ca_file };
     let pushed = app::push(file, to, progress).await?;
     pushed.refused.iter().for_each(|line| tell(&format!("refused: {line}\n")));
-    print(&format!("{} new, {} known, {} refused\n", pushed.new, pushed.known, pushed.refused.len()))?;
+    print(&format!(
+        "{} new, {} known, {} refused\n",
+        pushed.new,
+        pushed.known,
+        pushed.refused.len()
+    ))?;
     if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Told) }
 }
 
@@ -581,7 +629,9 @@ fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
 fn print(text: &str) -> Result<(), StartError> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(anyhow::Error::new(error).into()),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).into())
+        }
         _ => Ok(()),
     }
 }

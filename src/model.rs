@@ -1,5 +1,6 @@
-//! The model: what `schema.graphql` says. Entities, their fields, keys and relations, as the rest of the program reads
-//! them. It knows names and types; it does not know SQL text, GraphQL documents or HTTP.
+//! The model: what `schema.graphql` says. Entities, their fields, keys and relations, as the rest
+//! of the program reads them. It knows names and types; it does not know SQL text, GraphQL
+//! documents or HTTP.
 
 pub mod advice;
 pub mod diagnostic;
@@ -17,7 +18,8 @@ pub use parse::{Parsed, parse};
 pub use rules::{Access, Rule};
 pub use scalar::{CorruptValue, Scalar, Source, Value, ValueRef};
 
-/// Rows of a page where neither `first` nor `last` says otherwise; fewer where the entity's `maxPageSize` is smaller.
+/// Rows of a page where neither `first` nor `last` says otherwise; fewer where the entity's
+/// `maxPageSize` is smaller.
 const DEFAULT_PAGE_SIZE: u32 = 20;
 
 /// Everything that `schema.graphql` declares, checked.
@@ -29,8 +31,9 @@ pub struct Model {
     pub enums: Vec<EnumType>,
     /// Entity name to index.
     pub by_name: HashMap<String, EntityId>,
-    /// blake3 over everything in the model that can change the bytes of an answer (names, types, nullability, defaults,
-    /// orderings, page sizes), independent of comments, white space and descriptions. Part of every ETag.
+    /// blake3 over everything in the model that can change the bytes of an answer (names, types,
+    /// nullability, defaults, orderings, page sizes), independent of comments, white space and
+    /// descriptions. Part of every ETag.
     pub fingerprint: [u8; 32],
     /// The model says who may do what, and what it does not allow is denied.
     pub has_rules: bool,
@@ -90,7 +93,8 @@ pub struct Entity {
     pub max_page_size: u32,
     /// Updates and deletes must carry `expectedEtag`.
     pub require_etag: bool,
-    /// freshql's migrations make and change its table. Otherwise somebody else's do, and nothing of it is altered.
+    /// freshql's migrations make and change its table. Otherwise somebody else's do, and nothing of
+    /// it is altered.
     pub managed: bool,
     /// `@cacheControl` on the type.
     pub cache: CacheHint,
@@ -105,7 +109,8 @@ pub struct Entity {
 pub struct Column {
     /// Its name in SQL.
     pub name: String,
-    /// The name under which filters, orderings and inputs know it: `price`, and `merchantId` for a relation `merchant`.
+    /// The name under which filters, orderings and inputs know it: `price`, and `merchantId` for a
+    /// relation `merchant`.
     pub field: String,
     /// What it holds; a relation's column has its target key's type.
     pub scalar: Scalar,
@@ -123,7 +128,8 @@ pub struct Column {
     pub references: Option<Reference>,
     /// Clients see its values as global ids of this entity's rows.
     pub global: Option<EntityId>,
-    /// Lists are cut by it: a relation, or a column of a `@unique` or `@index`. Its values are in the change log.
+    /// Lists are cut by it: a relation, or a column of a `@unique` or `@index`. Its values are in
+    /// the change log.
     pub part: bool,
     /// `@column(type:)`: overrides the SQL type in migrations.
     pub sql_type: Option<String>,
@@ -179,8 +185,8 @@ impl OnDelete {
         }
     }
 
-    /// Whether what a table says in SQL comes to the same. Ours says RESTRICT; others' tables say nothing, which means NO ACTION
-    /// and fails as well, only later.
+    /// Whether what a table says in SQL comes to the same. Ours says RESTRICT; others' tables say
+    /// nothing, which means NO ACTION and fails as well, only later.
     pub fn is_said_by(self, sql: &str) -> bool {
         self.sql() == sql || (self == Self::Restrict && sql == "NO ACTION")
     }
@@ -221,7 +227,8 @@ pub struct Field {
 /// What a field is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
-    /// A value in a column. A relation `merchant` also makes a scalar field `merchantId` (directly before it).
+    /// A value in a column. A relation `merchant` also makes a scalar field `merchantId` (directly
+    /// before it).
     Scalar(ColumnId),
     /// The row that a column points to.
     ToOne {
@@ -260,11 +267,13 @@ pub struct Index {
 pub struct Order {
     /// Largest first.
     pub descending: bool,
-    /// Where NULLs stand. `ASC` puts them first and `DESC` last unless the enum value says otherwise.
+    /// Where NULLs stand. `ASC` puts them first and `DESC` last unless the enum value says
+    /// otherwise.
     pub nulls_first: bool,
 }
 
-/// `@cacheControl`: what its author said; what follows from it is [`crate::cache_control`]'s business.
+/// `@cacheControl`: what its author said; what follows from it is [`crate::cache_control`]'s
+/// business.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheHint {
     /// Seconds.

@@ -1,5 +1,6 @@
-//! Asks other servers over HTTP/1.1, with TLS where the URL says `https`: identity providers for their keys, other freshql
-//! servers for `push`. Redirects are not followed, and every answer is bounded in time and length.
+//! Asks other servers over HTTP/1.1, with TLS where the URL says `https`: identity providers for
+//! their keys, other freshql servers for `push`. Redirects are not followed, and every answer is
+//! bounded in time and length.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -63,32 +64,42 @@ pub(crate) struct Answer {
 
 /// Asks other servers. Cheap to clone.
 #[derive(Clone)]
-pub(crate) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(crate) struct Client(
+    hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+);
 
 impl Client {
-    /// Trusts the certificates that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and those in
-    /// `more`, a PEM file.
+    /// Trusts the certificates that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
+    /// others), and those in `more`, a PEM file.
     ///
     /// # Errors
     /// The file has no certificates.
     pub(crate) fn new(more: Option<&Path>) -> Result<Self, OutboundError> {
         let mut roots = RootCertStore::empty();
-        // What cannot be read or used there is not trusted; a server that would have needed it is refused with its name.
+        // What cannot be read or used there is not trusted; a server that would have needed it is
+        // refused with its name.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = more {
             let failed = |why: String| OutboundError::Certificates { path: path.to_owned(), why };
-            let certificates = CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
+            let certificates =
+                CertificateDer::pem_file_iter(path).map_err(|error| failed(error.to_string()))?;
             let certificates: Result<Vec<_>, _> = certificates.collect();
             let certificates = certificates.map_err(|error| failed(error.to_string()))?;
             if roots.add_parsable_certificates(certificates).0 == 0 {
                 return Err(failed("it has no PEM certificate that can be used".to_owned()));
             }
         }
-        let tls = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-            .with_safe_default_protocol_versions()?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1().build();
+        let tls = ClientConfig::builder_with_provider(Arc::new(
+            rustls::crypto::aws_lc_rs::default_provider(),
+        ))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+        let connector = HttpsConnectorBuilder::new()
+            .with_tls_config(tls)
+            .https_or_http()
+            .enable_http1()
+            .build();
         Ok(Self(hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build(connector)))
     }
 
@@ -96,9 +107,17 @@ impl Client {
     ///
     /// # Errors
     /// There is no whole answer within the bounds.
-    pub(crate) async fn ask(&self, request: Request<Full<Bytes>>, bounds: Bounds) -> Result<Answer, OutboundError> {
+    pub(crate) async fn ask(
+        &self,
+        request: Request<Full<Bytes>>,
+        bounds: Bounds,
+    ) -> Result<Answer, OutboundError> {
         let asking = async {
-            let answer = self.0.request(request).await.map_err(|error| OutboundError::Failed(causes(&error)))?;
+            let answer = self
+                .0
+                .request(request)
+                .await
+                .map_err(|error| OutboundError::Failed(causes(&error)))?;
             let (head, body) = answer.into_parts();
             let body = Limited::new(body, bounds.bytes).collect().await.map_err(|error| {
                 if error.is::<http_body_util::LengthLimitError>() {
@@ -109,7 +128,9 @@ impl Client {
             })?;
             Ok(Answer { status: head.status, headers: head.headers, body: body.to_bytes() })
         };
-        tokio::time::timeout(bounds.time, asking).await.unwrap_or(Err(OutboundError::TimedOut(bounds.time)))
+        tokio::time::timeout(bounds.time, asking)
+            .await
+            .unwrap_or(Err(OutboundError::TimedOut(bounds.time)))
     }
 }
 

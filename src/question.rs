@@ -1,6 +1,7 @@
-//! What is asked, in full: everything that an answer depends on beside the data. Cache key, single flight, canonical URL
-//! and ETag are all made from a [`Question`], by the two functions below. Both take it apart field by field, so whoever
-//! adds a field is made by the compiler to decide what it means to each of them.
+//! What is asked, in full: everything that an answer depends on beside the data. Cache key, single
+//! flight, canonical URL and ETag are all made from a [`Question`], by the two functions below.
+//! Both take it apart field by field, so whoever adds a field is made by the compiler to decide
+//! what it means to each of them.
 
 use std::fmt::Write;
 
@@ -15,7 +16,8 @@ pub struct Question<'a> {
     pub document: DocumentId,
     /// The operation's name; None where it has none.
     pub operation: Option<&'a str>,
-    /// The variables as canonical JSON: defaults filled in, keys sorted, each value in the one spelling of its type.
+    /// The variables as canonical JSON: defaults filled in, keys sorted, each value in the one
+    /// spelling of its type.
     pub variables: &'a str,
     /// As far as the answer depends on who asks.
     pub view: View,
@@ -27,7 +29,8 @@ pub enum View {
     /// Everybody gets the same answer.
     #[default]
     Public,
-    /// Those get it for whom the rules come down to the same conditions: blake3 of these, in their canonical form.
+    /// Those get it for whom the rules come down to the same conditions: blake3 of these, in their
+    /// canonical form.
     Private([u8; 32]),
 }
 
@@ -42,13 +45,15 @@ impl View {
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Question<'_> {
-    /// Appends the question in a form that can be read back in one way only: different questions never give the same bytes,
-    /// whatever follows.
+    /// Appends the question in a form that can be read back in one way only: different questions
+    /// never give the same bytes, whatever follows.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Self { document, operation, variables, view } = self;
         let mut bytes = |value: Option<&[u8]>| {
             // Nothing is as long as this length says.
-            out.extend_from_slice(&value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes());
+            out.extend_from_slice(
+                &value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes(),
+            );
             out.extend_from_slice(value.unwrap_or_default());
         };
         bytes(operation.map(str::as_bytes));
@@ -60,9 +65,9 @@ impl Question<'_> {
         out.extend_from_slice(document.as_bytes());
     }
 
-    /// Its URL of its own, for a question about a registered document: the id, the operation's name only where the document
-    /// has several, the variables only where there are any. None where the answer depends on who asks: then a URL does not
-    /// tell which answer is meant.
+    /// Its URL of its own, for a question about a registered document: the id, the operation's name
+    /// only where the document has several, the variables only where there are any. None where the
+    /// answer depends on who asks: then a URL does not tell which answer is meant.
     pub fn canonical_url(&self, is_only_operation: bool) -> Option<String> {
         let Self { document, operation, variables, view } = self;
         match view {
@@ -111,7 +116,8 @@ mod tests {
     #[test]
     fn the_url_has_no_more_than_it_needs() {
         let document = DocumentId::of("query A($a: Int) { a(a: $a) }");
-        let question = |variables| Question { document, operation: Some("A"), variables, view: View::Public };
+        let question =
+            |variables| Question { document, operation: Some("A"), variables, view: View::Public };
         assert_eq!(question("{}").canonical_url(true), Some(format!("/q/{document}")));
         assert_eq!(question("{}").canonical_url(false), Some(format!("/q/{document}/A")));
         assert_eq!(

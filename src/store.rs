@@ -1,10 +1,12 @@
-//! The store: rows in, rows out, what changed. This is the contract that the floors above hold, and it knows no database: what
-//! does lies in a driver's folder, [`sqlite`] or [`postgres`]; [`schema`] is about tables and migrations.
+//! The store: rows in, rows out, what changed. This is the contract that the floors above hold, and
+//! it knows no database: what does lies in a driver's folder, [`sqlite`] or [`postgres`];
+//! [`schema`] is about tables and migrations.
 //!
-//! - Reading: a [`Query`] says what is read, a driver's dialect ([`dialect`], [`render`]) makes a statement of it, a
-//!   [`Source`] hands out its rows, one by one or fetched ahead by [`Levels`].
+//! - Reading: a [`Query`] says what is read, a driver's dialect ([`dialect`], [`render`]) makes a
+//!   statement of it, a [`Source`] hands out its rows, one by one or fetched ahead by [`Levels`].
 //! - Writing: a [`Transaction`] does it, and says as a [`Refusal`] why it has not.
-//! - What changed: [`feed`] tells subscribers of every commit; [`Guard`] says whether versions can be trusted.
+//! - What changed: [`feed`] tells subscribers of every commit; [`Guard`] says whether versions can
+//!   be trusted.
 
 pub mod admin;
 pub mod change_log;

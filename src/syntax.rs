@@ -1,9 +1,10 @@
-//! GraphQL text to syntax tree, by the grammar of the September 2025 specification: operations and type definitions, in
-//! one parser. It knows no schema. The tree is async-graphql's; its own parser refuses escapes, descriptions and spaces
-//! that the grammar has, takes documents that it has not, and says what it expected in the names of its rules.
+//! GraphQL text to syntax tree, by the grammar of the September 2025 specification: operations and
+//! type definitions, in one parser. It knows no schema. The tree is async-graphql's; its own parser
+//! refuses escapes, descriptions and spaces that the grammar has, takes documents that it has not,
+//! and says what it expected in the names of its rules.
 //!
-//! Lines and columns are counted from 1 as graphql-js and editors count them: a line ends with LF, CR or both, and a column
-//! is a UTF-16 code unit.
+//! Lines and columns are counted from 1 as graphql-js and editors count them: a line ends with LF,
+//! CR or both, and a column is a UTF-16 code unit.
 
 mod definitions;
 mod executable;
@@ -21,7 +22,8 @@ pub use value::{exact_float, from_json, long_integer, long_number};
 
 use parser::Parser;
 
-/// Parses a text to its end. Time and memory grow with its length, the stack with [`MAX_NESTING`] at most.
+/// Parses a text to its end. Time and memory grow with its length, the stack with [`MAX_NESTING`]
+/// at most.
 ///
 /// # Errors
 /// The first mistake.

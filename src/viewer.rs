@@ -1,6 +1,6 @@
-//! Who asks: nobody that is known, or somebody with the claims of a verified token. What rules may ask of a viewer is an
-//! [`Atom`]. How a token is verified is not known here, and what an answer depends on of all this is its
-//! [`View`](crate::question::View), never the viewer.
+//! Who asks: nobody that is known, or somebody with the claims of a verified token. What rules may
+//! ask of a viewer is an [`Atom`]. How a token is verified is not known here, and what an answer
+//! depends on of all this is its [`View`](crate::question::View), never the viewer.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -56,14 +56,18 @@ impl Viewer {
 }
 
 impl Claims {
-    /// Where the roles are if the configuration does not say otherwise, as a JSON pointer (RFC 6901).
+    /// Where the roles are if the configuration does not say otherwise, as a JSON pointer (RFC
+    /// 6901).
     pub const ROLES: &str = "/roles";
 
-    /// The claims of a token. `roles` points to its roles: a list, or a string with spaces. What is no string is no role.
+    /// The claims of a token. `roles` points to its roles: a list, or a string with spaces. What is
+    /// no string is no role.
     pub fn new(claims: Map<String, Json>, roles: &str) -> Self {
         let claims = Json::Object(claims);
         let roles = match claims.pointer(roles) {
-            Some(Json::Array(items)) => items.iter().filter_map(Json::as_str).map(str::to_owned).collect(),
+            Some(Json::Array(items)) => {
+                items.iter().filter_map(Json::as_str).map(str::to_owned).collect()
+            }
             Some(Json::String(words)) => words.split_whitespace().map(str::to_owned).collect(),
             _ => BTreeSet::new(),
         };
@@ -71,12 +75,14 @@ impl Claims {
         Self { claims, roles }
     }
 
-    /// The value of a claim; None where the token has none, or null. A dot leads into an object: `org.id`. A claim whose very
-    /// name has dots, such as `https://example.com/tenant`, goes first.
+    /// The value of a claim; None where the token has none, or null. A dot leads into an object:
+    /// `org.id`. A claim whose very name has dots, such as `https://example.com/tenant`, goes
+    /// first.
     pub fn get(&self, name: &str) -> Option<&Json> {
         let found = self.claims.get(name).or_else(|| {
             let (first, rest) = name.split_once('.')?;
-            rest.split('.').try_fold(self.claims.get(first)?, |value, step| value.as_object()?.get(step))
+            rest.split('.')
+                .try_fold(self.claims.get(first)?, |value, step| value.as_object()?.get(step))
         });
         found.filter(|value| !value.is_null())
     }
@@ -112,8 +118,7 @@ mod tests {
 
     #[test]
     fn claims_are_found_by_name_and_by_path() {
-        let json =
-            json!({"sub": "ada", "org": {"id": 7, "unit": {"x": null}}, "https://a.example/t": "t1", "gone": null});
+        let json = json!({"sub": "ada", "org": {"id": 7, "unit": {"x": null}}, "https://a.example/t": "t1", "gone": null});
         let claims = claims(json, Claims::ROLES);
         assert_eq!(claims.get("sub"), Some(&json!("ada")));
         assert_eq!(claims.get("org.id"), Some(&json!(7)));
@@ -125,7 +130,8 @@ mod tests {
 
     #[test]
     fn roles_are_a_list_or_words() {
-        let listed = claims(json!({"realm_access": {"roles": ["editor", 5, "a b"]}}), "/realm_access/roles");
+        let listed =
+            claims(json!({"realm_access": {"roles": ["editor", 5, "a b"]}}), "/realm_access/roles");
         assert!(listed.has_role("editor") && listed.has_role("a b") && !listed.has_role("5"));
         let words = claims(json!({"scope": "read  write"}), "/scope");
         assert!(words.has_role("read") && words.has_role("write") && !words.has_role(""));

@@ -1,5 +1,5 @@
-//! `If-Match` and `If-None-Match`, in several header lines. A client that sends our own tag back, among whatever else, is
-//! understood.
+//! `If-Match` and `If-None-Match`, in several header lines. A client that sends our own tag back,
+//! among whatever else, is understood.
 #![no_main]
 
 use freshql::conditional::{IfMatch, Outcome, evaluate};
@@ -10,7 +10,11 @@ fuzz_target!(|lines: (Vec<&[u8]>, Vec<&[u8]>)| {
     let (if_match, if_none_match) = lines;
     let current = ResponseEtag::of_content(b"freshql");
     let _ = IfMatch::parse(if_match.iter().copied());
-    let outcome = evaluate(if_match.iter().copied(), if_none_match.iter().copied(), Some((&current, Variant::Plain)));
+    let outcome = evaluate(
+        if_match.iter().copied(),
+        if_none_match.iter().copied(),
+        Some((&current, Variant::Plain)),
+    );
     if if_match.is_empty() && if_none_match.is_empty() {
         assert_eq!(outcome, Outcome::Proceed);
     }

@@ -1,5 +1,5 @@
-//! Cursors that come back from clients: after the first byte, which chooses an ordering, the values of a cursor in the form
-//! that base64 hides. One that is accepted is written again as it was.
+//! Cursors that come back from clients: after the first byte, which chooses an ordering, the values
+//! of a cursor in the form that base64 hides. One that is accepted is written again as it was.
 #![no_main]
 
 use std::sync::LazyLock;

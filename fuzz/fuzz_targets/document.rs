@@ -9,12 +9,15 @@ use freshql::model::parse::parse;
 use libfuzzer_sys::fuzz_target;
 
 static COMPILER: LazyLock<Compiler> = LazyLock::new(|| {
-    let model = parse("schema.graphql", include_str!("../../schema.graphql")).expect("the example has no mistakes").model;
+    let model = parse("schema.graphql", include_str!("../../schema.graphql"))
+        .expect("the example has no mistakes")
+        .model;
     Compiler::new(Arc::new(model)).expect("the example has an API")
 });
 
-static RUNTIME: LazyLock<tokio::runtime::Runtime> =
-    LazyLock::new(|| tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers"));
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers")
+});
 
 fuzz_target!(|text: &str| {
     let compiled = RUNTIME.block_on(COMPILER.compile(DocumentId::of(text), text.into()));

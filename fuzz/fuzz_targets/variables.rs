@@ -25,8 +25,11 @@ mutation M($input: TInput!, $patch: TPatch!, $id: ID!, $etag: String) {
 static DOCUMENTS: LazyLock<Document> = LazyLock::new(|| {
     let model = parse("schema.graphql", MODEL).expect("the model has no mistakes").model;
     let compiler = Compiler::new(Arc::new(model)).expect("the model has an API");
-    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
-    runtime.block_on(compiler.compile(DocumentId::of(DOCUMENT), DOCUMENT.into())).expect("the document is valid")
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().build().expect("a runtime without drivers");
+    runtime
+        .block_on(compiler.compile(DocumentId::of(DOCUMENT), DOCUMENT.into()))
+        .expect("the document is valid")
 });
 
 fuzz_target!(|text: &str| {
@@ -34,9 +37,11 @@ fuzz_target!(|text: &str| {
     for operation in DOCUMENTS.operations() {
         if let Ok(variables) = operation.coerce_variables(&raw) {
             let canonical = variables.canonical();
-            let again = serde_json::from_str(canonical).expect("the canonical form is a JSON object");
+            let again =
+                serde_json::from_str(canonical).expect("the canonical form is a JSON object");
             let again = operation.coerce_variables(&again);
-            let again = again.unwrap_or_else(|errors| panic!("{canonical} does not coerce: {errors:?}"));
+            let again =
+                again.unwrap_or_else(|errors| panic!("{canonical} does not coerce: {errors:?}"));
             assert_eq!(again.canonical(), canonical);
         }
     }

@@ -11,11 +11,13 @@ use crate::store::admin;
 use crate::store::schema::migrations::Migrations;
 use crate::store::schema::pull::Pulled;
 
-/// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a first one that says
-/// what is there; says what became of the tables. A model that is there is only replaced if `force` says so.
+/// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a
+/// first one that says what is there; says what became of the tables. A model that is there is only
+/// replaced if `force` says so.
 ///
 /// # Errors
-/// There is no such database, it has no table that could be an entity, or there is a model already. Nothing was written.
+/// There is no such database, it has no table that could be an entity, or there is a model already.
+/// Nothing was written.
 pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     let target = within(&config.dir, MODEL_FILE);
     let shown = target.display().to_string();
@@ -23,11 +25,19 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
         let message = anyhow::anyhow!("{shown} already exists; `--force` replaces it");
         return Err(message.into());
     }
-    let pulled = admin::pull(&config.database).with_context(|| format!("cannot read {}", config.database))?;
+    let pulled = admin::pull(&config.database)
+        .with_context(|| format!("cannot read {}", config.database))?;
     if pulled.entities.is_empty() {
-        let reasons: Vec<String> =
-            pulled.left_out.iter().map(|(table, reason)| format!("\n  `{table}`: {reason}")).collect();
-        let message = anyhow::anyhow!("{} has no table that could be an entity{}", config.database, reasons.concat());
+        let reasons: Vec<String> = pulled
+            .left_out
+            .iter()
+            .map(|(table, reason)| format!("\n  `{table}`: {reason}"))
+            .collect();
+        let message = anyhow::anyhow!(
+            "{} has no table that could be an entity{}",
+            config.database,
+            reasons.concat()
+        );
         return Err(message.into());
     }
     // A model with mistakes would be ours; it is better said here than at the next command.
@@ -37,9 +47,11 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     let mut written = Vec::new();
     // What is there on a server stays its owner's, and no file makes it anew.
     if migrations.files.is_empty() && !pulled.baseline.is_empty() {
-        std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         let baseline = folder.join("0001_existing.sqlite.sql");
-        std::fs::write(&baseline, &pulled.baseline).with_context(|| format!("cannot write {}", baseline.display()))?;
+        std::fs::write(&baseline, &pulled.baseline)
+            .with_context(|| format!("cannot write {}", baseline.display()))?;
         written.push(baseline.display().to_string());
     }
     std::fs::write(&target, &pulled.sdl).with_context(|| format!("cannot write {shown}"))?;
@@ -56,8 +68,9 @@ fn summary(written: &[String], pulled: &Pulled, command: &str) -> String {
     for (table, reason) in &pulled.left_out {
         text.push_str(&format!("left out `{table}`: {reason}\n"));
     }
-    let next =
-        format!("next: read it, then `{command} migrate new adopt`, `{command} migrate up`, `{command} serve`\n");
+    let next = format!(
+        "next: read it, then `{command} migrate new adopt`, `{command} migrate up`, `{command} serve`\n"
+    );
     text.push_str(&next);
     text
 }

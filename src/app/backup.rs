@@ -1,4 +1,5 @@
-//! `freshql backup` and `freshql restore`: a copy of the database while it is in use, and the database from a copy.
+//! `freshql backup` and `freshql restore`: a copy of the database while it is in use, and the
+//! database from a copy.
 
 use std::path::Path;
 
@@ -30,8 +31,8 @@ pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, Start
 /// Makes the database what it was when this copy was taken. What it is now is kept beside it.
 ///
 /// # Errors
-/// The copy is no database that belongs to this project, or a program has the database open; says why. Nothing was altered
-/// then.
+/// The copy is no database that belongs to this project, or a program has the database open; says
+/// why. Nothing was altered then.
 pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
     let path = database_file(config)?;
     let context = || format!("cannot restore {}; it is as it was", config.database);
@@ -44,7 +45,8 @@ pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
         error => anyhow::Error::new(error).context(context()),
     })?;
     let copy = held.copy_of(file).with_context(context)?;
-    let status = copy.open().and_then(|copy| migrate::status(&copy, &migrations)).with_context(context)?;
+    let status =
+        copy.open().and_then(|copy| migrate::status(&copy, &migrations)).with_context(context)?;
     let mistakes = status.mistakes();
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
@@ -56,8 +58,15 @@ pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
     }
     if !status.pending.is_empty() {
         let count = status.pending.len();
-        let what = if count == 1 { "one migration is".to_owned() } else { format!("{count} migrations are") };
-        text.push_str(&format!("{what} newer than the backup: run `{} migrate up`\n", command(config)));
+        let what = if count == 1 {
+            "one migration is".to_owned()
+        } else {
+            format!("{count} migrations are")
+        };
+        text.push_str(&format!(
+            "{what} newer than the backup: run `{} migrate up`\n",
+            command(config)
+        ));
     }
     Ok(text)
 }

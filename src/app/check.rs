@@ -20,7 +20,8 @@ pub struct CheckReport {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Everything that can be wrong before a server starts: model, queries, migrations, and the database if there is one.
+/// Everything that can be wrong before a server starts: model, queries, migrations, and the
+/// database if there is one.
 ///
 /// # Errors
 /// All mistakes, and the warnings.
@@ -45,8 +46,9 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
         Diagnostic::warning(file, 0..0, message)
             .with_help("clients that ask for the longest pages get QUERY_TOO_COMPLEX; ask for shorter ones with `first`, or raise `limits.max_rows`")
     }));
-    let (wrong, doubtful): (Vec<_>, Vec<_>) =
-        files::lint(&model, &registry).into_iter().partition(|finding| finding.severity == Severity::Error);
+    let (wrong, doubtful): (Vec<_>, Vec<_>) = files::lint(&model, &registry)
+        .into_iter()
+        .partition(|finding| finding.severity == Severity::Error);
     mistakes.extend(wrong);
     warnings.extend(doubtful);
     if !mistakes.is_empty() {
@@ -54,7 +56,8 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
         return Err(StartError::Mistakes(mistakes));
     }
     let database = if database.is_there { "its database fits" } else { "there is no database yet" };
-    let mut summary = format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
+    let mut summary =
+        format!("no mistakes in the model and {} documents; {database}\n", registry.list().len());
     if let Some(Reached { rows, operation, file }) = reached.first() {
         summary += &format!(
             "{operation} ({file}) may read the most rows for one answer: {rows}, of {most} that are allowed\n"
@@ -74,7 +77,9 @@ struct Reached {
 fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
     let mut all = Vec::new();
     for registered in registry.list() {
-        let (Ok(document), Some(file)) = (&registered.document, registered.files.first()) else { continue };
+        let (Ok(document), Some(file)) = (&registered.document, registered.files.first()) else {
+            continue;
+        };
         all.extend(document.operations().iter().map(|operation| Reached {
             rows: reach::rows(model, operation),
             operation: operation.name().unwrap_or("without a name").to_owned(),
@@ -85,10 +90,11 @@ fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
     all
 }
 
-/// Why a command failed, together with all that is wrong with the project's other files: for where the configuration has
-/// mistakes, so that nobody knows which database is meant.
+/// Why a command failed, together with all that is wrong with the project's other files: for where
+/// the configuration has mistakes, so that nobody knows which database is meant.
 pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
-    let config = Config::resolve(Overrides { dir: Some(dir.to_owned()), ..Overrides::default() }, None);
+    let config =
+        Config::resolve(Overrides { dir: Some(dir.to_owned()), ..Overrides::default() }, None);
     let mut mistakes = match error {
         StartError::Mistakes(mistakes) => mistakes,
         other @ (StartError::Told | StartError::Other(_)) => return other,

@@ -1,5 +1,5 @@
-//! What the commands do with the database's schema: bring it to the state that the migrations describe, or say what is
-//! missing and which command mends it. Everything here blocks.
+//! What the commands do with the database's schema: bring it to the state that the migrations
+//! describe, or say what is missing and which command mends it. Everything here blocks.
 
 use anyhow::Context;
 
@@ -12,7 +12,8 @@ use crate::store::schema::difference::{self, DifferenceError};
 use crate::store::schema::migrations::{self, MigrateError, Migrations, Status};
 use crate::store::{Admin, admin};
 
-/// Makes the database ready to be served: applies pending migrations if the configuration says so, then checks.
+/// Makes the database ready to be served: applies pending migrations if the configuration says so,
+/// then checks.
 ///
 /// # Errors
 /// What has to be mended first.
@@ -51,8 +52,8 @@ pub struct Repaired {
     pub mistakes: Vec<Diagnostic>,
 }
 
-/// Puts back what other programs have taken from the database: triggers, columns of versions, system tables. What they
-/// kept meanwhile counts as changed.
+/// Puts back what other programs have taken from the database: triggers, columns of versions,
+/// system tables. What they kept meanwhile counts as changed.
 ///
 /// # Errors
 /// There is no database, or it lacks migrations, or cannot be read or written.
@@ -72,18 +73,27 @@ pub fn migrate_repair(config: &Config) -> Result<Repaired, StartError> {
     Ok(repaired)
 }
 
-fn repair(config: &Config, model: &Model, migrations: &Migrations, admin: &mut Admin) -> Result<Repaired, StartError> {
+fn repair(
+    config: &Config,
+    model: &Model,
+    migrations: &Migrations,
+    admin: &mut Admin,
+) -> Result<Repaired, StartError> {
     let mut repaired = admin.repair(model, migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         MigrateError::Database(cause) => {
-            let message = format!("cannot repair {}; nothing was changed: {cause}", config.database);
+            let message =
+                format!("cannot repair {}; nothing was changed: {cause}", config.database);
             StartError::Other(anyhow::anyhow!(message))
         }
     })?;
-    let watched = admin.watch(model).with_context(|| format!("cannot repair {}", config.database))?;
-    repaired
-        .done
-        .extend(watched.iter().map(|table| format!("made the triggers of `{table}`, and renewed its versions")));
+    let watched =
+        admin.watch(model).with_context(|| format!("cannot repair {}", config.database))?;
+    repaired.done.extend(
+        watched
+            .iter()
+            .map(|table| format!("made the triggers of `{table}`, and renewed its versions")),
+    );
     let text = match repaired.done.is_empty() {
         true => "nothing to repair\n".to_owned(),
         false => repaired.done.iter().map(|line| format!("{line}\n")).collect(),
@@ -106,14 +116,18 @@ fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartErr
     Ok(())
 }
 
-/// Writes the next migration, from what the migrations build to what the model needs; says what was written, and what
-/// to look at. Nothing is written where nothing is missing, or where anything is wrong.
+/// Writes the next migration, from what the migrations build to what the model needs; says what was
+/// written, and what to look at. Nothing is written where nothing is missing, or where anything is
+/// wrong.
 ///
 /// # Errors
 /// The mistakes of the model or of the migrations, or a name that is none.
 pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     if !migrations::is_name(name) {
-        let message = format!("`{name}` is not a valid name for a migration; it may have {}", migrations::NAMES);
+        let message = format!(
+            "`{name}` is not a valid name for a migration; it may have {}",
+            migrations::NAMES
+        );
         return Err(anyhow::anyhow!(message).into());
     }
     let (model, migrations) = match (load_model(config), read_for_difference(config)) {
@@ -129,7 +143,8 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
         error => StartError::Other(error.into()),
     })?;
     let Some(step) = step else {
-        let mut text = "the migrations build what the model needs; nothing was written\n".to_owned();
+        let mut text =
+            "the migrations build what the model needs; nothing was written\n".to_owned();
         if open_existing(config)?.is_some() {
             let lacks = mistakes(config, &model)?.mistakes;
             let line = |lack: &Diagnostic| format!("but the database differs: {}\n", lack.message);
@@ -233,7 +248,9 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
     }
     let mut mistakes = status.mistakes();
     if !status.pending.is_empty() {
-        let is_pending = |mistake: &Diagnostic| status.pending.iter().any(|pending| pending.file == mistake.file);
+        let is_pending = |mistake: &Diagnostic| {
+            status.pending.iter().any(|pending| pending.file == mistake.file)
+        };
         mistakes.extend(rehearsed(config, &migrations)?.into_iter().filter(is_pending));
     }
     if mistakes.is_empty() {
@@ -250,7 +267,8 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
     Ok(DatabaseState { is_there, mistakes, warnings: warnings.into_iter().map(warning).collect() })
 }
 
-/// A database that other migrations have made, and that has other tables: the wrong `--database`, or the wrong directory.
+/// A database that other migrations have made, and that has other tables: the wrong `--database`,
+/// or the wrong directory.
 fn of_another_project(
     config: &Config,
     model: &Model,
@@ -265,7 +283,9 @@ fn of_another_project(
         return Ok(None);
     }
     let tables = admin.tables().context("cannot read the database")?;
-    let is_ours = |table: &String| model.entities.iter().any(|entity| entity.table.eq_ignore_ascii_case(table));
+    let is_ours = |table: &String| {
+        model.entities.iter().any(|entity| entity.table.eq_ignore_ascii_case(table))
+    };
     if tables.is_empty() || tables.iter().any(is_ours) {
         return Ok(None);
     }
@@ -290,13 +310,14 @@ fn pending(config: &Config, status: &Status) -> Option<Diagnostic> {
     if status.pending.is_empty() {
         return None;
     }
-    let names: Vec<_> = status.pending.iter().map(|pending| name(pending.number, &pending.name)).collect();
+    let names: Vec<_> =
+        status.pending.iter().map(|pending| name(pending.number, &pending.name)).collect();
     let message = format!("pending migrations: {}", names.join(", "));
     Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config)))
 }
 
-/// What the database lacks for the model, where it has all migrations. What these do not build, the next one should;
-/// what they do has been changed by hand.
+/// What the database lacks for the model, where it has all migrations. What these do not build, the
+/// next one should; what they do has been changed by hand.
 fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic>, StartError> {
     let problems = admin.check(model).context("cannot read the database")?;
     let has_epoch = admin.has_epoch();
@@ -310,12 +331,15 @@ fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic
         let mistake = database(problem.message);
         mistakes.push(match (&next, problem.sql) {
             (Some(_), _) => mistake,
-            (None, _) if problem.is_repaired && problem.help.is_none() => {
-                mistake.with_help(format!("run `{} migrate repair`, which puts it back", command(config)))
-            }
+            (None, _) if problem.is_repaired && problem.help.is_none() => mistake
+                .with_help(format!("run `{} migrate repair`, which puts it back", command(config))),
             (None, Some(sql)) => mistake.with_help(format!("add a migration that says\n{sql}")),
-            (None, None) if problem.help.is_some() => mistake.with_help(problem.help.unwrap_or_default()),
-            (None, None) => mistake.with_help("add a migration that changes it, or change the model"),
+            (None, None) if problem.help.is_some() => {
+                mistake.with_help(problem.help.unwrap_or_default())
+            }
+            (None, None) => {
+                mistake.with_help("add a migration that changes it, or change the model")
+            }
         });
     }
     if let Some(last) = mistakes.pop_if(|_| next.is_some()) {
@@ -328,7 +352,10 @@ fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic
     // A database that is not there yet has none either, and the missing table says so.
     if mistakes.is_empty() && !has_epoch.context("cannot read the database")? {
         let mistake = database("the database has no epoch, which is part of every ETag".to_owned());
-        mistakes.push(mistake.with_help(format!("run `{} migrate repair`, which gives it one", command(config))));
+        mistakes.push(
+            mistake
+                .with_help(format!("run `{} migrate repair`, which gives it one", command(config))),
+        );
     }
     Ok(mistakes)
 }
@@ -362,22 +389,28 @@ fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>
 }
 
 pub(super) fn no_database(config: &Config) -> Diagnostic {
-    Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet").with_help(remedy(config))
+    Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet")
+        .with_help(remedy(config))
 }
 
 fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     let migrations = read(config)?;
-    let mut admin = Admin::open(&config.database).with_context(|| format!("cannot open {}", config.database))?;
+    let mut admin = Admin::open(&config.database)
+        .with_context(|| format!("cannot open {}", config.database))?;
     let applied = admin.migrate(&migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
         error @ MigrateError::Database(_) => StartError::Other(error.into()),
     })?;
-    let mut done: Vec<String> = applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
-    // The tables of others are watched by what the model says of them. If that has mistakes, others say so.
+    let mut done: Vec<String> =
+        applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
+    // The tables of others are watched by what the model says of them. If that has mistakes, others
+    // say so.
     if let Ok(parsed) = read_model(config) {
         let (records, rows) = admin.heal(&parsed.model).context("cannot heal the change log")?;
         if records + rows > 0 {
-            done.push(format!("new numbers for {records} records of the change log and {rows} rows"));
+            done.push(format!(
+                "new numbers for {records} records of the change log and {rows} rows"
+            ));
         }
         let guarded = admin.watch(&parsed.model).context("cannot make the triggers")?;
         done.extend(guarded.iter().map(|table| format!("triggers on `{table}`")));
@@ -397,7 +430,8 @@ fn read_for_difference(config: &Config) -> Result<Migrations, StartError> {
 
 /// Looking at a database does not create it.
 fn open_existing(config: &Config) -> Result<Option<Admin>, StartError> {
-    Ok(Admin::open_existing(&config.database).with_context(|| format!("cannot open {}", config.database))?)
+    Ok(Admin::open_existing(&config.database)
+        .with_context(|| format!("cannot open {}", config.database))?)
 }
 
 fn name(number: i64, name: &str) -> String {
@@ -411,8 +445,13 @@ fn remedy(config: &Config) -> String {
 
 /// How this project is called upon.
 pub(super) fn command(config: &Config) -> String {
-    let dir = if config.dir.as_os_str() == "." { String::new() } else { format!(" --dir {}", config.dir.display()) };
+    let dir = if config.dir.as_os_str() == "." {
+        String::new()
+    } else {
+        format!(" --dir {}", config.dir.display())
+    };
     let is_default = config.database == Database::Sqlite(config.dir.join("freshql.db"));
-    let database = if is_default { String::new() } else { format!(" --database {}", config.database) };
+    let database =
+        if is_default { String::new() } else { format!(" --database {}", config.database) };
     format!("freshql{dir}{database}")
 }

@@ -1,5 +1,6 @@
-//! `freshql dev`: serves in mode `open` from a scratch database and follows the project's files. What is right is
-//! swapped in as a whole; what is wrong is told, and the last version that was right goes on serving.
+//! `freshql dev`: serves in mode `open` from a scratch database and follows the project's files.
+//! What is right is swapped in as a whole; what is wrong is told, and the last version that was
+//! right goes on serving.
 
 mod difference;
 mod scratch;
@@ -39,7 +40,8 @@ pub enum DevEvent<'a> {
 /// Serves until the process is told to stop, and reloads when files change.
 ///
 /// # Errors
-/// The address is taken, or the directory cannot be watched. Mistakes in files are told, and waited for to be mended.
+/// The address is taken, or the directory cannot be watched. Mistakes in files are told, and waited
+/// for to be mended.
 pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), StartError> {
     // Installed first, so that no signal is missed while the server starts.
     let stopped = stop_signal().context("cannot wait for signals")?;
@@ -60,7 +62,11 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                 Ok(project) => {
                     // First, so that what is told is so.
                     current.swap(project.routes);
-                    tell(DevEvent::Text(&project.shape.told_after(shape.as_ref(), &running.address, &project.note)));
+                    tell(DevEvent::Text(&project.shape.told_after(
+                        shape.as_ref(),
+                        &running.address,
+                        &project.note,
+                    )));
                     if !project.warnings.is_empty() {
                         tell(DevEvent::Diagnostics(&project.warnings));
                     }
@@ -71,7 +77,9 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                 Err(error) => {
                     match &error {
                         StartError::Mistakes(mistakes) => tell(DevEvent::Diagnostics(mistakes)),
-                        StartError::Other(error) => tell(DevEvent::Text(&format!("error: {error:#}\n"))),
+                        StartError::Other(error) => {
+                            tell(DevEvent::Text(&format!("error: {error:#}\n")))
+                        }
                         StartError::Told => {}
                     }
                     let consequence = match &shape {
@@ -100,7 +108,11 @@ struct Project {
 }
 
 /// Reads everything anew. `is_first`: nothing is served yet, so that old scratch databases can go.
-async fn load(config: &Config, authenticator: &Arc<Authenticator>, is_first: bool) -> Result<Project, StartError> {
+async fn load(
+    config: &Config,
+    authenticator: &Arc<Authenticator>,
+    is_first: bool,
+) -> Result<Project, StartError> {
     let mut project = project::read(config).await?;
     if !project.mistakes.is_empty() {
         return Err(StartError::Mistakes(project.mistakes));
@@ -111,13 +123,15 @@ async fn load(config: &Config, authenticator: &Arc<Authenticator>, is_first: boo
         let (dir, model) = (config.dir.clone(), model.clone());
         move || scratch::prepare(&dir, &model, is_first)
     };
-    let Scratch { path, note } = tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
+    let Scratch { path, note } =
+        tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
     let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
     let (engine, registry) = assemble(&config, project, Opening::ToLook).await?;
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));
     let store = engine.store().clone();
-    let app = AppState::new(&config, authenticator.clone(), engine, store, registry).context("cannot start threads")?;
+    let app = AppState::new(&config, authenticator.clone(), engine, store, registry)
+        .context("cannot start threads")?;
     let routes = Router::new().fallback_service(service(app));
     Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
 }
@@ -127,7 +141,8 @@ async fn load(config: &Config, authenticator: &Arc<Authenticator>, is_first: boo
 struct Current(Arc<RwLock<Option<Router>>>);
 
 impl Current {
-    /// Requests that come from now on are answered by these routes; those under way by the routes that they came to.
+    /// Requests that come from now on are answered by these routes; those under way by the routes
+    /// that they came to.
     fn swap(&self, routes: Router) {
         let old = self.0.write().unwrap_or_else(PoisonError::into_inner).replace(routes);
         // Closing a database takes a moment, for which nobody should wait behind the lock.

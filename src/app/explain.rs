@@ -1,5 +1,5 @@
-//! The command `explain`: runs a query as the server would, on the same database, and prints why its answer is as it
-//! is. It only reads, and it has no response cache to ask.
+//! The command `explain`: runs a query as the server would, on the same database, and prints why
+//! its answer is as it is. It only reads, and it has no response cache to ask.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
@@ -11,7 +11,9 @@ use super::error::StartError;
 use super::serve::{Opening, open};
 use crate::config::Config;
 use crate::document_id::{DocumentId, DocumentRef};
-use crate::graphql::explain::{self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport};
+use crate::graphql::explain::{
+    self, ChangeReport, DecidedBy, DerivedFrom, Explanation, StatementReport,
+};
 use crate::graphql::{Document, Engine, GraphqlError, OperationKind};
 use crate::persisted::{Registered, Registry, files};
 use crate::viewer::{Claims, Viewer};
@@ -37,7 +39,8 @@ pub struct ExplainRequest {
 /// Executes a query and reports on it.
 ///
 /// # Errors
-/// There is no such document, it is not a query, its variables do not coerce, the database is not ready.
+/// There is no such document, it is not a query, its variables do not coerce, the database is not
+/// ready.
 pub async fn explain(config: &Config, wanted: &ExplainRequest) -> Result<String, StartError> {
     // Whoever asks why something is so does not want it to be otherwise afterwards.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
@@ -59,13 +62,17 @@ async fn report(
     let found = find(engine, registry, &wanted.document).await?;
     let document = found.document()?;
     let named = matches!(found, Subject::Named(_)).then_some(wanted.document.as_str());
-    let operation =
-        document.operation(wanted.operation.as_deref().or(named)).map_err(|error| anyhow!(error.message))?;
+    let operation = document
+        .operation(wanted.operation.as_deref().or(named))
+        .map_err(|error| anyhow!(error.message))?;
     if operation.kind() == OperationKind::Mutation {
-        return Err(anyhow!("a mutation cannot be explained, because explaining executes it").into());
+        return Err(
+            anyhow!("a mutation cannot be explained, because explaining executes it").into()
+        );
     }
     let raw = serde_json::from_str(wanted.variables.as_deref().unwrap_or("{}"));
-    let variables = operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
+    let variables =
+        operation.coerce_variables(&raw.context("the variables are not a JSON object")?);
     let variables = variables.map_err(|errors| sentence(&errors))?;
     let viewer = viewer(wanted, roles)?;
     let asked = engine.ask(operation, &variables, &viewer).map_err(|errors| sentence(&errors))?;
@@ -96,10 +103,11 @@ enum Subject {
 impl Subject {
     fn document(&self) -> Result<&Document, anyhow::Error> {
         match self {
-            Self::Registered(registered) | Self::Named(registered) => registered
-                .document
-                .as_ref()
-                .map_err(|errors| sentence(errors).context("the registered document is no longer valid")),
+            Self::Registered(registered) | Self::Named(registered) => {
+                registered.document.as_ref().map_err(|errors| {
+                    sentence(errors).context("the registered document is no longer valid")
+                })
+            }
             Self::File(document) => Ok(document),
         }
     }
@@ -123,10 +131,13 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Subjec
             }
         };
     }
-    let text: Arc<str> = std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?.into();
+    let text: Arc<str> =
+        std::fs::read_to_string(name).with_context(|| format!("cannot read {name}"))?.into();
     let document = engine.compiler().compile(DocumentId::of(&text), text.clone()).await;
     let mistakes = |errors: Vec<GraphqlError>| {
-        StartError::Mistakes(errors.iter().map(|error| files::diagnostic(name, &text, error)).collect())
+        StartError::Mistakes(
+            errors.iter().map(|error| files::diagnostic(name, &text, error)).collect(),
+        )
     };
     Ok(Subject::File(document.map_err(mistakes)?))
 }
@@ -141,7 +152,16 @@ struct Text<'a>(&'a Explanation);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Explanation { question, etag, cache: _, policy, depends_on, latest_changes, sql, milliseconds } = self.0;
+        let Explanation {
+            question,
+            etag,
+            cache: _,
+            policy,
+            depends_on,
+            latest_changes,
+            sql,
+            milliseconds,
+        } = self.0;
         writeln!(f, "operation  {}", question.operation.as_deref().unwrap_or("(anonymous)"))?;
         writeln!(f, "document   {}", question.document)?;
         writeln!(f, "variables  {}", question.variables)?;
@@ -153,9 +173,10 @@ impl Display for Text<'_> {
         }
 
         match &etag.value {
-            Some(etag) => {
-                writeln!(f, "\nETag  \"{etag}\" (\"{etag}.zst\", \"{etag}.br\", \"{etag}.gz\" where compressed)")?
-            }
+            Some(etag) => writeln!(
+                f,
+                "\nETag  \"{etag}\" (\"{etag}.zst\", \"{etag}.br\", \"{etag}.gz\" where compressed)"
+            )?,
             None => writeln!(f, "\nno ETag: the answer has errors in its fields")?,
         }
         derivation(f, &etag.derived_from)?;
@@ -165,12 +186,17 @@ impl Display for Text<'_> {
             writeln!(f, "CDN-Cache-Control  {value}")?;
         }
         deciders(f, &policy.decided_by)?;
-        writeln!(f, "  for hit or miss ask a server in mode open, with the request header freshql-explain: 1")?;
+        writeln!(
+            f,
+            "  for hit or miss ask a server in mode open, with the request header freshql-explain: 1"
+        )?;
 
         writeln!(f, "\ndepends on, as of change {}:", depends_on.as_of)?;
         for row in &depends_on.rows {
             match row.version {
-                Some(version) => writeln!(f, "  row   {} {} at version {version}", row.entity, row.id)?,
+                Some(version) => {
+                    writeln!(f, "  row   {} {} at version {version}", row.entity, row.id)?
+                }
                 None => writeln!(f, "  row   {} {}, which is not there", row.entity, row.id)?,
             }
         }
@@ -208,7 +234,8 @@ fn derivation(f: &mut fmt::Formatter<'_>, from: &DerivedFrom) -> fmt::Result {
     if !from.lists.is_empty() {
         let lists = from.lists.iter().map(|list| {
             let more = |flag: Option<bool>, text| if flag == Some(true) { text } else { "" };
-            let (next, previous) = (more(list.has_next_page, "+"), more(list.has_previous_page, "+"));
+            let (next, previous) =
+                (more(list.has_next_page, "+"), more(list.has_previous_page, "+"));
             format!("{previous}{}{next}", list.length)
         });
         wrapped(f, "  lists      ", "of ", lists)?;
@@ -223,7 +250,12 @@ fn derivation(f: &mut fmt::Formatter<'_>, from: &DerivedFrom) -> fmt::Result {
 }
 
 /// Items with commas, in lines of a bearable length.
-fn wrapped(f: &mut fmt::Formatter<'_>, head: &str, word: &str, items: impl Iterator<Item = String>) -> fmt::Result {
+fn wrapped(
+    f: &mut fmt::Formatter<'_>,
+    head: &str,
+    word: &str,
+    items: impl Iterator<Item = String>,
+) -> fmt::Result {
     let mut line = format!("{head}{word}");
     for (i, item) in items.enumerate() {
         if i > 0 {
@@ -261,7 +293,8 @@ fn watching(columns: &[String]) -> String {
 
 fn change_line(f: &mut fmt::Formatter<'_>, change: &ChangeReport) -> fmt::Result {
     let ChangeReport { seq, at, op, entity, id, columns, touched } = change;
-    let columns = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+    let columns =
+        if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
     writeln!(f, "  {seq}  {at}  {op} of {entity} {id}{columns}")?;
     touched.iter().try_for_each(|what| writeln!(f, "      touched {what}"))
 }
@@ -280,5 +313,9 @@ fn statement_lines(f: &mut fmt::Formatter<'_>, statement: &StatementReport) -> f
     if more > 0 {
         writeln!(f, "      and {more} more times")?;
     }
-    writeln!(f, "      gave {rows} {} in {milliseconds} ms", if *rows == 1 { "row" } else { "rows" })
+    writeln!(
+        f,
+        "      gave {rows} {} in {milliseconds} ms",
+        if *rows == 1 { "row" } else { "rows" }
+    )
 }

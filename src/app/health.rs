@@ -1,4 +1,5 @@
-//! `freshql health`: asks a server on this machine whether it is ready, for containers that have no other program to ask with.
+//! `freshql health`: asks a server on this machine whether it is ready, for containers that have no
+//! other program to ask with.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -18,7 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Nobody answers, or the server is not ready; says what it answered.
 pub fn health(config: &Config) -> Result<String, StartError> {
     let address = reachable(config.listen.as_str())?;
-    let (status, body) = ask(address).with_context(|| format!("no answer from http://{address}/readyz"))?;
+    let (status, body) =
+        ask(address).with_context(|| format!("no answer from http://{address}/readyz"))?;
     if status == "200" {
         return Ok(format!("ready: http://{address}\n"));
     }
@@ -27,7 +29,8 @@ pub fn health(config: &Config) -> Result<String, StartError> {
 
 /// A server that listens on all addresses is asked on loopback.
 fn reachable(listen: &str) -> anyhow::Result<SocketAddr> {
-    let mut address = listen.to_socket_addrs().with_context(|| format!("cannot resolve {listen}"))?;
+    let mut address =
+        listen.to_socket_addrs().with_context(|| format!("cannot resolve {listen}"))?;
     let mut address = address.next().with_context(|| format!("{listen} has no address"))?;
     anyhow::ensure!(
         address.port() != 0,
@@ -51,7 +54,10 @@ fn ask(address: SocketAddr) -> anyhow::Result<(String, String)> {
     let mut answer = Vec::new();
     stream.take(64 << 10).read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
-    let status = answer.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3)).context("this is not HTTP")?;
+    let status = answer
+        .strip_prefix("HTTP/1.1 ")
+        .and_then(|rest| rest.get(..3))
+        .context("this is not HTTP")?;
     let body = answer.split_once("\r\n\r\n").map_or("", |(_, body)| body);
     Ok((status.to_owned(), body.to_owned()))
 }

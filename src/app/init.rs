@@ -1,5 +1,5 @@
-//! `freshql init`: a project to start from. Its files are texts in this directory, except for the first migration, which
-//! is what the model asks for, in both dialects.
+//! `freshql init`: a project to start from. Its files are texts in this directory, except for the
+//! first migration, which is what the model asks for, in both dialects.
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +21,8 @@ const AUTHOR: &str = include_str!("init/queries/author.graphql");
 const SEED_OF_SQLITE: &str = include_str!("init/0002_first_books.sqlite.sql");
 const SEED_OF_POSTGRES: &str = include_str!("init/0002_first_books.postgres.sql");
 
-/// Writes a small project: a model, two queries, migrations, the configuration. Says what, and what comes next.
+/// Writes a small project: a model, two queries, migrations, the configuration. Says what, and what
+/// comes next.
 ///
 /// # Errors
 /// One of its files is there already (then nothing was written), or cannot be written.
@@ -34,7 +35,10 @@ pub fn init(directory: &Path) -> Result<String, StartError> {
         .map(|path| path.display().to_string())
         .collect();
     if !there.is_empty() {
-        let message = anyhow::anyhow!("nothing was written, because these are there already: {}", there.join(", "));
+        let message = anyhow::anyhow!(
+            "nothing was written, because these are there already: {}",
+            there.join(", ")
+        );
         return Err(message.into());
     }
     let mut text = String::new();
@@ -44,7 +48,9 @@ pub fn init(directory: &Path) -> Result<String, StartError> {
         text.push_str(&format!("wrote {}\n", path.display()));
     }
     let shown = directory.display();
-    text.push_str(&format!("next: `freshql --dir {shown} serve`, and open http://127.0.0.1:8080\n"));
+    text.push_str(&format!(
+        "next: `freshql --dir {shown} serve`, and open http://127.0.0.1:8080\n"
+    ));
     text.push_str(&format!("or `freshql --dir {shown} dev`, which follows as you edit\n"));
     Ok(text)
 }
@@ -52,7 +58,8 @@ pub fn init(directory: &Path) -> Result<String, StartError> {
 /// Names below the project's directory, and what is in them.
 fn files() -> Result<Vec<(&'static str, String)>, StartError> {
     let model = parse(MODEL_FILE, MODEL).map_err(StartError::Mistakes)?.model;
-    let first = difference::step(&Migrations::default(), &model).context("the model has no first migration")?;
+    let first = difference::step(&Migrations::default(), &model)
+        .context("the model has no first migration")?;
     let first = first.context("the model needs no tables")?;
     Ok(vec![
         (MODEL_FILE, MODEL.to_owned()),

@@ -23,7 +23,8 @@ pub fn start(filter: EnvFilter, format: LogFormat) {
     }
 }
 
-/// `{"timestamp":…,"level":…,"target":…,"message":…,…}`: the event's fields stand beside what every event has.
+/// `{"timestamp":…,"level":…,"target":…,"message":…,…}`: the event's fields stand beside what every
+/// event has.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines
@@ -31,7 +32,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        _: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         let mut object = Map::new();
         object.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
         object.insert("level".to_owned(), event.metadata().level().as_str().into());

@@ -35,10 +35,12 @@ pub async fn manifest(config: &Config, format: Format) -> Result<Manifest, Start
     let mut notes = Vec::new();
     if format != Format::Apollo {
         let prefix = if format == Format::Codegen { "x-blake3:" } else { "" };
-        let texts = listed.iter().map(|known| (format!("{prefix}{}", known.id), known.text.clone()));
+        let texts =
+            listed.iter().map(|known| (format!("{prefix}{}", known.id), known.text.clone()));
         return Ok(Manifest { text: manifest::map(&texts.collect()), notes });
     }
-    let (mut operations, mut unregistered): (BTreeMap<String, Operation>, usize) = (BTreeMap::new(), 0);
+    let (mut operations, mut unregistered): (BTreeMap<String, Operation>, usize) =
+        (BTreeMap::new(), 0);
     for known in &listed {
         let body = with_typename(&known.text);
         // With the setting the server adds it itself, and the document keeps its id.
@@ -46,15 +48,22 @@ pub async fn manifest(config: &Config, format: Format) -> Result<Manifest, Start
         unregistered += usize::from(registry.get(id).is_none());
         for operation in known.document.iter().flat_map(|document| document.operations()) {
             let Some(name) = operation.name() else {
-                notes.push(format!("an operation without a name is left out: {}", known.files.join(", ")));
+                notes.push(format!(
+                    "an operation without a name is left out: {}",
+                    known.files.join(", ")
+                ));
                 continue;
             };
             let kind = match operation.kind() {
                 OperationKind::Query => "query",
                 OperationKind::Mutation => "mutation",
             };
-            let entry =
-                Operation { id: id.to_string(), name: name.to_owned(), kind: kind.to_owned(), body: body.clone() };
+            let entry = Operation {
+                id: id.to_string(),
+                name: name.to_owned(),
+                kind: kind.to_owned(),
+                body: body.clone(),
+            };
             if operations.insert(name.to_owned(), entry).is_some_and(|other| other.body != body) {
                 return Err(anyhow::anyhow!(
                     "two documents have an operation {name}; Apollo's manifests know them by name"
@@ -78,5 +87,6 @@ pub async fn manifest(config: &Config, format: Format) -> Result<Manifest, Start
 /// # Errors
 /// It cannot be written.
 pub fn write(path: &Path, manifest: &Manifest) -> Result<(), StartError> {
-    Ok(std::fs::write(path, &manifest.text).with_context(|| format!("cannot write {}", path.display()))?)
+    Ok(std::fs::write(path, &manifest.text)
+        .with_context(|| format!("cannot write {}", path.display()))?)
 }

@@ -41,7 +41,11 @@ pub(super) fn read_model(config: &Config) -> Result<Parsed, StartError> {
     let text = match std::fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let shown = if dir == Path::new(".") { "this directory".to_owned() } else { dir.display().to_string() };
+            let shown = if dir == Path::new(".") {
+                "this directory".to_owned()
+            } else {
+                dir.display().to_string()
+            };
             return Err(anyhow::anyhow!(
                 "there is no model in {shown}: {file} is missing. `freshql init {}` writes a small project to start from, \
                  `freshql model pull` a model for tables that are there already, and `--dir DIR` names another directory",
@@ -49,7 +53,11 @@ pub(super) fn read_model(config: &Config) -> Result<Parsed, StartError> {
             )
             .into());
         }
-        Err(error) => return Err(anyhow::Error::new(error).context(format!("cannot read the model {file}")).into()),
+        Err(error) => {
+            return Err(anyhow::Error::new(error)
+                .context(format!("cannot read the model {file}"))
+                .into());
+        }
     };
     let mut parsed = parse(&file, &text).map_err(StartError::Mistakes)?;
     parsed.warnings.extend(advice::advice(&parsed.model, &file));

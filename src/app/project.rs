@@ -1,4 +1,5 @@
-//! What a project's files say: the model, and the documents in `queries/`. All that is wrong with them is found in one go.
+//! What a project's files say: the model, and the documents in `queries/`. All that is wrong with
+//! them is found in one go.
 
 use std::sync::Arc;
 

@@ -1,5 +1,6 @@
-//! `freshql queries`: the operations with their ids, from the query files; and, where there is a database, those that it
-//! has beside them: registered over HTTP, or retired from the files and still served.
+//! `freshql queries`: the operations with their ids, from the query files; and, where there is a
+//! database, those that it has beside them: registered over HTTP, or retired from the files and
+//! still served.
 
 use std::sync::Arc;
 
@@ -22,7 +23,8 @@ struct Listed {
     id: DocumentId,
     operation: Option<String>,
     kind: &'static str,
-    /// The field that makes the answer depend on who asks, as `name (line:column)`; null: everybody gets the same.
+    /// The field that makes the answer depend on who asks, as `name (line:column)`; null: everybody
+    /// gets the same.
     private: Option<String>,
     /// The query files with this document.
     files: Vec<String>,
@@ -32,7 +34,8 @@ struct Listed {
     retired_until: Option<String>,
 }
 
-/// The operations: a table of id, operation, kind and where it comes from, or the same as a JSON array.
+/// The operations: a table of id, operation, kind and where it comes from, or the same as a JSON
+/// array.
 ///
 /// # Errors
 /// The mistakes of the model or of the query files.
@@ -41,7 +44,8 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
     let registry = Registry::default();
     let queries = within(&config.dir, files::DIRECTORY);
     let mistakes = files::register(&compiler, &queries, &registry).await;
-    let mistakes = mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
+    let mistakes =
+        mistakes.with_context(|| format!("cannot read the queries in {}", queries.display()))?;
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
     }
@@ -67,14 +71,21 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
             None => format!("{}, public", operation.kind),
             Some(field) => format!("{}, private by {field}", operation.kind),
         };
-        rows.extend(places.into_iter().map(|place| [operation.id.to_string(), name.clone(), kind.clone(), place]));
+        rows.extend(
+            places
+                .into_iter()
+                .map(|place| [operation.id.to_string(), name.clone(), kind.clone(), place]),
+        );
     }
     // By file, as the files are what their reader knows; what is in none comes last.
-    rows[1..].sort_by(|a, b| (a[3].starts_with('('), &a[3], &a[1]).cmp(&(b[3].starts_with('('), &b[3], &b[1])));
+    rows[1..].sort_by(|a, b| {
+        (a[3].starts_with('('), &a[3], &a[1]).cmp(&(b[3].starts_with('('), &b[3], &b[1]))
+    });
     Ok(table(&rows))
 }
 
-/// A database that is not there, or cannot be read, has nothing to add: other commands say what is wrong with it.
+/// A database that is not there, or cannot be read, has nothing to add: other commands say what is
+/// wrong with it.
 async fn add_those_of_the_database(config: &Config, compiler: &Compiler, registry: &Registry) {
     let found = admin::documents(&config.database);
     let Retention(retention) = config.document_retention;

@@ -1,4 +1,5 @@
-//! `freshql push` and `freshql check --against`: the documents of clients and a server that runs, or a manifest of them.
+//! `freshql push` and `freshql check --against`: the documents of clients and a server that runs,
+//! or a manifest of them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -50,7 +51,11 @@ pub struct Remote<'a> {
 ///
 /// # Errors
 /// The file is no manifest, or the server cannot be asked.
-pub async fn push(file: &Path, to: Remote<'_>, tell: impl Fn(usize, usize)) -> Result<Pushed, StartError> {
+pub async fn push(
+    file: &Path,
+    to: Remote<'_>,
+    tell: impl Fn(usize, usize),
+) -> Result<Pushed, StartError> {
     let entries = read_manifest(file)?;
     let Remote { url, token, certificates } = to;
     let server = Server::new(url, certificates)?;
@@ -84,12 +89,15 @@ pub async fn push(file: &Path, to: Remote<'_>, tell: impl Fn(usize, usize)) -> R
     Ok(pushed)
 }
 
-/// Which documents of a server, or of a manifest (where `against` has the name of a file for its URL), the project's model
-/// breaks: a line for each mistake.
+/// Which documents of a server, or of a manifest (where `against` has the name of a file for its
+/// URL), the project's model breaks: a line for each mistake.
 ///
 /// # Errors
 /// The model's mistakes, or the documents cannot be had.
-pub async fn broken(config: &Config, against: Remote<'_>) -> Result<(usize, Vec<String>), StartError> {
+pub async fn broken(
+    config: &Config,
+    against: Remote<'_>,
+) -> Result<(usize, Vec<String>), StartError> {
     let Project { compiler, mistakes, .. } = project::read(config).await?;
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
@@ -100,7 +108,9 @@ pub async fn broken(config: &Config, against: Remote<'_>) -> Result<(usize, Vec<
     };
     let mut broken = Vec::new();
     for Entry { alias, text } in &documents {
-        let Err(errors) = compiler.compile(DocumentId::of(text), text.clone()).await else { continue };
+        let Err(errors) = compiler.compile(DocumentId::of(text), text.clone()).await else {
+            continue;
+        };
         for error in errors {
             let (line, column) = error.locations.first().copied().unwrap_or((1, 1));
             broken.push(format!("{alias}:{line}:{column}: {}", error.message));
@@ -110,7 +120,8 @@ pub async fn broken(config: &Config, against: Remote<'_>) -> Result<(usize, Vec<
 }
 
 fn read_manifest(file: &Path) -> anyhow::Result<Vec<Entry>> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     manifest::parse(&text).map_err(|why| anyhow!("{} is no manifest: {why}", file.display()))
 }
 
@@ -131,14 +142,20 @@ async fn live(from: Remote<'_>) -> anyhow::Result<Vec<Entry>> {
     struct Operation {
         name: Option<String>,
     }
-    let (status, answer) = Server::new(url, certificates)?.ask(Method::GET, "/q?texts=true", token, None).await?;
+    let (status, answer) =
+        Server::new(url, certificates)?.ask(Method::GET, "/q?texts=true", token, None).await?;
     if status != StatusCode::OK {
         return Err(refusal(from, status, &answer));
     }
     let list: List = serde_json::from_str(&answer).with_context(|| otherwise(url, &answer))?;
     let entry = |listed: Listed| {
-        let names: Vec<String> = listed.operations.into_iter().filter_map(|operation| operation.name).collect();
-        let alias = if names.is_empty() { listed.id } else { format!("{} ({})", listed.id, names.join(", ")) };
+        let names: Vec<String> =
+            listed.operations.into_iter().filter_map(|operation| operation.name).collect();
+        let alias = if names.is_empty() {
+            listed.id
+        } else {
+            format!("{} ({})", listed.id, names.join(", "))
+        };
         Some(Entry { alias, text: listed.text?.into() })
     };
     Ok(list.documents.into_iter().filter_map(entry).collect())
@@ -152,7 +169,9 @@ fn refusal(by: Remote<'_>, status: StatusCode, answer: &str) -> anyhow::Error {
             anyhow!("{url} wants its admin token: set FRESHQL_ADMIN_TOKEN")
         }
         Some(detail) => anyhow!("{url} answers {}: {detail}", status.as_u16()),
-        None => anyhow!("{url} answers {}, not as freshql does: {}", status.as_u16(), excerpt(answer)),
+        None => {
+            anyhow!("{url} answers {}, not as freshql does: {}", status.as_u16(), excerpt(answer))
+        }
     }
 }
 
@@ -243,7 +262,8 @@ impl Server {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let request = request.body(Full::from(body.unwrap_or_default()));
-        let request = request.with_context(|| format!("`{}` is not the URL of a server", self.url))?;
+        let request =
+            request.with_context(|| format!("`{}` is not the URL of a server", self.url))?;
         let answer = self.client.ask(request, BOUNDS).await;
         let answer = answer.with_context(|| format!("no answer from {}", self.url))?;
         Ok((answer.status, String::from_utf8_lossy(&answer.body).into_owned()))

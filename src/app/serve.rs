@@ -66,14 +66,21 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let app = app.context("cannot start threads")?;
     let (mode, operations) = (config.mode, registry.list());
     let maintenance = maintain(store.clone(), app.documents().clone(), config.clone());
-    let operations: usize =
-        operations.iter().flat_map(|r| &r.document).map(|document| document.operations().len()).sum();
+    let operations: usize = operations
+        .iter()
+        .flat_map(|r| &r.document)
+        .map(|document| document.operations().len())
+        .sum();
     let registered = match registry.count_uncompiled() {
         0 => String::new(),
         documents => format!(" and {documents} registered documents"),
     };
-    tracing::info!("serving {operations} operations{registered} in mode {mode} from {}", config.database);
-    let running = RunningServer { store: Some(store), ..listen(&config, service(app), maintenance).await? };
+    tracing::info!(
+        "serving {operations} operations{registered} in mode {mode} from {}",
+        config.database
+    );
+    let running =
+        RunningServer { store: Some(store), ..listen(&config, service(app), maintenance).await? };
     let address = running.address;
     if config.cors_credentials && config.cors_origins == CorsOrigins::Any {
         tracing::warn!(
@@ -85,15 +92,19 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
         if !address.ip().is_loopback() {
             tracing::warn!("in mode open, everybody who reaches {address} may run any operation");
         }
-        let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { running.host() };
+        let host =
+            if address.ip().is_unspecified() { "localhost".to_owned() } else { running.host() };
         tracing::info!("the console is at http://{host}:{}/", address.port());
     }
     Ok(running)
 }
 
-/// What answers: the engine on the project's database, and all registered documents. The database is not touched while
-/// anything is wrong with the files.
-pub(super) async fn open(config: &Config, opening: Opening) -> Result<(Engine, Arc<Registry>), StartError> {
+/// What answers: the engine on the project's database, and all registered documents. The database
+/// is not touched while anything is wrong with the files.
+pub(super) async fn open(
+    config: &Config,
+    opening: Opening,
+) -> Result<(Engine, Arc<Registry>), StartError> {
     let project = match project::read(config).await {
         Ok(project) if project.mistakes.is_empty() => project,
         Ok(Project { mistakes, .. }) | Err(StartError::Mistakes(mistakes)) => {
@@ -114,7 +125,8 @@ pub(super) async fn open(config: &Config, opening: Opening) -> Result<(Engine, A
 /// What a database is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// To serve the project: the documents of the query files are written down, see [`stored::record`].
+    /// To serve the project: the documents of the query files are written down, see
+    /// [`stored::record`].
     ToServe,
     /// To look, or to try something: this writes nothing.
     ToLook,
@@ -127,8 +139,9 @@ pub(super) async fn assemble(
     opening: Opening,
 ) -> Result<(Engine, Arc<Registry>), StartError> {
     let Project { model, compiler, registry, .. } = project;
-    let store =
-        Store::open(&config.database, config.readers, &model).await.with_context(|| config.database.to_string())?;
+    let store = Store::open(&config.database, config.readers, &model)
+        .await
+        .with_context(|| config.database.to_string())?;
     let registry = Arc::new(registry);
     // Before anything is read: what another node changes from here on is told.
     store.subscribe(registry.clone()).with_context(|| config.database.to_string())?;
@@ -180,8 +193,8 @@ where
     Ok(RunningServer { address, stop, server, store: None })
 }
 
-/// Compiles the registered documents, then prunes the change log now and then and forgets retired documents, for as long as
-/// it is polled.
+/// Compiles the registered documents, then prunes the change log now and then and forgets retired
+/// documents, for as long as it is polled.
 pub(super) async fn maintain(store: Store, documents: Documents, config: Config) -> Infallible {
     documents.compile_all().await;
     let mut turns = tokio::time::interval(PRUNING);
@@ -208,7 +221,8 @@ pub(super) async fn wind_down(running: RunningServer) -> Result<(), StartError> 
         stopped = running.stop() => Ok(stopped?),
         () = again => {
             tracing::warn!("stopped at once; requests under way were given up");
-            // As a shell says it of a process that was interrupted. What was acknowledged is durable already.
+            // As a shell says it of a process that was interrupted. What was acknowledged is
+            // durable already.
             std::process::exit(130)
         }
     }
@@ -222,8 +236,8 @@ impl RunningServer {
         }
     }
 
-    /// Stops listening, lets requests that are under way end, closes the database when they have, or after a while, and
-    /// returns when all is written into the database file.
+    /// Stops listening, lets requests that are under way end, closes the database when they have,
+    /// or after a while, and returns when all is written into the database file.
     ///
     /// # Errors
     /// The server had failed.

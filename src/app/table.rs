@@ -2,11 +2,13 @@
 
 /// Columns of equal width, two spaces apart; the last is not filled up.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)
+    });
     let mut text = String::new();
     for row in rows {
-        let line: String = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
+        let line: String =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}  ")).collect();
         text.push_str(line.trim_end());
         text.push('\n');
     }

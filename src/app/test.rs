@@ -1,5 +1,6 @@
-//! `freshql test`: asks every query as its cases say, each on a copy of a scratch database, and compares the answers with the
-//! snapshots beside the query files. Of each query it also tries whether the ETag tells what it is to tell.
+//! `freshql test`: asks every query as its cases say, each on a copy of a scratch database, and
+//! compares the answers with the snapshots beside the query files. Of each query it also tries
+//! whether the ETag tells what it is to tell.
 
 mod asking;
 mod cases;
@@ -57,9 +58,16 @@ pub async fn test(config: &Config, options: &TestOptions) -> Result<(String, boo
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
     }
-    let named = |subject: &&Subject| options.names.is_empty() || options.names.contains(&subject.name);
-    if let Some(unknown) = options.names.iter().find(|name| subjects.iter().all(|subject| subject.name != **name)) {
-        return Err(anyhow::anyhow!("there is no query file {unknown}.graphql in {}", queries.display()).into());
+    let named =
+        |subject: &&Subject| options.names.is_empty() || options.names.contains(&subject.name);
+    if let Some(unknown) =
+        options.names.iter().find(|name| subjects.iter().all(|subject| subject.name != **name))
+    {
+        return Err(anyhow::anyhow!(
+            "there is no query file {unknown}.graphql in {}",
+            queries.display()
+        )
+        .into());
     }
     let make = {
         let (dir, model) = (config.dir.clone(), model.clone());
@@ -98,8 +106,9 @@ impl Run<'_> {
         let mut outcome = Outcome::of(subject, case);
         let document = subject.registered.document.as_ref();
         let document = document.map_err(|_| anyhow::anyhow!("{} is not valid", subject.file))?;
-        let operation =
-            document.operation(case.operation.as_deref()).map_err(|error| anyhow::anyhow!(error.message))?;
+        let operation = document
+            .operation(case.operation.as_deref())
+            .map_err(|error| anyhow::anyhow!(error.message))?;
         let server = self.bench.server().await?;
         let question = match server.question(operation, case).await {
             Ok(question) => question,
@@ -118,13 +127,20 @@ impl Run<'_> {
             outcome.fail(unexpected(&answer, case));
             return Ok(outcome);
         }
-        let sql = observed.as_ref().filter(|_| answer.status == StatusCode::OK).map(|(_, observation)| {
-            (observation.statements.len(), observation.statements.iter().map(|ran| ran.runs).sum())
-        });
+        let sql = observed.as_ref().filter(|_| answer.status == StatusCode::OK).map(
+            |(_, observation)| {
+                (
+                    observation.statements.len(),
+                    observation.statements.iter().map(|ran| ran.runs).sum(),
+                )
+            },
+        );
         let redaction = Redaction::new(self.since, &subject.registered.text);
         let text = snapshot::text(answer.status, &answer.headers, sql, &answer.body, &redaction);
         self.compare(subject, case, &question, &text, &mut outcome)?;
-        if let (Some(observed), Some(etag), StatusCode::OK) = (&observed, answer.etag(), answer.status) {
+        if let (Some(observed), Some(etag), StatusCode::OK) =
+            (&observed, answer.etag(), answer.status)
+        {
             for problem in changes::problems(&server, &question, etag, observed).await? {
                 outcome.fail(problem);
             }
@@ -153,7 +169,8 @@ impl Run<'_> {
         };
         let verb = if question.operation.kind() == OperationKind::Query { "GET" } else { "POST" };
         let variables = serde_json::Value::Object(case.variables.clone());
-        let request = format!("{verb} {} {variables}", question.operation.name().unwrap_or(&subject.name));
+        let request =
+            format!("{verb} {} {variables}", question.operation.name().unwrap_or(&subject.name));
         let source = Path::new(&subject.file);
         let source = source.strip_prefix(&self.dir).unwrap_or(source).display().to_string();
         if self.options.update {
@@ -167,13 +184,16 @@ impl Run<'_> {
         }
         outcome.state = if old.is_some() { State::Changed } else { State::New };
         outcome.difference = Some(match old {
-            Some(old) => snapshot::difference(&old, text, self.options.colors && !self.options.json),
+            Some(old) => {
+                snapshot::difference(&old, text, self.options.colors && !self.options.json)
+            }
             None => text.to_owned(),
         });
         Ok(())
     }
 
-    /// Queries that need variables, and nobody has said which. With `--update` they get a first case where values are found.
+    /// Queries that need variables, and nobody has said which. With `--update` they get a first
+    /// case where values are found.
     async fn uncovered(&self, subject: &Subject) -> Result<Vec<Outcome>, StartError> {
         let server = self.bench.server().await?;
         let is_single = subject.cases.is_empty() && subject.uncovered.len() == 1;
@@ -208,8 +228,11 @@ impl Run<'_> {
         let mut stray = Vec::new();
         for path in cases::snapshots(queries) {
             let accepted = path.with_extension("snap");
-            let accepted =
-                if path.extension().is_some_and(|e| e == "new") { path.with_extension("") } else { accepted };
+            let accepted = if path.extension().is_some_and(|e| e == "new") {
+                path.with_extension("")
+            } else {
+                accepted
+            };
             if outcomes.iter().any(|outcome| Path::new(&outcome.snapshot) == accepted) {
                 continue;
             }
@@ -242,7 +265,10 @@ mod tests {
     /// What `freshql init` writes, with servers for it.
     async fn bench(directory: &Path) -> (Bench, Vec<Subject>) {
         super::super::init(directory).unwrap();
-        let config = Config::resolve(Overrides { dir: Some(directory.to_owned()), ..Overrides::default() }, None);
+        let config = Config::resolve(
+            Overrides { dir: Some(directory.to_owned()), ..Overrides::default() },
+            None,
+        );
         let Project { model, compiler, registry, .. } = project::read(&config).await.unwrap();
         let (subjects, _) = cases::read(&registry, &within(directory, files::DIRECTORY)).unwrap();
         let scratch = Scratch::make(directory, &model).unwrap();
@@ -255,7 +281,15 @@ mod tests {
             _ => unreachable!(),
         };
         let (headers, snapshot) = (BTreeMap::new(), PathBuf::new());
-        Case { name: name.to_owned(), operation: None, variables, headers, viewer: None, status: 200, snapshot }
+        Case {
+            name: name.to_owned(),
+            operation: None,
+            variables,
+            headers,
+            viewer: None,
+            status: 200,
+            snapshot,
+        }
     }
 
     #[tokio::test]
@@ -276,8 +310,14 @@ mod tests {
         let etag = server.ask(&calvino, None).await.unwrap().etag().unwrap().clone();
         let observed = server.observe(&le_guin).await.unwrap();
         let problems = changes::problems(&server, &calvino, &etag, &observed).await.unwrap();
-        assert!(problems[0].starts_with("executed twice, the query has two ETags: "), "{problems:?}");
+        assert!(
+            problems[0].starts_with("executed twice, the query has two ETags: "),
+            "{problems:?}"
+        );
         assert!(problems[1].starts_with("the ETag changes (to \""), "{problems:?}");
-        assert!(problems[1].contains("when Author 01890a5d-ac96-774b-bcce-b302099a8058 gets another "), "{problems:?}");
+        assert!(
+            problems[1].contains("when Author 01890a5d-ac96-774b-bcce-b302099a8058 gets another "),
+            "{problems:?}"
+        );
     }
 }

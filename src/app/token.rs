@@ -1,5 +1,5 @@
-//! `freshql token`, and the secrets that tokens are signed with: from the environment, or, for `freshql dev`, from a file of
-//! its own, so that rules can be tried without an identity provider.
+//! `freshql token`, and the secrets that tokens are signed with: from the environment, or, for
+//! `freshql dev`, from a file of its own, so that rules can be tried without an identity provider.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -16,7 +16,8 @@ use crate::identity::mint::mint;
 
 /// Where `freshql dev` keeps its secret, below the project's directory.
 const DEVELOPMENT_SECRET: &str = ".freshql/secret";
-/// The issuer that `freshql dev` adds where all others have keys that only their providers can sign with.
+/// The issuer that `freshql dev` adds where all others have keys that only their providers can sign
+/// with.
 const DEVELOPMENT_ISSUER: &str = "freshql dev";
 
 /// A token, and what there is to say about it.
@@ -32,11 +33,19 @@ pub struct Minted {
 ///
 /// # Errors
 /// The claims are no JSON object, or nobody has a secret to sign with.
-pub fn token(config: &Config, claims: &str, lifetime: Duration, issuer: Option<&str>) -> Result<Minted, StartError> {
-    let claims: Map<String, Value> = serde_json::from_str(claims)
-        .map_err(|error| anyhow!("the claims are not a JSON object such as {{\"sub\":\"ada\"}}: {error}"))?;
+pub fn token(
+    config: &Config,
+    claims: &str,
+    lifetime: Duration,
+    issuer: Option<&str>,
+) -> Result<Minted, StartError> {
+    let claims: Map<String, Value> = serde_json::from_str(claims).map_err(|error| {
+        anyhow!("the claims are not a JSON object such as {{\"sub\":\"ada\"}}: {error}")
+    })?;
     if config.auth.is_empty() {
-        return Err(anyhow!("there is no [auth] in freshql.toml, so no token would be looked at").into());
+        return Err(
+            anyhow!("there is no [auth] in freshql.toml, so no token would be looked at").into()
+        );
     }
     let (issuers, note) = match development_secret(&config.dir)? {
         // Only where the environment has none: whoever set one means it.
@@ -48,13 +57,17 @@ pub fn token(config: &Config, claims: &str, lifetime: Duration, issuer: Option<&
         ),
         _ => (config.auth.clone(), String::new()),
     };
-    Ok(Minted { token: mint(signing(&issuers, issuer)?, claims, lifetime).context("[auth]")?, note })
+    Ok(Minted {
+        token: mint(signing(&issuers, issuer)?, claims, lifetime).context("[auth]")?,
+        note,
+    })
 }
 
 /// The issuer that is named, or the only one that has a secret.
 fn signing<'a>(issuers: &'a [Issuer], name: Option<&str>) -> anyhow::Result<&'a Issuer> {
     let mut able = issuers.iter().filter(|issuer| {
-        matches!(issuer.keys, KeySource::Secret { .. }) && name.is_none_or(|name| issuer.issuer == name)
+        matches!(issuer.keys, KeySource::Secret { .. })
+            && name.is_none_or(|name| issuer.issuer == name)
     });
     match (able.next(), able.next(), name) {
         (Some(only), None, _) => Ok(only),
@@ -74,7 +87,8 @@ fn secret_of(issuer: &Issuer) -> Option<&Secret> {
     }
 }
 
-/// Reads the variables of the environment that `[auth]` names. What is missing is told by who needs it.
+/// Reads the variables of the environment that `[auth]` names. What is missing is told by who needs
+/// it.
 pub(super) fn read_secrets(config: &mut Config) -> anyhow::Result<()> {
     for issuer in &mut config.auth {
         if let KeySource::Secret { variable, secret } = &mut issuer.keys {
@@ -96,7 +110,8 @@ pub(super) fn warn_of_plain_http(issuers: &[Issuer]) {
             KeySource::Url(url) => url,
             KeySource::File(_) | KeySource::Secret { .. } => continue,
         };
-        let host = url.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or(rest));
+        let host =
+            url.strip_prefix("http://").map(|rest| rest.split(['/', ':']).next().unwrap_or(rest));
         if host.is_some_and(|host| !matches!(host, "localhost" | "127.0.0.1" | "[")) {
             tracing::warn!(
                 issuer = issuer.issuer,
@@ -106,16 +121,20 @@ pub(super) fn warn_of_plain_http(issuers: &[Issuer]) {
     }
 }
 
-/// The issuers whose tokens a server takes. In mode `open`, which is for development, an issuer whose secret is not in the
-/// environment has the one that `freshql dev` would make: nobody else knows it, so nothing is opened by that.
+/// The issuers whose tokens a server takes. In mode `open`, which is for development, an issuer
+/// whose secret is not in the environment has the one that `freshql dev` would make: nobody else
+/// knows it, so nothing is opened by that.
 pub(super) fn to_serve(config: &Config) -> anyhow::Result<Vec<Issuer>> {
-    let is_missing = |issuer: &&Issuer| matches!(&issuer.keys, KeySource::Secret { secret: None, .. });
-    let Some(missing) = config.auth.iter().find(is_missing).filter(|_| config.mode == Mode::Open) else {
+    let is_missing =
+        |issuer: &&Issuer| matches!(&issuer.keys, KeySource::Secret { secret: None, .. });
+    let Some(missing) = config.auth.iter().find(is_missing).filter(|_| config.mode == Mode::Open)
+    else {
         return Ok(config.auth.clone());
     };
     let secret = match development_secret(&config.dir)? {
         Some(secret) => secret,
-        None => make_secret(&config.dir).context("[auth] names a secret that is not set in the environment")?,
+        None => make_secret(&config.dir)
+            .context("[auth] names a secret that is not set in the environment")?,
     };
     tracing::warn!(
         issuer = missing.issuer,
@@ -124,7 +143,8 @@ pub(super) fn to_serve(config: &Config) -> anyhow::Result<Vec<Issuer>> {
     Ok(with_secret(&config.auth, &secret))
 }
 
-/// The configuration with a secret for whoever has none, and a token to begin with. None where there is no `[auth]`.
+/// The configuration with a secret for whoever has none, and a token to begin with. None where
+/// there is no `[auth]`.
 pub(super) fn for_development(config: &Config) -> anyhow::Result<Option<(Config, String)>> {
     if config.auth.is_empty() {
         return Ok(None);
@@ -139,7 +159,8 @@ pub(super) fn for_development(config: &Config) -> anyhow::Result<Option<(Config,
         with_secret(&config.auth, &secret)
     };
     let claims = Map::from_iter([("sub".to_owned(), Value::from("dev"))]);
-    let signing = auth.iter().find(|issuer| secret_of(issuer).is_some()).context("nobody has a secret")?;
+    let signing =
+        auth.iter().find(|issuer| secret_of(issuer).is_some()).context("nobody has a secret")?;
     let token = mint(signing, claims, Duration::from_secs(12 * 3600)).context("[auth]")?;
     let note = format!(
         "a token with the claim sub = \"dev\", for 12 hours; `freshql token --claims JSON` makes others:\n  \
@@ -148,7 +169,8 @@ pub(super) fn for_development(config: &Config) -> anyhow::Result<Option<(Config,
     Ok(Some((Config { auth, ..config.clone() }, note)))
 }
 
-/// The same issuers, of which those without a secret in the environment have this one; and one more where none has any.
+/// The same issuers, of which those without a secret in the environment have this one; and one more
+/// where none has any.
 fn with_secret(issuers: &[Issuer], secret: &Secret) -> Vec<Issuer> {
     let mut issuers = issuers.to_vec();
     let mut is_used = false;
@@ -159,7 +181,10 @@ fn with_secret(issuers: &[Issuer], secret: &Secret) -> Vec<Issuer> {
         }
     }
     if let (false, Some(first)) = (is_used, issuers.first()) {
-        let keys = KeySource::Secret { variable: DEVELOPMENT_SECRET.to_owned(), secret: Some(secret.clone()) };
+        let keys = KeySource::Secret {
+            variable: DEVELOPMENT_SECRET.to_owned(),
+            secret: Some(secret.clone()),
+        };
         issuers.push(Issuer { issuer: DEVELOPMENT_ISSUER.to_owned(), keys, ..first.clone() });
     }
     issuers
@@ -182,7 +207,8 @@ pub(super) fn for_tests(config: &Config) -> anyhow::Result<Vec<Issuer>> {
 /// A token of the first of these issuers that can sign one.
 pub(super) fn for_case(issuers: &[Issuer], claims: &Map<String, Value>) -> anyhow::Result<String> {
     let signing = issuers.iter().find(|issuer| secret_of(issuer).is_some());
-    let signing = signing.context("there is no [auth] in freshql.toml, so a case cannot say `as` whom it asks")?;
+    let signing = signing
+        .context("there is no [auth] in freshql.toml, so a case cannot say `as` whom it asks")?;
     mint(signing, claims.clone(), Duration::from_secs(3600)).context("[auth]")
 }
 

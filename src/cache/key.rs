@@ -7,7 +7,8 @@ use crate::question::Question;
 pub struct Key(pub(super) u64, pub(super) u64);
 
 impl Key {
-    /// Of a question that has no URL of its own. Where it has one, see [`super::ResponseCache::key`].
+    /// Of a question that has no URL of its own. Where it has one, see
+    /// [`super::ResponseCache::key`].
     pub(super) fn of(question: &Question<'_>) -> Self {
         let mut encoded = Vec::with_capacity(64 + question.variables.len());
         question.encode(&mut encoded);

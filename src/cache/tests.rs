@@ -31,7 +31,8 @@ async fn no_trace_is_left_of_executions() {
                 Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
             };
             // Half of them are given up, somewhere on the way.
-            let patience = if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
+            let patience =
+                if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
             let _ = tokio::time::timeout(patience, cache.answer(key, false, execute)).await;
         });
     }

@@ -12,8 +12,9 @@ use crate::dependency::PassThroughHasher;
 /// Bytes that a URL takes up, however long it is: its key, what it means, its place in the table.
 const WEIGHT: u64 = 80;
 
-/// The key of a canonical URL is that of its question; other spellings lead to one. URLs are known by 128 bits of a hash whose
-/// key no client can know or find out, so nobody can make two that are taken for one another.
+/// The key of a canonical URL is that of its question; other spellings lead to one. URLs are known
+/// by 128 bits of a hash whose key no client can know or find out, so nobody can make two that are
+/// taken for one another.
 pub(super) struct Urls {
     key: (u64, u64),
     spellings: Cache<Key, Meaning, UnitWeighter, PassThroughHasher>,

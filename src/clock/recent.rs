@@ -1,10 +1,11 @@
-//! The last changes as one short list. While something is written all the time, every answer is verified again all the
-//! time; looking for a few changes among its marks costs much less than looking up each of its marks.
+//! The last changes as one short list. While something is written all the time, every answer is
+//! verified again all the time; looking for a few changes among its marks costs much less than
+//! looking up each of its marks.
 
 use crate::dependency::Mark;
 
-/// The maximum length of the list. Searching for this many marks costs about as much as looking up those of an answer of
-/// some thirty rows.
+/// The maximum length of the list. Searching for this many marks costs about as much as looking up
+/// those of an answer of some thirty rows.
 const MOST: usize = 256;
 
 /// All marks that changed after a revision.
@@ -33,7 +34,8 @@ impl Recent {
         Self { after, changes: kept.iter().copied().chain(newer).collect() }
     }
 
-    /// Whether none of these marks (sorted) changed after this revision; None if the list does not reach back that far.
+    /// Whether none of these marks (sorted) changed after this revision; None if the list does not
+    /// reach back that far.
     pub(super) fn is_unchanged(&self, marks: &[Mark], since: u64) -> Option<bool> {
         let mut newer = self.changes.iter().rev().take_while(|(revision, _)| *revision > since);
         (since >= self.after).then(|| !newer.any(|(_, mark)| marks.binary_search(mark).is_ok()))
@@ -48,7 +50,8 @@ mod tests {
     fn a_full_list_forgets_whole_batches() {
         let mut recent = Recent::after(1);
         for revision in 2..=200 {
-            recent = recent.with(revision, &[Mark(revision), Mark(1000 + revision), Mark(2000 + revision)]);
+            recent = recent
+                .with(revision, &[Mark(revision), Mark(1000 + revision), Mark(2000 + revision)]);
         }
         assert!(recent.changes.len() <= MOST && recent.changes.len() > MOST - 3);
         assert_eq!(recent.after, recent.changes[0].0 - 1);

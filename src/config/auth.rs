@@ -9,7 +9,8 @@ use super::Secret;
 pub const LEEWAY_SECONDS: std::ops::RangeInclusive<u64> = 0..=300;
 /// Fewer bytes of a secret can be guessed (RFC 7518 §3.2).
 pub const SHORTEST_SECRET: usize = 32;
-/// Where roles are looked for in a token's claims, unless `roles` says otherwise (JSON pointer, RFC 6901).
+/// Where roles are looked for in a token's claims, unless `roles` says otherwise (JSON pointer, RFC
+/// 6901).
 pub const ROLES: &str = "/roles";
 
 /// Who issues tokens, and how they are to be read.
@@ -21,7 +22,8 @@ pub struct Issuer {
     pub audience: Vec<String>,
     /// What its signatures are verified with.
     pub keys: KeySource,
-    /// JSON pointer (RFC 6901) into the claims: a list of roles, or a string with spaces between them. Default: [`ROLES`]
+    /// JSON pointer (RFC 6901) into the claims: a list of roles, or a string with spaces between
+    /// them. Default: [`ROLES`]
     pub roles: String,
     /// A cookie that may have a token instead of `Authorization`. Default: none
     pub cookie: Option<String>,

@@ -30,11 +30,10 @@ impl Database {
 impl FromStr for Database {
     type Err = InvalidValue;
 
-    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the path, as it is. Or
-    /// `postgres://…`, see [`PostgresUrl`].
+    /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the
+    /// path, as it is. Or `postgres://…`, see [`PostgresUrl`].
     fn from_str(url: &str) -> Result<Self, InvalidValue> {
-        let example =
-            "write `sqlite:` and a file's path, such as `sqlite:freshql.db`, or `postgres://USER@HOST/DATABASE`";
+        let example = "write `sqlite:` and a file's path, such as `sqlite:freshql.db`, or `postgres://USER@HOST/DATABASE`";
         let Some((scheme, rest)) = url.split_once(':') else {
             return Err(InvalidValue::new("a database is named by a URL", example));
         };
@@ -42,7 +41,12 @@ impl FromStr for Database {
             "sqlite" => {}
             "postgres" | "postgresql" => return Ok(Self::Postgres(Box::new(url.parse()?))),
             // The URL may hold a password, so only its scheme is repeated.
-            _ => return Err(InvalidValue::new(format!("no database is known by the scheme `{scheme}:`"), example)),
+            _ => {
+                return Err(InvalidValue::new(
+                    format!("no database is known by the scheme `{scheme}:`"),
+                    example,
+                ));
+            }
         }
         let path = rest.strip_prefix("//").unwrap_or(rest);
         if path.is_empty() {
@@ -55,7 +59,10 @@ impl FromStr for Database {
             ));
         }
         if path.contains('?') {
-            return Err(InvalidValue::new("the URL takes no parameters", "leave out `?` and what follows"));
+            return Err(InvalidValue::new(
+                "the URL takes no parameters",
+                "leave out `?` and what follows",
+            ));
         }
         Ok(Self::Sqlite(path.into()))
     }

@@ -1,5 +1,5 @@
-//! `freshql.toml`. All its mistakes are found in one go, each with its place, so this walks the parsed tables itself:
-//! serde stops at the first.
+//! `freshql.toml`. All its mistakes are found in one go, each with its place, so this walks the
+//! parsed tables itself: serde stops at the first.
 
 mod auth;
 mod reader;
@@ -9,13 +9,14 @@ use toml::de::{DeTable, DeValue};
 use self::reader::Reader;
 use super::auth::Issuer;
 use super::{
-    ByteSize, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Ids, LOG_RECORDS, LOG_SECONDS, Listen,
-    LogFormat, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS, MAX_STEPS, MAX_URL_BYTES, Mode, READERS,
-    Retention, TIMEOUT_SECONDS,
+    ByteSize, Consistency, CorsOrigins, Database, Hosts, IdempotencyRetention, Ids, LOG_RECORDS,
+    LOG_SECONDS, Listen, LogFormat, MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_RESPONSE_BYTES, MAX_ROWS,
+    MAX_STEPS, MAX_URL_BYTES, Mode, READERS, Retention, TIMEOUT_SECONDS,
 };
 use crate::model::Diagnostic;
 
-/// What `freshql.toml` says. The fields are those of [`super::Config`]; a relative path is as it was written.
+/// What `freshql.toml` says. The fields are those of [`super::Config`]; a relative path is as it
+/// was written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the fields are those of `Config`")]
 pub struct FileConfig {
@@ -101,7 +102,8 @@ impl FileConfig {
         for error in errors {
             reader.mistake(error.span().unwrap_or_default(), error.message().to_owned(), None);
         }
-        // What the parser recovered from leaves holes, which would be reported a second time as wrong values.
+        // What the parser recovered from leaves holes, which would be reported a second time as
+        // wrong values.
         if reader.mistakes.is_empty() {
             config.read(&mut reader, table.get_ref());
         }
@@ -119,8 +121,12 @@ impl FileConfig {
                 "readers" => self.readers = reader.number(value, &READERS),
                 "cache_size" => self.cache_size = reader.size(value),
                 "consistency" => self.consistency = reader.parsed(value),
-                "change_log_max_seconds" => self.change_log_max_seconds = reader.number(value, &LOG_SECONDS),
-                "change_log_max_records" => self.change_log_max_records = reader.number(value, &LOG_RECORDS),
+                "change_log_max_seconds" => {
+                    self.change_log_max_seconds = reader.number(value, &LOG_SECONDS)
+                }
+                "change_log_max_records" => {
+                    self.change_log_max_records = reader.number(value, &LOG_RECORDS)
+                }
                 "document_retention" => self.document_retention = reader.parsed(value),
                 "idempotency_retention" => self.idempotency_retention = reader.parsed(value),
                 "hosts" => self.hosts = reader.hosts(value),
@@ -138,17 +144,24 @@ impl FileConfig {
                 "auth" => self.auth = auth::read(reader, value),
                 "admin_token" => {
                     let help = "set it in the environment, as FRESHQL_ADMIN_TOKEN";
-                    let message = "the admin token must not be kept in a file that is shared".to_owned();
+                    let message =
+                        "the admin token must not be kept in a file that is shared".to_owned();
                     reader.mistake(key.span(), message, Some(help.to_owned()));
                 }
                 "dir" => {
                     let help = "pass `--dir` or set FRESHQL_DIR instead";
-                    let message = "the directory is where this file is found, so this file cannot name it".to_owned();
+                    let message =
+                        "the directory is where this file is found, so this file cannot name it"
+                            .to_owned();
                     reader.mistake(key.span(), message, Some(help.to_owned()));
                 }
                 unknown if LIMITS_KEYS.contains(&unknown) => {
                     let help = format!("write it below `[limits]`, or as `limits.{unknown}`");
-                    reader.mistake(key.span(), format!("`{unknown}` is one of the limits"), Some(help));
+                    reader.mistake(
+                        key.span(),
+                        format!("`{unknown}` is one of the limits"),
+                        Some(help),
+                    );
                 }
                 unknown => reader.unknown_key(key.span(), unknown, &KEYS),
             }
@@ -162,16 +175,30 @@ impl FileConfig {
                 "max_url_bytes" => self.max_url_bytes = reader.number(value, &MAX_URL_BYTES),
                 "timeout_seconds" => self.timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
                 "max_rows" => self.max_rows = reader.number(value, &MAX_ROWS),
-                "max_response_bytes" => self.max_response_bytes = reader.number(value, &MAX_RESPONSE_BYTES),
+                "max_response_bytes" => {
+                    self.max_response_bytes = reader.number(value, &MAX_RESPONSE_BYTES)
+                }
                 "max_steps" => self.max_steps = reader.number(value, &MAX_STEPS),
-                "head_timeout_seconds" => self.head_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
-                "body_timeout_seconds" => self.body_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
-                "idle_timeout_seconds" => self.idle_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
-                "write_timeout_seconds" => self.write_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS),
+                "head_timeout_seconds" => {
+                    self.head_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS)
+                }
+                "body_timeout_seconds" => {
+                    self.body_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS)
+                }
+                "idle_timeout_seconds" => {
+                    self.idle_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS)
+                }
+                "write_timeout_seconds" => {
+                    self.write_timeout_seconds = reader.number(value, &TIMEOUT_SECONDS)
+                }
                 "max_connections" => self.max_connections = reader.number(value, &MAX_CONNECTIONS),
                 unknown if KEYS.contains(&unknown) => {
                     let help = "move it above the first `[table]`";
-                    reader.mistake(key.span(), format!("`{unknown}` is not a limit"), Some(help.to_owned()));
+                    reader.mistake(
+                        key.span(),
+                        format!("`{unknown}` is not a limit"),
+                        Some(help.to_owned()),
+                    );
                 }
                 unknown => reader.unknown_key(key.span(), unknown, &LIMITS_KEYS),
             }
@@ -259,12 +286,15 @@ readers = 2
 
     #[test]
     fn origins_are_one_or_a_list_or_a_star() {
-        let origins =
-            |text: &str| FileConfig::parse("freshql.toml", text).map(|config| config.cors_origins).ok().flatten();
+        let origins = |text: &str| {
+            FileConfig::parse("freshql.toml", text).map(|config| config.cors_origins).ok().flatten()
+        };
         assert_eq!(origins("cors_origins = \"*\""), Some(CorsOrigins::Any));
         assert_eq!(origins("cors_origins = [\"*\"]"), Some(CorsOrigins::Any));
         assert_eq!(origins("cors_origins = []"), Some(CorsOrigins::default()));
-        assert!(origins("cors_origins = \"http://localhost:1\"").unwrap().allow("http://localhost:1"));
+        assert!(
+            origins("cors_origins = \"http://localhost:1\"").unwrap().allow("http://localhost:1")
+        );
         assert!(origins("cors_origins = [\"*\", \"http://localhost:1\"]").is_none());
         assert_eq!(
             mistakes("cors_origins = [\"http://localhost:1\", 3]"),

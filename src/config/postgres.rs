@@ -1,5 +1,6 @@
-//! The URL of a PostgreSQL database, as libpq reads it: `postgres://user:password@host:port/database?sslmode=…`. What is not
-//! understood is refused, since a parameter that is passed over could be one that should protect the connection.
+//! The URL of a PostgreSQL database, as libpq reads it:
+//! `postgres://user:password@host:port/database?sslmode=…`. What is not understood is refused,
+//! since a parameter that is passed over could be one that should protect the connection.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -64,7 +65,8 @@ pub struct PostgresUrl {
     pub database: Option<String>,
     /// Default: [`SslMode::Prefer`]
     pub ssl_mode: SslMode,
-    /// A PEM file with the certificate authorities to trust, instead of those that the machine trusts.
+    /// A PEM file with the certificate authorities to trust, instead of those that the machine
+    /// trusts.
     pub ssl_root_cert: Option<PathBuf>,
     /// How the connections are called in `pg_stat_activity`. Default: `freshql`
     pub application_name: Option<String>,
@@ -84,17 +86,31 @@ const EXAMPLE: &str = "write `postgres://USER@HOST/DATABASE`; the password may s
                        environment as PGPASSWORD";
 
 /// What a URL may not have as it is.
-const ESCAPED: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'/').add(b':').add(b'?').add(b'@').add(b'&').add(b'=');
+const ESCAPED: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'/')
+    .add(b':')
+    .add(b'?')
+    .add(b'@')
+    .add(b'&')
+    .add(b'=');
 
 impl FromStr for PostgresUrl {
     type Err = InvalidValue;
 
     fn from_str(url: &str) -> Result<Self, InvalidValue> {
         let rest = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
-        let rest = rest.ok_or_else(|| InvalidValue::new("the URL of a PostgreSQL database lacks `//`", EXAMPLE))?;
+        let rest = rest.ok_or_else(|| {
+            InvalidValue::new("the URL of a PostgreSQL database lacks `//`", EXAMPLE)
+        })?;
         if rest.contains('#') {
-            return Err(InvalidValue::new("the URL has a `#`", "write `%23` where it belongs to a password or a name"));
+            return Err(InvalidValue::new(
+                "the URL has a `#`",
+                "write `%23` where it belongs to a password or a name",
+            ));
         }
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, database) = rest.split_once('/').unwrap_or((rest, ""));
@@ -148,7 +164,12 @@ impl PostgresUrl {
             "statement_timeout" => self.statement_timeout = seconds(name, &value)?,
             "writers" => {
                 let writers = value.parse().ok().filter(|writers| (1..=1024).contains(writers));
-                let wrong = || InvalidValue::new("the URL's writers is not a number of connections", "write 1 to 1024");
+                let wrong = || {
+                    InvalidValue::new(
+                        "the URL's writers is not a number of connections",
+                        "write 1 to 1024",
+                    )
+                };
                 self.writers = Some(writers.ok_or_else(wrong)?);
             }
             "pooler" => match value.as_str() {
@@ -161,10 +182,16 @@ impl PostgresUrl {
                     ));
                 }
             },
-            // A name may not be one: what was meant to be escaped may stand here, so it is not repeated unless it is a word.
+            // A name may not be one: what was meant to be escaped may stand here, so it is not
+            // repeated unless it is a word.
             other => {
-                let is_word = other.len() <= 32 && other.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
-                let what = if is_word { format!("a parameter `{other}`") } else { "a parameter".to_owned() };
+                let is_word =
+                    other.len() <= 32 && other.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+                let what = if is_word {
+                    format!("a parameter `{other}`")
+                } else {
+                    "a parameter".to_owned()
+                };
                 return Err(InvalidValue::new(
                     format!("the URL has {what}, which is not supported"),
                     "the parameters are sslmode, sslrootcert, application_name, connect_timeout, pool_timeout, \
@@ -185,7 +212,10 @@ impl PostgresUrl {
 fn seconds(name: &str, value: &str) -> Result<Duration, InvalidValue> {
     let seconds = value.parse().ok().filter(|seconds| (1..=3600).contains(seconds));
     seconds.map(Duration::from_secs).ok_or_else(|| {
-        InvalidValue::new(format!("the URL's {name} is not a number of seconds"), "write a number from 1 to 3600")
+        InvalidValue::new(
+            format!("the URL's {name} is not a number of seconds"),
+            "write a number from 1 to 3600",
+        )
     })
 }
 
@@ -199,10 +229,14 @@ fn secret(text: &str) -> Option<Secret> {
 
 fn decoded(what: &str, text: &str) -> Result<String, InvalidValue> {
     let decoded = percent_decode_str(text).decode_utf8();
-    let decoded = decoded.ok().filter(|text| !text.contains('\0')).map(std::borrow::Cow::into_owned);
+    let decoded =
+        decoded.ok().filter(|text| !text.contains('\0')).map(std::borrow::Cow::into_owned);
     decoded.ok_or_else(|| {
-        let what =
-            if matches!(what, "host" | "user" | "password" | "database") { what } else { "value of a parameter" };
+        let what = if matches!(what, "host" | "user" | "password" | "database") {
+            what
+        } else {
+            "value of a parameter"
+        };
         InvalidValue::new(format!("the URL's {what} is not UTF-8"), "write its bytes as `%XX`")
     })
 }
@@ -216,9 +250,13 @@ fn host_and_port(address: &str) -> Result<(&str, u16), InvalidValue> {
     }
     // An IPv6 address stands in brackets, since it has colons itself.
     if let Some(rest) = address.strip_prefix('[') {
-        let (host, port) =
-            rest.split_once(']').ok_or_else(|| InvalidValue::new("the URL's host lacks its `]`", EXAMPLE))?;
-        return Ok((host, if port.is_empty() { 5432 } else { port_of(port.strip_prefix(':').unwrap_or(port))? }));
+        let (host, port) = rest
+            .split_once(']')
+            .ok_or_else(|| InvalidValue::new("the URL's host lacks its `]`", EXAMPLE))?;
+        return Ok((
+            host,
+            if port.is_empty() { 5432 } else { port_of(port.strip_prefix(':').unwrap_or(port))? },
+        ));
     }
     match address.split_once(':') {
         None | Some((_, "")) => Ok((address.trim_end_matches(':'), 5432)),
@@ -259,7 +297,8 @@ impl fmt::Display for PostgresUrl {
         if let Some(database) = &self.database {
             write!(f, "/{}", escaped(database))?;
         }
-        let tls = (self.ssl_mode != SslMode::Prefer).then(|| format!("sslmode={}", self.ssl_mode.as_str()));
+        let tls = (self.ssl_mode != SslMode::Prefer)
+            .then(|| format!("sslmode={}", self.ssl_mode.as_str()));
         let pooler = self.pooled.then(|| "pooler=transaction".to_owned());
         let parameters: Vec<String> = tls.into_iter().chain(pooler).collect();
         if parameters.is_empty() { Ok(()) } else { write!(f, "?{}", parameters.join("&")) }
@@ -276,12 +315,17 @@ mod tests {
 
     #[test]
     fn a_url_is_read_as_libpq_reads_it() {
-        let url = parsed("postgres://ada:p%40ss%3Aw@db.example:6543/shop?sslmode=verify-full&sslrootcert=/ca.pem");
+        let url = parsed(
+            "postgres://ada:p%40ss%3Aw@db.example:6543/shop?sslmode=verify-full&sslrootcert=/ca.pem",
+        );
         assert_eq!(url.user.as_deref(), Some("ada"));
         assert_eq!(url.password.as_ref().map(Secret::expose), Some("p@ss:w"));
         assert_eq!((url.host, url.port), (PostgresHost::Tcp("db.example".to_owned()), 6543));
         assert_eq!(url.database.as_deref(), Some("shop"));
-        assert_eq!((url.ssl_mode, url.ssl_root_cert), (SslMode::VerifyFull, Some("/ca.pem".into())));
+        assert_eq!(
+            (url.ssl_mode, url.ssl_root_cert),
+            (SslMode::VerifyFull, Some("/ca.pem".into()))
+        );
 
         let socket = PostgresHost::Unix("/var/run/postgresql".into());
         assert_eq!(parsed("postgresql://%2Fvar%2Frun%2Fpostgresql/shop").host, socket);
@@ -290,7 +334,10 @@ mod tests {
         assert_eq!((plain.host, plain.port), (PostgresHost::Tcp("::1".to_owned()), 5433));
         assert_eq!(parsed("postgres://").host, PostgresHost::Tcp("localhost".to_owned()));
         // An `@` in a password that is not escaped: the last one counts.
-        assert_eq!(parsed("postgres://a:b@c@host/d").password.as_ref().map(Secret::expose), Some("b@c"));
+        assert_eq!(
+            parsed("postgres://a:b@c@host/d").password.as_ref().map(Secret::expose),
+            Some("b@c")
+        );
     }
 
     #[test]
@@ -307,7 +354,10 @@ mod tests {
             "postgres://ada:s3cret%ff@host/shop",
         ] {
             let error = wrong.parse::<PostgresUrl>().unwrap_err();
-            assert!(error.help.is_some() && !error.to_string().contains("s3cret"), "{wrong}: {error}");
+            assert!(
+                error.help.is_some() && !error.to_string().contains("s3cret"),
+                "{wrong}: {error}"
+            );
         }
     }
 

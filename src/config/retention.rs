@@ -1,5 +1,5 @@
-//! How long things are kept: documents that left the query files, answers to mutations with an `Idempotency-Key`. Both read
-//! themselves from text, as the values beside them.
+//! How long things are kept: documents that left the query files, answers to mutations with an
+//! `Idempotency-Key`. Both read themselves from text, as the values beside them.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -39,13 +39,17 @@ impl FromStr for Retention {
         };
         let seconds = number.checked_mul(unit).ok_or_else(invalid)?;
         if seconds > MAX_RETENTION {
-            return Err(InvalidValue::new(format!("`{text}` is longer than ten years"), "write a shorter time"));
+            return Err(InvalidValue::new(
+                format!("`{text}` is longer than ten years"),
+                "write a shorter time",
+            ));
         }
         Ok(Self(Duration::from_secs(seconds)))
     }
 }
 
-/// How long the answer to a mutation with an `Idempotency-Key` is kept for retries: at least a second.
+/// How long the answer to a mutation with an `Idempotency-Key` is kept for retries: at least a
+/// second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyRetention(pub Duration);
 
@@ -62,8 +66,12 @@ impl FromStr for IdempotencyRetention {
         let Retention(time) = text.parse()?;
         if time.is_zero() {
             // A key that came along and did nothing would look like protection.
-            let message = format!("`{text}` would let a mutation that is sent again take effect again");
-            return Err(InvalidValue::new(message, "write how long clients may retry, such as `1d` or `12h`"));
+            let message =
+                format!("`{text}` would let a mutation that is sent again take effect again");
+            return Err(InvalidValue::new(
+                message,
+                "write how long clients may retry, such as `1d` or `12h`",
+            ));
         }
         Ok(Self(time))
     }
@@ -75,7 +83,9 @@ mod tests {
 
     #[test]
     fn lengths_of_time_have_a_unit() {
-        for (text, seconds) in [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("90 s", 90), ("0", 0), ("0d", 0)] {
+        for (text, seconds) in
+            [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("90 s", 90), ("0", 0), ("0d", 0)]
+        {
             assert_eq!(text.parse(), Ok(Retention(Duration::from_secs(seconds))), "{text}");
         }
         for text in ["", "7", "d", "7w", "-1d", "1.5h", "99999d", "99999999999999999999d"] {
@@ -87,8 +97,11 @@ mod tests {
     #[test]
     fn answers_for_retries_are_kept_for_some_time() {
         assert_eq!("1s".parse(), Ok(IdempotencyRetention(Duration::from_secs(1))));
-        for (text, message) in [("0", "take effect again"), ("0h", "take effect again"), ("1w", "not a length of time")]
-        {
+        for (text, message) in [
+            ("0", "take effect again"),
+            ("0h", "take effect again"),
+            ("1w", "not a length of time"),
+        ] {
             let error = text.parse::<IdempotencyRetention>().unwrap_err();
             assert!(error.to_string().contains(message) && error.help.is_some(), "{text}: {error}");
         }

@@ -1,5 +1,6 @@
-//! The words of the configuration that are more than a number or a name. Each reads itself from text (`FromStr`), so that
-//! the command line, the environment and the file accept the same and complain alike.
+//! The words of the configuration that are more than a number or a name. Each reads itself from
+//! text (`FromStr`), so that the command line, the environment and the file accept the same and
+//! complain alike.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -116,9 +117,14 @@ impl FromStr for Consistency {
         if text == "strict" {
             return Ok(Self::Strict);
         }
-        let bound = text.strip_prefix("bounded").and_then(|rest| rest.trim().strip_suffix("ms")).ok_or_else(invalid)?;
+        let bound = text
+            .strip_prefix("bounded")
+            .and_then(|rest| rest.trim().strip_suffix("ms"))
+            .ok_or_else(invalid)?;
         match bound.trim().parse() {
-            Ok(milliseconds @ 1..=3_600_000) => Ok(Self::Bounded(Duration::from_millis(milliseconds))),
+            Ok(milliseconds @ 1..=3_600_000) => {
+                Ok(Self::Bounded(Duration::from_millis(milliseconds)))
+            }
             _ => Err(invalid()),
         }
     }
@@ -128,10 +134,12 @@ impl FromStr for Mode {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        Self::ALL
-            .into_iter()
-            .find(|mode| mode.as_str() == text)
-            .ok_or_else(|| InvalidValue::new(format!("there is no mode `{text}`"), "use `trusted`, `apq` or `open`"))
+        Self::ALL.into_iter().find(|mode| mode.as_str() == text).ok_or_else(|| {
+            InvalidValue::new(
+                format!("there is no mode `{text}`"),
+                "use `trusted`, `apq` or `open`",
+            )
+        })
     }
 }
 
@@ -162,13 +170,18 @@ impl FromStr for Listen {
     type Err = InvalidValue;
 
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
-        let invalid =
-            || InvalidValue::new("this is not an address to listen on", "write `host:port`, such as `127.0.0.1:8080`");
+        let invalid = || {
+            InvalidValue::new(
+                "this is not an address to listen on",
+                "write `host:port`, such as `127.0.0.1:8080`",
+            )
+        };
         if text.parse::<SocketAddr>().is_ok() {
             return Ok(Self(text.to_owned()));
         }
         let (host, port) = text.rsplit_once(':').ok_or_else(invalid)?;
-        let is_name = !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
+        let is_name = !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.'));
         if !is_name || port.parse::<u16>().is_err() {
             return Err(invalid());
         }
@@ -187,7 +200,8 @@ impl fmt::Display for Listen {
 pub enum Hosts {
     /// `*`
     Any,
-    /// These: lower-case names or addresses without a port; `*.shop.example` is every name below `shop.example`.
+    /// These: lower-case names or addresses without a port; `*.shop.example` is every name below
+    /// `shop.example`.
     Listed(Vec<String>),
 }
 
@@ -204,7 +218,9 @@ impl Hosts {
     }
 
     /// A list of names, or `*` alone.
-    pub(super) fn collect<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidValue> {
+    pub(super) fn collect<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidValue> {
         let texts: Vec<&str> = texts.into_iter().collect();
         if texts == ["*"] {
             return Ok(Self::Any);
@@ -212,10 +228,14 @@ impl Hosts {
         let name = |text: &str| {
             let rest = text.strip_prefix("*.").unwrap_or(text);
             let is_address = rest.parse::<std::net::Ipv6Addr>().is_ok();
-            let bare = rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(rest);
-            let is_name =
-                !bare.is_empty() && bare.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
-            let is_bracketed = bare.len() < rest.len() && bare.parse::<std::net::Ipv6Addr>().is_ok();
+            let bare =
+                rest.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(rest);
+            let is_name = !bare.is_empty()
+                && bare
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_'));
+            let is_bracketed =
+                bare.len() < rest.len() && bare.parse::<std::net::Ipv6Addr>().is_ok();
             match (is_address, is_bracketed, is_name && bare.len() == rest.len()) {
                 (true, ..) => Ok(format!("[{}]", rest.to_ascii_lowercase())),
                 (_, true, _) | (.., true) => Ok(text.to_ascii_lowercase()),
@@ -255,7 +275,10 @@ impl FromStr for LogFormat {
         match text {
             "text" => Ok(Self::Text),
             "json" => Ok(Self::Json),
-            _ => Err(InvalidValue::new(format!("there is no log format `{text}`"), "use `text` or `json`")),
+            _ => Err(InvalidValue::new(
+                format!("there is no log format `{text}`"),
+                "use `text` or `json`",
+            )),
         }
     }
 }
@@ -277,7 +300,10 @@ impl FromStr for Ids {
         match text {
             "local" => Ok(Self::Local),
             "global" => Ok(Self::Global),
-            _ => Err(InvalidValue::new(format!("there are no `{text}` ids"), "use `local` or `global`")),
+            _ => Err(InvalidValue::new(
+                format!("there are no `{text}` ids"),
+                "use `local` or `global`",
+            )),
         }
     }
 }
@@ -301,7 +327,9 @@ impl CorsOrigins {
     }
 
     /// A list of origins, or `*` alone.
-    pub(super) fn collect<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self, InvalidValue> {
+    pub(super) fn collect<'a>(
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidValue> {
         let texts: Vec<&str> = texts.into_iter().collect();
         if texts == ["*"] {
             return Ok(Self::Any);
@@ -325,7 +353,8 @@ impl FromStr for CorsOrigins {
     }
 }
 
-/// `https://shop.example`, as browsers write it (RFC 6454 §6.2): scheme, host, and the port unless it is the scheme's own.
+/// `https://shop.example`, as browsers write it (RFC 6454 §6.2): scheme, host, and the port unless
+/// it is the scheme's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
@@ -349,8 +378,9 @@ impl FromStr for Origin {
         if text == "*" {
             return Err(invalid("`*` must be the only origin"));
         }
-        let (scheme, authority) =
-            text.split_once("://").ok_or_else(|| invalid("it must start with `https://` or `http://`"))?;
+        let (scheme, authority) = text
+            .split_once("://")
+            .ok_or_else(|| invalid("it must start with `https://` or `http://`"))?;
         let own_port = match scheme {
             "https" => "443",
             "http" => "80",
@@ -364,7 +394,9 @@ impl FromStr for Origin {
         if host.contains('/') || port.is_some_and(|port| port.contains('/')) {
             return Err(invalid("it must not have a path, not even `/`"));
         }
-        if host.is_empty() || host.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._[]:".contains(&b))) {
+        if host.is_empty()
+            || host.bytes().any(|b| !(b.is_ascii_alphanumeric() || b"-._[]:".contains(&b)))
+        {
             return Err(invalid("its host must be an ASCII name or an address"));
         }
         if host.bytes().any(|b| b.is_ascii_uppercase()) {
@@ -405,12 +437,15 @@ impl Secret {
 impl FromStr for Secret {
     type Err = InvalidValue;
 
-    /// White space around it (the line end of a file) does not belong to it. Nothing at all is refused: it would be known
-    /// to everybody.
+    /// White space around it (the line end of a file) does not belong to it. Nothing at all is
+    /// refused: it would be known to everybody.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if text.is_empty() {
-            return Err(InvalidValue::new("the token is empty", "leave it out to close the admin API"));
+            return Err(InvalidValue::new(
+                "the token is empty",
+                "leave it out to close the admin API",
+            ));
         }
         Ok(Self(text.to_owned()))
     }
@@ -471,7 +506,9 @@ mod tests {
 
     #[test]
     fn addresses_to_listen_on_have_a_host_and_a_port() {
-        for text in ["127.0.0.1:8080", "0.0.0.0:0", "[::1]:80", "localhost:8080", "node-1.example:80"] {
+        for text in
+            ["127.0.0.1:8080", "0.0.0.0:0", "[::1]:80", "localhost:8080", "node-1.example:80"]
+        {
             assert_eq!(text.parse::<Listen>().unwrap().as_str(), text);
         }
         for text in [
@@ -496,9 +533,13 @@ mod tests {
         for origin in ["https://shop.example", "http://localhost:5173", "http://[::1]:3000"] {
             assert!(origins.allow(origin), "{origin}");
         }
-        for origin in
-            ["https://shop.example:8443", "http://shop.example", "https://shop.example.evil.example", "null", ""]
-        {
+        for origin in [
+            "https://shop.example:8443",
+            "http://shop.example",
+            "https://shop.example.evil.example",
+            "null",
+            "",
+        ] {
             assert!(!origins.allow(origin), "{origin}");
         }
         assert_eq!("*".parse(), Ok(CorsOrigins::Any));
@@ -528,7 +569,14 @@ mod tests {
         for host in ["shop.example", "www.shop.example", "a.b.shop.example", "10.0.0.1", "[::1]"] {
             assert!(hosts.allow(host), "{host}");
         }
-        for host in ["evil.example", "evilshop.example", ".shop.example", "shop.example.evil", "10.0.0.2", ""] {
+        for host in [
+            "evil.example",
+            "evilshop.example",
+            ".shop.example",
+            "shop.example.evil",
+            "10.0.0.2",
+            "",
+        ] {
             assert!(!hosts.allow(host), "{host}");
         }
         assert_eq!("*".parse(), Ok(Hosts::Any));

@@ -1,5 +1,5 @@
-//! Reads back what an ETag is derived from, out of the very bytes that are hashed: a diagnosis that cannot differ from
-//! what it explains, and that costs nothing where nobody asks for it.
+//! Reads back what an ETag is derived from, out of the very bytes that are hashed: a diagnosis that
+//! cannot differ from what it explains, and that costs nothing where nobody asks for it.
 
 use super::{Item, RESPONSE_FORMAT, ResponseHasher, value_tag};
 use crate::dependency::Version;
@@ -61,7 +61,11 @@ impl<'a> Rest<'a> {
             Ingredient::Missing(self.entity()?)
         } else if item == Item::List as u8 {
             let length = self.length()?;
-            Ingredient::List { length, has_next_page: self.flag()?, has_previous_page: self.flag()? }
+            Ingredient::List {
+                length,
+                has_next_page: self.flag()?,
+                has_previous_page: self.flag()?,
+            }
         } else if item == Item::Total as u8 {
             Ingredient::Total(self.integer()?)
         } else {
@@ -125,16 +129,26 @@ mod tests {
 
     #[test]
     fn what_went_into_the_hash_is_read_back() {
-        let rows = [Value::Null, Value::Int(-7), Value::Real(0.5), Value::text(""), Value::text("é".repeat(99))];
+        let rows = [
+            Value::Null,
+            Value::Int(-7),
+            Value::Real(0.5),
+            Value::text(""),
+            Value::text("é".repeat(99)),
+        ];
         for operation in [None, Some("A")] {
             let document = DocumentId::of("{a}");
-            let question = Question { document, operation, variables: "{\"a\":1}", view: View::Public };
+            let question =
+                Question { document, operation, variables: "{\"a\":1}", view: View::Public };
             let mut hasher = ResponseHasher::new(&[2; 32], &question);
             let mut expected = Vec::new();
             for (entity, id) in (0..).map(EntityId).zip(&rows) {
                 hasher.row(entity, id, Version(42));
                 hasher.missing(entity);
-                expected.extend([Ingredient::Row(entity, id.clone(), Version(42)), Ingredient::Missing(entity)]);
+                expected.extend([
+                    Ingredient::Row(entity, id.clone(), Version(42)),
+                    Ingredient::Missing(entity),
+                ]);
             }
             hasher.list(3, Some(true), None);
             hasher.list(0, None, Some(false));

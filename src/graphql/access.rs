@@ -1,5 +1,6 @@
-//! What an operation does to whose rows and fields, as far as its document tells, and whether its answer depends on who asks.
-//! What only the values of variables tell is looked at when they are bound; here a variable stands for all that it could say.
+//! What an operation does to whose rows and fields, as far as its document tells, and whether its
+//! answer depends on who asks. What only the values of variables tell is looked at when they are
+//! bound; here a variable stands for all that it could say.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +16,8 @@ use crate::model::{Access, Entity, EntityId, FieldKind, Model, Rule};
 pub struct Accesses {
     /// Entities whose rows it reads or writes: roots, relations.
     pub rows: BTreeSet<(EntityId, Access)>,
-    /// Those of them that are read or written whatever the arguments are: `node(id:)` reads rows of one type only.
+    /// Those of them that are read or written whatever the arguments are: `node(id:)` reads rows of
+    /// one type only.
     pub demanded: BTreeSet<(EntityId, Access)>,
     /// Fields that it selects and that have rules.
     pub fields: Vec<SelectedField>,
@@ -58,7 +60,9 @@ impl Accesses {
         for selected in &self.fields {
             let entity = model.entity(selected.entity);
             let field = &entity.fields[selected.field];
-            if let Err(error) = grants.may(&field.rules, Access::Read, || format!("{}.{}", entity.name, field.name)) {
+            if let Err(error) =
+                grants.may(&field.rules, Access::Read, || format!("{}.{}", entity.name, field.name))
+            {
                 let path = selected.path.iter().cloned().map(PathSegment::Key).collect();
                 let (line, column) = selected.position;
                 denials.push(error.at(line, column).with_path(path));
@@ -94,7 +98,8 @@ pub(super) fn condition_depends(model: &Model, entity: &Entity, value: &Ast) -> 
                             || condition_depends(model, model.entity(target), value)
                     }
                     FieldKind::ToMany { target, .. } => {
-                        model.depends_on_viewer(target, Access::Read) || list_depends(model, target, value)
+                        model.depends_on_viewer(target, Access::Read)
+                            || list_depends(model, target, value)
                     }
                 };
                 inner || depends(&field.rules, Access::Read)
@@ -105,7 +110,9 @@ pub(super) fn condition_depends(model: &Model, entity: &Entity, value: &Ast) -> 
 
 fn list_depends(model: &Model, target: EntityId, value: &Ast) -> bool {
     match value {
-        Ast::Object(members) => members.values().any(|inner| condition_depends(model, model.entity(target), inner)),
+        Ast::Object(members) => {
+            members.values().any(|inner| condition_depends(model, model.entity(target), inner))
+        }
         Ast::Variable(_) => anything_depends(model, target),
         _ => false,
     }
@@ -138,9 +145,12 @@ pub(super) fn names_depend(entity: &Entity, access: Access, value: &Ast) -> bool
     match value {
         Ast::Variable(_) => entity.fields.iter().any(|field| depends(&field.rules, access)),
         Ast::List(items) => items.iter().any(|item| names_depend(entity, access, item)),
-        Ast::Object(members) => members
-            .keys()
-            .any(|name| entity.fields.iter().any(|field| field.name == name.as_str() && depends(&field.rules, access))),
+        Ast::Object(members) => members.keys().any(|name| {
+            entity
+                .fields
+                .iter()
+                .any(|field| field.name == name.as_str() && depends(&field.rules, access))
+        }),
         _ => false,
     }
 }

@@ -1,6 +1,6 @@
-//! The value of an argument: from the raw document and the request's variables (October 2021 specification, §6.4.1 and §3).
-//! An omitted variable inside an input object is absent, `null` stands only where it means something, and a value is never
-//! taken for another type's.
+//! The value of an argument: from the raw document and the request's variables (October 2021
+//! specification, §6.4.1 and §3). An omitted variable inside an input object is absent, `null`
+//! stands only where it means something, and a value is never taken for another type's.
 
 use async_graphql_value::{ConstValue, Value as Ast};
 use serde_json::value::RawValue;
@@ -21,7 +21,8 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Canonical JSON: sorted keys, no white space, declared defaults filled in. `{}` when there are none.
+    /// Canonical JSON: sorted keys, no white space, declared defaults filled in. `{}` when there
+    /// are none.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
@@ -62,7 +63,8 @@ impl Mistake {
         let mut place = self.path.join(".");
         cut(&mut place);
         let raw: Box<RawValue> = serde_json::value::to_raw_value(&place).expect("a string is JSON");
-        let mut error = GraphqlError::new(self.code, format!("{place}: {}", self.message)).at(position.0, position.1);
+        let mut error = GraphqlError::new(self.code, format!("{place}: {}", self.message))
+            .at(position.0, position.1);
         error.extensions.push(("argument", raw));
         error
     }
@@ -78,7 +80,8 @@ pub enum Input<'a> {
 }
 
 impl<'a> Input<'a> {
-    /// The value of an argument or input field as it stands in the document; None if it is a variable that was omitted.
+    /// The value of an argument or input field as it stands in the document; None if it is a
+    /// variable that was omitted.
     pub fn of(ast: &'a Ast, variables: &'a Variables) -> Option<Self> {
         match ast {
             Ast::Variable(name) => variables.values.get(name.as_str()).map(Self::Variable),
@@ -95,7 +98,8 @@ impl<'a> Input<'a> {
     pub fn object(self) -> Result<Vec<(&'a str, Self)>, Mistake> {
         match self {
             Self::Literal(Ast::Object(members), variables) => {
-                let present = members.iter().filter_map(|(k, v)| Some((k.as_str(), Self::of(v, variables)?)));
+                let present =
+                    members.iter().filter_map(|(k, v)| Some((k.as_str(), Self::of(v, variables)?)));
                 Ok(present.collect())
             }
             Self::Variable(ConstValue::Object(members)) => {
@@ -109,9 +113,10 @@ impl<'a> Input<'a> {
     pub fn list(self) -> Vec<Self> {
         const NULL: &ConstValue = &ConstValue::Null;
         match self {
-            Self::Literal(Ast::List(items), variables) => {
-                items.iter().map(|item| Self::of(item, variables).unwrap_or(Self::Variable(NULL))).collect()
-            }
+            Self::Literal(Ast::List(items), variables) => items
+                .iter()
+                .map(|item| Self::of(item, variables).unwrap_or(Self::Variable(NULL)))
+                .collect(),
             Self::Variable(ConstValue::List(items)) => items.iter().map(Self::Variable).collect(),
             single => vec![single],
         }
@@ -120,7 +125,10 @@ impl<'a> Input<'a> {
     /// A value of a scalar type, not null.
     pub fn scalar(self, model: &Model, scalar: Scalar) -> Result<Value, Mistake> {
         if self.is_null() {
-            return Err(Mistake::new(format!("expected {}, found null", scalar.graphql_name(model))));
+            return Err(Mistake::new(format!(
+                "expected {}, found null",
+                scalar.graphql_name(model)
+            )));
         }
         let coerced = match self {
             Self::Variable(value) => scalar.coerce(model, value, Source::Variable),
@@ -129,7 +137,11 @@ impl<'a> Input<'a> {
                     .clone()
                     .into_const_with(|name| {
                         Ok::<_, std::convert::Infallible>(
-                            variables.values.get(name.as_str()).cloned().unwrap_or(ConstValue::Null),
+                            variables
+                                .values
+                                .get(name.as_str())
+                                .cloned()
+                                .unwrap_or(ConstValue::Null),
                         )
                     })
                     .expect("nothing here fails");
@@ -139,14 +151,19 @@ impl<'a> Input<'a> {
         coerced.map_err(Mistake::new)
     }
 
-    /// A value of a column, not null. Where clients see global ids, it is one, and of a row of the right type.
+    /// A value of a column, not null. Where clients see global ids, it is one, and of a row of the
+    /// right type.
     pub fn of_column(self, model: &Model, column: &Column) -> Result<Value, Mistake> {
         let Some(target) = column.global else { return self.scalar(model, column.scalar) };
         let entity = model.entity(target);
         let expected = |found: &dyn std::fmt::Display| {
-            Mistake::new(format!("expected the id of {}, found {found}", with_article(&entity.name)))
+            Mistake::new(format!(
+                "expected the id of {}, found {found}",
+                with_article(&entity.name)
+            ))
         };
-        let (Self::Literal(Ast::String(id), _) | Self::Variable(ConstValue::String(id))) = self else {
+        let (Self::Literal(Ast::String(id), _) | Self::Variable(ConstValue::String(id))) = self
+        else {
             return Err(expected(&self.kind()));
         };
         let key = global_id::decode_of(entity, id).map_err(|why| expected(&why))?;
@@ -158,7 +175,9 @@ impl<'a> Input<'a> {
     /// A Boolean.
     pub fn boolean(self) -> Result<bool, Mistake> {
         match self {
-            Self::Literal(Ast::Boolean(value), _) | Self::Variable(ConstValue::Boolean(value)) => Ok(*value),
+            Self::Literal(Ast::Boolean(value), _) | Self::Variable(ConstValue::Boolean(value)) => {
+                Ok(*value)
+            }
             other => Err(Mistake::new(format!("expected Boolean, found {}", other.kind()))),
         }
     }
@@ -166,7 +185,9 @@ impl<'a> Input<'a> {
     /// A String.
     pub fn string(self) -> Result<&'a str, Mistake> {
         match self {
-            Self::Literal(Ast::String(value), _) | Self::Variable(ConstValue::String(value)) => Ok(value),
+            Self::Literal(Ast::String(value), _) | Self::Variable(ConstValue::String(value)) => {
+                Ok(value)
+            }
             other => Err(Mistake::new(format!("expected String, found {}", other.kind()))),
         }
     }
@@ -174,7 +195,9 @@ impl<'a> Input<'a> {
     /// The name of an enum's value.
     pub fn name(self) -> Result<&'a str, Mistake> {
         match self {
-            Self::Literal(Ast::Enum(name), _) | Self::Variable(ConstValue::Enum(name)) => Ok(name.as_str()),
+            Self::Literal(Ast::Enum(name), _) | Self::Variable(ConstValue::Enum(name)) => {
+                Ok(name.as_str())
+            }
             Self::Variable(ConstValue::String(name)) => Ok(name),
             other => Err(Mistake::new(format!("expected an enum value, found {}", other.kind()))),
         }
@@ -184,7 +207,9 @@ impl<'a> Input<'a> {
     pub fn count(self, model: &Model, largest: u32) -> Result<u32, Mistake> {
         match self.scalar(model, Scalar::Int)? {
             Value::Int(count) if (0..=i64::from(largest)).contains(&count) => Ok(count as u32),
-            Value::Int(count) => Err(Mistake::new(format!("must be between 0 and {largest}, found {count}"))),
+            Value::Int(count) => {
+                Err(Mistake::new(format!("must be between 0 and {largest}, found {count}")))
+            }
             _ => Err(Mistake::new(format!("expected Int, found {}", self.kind()))),
         }
     }

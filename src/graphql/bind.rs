@@ -1,5 +1,6 @@
-//! Gives a plan the arguments of one request: everything is coerced before anything is read, and each list gets the
-//! statements of its shape. Arguments without variables are bound once, when the plan is compiled.
+//! Gives a plan the arguments of one request: everything is coerced before anything is read, and
+//! each list gets the statements of its shape. Arguments without variables are bound once, when the
+//! plan is compiled.
 
 use std::sync::Arc;
 
@@ -11,7 +12,10 @@ use super::coerce;
 use super::condition::{self, Slots};
 use super::cursor;
 use super::error::GraphqlError;
-use super::plan::{Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan, WritePlan};
+use super::plan::{
+    Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan,
+    WritePlan,
+};
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use super::rules::Grants;
 use super::watch::{Watch, confined};
@@ -40,8 +44,8 @@ pub(super) fn bind(
     }
 }
 
-/// What is wrong with a plan's arguments whatever a client sends: with those that have no variables, or only such as have
-/// a value here.
+/// What is wrong with a plan's arguments whatever a client sends: with those that have no
+/// variables, or only such as have a value here.
 pub(super) fn certain_mistakes(
     model: &Model,
     plan: &Plan,
@@ -67,8 +71,17 @@ struct Binder<'a> {
 
 impl<'a> Binder<'a> {
     fn new(model: &'a Model, plan: &Plan, variables: &'a Variables, grants: &'a Grants) -> Self {
-        let (bound, is_private) = (vec![Arguments::Open; plan.arguments], plan.accesses.is_private());
-        Self { model, variables, grants, is_private, bound, errors: Vec::new(), only_certain: false }
+        let (bound, is_private) =
+            (vec![Arguments::Open; plan.arguments], plan.accesses.is_private());
+        Self {
+            model,
+            variables,
+            grants,
+            is_private,
+            bound,
+            errors: Vec::new(),
+            only_certain: false,
+        }
     }
 
     fn plan(&mut self, plan: &Plan) {
@@ -81,7 +94,9 @@ impl<'a> Binder<'a> {
                     for (column, argument) in &one.keys {
                         let column = entity.column(*column);
                         match self.key(column, argument, &column.field) {
-                            Some(value) => keys.iter_mut().for_each(|keys| keys.push(value.clone())),
+                            Some(value) => {
+                                keys.iter_mut().for_each(|keys| keys.push(value.clone()))
+                            }
                             None => keys = None,
                         }
                     }
@@ -98,8 +113,9 @@ impl<'a> Binder<'a> {
     }
 
     fn mistake(&mut self, argument: Option<&Argument>, mistake: Mistake, position: (usize, usize)) {
-        let is_open =
-            |argument: &Argument| any_variable(&argument.value, &|name| !self.variables.values.contains_key(name));
+        let is_open = |argument: &Argument| {
+            any_variable(&argument.value, &|name| !self.variables.values.contains_key(name))
+        };
         if self.only_certain && argument.is_none_or(is_open) {
             return;
         }
@@ -111,7 +127,10 @@ impl<'a> Binder<'a> {
             match kind {
                 FieldKind::ToOne { row, .. } => self.object(&row.object),
                 FieldKind::ToMany(list) => self.list(list),
-                FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => {}
+                FieldKind::Typename
+                | FieldKind::Etag
+                | FieldKind::Value { .. }
+                | FieldKind::Id { .. } => {}
             }
         }
     }
@@ -143,13 +162,16 @@ impl<'a> Binder<'a> {
         match bound_list(self.model, plan, self.variables, self.grants) {
             Ok(bound) => {
                 let bound = Arc::new(bound);
-                if !self.is_private && !plan.arguments.iter().any(|(_, argument)| has_variables(&argument.value)) {
+                if !self.is_private
+                    && !plan.arguments.iter().any(|(_, argument)| has_variables(&argument.value))
+                {
                     let _ = plan.shapes.fixed.set(bound.clone());
                 }
                 Some(bound)
             }
             Err((mistake, position)) => {
-                let argument = plan.arguments.iter().find(|(_, argument)| argument.position == position);
+                let argument =
+                    plan.arguments.iter().find(|(_, argument)| argument.position == position);
                 self.mistake(argument.map(|(_, argument)| argument), mistake, position);
                 None
             }
@@ -164,7 +186,9 @@ impl<'a> Binder<'a> {
                 Ok(value) => Some(value),
                 // Any string is an ID; one that is not of the key's form is just the ID of no row.
                 Err(_)
-                    if column.global.is_none() && matches!(scalar, Scalar::IdInt | Scalar::IdUuid) && is_id(input) =>
+                    if column.global.is_none()
+                        && matches!(scalar, Scalar::IdInt | Scalar::IdUuid)
+                        && is_id(input) =>
                 {
                     None
                 }
@@ -174,7 +198,11 @@ impl<'a> Binder<'a> {
                 }
             },
             _ => {
-                self.mistake(Some(argument), Mistake::new("is required").within(name), argument.position);
+                self.mistake(
+                    Some(argument),
+                    Mistake::new("is required").within(name),
+                    argument.position,
+                );
                 None
             }
         }
@@ -193,7 +221,10 @@ impl<'a> Binder<'a> {
                     Err(Mistake::new(format!("may have at most {most} ids, found {}", ids.len())))
                 } else {
                     let keys = ids.into_iter().enumerate();
-                    keys.map(|(i, id)| node_key(self.model, plan, id).map_err(|m| m.within(&i.to_string()))).collect()
+                    keys.map(|(i, id)| {
+                        node_key(self.model, plan, id).map_err(|m| m.within(&i.to_string()))
+                    })
+                    .collect()
                 }
             }
             Some(input) => node_key(self.model, plan, input).map(|key| vec![key]),
@@ -207,7 +238,8 @@ impl<'a> Binder<'a> {
 
     fn write(&mut self, plan: &WritePlan) {
         let entity = self.model.entity(plan.row.entity);
-        let mut bound = BoundWrite { key: None, id: String::new(), row: Vec::new(), expected_etag: None };
+        let mut bound =
+            BoundWrite { key: None, id: String::new(), row: Vec::new(), expected_etag: None };
         if let Some(id) = &plan.id {
             let key = entity.column(entity.key);
             bound.key = self.key(key, id, &key.field);
@@ -216,18 +248,20 @@ impl<'a> Binder<'a> {
         let input = plan.input.as_ref();
         let given = input.and_then(|argument| Input::of(&argument.value, self.variables));
         let row = match (plan.action, given) {
-            (Action::Create, given) => {
-                coerce::new_row(self.model, entity, given, self.grants).map_err(|m| m.within("input"))
-            }
+            (Action::Create, given) => coerce::new_row(self.model, entity, given, self.grants)
+                .map_err(|m| m.within("input")),
             (Action::Update, Some(given)) => {
-                coerce::patch(self.model, entity, given, false, self.grants).map_err(|m| m.within("patch"))
+                coerce::patch(self.model, entity, given, false, self.grants)
+                    .map_err(|m| m.within("patch"))
             }
             (Action::Update, None) => Err(Mistake::new("is required").within("patch")),
             (Action::Delete, _) => Ok(Vec::new()),
         };
         match row {
             Ok(row) => bound.row = row,
-            Err(mistake) => self.mistake(input, mistake, input.map_or((0, 0), |argument| argument.position)),
+            Err(mistake) => {
+                self.mistake(input, mistake, input.map_or((0, 0), |argument| argument.position))
+            }
         }
         if let Some(argument) = &plan.expected_etag
             && let Some(input) = Input::of(&argument.value, self.variables)
@@ -235,7 +269,9 @@ impl<'a> Binder<'a> {
         {
             match input.string() {
                 Ok(token) => bound.expected_etag = Some(bare(token).to_owned()),
-                Err(mistake) => self.mistake(Some(argument), mistake.within("expectedEtag"), argument.position),
+                Err(mistake) => {
+                    self.mistake(Some(argument), mistake.within("expectedEtag"), argument.position)
+                }
             }
         }
         self.bound[plan.bound] = Arguments::Write(Arc::new(bound));
@@ -245,7 +281,9 @@ impl<'a> Binder<'a> {
 
 /// Which of the plans reads the row with this id, and its key.
 fn node_key(model: &Model, plan: &NodePlan, input: Input<'_>) -> Result<(usize, Value), Mistake> {
-    let id = input.string().map_err(|_| Mistake::new(format!("expected an id, found {}", input.kind())))?;
+    let id = input
+        .string()
+        .map_err(|_| Mistake::new(format!("expected an id, found {}", input.kind())))?;
     let malformed = || Mistake::new(format!("expected an id, found {}", NotAnId::Malformed));
     let (type_name, _) = global_id::decode(id).ok_or_else(malformed)?;
     let is_meant = |row: &RowPlan| model.entity(row.entity).name == type_name;
@@ -261,7 +299,8 @@ fn bound_list(
     grants: &Grants,
 ) -> Result<BoundList, (Mistake, (usize, usize))> {
     let entity = model.entity(plan.entity);
-    let find = |name: &str| plan.arguments.iter().find(|(n, _)| n == name).map(|(_, argument)| argument);
+    let find =
+        |name: &str| plan.arguments.iter().find(|(n, _)| n == name).map(|(_, argument)| argument);
     let input = |name: &str| {
         let argument = find(name)?;
         Some((Input::of(&argument.value, variables)?, argument.position))
@@ -277,34 +316,41 @@ fn bound_list(
             filter.map_err(|mistake| (mistake.within("where"), position))?
         }
     };
-    let order =
-        match input("orderBy") {
-            None => coerce::ordering(entity, None, grants),
-            Some((input, position)) => Ok(coerce::ordering(entity, Some(input), grants)
-                .map_err(|mistake| (mistake.within("orderBy"), position))?),
-        };
+    let order = match input("orderBy") {
+        None => coerce::ordering(entity, None, grants),
+        Some((input, position)) => Ok(coerce::ordering(entity, Some(input), grants)
+            .map_err(|mistake| (mistake.within("orderBy"), position))?),
+    };
     let order = order.map_err(|mistake: Mistake| (mistake, (0, 0)))?;
     let ordering = cursor::ordering_id(entity, &order);
 
     let mut bound = |name: &str| -> Result<Option<select::Bound>, (Mistake, (usize, usize))> {
         let Some((input, position)) = given(name) else { return Ok(None) };
-        let values =
-            input.string().and_then(|text| cursor::decode(text, entity, &order, ordering).map_err(Mistake::new));
+        let values = input
+            .string()
+            .and_then(|text| cursor::decode(text, entity, &order, ordering).map_err(Mistake::new));
         let values = values.map_err(|mistake| (mistake.within(name), position))?;
-        Ok(Some(values.into_iter().map(|value| (value != Value::Null).then(|| slots.push(value))).collect()))
+        Ok(Some(
+            values
+                .into_iter()
+                .map(|value| (value != Value::Null).then(|| slots.push(value)))
+                .collect(),
+        ))
     };
     let (after, before) = (bound("after")?, bound("before")?);
 
     let size = |name: &str| match given(name) {
         None => Ok(None),
-        Some((input, position)) => {
-            input.count(model, entity.max_page_size).map(Some).map_err(|mistake| (mistake.within(name), position))
-        }
+        Some((input, position)) => input
+            .count(model, entity.max_page_size)
+            .map(Some)
+            .map_err(|mistake| (mistake.within(name), position)),
     };
     let (first, last) = (size("first")?, size("last")?);
     if let (Some(_), Some(_), Some((_, position))) = (first, last, given("last")) {
         return Err((
-            Mistake::new("cannot be combined with first; ask for one end of the list").within("last"),
+            Mistake::new("cannot be combined with first; ask for one end of the list")
+                .within("last"),
             position,
         ));
     }
@@ -319,7 +365,8 @@ fn bound_list(
             cursor.push(row_index(entity.key, *column, &mut columns));
         }
     }
-    let list = List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
+    let list =
+        List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
     // A count has no order.
     let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
     let mut watch = Watch::new(model, &slots.values);
@@ -330,7 +377,9 @@ fn bound_list(
     let mut conditions = list.filter.iter().chain(list.from.only());
     let cut = conditions.find_map(|filter| confined(model, plan.entity, filter, false));
     let whole = match cut.and_then(|(column, slot)| Some((column, slots.one(slot)?.clone()))) {
-        Some((column, value)) => Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() },
+        Some((column, value)) => {
+            Dependency::Part { entity: plan.entity, column, value, watching: watching.clone() }
+        }
         None => Dependency::Set { entity: plan.entity, watching: watching.clone() },
     };
     Ok(BoundList {
@@ -389,9 +438,8 @@ fn is_id(input: Input<'_>) -> bool {
 
 fn shown(input: Input<'_>) -> String {
     match input {
-        Input::Literal(Ast::String(text), _) | Input::Variable(async_graphql_value::ConstValue::String(text)) => {
-            text.clone()
-        }
+        Input::Literal(Ast::String(text), _)
+        | Input::Variable(async_graphql_value::ConstValue::String(text)) => text.clone(),
         Input::Literal(Ast::Binary(kept), _) => long_number(kept).to_owned(),
         Input::Literal(other, _) => other.to_string(),
         Input::Variable(other) => other.to_string(),

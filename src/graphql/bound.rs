@@ -1,4 +1,5 @@
-//! The arguments of one request as [`super::bind`] leaves them, and the statements that a list keeps for them.
+//! The arguments of one request as [`super::bind`] leaves them, and the statements that a list
+//! keeps for them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,7 +11,8 @@ use crate::dependency::Dependency;
 use crate::model::{ColumnId, Value};
 use crate::store::select::{List, ListQueries, SlotValue};
 
-/// Shapes that a list keeps statements for; there are more only if a client varies its filters a lot.
+/// Shapes that a list keeps statements for; there are more only if a client varies its filters a
+/// lot.
 const SHAPES: usize = 32;
 
 /// A plan's arguments, and what whoever asks may see.
@@ -109,7 +111,9 @@ impl fmt::Debug for ListShapes {
 impl ListShapes {
     pub(super) fn queries(&self, list: List, columns: &[ColumnId]) -> Arc<ListQueries> {
         let mut seen = self.seen.lock().expect("nothing panics while it holds this lock");
-        if let Some((_, queries)) = seen.iter().find(|(known, queries)| *queries.list == list && known == columns) {
+        if let Some((_, queries)) =
+            seen.iter().find(|(known, queries)| *queries.list == list && known == columns)
+        {
             return queries.clone();
         }
         let queries = Arc::new(ListQueries::new(list, columns));

@@ -5,7 +5,8 @@ use super::condition::visible_column;
 use super::rules::Grants;
 use crate::model::{Access, ColumnId, DefaultValue, Entity, Model, Order, Value};
 
-/// An ordering that tells every two rows apart: its last term is the key, and nothing stands behind that.
+/// An ordering that tells every two rows apart: its last term is the key, and nothing stands behind
+/// that.
 pub(super) fn ordering(
     entity: &Entity,
     input: Option<Input<'_>>,
@@ -17,7 +18,8 @@ pub(super) fn ordering(
         Some(input) if input.is_null() => order.extend(&entity.order_by),
         Some(input) => {
             for (i, item) in input.list().into_iter().enumerate() {
-                let term = order_term(entity, item, grants).map_err(|m| m.within(&i.to_string()))?;
+                let term =
+                    order_term(entity, item, grants).map_err(|m| m.within(&i.to_string()))?;
                 if order.iter().all(|(column, _)| *column != term.0) {
                     order.push(term);
                 }
@@ -27,7 +29,8 @@ pub(super) fn ordering(
     match order.iter().position(|(column, _)| *column == entity.key) {
         Some(key) => order.truncate(key + 1),
         None => {
-            // In the direction of the term before it, as the key stands in the indexes, so that one of them serves both.
+            // In the direction of the term before it, as the key stands in the indexes, so that one
+            // of them serves both.
             let descending = order.last().is_some_and(|(_, order)| order.descending);
             order.push((entity.key, Order { descending, nulls_first: !descending }));
         }
@@ -35,14 +38,20 @@ pub(super) fn ordering(
     Ok(order)
 }
 
-fn order_term(entity: &Entity, input: Input<'_>, grants: &Grants) -> Result<(ColumnId, Order), Mistake> {
+fn order_term(
+    entity: &Entity,
+    input: Input<'_>,
+    grants: &Grants,
+) -> Result<(ColumnId, Order), Mistake> {
     let members = if input.is_null() { Vec::new() } else { input.object()? };
     let [(name, direction)] = members.as_slice() else {
         return Err(Mistake::new(format!("expected exactly one field, found {}", members.len())));
     };
-    let column = visible_column(entity, name)
-        .ok_or_else(|| Mistake::new(format!("unknown field of {}OrderBy", entity.name)).within(name))?;
-    let may = grants.may(entity.rules_of(column), Access::Read, || format!("{}.{name}", entity.name));
+    let column = visible_column(entity, name).ok_or_else(|| {
+        Mistake::new(format!("unknown field of {}OrderBy", entity.name)).within(name)
+    })?;
+    let may =
+        grants.may(entity.rules_of(column), Access::Read, || format!("{}.{name}", entity.name));
     may.map_err(|error| Mistake::from(error).within(name))?;
     let (descending, nulls_first) = match direction.name().map_err(|m| m.within(name))? {
         "ASC" | "ASC_NULLS_FIRST" => (false, true),
@@ -109,7 +118,9 @@ pub(super) fn patch(
         });
         let Some(id) = id else {
             let kind = if creating { "Input" } else { "Patch" };
-            return Err(Mistake::new(format!("unknown field of {}{kind}", entity.name)).within(name));
+            return Err(
+                Mistake::new(format!("unknown field of {}{kind}", entity.name)).within(name)
+            );
         };
         let column = entity.column(id);
         let may = grants.may(entity.rules_of(id), access, || format!("{}.{name}", entity.name));
@@ -124,7 +135,11 @@ pub(super) fn patch(
         } else {
             // The key of a new row is the client's to choose, not yet anybody's id.
             let is_new_key = creating && id == entity.key;
-            let coerced = if is_new_key { value.scalar(model, column.scalar) } else { value.of_column(model, column) };
+            let coerced = if is_new_key {
+                value.scalar(model, column.scalar)
+            } else {
+                value.of_column(model, column)
+            };
             coerced.map_err(|m| m.within(name))?
         };
         row.push((id, Write::Value(value)));

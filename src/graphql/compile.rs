@@ -1,12 +1,14 @@
-//! Validated operation to plan: fields merged by response key (specification §6.3.2, CollectFields), fragments and
-//! constant conditions resolved, every name looked up in the model, the statements of single rows written. A plan holds
-//! for given values of the variables in `@skip` and `@include`; everything else that varies is bound later.
+//! Validated operation to plan: fields merged by response key (specification §6.3.2,
+//! CollectFields), fragments and constant conditions resolved, every name looked up in the model,
+//! the statements of single rows written. A plan holds for given values of the variables in `@skip`
+//! and `@include`; everything else that varies is bound later.
 
 mod roots;
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
-    Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType, SelectionSet,
+    Directive, ExecutableDocument, Field as AstField, OperationDefinition, OperationType,
+    SelectionSet,
 };
 use async_graphql_value::Value as Ast;
 
@@ -16,9 +18,9 @@ use super::bind::row_index;
 use super::bound::ListShapes;
 use super::decider::{Decider, Deciders};
 use super::plan::{
-    Action, Argument, ConnectionField, ConnectionFieldKind, ConnectionNeeds, EdgeField, EdgeFieldKind, Field,
-    FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan, ResponseKey, RootField, RootKind, RowPlan,
-    WritePlan,
+    Action, Argument, ConnectionField, ConnectionFieldKind, ConnectionNeeds, EdgeField,
+    EdgeFieldKind, Field, FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan,
+    ResponseKey, RootField, RootKind, RowPlan, WritePlan,
 };
 use super::rules::Grants;
 use super::selections;
@@ -63,11 +65,14 @@ pub fn compile(
             (_, "__typename") => RootKind::Typename("\"Query\""),
             (_, "__schema" | "__type") => RootKind::Introspection,
             (OperationType::Mutation, name) => {
-                let (action, entity) = roots.mutation.get(name).ok_or_else(|| UnknownName::new(name))?;
+                let (action, entity) =
+                    roots.mutation.get(name).ok_or_else(|| UnknownName::new(name))?;
                 compiler.write(*action, *entity, &merged, inherited)?
             }
             (_, name) => match roots.query.get(name).ok_or_else(|| UnknownName::new(name))? {
-                QueryField::Node { is_list } => RootKind::Node(compiler.node(*is_list, &merged, inherited)?),
+                QueryField::Node { is_list } => {
+                    RootKind::Node(compiler.node(*is_list, &merged, inherited)?)
+                }
                 QueryField::One(entity, keys) => compiler.one(*entity, keys, &merged, inherited)?,
                 QueryField::List(entity) => RootKind::List(compiler.connection(
                     *entity,
@@ -173,7 +178,8 @@ impl<'a> Compiler<'a> {
                 _ => return true,
             };
             let condition = directive.node.arguments.iter().find(|(name, _)| name.node == "if");
-            let condition = condition.and_then(|(_, value)| Input::of(&value.node, self.conditions));
+            let condition =
+                condition.and_then(|(_, value)| Input::of(&value.node, self.conditions));
             condition.and_then(|input| input.boolean().ok()) == Some(wanted)
         })
     }
@@ -183,7 +189,8 @@ impl<'a> Compiler<'a> {
         self.places - count
     }
 
-    /// A field was selected: what it says about caching counts, and that it was this one is remembered for who asks.
+    /// A field was selected: what it says about caching counts, and that it was this one is
+    /// remembered for who asks.
     fn hint(
         &mut self,
         parent: Inherited,
@@ -194,8 +201,12 @@ impl<'a> Compiler<'a> {
         let (before, was_private) = self.calculator.so_far();
         let inherited = self.calculator.field(parent, own, of_type);
         let (after, is_private) = self.calculator.so_far();
-        let decider = || Some(Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) });
-        for ((before, after), lifetime) in before.iter().zip(after).zip(&mut self.deciders.lifetimes) {
+        let decider = || {
+            Some(Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) })
+        };
+        for ((before, after), lifetime) in
+            before.iter().zip(after).zip(&mut self.deciders.lifetimes)
+        {
             if *before != after {
                 *lifetime = decider();
             }
@@ -211,7 +222,9 @@ impl<'a> Compiler<'a> {
         if !std::mem::take(&mut self.is_any_type) {
             self.accesses.demanded.insert((entity, access));
         }
-        if self.accesses.rows.insert((entity, access)) && self.model.depends_on_viewer(entity, access) {
+        if self.accesses.rows.insert((entity, access))
+            && self.model.depends_on_viewer(entity, access)
+        {
             self.depends_on_viewer(merged);
         }
     }
@@ -219,7 +232,8 @@ impl<'a> Compiler<'a> {
     /// Who asks makes a difference to this field.
     fn depends_on_viewer(&mut self, merged: &Merged<'a>) {
         self.accesses.by_one_field = self.accesses.private.is_none() && self.path.len() > 1;
-        let decider = || Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) };
+        let decider =
+            || Decider { field: merged.name().to_owned(), position: position(merged.fields[0]) };
         self.accesses.private.get_or_insert_with(decider);
     }
 
@@ -231,7 +245,8 @@ impl<'a> Compiler<'a> {
         if access::depends(&field.rules, Access::Read) {
             self.depends_on_viewer(merged);
         }
-        let at = entity.fields.iter().position(|other| std::ptr::eq(other, field)).unwrap_or_default();
+        let at =
+            entity.fields.iter().position(|other| std::ptr::eq(other, field)).unwrap_or_default();
         let (path, position) = (self.path.clone(), position(merged.fields[0]));
         self.accesses.fields.push(SelectedField { entity: entity.id, field: at, path, position });
     }
@@ -264,15 +279,27 @@ impl<'a> Compiler<'a> {
         Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
     }
 
-    /// Each type's rows with what is selected of them; what caches may do is the least of all types.
-    fn node(&mut self, is_list: bool, merged: &Merged<'a>, parent: Inherited) -> Result<NodePlan, UnknownName> {
+    /// Each type's rows with what is selected of them; what caches may do is the least of all
+    /// types.
+    fn node(
+        &mut self,
+        is_list: bool,
+        merged: &Merged<'a>,
+        parent: Inherited,
+    ) -> Result<NodePlan, UnknownName> {
         let bound = self.argument_place();
         let model = self.model;
         let mut rows = Vec::new();
         for entity in model.nodes() {
             // Only the rows of one of the types are asked for.
             self.is_any_type = true;
-            rows.push(self.row(entity.id, &[entity.key], model::CacheHint::default(), merged, parent)?);
+            rows.push(self.row(
+                entity.id,
+                &[entity.key],
+                model::CacheHint::default(),
+                merged,
+                parent,
+            )?);
         }
         let ids = merged.argument(if is_list { "ids" } else { "id" });
         Ok(NodePlan { ids, position: position(merged.fields[0]), is_list, bound, rows })
@@ -288,10 +315,14 @@ impl<'a> Compiler<'a> {
         let entity = self.model.entity(entity);
         self.access(entity.id, action.access(), merged);
         let input = merged.argument(if action == Action::Create { "input" } else { "patch" });
-        if input.as_ref().is_some_and(|input| access::names_depend(entity, action.access(), &input.value)) {
+        if input
+            .as_ref()
+            .is_some_and(|input| access::names_depend(entity, action.access(), &input.value))
+        {
             self.depends_on_viewer(merged);
         }
-        if action == Action::Create && entity.columns.iter().any(|column| column.preset().is_some()) {
+        if action == Action::Create && entity.columns.iter().any(|column| column.preset().is_some())
+        {
             self.depends_on_viewer(merged);
         }
         let (entity, key, key_field) = (entity.id, entity.key, &entity.column(entity.key).field);
@@ -321,7 +352,8 @@ impl<'a> Compiler<'a> {
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
         // The slots of the keys come first, and the first of these is the parent's.
-        let from = self.grants.rows(entity.id, Access::Read).visible(entity.id, keys.len() as Slot - 1);
+        let from =
+            self.grants.rows(entity.id, Access::Read).visible(entity.id, keys.len() as Slot - 1);
         let shape = Shape::Row { from, keys: keys.into(), columns: columns.into() };
         Ok(RowPlan { entity: entity.id, query: Query::new(shape), place, object })
     }
@@ -375,13 +407,18 @@ impl<'a> Compiler<'a> {
                 let key = self.model.entity(target).key;
                 FieldKind::ToOne {
                     index: row_index(entity.key, column, columns),
-                    nullable: entity.column(column).nullable || !self.model.is_open(target, Access::Read),
+                    nullable: entity.column(column).nullable
+                        || !self.model.is_open(target, Access::Read),
                     row: self.row(target, &[key], field.cache, merged, parent)?,
                 }
             }
-            model::FieldKind::ToMany { target, column } => {
-                FieldKind::ToMany(self.connection(target, Some(column), field.cache, merged, parent)?)
-            }
+            model::FieldKind::ToMany { target, column } => FieldKind::ToMany(self.connection(
+                target,
+                Some(column),
+                field.cache,
+                merged,
+                parent,
+            )?),
         })
     }
 
@@ -395,11 +432,12 @@ impl<'a> Compiler<'a> {
     ) -> Result<ListPlan, UnknownName> {
         let entity = self.model.entity(entity);
         self.access(entity.id, Access::Read, merged);
-        let of_arguments = merged.fields[0].node.arguments.iter().any(|(name, value)| match name.node.as_str() {
-            "where" => access::condition_depends(self.model, entity, &value.node),
-            "orderBy" => access::names_depend(entity, Access::Read, &value.node),
-            _ => false,
-        });
+        let of_arguments =
+            merged.fields[0].node.arguments.iter().any(|(name, value)| match name.node.as_str() {
+                "where" => access::condition_depends(self.model, entity, &value.node),
+                "orderBy" => access::names_depend(entity, Access::Read, &value.node),
+                _ => false,
+            });
         if of_arguments {
             self.depends_on_viewer(merged);
         }
@@ -411,17 +449,19 @@ impl<'a> Compiler<'a> {
             (name.node.to_string(), Argument { value: value.node.clone(), position })
         });
         let arguments = arguments.collect();
-        let (mut fields, mut columns, mut wants) = (Vec::new(), Vec::new(), ConnectionNeeds::default());
+        let (mut fields, mut columns, mut wants) =
+            (Vec::new(), Vec::new(), ConnectionNeeds::default());
         for part in self.collect(&merged.selections()) {
             let kind = match part.name() {
-                "__typename" => {
-                    ConnectionFieldKind::Typename(format!("\"{}Connection\"", entity.name).into_bytes().into())
-                }
+                "__typename" => ConnectionFieldKind::Typename(
+                    format!("\"{}Connection\"", entity.name).into_bytes().into(),
+                ),
                 "totalCount" => ConnectionFieldKind::TotalCount,
                 "nodes" => {
                     wants.rows = true;
                     self.path.push(part.key().name);
-                    let object = self.object(entity, &part.selections(), inherited, &mut columns)?;
+                    let object =
+                        self.object(entity, &part.selections(), inherited, &mut columns)?;
                     self.path.pop();
                     ConnectionFieldKind::Nodes(object)
                 }
@@ -438,7 +478,17 @@ impl<'a> Compiler<'a> {
             fields.push(ConnectionField { key: part.key(), kind });
         }
         let shapes = ListShapes::default();
-        Ok(ListPlan { entity: entity.id, cut, arguments, bound, place, columns, fields, wants, shapes })
+        Ok(ListPlan {
+            entity: entity.id,
+            cut,
+            arguments,
+            bound,
+            place,
+            columns,
+            fields,
+            wants,
+            shapes,
+        })
     }
 
     fn edges(
@@ -452,7 +502,9 @@ impl<'a> Compiler<'a> {
         let mut fields = Vec::new();
         for part in self.collect(&merged.selections()) {
             let kind = match part.name() {
-                "__typename" => EdgeFieldKind::Typename(format!("\"{}Edge\"", entity.name).into_bytes().into()),
+                "__typename" => {
+                    EdgeFieldKind::Typename(format!("\"{}Edge\"", entity.name).into_bytes().into())
+                }
                 "cursor" => {
                     wants.cursors = true;
                     EdgeFieldKind::Cursor

@@ -1,4 +1,5 @@
-//! Conditions on rows, coerced: what a `where` and what a rule ask for, as a [`Filter`] and the values of its slots.
+//! Conditions on rows, coerced: what a `where` and what a rule ask for, as a [`Filter`] and the
+//! values of its slots.
 
 use std::fmt;
 
@@ -6,14 +7,17 @@ use super::argument::{Input, Mistake};
 use super::error::GraphqlError;
 use super::residual::Residual;
 use crate::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Rule, Value};
-use crate::store::select::{self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible};
+use crate::store::select::{
+    self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible,
+};
 
-/// How many conditions a filter may have. Each makes the statement larger, and SQLite takes expressions of a thousand
-/// levels; many values of one column are a single `in`.
+/// How many conditions a filter may have. Each makes the statement larger, and SQLite takes
+/// expressions of a thousand levels; many values of one column are a single `in`.
 pub(super) const MAX_CONDITIONS: usize = 256;
 
-/// How deep conditions may nest. What comes out of variables no limit of documents has seen, and the statement is written
-/// by functions that call themselves; besides, SQLite makes much more of conditions on relations within each other.
+/// How deep conditions may nest. What comes out of variables no limit of documents has seen, and
+/// the statement is written by functions that call themselves; besides, SQLite makes much more of
+/// conditions on relations within each other.
 pub(super) const MAX_CONDITION_DEPTH: usize = 16;
 
 /// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
@@ -40,7 +44,8 @@ pub(super) trait Sight: fmt::Debug {
     /// # Errors
     /// It may not.
     fn may_look_at(&self, rules: &[Rule], name: &dyn Fn() -> String) -> Result<(), GraphqlError>;
-    /// Whether it is the model's own: that sees hidden fields too, and knows rows by their keys, whatever ids clients see.
+    /// Whether it is the model's own: that sees hidden fields too, and knows rows by their keys,
+    /// whatever ids clients see.
     fn is_the_models(&self) -> bool;
 }
 
@@ -99,7 +104,8 @@ impl<'g> Slots<'g> {
         Ok(Some(id))
     }
 
-    /// A value to compare a column with. Rules, and the claims that they name, know rows by their keys, whatever ids clients see.
+    /// A value to compare a column with. Rules, and the claims that they name, know rows by their
+    /// keys, whatever ids clients see.
     fn value(&self, model: &Model, column: &Column, input: Input<'_>) -> Result<Value, Mistake> {
         match self.sight.is_the_models() {
             true => input.scalar(model, column.scalar),
@@ -109,7 +115,9 @@ impl<'g> Slots<'g> {
 
     /// What a field is, where a condition may name it.
     fn relation(&self, entity: &Entity, name: &str) -> Result<Option<FieldKind>, Mistake> {
-        let Some(field) = entity.fields.iter().find(|field| field.name == name) else { return Ok(None) };
+        let Some(field) = entity.fields.iter().find(|field| field.name == name) else {
+            return Ok(None);
+        };
         if self.sight.is_the_models() {
             return Ok(Some(field.kind));
         }
@@ -148,9 +156,10 @@ impl<'g> Slots<'g> {
     }
 }
 
-/// What a filter asks for; None where it says nothing. Forms send filters with holes in them: `null` and `{}` in the place
-/// of a condition, and operators whose variable is null or was not given, say nothing, and what says nothing is left out of
-/// the conditions around it. So `not: {}` says nothing either, and an `or` is about the branches that say something.
+/// What a filter asks for; None where it says nothing. Forms send filters with holes in them:
+/// `null` and `{}` in the place of a condition, and operators whose variable is null or was not
+/// given, say nothing, and what says nothing is left out of the conditions around it. So `not: {}`
+/// says nothing either, and an `or` is about the branches that say something.
 pub(super) fn filter(
     model: &Model,
     entity: &Entity,
@@ -163,11 +172,15 @@ pub(super) fn filter(
     slots.condition()?;
     slots.depth += 1;
     if slots.depth > MAX_CONDITION_DEPTH {
-        return Err(Mistake::new(format!("conditions nest deeper than {MAX_CONDITION_DEPTH} levels")));
+        return Err(Mistake::new(format!(
+            "conditions nest deeper than {MAX_CONDITION_DEPTH} levels"
+        )));
     }
     let mut conditions = Vec::new();
     for (name, value) in input.object()? {
-        conditions.extend(member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?);
+        conditions.extend(
+            member(model, entity, name, value, slots).map_err(|mistake| mistake.within(name))?,
+        );
     }
     slots.depth -= 1;
     Ok(join(conditions, Filter::And))
@@ -182,7 +195,11 @@ fn member(
 ) -> Result<Option<Filter>, Mistake> {
     match name {
         "and" | "or" => return branches(model, entity, name, value, slots),
-        "not" => return Ok(filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))),
+        "not" => {
+            return Ok(
+                filter(model, entity, value, slots)?.map(|inner| Filter::Not(Box::new(inner)))
+            );
+        }
         _ => {}
     }
     if let Some(column) = slots.column(entity, name)? {
@@ -224,8 +241,8 @@ fn branches(
     Ok(join(filters, if name == "and" { Filter::And } else { Filter::Or }))
 }
 
-/// `some`, `every` and `none` of the rows of another entity. Around nothing, `some` asks for a row, `none` for there being
-/// none, and `every` for nothing.
+/// `some`, `every` and `none` of the rows of another entity. Around nothing, `some` asks for a row,
+/// `none` for there being none, and `every` for nothing.
 fn related(
     model: &Model,
     target: EntityId,
@@ -242,18 +259,28 @@ fn related(
             "some" => Quantifier::Some,
             "every" => Quantifier::Every,
             "none" => Quantifier::None,
-            other => return Err(Mistake::new("unknown field; some, every and none are there").within(other)),
+            other => {
+                return Err(
+                    Mistake::new("unknown field; some, every and none are there").within(other)
+                );
+            }
         };
         if inner.is_null() {
             continue;
         }
-        let inner = match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
-            Some(inner) => inner,
-            None if quantifier == Quantifier::Every => continue,
-            // True of every row that is related at all.
-            None => Filter::IsNull(column, false),
-        };
-        filters.push(Filter::ToMany(slots.visible(model.entity(target))?, column, quantifier, Box::new(inner)));
+        let inner =
+            match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
+                Some(inner) => inner,
+                None if quantifier == Quantifier::Every => continue,
+                // True of every row that is related at all.
+                None => Filter::IsNull(column, false),
+            };
+        filters.push(Filter::ToMany(
+            slots.visible(model.entity(target))?,
+            column,
+            quantifier,
+            Box::new(inner),
+        ));
     }
     Ok(join(filters, Filter::And))
 }
@@ -274,7 +301,10 @@ fn operators(
         Some((_, mode)) => match mode.name().map_err(|m| m.within("mode"))? {
             "INSENSITIVE" => true,
             "DEFAULT" => false,
-            other => return Err(Mistake::new(format!("unknown mode {other}; INSENSITIVE is there")).within("mode")),
+            other => {
+                return Err(Mistake::new(format!("unknown mode {other}; INSENSITIVE is there"))
+                    .within("mode"));
+            }
         },
         None => false,
     };
@@ -283,7 +313,9 @@ fn operators(
         if value.is_null() || (name == "mode" && column.scalar.is_textual()) {
             continue;
         }
-        filters.push(operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?);
+        filters.push(
+            operator(model, column, id, name, value, fold, slots).map_err(|m| m.within(name))?,
+        );
     }
     Ok(join(filters, Filter::And))
 }
@@ -320,7 +352,9 @@ fn operator(
         "in" | "notIn" => {
             let mut values = Vec::new();
             for (i, item) in value.list().into_iter().enumerate() {
-                values.push(folded(slots.value(model, column, item).map_err(|m| m.within(&i.to_string()))?));
+                values.push(folded(
+                    slots.value(model, column, item).map_err(|m| m.within(&i.to_string()))?,
+                ));
             }
             let slot = slots.keep(SlotValue::Many(ValueList::new(values).into()));
             Ok(Filter::In { column: id, slot, negated: name == "notIn", fold })
@@ -345,7 +379,8 @@ fn operator(
     }
 }
 
-/// The smallest text that is greater, by code points, than all that start with `prefix`; None if there is none.
+/// The smallest text that is greater, by code points, than all that start with `prefix`; None if
+/// there is none.
 fn successor(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {

@@ -1,5 +1,5 @@
-//! Lists as Relay cursor connections: the types around an entity's rows, and the arguments of every list field. Follows
-//! the GraphQL Cursor Connections Specification, plus `nodes` and `totalCount`.
+//! Lists as Relay cursor connections: the types around an entity's rows, and the arguments of every
+//! list field. Follows the GraphQL Cursor Connections Specification, plus `nodes` and `totalCount`.
 
 use async_graphql::dynamic::TypeRef;
 
@@ -14,15 +14,21 @@ pub(super) fn arguments(entity: &Entity, has_order: bool) -> Vec<InputDef> {
             "How many, from the start. At most {page}; {} if neither `first` nor `last` is given.",
             entity.default_page_size()
         )),
-        InputDef::new("after", TypeRef::named(TypeRef::STRING)).describe("Only what comes after this cursor."),
+        InputDef::new("after", TypeRef::named(TypeRef::STRING))
+            .describe("Only what comes after this cursor."),
         InputDef::new("last", TypeRef::named(TypeRef::INT))
             .describe(format!("How many, from the end. At most {page}.")),
-        InputDef::new("before", TypeRef::named(TypeRef::STRING)).describe("Only what comes before this cursor."),
-        InputDef::new("where", TypeRef::named(generated::condition(&entity.name))).describe("Only rows that match."),
+        InputDef::new("before", TypeRef::named(TypeRef::STRING))
+            .describe("Only what comes before this cursor."),
+        InputDef::new("where", TypeRef::named(generated::condition(&entity.name)))
+            .describe("Only rows that match."),
     ];
     if has_order {
         let ty = TypeRef::named_nn_list(generated::order(&entity.name));
-        args.push(InputDef::new("orderBy", ty).describe("The first term counts most; the key is always the last."));
+        args.push(
+            InputDef::new("orderBy", ty)
+                .describe("The first term counts most; the key is always the last."),
+        );
     }
     args
 }
@@ -42,7 +48,8 @@ pub(super) fn define(definitions: &mut Definitions, entity: &Entity) {
             FieldDef::new("edges", TypeRef::named_nn_list_nn(generated::edge(name)))
                 .describe("The rows with their cursors."),
             FieldDef::new("nodes", TypeRef::named_nn_list_nn(name.clone())).describe("The rows."),
-            FieldDef::new("pageInfo", TypeRef::named_nn("PageInfo")).describe("Where this page stands in the list."),
+            FieldDef::new("pageInfo", TypeRef::named_nn("PageInfo"))
+                .describe("Where this page stands in the list."),
             FieldDef::new("totalCount", TypeRef::named_nn(TypeRef::INT))
                 .describe("How many rows the whole list has; counted only where it is asked for."),
         ],
@@ -64,8 +71,10 @@ pub(super) fn define_page_info(definitions: &mut Definitions) {
         "PageInfo",
         Some("Where a page stands in its list.".into()),
         vec![
-            FieldDef::new("hasNextPage", TypeRef::named_nn(TypeRef::BOOLEAN)).describe("Rows follow this page."),
-            FieldDef::new("hasPreviousPage", TypeRef::named_nn(TypeRef::BOOLEAN)).describe("Rows precede this page."),
+            FieldDef::new("hasNextPage", TypeRef::named_nn(TypeRef::BOOLEAN))
+                .describe("Rows follow this page."),
+            FieldDef::new("hasPreviousPage", TypeRef::named_nn(TypeRef::BOOLEAN))
+                .describe("Rows precede this page."),
             FieldDef::new("startCursor", TypeRef::named(TypeRef::STRING))
                 .describe("The first row's; null if there is none."),
             FieldDef::new("endCursor", TypeRef::named(TypeRef::STRING))

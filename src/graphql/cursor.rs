@@ -1,5 +1,5 @@
-//! Cursors: where a row stands in an ordering. Opaque to clients, bound to the ordering they were made for, and treated
-//! as hostile input when they come back.
+//! Cursors: where a row stands in an ordering. Opaque to clients, bound to the ordering they were
+//! made for, and treated as hostile input when they come back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -20,7 +20,11 @@ pub fn ordering_id(entity: &Entity, order: &[(ColumnId, Order)]) -> OrderingId {
     hasher.update(entity.name.as_bytes());
     for (column, order) in order {
         let column = entity.column(*column);
-        hasher.update(&[0, u8::from(order.descending), u8::from(column.nullable && order.nulls_first)]);
+        hasher.update(&[
+            0,
+            u8::from(order.descending),
+            u8::from(column.nullable && order.nulls_first),
+        ]);
         hasher.update(column.field.as_bytes());
     }
     let mut id = [0; 4];
@@ -29,7 +33,11 @@ pub fn ordering_id(entity: &Entity, order: &[(ColumnId, Order)]) -> OrderingId {
 }
 
 /// Writes the cursor of a row whose ordering columns have these values.
-pub fn encode<'a>(ordering: OrderingId, values: impl Iterator<Item = ValueRef<'a>>, out: &mut String) {
+pub fn encode<'a>(
+    ordering: OrderingId,
+    values: impl Iterator<Item = ValueRef<'a>>,
+    out: &mut String,
+) {
     let mut bytes = vec![FORMAT];
     bytes.extend_from_slice(&ordering.0);
     for value in values {
@@ -83,7 +91,9 @@ pub fn decode(
             Value::Null => column.nullable,
             // Other people's columns of Floats hold integers, too, and those of Strings both.
             Value::Int(_) => column.scalar == Scalar::String || !is_text(column.scalar),
-            Value::Real(real) => matches!(column.scalar, Scalar::Float | Scalar::String) && real.is_finite(),
+            Value::Real(real) => {
+                matches!(column.scalar, Scalar::Float | Scalar::String) && real.is_finite()
+            }
             Value::Text(_) => is_text(column.scalar),
         };
         if !fits {
@@ -96,14 +106,16 @@ pub fn decode(
 
 fn take(rest: &mut &[u8]) -> Option<Value> {
     let tag = *rest.split_off_first()?;
-    let mut eight = || Some(<[u8; 8]>::try_from(rest.split_off(..8)?).expect("eight bytes were split off"));
+    let mut eight =
+        || Some(<[u8; 8]>::try_from(rest.split_off(..8)?).expect("eight bytes were split off"));
     Some(match tag {
         b'n' => Value::Null,
         b'i' => Value::Int(i64::from_be_bytes(eight()?)),
         b'r' => Value::Real(f64::from_be_bytes(eight()?)),
         b't' => {
-            let length =
-                u32::from_be_bytes(<[u8; 4]>::try_from(rest.split_off(..4)?).expect("four bytes were split off"));
+            let length = u32::from_be_bytes(
+                <[u8; 4]>::try_from(rest.split_off(..4)?).expect("four bytes were split off"),
+            );
             let text = rest.split_off(..length as usize)?;
             Value::Text(std::str::from_utf8(text).ok()?.into())
         }
@@ -113,10 +125,18 @@ fn take(rest: &mut &[u8]) -> Option<Value> {
 
 fn is_text(scalar: Scalar) -> bool {
     match scalar {
-        Scalar::IdText | Scalar::IdUuid | Scalar::String | Scalar::DateTime | Scalar::Date | Scalar::Uuid => true,
+        Scalar::IdText
+        | Scalar::IdUuid
+        | Scalar::String
+        | Scalar::DateTime
+        | Scalar::Date
+        | Scalar::Uuid => true,
         Scalar::Json | Scalar::Enum(_) => true,
-        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Boolean | Scalar::Decimal { .. } => {
-            false
-        }
+        Scalar::IdInt
+        | Scalar::Int
+        | Scalar::BigInt
+        | Scalar::Float
+        | Scalar::Boolean
+        | Scalar::Decimal { .. } => false,
     }
 }

@@ -1,5 +1,5 @@
-//! The generated API as plain data. The async-graphql schema, the SDL and the rules of validation are all made from these
-//! definitions, so that they cannot disagree. Knows nothing of the model.
+//! The generated API as plain data. The async-graphql schema, the SDL and the rules of validation
+//! are all made from these definitions, so that they cannot disagree. Knows nothing of the model.
 
 use std::collections::{HashMap, HashSet};
 
@@ -142,7 +142,9 @@ impl TypeDef {
         let names: Vec<&str> = match &self.kind {
             TypeKind::Scalar { .. } => Vec::new(),
             TypeKind::Enum(values) => values.iter().map(|v| v.name.as_str()).collect(),
-            TypeKind::Object(fields) | TypeKind::Interface(fields) => fields.iter().map(|f| f.name.as_str()).collect(),
+            TypeKind::Object(fields) | TypeKind::Interface(fields) => {
+                fields.iter().map(|f| f.name.as_str()).collect()
+            }
             TypeKind::Input { fields, .. } => fields.iter().map(|f| f.name.as_str()).collect(),
         };
         let mut seen = std::collections::HashSet::new();
@@ -165,7 +167,12 @@ impl Definitions {
     }
 
     /// Appends an output type.
-    pub fn add_object(&mut self, name: impl Into<String>, description: Option<String>, fields: Vec<FieldDef>) {
+    pub fn add_object(
+        &mut self,
+        name: impl Into<String>,
+        description: Option<String>,
+        fields: Vec<FieldDef>,
+    ) {
         self.add(TypeDef { name: name.into(), description, kind: TypeKind::Object(fields) });
     }
 
@@ -186,7 +193,12 @@ impl Definitions {
     }
 
     /// Appends an input object.
-    pub fn add_input(&mut self, name: impl Into<String>, description: impl Into<String>, fields: Vec<InputDef>) {
+    pub fn add_input(
+        &mut self,
+        name: impl Into<String>,
+        description: impl Into<String>,
+        fields: Vec<InputDef>,
+    ) {
         let kind = TypeKind::Input { fields, one_of: false };
         self.add(TypeDef { name: name.into(), description: Some(description.into()), kind });
     }

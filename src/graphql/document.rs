@@ -1,4 +1,5 @@
-//! A registered or ad-hoc document: validated, its operations ready to be planned, its variables ready to be coerced.
+//! A registered or ad-hoc document: validated, its operations ready to be planned, its variables
+//! ready to be coerced.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -26,7 +27,8 @@ use crate::question::{Question, View};
 use crate::store::select::Filter;
 use crate::syntax::from_json;
 
-/// Plans that are kept for different values of an operation's condition variables; more are compiled each time.
+/// Plans that are kept for different values of an operation's condition variables; more are
+/// compiled each time.
 const MAX_PLANS: usize = 256;
 
 /// Unknown variables that are named one by one.
@@ -67,7 +69,8 @@ pub struct Operation {
     plan: OnceLock<Arc<Plan>>,
     /// By the conditions' values.
     plans: DashMap<Vec<bool>, Arc<Plan>>,
-    /// Of a model with rules: by the conditions' values, and by what the rules leave of the rows that it reads.
+    /// Of a model with rules: by the conditions' values, and by what the rules leave of the rows
+    /// that it reads.
     ruled: DashMap<Vec<Shape>, Arc<Plan>>,
 }
 
@@ -90,14 +93,27 @@ struct VariableDefinition {
 
 impl Document {
     /// Takes a document that was validated against the model's API.
-    pub(super) fn new(id: DocumentId, parsed: Parsed, model: &Arc<Model>, definitions: &Arc<Definitions>) -> Self {
+    pub(super) fn new(
+        id: DocumentId,
+        parsed: Parsed,
+        model: &Arc<Model>,
+        definitions: &Arc<Definitions>,
+    ) -> Self {
         let parsed = Arc::new(parsed);
         let tree = parsed.tree();
         let mut operations: Vec<_> = tree.iter().flat_map(|tree| tree.operations.iter()).collect();
         operations.sort_by_key(|(_, definition)| definition.pos);
-        let operations = operations.into_iter().zip(tree.iter().cycle()).map(|((name, definition), tree)| {
-            Arc::new(Operation::new(id, &parsed, tree, name.map(Name::as_str), definition, (model, definitions)))
-        });
+        let operations =
+            operations.into_iter().zip(tree.iter().cycle()).map(|((name, definition), tree)| {
+                Arc::new(Operation::new(
+                    id,
+                    &parsed,
+                    tree,
+                    name.map(Name::as_str),
+                    definition,
+                    (model, definitions),
+                ))
+            });
         let operations = operations.collect();
         Self { id, parsed, operations }
     }
@@ -112,7 +128,8 @@ impl Document {
         self.parsed.text()
     }
 
-    /// Lets go of what can be made again, until it runs: for one that may not be asked for in a long time.
+    /// Lets go of what can be made again, until it runs: for one that may not be asked for in a
+    /// long time.
     pub fn rest(&self) {
         self.parsed.release();
     }
@@ -133,7 +150,8 @@ impl Document {
             Some(name) => self.operations.iter().find(|operation| operation.name() == Some(name)),
         };
         found.ok_or_else(|| {
-            let names: Vec<&str> = self.operations.iter().filter_map(|operation| operation.name()).collect();
+            let names: Vec<&str> =
+                self.operations.iter().filter_map(|operation| operation.name()).collect();
             let there = match names.len() {
                 0 => "its operation has no name".to_owned(),
                 _ => format!("there is {}", names.join(", ")),
@@ -207,10 +225,15 @@ impl Operation {
     /// The variables that every request must give a value for: names and types.
     pub fn required_variables(&self) -> Vec<(&str, String)> {
         let is_required = |variable: &&VariableDefinition| {
-            let must_be_there = matches!(variable.ty, TypeRef::NonNull(_)) || self.conditions.contains(&variable.name);
+            let must_be_there = matches!(variable.ty, TypeRef::NonNull(_))
+                || self.conditions.contains(&variable.name);
             must_be_there && variable.default.is_none() && !variable.expected_etag
         };
-        self.variables.iter().filter(is_required).map(|v| (v.name.as_str(), v.ty.to_string())).collect()
+        self.variables
+            .iter()
+            .filter(is_required)
+            .map(|v| (v.name.as_str(), v.ty.to_string()))
+            .collect()
     }
 
     /// The document that has it.
@@ -229,8 +252,8 @@ impl Operation {
         self.introspection.is_some()
     }
 
-    /// The syntax tree of the whole document; [`parsed::operation`] finds this operation in it. None would mean that the
-    /// document is not valid after all.
+    /// The syntax tree of the whole document; [`parsed::operation`] finds this operation in it.
+    /// None would mean that the document is not valid after all.
     pub(super) fn tree(&self) -> Option<Arc<ExecutableDocument>> {
         self.parsed.tree()
     }
@@ -245,14 +268,21 @@ impl Operation {
     }
 
     /// Its plan for these variables and this viewer.
-    pub(super) fn plan(&self, roots: &Roots, variables: &Variables, grants: &Grants) -> Result<Arc<Plan>, UnknownName> {
+    pub(super) fn plan(
+        &self,
+        roots: &Roots,
+        variables: &Variables,
+        grants: &Grants,
+    ) -> Result<Arc<Plan>, UnknownName> {
         let outline = self.outline(roots, variables)?;
         if !self.model.has_rules {
             return Ok(outline);
         }
         let read = outline.accesses.rows.iter().filter(|(_, access)| *access == Access::Read);
-        let rows = read.map(|(entity, access)| Shape::Rows(*entity, grants.rows(*entity, *access).shape()));
-        let key: Vec<Shape> = self.condition_values(variables).map(Shape::Condition).chain(rows).collect();
+        let rows = read
+            .map(|(entity, access)| Shape::Rows(*entity, grants.rows(*entity, *access).shape()));
+        let key: Vec<Shape> =
+            self.condition_values(variables).map(Shape::Condition).chain(rows).collect();
         if let Some(plan) = self.ruled.get(&key) {
             return Ok(plan.clone());
         }
@@ -263,21 +293,33 @@ impl Operation {
         Ok(plan)
     }
 
-    fn compiled(&self, roots: &Roots, variables: &Variables, grants: &Grants) -> Result<Arc<Plan>, UnknownName> {
+    fn compiled(
+        &self,
+        roots: &Roots,
+        variables: &Variables,
+        grants: &Grants,
+    ) -> Result<Arc<Plan>, UnknownName> {
         let tree = self.parsed.tree();
         let definition = tree.as_ref().and_then(|tree| parsed::operation(tree, self.name()));
-        let (tree, definition) = tree.as_ref().zip(definition).ok_or_else(UnknownName::of_document)?;
+        let (tree, definition) =
+            tree.as_ref().zip(definition).ok_or_else(UnknownName::of_document)?;
         let plan = compile(&self.model, roots, tree, definition, variables, grants).map(Arc::new);
         self.parsed.release();
         plan
     }
 
     fn condition_values<'a>(&'a self, variables: &'a Variables) -> impl Iterator<Item = bool> + 'a {
-        self.conditions.iter().map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)))
+        self.conditions
+            .iter()
+            .map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)))
     }
 
     /// Its plan for these variables, to be looked at: in a model with rules, one that sees no row.
-    pub(super) fn outline(&self, roots: &Roots, variables: &Variables) -> Result<Arc<Plan>, UnknownName> {
+    pub(super) fn outline(
+        &self,
+        roots: &Roots,
+        variables: &Variables,
+    ) -> Result<Arc<Plan>, UnknownName> {
         let make = || self.compiled(roots, variables, &Grants::closed(&self.model));
         if self.conditions.is_empty() {
             if let Some(plan) = self.plan.get() {
@@ -297,12 +339,17 @@ impl Operation {
         Ok(plan)
     }
 
-    /// What its variables are where a client gives none, with this value for all that stand in `@skip` and `@include`.
+    /// What its variables are where a client gives none, with this value for all that stand in
+    /// `@skip` and `@include`.
     pub(super) fn defaults(&self, condition: bool) -> Variables {
         let mut variables = Variables::default();
         for variable in &self.variables {
             let is_condition = self.conditions.contains(&variable.name);
-            let value = if is_condition { Some(ConstValue::Boolean(condition)) } else { variable.default.clone() };
+            let value = if is_condition {
+                Some(ConstValue::Boolean(condition))
+            } else {
+                variable.default.clone()
+            };
             variables.values.extend(value.map(|value| (variable.name.clone(), value)));
         }
         variables
@@ -327,7 +374,8 @@ impl Operation {
             let value = raw.get(&variable.name).map(from_json).or_else(|| variable.default.clone());
             match self.coerce_variable(&types, variable, value) {
                 // In a query, to give null for a variable says no more than not to give it.
-                Ok(Some(ConstValue::Null)) if self.kind() == OperationKind::Query && variable.default.is_none() => {}
+                Ok(Some(ConstValue::Null))
+                    if self.kind() == OperationKind::Query && variable.default.is_none() => {}
                 Ok(Some(value)) => drop(values.insert(variable.name.clone(), value)),
                 Ok(None) => {}
                 Err((place, why)) => {
@@ -344,11 +392,14 @@ impl Operation {
         Ok(Variables { values, canonical })
     }
 
-    /// Variables that are given and not declared: the first few, for there may be as many as a body can hold.
+    /// Variables that are given and not declared: the first few, for there may be as many as a body
+    /// can hold.
     fn unknown(&self, raw: &serde_json::Map<String, serde_json::Value>) -> Vec<GraphqlError> {
-        let known = self.variables.iter().filter(|variable| raw.contains_key(&variable.name)).count();
+        let known =
+            self.variables.iter().filter(|variable| raw.contains_key(&variable.name)).count();
         let all = raw.len() - known;
-        let names = raw.keys().filter(|name| self.variables.iter().all(|variable| variable.name != **name));
+        let names =
+            raw.keys().filter(|name| self.variables.iter().all(|variable| variable.name != **name));
         let mut errors: Vec<_> = names
             .take(MAX_UNKNOWN)
             .map(|name| {
@@ -373,12 +424,15 @@ impl Operation {
     ) -> Result<Option<ConstValue>, Wrong> {
         match value {
             None | Some(ConstValue::Null) if variable.expected_etag => Ok(value),
-            // A variable that has a default may be null, but not where it stands as a condition. The plan that is kept
-            // for an operation's conditions knows only true and false.
-            None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => {
-                Err((String::new(), "may not be null in the condition of @skip or @include".to_owned()))
+            // A variable that has a default may be null, but not where it stands as a condition.
+            // The plan that is kept for an operation's conditions knows only true and false.
+            None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => Err((
+                String::new(),
+                "may not be null in the condition of @skip or @include".to_owned(),
+            )),
+            None if matches!(variable.ty, TypeRef::NonNull(_)) => {
+                Err((String::new(), "is required".to_owned()))
             }
-            None if matches!(variable.ty, TypeRef::NonNull(_)) => Err((String::new(), "is required".to_owned())),
             None => Ok(None),
             Some(value) => types.coerce(&variable.ty, value).map(Some),
         }
@@ -388,7 +442,8 @@ impl Operation {
         match self.variables.len() {
             0 => "the operation declares none".to_owned(),
             _ => {
-                let names: Vec<String> = self.variables.iter().map(|variable| format!("${}", variable.name)).collect();
+                let names: Vec<String> =
+                    self.variables.iter().map(|variable| format!("${}", variable.name)).collect();
                 format!("the operation declares {}", names.join(", "))
             }
         }

@@ -39,7 +39,8 @@ use crate::model::scalar::ValueRef;
 use crate::model::{Access, EntityId, Model, Value};
 use crate::question::{Question, View};
 use crate::store::{
-    Guard, Levels, OnceOnly, REMEDY, Reading, Source, State, Step, Store, StoreError, Transaction, Writing,
+    Guard, Levels, OnceOnly, REMEDY, Reading, Source, State, Step, Store, StoreError, Transaction,
+    Writing,
 };
 use crate::viewer::Viewer;
 
@@ -66,12 +67,14 @@ struct EtagKeys {
 
 impl EtagKeys {
     fn new(epoch: [u8; 16], model: &Model) -> Self {
-        let by_entity = model.entities.iter().map(|entity| EntityEtagKey::new(&epoch, &entity.name)).collect();
+        let by_entity =
+            model.entities.iter().map(|entity| EntityEtagKey::new(&epoch, &entity.name)).collect();
         Self { epoch, by_entity }
     }
 }
 
-/// Judges documents against a model's API. It has no data, so it is also for commands that need no database. Cheap to clone.
+/// Judges documents against a model's API. It has no data, so it is also for commands that need no
+/// database. Cheap to clone.
 #[derive(Clone)]
 pub struct Compiler {
     model: Arc<Model>,
@@ -87,7 +90,8 @@ pub struct Once {
     pub key: String,
     /// A hash of all that it asks for.
     pub request: [u8; 32],
-    /// For how long it gets the answer of the first time. Sent later than that, it takes effect again.
+    /// For how long it gets the answer of the first time. Sent later than that, it takes effect
+    /// again.
     pub retention: Duration,
 }
 
@@ -122,10 +126,11 @@ impl<'a> Asked<'a> {
 /// A query's or mutation's successful answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors` too, see `field_errors`).
+    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors` too, see
+    /// `field_errors`).
     pub body: Bytes,
-    /// None for mutations, for answers with field errors, and where versions do not tell of every change of what was read:
-    /// those carry no validator and are never stored.
+    /// None for mutations, for answers with field errors, and where versions do not tell of every
+    /// change of what was read: those carry no validator and are never stored.
     pub etag: Option<ResponseEtag>,
     /// Some fields are null because of an error in the data; the body has `errors` beside `data`.
     pub field_errors: bool,
@@ -144,11 +149,16 @@ impl Compiler {
         Ok(Self { api: Arc::new(build_schema(&model)?), model, typename: false })
     }
 
-    /// The same, with `__typename` in the answers to registered documents where they do not ask for it. It goes into all ETags.
+    /// The same, with `__typename` in the answers to registered documents where they do not ask for
+    /// it. It goes into all ETags.
     #[must_use]
     pub fn with_typename(self) -> Self {
         let mut model = Model::clone(&self.model);
-        model.fingerprint = *blake3::Hasher::new().update(&model.fingerprint).update(b"typename").finalize().as_bytes();
+        model.fingerprint = *blake3::Hasher::new()
+            .update(&model.fingerprint)
+            .update(b"typename")
+            .finalize()
+            .as_bytes();
         Self { model: Arc::new(model), typename: true, ..self }
     }
 
@@ -171,8 +181,13 @@ impl Compiler {
     /// Parses, validates and compiles a document.
     ///
     /// # Errors
-    /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or `GRAPHQL_VALIDATION_FAILED`.
-    pub async fn compile(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
+    /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or
+    /// `GRAPHQL_VALIDATION_FAILED`.
+    pub async fn compile(
+        &self,
+        id: DocumentId,
+        text: Arc<str>,
+    ) -> Result<Document, Vec<GraphqlError>> {
         let tree = Arc::new(validate(&self.api, &text).await?);
         Ok(Document::new(id, Parsed::new(text, false, tree), &self.model, &self.api.definitions))
     }
@@ -181,7 +196,11 @@ impl Compiler {
     ///
     /// # Errors
     /// As [`Self::compile`].
-    pub async fn compile_registered(&self, id: DocumentId, text: Arc<str>) -> Result<Document, Vec<GraphqlError>> {
+    pub async fn compile_registered(
+        &self,
+        id: DocumentId,
+        text: Arc<str>,
+    ) -> Result<Document, Vec<GraphqlError>> {
         let mut tree = validate(&self.api, &text).await?;
         if self.typename {
             typename::add(&mut tree);
@@ -230,15 +249,22 @@ impl Engine {
     ///
     /// # Errors
     /// The document was not validated against this model.
-    pub fn is_private(&self, operation: &Operation, variables: &Variables) -> Result<bool, Vec<GraphqlError>> {
+    pub fn is_private(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<bool, Vec<GraphqlError>> {
         if !self.model().has_rules {
             return Ok(false);
         }
-        let outline = operation.outline(&self.parts.roots, variables).map_err(|error| vec![internal(&error)])?;
+        let outline = operation
+            .outline(&self.parts.roots, variables)
+            .map_err(|error| vec![internal(&error)])?;
         Ok(outline.accesses.is_private())
     }
 
-    /// Gets ready to run an operation for a viewer: what it may see is decided, and all arguments are coerced.
+    /// Gets ready to run an operation for a viewer: what it may see is decided, and all arguments
+    /// are coerced.
     ///
     /// # Errors
     /// The viewer may not do this, or an argument does not coerce.
@@ -251,7 +277,8 @@ impl Engine {
         self.ask_with(operation, variables, Grants::of(self.model(), viewer.clone()))
     }
 
-    /// The same for the operator, for whom no rules are: for commands at the machine that has the database.
+    /// The same for the operator, for whom no rules are: for commands at the machine that has the
+    /// database.
     ///
     /// # Errors
     /// An argument does not coerce.
@@ -271,7 +298,9 @@ impl Engine {
     ) -> Result<Asked<'a>, Vec<GraphqlError>> {
         let begun = Instant::now();
         let (model, grants) = (self.model(), Arc::new(grants));
-        let plan = operation.plan(&self.parts.roots, variables, &grants).map_err(|error| vec![internal(&error)])?;
+        let plan = operation
+            .plan(&self.parts.roots, variables, &grants)
+            .map_err(|error| vec![internal(&error)])?;
         let denials = plan.accesses.denials(model, &grants);
         if !denials.is_empty() {
             return Err(denials);
@@ -288,7 +317,11 @@ impl Engine {
     ///
     /// # Errors
     /// Nothing was read that the client may see; each error says why.
-    pub async fn query(&self, operation: &Operation, variables: &Variables) -> Result<Answer, Vec<GraphqlError>> {
+    pub async fn query(
+        &self,
+        operation: &Operation,
+        variables: &Variables,
+    ) -> Result<Answer, Vec<GraphqlError>> {
         self.answer(&self.ask(operation, variables, &Viewer::Anonymous)?).await
     }
 
@@ -304,7 +337,10 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Self::query`].
-    pub async fn observe(&self, asked: &Asked<'_>) -> Result<(Answer, Observation), Vec<GraphqlError>> {
+    pub async fn observe(
+        &self,
+        asked: &Asked<'_>,
+    ) -> Result<(Answer, Observation), Vec<GraphqlError>> {
         let (answer, observation) = self.run(asked, true).await?;
         Ok((answer, observation.map(|observation| *observation).unwrap_or_default()))
     }
@@ -317,19 +353,28 @@ impl Engine {
         let begun = observed.then(Instant::now);
         let Asked { operation, variables, plan, bound, .. } = asked;
         let spliced = match operation.introspection() {
-            Some(introspection) => self.introspect(introspection.clone(), variables.to_json()).await?,
+            Some(introspection) => {
+                self.introspect(introspection.clone(), variables.to_json()).await?
+            }
             None => BTreeMap::new(),
         };
         let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &asked.question());
         let planning = begun.map(|begun| asked.planning + begun.elapsed()).unwrap_or_default();
-        let reading =
-            QueryRun { parts: self.parts.clone(), plan: plan.clone(), bound: bound.clone(), hasher, spliced, observed };
+        let reading = QueryRun {
+            parts: self.parts.clone(),
+            plan: plan.clone(),
+            bound: bound.clone(),
+            hasher,
+            spliced,
+            observed,
+        };
         let answer = self.store.read(self.parts.limits.max_steps, reading, observed).await;
-        let (Read { answer, identity, running, ingredients }, observed) = answer.map_err(|halt| match halt {
-            ReadError::Limit(error) => vec![*error],
-            ReadError::Store(error) => vec![refused(&error)],
-            ReadError::Null => unreachable!("a failed root field is an answer"),
-        })?;
+        let (Read { answer, identity, running, ingredients }, observed) =
+            answer.map_err(|halt| match halt {
+                ReadError::Limit(error) => vec![*error],
+                ReadError::Store(error) => vec![refused(&error)],
+                ReadError::Null => unreachable!("a failed root field is an answer"),
+            })?;
         let observation = observed.map(|observed| {
             Box::new(Observation {
                 epoch: identity,
@@ -344,7 +389,8 @@ impl Engine {
         Ok((answer, observation))
     }
 
-    /// Writes the schema down, on a thread that may take its time: it is milliseconds of work without a pause.
+    /// Writes the schema down, on a thread that may take its time: it is milliseconds of work
+    /// without a pause.
     async fn introspect(
         &self,
         introspection: Introspection,
@@ -355,7 +401,8 @@ impl Engine {
         tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| Err(vec![internal(&error)]))
     }
 
-    /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was not given.
+    /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was
+    /// not given.
     ///
     /// # Errors
     /// Nothing was written.
@@ -368,7 +415,8 @@ impl Engine {
         self.mutate_once(&self.ask(operation, variables, &Viewer::Anonymous)?, if_match, None).await
     }
 
-    /// The same. Where it is known as `once` and has taken effect before, it is not run, and the answer is that of then.
+    /// The same. Where it is known as `once` and has taken effect before, it is not run, and the
+    /// answer is that of then.
     ///
     /// # Errors
     /// Nothing was written; or `IDEMPOTENCY_KEY_REUSED`, where the key is that of another request.
@@ -382,11 +430,19 @@ impl Engine {
         if if_match.is_some() {
             check_if_match(plan, &bound.arguments).map_err(|error| vec![error])?;
         }
-        let run = MutationRun { parts: self.parts.clone(), plan: plan.clone(), bound: bound.clone(), if_match, once };
+        let run = MutationRun {
+            parts: self.parts.clone(),
+            plan: plan.clone(),
+            bound: bound.clone(),
+            if_match,
+            once,
+        };
         self.store.write(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
             // Not until the commit, when the mutation knew nothing of it any more.
-            WriteError::Store(StoreError::Constraint(constraint)) => vec![unkept(&constraint, plan)],
+            WriteError::Store(StoreError::Constraint(constraint)) => {
+                vec![unkept(&constraint, plan)]
+            }
             WriteError::Store(error) => vec![refused(&error)],
         })
     }
@@ -420,7 +476,12 @@ impl Reading for QueryRun {
     type Error = ReadError;
 
     fn levels(&self) -> impl Levels<'_> + Send {
-        Fetch::query(&self.plan, &self.parts.compiler.model, &self.bound, self.parts.limits.max_rows)
+        Fetch::query(
+            &self.plan,
+            &self.parts.compiler.model,
+            &self.bound,
+            self.parts.limits.max_rows,
+        )
     }
 
     fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, ReadError> {
@@ -429,7 +490,8 @@ impl Reading for QueryRun {
         let mut hasher = self.hasher.clone();
         hasher.set_epoch(&keys.epoch);
         let mut reader = Reader::new(self.parts.context(&self.bound, &keys), hasher);
-        read(&self.plan, &mut reader, source, &self.spliced).map_err(|halt| unreadable(halt, &state.guard))?;
+        read(&self.plan, &mut reader, source, &self.spliced)
+            .map_err(|halt| unreadable(halt, &state.guard))?;
         let ingredients = if self.observed { reader.hasher.ingredients() } else { Vec::new() };
         let answer = finish(reader, self.plan.policy, &state.guard);
         let running = begun.map(|begun| begun.elapsed()).unwrap_or_default();
@@ -455,7 +517,13 @@ impl Writing for MutationRun {
         if let Some(once) = &self.once
             && let Some(body) = answered(transaction, once).await?
         {
-            return Ok(Answer { body, etag: None, field_errors: false, policy, touched: Dependencies::default() });
+            return Ok(Answer {
+                body,
+                etag: None,
+                field_errors: false,
+                policy,
+                touched: Dependencies::default(),
+            });
         }
         let State { identity, guard } = transaction.state().await?;
         let keys = self.parts.etag_keys(identity);
@@ -494,13 +562,24 @@ impl Writing for MutationRun {
         teller.steps()
     }
 
-    fn finish<S: Source>(&self, state: &State, keys: &[Value], source: &S) -> Result<Answer, WriteError> {
+    fn finish<S: Source>(
+        &self,
+        state: &State,
+        keys: &[Value],
+        source: &S,
+    ) -> Result<Answer, WriteError> {
         let etag_keys = self.parts.etag_keys(state.identity);
         let context = self.parts.context(&self.bound, &etag_keys);
         let mut reader = Reader::new(context, ResponseHasher::unused());
         ahead::answer(&self.plan, context, &mut reader, keys, source)?;
         let touched = reader.touched();
-        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy: self.plan.policy, touched })
+        Ok(Answer {
+            body: reader.out.into(),
+            etag: None,
+            field_errors: false,
+            policy: self.plan.policy,
+            touched,
+        })
     }
 
     fn names_version(&self) -> bool {
@@ -524,7 +603,12 @@ impl Writing for MutationRun {
 
 impl Parts {
     fn context<'a>(&'a self, bound: &'a BoundPlan, keys: &'a EtagKeys) -> Context<'a> {
-        Context { model: &self.compiler.model, etag_keys: &keys.by_entity, bound, limits: self.limits }
+        Context {
+            model: &self.compiler.model,
+            etag_keys: &keys.by_entity,
+            bound,
+            limits: self.limits,
+        }
     }
 
     /// Hashed anew only when the database was migrated, or another one took its place.
@@ -540,7 +624,10 @@ impl Parts {
 }
 
 /// What was answered to this mutation when it took effect.
-async fn answered<T: Transaction>(transaction: &T, once: &Once) -> Result<Option<Bytes>, WriteError> {
+async fn answered<T: Transaction>(
+    transaction: &T,
+    once: &Once,
+) -> Result<Option<Bytes>, WriteError> {
     match transaction.kept_answer(&once.key, once.retention).await? {
         Some(kept) if kept.request != once.request => {
             let message = "the Idempotency-Key is that of another request; give each mutation a key of its own";
@@ -553,7 +640,9 @@ async fn answered<T: Transaction>(transaction: &T, once: &Once) -> Result<Option
 /// Where a table has lost the column of its versions, no statement of ours runs on it.
 fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
     match error {
-        StoreError::Database(error) if !guard.is_whole() => StoreError::Unguarded(error.to_string()),
+        StoreError::Database(error) if !guard.is_whole() => {
+            StoreError::Unguarded(error.to_string())
+        }
         error => error,
     }
 }
@@ -585,7 +674,9 @@ fn read<'a, S: Source>(
                 reader.out.extend_from_slice(json.as_bytes());
                 Ok(())
             }
-            RootKind::Introspection => reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get())),
+            RootKind::Introspection => {
+                reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get()))
+            }
             RootKind::One(one) => reader.one(source, one),
             RootKind::List(list) => reader.connection(source, list, ValueRef::Null),
             RootKind::Node(node) => reader.nodes(source, node),
@@ -618,7 +709,13 @@ fn finish(mut reader: Reader<'_>, policy: Policy, guard: &Guard) -> Answer {
         body.extend_from_slice(b",\"extensions\":{\"etag\":\"");
         body.extend_from_slice(etag.as_str().as_bytes());
         body.extend_from_slice(b"\"}}");
-        return Answer { body: body.into(), etag: Some(etag), field_errors: false, policy, touched };
+        return Answer {
+            body: body.into(),
+            etag: Some(etag),
+            field_errors: false,
+            policy,
+            touched,
+        };
     }
     body.extend_from_slice(b",\"errors\":");
     serde_json::to_writer(&mut body, &reader.errors).expect("writing to memory does not fail");
@@ -647,7 +744,8 @@ async fn write<'a, T: Transaction>(
         }
     }
     if let Some(error) = reader.errors.drain(..).next() {
-        // A nullable field of the answer could not be read: the writer must know, and nothing is written.
+        // A nullable field of the answer could not be read: the writer must know, and nothing is
+        // written.
         return Err(error.into());
     }
     reader.out.push(b'}');
@@ -664,8 +762,12 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
     });
     let why = match open.count() {
         1 => return Ok(()),
-        0 => "If-Match is there, but no field of this mutation takes an expectedEtag that was not given",
-        _ => "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag",
+        0 => {
+            "If-Match is there, but no field of this mutation takes an expectedEtag that was not given"
+        }
+        _ => {
+            "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag"
+        }
     };
     Err(GraphqlError::new(Code::BadRequest, why))
 }

@@ -1,5 +1,5 @@
-//! What went wrong, in words that a client may read. The HTTP status is the front door's business; it follows from
-//! [`Code`] alone.
+//! What went wrong, in words that a client may read. The HTTP status is the front door's business;
+//! it follows from [`Code`] alone.
 
 use async_graphql::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -136,7 +136,13 @@ pub struct GraphqlError {
 impl GraphqlError {
     /// An error without place.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { message: message.into(), locations: Vec::new(), path: Vec::new(), code, extensions: Vec::new() }
+        Self {
+            message: message.into(),
+            locations: Vec::new(),
+            path: Vec::new(),
+            code,
+            extensions: Vec::new(),
+        }
     }
 
     /// A rule of validation is broken at this position.
@@ -166,7 +172,8 @@ impl GraphqlError {
     /// Adds a member to `extensions`.
     #[must_use]
     pub fn with(mut self, name: &'static str, value: &impl Serialize) -> Self {
-        let raw = serde_json::value::to_raw_value(value).expect("what we put into extensions has string keys only");
+        let raw = serde_json::value::to_raw_value(value)
+            .expect("what we put into extensions has string keys only");
         self.extensions.push((name, raw));
         self
     }

@@ -1,6 +1,6 @@
-//! Why an answer is as it is, as data: what it depends on and at which versions, what its ETag is derived from, which
-//! changes touched it, what ran. It holds data of the database, so it is for whoever may see those: the operator, and
-//! clients in mode `open`.
+//! Why an answer is as it is, as data: what it depends on and at which versions, what its ETag is
+//! derived from, which changes touched it, what ran. It holds data of the database, so it is for
+//! whoever may see those: the operator, and clients in mode `open`.
 
 mod report;
 
@@ -23,8 +23,9 @@ use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
 
 pub use report::{
-    Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport, PartReport, PolicyReport,
-    QuestionReport, RowReport, RuleReport, SetReport, StatementReport, Timing, ViewReport,
+    Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport,
+    PartReport, PolicyReport, QuestionReport, RowReport, RuleReport, SetReport, StatementReport,
+    Timing, ViewReport,
 };
 
 /// How many changes are told.
@@ -62,10 +63,13 @@ pub async fn explain(
     let question = QuestionReport {
         document,
         operation: operation.map(str::to_owned),
-        variables: RawValue::from_string(variables.to_owned()).expect("canonical variables are JSON"),
+        variables: RawValue::from_string(variables.to_owned())
+            .expect("canonical variables are JSON"),
         view: match view {
             View::Public => None,
-            View::Private(digest) => Some(ViewReport { digest: hex::encode(digest), rules: rules(model, asked) }),
+            View::Private(digest) => {
+                Some(ViewReport { digest: hex::encode(digest), rules: rules(model, asked) })
+            }
         },
     };
     let etag = Etag {
@@ -73,8 +77,14 @@ pub async fn explain(
         derived_from: derived_from(engine, &observation),
     };
     let (policy, deciders) = (answer.policy, &observation.deciders);
-    let [max_age, shared_max_age, stale_while_revalidate] = deciders.lifetimes.each_ref().map(place);
-    let decided_by = DecidedBy { max_age, shared_max_age, stale_while_revalidate, private: place(&deciders.private) };
+    let [max_age, shared_max_age, stale_while_revalidate] =
+        deciders.lifetimes.each_ref().map(place);
+    let decided_by = DecidedBy {
+        max_age,
+        shared_max_age,
+        stale_while_revalidate,
+        private: place(&deciders.private),
+    };
     let policy = PolicyReport {
         cache_control: policy.cache_control(),
         cdn_cache_control: policy.cdn_cache_control(),
@@ -82,14 +92,27 @@ pub async fn explain(
     };
     let depends_on = depends_on(model, &answer.touched.dependencies, &observation);
     let sql = observation.statements.into_iter().map(statement).collect();
-    Ok(Explanation { question, etag, cache: None, policy, depends_on, latest_changes, sql, milliseconds })
+    Ok(Explanation {
+        question,
+        etag,
+        cache: None,
+        policy,
+        depends_on,
+        latest_changes,
+        sql,
+        milliseconds,
+    })
 }
 
 /// The changes that left one of these marks (sorted), and what they touched.
 ///
 /// # Errors
 /// The change log cannot be read.
-pub async fn changes(engine: &Engine, marks: Arc<[Mark]>, search: Search) -> Result<Vec<ChangeReport>, StoreError> {
+pub async fn changes(
+    engine: &Engine,
+    marks: Arc<[Mark]>,
+    search: Search,
+) -> Result<Vec<ChangeReport>, StoreError> {
     let records = engine.store().touching(engine.model(), marks.clone(), search, CHANGES).await?;
     Ok(records.iter().map(|record| change(engine.model(), record, &marks)).collect())
 }
@@ -124,11 +147,13 @@ fn derived_from(engine: &Engine, observation: &Observation) -> DerivedFrom {
         match ingredient {
             Ingredient::Row(..) => derived.rows += 1,
             Ingredient::Missing(entity) => derived.missing.push(model.entity(*entity).name.clone()),
-            Ingredient::List { length, has_next_page, has_previous_page } => derived.lists.push(ListReport {
-                length: *length,
-                has_next_page: *has_next_page,
-                has_previous_page: *has_previous_page,
-            }),
+            Ingredient::List { length, has_next_page, has_previous_page } => {
+                derived.lists.push(ListReport {
+                    length: *length,
+                    has_next_page: *has_next_page,
+                    has_previous_page: *has_previous_page,
+                })
+            }
             Ingredient::Total(count) => derived.totals.push(*count),
             Ingredient::Value(_) => derived.values += 1,
         }
@@ -143,7 +168,12 @@ fn depends_on(model: &Model, dependencies: &[Dependency], observation: &Observat
     });
     let versions: HashMap<Mark, i64> = versions.collect();
     let mut seen = HashSet::new();
-    let mut report = DependsOn { as_of: observation.as_of.0, rows: Vec::new(), parts: Vec::new(), sets: Vec::new() };
+    let mut report = DependsOn {
+        as_of: observation.as_of.0,
+        rows: Vec::new(),
+        parts: Vec::new(),
+        sets: Vec::new(),
+    };
     for dependency in dependencies {
         let mut marks = Vec::new();
         dependency.marks(|mark| marks.push(mark));
@@ -154,7 +184,11 @@ fn depends_on(model: &Model, dependencies: &[Dependency], observation: &Observat
             Dependency::Row(entity, id) => {
                 let version = versions.get(&Mark::row(*entity, id)).copied();
                 let entity = model.entity(*entity);
-                report.rows.push(RowReport { entity: entity.name.clone(), id: key(model, entity, id), version });
+                report.rows.push(RowReport {
+                    entity: entity.name.clone(),
+                    id: key(model, entity, id),
+                    version,
+                });
             }
             Dependency::Part { entity, column, value, watching } => {
                 let entity = model.entity(*entity);
@@ -167,7 +201,10 @@ fn depends_on(model: &Model, dependencies: &[Dependency], observation: &Observat
             }
             Dependency::Set { entity, watching } => {
                 let entity = model.entity(*entity);
-                report.sets.push(SetReport { entity: entity.name.clone(), watching: fields(entity, watching) });
+                report.sets.push(SetReport {
+                    entity: entity.name.clone(),
+                    watching: fields(entity, watching),
+                });
             }
         }
     }
@@ -191,7 +228,8 @@ fn change(model: &Model, record: &Record, marks: &[Mark]) -> ChangeReport {
         Op::Update(columns) => ("update", fields(entity, columns)),
         Op::Delete => ("delete", Vec::new()),
     };
-    let at = jiff::Timestamp::from_second(record.at).map_or_else(|_| record.at.to_string(), |at| at.to_string());
+    let at = jiff::Timestamp::from_second(record.at)
+        .map_or_else(|_| record.at.to_string(), |at| at.to_string());
     let id = key(model, entity, &change.id);
     ChangeReport { seq: change.seq.0, at, op, entity: entity.name.clone(), id, columns, touched }
 }
@@ -199,16 +237,27 @@ fn change(model: &Model, record: &Record, marks: &[Mark]) -> ChangeReport {
 fn words(model: &Model, entity: EntityId, spot: Spot<'_>) -> String {
     let entity = model.entity(entity);
     let part = |column, value| {
-        format!("the part {}.{} = {}", entity.name, field(entity, column), json(model, entity, column, value))
+        format!(
+            "the part {}.{} = {}",
+            entity.name,
+            field(entity, column),
+            json(model, entity, column, value)
+        )
     };
     match spot {
         Spot::Everything => "all rows".to_owned(),
         Spot::Row => "the row".to_owned(),
         Spot::Set => format!("the set {}", entity.name),
-        Spot::ColumnInSet(watched) => format!("{} in the set {}", field(entity, watched), entity.name),
+        Spot::ColumnInSet(watched) => {
+            format!("{} in the set {}", field(entity, watched), entity.name)
+        }
         Spot::Part(column, value) => part(column, value),
-        Spot::AnyPart(column) => format!("{} whose {} is unreadable", entity.name, field(entity, column)),
-        Spot::ColumnInPart(column, value, watched) => format!("{} in {}", field(entity, watched), part(column, value)),
+        Spot::AnyPart(column) => {
+            format!("{} whose {} is unreadable", entity.name, field(entity, column))
+        }
+        Spot::ColumnInPart(column, value, watched) => {
+            format!("{} in {}", field(entity, watched), part(column, value))
+        }
     }
 }
 
@@ -239,7 +288,8 @@ fn key(model: &Model, entity: &Entity, id: &Value) -> Json {
 fn json(model: &Model, entity: &Entity, column: ColumnId, value: &Value) -> Json {
     let mut text = Vec::new();
     let written = entity.column(column).scalar.write_json(model, value.as_ref(), &mut text);
-    // What an external writer put there against the column's type is shown as it is: this report is for finding such things.
+    // What an external writer put there against the column's type is shown as it is: this report is
+    // for finding such things.
     written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_else(|| raw(value))
 }
 

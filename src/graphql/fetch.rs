@@ -1,13 +1,14 @@
-//! Which rows an answer needs, level by level, for a database where asking costs a round trip: one query for each node of
-//! the plan, for all parents at once, and all queries of a level together. What was fetched is then written by the same
-//! [`super::read`] that writes what SQLite has at hand.
+//! Which rows an answer needs, level by level, for a database where asking costs a round trip: one
+//! query for each node of the plan, for all parents at once, and all queries of a level together.
+//! What was fetched is then written by the same [`super::read`] that writes what SQLite has at
+//! hand.
 
 use std::collections::HashSet;
 
 use super::bound::{Arguments, BoundPlan};
 use super::plan::{
-    ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan, RootField, RootKind,
-    RowPlan,
+    ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan,
+    RootField, RootKind, RowPlan,
 };
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
@@ -43,14 +44,26 @@ enum NodeKind<'a> {
 
 impl<'a> Fetch<'a> {
     /// For the answer of a query.
-    pub(super) fn query(plan: &'a Plan, model: &Model, bound: &'a BoundPlan, max_rows: u64) -> Self {
+    pub(super) fn query(
+        plan: &'a Plan,
+        model: &Model,
+        bound: &'a BoundPlan,
+        max_rows: u64,
+    ) -> Self {
         let mut wanted = Vec::new();
         for RootField { kind, .. } in &plan.root {
             match kind {
                 RootKind::One(one) => {
                     let Arguments::Keys(Some(keys)) = &bound.arguments[one.bound] else { continue };
-                    let is_by_key = one.keys.len() == 1 && one.keys[0].0 == model.entity(one.row.entity).key;
-                    with_lists(NodeKind::RowBy(&one.row, one.bound), &one.row, &keys.first, is_by_key, &mut wanted);
+                    let is_by_key =
+                        one.keys.len() == 1 && one.keys[0].0 == model.entity(one.row.entity).key;
+                    with_lists(
+                        NodeKind::RowBy(&one.row, one.bound),
+                        &one.row,
+                        &keys.first,
+                        is_by_key,
+                        &mut wanted,
+                    );
                 }
                 RootKind::List(list) => wanted.push(Node::one(NodeKind::List(list), &Value::Null)),
                 RootKind::Node(node) => wanted.extend(nodes(node, bound)),
@@ -89,8 +102,12 @@ impl<'a> Fetch<'a> {
         for object in objects {
             for field in &object.fields {
                 let (kind, parents) = match &field.kind {
-                    FieldKind::ToOne { index, row, .. } => (NodeKind::Row(row), distinct(&rows, *index)),
-                    FieldKind::ToMany(list) if !node.has_lists => (NodeKind::List(list), distinct(&rows, 0)),
+                    FieldKind::ToOne { index, row, .. } => {
+                        (NodeKind::Row(row), distinct(&rows, *index))
+                    }
+                    FieldKind::ToMany(list) if !node.has_lists => {
+                        (NodeKind::List(list), distinct(&rows, 0))
+                    }
                     FieldKind::ToMany(_)
                     | FieldKind::Typename
                     | FieldKind::Etag
@@ -98,7 +115,11 @@ impl<'a> Fetch<'a> {
                     | FieldKind::Id { .. } => continue,
                 };
                 if !parents.is_empty() {
-                    self.wanted.push(Node { kind, parents: Parents::Many(parents), has_lists: false });
+                    self.wanted.push(Node {
+                        kind,
+                        parents: Parents::Many(parents),
+                        has_lists: false,
+                    });
                 }
             }
         }
@@ -110,7 +131,9 @@ impl<'a> Fetch<'a> {
             all.push(Wanted { place, query, parents: node.parents.clone(), values });
         };
         match node.kind {
-            NodeKind::Row(plan) => ask(plan.place, &plan.query, self.bound.grants.values(plan.entity)),
+            NodeKind::Row(plan) => {
+                ask(plan.place, &plan.query, self.bound.grants.values(plan.entity))
+            }
             NodeKind::RowBy(plan, bound) => {
                 let Arguments::Keys(Some(keys)) = &self.bound.arguments[bound] else { return };
                 ask(plan.place, &plan.query, &keys.others);
@@ -124,7 +147,11 @@ impl<'a> Fetch<'a> {
                 if plan.wants.rows {
                     ask(ListPlan::PAGE, &queries.page);
                 }
-                if plan.fields.iter().any(|field| matches!(field.kind, ConnectionFieldKind::TotalCount)) {
+                if plan
+                    .fields
+                    .iter()
+                    .any(|field| matches!(field.kind, ConnectionFieldKind::TotalCount))
+                {
                     ask(ListPlan::COUNT, &queries.count);
                 }
                 if let Some(query) = queries.any_behind.as_ref().filter(|_| plan.wants.next) {
@@ -157,10 +184,15 @@ impl<'a> Levels<'a> for Fetch<'a> {
         let leads_on = |node: &Node<'_>, kind: &FieldKind| match kind {
             FieldKind::ToOne { .. } => true,
             FieldKind::ToMany(_) => !node.has_lists,
-            FieldKind::Typename | FieldKind::Etag | FieldKind::Value { .. } | FieldKind::Id { .. } => false,
+            FieldKind::Typename
+            | FieldKind::Etag
+            | FieldKind::Value { .. }
+            | FieldKind::Id { .. } => false,
         };
         let has_more = |node: &Node<'_>| {
-            node.objects().iter().any(|object| object.fields.iter().any(|field| leads_on(node, &field.kind)))
+            node.objects()
+                .iter()
+                .any(|object| object.fields.iter().any(|field| leads_on(node, &field.kind)))
         };
         self.asked.iter().any(has_more)
     }
@@ -180,7 +212,11 @@ fn nodes<'a>(plan: &'a NodePlan, bound: &BoundPlan) -> Vec<Node<'a>> {
                 keys.push(key.clone());
             }
         }
-        (!keys.is_empty()).then_some(Node { kind: NodeKind::Row(row), parents: Parents::Many(keys), has_lists: false })
+        (!keys.is_empty()).then_some(Node {
+            kind: NodeKind::Row(row),
+            parents: Parents::Many(keys),
+            has_lists: false,
+        })
     });
     of_each.collect()
 }
@@ -200,7 +236,13 @@ impl<'a> Node<'a> {
 }
 
 /// A row, and where its key is known already, its lists.
-fn with_lists<'a>(kind: NodeKind<'a>, plan: &'a RowPlan, key: &Value, is_key: bool, wanted: &mut Vec<Node<'a>>) {
+fn with_lists<'a>(
+    kind: NodeKind<'a>,
+    plan: &'a RowPlan,
+    key: &Value,
+    is_key: bool,
+    wanted: &mut Vec<Node<'a>>,
+) {
     wanted.push(Node { has_lists: is_key, ..Node::one(kind, key) });
     if is_key {
         let lists = plan.object.fields.iter().filter_map(|field| match &field.kind {
@@ -218,7 +260,9 @@ fn objects(plan: &ListPlan) -> Vec<&Object> {
         match &field.kind {
             ConnectionFieldKind::Nodes(object) => objects.push(object),
             ConnectionFieldKind::Edges(fields) => objects.extend(fields.iter().filter_map(of_edge)),
-            ConnectionFieldKind::Typename(_) | ConnectionFieldKind::PageInfo(_) | ConnectionFieldKind::TotalCount => {}
+            ConnectionFieldKind::Typename(_)
+            | ConnectionFieldKind::PageInfo(_)
+            | ConnectionFieldKind::TotalCount => {}
         }
     }
     objects

@@ -1,10 +1,11 @@
-//! A model for the tests of this room: the marketplace of the documentation, with a column of every scalar.
+//! A model for the tests of this room: the marketplace of the documentation, with a column of every
+//! scalar.
 
 use std::sync::Arc;
 
 use crate::model::{
-    CacheHint, Column, ColumnId, DefaultValue, Entity, EntityId, EnumId, EnumType, Field, FieldKind, Model, OnDelete,
-    Order, Reference, Scalar, Unique, Value,
+    CacheHint, Column, ColumnId, DefaultValue, Entity, EntityId, EnumId, EnumType, Field,
+    FieldKind, Model, OnDelete, Order, Reference, Scalar, Unique, Value,
 };
 
 /// Merchants have products, products have reviews.
@@ -30,10 +31,12 @@ pub(crate) fn marketplace() -> Model {
     scalar(&mut product, "status", Scalar::Enum(EnumId(0))).default =
         Some(DefaultValue::Value(Value::Text(Arc::from("DRAFT"))));
     let note = scalar(&mut product, "note", Scalar::String);
-    (note.nullable, note.default) = (true, Some(DefaultValue::Value(Value::Text(Arc::from("a \"quoted\"\nline")))));
+    (note.nullable, note.default) =
+        (true, Some(DefaultValue::Value(Value::Text(Arc::from("a \"quoted\"\nline")))));
     scalar(&mut product, "attributes", Scalar::Json).default =
         Some(DefaultValue::Value(Value::Text(Arc::from(r#"{"a":[1,"x"]}"#))));
-    scalar(&mut product, "active", Scalar::Boolean).default = Some(DefaultValue::Value(Value::Int(1)));
+    scalar(&mut product, "active", Scalar::Boolean).default =
+        Some(DefaultValue::Value(Value::Int(1)));
     to_one(&mut product, "merchant", 0, false);
     product.fields[3].description = Some("With two digits after the point.".into());
     product.uniques = vec![unique(&[8, 1], "productByMerchantAndSku")];
@@ -126,7 +129,14 @@ fn to_many(entity: &mut Entity, name: &str, target: u16, column: u16) {
 
 fn field(entity: &mut Entity, name: &str, kind: FieldKind) {
     let cache = CacheHint::default();
-    entity.fields.push(Field { name: name.into(), description: None, kind, cache, hidden: false, rules: Vec::new() });
+    entity.fields.push(Field {
+        name: name.into(),
+        description: None,
+        kind,
+        cache,
+        hidden: false,
+        rules: Vec::new(),
+    });
 }
 
 fn unique(columns: &[u16], lookup: &str) -> Unique {

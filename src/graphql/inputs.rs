@@ -1,5 +1,5 @@
-//! What clients may say: filters, orderings, and the inputs and patches of mutations. Types only; what a value means, and
-//! that `null` is no condition, is decided where operations are compiled.
+//! What clients may say: filters, orderings, and the inputs and patches of mutations. Types only;
+//! what a value means, and that `null` is no condition, is decided where operations are compiled.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,12 @@ use async_graphql::{Name, Value as ConstValue};
 
 use super::definition::{Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
 use crate::model::naming::with_article;
-use crate::model::{Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value, generated, scalar};
+use crate::model::{
+    Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value, generated, scalar,
+};
 
-/// The operators that each filter type has, by the type's name. Filters are shared between entities.
+/// The operators that each filter type has, by the type's name. Filters are shared between
+/// entities.
 pub(super) type Filters = BTreeMap<String, (Scalar, bool)>;
 
 /// The columns that filters and orderings know. JSON is neither comparable nor ordered.
@@ -30,12 +33,18 @@ pub(super) fn has_order(entity: &Entity) -> bool {
 }
 
 /// `XWhere`, and `XListWhere` where another entity has many of these rows.
-pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters, model: &Model, entity: &Entity) {
+pub(super) fn define_where(
+    definitions: &mut Definitions,
+    filters: &mut Filters,
+    model: &Model,
+    entity: &Entity,
+) {
     let name = &entity.name;
     let own = generated::condition(name);
     let mut fields = vec![
         InputDef::new("and", TypeRef::named_nn_list(&own)).describe("All of these match."),
-        InputDef::new("or", TypeRef::named_nn_list(&own)).describe("At least one of these matches."),
+        InputDef::new("or", TypeRef::named_nn_list(&own))
+            .describe("At least one of these matches."),
         InputDef::new("not", TypeRef::named(&own)).describe("This does not match."),
     ];
     for field in entity.fields.iter().filter(|field| !field.hidden) {
@@ -50,24 +59,37 @@ pub(super) fn define_where(definitions: &mut Definitions, filters: &mut Filters,
                 filter
             }
             FieldKind::ToOne { target, .. } => generated::condition(&model.entity(target).name),
-            FieldKind::ToMany { target, .. } => generated::list_condition(&model.entity(target).name),
+            FieldKind::ToMany { target, .. } => {
+                generated::list_condition(&model.entity(target).name)
+            }
         };
         fields.push(InputDef::new(&field.name, TypeRef::named(ty)));
     }
-    definitions.add_input(&own, format!("Which {name} rows. All fields that are given must match."), fields);
+    definitions.add_input(
+        &own,
+        format!("Which {name} rows. All fields that are given must match."),
+        fields,
+    );
     if is_to_many_target(model, entity) {
         let fields = vec![
             InputDef::new("some", TypeRef::named(&own)).describe("At least one row matches."),
-            InputDef::new("every", TypeRef::named(&own)).describe("All rows match; true if there are none."),
+            InputDef::new("every", TypeRef::named(&own))
+                .describe("All rows match; true if there are none."),
             InputDef::new("none", TypeRef::named(&own)).describe("No row matches."),
         ];
-        definitions.add_input(generated::list_condition(name), format!("A condition on related {name} rows."), fields);
+        definitions.add_input(
+            generated::list_condition(name),
+            format!("A condition on related {name} rows."),
+            fields,
+        );
     }
 }
 
 fn is_to_many_target(model: &Model, entity: &Entity) -> bool {
-    let mut fields = model.entities.iter().flat_map(|other| &other.fields).filter(|field| !field.hidden);
-    fields.any(|field| matches!(field.kind, FieldKind::ToMany { target, .. } if target == entity.id))
+    let mut fields =
+        model.entities.iter().flat_map(|other| &other.fields).filter(|field| !field.hidden);
+    fields
+        .any(|field| matches!(field.kind, FieldKind::ToMany { target, .. } if target == entity.id))
 }
 
 /// `XOrderBy`.
@@ -75,7 +97,8 @@ pub(super) fn define_order(definitions: &mut Definitions, entity: &Entity) {
     if !has_order(entity) {
         return;
     }
-    let fields = visible_columns(entity).map(|column| InputDef::new(&column.field, TypeRef::named("OrderDirection")));
+    let fields = visible_columns(entity)
+        .map(|column| InputDef::new(&column.field, TypeRef::named("OrderDirection")));
     definitions.add(TypeDef {
         name: generated::order(&entity.name),
         description: Some(format!("A term of an ordering of {} rows.", entity.name)),
@@ -99,7 +122,8 @@ pub(super) fn define_order_direction(definitions: &mut Definitions) {
 /// The filters that were used, and `StringMode` where one of them is on strings.
 pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, model: &Model) {
     if filters.values().any(|(scalar, _)| *scalar == Scalar::String) {
-        let values = [("DEFAULT", "As they are."), ("INSENSITIVE", "Upper and lower case are the same.")];
+        let values =
+            [("DEFAULT", "As they are."), ("INSENSITIVE", "Upper and lower case are the same.")];
         add_enum(definitions, "StringMode", "How strings are compared.", &values);
     }
     for (name, (scalar, nullable)) in filters {
@@ -136,16 +160,20 @@ pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, m
         let or_null = if *nullable { " that may be null" } else { "" };
         definitions.add_input(
             name,
-            format!("A condition on {}{or_null}. All operators that are given must hold.", with_article(scalar_name)),
+            format!(
+                "A condition on {}{or_null}. All operators that are given must hold.",
+                with_article(scalar_name)
+            ),
             fields,
         );
     }
 }
 
 fn add_enum(definitions: &mut Definitions, name: &str, description: &str, values: &[(&str, &str)]) {
-    let values = values
-        .iter()
-        .map(|(name, description)| EnumValueDef { name: (*name).into(), description: Some((*description).into()) });
+    let values = values.iter().map(|(name, description)| EnumValueDef {
+        name: (*name).into(),
+        description: Some((*description).into()),
+    });
     definitions.add(TypeDef {
         name: name.into(),
         description: Some(description.into()),
@@ -162,7 +190,11 @@ fn input_columns(entity: &Entity) -> impl Iterator<Item = (&Column, bool)> {
 /// The columns that an update may set: never the key.
 fn patch_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
     let key: ColumnId = entity.key;
-    entity.column_ids().filter(move |id| *id != key).map(|id| entity.column(id)).filter(|column| !column.readonly)
+    entity
+        .column_ids()
+        .filter(move |id| *id != key)
+        .map(|id| entity.column(id))
+        .filter(|column| !column.readonly)
 }
 
 /// `XInput` and `XPatch`, where they have any field.
@@ -171,17 +203,26 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
     let fields: Vec<_> = input_columns(entity)
         .map(|(column, required)| {
             let ty = column.scalar.graphql_name(model);
-            let mut input =
-                InputDef::new(&column.field, if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) });
+            let mut input = InputDef::new(
+                &column.field,
+                if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) },
+            );
             match &column.default {
                 // As an id the default would be another string than the model has.
                 Some(DefaultValue::Value(_)) if column.global.is_some() => {}
                 Some(DefaultValue::Value(value)) => input.default = literal(column.scalar, value),
-                Some(DefaultValue::UuidV7) => input.description = Some("A new UUID if it is not given.".into()),
-                Some(DefaultValue::Autoincrement) => input.description = Some("Counted if it is not given.".into()),
-                Some(DefaultValue::Now) => input.description = Some("The time of the write if it is not given.".into()),
+                Some(DefaultValue::UuidV7) => {
+                    input.description = Some("A new UUID if it is not given.".into())
+                }
+                Some(DefaultValue::Autoincrement) => {
+                    input.description = Some("Counted if it is not given.".into())
+                }
+                Some(DefaultValue::Now) => {
+                    input.description = Some("The time of the write if it is not given.".into())
+                }
                 Some(DefaultValue::Claim(claim)) => {
-                    input.description = Some(format!("The claim `{claim}` of whoever writes, if it is not given."));
+                    input.description =
+                        Some(format!("The claim `{claim}` of whoever writes, if it is not given."));
                 }
                 None => {}
             }
@@ -196,11 +237,14 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
         definitions.add_input(generated::input(name), format!("A new {name}."), fields);
     }
     let fields: Vec<_> = patch_columns(entity)
-        .map(|column| InputDef::new(&column.field, TypeRef::named(column.scalar.graphql_name(model))))
+        .map(|column| {
+            InputDef::new(&column.field, TypeRef::named(column.scalar.graphql_name(model)))
+        })
         .collect();
     if !fields.is_empty() {
         let one = with_article(name);
-        let description = format!("Changes to {one}. What is left out stays; `null` empties what may be null.");
+        let description =
+            format!("Changes to {one}. What is left out stays; `null` empties what may be null.");
         definitions.add_input(generated::patch(name), description, fields);
     }
 }
@@ -216,13 +260,16 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     let returns = || TypeRef::named_nn(name);
     let expected_etag = || {
         let string = TypeRef::STRING;
-        let ty = if entity.require_etag { TypeRef::named_nn(string) } else { TypeRef::named(string) };
+        let ty =
+            if entity.require_etag { TypeRef::named_nn(string) } else { TypeRef::named(string) };
         InputDef::new("expectedEtag", ty)
             .describe("The `etag` that was read: the write fails if the row has changed since. `\"*\"`: any version.")
     };
-    let mut create = FieldDef::new(generated::create(name), returns()).describe(format!("Makes {one}."));
+    let mut create =
+        FieldDef::new(generated::create(name), returns()).describe(format!("Makes {one}."));
     if input_columns(entity).next().is_some() {
-        create = create.with_args([InputDef::new("input", TypeRef::named_nn(generated::input(name)))]);
+        create =
+            create.with_args([InputDef::new("input", TypeRef::named_nn(generated::input(name)))]);
     }
     let mut fields = vec![create];
     if patch_columns(entity).next().is_some() {
@@ -241,10 +288,11 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     fields
 }
 
-/// A stored value as a GraphQL literal. None where it has no faithful one: then the default goes unmentioned, and holds
-/// all the same.
+/// A stored value as a GraphQL literal. None where it has no faithful one: then the default goes
+/// unmentioned, and holds all the same.
 fn literal(scalar: Scalar, value: &Value) -> Option<ConstValue> {
-    let text = |text: &str| (!text.contains(char::is_control)).then(|| ConstValue::String(text.into()));
+    let text =
+        |text: &str| (!text.contains(char::is_control)).then(|| ConstValue::String(text.into()));
     match (scalar, value) {
         // graphql-js cannot print a schema where the default of a scalar is an object.
         (Scalar::Json, _) => None,

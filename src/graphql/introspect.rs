@@ -1,12 +1,13 @@
-//! Introspection, alone and beside data fields. What an operation asks of `__schema` and `__type` is cut out of it, merged
-//! and freed of fragments, directives and variables by us, and only then given to async-graphql, whose executor gets
-//! these wrong. The caller puts the results among its data by their response keys, and decides whether to allow it.
+//! Introspection, alone and beside data fields. What an operation asks of `__schema` and `__type`
+//! is cut out of it, merged and freed of fragments, directives and variables by us, and only then
+//! given to async-graphql, whose executor gets these wrong. The caller puts the results among its
+//! data by their response keys, and decides whether to allow it.
 
 use std::collections::{BTreeMap, HashMap};
 
 use async_graphql::parser::types::{
-    Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType,
-    Selection, SelectionSet,
+    Directive, DocumentOperations, ExecutableDocument, Field, InlineFragment, OperationDefinition,
+    OperationType, Selection, SelectionSet,
 };
 use async_graphql::{Name, Positioned, Request, Value as ConstValue};
 use async_graphql_value::Value;
@@ -29,7 +30,8 @@ pub struct Introspection {
 }
 
 impl Introspection {
-    /// Cuts it out of a validated document, of the operation with this name or of its only one. None if the operation asks nothing of the schema, or is no query.
+    /// Cuts it out of a validated document, of the operation with this name or of its only one.
+    /// None if the operation asks nothing of the schema, or is no query.
     pub fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
         let operation = parsed::operation(document, operation_name)?;
         if operation.ty != OperationType::Query {
@@ -49,7 +51,8 @@ impl Introspection {
         Some(Self { selection, fragments, defaults: defaults.collect() })
     }
 
-    /// Answers it: response key to JSON. A field that `@skip` or `@include` leaves out is not in the answer.
+    /// Answers it: response key to JSON. A field that `@skip` or `@include` leaves out is not in
+    /// the answer.
     ///
     /// # Errors
     /// async-graphql refused; after validation that is our fault.
@@ -84,17 +87,25 @@ impl Introspection {
                 members.insert(description.clone(), ConstValue::Null);
             }
         }
-        let members = data.into_iter().map(|(key, value)| match serde_json::value::to_raw_value(&value) {
-            Ok(json) => Ok((key.to_string(), json)),
-            Err(error) => Err(vec![GraphqlError::new(Code::InternalServerError, error.to_string())]),
-        });
+        let members =
+            data.into_iter().map(|(key, value)| match serde_json::value::to_raw_value(&value) {
+                Ok(json) => Ok((key.to_string(), json)),
+                Err(error) => {
+                    Err(vec![GraphqlError::new(Code::InternalServerError, error.to_string())])
+                }
+            });
         members.collect()
     }
 
     /// The selection sets of one object as one, without fragments, directives and variables.
-    fn merge(&self, sets: &[&SelectionSet], variables: &serde_json::Map<String, serde_json::Value>) -> SelectionSet {
-        let by_key =
-            selections::collect(&self.fragments, sets, None, |directives| !self.is_left_out(directives, variables));
+    fn merge(
+        &self,
+        sets: &[&SelectionSet],
+        variables: &serde_json::Map<String, serde_json::Value>,
+    ) -> SelectionSet {
+        let by_key = selections::collect(&self.fragments, sets, None, |directives| {
+            !self.is_left_out(directives, variables)
+        });
         let fields = by_key.into_values().filter_map(|same| {
             let first = *same.first()?;
             let inner: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
@@ -121,7 +132,10 @@ impl Introspection {
                 "include" => false,
                 _ => return false,
             };
-            let condition = directive.node.get_argument("if").and_then(|value| self.constant(&value.node, variables));
+            let condition = directive
+                .node
+                .get_argument("if")
+                .and_then(|value| self.constant(&value.node, variables));
             condition == Some(ConstValue::Boolean(leaves_out_if))
         })
     }
@@ -139,7 +153,11 @@ impl Introspection {
     }
 
     /// None for a variable that was not given.
-    fn constant(&self, value: &Value, variables: &serde_json::Map<String, serde_json::Value>) -> Option<ConstValue> {
+    fn constant(
+        &self,
+        value: &Value,
+        variables: &serde_json::Map<String, serde_json::Value>,
+    ) -> Option<ConstValue> {
         let constant = value.clone().into_const_with(|name| match variables.get(name.as_str()) {
             Some(given) => Ok(crate::syntax::from_json(given)),
             None => self.defaults.get(&name).cloned().ok_or(()),
@@ -148,7 +166,8 @@ impl Introspection {
     }
 }
 
-/// The root selection with nothing but `__schema` and `__type`. Fragments become inline, with their directives.
+/// The root selection with nothing but `__schema` and `__type`. Fragments become inline, with their
+/// directives.
 fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
     let items = set.items.iter().filter_map(|selection| {
         let (directives, inner) = match &selection.node {
@@ -156,7 +175,9 @@ fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
                 let is_ours = matches!(field.node.name.node.as_str(), "__schema" | "__type");
                 return is_ours.then(|| selection.clone());
             }
-            Selection::InlineFragment(fragment) => (&fragment.node.directives, &fragment.node.selection_set.node),
+            Selection::InlineFragment(fragment) => {
+                (&fragment.node.directives, &fragment.node.selection_set.node)
+            }
             Selection::FragmentSpread(spread) => {
                 let fragment = document.fragments.get(&spread.node.fragment_name.node)?;
                 (&spread.node.directives, &fragment.node.selection_set.node)
@@ -166,19 +187,24 @@ fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
         if inner.items.is_empty() {
             return None;
         }
-        let fragment =
-            InlineFragment { type_condition: None, directives: directives.clone(), selection_set: unplaced(inner) };
+        let fragment = InlineFragment {
+            type_condition: None,
+            directives: directives.clone(),
+            selection_set: unplaced(inner),
+        };
         Some(selection.position_node(Selection::InlineFragment(selection.position_node(fragment))))
     });
     SelectionSet { items: items.collect() }
 }
 
-/// Where the description of the schema goes: response keys. A model has none for its whole, and async-graphql has words of
-/// its own.
+/// Where the description of the schema goes: response keys. A model has none for its whole, and
+/// async-graphql has words of its own.
 fn descriptions(root: &SelectionSet) -> Vec<(Name, Name)> {
     let mut keys = Vec::new();
     for schema in fields(root).filter(|field| field.name.node == "__schema") {
-        for field in fields(&schema.selection_set.node).filter(|field| field.name.node == "description") {
+        for field in
+            fields(&schema.selection_set.node).filter(|field| field.name.node == "description")
+        {
             keys.push((schema.response_key().node.clone(), field.response_key().node.clone()));
         }
     }
@@ -195,7 +221,9 @@ fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
 fn keep_needed(document: &ExecutableDocument, set: &SelectionSet, fragments: &mut Fragments) {
     for selection in &set.items {
         match &selection.node {
-            Selection::Field(field) => keep_needed(document, &field.node.selection_set.node, fragments),
+            Selection::Field(field) => {
+                keep_needed(document, &field.node.selection_set.node, fragments)
+            }
             Selection::InlineFragment(fragment) => {
                 keep_needed(document, &fragment.node.selection_set.node, fragments);
             }
@@ -243,7 +271,8 @@ mod tests {
     async fn data_fields_are_left_out() {
         assert_eq!(ask("{ tags { totalCount } }", json!({})).await, None);
         assert_eq!(ask("mutation { deleteTag(slug: 1) { slug } }", json!({})).await, None);
-        let text = "{ tags { ...T } s: __schema { queryType { name } } __type(name: \"Tag\") { kind } }
+        let text =
+            "{ tags { ...T } s: __schema { queryType { name } } __type(name: \"Tag\") { kind } }
                     fragment T on TagConnection { totalCount }";
         let expected = json!({"s": {"queryType": {"name": "Query"}}, "__type": {"kind": "OBJECT"}});
         assert_eq!(ask(text, json!({})).await, Some(expected));
@@ -281,7 +310,10 @@ mod tests {
         let answer = ask(text, json!({"name": "Status", "x": true, "all": false})).await.unwrap();
         assert_eq!(answer["a"], json!({"fields": null}));
         assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["a", "b", "c", "d"]);
-        assert_eq!(ask("{ __schema @skip(if: true) { queryType { name } } }", json!({})).await, Some(json!({})));
+        assert_eq!(
+            ask("{ __schema @skip(if: true) { queryType { name } } }", json!({})).await,
+            Some(json!({}))
+        );
     }
 
     #[tokio::test]
@@ -294,7 +326,8 @@ mod tests {
         assert!(Introspection::of(&document, Some("C")).is_none());
     }
 
-    /// What graphql-js's `getIntrospectionQuery` gives, with all its options, and with it GraphiQL, codegen and Apollo.
+    /// What graphql-js's `getIntrospectionQuery` gives, with all its options, and with it GraphiQL,
+    /// codegen and Apollo.
     const STANDARD: &str = "
     query IntrospectionQuery {
       __schema {
@@ -336,10 +369,16 @@ mod tests {
         let uuid = types.iter().find(|ty| ty["name"] == "UUID").unwrap();
         assert_eq!(uuid["specifiedByURL"], "https://www.rfc-editor.org/rfc/rfc9562");
         let create = types.iter().find(|ty| ty["name"] == "ProductInput").unwrap();
-        let status = create["inputFields"].as_array().unwrap().iter().find(|field| field["name"] == "status").unwrap();
+        let status = create["inputFields"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|field| field["name"] == "status")
+            .unwrap();
         assert_eq!(status["defaultValue"], "DRAFT");
         let directives = answer["__schema"]["directives"].as_array().unwrap();
-        let names: Vec<_> = directives.iter().map(|directive| directive["name"].as_str().unwrap()).collect();
+        let names: Vec<_> =
+            directives.iter().map(|directive| directive["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["deprecated", "include", "oneOf", "skip", "specifiedBy"]);
     }
 }

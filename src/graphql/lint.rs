@@ -1,6 +1,7 @@
-//! What is valid, and still worth a second look before it serves traffic: lists that are filtered or ordered without the
-//! help of an index, that may grow large, or that one operation reads twice. It reads the document and the model, and
-//! nothing else; what only the values of variables tell is not judged.
+//! What is valid, and still worth a second look before it serves traffic: lists that are filtered
+//! or ordered without the help of an index, that may grow large, or that one operation reads twice.
+//! It reads the document and the model, and nothing else; what only the values of variables tell is
+//! not judged.
 
 mod constants;
 mod finding;
@@ -19,7 +20,8 @@ use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
 
 pub use finding::Finding;
 
-/// Rows that one list of an operation may give, all its parents' pages together, before it is warned of.
+/// Rows that one list of an operation may give, all its parents' pages together, before it is
+/// warned of.
 pub const MAX_ROWS: u64 = 5_000;
 
 /// Everything in a valid document that is worth a second look, in the order of the text.
@@ -87,7 +89,9 @@ pub(super) enum Root {
 
 impl<'a> Linter<'a> {
     fn selection(&mut self, set: &'a SelectionSet, parent: Parent, path: &Path) {
-        selections::for_each(&self.document.fragments, set, |field| self.field(field, parent, path));
+        selections::for_each(&self.document.fragments, set, |field| {
+            self.field(field, parent, path)
+        });
     }
 
     fn field(&mut self, field: &'a Positioned<Field>, parent: Parent, path: &Path) {
@@ -106,8 +110,12 @@ impl<'a> Linter<'a> {
                 None => {}
             },
             Parent::Row(entity) => match model.entity(entity).field(name).map(|field| field.kind) {
-                Some(FieldKind::ToOne { target, .. }) => self.selection(selection, Parent::Row(target), &below),
-                Some(FieldKind::ToMany { target, column }) => self.list(field, target, Some(column), below),
+                Some(FieldKind::ToOne { target, .. }) => {
+                    self.selection(selection, Parent::Row(target), &below)
+                }
+                Some(FieldKind::ToMany { target, column }) => {
+                    self.list(field, target, Some(column), below)
+                }
                 Some(FieldKind::Scalar(_)) | None => {}
             },
             Parent::Rows(entity) => match name {
@@ -118,7 +126,13 @@ impl<'a> Linter<'a> {
         }
     }
 
-    fn list(&mut self, field: &'a Positioned<Field>, entity: EntityId, cut: Option<ColumnId>, path: Path) {
+    fn list(
+        &mut self,
+        field: &'a Positioned<Field>,
+        entity: EntityId,
+        cut: Option<ColumnId>,
+        path: Path,
+    ) {
         let entity = self.model.entity(entity);
         self.check_twice(field, &path);
         self.check_indexes(field, entity, cut);
@@ -154,7 +168,10 @@ impl<'a> Linter<'a> {
             let most = if path.rows == 1 {
                 format!("`{}` may have {rows} rows", path.response)
             } else {
-                format!("`{}` may have {size} rows for each of {}: {rows} in all", path.response, path.rows)
+                format!(
+                    "`{}` may have {size} rows for each of {}: {rows} in all",
+                    path.response, path.rows
+                )
             };
             let help = if by_variable {
                 format!(
@@ -180,15 +197,19 @@ impl<'a> Linter<'a> {
         }
         // Who only counts rows has nothing sorted, and one row is in order.
         let is_unique = |columns: &[ColumnId]| columns.iter().all(|column| fixed.contains(column));
-        let is_one_row = is_unique(&[entity.key]) || entity.uniques.iter().any(|unique| is_unique(&unique.columns));
+        let is_one_row = is_unique(&[entity.key])
+            || entity.uniques.iter().any(|unique| is_unique(&unique.columns));
         if is_one_row || !self.shows_rows(&field.node.selection_set.node) {
             return;
         }
         let order = argument(&field.node, "orderBy");
-        let Some(sorted) = self.first_order(entity, order.map(|value| &value.node), &fixed) else { return };
+        let Some(sorted) = self.first_order(entity, order.map(|value| &value.node), &fixed) else {
+            return;
+        };
         if !follows(entity, &fixed, cut, sorted) {
             let column = entity.column(sorted);
-            let mut names: Vec<String> = fixed.iter().map(|id| name_in_index(entity, *id)).collect();
+            let mut names: Vec<String> =
+                fixed.iter().map(|id| name_in_index(entity, *id)).collect();
             names.push(name_in_index(entity, sorted));
             let of = if fixed.is_empty() { "all rows" } else { "all rows that match" };
             self.findings.push(Finding::advice(
@@ -202,7 +223,8 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// Whether a connection's selection reads any of its rows, or asks about them: all but `totalCount` does.
+    /// Whether a connection's selection reads any of its rows, or asks about them: all but
+    /// `totalCount` does.
     fn shows_rows(&self, set: &SelectionSet) -> bool {
         let mut shows = false;
         selections::for_each(&self.document.fragments, set, |field| {
@@ -215,7 +237,12 @@ impl<'a> Linter<'a> {
     fn narrows(&self, entity: &Entity, filter: &Ast) -> Narrowing {
         let Some(Ast::Object(members)) = self.literal(filter) else { return Narrowing::Unknown };
         let each = |value: &Ast| -> Vec<Narrowing> {
-            self.literal(value).map(items).unwrap_or_default().iter().map(|item| self.narrows(entity, item)).collect()
+            self.literal(value)
+                .map(items)
+                .unwrap_or_default()
+                .iter()
+                .map(|item| self.narrows(entity, item))
+                .collect()
         };
         let by_member = members.iter().map(|(name, value)| match name.as_str() {
             _ if matches!(value, Ast::Variable(_)) => Narrowing::Unknown,
@@ -234,9 +261,12 @@ impl<'a> Linter<'a> {
     fn narrows_by(&self, entity: &Entity, column: ColumnId, operators: &Ast) -> Narrowing {
         let Some(Ast::Object(members)) = self.literal(operators) else { return Narrowing::Unknown };
         let folds = matches!(members.get("mode"), Some(Ast::Enum(mode)) if mode == "INSENSITIVE");
-        let seeks = members
-            .keys()
-            .any(|name| matches!(name.as_str(), "eq" | "in" | "lt" | "lte" | "gt" | "gte" | "isNull" | "startsWith"));
+        let seeks = members.keys().any(|name| {
+            matches!(
+                name.as_str(),
+                "eq" | "in" | "lt" | "lte" | "gt" | "gte" | "isNull" | "startsWith"
+            )
+        });
         if seeks && !folds && leads(entity, column) { Narrowing::Yes } else { Narrowing::No }
     }
 
@@ -245,11 +275,17 @@ impl<'a> Linter<'a> {
         let Some(Ast::Object(members)) = self.literal(filter) else { return };
         for (name, value) in members {
             if name == "and" {
-                self.literal(value).map(items).unwrap_or_default().iter().for_each(|i| self.fix(entity, i, fixed));
+                self.literal(value)
+                    .map(items)
+                    .unwrap_or_default()
+                    .iter()
+                    .for_each(|i| self.fix(entity, i, fixed));
             }
             let has_eq = matches!(self.literal(value), Some(Ast::Object(operators))
                 if operators.contains_key("eq") || operators.get("isNull") == Some(&Ast::Boolean(true)));
-            if let Some(column) = entity.column_by_field(name).filter(|column| has_eq && !fixed.contains(column)) {
+            if let Some(column) =
+                entity.column_by_field(name).filter(|column| has_eq && !fixed.contains(column))
+            {
                 fixed.push(column);
             }
         }
@@ -268,8 +304,14 @@ impl<'a> Linter<'a> {
         members.iter().flat_map(of_member).collect()
     }
 
-    /// The first term of the ordering that is not the same for all rows; None where the key alone orders.
-    fn first_order(&self, entity: &Entity, order: Option<&Ast>, fixed: &[ColumnId]) -> Option<ColumnId> {
+    /// The first term of the ordering that is not the same for all rows; None where the key alone
+    /// orders.
+    fn first_order(
+        &self,
+        entity: &Entity,
+        order: Option<&Ast>,
+        fixed: &[ColumnId],
+    ) -> Option<ColumnId> {
         let terms: Vec<ColumnId> = match order.and_then(|order| self.literal(order)) {
             None | Some(Ast::Null) => entity.order_by.iter().map(|(column, _)| *column).collect(),
             Some(order) => {
@@ -294,7 +336,8 @@ impl<'a> Linter<'a> {
     /// The arguments in one spelling, so that the same ones look the same.
     fn arguments(&self, field: &Field) -> String {
         let given = field.arguments.iter().filter(|(_, value)| value.node != Ast::Null);
-        let mut arguments: Vec<String> = given.map(|(name, value)| format!("{}:{}", name.node, value.node)).collect();
+        let mut arguments: Vec<String> =
+            given.map(|(name, value)| format!("{}:{}", name.node, value.node)).collect();
         arguments.sort();
         arguments.join(",")
     }
@@ -324,12 +367,15 @@ pub(super) fn root(model: &Model, kind: OperationKind, name: &str) -> Option<Roo
     model.entities.iter().find_map(|entity| match kind {
         OperationKind::Query if entity.plural == name => Some(Root::List(entity.id)),
         OperationKind::Query
-            if entity.singular == name || entity.uniques.iter().any(|unique| unique.lookup == name) =>
+            if entity.singular == name
+                || entity.uniques.iter().any(|unique| unique.lookup == name) =>
         {
             Some(Root::One(entity.id))
         }
         OperationKind::Mutation
-            if ["create", "update", "delete"].iter().any(|verb| name == format!("{verb}{}", entity.name)) =>
+            if ["create", "update", "delete"]
+                .iter()
+                .any(|verb| name == format!("{verb}{}", entity.name)) =>
         {
             Some(Root::One(entity.id))
         }
@@ -342,8 +388,8 @@ fn leads(entity: &Entity, column: ColumnId) -> bool {
     follows(entity, &[], None, column)
 }
 
-/// An index has this column after nothing but columns whose value is fixed; of a list that is cut, only an index that
-/// begins with the cut finds its rows at all.
+/// An index has this column after nothing but columns whose value is fixed; of a list that is cut,
+/// only an index that begins with the cut finds its rows at all.
 fn follows(entity: &Entity, fixed: &[ColumnId], cut: Option<ColumnId>, column: ColumnId) -> bool {
     let uniques = entity.uniques.iter().map(|unique| &unique.columns);
     let mut indexes = uniques.chain(entity.indexes.iter().map(|index| &index.columns));
@@ -356,7 +402,8 @@ fn follows(entity: &Entity, fixed: &[ColumnId], cut: Option<ColumnId>, column: C
 }
 
 fn unindexed_filter(filter: &Positioned<Ast>, entity: &Entity, columns: &[ColumnId]) -> Finding {
-    let fields: Vec<String> = columns.iter().map(|id| format!("`{}`", entity.column(*id).field)).collect();
+    let fields: Vec<String> =
+        columns.iter().map(|id| format!("`{}`", entity.column(*id).field)).collect();
     let indexable = columns.iter().find(|id| !leads(entity, **id));
     let (message, help) = match indexable {
         Some(column) => (
@@ -384,8 +431,10 @@ fn add_index(entity: &Entity, names: &[String]) -> String {
 
 /// As `@index` names a column: a relation by its own name.
 fn name_in_index(entity: &Entity, id: ColumnId) -> String {
-    let relation =
-        entity.fields.iter().find(|field| matches!(field.kind, FieldKind::ToOne { column, .. } if column == id));
+    let relation = entity
+        .fields
+        .iter()
+        .find(|field| matches!(field.kind, FieldKind::ToOne { column, .. } if column == id));
     relation.map_or_else(|| entity.column(id).field.clone(), |field| field.name.clone())
 }
 

@@ -1,5 +1,6 @@
-//! A document's syntax tree, which is some sixty times as large as its text: it is let go of when plans have been made of it,
-//! and made anew where somebody asks for it again. So a registry of thousands of documents costs little more than its texts.
+//! A document's syntax tree, which is some sixty times as large as its text: it is let go of when
+//! plans have been made of it, and made anew where somebody asks for it again. So a registry of
+//! thousands of documents costs little more than its texts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,7 +47,10 @@ impl Parsed {
 }
 
 /// The operation with this name, or the only one.
-pub(super) fn operation<'a>(tree: &'a ExecutableDocument, name: Option<&str>) -> Option<&'a OperationDefinition> {
+pub(super) fn operation<'a>(
+    tree: &'a ExecutableDocument,
+    name: Option<&str>,
+) -> Option<&'a OperationDefinition> {
     let mut operations = tree.operations.iter();
     let found = match name {
         Some(name) => operations.find(|(own, _)| own.is_some_and(|own| own.as_str() == name)),

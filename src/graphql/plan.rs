@@ -1,6 +1,6 @@
-//! The plan of an operation: what to read or write, in the order of the answer, with everything resolved that does not
-//! depend on the variables. Made by [`super::compile`], given its arguments by [`super::bind`], run by [`super::read`]
-//! and [`super::write`].
+//! The plan of an operation: what to read or write, in the order of the answer, with everything
+//! resolved that does not depend on the variables. Made by [`super::compile`], given its arguments
+//! by [`super::bind`], run by [`super::read`] and [`super::write`].
 
 use async_graphql_value::Value as Ast;
 
@@ -76,7 +76,8 @@ pub struct OneRow {
     pub row: RowPlan,
 }
 
-/// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has a plan of its own.
+/// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has a
+/// plan of its own.
 #[derive(Debug)]
 pub struct NodePlan {
     /// `id` or `ids`.
@@ -109,7 +110,8 @@ pub struct RowPlan {
     pub object: Object,
 }
 
-/// How a row is written: a JSON object. Indices count from the row's key (0), its version (1), then the columns.
+/// How a row is written: a JSON object. Indices count from the row's key (0), its version (1), then
+/// the columns.
 #[derive(Debug)]
 pub struct Object {
     /// Whose row.

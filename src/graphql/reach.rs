@@ -1,5 +1,6 @@
-//! How many rows an operation may read at most: each list as long as its page may be, each field taken. It counts as
-//! [`super::read`] does, so that what stays below the limit here is never refused for it there.
+//! How many rows an operation may read at most: each list as long as its page may be, each field
+//! taken. It counts as [`super::read`] does, so that what stays below the limit here is never
+//! refused for it there.
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Field};
@@ -18,12 +19,13 @@ pub fn rows(model: &Model, operation: &Operation) -> u64 {
     let Some(definition) = parsed::operation(&tree, operation.name()) else { return 0 };
     let reach = Reach { model, document: &tree };
     let fields = collect_all(&reach.document.fragments, &[&definition.selection_set.node]);
-    let rows = fields.values().map(|same| match root(model, operation.kind(), &same[0].node.name.node) {
-        None if operation.kind() == OperationKind::Query => reach.node(same),
-        Some(Root::One(entity)) => reach.row(entity, same),
-        Some(Root::List(entity)) => reach.list(entity, same),
-        None => 0,
-    });
+    let rows =
+        fields.values().map(|same| match root(model, operation.kind(), &same[0].node.name.node) {
+            None if operation.kind() == OperationKind::Query => reach.node(same),
+            Some(Root::One(entity)) => reach.row(entity, same),
+            Some(Root::List(entity)) => reach.list(entity, same),
+            None => 0,
+        });
     rows.fold(0, u64::saturating_add)
 }
 
@@ -57,15 +59,18 @@ impl<'a> Reach<'a> {
     /// What a row leads to.
     fn related(&self, entity: &Entity, same: &[&'a Positioned<Field>]) -> u64 {
         let within = self.within(same);
-        let rows = within.values().map(|same| match entity.field(&same[0].node.name.node).map(|field| field.kind) {
-            Some(FieldKind::ToOne { target, .. }) => self.row(target, same),
-            Some(FieldKind::ToMany { target, .. }) => self.list(target, same),
-            Some(FieldKind::Scalar(_)) | None => 0,
+        let rows = within.values().map(|same| {
+            match entity.field(&same[0].node.name.node).map(|field| field.kind) {
+                Some(FieldKind::ToOne { target, .. }) => self.row(target, same),
+                Some(FieldKind::ToMany { target, .. }) => self.list(target, same),
+                Some(FieldKind::Scalar(_)) | None => 0,
+            }
         });
         rows.fold(0, u64::saturating_add)
     }
 
-    /// A list: itself, its rows (which are read once, however often they are selected), and what they lead to.
+    /// A list: itself, its rows (which are read once, however often they are selected), and what
+    /// they lead to.
     fn list(&self, entity: EntityId, same: &[&'a Positioned<Field>]) -> u64 {
         let entity = self.model.entity(entity);
         let within = self.within(same);

@@ -1,14 +1,15 @@
-//! Writes the reading part of an answer straight into bytes, in the order of the answer: each row's values go from the
-//! [`Source`] into the JSON, and on the way its version into the ETag and its name into the dependencies. SQLite is such a
-//! source itself: a relation runs its prepared statement once per parent, as there is no round trip to save in process.
-//! For other databases the rows are fetched ahead ([`super::fetch`]).
+//! Writes the reading part of an answer straight into bytes, in the order of the answer: each row's
+//! values go from the [`Source`] into the JSON, and on the way its version into the ETag and its
+//! name into the dependencies. SQLite is such a source itself: a relation runs its prepared
+//! statement once per parent, as there is no round trip to save in process. For other databases the
+//! rows are fetched ahead ([`super::fetch`]).
 
 use super::bound::{Arguments, BoundList, BoundPlan};
 use super::cursor;
 use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
-    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, OneRow,
-    PageInfoField, RowPlan,
+    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan,
+    Object, OneRow, PageInfoField, RowPlan,
 };
 use super::residual::Residual;
 use crate::config::AnswerLimits;
@@ -127,13 +128,18 @@ impl<'a> Reader<'a> {
             return Ok(());
         };
         if !by_key {
-            // Any of the columns will do as the part that a matching row would enter; the last tells most apart.
+            // Any of the columns will do as the part that a matching row would enter; the last
+            // tells most apart.
             let (last, others) = plan.keys.split_last().expect("a look-up has a key");
             self.touched.push(Dependency::Part {
                 entity: plan.row.entity,
                 column: last.0,
                 value: keys.last.clone(),
-                watching: others.iter().map(|(column, _)| *column).chain(self.rule_columns(entity.id)).collect(),
+                watching: others
+                    .iter()
+                    .map(|(column, _)| *column)
+                    .chain(self.rule_columns(entity.id))
+                    .collect(),
             });
         }
         let (start, aside) = (self.out.len(), self.aside);
@@ -157,7 +163,12 @@ impl<'a> Reader<'a> {
     }
 
     /// The row with this key; false (and nothing is written) if there is none.
-    pub fn row_by_key<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<bool, ReadError> {
+    pub fn row_by_key<S: Source>(
+        &mut self,
+        source: &S,
+        plan: &'a RowPlan,
+        key: &Value,
+    ) -> Result<bool, ReadError> {
         self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity))
     }
 
@@ -223,9 +234,12 @@ impl<'a> Reader<'a> {
     }
 
     fn beyond(&self, what: String) -> ReadError {
-        let message =
-            format!("the answer {what}, which is the limit; ask for shorter lists, or for fewer within others");
-        ReadError::Limit(Box::new(GraphqlError::new(Code::QueryTooComplex, message).with_path(self.segments())))
+        let message = format!(
+            "the answer {what}, which is the limit; ask for shorter lists, or for fewer within others"
+        );
+        ReadError::Limit(Box::new(
+            GraphqlError::new(Code::QueryTooComplex, message).with_path(self.segments()),
+        ))
     }
 
     /// Goes on in another buffer, until it is swapped back.
@@ -270,12 +284,20 @@ impl<'a> Reader<'a> {
                             self.null();
                             Ok(())
                         }
-                        ValueRef::Null => Err("has no value in the database, but is not nullable".to_owned()),
+                        ValueRef::Null => {
+                            Err("has no value in the database, but is not nullable".to_owned())
+                        }
                         // To clients, JSON's null is SQL's.
-                        ValueRef::Text(text) if !nullable && *scalar == Scalar::Json && text.trim_ascii() == "null" => {
+                        ValueRef::Text(text)
+                            if !nullable
+                                && *scalar == Scalar::Json
+                                && text.trim_ascii() == "null" =>
+                        {
                             Err("has null in the database, but is not nullable".to_owned())
                         }
-                        value => scalar.write_json(self.context.model, value, &mut self.out).map_err(|e| e.to_string()),
+                        value => scalar
+                            .write_json(self.context.model, value, &mut self.out)
+                            .map_err(|e| e.to_string()),
                     };
                     if let Err(why) = written {
                         self.fail(&field.key.name, &why);
@@ -298,7 +320,8 @@ impl<'a> Reader<'a> {
                     }
                 }
                 FieldKind::Etag => {
-                    let etag = self.context.etag_keys[usize::from(object.entity.0)].etag(id, version);
+                    let etag =
+                        self.context.etag_keys[usize::from(object.entity.0)].etag(id, version);
                     self.string(etag.as_str());
                 }
                 FieldKind::Typename => {
@@ -349,7 +372,8 @@ impl<'a> Reader<'a> {
                     self.null();
                     return Ok(());
                 }
-                // A dangling foreign key: only a writer that had turned foreign keys off can have left it.
+                // A dangling foreign key: only a writer that had turned foreign keys off can have
+                // left it.
                 Some("points to a row that does not exist")
             }
             Err(ReadError::Null) => None,
@@ -393,16 +417,19 @@ impl<'a> Reader<'a> {
         let is_rows = |field: &ConnectionField| {
             matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_))
         };
-        let is_info = |field: &ConnectionField| matches!(field.kind, ConnectionFieldKind::PageInfo(_));
+        let is_info =
+            |field: &ConnectionField| matches!(field.kind, ConnectionFieldKind::PageInfo(_));
         let rows = plan.fields.iter().filter(|field| is_rows(field)).count();
         let first = plan.fields.iter().find(|field| is_rows(field) || is_info(field));
-        // The rows go straight to their place, unless something in front of them, or twice of them, is wanted.
+        // The rows go straight to their place, unless something in front of them, or twice of them,
+        // is wanted.
         let straight = rows == 1 && first.is_some_and(is_rows);
 
         let (mut page, mut buffers) = (Page::default(), Vec::new());
         let (mut next, mut previous) = (false, false);
         if plan.wants.rows && !straight {
-            buffers = plan.fields.iter().filter(|field| is_rows(field)).map(|_| Vec::new()).collect();
+            buffers =
+                plan.fields.iter().filter(|field| is_rows(field)).map(|_| Vec::new()).collect();
             page = self.page(source, plan, bound, parent, Some(&mut buffers))?;
             (next, previous) = self.flags(source, plan, bound, parent, &page)?;
         }
@@ -439,7 +466,11 @@ impl<'a> Reader<'a> {
                             PageInfoField::Typename => self.out.extend_from_slice(b"\"PageInfo\""),
                             PageInfoField::HasNextPage => self.boolean(next),
                             PageInfoField::HasPreviousPage => self.boolean(previous),
-                            PageInfoField::StartCursor | PageInfoField::EndCursor if page.length == 0 => self.null(),
+                            PageInfoField::StartCursor | PageInfoField::EndCursor
+                                if page.length == 0 =>
+                            {
+                                self.null()
+                            }
                             PageInfoField::StartCursor => self.string(&page.start),
                             PageInfoField::EndCursor => self.string(&page.end),
                         }
@@ -449,7 +480,8 @@ impl<'a> Reader<'a> {
                 }
                 ConnectionFieldKind::TotalCount => {
                     let asked = ask(plan, bound, parent, ListPlan::COUNT, &bound.queries.count);
-                    let count = source.integer(asked).map_err(|error| self.incomplete(error.into()))?;
+                    let count =
+                        source.integer(asked).map_err(|error| self.incomplete(error.into()))?;
                     self.hasher.total(count);
                     self.integer(count);
                 }
@@ -460,7 +492,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the rows of a page: into `out` for the one field that wants them, or into a buffer for each.
+    /// Reads the rows of a page: into `out` for the one field that wants them, or into a buffer for
+    /// each.
     fn page<S: Source>(
         &mut self,
         source: &S,
@@ -491,7 +524,14 @@ impl<'a> Reader<'a> {
             page.more = kept.len() > bound.size;
             kept.truncate(bound.size);
             for values in kept.iter().rev() {
-                self.page_row(source, plan, bound, values.as_slice(), &mut page, buffers.as_deref_mut())?;
+                self.page_row(
+                    source,
+                    plan,
+                    bound,
+                    values.as_slice(),
+                    &mut page,
+                    buffers.as_deref_mut(),
+                )?;
             }
             self.aside -= kept_bytes;
         } else {
@@ -520,14 +560,19 @@ impl<'a> Reader<'a> {
         let (id, version) = self.touch(plan.entity, row);
         if plan.wants.cursors {
             page.end.clear();
-            cursor::encode(bound.ordering, bound.cursor.iter().map(|index| row.get(*index)), &mut page.end);
+            cursor::encode(
+                bound.ordering,
+                bound.cursor.iter().map(|index| row.get(*index)),
+                &mut page.end,
+            );
             if page.length == 0 {
                 page.start.clone_from(&page.end);
             }
         }
         let mut number = 0;
         for field in &plan.fields {
-            if !matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_)) {
+            if !matches!(field.kind, ConnectionFieldKind::Nodes(_) | ConnectionFieldKind::Edges(_))
+            {
                 continue;
             }
             if let Some(buffers) = &mut buffers {
@@ -539,8 +584,12 @@ impl<'a> Reader<'a> {
             }
             self.path.push(Step::Index(page.length));
             let written = match &field.kind {
-                ConnectionFieldKind::Nodes(object) => self.object(source, object, row, &id, version),
-                ConnectionFieldKind::Edges(fields) => self.edge(source, fields, row, &id, version, &page.end),
+                ConnectionFieldKind::Nodes(object) => {
+                    self.object(source, object, row, &id, version)
+                }
+                ConnectionFieldKind::Edges(fields) => {
+                    self.edge(source, fields, row, &id, version, &page.end)
+                }
                 _ => Ok(()),
             };
             if let Some(buffers) = &mut buffers {
@@ -587,7 +636,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether rows follow and precede this page, as far as that was asked for; both go into the ETag.
+    /// Whether rows follow and precede this page, as far as that was asked for; both go into the
+    /// ETag.
     fn flags<S: Source>(
         &mut self,
         source: &S,
@@ -596,17 +646,29 @@ impl<'a> Reader<'a> {
         parent: ValueRef<'_>,
         page: &Page,
     ) -> Result<(bool, bool), ReadError> {
-        let flag = |wanted: bool, more: bool, beyond: &'a Option<Query>, place: usize| match beyond {
+        let flag = |wanted: bool, more: bool, beyond: &'a Option<Query>, place: usize| match beyond
+        {
             _ if !wanted => Ok::<_, StoreError>(false),
             _ if more => Ok(true),
             None => Ok(false),
             Some(query) => Ok(source.integer(ask(plan, bound, parent, place, query))? != 0),
         };
         let (queries, backward) = (&bound.queries, bound.queries.list.backward);
-        let next = flag(plan.wants.next, !backward && page.more, &queries.any_behind, ListPlan::BEHIND);
-        let previous = flag(plan.wants.previous, backward && page.more, &queries.any_in_front, ListPlan::IN_FRONT);
-        let (next, previous) = next.and_then(|next| Ok((next, previous?))).map_err(|e| self.incomplete(e.into()))?;
-        self.hasher.list(page.length, plan.wants.next.then_some(next), plan.wants.previous.then_some(previous));
+        let next =
+            flag(plan.wants.next, !backward && page.more, &queries.any_behind, ListPlan::BEHIND);
+        let previous = flag(
+            plan.wants.previous,
+            backward && page.more,
+            &queries.any_in_front,
+            ListPlan::IN_FRONT,
+        );
+        let (next, previous) =
+            next.and_then(|next| Ok((next, previous?))).map_err(|e| self.incomplete(e.into()))?;
+        self.hasher.list(
+            page.length,
+            plan.wants.next.then_some(next),
+            plan.wants.previous.then_some(previous),
+        );
         Ok((next, previous))
     }
 
@@ -616,7 +678,9 @@ impl<'a> Reader<'a> {
             return Err("has no value in the database, but is not nullable".to_owned());
         }
         let mut json = Vec::with_capacity(40);
-        scalar.write_json(self.context.model, value, &mut json).map_err(|error| error.to_string())?;
+        scalar
+            .write_json(self.context.model, value, &mut json)
+            .map_err(|error| error.to_string())?;
         let key: String = serde_json::from_slice(&json).expect("an id is written as a string");
         self.string(&global_id::encode(&self.context.model.entity(target).name, &key));
         Ok(())
@@ -646,7 +710,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A row, or `null` where there is none or it cannot be read.
-    fn node<S: Source>(&mut self, source: &S, plan: &'a RowPlan, key: &Value) -> Result<(), ReadError> {
+    fn node<S: Source>(
+        &mut self,
+        source: &S,
+        plan: &'a RowPlan,
+        key: &Value,
+    ) -> Result<(), ReadError> {
         let (start, depth, aside) = (self.out.len(), self.path.len(), self.aside);
         match self.row(source, plan, key.as_ref(), self.context.bound.grants.values(plan.entity)) {
             Ok(true) => return Ok(()),
@@ -714,6 +783,12 @@ impl<'a> Reader<'a> {
 }
 
 /// What a list asks at one of its places.
-fn ask<'b>(plan: &ListPlan, bound: &'b BoundList, parent: ValueRef<'b>, place: usize, query: &'b Query) -> Ask<'b> {
+fn ask<'b>(
+    plan: &ListPlan,
+    bound: &'b BoundList,
+    parent: ValueRef<'b>,
+    place: usize,
+    query: &'b Query,
+) -> Ask<'b> {
     Ask { place: plan.place + place, query, parent, values: &bound.values }
 }

@@ -1,5 +1,5 @@
-//! What is left of the model's rules when a viewer's roles and claims are known: every row, no row, or those that match a
-//! condition.
+//! What is left of the model's rules when a viewer's roles and claims are known: every row, no row,
+//! or those that match a condition.
 
 use super::watch::Watch;
 use crate::dependency::Dependency;
@@ -104,8 +104,8 @@ pub(super) fn any(model: &Model, residuals: impl Iterator<Item = Residual>) -> R
     Residual::rows(model, filter, values)
 }
 
-/// All that tells a condition from others. Debug forms quote their strings, so they can be read in one way only. The values
-/// of an `in` are a set.
+/// All that tells a condition from others. Debug forms quote their strings, so they can be read in
+/// one way only. The values of an `in` are a set.
 fn canonical(filter: &Filter, values: &[SlotValue]) -> String {
     use std::fmt::Write;
     let mut text = format!("{filter:?}");
@@ -113,7 +113,8 @@ fn canonical(filter: &Filter, values: &[SlotValue]) -> String {
         let _ = match value {
             SlotValue::One(value) => write!(text, "{value:?}"),
             SlotValue::Many(list) => {
-                let mut items: Vec<String> = list.values.iter().map(|value| format!("{value:?}")).collect();
+                let mut items: Vec<String> =
+                    list.values.iter().map(|value| format!("{value:?}")).collect();
                 items.sort_unstable();
                 items.dedup();
                 write!(text, "{items:?}")

@@ -1,6 +1,7 @@
-//! What the model's rules come down to for one viewer. Roles and claims are looked at here and nowhere else: what is left of a
-//! rule is a condition on rows, whose values are those of claims, or true, or false. The conditions that an operation has used
-//! are its view; whoever has the same gets the same answer.
+//! What the model's rules come down to for one viewer. Roles and claims are looked at here and
+//! nowhere else: what is left of a rule is a condition on rows, whose values are those of claims,
+//! or true, or false. The conditions that an operation has used are its view; whoever has the same
+//! gets the same answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -58,8 +59,16 @@ impl Grants {
     }
 
     fn new(model: &Arc<Model>, who: Who) -> Self {
-        let residuals = if matches!(who, Who::Viewer(_)) { model.entities.len() * Access::ALL.len() } else { 0 };
-        Self { model: model.clone(), who, residuals: (0..residuals).map(|_| OnceLock::new()).collect() }
+        let residuals = if matches!(who, Who::Viewer(_)) {
+            model.entities.len() * Access::ALL.len()
+        } else {
+            0
+        };
+        Self {
+            model: model.clone(),
+            who,
+            residuals: (0..residuals).map(|_| OnceLock::new()).collect(),
+        }
     }
 
     /// The rows with which the viewer may do this.
@@ -74,11 +83,15 @@ impl Grants {
             let entity = self.model.entity(entity);
             let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
             let after = access == Access::Create;
-            any(&self.model, rules.filter_map(|rule| of_rule(&self.model, entity, rule, viewer, after)))
+            any(
+                &self.model,
+                rules.filter_map(|rule| of_rule(&self.model, entity, rule, viewer, after)),
+            )
         })
     }
 
-    /// The rules that let the viewer do this with some rows: each with the rows before, and with those after.
+    /// The rules that let the viewer do this with some rows: each with the rows before, and with
+    /// those after.
     pub(super) fn each(&self, entity: &Entity, access: Access) -> Vec<(Residual, Residual)> {
         let viewer = match &self.who {
             Who::Unruled => return vec![(Residual::Everything, Residual::Everything)],
@@ -87,7 +100,9 @@ impl Grants {
         };
         let rules = entity.rules.iter().filter(|rule| rule.is_about(access));
         let both = rules.filter_map(|rule| {
-            let side = |after| any(&self.model, of_rule(&self.model, entity, rule, viewer, after).into_iter());
+            let side = |after| {
+                any(&self.model, of_rule(&self.model, entity, rule, viewer, after).into_iter())
+            };
             Some((side(false), side(true))).filter(|(before, _)| *before != Residual::Nothing)
         });
         both.collect()
@@ -125,8 +140,8 @@ impl Grants {
         Err(self.denied(about.any(Rule::depends_on_viewer), access, &what()))
     }
 
-    /// Whether there can be any row with which the viewer may do this. To read, that is so for everybody who has a token: what
-    /// may not be read is not there.
+    /// Whether there can be any row with which the viewer may do this. To read, that is so for
+    /// everybody who has a token: what may not be read is not there.
     ///
     /// # Errors
     /// As [`Self::may`].
@@ -147,9 +162,10 @@ impl Grants {
     pub(super) fn denied(&self, a_token_helps: bool, access: Access, what: &str) -> GraphqlError {
         let verb = access.verb();
         match &self.who {
-            Who::Viewer(viewer) if viewer.is_anonymous() && a_token_helps => {
-                GraphqlError::new(Code::Unauthenticated, format!("a token is needed to {verb} {what}"))
-            }
+            Who::Viewer(viewer) if viewer.is_anonymous() && a_token_helps => GraphqlError::new(
+                Code::Unauthenticated,
+                format!("a token is needed to {verb} {what}"),
+            ),
             _ => GraphqlError::new(Code::Forbidden, format!("you may not {verb} {what}")),
         }
     }
@@ -158,32 +174,41 @@ impl Grants {
     ///
     /// # Errors
     /// The token lacks the claim, or its value is not of the column's type.
-    pub(super) fn preset(&self, entity: &Entity, column: &Column, claim: &str) -> Result<Value, GraphqlError> {
+    pub(super) fn preset(
+        &self,
+        entity: &Entity,
+        column: &Column,
+        claim: &str,
+    ) -> Result<Value, GraphqlError> {
         let Who::Viewer(viewer) = &self.who else { return Ok(Value::Null) };
         let name = format!("{}.{}", entity.name, column.field);
-        let Some(claims) = viewer.claims() else { return Err(self.denied(true, Access::Create, &entity.name)) };
+        let Some(claims) = viewer.claims() else {
+            return Err(self.denied(true, Access::Create, &entity.name));
+        };
         let value = claims.get(claim).ok_or_else(|| {
-            let message = format!("{name} takes the claim `{claim}`, which the token does not have");
+            let message =
+                format!("{name} takes the claim `{claim}`, which the token does not have");
             GraphqlError::new(Code::Forbidden, message)
         })?;
         column.scalar.coerce(&self.model, &from_json(value), Source::Variable).map_err(|_| {
-            let message = format!("{name} takes the claim `{claim}`, which is not of its type in this token");
+            let message =
+                format!("{name} takes the claim `{claim}`, which is not of its type in this token");
             GraphqlError::new(Code::Forbidden, message)
         })
     }
 
     /// What the conditions that were used depend on beside the rows that they are about.
     pub(super) fn foreign(&self) -> impl Iterator<Item = &Dependency> {
-        self.residuals.iter().skip(Access::Read as usize).step_by(Access::ALL.len()).flat_map(|residual| match residual
-            .get()
-        {
-            Some(Residual::Rows(rows)) => rows.foreign.as_slice(),
-            _ => &[],
-        })
+        self.residuals.iter().skip(Access::Read as usize).step_by(Access::ALL.len()).flat_map(
+            |residual| match residual.get() {
+                Some(Residual::Rows(rows)) => rows.foreign.as_slice(),
+                _ => &[],
+            },
+        )
     }
 
-    /// What was used of the rules so far, as a view. `written`: entities whose rows are written, for which what claims say
-    /// beside that counts too.
+    /// What was used of the rules so far, as a view. `written`: entities whose rows are written,
+    /// for which what claims say beside that counts too.
     pub(super) fn view(&self, written: &[(EntityId, Access)]) -> View {
         let mut hasher = blake3::Hasher::new();
         hasher.update(VIEW_FORMAT);
@@ -199,7 +224,8 @@ impl Grants {
             let presets = entity.columns.iter().filter_map(Column::preset);
             for claim in rules.flat_map(Rule::claims).chain(presets) {
                 let Who::Viewer(viewer) = &self.who else { continue };
-                let value = viewer.claims().and_then(|claims| claims.get(claim)).map(ToString::to_string);
+                let value =
+                    viewer.claims().and_then(|claims| claims.get(claim)).map(ToString::to_string);
                 let text = format!("{claim:?}{value:?}");
                 hasher.update(&(text.len() as u64).to_le_bytes()).update(text.as_bytes());
             }
@@ -207,7 +233,8 @@ impl Grants {
         View::Private(*hasher.finalize().as_bytes())
     }
 
-    /// What was used of the rules so far, for people: entity, access, and the condition that is left.
+    /// What was used of the rules so far, for people: entity, access, and the condition that is
+    /// left.
     pub(super) fn used(&self) -> Vec<(EntityId, Access, String)> {
         let mut used = Vec::new();
         for (at, residual) in self.residuals.iter().enumerate() {
@@ -216,7 +243,9 @@ impl Grants {
                 None => continue,
                 Some(Residual::Everything) => "every row".to_owned(),
                 Some(Residual::Nothing) => "no row".to_owned(),
-                Some(Residual::Rows(rows)) => shown::filter(&self.model, EntityId(entity as u16), rows),
+                Some(Residual::Rows(rows)) => {
+                    shown::filter(&self.model, EntityId(entity as u16), rows)
+                }
             };
             used.push((EntityId(entity as u16), access, text));
         }
@@ -245,9 +274,15 @@ fn asks_for(rule: &Rule, viewer: &Viewer) -> bool {
     (!rule.authenticated || !viewer.is_anonymous()) && rule.role.as_ref().is_none_or(has_role)
 }
 
-/// What one rule leaves; None: nothing. A rule that names a claim which the token lacks, or that does not fit, is false as a
-/// whole: what `not` makes of a missing value would be true.
-fn of_rule(model: &Arc<Model>, entity: &Entity, rule: &Rule, viewer: &Viewer, after: bool) -> Option<Residual> {
+/// What one rule leaves; None: nothing. A rule that names a claim which the token lacks, or that
+/// does not fit, is false as a whole: what `not` makes of a missing value would be true.
+fn of_rule(
+    model: &Arc<Model>,
+    entity: &Entity,
+    rule: &Rule,
+    viewer: &Viewer,
+    after: bool,
+) -> Option<Residual> {
     if !asks_for(rule, viewer) {
         return None;
     }
@@ -265,20 +300,29 @@ fn of_rule(model: &Arc<Model>, entity: &Entity, rule: &Rule, viewer: &Viewer, af
     Some(Residual::rows(model, filter, slots.values))
 }
 
-/// Asks for a foreign key's value where a rule asks for the key of the row that it points to: the same, without that row.
+/// Asks for a foreign key's value where a rule asks for the key of the row that it points to: the
+/// same, without that row.
 fn direct(model: &Model, filter: Filter) -> Filter {
     match filter {
-        Filter::And(filters) => Filter::And(filters.into_iter().map(|filter| direct(model, filter)).collect()),
-        Filter::Or(filters) => Filter::Or(filters.into_iter().map(|filter| direct(model, filter)).collect()),
+        Filter::And(filters) => {
+            Filter::And(filters.into_iter().map(|filter| direct(model, filter)).collect())
+        }
+        Filter::Or(filters) => {
+            Filter::Or(filters.into_iter().map(|filter| direct(model, filter)).collect())
+        }
         Filter::Not(inner) => Filter::Not(Box::new(direct(model, *inner))),
         Filter::ToOne(column, from, inner) => {
             let key = model.entity(from.entity()).key;
             match (*inner, from.only()) {
-                (Filter::Compare { column: of, comparison: comparison @ Comparison::Eq, slot, fold }, None)
-                    if of == key =>
-                {
-                    Filter::Compare { column, comparison, slot, fold }
-                }
+                (
+                    Filter::Compare {
+                        column: of,
+                        comparison: comparison @ Comparison::Eq,
+                        slot,
+                        fold,
+                    },
+                    None,
+                ) if of == key => Filter::Compare { column, comparison, slot, fold },
                 (Filter::In { column: of, slot, negated: false, fold }, None) if of == key => {
                     Filter::In { column, slot, negated: false, fold }
                 }

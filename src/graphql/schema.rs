@@ -1,11 +1,12 @@
-//! The API that is generated from a model: its definitions, its SDL, and the async-graphql schemas that validate documents
-//! and answer introspection. async-graphql never executes a data field here; the plans do.
+//! The API that is generated from a model: its definitions, its SDL, and the async-graphql schemas
+//! that validate documents and answer introspection. async-graphql never executes a data field
+//! here; the plans do.
 
 use std::sync::Arc;
 
 use async_graphql::dynamic::{
-    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Interface, InterfaceField, Object, Scalar, Schema,
-    SchemaBuilder, Type,
+    Enum, EnumItem, Field, FieldFuture, InputObject, InputValue, Interface, InterfaceField, Object,
+    Scalar, Schema, SchemaBuilder, Type,
 };
 use async_graphql::{Error, ValidationMode, Value as ConstValue};
 
@@ -14,8 +15,8 @@ use super::verdict::Verdicts;
 use super::{connection, inputs, sdl, types};
 use crate::model::Model;
 
-/// How deep async-graphql lets selections nest. Our own limits (`validate/limits.rs`) come first and are lower, so that it
-/// is our message that clients see.
+/// How deep async-graphql lets selections nest. Our own limits (`validate/limits.rs`) come first
+/// and are lower, so that it is our message that clients see.
 const RECURSION_LIMIT: usize = 128;
 
 /// Everything that is derived from a model before the first document comes.
@@ -50,16 +51,21 @@ pub fn build_schema(model: &Model) -> Result<Api, SchemaError> {
     if !definitions.clashes().is_empty() {
         return Err(SchemaError::Clash(definitions.clashes().to_vec()));
     }
-    let invalid = |error: async_graphql::dynamic::SchemaError| SchemaError::Invalid(error.to_string());
+    let invalid =
+        |error: async_graphql::dynamic::SchemaError| SchemaError::Invalid(error.to_string());
     Ok(Api {
         sdl: sdl::print(&definitions),
-        validator: schema(&definitions, ValidationMode::Strict).extension(Verdicts).finish().map_err(invalid)?,
+        validator: schema(&definitions, ValidationMode::Strict)
+            .extension(Verdicts)
+            .finish()
+            .map_err(invalid)?,
         introspection: schema(&definitions, ValidationMode::Fast).finish().map_err(invalid)?,
         definitions: Arc::new(definitions),
     })
 }
 
-/// The types in the order in which people read them: the roots, each entity with what belongs to it, what is shared.
+/// The types in the order in which people read them: the roots, each entity with what belongs to
+/// it, what is shared.
 fn define(model: &Model) -> Definitions {
     let mut definitions = Definitions::default();
     let mut filters = inputs::Filters::new();
@@ -90,27 +96,41 @@ fn define(model: &Model) -> Definitions {
 
 fn schema(definitions: &Definitions, mode: ValidationMode) -> SchemaBuilder {
     let mutation = definitions.get("Mutation").map(|ty| ty.name.as_str());
-    let builder = Schema::build("Query", mutation, None).validation_mode(mode).limit_recursive_depth(RECURSION_LIMIT);
-    definitions.types().iter().fold(builder, |builder, ty| builder.register(dynamic_type(definitions, ty)))
+    let builder = Schema::build("Query", mutation, None)
+        .validation_mode(mode)
+        .limit_recursive_depth(RECURSION_LIMIT);
+    definitions
+        .types()
+        .iter()
+        .fold(builder, |builder, ty| builder.register(dynamic_type(definitions, ty)))
 }
 
 fn dynamic_type(definitions: &Definitions, ty: &TypeDef) -> Type {
     let name = ty.name.as_str();
     match &ty.kind {
         TypeKind::Scalar { specified_by } => {
-            let scalar = specified_by.iter().fold(Scalar::new(name), |scalar, url| scalar.specified_by_url(*url));
+            let scalar = specified_by
+                .iter()
+                .fold(Scalar::new(name), |scalar, url| scalar.specified_by_url(*url));
             described(scalar, ty.description.as_deref(), Scalar::description).into()
         }
         TypeKind::Enum(values) => {
             let items = values.iter();
-            let items =
-                items.map(|v| described(EnumItem::new(&v.name), v.description.as_deref(), EnumItem::description));
-            described(items.fold(Enum::new(name), Enum::item), ty.description.as_deref(), Enum::description).into()
+            let items = items.map(|v| {
+                described(EnumItem::new(&v.name), v.description.as_deref(), EnumItem::description)
+            });
+            described(
+                items.fold(Enum::new(name), Enum::item),
+                ty.description.as_deref(),
+                Enum::description,
+            )
+            .into()
         }
         TypeKind::Object(fields) => {
             let object = fields.iter().map(dynamic_field).fold(Object::new(name), Object::field);
             let interface = definitions.interface_of(name).into_iter();
-            let object = interface.fold(object, |object, interface| object.implement(interface.name.as_str()));
+            let object = interface
+                .fold(object, |object, interface| object.implement(interface.name.as_str()));
             described(object, ty.description.as_deref(), Object::description).into()
         }
         TypeKind::Interface(fields) => {
@@ -122,7 +142,8 @@ fn dynamic_type(definitions: &Definitions, ty: &TypeDef) -> Type {
             described(interface, ty.description.as_deref(), Interface::description).into()
         }
         TypeKind::Input { fields, one_of } => {
-            let input = fields.iter().map(dynamic_input).fold(InputObject::new(name), InputObject::field);
+            let input =
+                fields.iter().map(dynamic_input).fold(InputObject::new(name), InputObject::field);
             let input = if *one_of { input.oneof() } else { input };
             described(input, ty.description.as_deref(), InputObject::description).into()
         }
@@ -131,7 +152,9 @@ fn dynamic_type(definitions: &Definitions, ty: &TypeDef) -> Type {
 
 fn dynamic_field(field: &FieldDef) -> Field {
     let dynamic = Field::new(&field.name, field.ty.clone(), |_| {
-        FieldFuture::new(async { Err::<Option<ConstValue>, _>(Error::new("data fields are not executed here")) })
+        FieldFuture::new(async {
+            Err::<Option<ConstValue>, _>(Error::new("data fields are not executed here"))
+        })
     });
     let dynamic = field.args.iter().map(dynamic_input).fold(dynamic, Field::argument);
     described(dynamic, field.description.as_deref(), Field::description)

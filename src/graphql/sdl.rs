@@ -1,5 +1,6 @@
-//! The API as SDL. Printed from the same definitions as the schema that introspection shows; async-graphql's own printer
-//! escapes too little in descriptions and prints directives that every server has.
+//! The API as SDL. Printed from the same definitions as the schema that introspection shows;
+//! async-graphql's own printer escapes too little in descriptions and prints directives that every
+//! server has.
 
 use std::fmt::Write;
 
@@ -8,7 +9,8 @@ use super::definition::{BUILT_IN_SCALARS, Definitions, FieldDef, InputDef, TypeD
 /// The whole API. The same definitions always give the same bytes.
 pub fn print(definitions: &Definitions) -> String {
     let mut sdl = String::new();
-    for ty in definitions.types().iter().filter(|ty| !BUILT_IN_SCALARS.contains(&ty.name.as_str())) {
+    for ty in definitions.types().iter().filter(|ty| !BUILT_IN_SCALARS.contains(&ty.name.as_str()))
+    {
         if !sdl.is_empty() {
             sdl.push('\n');
         }
@@ -37,7 +39,9 @@ fn print_type(sdl: &mut String, definitions: &Definitions, ty: &TypeDef) {
             sdl.push_str("}\n");
         }
         TypeKind::Object(fields) => {
-            let implements = definitions.interface_of(name).map(|interface| format!(" implements {}", interface.name));
+            let implements = definitions
+                .interface_of(name)
+                .map(|interface| format!(" implements {}", interface.name));
             let _ = writeln!(sdl, "type {name}{} {{", implements.unwrap_or_default());
             print_fields(sdl, fields);
         }
@@ -94,8 +98,8 @@ fn print_input(sdl: &mut String, indent: &str, input: &InputDef) {
     }
 }
 
-/// A block string where the text survives the block string's rules (indentation, blank first and last lines), and else a
-/// quoted one.
+/// A block string where the text survives the block string's rules (indentation, blank first and
+/// last lines), and else a quoted one.
 fn print_description(sdl: &mut String, indent: &str, description: Option<&str>) {
     let Some(text) = description else { return };
     if !text.contains('\n') || !survives_block(text) {
@@ -113,11 +117,17 @@ fn print_description(sdl: &mut String, indent: &str, description: Option<&str>) 
 fn survives_block(text: &str) -> bool {
     let blank = |line: &str| line.trim_matches([' ', '\t']).is_empty();
     let lines: Vec<&str> = text.split('\n').collect();
-    let ends_are_full = lines.first().is_some_and(|l| !blank(l)) && lines.last().is_some_and(|l| !blank(l));
-    let some_line_at_margin = lines.iter().any(|line| !line.is_empty() && !line.starts_with([' ', '\t']));
+    let ends_are_full =
+        lines.first().is_some_and(|l| !blank(l)) && lines.last().is_some_and(|l| !blank(l));
+    let some_line_at_margin =
+        lines.iter().any(|line| !line.is_empty() && !line.starts_with([' ', '\t']));
     let no_blank_with_spaces = lines.iter().all(|line| line.is_empty() || !blank(line));
     let control = |c: char| c.is_control() && c != '\n' && c != '\t';
-    ends_are_full && some_line_at_margin && no_blank_with_spaces && !text.contains(control) && !text.contains('\\')
+    ends_are_full
+        && some_line_at_margin
+        && no_blank_with_spaces
+        && !text.contains(control)
+        && !text.contains('\\')
 }
 
 /// A string literal.

@@ -1,10 +1,13 @@
-//! The fields of selection sets, through fragments (specification §6.3.2, CollectFields). The API's one abstract type is `Node`,
-//! and only entities implement it: a valid fragment applies to whatever it stands in, unless it is about another entity.
+//! The fields of selection sets, through fragments (specification §6.3.2, CollectFields). The API's
+//! one abstract type is `Node`, and only entities implement it: a valid fragment applies to
+//! whatever it stands in, unless it is about another entity.
 
 use std::collections::HashMap;
 
 use async_graphql::indexmap::IndexMap;
-use async_graphql::parser::types::{Directive, Field, FragmentDefinition, Selection, SelectionSet, TypeCondition};
+use async_graphql::parser::types::{
+    Directive, Field, FragmentDefinition, Selection, SelectionSet, TypeCondition,
+};
 use async_graphql::{Name, Positioned};
 
 /// A document's fragments by name.
@@ -16,8 +19,9 @@ pub(super) type ByResponseKey<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>
 /// The interface.
 pub(super) const NODE: &str = "Node";
 
-/// Collects the fields of selection sets that go into the same object. `is_included` judges the directives of each field
-/// and fragment. With the name of the object's type, fragments about other types are left out.
+/// Collects the fields of selection sets that go into the same object. `is_included` judges the
+/// directives of each field and fragment. With the name of the object's type, fragments about other
+/// types are left out.
 pub(super) fn collect<'a>(
     fragments: &'a Fragments,
     sets: &[&'a SelectionSet],
@@ -34,7 +38,10 @@ pub(super) fn collect<'a>(
 }
 
 /// The same, whatever the directives say.
-pub(super) fn collect_all<'a>(fragments: &'a Fragments, sets: &[&'a SelectionSet]) -> ByResponseKey<'a> {
+pub(super) fn collect_all<'a>(
+    fragments: &'a Fragments,
+    sets: &[&'a SelectionSet],
+) -> ByResponseKey<'a> {
     collect(fragments, sets, None, |_| true)
 }
 
@@ -63,15 +70,32 @@ fn visit<'a>(
         match &selection.node {
             Selection::Field(field) => visit_field(field),
             Selection::InlineFragment(fragment) => {
-                if fragment.node.type_condition.as_ref().is_none_or(|on| applies(&on.node, type_name)) {
-                    visit(fragments, &fragment.node.selection_set.node, type_name, is_included, visit_field);
+                if fragment
+                    .node
+                    .type_condition
+                    .as_ref()
+                    .is_none_or(|on| applies(&on.node, type_name))
+                {
+                    visit(
+                        fragments,
+                        &fragment.node.selection_set.node,
+                        type_name,
+                        is_included,
+                        visit_field,
+                    );
                 }
             }
             Selection::FragmentSpread(spread) => {
                 if let Some(fragment) = fragments.get(&spread.node.fragment_name.node)
                     && applies(&fragment.node.type_condition.node, type_name)
                 {
-                    visit(fragments, &fragment.node.selection_set.node, type_name, is_included, visit_field);
+                    visit(
+                        fragments,
+                        &fragment.node.selection_set.node,
+                        type_name,
+                        is_included,
+                        visit_field,
+                    );
                 }
             }
         }

@@ -53,13 +53,21 @@ impl Shown<'_> {
             }
             Filter::ToOne(id, from, inner) => {
                 let is_it = |kind: FieldKind| matches!(kind, FieldKind::ToOne { column, .. } if column == *id);
-                let name = entity.fields.iter().find(|field| is_it(field.kind)).map_or("", |field| &field.name);
+                let name = entity
+                    .fields
+                    .iter()
+                    .find(|field| is_it(field.kind))
+                    .map_or("", |field| &field.name);
                 format!("{{{name}: {}}}", self.filter(self.model.entity(from.entity()), inner))
             }
             Filter::ToMany(from, id, quantifier, inner) => {
                 let target = from.entity();
                 let is_it = |kind: FieldKind| kind == FieldKind::ToMany { target, column: *id };
-                let name = entity.fields.iter().find(|field| is_it(field.kind)).map_or("", |field| &field.name);
+                let name = entity
+                    .fields
+                    .iter()
+                    .find(|field| is_it(field.kind))
+                    .map_or("", |field| &field.name);
                 let word = match quantifier {
                     Quantifier::Some => "some",
                     Quantifier::Every => "every",
@@ -73,8 +81,12 @@ impl Shown<'_> {
     fn value(&self, entity: &Entity, id: ColumnId, slot: Slot) -> String {
         let text = |value: &Value| {
             let mut json = Vec::new();
-            let written = entity.column(id).scalar.write_json(self.model, value.as_ref(), &mut json);
-            written.ok().and_then(|()| String::from_utf8(json).ok()).unwrap_or_else(|| format!("{value:?}"))
+            let written =
+                entity.column(id).scalar.write_json(self.model, value.as_ref(), &mut json);
+            written
+                .ok()
+                .and_then(|()| String::from_utf8(json).ok())
+                .unwrap_or_else(|| format!("{value:?}"))
         };
         if let Some(value) = one(self.values, slot) {
             return text(value);

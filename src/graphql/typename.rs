@@ -1,8 +1,10 @@
-//! `__typename` in every selection but an operation's own, as Apollo Client adds it to what it sends: for documents that
-//! nobody has added it to, whose answers are for caches that go by it. The document's text, and so its id and the places in
-//! its errors, stay as they are.
+//! `__typename` in every selection but an operation's own, as Apollo Client adds it to what it
+//! sends: for documents that nobody has added it to, whose answers are for caches that go by it.
+//! The document's text, and so its id and the places in its errors, stay as they are.
 
-use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, Field, Selection, SelectionSet};
+use async_graphql::parser::types::{
+    DocumentOperations, ExecutableDocument, Field, Selection, SelectionSet,
+};
 use async_graphql::{Name, Positioned};
 
 /// The name of the field.
@@ -13,7 +15,9 @@ pub(super) fn add(document: &mut ExecutableDocument) {
     match &mut document.operations {
         DocumentOperations::Single(operation) => add_below(&mut operation.node.selection_set.node),
         DocumentOperations::Multiple(operations) => {
-            operations.values_mut().for_each(|operation| add_below(&mut operation.node.selection_set.node));
+            operations
+                .values_mut()
+                .for_each(|operation| add_below(&mut operation.node.selection_set.node));
         }
     }
     document.fragments.values_mut().for_each(|fragment| add_to(&mut fragment.node.selection_set));
@@ -39,7 +43,10 @@ fn add_to(selection: &mut Positioned<SelectionSet>) {
         directives: Vec::new(),
         selection_set: Positioned::default(),
     };
-    items.push(Positioned::new(Selection::Field(Positioned::new(field, selection.pos)), selection.pos));
+    items.push(Positioned::new(
+        Selection::Field(Positioned::new(field, selection.pos)),
+        selection.pos,
+    ));
 }
 
 fn add_below(selection: &mut SelectionSet) {

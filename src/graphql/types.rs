@@ -1,11 +1,13 @@
-//! The output types: the roots, one type per entity, its enums and scalars. Which names and types the API has for what
-//! the model says is decided here; hidden fields never get this far.
+//! The output types: the roots, one type per entity, its enums and scalars. Which names and types
+//! the API has for what the model says is decided here; hidden fields never get this far.
 
 use std::collections::BTreeSet;
 
 use async_graphql::dynamic::TypeRef;
 
-use super::definition::{BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind};
+use super::definition::{
+    BUILT_IN_SCALARS, Definitions, EnumValueDef, FieldDef, InputDef, TypeDef, TypeKind,
+};
 use super::plan::NodePlan;
 use super::selections::NODE;
 use super::{connection, inputs};
@@ -41,7 +43,8 @@ fn node_fields() -> [FieldDef; 2] {
 
 /// The interface of all rows with an `id`.
 pub(super) fn define_node(definitions: &mut Definitions) {
-    let id = FieldDef::new("id", TypeRef::named_nn(TypeRef::ID)).describe("Unique among all rows of the API. Opaque.");
+    let id = FieldDef::new("id", TypeRef::named_nn(TypeRef::ID))
+        .describe("Unique among all rows of the API. Opaque.");
     definitions.add(TypeDef {
         name: NODE.into(),
         description: Some("A row of whatever type.".into()),
@@ -57,10 +60,14 @@ fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
             .with_args([inputs::key_argument(model, entity, entity.key)]),
     ];
     for unique in visible_uniques(entity) {
-        let by: Vec<_> = unique.columns.iter().map(|c| format!("`{}`", entity.column(*c).field)).collect();
+        let by: Vec<_> =
+            unique.columns.iter().map(|c| format!("`{}`", entity.column(*c).field)).collect();
         fields.push(
             FieldDef::new(&unique.lookup, TypeRef::named(name))
-                .describe(format!("The {name} with this {}; null if there is none.", by.join(" and ")))
+                .describe(format!(
+                    "The {name} with this {}; null if there is none.",
+                    by.join(" and ")
+                ))
                 .with_args(unique.columns.iter().map(|c| inputs::key_argument(model, entity, *c))),
         );
     }
@@ -84,12 +91,18 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
     let mut fields = Vec::with_capacity(entity.fields.len() + 1);
     for field in entity.fields.iter().filter(|field| !field.hidden) {
         let mut definition = match field.kind {
-            FieldKind::Scalar(column) => FieldDef::new(&field.name, column_type(model, entity.column(column))),
+            FieldKind::Scalar(column) => {
+                FieldDef::new(&field.name, column_type(model, entity.column(column)))
+            }
             FieldKind::ToOne { column, target } => {
                 // What may not be read is not there.
-                let nullable = entity.column(column).nullable || !model.is_open(target, Access::Read);
+                let nullable =
+                    entity.column(column).nullable || !model.is_open(target, Access::Read);
                 let target = model.entity(target).name.as_str();
-                FieldDef::new(&field.name, if nullable { TypeRef::named(target) } else { TypeRef::named_nn(target) })
+                FieldDef::new(
+                    &field.name,
+                    if nullable { TypeRef::named(target) } else { TypeRef::named_nn(target) },
+                )
             }
             FieldKind::ToMany { target, .. } => {
                 let target = model.entity(target);
@@ -112,7 +125,8 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
     definitions.add_object(&entity.name, entity.description.clone(), fields);
 }
 
-/// The enums and custom scalars that columns of the API have; those of hidden columns too, since inputs have them.
+/// The enums and custom scalars that columns of the API have; those of hidden columns too, since
+/// inputs have them.
 pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
     let used: BTreeSet<&str> = model
         .entities
@@ -123,8 +137,10 @@ pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
         .collect();
     for declared in model.enums.iter().filter(|declared| used.contains(declared.name.as_str())) {
         let values = declared.values.iter();
-        let values =
-            values.map(|(name, description)| EnumValueDef { name: name.clone(), description: description.clone() });
+        let values = values.map(|(name, description)| EnumValueDef {
+            name: name.clone(),
+            description: description.clone(),
+        });
         definitions.add(TypeDef {
             name: declared.name.clone(),
             description: declared.description.clone(),
@@ -145,15 +161,18 @@ pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
 /// What a custom scalar looks like, and where that is specified.
 fn custom_scalar(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match name {
-        "BigInt" => ("An integer of 64 bits, as a string: JSON numbers lose precision beyond 2^53.", None),
+        "BigInt" => {
+            ("An integer of 64 bits, as a string: JSON numbers lose precision beyond 2^53.", None)
+        }
         "Decimal" => ("An exact decimal number, as a string: `\"19.90\"`.", None),
         "DateTime" => (
             "An instant, as RFC 3339 has it, in UTC and to the millisecond: `2026-11-22T09:30:00.000Z`.",
             Some("https://scalars.graphql.org/andimarek/date-time.html"),
         ),
-        "Date" => {
-            ("A day, as RFC 3339 has it: `2026-11-22`.", Some("https://scalars.graphql.org/andimarek/local-date.html"))
-        }
+        "Date" => (
+            "A day, as RFC 3339 has it: `2026-11-22`.",
+            Some("https://scalars.graphql.org/andimarek/local-date.html"),
+        ),
         "UUID" => ("A UUID, in lower case.", Some("https://www.rfc-editor.org/rfc/rfc9562")),
         "JSON" => ("Any JSON value.", Some("https://www.rfc-editor.org/rfc/rfc8259")),
         _ => return None,

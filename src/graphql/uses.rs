@@ -1,5 +1,5 @@
-//! Where an operation uses its variables. A plan is compiled for the values of those in its conditions, and a variable that
-//! is only ever an `expectedEtag` may be left to `If-Match`.
+//! Where an operation uses its variables. A plan is compiled for the values of those in its
+//! conditions, and a variable that is only ever an `expectedEtag` may be left to `If-Match`.
 
 use std::collections::HashMap;
 
@@ -20,12 +20,14 @@ pub(super) struct Uses<'a> {
 
 impl<'a> Uses<'a> {
     pub(super) fn of(document: &'a ExecutableDocument, operation: &'a OperationDefinition) -> Self {
-        let mut uses = Self { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
+        let mut uses =
+            Self { document, counts: HashMap::new(), conditions: Vec::new(), seen: Vec::new() };
         uses.selection(&operation.selection_set.node);
         uses
     }
 
-    /// Whether the variable stands only where `expectedEtag` does, so that `If-Match` can stand in for it.
+    /// Whether the variable stands only where `expectedEtag` does, so that `If-Match` can stand in
+    /// for it.
     pub(super) fn is_only_expected_etag(&self, variable: &Name) -> bool {
         self.counts.get(variable).is_some_and(|(etag, other)| *etag > 0 && *other == 0)
     }
@@ -42,7 +44,9 @@ impl<'a> Uses<'a> {
             self.directives(item.node.directives());
             match &item.node {
                 Selection::Field(field) => self.field(&field.node),
-                Selection::InlineFragment(fragment) => self.selection(&fragment.node.selection_set.node),
+                Selection::InlineFragment(fragment) => {
+                    self.selection(&fragment.node.selection_set.node)
+                }
                 Selection::FragmentSpread(spread) => {
                     let name = &spread.node.fragment_name.node;
                     if !self.seen.contains(&name) {

@@ -1,5 +1,5 @@
-//! Is this text a valid document of the API? Most rules are async-graphql's; what it lets pass, or refuses wrongly, is
-//! decided here (GraphQL, September 2025, section 5). Nothing is executed.
+//! Is this text a valid document of the API? Most rules are async-graphql's; what it lets pass, or
+//! refuses wrongly, is decided here (GraphQL, September 2025, section 5). Nothing is executed.
 //!
 //! The limits come first: later steps walk documents recursively and through all fragments.
 
@@ -16,16 +16,16 @@ use super::schema::Api;
 use super::verdict::Verdict;
 
 pub use limits::{
-    MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_INTROSPECTION_SELECTIONS, MAX_LEVELS, MAX_ROOT_FIELDS, MAX_SELECTIONS,
-    MAX_VALUES,
+    MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_INTROSPECTION_SELECTIONS, MAX_LEVELS, MAX_ROOT_FIELDS,
+    MAX_SELECTIONS, MAX_VALUES,
 };
 pub use text::MAX_DOCUMENT_BYTES;
 
 /// Parses a document and checks it against all rules.
 ///
 /// # Errors
-/// All mistakes, in the order of the text: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or `QUERY_TOO_COMPLEX`
-/// where the document is beyond one of the limits.
+/// All mistakes, in the order of the text: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or
+/// `QUERY_TOO_COMPLEX` where the document is beyond one of the limits.
 pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let mut errors = Vec::new();
     let document = parse(text, &mut errors)?;
@@ -52,11 +52,15 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
     Err(errors)
 }
 
-/// Reads a document of whatever API; what is wrong with it and lets it be read all the same goes to `errors`.
+/// Reads a document of whatever API; what is wrong with it and lets it be read all the same goes to
+/// `errors`.
 ///
 /// # Errors
 /// `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED` or `QUERY_TOO_COMPLEX`.
-fn parse(text: &str, errors: &mut Vec<GraphqlError>) -> Result<ExecutableDocument, Vec<GraphqlError>> {
+fn parse(
+    text: &str,
+    errors: &mut Vec<GraphqlError>,
+) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let document = text::read(text, errors)?;
     limits::check(&document)?;
     Ok(document)
@@ -77,13 +81,15 @@ pub fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones, looks into no value
-/// that has a variable in it, and compares fields only within one selection set. [`values`] and [`fields`] have them.
+/// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones,
+/// looks into no value that has a variable in it, and compares fields only within one selection
+/// set. [`values`] and [`fields`] have them.
 fn is_ours_to_judge(error: &ServerError) -> bool {
     let message = error.message.as_str();
     message.starts_with("Invalid value for argument")
         || message.starts_with("Invalid default value")
-        || (message.starts_with("Variable ") && message.contains(" used in position expecting type "))
+        || (message.starts_with("Variable ")
+            && message.contains(" used in position expecting type "))
         || (message.starts_with("Fields ") && message.contains(" conflict because "))
 }
 
@@ -107,13 +113,14 @@ async fn verdict_of_async_graphql(api: &Api, document: &ExecutableDocument) -> V
     let mut request = Request::new("").data(verdict.clone());
     request.set_parsed_query(document);
     let response = api.validator.execute(request).await;
-    // Without a verdict it did not come to validation, and the answer says why. With one, the answer means nothing: of a
-    // document with several operations it says that a name is missing.
+    // Without a verdict it did not come to validation, and the answer says why. With one, the
+    // answer means nothing: of a document with several operations it says that a name is missing.
     verdict.take().unwrap_or(response.errors)
 }
 
-/// async-graphql does not look at `__typename`, so that it takes a variable for unused that only its directives have.
-/// `__typename @include(if: $x)` is the same as `... @include(if: $x) { __typename }`.
+/// async-graphql does not look at `__typename`, so that it takes a variable for unused that only
+/// its directives have. `__typename @include(if: $x)` is the same as `... @include(if: $x) {
+/// __typename }`.
 fn show_typename_directives(set: &mut SelectionSet) {
     for selection in &mut set.items {
         match &mut selection.node {
@@ -123,13 +130,16 @@ fn show_typename_directives(set: &mut SelectionSet) {
                     let pos = field.pos;
                     let inner = Positioned::new(Selection::Field(field.clone()), pos);
                     let selection_set = Positioned::new(SelectionSet { items: vec![inner] }, pos);
-                    let fragment = InlineFragment { type_condition: None, directives, selection_set };
+                    let fragment =
+                        InlineFragment { type_condition: None, directives, selection_set };
                     selection.node = Selection::InlineFragment(Positioned::new(fragment, pos));
                 } else {
                     show_typename_directives(&mut field.node.selection_set.node);
                 }
             }
-            Selection::InlineFragment(fragment) => show_typename_directives(&mut fragment.node.selection_set.node),
+            Selection::InlineFragment(fragment) => {
+                show_typename_directives(&mut fragment.node.selection_set.node)
+            }
             Selection::FragmentSpread(_) => {}
         }
     }

@@ -1,6 +1,7 @@
-//! The values of variables, coerced by their declared types, however deep (specification §6.1.2), and brought into the one
-//! form that stands for all that mean the same: `5.0` is `5`, a UUID is in lower case, one value is a list of one, and in a
-//! query a `null` inside an input object is nothing. So equal questions have one canonical URL and one ETag.
+//! The values of variables, coerced by their declared types, however deep (specification §6.1.2),
+//! and brought into the one form that stands for all that mean the same: `5.0` is `5`, a UUID is in
+//! lower case, one value is a list of one, and in a query a `null` inside an input object is
+//! nothing. So equal questions have one canonical URL and one ETag.
 
 use async_graphql::dynamic::TypeRef;
 use async_graphql::indexmap::IndexMap;
@@ -16,7 +17,8 @@ use crate::model::{EnumId, Model, Scalar, Value};
 pub(super) struct Types<'a> {
     pub(super) model: &'a Model,
     pub(super) definitions: &'a Definitions,
-    /// Whether `null` in an input object is a value, as it is to a mutation. To a query it says nothing.
+    /// Whether `null` in an input object is a value, as it is to a mutation. To a query it says
+    /// nothing.
     pub(super) null_is_a_value: bool,
 }
 
@@ -40,21 +42,32 @@ impl Types<'_> {
             return here(format!("does not coerce: it nests deeper than {MAX_DEPTH} levels"));
         }
         match (ty, value) {
-            (TypeRef::NonNull(_), ConstValue::Null) => here(format!("of type {ty} may not be null")),
+            (TypeRef::NonNull(_), ConstValue::Null) => {
+                here(format!("of type {ty} may not be null"))
+            }
             (TypeRef::NonNull(inner), value) => self.at_depth(depth, inner, value),
             (_, ConstValue::Null) => Ok(ConstValue::Null),
             (TypeRef::List(inner), ConstValue::List(items)) => {
                 let items = items.into_iter().enumerate();
                 let items = items.map(|(i, item)| {
-                    self.at_depth(depth + 1, inner, item).map_err(|wrong| within(&i.to_string(), wrong))
+                    self.at_depth(depth + 1, inner, item)
+                        .map_err(|wrong| within(&i.to_string(), wrong))
                 });
                 items.collect::<Result<_, _>>().map(ConstValue::List)
             }
-            (TypeRef::List(inner), single) => Ok(ConstValue::List(vec![self.at_depth(depth, inner, single)?])),
-            (TypeRef::Named(name), value) => match self.definitions.get(name).map(|definition| &definition.kind) {
-                Some(TypeKind::Input { fields, one_of }) => self.object(depth, name, fields, *one_of, value),
-                _ => self.leaf(name, value).or_else(|why| here(format!("does not coerce: {why}"))),
-            },
+            (TypeRef::List(inner), single) => {
+                Ok(ConstValue::List(vec![self.at_depth(depth, inner, single)?]))
+            }
+            (TypeRef::Named(name), value) => {
+                match self.definitions.get(name).map(|definition| &definition.kind) {
+                    Some(TypeKind::Input { fields, one_of }) => {
+                        self.object(depth, name, fields, *one_of, value)
+                    }
+                    _ => self
+                        .leaf(name, value)
+                        .or_else(|why| here(format!("does not coerce: {why}"))),
+                }
+            }
         }
     }
 
@@ -69,10 +82,15 @@ impl Types<'_> {
         let ConstValue::Object(members) = value else {
             return here(format!("does not coerce: expected an object of type {name}"));
         };
-        if one_of && (members.len() != 1 || members.values().any(|value| *value == ConstValue::Null)) {
-            return here(format!("does not coerce: exactly one field of {name} is given, and not null"));
+        if one_of
+            && (members.len() != 1 || members.values().any(|value| *value == ConstValue::Null))
+        {
+            return here(format!(
+                "does not coerce: exactly one field of {name} is given, and not null"
+            ));
         }
-        let is_missing = |field: &&InputDef| field.is_required() && !members.contains_key(field.name.as_str());
+        let is_missing =
+            |field: &&InputDef| field.is_required() && !members.contains_key(field.name.as_str());
         if let Some(field) = fields.iter().find(is_missing) {
             return Err((format!(".{}", field.name), "is required".to_owned()));
         }
@@ -81,16 +99,24 @@ impl Types<'_> {
             let Some(field) = fields.iter().find(|field| field.name == key.as_str()) else {
                 let help = suggest(&key, fields.iter().map(|field| field.name.as_str()));
                 let help = help.map(|help| format!("; {help}")).unwrap_or_default();
-                return here(format!("does not coerce: {name} has no field `{}`{help}", shortened(&key)));
+                return here(format!(
+                    "does not coerce: {name} has no field `{}`{help}",
+                    shortened(&key)
+                ));
             };
-            if value == ConstValue::Null && field.default.is_some() && matches!(field.ty, TypeRef::NonNull(_)) {
+            if value == ConstValue::Null
+                && field.default.is_some()
+                && matches!(field.ty, TypeRef::NonNull(_))
+            {
                 return Err((
                     format!(".{}", field.name),
                     "may not be null; leave it out to get its default".to_owned(),
                 ));
             }
-            let value = self.at_depth(depth + 1, &field.ty, value).map_err(|wrong| within(&key, wrong))?;
-            // To leave a column alone and to empty it are two things; a condition that is null is none.
+            let value =
+                self.at_depth(depth + 1, &field.ty, value).map_err(|wrong| within(&key, wrong))?;
+            // To leave a column alone and to empty it are two things; a condition that is null is
+            // none.
             if value != ConstValue::Null || self.null_is_a_value {
                 coerced.insert(key, value);
             }
@@ -118,14 +144,19 @@ impl Types<'_> {
         Ok(match (scalar, kept) {
             (Scalar::Int, Value::Int(int)) => ConstValue::Number(int.into()),
             (Scalar::BigInt, Value::Int(int)) => ConstValue::String(int.to_string()),
-            (Scalar::Float, Value::Real(real)) => Number::from_f64(real).map_or(value, ConstValue::Number),
+            (Scalar::Float, Value::Real(real)) => {
+                Number::from_f64(real).map_or(value, ConstValue::Number)
+            }
             (Scalar::IdText, Value::Text(id)) => ConstValue::String(self.id(&id)),
-            (Scalar::DateTime | Scalar::Date | Scalar::Uuid, Value::Text(text)) => ConstValue::String(text.to_string()),
+            (Scalar::DateTime | Scalar::Date | Scalar::Uuid, Value::Text(text)) => {
+                ConstValue::String(text.to_string())
+            }
             _ => value,
         })
     }
 
-    /// What is coerced where it is used: a Decimal, whose digits its column tells, JSON; and the API's own enums.
+    /// What is coerced where it is used: a Decimal, whose digits its column tells, JSON; and the
+    /// API's own enums.
     fn unknown_leaf(&self, name: &str, value: ConstValue) -> Result<ConstValue, String> {
         match (self.definitions.get(name).map(|definition| &definition.kind), &value) {
             (Some(TypeKind::Enum(values)), ConstValue::String(word)) => {
@@ -134,21 +165,30 @@ impl Types<'_> {
             (Some(TypeKind::Enum(values)), ConstValue::Enum(word)) => {
                 check_word(name, word, values.iter().map(|known| known.name.as_str()))?;
             }
-            (Some(TypeKind::Enum(_)), _) => return Err(format!("expected a value of the enum {name}")),
+            (Some(TypeKind::Enum(_)), _) => {
+                return Err(format!("expected a value of the enum {name}"));
+            }
             _ => {}
         }
         Ok(value)
     }
 
-    /// A UUID has two spellings, and a key that is a text may be either. Where no key is a text, both are the same.
+    /// A UUID has two spellings, and a key that is a text may be either. Where no key is a text,
+    /// both are the same.
     fn id(&self, id: &str) -> String {
         let lower = id.to_ascii_lowercase();
-        let has_text_keys = || self.model.entities.iter().any(|e| e.columns.iter().any(|c| c.scalar == Scalar::IdText));
+        let has_text_keys = || {
+            self.model.entities.iter().any(|e| e.columns.iter().any(|c| c.scalar == Scalar::IdText))
+        };
         if is_uuid(&lower) && lower != id && !has_text_keys() { lower } else { id.to_owned() }
     }
 }
 
-fn check_word<'n>(name: &str, word: &str, known: impl Iterator<Item = &'n str> + Clone) -> Result<(), String> {
+fn check_word<'n>(
+    name: &str,
+    word: &str,
+    known: impl Iterator<Item = &'n str> + Clone,
+) -> Result<(), String> {
     if known.clone().any(|known| known == word) {
         return Ok(());
     }

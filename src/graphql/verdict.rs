@@ -1,9 +1,12 @@
-//! How the verdict of async-graphql's validation leaves its executor: an extension keeps it, and executes nothing.
+//! How the verdict of async-graphql's validation leaves its executor: an extension keeps it, and
+//! executes nothing.
 
 use std::sync::{Arc, Mutex};
 
 use async_graphql::async_trait::async_trait;
-use async_graphql::extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation};
+use async_graphql::extensions::{
+    Extension, ExtensionContext, ExtensionFactory, NextExecute, NextValidation,
+};
 use async_graphql::{Response, ServerError, ValidationResult, Value as ConstValue};
 
 /// What async-graphql's rules found; travels in the request's data.
@@ -42,7 +45,12 @@ impl Extension for Verdicts {
         result
     }
 
-    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+    async fn execute(
+        &self,
+        _: &ExtensionContext<'_>,
+        _: Option<&str>,
+        _: NextExecute<'_>,
+    ) -> Response {
         Response::new(ConstValue::Null)
     }
 }

@@ -1,4 +1,5 @@
-//! What a condition looks at: the columns of the rows that it is about, and what of other entities it depends on.
+//! What a condition looks at: the columns of the rows that it is about, and what of other entities
+//! it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +14,8 @@ pub(super) struct Watch<'a> {
     values: &'a [SlotValue],
     /// In the rows that they are about.
     pub(super) own: BTreeSet<ColumnId>,
-    /// In those of other entities (or of the same one, seen through a relation), where all rows count.
+    /// In those of other entities (or of the same one, seen through a relation), where all rows
+    /// count.
     sets: BTreeMap<EntityId, BTreeSet<ColumnId>>,
     /// The same where only some rows can matter.
     narrow: Vec<Dependency>,
@@ -34,13 +36,18 @@ impl<'a> Watch<'a> {
     /// What they depend on in other entities.
     pub(super) fn foreign(self) -> Vec<Dependency> {
         let sets = self.sets.into_iter();
-        let sets = sets.map(|(entity, watched)| Dependency::Set { entity, watching: watched.into_iter().collect() });
+        let sets = sets.map(|(entity, watched)| Dependency::Set {
+            entity,
+            watching: watched.into_iter().collect(),
+        });
         sets.chain(self.narrow).collect()
     }
 
     fn look(&mut self, filter: &Filter, own: &mut BTreeSet<ColumnId>) {
         match filter {
-            Filter::And(filters) | Filter::Or(filters) => filters.iter().for_each(|filter| self.look(filter, own)),
+            Filter::And(filters) | Filter::Or(filters) => {
+                filters.iter().for_each(|filter| self.look(filter, own))
+            }
             Filter::Not(inner) => self.look(inner, own),
             Filter::Never => {}
             Filter::Compare { column, .. }
@@ -60,7 +67,13 @@ impl<'a> Watch<'a> {
     }
 
     /// Rows of another entity. `is_within`: only those can matter that match.
-    fn related(&mut self, from: &Visible, inner: &Filter, mut seen: BTreeSet<ColumnId>, is_within: bool) {
+    fn related(
+        &mut self,
+        from: &Visible,
+        inner: &Filter,
+        mut seen: BTreeSet<ColumnId>,
+        is_within: bool,
+    ) {
         let entity = from.entity();
         self.look(inner, &mut seen);
         from.only().into_iter().for_each(|only| self.look(only, &mut seen));
@@ -92,11 +105,18 @@ pub(super) fn one(values: &[SlotValue], slot: Slot) -> Option<&Value> {
     }
 }
 
-/// The part that a filter confines a list to: a condition that holds for all its rows and says `column = value`. `or_row`: or
-/// the key.
-pub(super) fn confined(model: &Model, entity: EntityId, filter: &Filter, or_row: bool) -> Option<(ColumnId, Slot)> {
+/// The part that a filter confines a list to: a condition that holds for all its rows and says
+/// `column = value`. `or_row`: or the key.
+pub(super) fn confined(
+    model: &Model,
+    entity: EntityId,
+    filter: &Filter,
+    or_row: bool,
+) -> Option<(ColumnId, Slot)> {
     match filter {
-        Filter::And(filters) => filters.iter().find_map(|filter| confined(model, entity, filter, or_row)),
+        Filter::And(filters) => {
+            filters.iter().find_map(|filter| confined(model, entity, filter, or_row))
+        }
         Filter::Compare { column, comparison: Comparison::Eq, slot, fold: false } => {
             let entity = model.entity(entity);
             let is_part = entity.column(*column).part || (or_row && *column == entity.key);

@@ -1,5 +1,6 @@
-//! Runs a mutation: its root fields one after the other in one transaction, each answered with the row as it then stands,
-//! read by the same code that answers queries. Whatever fails undoes all of it.
+//! Runs a mutation: its root fields one after the other in one transaction, each answered with the
+//! row as it then stands, read by the same code that answers queries. Whatever fails undoes all of
+//! it.
 
 pub mod ahead;
 mod conflict;
@@ -100,7 +101,8 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         };
         done.map_err(|error| match error {
             WriteError::Client(mut error) => {
-                // An error further in, where the row was read for the answer, knows its path itself.
+                // An error further in, where the row was read for the answer, knows its path
+                // itself.
                 if error.path.is_empty() {
                     error.path = vec![PathSegment::Key(field.key.name.clone())];
                 }
@@ -148,10 +150,12 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         let done = match &expectation {
             Expectation::Never(_) => Err(Refusal::Absent),
             // An empty patch changes nothing, but what was expected must hold.
-            _ if row.is_empty() => match expectation.holds_for(self.transaction.lock(entity, key).await?) {
-                true => Ok(()),
-                false => Err(Refusal::Absent),
-            },
+            _ if row.is_empty() => {
+                match expectation.holds_for(self.transaction.lock(entity, key).await?) {
+                    true => Ok(()),
+                    false => Err(Refusal::Absent),
+                }
+            }
             _ => self.transaction.update(entity, key, expectation.version(), &row).await,
         };
         match done {
@@ -159,9 +163,12 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
                 self.check_updated(entity, key, allowed).await?;
                 self.answer(entity, plan, key, reader).await
             }
-            Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
+            Err(Refusal::Absent) => {
+                Err(self.refused(entity, plan, bound, key, &expectation).await?.into())
+            }
             Err(refusal) => {
-                let hidden = self.is_in_the_way_of_hidden(&refusal, entity, Some(key), &row).await?;
+                let hidden =
+                    self.is_in_the_way_of_hidden(&refusal, entity, Some(key), &row).await?;
                 Err(self.conflict(refusal, entity, bound, Action::Update, hidden))
             }
         }
@@ -183,8 +190,16 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         self.answer(entity, plan, key, reader).await?;
         match self.transaction.delete(entity, key, found).await {
             Ok(()) => Ok(()),
-            Err(Refusal::Absent) => Err(self.refused(entity, plan, bound, key, &expectation).await?.into()),
-            Err(refusal) => Err(self.conflict(refusal, entity, bound, Action::Delete, self.context.model.has_rules)),
+            Err(Refusal::Absent) => {
+                Err(self.refused(entity, plan, bound, key, &expectation).await?.into())
+            }
+            Err(refusal) => Err(self.conflict(
+                refusal,
+                entity,
+                bound,
+                Action::Delete,
+                self.context.model.has_rules,
+            )),
         }
     }
 
@@ -197,31 +212,45 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         reader: &mut Reader<'a>,
     ) -> Result<(), WriteError> {
         let fetch = Fetch::row(&plan.row, key, self.context.bound, self.context.limits.max_rows);
-        match self.transaction.read(fetch, |source| reader.row_by_key(source, &plan.row, key)).await? {
+        match self
+            .transaction
+            .read(fetch, |source| reader.row_by_key(source, &plan.row, key))
+            .await?
+        {
             Ok(true) => Ok(()),
             Ok(false) if !self.context.model.is_open(entity.id, Access::Read) => {
                 // There would be no answer to give, and whoever writes must know what was written.
                 let message = format!("you may not read the {} that this would leave", entity.name);
                 Err(GraphqlError::new(Code::Forbidden, message).into())
             }
-            Ok(false) => {
-                Err(StoreError::Corrupt(format!("a row of {} is gone right after it was written", entity.name)).into())
-            }
+            Ok(false) => Err(StoreError::Corrupt(format!(
+                "a row of {} is gone right after it was written",
+                entity.name
+            ))
+            .into()),
             Err(ReadError::Store(error)) => Err(error.into()),
             Err(ReadError::Limit(error)) => Err((*error).into()),
             Err(ReadError::Null) => {
                 let error = reader.errors.pop();
                 Err(error
-                    .unwrap_or_else(|| GraphqlError::new(Code::InternalServerError, "the row cannot be read"))
+                    .unwrap_or_else(|| {
+                        GraphqlError::new(Code::InternalServerError, "the row cannot be read")
+                    })
                     .into())
             }
         }
     }
 
     /// What `expectedEtag`, or else `If-Match`, asks of the row.
-    async fn expectation(&self, entity: &Entity, key: &Value, bound: &BoundWrite) -> Result<Expectation, WriteError> {
+    async fn expectation(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        bound: &BoundWrite,
+    ) -> Result<Expectation, WriteError> {
         let expected_etag = bound.expected_etag.as_deref();
-        let names_version = matches!((expected_etag, self.if_match), (Some(_), _) | (None, Some(IfMatch::Tags(_))));
+        let names_version =
+            matches!((expected_etag, self.if_match), (Some(_), _) | (None, Some(IfMatch::Tags(_))));
         if names_version && expected_etag != Some("*") && self.guard.why_not(entity.id).is_some() {
             let message = format!(
                 "whether {} has changed since it was read cannot be told: the database no longer keeps its versions, and its \
@@ -241,7 +270,8 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         }
     }
 
-    /// Why the row was not written: it is not there, or not as expected; then with what it is instead.
+    /// Why the row was not written: it is not there, or not as expected; then with what it is
+    /// instead.
     async fn refused(
         &self,
         entity: &'a Entity,
@@ -251,7 +281,8 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         expectation: &Expectation,
     ) -> Result<GraphqlError, StoreError> {
         let version = self.transaction.lock(entity, key).await?;
-        if version.is_none() && matches!(expectation, Expectation::Nothing | Expectation::Never(_)) {
+        if version.is_none() && matches!(expectation, Expectation::Nothing | Expectation::Never(_))
+        {
             return Ok(not_found(entity, bound));
         }
         let message = match (expectation, version) {
@@ -283,7 +314,9 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
             // What is beyond the limits is left out: that the write is refused is what counts.
             Ok(false)
             | Err(
-                ReadError::Null | ReadError::Limit(_) | ReadError::Store(StoreError::Interrupted | StoreError::Late),
+                ReadError::Null
+                | ReadError::Limit(_)
+                | ReadError::Store(StoreError::Interrupted | StoreError::Late),
             ) => String::new(),
             Err(ReadError::Store(error)) => return Err(error),
         };
@@ -310,13 +343,16 @@ fn expected(
         (Some("*"), _) | (None, Some(IfMatch::Any)) => Expectation::Exists,
         (Some(token), _) => match etag_key.read(token, key) {
             Ok(version) => Expectation::Version(version),
-            Err(TokenError::Malformed) => Expectation::Never("expectedEtag is not a token of this server"),
+            Err(TokenError::Malformed) => {
+                Expectation::Never("expectedEtag is not a token of this server")
+            }
             Err(TokenError::OtherRow) => Expectation::Never(
                 "expectedEtag is the token of another row, or from before the database's schema was changed",
             ),
         },
         (None, Some(IfMatch::Tags(tags))) => {
-            let versions: Vec<Version> = tags.iter().filter_map(|tag| etag_key.read(tag, key).ok()).collect();
+            let versions: Vec<Version> =
+                tags.iter().filter_map(|tag| etag_key.read(tag, key).ok()).collect();
             match versions[..] {
                 [] => Expectation::Never("If-Match holds no token of this row"),
                 [version] => Expectation::Version(version),
@@ -352,7 +388,9 @@ fn made_row(entity: &Entity, bound: &BoundWrite) -> Vec<(ColumnId, Value)> {
 fn made(column: &Column, write: &Write) -> Value {
     match write {
         Write::Value(value) => value.clone(),
-        Write::Generated(DefaultValue::UuidV7) => Value::Text(uuid::Uuid::now_v7().hyphenated().to_string().into()),
+        Write::Generated(DefaultValue::UuidV7) => {
+            Value::Text(uuid::Uuid::now_v7().hyphenated().to_string().into())
+        }
         Write::Generated(DefaultValue::Now) => column.scalar.now(),
         // That of a claim was taken from it when the arguments were coerced.
         Write::Generated(DefaultValue::Autoincrement | DefaultValue::Claim(_)) => Value::Null,

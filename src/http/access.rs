@@ -1,5 +1,5 @@
-//! The access log: a line for each request at level `debug`, and nothing at all below it. It has no query strings, for
-//! variables may be anybody's secrets.
+//! The access log: a line for each request at level `debug`, and nothing at all below it. It has no
+//! query strings, for variables may be anybody's secrets.
 
 use std::time::Instant;
 
@@ -41,7 +41,11 @@ pub(super) struct Entry {
 impl Entry {
     /// None where nobody reads the log.
     pub(super) fn begin(method: &Method, uri: &Uri) -> Option<Self> {
-        is_on().then(|| Self { method: method.clone(), path: uri.path().to_owned(), begun: Instant::now() })
+        is_on().then(|| Self {
+            method: method.clone(),
+            path: uri.path().to_owned(),
+            begun: Instant::now(),
+        })
     }
 
     /// Writes the line.
@@ -50,8 +54,10 @@ impl Entry {
         let told = response.extensions().get::<Told>();
         let (result, operation) =
             told.map_or(("-", "-"), |told| (told.result, told.operation.as_deref().unwrap_or("-")));
-        let (status, micros) =
-            (response.status().as_u16(), u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+        let (status, micros) = (
+            response.status().as_u16(),
+            u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),
+        );
         tracing::debug!(target: TARGET, %method, path, status, result, micros, operation, "answered");
     }
 }

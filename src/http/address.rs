@@ -25,10 +25,14 @@ impl Address {
     }
 
     /// Which operation: the path says so, or else the parameter `operationName`.
-    pub(super) fn operation<'a>(&'a self, parameters: &'a Parameters) -> Result<Option<&'a str>, Failure> {
+    pub(super) fn operation<'a>(
+        &'a self,
+        parameters: &'a Parameters,
+    ) -> Result<Option<&'a str>, Failure> {
         match (self.operation_name.as_deref(), parameters.operation_name()) {
             (Some(path), Some(parameter)) if path != parameter => {
-                let message = "the path and `operationName` name different operations; the path is enough";
+                let message =
+                    "the path and `operationName` name different operations; the path is enough";
                 Err(Failure::new(Code::BadRequest, message))
             }
             (path, parameter) => Ok(path.or(parameter)),
@@ -46,6 +50,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Address {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let path = Path::from_request_parts(parts, state).await;
-        path.map(|Path(address)| address).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"))
+        path.map(|Path(address)| address)
+            .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the path is not UTF-8"))
     }
 }

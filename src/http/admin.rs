@@ -1,4 +1,5 @@
-//! The operator's API: registers, lists and removes documents. Open only to those who know the admin token.
+//! The operator's API: registers, lists and removes documents. Open only to those who know the
+//! admin token.
 
 use std::sync::Arc;
 
@@ -31,7 +32,9 @@ pub(super) async fn put(
     let id = id_of(&address)?;
     let body = read_body(request).await?;
     let text: Arc<str> = std::str::from_utf8(&body)
-        .map_err(|error| Problem::new(StatusCode::BAD_REQUEST, format!("the document is not UTF-8: {error}")))?
+        .map_err(|error| {
+            Problem::new(StatusCode::BAD_REQUEST, format!("the document is not UTF-8: {error}"))
+        })?
         .into();
     let actual = DocumentId::of(&text);
     if actual != id {
@@ -39,34 +42,49 @@ pub(super) async fn put(
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail));
     }
 
-    let new = app.current_documents().await.register(id, text, None).await.map_err(|error| match error {
-        RegisterError::Invalid(errors) => {
-            Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors)
-        }
-        error @ RegisterError::Taken(..) => Problem::new(StatusCode::CONFLICT, error.to_string()),
-        RegisterError::Store(error) => failed(&error),
-    })?;
+    let new =
+        app.current_documents().await.register(id, text, None).await.map_err(
+            |error| match error {
+                RegisterError::Invalid(errors) => {
+                    Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid")
+                        .with_errors(&errors)
+                }
+                error @ RegisterError::Taken(..) => {
+                    Problem::new(StatusCode::CONFLICT, error.to_string())
+                }
+                RegisterError::Store(error) => failed(&error),
+            },
+        )?;
     let registered = app.registry.get(id).ok_or_else(|| no_such_document(id))?;
-    let names =
-        registered.document.iter().flat_map(|document| document.operations()).filter_map(|operation| operation.name());
+    let names = registered
+        .document
+        .iter()
+        .flat_map(|document| document.operations())
+        .filter_map(|operation| operation.name());
     tracing::info!(document = %id, operations = names.collect::<Vec<_>>().join(", "), new, "a document was registered");
     let status = if new { StatusCode::CREATED } else { StatusCode::OK };
     let mut response = json(status, &Listed::of(&registered, &app));
     if new {
-        let location = HeaderValue::try_from(format!("/q/{id}")).expect("hex digits may stand in a header");
+        let location =
+            HeaderValue::try_from(format!("/q/{id}")).expect("hex digits may stand in a header");
         response.headers_mut().insert(LOCATION, location);
     }
     Ok(response)
 }
 
 /// `GET /q`: all registered documents, ordered by id; with `?texts=true`, what they say, too.
-pub(super) async fn list(State(app): State<AppState>, _: Admin, uri: Uri) -> Result<Response, Problem> {
+pub(super) async fn list(
+    State(app): State<AppState>,
+    _: Admin,
+    uri: Uri,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct List<'a> {
         documents: Vec<Listed<'a>>,
     }
     let registered = app.current_documents().await.list().await.map_err(|error| failed(&error))?;
-    let with_texts = uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "texts=true"));
+    let with_texts =
+        uri.query().is_some_and(|query| query.split('&').any(|pair| pair == "texts=true"));
     let listed = registered.iter().map(|registered| {
         let listed = Listed::of(registered, &app);
         if with_texts { listed.with_text() } else { listed }
@@ -75,7 +93,11 @@ pub(super) async fn list(State(app): State<AppState>, _: Admin, uri: Uri) -> Res
 }
 
 /// `DELETE /q/{id}`: removes a document that was registered over the API.
-pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Address) -> Result<Response, Problem> {
+pub(super) async fn delete(
+    State(app): State<AppState>,
+    _: Admin,
+    address: Address,
+) -> Result<Response, Problem> {
     let id = id_of(&address)?;
     match app.current_documents().await.remove(id).await {
         Ok(()) => {
@@ -84,7 +106,8 @@ pub(super) async fn delete(State(app): State<AppState>, _: Admin, address: Addre
         }
         Err(RemoveError::Refused(RemovalRefused::Unknown)) => Err(no_such_document(id)),
         Err(RemoveError::Refused(RemovalRefused::InFiles(files))) => {
-            let detail = format!("the document is in {}; remove it there and restart", files.join(", "));
+            let detail =
+                format!("the document is in {}; remove it there and restart", files.join(", "));
             Err(Problem::new(StatusCode::CONFLICT, detail))
         }
         Err(RemoveError::Store(error)) => Err(failed(&error)),
@@ -138,7 +161,8 @@ struct ListedOperation<'a> {
 
 impl<'a> Listed<'a> {
     pub(super) fn of(registered: &'a Registered, app: &AppState) -> Self {
-        let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
+        let operations =
+            registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
         let kind = |kind| match kind {
             OperationKind::Query => "query",
             OperationKind::Mutation => "mutation",
@@ -149,12 +173,16 @@ impl<'a> Listed<'a> {
             text: None,
             sha256: Sha256Hash::of(&registered.text).to_string(),
             aliases: app.registry.aliases(registered.id),
-            operations: operations.iter().map(|o| ListedOperation { name: o.name(), kind: kind(o.kind()) }).collect(),
+            operations: operations
+                .iter()
+                .map(|o| ListedOperation { name: o.name(), kind: kind(o.kind()) })
+                .collect(),
             files: &registered.files,
             stored: registered.stored,
-            retired: registered
-                .retired
-                .map(|Retired { since, until }| ListedRetired { since: rfc3339(since), until: rfc3339(until) }),
+            retired: registered.retired.map(|Retired { since, until }| ListedRetired {
+                since: rfc3339(since),
+                until: rfc3339(until),
+            }),
             valid: registered.document.is_ok(),
         }
     }
@@ -169,7 +197,10 @@ impl<'a> Listed<'a> {
 fn id_of(address: &Address) -> Result<DocumentId, Problem> {
     match address.document() {
         Some(DocumentRef::Id(id)) if address.names_document_only() => Ok(id),
-        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "the URL is not /q/ and the 64 hex digits of a blake3 hash")),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the URL is not /q/ and the 64 hex digits of a blake3 hash",
+        )),
     }
 }
 

@@ -17,8 +17,8 @@ impl AdminToken {
         Self(secret.map(|secret| blake3::hash(secret.expose().as_bytes())))
     }
 
-    /// RFC 6750 §2.1. The hashes are compared, in constant time, so that neither the length nor the beginning of the token
-    /// can be told from how long the refusal takes.
+    /// RFC 6750 §2.1. The hashes are compared, in constant time, so that neither the length nor the
+    /// beginning of the token can be told from how long the refusal takes.
     pub(super) fn check(self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(expected) = self.0 else {
             return Err(Problem::new(
@@ -32,7 +32,10 @@ impl AdminToken {
             scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
         });
         let Some(token) = token else {
-            return Err(Problem::new(StatusCode::UNAUTHORIZED, "send the admin token as `Authorization: Bearer …`"));
+            return Err(Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "send the admin token as `Authorization: Bearer …`",
+            ));
         };
         if bool::from(blake3::hash(token).as_bytes().ct_eq(expected.as_bytes())) {
             Ok(())
@@ -58,9 +61,14 @@ mod tests {
         let token = AdminToken::new(Some(&"s3cret".parse().unwrap()));
         assert_eq!(status(token, Some("Bearer s3cret")), 200);
         assert_eq!(status(token, Some("bearer s3cret")), 200);
-        for wrong in
-            [None, Some("Bearer"), Some("Bearer s3cre"), Some("Bearer s3cret2"), Some("Basic s3cret"), Some("")]
-        {
+        for wrong in [
+            None,
+            Some("Bearer"),
+            Some("Bearer s3cre"),
+            Some("Bearer s3cret2"),
+            Some("Basic s3cret"),
+            Some(""),
+        ] {
             assert_eq!(status(token, wrong), 401, "{wrong:?}");
         }
     }

@@ -1,5 +1,5 @@
-//! Threads for work that takes milliseconds of a processor, few of them, so that what the threads that serve connections answer
-//! in microseconds never waits behind it.
+//! Threads for work that takes milliseconds of a processor, few of them, so that what the threads
+//! that serve connections answer in microseconds never waits behind it.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -30,7 +30,8 @@ impl Aside {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut builder = Builder::new_multi_thread();
         // What runs here may have to connect to the database: a request is here to its end.
-        let runtime = builder.worker_threads((cores / 2).max(1)).thread_name("aside").enable_all().build()?;
+        let runtime =
+            builder.worker_threads((cores / 2).max(1)).thread_name("aside").enable_all().build()?;
         Ok(Self { runtime: Some(runtime), room: Arc::new(Semaphore::new(ROOM)) })
     }
 
@@ -38,7 +39,10 @@ impl Aside {
     ///
     /// # Errors
     /// `OVERLOADED`: too many are there already.
-    pub(super) async fn run<T>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, Failure>
+    pub(super) async fn run<T>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Failure>
     where
         T: Send + 'static,
     {

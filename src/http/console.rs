@@ -1,7 +1,9 @@
-//! Serves the console, GraphiQL's page with its assets, from the binary (`console/dist`, embedded at compile time).
+//! Serves the console, GraphiQL's page with its assets, from the binary (`console/dist`, embedded
+//! at compile time).
 //!
-//! Knows nothing of GraphQL: the page talks to `/graphql` and `/q` like any other client. Its files are representations like
-//! answers, so preconditions and codings are decided for both in [`super::respond`].
+//! Knows nothing of GraphQL: the page talks to `/graphql` and `/q` like any other client. Its files
+//! are representations like answers, so preconditions and codings are decided for both in
+//! [`super::respond`].
 
 pub(super) mod closed;
 pub(super) mod operations;
@@ -22,7 +24,8 @@ use super::problem::Problem;
 use super::respond::{self, Caching, Form, Representation};
 use crate::etag::ResponseEtag;
 
-/// The routes of the console: the page at `/`, `/graphiql` and `/graphiql/`, and what it loads below `/graphiql/`.
+/// The routes of the console: the page at `/`, `/graphiql` and `/graphiql/`, and what it loads
+/// below `/graphiql/`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
@@ -51,20 +54,24 @@ async fn serve(path: &str, request: &HeaderMap) -> Response {
     let coding = representation.coding(request);
     if representation.is_slow(coding) {
         // If that fails, the file is compressed here and now.
-        let _ = tokio::task::spawn_blocking(move || drop(representation.coded(coding).clone())).await;
+        let _ =
+            tokio::task::spawn_blocking(move || drop(representation.coded(coding).clone())).await;
     }
     match respond::conditional(request, form.clone(), representation) {
         Ok(mut response) => {
-            response.headers_mut().insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY));
+            response
+                .headers_mut()
+                .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(CONTENT_SECURITY));
             response
         }
         Err(failure) => failure.into_response(MediaType::Json),
     }
 }
 
-/// The browser is told to fetch nothing from elsewhere, so that a mistake in the bundle (or an answer that names an image)
-/// sends nothing out. Monaco needs inline styles for its themes and draws some icons from `data:` URLs; its workers are
-/// files of our own. Sent with scripts too, because a worker is bound by the policy that came with its script.
+/// The browser is told to fetch nothing from elsewhere, so that a mistake in the bundle (or an
+/// answer that names an image) sends nothing out. Monaco needs inline styles for its themes and
+/// draws some icons from `data:` URLs; its workers are files of our own. Sent with scripts too,
+/// because a worker is bound by the policy that came with its script.
 const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
     style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self' data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -76,7 +83,9 @@ struct Dist;
 
 /// By path within `console/dist`.
 static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
-    Dist::iter().filter_map(|path| Some((path.to_string(), File::new(&path, Dist::get(&path)?)))).collect()
+    Dist::iter()
+        .filter_map(|path| Some((path.to_string(), File::new(&path, Dist::get(&path)?))))
+        .collect()
 });
 
 /// One embedded file.
@@ -89,16 +98,27 @@ struct File {
 
 impl File {
     fn new(path: &str, file: rust_embed::EmbeddedFile) -> Self {
-        // Vite names what it puts in assets/ after its content, so such a name never gets another content.
+        // Vite names what it puts in assets/ after its content, so such a name never gets another
+        // content.
         let hashed_name = path.starts_with("assets/");
-        let caching = Caching::fixed(if hashed_name { "public, max-age=31536000, immutable" } else { "no-cache" });
+        let caching = Caching::fixed(if hashed_name {
+            "public, max-age=31536000, immutable"
+        } else {
+            "no-cache"
+        });
         let mime = file.metadata.mimetype();
-        let content_type = if mime.starts_with("text/") { format!("{mime}; charset=utf-8") } else { mime.to_owned() };
+        let content_type = if mime.starts_with("text/") {
+            format!("{mime}; charset=utf-8")
+        } else {
+            mime.to_owned()
+        };
         let etag = ResponseEtag::of_content(&file.data);
         Self {
             representation: Representation::new(&file.data, Some((etag, caching)), None),
             is_compressed: mime == "font/woff2",
-            form: Form::only(HeaderValue::try_from(content_type).expect("media types are visible ASCII")),
+            form: Form::only(
+                HeaderValue::try_from(content_type).expect("media types are visible ASCII"),
+            ),
         }
     }
 }
@@ -141,7 +161,10 @@ mod tests {
     /// The URLs in the page.
     async fn assets() -> Vec<String> {
         let html = String::from_utf8(body(fetch("/graphiql", &[]).await).await.to_vec()).unwrap();
-        html.split('"').filter(|text| text.starts_with("/graphiql/assets/")).map(str::to_owned).collect()
+        html.split('"')
+            .filter(|text| text.starts_with("/graphiql/assets/"))
+            .map(str::to_owned)
+            .collect()
     }
 
     #[tokio::test]
@@ -153,7 +176,10 @@ mod tests {
             assert_eq!(header(&response, CONTENT_TYPE), "text/html; charset=utf-8");
             assert_eq!(header(&response, CACHE_CONTROL), "no-cache");
             assert_eq!(header(&response, X_CONTENT_TYPE_OPTIONS), "nosniff");
-            assert!(header(&response, CONTENT_SECURITY_POLICY).starts_with("default-src 'none'; script-src 'self';"));
+            assert!(
+                header(&response, CONTENT_SECURITY_POLICY)
+                    .starts_with("default-src 'none'; script-src 'self';")
+            );
             pages.push(body(response).await);
         }
         assert!(pages[0].starts_with(b"<!doctype html>"));
@@ -163,7 +189,10 @@ mod tests {
     #[tokio::test]
     async fn what_the_page_loads_is_there_and_never_changes() {
         let assets = assets().await;
-        assert!(assets.iter().any(|url| url.ends_with(".js")) && assets.iter().any(|url| url.ends_with(".css")));
+        assert!(
+            assets.iter().any(|url| url.ends_with(".js"))
+                && assets.iter().any(|url| url.ends_with(".css"))
+        );
         for url in assets {
             let response = fetch(&url, &[]).await;
             assert_eq!(response.status(), StatusCode::OK, "{url}");
@@ -182,7 +211,10 @@ mod tests {
     fn the_build_names_no_other_kind_of_file_and_has_no_source_maps() {
         for (path, file) in FILES.iter() {
             let assets = path.starts_with("assets/");
-            assert!(assets || ["index.html", "THIRD-PARTY-LICENSES.txt"].contains(&path.as_str()), "{path}");
+            assert!(
+                assets || ["index.html", "THIRD-PARTY-LICENSES.txt"].contains(&path.as_str()),
+                "{path}"
+            );
             assert!(!path.ends_with(".map"), "{path}");
             assert_ne!(file.form.content_type, "application/octet-stream", "{path}");
         }
@@ -204,7 +236,9 @@ mod tests {
 
         let plain = body(identity).await;
         let mut unpacked = Vec::new();
-        brotli::Decompressor::new(&body(brotli).await[..], 4096).read_to_end(&mut unpacked).unwrap();
+        brotli::Decompressor::new(&body(brotli).await[..], 4096)
+            .read_to_end(&mut unpacked)
+            .unwrap();
         assert_eq!(unpacked, plain);
         unpacked.clear();
         flate2::read::GzDecoder::new(&body(gzip).await[..]).read_to_end(&mut unpacked).unwrap();
@@ -219,7 +253,13 @@ mod tests {
             let etag = header(&full, ETAG);
             // Tags that proxies changed on the way, too: see `conditional.rs`.
             let proxied = etag.replace(".br\"", "-gzip\"");
-            for known in [etag.to_owned(), format!("W/{etag}"), format!("\"o,t\" , {etag}"), "*".to_owned(), proxied] {
+            for known in [
+                etag.to_owned(),
+                format!("W/{etag}"),
+                format!("\"o,t\" , {etag}"),
+                "*".to_owned(),
+                proxied,
+            ] {
                 let response = fetch(&path, &[accept(), (IF_NONE_MATCH, &known)]).await;
                 assert_eq!(response.status(), StatusCode::NOT_MODIFIED, "{known}");
                 for name in [ETAG, CACHE_CONTROL, CONTENT_SECURITY_POLICY] {
@@ -230,7 +270,10 @@ mod tests {
             }
             let two_lines = [accept(), (IF_NONE_MATCH, "\"other\""), (IF_NONE_MATCH, etag)];
             assert_eq!(fetch(&path, &two_lines).await.status(), StatusCode::NOT_MODIFIED);
-            assert_eq!(fetch(&path, &[accept(), (IF_NONE_MATCH, "\"other\"")]).await.status(), StatusCode::OK);
+            assert_eq!(
+                fetch(&path, &[accept(), (IF_NONE_MATCH, "\"other\"")]).await.status(),
+                StatusCode::OK
+            );
             let other = fetch(&path, &[accept(), (IF_MATCH, "\"other\"")]).await;
             assert_eq!(other.status(), StatusCode::PRECONDITION_FAILED);
         }
@@ -254,12 +297,19 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_in_the_build_is_not_found() {
-        for path in ["/graphiql/assets/none.js", "/graphiql/assets/..%2findex.html", "/graphiql/..%2f..%2fCargo.toml"] {
+        for path in [
+            "/graphiql/assets/none.js",
+            "/graphiql/assets/..%2findex.html",
+            "/graphiql/..%2f..%2fCargo.toml",
+        ] {
             let response = fetch(path, &[]).await;
             assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
             assert_eq!(header(&response, CACHE_CONTROL), "no-store");
             assert_eq!(header(&response, CONTENT_TYPE), "application/problem+json");
         }
-        assert_eq!(ask(Method::POST, "/graphiql", &[]).await.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(
+            ask(Method::POST, "/graphiql", &[]).await.status(),
+            StatusCode::METHOD_NOT_ALLOWED
+        );
     }
 }

@@ -1,21 +1,24 @@
-//! Which pages of other origins may read what (the Fetch standard's CORS protocol), and the `Vary` that follows.
+//! Which pages of other origins may read what (the Fetch standard's CORS protocol), and the `Vary`
+//! that follows.
 //!
-//! Public answers, GETs below `/q/`, are for every page as soon as CORS is on: a list would protect nothing there, and
-//! `Vary: Origin` would make caches keep a copy per origin. The list governs everything else.
+//! Public answers, GETs below `/q/`, are for every page as soon as CORS is on: a list would protect
+//! nothing there, and `Vary: Origin` would make caches keep a copy per origin. The list governs
+//! everything else.
 
 use std::sync::Once;
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST, HeaderValue, ORIGIN, VARY,
 };
 use http::{HeaderMap, Method};
 
 use crate::config::CorsOrigins;
 
 /// What scripts may see beside the headers that they always may.
-const EXPOSED: &str = "ETag, Content-Location, Location, Retry-After, Allow, Cache-Status, Server-Timing";
+const EXPOSED: &str =
+    "ETag, Content-Location, Location, Retry-After, Allow, Cache-Status, Server-Timing";
 
 /// All that there are anywhere. Which of them a resource has, its answer says.
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
@@ -27,7 +30,8 @@ const MAX_AGE: &str = "86400";
 pub(super) struct Cors {
     origins: Origins,
     credentials: bool,
-    /// The log has told of a page that may not read what it asked for: a browser says no more than that it failed.
+    /// The log has told of a page that may not read what it asked for: a browser says no more than
+    /// that it failed.
     told: Once,
 }
 
@@ -55,7 +59,11 @@ impl Place {
     /// Decides by method and path.
     pub(super) fn of(method: &Method, path: &str) -> Self {
         match path.strip_prefix("/q") {
-            Some(rest) if rest.starts_with('/') && matches!(*method, Method::GET | Method::HEAD) => Self::Public,
+            Some(rest)
+                if rest.starts_with('/') && matches!(*method, Method::GET | Method::HEAD) =>
+            {
+                Self::Public
+            }
             Some(rest) if rest.is_empty() || rest.starts_with('/') => Self::Registered,
             _ if path == "/graphql" => Self::Graphql,
             _ => Self::Other,
@@ -64,13 +72,16 @@ impl Place {
 }
 
 impl Cors {
-    /// `credentials`: pages may send what the browser knows of this server, such as cookies for a proxy in front of it.
+    /// `credentials`: pages may send what the browser knows of this server, such as cookies for a
+    /// proxy in front of it.
     pub(super) fn new(origins: &CorsOrigins, credentials: bool) -> Self {
         let origins = match origins {
             CorsOrigins::Any => Origins::Any,
             CorsOrigins::Listed(listed) => {
-                let mut values: Vec<_> =
-                    listed.iter().filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok()).collect();
+                let mut values: Vec<_> = listed
+                    .iter()
+                    .filter_map(|origin| HeaderValue::try_from(origin.as_str()).ok())
+                    .collect();
                 match values.len() {
                     0 => Origins::Off,
                     1 => Origins::One(values.swap_remove(0)),
@@ -81,15 +92,17 @@ impl Cors {
         Self { origins, credentials, told: Once::new() }
     }
 
-    /// One line, the same on every answer at a place, for caches choose by it among what they have stored. nginx reads
-    /// the last line only.
+    /// One line, the same on every answer at a place, for caches choose by it among what they have
+    /// stored. nginx reads the last line only.
     pub(super) fn vary(&self, place: Place) -> HeaderValue {
         // An origin is repeated only where there are several to choose from.
         let by_origin = matches!(self.origins, Origins::Several(_));
         HeaderValue::from_static(match (place, by_origin) {
             (Place::Graphql, true) => "Accept, Accept-Encoding, Origin",
             (Place::Graphql, false) => "Accept, Accept-Encoding",
-            (Place::Public | Place::Registered, true) if self.credentials => "Accept-Encoding, Origin",
+            (Place::Public | Place::Registered, true) if self.credentials => {
+                "Accept-Encoding, Origin"
+            }
             (Place::Other, true) => "Accept-Encoding, Origin",
             (Place::Public | Place::Registered | Place::Other, _) => "Accept-Encoding",
         })
@@ -117,8 +130,9 @@ impl Cors {
         }
     }
 
-    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is one. Whoever may ask at all may
-    /// send any headers: those that clients add are too many to list, and none of them opens anything here.
+    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is
+    /// one. Whoever may ask at all may send any headers: those that clients add are too many to
+    /// list, and none of them opens anything here.
     pub(super) fn preflight(&self, path: &str, request: &HeaderMap, answer: &mut HeaderMap) {
         let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) else { return };
         if !request.contains_key(ORIGIN) || matches!(self.origins, Origins::Off) {
@@ -126,7 +140,9 @@ impl Cors {
         }
         answer.insert(
             VARY,
-            HeaderValue::from_static("Origin, Access-Control-Request-Method, Access-Control-Request-Headers"),
+            HeaderValue::from_static(
+                "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
+            ),
         );
         let method = Method::from_bytes(method.as_bytes()).unwrap_or_default();
         if !self.allow(Place::of(&method, path), request, answer) {
@@ -139,7 +155,8 @@ impl Cors {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     }
 
-    /// Whether the list has this origin. `*` lists nobody: it says that anybody may read, not that anybody is trusted.
+    /// Whether the list has this origin. `*` lists nobody: it says that anybody may read, not that
+    /// anybody is trusted.
     pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
         match &self.origins {
             Origins::Off | Origins::Any => false,
@@ -148,13 +165,15 @@ impl Cors {
         }
     }
 
-    /// Tells the operator, once, of a page of another origin that nobody lists: where that is a developer's own, the browser
-    /// tells him no reason.
+    /// Tells the operator, once, of a page of another origin that nobody lists: where that is a
+    /// developer's own, the browser tells him no reason.
     fn note_refused(&self, request: &HeaderMap) {
         if self.told.is_completed() {
             return;
         }
-        let Some(origin) = request.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else { return };
+        let Some(origin) = request.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else {
+            return;
+        };
         let host = request.get(HOST).and_then(|host| host.to_str().ok());
         if host.is_none() || origin.split_once("://").map(|(_, of)| of) == host {
             return;
@@ -174,9 +193,15 @@ impl Cors {
             Origins::Off => None,
             Origins::Any => Some(any()),
             // Browsers take no `*` where credentials go along.
-            Origins::One(_) | Origins::Several(_) if place == Place::Public && !self.credentials => Some(any()),
+            Origins::One(_) | Origins::Several(_)
+                if place == Place::Public && !self.credentials =>
+            {
+                Some(any())
+            }
             Origins::One(only) => Some(only.clone()),
-            Origins::Several(listed) => request.get(ORIGIN).filter(|origin| listed.contains(origin)).cloned(),
+            Origins::Several(listed) => {
+                request.get(ORIGIN).filter(|origin| listed.contains(origin)).cloned()
+            }
         };
         let Some(origin) = origin else {
             self.note_refused(request);

@@ -1,5 +1,6 @@
-//! What mode `open` adds for whoever develops: the report that the request header `freshql-explain: 1` asks for, as
-//! `extensions.explain`. A report is of its moment: nobody stores it, and the cache is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
+//! What mode `open` adds for whoever develops: the report that the request header `freshql-explain:
+//! 1` asks for, as `extensions.explain`. A report is of its moment: nobody stores it, and the cache
+//! is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -27,7 +28,8 @@ pub(super) fn is_wanted(mode: Mode, headers: &HeaderMap) -> bool {
     mode == Mode::Open && headers.get(EXPLAIN).is_some_and(|value| value == "1")
 }
 
-/// Executes the query, and adds the report to its answer. Preconditions do not count: whoever asks why wants to read.
+/// Executes the query, and adds the report to its answer. Preconditions do not count: whoever asks
+/// why wants to read.
 pub(super) async fn answer(
     app: &AppState,
     media_type: MediaType,
@@ -44,14 +46,17 @@ pub(super) async fn answer(
     };
     let (answer, observation) = app.engine.observe(&asked).await?;
     let timing = explain::timing(&observation);
-    let mut explanation =
-        explain::explain(&app.engine, &asked, &answer, observation).await.map_err(|error| failed(&error))?;
+    let mut explanation = explain::explain(&app.engine, &asked, &answer, observation)
+        .await
+        .map_err(|error| failed(&error))?;
     tell_of_public_rows_only(app, &mut explanation.latest_changes);
     explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
     let mut response = respond::unconditional(headers, media_type, &representation);
-    response.headers_mut().insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
+    response
+        .headers_mut()
+        .insert(CACHE_STATUS, HeaderValue::from_static("freshql; fwd=bypass; detail=explain"));
     response.headers_mut().insert(SERVER_TIMING, server_timing(&timing));
     Ok(response)
 }
@@ -59,7 +64,9 @@ pub(super) async fn answer(
 fn failed(error: &StoreError) -> Failure {
     match error {
         StoreError::Overloaded => Failure::new(Code::Overloaded, error.to_string()),
-        StoreError::Lost(_) => Failure::new(Code::DatabaseUnavailable, "the database is not available at the moment"),
+        StoreError::Lost(_) => {
+            Failure::new(Code::DatabaseUnavailable, "the database is not available at the moment")
+        }
         _ => Failure::new(Code::InternalServerError, error.to_string()),
     }
 }
@@ -73,18 +80,28 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
     };
     Ok(match inspect {
         LookupReport::Off => report("bypass", "the cache is off (cache_size is 0)", None),
-        LookupReport::ChangeLogUnreadable => {
-            report("bypass", "the change log cannot be read, so nothing that is stored is trusted", None)
+        LookupReport::ChangeLogUnreadable => report(
+            "bypass",
+            "the change log cannot be read, so nothing that is stored is trusted",
+            None,
+        ),
+        LookupReport::Miss => {
+            report("miss", "nothing is stored for this document, operation and variables", None)
         }
-        LookupReport::Miss => report("miss", "nothing is stored for this document, operation and variables", None),
-        LookupReport::Hit { as_of } => report("hit", "nothing that the stored answer depends on has changed", as_of),
-        LookupReport::Stale { as_of, is_forgotten: true, .. } => {
-            report("stale", "the stored answer is older than all that is remembered of changes", as_of)
+        LookupReport::Hit { as_of } => {
+            report("hit", "nothing that the stored answer depends on has changed", as_of)
         }
+        LookupReport::Stale { as_of, is_forgotten: true, .. } => report(
+            "stale",
+            "the stored answer is older than all that is remembered of changes",
+            as_of,
+        ),
         LookupReport::Stale { as_of: None, .. } => {
             report("stale", "something that the stored answer depends on has changed", None)
         }
-        LookupReport::Stale { as_of: Some(as_of), marks, .. } => stale(app, as_of, marks.to_vec()).await?,
+        LookupReport::Stale { as_of: Some(as_of), marks, .. } => {
+            stale(app, as_of, marks.to_vec()).await?
+        }
     })
 }
 
@@ -103,17 +120,22 @@ async fn stale(app: &AppState, as_of: Version, marks: Vec<Mark>) -> Result<Cache
     Ok(Cache { status: "stale", why, stored_as_of: Some(as_of.0), changes })
 }
 
-/// The change log has changes of all rows, whether or not they may be read: of those that not everybody reads, nothing is told.
+/// The change log has changes of all rows, whether or not they may be read: of those that not
+/// everybody reads, nothing is told.
 fn tell_of_public_rows_only(app: &AppState, changes: &mut Vec<ChangeReport>) {
     let model = app.engine.model();
-    changes
-        .retain(|change| model.entity_by_name(&change.entity).is_some_and(|entity| model.is_read_by_everybody(entity)));
+    changes.retain(|change| {
+        model
+            .entity_by_name(&change.entity)
+            .is_some_and(|entity| model.is_read_by_everybody(entity))
+    });
 }
 
 /// The answer's body with the report in its extensions.
 fn body(answer: &Answer, explanation: &Explanation) -> Bytes {
     // `{"data":…,"extensions":{"etag":"…"}}`, or with errors and without extensions.
-    let (kept, before, after) = if answer.etag.is_some() { (2, ",", "}}") } else { (1, ",\"extensions\":{", "}}") };
+    let (kept, before, after) =
+        if answer.etag.is_some() { (2, ",", "}}") } else { (1, ",\"extensions\":{", "}}") };
     let mut body = Vec::with_capacity(answer.body.len() + 4096);
     body.extend_from_slice(&answer.body[..answer.body.len() - kept]);
     body.extend_from_slice(before.as_bytes());

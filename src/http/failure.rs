@@ -29,7 +29,8 @@ impl Failure {
         GraphqlError::new(code, message).into()
     }
 
-    /// What an operation failed with. What is our own fault is told to the log here, where the operation is known.
+    /// What an operation failed with. What is our own fault is told to the log here, where the
+    /// operation is known.
     pub(super) fn of(operation: &Operation, mut errors: Vec<GraphqlError>) -> Self {
         conceal_internals(&mut errors, Some(operation));
         errors.into()
@@ -43,7 +44,8 @@ impl Failure {
         }
     }
 
-    /// The response, never to be stored by anybody. It has no `data`, for nothing was read or written.
+    /// The response, never to be stored by anybody. It has no `data`, for nothing was read or
+    /// written.
     pub(super) fn into_response(self, media_type: MediaType) -> Response {
         let (status, mut errors, challenge) = match self {
             Self::Graphql(status, errors) => (status, errors, CHALLENGE),
@@ -59,7 +61,9 @@ impl Failure {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
         match status {
             StatusCode::UNAUTHORIZED => drop(headers.insert(WWW_AUTHENTICATE, challenge)),
-            StatusCode::SERVICE_UNAVAILABLE => drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1"))),
+            StatusCode::SERVICE_UNAVAILABLE => {
+                drop(headers.insert(RETRY_AFTER, HeaderValue::from_static("1")))
+            }
             _ => {}
         }
         (status, headers, body(&errors)).into_response()
@@ -68,7 +72,9 @@ impl Failure {
 
 /// Why the token does not count (RFC 6750 §3).
 fn challenge(refusal: Refusal) -> HeaderValue {
-    let text = format!("Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{refusal}\"");
+    let text = format!(
+        "Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{refusal}\""
+    );
     HeaderValue::try_from(text).unwrap_or(CHALLENGE)
 }
 
@@ -88,7 +94,10 @@ impl From<Vec<GraphqlError>> for Failure {
     /// Where there are several errors, the first decides.
     fn from(mut errors: Vec<GraphqlError>) -> Self {
         shorten(&mut errors);
-        Self::Graphql(errors.first().map_or(StatusCode::INTERNAL_SERVER_ERROR, |error| status(error.code)), errors)
+        Self::Graphql(
+            errors.first().map_or(StatusCode::INTERNAL_SERVER_ERROR, |error| status(error.code)),
+            errors,
+        )
     }
 }
 
@@ -129,24 +138,36 @@ pub(super) fn incident() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// The cause of our own faults stays in the log: one line, under the one id that the client is given.
+/// The cause of our own faults stays in the log: one line, under the one id that the client is
+/// given.
 fn conceal_internals(errors: &mut [GraphqlError], operation: Option<&Operation>) {
     const INCIDENT: &str = "incident";
     let is_open = |error: &GraphqlError| {
-        error.code == Code::InternalServerError && error.extensions.iter().all(|(name, _)| *name != INCIDENT)
+        error.code == Code::InternalServerError
+            && error.extensions.iter().all(|(name, _)| *name != INCIDENT)
     };
-    let causes: Vec<_> = errors.iter().filter(|error| is_open(error)).map(|error| error.message.as_str()).collect();
+    let causes: Vec<_> =
+        errors.iter().filter(|error| is_open(error)).map(|error| error.message.as_str()).collect();
     if causes.is_empty() {
         return;
     }
     let incident = incident();
     let document = operation.map(|operation| operation.document_id().to_string());
     let operation = operation.and_then(Operation::name);
-    tracing::error!(incident, operation, document, cause = causes.join("; "), "an operation failed");
+    tracing::error!(
+        incident,
+        operation,
+        document,
+        cause = causes.join("; "),
+        "an operation failed"
+    );
     for error in errors.iter_mut().filter(|error| is_open(error)) {
-        *error = GraphqlError::new(Code::InternalServerError, "internal server error; quote the incident's id")
-            .with_path(std::mem::take(&mut error.path))
-            .with(INCIDENT, &incident);
+        *error = GraphqlError::new(
+            Code::InternalServerError,
+            "internal server error; quote the incident's id",
+        )
+        .with_path(std::mem::take(&mut error.path))
+        .with(INCIDENT, &incident);
     }
 }
 
@@ -208,13 +229,15 @@ mod tests {
 
     #[test]
     fn the_first_of_several_errors_decides() {
-        let errors = vec![GraphqlError::new(Code::NotFound, "a"), GraphqlError::new(Code::Conflict, "b")];
+        let errors =
+            vec![GraphqlError::new(Code::NotFound, "a"), GraphqlError::new(Code::Conflict, "b")];
         assert!(matches!(Failure::from(errors), Failure::Graphql(StatusCode::NOT_FOUND, _)));
     }
 
     #[test]
     fn errors_are_not_stored_and_have_no_data() {
-        let response = Failure::new(Code::Overloaded, "busy").into_response(MediaType::GraphqlResponse);
+        let response =
+            Failure::new(Code::Overloaded, "busy").into_response(MediaType::GraphqlResponse);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert_eq!(response.headers()[RETRY_AFTER], "1");

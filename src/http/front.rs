@@ -1,7 +1,8 @@
-//! In front of all routes: a GET that was answered before, at this very URL, and whose answer still holds, is answered
-//! here, without parsing what was parsed then. Everything else goes on to the router. Nothing is decided here that the
-//! router's handlers would decide otherwise: [`super::query`] has the whole life of a GET, and what a URL means it finds
-//! out; here is only looked up what it found.
+//! In front of all routes: a GET that was answered before, at this very URL, and whose answer still
+//! holds, is answered here, without parsing what was parsed then. Everything else goes on to the
+//! router. Nothing is decided here that the router's handlers would decide otherwise:
+//! [`super::query`] has the whole life of a GET, and what a URL means it finds out; here is only
+//! looked up what it found.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -28,7 +29,8 @@ use super::state::AppState;
 use super::{access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source, Unchecked};
 
-/// The whole server as a service. The HTTP library clones it for each request, so it is one pointer.
+/// The whole server as a service. The HTTP library clones it for each request, so it is one
+/// pointer.
 #[derive(Clone)]
 pub(crate) struct Front(Arc<Parts>);
 
@@ -55,7 +57,10 @@ enum Outcome {
 impl Parts {
     fn try_cached(&self, request: &Request) -> Outcome {
         let (app, headers) = (&self.app, request.headers());
-        if request.method() != Method::GET || explain::is_wanted(app.mode, headers) || access::is_on() {
+        if request.method() != Method::GET
+            || explain::is_wanted(app.mode, headers)
+            || access::is_on()
+        {
             // The log names the operation, which only the handlers know.
             return Outcome::Unknown;
         }
@@ -63,14 +68,17 @@ impl Parts {
         let look_up = |who| app.cache.by_url(url.as_str(), who, || app.registry.generation());
         let found = match look_up(None) {
             // What depends on who asks is known by the URL together with the token.
-            Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers) {
+            Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers)
+            {
                 Some(token) => look_up(Some(token)),
                 None => Lookup::Miss,
             },
             found => found,
         };
         match found {
-            Lookup::Hit(stored) => self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered),
+            Lookup::Hit(stored) => {
+                self.answer(request, &stored.value).map_or(Outcome::Unknown, Outcome::Answered)
+            }
             Lookup::Check(found) => Outcome::Check(found),
             Lookup::Miss => Outcome::Unknown,
         }
@@ -103,7 +111,8 @@ impl Parts {
         found: Unchecked<Representation>,
     ) -> Result<Response, Infallible> {
         let app = &self.app;
-        // Where the change log cannot be read in time, the router's handlers find that out again, and answer accordingly.
+        // Where the change log cannot be read in time, the router's handlers find that out again,
+        // and answer accordingly.
         if tokio::time::timeout(app.limits.timeout, app.cache.catch_up()).await == Ok(true) {
             if let Some(stored) = app.cache.holds(found, app.registry.generation())
                 && let Some(response) = self.answer(&request, &stored.value)
@@ -135,9 +144,9 @@ impl Service<Request> for Front {
     fn call(&mut self, request: Request) -> Self::Future {
         match self.0.try_cached(&request) {
             Outcome::Answered(response) => Either::Left(ready(Ok(response))),
-            Outcome::Check(found) => {
-                Either::Right(Either::Right(self.0.clone().answer_when_checked(request, found).boxed()))
-            }
+            Outcome::Check(found) => Either::Right(Either::Right(
+                self.0.clone().answer_when_checked(request, found).boxed(),
+            )),
             Outcome::Unknown => Either::Right(Either::Left(self.0.routes.clone().call(request))),
         }
     }

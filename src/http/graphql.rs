@@ -1,5 +1,6 @@
-//! `/graphql`: GraphQL over HTTP, with persisted documents by any of their names, automatic persisted queries, and
-//! (in mode `open`) ad-hoc documents. Which of them a request may use is decided here; how they run, in [`super::query`].
+//! `/graphql`: GraphQL over HTTP, with persisted documents by any of their names, automatic
+//! persisted queries, and (in mode `open`) ad-hoc documents. Which of them a request may use is
+//! decided here; how they run, in [`super::query`].
 
 use std::sync::Arc;
 
@@ -21,16 +22,32 @@ use crate::graphql::{Code, Document, GraphqlError};
 use crate::persisted::{Registered, Sha256Hash};
 
 /// `GET` and `HEAD /graphql`.
-pub(super) async fn get(State(app): State<AppState>, media_type: MediaType, request: Request) -> Response {
-    answer_get(&app, media_type, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+pub(super) async fn get(
+    State(app): State<AppState>,
+    media_type: MediaType,
+    request: Request,
+) -> Response {
+    answer_get(&app, media_type, request)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(media_type))
 }
 
 /// `POST /graphql`.
-pub(super) async fn post(State(app): State<AppState>, media_type: MediaType, request: Request) -> Response {
-    answer_post(&app, media_type, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+pub(super) async fn post(
+    State(app): State<AppState>,
+    media_type: MediaType,
+    request: Request,
+) -> Response {
+    answer_post(&app, media_type, request)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(media_type))
 }
 
-async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
+async fn answer_get(
+    app: &AppState,
+    media_type: MediaType,
+    request: Request,
+) -> Result<Response, Failure> {
     let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
     let found = find(app, &parameters).await?;
@@ -38,7 +55,11 @@ async fn answer_get(app: &AppState, media_type: MediaType, request: Request) -> 
     query::read(app, media_type, target, parameters, request.headers(), url).await
 }
 
-async fn answer_post(app: &AppState, media_type: MediaType, request: Request) -> Result<Response, Failure> {
+async fn answer_post(
+    app: &AppState,
+    media_type: MediaType,
+    request: Request,
+) -> Result<Response, Failure> {
     let headers = request.headers().clone();
     let parameters = Parameters::from_body(request).await?;
     let found = find(app, &parameters).await?;
@@ -62,13 +83,17 @@ impl RequestedDocument {
         };
         let operation = document.operation(operation_name)?;
         if operation.introspects() && matches!(self, Self::Learned(_)) && !app.introspection {
-            return Err(Failure::new(Code::Forbidden, "only registered documents may ask about the schema here"));
+            return Err(Failure::new(
+                Code::Forbidden,
+                "only registered documents may ask about the schema here",
+            ));
         }
         Ok(Target { document, operation, is_registered })
     }
 }
 
-/// The order in which a request's names of a document count: the draft's, Apollo's, Relay's, others', and the text last.
+/// The order in which a request's names of a document count: the draft's, Apollo's, Relay's,
+/// others', and the text last.
 async fn find(app: &AppState, parameters: &Parameters) -> Result<RequestedDocument, Failure> {
     if let Some(name) = &parameters.document_id {
         return registered(app, parameters, name).await;
@@ -84,7 +109,9 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<RequestedDocume
             let hash = Sha256Hash::of(text);
             match by_hash(app, hash).await? {
                 Some(registered) => Ok(RequestedDocument::Trusted(registered)),
-                None => Ok(RequestedDocument::Learned(app.learned.learn(app.engine.compiler(), hash, text).await?)),
+                None => Ok(RequestedDocument::Learned(
+                    app.learned.learn(app.engine.compiler(), hash, text).await?,
+                )),
             }
         }
         Some(_) => Err(only_registered()),
@@ -92,7 +119,11 @@ async fn find(app: &AppState, parameters: &Parameters) -> Result<RequestedDocume
     }
 }
 
-async fn registered(app: &AppState, parameters: &Parameters, name: &str) -> Result<RequestedDocument, Failure> {
+async fn registered(
+    app: &AppState,
+    parameters: &Parameters,
+    name: &str,
+) -> Result<RequestedDocument, Failure> {
     let found = find_registered(app, DocumentRef::parse(name), parameters.operation_name()).await;
     found.map(RequestedDocument::Trusted)
 }
@@ -101,8 +132,9 @@ async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Register
     app.current_documents().await.by_hash(hash).await.map_err(|error| unreadable(&error))
 }
 
-/// Apollo's automatic persisted queries, and the ids of its manifests, which its clients send in the same place. Misses are 200
-/// and say so in the error, for that is how its clients know that they shall send the text.
+/// Apollo's automatic persisted queries, and the ids of its manifests, which its clients send in
+/// the same place. Misses are 200 and say so in the error, for that is how its clients know that
+/// they shall send the text.
 async fn automatic(
     app: &AppState,
     parameters: &Parameters,
@@ -110,24 +142,36 @@ async fn automatic(
 ) -> Result<RequestedDocument, Failure> {
     let (hash, text) = (persisted.hash()?, parameters.query.as_deref());
     // A document's own id is as good as its sha256.
-    let is_of =
-        |text: &str| hash == Some(Sha256Hash::of(text)) || persisted.sha256_hash == DocumentId::of(text).to_string();
+    let is_of = |text: &str| {
+        hash == Some(Sha256Hash::of(text))
+            || persisted.sha256_hash == DocumentId::of(text).to_string()
+    };
     if text.is_some_and(|text| hash.is_some() && !is_of(text)) {
-        return Err(Failure::new(Code::PersistedQueryHashMismatch, "provided sha does not match query"));
+        return Err(Failure::new(
+            Code::PersistedQueryHashMismatch,
+            "provided sha does not match query",
+        ));
     }
     let name = hash.map_or_else(|| persisted.sha256_hash.clone(), |hash| hash.to_string());
     if let Some(name) = DocumentRef::parse(&name)
-        && let Some(registered) = app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?
+        && let Some(registered) =
+            app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?
     {
         return Ok(RequestedDocument::Trusted(registered));
     }
     if app.mode == Mode::Trusted {
         return Err(match text {
             Some(_) => only_registered(),
-            None => miss(app, parameters, Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
+            None => miss(
+                app,
+                parameters,
+                Code::PersistedQueryNotSupported,
+                "PersistedQueryNotSupported",
+            ),
         });
     }
-    let not_found = || miss(app, parameters, Code::PersistedQueryNotFound, "PersistedQueryNotFound");
+    let not_found =
+        || miss(app, parameters, Code::PersistedQueryNotFound, "PersistedQueryNotFound");
     let Some(hash) = hash else {
         // The name of a manifest that nobody has registered: what it stands for cannot be checked.
         return Err(if text.is_some() { PersistedQuery::malformed() } else { not_found() });
@@ -166,7 +210,10 @@ impl PersistedQuery {
         };
         // An Option, because some clients send `null` where they mean nothing.
         Option::deserialize(value).map_err(|error| {
-            Failure::new(Code::BadRequest, format!("`extensions.persistedQuery` cannot be read: {error}"))
+            Failure::new(
+                Code::BadRequest,
+                format!("`extensions.persistedQuery` cannot be read: {error}"),
+            )
         })
     }
 

@@ -18,7 +18,8 @@ pub(super) async fn healthz() -> Response {
     ([(CONTENT_TYPE, TEXT)], "ok\n").into_response()
 }
 
-/// `GET /readyz`: the database answers too, and keeps the versions of all rows. Whoever asks here may know why not.
+/// `GET /readyz`: the database answers too, and keeps the versions of all rows. Whoever asks here
+/// may know why not.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     let unready = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     match app.store.ping().await {

@@ -1,6 +1,7 @@
-//! To whom a request is addressed, and how long its body is: what cannot be told for certain is refused before anything is
-//! done (RFC 9112 §3.2, §6.3). A name that is not ours is refused too: a page whose name was made to lead to this machine
-//! (DNS rebinding) may read and write what only the machine's own programs should.
+//! To whom a request is addressed, and how long its body is: what cannot be told for certain is
+//! refused before anything is done (RFC 9112 §3.2, §6.3). A name that is not ours is refused too: a
+//! page whose name was made to lead to this machine (DNS rebinding) may read and write what only
+//! the machine's own programs should.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -23,9 +24,10 @@ impl Names {
         Self { configured, is_loopback: address.is_loopback() }
     }
 
-    /// Why the request is not answered, if it is not. `accepted` is the connection's own: the first `Host` that was taken
-    /// there, which clients repeat in every request, so that it is examined once. `has_both` tells whether its head had a
-    /// `Content-Length` though it has a `Transfer-Encoding`; the HTTP library takes it away.
+    /// Why the request is not answered, if it is not. `accepted` is the connection's own: the first
+    /// `Host` that was taken there, which clients repeat in every request, so that it is examined
+    /// once. `has_both` tells whether its head had a `Content-Length` though it has a
+    /// `Transfer-Encoding`; the HTTP library takes it away.
     pub(super) fn refuse<B>(
         &self,
         request: &Request<B>,
@@ -52,10 +54,12 @@ impl Names {
         // In HTTP/2, and where a proxy is meant, the URL has the host.
         let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
         let Some(name) = authority.or(host.map(HeaderValue::as_bytes)) else {
-            let is_old = request.version() == Version::HTTP_10 || request.version() == Version::HTTP_09;
+            let is_old =
+                request.version() == Version::HTTP_10 || request.version() == Version::HTTP_09;
             return if is_old { None } else { bad("the request has no Host header") };
         };
-        if authority.is_none() && accepted.get().is_some_and(|accepted| accepted.as_bytes() == name) {
+        if authority.is_none() && accepted.get().is_some_and(|accepted| accepted.as_bytes() == name)
+        {
             return None;
         }
         let names_one = |name| host_name(name).is_some();
@@ -72,8 +76,7 @@ impl Names {
         if matches!(request.uri().path(), "/healthz" | "/readyz") {
             return None;
         }
-        let detail =
-            "this server does not go by the name in the Host header; the setting `hosts` says which names it has";
+        let detail = "this server does not go by the name in the Host header; the setting `hosts` says which names it has";
         Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail))
     }
 
@@ -99,7 +102,11 @@ fn is_loopback(name: &str) -> bool {
     };
     name.eq_ignore_ascii_case("localhost")
         || ends(".localhost")
-        || name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        || name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback())
 }
 
 /// The name without its port; None where it is neither a name nor an address (RFC 3986 §3.2.2).
@@ -113,8 +120,8 @@ fn host_name(host: &[u8]) -> Option<&str> {
     let is_address = name.starts_with('[')
         && name.ends_with(']')
         && name[1..].bytes().all(|b| b.is_ascii_hexdigit() || b":.]".contains(&b));
-    let is_name =
-        !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b));
+    let is_name = !name.is_empty()
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b));
     (is_port && (is_address || is_name)).then_some(name)
 }
 
@@ -128,9 +135,9 @@ mod tests {
             request = request.header(HOST, *host);
         }
         let request = request.body(()).unwrap();
-        names
-            .refuse(&request, &OnceLock::new(), || false)
-            .map_or(200, |problem| axum::response::IntoResponse::into_response(problem).status().as_u16())
+        names.refuse(&request, &OnceLock::new(), || false).map_or(200, |problem| {
+            axum::response::IntoResponse::into_response(problem).status().as_u16()
+        })
     }
 
     fn names(configured: Option<&str>, address: &str) -> Names {
@@ -140,16 +147,31 @@ mod tests {
     #[test]
     fn a_loopback_listener_takes_loopback_names_and_those_configured() {
         let (plain, shop) = (names(None, "127.0.0.1"), names(Some("shop.example"), "::1"));
-        for host in
-            ["localhost", "LOCALHOST:8080", "app.localhost", "127.0.0.1:1", "127.1.2.3", "[::1]:80", "localhost."]
-        {
+        for host in [
+            "localhost",
+            "LOCALHOST:8080",
+            "app.localhost",
+            "127.0.0.1:1",
+            "127.1.2.3",
+            "[::1]:80",
+            "localhost.",
+        ] {
             assert_eq!((status(&plain, &[host]), status(&shop, &[host])), (200, 200), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "10.0.0.1", "[::2]", "127.0.0.1.nip.io", "evillocalhost"]
-        {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "10.0.0.1",
+            "[::2]",
+            "127.0.0.1.nip.io",
+            "evillocalhost",
+        ] {
             assert_eq!((status(&plain, &[host]), status(&shop, &[host])), (421, 421), "{host}");
         }
-        assert_eq!((status(&plain, &["Shop.example:443"]), status(&shop, &["Shop.example:443"])), (421, 200));
+        assert_eq!(
+            (status(&plain, &["Shop.example:443"]), status(&shop, &["Shop.example:443"])),
+            (421, 200)
+        );
         assert_eq!(status(&names(Some("*"), "127.0.0.1"), &["evil.example"]), 200);
     }
 
@@ -179,7 +201,17 @@ mod tests {
     #[test]
     fn what_names_no_one_host_is_a_bad_request() {
         let names = names(None, "0.0.0.0");
-        for hosts in [&[][..], &["a", "a"], &["a b"], &[""], &["a:b"], &["user@a"], &["a/b"], &["[::1"], &["::1"]] {
+        for hosts in [
+            &[][..],
+            &["a", "a"],
+            &["a b"],
+            &[""],
+            &["a:b"],
+            &["user@a"],
+            &["a/b"],
+            &["[::1"],
+            &["::1"],
+        ] {
             assert_eq!(status(&names, hosts), 400, "{hosts:?}");
         }
     }

@@ -1,19 +1,22 @@
-//! JSON from clients, read without losing anything: numbers keep the digits they were written with, and an object with
-//! one key twice is refused, because nobody knows which of the two was meant.
+//! JSON from clients, read without losing anything: numbers keep the digits they were written with,
+//! and an object with one key twice is refused, because nobody knows which of the two was meant.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The key by which serde_json hands over a number that fits no integer type. A client's object may have it, too.
+/// The key by which serde_json hands over a number that fits no integer type. A client's object may
+/// have it, too.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// For `#[serde(deserialize_with)]`: an object, or null.
 ///
 /// # Errors
 /// It is something else, or has a key twice.
-pub(crate) fn object<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Map<String, Value>>, D::Error> {
+pub(crate) fn object<'de, D: Deserializer<'de>>(
+    json: D,
+) -> Result<Option<Map<String, Value>>, D::Error> {
     match Exact.deserialize(json)? {
         Value::Null => Ok(None),
         Value::Object(object) => Ok(Some(object)),
@@ -29,8 +32,8 @@ pub(crate) fn object<'de, D: Deserializer<'de>>(json: D) -> Result<Option<Map<St
     }
 }
 
-/// Reads any JSON. serde_json's own way to a [`Value`] keeps the last of several values with one key, and takes objects
-/// with keys of its own for something else.
+/// Reads any JSON. serde_json's own way to a [`Value`] keeps the last of several values with one
+/// key, and takes objects with keys of its own for something else.
 struct Exact;
 
 impl<'de> DeserializeSeed<'de> for Exact {
@@ -96,7 +99,8 @@ impl<'de> Visitor<'de> for Exact {
     }
 }
 
-/// The value of [`NUMBER`]. serde_json hands its own over as an owned string, a client's as a borrowed one.
+/// The value of [`NUMBER`]. serde_json hands its own over as an owned string, a client's as a
+/// borrowed one.
 struct Digits;
 
 impl<'de> DeserializeSeed<'de> for Digits {
@@ -136,9 +140,15 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_digits() {
-        for number in
-            ["12345678901234567890123", "18446744073709551616", "-0", "-0.0", "1.50", "0.1000000000000000055", "1e-7"]
-        {
+        for number in [
+            "12345678901234567890123",
+            "18446744073709551616",
+            "-0",
+            "-0.0",
+            "1.50",
+            "0.1000000000000000055",
+            "1e-7",
+        ] {
             let object = read(&format!("{{\"a\": [{number}]}}")).unwrap().unwrap();
             assert_eq!(object["a"].to_string(), format!("[{number}]"));
         }
@@ -167,6 +177,10 @@ mod tests {
             let refused = read(text).unwrap_err();
             assert!(refused.contains(message), "{text}: {refused}");
         }
-        assert!(read(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200))).unwrap_err().contains("recursion"));
+        assert!(
+            read(&format!("{{\"a\":{}1{}}}", "[".repeat(200), "]".repeat(200)))
+                .unwrap_err()
+                .contains("recursion")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Long requests take milliseconds of a processor before anything is asked of the database: to parse, to validate, to
-//! coerce. They are handled [aside](super::aside).
+//! Long requests take milliseconds of a processor before anything is asked of the database: to
+//! parse, to validate, to coerce. They are handled [aside](super::aside).
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,15 +12,21 @@ use super::negotiate::{self, MediaType};
 use super::parameters::receive;
 use super::state::AppState;
 
-/// Longer bodies and URLs, in bytes, are parsed and answered aside. What is shorter takes less time than a change of
-/// threads under load.
+/// Longer bodies and URLs, in bytes, are parsed and answered aside. What is shorter takes less time
+/// than a change of threads under load.
 const LONG: usize = 4 << 10;
 
 /// Middleware: takes long requests aside.
-pub(super) async fn take_aside(State(app): State<AppState>, request: Request, next: Next) -> Response {
+pub(super) async fn take_aside(
+    State(app): State<AppState>,
+    request: Request,
+    next: Next,
+) -> Response {
     let media_type = negotiate::media_type(request.headers()).unwrap_or(MediaType::Json);
-    let url = request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
-    let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request) {
+    let url =
+        request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
+    let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request)
+    {
         // The body is awaited here, so that clients who send slowly take no room from others.
         let (parts, body) = request.into_parts();
         match receive(Request::from_parts(parts.clone(), body)).await {
@@ -42,6 +48,8 @@ pub(super) async fn take_aside(State(app): State<AppState>, request: Request, ne
 
 /// Whether the body is short, as its head says.
 fn is_short(request: &Request) -> bool {
-    let length = request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
-    !request.headers().contains_key(CONTENT_ENCODING) && length.is_some_and(|length: usize| length <= LONG)
+    let length =
+        request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    !request.headers().contains_key(CONTENT_ENCODING)
+        && length.is_some_and(|length: usize| length <= LONG)
 }

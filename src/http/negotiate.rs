@@ -1,6 +1,8 @@
-//! What the client can read: the media type by `Accept`, the content coding by `Accept-Encoding` (RFC 9110 §12.5).
+//! What the client can read: the media type by `Accept`, the content coding by `Accept-Encoding`
+//! (RFC 9110 §12.5).
 //!
-//! It decides from headers alone; which bodies are worth compressing is [`super::respond`]'s business.
+//! It decides from headers alone; which bodies are worth compressing is [`super::respond`]'s
+//! business.
 
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
@@ -51,8 +53,9 @@ enum Specificity {
 
 /// The better one of the two media types that the client accepts, or None for a 406.
 ///
-/// Whoever names `application/graphql-response+json` gets it, unless it is given a lower weight than
-/// `application/json`. Wildcards and a missing header get the older type, which every client reads.
+/// Whoever names `application/graphql-response+json` gets it, unless it is given a lower weight
+/// than `application/json`. Wildcards and a missing header get the older type, which every client
+/// reads.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     let mut graphql = (Specificity::Nothing, 0);
     let mut json = (Specificity::Nothing, 0);
@@ -87,7 +90,8 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
-/// Whether the client takes a body as it is: always, unless it says that it does not (RFC 9110 §12.5.3).
+/// Whether the client takes a body as it is: always, unless it says that it does not (RFC 9110
+/// §12.5.3).
 pub(super) fn takes_identity(headers: &HeaderMap) -> bool {
     let mut rest = None;
     for item in items(headers, ACCEPT_ENCODING).filter(|item| item.contains(';')) {
@@ -98,7 +102,8 @@ pub(super) fn takes_identity(headers: &HeaderMap) -> bool {
         }
     }
     // A star stands for identity only where that has no weight of its own.
-    rest != Some(0) || items(headers, ACCEPT_ENCODING).any(|item| item.eq_ignore_ascii_case("identity"))
+    rest != Some(0)
+        || items(headers, ACCEPT_ENCODING).any(|item| item.eq_ignore_ascii_case("identity"))
 }
 
 /// The type of an answer that comes whatever the client accepts.
@@ -106,8 +111,9 @@ pub(super) fn media_type_or_json(headers: &HeaderMap) -> MediaType {
     media_type(headers).unwrap_or(MediaType::Json)
 }
 
-/// The coding that the client likes best. With equal weights the cheapest goes first, as its result is hardly longer: zstd,
-/// then br, then gzip; identity is for those who accept nothing else or say that they prefer it.
+/// The coding that the client likes best. With equal weights the cheapest goes first, as its result
+/// is hardly longer: zstd, then br, then gzip; identity is for those who accept nothing else or say
+/// that they prefer it.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let (mut zstd, mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None, None);
     for item in items(headers, ACCEPT_ENCODING) {
@@ -134,7 +140,8 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
     .rev()
     .max_by_key(|(quality, _)| *quality);
     match best {
-        // Where nothing is acceptable, an answer without coding is still better than none (RFC 9110 §12.5.3).
+        // Where nothing is acceptable, an answer without coding is still better than none (RFC 9110
+        // §12.5.3).
         Some((0, _)) | None => Coding::Identity,
         Some((_, coding)) => coding,
     }
@@ -190,7 +197,10 @@ mod tests {
         let graphql = Some(MediaType::GraphqlResponse);
         assert_eq!(accept(&["application/graphql-response+json"]), graphql);
         assert_eq!(accept(&["application/json, application/graphql-response+json"]), graphql);
-        assert_eq!(accept(&["application/json;q=0.9", "Application/GraphQL-Response+JSON; charset=utf-8"]), graphql);
+        assert_eq!(
+            accept(&["application/json;q=0.9", "Application/GraphQL-Response+JSON; charset=utf-8"]),
+            graphql
+        );
         assert_eq!(accept(&["application/graphql-response+json, */*"]), graphql);
         assert_eq!(accept(&["application/json;q=0.2, */*;q=0.8"]), graphql);
     }
@@ -202,7 +212,10 @@ mod tests {
         assert_eq!(accept(&[""]), json);
         assert_eq!(accept(&["*/*"]), json);
         assert_eq!(accept(&["application/*"]), json);
-        assert_eq!(accept(&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"]), json);
+        assert_eq!(
+            accept(&["text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"]),
+            json
+        );
         assert_eq!(accept(&["application/json, */*"]), json);
         assert_eq!(accept(&["application/graphql-response+json;q=0.5, application/json"]), json);
         assert_eq!(accept(&["application/graphql-response+json;q=0, */*"]), json);
@@ -231,7 +244,15 @@ mod tests {
     #[test]
     fn identity_is_refused_only_in_so_many_words() {
         let takes = |text| takes_identity(&headers(ACCEPT_ENCODING, &[text]));
-        for text in ["", "gzip", "gzip;q=1.0", "identity", "identity;q=0.1, *;q=0", "*;q=0, identity", "*;q=0.5"] {
+        for text in [
+            "",
+            "gzip",
+            "gzip;q=1.0",
+            "identity",
+            "identity;q=0.1, *;q=0",
+            "*;q=0, identity",
+            "*;q=0.5",
+        ] {
             assert!(takes(text), "{text}");
         }
         for text in ["identity;q=0", "gzip, Identity; q=0.000", "gzip, *;q=0"] {

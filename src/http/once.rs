@@ -1,5 +1,6 @@
-//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a mutation that is sent again with the same key takes effect
-//! once. The answers are kept by the store; here is what the header says, and which requests are under way.
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a mutation that is sent again
+//! with the same key takes effect once. The answers are kept by the store; here is what the header
+//! says, and which requests are under way.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -21,13 +22,18 @@ const LONGEST: usize = 255;
 ///
 /// # Errors
 /// `BAD_REQUEST`: the header is malformed.
-pub(super) fn of(headers: &HeaderMap, question: &Question<'_>, retention: Duration) -> Result<Option<Once>, Failure> {
+pub(super) fn of(
+    headers: &HeaderMap,
+    question: &Question<'_>,
+    retention: Duration,
+) -> Result<Option<Once>, Failure> {
     let mut lines = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(line) = lines.next() else { return Ok(None) };
     if lines.next().is_some() {
         return Err(bad("is given twice"));
     }
-    let key = line.to_str().ok().and_then(key).ok_or_else(|| bad("is not a string such as \"9f2e…\""))?;
+    let key =
+        line.to_str().ok().and_then(key).ok_or_else(|| bad("is not a string such as \"9f2e…\""))?;
     if key.is_empty() || key.len() > LONGEST {
         return Err(bad(&format!("has not between 1 and {LONGEST} characters")));
     }
@@ -83,7 +89,10 @@ impl UnderWay {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
             return Ok(InProgress { under_way: self, key: key.to_owned() });
         }
-        Err(Failure::new(Code::IdempotencyKeyInUse, "a request with this Idempotency-Key is still being answered"))
+        Err(Failure::new(
+            Code::IdempotencyKeyInUse,
+            "a request with this Idempotency-Key is still being answered",
+        ))
     }
 }
 

@@ -1,5 +1,6 @@
-//! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are read strictly: a type that
-//! is not the specified one is a 400, a parameter that we do not know is left alone.
+//! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are read
+//! strictly: a type that is not the specified one is a 400, a parameter that we do not know is left
+//! alone.
 
 use std::io::Read;
 use std::time::Duration;
@@ -22,7 +23,8 @@ use super::problem::Problem;
 use crate::config::Limits;
 use crate::graphql::Code;
 
-/// What a request may say. Ids of documents have several names, each of another client (see `clients.md`).
+/// What a request may say. Ids of documents have several names, each of another client (see
+/// `clients.md`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Parameters {
@@ -45,7 +47,8 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// Reads a URL's query string (`application/x-www-form-urlencoded`, as browsers' `URLSearchParams` write it).
+    /// Reads a URL's query string (`application/x-www-form-urlencoded`, as browsers'
+    /// `URLSearchParams` write it).
     ///
     /// # Errors
     /// `BAD_REQUEST`: a value is malformed, or one of ours is given twice.
@@ -57,8 +60,12 @@ impl Parameters {
             match name.as_str() {
                 "query" => set(&mut parameters.query, &name, decode(value)?)?,
                 "operationName" => set(&mut parameters.operation_name, &name, decode(value)?)?,
-                "variables" => set(&mut parameters.variables, &name, object(&name, &decode(value)?)?)?,
-                "extensions" => set(&mut parameters.extensions, &name, object(&name, &decode(value)?)?)?,
+                "variables" => {
+                    set(&mut parameters.variables, &name, object(&name, &decode(value)?)?)?
+                }
+                "extensions" => {
+                    set(&mut parameters.extensions, &name, object(&name, &decode(value)?)?)?
+                }
                 "documentId" => set(&mut parameters.document_id, &name, decode(value)?)?,
                 "doc_id" => set(&mut parameters.doc_id, &name, decode(value)?)?,
                 "id" => set(&mut parameters.id, &name, decode(value)?)?,
@@ -80,7 +87,8 @@ impl Parameters {
         let body = read_body(request).await?;
         // Structures are also read from arrays by position, which would let a batch of one through.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
-            Some(b'{') => parse(&body).map_err(|error| bad(format!("the body is not a GraphQL request: {error}"))),
+            Some(b'{') => parse(&body)
+                .map_err(|error| bad(format!("the body is not a GraphQL request: {error}"))),
             Some(b'[') => Err(bad("requests in batches are not supported; send one JSON object")),
             _ => Err(bad("the body is not a JSON object")),
         }
@@ -100,9 +108,13 @@ pub(super) struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// Those of the configuration. The body is a part of the request, and it is told when that is what took too long.
+    /// Those of the configuration. The body is a part of the request, and it is told when that is
+    /// what took too long.
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { bytes: limits.max_body_bytes, time: limits.body_timeout.min(limits.timeout * 9 / 10) }
+        Self {
+            bytes: limits.max_body_bytes,
+            time: limits.body_timeout.min(limits.timeout * 9 / 10),
+        }
     }
 }
 
@@ -113,10 +125,15 @@ impl BodyLimits {
 pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     let most = limits_of(&request).bytes;
     let codings = request.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
-    let codings: Vec<_> = codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity")).collect();
+    let codings: Vec<_> =
+        codings.filter(|coding| !coding.eq_ignore_ascii_case(b"identity")).collect();
     let is_gzip = match codings[..] {
         [] => false,
-        [coding] if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") => true,
+        [coding]
+            if coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip") =>
+        {
+            true
+        }
         _ => return Err(Problem::unknown_coding()),
     };
     let body = receive(request).await?;
@@ -131,7 +148,10 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     match decoded.await {
         Ok(Ok(decoded)) if decoded.len() > most => Err(too_long()),
         Ok(Ok(decoded)) => Ok(decoded.into()),
-        _ => Err(Problem::new(StatusCode::BAD_REQUEST, "the body is not gzip, though Content-Encoding says so")),
+        _ => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "the body is not gzip, though Content-Encoding says so",
+        )),
     }
 }
 
@@ -175,16 +195,20 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-/// JSON is always UTF-8 (RFC 8259 §8.1), so a client that says otherwise has written something else.
+/// JSON is always UTF-8 (RFC 8259 §8.1), so a client that says otherwise has written something
+/// else.
 fn is_json(request: &Request) -> bool {
-    let Some(text) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+    let Some(text) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
+    else {
         return false;
     };
     let mut parts = text.split(';').map(str::trim);
-    let is_json = parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
+    let is_json =
+        parts.next().is_some_and(|essence| essence.eq_ignore_ascii_case("application/json"));
     is_json
         && parts.filter_map(|parameter| parameter.split_once('=')).all(|(name, value)| {
-            !name.trim().eq_ignore_ascii_case("charset") || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+            !name.trim().eq_ignore_ascii_case("charset")
+                || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
         })
 }
 
@@ -201,7 +225,9 @@ fn object(name: &str, text: &str) -> Result<Map<String, Value>, Failure> {
     }
     let mut json = serde_json::Deserializer::from_str(text);
     let object = json::object(&mut json).and_then(|object| json.end().map(|()| object));
-    Ok(object.map_err(|error| bad(format!("`{name}` is not a JSON object: {error}")))?.unwrap_or_default())
+    Ok(object
+        .map_err(|error| bad(format!("`{name}` is not a JSON object: {error}")))?
+        .unwrap_or_default())
 }
 
 fn parse<T: DeserializeOwned>(json: &[u8]) -> Result<T, serde_json::Error> {
@@ -227,19 +253,23 @@ mod tests {
 
     fn message(failure: Failure) -> String {
         match failure {
-            Failure::Graphql(status, errors) => format!("{} {}", status.as_u16(), errors[0].message),
+            Failure::Graphql(status, errors) => {
+                format!("{} {}", status.as_u16(), errors[0].message)
+            }
             other => format!("{other:?}"),
         }
     }
 
     async fn body(content_type: &str, body: &'static str) -> Result<Parameters, Failure> {
-        let request = Request::builder().header(CONTENT_TYPE, content_type).body(Body::from(body)).unwrap();
+        let request =
+            Request::builder().header(CONTENT_TYPE, content_type).body(Body::from(body)).unwrap();
         Parameters::from_body(request).await
     }
 
     #[test]
     fn a_query_string_is_decoded() {
-        let text = "variables=%7B%22id%22%3A+%2242%22%7D&utm_source=a&utm_source=b&documentId=sha256%3Aab";
+        let text =
+            "variables=%7B%22id%22%3A+%2242%22%7D&utm_source=a&utm_source=b&documentId=sha256%3Aab";
         let parameters = Parameters::from_query(Some(text)).unwrap();
         assert_eq!(parameters.variables.unwrap()["id"], "42");
         assert_eq!(parameters.document_id.unwrap(), "sha256:ab");
@@ -248,23 +278,53 @@ mod tests {
 
     #[test]
     fn a_query_string_that_cannot_be_read_is_a_bad_request() {
-        for text in ["variables=[]", "variables=%22a%22", "variables={", "id=%FF", "id=a&id=a", "extensions=1"] {
-            assert!(message(Parameters::from_query(Some(text)).unwrap_err()).starts_with("400 "), "{text}");
+        for text in [
+            "variables=[]",
+            "variables=%22a%22",
+            "variables={",
+            "id=%FF",
+            "id=a&id=a",
+            "extensions=1",
+        ] {
+            assert!(
+                message(Parameters::from_query(Some(text)).unwrap_err()).starts_with("400 "),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn null_and_nothing_are_no_variables() {
         for text in ["variables=", "variables=null", ""] {
-            assert!(Parameters::from_query(Some(text)).unwrap().variables.unwrap_or_default().is_empty(), "{text}");
+            assert!(
+                Parameters::from_query(Some(text))
+                    .unwrap()
+                    .variables
+                    .unwrap_or_default()
+                    .is_empty(),
+                "{text}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_body_is_one_json_object() {
-        let good = body("Application/JSON; charset=\"UTF-8\"", r#" {"query":"{a}","operationName":null,"x":1}"#).await;
+        let good = body(
+            "Application/JSON; charset=\"UTF-8\"",
+            r#" {"query":"{a}","operationName":null,"x":1}"#,
+        )
+        .await;
         assert_eq!(good.unwrap().query.unwrap(), "{a}");
-        for text in ["", "[]", "[null]", "1", "{", r#"{"query":1}"#, r#"{"variables":"a"}"#, r#"{"extensions":[]}"#] {
+        for text in [
+            "",
+            "[]",
+            "[null]",
+            "1",
+            "{",
+            r#"{"query":1}"#,
+            r#"{"variables":"a"}"#,
+            r#"{"extensions":[]}"#,
+        ] {
             let failure = body("application/json", text).await.unwrap_err();
             assert!(message(failure).starts_with("400 "), "{text}");
         }
@@ -272,8 +332,13 @@ mod tests {
 
     #[tokio::test]
     async fn other_media_types_are_refused() {
-        for content_type in ["text/plain", "application/graphql", "application/json; charset=latin1"] {
-            assert!(message(body(content_type, "{}").await.unwrap_err()).contains("415"), "{content_type}");
+        for content_type in
+            ["text/plain", "application/graphql", "application/json; charset=latin1"]
+        {
+            assert!(
+                message(body(content_type, "{}").await.unwrap_err()).contains("415"),
+                "{content_type}"
+            );
         }
     }
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 /// These parts in one piece of memory.
 ///
-/// It comes from the system's allocator: the fast ones (mimalloc, jemalloc) have four sizes between powers of two, which
-/// wastes a tenth of a long answer on average. The system's goes in steps of sixteen bytes, and is slower, which does not
-/// matter once per execution.
+/// It comes from the system's allocator: the fast ones (mimalloc, jemalloc) have four sizes between
+/// powers of two, which wastes a tenth of a long answer on average. The system's goes in steps of
+/// sixteen bytes, and is slower, which does not matter once per execution.
 pub(super) fn in_one_piece(parts: &[&[u8]]) -> Bytes {
     let length = parts.iter().map(|part| part.len()).sum();
     // Slices are copied as a whole; this vector's own `extend_from_slice` goes byte by byte.

@@ -2,14 +2,17 @@
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cache_control::NO_STORE;
 use crate::graphql::GraphqlError;
 
-/// What went wrong with a request. Its `type` is `about:blank`: the status says what there is to say to programs.
+/// What went wrong with a request. Its `type` is `about:blank`: the status says what there is to
+/// say to programs.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
@@ -43,12 +46,18 @@ impl Problem {
     /// 415: the body is in a coding that is not understood (RFC 9110 §12.5.3).
     pub(super) fn unknown_coding() -> Self {
         let detail = "the only content coding of a body that is understood is gzip";
-        Self { accept_encoding: Some("gzip"), ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail) }
+        Self {
+            accept_encoding: Some("gzip"),
+            ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
+        }
     }
 
     /// 500, with the id under which the cause stands in the log.
     pub(super) fn internal(incident: &str) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error; quote this id: {incident}"))
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            format!("internal server error; quote this id: {incident}"),
+        )
     }
 
     /// Adds the mistakes of a document as the member `errors`.
@@ -81,7 +90,8 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             errors: &self.errors,
         };
-        let body = serde_json::to_vec(&members).expect("strings, numbers and raw JSON always serialise");
+        let body =
+            serde_json::to_vec(&members).expect("strings, numbers and raw JSON always serialise");
         let mut response = (self.status, body).into_response();
         let headers = response.headers_mut();
         if self.status == StatusCode::UNAUTHORIZED {

@@ -1,4 +1,5 @@
-//! Where an answer came from, as mode `open` tells it: `Cache-Status` (RFC 9211) and `Server-Timing`.
+//! Where an answer came from, as mode `open` tells it: `Cache-Status` (RFC 9211) and
+//! `Server-Timing`.
 
 use axum::response::Response;
 use http::header::{HeaderName, HeaderValue};

@@ -1,7 +1,7 @@
 //! Persisted queries under their own URLs: `/q/{id}` and `/q/{id}/{operationName}`.
 //!
-//! Read it downward: [`answer_get`] is the life of a persisted GET. It decides nothing about data; each step is a call
-//! into a lower floor.
+//! Read it downward: [`answer_get`] is the life of a persisted GET. It decides nothing about data;
+//! each step is a call into a lower floor.
 
 use std::sync::{Arc, OnceLock};
 
@@ -33,10 +33,17 @@ use crate::store::StoreError;
 use crate::viewer::Viewer;
 
 /// `GET` and `HEAD /q/{id}[/{operationName}]`.
-pub(super) async fn get(State(app): State<AppState>, address: Address, request: Request) -> Response {
-    // What may be stored is the same for everybody; errors, which may not, come as the client likes them.
+pub(super) async fn get(
+    State(app): State<AppState>,
+    address: Address,
+    request: Request,
+) -> Response {
+    // What may be stored is the same for everybody; errors, which may not, come as the client likes
+    // them.
     let for_errors = negotiate::media_type_or_json(request.headers());
-    answer_get(&app, &address, request).await.unwrap_or_else(|failure| failure.into_response(for_errors))
+    answer_get(&app, &address, request)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(for_errors))
 }
 
 /// `POST /q/{id}[/{operationName}]`.
@@ -46,10 +53,16 @@ pub(super) async fn post(
     address: Address,
     request: Request,
 ) -> Response {
-    answer_post(&app, media_type, &address, request).await.unwrap_or_else(|failure| failure.into_response(media_type))
+    answer_post(&app, media_type, &address, request)
+        .await
+        .unwrap_or_else(|failure| failure.into_response(media_type))
 }
 
-async fn answer_get(app: &AppState, address: &Address, request: Request) -> Result<Response, Failure> {
+async fn answer_get(
+    app: &AppState,
+    address: &Address,
+    request: Request,
+) -> Result<Response, Failure> {
     // Which document, which of its operations.
     let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
@@ -73,7 +86,8 @@ async fn answer_post(
     let registered = find(app, address, &parameters).await?;
     let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
-    run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers).await
+    run(app, media_type, Target { document, operation, is_registered: true }, parameters, &headers)
+        .await
 }
 
 /// Answers a GET or HEAD: executes, then evaluates the preconditions on the ETag of what it read.
@@ -96,9 +110,10 @@ pub(super) async fn read(
     let is_private = asked.is_some();
     let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
     let is_checked = url.is_some_and(|url| url.is_checked);
-    let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked, is_checked)
-        .await
-        .map_err(|errors| Failure::of(target.operation, errors))?;
+    let (stored, provenance) =
+        answer(app, &target, key, canonical_url.as_deref(), &variables, asked, is_checked)
+            .await
+            .map_err(|errors| Failure::of(target.operation, errors))?;
     if let Some(url) = url {
         // What depends on who asks is found again by the URL together with the token only.
         let who = if is_private { viewer::known_token(app, headers).map(Some) } else { Some(None) };
@@ -165,17 +180,21 @@ pub(super) async fn run(
         OperationKind::Query => {
             let asked = target.asked(app, &variables, headers).await?;
             let (key, canonical_url) = target.key(app, &variables, asked.as_ref());
-            let (stored, provenance) = answer(app, &target, key, canonical_url.as_deref(), &variables, asked, false)
-                .await
-                .map_err(|errors| Failure::of(target.operation, errors))?;
+            let (stored, provenance) =
+                answer(app, &target, key, canonical_url.as_deref(), &variables, asked, false)
+                    .await
+                    .map_err(|errors| Failure::of(target.operation, errors))?;
             let mut response = respond::unconditional(headers, media_type, &stored.value);
             provenance.tell(app.mode, &mut response);
             access::note(&mut response, &provenance, target.operation.name());
             Ok(response)
         }
         OperationKind::Mutation => {
-            let if_match = IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
-                .map_err(|error| Failure::new(Code::BadRequest, format!("If-Match is {error}")))?;
+            let if_match =
+                IfMatch::parse(headers.get_all(IF_MATCH).iter().map(HeaderValue::as_bytes))
+                    .map_err(|error| {
+                        Failure::new(Code::BadRequest, format!("If-Match is {error}"))
+                    })?;
             let asked = match target.asked(app, &variables, headers).await? {
                 Some(asked) => asked,
                 None => target.asked_by_anybody(app, &variables)?,
@@ -229,7 +248,11 @@ async fn answer(
 }
 
 /// The document that the path names.
-async fn find(app: &AppState, address: &Address, parameters: &Parameters) -> Result<Arc<Registered>, Failure> {
+async fn find(
+    app: &AppState,
+    address: &Address,
+    parameters: &Parameters,
+) -> Result<Arc<Registered>, Failure> {
     let operation_name = address.operation_name.as_deref().or(parameters.operation_name());
     find_registered(app, address.document(), operation_name).await
 }
@@ -244,7 +267,12 @@ pub(super) async fn find_registered(
         // Whatever others have registered or removed, so that nobody has to be asked.
         Some(name) => match app.registry.find_in_files(&name) {
             Some(registered) => Some(registered),
-            None => app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?,
+            None => app
+                .current_documents()
+                .await
+                .find(&name)
+                .await
+                .map_err(|error| unreadable(&error))?,
         },
         None => None,
     };
@@ -254,32 +282,42 @@ pub(super) async fn find_registered(
 /// Nobody knows which documents are registered.
 pub(super) fn unreadable(error: &StoreError) -> Failure {
     if matches!(error, StoreError::Overloaded) {
-        return Failure::new(Code::Overloaded, "too many requests wait for the database; try again");
+        return Failure::new(
+            Code::Overloaded,
+            "too many requests wait for the database; try again",
+        );
     }
     tracing::error!(%error, "cannot read the registered documents");
     Failure::new(Code::DatabaseUnavailable, "the database does not answer; try again")
 }
 
-/// The document as it can be run. One that was registered over the API may have been overtaken by the model.
+/// The document as it can be run. One that was registered over the API may have been overtaken by
+/// the model.
 pub(super) fn valid(registered: &Registered) -> Result<&Document, Failure> {
     registered.document.as_ref().map_err(|errors| {
         let mut errors = errors.clone();
         for error in &mut errors {
-            error.message = format!("the registered document is no longer valid: {}", error.message);
+            error.message =
+                format!("the registered document is no longer valid: {}", error.message);
         }
         errors.into()
     })
 }
 
-/// No document has this id. Where a registered operation has the same name, the client was probably built from another
-/// version of it; that one's id helps to see it.
+/// No document has this id. Where a registered operation has the same name, the client was probably
+/// built from another version of it; that one's id helps to see it.
 fn not_found(app: &AppState, operation_name: Option<&str>) -> GraphqlError {
-    let error = GraphqlError::new(Code::PersistedQueryNotFound, "no document is registered under this id");
+    let error =
+        GraphqlError::new(Code::PersistedQueryNotFound, "no document is registered under this id");
     resembling(app, operation_name, error)
 }
 
 /// The error with the id of the document that was probably meant.
-pub(super) fn resembling(app: &AppState, operation_name: Option<&str>, error: GraphqlError) -> GraphqlError {
+pub(super) fn resembling(
+    app: &AppState,
+    operation_name: Option<&str>,
+    error: GraphqlError,
+) -> GraphqlError {
     match operation_name.and_then(|name| app.registry.resembling(name)) {
         Some(id) => error.with("registeredId", &id.to_string()),
         None => error,

@@ -1,5 +1,6 @@
-//! `POST /q`: registers many documents at once, as the tools of clients have them: a manifest of Apollo's, Relay's or GraphQL code
-//! generator's as JSON; or Relay's form `text=…`, whose answer is the id that the compiler writes into its artifacts.
+//! `POST /q`: registers many documents at once, as the tools of clients have them: a manifest of
+//! Apollo's, Relay's or GraphQL code generator's as JSON; or Relay's form `text=…`, whose answer is
+//! the id that the compiler writes into its artifacts.
 
 use std::sync::Arc;
 
@@ -32,30 +33,40 @@ struct Refused<'a> {
 }
 
 /// The handler.
-pub(super) async fn post(State(app): State<AppState>, _: Admin, request: Request) -> Result<Response, Problem> {
-    let media_type = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+pub(super) async fn post(
+    State(app): State<AppState>,
+    _: Admin,
+    request: Request,
+) -> Result<Response, Problem> {
+    let media_type = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
     let essence = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     let is_form = match essence.as_str() {
         "application/json" => false,
         "application/x-www-form-urlencoded" => true,
         _ => {
-            let detail =
-                "send a manifest as application/json, or a form with `text` as application/x-www-form-urlencoded";
+            let detail = "send a manifest as application/json, or a form with `text` as application/x-www-form-urlencoded";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
         }
     };
     let body = read_body(request).await?;
-    let text =
-        std::str::from_utf8(&body).map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
+    let text = std::str::from_utf8(&body)
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "the body is not UTF-8"))?;
     if is_form { one(&app, text).await } else { many(&app, text).await }
 }
 
 /// Relay's form.
 async fn one(app: &AppState, form: &str) -> Result<Response, Problem> {
     let given = form.split('&').find_map(|pair| pair.strip_prefix("text="));
-    let given = given.ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the form has no `text`"))?.replace('+', " ");
+    let given = given
+        .ok_or_else(|| Problem::new(StatusCode::BAD_REQUEST, "the form has no `text`"))?
+        .replace('+', " ");
     let text = percent_decode(given.as_bytes()).decode_utf8();
-    let text: Arc<str> = text.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`text` is not UTF-8"))?.into();
+    let text: Arc<str> =
+        text.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "`text` is not UTF-8"))?.into();
     let id = DocumentId::of(&text);
     match app.current_documents().await.register(id, text, None).await {
         Ok(new) => {
@@ -63,32 +74,37 @@ async fn one(app: &AppState, form: &str) -> Result<Response, Problem> {
             Ok(answer(if new { StatusCode::CREATED } else { StatusCode::OK }, &json!({ "id": id })))
         }
         Err(RegisterError::Invalid(errors)) => {
-            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid").with_errors(&errors))
+            Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "the document is invalid")
+                .with_errors(&errors))
         }
-        Err(error @ RegisterError::Taken(..)) => Err(Problem::new(StatusCode::CONFLICT, error.to_string())),
+        Err(error @ RegisterError::Taken(..)) => {
+            Err(Problem::new(StatusCode::CONFLICT, error.to_string()))
+        }
         Err(RegisterError::Store(error)) => Err(failed(&error)),
     }
 }
 
 /// A manifest. What is valid is registered, whatever becomes of the rest.
 async fn many(app: &AppState, json: &str) -> Result<Response, Problem> {
-    let entries = manifest::parse(json).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
+    let entries =
+        manifest::parse(json).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;
     let (mut new, mut known, mut refused) = (0, 0, Vec::new());
     for Entry { alias, text } in &entries {
         let id = DocumentId::of(text);
-        let (errors, reason) = match app.current_documents().await.register(id, text.clone(), Some(alias)).await {
-            Ok(is_new) => {
-                if is_new {
-                    new += 1
-                } else {
-                    known += 1
+        let (errors, reason) =
+            match app.current_documents().await.register(id, text.clone(), Some(alias)).await {
+                Ok(is_new) => {
+                    if is_new {
+                        new += 1
+                    } else {
+                        known += 1
+                    }
+                    continue;
                 }
-                continue;
-            }
-            Err(RegisterError::Invalid(errors)) => (errors, None),
-            Err(error @ RegisterError::Taken(..)) => (Vec::new(), Some(error.to_string())),
-            Err(RegisterError::Store(error)) => return Err(failed(&error)),
-        };
+                Err(RegisterError::Invalid(errors)) => (errors, None),
+                Err(error @ RegisterError::Taken(..)) => (Vec::new(), Some(error.to_string())),
+                Err(RegisterError::Store(error)) => return Err(failed(&error)),
+            };
         refused.push(Refused { name: alias, id, errors, reason });
     }
     tracing::info!(new, known, refused = refused.len(), "a manifest was registered");

@@ -1,7 +1,9 @@
-//! Makes responses of answers: the preconditions' outcome, the headers, the body in the best coding.
+//! Makes responses of answers: the preconditions' outcome, the headers, the body in the best
+//! coding.
 //!
-//! What the outcome is, [`crate::conditional`] decides; what caches may do, [`crate::cache_control`] does. What stands on
-//! every answer, `Vary` among it, is [`super::surround`]'s business.
+//! What the outcome is, [`crate::conditional`] decides; what caches may do,
+//! [`crate::cache_control`] does. What stands on every answer, `Vary` among it, is
+//! [`super::surround`]'s business.
 
 use std::convert::Infallible;
 use std::io::Write;
@@ -14,8 +16,8 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use dashmap::DashMap;
 use http::header::{
-    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,
-    IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LOCATION, CONTENT_TYPE, ETAG,
+    HeaderName, HeaderValue, IF_MATCH, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -27,7 +29,8 @@ use crate::conditional::{self, Outcome};
 use crate::etag::{Coding, ResponseEtag, Variant};
 use crate::graphql::Code;
 
-/// Bodies below this many bytes are sent as they are: with headers they fit into one packet either way.
+/// Bodies below this many bytes are sent as they are: with headers they fit into one packet either
+/// way.
 const SMALLEST_COMPRESSED: usize = 860;
 
 /// Bodies above this many bytes are compressed away from the threads that serve requests.
@@ -39,11 +42,12 @@ const BROTLI_QUALITY: u32 = 5;
 /// Brotli's window, as a power of two bytes.
 const BROTLI_WINDOW: u32 = 20;
 
-/// Zstandard's level. It takes a fifteenth of brotli's time at 140 KB for about as many bytes; higher levels gain a hundredth
-/// or two for twice the time.
+/// Zstandard's level. It takes a fifteenth of brotli's time at 140 KB for about as many bytes;
+/// higher levels gain a hundredth or two for twice the time.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Longer URLs do not go into `Content-Location`: proxies and clients refuse heads of more than 4 to 16 KB.
+/// Longer URLs do not go into `Content-Location`: proxies and clients refuse heads of more than 4
+/// to 16 KB.
 const LONGEST_LOCATION: usize = 2048;
 
 /// Browsers are not to guess another type than the one that is named.
@@ -52,7 +56,8 @@ pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 /// RFC 9213: what CDNs go by that know it.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// What caches may do with an answer, as it stands in headers. There are few of them, so answers share them.
+/// What caches may do with an answer, as it stands in headers. There are few of them, so answers
+/// share them.
 #[derive(Default)]
 pub(super) struct Policies(DashMap<Policy, Arc<Caching>>);
 
@@ -69,7 +74,8 @@ impl Policies {
             return known.clone();
         }
         let cdn_cache_control = policy.cdn_cache_control().map(header);
-        let caching = Arc::new(Caching { cache_control: header(policy.cache_control()), cdn_cache_control });
+        let caching =
+            Arc::new(Caching { cache_control: header(policy.cache_control()), cdn_cache_control });
         self.0.insert(policy, caching.clone());
         caching
     }
@@ -83,7 +89,10 @@ impl Policies {
 impl Caching {
     /// Of something that follows no policy of a model.
     pub(super) fn fixed(cache_control: &'static str) -> Arc<Self> {
-        Arc::new(Self { cache_control: HeaderValue::from_static(cache_control), cdn_cache_control: None })
+        Arc::new(Self {
+            cache_control: HeaderValue::from_static(cache_control),
+            cdn_cache_control: None,
+        })
     }
 }
 
@@ -111,8 +120,9 @@ impl From<MediaType> for Form {
     }
 }
 
-/// The current state of a resource, as a 200 to GET shows it: everything that can be made once is made once, codings when
-/// the first client asks for them. Many of these are kept, so what is in them is counted in bytes.
+/// The current state of a resource, as a 200 to GET shows it: everything that can be made once is
+/// made once, codings when the first client asks for them. Many of these are kept, so what is in
+/// them is counted in bytes.
 pub(super) struct Representation {
     /// Before any coding.
     body: Bytes,
@@ -155,11 +165,21 @@ impl Coded {
 
 impl Representation {
     /// Takes a body, its validator with what caches may do, and its canonical URL if it has one.
-    pub(super) fn new(body: &[u8], etag: Option<(ResponseEtag, Arc<Caching>)>, content_location: Option<&str>) -> Self {
-        // In one piece: what an allocator adds to each is a good part of what an answer costs beyond its bytes.
-        let tag = etag.as_ref().map(|(etag, _)| etag.header(Variant::Plain, Coding::Identity)).unwrap_or_default();
-        let content_location = content_location.filter(|location| location.len() <= LONGEST_LOCATION);
-        let mut rest = in_one_piece(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
+    pub(super) fn new(
+        body: &[u8],
+        etag: Option<(ResponseEtag, Arc<Caching>)>,
+        content_location: Option<&str>,
+    ) -> Self {
+        // In one piece: what an allocator adds to each is a good part of what an answer costs
+        // beyond its bytes.
+        let tag = etag
+            .as_ref()
+            .map(|(etag, _)| etag.header(Variant::Plain, Coding::Identity))
+            .unwrap_or_default();
+        let content_location =
+            content_location.filter(|location| location.len() <= LONGEST_LOCATION);
+        let mut rest =
+            in_one_piece(&[body, tag.as_bytes(), content_location.unwrap_or_default().as_bytes()]);
         let body = rest.split_to(body.len());
         let tag = rest.split_to(tag.len());
         let (validator, caching) = match etag {
@@ -167,7 +187,14 @@ impl Representation {
             None => (None, Policies::none()),
         };
         let content_location = content_location.map(|_| shared(rest));
-        Self { body, validator, caching, content_location, coded: OnceLock::new(), is_private: false }
+        Self {
+            body,
+            validator,
+            caching,
+            content_location,
+            coded: OnceLock::new(),
+            is_private: false,
+        }
     }
 
     /// The same, for some viewers only.
@@ -183,13 +210,17 @@ impl Representation {
     /// The most bytes that this takes up once it is asked for in all codings.
     pub(super) fn weight(&self) -> usize {
         let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
-        let codings =
-            if self.body.len() < SMALLEST_COMPRESSED { 0 } else { self.body.len() * 3 / 4 + size_of::<Coded>() + 128 };
+        let codings = if self.body.len() < SMALLEST_COMPRESSED {
+            0
+        } else {
+            self.body.len() * 3 / 4 + size_of::<Coded>() + 128
+        };
         self.body.len() + location + codings + 128
     }
 
-    /// The best coding for this client. Small bodies stay as they are, unless the client refuses just that. It follows from
-    /// the length alone, so that a 304 names the ETag of the 200 without compressing anything.
+    /// The best coding for this client. Small bodies stay as they are, unless the client refuses
+    /// just that. It follows from the length alone, so that a 304 names the ETag of the 200 without
+    /// compressing anything.
     pub(super) fn coding(&self, request: &HeaderMap) -> Coding {
         if self.body.len() < SMALLEST_COMPRESSED && negotiate::takes_identity(request) {
             Coding::Identity
@@ -228,7 +259,9 @@ impl Representation {
         if variant != Variant::Plain {
             return Some(header(etag.header(variant, coding)));
         }
-        let coded = |at: usize| self.codings().tags[at].get_or_init(|| header(etag.header(variant, coding)));
+        let coded = |at: usize| {
+            self.codings().tags[at].get_or_init(|| header(etag.header(variant, coding)))
+        };
         let tag = match coding {
             Coding::Identity => tag,
             Coding::Brotli => coded(0),
@@ -263,7 +296,10 @@ pub(super) fn conditional(
     let etag = representation.validator.as_ref().map(|validator| (&validator.etag, variant));
     let outcome = conditional::evaluate(lines(IF_MATCH), lines(IF_NONE_MATCH), etag);
     if outcome == Outcome::PreconditionFailed {
-        return Err(Failure::new(Code::PreconditionFailed, "the answer is no longer the one that If-Match names"));
+        return Err(Failure::new(
+            Code::PreconditionFailed,
+            "the answer is no longer the one that If-Match names",
+        ));
     }
 
     let coding = representation.coding(request);
@@ -296,9 +332,13 @@ pub(super) fn conditional(
     Ok(response)
 }
 
-/// Answers a POST: 200, never to be stored. It names no `Content-Location`: whoever posts often does so because the URL
-/// would be too long.
-pub(super) fn unconditional(request: &HeaderMap, media_type: MediaType, representation: &Representation) -> Response {
+/// Answers a POST: 200, never to be stored. It names no `Content-Location`: whoever posts often
+/// does so because the URL would be too long.
+pub(super) fn unconditional(
+    request: &HeaderMap,
+    media_type: MediaType,
+    representation: &Representation,
+) -> Response {
     let coding = representation.coding(request);
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CONTENT_TYPE, media_type.header());
@@ -331,11 +371,14 @@ fn zstd(body: &[u8]) -> Vec<u8> {
 fn gzip(body: &[u8]) -> Vec<u8> {
     // The encoder writes no time and no name into its header, so equal bodies give equal bytes.
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(body).and_then(|()| encoder.finish()).expect("writing to memory does not fail")
+    encoder
+        .write_all(body)
+        .and_then(|()| encoder.finish())
+        .expect("writing to memory does not fail")
 }
 
-/// The body of a 304: nothing, of a length that is not told, for `Content-Length: 0` would say that the 200's body is
-/// empty (RFC 9110 §8.6).
+/// The body of a 304: nothing, of a length that is not told, for `Content-Length: 0` would say that
+/// the 200's body is empty (RFC 9110 §8.6).
 struct NoContent;
 
 impl HttpBody for NoContent {
@@ -375,7 +418,9 @@ mod tests {
     #[test]
     fn small_bodies_are_not_compressed() {
         let coding = |length: usize, accepted: &'static str| {
-            let request = [(http::header::ACCEPT_ENCODING, HeaderValue::from_static(accepted))].into_iter().collect();
+            let request = [(http::header::ACCEPT_ENCODING, HeaderValue::from_static(accepted))]
+                .into_iter()
+                .collect();
             Representation::new(&vec![b' '; length], None, None).coding(&request)
         };
         assert_eq!(coding(SMALLEST_COMPRESSED - 1, "br"), Coding::Identity);

@@ -1,5 +1,5 @@
-//! Accepts connections and looks after them: how many there may be, how long each may make the server wait, and that all of
-//! them end when the server stops. What is answered, the site decides.
+//! Accepts connections and looks after them: how many there may be, how long each may make the
+//! server wait, and that all of them end when the server stops. What is answered, the site decides.
 
 mod bodies;
 mod connections;
@@ -35,7 +35,8 @@ use crate::config::{Config, Limits};
 const STREAMS: u32 = 128;
 /// An HTTP/2 connection whose peer is gone is noticed by a ping that nobody answers.
 const PING: Duration = Duration::from_secs(20);
-/// Room in a head beside the URL. With less, browsers' cookies for other servers of the same host would not fit.
+/// Room in a head beside the URL. With less, browsers' cookies for other servers of the same host
+/// would not fit.
 const HEAD: usize = 64 << 10;
 /// How long to wait when the system gives no descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -47,7 +48,8 @@ struct Door {
     http: Builder<TokioExecutor>,
 }
 
-/// Serves connections until `stop`, then lets requests that are under way end. Dropping the future ends them at once.
+/// Serves connections until `stop`, then lets requests that are under way end. Dropping the future
+/// ends them at once.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     site: S,
@@ -120,8 +122,12 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 /// One connection, from its first byte to its last.
-async fn connection<S>(tcp: TcpStream, site: S, door: Arc<Door>, registered: (Arc<Activity>, Registered))
-where
+async fn connection<S>(
+    tcp: TcpStream,
+    site: S,
+    door: Arc<Door>,
+    registered: (Arc<Activity>, Registered),
+) where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
@@ -135,7 +141,8 @@ where
         service_fn(move |request: http::Request<Incoming>| {
             let entry = access::Entry::begin(request.method(), request.uri());
             let under_way = Activity::begin(&activity, request.version() == http::Version::HTTP_2);
-            let refused = door.names.refuse(&request, &accepted_host, || activity.has_content_length());
+            let refused =
+                door.names.refuse(&request, &accepted_host, || activity.has_content_length());
             let request = request.map(|body| Body::new(Receiving::new(body, &activity)));
             let mut site = site.clone();
             async move {

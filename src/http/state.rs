@@ -68,7 +68,11 @@ impl AppState {
             cache: ResponseCache::new(store.clone(), config.cache_size.0, config.consistency),
             policies: Policies::default(),
             sdl: Sdl::new(engine.compiler().sdl()),
-            documents: Documents::new(engine.clone(), registry.clone(), config.document_retention.0),
+            documents: Documents::new(
+                engine.clone(),
+                registry.clone(),
+                config.document_retention.0,
+            ),
             engine,
             store,
             registry,
@@ -91,8 +95,9 @@ impl AppState {
         &self.documents
     }
 
-    /// The trusted documents, to be looked up as they were registered or removed, by whatever node, before this call (or a
-    /// little earlier by others: see [`Consistency`](crate::config::Consistency)).
+    /// The trusted documents, to be looked up as they were registered or removed, by whatever node,
+    /// before this call (or a little earlier by others: see
+    /// [`Consistency`](crate::config::Consistency)).
     pub(super) async fn current_documents(&self) -> &Documents {
         if !self.cache.catch_up().await {
             // Whatever the feed would have told: it is read from the table itself.

@@ -20,7 +20,8 @@ pub(super) struct Target<'a> {
 }
 
 impl<'t> Target<'t> {
-    /// What is asked by whoever sent these headers; None where everybody gets the same, and nobody looks at who asks.
+    /// What is asked by whoever sent these headers; None where everybody gets the same, and nobody
+    /// looks at who asks.
     pub(super) async fn asked<'a>(
         &self,
         app: &AppState,
@@ -42,7 +43,11 @@ impl<'t> Target<'t> {
     }
 
     /// The same, where it makes no difference who asks.
-    pub(super) fn asked_by_anybody<'a>(&self, app: &AppState, variables: &'a Variables) -> Result<Asked<'a>, Failure>
+    pub(super) fn asked_by_anybody<'a>(
+        &self,
+        app: &AppState,
+        variables: &'a Variables,
+    ) -> Result<Asked<'a>, Failure>
     where
         't: 'a,
     {
@@ -50,7 +55,8 @@ impl<'t> Target<'t> {
         asked.map_err(|errors| Failure::of(self.operation, errors))
     }
 
-    /// By what the cache knows the question that it is with these variables, and the question's URL, if it has one.
+    /// By what the cache knows the question that it is with these variables, and the question's
+    /// URL, if it has one.
     pub(super) fn key(
         &self,
         app: &AppState,

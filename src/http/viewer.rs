@@ -1,8 +1,10 @@
-//! Who asks: the token of a request, in `Authorization: Bearer` or in a cookie, made into a [`Viewer`]. Only those ask here who
-//! need to know: what everybody may have is answered whatever a token says.
+//! Who asks: the token of a request, in `Authorization: Bearer` or in a cookie, made into a
+//! [`Viewer`]. Only those ask here who need to know: what everybody may have is answered whatever a
+//! token says.
 //!
-//! A browser sends cookies along whoever makes it ask, so a mutation whose token comes in one must be asked by a page of ours
-//! (cross-site request forgery). Whoever sends `Authorization` has the token itself.
+//! A browser sends cookies along whoever makes it ask, so a mutation whose token comes in one must
+//! be asked by a page of ours (cross-site request forgery). Whoever sends `Authorization` has the
+//! token itself.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, VARY};
@@ -18,7 +20,8 @@ use crate::identity::{Carrier, NotVerified};
 use crate::viewer::Viewer;
 
 /// <https://fetch.spec.whatwg.org/#cross-origin-resource-policy-header>
-const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
+    HeaderName::from_static("cross-origin-resource-policy");
 
 /// <https://www.w3.org/TR/fetch-metadata/>
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
@@ -26,7 +29,8 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// Who asks to read.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`: there is a token, and it does not count. `AUTHENTICATION_UNAVAILABLE`, `BAD_REQUEST`.
+/// `UNAUTHENTICATED`: there is a token, and it does not count. `AUTHENTICATION_UNAVAILABLE`,
+/// `BAD_REQUEST`.
 pub(super) async fn viewer(app: &AppState, headers: &HeaderMap) -> Result<Viewer, Failure> {
     match credential(app, headers)? {
         Some((token, carrier)) => verified(app, token, carrier).await,
@@ -38,7 +42,10 @@ pub(super) async fn viewer(app: &AppState, headers: &HeaderMap) -> Result<Viewer
 ///
 /// # Errors
 /// The same, and `FORBIDDEN` for a page of somebody else's that has a cookie of ours sent along.
-pub(super) async fn viewer_who_writes(app: &AppState, headers: &HeaderMap) -> Result<Viewer, Failure> {
+pub(super) async fn viewer_who_writes(
+    app: &AppState,
+    headers: &HeaderMap,
+) -> Result<Viewer, Failure> {
     match credential(app, headers)? {
         Some((_, Carrier::Cookie(_))) if !is_asked_by_ours(app, headers) => Err(Failure::new(
             Code::Forbidden,
@@ -50,7 +57,8 @@ pub(super) async fn viewer_who_writes(app: &AppState, headers: &HeaderMap) -> Re
     }
 }
 
-/// The token of a request, if it was verified before and still counts; empty where there is none. Found without waiting.
+/// The token of a request, if it was verified before and still counts; empty where there is none.
+/// Found without waiting.
 pub(super) fn known_token<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Option<&'a str> {
     match credential(app, headers).ok()? {
         Some((token, carrier)) => app.authenticator.remembered(token, carrier).map(|_| token),
@@ -72,19 +80,28 @@ pub(super) fn tell_private(app: &AppState, place: Place, response: &mut Response
 async fn verified(app: &AppState, token: &str, carrier: Carrier<'_>) -> Result<Viewer, Failure> {
     app.authenticator.verify(token, carrier).await.map_err(|error| match error {
         NotVerified::Refused(refusal) => refusal.into(),
-        NotVerified::Unavailable => Failure::new(Code::AuthenticationUnavailable, error.to_string()),
+        NotVerified::Unavailable => {
+            Failure::new(Code::AuthenticationUnavailable, error.to_string())
+        }
     })
 }
 
-/// The token of a request. Schemes other than `Bearer` are for others, such as a proxy in front of the server.
-fn credential<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Result<Option<(&'a str, Carrier<'a>)>, Failure> {
+/// The token of a request. Schemes other than `Bearer` are for others, such as a proxy in front of
+/// the server.
+fn credential<'a>(
+    app: &'a AppState,
+    headers: &'a HeaderMap,
+) -> Result<Option<(&'a str, Carrier<'a>)>, Failure> {
     if !app.authenticator.is_on() {
         return Ok(None);
     }
     let mut lines = headers.get_all(AUTHORIZATION).iter();
     if let Some(line) = lines.next() {
         if lines.next().is_some() {
-            return Err(Failure::new(Code::BadRequest, "the request has several Authorization headers"));
+            return Err(Failure::new(
+                Code::BadRequest,
+                "the request has several Authorization headers",
+            ));
         }
         if let Some(token) = bearer(line) {
             let token = std::str::from_utf8(token).map_err(|_| Refusal::Malformed)?;
@@ -95,7 +112,10 @@ fn credential<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Result<Option<(&
         let mut values = cookies(headers, name);
         let Some(token) = values.next() else { continue };
         if values.any(|other| other != token) {
-            return Err(Failure::new(Code::BadRequest, format!("the request has several cookies {name}")));
+            return Err(Failure::new(
+                Code::BadRequest,
+                format!("the request has several cookies {name}"),
+            ));
         }
         return Ok(Some((token, Carrier::Cookie(name))));
     }
@@ -105,16 +125,20 @@ fn credential<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Result<Option<(&
 /// RFC 6750 §2.1.
 fn bearer(line: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = line.as_bytes().split_at_checked(b"Bearer".len())?;
-    let is_bearer = scheme.eq_ignore_ascii_case(b"Bearer") && token.first().is_none_or(|byte| *byte == b' ');
+    let is_bearer =
+        scheme.eq_ignore_ascii_case(b"Bearer") && token.first().is_none_or(|byte| *byte == b' ');
     is_bearer.then(|| token.trim_ascii())
 }
 
-/// The values of a cookie (RFC 6265 §5.4). HTTP/2 may spread cookies over several lines. An empty value is what is left of a
-/// session that has ended.
+/// The values of a cookie (RFC 6265 §5.4). HTTP/2 may spread cookies over several lines. An empty
+/// value is what is left of a session that has ended.
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
-    let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.filter(move |(cookie, value)| *cookie == name && !value.is_empty()).map(|(_, value)| value)
+    let pairs =
+        lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs
+        .filter(move |(cookie, value)| *cookie == name && !value.is_empty())
+        .map(|(_, value)| value)
 }
 
 /// Whether a page of this origin, or of one that is listed, made the browser ask.
@@ -127,9 +151,13 @@ fn is_asked_by_ours(app: &AppState, headers: &HeaderMap) -> bool {
         // `none`: the user did, not a page.
         Some(site) => site == "same-origin" || site == "none",
         None => {
-            let authority = origin.and_then(|origin| origin.to_str().ok()?.split_once("://")).map(|(_, host)| host);
+            let authority = origin
+                .and_then(|origin| origin.to_str().ok()?.split_once("://"))
+                .map(|(_, host)| host);
             let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-            authority.zip(host).is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
+            authority
+                .zip(host)
+                .is_some_and(|(authority, host)| authority.eq_ignore_ascii_case(host))
         }
     }
 }
@@ -150,13 +178,21 @@ mod tests {
             ("", None),
         ] {
             let line = HeaderValue::from_static(line);
-            assert_eq!(bearer(&line).map(|token| std::str::from_utf8(token).unwrap()), token, "{line:?}");
+            assert_eq!(
+                bearer(&line).map(|token| std::str::from_utf8(token).unwrap()),
+                token,
+                "{line:?}"
+            );
         }
     }
 
     #[test]
     fn a_cookie_is_found_by_its_whole_name() {
-        let lines = ["a=1; __Host-s=x.y.z", "__Host-s=; X__Host-s=no;__Host-s=x.y.z", "__host-s=no; __Host-sx=no"];
+        let lines = [
+            "a=1; __Host-s=x.y.z",
+            "__Host-s=; X__Host-s=no;__Host-s=x.y.z",
+            "__host-s=no; __Host-sx=no",
+        ];
         let headers = lines.iter().map(|line| (COOKIE, HeaderValue::from_static(line))).collect();
         assert_eq!(cookies(&headers, "__Host-s").collect::<Vec<_>>(), ["x.y.z"; 2]);
     }

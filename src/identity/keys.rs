@@ -1,5 +1,6 @@
-//! The keys of an issuer: a JSON Web Key Set (RFC 7517), or one secret. Which algorithm a key is for, the key says (RFC 7518
-//! §6), never a token: else a public key could pass for the secret of an HMAC.
+//! The keys of an issuer: a JSON Web Key Set (RFC 7517), or one secret. Which algorithm a key is
+//! for, the key says (RFC 7518 §6), never a token: else a public key could pass for the secret of
+//! an HMAC.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -14,7 +15,8 @@ use crate::config::Secret;
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
-    /// Another one where the keys are others: whatever was verified with a set before must be verified again.
+    /// Another one where the keys are others: whatever was verified with a set before must be
+    /// verified again.
     pub generation: u64,
 }
 
@@ -60,8 +62,9 @@ struct Jwk {
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 impl KeySet {
-    /// Reads a set. Keys that are of no use here are left out: providers publish keys for encryption, and kinds that only
-    /// newer programs know, beside those for signatures. The number of them comes along.
+    /// Reads a set. Keys that are of no use here are left out: providers publish keys for
+    /// encryption, and kinds that only newer programs know, beside those for signatures. The number
+    /// of them comes along.
     ///
     /// # Errors
     /// It is no set at all.
@@ -80,7 +83,12 @@ impl KeySet {
     pub fn of_secret(secret: &Secret) -> Self {
         let bytes = secret.expose().as_bytes();
         let material = DecodingKey::from_secret(bytes);
-        let key = Key { id: None, algorithm: Algorithm::HS256, material, fingerprint: blake3::hash(bytes) };
+        let key = Key {
+            id: None,
+            algorithm: Algorithm::HS256,
+            material,
+            fingerprint: blake3::hash(bytes),
+        };
         Self { keys: vec![key], generation: 0 }
     }
 
@@ -88,7 +96,11 @@ impl KeySet {
     pub fn is_same_as(&self, other: &Self) -> bool {
         let identity = |key: &Key| (key.id.clone(), key.algorithm, key.fingerprint);
         self.keys.len() == other.keys.len()
-            && self.keys.iter().zip(&other.keys).all(|(mine, theirs)| identity(mine) == identity(theirs))
+            && self
+                .keys
+                .iter()
+                .zip(&other.keys)
+                .all(|(mine, theirs)| identity(mine) == identity(theirs))
     }
 
     /// Whether one has this name.
@@ -106,7 +118,8 @@ impl KeySet {
         self.keys.is_empty()
     }
 
-    /// The one that a token is signed with, if its header says the truth: the key's name, if it has one, and the algorithm.
+    /// The one that a token is signed with, if its header says the truth: the key's name, if it has
+    /// one, and the algorithm.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`], [`Refusal::NoKeyNamed`].
@@ -147,7 +160,10 @@ impl Key {
     fn read(json: Value) -> Option<Self> {
         let jwk = Jwk::deserialize(json).ok()?;
         let is_for_signatures = jwk.r#use.as_deref().is_none_or(|usage| usage == "sig")
-            && jwk.key_ops.as_ref().is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
+            && jwk
+                .key_ops
+                .as_ref()
+                .is_none_or(|operations| operations.iter().any(|operation| operation == "verify"));
         if !is_for_signatures {
             return None;
         }
@@ -164,15 +180,21 @@ impl Key {
                 }
                 use Algorithm::{PS256, PS384, PS512, RS256, RS384, RS512};
                 let algorithm = of(&[RS256, RS384, RS512, PS256, PS384, PS512])?;
-                (algorithm, DecodingKey::from_rsa_raw_components(&n, &e), blake3::hash(&[n, e].concat()))
+                (
+                    algorithm,
+                    DecodingKey::from_rsa_raw_components(&n, &e),
+                    blake3::hash(&[n, e].concat()),
+                )
             }
             ("EC", Some(curve @ ("P-256" | "P-384"))) => {
-                let (algorithm, size) = if curve == "P-256" { (Algorithm::ES256, 32) } else { (Algorithm::ES384, 48) };
+                let (algorithm, size) =
+                    if curve == "P-256" { (Algorithm::ES256, 32) } else { (Algorithm::ES384, 48) };
                 let (x, y) = (bytes(&jwk.x)?, bytes(&jwk.y)?);
                 if x.len() != size || y.len() != size {
                     return None;
                 }
-                let material = DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?).ok()?;
+                let material =
+                    DecodingKey::from_ec_components(jwk.x.as_deref()?, jwk.y.as_deref()?).ok()?;
                 (of(&[algorithm])?, material, blake3::hash(&[x, y].concat()))
             }
             ("OKP", Some("Ed25519")) => {

@@ -11,11 +11,16 @@ use super::secret::{SetupError, secret_of};
 use super::time;
 use crate::config::Issuer;
 
-/// A token of this issuer with these claims. `iss`, `aud`, `iat` and `exp` are added where the claims do not have them.
+/// A token of this issuer with these claims. `iss`, `aud`, `iat` and `exp` are added where the
+/// claims do not have them.
 ///
 /// # Errors
 /// The issuer has no secret, or one that is too short.
-pub fn mint(issuer: &Issuer, mut claims: Map<String, Value>, lifetime: Duration) -> Result<String, SetupError> {
+pub fn mint(
+    issuer: &Issuer,
+    mut claims: Map<String, Value>,
+    lifetime: Duration,
+) -> Result<String, SetupError> {
     let secret = secret_of(issuer)?;
     let now = time::now();
     let mut add = |name: &str, value: Value| {
@@ -30,7 +35,7 @@ pub fn mint(issuer: &Issuer, mut claims: Map<String, Value>, lifetime: Duration)
     let header = encode(r#"{"alg":"HS256","typ":"JWT"}"#.to_owned());
     let signed = format!("{header}.{}", encode(Value::Object(claims).to_string()));
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
-    let signature =
-        jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256).expect("any bytes are a key of HMAC");
+    let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
+        .expect("any bytes are a key of HMAC");
     Ok(format!("{signed}.{signature}"))
 }

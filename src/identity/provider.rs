@@ -1,6 +1,7 @@
-//! The keys of an identity provider: fetched when they are first needed, so that the server starts while the provider is
-//! down; looked at again after a while; looked for once more when a token names a key that is not among them. Whoever needs
-//! them at the same time shares one fetch. What was fetched stays in use for a day while the provider cannot be reached.
+//! The keys of an identity provider: fetched when they are first needed, so that the server starts
+//! while the provider is down; looked at again after a while; looked for once more when a token
+//! names a key that is not among them. Whoever needs them at the same time shares one fetch. What
+//! was fetched stays in use for a day while the provider cannot be reached.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -19,7 +20,8 @@ use crate::outbound::{Bounds, Client, OutboundError};
 
 /// What one answer of a provider may cost.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(5), bytes: 64 << 10 };
-/// Seconds for which keys are used before they are looked at again, where the provider does not say.
+/// Seconds for which keys are used before they are looked at again, where the provider does not
+/// say.
 const FRESH: u64 = 600;
 /// What the provider may say.
 const SHORTEST: u64 = 60;
@@ -87,7 +89,8 @@ struct Schedule {
 }
 
 impl Schedule {
-    /// For a token whose key is not among these. Where the last attempt failed, it may well be the provider's newest.
+    /// For a token whose key is not among these. Where the last attempt failed, it may well be the
+    /// provider's newest.
     fn without(&self, keys: Arc<KeySet>) -> Result<Arc<KeySet>, Unavailable> {
         if self.failed_at.is_some() { Err(Unavailable) } else { Ok(keys) }
     }
@@ -106,7 +109,8 @@ impl Provider {
         }
     }
 
-    /// The keys that are there and may still be used. Where they are due, they are looked at again in the background.
+    /// The keys that are there and may still be used. Where they are due, they are looked at again
+    /// in the background.
     pub fn current(self: &Arc<Self>, now: u64) -> Option<Arc<KeySet>> {
         let fetched = self.fetched.load();
         let fetched = fetched.as_ref()?;
@@ -123,34 +127,50 @@ impl Provider {
         (now < fetched.at.saturating_add(STALE)).then(|| fetched.keys.clone())
     }
 
-    /// The keys; those that the provider has now, if there are none, or if the one that is named is not among them.
+    /// The keys; those that the provider has now, if there are none, or if the one that is named is
+    /// not among them.
     ///
     /// # Errors
     /// There are none, and none can be fetched.
-    pub async fn with_key(self: &Arc<Self>, id: Option<&str>, now: u64) -> Result<Arc<KeySet>, Unavailable> {
+    pub async fn with_key(
+        self: &Arc<Self>,
+        id: Option<&str>,
+        now: u64,
+    ) -> Result<Arc<KeySet>, Unavailable> {
         match self.current(now) {
             Some(keys) if id.is_none_or(|id| keys.has(id)) => return Ok(keys),
             _ => {}
         }
         let (provider, id) = (self.clone(), id.map(str::to_owned));
-        // A task of its own, so that what one request has begun for all does not end with its client.
+        // A task of its own, so that what one request has begun for all does not end with its
+        // client.
         let looking = tokio::spawn(async move { provider.look_for(id.as_deref(), now).await });
         looking.await.unwrap_or(Err(Unavailable))
     }
 
     /// Fetches the keys, unless somebody else has done it meanwhile or a moment ago.
-    async fn look_for(self: &Arc<Self>, id: Option<&str>, now: u64) -> Result<Arc<KeySet>, Unavailable> {
+    async fn look_for(
+        self: &Arc<Self>,
+        id: Option<&str>,
+        now: u64,
+    ) -> Result<Arc<KeySet>, Unavailable> {
         let _turn = self.fetching.lock().await;
-        let is_within = |at: Option<u64>, seconds| at.is_some_and(|at| (at..at.saturating_add(seconds)).contains(&now));
+        let is_within = |at: Option<u64>, seconds| {
+            at.is_some_and(|at| (at..at.saturating_add(seconds)).contains(&now))
+        };
         let has = |keys: &KeySet| id.is_none_or(|id| keys.has(id));
         let keys = self.current(now);
         {
             let mut schedule = self.schedule();
             match keys {
                 Some(keys) if has(&keys) => return Ok(keys),
-                Some(keys) if is_within(schedule.looked_at, COOLDOWN) => return schedule.without(keys),
+                Some(keys) if is_within(schedule.looked_at, COOLDOWN) => {
+                    return schedule.without(keys);
+                }
                 Some(_) => schedule.looked_at = Some(now),
-                None if is_within(schedule.failed_at, RETRY_WITHOUT_KEYS) => return Err(Unavailable),
+                None if is_within(schedule.failed_at, RETRY_WITHOUT_KEYS) => {
+                    return Err(Unavailable);
+                }
                 None => {}
             }
         }
@@ -164,7 +184,8 @@ impl Provider {
 
     fn may_refresh(&self, now: u64) -> bool {
         let mut schedule = self.schedule();
-        let is_too_soon = schedule.failed_at.is_some_and(|at| (at..at.saturating_add(RETRY)).contains(&now));
+        let is_too_soon =
+            schedule.failed_at.is_some_and(|at| (at..at.saturating_add(RETRY)).contains(&now));
         let may = !schedule.refreshing && !is_too_soon;
         schedule.refreshing |= may;
         may
@@ -195,7 +216,11 @@ impl Provider {
                         Arc::new(keys)
                     }
                 };
-                self.fetched.store(Some(Arc::new(Fetched { keys, at: now, due: now.saturating_add(fresh) })));
+                self.fetched.store(Some(Arc::new(Fetched {
+                    keys,
+                    at: now,
+                    due: now.saturating_add(fresh),
+                })));
             }
             Err(error) => {
                 schedule.failed_at = Some(now);
@@ -213,7 +238,10 @@ impl Provider {
                     tokio::task::spawn_blocking(move || std::fs::read(path))
                 };
                 let read = read.await.unwrap_or_else(|error| Err(std::io::Error::other(error)));
-                (read.map_err(|source| FetchError::File { path: path.clone(), source })?.into(), SHORTEST)
+                (
+                    read.map_err(|source| FetchError::File { path: path.clone(), source })?.into(),
+                    SHORTEST,
+                )
             }
             KeySource::Url(url) => self.get(url).await?,
             KeySource::Discovery => self.get(&self.discovered().await?).await?,
@@ -232,7 +260,8 @@ impl Provider {
         }
         let url = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
         let (json, _) = self.get(&url).await?;
-        let configuration: Configuration = serde_json::from_slice(&json).map_err(FetchError::Configuration)?;
+        let configuration: Configuration =
+            serde_json::from_slice(&json).map_err(FetchError::Configuration)?;
         if configuration.issuer != self.issuer {
             return Err(FetchError::OtherIssuer);
         }
@@ -264,8 +293,12 @@ impl Provider {
 /// Seconds for which keys are used before they are looked at again.
 fn freshness(headers: &HeaderMap) -> u64 {
     let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
-    let directives = lines.flat_map(|line| line.split(',')).map(|directive| directive.trim().to_ascii_lowercase());
-    let max_age = |directive: String| directive.strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok();
+    let directives = lines
+        .flat_map(|line| line.split(','))
+        .map(|directive| directive.trim().to_ascii_lowercase());
+    let max_age = |directive: String| {
+        directive.strip_prefix("max-age=")?.trim_matches('"').parse::<u64>().ok()
+    };
     directives.filter_map(max_age).next().unwrap_or(FRESH).clamp(SHORTEST, LONGEST)
 }
 

@@ -1,6 +1,7 @@
 //! Why a token does not count, in words for its client.
 
-/// Why a token does not count: the `error_description` of RFC 6750 §3. It repeats nothing of the token.
+/// Why a token does not count: the `error_description` of RFC 6750 §3. It repeats nothing of the
+/// token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is too long.

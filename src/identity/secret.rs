@@ -39,10 +39,14 @@ pub fn secret_of(issuer: &Issuer) -> Result<&Secret, SetupError> {
         KeySource::Secret { variable, secret } => (variable, secret.as_ref()),
         _ => (const { &String::new() }, None),
     };
-    let secret =
-        secret.ok_or_else(|| SetupError::NoSecret { issuer: issuer.issuer.clone(), variable: variable.clone() })?;
+    let secret = secret.ok_or_else(|| SetupError::NoSecret {
+        issuer: issuer.issuer.clone(),
+        variable: variable.clone(),
+    })?;
     match secret.expose().len() {
-        length if length < SHORTEST_SECRET => Err(SetupError::ShortSecret { variable: variable.clone(), length }),
+        length if length < SHORTEST_SECRET => {
+            Err(SetupError::ShortSecret { variable: variable.clone(), length })
+        }
         _ => Ok(secret),
     }
 }

@@ -59,7 +59,8 @@ impl Clock {
 fn with_clock(issuers: &[Issuer]) -> (Authenticator, Clock) {
     let clock = Clock(Arc::new(AtomicU64::new(now())));
     let read = clock.0.clone();
-    let authenticator = Authenticator::with_clock(issuers, Box::new(move || read.load(Ordering::SeqCst))).unwrap();
+    let authenticator =
+        Authenticator::with_clock(issuers, Box::new(move || read.load(Ordering::SeqCst))).unwrap();
     (authenticator, clock)
 }
 
@@ -85,15 +86,29 @@ async fn a_token_with_all_that_is_required_says_who_asks() {
     assert_eq!(claims_of.get("sub"), Some(&json!("ada")));
     assert!(claims_of.has_role("editor") && !claims_of.has_role("5"));
     // The key's name is not asked for where there is one key.
-    assert_eq!(with_the_secret(&signed(&json!({"alg": "HS256", "kid": "1"}), &claims(OURS, &json!({})))).await, Ok(()));
+    assert_eq!(
+        with_the_secret(&signed(&json!({"alg": "HS256", "kid": "1"}), &claims(OURS, &json!({}))))
+            .await,
+        Ok(())
+    );
 }
 
 #[tokio::test]
 async fn an_expiry_is_required() {
-    for exp in
-        [json!(null), json!(""), json!((now() + 60).to_string()), json!({}), json!(-1), json!(true), json!(1e300)]
-    {
-        assert_eq!(with_the_secret(&token(&json!({ "exp": exp }))).await, refused(NoExpiry), "{exp}");
+    for exp in [
+        json!(null),
+        json!(""),
+        json!((now() + 60).to_string()),
+        json!({}),
+        json!(-1),
+        json!(true),
+        json!(1e300),
+    ] {
+        assert_eq!(
+            with_the_secret(&token(&json!({ "exp": exp }))).await,
+            refused(NoExpiry),
+            "{exp}"
+        );
     }
     assert_eq!(with_the_secret(&token(&json!({"exp": now() as f64 + 60.5}))).await, Ok(()));
 }
@@ -102,7 +117,8 @@ async fn an_expiry_is_required() {
 async fn a_token_holds_until_its_expiry_and_the_leeway_are_over() {
     let (authenticator, clock) = with_clock(&[with_secret(SECRET)]);
     let token = token(&json!({"exp": now() + 100}));
-    for (seconds, verdict_then) in [(0, Ok(())), (100, Ok(())), (29, Ok(())), (1, refused(Expired))] {
+    for (seconds, verdict_then) in [(0, Ok(())), (100, Ok(())), (29, Ok(())), (1, refused(Expired))]
+    {
         clock.pass(seconds);
         assert_eq!(verdict(&authenticator, &token).await, verdict_then, "{seconds} s later");
     }
@@ -122,16 +138,33 @@ async fn a_token_does_not_hold_before_its_time() {
 
 #[tokio::test]
 async fn an_audience_of_ours_is_required() {
-    for aud in [json!(null), json!("other"), json!([]), json!(["other"]), json!({AUDIENCE: 1}), json!([[AUDIENCE]])] {
-        assert_eq!(with_the_secret(&token(&json!({ "aud": aud }))).await, refused(Audience), "{aud}");
+    for aud in [
+        json!(null),
+        json!("other"),
+        json!([]),
+        json!(["other"]),
+        json!({AUDIENCE: 1}),
+        json!([[AUDIENCE]]),
+    ] {
+        assert_eq!(
+            with_the_secret(&token(&json!({ "aud": aud }))).await,
+            refused(Audience),
+            "{aud}"
+        );
     }
     assert_eq!(with_the_secret(&token(&json!({"aud": ["other", AUDIENCE]}))).await, Ok(()));
 }
 
 #[tokio::test]
 async fn an_issuer_of_ours_is_required() {
-    for iss in [json!(null), json!("other"), json!("ours/"), json!("Ours"), json!([OURS]), json!({})] {
-        assert_eq!(with_the_secret(&token(&json!({ "iss": iss }))).await, refused(Refusal::Issuer), "{iss}");
+    for iss in
+        [json!(null), json!("other"), json!("ours/"), json!("Ours"), json!([OURS]), json!({})]
+    {
+        assert_eq!(
+            with_the_secret(&token(&json!({ "iss": iss }))).await,
+            refused(Refusal::Issuer),
+            "{iss}"
+        );
     }
 }
 
@@ -173,7 +206,8 @@ async fn an_encrypted_token_is_refused() {
 #[tokio::test]
 async fn critical_extensions_are_refused() {
     for crit in [json!(["b64"]), json!([]), json!("exp")] {
-        let token = signed(&json!({"alg": "HS256", "crit": crit, "b64": false}), &claims(OURS, &json!({})));
+        let token =
+            signed(&json!({"alg": "HS256", "crit": crit, "b64": false}), &claims(OURS, &json!({})));
         assert_eq!(with_the_secret(&token).await, refused(Critical), "{crit}");
     }
 }
@@ -184,9 +218,11 @@ async fn a_changed_token_is_refused() {
     let (head, rest) = good.split_once('.').unwrap();
     let (_, signature) = rest.split_once('.').unwrap();
     let other = encode(claims(OURS, &json!({"sub": "eve"})).to_string());
-    for text in
-        [format!("{head}.{other}.{signature}"), format!("{head}.{other}."), token(&json!({}))[..good.len() - 2].into()]
-    {
+    for text in [
+        format!("{head}.{other}.{signature}"),
+        format!("{head}.{other}."),
+        token(&json!({}))[..good.len() - 2].into(),
+    ] {
         assert_eq!(with_the_secret(&text).await, refused(Signature), "{text}");
     }
     let (elsewhere, _) = with_clock(&[with_secret("another secret of the tests, 32 bytes long")]);
@@ -197,16 +233,23 @@ async fn a_changed_token_is_refused() {
 async fn the_key_decides_the_algorithm_and_never_the_header() {
     let key = Key::rsa("1");
     let provider = OpenId::start(&[&key]).await;
-    let (authenticator, _) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery), with_secret(SECRET)]);
+    let (authenticator, _) =
+        with_clock(&[issuer(&provider.issuer, KeySource::Discovery), with_secret(SECRET)]);
     let claims = provider.claims(&json!({}));
-    let unsigned =
-        format!("{}.{}.", encode(json!({"alg": "none", "kid": "1"}).to_string()), encode(claims.to_string()));
+    let unsigned = format!(
+        "{}.{}.",
+        encode(json!({"alg": "none", "kid": "1"}).to_string()),
+        encode(claims.to_string())
+    );
     assert_eq!(verdict(&authenticator, &unsigned).await, refused(Algorithm));
     // The public key as a secret: whoever takes the header's word for it lets anybody sign.
     let public = key.public();
     for secret in [public.to_string(), public["n"].as_str().unwrap().to_owned()] {
-        let text =
-            format!("{}.{}", encode(json!({"alg": "HS256", "kid": "1"}).to_string()), encode(claims.to_string()));
+        let text = format!(
+            "{}.{}",
+            encode(json!({"alg": "HS256", "kid": "1"}).to_string()),
+            encode(claims.to_string())
+        );
         let hmac = aws_lc_rs::hmac::Key::new(aws_lc_rs::hmac::HMAC_SHA256, secret.as_bytes());
         let forged = format!("{text}.{}", encode(aws_lc_rs::hmac::sign(&hmac, text.as_bytes())));
         assert_eq!(verdict(&authenticator, &forged).await, refused(Algorithm));
@@ -255,7 +298,10 @@ async fn every_kind_of_key_signs_and_odd_ones_are_passed_over() {
     for key in &keys {
         assert_eq!(verdict(&authenticator, &key.token(&claims)).await, Ok(()), "{}", key.id);
         // Which key it is follows from the algorithm, where only one has it.
-        assert_eq!(verdict(&authenticator, &key.sign(&json!({"alg": key.algorithm()}), &claims)).await, Ok(()));
+        assert_eq!(
+            verdict(&authenticator, &key.sign(&json!({"alg": key.algorithm()}), &claims)).await,
+            Ok(())
+        );
     }
     for id in ["encrypts", "wraps", "short", "alg", "oaep", "kty", "secret"] {
         clock.pass(30);
@@ -305,7 +351,8 @@ async fn a_new_key_is_looked_for_once_by_all_who_bring_it() {
     assert_eq!((verdict(&authenticator, &by(&old, 1)).await, provider.asked()), (Ok(()), 2));
     // Anybody can name keys that do not exist: that makes one fetch in 30 seconds.
     for n in 0..20 {
-        let token = forged.sign(&json!({"alg": "ES256", "kid": format!("{n}")}), &provider.claims(&json!({})));
+        let token = forged
+            .sign(&json!({"alg": "ES256", "kid": format!("{n}")}), &provider.claims(&json!({})));
         assert_eq!(verdict(&authenticator, &token).await, refused(UnknownKey));
     }
     assert_eq!(provider.asked(), 2);
@@ -352,7 +399,8 @@ async fn a_provider_that_is_down_at_first_is_asked_again_soon() {
     let key = Key::ec("1");
     let provider = OpenId::start(&[&key]).await;
     provider.answer(Answers::Error);
-    let (authenticator, clock) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery), with_secret(SECRET)]);
+    let (authenticator, clock) =
+        with_clock(&[issuer(&provider.issuer, KeySource::Discovery), with_secret(SECRET)]);
     let its = key.token(&provider.claims(&json!({})));
     for _ in 0..5 {
         assert_eq!(verdict(&authenticator, &its).await, Err(NotVerified::Unavailable));
@@ -403,7 +451,12 @@ async fn what_is_no_set_of_keys_changes_nothing() {
         clock.pass(700);
         assert_eq!(verdict(&authenticator, &token).await, Ok(()));
         asked(&provider, n + 2).await;
-        assert_eq!(verdict(&authenticator, &token).await, Ok(()), "{}", &body[..body.len().min(20)]);
+        assert_eq!(
+            verdict(&authenticator, &token).await,
+            Ok(()),
+            "{}",
+            &body[..body.len().min(20)]
+        );
     }
     // An empty set is one: the provider has taken its keys back.
     provider.answer(Answers::Keys(Vec::new()));
@@ -457,7 +510,11 @@ async fn a_cookie_counts_for_the_issuer_that_names_it() {
         // Not even when it has been verified already.
         ("other", Carrier::Cookie("__Host-session"), refused(Refusal::Issuer)),
     ] {
-        assert_eq!(authenticator.verify(&by(issuer), carrier).await.map(drop), expected, "{issuer} {carrier:?}");
+        assert_eq!(
+            authenticator.verify(&by(issuer), carrier).await.map(drop),
+            expected,
+            "{issuer} {carrier:?}"
+        );
     }
 }
 
@@ -468,14 +525,17 @@ async fn ten_thousand_tokens_are_remembered_and_no_more() {
     for token in &tokens {
         assert_eq!(verdict(&authenticator, token).await, Ok(()));
     }
-    let remembered = tokens.iter().filter(|token| authenticator.remembered(token, Carrier::Authorization).is_some());
+    let remembered = tokens
+        .iter()
+        .filter(|token| authenticator.remembered(token, Carrier::Authorization).is_some());
     let count = remembered.count();
     assert!((9_000..=10_000).contains(&count), "{count}");
 }
 
 #[test]
 fn a_secret_is_there_and_long_enough() {
-    let failure = |issuer: Issuer| Authenticator::new(&[issuer]).err().map(|error| error.to_string());
+    let failure =
+        |issuer: Issuer| Authenticator::new(&[issuer]).err().map(|error| error.to_string());
     assert_eq!(failure(with_secret(SECRET)), None);
     assert_eq!(
         failure(with_secret("0123456789")).unwrap(),
@@ -484,7 +544,9 @@ fn a_secret_is_there_and_long_enough() {
     );
     let missing = failure(with_secret("")).unwrap();
     assert!(
-        missing.starts_with("ours signs with the secret in the environment variable SECRET, which is not set"),
+        missing.starts_with(
+            "ours signs with the secret in the environment variable SECRET, which is not set"
+        ),
         "{missing}"
     );
 }
@@ -492,7 +554,10 @@ fn a_secret_is_there_and_long_enough() {
 #[tokio::test]
 async fn what_is_minted_is_accepted() {
     let issuer = with_secret(SECRET);
-    let claims = json!({"sub": "ada", "realm_access": {"roles": "editor author"}}).as_object().unwrap().clone();
+    let claims = json!({"sub": "ada", "realm_access": {"roles": "editor author"}})
+        .as_object()
+        .unwrap()
+        .clone();
     let token = super::mint::mint(&issuer, claims, Duration::from_secs(60)).unwrap();
     let (authenticator, clock) = with_clock(&[issuer]);
     let viewer = authenticator.verify(&token, Carrier::Authorization).await.unwrap();

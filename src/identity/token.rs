@@ -1,8 +1,9 @@
-//! A JSON Web Token (RFC 7519), signed in compact form (RFC 7515 §7.1): what it says before it is verified, and what must be
-//! true of it.
+//! A JSON Web Token (RFC 7519), signed in compact form (RFC 7515 §7.1): what it says before it is
+//! verified, and what must be true of it.
 //!
-//! Signatures are `jsonwebtoken`'s business. Its validation of claims is not used: it has a clock of its own, lets `iss` be a
-//! list, and, with this crate's numbers of arbitrary precision, reads no `exp` at all.
+//! Signatures are `jsonwebtoken`'s business. Its validation of claims is not used: it has a clock
+//! of its own, lets `iss` be a list, and, with this crate's numbers of arbitrary precision, reads
+//! no `exp` at all.
 
 use std::time::Duration;
 
@@ -46,7 +47,11 @@ impl<'a> Token<'a> {
         let (header, claims) = signed.split_once('.').ok_or(Refusal::Malformed)?;
         if claims.contains('.') {
             // Five parts: RFC 7516 §7.1.
-            return Err(if token.split('.').count() == 5 { Refusal::Encrypted } else { Refusal::Malformed });
+            return Err(if token.split('.').count() == 5 {
+                Refusal::Encrypted
+            } else {
+                Refusal::Malformed
+            });
         }
         let header: Header = part(header)?;
         if header.crit.is_some() {
@@ -78,7 +83,12 @@ impl<'a> Token<'a> {
         if key.algorithm_name() != self.header.alg {
             return Err(Refusal::Algorithm);
         }
-        match jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), &key.material, key.algorithm) {
+        match jsonwebtoken::crypto::verify(
+            self.signature,
+            self.signed.as_bytes(),
+            &key.material,
+            key.algorithm,
+        ) {
             Ok(true) => Ok(()),
             Ok(false) | Err(_) => Err(Refusal::Signature),
         }
@@ -89,7 +99,9 @@ impl<'a> Token<'a> {
     /// # Errors
     /// [`Refusal::Audience`] and those about time.
     pub fn check(&self, audience: &[String], leeway: Duration, now: u64) -> Result<u64, Refusal> {
-        let is_ours = |value: &Value| value.as_str().is_some_and(|name| audience.iter().any(|ours| ours == name));
+        let is_ours = |value: &Value| {
+            value.as_str().is_some_and(|name| audience.iter().any(|ours| ours == name))
+        };
         let is_for_us = match self.claims.get("aud") {
             Some(Value::Array(names)) => names.iter().any(is_ours),
             Some(name) => is_ours(name),
@@ -106,7 +118,9 @@ impl<'a> Token<'a> {
         }
         match self.claims.get("nbf").map(seconds) {
             Some(None) => return Err(Refusal::NotBefore),
-            Some(Some(begin)) if now.saturating_add(leeway.as_secs()) < begin => return Err(Refusal::NotYet),
+            Some(Some(begin)) if now.saturating_add(leeway.as_secs()) < begin => {
+                return Err(Refusal::NotYet);
+            }
             _ => {}
         }
         Ok(end - 1)
@@ -121,9 +135,9 @@ impl<'a> Token<'a> {
 /// A NumericDate (RFC 7519 §2): seconds since 1970, perhaps with a fraction, which is dropped.
 fn seconds(value: &Value) -> Option<u64> {
     let number = value.as_number()?;
-    number
-        .as_u64()
-        .or_else(|| number.as_f64().filter(|number| (0.0..9e15).contains(number)).map(|number| number as u64))
+    number.as_u64().or_else(|| {
+        number.as_f64().filter(|number| (0.0..9e15).contains(number)).map(|number| number as u64)
+    })
 }
 
 fn part<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Refusal> {

@@ -1,5 +1,6 @@
-//! Rules that work, and are worth a second look: what a row that may not be read could still tell by its existence, what makes
-//! every read slow, and what a rule lets somebody do that another forbids.
+//! Rules that work, and are worth a second look: what a row that may not be read could still tell
+//! by its existence, what makes every read slow, and what a rule lets somebody do that another
+//! forbids.
 
 use async_graphql_value::Value as Literal;
 
@@ -18,7 +19,11 @@ struct Looks {
 }
 
 impl Looks {
-    fn of<'r>(model: &Model, entity: &Entity, conditions: impl Iterator<Item = &'r Condition>) -> Self {
+    fn of<'r>(
+        model: &Model,
+        entity: &Entity,
+        conditions: impl Iterator<Item = &'r Condition>,
+    ) -> Self {
         let mut looks = Self::default();
         conditions.for_each(|condition| looks.look(model, entity, &condition.literal, true));
         looks
@@ -27,7 +32,9 @@ impl Looks {
     fn look(&mut self, model: &Model, entity: &Entity, literal: &Literal, is_own: bool) {
         let members = match literal {
             Literal::Object(members) => members,
-            Literal::List(items) => return items.iter().for_each(|item| self.look(model, entity, item, is_own)),
+            Literal::List(items) => {
+                return items.iter().for_each(|item| self.look(model, entity, item, is_own));
+            }
             _ => return,
         };
         for (name, value) in members {
@@ -35,14 +42,20 @@ impl Looks {
                 self.look(model, entity, value, is_own);
                 continue;
             }
-            let kind = entity.fields.iter().find(|field| field.name == name.as_str()).map(|field| field.kind);
+            let kind = entity
+                .fields
+                .iter()
+                .find(|field| field.name == name.as_str())
+                .map(|field| field.kind);
             match kind {
                 Some(FieldKind::Scalar(column)) => self.compare(column, value, is_own),
                 Some(FieldKind::ToOne { column, target }) => {
                     // What asks for the key of the row behind it asks for the foreign key.
                     let key = &model.entity(target).column(model.entity(target).key).field;
                     match value {
-                        Literal::Object(inner) if inner.len() == 1 && inner.contains_key(key.as_str()) => {
+                        Literal::Object(inner)
+                            if inner.len() == 1 && inner.contains_key(key.as_str()) =>
+                        {
                             self.compare(column, &inner[key.as_str()], is_own);
                         }
                         value => {
@@ -96,65 +109,102 @@ pub fn advice(model: &Model, file: &str) -> Vec<Diagnostic> {
 /// Whoever may write a row learns by a conflict that there is another with its value.
 fn telling_uniques(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnostic>) {
     let of = |access| entity.rules.iter().filter(move |rule: &&Rule| rule.is_about(access));
-    if model.is_open(entity.id, Access::Read) || of(Access::Create).chain(of(Access::Update)).next().is_none() {
+    if model.is_open(entity.id, Access::Read)
+        || of(Access::Create).chain(of(Access::Update)).next().is_none()
+    {
         return;
     }
-    let ruled = Looks::of(model, entity, of(Access::Read).filter_map(|rule| rule.condition.as_ref())).equal;
+    let ruled =
+        Looks::of(model, entity, of(Access::Read).filter_map(|rule| rule.condition.as_ref())).equal;
     // Whoever may write rows with some values only can try out no others.
     let is_confined = |columns: &[ColumnId]| {
-        let mut writing = of(Access::Create).chain(of(Access::Update)).filter(|rule| rule.role.is_none());
+        let mut writing =
+            of(Access::Create).chain(of(Access::Update)).filter(|rule| rule.role.is_none());
         writing.all(|rule| {
-            let looks = Looks::of(model, entity, rule.check.as_ref().or(rule.condition.as_ref()).into_iter());
+            let looks = Looks::of(
+                model,
+                entity,
+                rule.check.as_ref().or(rule.condition.as_ref()).into_iter(),
+            );
             looks.equal.iter().chain(&looks.through).any(|column| columns.contains(column))
         })
     };
     for unique in &entity.uniques {
         let is_written = unique.columns.iter().any(|id| !entity.column(*id).readonly);
-        let is_ruled = unique.columns.iter().any(|column| ruled.contains(column)) || is_confined(&unique.columns);
+        let is_ruled = unique.columns.iter().any(|column| ruled.contains(column))
+            || is_confined(&unique.columns);
         if ruled.is_empty() || !is_written || is_ruled {
             continue;
         }
-        let fields: Vec<&str> = unique.columns.iter().map(|id| entity.column(*id).field.as_str()).collect();
+        let fields: Vec<&str> =
+            unique.columns.iter().map(|id| entity.column(*id).field.as_str()).collect();
         let message = format!(
             "whoever writes a `{}` learns by a conflict whether {} is taken, even by a row that may not be read",
             entity.name,
             fields.join(" and ")
         );
         let by = &entity.column(ruled[0]).field;
-        let help =
-            format!("if that tells too much, make it unique together with what rows are told apart by, such as `{by}`");
+        let help = format!(
+            "if that tells too much, make it unique together with what rows are told apart by, such as `{by}`"
+        );
         found.push(Diagnostic::warning(file, entity.span.clone(), message).with_help(help));
     }
 }
 
 /// A condition on rows that no index narrows is tried on each.
-fn slow_conditions(model: &Model, entity: &Entity, rule: &Rule, file: &str, found: &mut Vec<Diagnostic>) {
-    let Some(condition) = rule.condition.as_ref().filter(|condition| !condition.claims.is_empty()) else { return };
-    let firsts =
-        entity.uniques.iter().map(|unique| &unique.columns).chain(entity.indexes.iter().map(|index| &index.columns));
+fn slow_conditions(
+    model: &Model,
+    entity: &Entity,
+    rule: &Rule,
+    file: &str,
+    found: &mut Vec<Diagnostic>,
+) {
+    let Some(condition) = rule.condition.as_ref().filter(|condition| !condition.claims.is_empty())
+    else {
+        return;
+    };
+    let firsts = entity
+        .uniques
+        .iter()
+        .map(|unique| &unique.columns)
+        .chain(entity.indexes.iter().map(|index| &index.columns));
     let firsts: Vec<ColumnId> = firsts.filter_map(|columns| columns.first().copied()).collect();
     for id in Looks::of(model, entity, std::iter::once(condition)).equal {
         if id != entity.key && !firsts.contains(&id) {
             let field = &entity.column(id).field;
-            let message = format!("this rule looks at `{}.{field}`, which has no index", entity.name);
-            let help = format!("each list of `{}` tries it on every row; give `{field}` an `@index`", entity.plural);
+            let message =
+                format!("this rule looks at `{}.{field}`, which has no index", entity.name);
+            let help = format!(
+                "each list of `{}` tries it on every row; give `{field}` an `@index`",
+                entity.plural
+            );
             found.push(Diagnostic::warning(file, rule.span.clone(), message).with_help(help));
         }
     }
 }
 
 /// What a rule looks at it tells by what it lets through.
-fn closed_reaches(model: &Model, entity: &Entity, rule: &Rule, file: &str, found: &mut Vec<Diagnostic>) {
+fn closed_reaches(
+    model: &Model,
+    entity: &Entity,
+    rule: &Rule,
+    file: &str,
+    found: &mut Vec<Diagnostic>,
+) {
     let mut reached = Looks::of(model, entity, rule.condition.iter().chain(&rule.check)).reached;
     reached.sort_unstable();
     reached.dedup();
     for target in reached.into_iter().filter(|target| *target != entity.id) {
         let target = model.entity(target);
         let is_for_its_viewer = |other: &Rule| {
-            other.is_about(Access::Read) && other.role.as_ref().is_none_or(|role| rule.role.as_ref() == Some(role))
+            other.is_about(Access::Read)
+                && other.role.as_ref().is_none_or(|role| rule.role.as_ref() == Some(role))
         };
         if !target.rules.iter().any(is_for_its_viewer) {
-            let message = format!("this rule looks at `{}`, which whom it allows something may not read", target.name);
+            let message = format!(
+                "this rule looks at `{}`, which whom it allows something may not read",
+                target.name
+            );
             let help = "rules see every row; what they let through tells of rows that are otherwise hidden".to_owned();
             found.push(Diagnostic::warning(file, rule.span.clone(), message).with_help(help));
         }
@@ -164,7 +214,9 @@ fn closed_reaches(model: &Model, entity: &Entity, rule: &Rule, file: &str, found
 /// Whoever deletes a row deletes what is deleted with it.
 fn cascades(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnostic>) {
     for column in &entity.columns {
-        let Some(reference) = column.references.as_ref().filter(|it| it.on_delete == OnDelete::Cascade) else {
+        let Some(reference) =
+            column.references.as_ref().filter(|it| it.on_delete == OnDelete::Cascade)
+        else {
             continue;
         };
         let parent = model.entity(reference.target);
@@ -184,7 +236,10 @@ fn cascades(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnost
                 "whoever may delete a `{}` deletes its `{}` rows with it, which the rules of `{}` do not allow everybody",
                 parent.name, entity.name, entity.name
             );
-            let help = format!("make `{}` RESTRICT, or allow DELETE of `{}` to the same", column.field, entity.name);
+            let help = format!(
+                "make `{}` RESTRICT, or allow DELETE of `{}` to the same",
+                column.field, entity.name
+            );
             found.push(Diagnostic::warning(file, entity.span.clone(), message).with_help(help));
         }
     }

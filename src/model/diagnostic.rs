@@ -1,5 +1,6 @@
-//! A mistake in a text that the user wrote (model, query, migration, configuration): its place, what is wrong and what
-//! would be right, and how that is shown. It reads no files; texts are handed in.
+//! A mistake in a text that the user wrote (model, query, migration, configuration): its place,
+//! what is wrong and what would be right, and how that is shown. It reads no files; texts are
+//! handed in.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -40,11 +41,21 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// An error at a place.
     pub fn error(file: impl Into<String>, span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, file: file.into(), span, message: message.into(), help: None }
+        Self {
+            severity: Severity::Error,
+            file: file.into(),
+            span,
+            message: message.into(),
+            help: None,
+        }
     }
 
     /// A warning at a place.
-    pub fn warning(file: impl Into<String>, span: Range<usize>, message: impl Into<String>) -> Self {
+    pub fn warning(
+        file: impl Into<String>,
+        span: Range<usize>,
+        message: impl Into<String>,
+    ) -> Self {
         Self { severity: Severity::Warning, ..Self::error(file, span, message) }
     }
 
@@ -68,16 +79,22 @@ impl Diagnostic {
     }
 }
 
-/// Shows diagnostics with their excerpts, `file:line:column` and a caret, and a closing line that counts them.
-/// `sources` gives the text of a file by its name; a diagnostic whose text is not to be had is shown without excerpt.
-pub fn render(diagnostics: &[Diagnostic], sources: &dyn Fn(&str) -> Option<String>, color: bool) -> String {
+/// Shows diagnostics with their excerpts, `file:line:column` and a caret, and a closing line that
+/// counts them. `sources` gives the text of a file by its name; a diagnostic whose text is not to
+/// be had is shown without excerpt.
+pub fn render(
+    diagnostics: &[Diagnostic],
+    sources: &dyn Fn(&str) -> Option<String>,
+    color: bool,
+) -> String {
     let mut files = SimpleFiles::new();
     let mut known: HashMap<&str, Option<(usize, usize)>> = HashMap::new();
     let mut buffer = if color { Buffer::ansi() } else { Buffer::no_color() };
     let config = term::Config::default();
     for diagnostic in diagnostics {
         let file = *known.entry(&diagnostic.file).or_insert_with(|| {
-            sources(&diagnostic.file).map(|text| (text.len(), files.add(diagnostic.file.clone(), text)))
+            sources(&diagnostic.file)
+                .map(|text| (text.len(), files.add(diagnostic.file.clone(), text)))
         });
         let mut shown = match diagnostic.severity {
             Severity::Error => report::Diagnostic::error(),
@@ -85,16 +102,21 @@ pub fn render(diagnostics: &[Diagnostic], sources: &dyn Fn(&str) -> Option<Strin
         };
         if let Some((length, id)) = file {
             let span = diagnostic.span.start.min(length)..diagnostic.span.end.min(length);
-            shown = shown.with_message(&diagnostic.message).with_labels(vec![Label::primary(id, span)]);
+            shown =
+                shown.with_message(&diagnostic.message).with_labels(vec![Label::primary(id, span)]);
         } else {
             shown = shown.with_message(format!("{}: {}", diagnostic.file, diagnostic.message));
         }
         if let Some(help) = &diagnostic.help {
             shown = shown.with_notes(vec![format!("help: {help}")]);
         }
-        // A buffer in memory cannot fail, and spans are cut to the text; what could still fail costs only the excerpt.
+        // A buffer in memory cannot fail, and spans are cut to the text; what could still fail
+        // costs only the excerpt.
         if term::emit(&mut buffer, &config, &files, &shown).is_err() {
-            tracing::debug!(message = diagnostic.message, "a diagnostic could not be shown with its excerpt");
+            tracing::debug!(
+                message = diagnostic.message,
+                "a diagnostic could not be shown with its excerpt"
+            );
         }
     }
     let mut text = String::from_utf8_lossy(buffer.as_slice()).into_owned();
@@ -111,15 +133,22 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
         _ => Some(format!("{count} {word}s")),
     };
     let parts: Vec<String> =
-        [counted(errors, "error"), counted(diagnostics.len() - errors, "warning")].into_iter().flatten().collect();
+        [counted(errors, "error"), counted(diagnostics.len() - errors, "warning")]
+            .into_iter()
+            .flatten()
+            .collect();
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(", ")) }
 }
 
 /// Nobody types a name of this length wrong; a longer one is somebody's attempt to keep us busy.
 const MAX_MISSPELT: usize = 64;
 
-/// The candidate that the word was probably meant to be. Case does not count; a word with nothing close gets no answer.
-pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The candidate that the word was probably meant to be. Case does not count; a word with nothing
+/// close gets no answer.
+pub fn did_you_mean<'a>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     if word.len() > MAX_MISSPELT {
         return None;
     }
@@ -128,7 +157,8 @@ pub fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(similarity, _)| *similarity > 0.8)
-        // Ties go to the name that comes first in the alphabet, so that messages do not depend on an order of hashing.
+        // Ties go to the name that comes first in the alphabet, so that messages do not depend on
+        // an order of hashing.
         .max_by(|(a, x), (b, y)| a.total_cmp(b).then(Reverse(x).cmp(&Reverse(y))))
         .map(|(_, candidate)| candidate)
 }
@@ -155,8 +185,8 @@ pub fn one_of(words: &[&str]) -> String {
     }
 }
 
-/// The byte offset of a line and column (in UTF-16 code units), both from 1, as parsers report them; places past a line's or
-/// the text's end give that end.
+/// The byte offset of a line and column (in UTF-16 code units), both from 1, as parsers report
+/// them; places past a line's or the text's end give that end.
 pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
     Lines::of(text).offset(text, Pos { line, column })
 }
@@ -185,7 +215,11 @@ mod tests {
             Diagnostic::warning("schema.graphql", place("@unqiue"), "unknown directive `@unqiue`"),
             Diagnostic::error("gone.graphql", 0..0, "cannot be read"),
         ];
-        let shown = render(&diagnostics, &|file| (file == "schema.graphql").then(|| TEXT.to_owned()), false);
+        let shown = render(
+            &diagnostics,
+            &|file| (file == "schema.graphql").then(|| TEXT.to_owned()),
+            false,
+        );
         insta::assert_snapshot!(shown, @r"
         error: unknown directive `@indx`
           ┌─ schema.graphql:2:11
@@ -209,7 +243,8 @@ mod tests {
 
     #[test]
     fn spans_beyond_the_text_are_cut() {
-        let shown = render(&[Diagnostic::error("a", 90..99, "late")], &|_| Some("short".to_owned()), false);
+        let shown =
+            render(&[Diagnostic::error("a", 90..99, "late")], &|_| Some("short".to_owned()), false);
         assert!(shown.contains("a:1:6"), "{shown}");
     }
 

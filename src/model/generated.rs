@@ -1,8 +1,9 @@
-//! The names that the generated API makes from those of the model. The generator, the check that no two of them meet, and
-//! the names that `model pull` chooses all read them here.
+//! The names that the generated API makes from those of the model. The generator, the check that no
+//! two of them meet, and the names that `model pull` chooses all read them here.
 
 /// Types that every generated API has, beside the scalars and their filters.
-pub const SHARED_TYPES: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
+pub const SHARED_TYPES: [&str; 6] =
+    ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
 
 /// The types that are generated for each entity.
 pub fn types_of(entity: &str) -> [String; 7] {

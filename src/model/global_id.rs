@@ -1,5 +1,5 @@
-//! Ids that are unique among all entities (`ids = "global"`), as Relay wants them: the name of the type and the row's own key
-//! in one opaque string. Each row has one spelling of its id.
+//! Ids that are unique among all entities (`ids = "global"`), as Relay wants them: the name of the
+//! type and the row's own key in one opaque string. Each row has one spelling of its id.
 
 use std::fmt;
 
@@ -51,8 +51,8 @@ pub fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
 }
 
 impl Model {
-    /// The same model with ids that are unique among all entities. Those take part whose key is a field `id` that clients see:
-    /// they implement `Node`; others keep their keys as they are.
+    /// The same model with ids that are unique among all entities. Those take part whose key is a
+    /// field `id` that clients see: they implement `Node`; others keep their keys as they are.
     #[must_use]
     pub fn with_global_ids(mut self) -> Self {
         let nodes: Vec<bool> = self.entities.iter().map(has_id).collect();
@@ -99,7 +99,9 @@ mod tests {
         let id = encode("Product", "0191408b:7");
         assert_eq!(decode(&id), Some(("Product".to_owned(), "0191408b:7".to_owned())));
         // Padding, white space, the other alphabet, bits that mean nothing, no colon.
-        for other in [format!("{id}="), format!("{id} "), "YTpifn4+".into(), "YTp".into(), "UHI".into()] {
+        for other in
+            [format!("{id}="), format!("{id} "), "YTpifn4+".into(), "YTp".into(), "UHI".into()]
+        {
             assert_eq!(decode(&other), None, "{other}");
         }
     }

@@ -1,15 +1,16 @@
-//! Names made from names: `ProductReview` to `product_review`, `productReview`, `product_reviews`. It decides spelling
-//! only; what a name may not be is decided where the model is checked.
+//! Names made from names: `ProductReview` to `product_review`, `productReview`, `product_reviews`.
+//! It decides spelling only; what a name may not be is decided where the model is checked.
 
-/// `ProductReview` → `product_review`, `HTTPServer` → `http_server`, `line1Address` → `line1_address`.
+/// `ProductReview` → `product_review`, `HTTPServer` → `http_server`, `line1Address` →
+/// `line1_address`.
 pub fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut snake = String::with_capacity(name.len() + 4);
     for (i, &c) in chars.iter().enumerate() {
         if c.is_ascii_uppercase() && i > 0 {
             let after_word = !chars[i - 1].is_ascii_uppercase() && chars[i - 1] != '_';
-            let ends_acronym =
-                chars[i - 1].is_ascii_uppercase() && chars.get(i + 1).is_some_and(|next| next.is_ascii_lowercase());
+            let ends_acronym = chars[i - 1].is_ascii_uppercase()
+                && chars.get(i + 1).is_some_and(|next| next.is_ascii_lowercase());
             if after_word || ends_acronym {
                 snake.push('_');
             }
@@ -25,7 +26,10 @@ pub fn lower_camel(name: &str) -> String {
     // The last capital of a longer run starts the next word, unless the run is the whole word.
     let next_is_lower = name.chars().nth(capitals).is_some_and(|c| c.is_ascii_lowercase());
     let lowered = if capitals > 1 && next_is_lower { capitals - 1 } else { capitals };
-    name.chars().enumerate().map(|(i, c)| if i < lowered { c.to_ascii_lowercase() } else { c }).collect()
+    name.chars()
+        .enumerate()
+        .map(|(i, c)| if i < lowered { c.to_ascii_lowercase() } else { c })
+        .collect()
 }
 
 /// `merchantId` → `MerchantId`.
@@ -34,8 +38,9 @@ pub fn upper_first(name: &str) -> String {
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
-/// The English plural of the last word of a name, in any of our spellings: `productCategory` → `productCategories`,
-/// `sales_person` → `sales_people`. Words without a plural of their own come back as they are.
+/// The English plural of the last word of a name, in any of our spellings: `productCategory` →
+/// `productCategories`, `sales_person` → `sales_people`. Words without a plural of their own come
+/// back as they are.
 pub fn pluralize(name: &str) -> String {
     let start = last_word(name);
     let (head, word) = name.split_at(start);
@@ -44,8 +49,11 @@ pub fn pluralize(name: &str) -> String {
         return name.to_owned();
     }
     if let Some((_, plural)) = IRREGULAR.iter().find(|(singular, _)| *singular == lower) {
-        let plural =
-            if word.starts_with(|c: char| c.is_ascii_uppercase()) { upper_first(plural) } else { (*plural).to_owned() };
+        let plural = if word.starts_with(|c: char| c.is_ascii_uppercase()) {
+            upper_first(plural)
+        } else {
+            (*plural).to_owned()
+        };
         return format!("{head}{plural}");
     }
     let before_last = lower.chars().rev().nth(1);
@@ -58,15 +66,20 @@ pub fn pluralize(name: &str) -> String {
     format!("{name}s")
 }
 
-/// The singular of the last word of a name, in any of our spellings: `product_categories` → `product_category`. A word
-/// that is no plural comes back as it is; where English leaves several (`leaves`), the first that fits.
+/// The singular of the last word of a name, in any of our spellings: `product_categories` →
+/// `product_category`. A word that is no plural comes back as it is; where English leaves several
+/// (`leaves`), the first that fits.
 pub fn singularize(name: &str) -> String {
     let (head, word) = name.split_at(last_word(name));
     let lower = word.to_ascii_lowercase();
-    let keeps = UNCOUNTABLE.contains(&lower.as_str()) || ["ss", "us", "is"].iter().any(|end| lower.ends_with(end));
+    let keeps = UNCOUNTABLE.contains(&lower.as_str())
+        || ["ss", "us", "is"].iter().any(|end| lower.ends_with(end));
     if let Some((singular, _)) = IRREGULAR.iter().find(|(_, plural)| *plural == lower) {
         let capital = word.starts_with(|c: char| c.is_ascii_uppercase());
-        return format!("{head}{}", if capital { upper_first(singular) } else { (*singular).to_owned() });
+        return format!(
+            "{head}{}",
+            if capital { upper_first(singular) } else { (*singular).to_owned() }
+        );
     }
     let cut = |count: usize| name[..name.len() - count].to_owned();
     if keeps || !lower.ends_with('s') || lower.len() < 3 {
@@ -89,7 +102,8 @@ fn last_word(name: &str) -> usize {
     let starts_word = |i: usize| {
         bytes[i - 1] == b'_'
             || (bytes[i].is_ascii_uppercase()
-                && (!bytes[i - 1].is_ascii_uppercase() || bytes.get(i + 1).is_some_and(u8::is_ascii_lowercase)))
+                && (!bytes[i - 1].is_ascii_uppercase()
+                    || bytes.get(i + 1).is_some_and(u8::is_ascii_lowercase)))
     };
     (1..bytes.len()).rev().find(|&i| name.is_char_boundary(i) && starts_word(i)).unwrap_or(0)
 }
@@ -152,7 +166,8 @@ const IRREGULAR: [(&str, &str); 36] = [
     ("woman", "women"),
 ];
 
-/// The name with its indefinite article, as it is said: `a Merchant`, `an Issue`, `a User`, `an Hour`, `an SKU`.
+/// The name with its indefinite article, as it is said: `a Merchant`, `an Issue`, `a User`, `an
+/// Hour`, `an SKU`.
 pub fn with_article(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let vowel = |c: Option<char>| c.is_some_and(|c| "aeiou".contains(c));
@@ -167,7 +182,9 @@ pub fn with_article(name: &str) -> String {
         Some('e') if second == Some('u') => false,
         Some('o') if lower == "one" || lower == "once" || name.starts_with("One") => false,
         // With a vowel there, however it is written.
-        Some('h') => ["hour", "honor", "honour", "honest", "heir"].iter().any(|silent| lower.starts_with(silent)),
+        Some('h') => ["hour", "honor", "honour", "honest", "heir"]
+            .iter()
+            .any(|silent| lower.starts_with(silent)),
         first => vowel(first),
     };
     format!("{} {name}", if an { "an" } else { "a" })

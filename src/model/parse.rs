@@ -1,11 +1,12 @@
-//! SDL to model. Every mistake is found in one run, each with its place and what would be right; there is a model only
-//! if there is no mistake. The steps are in the order of reading: text to syntax, syntax to definitions, definitions to
-//! entities, names against each other, and the fingerprint of the whole.
+//! SDL to model. Every mistake is found in one run, each with its place and what would be right;
+//! there is a model only if there is no mistake. The steps are in the order of reading: text to
+//! syntax, syntax to definitions, definitions to entities, names against each other, and the
+//! fingerprint of the whole.
 //!
-//! Choices that the design leaves open: a key is always `ID!` and may have any name; `Decimal` without `@column` has 18
-//! digits, 4 of them after the point, and `precision` does not go without `scale`; `@unique(fields:)` or
-//! `@index(fields:)` on a field puts the field itself first; definitions of the directives' own vocabulary in the file
-//! are passed over.
+//! Choices that the design leaves open: a key is always `ID!` and may have any name; `Decimal`
+//! without `@column` has 18 digits, 4 of them after the point, and `precision` does not go without
+//! `scale`; `@unique(fields:)` or `@index(fields:)` on a field puts the field itself first;
+//! definitions of the directives' own vocabulary in the file are passed over.
 
 pub(crate) mod columns;
 mod definitions;
@@ -44,7 +45,8 @@ pub struct Parsed {
 /// ```
 ///
 /// # Errors
-/// All mistakes that were found (and the warnings), in the order of the text. Of syntax errors only the first.
+/// All mistakes that were found (and the warnings), in the order of the text. Of syntax errors only
+/// the first.
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let mut report = Report::new(file_name, text);
     let Some(document) = syntax::read(&mut report, text) else { return Err(report.finish()) };
@@ -60,7 +62,13 @@ pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     }
     relations::warn_about_cycles(&mut report, &definitions);
     let by_name = entities.iter().map(|entity| (entity.name.clone(), entity.id)).collect();
-    let mut model = Model { entities, enums: definitions.enums, by_name, fingerprint: [0; 32], has_rules: false };
+    let mut model = Model {
+        entities,
+        enums: definitions.enums,
+        by_name,
+        fingerprint: [0; 32],
+        has_rules: false,
+    };
     model.has_rules = model.says_who_may();
     model.fingerprint = fingerprint::fingerprint(&model);
     Ok(Parsed { model, warnings: report.finish() })

@@ -1,5 +1,5 @@
-//! Who may do what: `@allow`, as the model says it. What a rule comes down to for a viewer is decided where conditions become
-//! filters, on a higher floor.
+//! Who may do what: `@allow`, as the model says it. What a rule comes down to for a viewer is
+//! decided where conditions become filters, on a higher floor.
 
 use std::ops::Range;
 
@@ -93,7 +93,11 @@ impl Rule {
 
     /// The claims that it names.
     pub fn claims(&self) -> impl Iterator<Item = &str> {
-        self.condition.iter().chain(&self.check).flat_map(|condition| &condition.claims).map(String::as_str)
+        self.condition
+            .iter()
+            .chain(&self.check)
+            .flat_map(|condition| &condition.claims)
+            .map(String::as_str)
     }
 
     /// Whether what it allows depends on who asks.
@@ -114,7 +118,10 @@ impl Model {
         self.entities.iter().any(|entity| {
             !entity.rules.is_empty()
                 || entity.fields.iter().any(|field| !field.rules.is_empty())
-                || entity.columns.iter().any(|column| matches!(column.default, Some(DefaultValue::Claim(_))))
+                || entity
+                    .columns
+                    .iter()
+                    .any(|column| matches!(column.default, Some(DefaultValue::Claim(_))))
         })
     }
 
@@ -130,41 +137,51 @@ impl Model {
         let mut fields = entity.fields.iter();
         !self.has_rules
             || self.is_open(entity.id, Access::Read)
-                && fields.all(|field| !field.hidden && (field.rules.is_empty() || field.rules.iter().any(is_open)))
+                && fields.all(|field| {
+                    !field.hidden && (field.rules.is_empty() || field.rules.iter().any(is_open))
+                })
     }
 
     /// Whether what may be done with the entity's rows depends on who asks.
     pub fn depends_on_viewer(&self, entity: EntityId, access: Access) -> bool {
         let mut rules = self.entity(entity).rules.iter();
-        !self.is_open(entity, access) && rules.any(|rule| rule.is_about(access) && rule.depends_on_viewer())
+        !self.is_open(entity, access)
+            && rules.any(|rule| rule.is_about(access) && rule.depends_on_viewer())
     }
 
-    /// What is wrong with the model's rules, given whether the configuration says how viewers are known.
+    /// What is wrong with the model's rules, given whether the configuration says how viewers are
+    /// known.
     pub fn rule_mistakes(&self, file: &str, has_auth: bool) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         for entity in &self.entities {
-            let rules = entity.rules.iter().chain(entity.fields.iter().flat_map(|field| &field.rules));
+            let rules =
+                entity.rules.iter().chain(entity.fields.iter().flat_map(|field| &field.rules));
             if has_auth && entity.rules.is_empty() {
-                let message = format!("`{}` has no `@allow`, so nobody could do anything with it", entity.name);
-                let help =
-                    "write who may do what, such as `@allow(to: [READ])` for everybody and `@allow(role: \"editor\")`";
-                mistakes.push(Diagnostic::error(file, entity.span.clone(), message).with_help(help));
+                let message = format!(
+                    "`{}` has no `@allow`, so nobody could do anything with it",
+                    entity.name
+                );
+                let help = "write who may do what, such as `@allow(to: [READ])` for everybody and `@allow(role: \"editor\")`";
+                mistakes
+                    .push(Diagnostic::error(file, entity.span.clone(), message).with_help(help));
             }
             if !has_auth {
-                let help = "write `[auth]` into freshql.toml: without it nobody is known by a token";
-                let spans: std::collections::BTreeSet<_> = rules.map(|rule| (rule.span.start, rule.span.end)).collect();
-                mistakes.extend(
-                    spans
-                        .into_iter()
-                        .map(|(start, end)| Diagnostic::error(file, start..end, WITHOUT_AUTH).with_help(help)),
-                );
+                let help =
+                    "write `[auth]` into freshql.toml: without it nobody is known by a token";
+                let spans: std::collections::BTreeSet<_> =
+                    rules.map(|rule| (rule.span.start, rule.span.end)).collect();
+                mistakes.extend(spans.into_iter().map(|(start, end)| {
+                    Diagnostic::error(file, start..end, WITHOUT_AUTH).with_help(help)
+                }));
                 for column in &entity.columns {
                     if let Some(DefaultValue::Claim(claim)) = &column.default {
                         let message = format!(
                             "`{}.{}` takes the claim `{claim}`, and nobody has claims without `[auth]` in the configuration",
                             entity.name, column.field
                         );
-                        mistakes.push(Diagnostic::error(file, entity.span.clone(), message).with_help(help));
+                        mistakes.push(
+                            Diagnostic::error(file, entity.span.clone(), message).with_help(help),
+                        );
                     }
                 }
             }

@@ -1,5 +1,5 @@
-//! The scalar types: what a column holds, the form in which the store keeps it, how it comes in from GraphQL
-//! (`coerce.rs`) and goes out as JSON (`json.rs`).
+//! The scalar types: what a column holds, the form in which the store keeps it, how it comes in
+//! from GraphQL (`coerce.rs`) and goes out as JSON (`json.rs`).
 
 mod coerce;
 mod decimal;
@@ -20,7 +20,8 @@ pub(crate) use uuid::is_uuid;
 /// Most digits that a Decimal has: its scaled form fits 64 bits.
 pub const MAX_DIGITS: u8 = 18;
 
-/// The scalars that a model may name. `ID` and `Decimal` stand for their usual forms; keys and `@column` refine them.
+/// The scalars that a model may name. `ID` and `Decimal` stand for their usual forms; keys and
+/// `@column` refine them.
 pub const BUILT_IN: [(&str, Scalar); 11] = [
     ("ID", Scalar::IdText),
     ("String", Scalar::String),
@@ -117,11 +118,13 @@ impl Scalar {
         self != Self::Json
     }
 
-    /// Filters have `lt lte gt gte` for it: what has an order that clients know. Identifiers, enums and Booleans are
-    /// only ever equal or not.
+    /// Filters have `lt lte gt gte` for it: what has an order that clients know. Identifiers, enums
+    /// and Booleans are only ever equal or not.
     pub fn is_ordered(self) -> bool {
         match self {
-            Self::String | Self::Int | Self::BigInt | Self::Float | Self::DateTime | Self::Date => true,
+            Self::String | Self::Int | Self::BigInt | Self::Float | Self::DateTime | Self::Date => {
+                true
+            }
             Self::Decimal { .. } => true,
             Self::IdInt | Self::IdText | Self::IdUuid | Self::Uuid => false,
             Self::Boolean | Self::Json | Self::Enum(_) => false,
@@ -139,7 +142,8 @@ impl Scalar {
     }
 }
 
-/// A value in the form in which the store keeps it (SQLite's own; the PostgreSQL driver converts by [`Scalar`]).
+/// A value in the form in which the store keeps it (SQLite's own; the PostgreSQL driver converts by
+/// [`Scalar`]).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// NULL.
@@ -180,7 +184,8 @@ pub enum ValueRef<'a> {
     Real(f64),
     /// A text.
     Text(&'a str),
-    /// What no type of the model can hold: a blob, or a text that is not UTF-8. An external writer put it there.
+    /// What no type of the model can hold: a blob, or a text that is not UTF-8. An external writer
+    /// put it there.
     Other,
 }
 

@@ -1,5 +1,5 @@
-//! Documents that clients register themselves: automatic persisted queries, and ad-hoc documents that come again. They
-//! are kept as long as there is room.
+//! Documents that clients register themselves: automatic persisted queries, and ad-hoc documents
+//! that come again. They are kept as long as there is room.
 
 use std::sync::Arc;
 
@@ -10,7 +10,8 @@ use super::registry::Sha256Hash;
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 
-/// What a compiled document takes beside its text, in bytes: an estimate that also bounds the number of small documents.
+/// What a compiled document takes beside its text, in bytes: an estimate that also bounds the
+/// number of small documents.
 const BASE_WEIGHT: u64 = 4096;
 
 /// A plan is larger than the text that it was made of, about by this factor.
@@ -60,7 +61,8 @@ impl LearnedDocuments {
         hash: Sha256Hash,
         text: &str,
     ) -> Result<Arc<Document>, Vec<GraphqlError>> {
-        let compile = async { compiler.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
+        let compile =
+            async { compiler.compile(DocumentId::of(text), text.into()).await.map(Arc::new) };
         self.documents.get_or_insert_async(&hash, compile).await
     }
 }

@@ -1,5 +1,6 @@
-//! The trusted documents of a server that runs, in step with its database: what another node has registered is found by the
-//! next look-up, and what it has removed is not. How far the feed must have come before that, the caller decides.
+//! The trusted documents of a server that runs, in step with its database: what another node has
+//! registered is found by the next look-up, and what it has removed is not. How far the feed must
+//! have come before that, the caller decides.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -72,7 +73,9 @@ impl Documents {
                 None => Ok(None),
             },
             // A file needs no database to be served.
-            Err(error) => registry.find(name).filter(|found| !found.files.is_empty()).map(Some).ok_or(error),
+            Err(error) => {
+                registry.find(name).filter(|found| !found.files.is_empty()).map(Some).ok_or(error)
+            }
         }
     }
 
@@ -94,7 +97,8 @@ impl Documents {
         Ok(self.0.registry.list())
     }
 
-    /// Compiles what nobody has asked for yet, one after another; of what the model no longer allows, the log tells.
+    /// Compiles what nobody has asked for yet, one after another; of what the model no longer
+    /// allows, the log tells.
     pub async fn compile_all(&self) {
         for id in self.0.registry.all_uncompiled() {
             self.settled(id).await;
@@ -102,15 +106,23 @@ impl Documents {
         }
     }
 
-    /// Registers a document for all nodes, and lets clients call it by this name, too. True if it was not registered before.
+    /// Registers a document for all nodes, and lets clients call it by this name, too. True if it
+    /// was not registered before.
     ///
     /// # Errors
     /// Nothing was registered.
-    pub async fn register(&self, id: DocumentId, text: Arc<str>, alias: Option<&str>) -> Result<bool, RegisterError> {
+    pub async fn register(
+        &self,
+        id: DocumentId,
+        text: Arc<str>,
+        alias: Option<&str>,
+    ) -> Result<bool, RegisterError> {
         self.refresh().await?;
         let alias = alias.filter(|alias| !is_hash_of(alias, id) && !is_sha256_of(alias, &text));
         let named = alias.map(|alias| (alias, self.0.registry.by_alias(alias)));
-        if let Some((alias, Some(other))) = named.filter(|(_, named)| named.is_some_and(|named| named != id)) {
+        if let Some((alias, Some(other))) =
+            named.filter(|(_, named)| named.is_some_and(|named| named != id))
+        {
             return Err(RegisterError::Taken(alias.to_owned(), other.to_string()));
         }
         let has_name = named.is_none_or(|(_, named)| named.is_some());
@@ -126,14 +138,21 @@ impl Documents {
         let is_known = known.is_some();
         let document = match known.and_then(|known| known.document.as_ref().ok().cloned()) {
             Some(document) => document,
-            None => {
-                self.0.engine.compiler().compile_registered(id, text.clone()).await.map_err(RegisterError::Invalid)?
-            }
+            None => self
+                .0
+                .engine
+                .compiler()
+                .compile_registered(id, text.clone())
+                .await
+                .map_err(RegisterError::Invalid)?,
         };
         let aliases = alias.map(str::to_owned).into_iter().collect();
         let new = NewDocument { id: id.to_string(), text: text.to_string(), aliases };
-        let new =
-            self.store().insert_document(new).await?.map_err(|taken| RegisterError::Taken(taken.alias, taken.id))?;
+        let new = self
+            .store()
+            .insert_document(new)
+            .await?
+            .map_err(|taken| RegisterError::Taken(taken.alias, taken.id))?;
         // Not put in by hand: somebody else may have removed it since.
         self.refresh().await?;
         self.settle(id, Some(document)).await;
@@ -162,7 +181,8 @@ impl Documents {
         Ok(self.refresh().await?)
     }
 
-    /// Forgets the documents that left the query files longer ago than the configuration lets them stay.
+    /// Forgets the documents that left the query files longer ago than the configuration lets them
+    /// stay.
     ///
     /// # Errors
     /// The database failed.
@@ -172,7 +192,9 @@ impl Documents {
         let mut expired = registry.expired(now);
         let is_over = |id: &DocumentId| {
             let stored = registry.uncompiled(*id);
-            stored.and_then(|stored| retired(stored.source, self.0.retention)).is_some_and(|it| it.until <= now)
+            stored
+                .and_then(|stored| retired(stored.source, self.0.retention))
+                .is_some_and(|it| it.until <= now)
         };
         expired.extend(registry.all_uncompiled().into_iter().filter(is_over));
         if expired.is_empty() {
@@ -182,7 +204,8 @@ impl Documents {
         // Perhaps another node was faster, and perhaps somebody has registered one of them.
         registry.outdated.mark(&expired.iter().map(DocumentId::to_string).collect::<Vec<_>>());
         self.refresh().await?;
-        for id in expired.into_iter().filter(|id| registry.resolve(&DocumentRef::Id(*id)).is_none()) {
+        for id in expired.into_iter().filter(|id| registry.resolve(&DocumentRef::Id(*id)).is_none())
+        {
             tracing::info!(%id, "a document that left the query files is no longer served: its time is over");
         }
         Ok(())
@@ -225,7 +248,8 @@ impl Documents {
             }
         }
         for (id, stored) in stored {
-            let retired = stored.as_ref().and_then(|stored| retired(stored.source, self.0.retention));
+            let retired =
+                stored.as_ref().and_then(|stored| retired(stored.source, self.0.retention));
             registry.follow(id, stored, retired);
         }
     }

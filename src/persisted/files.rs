@@ -1,6 +1,6 @@
-//! Registers `queries/**/*.graphql` (and `.gql`), and the manifests beside them. Each query file is one document; its id is the hash
-//! of its exact bytes, so a byte order mark or another line ending makes another document. Fragments are shared between
-//! files: see [`super::fragments`].
+//! Registers `queries/**/*.graphql` (and `.gql`), and the manifests beside them. Each query file is
+//! one document; its id is the hash of its exact bytes, so a byte order mark or another line ending
+//! makes another document. Fragments are shared between files: see [`super::fragments`].
 
 use std::io;
 use std::ops::Range;
@@ -26,12 +26,17 @@ pub const CASES: &str = ".cases.json";
 /// Directories within directories; deeper ones are a loop of symbolic links.
 const DEEPEST: usize = 32;
 
-/// Compiles all query files and manifests below `directory` and registers the documents without mistakes. A directory that
-/// does not exist has no files. Gives the mistakes of all files, in the order of the files' names.
+/// Compiles all query files and manifests below `directory` and registers the documents without
+/// mistakes. A directory that does not exist has no files. Gives the mistakes of all files, in the
+/// order of the files' names.
 ///
 /// # Errors
 /// The directory cannot be read.
-pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry) -> io::Result<Vec<Diagnostic>> {
+pub async fn register(
+    compiler: &Compiler,
+    directory: &Path,
+    registry: &Registry,
+) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     let texts = read(find(directory)?, &mut mistakes)?;
     let fragments = Fragments::of(texts.iter().map(|(file, text)| (file.as_str(), &**text)));
@@ -54,13 +59,17 @@ pub async fn register(compiler: &Compiler, directory: &Path, registry: &Registry
         let id = DocumentId::of(&document.text);
         match compiler.compile_registered(id, Arc::clone(&document.text)).await {
             Ok(compiled) => registry.add_file(id, document.text, compiled, file.clone()),
-            Err(errors) => mistakes.extend(errors.iter().map(|error| placed(file, &document, error))),
+            Err(errors) => {
+                mistakes.extend(errors.iter().map(|error| placed(file, &document, error)))
+            }
         }
     }
     for (file, text) in read(manifests(directory)?, &mut mistakes)? {
         register_manifest(compiler, &file, &text, registry, &mut mistakes).await;
     }
-    mistakes.sort_by(|a, b| (&a.file, a.span.start, &a.message).cmp(&(&b.file, b.span.start, &b.message)));
+    mistakes.sort_by(|a, b| {
+        (&a.file, a.span.start, &a.message).cmp(&(&b.file, b.span.start, &b.message))
+    });
     // What is wrong in a shared fragment is found once for each file that needs it.
     mistakes.dedup();
     Ok(mistakes)
@@ -97,7 +106,8 @@ async fn register_manifest(
             Err(errors) => {
                 for error in errors {
                     let (line, column) = error.locations.first().copied().unwrap_or((1, 1));
-                    let message = format!("{} (line {line}, column {column} of `{alias}`)", error.message);
+                    let message =
+                        format!("{} (line {line}, column {column} of `{alias}`)", error.message);
                     mistakes.push(Diagnostic::error(file, place.clone(), message));
                 }
                 continue;
@@ -105,12 +115,16 @@ async fn register_manifest(
         }
         if let Err(other) = registry.add_alias_of_file(&alias, id) {
             let message = format!("`{alias}` names another document already: {other}");
-            mistakes.push(Diagnostic::error(file, place, message).with_help("a name stands for one document only"));
+            mistakes.push(
+                Diagnostic::error(file, place, message)
+                    .with_help("a name stands for one document only"),
+            );
         }
     }
 }
 
-/// What keeps a file with fragments only from being read. What else is wrong with them shows where they are used.
+/// What keeps a file with fragments only from being read. What else is wrong with them shows where
+/// they are used.
 fn library_mistake(file: &str, text: &str) -> Option<Diagnostic> {
     let error = syntax::parse(text, Purpose::Operations).err()?;
     Some(Diagnostic::error(file, error.span, error.message))
@@ -126,7 +140,8 @@ fn placed(file: &str, document: &Composed, error: &GraphqlError) -> Diagnostic {
     mistake
 }
 
-/// The mistakes that query files have whatever the model is, for where there is no model to compile them against.
+/// The mistakes that query files have whatever the model is, for where there is no model to compile
+/// them against.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -148,7 +163,8 @@ pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     Ok(mistakes)
 }
 
-/// Nothing but white space, commas and comments: what people have before they write, or have commented out.
+/// Nothing but white space, commas and comments: what people have before they write, or have
+/// commented out.
 fn is_blank(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
     text.lines()
@@ -162,7 +178,10 @@ fn blank(file: String) -> Diagnostic {
 }
 
 /// The texts of these files; those that have none go to `mistakes`.
-fn read(paths: Vec<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(String, Arc<str>)>> {
+fn read(
+    paths: Vec<PathBuf>,
+    mistakes: &mut Vec<Diagnostic>,
+) -> io::Result<Vec<(String, Arc<str>)>> {
     let mut texts = Vec::new();
     for path in paths {
         let file = path.display().to_string();
@@ -171,8 +190,12 @@ fn read(paths: Vec<PathBuf>, mistakes: &mut Vec<Diagnostic>) -> io::Result<Vec<(
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
-                let message = format!("not UTF-8: the first invalid byte is in line {line}, at offset {valid}");
-                mistakes.push(Diagnostic::error(file, 0..0, message).with_help("save the file as UTF-8"));
+                let message = format!(
+                    "not UTF-8: the first invalid byte is in line {line}, at offset {valid}"
+                );
+                mistakes.push(
+                    Diagnostic::error(file, 0..0, message).with_help("save the file as UTF-8"),
+                );
             }
         }
     }
@@ -187,14 +210,18 @@ pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
         let findings = lint::lint(model, document);
         for file in registered.files.iter().filter(|file| !is_manifest(file)) {
             warnings.extend(line_ends(file, &registered.text));
-            let own =
-                std::fs::metadata(file).map_or(usize::MAX, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
+            let own = std::fs::metadata(file)
+                .map_or(usize::MAX, |file| usize::try_from(file.len()).unwrap_or(usize::MAX));
             warnings.extend(findings.iter().map(|finding| {
                 let place = word_at(&registered.text, finding.position);
                 let make = if finding.is_mistake { Diagnostic::error } else { Diagnostic::warning };
                 let found = match place.start < own {
                     true => make(file.clone(), place, finding.message.clone()),
-                    false => make(file.clone(), 0..0, format!("{}, in a fragment of another file", finding.message)),
+                    false => make(
+                        file.clone(),
+                        0..0,
+                        format!("{}, in a fragment of another file", finding.message),
+                    ),
                 };
                 found.with_help(finding.help.clone())
             }));
@@ -209,8 +236,9 @@ fn is_manifest(file: &str) -> bool {
     file.ends_with(".json")
 }
 
-/// Operations of different files that have one name. Every file is served by its own id, but clients' tools (code
-/// generators, manifests) want one operation for a name, and so does whoever asks `freshql explain` for it.
+/// Operations of different files that have one name. Every file is served by its own id, but
+/// clients' tools (code generators, manifests) want one operation for a name, and so does whoever
+/// asks `freshql explain` for it.
 fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
     let mut places = Vec::new();
     for registered in registry.list() {
@@ -228,17 +256,21 @@ fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
     for same in places.chunk_by(|a, b| a.0 == b.0) {
         let [(name, first, _), others @ ..] = same else { continue };
         for (_, file, place) in others {
-            let warning =
-                Diagnostic::warning(file, place.clone(), format!("the operation `{name}` is also in {first}"));
-            warnings
-                .push(warning.with_help("give it a name of its own: clients' tools know operations by their names"));
+            let warning = Diagnostic::warning(
+                file,
+                place.clone(),
+                format!("the operation `{name}` is also in {first}"),
+            );
+            warnings.push(warning.with_help(
+                "give it a name of its own: clients' tools know operations by their names",
+            ));
         }
     }
     warnings
 }
 
-/// An id is the hash of the exact bytes: the same file with other line ends, as git makes them on some machines, is
-/// another document, which clients that know the first one do not find.
+/// An id is the hash of the exact bytes: the same file with other line ends, as git makes them on
+/// some machines, is another document, which clients that know the first one do not find.
 fn line_ends(file: &str, text: &str) -> Option<Diagnostic> {
     let at = text.find("\r\n")?;
     let message = "lines end with CRLF, which counts: with LF, the same text has another id";
@@ -255,12 +287,14 @@ pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
 /// The name or the symbol that stands at a line and column, for the caret to underline.
 fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
     let start = offset_of(text, line, column);
-    let word = text[start..].find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len() - start);
+    let word = text[start..]
+        .find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len() - start);
     start..start + word.max(text[start..].chars().next().map_or(0, char::len_utf8))
 }
 
-/// All `.graphql` and `.gql` files below the directory, sorted by path. Hidden files and directories are left out: Kubernetes puts
-/// the same files once more into `..data`.
+/// All `.graphql` and `.gql` files below the directory, sorted by path. Hidden files and
+/// directories are left out: Kubernetes puts the same files once more into `..data`.
 ///
 /// # Errors
 /// A directory cannot be read.
@@ -282,7 +316,9 @@ fn find_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> 
     while let Some((directory, depth)) = open.pop() {
         let entries = match std::fs::read_dir(&directory) {
             Ok(entries) => entries,
-            Err(error) if depth == 0 && error.kind() == io::ErrorKind::NotFound => return Ok(found),
+            Err(error) if depth == 0 && error.kind() == io::ErrorKind::NotFound => {
+                return Ok(found);
+            }
             Err(error) => return Err(error),
         };
         for entry in entries {
@@ -290,8 +326,9 @@ fn find_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> 
             if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.')) {
                 continue;
             }
-            let is_wanted =
-                path.extension().is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
+            let is_wanted = path
+                .extension()
+                .is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
             // Follows symbolic links, which is how mounted configuration looks.
             let metadata = match std::fs::metadata(&path) {
                 Ok(metadata) => metadata,
@@ -335,7 +372,9 @@ mod tests {
     #[test]
     fn a_link_to_nothing_is_named_with_what_to_do() {
         let directory = tempfile::tempdir().unwrap();
-        let link = |name: &str| std::os::unix::fs::symlink("../not/there", directory.path().join(name)).unwrap();
+        let link = |name: &str| {
+            std::os::unix::fs::symlink("../not/there", directory.path().join(name)).unwrap()
+        };
         link("notes.txt");
         assert!(find(directory.path()).unwrap().is_empty());
         link("Page.graphql");
@@ -350,11 +389,13 @@ mod tests {
         let root = directory.path();
         std::fs::create_dir_all(root.join("b/c")).unwrap();
         std::fs::create_dir_all(root.join(".hidden")).unwrap();
-        for name in ["z.graphql", "b/c/a.graphql", "b/readme.md", ".hidden/x.graphql", "a.graphql"] {
+        for name in ["z.graphql", "b/c/a.graphql", "b/readme.md", ".hidden/x.graphql", "a.graphql"]
+        {
             std::fs::write(root.join(name), "{ __typename }").unwrap();
         }
         let found = find(root).unwrap();
-        let names: Vec<_> = found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
+        let names: Vec<_> =
+            found.iter().map(|path| path.strip_prefix(root).unwrap().to_str().unwrap()).collect();
         assert_eq!(names, ["a.graphql", "b/c/a.graphql", "z.graphql"]);
     }
 
@@ -366,7 +407,9 @@ mod tests {
     #[tokio::test]
     async fn line_ends_of_windows_are_worth_a_second_look() {
         let directory = tempfile::tempdir().unwrap();
-        for (name, text) in [("lf.graphql", "{\n  __typename\n}\n"), ("crlf.graphql", "{\r\n  __typename\r\n}\r\n")] {
+        for (name, text) in
+            [("lf.graphql", "{\n  __typename\n}\n"), ("crlf.graphql", "{\r\n  __typename\r\n}\r\n")]
+        {
             std::fs::write(directory.path().join(name), text).unwrap();
         }
         let model = parse("schema.graphql", "type A @entity { id: ID! @id }").unwrap().model;
@@ -376,7 +419,10 @@ mod tests {
         assert_eq!(registry.list().len(), 2);
         let warnings = lint(&model, &registry);
         assert_eq!(warnings.len(), 1, "{warnings:?}");
-        assert!(warnings[0].file.ends_with("/crlf.graphql") && warnings[0].message.starts_with("lines end with CRLF"));
+        assert!(
+            warnings[0].file.ends_with("/crlf.graphql")
+                && warnings[0].message.starts_with("lines end with CRLF")
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! Fragments that several query files share. A file that spreads a fragment which it does not define gets it from the file that
-//! does: its document is its own text, followed by the definitions that it needs, ordered by name. The text of a definition is
-//! copied byte for byte, and so decides the document's id.
+//! Fragments that several query files share. A file that spreads a fragment which it does not
+//! define gets it from the file that does: its document is its own text, followed by the
+//! definitions that it needs, ordered by name. The text of a definition is copied byte for byte,
+//! and so decides the document's id.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,12 +34,14 @@ struct Shared<'t> {
 #[derive(Debug)]
 pub(super) struct Composed {
     pub(super) text: Arc<str>,
-    /// For each definition from another file: where it starts in the document, the file, where it starts there.
+    /// For each definition from another file: where it starts in the document, the file, where it
+    /// starts there.
     parts: Vec<(usize, String, usize)>,
 }
 
 impl Composed {
-    /// The file that a byte of the document stands in, and its place there; None where it is the document's own file.
+    /// The file that a byte of the document stands in, and its place there; None where it is the
+    /// document's own file.
     pub(super) fn foreign(&self, at: usize) -> Option<(&str, usize)> {
         let (start, file, from) = self.parts.iter().rev().find(|(start, ..)| *start <= at)?;
         Some((file, from + (at - start)))
@@ -65,20 +68,31 @@ impl<'t> Fragments<'t> {
     /// A fragment that it needs is defined differently in several other files.
     pub(super) fn compose(&self, file: &str, text: &Arc<str>) -> Result<Composed, Diagnostic> {
         let own = definitions(text);
-        let defined: BTreeSet<&str> = own.iter().filter_map(|definition| definition.fragment).collect();
+        let defined: BTreeSet<&str> =
+            own.iter().filter_map(|definition| definition.fragment).collect();
         let mut needed: BTreeMap<&str, &Shared<'_>> = BTreeMap::new();
-        let mut open: Vec<(&str, usize)> =
-            own.iter().flat_map(|definition| definition.spreads.iter().map(|name| (*name, definition.start))).collect();
+        let mut open: Vec<(&str, usize)> = own
+            .iter()
+            .flat_map(|definition| definition.spreads.iter().map(|name| (*name, definition.start)))
+            .collect();
         while let Some((name, at)) = open.pop() {
             if defined.contains(name) || needed.contains_key(name) {
                 continue;
             }
-            let Some([first, others @ ..]) = self.by_name.get(name).map(Vec::as_slice) else { continue };
-            if let Some(other) = others.iter().find(|other| other.definition.text != first.definition.text) {
+            let Some([first, others @ ..]) = self.by_name.get(name).map(Vec::as_slice) else {
+                continue;
+            };
+            if let Some(other) =
+                others.iter().find(|other| other.definition.text != first.definition.text)
+            {
                 let place = spread(text, name).unwrap_or(at..at);
-                let message = format!("the fragment `{name}` is in {} and, otherwise, in {}", first.file, other.file);
-                return Err(Diagnostic::error(file, place, message)
-                    .with_help("give one of them another name, or define the one that is meant in this file"));
+                let message = format!(
+                    "the fragment `{name}` is in {} and, otherwise, in {}",
+                    first.file, other.file
+                );
+                return Err(Diagnostic::error(file, place, message).with_help(
+                    "give one of them another name, or define the one that is meant in this file",
+                ));
             }
             needed.insert(name, first);
             open.extend(first.definition.spreads.iter().map(|name| (*name, at)));
@@ -111,7 +125,8 @@ pub(super) fn is_library(text: &str) -> bool {
 pub fn missing(text: &str) -> Vec<String> {
     let own = definitions(text);
     let defined: BTreeSet<&str> = own.iter().filter_map(|definition| definition.fragment).collect();
-    let spread: BTreeSet<&str> = own.iter().flat_map(|definition| definition.spreads.iter().copied()).collect();
+    let spread: BTreeSet<&str> =
+        own.iter().flat_map(|definition| definition.spreads.iter().copied()).collect();
     spread.difference(&defined).map(|name| (*name).to_owned()).collect()
 }
 
@@ -153,10 +168,14 @@ fn definitions(text: &str) -> Vec<Definition<'_>> {
             TokenKind::Punctuator(b'}') => braces = braces.saturating_sub(1),
             TokenKind::Punctuator(b'(') => parentheses += 1,
             TokenKind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
-            TokenKind::Name if braces == 0 && last == "fragment" && !is_name_of_operation(before) => {
+            TokenKind::Name
+                if braces == 0 && last == "fragment" && !is_name_of_operation(before) =>
+            {
                 definition.fragment = Some(word);
             }
-            TokenKind::Name if last == "..." && word != "on" => drop(definition.spreads.insert(word)),
+            TokenKind::Name if last == "..." && word != "on" => {
+                definition.spreads.insert(word);
+            }
             _ => {}
         }
         (before, last) = (last, word);
@@ -186,8 +205,14 @@ mod tests {
     #[test]
     fn a_document_is_the_file_and_the_fragments_that_it_needs_by_name() {
         let files = [
-            ("a.graphql", "query A($f: I = {a: {b: 1}}) { x(a: {b: $f}) { ...Z ... on T { ...B } } }"),
-            ("b.graphql", "# of b\nfragment B on T { b ...A }\n\"described\" fragment Z on T @d(x: {y: 1}) { z }\n"),
+            (
+                "a.graphql",
+                "query A($f: I = {a: {b: 1}}) { x(a: {b: $f}) { ...Z ... on T { ...B } } }",
+            ),
+            (
+                "b.graphql",
+                "# of b\nfragment B on T { b ...A }\n\"described\" fragment Z on T @d(x: {y: 1}) { z }\n",
+            ),
             ("c.graphql", "fragment A on T { a }  fragment Unused on T { u }"),
         ];
         let document = composed(&files, 0).unwrap();
@@ -212,7 +237,11 @@ mod tests {
 
     #[test]
     fn two_fragments_with_one_name_are_a_mistake_where_they_differ() {
-        let same = [("a", "{ x { ...F } }"), ("b", "fragment F on T { b }"), ("c", "fragment F on T { b }")];
+        let same = [
+            ("a", "{ x { ...F } }"),
+            ("b", "fragment F on T { b }"),
+            ("c", "fragment F on T { b }"),
+        ];
         assert_eq!(&*composed(&same, 0).unwrap().text, "{ x { ...F } }\n\nfragment F on T { b }\n");
         let other = [same[0], same[1], ("c", "fragment F on T { c }")];
         let mistake = composed(&other, 0).unwrap_err();

@@ -1,5 +1,5 @@
-//! Manifests of persisted documents, as clients' tools read and write them: Apollo's list of operations, and the maps from
-//! names to texts of Relay and of GraphQL code generator.
+//! Manifests of persisted documents, as clients' tools read and write them: Apollo's list of
+//! operations, and the maps from names to texts of Relay and of GraphQL code generator.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -75,8 +75,12 @@ pub fn parse(json: &str) -> Result<Vec<Entry>, String> {
     checked(texts.collect::<Result<_, _>>()?)
 }
 
-fn apollo(format: &serde_json::Value, members: &[(String, serde_json::Value)]) -> Result<Vec<Entry>, String> {
-    let member = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+fn apollo(
+    format: &serde_json::Value,
+    members: &[(String, serde_json::Value)],
+) -> Result<Vec<Entry>, String> {
+    let member =
+        |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| value);
     if format != APOLLO {
         return Err(format!("the manifest's format is {format}, and not \"{APOLLO}\""));
     }
@@ -84,9 +88,13 @@ fn apollo(format: &serde_json::Value, members: &[(String, serde_json::Value)]) -
         return Err("only version 1 of Apollo's manifests is known".to_owned());
     }
     let operations = member("operations").ok_or("the manifest has no `operations`")?;
-    let operations = Vec::<Operation>::deserialize(operations).map_err(|error| format!("`operations`: {error}"))?;
+    let operations = Vec::<Operation>::deserialize(operations)
+        .map_err(|error| format!("`operations`: {error}"))?;
     checked(
-        operations.into_iter().map(|operation| Entry { alias: operation.id, text: operation.body.into() }).collect(),
+        operations
+            .into_iter()
+            .map(|operation| Entry { alias: operation.id, text: operation.body.into() })
+            .collect(),
     )
 }
 
@@ -95,7 +103,9 @@ fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, String> {
     let mut known: BTreeMap<&str, &str> = BTreeMap::new();
     for Entry { alias, text } in &entries {
         if alias.is_empty() || alias.contains('/') {
-            return Err(format!("`{alias}` cannot be the name of a document: it would be no part of a URL"));
+            return Err(format!(
+                "`{alias}` cannot be the name of a document: it would be no part of a URL"
+            ));
         }
         if known.insert(alias, text).is_some_and(|other| other != &**text) {
             return Err(format!("`{alias}` stands for two documents"));
@@ -168,9 +178,12 @@ mod tests {
         let apollo = r#"{"format":"apollo-persisted-query-manifest","version":1,
             "operations":[{"id":"a1","name":"A","type":"query","body":"query A { a }"}]}"#;
         assert_eq!(parse(apollo).unwrap(), [entry("a1", "query A { a }")]);
-        let relay = r#"{"d41d8cd98f00b204e9800998ecf8427e":"query B { b }","sha256:00":"query A { a }"}"#;
-        let expected =
-            [entry("d41d8cd98f00b204e9800998ecf8427e", "query B { b }"), entry("sha256:00", "query A { a }")];
+        let relay =
+            r#"{"d41d8cd98f00b204e9800998ecf8427e":"query B { b }","sha256:00":"query A { a }"}"#;
+        let expected = [
+            entry("d41d8cd98f00b204e9800998ecf8427e", "query B { b }"),
+            entry("sha256:00", "query A { a }"),
+        ];
         assert_eq!(parse(relay).unwrap(), expected);
         assert_eq!(parse("{}").unwrap(), []);
     }
@@ -184,7 +197,10 @@ mod tests {
             (r#"{"a/b":"{a}"}"#, "no part of a URL"),
             (r#"{"format":"x"}"#, "the manifest's format is \"x\""),
             (r#"{"format":"apollo-persisted-query-manifest","version":2}"#, "only version 1"),
-            (r#"{"format":"apollo-persisted-query-manifest","version":1,"operations":[{}]}"#, "missing field `id`"),
+            (
+                r#"{"format":"apollo-persisted-query-manifest","version":1,"operations":[{}]}"#,
+                "missing field `id`",
+            ),
         ] {
             let error = parse(json).unwrap_err();
             assert!(error.contains(why), "{json}: {error}");

@@ -1,11 +1,13 @@
-//! Which documents the database may have otherwise than the registry: the feed tells, and the next look-up reads them.
-//! Compiling a document takes milliseconds, which nobody who waits for the feed is to wait for.
+//! Which documents the database may have otherwise than the registry: the feed tells, and the next
+//! look-up reads them. Compiling a document takes milliseconds, which nobody who waits for the feed
+//! is to wait for.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Documents that are remembered one by one; a server that nobody asks for anything must not remember ever more.
+/// Documents that are remembered one by one; a server that nobody asks for anything must not
+/// remember ever more.
 const MOST: usize = 10_000;
 
 /// What was told and not yet read.
@@ -35,8 +37,8 @@ pub(super) struct Reading {
 }
 
 impl Outdated {
-    /// Whether something is to be read. It is false again only when what was told has been read and put to use: who finds
-    /// it false may rest on the registry.
+    /// Whether something is to be read. It is false again only when what was told has been read and
+    /// put to use: who finds it false may rest on the registry.
     pub(super) fn is_any(&self) -> bool {
         self.read.load(Ordering::Acquire) != self.told.load(Ordering::Acquire)
     }
@@ -63,14 +65,16 @@ impl Outdated {
         self.told.store(number, Ordering::Release);
     }
 
-    /// What is to be read now. To be called before the database is; it stays noted until [`Self::done`].
+    /// What is to be read now. To be called before the database is; it stays noted until
+    /// [`Self::done`].
     pub(super) fn begin(&self) -> Reading {
         let which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
         let ids = (which.all == 0).then(|| which.ids.keys().cloned().collect());
         Reading { ids, told: self.told.load(Ordering::Relaxed) }
     }
 
-    /// It has been read, and the registry is as the database was. What was told since then stays noted.
+    /// It has been read, and the registry is as the database was. What was told since then stays
+    /// noted.
     pub(super) fn done(&self, reading: &Reading) {
         let mut which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
         which.ids.retain(|_, number| *number > reading.told);

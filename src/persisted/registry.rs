@@ -1,4 +1,5 @@
-//! The trusted documents, by id and by alias. It keeps them; how they got here is the business of the files beside it.
+//! The trusted documents, by id and by alias. It keeps them; how they got here is the business of
+//! the files beside it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,12 +16,13 @@ use crate::store::{DocumentSource, FeedEvent, StoredDocument, Subscriber};
 
 /// The trusted documents. Requests read it all the time, the admin API writes it now and then.
 ///
-/// Other nodes register and remove documents, too. Whoever looks one up makes sure first that this is as the database is:
-/// see [`Documents`](super::Documents).
+/// Other nodes register and remove documents, too. Whoever looks one up makes sure first that this
+/// is as the database is: see [`Documents`](super::Documents).
 #[derive(Default)]
 pub struct Registry {
     documents: DashMap<DocumentId, Arc<Registered>>,
-    /// Those of the database, which another node may have registered, that nobody has asked for here so far.
+    /// Those of the database, which another node may have registered, that nobody has asked for
+    /// here so far.
     uncompiled: DashMap<DocumentId, StoredDocument>,
     /// What Apollo's tools and clients call them.
     hashes: DashMap<Sha256Hash, DocumentId>,
@@ -74,7 +76,8 @@ pub struct Registered {
     pub id: DocumentId,
     /// As it was registered, byte for byte.
     pub text: Arc<str>,
-    /// The document, or why it is no longer valid: a stored one is kept when the model has changed under it.
+    /// The document, or why it is no longer valid: a stored one is kept when the model has changed
+    /// under it.
     pub document: Result<Document, Vec<GraphqlError>>,
     /// The files that hold it; the API cannot remove what is in a file.
     pub files: Vec<String>,
@@ -108,21 +111,25 @@ pub enum RemovalRefused {
 }
 
 impl Registry {
-    /// The document that a client names. Digits without a scheme are an id first, then a sha256, then a name of a manifest.
+    /// The document that a client names. Digits without a scheme are an id first, then a sha256,
+    /// then a name of a manifest.
     pub fn find(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
         self.resolve(name).and_then(|id| self.get(id))
     }
 
-    /// The document that a client names, where no other node can have given the name another meaning: a file of this one has
-    /// it, and its id is the hash of its text.
+    /// The document that a client names, where no other node can have given the name another
+    /// meaning: a file of this one has it, and its id is the hash of its text.
     pub fn find_in_files(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
         let is_of_file = |registered: &Arc<Registered>| !registered.files.is_empty();
         let by_hash = |hash| self.by_hash(Sha256Hash(hash)).filter(is_of_file);
         match name {
-            DocumentRef::Id(id) => self.get(*id).filter(is_of_file).or_else(|| by_hash(*id.as_bytes())),
+            DocumentRef::Id(id) => {
+                self.get(*id).filter(is_of_file).or_else(|| by_hash(*id.as_bytes()))
+            }
             DocumentRef::Sha256(hash) => by_hash(*hash),
             DocumentRef::Alias(name) => {
-                let id = self.aliases.get(name).filter(|alias| alias.of_file).map(|alias| alias.id)?;
+                let id =
+                    self.aliases.get(name).filter(|alias| alias.of_file).map(|alias| alias.id)?;
                 self.get(id).filter(is_of_file)
             }
         }
@@ -151,7 +158,8 @@ impl Registry {
 
     /// The names that manifests gave this document, sorted.
     pub fn aliases(&self, id: DocumentId) -> Vec<String> {
-        let named = self.aliases.iter().filter(|entry| entry.id == id).map(|entry| entry.key().clone());
+        let named =
+            self.aliases.iter().filter(|entry| entry.id == id).map(|entry| entry.key().clone());
         let mut names: Vec<String> = named.collect();
         names.sort();
         names
@@ -165,7 +173,8 @@ impl Registry {
         if is_hash_of(alias, id) {
             return Ok(());
         }
-        if let Some(known) = self.aliases.get(alias).filter(|known| known.of_file && known.id != id) {
+        if let Some(known) = self.aliases.get(alias).filter(|known| known.of_file && known.id != id)
+        {
             return Err(known.id);
         }
         self.aliases.insert(alias.to_owned(), Alias { id, of_file: true });
@@ -196,18 +205,23 @@ impl Registry {
         self.documents.get(&id).map(|document| Arc::clone(&document))
     }
 
-    /// Another operation than the one asked for that has this name: its document is probably the one that was meant.
+    /// Another operation than the one asked for that has this name: its document is probably the
+    /// one that was meant.
     pub fn resembling(&self, operation_name: &str) -> Option<DocumentId> {
         self.named(operation_name).first().map(|registered| registered.id)
     }
 
-    /// The valid documents with an operation of this name, ordered by id. Retired ones only where no other has the name.
+    /// The valid documents with an operation of this name, ordered by id. Retired ones only where
+    /// no other has the name.
     pub fn named(&self, operation_name: &str) -> Vec<Arc<Registered>> {
-        let has_name = |document: &Document| document.operations().iter().any(|o| o.name() == Some(operation_name));
+        let has_name = |document: &Document| {
+            document.operations().iter().any(|o| o.name() == Some(operation_name))
+        };
         let all = self.documents.iter().filter(|entry| entry.document.as_ref().is_ok_and(has_name));
         let mut named: Vec<_> = all.map(|entry| Arc::clone(&entry)).collect();
         named.sort_by_key(|registered| (registered.retired.is_some(), registered.id));
-        let retired = named.iter().position(|registered| registered.retired.is_some()).unwrap_or(named.len());
+        let retired =
+            named.iter().position(|registered| registered.retired.is_some()).unwrap_or(named.len());
         named.truncate(if retired == 0 { named.len() } else { retired });
         named
     }
@@ -224,9 +238,14 @@ impl Registry {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Takes over what the database has of this document, None where it has none. One that is new is not compiled before
-    /// somebody asks for it.
-    pub(super) fn follow(&self, id: DocumentId, stored: Option<StoredDocument>, retired: Option<Retired>) {
+    /// Takes over what the database has of this document, None where it has none. One that is new
+    /// is not compiled before somebody asks for it.
+    pub(super) fn follow(
+        &self,
+        id: DocumentId,
+        stored: Option<StoredDocument>,
+        retired: Option<Retired>,
+    ) {
         self.set_aliases(id, stored.as_ref().map_or(&[], |stored| &stored.aliases));
         let Some(known) = self.get(id) else {
             match stored {
@@ -249,7 +268,8 @@ impl Registry {
         let is_stored = stored.is_some_and(|stored| stored.source == DocumentSource::Http);
         let retired = retired.filter(|_| known.files.is_empty());
         if (is_stored, retired) != (known.stored, known.retired) {
-            let (text, document, files) = (known.text.clone(), known.document.clone(), known.files.clone());
+            let (text, document, files) =
+                (known.text.clone(), known.document.clone(), known.files.clone());
             self.insert(Registered { id, text, document, files, stored: is_stored, retired });
         }
     }
@@ -274,7 +294,8 @@ impl Registry {
         self.documents.iter().map(|entry| *entry.key()).chain(self.all_uncompiled()).collect()
     }
 
-    /// It is compiled now: `registered`, or None where it does not fit the model. No name means another document than before.
+    /// It is compiled now: `registered`, or None where it does not fit the model. No name means
+    /// another document than before.
     pub(super) fn settle(&self, id: DocumentId, registered: Option<Registered>) {
         match registered {
             Some(registered) => drop(self.documents.insert(id, Arc::new(registered))),
@@ -286,12 +307,14 @@ impl Registry {
         self.uncompiled.remove(&id);
     }
 
-    /// After the maps have changed: who resolves a name before this and remembers the result does so under the old number.
+    /// After the maps have changed: who resolves a name before this and remembers the result does
+    /// so under the old number.
     fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Adds a document from a file; a second file with the same bytes is remembered beside the first.
+    /// Adds a document from a file; a second file with the same bytes is remembered beside the
+    /// first.
     pub fn add_file(&self, id: DocumentId, text: Arc<str>, document: Document, file: String) {
         match self.documents.entry(id) {
             Entry::Occupied(mut entry) => {
@@ -299,7 +322,14 @@ impl Registry {
                 let mut files = old.files.clone();
                 files.push(file);
                 let (document, stored) = (Ok(document), old.stored);
-                entry.insert(Arc::new(Registered { id, text, document, files, stored, retired: None }));
+                entry.insert(Arc::new(Registered {
+                    id,
+                    text,
+                    document,
+                    files,
+                    stored,
+                    retired: None,
+                }));
             }
             Entry::Vacant(entry) => {
                 self.hashes.insert(Sha256Hash::of(&text), id);
@@ -331,7 +361,9 @@ impl Registry {
 
     /// The retired documents whose time is over at this moment, in seconds since 1970.
     pub fn expired(&self, now: i64) -> Vec<DocumentId> {
-        let is_over = |registered: &Registered| registered.retired.is_some_and(|retired| retired.until <= now);
+        let is_over = |registered: &Registered| {
+            registered.retired.is_some_and(|retired| retired.until <= now)
+        };
         self.documents.iter().filter(|entry| is_over(entry)).map(|entry| entry.id).collect()
     }
 
@@ -363,8 +395,8 @@ pub(super) fn is_hash_of(alias: &str, id: DocumentId) -> bool {
     DocumentRef::parse(alias) == Some(DocumentRef::Id(id))
 }
 
-/// What the feed tells is noted here, and read by the next who looks a document up. The generation moves at once, so that
-/// no URL is answered any more as it was before.
+/// What the feed tells is noted here, and read by the next who looks a document up. The generation
+/// moves at once, so that no URL is answered any more as it was before.
 impl Subscriber for Registry {
     fn receive(&self, event: &FeedEvent) {
         match event {
@@ -385,7 +417,10 @@ mod tests {
     #[test]
     fn a_hash_is_read_as_it_is_written() {
         let hash = Sha256Hash::of("{__typename}");
-        assert_eq!(hash.to_string(), "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38");
+        assert_eq!(
+            hash.to_string(),
+            "ecf4edb46db40b5132295c0291d62fb65d6759a9eedfa4d5d612dd5ec54a6b38"
+        );
         assert_eq!(Sha256Hash::parse(&hash.to_string()), Some(hash));
         assert_eq!(Sha256Hash::parse("ecf4"), None);
     }

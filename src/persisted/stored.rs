@@ -1,6 +1,7 @@
-//! Documents in the database, shared by all nodes that serve it: those that the operator registers over the API, and those
-//! that were in query files until not long ago, which pages that are still open go on asking for. Here is what a server
-//! does with them when it starts; what it does while it runs is in [`super::documents`].
+//! Documents in the database, shared by all nodes that serve it: those that the operator registers
+//! over the API, and those that were in query files until not long ago, which pages that are still
+//! open go on asking for. Here is what a server does with them when it starts; what it does while
+//! it runs is in [`super::documents`].
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,12 +12,16 @@ use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 use crate::store::{DocumentSource, NewDocument, Store, StoreError, StoredDocument};
 
-/// Writes down the documents of the query files, so that they can be served for a while after they have left. To be done
-/// before [`load`].
+/// Writes down the documents of the query files, so that they can be served for a while after they
+/// have left. To be done before [`load`].
 ///
 /// # Errors
 /// The database failed.
-pub async fn record(store: &Store, registry: &Registry, retention: Duration) -> Result<(), StoreError> {
+pub async fn record(
+    store: &Store,
+    registry: &Registry,
+    retention: Duration,
+) -> Result<(), StoreError> {
     let listed = registry.list();
     let of_files = listed.iter().filter(|registered| !registered.files.is_empty());
     let of_files: HashMap<String, NewDocument> = of_files
@@ -28,17 +33,25 @@ pub async fn record(store: &Store, registry: &Registry, retention: Duration) -> 
     store.replace_file_documents(of_files).await?;
     let forgotten = store.delete_retired_documents(retention).await?;
     if forgotten > 0 {
-        tracing::info!(documents = forgotten, "forgot documents that left the query files long ago");
+        tracing::info!(
+            documents = forgotten,
+            "forgot documents that left the query files long ago"
+        );
     }
     Ok(())
 }
 
 /// Registers all documents of the database. They are compiled when somebody asks for them, or by
-/// [`Documents::compile_all`](super::Documents::compile_all): a server with thousands of them is to listen at once.
+/// [`Documents::compile_all`](super::Documents::compile_all): a server with thousands of them is to
+/// listen at once.
 ///
 /// # Errors
 /// The database failed.
-pub async fn load(store: &Store, registry: &Registry, retention: Duration) -> Result<(), StoreError> {
+pub async fn load(
+    store: &Store,
+    registry: &Registry,
+    retention: Duration,
+) -> Result<(), StoreError> {
     // What other nodes change from here on is read again by the first look-up.
     let reading = registry.outdated.begin();
     for document in store.documents().await? {
@@ -69,9 +82,14 @@ pub async fn load_compiled(
 
 /// Registers these documents, compiled.
 ///
-/// One that was registered over the API and that the model no longer allows is kept and warned of: it was valid when it
-/// was registered. One that left the query files is dropped then.
-pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<StoredDocument>, retention: Duration) {
+/// One that was registered over the API and that the model no longer allows is kept and warned of:
+/// it was valid when it was registered. One that left the query files is dropped then.
+pub async fn add(
+    compiler: &Compiler,
+    registry: &Registry,
+    documents: Vec<StoredDocument>,
+    retention: Duration,
+) {
     for StoredDocument { id, text, source, aliases } in documents {
         let text: Arc<str> = text.into();
         let Some(actual) = checked_id(&id, &text) else { continue };
@@ -87,7 +105,8 @@ pub async fn add(compiler: &Compiler, registry: &Registry, documents: Vec<Stored
     }
 }
 
-/// The id of a stored document. None where its text does not hash to it: somebody has written it by hand.
+/// The id of a stored document. None where its text does not hash to it: somebody has written it by
+/// hand.
 pub(super) fn checked_id(id: &str, text: &str) -> Option<DocumentId> {
     let actual = DocumentId::of(text);
     if DocumentId::parse(id) != Some(actual) {

@@ -1,5 +1,5 @@
-//! `__typename` in every selection but an operation's own, as Apollo Client adds it before it sends a document. Without it a
-//! client's cache cannot tell whose fields it holds.
+//! `__typename` in every selection but an operation's own, as Apollo Client adds it before it sends
+//! a document. Without it a client's cache cannot tell whose fields it holds.
 
 use crate::syntax::{Lexer, TokenKind};
 
@@ -11,8 +11,8 @@ struct Open {
     has_meta_field: bool,
 }
 
-/// The text with `__typename` added where it is missing; everything else stays as it is, byte for byte. Of a text that does
-/// not parse, the part in front of the mistake.
+/// The text with `__typename` added where it is missing; everything else stays as it is, byte for
+/// byte. Of a text that does not parse, the part in front of the mistake.
 pub fn with_typename(text: &str) -> String {
     let mut lexer = Lexer::new(text);
     let mut out = String::with_capacity(text.len() * 2);
@@ -48,7 +48,9 @@ pub fn with_typename(text: &str) -> String {
             TokenKind::Name if open.is_empty() && parentheses == 0 && is_start(last) => {
                 is_fragment = word == "fragment"
             }
-            TokenKind::Name if parentheses == 0 && word.starts_with("__") && last != "@" && last != "..." => {
+            TokenKind::Name
+                if parentheses == 0 && word.starts_with("__") && last != "@" && last != "..." =>
+            {
                 if let Some(selection) = open.last_mut() {
                     selection.has_meta_field = true;
                 }
@@ -66,7 +68,8 @@ fn is_start(last: &str) -> bool {
     last.is_empty() || last == "}" || last.starts_with('"')
 }
 
-/// What stands between the last thing of a selection and the new one: a line of its own, as deep, where `}` has one.
+/// What stands between the last thing of a selection and the new one: a line of its own, as deep,
+/// where `}` has one.
 fn separator(before: &str, gap: &str) -> String {
     if !gap.contains(['\n', '\r']) {
         return " ".to_owned();
@@ -96,11 +99,20 @@ fragment query on T @d(a: {b: 1}) { __typename }
 { __schema { types { name } } }
 ";
         let added = with_typename(text);
-        assert!(added.contains("    ) { id __typename }\n    __typename # the last\n  }\n}\n"), "{added}");
-        assert!(added.contains("fragment F on T { a ... on U { b __typename } __typename }\n"), "{added}");
+        assert!(
+            added.contains("    ) { id __typename }\n    __typename # the last\n  }\n}\n"),
+            "{added}"
+        );
+        assert!(
+            added.contains("fragment F on T { a ... on U { b __typename } __typename }\n"),
+            "{added}"
+        );
         assert!(added.contains("fragment query on T @d(a: {b: 1}) { __typename }\n"), "{added}");
         assert!(added.contains("fragment fragment on T { ...F @__x t: __typename }\n"), "{added}");
-        assert!(added.contains("{ __schema { types { name __typename } __typename } }\n"), "{added}");
+        assert!(
+            added.contains("{ __schema { types { name __typename } __typename } }\n"),
+            "{added}"
+        );
         assert_eq!(with_typename(&added), added);
     }
 }

@@ -1,11 +1,13 @@
-//! What the commands do with a database beside serving it: migrate, check, repair, read what others made. Everything here
-//! blocks.
+//! What the commands do with a database beside serving it: migrate, check, repair, read what others
+//! made. Everything here blocks.
 
 use std::path::Path;
 
 use super::documents::StoredDocument;
 use super::error::AdminError;
-use super::schema::migrations::{Applied, Dialect, MigrateError, Migration, Migrations, Problem, Repaired, Status};
+use super::schema::migrations::{
+    Applied, Dialect, MigrateError, Migration, Migrations, Problem, Repaired, Status,
+};
 use super::schema::pull::Pulled;
 use super::{postgres, sqlite};
 use crate::config::Database;
@@ -104,12 +106,16 @@ impl Admin {
     ///
     /// # Errors
     /// The mistakes of the migrations, or the database's; then nothing was changed.
-    pub fn repair(&mut self, model: &Model, migrations: &Migrations) -> Result<Repaired, MigrateError> {
+    pub fn repair(
+        &mut self,
+        model: &Model,
+        migrations: &Migrations,
+    ) -> Result<Repaired, MigrateError> {
         ask!(self, admin => admin.repair(model, migrations))
     }
 
-    /// Where somebody has written numbers into the change log that no clock gives: deletes such records, and gives the rows new
-    /// versions. Gives the numbers of both.
+    /// Where somebody has written numbers into the change log that no clock gives: deletes such
+    /// records, and gives the rows new versions. Gives the numbers of both.
     ///
     /// # Errors
     /// The database's.
@@ -157,17 +163,23 @@ impl Admin {
         ask!(self, admin => Ok(admin.keys(entity, most)?))
     }
 
-    /// Gives a column of a row another value, as another program would; gives the number of records that this has left in the
-    /// change log. None if there is no such value, or the database does not let it be changed.
+    /// Gives a column of a row another value, as another program would; gives the number of records
+    /// that this has left in the change log. None if there is no such value, or the database does
+    /// not let it be changed.
     ///
     /// # Errors
     /// The database's.
-    pub fn alter_row(&mut self, entity: &Entity, key: &Value, column: ColumnId) -> Result<Option<u64>, AdminError> {
+    pub fn alter_row(
+        &mut self,
+        entity: &Entity,
+        key: &Value,
+        column: ColumnId,
+    ) -> Result<Option<u64>, AdminError> {
         ask!(self, admin => Ok(admin.alter_row(entity, key, column)?))
     }
 
-    /// Replaces the rows of all tables that both databases have by those of the other, as far as they fit. Says what became of
-    /// them.
+    /// Replaces the rows of all tables that both databases have by those of the other, as far as
+    /// they fit. Says what became of them.
     ///
     /// # Errors
     /// The database's.
@@ -184,8 +196,8 @@ pub fn dialect(database: &Database) -> Dialect {
     }
 }
 
-/// Tries migrations on an empty database of their own. False where there can be none: this user may make no database on the
-/// server.
+/// Tries migrations on an empty database of their own. False where there can be none: this user may
+/// make no database on the server.
 ///
 /// # Errors
 /// Their mistakes.

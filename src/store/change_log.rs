@@ -1,5 +1,5 @@
-//! What the change log says, in the model's words. How a driver's triggers write it down, and how it is read, the driver knows;
-//! who wants to know is not known here.
+//! What the change log says, in the model's words. How a driver's triggers write it down, and how
+//! it is read, the driver knows; who wants to know is not known here.
 
 use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, EntityId, Value};
@@ -7,7 +7,8 @@ use crate::model::{ColumnId, EntityId, Value};
 /// A record: one row has changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Its place on the clock, in microseconds since 1970, or just above. Numbers ascend, with gaps.
+    /// Its place on the clock, in microseconds since 1970, or just above. Numbers ascend, with
+    /// gaps.
     pub seq: Version,
     /// Whose row.
     pub entity: EntityId,
@@ -15,10 +16,12 @@ pub struct Change {
     pub id: Value,
     /// What happened.
     pub op: Op,
-    /// For each column by which lists are cut, the values under which the row was, or is, to be found: one where it came
-    /// or went, the old and the new one of an update (the same twice where this column stayed).
+    /// For each column by which lists are cut, the values under which the row was, or is, to be
+    /// found: one where it came or went, the old and the new one of an update (the same twice where
+    /// this column stayed).
     pub parts: Vec<(ColumnId, Vec<Value>)>,
-    /// The columns whose values in the record cannot be read: the row may be, or have been, in any part by these.
+    /// The columns whose values in the record cannot be read: the row may be, or have been, in any
+    /// part by these.
     pub unread: Vec<ColumnId>,
 }
 
@@ -45,8 +48,8 @@ pub enum Op {
     Insert,
     /// The named columns changed.
     Update(Vec<ColumnId>),
-    /// It went; or it may have: the row that an `INSERT` found in its place is recorded before SQLite decides what
-    /// becomes of it.
+    /// It went; or it may have: the row that an `INSERT` found in its place is recorded before
+    /// SQLite decides what becomes of it.
     Delete,
 }
 
@@ -84,7 +87,8 @@ impl Change {
         Self { seq, entity, id: Value::Null, op: Op::Delete, parts: Vec::new(), unread: Vec::new() }
     }
 
-    /// It is of no row, but stands for all rows of its entity: whatever was read of that may have changed.
+    /// It is of no row, but stands for all rows of its entity: whatever was read of that may have
+    /// changed.
     pub fn is_of_everything(&self) -> bool {
         self.id == Value::Null
     }
@@ -103,9 +107,15 @@ impl Change {
         if self.is_of_everything() && self.op == Op::Delete && self.parts.is_empty() {
             return each(Spot::Everything, Mark::everything(entity));
         }
-        let values = || self.parts.iter().flat_map(|(column, values)| values.iter().map(|value| (*column, value)));
+        let values = || {
+            self.parts
+                .iter()
+                .flat_map(|(column, values)| values.iter().map(|value| (*column, value)))
+        };
         each(Spot::Row, Mark::row(entity, &self.id));
-        self.unread.iter().for_each(|column| each(Spot::AnyPart(*column), Mark::any_part(entity, *column)));
+        self.unread
+            .iter()
+            .for_each(|column| each(Spot::AnyPart(*column), Mark::any_part(entity, *column)));
         match &self.op {
             Op::Insert | Op::Delete => {
                 each(Spot::Set, Mark::set(entity));

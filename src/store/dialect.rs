@@ -1,6 +1,9 @@
-//! What one database says otherwise than another, where queries and mutations become statements ([`super::render`]).
+//! What one database says otherwise than another, where queries and mutations become statements
+//! ([`super::render`]).
 
-use sea_orm::sea_query::{DeleteStatement, Expr, InsertStatement, SelectStatement, UpdateStatement};
+use sea_orm::sea_query::{
+    DeleteStatement, Expr, InsertStatement, SelectStatement, UpdateStatement,
+};
 
 use super::statement::Type;
 use crate::model::{Column, Entity};
@@ -14,8 +17,8 @@ pub(in crate::store) const PARENT_NUMBER: &str = "key";
 /// The column with the parent itself.
 pub(in crate::store) const PARENT_VALUE: &str = "value";
 
-/// A query for many parents, for the dialect to put together: its rows begin with [`PARENT_NUMBER`]. The parents come out of
-/// one parameter, as [`PARENTS`].
+/// A query for many parents, for the dialect to put together: its rows begin with
+/// [`PARENT_NUMBER`]. The parents come out of one parameter, as [`PARENTS`].
 pub(in crate::store) struct Batch {
     /// The parameter's placeholder.
     pub(in crate::store) parents: String,
@@ -29,11 +32,13 @@ pub(in crate::store) enum OfEach {
     Value(Box<SelectStatement>),
     /// Rows.
     Rows {
-        /// The query for one parent, and the placeholder of its limit: for a database that has LATERAL.
+        /// The query for one parent, and the placeholder of its limit: for a database that has
+        /// LATERAL.
         of_one: Box<SelectStatement>,
         /// The limit's placeholder.
         limit: Option<String>,
-        /// For a database that has not: the query for all, which only lacks its tables, [`PARENTS`] and this one as `t`.
+        /// For a database that has not: the query for all, which only lacks its tables, [`PARENTS`]
+        /// and this one as `t`.
         of_all: Box<SelectStatement>,
         /// The name of the table.
         table: String,
@@ -52,7 +57,8 @@ pub(in crate::store) trait Dialect {
     fn delete(&self, statement: &DeleteStatement) -> String;
     /// The placeholder of the parameter with this number, from 1 on.
     fn placeholder(&self, number: usize, ty: Type) -> String;
-    /// A column where it is compared with others or with parameters, or ordered by: strings by their bytes.
+    /// A column where it is compared with others or with parameters, or ordered by: strings by
+    /// their bytes.
     fn compared(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
     /// A column where its values are read.
     fn read(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
@@ -70,7 +76,7 @@ pub(in crate::store) trait Dialect {
     fn untrue(&self, condition: Expr) -> Expr;
     /// What is never true.
     fn never(&self) -> Expr;
-    /// The text of a query for many parents at once. Each row begins with the number of its parent, counted from 0; the rows
-    /// of a parent come in the order of the list.
+    /// The text of a query for many parents at once. Each row begins with the number of its parent,
+    /// counted from 0; the rows of a parent come in the order of the list.
     fn batch(&self, batch: Batch) -> String;
 }

@@ -1,5 +1,6 @@
-//! The documents in the database: those that were registered over HTTP, which stay until somebody removes them, and those of
-//! query files, so that the servers that start after a file has changed still know what it said.
+//! The documents in the database: those that were registered over HTTP, which stay until somebody
+//! removes them, and those of query files, so that the servers that start after a file has changed
+//! still know what it said.
 
 use std::collections::HashMap;
 
@@ -43,7 +44,8 @@ pub enum DocumentSource {
     Http,
     /// A server found it in a query file.
     File {
-        /// When a server started for the first time that had no such file any more, in seconds since 1970. None: not yet.
+        /// When a server started for the first time that had no such file any more, in seconds
+        /// since 1970. None: not yet.
         retired_at: Option<i64>,
     },
 }
@@ -61,21 +63,30 @@ pub(in crate::store) struct FileChanges {
 
 impl FileChanges {
     /// From what the database knows to what the files say.
-    pub(in crate::store) fn between(known: &[StoredDocument], current: HashMap<String, NewDocument>) -> Self {
+    pub(in crate::store) fn between(
+        known: &[StoredDocument],
+        current: HashMap<String, NewDocument>,
+    ) -> Self {
         let is_retired = |document: &StoredDocument| match document.source {
             DocumentSource::Http => None,
             DocumentSource::File { retired_at } => Some(retired_at.is_some()),
         };
         let is_current = |document: &StoredDocument| current.contains_key(&document.id);
         let ids = |changed: &dyn Fn(&StoredDocument) -> bool| -> Vec<String> {
-            known.iter().filter(|document| changed(document)).map(|document| document.id.clone()).collect()
+            known
+                .iter()
+                .filter(|document| changed(document))
+                .map(|document| document.id.clone())
+                .collect()
         };
         let gone = ids(&|document| is_retired(document) == Some(false) && !is_current(document));
         let back = ids(&|document| is_retired(document) == Some(true) && is_current(document));
         let mut new = current;
         // Of those that are known, only names that are new count.
         known.iter().for_each(|document| {
-            let has_all = |new: &NewDocument| new.aliases.iter().all(|alias| document.aliases.contains(alias));
+            let has_all = |new: &NewDocument| {
+                new.aliases.iter().all(|alias| document.aliases.contains(alias))
+            };
             if new.get(&document.id).is_some_and(has_all) {
                 new.remove(&document.id);
             }

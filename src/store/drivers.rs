@@ -42,7 +42,11 @@ impl Store {
     ///
     /// # Errors
     /// It cannot be opened, or it was never migrated.
-    pub async fn open(database: &Database, readers: usize, model: &Arc<Model>) -> Result<Self, StoreError> {
+    pub async fn open(
+        database: &Database,
+        readers: usize,
+        model: &Arc<Model>,
+    ) -> Result<Self, StoreError> {
         Self::open_with_clock(database, readers, model, Clock::new(clock::DEFAULT_CAPACITY)).await
     }
 
@@ -57,13 +61,17 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, StoreError> {
         match database {
-            Database::Sqlite(path) => Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?)),
-            Database::Postgres(url) => Ok(Self::Postgres(postgres::Store::open(url, readers, model, clock).await?)),
+            Database::Sqlite(path) => {
+                Ok(Self::Sqlite(sqlite::Store::open(path, readers, model, clock).await?))
+            }
+            Database::Postgres(url) => {
+                Ok(Self::Postgres(postgres::Store::open(url, readers, model, clock).await?))
+            }
         }
     }
 
-    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to be with a database behind
-    /// a socket. The answers are the same.
+    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to
+    /// be with a database behind a socket. The answers are the same.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
         match self {
@@ -77,24 +85,27 @@ impl Store {
         driver!(self, store => store.clock())
     }
 
-    /// Whether the clock has every change, by whomever, that was committed before this call. It asks nobody.
+    /// Whether the clock has every change, by whomever, that was committed before this call. It
+    /// asks nobody.
     pub fn is_current(&self) -> bool {
         driver!(self, store => store.is_current())
     }
 
-    /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
+    /// Whether the change log could not be read when that was last tried: the clock may lack even
+    /// what was written here.
     pub fn has_lost_track(&self) -> bool {
         driver!(self, store => store.has_lost_track())
     }
 
-    /// Whether an answer that was read here leaves only when the clock has all that was read, as far as the change log can be
-    /// read at all; otherwise [`Self::catch_up`] sees to that. So it is with a database that is asked over a network.
+    /// Whether an answer that was read here leaves only when the clock has all that was read, as
+    /// far as the change log can be read at all; otherwise [`Self::catch_up`] sees to that. So it
+    /// is with a database that is asked over a network.
     pub fn covers_answers(&self) -> bool {
         matches!(self, Self::Postgres(_))
     }
 
-    /// Answers will be given by the clock without [`Self::catch_up`] in front of each, so from now on nobody is told to have
-    /// written what the clock has not. With SQLite it is always so.
+    /// Answers will be given by the clock without [`Self::catch_up`] in front of each, so from now
+    /// on nobody is told to have written what the clock has not. With SQLite it is always so.
     pub fn keep_covered(&self) {
         match self {
             Self::Sqlite(_) => {}
@@ -110,8 +121,8 @@ impl Store {
         driver!(self, store => store.catch_up().await)
     }
 
-    /// Tells this subscriber of every change from here on, and says from where. What it is told, it knows before
-    /// [`Self::catch_up`] returns to anybody who called after the commit.
+    /// Tells this subscriber of every change from here on, and says from where. What it is told, it
+    /// knows before [`Self::catch_up`] returns to anybody who called after the commit.
     ///
     /// # Errors
     /// There is no database.
@@ -119,8 +130,8 @@ impl Store {
         driver!(self, store => store.subscribe(subscriber))
     }
 
-    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so that nobody who writes
-    /// waits for long. Tells how many it has deleted.
+    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so
+    /// that nobody who writes waits for long. Tells how many it has deleted.
     ///
     /// # Errors
     /// The database's.
@@ -128,7 +139,8 @@ impl Store {
         driver!(self, store => store.prune(limits).await)
     }
 
-    /// What the versions of rows tell, as far as is known. For one state of the database see [`State::guard`](super::source::State::guard).
+    /// What the versions of rows tell, as far as is known. For one state of the database see
+    /// [`State::guard`](super::source::State::guard).
     ///
     /// # Errors
     /// There is no database.
@@ -152,18 +164,18 @@ impl Store {
         driver!(self, store => store.ping().await)
     }
 
-    /// Closes the database, for good, and returns when that is done. What is under way may end; what is asked for later
-    /// fails.
+    /// Closes the database, for good, and returns when that is done. What is under way may end;
+    /// what is asked for later fails.
     pub async fn close(&self) {
         driver!(self, store => store.close().await);
     }
 
-    /// Runs an operation that reads one state of the database, with this many steps, perhaps under observation. If the caller
-    /// stops waiting, so does the database.
+    /// Runs an operation that reads one state of the database, with this many steps, perhaps under
+    /// observation. If the caller stops waiting, so does the database.
     ///
     /// # Errors
-    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where too many wait, and what
-    /// the operation itself returns.
+    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where
+    /// too many wait, and what the operation itself returns.
     pub async fn read<R: Reading>(
         &self,
         steps: u64,
@@ -173,8 +185,8 @@ impl Store {
         driver!(self, store => store.answer(steps, reading, observed).await)
     }
 
-    /// Runs a mutation in a transaction of its own (as far as anybody can tell), and returns when it is durable. If the caller
-    /// stops waiting before it has begun, it is not run.
+    /// Runs a mutation in a transaction of its own (as far as anybody can tell), and returns when
+    /// it is durable. If the caller stops waiting before it has begun, it is not run.
     ///
     /// # Errors
     /// The mutation's, after which all of it is undone, or the database's.
@@ -182,7 +194,8 @@ impl Store {
         driver!(self, store => store.mutate(writing).await)
     }
 
-    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For
+    /// people: it may take a while.
     ///
     /// # Errors
     /// The database's.
@@ -208,16 +221,23 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
+    pub async fn documents_among(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
         driver!(self, store => store.documents_among(ids).await)
     }
 
-    /// Keeps a document until it is removed; false if the database had it already. Of two documents that are to have one
-    /// name at the same time, wherever they were sent, one is refused, and nothing of it is kept.
+    /// Keeps a document until it is removed; false if the database had it already. Of two documents
+    /// that are to have one name at the same time, wherever they were sent, one is refused, and
+    /// nothing of it is kept.
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
+    pub async fn insert_document(
+        &self,
+        document: NewDocument,
+    ) -> Result<Result<bool, NameTaken>, StoreError> {
         driver!(self, store => store.insert_document(document).await)
     }
 
@@ -229,12 +249,15 @@ impl Store {
         driver!(self, store => store.delete_document(id).await)
     }
 
-    /// Makes these, by id, the documents of the query files: those that left the files are retired from now on, and
-    /// those that came back are not. Where nothing has changed nothing is written.
+    /// Makes these, by id, the documents of the query files: those that left the files are retired
+    /// from now on, and those that came back are not. Where nothing has changed nothing is written.
     ///
     /// # Errors
     /// The database's.
-    pub async fn replace_file_documents(&self, current: HashMap<String, NewDocument>) -> Result<(), StoreError> {
+    pub async fn replace_file_documents(
+        &self,
+        current: HashMap<String, NewDocument>,
+    ) -> Result<(), StoreError> {
         let changes = FileChanges::between(&self.documents().await?, current);
         if changes.is_empty() {
             return Ok(());

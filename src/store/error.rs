@@ -39,7 +39,8 @@ pub enum StoreError {
     /// A statement has made the database roll back its whole transaction.
     #[error("the database has rolled back the transaction")]
     RolledBack,
-    /// The database does not take a writing statement, for what the triggers that it fires say. In its words.
+    /// The database does not take a writing statement, for what the triggers that it fires say. In
+    /// its words.
     #[error("a statement cannot run: {0}")]
     Statement(String),
     /// The database does not take a value, which the model allows. In its words.
@@ -54,7 +55,8 @@ pub enum StoreError {
     /// What a system table says is not what it should say.
     #[error("{0}")]
     Corrupt(String),
-    /// A row is asked for that was not fetched ahead, because the answer has more rows than it may have.
+    /// A row is asked for that was not fetched ahead, because the answer has more rows than it may
+    /// have.
     #[error("a row is asked for that was not fetched")]
     NotFetched,
     /// Anything else that the database says.
@@ -67,8 +69,8 @@ pub enum StoreError {
 pub enum Constraint {
     /// Another row has these values already.
     Unique(Columns),
-    /// A row points to one that is not there, by these of the columns that were written; or, where there are none, a row that
-    /// is still pointed to should go.
+    /// A row points to one that is not there, by these of the columns that were written; or, where
+    /// there are none, a row that is still pointed to should go.
     ForeignKey(Vec<String>),
     /// A check does not hold; its name or text.
     Check(String),

@@ -1,9 +1,11 @@
-//! What every driver's feed promises: the changes of the database, in the order of their commits, to whoever subscribed.
+//! What every driver's feed promises: the changes of the database, in the order of their commits,
+//! to whoever subscribed.
 //!
-//! A feed calls its subscribers one after the other, and reads no further before all of them have returned. So whoever
-//! waits until the feed has caught up ([`Store::catch_up`](super::Store::catch_up)) finds that each of them knows of every
-//! change that was committed before. A subscriber must therefore be quick and must not wait for the store: it notes what it
-//! was told, and leaves the work to its own tasks.
+//! A feed calls its subscribers one after the other, and reads no further before all of them have
+//! returned. So whoever waits until the feed has caught up
+//! ([`Store::catch_up`](super::Store::catch_up)) finds that each of them knows of every change that
+//! was committed before. A subscriber must therefore be quick and must not wait for the store: it
+//! notes what it was told, and leaves the work to its own tasks.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,8 +40,8 @@ pub struct Batch {
 pub enum FeedEvent {
     /// This has changed since the last event.
     Batch(Batch),
-    /// Anything may have changed: the log does not reach back to the last event, or the database is in another state than
-    /// the one that it described.
+    /// Anything may have changed: the log does not reach back to the last event, or the database is
+    /// in another state than the one that it described.
     Forgotten,
 }
 
@@ -54,14 +56,17 @@ impl Subscriber for Clock {
         match event {
             // What concerns no row makes no answer stale.
             FeedEvent::Batch(batch) if batch.changes.rows.is_empty() => {}
-            FeedEvent::Batch(batch) => self.apply(batch.changes.rows.iter().flat_map(Change::marks)),
+            FeedEvent::Batch(batch) => {
+                self.apply(batch.changes.rows.iter().flat_map(Change::marks))
+            }
             FeedEvent::Forgotten => self.forget(),
         }
     }
 }
 
-/// The subscribers of a database, whichever feed reads it: a driver may begin with another one where the database is put
-/// back to another state, and then tells them to forget. The lock keeps what two feeds have to tell apart.
+/// The subscribers of a database, whichever feed reads it: a driver may begin with another one
+/// where the database is put back to another state, and then tells them to forget. The lock keeps
+/// what two feeds have to tell apart.
 pub(super) struct Subscribers(Mutex<Vec<Arc<dyn Subscriber>>>);
 
 impl Subscribers {

@@ -51,7 +51,11 @@ impl<R> ByParent<R> {
     }
 
     fn all(&self) -> impl Iterator<Item = &Vec<R>> {
-        self.null.iter().chain(self.ints.values()).chain(self.reals.values()).chain(self.texts.values())
+        self.null
+            .iter()
+            .chain(self.ints.values())
+            .chain(self.reals.values())
+            .chain(self.texts.values())
     }
 }
 
@@ -62,8 +66,8 @@ impl<R> Default for Fetched<R> {
 }
 
 impl<R: Row> Fetched<R> {
-    /// Adds what a query gave: each row with the number of its parent, the rows of one parent in their order. A parent
-    /// without rows has none, which is known from now on.
+    /// Adds what a query gave: each row with the number of its parent, the rows of one parent in
+    /// their order. A parent without rows has none, which is known from now on.
     pub(in crate::store) fn add(
         &mut self,
         place: usize,
@@ -101,7 +105,11 @@ impl<R: Row> Fetched<R> {
 impl<R: Row> Source for Fetched<R> {
     type Row<'r> = R;
 
-    fn rows<E: From<StoreError>>(&self, ask: Ask<'_>, each: impl FnMut(&R) -> Result<(), E>) -> Result<(), E> {
+    fn rows<E: From<StoreError>>(
+        &self,
+        ask: Ask<'_>,
+        each: impl FnMut(&R) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.of(&ask)?.iter().try_for_each(each)
     }
 

@@ -1,6 +1,7 @@
-//! What the versions of rows can be trusted to tell: whether the triggers and columns that keep them stand as the model
-//! needs them, entity by entity, in one state of the schema. Whoever rebuilds a table takes its triggers along, and every
-//! change behind that leaves the versions as they were.
+//! What the versions of rows can be trusted to tell: whether the triggers and columns that keep
+//! them stand as the model needs them, entity by entity, in one state of the schema. Whoever
+//! rebuilds a table takes its triggers along, and every change behind that leaves the versions as
+//! they were.
 
 use crate::dependency::Dependencies;
 use crate::model::{Entity, EntityId, Model};
@@ -47,7 +48,11 @@ impl Guard {
 
     /// Whether versions tell of every change of what was touched.
     pub fn covers(&self, touched: &Dependencies) -> bool {
-        self.is_whole || touched.dependencies.iter().all(|dependency| self.why_not(dependency.entity()).is_none())
+        self.is_whole
+            || touched
+                .dependencies
+                .iter()
+                .all(|dependency| self.why_not(dependency.entity()).is_none())
     }
 
     /// The entities that are not guarded, each with the reason and what to do about it, for people.
@@ -71,6 +76,9 @@ pub(in crate::store) fn newer(applied: &[Applied], history: &[Applied]) -> Optio
             "the migration {number:04}_{name} was applied after this server started: restart it with the model that \
              belongs to it"
         ),
-        None => "the database lacks migrations that it had when this server started: restart the server".to_owned(),
+        None => {
+            "the database lacks migrations that it had when this server started: restart the server"
+                .to_owned()
+        }
     })
 }

@@ -1,5 +1,6 @@
-//! PostgreSQL: a [`client`] of our own, pools of its connections, and on these what the store promises. Answers are read ahead,
-//! level by level; mutations run in transactions at READ COMMITTED; a feed compares snapshots.
+//! PostgreSQL: a [`client`] of our own, pools of its connections, and on these what the store
+//! promises. Answers are read ahead, level by level; mutations run in transactions at READ
+//! COMMITTED; a feed compares snapshots.
 
 pub(in crate::store) mod admin;
 mod ahead;

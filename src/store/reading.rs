@@ -1,4 +1,5 @@
-//! An operation that reads, whichever way its rows come: one by one, or fetched ahead level by level.
+//! An operation that reads, whichever way its rows come: one by one, or fetched ahead level by
+//! level.
 
 use super::error::StoreError;
 use super::fetched::Fetched;
@@ -21,14 +22,15 @@ pub trait Reading: Send + Sync + 'static {
     fn read<S: Source>(&self, state: &State, source: &S) -> Result<Self::Output, Self::Error>;
 }
 
-/// Says which rows an answer needs, for a database that is not asked for them one by one: level by level, since which rows a
-/// level has depends on those of the level before.
+/// Says which rows an answer needs, for a database that is not asked for them one by one: level by
+/// level, since which rows a level has depends on those of the level before.
 pub trait Levels<'a> {
-    /// What the next level needs, all of which can be asked for at once. Nothing: all is there, or the answer has more rows
-    /// than it may have.
+    /// What the next level needs, all of which can be asked for at once. Nothing: all is there, or
+    /// the answer has more rows than it may have.
     fn next<R: Row>(&mut self, fetched: &Fetched<R>) -> Vec<Wanted<'a>>;
 
-    /// Whether a level may follow on the one that [`Self::next`] gave last. Where it may not, that is sure.
+    /// Whether a level may follow on the one that [`Self::next`] gave last. Where it may not, that
+    /// is sure.
     fn may_go_on(&self) -> bool;
 
     /// With more rows than this it need not go on.

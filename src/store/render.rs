@@ -1,5 +1,5 @@
-//! Queries and mutations as statements: what they have in common in all databases. What they say otherwise, the
-//! [`Dialect`] knows.
+//! Queries and mutations as statements: what they have in common in all databases. What they say
+//! otherwise, the [`Dialect`] knows.
 
 mod filter;
 mod write;
@@ -7,8 +7,8 @@ mod write;
 use std::cell::RefCell;
 
 use sea_orm::sea_query::{
-    Alias, Asterisk, BinOper, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering, Order as Direction, Query,
-    SelectStatement,
+    Alias, Asterisk, BinOper, Expr, ExprTrait, Func, IntoColumnRef, IntoIden, NullOrdering,
+    Order as Direction, Query, SelectStatement,
 };
 
 use super::dialect::{Batch, Dialect, OfEach, PARENT_NUMBER, PARENT_VALUE, PARENTS, ROOT};
@@ -19,7 +19,9 @@ use crate::model::{ColumnId, Entity, Model, Order};
 /// The alias of the same table where the rows of a page are chosen before they are read.
 const CHOSEN: &str = "c";
 
-pub(in crate::store) use write::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT, delete, insert, update};
+pub(in crate::store) use write::{
+    FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT, delete, insert, update,
+};
 
 /// The statement of a query for one parent.
 pub(in crate::store) fn query(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {
@@ -31,10 +33,17 @@ pub(in crate::store) fn query(model: &Model, dialect: &dyn Dialect, shape: &Shap
 
 /// The statement of a query for many parents at once.
 pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shape) -> Statement {
-    let renderer = Renderer::new(model, dialect, Some(Expr::col((Alias::new(PARENTS), Alias::new(PARENT_VALUE)))));
+    let renderer = Renderer::new(
+        model,
+        dialect,
+        Some(Expr::col((Alias::new(PARENTS), Alias::new(PARENT_VALUE)))),
+    );
     let parent = match shape {
         Shape::Row { from, keys, .. } => model.entity(from.entity()).column(keys[0]).scalar,
-        Shape::Page { list, .. } | Shape::Count(list) | Shape::AnyUpToAfter(list) | Shape::AnyFromBefore(list) => {
+        Shape::Page { list, .. }
+        | Shape::Count(list)
+        | Shape::AnyUpToAfter(list)
+        | Shape::AnyFromBefore(list) => {
             let entity = model.entity(list.from.entity());
             entity.column(list.cut.unwrap_or(entity.key)).scalar
         }
@@ -47,7 +56,12 @@ pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shap
             let mut chosen = renderer.chosen(from);
             renderer.look_up(&mut chosen, entity, keys, CHOSEN);
             let of_all = renderer.of_all(entity, columns, &chosen, None);
-            OfEach::Rows { of_one: of_one.into(), limit, of_all: of_all.into(), table: entity.table.clone() }
+            OfEach::Rows {
+                of_one: of_one.into(),
+                limit,
+                of_all: of_all.into(),
+                table: entity.table.clone(),
+            }
         }
         Shape::Page { list, columns } => {
             let entity = model.entity(list.from.entity());
@@ -55,9 +69,16 @@ pub(in crate::store) fn batch(model: &Model, dialect: &dyn Dialect, shape: &Shap
             renderer.page(&mut chosen, list, CHOSEN);
             let mut of_all = renderer.of_all(entity, columns, &chosen, limit.as_deref());
             renderer.order(&mut of_all, list, ROOT);
-            OfEach::Rows { of_one: of_one.into(), limit, of_all: of_all.into(), table: entity.table.clone() }
+            OfEach::Rows {
+                of_one: of_one.into(),
+                limit,
+                of_all: of_all.into(),
+                table: entity.table.clone(),
+            }
         }
-        Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => OfEach::Value(of_one.into()),
+        Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => {
+            OfEach::Value(of_one.into())
+        }
     };
     let sql = dialect.batch(Batch { parents, of_each });
     let columns = std::iter::once(Type::Number).chain(columns(model, shape));
@@ -74,7 +95,10 @@ fn columns(model: &Model, shape: &Shape) -> Vec<Type> {
                 _ => unreachable!("the other shapes have no rows"),
             };
             let scalar = |id: &ColumnId| Type::Scalar(entity.column(*id).scalar);
-            [scalar(&entity.key), Type::Version].into_iter().chain(columns.iter().map(scalar)).collect()
+            [scalar(&entity.key), Type::Version]
+                .into_iter()
+                .chain(columns.iter().map(scalar))
+                .collect()
         }
         Shape::Count(_) => vec![Type::Number],
         Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => vec![Type::Boolean],
@@ -110,7 +134,8 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// The placeholder of the parameter that takes its value from this slot: the same wherever it is needed.
+    /// The placeholder of the parameter that takes its value from this slot: the same wherever it
+    /// is needed.
     fn placeholder(&self, slot: Slot, ty: Type) -> String {
         let parameter = Parameter { slot, ty };
         let mut parameters = self.parameters.borrow_mut();
@@ -143,7 +168,8 @@ impl<'a> Renderer<'a> {
         self.dialect.compared(entity, entity.column(id), Expr::col(column_ref(entity, id, alias)))
     }
 
-    /// The rows of an entity that a statement may see: the only way into a FROM. `depth` is that of the alias.
+    /// The rows of an entity that a statement may see: the only way into a FROM. `depth` is that of
+    /// the alias.
     fn visible(&self, rows: &Visible, alias: &str, depth: usize) -> SelectStatement {
         let entity = self.model.entity(rows.entity());
         let mut select = Query::select();
@@ -183,14 +209,23 @@ impl<'a> Renderer<'a> {
     }
 
     fn select_row(&self, select: &mut SelectStatement, entity: &Entity, columns: &[ColumnId]) {
-        let read = |id: ColumnId| self.dialect.read(entity, entity.column(id), Expr::col(column_ref(entity, id, ROOT)));
+        let read = |id: ColumnId| {
+            self.dialect.read(entity, entity.column(id), Expr::col(column_ref(entity, id, ROOT)))
+        };
         select.expr(read(entity.key)).expr(self.dialect.version(entity, ROOT));
         select.exprs(columns.iter().copied().map(read));
     }
 
-    fn look_up(&self, select: &mut SelectStatement, entity: &Entity, keys: &[ColumnId], alias: &str) {
+    fn look_up(
+        &self,
+        select: &mut SelectStatement,
+        entity: &Entity,
+        keys: &[ColumnId],
+        alias: &str,
+    ) {
         for (slot, key) in (PARENT..).zip(keys) {
-            select.and_where(self.column(entity, *key, alias).eq(self.value_of(entity, *key, slot)));
+            select
+                .and_where(self.column(entity, *key, alias).eq(self.value_of(entity, *key, slot)));
         }
     }
 
@@ -207,7 +242,8 @@ impl<'a> Renderer<'a> {
         self.select_row(&mut select, entity, columns);
         let chosen = limited(self.dialect.select(chosen), limit);
         let chosen = Expr::custom_keyword(Alias::new(format!("({chosen})")));
-        select.and_where(Expr::col(column_ref(entity, entity.key, ROOT)).binary(BinOper::In, chosen));
+        select
+            .and_where(Expr::col(column_ref(entity, entity.key, ROOT)).binary(BinOper::In, chosen));
         select.order_by((Alias::new(PARENTS), Alias::new(PARENT_NUMBER)), Direction::Asc);
         select
     }
@@ -234,7 +270,8 @@ impl<'a> Renderer<'a> {
     fn restrict(&self, select: &mut SelectStatement, list: &List, alias: &str) {
         let entity = self.model.entity(list.from.entity());
         if let Some(cut) = list.cut {
-            select.and_where(self.column(entity, cut, alias).eq(self.value_of(entity, cut, PARENT)));
+            select
+                .and_where(self.column(entity, cut, alias).eq(self.value_of(entity, cut, PARENT)));
         }
         if let Some(filter) = &list.filter {
             select.and_where(self.condition(entity, filter, alias, 0));
@@ -270,8 +307,8 @@ impl<'a> Renderer<'a> {
         exists
     }
 
-    /// The rows that stand behind `bound` in this ordering (`reverse`: in front of it), that row itself too if `inclusive`.
-    /// Lexicographic: equal in the first terms and beyond in the next.
+    /// The rows that stand behind `bound` in this ordering (`reverse`: in front of it), that row
+    /// itself too if `inclusive`. Lexicographic: equal in the first terms and beyond in the next.
     fn beyond(
         &self,
         entity: &Entity,
@@ -285,7 +322,9 @@ impl<'a> Renderer<'a> {
         let value = |i: usize, slot: Slot| self.value_of(entity, order[i].0, slot);
         let nullable = |i: usize| entity.column(order[i].0).nullable;
         let ascending = |i: usize| order[i].1.descending == reverse;
-        let compare = |left: Expr, ascending: bool, or_equal: bool, right: Expr| match (ascending, or_equal) {
+        let compare = |left: Expr, ascending: bool, or_equal: bool, right: Expr| match (
+            ascending, or_equal,
+        ) {
             (true, false) => left.gt(right),
             (true, true) => left.gte(right),
             (false, false) => left.lt(right),
@@ -306,7 +345,11 @@ impl<'a> Renderer<'a> {
             match bound[i] {
                 Some(slot) => {
                     let behind = compare(term(i), ascending(i), false, value(i, slot));
-                    Some(if nullable(i) && nulls_behind { behind.or(term(i).is_null()) } else { behind })
+                    Some(if nullable(i) && nulls_behind {
+                        behind.or(term(i).is_null())
+                    } else {
+                        behind
+                    })
                 }
                 None if nulls_behind => None,
                 None => Some(term(i).is_not_null()),
@@ -319,17 +362,28 @@ impl<'a> Renderer<'a> {
         let mut alternatives = Vec::new();
         for i in 0..order.len() {
             if let Some(behind) = strictly(i) {
-                alternatives
-                    .push((0..i).map(equal).chain([behind]).reduce(|a, b| a.and(b)).expect("one term at least"));
+                alternatives.push(
+                    (0..i)
+                        .map(equal)
+                        .chain([behind])
+                        .reduce(|a, b| a.and(b))
+                        .expect("one term at least"),
+                );
             }
         }
         if inclusive {
-            alternatives.push((0..order.len()).map(equal).reduce(|a, b| a.and(b)).expect("one term at least"));
+            alternatives.push(
+                (0..order.len()).map(equal).reduce(|a, b| a.and(b)).expect("one term at least"),
+            );
         }
-        let any = alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| self.dialect.never());
+        let any =
+            alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| self.dialect.never());
         match bound[0] {
-            // Says what the disjunction implies, so that an index on the first term is searched, not scanned.
-            Some(slot) if !nullable(0) => compare(term(0), ascending(0), true, value(0, slot)).and(any),
+            // Says what the disjunction implies, so that an index on the first term is searched,
+            // not scanned.
+            Some(slot) if !nullable(0) => {
+                compare(term(0), ascending(0), true, value(0, slot)).and(any)
+            }
             _ => any,
         }
     }

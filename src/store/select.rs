@@ -1,6 +1,7 @@
-//! Reading, described without SQL: the shapes of look-ups and lists. A shape names its parameters by slot and never holds a
-//! value, so equal shapes share one statement. What a filter means is decided here; where its values come from is not known
-//! here, and how a database says it is its dialect's business ([`super::dialect`]).
+//! Reading, described without SQL: the shapes of look-ups and lists. A shape names its parameters
+//! by slot and never holds a value, so equal shapes share one statement. What a filter means is
+//! decided here; where its values come from is not known here, and how a database says it is its
+//! dialect's business ([`super::dialect`]).
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,8 +15,9 @@ pub use super::statement::Slot;
 /// The parent's.
 pub const PARENT: Slot = 0;
 
-/// A string without regard to case. Character by character, so that a part of a string folds as it does within the whole:
-/// `str::to_lowercase` writes a Greek sigma at the end of a word in another way than within it.
+/// A string without regard to case. Character by character, so that a part of a string folds as it
+/// does within the whole: `str::to_lowercase` writes a Greek sigma at the end of a word in another
+/// way than within it.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -87,23 +89,31 @@ impl Query {
     }
 
     /// The statement for one parent.
-    pub(in crate::store) fn statement(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
+    pub(in crate::store) fn statement(
+        &self,
+        render: impl FnOnce(&Shape) -> Statement,
+    ) -> &Statement {
         self.statement.get_or_init(|| render(&self.shape))
     }
 
-    /// The statement for one parent that fails where its rows cannot be shown. None: nobody can tell ahead.
-    pub(in crate::store) fn sound(&self, render: impl FnOnce(&Shape) -> Option<Statement>) -> Option<&Statement> {
+    /// The statement for one parent that fails where its rows cannot be shown. None: nobody can
+    /// tell ahead.
+    pub(in crate::store) fn sound(
+        &self,
+        render: impl FnOnce(&Shape) -> Option<Statement>,
+    ) -> Option<&Statement> {
         self.sound.get_or_init(|| render(&self.shape)).as_ref()
     }
 
-    /// The statement for many parents at once: each row begins with the number of its parent, counted from 0.
+    /// The statement for many parents at once: each row begins with the number of its parent,
+    /// counted from 0.
     pub(in crate::store) fn batch(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
         self.batch.get_or_init(|| render(&self.shape))
     }
 }
 
-/// The rows of an entity that a statement may see: the only thing that stands in a FROM, so that no statement about an entity's
-/// rows can be written without saying which of them its reader may see.
+/// The rows of an entity that a statement may see: the only thing that stands in a FROM, so that no
+/// statement about an entity's rows can be written without saying which of them its reader may see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Visible {
     entity: EntityId,
@@ -116,7 +126,8 @@ pub fn visible(entity: EntityId, only: Option<Filter>) -> Visible {
 }
 
 impl Visible {
-    /// All rows, for statements whose rows no client sees: what a rule itself looks at, and what the store has to know.
+    /// All rows, for statements whose rows no client sees: what a rule itself looks at, and what
+    /// the store has to know.
     pub fn everything(entity: EntityId) -> Self {
         visible(entity, None)
     }
@@ -211,7 +222,8 @@ pub enum Comparison {
 pub enum TextMatch {
     /// Anywhere.
     Contains,
-    /// At the start. The second slot is the smallest text greater than all that start so, if there is one.
+    /// At the start. The second slot is the smallest text greater than all that start so, if there
+    /// is one.
     StartsWith(Option<Slot>),
     /// At the end.
     EndsWith,
@@ -228,7 +240,8 @@ pub enum Quantifier {
     None,
 }
 
-/// A condition on a row. Two-valued: a comparison with NULL is false, and `Not` turns false into true.
+/// A condition on a row. Two-valued: a comparison with NULL is false, and `Not` turns false into
+/// true.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// All of them; never empty.
@@ -237,7 +250,8 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// Not this.
     Not(Box<Filter>),
-    /// A column and a value. `fold`: without regard to case; the value in the slot is folded already.
+    /// A column and a value. `fold`: without regard to case; the value in the slot is folded
+    /// already.
     Compare {
         /// Left side.
         column: ColumnId,
@@ -284,8 +298,12 @@ impl Filter {
     /// The same, with its slots counting from behind this one.
     #[must_use]
     pub fn shifted(self, behind: Slot) -> Self {
-        let all = |filters: Vec<Self>| filters.into_iter().map(|filter| filter.shifted(behind)).collect();
-        let visible = |rows: Visible| Visible { only: rows.only.map(|only| Box::new(only.shifted(behind))), ..rows };
+        let all =
+            |filters: Vec<Self>| filters.into_iter().map(|filter| filter.shifted(behind)).collect();
+        let visible = |rows: Visible| Visible {
+            only: rows.only.map(|only| Box::new(only.shifted(behind))),
+            ..rows
+        };
         match self {
             Self::And(filters) => Self::And(all(filters)),
             Self::Or(filters) => Self::Or(all(filters)),
@@ -293,7 +311,9 @@ impl Filter {
             Self::Compare { column, comparison, slot, fold } => {
                 Self::Compare { column, comparison, slot: slot + behind, fold }
             }
-            Self::In { column, slot, negated, fold } => Self::In { column, slot: slot + behind, negated, fold },
+            Self::In { column, slot, negated, fold } => {
+                Self::In { column, slot: slot + behind, negated, fold }
+            }
             Self::Text { column, search, slot, fold } => {
                 let search = match search {
                     TextMatch::StartsWith(Some(end)) => TextMatch::StartsWith(Some(end + behind)),
@@ -301,7 +321,9 @@ impl Filter {
                 };
                 Self::Text { column, search, slot: slot + behind, fold }
             }
-            Self::ToOne(column, from, inner) => Self::ToOne(column, visible(from), Box::new(inner.shifted(behind))),
+            Self::ToOne(column, from, inner) => {
+                Self::ToOne(column, visible(from), Box::new(inner.shifted(behind)))
+            }
             Self::ToMany(from, column, quantifier, inner) => {
                 Self::ToMany(visible(from), column, quantifier, Box::new(inner.shifted(behind)))
             }

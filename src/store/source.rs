@@ -1,5 +1,6 @@
-//! Where an answer's rows come from: as they are asked for, out of a snapshot that is at hand, or out of memory, where they
-//! were fetched ahead. Whoever writes the answer does not wait for them either way.
+//! Where an answer's rows come from: as they are asked for, out of a snapshot that is at hand, or
+//! out of memory, where they were fetched ahead. Whoever writes the answer does not wait for them
+//! either way.
 
 use std::sync::Arc;
 

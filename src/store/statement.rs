@@ -1,10 +1,12 @@
-//! What a dialect makes of a query: text, and what a driver must know to send parameters and to read rows.
+//! What a dialect makes of a query: text, and what a driver must know to send parameters and to
+//! read rows.
 
 use std::sync::Arc;
 
 use crate::model::Scalar;
 
-/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that a row is looked up by.
+/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that
+/// a row is looked up by.
 pub type Slot = u16;
 
 /// A statement.
@@ -27,13 +29,14 @@ pub struct Parameter {
     pub ty: Type,
 }
 
-/// The type of a parameter, or of a column of a result. The value itself is the model's; a driver that keeps it otherwise
-/// converts it by this.
+/// The type of a parameter, or of a column of a result. The value itself is the model's; a driver
+/// that keeps it otherwise converts it by this.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// A value of a column of this type.
     Scalar(Scalar),
-    /// A value that a column of this type is given: the database reads it as whatever the column is.
+    /// A value that a column of this type is given: the database reads it as whatever the column
+    /// is.
     Written(Scalar),
     /// Any number of values of a column of this type, in one parameter.
     List(Scalar),

@@ -1,6 +1,7 @@
-//! A mutation told ahead: what it does, field by field, if nothing stands in its way. A driver for which each question costs a
-//! round trip sends all of it at once, with conditions that undo the whole where anything is not as the steps expect it; then
-//! nothing was written, and [`Writing::write`](super::Writing::write) finds out what is in the way.
+//! A mutation told ahead: what it does, field by field, if nothing stands in its way. A driver for
+//! which each question costs a round trip sends all of it at once, with conditions that undo the
+//! whole where anything is not as the steps expect it; then nothing was written, and
+//! [`Writing::write`](super::Writing::write) finds out what is in the way.
 
 use std::time::Duration;
 
@@ -19,7 +20,8 @@ pub struct Step<'a, L> {
     pub answer: L,
 }
 
-/// What happens to a row. A version is the one at which the row is expected; without one it only has to be there.
+/// What happens to a row. A version is the one at which the row is expected; without one it only
+/// has to be there.
 pub enum Change {
     /// It is created with these values, of which one is the key.
     Insert(Vec<(ColumnId, Value)>),

@@ -1,5 +1,5 @@
-//! What ran against the database for one operation: each statement's text, how often, with which parameters, how many
-//! rows, how long. Parameters are data: whoever holds a trace must not log it.
+//! What ran against the database for one operation: each statement's text, how often, with which
+//! parameters, how many rows, how long. Parameters are data: whoever holds a trace must not log it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,14 +49,26 @@ impl Trace {
     ) -> usize {
         let number = self.ran.iter().position(|ran| ran.place == place).unwrap_or_else(|| {
             let sql = statement.sql.clone();
-            self.ran.push(Ran { place, sql, runs: 0, rows: 0, time: Duration::ZERO, parameters: Vec::new() });
+            self.ran.push(Ran {
+                place,
+                sql,
+                runs: 0,
+                rows: 0,
+                time: Duration::ZERO,
+                parameters: Vec::new(),
+            });
             self.ran.len() - 1
         });
         let ran = &mut self.ran[number];
         ran.runs += 1;
         if ran.parameters.len() < KEPT {
-            ran.parameters
-                .push(statement.parameters.iter().map(|parameter| value(parameter.slot).to_value()).collect());
+            ran.parameters.push(
+                statement
+                    .parameters
+                    .iter()
+                    .map(|parameter| value(parameter.slot).to_value())
+                    .collect(),
+            );
         }
         number
     }

@@ -9,12 +9,16 @@ use super::steps::{OnceOnly, Step};
 use crate::dependency::Version;
 use crate::model::{ColumnId, Entity, Value};
 
-/// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are ready at once; those of a
-/// database behind a socket wait for it.
+/// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are
+/// ready at once; those of a database behind a socket wait for it.
 ///
-/// A write that is refused has undone itself and nothing else, on every database: what the mutation wrote before still stands,
-/// and is what the refusal, and whoever reads on to explain it, sees. The mutation fails as a whole all the same.
-#[expect(async_fn_in_trait, reason = "each driver runs these futures itself, so nobody asks whether they are Send")]
+/// A write that is refused has undone itself and nothing else, on every database: what the mutation
+/// wrote before still stands, and is what the refusal, and whoever reads on to explain it, sees.
+/// The mutation fails as a whole all the same.
+#[expect(
+    async_fn_in_trait,
+    reason = "each driver runs these futures itself, so nobody asks whether they are Send"
+)]
 pub trait Transaction {
     /// Where the answer's rows come from.
     type Source: Source;
@@ -35,7 +39,12 @@ pub trait Transaction {
     ) -> Result<(), Refusal>;
 
     /// Deletes a row, if it is there, and at the expected version where there is one.
-    async fn delete(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<(), Refusal>;
+    async fn delete(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+    ) -> Result<(), Refusal>;
 
     /// Reads for the answer, out of what the transaction sees now.
     async fn read<'l, T>(
@@ -44,14 +53,19 @@ pub trait Transaction {
         read: impl FnOnce(&Self::Source) -> T,
     ) -> Result<T, StoreError>;
 
-    /// The version of a row, which nobody else changes from now on until the transaction ends. None: there is no such row.
+    /// The version of a row, which nobody else changes from now on until the transaction ends.
+    /// None: there is no such row.
     async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError>;
 
     /// What was answered to the mutation with this key, if that is not longer ago than this.
-    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError>;
+    async fn kept_answer(
+        &self,
+        key: &str,
+        retention: Duration,
+    ) -> Result<Option<KeptAnswer>, StoreError>;
 
-    /// Keeps the answer to the mutation with this key: there is one exactly where something was written. Some answers that were
-    /// kept longer than this are forgotten.
+    /// Keeps the answer to the mutation with this key: there is one exactly where something was
+    /// written. Some answers that were kept longer than this are forgotten.
     async fn keep_answer(
         &self,
         key: &str,
@@ -84,14 +98,21 @@ pub trait Writing: Send + Sync + 'static {
     /// Its own, or those of the transaction.
     async fn write<T: Transaction>(&self, transaction: &T) -> Result<Self::Output, Self::Error>;
 
-    /// What it does in this state of the database, if nothing stands in its way. None: that depends on what the database has.
+    /// What it does in this state of the database, if nothing stands in its way. None: that depends
+    /// on what the database has.
     fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>>;
 
-    /// What it gives when its steps have been done, out of the rows that they wanted to read. `keys`: those of the steps.
+    /// What it gives when its steps have been done, out of the rows that they wanted to read.
+    /// `keys`: those of the steps.
     ///
     /// # Errors
     /// The answer cannot be written. Where that was possible, nothing was committed.
-    fn finish<S: Source>(&self, state: &State, keys: &[Value], source: &S) -> Result<Self::Output, Self::Error>;
+    fn finish<S: Source>(
+        &self,
+        state: &State,
+        keys: &[Value],
+        source: &S,
+    ) -> Result<Self::Output, Self::Error>;
 
     /// Whether it compares the version of a row with one that it was given.
     fn names_version(&self) -> bool;

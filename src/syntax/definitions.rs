@@ -1,9 +1,9 @@
 //! Definitions and extensions of types, directives and the schema.
 
 use async_graphql::parser::types::{
-    DirectiveDefinition, DirectiveLocation, EnumType, EnumValueDefinition, FieldDefinition, InputObjectType,
-    InputValueDefinition, InterfaceType, ObjectType, SchemaDefinition, TypeDefinition, TypeKind, TypeSystemDefinition,
-    UnionType,
+    DirectiveDefinition, DirectiveLocation, EnumType, EnumValueDefinition, FieldDefinition,
+    InputObjectType, InputValueDefinition, InterfaceType, ObjectType, SchemaDefinition,
+    TypeDefinition, TypeKind, TypeSystemDefinition, UnionType,
 };
 use async_graphql::{Name, Positioned};
 
@@ -11,11 +11,15 @@ use super::parser::{Bracket, Parser};
 use super::string;
 use super::tree::{Definition, SyntaxError};
 
-const FIELD: Bracket = Bracket { open: b'{', close: b'}', element: "a field such as `name: String!`" };
-const INPUT_FIELD: Bracket = Bracket { open: b'{', close: b'}', element: "an input field such as `name: String!`" };
-const ARGUMENT: Bracket = Bracket { open: b'(', close: b')', element: "an argument such as `name: String!`" };
+const FIELD: Bracket =
+    Bracket { open: b'{', close: b'}', element: "a field such as `name: String!`" };
+const INPUT_FIELD: Bracket =
+    Bracket { open: b'{', close: b'}', element: "an input field such as `name: String!`" };
+const ARGUMENT: Bracket =
+    Bracket { open: b'(', close: b')', element: "an argument such as `name: String!`" };
 const ENUM_VALUE: Bracket = Bracket { open: b'{', close: b'}', element: "a value of the enum" };
-const ROOT: Bracket = Bracket { open: b'{', close: b'}', element: "a root type such as `query: Query`" };
+const ROOT: Bracket =
+    Bracket { open: b'{', close: b'}', element: "a root type such as `query: Query`" };
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 
@@ -27,10 +31,15 @@ impl Parser<'_> {
         let pos = self.pos();
         let definition = match keyword {
             "schema" => TypeSystemDefinition::Schema(Positioned::new(self.schema(false)?, pos)),
-            "directive" => TypeSystemDefinition::Directive(Positioned::new(self.directive(description)?, pos)),
+            "directive" => {
+                TypeSystemDefinition::Directive(Positioned::new(self.directive(description)?, pos))
+            }
             _ => {
                 let pos = if description.is_some() { begun } else { pos };
-                TypeSystemDefinition::Type(Positioned::new(self.type_definition(keyword, description, false)?, pos))
+                TypeSystemDefinition::Type(Positioned::new(
+                    self.type_definition(keyword, description, false)?,
+                    pos,
+                ))
             }
         };
         Ok(Definition::Types(Box::new(definition), begun))
@@ -43,7 +52,10 @@ impl Parser<'_> {
         let definition = match keyword {
             "schema" => TypeSystemDefinition::Schema(Positioned::new(self.schema(true)?, begun)),
             "scalar" | "type" | "interface" | "union" | "enum" | "input" => {
-                TypeSystemDefinition::Type(Positioned::new(self.type_definition(keyword, None, true)?, begun))
+                TypeSystemDefinition::Type(Positioned::new(
+                    self.type_definition(keyword, None, true)?,
+                    begun,
+                ))
             }
             _ => return Err(self.expected("what is extended, such as `type Name`")),
         };
@@ -61,7 +73,13 @@ impl Parser<'_> {
     fn schema(&mut self, extend: bool) -> Result<SchemaDefinition> {
         self.advance()?;
         let directives = self.const_directives()?;
-        let mut schema = SchemaDefinition { extend, directives, query: None, mutation: None, subscription: None };
+        let mut schema = SchemaDefinition {
+            extend,
+            directives,
+            query: None,
+            mutation: None,
+            subscription: None,
+        };
         if extend && !self.at(b'{') && !schema.directives.is_empty() {
             return Ok(schema);
         }
@@ -94,9 +112,13 @@ impl Parser<'_> {
         let begun = self.pos();
         let kind = match keyword {
             "type" => TypeKind::Object(ObjectType { implements, fields: self.fields()? }),
-            "interface" => TypeKind::Interface(InterfaceType { implements, fields: self.fields()? }),
+            "interface" => {
+                TypeKind::Interface(InterfaceType { implements, fields: self.fields()? })
+            }
             "union" => TypeKind::Union(UnionType { members: self.members()? }),
-            "enum" => TypeKind::Enum(EnumType { values: self.optional(&ENUM_VALUE, Self::enum_value)? }),
+            "enum" => {
+                TypeKind::Enum(EnumType { values: self.optional(&ENUM_VALUE, Self::enum_value)? })
+            }
             "input" => {
                 let fields = self.optional(&INPUT_FIELD, Self::input_value)?;
                 TypeKind::InputObject(InputObjectType { fields })
@@ -115,7 +137,11 @@ impl Parser<'_> {
     }
 
     /// The elements of brackets that may be left out.
-    fn optional<T>(&mut self, bracket: &Bracket, element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    fn optional<T>(
+        &mut self,
+        bracket: &Bracket,
+        element: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         if self.at(bracket.open) { self.list(bracket, false, element) } else { Ok(Vec::new()) }
     }
 
@@ -136,7 +162,11 @@ impl Parser<'_> {
     }
 
     /// One element at least; a separator may stand in front of the first.
-    fn separated<T>(&mut self, separator: u8, mut element: impl FnMut(&mut Self) -> Result<T>) -> Result<Vec<T>> {
+    fn separated<T>(
+        &mut self,
+        separator: u8,
+        mut element: impl FnMut(&mut Self) -> Result<T>,
+    ) -> Result<Vec<T>> {
         self.takes(separator)?;
         let mut elements = vec![element(self)?];
         while self.takes(separator)? {
@@ -154,7 +184,10 @@ impl Parser<'_> {
             parser.expect(b':', "`:` and a type")?;
             let ty = parser.ty()?;
             let directives = parser.const_directives()?;
-            Ok(Positioned::new(FieldDefinition { description, name, arguments, ty, directives }, pos))
+            Ok(Positioned::new(
+                FieldDefinition { description, name, arguments, ty, directives },
+                pos,
+            ))
         })
     }
 
@@ -166,7 +199,10 @@ impl Parser<'_> {
         let ty = self.ty()?;
         let default_value = self.default()?;
         let directives = self.const_directives()?;
-        Ok(Positioned::new(InputValueDefinition { description, name, ty, default_value, directives }, pos))
+        Ok(Positioned::new(
+            InputValueDefinition { description, name, ty, default_value, directives },
+            pos,
+        ))
     }
 
     fn enum_value(&mut self) -> Result<Positioned<EnumValueDefinition>> {
@@ -174,14 +210,19 @@ impl Parser<'_> {
         let description = self.description()?;
         if ["true", "false", "null"].iter().any(|word| self.at_word(word)) {
             let word = self.text_of(self.token);
-            return Err(self.error(format!("an enum cannot have the value `{word}`, which means something else")));
+            return Err(self.error(format!(
+                "an enum cannot have the value `{word}`, which means something else"
+            )));
         }
         let value = self.name("a value of the enum")?;
         let directives = self.const_directives()?;
         Ok(Positioned::new(EnumValueDefinition { description, value, directives }, pos))
     }
 
-    fn directive(&mut self, description: Option<Positioned<String>>) -> Result<DirectiveDefinition> {
+    fn directive(
+        &mut self,
+        description: Option<Positioned<String>>,
+    ) -> Result<DirectiveDefinition> {
         self.advance()?;
         self.expect(b'@', "`@` and the directive's name")?;
         let name = self.name("the name of a directive")?;

@@ -2,8 +2,8 @@
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{
-    Field, FragmentDefinition, FragmentSpread, InlineFragment, OperationDefinition, OperationType, Selection,
-    SelectionSet, TypeCondition, VariableDefinition,
+    Field, FragmentDefinition, FragmentSpread, InlineFragment, OperationDefinition, OperationType,
+    Selection, SelectionSet, TypeCondition, VariableDefinition,
 };
 
 use super::lexer::TokenKind;
@@ -11,7 +11,8 @@ use super::parser::{Bracket, Parser};
 use super::tree::{Definition, SyntaxError};
 
 const SELECTION: Bracket = Bracket { open: b'{', close: b'}', element: "a field" };
-const VARIABLE: Bracket = Bracket { open: b'(', close: b')', element: "a variable such as `$name: Type`" };
+const VARIABLE: Bracket =
+    Bracket { open: b'(', close: b')', element: "a variable such as `$name: Type`" };
 
 impl Parser<'_> {
     /// An operation, from its keyword on; without one it is a query in short form.
@@ -59,7 +60,9 @@ impl Parser<'_> {
     pub(super) fn fragment(&mut self) -> Result<Definition, SyntaxError> {
         let pos = self.advance()?.pos;
         if self.at_word("on") {
-            return Err(self.error("a fragment cannot be called `on`; write `fragment Name on Type { … }`"));
+            return Err(
+                self.error("a fragment cannot be called `on`; write `fragment Name on Type { … }`")
+            );
         }
         let name = self.name("the name of the fragment")?;
         if !self.at_word("on") {
@@ -99,9 +102,11 @@ impl Parser<'_> {
             let spread = FragmentSpread { fragment_name, directives: self.directives(false)? };
             Selection::FragmentSpread(Positioned::new(spread, pos))
         } else {
-            let type_condition = if self.at_word("on") { Some(self.type_condition()?) } else { None };
+            let type_condition =
+                if self.at_word("on") { Some(self.type_condition()?) } else { None };
             let directives = self.directives(false)?;
-            let selection_set = self.selection_set("the name of a fragment, `on` and a type, or `{`")?;
+            let selection_set =
+                self.selection_set("the name of a fragment, `on` and a type, or `{`")?;
             Selection::InlineFragment(Positioned::new(
                 InlineFragment { type_condition, directives, selection_set },
                 pos,
@@ -114,11 +119,13 @@ impl Parser<'_> {
         let mut name = self.name("a field")?;
         let mut alias = None;
         if self.takes(b':')? {
-            alias = Some(std::mem::replace(&mut name, self.name("the field that the alias is for")?));
+            alias =
+                Some(std::mem::replace(&mut name, self.name("the field that the alias is for")?));
         }
         let arguments = self.arguments(false)?;
         let directives = self.directives(false)?;
-        let selection_set = if self.at(b'{') { self.selection_set("`{`")? } else { Positioned::default() };
+        let selection_set =
+            if self.at(b'{') { self.selection_set("`{`")? } else { Positioned::default() };
         Ok(Field { alias, name, arguments, directives, selection_set })
     }
 }

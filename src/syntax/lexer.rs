@@ -1,4 +1,5 @@
-//! Text to tokens. Strings are checked here, and decoded in `string.rs` when somebody wants their value.
+//! Text to tokens. Strings are checked here, and decoded in `string.rs` when somebody wants their
+//! value.
 
 use async_graphql::parser::Pos;
 
@@ -71,7 +72,10 @@ impl<'t> Lexer<'t> {
         let bytes = self.text.as_bytes();
         let kind = match bytes.get(start) {
             None => TokenKind::End,
-            Some(byte @ (b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{' | b'|' | b'}')) => {
+            Some(
+                byte @ (b'!' | b'$' | b'&' | b'(' | b')' | b':' | b'=' | b'@' | b'[' | b']' | b'{'
+                | b'|' | b'}'),
+            ) => {
                 self.at += 1;
                 TokenKind::Punctuator(*byte)
             }
@@ -80,7 +84,9 @@ impl<'t> Lexer<'t> {
                 TokenKind::Spread
             }
             Some(byte) if is_name_start(*byte) => {
-                let length = bytes[start..].iter().take_while(|byte| is_name_start(**byte) || byte.is_ascii_digit());
+                let length = bytes[start..]
+                    .iter()
+                    .take_while(|byte| is_name_start(**byte) || byte.is_ascii_digit());
                 self.at += length.count();
                 TokenKind::Name
             }
@@ -105,7 +111,9 @@ impl<'t> Lexer<'t> {
                 b'\n' | b'\r' => self.line_end(),
                 b'#' => {
                     let rest = &bytes[self.at..];
-                    self.advance(rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len()));
+                    self.advance(
+                        rest.iter().position(|b| matches!(b, b'\n' | b'\r')).unwrap_or(rest.len()),
+                    );
                 }
                 0xEF if bytes[self.at..].starts_with("\u{feff}".as_bytes()) => self.advance(3),
                 _ => return,
@@ -163,7 +171,8 @@ impl<'t> Lexer<'t> {
     }
 
     fn digits(&mut self) -> Result<(), SyntaxError> {
-        let digits = self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let digits =
+            self.text.as_bytes()[self.at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += digits;
         match digits {
             0 => Err(self.error_here(format!("expected a digit, found {}", self.character()))),
@@ -187,7 +196,10 @@ impl<'t> Lexer<'t> {
                     None => {
                         self.advance(end - start);
                         // As far as somebody would take it for one.
-                        let shown = self.text[end..].split(['"', ' ', '\n', '\r', '}']).next().unwrap_or_default();
+                        let shown = self.text[end..]
+                            .split(['"', ' ', '\n', '\r', '}'])
+                            .next()
+                            .unwrap_or_default();
                         let shown: String = shown.chars().take(12).collect();
                         let pos = self.pos();
                         let message = format!("`{shown}` is not a valid escape sequence");
@@ -206,7 +218,11 @@ impl<'t> Lexer<'t> {
         loop {
             let rest = &bytes[self.at..];
             // Up to what means something.
-            self.advance(rest.iter().position(|b| matches!(b, b'"' | b'\\' | b'\n' | b'\r')).unwrap_or(rest.len()));
+            self.advance(
+                rest.iter()
+                    .position(|b| matches!(b, b'"' | b'\\' | b'\n' | b'\r'))
+                    .unwrap_or(rest.len()),
+            );
             let rest = &bytes[self.at..];
             match rest.first() {
                 None => return Err(unterminated(begun, start..self.at)),
@@ -223,7 +239,9 @@ impl<'t> Lexer<'t> {
 
     fn unexpected_character(&self) -> SyntaxError {
         let help = match self.text[self.at..].chars().next() {
-            Some('\'' | '‘' | '’' | '“' | '”' | '`') => "; strings are written in double quotes",
+            Some('\'' | '‘' | '’' | '“' | '”' | '`') => {
+                "; strings are written in double quotes"
+            }
             Some('.') => "; a fragment spread begins with three dots",
             Some('?') => "; a type without `!` is nullable already",
             Some(';') => "; GraphQL has no semicolons",

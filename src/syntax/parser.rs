@@ -1,5 +1,5 @@
-//! What all definitions are made of: the token at hand, what may follow it, names, types, arguments and directives; and the
-//! words for what was expected and what was found.
+//! What all definitions are made of: the token at hand, what may follow it, names, types, arguments
+//! and directives; and the words for what was expected and what was found.
 
 use async_graphql::parser::Pos;
 use async_graphql::parser::types::{BaseType, ConstDirective, Directive, Type};
@@ -69,11 +69,13 @@ impl<'t> Parser<'t> {
                 self.skip_description()?;
                 self.fragment()
             }
-            "schema" | "scalar" | "type" | "interface" | "union" | "enum" | "input" | "directive" => {
-                self.type_system(word)
-            }
+            "schema" | "scalar" | "type" | "interface" | "union" | "enum" | "input"
+            | "directive" => self.type_system(word),
             "extend" if !is_described => self.extension(),
-            _ if is_described && keyword.kind != TokenKind::Name && keyword.kind != TokenKind::Punctuator(b'{') => {
+            _ if is_described
+                && keyword.kind != TokenKind::Name
+                && keyword.kind != TokenKind::Punctuator(b'{') =>
+            {
                 self.advance()?;
                 Err(self.expected("the definition that is described"))
             }
@@ -156,7 +158,11 @@ impl<'t> Parser<'t> {
         while !self.at(bracket.close) || (elements.is_empty() && !empty) {
             if self.at(bracket.close) || self.token.kind == TokenKind::End {
                 let or_end = format!("{} or `{}`", bracket.element, char::from(bracket.close));
-                return Err(self.expected(if elements.is_empty() && !empty { bracket.element } else { &or_end }));
+                return Err(self.expected(if elements.is_empty() && !empty {
+                    bracket.element
+                } else {
+                    &or_end
+                }));
             }
             elements.push(element(self)?);
         }
@@ -180,7 +186,11 @@ impl<'t> Parser<'t> {
         let base = if self.at(b'[') {
             let mut is_first = true;
             let mut items = self.list(&ITEM, false, |parser| {
-                if std::mem::take(&mut is_first) { parser.ty() } else { Err(parser.expected("`]`")) }
+                if std::mem::take(&mut is_first) {
+                    parser.ty()
+                } else {
+                    Err(parser.expected("`]`"))
+                }
             })?;
             let item = items.pop().expect("the list of one item is not empty");
             BaseType::List(Box::new(item.node))
@@ -191,7 +201,10 @@ impl<'t> Parser<'t> {
         Ok(Positioned::new(Type { base, nullable }, pos))
     }
 
-    pub(super) fn directives(&mut self, constant: bool) -> Result<Vec<Positioned<Directive>>, SyntaxError> {
+    pub(super) fn directives(
+        &mut self,
+        constant: bool,
+    ) -> Result<Vec<Positioned<Directive>>, SyntaxError> {
         let mut directives = Vec::new();
         while self.at(b'@') {
             let pos = self.advance()?.pos;
@@ -202,14 +215,18 @@ impl<'t> Parser<'t> {
         Ok(directives)
     }
 
-    pub(super) fn const_directives(&mut self) -> Result<Vec<Positioned<ConstDirective>>, SyntaxError> {
+    pub(super) fn const_directives(
+        &mut self,
+    ) -> Result<Vec<Positioned<ConstDirective>>, SyntaxError> {
         let directives = self.directives(true)?.into_iter();
-        let constant = |directive: Directive| directive.into_const().expect("there is no variable in it");
+        let constant =
+            |directive: Directive| directive.into_const().expect("there is no variable in it");
         Ok(directives.map(|directive| directive.map(constant)).collect())
     }
 
     pub(super) fn arguments(&mut self, constant: bool) -> Result<Vec<Argument>, SyntaxError> {
-        const ARGUMENT: Bracket = Bracket { open: b'(', close: b')', element: "an argument such as `name: value`" };
+        const ARGUMENT: Bracket =
+            Bracket { open: b'(', close: b')', element: "an argument such as `name: value`" };
         if !self.at(b'(') {
             return Ok(Vec::new());
         }

@@ -23,7 +23,8 @@ fn quoted(mut raw: &str) -> String {
     value
 }
 
-/// The character that the escape sequence at the start of a text stands for, and how many bytes it takes.
+/// The character that the escape sequence at the start of a text stands for, and how many bytes it
+/// takes.
 pub(super) fn escape(text: &str) -> Option<(char, usize)> {
     let bytes = text.as_bytes();
     let character = match *bytes.get(1)? {
@@ -38,7 +39,10 @@ pub(super) fn escape(text: &str) -> Option<(char, usize)> {
             if (0xD800..0xDC00).contains(&unit) && bytes.get(6..8) == Some(b"\\u") {
                 let low = hex(bytes.get(8..12)?)?;
                 let low = (0xDC00..0xE000).contains(&low).then_some(low)?;
-                return Some((char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))?, 12));
+                return Some((
+                    char::from_u32(0x10000 + ((unit - 0xD800) << 10) + (low - 0xDC00))?,
+                    12,
+                ));
             }
             return Some((char::from_u32(unit)?, 6));
         }
@@ -58,14 +62,24 @@ fn hex(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(all.then(|| std::str::from_utf8(digits).ok())??, 16).ok()
 }
 
-/// The specification's BlockStringValue: without the indentation that its lines share, and without blank lines at both ends.
+/// The specification's BlockStringValue: without the indentation that its lines share, and without
+/// blank lines at both ends.
 fn block(raw: &str) -> String {
-    let raw: Cow<'_, str> =
-        if raw.contains("\\\"\"\"") { raw.replace("\\\"\"\"", "\"\"\"").into() } else { raw.into() };
+    let raw: Cow<'_, str> = if raw.contains("\\\"\"\"") {
+        raw.replace("\\\"\"\"", "\"\"\"").into()
+    } else {
+        raw.into()
+    };
     let lines = lines(&raw);
     let indent = |line: &str| line.len() - line.trim_start_matches([' ', '\t']).len();
     let is_blank = |line: &str| indent(line) == line.len();
-    let common = lines.iter().skip(1).filter(|line| !is_blank(line)).map(|line| indent(line)).min().unwrap_or(0);
+    let common = lines
+        .iter()
+        .skip(1)
+        .filter(|line| !is_blank(line))
+        .map(|line| indent(line))
+        .min()
+        .unwrap_or(0);
     let first = lines.iter().position(|line| !is_blank(line)).unwrap_or(lines.len());
     let behind = lines.iter().rposition(|line| !is_blank(line)).map_or(first, |last| last + 1);
     let mut value = String::with_capacity(raw.len());
@@ -73,7 +87,8 @@ fn block(raw: &str) -> String {
         if index > first {
             value.push('\n');
         }
-        // The first line begins behind the quotes, so its indentation is its own. A blank line may be shorter than the rest's.
+        // The first line begins behind the quotes, so its indentation is its own. A blank line may
+        // be shorter than the rest's.
         value.push_str(if index == 0 { line } else { line.get(common..).unwrap_or_default() });
     }
     value

@@ -1,4 +1,5 @@
-//! What the grammar takes and refuses, in which words and at which place. `tests/js/parse.test.mjs` compares with graphql-js.
+//! What the grammar takes and refuses, in which words and at which place. `tests/js/parse.test.mjs`
+//! compares with graphql-js.
 
 use async_graphql::parser::types::{Selection, TypeKind, TypeSystemDefinition};
 use async_graphql_value::Value;
@@ -19,9 +20,14 @@ fn verdict(text: &str) -> String {
 /// The value of the argument in `{ a(b: …) }`.
 fn value(literal: &str) -> Value {
     let text = format!("{{ a(b: {literal}) }}");
-    let document = parse(&text, Purpose::Operations).unwrap_or_else(|error| panic!("{text}: {error:?}"));
-    let Definition::Operation(_, operation) = &document.definitions[0] else { panic!("an operation") };
-    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
+    let document =
+        parse(&text, Purpose::Operations).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+    let Definition::Operation(_, operation) = &document.definitions[0] else {
+        panic!("an operation")
+    };
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+        panic!("a field")
+    };
     field.node.arguments[0].1.node.clone()
 }
 
@@ -52,7 +58,10 @@ fn numbers_and_words_are_what_they_look_like() {
     assert_eq!(value("1.5e3").to_string(), "1500.0");
     for long in ["123456789012345678901234567890", "-9223372036854775809", "1e999"] {
         let Value::Binary(kept) = value(long) else { panic!("{long}") };
-        assert_eq!((long_number(&kept), long_integer(&kept).is_some()), (long, !long.contains('e')));
+        assert_eq!(
+            (long_number(&kept), long_integer(&kept).is_some()),
+            (long, !long.contains('e'))
+        );
     }
     for word in ["trueish", "falsey", "nullable", "on", "query"] {
         assert_eq!(value(word), Value::Enum(Name::new(word)));
@@ -81,16 +90,34 @@ fn what_the_grammar_has_is_taken() {
 #[test]
 fn what_the_grammar_has_not_is_refused_in_words() {
     let refused = [
-        ("", "1:1 expected `query`, `mutation`, `subscription`, `fragment` or `{`, found the end of the document"),
-        ("queryOp0 { a }", "1:1 expected `query`, `mutation`, `subscription`, `fragment` or `{`, found `queryOp0`"),
+        (
+            "",
+            "1:1 expected `query`, `mutation`, `subscription`, `fragment` or `{`, found the end of the document",
+        ),
+        (
+            "queryOp0 { a }",
+            "1:1 expected `query`, `mutation`, `subscription`, `fragment` or `{`, found `queryOp0`",
+        ),
         ("query() { a }", "1:7 expected a variable such as `$name: Type`, found `)`"),
-        ("query Q", "1:8 expected `{` and the fields of the operation, found the end of the document"),
+        (
+            "query Q",
+            "1:8 expected `{` and the fields of the operation, found the end of the document",
+        ),
         ("query Q($a) { a }", "1:11 expected `:` and the variable's type, found `)`"),
         ("query Q($a: ) { a }", "1:13 expected a type, found `)`"),
         ("query Q($a: [Int) { a }", "1:17 expected `]`, found `)`"),
-        ("query Q($a: Int = $b) { a }", "1:19 `$b` is a variable, and only constants are allowed here"),
-        ("query Q($a: Int @d = 1) { a }", "1:20 expected a variable such as `$name: Type`, found `=`"),
-        ("fragment on on T { a }", "1:10 a fragment cannot be called `on`; write `fragment Name on Type { … }`"),
+        (
+            "query Q($a: Int = $b) { a }",
+            "1:19 `$b` is a variable, and only constants are allowed here",
+        ),
+        (
+            "query Q($a: Int @d = 1) { a }",
+            "1:20 expected a variable such as `$name: Type`, found `=`",
+        ),
+        (
+            "fragment on on T { a }",
+            "1:10 a fragment cannot be called `on`; write `fragment Name on Type { … }`",
+        ),
         ("fragment F { a }", "1:12 expected `on` and the type that the fragment is of, found `{`"),
         ("{ }", "1:3 expected a field, found `}`"),
         ("{\n  a {", "2:6 expected a field, found the end of the document"),
@@ -115,9 +142,15 @@ fn what_the_grammar_has_not_is_refused_in_words() {
         ("\"d\" { a }", "1:1 a description must be followed by the keyword `query`, not by `{`"),
         ("\"d\" ", "1:5 expected the definition that is described, found the end of the document"),
         ("\"d\" extend type T @d", "1:1 a description must be followed by a definition"),
-        ("enum E { true }", "1:10 an enum cannot have the value `true`, which means something else"),
+        (
+            "enum E { true }",
+            "1:10 an enum cannot have the value `true`, which means something else",
+        ),
         ("extend type T", "1:14 expected what the extension adds, found the end of the document"),
-        ("directive @d on NOWHERE", "1:17 expected a place such as `OBJECT` or `FIELD_DEFINITION`, found `NOWHERE`"),
+        (
+            "directive @d on NOWHERE",
+            "1:17 expected a place such as `OBJECT` or `FIELD_DEFINITION`, found `NOWHERE`",
+        ),
     ];
     for (text, expected) in refused {
         assert_eq!(verdict(text), expected, "{text}");
@@ -132,13 +165,17 @@ fn columns_count_utf_16_code_units_and_every_line_end_counts() {
     let text = "# ü\r{ a }\r\n\n  😀😀 x";
     let at = text.find('x').unwrap();
     assert_eq!(Lines::of(text).offset(text, Pos { line: 4, column: 8 }), at);
-    assert_eq!(Lines::of(text).offset(text, Pos { line: 2, column: 99 }), text.find(" }").unwrap() + 2);
+    assert_eq!(
+        Lines::of(text).offset(text, Pos { line: 2, column: 99 }),
+        text.find(" }").unwrap() + 2
+    );
     assert_eq!(Lines::of(text).offset(text, Pos { line: 9, column: 1 }), text.len());
 }
 
 #[test]
 fn descriptions_and_members_given_twice_are_kept() {
-    let text = "\"\"\"\n  A \\\"\"\"\n  B\n\"\"\" type T { \"\\u{1F600}\" f: Int @d(v: {a: 1, a: 2}) }";
+    let text =
+        "\"\"\"\n  A \\\"\"\"\n  B\n\"\"\" type T { \"\\u{1F600}\" f: Int @d(v: {a: 1, a: 2}) }";
     let document = parse(text, Purpose::Types).unwrap();
     let Definition::Types(definition, _) = &document.definitions[0] else { panic!("a type") };
     let TypeSystemDefinition::Type(ty) = &**definition else { panic!("a type") };
@@ -147,7 +184,10 @@ fn descriptions_and_members_given_twice_are_kept() {
     assert_eq!(object.fields[0].node.description.as_ref().unwrap().node, "😀");
     assert_eq!(document.repeated_members.len(), 1);
     // A model has no operations.
-    assert!(parse("{ a }", Purpose::Types).is_err() && parse("fragment F on T { a }", Purpose::Types).is_err());
+    assert!(
+        parse("{ a }", Purpose::Types).is_err()
+            && parse("fragment F on T { a }", Purpose::Types).is_err()
+    );
 }
 
 proptest! {

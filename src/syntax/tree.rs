@@ -1,4 +1,5 @@
-//! What the parser gives: definitions in async-graphql's tree, or the first mistake; and the limits of both.
+//! What the parser gives: definitions in async-graphql's tree, or the first mistake; and the limits
+//! of both.
 
 use std::ops::Range;
 
@@ -17,8 +18,8 @@ pub const MAX_TOKENS: usize = 100_000;
 pub struct Document {
     /// In the order of the text, at least one.
     pub definitions: Vec<Definition>,
-    /// What the grammar lets pass and the tree cannot hold: the second of two members of an input object that have the
-    /// same name.
+    /// What the grammar lets pass and the tree cannot hold: the second of two members of an input
+    /// object that have the same name.
     pub repeated_members: Vec<Positioned<Name>>,
 }
 

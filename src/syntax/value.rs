@@ -10,7 +10,8 @@ use super::string;
 use super::tree::SyntaxError;
 
 const ITEM: Bracket = Bracket { open: b'[', close: b']', element: "a value" };
-const MEMBER: Bracket = Bracket { open: b'{', close: b'}', element: "a member such as `name: value`" };
+const MEMBER: Bracket =
+    Bracket { open: b'{', close: b'}', element: "a member such as `name: value`" };
 
 impl Parser<'_> {
     /// A value; a constant one has no variables.
@@ -25,7 +26,8 @@ impl Parser<'_> {
                 let not_a_value = self.expected("a value");
                 let dollar = self.advance()?;
                 let name = self.name("").map_err(|_| not_a_value)?;
-                let message = format!("`${}` is a variable, and only constants are allowed here", name.node);
+                let message =
+                    format!("`${}` is a variable, and only constants are allowed here", name.node);
                 return Err(SyntaxError::new(dollar.pos, dollar.start..dollar.end, message));
             }
             TokenKind::Punctuator(b'$') => {
@@ -87,7 +89,8 @@ pub fn exact_float(text: &str) -> Option<Number> {
 /// The digits of a number without zeros at either end, and the power of ten behind them.
 fn digits(text: &str) -> Option<(String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
-    let (whole, fraction) = mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
+    let (whole, fraction) =
+        mantissa.trim_start_matches('-').split_once('.').unwrap_or((mantissa, ""));
     let all = format!("{}{fraction}", whole.trim_start_matches('-'));
     let digits = all.trim_end_matches('0');
     let exponent: i64 = exponent.parse().ok()?;
@@ -98,7 +101,8 @@ fn digits(text: &str) -> Option<(String, i64)> {
     }
 }
 
-/// A request's JSON as a value. A number that no number of the tree's holds exactly is kept as it was written.
+/// A request's JSON as a value. A number that no number of the tree's holds exactly is kept as it
+/// was written.
 pub fn from_json(json: &serde_json::Value) -> ConstValue {
     match json {
         serde_json::Value::Null => ConstValue::Null,
@@ -117,18 +121,20 @@ pub fn from_json(json: &serde_json::Value) -> ConstValue {
         }
         serde_json::Value::String(text) => ConstValue::String(text.clone()),
         serde_json::Value::Array(items) => ConstValue::List(items.iter().map(from_json).collect()),
-        serde_json::Value::Object(members) => {
-            ConstValue::Object(members.iter().map(|(name, value)| (Name::new(name), from_json(value))).collect())
-        }
+        serde_json::Value::Object(members) => ConstValue::Object(
+            members.iter().map(|(name, value)| (Name::new(name), from_json(value))).collect(),
+        ),
     }
 }
 
-/// A number that the tree's numbers cannot hold is kept as it is written, in the variant that no text has a use for.
+/// A number that the tree's numbers cannot hold is kept as it is written, in the variant that no
+/// text has a use for.
 fn long(text: &str) -> Value {
     Value::Binary(text.to_owned().into())
 }
 
-/// A number literal that is too long for the tree's numbers, as it was written: what a literal of the variant `Binary` is.
+/// A number literal that is too long for the tree's numbers, as it was written: what a literal of
+/// the variant `Binary` is.
 pub fn long_number(kept: &[u8]) -> &str {
     std::str::from_utf8(kept).unwrap_or_default()
 }

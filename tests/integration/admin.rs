@@ -10,7 +10,8 @@ use crate::harness::{Answer, MERCHANT, TOKEN, TestApp, url};
 const DOCUMENT: &str = "query Registered { merchants(first: 1) { totalCount } }";
 
 async fn admin(app: &TestApp, method: Method, path: &str, body: &'static [u8]) -> Answer {
-    let request = app.request(method, path).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
+    let request =
+        app.request(method, path).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, body: response.bytes().await.unwrap() }
@@ -45,7 +46,9 @@ async fn a_registered_document_survives_a_restart_until_it_is_removed() {
 #[tokio::test]
 async fn what_does_not_hash_to_the_id_or_is_invalid_is_not_registered() {
     let app = TestApp::start(Mode::Trusted).await;
-    admin(&app, Method::PUT, &url(DOCUMENT), b"query Other { __typename }").await.assert_problem(422);
+    admin(&app, Method::PUT, &url(DOCUMENT), b"query Other { __typename }")
+        .await
+        .assert_problem(422);
     let invalid = "query Registered { nonsense { id } }";
     let refused = admin(&app, Method::PUT, &url(invalid), invalid.as_bytes()).await;
     refused.assert_problem(422);
@@ -65,7 +68,13 @@ async fn documents_are_listed_with_where_they_come_from() {
     let list = list.json();
     let find = |text: &str| {
         let id = DocumentId::of(text).to_string();
-        list["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).unwrap().clone()
+        list["documents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|document| document["id"] == *id)
+            .unwrap()
+            .clone()
     };
     assert_eq!(find(DOCUMENT)["stored"], true);
     let merchant = find(MERCHANT);
@@ -86,7 +95,9 @@ async fn what_is_in_a_file_is_not_removed_by_the_api() {
 async fn only_the_operator_may() {
     let app = TestApp::start(Mode::Open).await;
     let path = url(DOCUMENT);
-    for (method, path) in [(Method::PUT, path.as_str()), (Method::DELETE, &path), (Method::GET, "/q")] {
+    for (method, path) in
+        [(Method::PUT, path.as_str()), (Method::DELETE, &path), (Method::GET, "/q")]
+    {
         for value in ["", "Bearer wrong", "Basic dGVzdA=="] {
             let answer = app.ask(method.clone(), path, &[(AUTHORIZATION, value)]).await;
             answer.assert_problem(401);
@@ -94,7 +105,9 @@ async fn only_the_operator_may() {
         }
     }
     let app = TestApp::start_with(Mode::Open, |config| config.admin_token = None).await;
-    for (method, path) in [(Method::PUT, path.as_str()), (Method::DELETE, &path), (Method::GET, "/q")] {
+    for (method, path) in
+        [(Method::PUT, path.as_str()), (Method::DELETE, &path), (Method::GET, "/q")]
+    {
         let answer = admin(&app, method, path, b"").await;
         answer.assert_problem(StatusCode::FORBIDDEN.as_u16());
     }
@@ -105,7 +118,9 @@ async fn a_document_that_the_model_has_overtaken_is_kept_and_says_so() {
     const OVERTAKEN: &str = "{ gone { id } }";
     let app = TestApp::start(Mode::Trusted).await;
     let id = DocumentId::of(OVERTAKEN).to_string();
-    app.outsider().execute(&format!("INSERT INTO _freshql_document (id, text) VALUES ('{id}', '{OVERTAKEN}')"));
+    app.outsider().execute(&format!(
+        "INSERT INTO _freshql_document (id, text) VALUES ('{id}', '{OVERTAKEN}')"
+    ));
 
     let app = app.restart().await;
     let answer = app.get(&url(OVERTAKEN)).await;
@@ -113,7 +128,13 @@ async fn a_document_that_the_model_has_overtaken_is_kept_and_says_so() {
     let message = answer.json()["errors"][0]["message"].as_str().unwrap().to_owned();
     assert!(message.starts_with("the registered document is no longer valid: "), "{message}");
     let list = admin(&app, Method::GET, "/q", b"").await.json();
-    let listed = list["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).unwrap().clone();
+    let listed = list["documents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|document| document["id"] == *id)
+        .unwrap()
+        .clone();
     assert_eq!(listed["valid"], false);
     assert_eq!(admin(&app, Method::DELETE, &url(OVERTAKEN), b"").await.status, 204);
 }

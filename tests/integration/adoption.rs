@@ -1,5 +1,6 @@
-//! A database that was there before: a shop for music with two thousand rows and more, as such samples look. Every row
-//! of it is there afterwards, its tables are as their authors made them, and answers about it hold as all others.
+//! A database that was there before: a shop for music with two thousand rows and more, as such
+//! samples look. Every row of it is there afterwards, its tables are as their authors made them,
+//! and answers about it hold as all others.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -111,14 +112,26 @@ impl Shop {
     fn rows(&self) -> Vec<(String, Vec<Vec<Sql>>)> {
         let database = self.database();
         let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_freshql%' ESCAPE '\\' ORDER BY name";
-        let names: Vec<String> =
-            database.prepare(names).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let names: Vec<String> = database
+            .prepare(names)
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let rows_of = |name: &String| {
-            let mut statement = database.prepare(&format!("SELECT * FROM \"{name}\" ORDER BY rowid")).unwrap();
-            let columns: Vec<usize> =
-                statement.column_names().enumerate().filter(|(_, name)| *name != "_version").map(|(i, _)| i).collect();
+            let mut statement =
+                database.prepare(&format!("SELECT * FROM \"{name}\" ORDER BY rowid")).unwrap();
+            let columns: Vec<usize> = statement
+                .column_names()
+                .enumerate()
+                .filter(|(_, name)| *name != "_version")
+                .map(|(i, _)| i)
+                .collect();
             let rows = statement
-                .query_map([], |row| columns.iter().map(|i| row.get(*i)).collect::<Result<Vec<Sql>, _>>())
+                .query_map([], |row| {
+                    columns.iter().map(|i| row.get(*i)).collect::<Result<Vec<Sql>, _>>()
+                })
                 .unwrap();
             rows.map(Result::unwrap).collect::<Vec<_>>()
         };
@@ -177,7 +190,10 @@ fn the_model_of_an_existing_database_says_what_is_there() {
     let shop = Shop::new();
     let said = succeed(shop.path(), &["model", "pull"]);
     assert!(said.contains("10 tables are entities\n"), "{said}");
-    assert!(said.contains("left out `PlaylistTrack`: its primary key has several columns\n"), "{said}");
+    assert!(
+        said.contains("left out `PlaylistTrack`: its primary key has several columns\n"),
+        "{said}"
+    );
     assert!(said.contains("left out `log`: it has no primary key\n"), "{said}");
     assert!(said.contains("left out `long_tracks`: it is a view\n"), "{said}");
     assert!(!shop.path().join("freshql.db-wal").exists(), "the database was only looked at");
@@ -205,9 +221,14 @@ fn adoption_loses_no_row(managed: bool) {
     }
     let said = succeed(shop.path(), &["migrate", "new", "adopt"]);
     assert!(said.contains("migrations/0002_adopt.sqlite.sql"), "{said}");
-    let migration = std::fs::read_to_string(shop.path().join("migrations/0002_adopt.sqlite.sql")).unwrap();
+    let migration =
+        std::fs::read_to_string(shop.path().join("migrations/0002_adopt.sqlite.sql")).unwrap();
     assert!(!migration.contains("DROP TABLE"), "{migration}");
-    assert_eq!(migration.matches("ALTER TABLE").count(), if managed { 10 } else { 0 }, "{migration}");
+    assert_eq!(
+        migration.matches("ALTER TABLE").count(),
+        if managed { 10 } else { 0 },
+        "{migration}"
+    );
     succeed(shop.path(), &["migrate", "up"]);
     assert_eq!(shop.rows(), before);
     let said = succeed(shop.path(), &["check"]);
@@ -292,14 +313,19 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
     assert_eq!(served.get(text, Some(&etag)).await.0, 304);
 
     // Another row's change is not this one's.
-    served.ask(r#"mutation { updateTrack(id: "8", patch: { unitPrice: 1.5 }) { unitPrice } }"#).await;
+    served
+        .ask(r#"mutation { updateTrack(id: "8", patch: { unitPrice: 1.5 }) { unitPrice } }"#)
+        .await;
     assert_eq!(served.get(text, Some(&etag)).await.0, 304);
-    let data = served.ask(r#"mutation { updateTrack(id: "7", patch: { unitPrice: 1.25 }) { unitPrice } }"#).await;
+    let data = served
+        .ask(r#"mutation { updateTrack(id: "7", patch: { unitPrice: 1.25 }) { unitPrice } }"#)
+        .await;
     assert_eq!(data["updateTrack"]["unitPrice"], 1.25);
     let (status, etag) = served.get(text, Some(&etag)).await;
     assert_eq!(status, 200);
     // Their own trigger ran, too.
-    let lines: i64 = shop.database().query_row("SELECT count(*) FROM log", [], |row| row.get(0)).unwrap();
+    let lines: i64 =
+        shop.database().query_row("SELECT count(*) FROM log", [], |row| row.get(0)).unwrap();
     assert_eq!(lines, 3);
 
     // A program that knows nothing of freshql writes.
@@ -334,7 +360,8 @@ async fn a_rule_that_stands_against_another_is_told_of_the_table_that_has_it() {
         ("createPlace(input: {x: 1, y: 2})", "x and y point to a row that does not exist"),
     ] {
         let query = json!({ "query": format!("mutation {{ {mutation} {{ id }} }}") });
-        let answer: Value = served.client.post(&url).json(&query).send().await.unwrap().json().await.unwrap();
+        let answer: Value =
+            served.client.post(&url).json(&query).send().await.unwrap().json().await.unwrap();
         assert_eq!(answer["errors"][0]["message"], message);
     }
     served.running.stop().await.unwrap();
@@ -346,7 +373,9 @@ fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() 
     let keys = "CREATE UNIQUE INDEX artist_names ON Artist (lower(Name) || '(' /* so */ DESC, ArtistId % 1);
         CREATE UNIQUE INDEX newcomers ON customers (support_rep_id) WHERE status = 'new'; -- one for each";
     shop.database().execute_batch(keys).unwrap();
-    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+    for arguments in
+        [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]]
+    {
         succeed(shop.path(), arguments);
     }
     let shell = shop.database();
@@ -355,17 +384,36 @@ fn rows_that_are_displaced_by_keys_which_no_model_knows_are_in_the_change_log() 
         shell.execute_batch("DELETE FROM _freshql_change").unwrap();
         assert_eq!(shell.execute(statement, []).unwrap(), 1, "{statement}");
         let gone = "SELECT entity || ' ' || id FROM _freshql_change WHERE op = 'D' ORDER BY seq";
-        shell.prepare(gone).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+        shell
+            .prepare(gone)
+            .unwrap()
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect()
     };
-    let employee =
-        "INSERT OR REPLACE INTO employees (id, last_name, first_name, email) VALUES (9, 'x', 'y', 'BO@x.example')";
+    let employee = "INSERT OR REPLACE INTO employees (id, last_name, first_name, email) VALUES (9, 'x', 'y', 'BO@x.example')";
     assert_eq!(displaced(employee), ["Employee 2"]);
-    assert_eq!(displaced("UPDATE OR REPLACE employees SET email = 'ANN@x.example' WHERE id = 3"), ["Employee 1"]);
-    assert_eq!(displaced("UPDATE employees SET last_name = 'z' WHERE id = 3"), Vec::<String>::new());
-    assert_eq!(displaced("INSERT OR REPLACE INTO Artist (ArtistId, Name) VALUES (999, 'ARTIST 7')"), ["Artist 7"]);
-    assert_eq!(displaced("UPDATE OR REPLACE Artist SET Name = 'artist 8' WHERE ArtistId = 9"), ["Artist 8"]);
+    assert_eq!(
+        displaced("UPDATE OR REPLACE employees SET email = 'ANN@x.example' WHERE id = 3"),
+        ["Employee 1"]
+    );
+    assert_eq!(
+        displaced("UPDATE employees SET last_name = 'z' WHERE id = 3"),
+        Vec::<String>::new()
+    );
+    assert_eq!(
+        displaced("INSERT OR REPLACE INTO Artist (ArtistId, Name) VALUES (999, 'ARTIST 7')"),
+        ["Artist 7"]
+    );
+    assert_eq!(
+        displaced("UPDATE OR REPLACE Artist SET Name = 'artist 8' WHERE ArtistId = 9"),
+        ["Artist 8"]
+    );
     let newcomer = |code: &str| {
-        format!("INSERT OR REPLACE INTO customers (code, name, support_rep_id) VALUES ('{code}', '{code}', 1)")
+        format!(
+            "INSERT OR REPLACE INTO customers (code, name, support_rep_id) VALUES ('{code}', '{code}', 1)"
+        )
     };
     assert_eq!(displaced(&newcomer("N1")), Vec::<String>::new());
     assert_eq!(displaced(&newcomer("N2")), ["Customer N1"]);
@@ -378,10 +426,15 @@ fn a_database_with_a_full_text_index_is_adopted() {
     let shop = Shop::new();
     let index = "CREATE VIRTUAL TABLE words USING fts5(text); INSERT INTO words VALUES ('tea')";
     shop.database().execute_batch(index).unwrap();
-    for arguments in [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]] {
+    for arguments in
+        [&["model", "pull"][..], &["migrate", "new", "adopt"], &["migrate", "up"], &["check"]]
+    {
         succeed(shop.path(), arguments);
     }
-    let found: i64 = shop.database().query_row("SELECT count(*) FROM words('tea')", [], |row| row.get(0)).unwrap();
+    let found: i64 = shop
+        .database()
+        .query_row("SELECT count(*) FROM words('tea')", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(found, 1);
 }
 
@@ -392,7 +445,10 @@ fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
     std::fs::write(&file, "# mine\n").unwrap();
     let refused = freshql(shop.path(), &["model", "pull"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("schema.graphql already exists; `--force` replaces it"));
+    assert!(
+        String::from_utf8_lossy(&refused.stderr)
+            .contains("schema.graphql already exists; `--force` replaces it")
+    );
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "# mine\n");
     assert!(!shop.path().join("migrations").exists());
     succeed(shop.path(), &["model", "pull", "--force"]);
@@ -402,11 +458,18 @@ fn pull_overwrites_no_model_and_writes_nothing_where_anything_is_wrong() {
     let refused = freshql(empty.path(), &["model", "pull"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("there is no such file"));
-    Connection::open(empty.path().join("freshql.db")).unwrap().execute_batch("CREATE TABLE a (b)").unwrap();
+    Connection::open(empty.path().join("freshql.db"))
+        .unwrap()
+        .execute_batch("CREATE TABLE a (b)")
+        .unwrap();
     let refused = freshql(empty.path(), &["model", "pull"]);
     assert_eq!(refused.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("`a`: it has no primary key"));
-    std::fs::write(empty.path().join("freshql.db"), "no database at all, but a text that is long enough").unwrap();
+    std::fs::write(
+        empty.path().join("freshql.db"),
+        "no database at all, but a text that is long enough",
+    )
+    .unwrap();
     assert_eq!(freshql(empty.path(), &["model", "pull"]).status.code(), Some(1));
     assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 1);
 }

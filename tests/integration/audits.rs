@@ -1,5 +1,5 @@
-//! What others' tools find in our answers: auditors of HTTP and of GraphQL over HTTP, and caches' own rules as oracles.
-//! They run in Node.js and Python, see `tests/audits/`.
+//! What others' tools find in our answers: auditors of HTTP and of GraphQL over HTTP, and caches'
+//! own rules as oracles. They run in Node.js and Python, see `tests/audits/`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -32,7 +32,11 @@ fn run(command: Command, input: &[u8]) -> String {
 }
 
 fn run_in(mut command: Command, directory: &Path, input: &[u8]) -> String {
-    command.current_dir(directory).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .current_dir(directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let mut process = command.spawn().unwrap();
     process.stdin.take().unwrap().write_all(input).unwrap();
     let output = process.wait_with_output().unwrap();
@@ -50,10 +54,11 @@ fn graphql_http_finds_no_error() {
 /// A server of the project with lifetimes, and its URLs, for a script.
 async fn oracle(program: PathBuf, arguments: &[&str]) -> String {
     let origin = Origin::start().await;
-    let mut paths: serde_json::Map<String, Value> = ["page", "photo", "news", "notice", "draft", "letter"]
-        .iter()
-        .map(|entity| ((*entity).to_owned(), json!(path_of(entity))))
-        .collect();
+    let mut paths: serde_json::Map<String, Value> =
+        ["page", "photo", "news", "notice", "draft", "letter"]
+            .iter()
+            .map(|entity| ((*entity).to_owned(), json!(path_of(entity))))
+            .collect();
     paths.insert("edit_page".to_owned(), json!(path_without_variables("edit_page")));
     let mut command = Command::new(program);
     command.args(arguments).env("FRESHQL_URL", format!("http://{}", origin.address));
@@ -96,7 +101,14 @@ struct Told {
 }
 
 fn asked(name: &'static str, status: u16, method: Method, path: impl Into<String>) -> Asked {
-    Asked { name, status, method: method.to_string(), path: path.into(), headers: Vec::new(), body: String::new() }
+    Asked {
+        name,
+        status,
+        method: method.to_string(),
+        path: path.into(),
+        headers: Vec::new(),
+        body: String::new(),
+    }
 }
 
 impl Asked {
@@ -138,7 +150,8 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
     let list = url_with(MERCHANTS, &json!({"first": 50}));
     let known = app.get(&merchant).await.etag().to_owned();
     let typename = "/graphql?query=%7B__typename%7D";
-    let script = app.get("/").await.text().split('"').find(|text| text.ends_with(".js")).unwrap().to_owned();
+    let script =
+        app.get("/").await.text().split('"').find(|text| text.ends_with(".js")).unwrap().to_owned();
     let patch = json!({"variables": {"id": id, "patch": {"city": "Ghent"}, "expectedEtag": "old"}});
     let graphql = "application/graphql-response+json";
     let none = "/q/0000000000000000000000000000000000000000000000000000000000000000";
@@ -150,7 +163,9 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
         asked("200, zstd", 200, Method::GET, &list).with("accept-encoding", "zstd"),
         asked("200, CORS", 200, Method::GET, &merchant).with("origin", "https://a.example"),
         asked("304", 304, Method::GET, &merchant).with("if-none-match", &known),
-        asked("304, gzip", 304, Method::GET, &list).with("if-none-match", "*").with("accept-encoding", "gzip"),
+        asked("304, gzip", 304, Method::GET, &list)
+            .with("if-none-match", "*")
+            .with("accept-encoding", "gzip"),
         asked("412 to GET", 412, Method::GET, &merchant).with("if-match", "\"other\""),
         asked("HEAD", 200, Method::HEAD, &list).with("accept-encoding", "gzip"),
         asked("OPTIONS", 204, Method::OPTIONS, &merchant),
@@ -168,11 +183,14 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
         asked("415", 415, Method::POST, url(MERCHANT)).with("content-type", "text/plain"),
         asked("401", 401, Method::GET, "/q"),
         asked("POST, a query", 200, Method::POST, url(MERCHANTS)).body(&json!({})),
-        asked("POST, 412", 412, Method::POST, url(UPDATE)).with("authorization", editor()).body(&patch),
+        asked("POST, 412", 412, Method::POST, url(UPDATE))
+            .with("authorization", editor())
+            .body(&patch),
         asked("graphql, GET", 200, Method::GET, typename),
         asked("graphql, GET, its media type", 200, Method::GET, typename).with("accept", graphql),
         asked("graphql, 406", 406, Method::GET, typename).with("accept", "text/html"),
-        asked("graphql, POST", 200, Method::POST, "/graphql").body(&json!({"query": "{__typename}"})),
+        asked("graphql, POST", 200, Method::POST, "/graphql")
+            .body(&json!({"query": "{__typename}"})),
         asked("graphql, POST, its media type", 400, Method::POST, "/graphql")
             .with("accept", graphql)
             .body(&json!({"query": "{"})),
@@ -189,7 +207,10 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
     }
 
     // Answers of a server in trouble.
-    let app = TestApp::start_with(Mode::Trusted, |config| config.limits.timeout = Duration::from_millis(400)).await;
+    let app = TestApp::start_with(Mode::Trusted, |config| {
+        config.limits.timeout = Duration::from_millis(400)
+    })
+    .await;
     let lock = rusqlite::Connection::open(app.database()).unwrap();
     lock.execute_batch("BEGIN IMMEDIATE").unwrap();
     let input = json!({"name": "Late", "description": "", "city": "Ghent"});
@@ -234,7 +255,10 @@ fn judge(request: &Asked, told: &Told) -> String {
 
 #[tokio::test]
 async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served() {
-    if !there("an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served", &[python_packages()]) {
+    if !there(
+        "an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served",
+        &[python_packages()],
+    ) {
         return;
     }
     let app = TestApp::start(Mode::Trusted).await;
@@ -245,7 +269,8 @@ async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served(
     assert_eq!(said.matches("ok ").count(), 5, "{said}");
 }
 
-/// Requests made from `docs/openapi.yaml`, valid and not: no answer is a server's error, or one that the file does not tell.
+/// Requests made from `docs/openapi.yaml`, valid and not: no answer is a server's error, or one
+/// that the file does not tell.
 #[tokio::test]
 async fn schemathesis_finds_the_description_of_the_api_true() {
     if !there("schemathesis_finds_the_description_of_the_api_true", &[python_packages()]) {
@@ -257,16 +282,33 @@ async fn schemathesis_finds_the_description_of_the_api_true() {
     // Ids that are there beside any others.
     let any = "schema: { type: string, minLength: 1 }";
     assert_eq!(description.matches(any).count(), 1);
-    let ids: Vec<_> = [MERCHANT, MERCHANTS, UPDATE].map(|text| url(text).replacen("/q/", "", 1)).into();
-    let some = format!("schema: {{ anyOf: [{{ enum: [{}] }}, {{ type: string, minLength: 1 }}] }}", ids.join(", "));
+    let ids: Vec<_> =
+        [MERCHANT, MERCHANTS, UPDATE].map(|text| url(text).replacen("/q/", "", 1)).into();
+    let some = format!(
+        "schema: {{ anyOf: [{{ enum: [{}] }}, {{ type: string, minLength: 1 }}] }}",
+        ids.join(", ")
+    );
     let file = directory.path().join("openapi.yaml");
     std::fs::write(&file, description.replace(any, &some)).unwrap();
     let mut command = Command::new(python().with_file_name("schemathesis"));
     command.arg("run").arg(&file).args(["--url", &format!("http://{}", app.address())]);
-    command.args(["--phases", "coverage,fuzzing", "--max-examples", "10", "--generation-deterministic", "--no-color"]);
+    command.args([
+        "--phases",
+        "coverage,fuzzing",
+        "--max-examples",
+        "10",
+        "--generation-deterministic",
+        "--no-color",
+    ]);
     // The file cannot say which documents and variables are valid.
-    command.args(["--exclude-checks", "positive_data_acceptance", "--suppress-health-check", "all"]);
+    command.args([
+        "--exclude-checks",
+        "positive_data_acceptance",
+        "--suppress-health-check",
+        "all",
+    ]);
     command.env("HOME", directory.path()).env("PYTHONDONTWRITEBYTECODE", "1");
-    let said = tokio::task::spawn_blocking(move || run_in(command, directory.path(), b"")).await.unwrap();
+    let said =
+        tokio::task::spawn_blocking(move || run_in(command, directory.path(), b"")).await.unwrap();
     assert!(said.contains("Operations:       13 selected / 13 total"), "{said}");
 }

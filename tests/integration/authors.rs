@@ -1,5 +1,6 @@
-//! Triggers and rules that the authors of a database wrote: what a mutation answers is what is there, with a token that
-//! fits, or nothing has happened and the error names who stands against it.
+//! Triggers and rules that the authors of a database wrote: what a mutation answers is what is
+//! there, with a token that fits, or nothing has happened and the error names who stands against
+//! it.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +44,8 @@ const CREATE: &str = "mutation($title: String!, $state: String) {
   it: createPost(input: {title: $title, state: $state}) { id etag title rank state touched } }";
 const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $token: String) {
   it: updatePost(id: $id, patch: $patch, expectedEtag: $token) { id etag title rank state touched } }";
-const DELETE: &str = "mutation($id: ID!, $token: String) { it: deletePost(id: $id, expectedEtag: $token) { id } }";
+const DELETE: &str =
+    "mutation($id: ID!, $token: String) { it: deletePost(id: $id, expectedEtag: $token) { id } }";
 
 /// The textbook's.
 const TOUCH: &str = "CREATE TRIGGER touch AFTER UPDATE ON posts BEGIN
@@ -61,7 +63,10 @@ const QUESTIONS: [&str; 5] = [
 fn shop(authors: &str) -> Shop {
     let shop = Shop::on_sqlite(MODEL, |statement| statement);
     shop.outsider.sqlite().execute_batch(ROWS).unwrap();
-    shop.outsider.sqlite().execute_batch(authors).unwrap_or_else(|error| panic!("{error}: {authors}"));
+    shop.outsider
+        .sqlite()
+        .execute_batch(authors)
+        .unwrap_or_else(|error| panic!("{error}: {authors}"));
     shop
 }
 
@@ -77,9 +82,11 @@ fn it(answer: &Answer) -> Json {
 fn trace(shop: &Shop) -> Vec<Vec<Sql>> {
     let mut rows = Vec::new();
     for table in ["posts", "comments", "audits", "_freshql_change"] {
-        let mut statement = shop.outsider.sqlite().prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
+        let mut statement =
+            shop.outsider.sqlite().prepare(&format!("SELECT * FROM {table} ORDER BY 1")).unwrap();
         let width = statement.column_count();
-        let found = statement.query_map([], |row| (0..width).map(|i| row.get(i)).collect::<Result<Vec<Sql>, _>>());
+        let found = statement
+            .query_map([], |row| (0..width).map(|i| row.get(i)).collect::<Result<Vec<Sql>, _>>());
         rows.extend(found.unwrap().map(Result::unwrap));
     }
     rows
@@ -91,13 +98,16 @@ fn the_trigger_of_every_textbook_works_and_its_row_is_answered_as_it_is_then() {
         let shop = shop(&touch);
         let watched = shop.run(QUESTIONS[0], &json!({})).unwrap();
         let first = post(&shop, "1")["etag"].clone();
-        let answer = shop.run(UPDATE, &json!({"id": "1", "patch": {"title": "n"}, "token": first})).unwrap();
+        let answer =
+            shop.run(UPDATE, &json!({"id": "1", "patch": {"title": "n"}, "token": first})).unwrap();
         let answered = it(&answer);
         assert_eq!((&answered["title"], answered["touched"].is_string()), (&json!("n"), true));
         assert_eq!(answered, post(&shop, "1"));
         assert_ne!(answered["etag"], first);
         assert_ne!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag, watched.etag);
-        let stale = shop.run(UPDATE, &json!({"id": "1", "patch": {"title": "m"}, "token": first})).unwrap_err();
+        let stale = shop
+            .run(UPDATE, &json!({"id": "1", "patch": {"title": "m"}, "token": first}))
+            .unwrap_err();
         assert_eq!(stale[0].code, Code::PreconditionFailed);
         let again = json!({"id": "1", "patch": {"title": "m"}, "token": answered["etag"]});
         assert_eq!(it(&shop.run(UPDATE, &again).unwrap()), post(&shop, "1"));
@@ -105,19 +115,36 @@ fn the_trigger_of_every_textbook_works_and_its_row_is_answered_as_it_is_then() {
 }
 
 #[test]
-fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_and_leaves_no_trace() {
+fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_and_leaves_no_trace()
+{
     let create = (CREATE, json!({"title": "n"}));
     let update = (UPDATE, json!({"id": "1", "patch": {"title": "n"}}));
     let delete = (DELETE, json!({"id": "1"}));
     for (authors, (text, variables), name) in [
         ("BEFORE INSERT ON posts BEGIN SELECT RAISE(IGNORE); END", &create, "culprit"),
         ("AFTER INSERT ON posts BEGIN SELECT RAISE(IGNORE); END", &create, "culprit"),
-        ("AFTER INSERT ON posts BEGIN DELETE FROM posts WHERE id = NEW.id; END", &create, "culprit"),
+        (
+            "AFTER INSERT ON posts BEGIN DELETE FROM posts WHERE id = NEW.id; END",
+            &create,
+            "culprit",
+        ),
         ("BEFORE UPDATE ON posts BEGIN SELECT RAISE(IGNORE); END", &update, "culprit"),
         ("AFTER UPDATE ON posts BEGIN SELECT RAISE(IGNORE); END", &update, "culprit"),
-        ("AFTER UPDATE OF title ON posts BEGIN DELETE FROM posts WHERE id = NEW.id; END", &update, "culprit"),
-        ("AFTER UPDATE OF title ON posts BEGIN SELECT title_sort(NEW.title); END", &update, "culprit"),
-        ("AFTER UPDATE OF title ON posts BEGIN INSERT INTO gone VALUES (1); END", &update, "culprit"),
+        (
+            "AFTER UPDATE OF title ON posts BEGIN DELETE FROM posts WHERE id = NEW.id; END",
+            &update,
+            "culprit",
+        ),
+        (
+            "AFTER UPDATE OF title ON posts BEGIN SELECT title_sort(NEW.title); END",
+            &update,
+            "culprit",
+        ),
+        (
+            "AFTER UPDATE OF title ON posts BEGIN INSERT INTO gone VALUES (1); END",
+            &update,
+            "culprit",
+        ),
         ("BEFORE DELETE ON posts BEGIN SELECT RAISE(IGNORE); END", &delete, "culprit"),
         (
             "BEFORE DELETE ON posts BEGIN UPDATE posts SET state = 'gone' WHERE id = OLD.id; SELECT RAISE(IGNORE); END",
@@ -151,7 +178,11 @@ fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_an
                 assert_eq!(errors[0].code, Code::DatabaseUnavailable, "{authors}: {errors:?}");
             } else {
                 assert_eq!(errors[0].code, Code::Conflict, "{authors}: {errors:?}");
-                assert!(errors[0].message.contains(&format!("`{name}`")), "{authors}: {}", errors[0].message);
+                assert!(
+                    errors[0].message.contains(&format!("`{name}`")),
+                    "{authors}: {}",
+                    errors[0].message
+                );
                 assert!(!errors[0].message.contains("innocent"), "{}", errors[0].message);
             }
             assert_eq!(trace(&shop), before, "{authors}");
@@ -175,7 +206,10 @@ fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_m
             },
         );
         let tags = "{ tags(orderBy: [{id: ASC}]) { nodes { id etag name n } } }";
-        shop.outsider.sqlite().execute_batch("INSERT INTO tags (id, name) VALUES (1, 'a'), (2, 'b')").unwrap();
+        shop.outsider
+            .sqlite()
+            .execute_batch("INSERT INTO tags (id, name) VALUES (1, 'a'), (2, 'b')")
+            .unwrap();
         let before = shop.run(tags, &json!({})).unwrap();
         for text in [
             "mutation { x: createTag(input: {name: \"z\"}) { id } createTag(input: {name: \"a\", n: 5}) { id etag name n } }",
@@ -184,11 +218,18 @@ fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_m
             match (way, shop.run(text, &json!({}))) {
                 ("REPLACE", Ok(answer)) => {
                     let answer: Json = serde_json::from_slice(&answer.body).unwrap();
-                    let written =
-                        answer["data"].as_object().unwrap().values().find(|row| row["n"].is_number()).unwrap();
+                    let written = answer["data"]
+                        .as_object()
+                        .unwrap()
+                        .values()
+                        .find(|row| row["n"].is_number())
+                        .unwrap();
                     let now = shop.json(tags, &json!({}))["data"]["tags"]["nodes"].clone();
                     assert!(now.as_array().unwrap().contains(written), "{now} {written}");
-                    assert!(now.as_array().unwrap().iter().filter(|tag| tag["name"] == "a").count() == 1);
+                    assert!(
+                        now.as_array().unwrap().iter().filter(|tag| tag["name"] == "a").count()
+                            == 1
+                    );
                 }
                 ("REPLACE", Err(errors)) => panic!("{errors:?}"),
                 (_, Ok(answer)) => panic!("{way}: {text} {:?}", answer.body),
@@ -242,12 +283,22 @@ fn foreign_keys_that_no_relation_says_are_told_from_rows_that_still_point_here()
                 "mutation { updateLand(id: \"be\", patch: {code: \"C\"}) { id } }",
                 "Land be is still referred to by other rows",
             ),
-            ("mutation { deleteLand(id: \"be\") { id } }", "Land be is still referred to by other rows"),
+            (
+                "mutation { deleteLand(id: \"be\") { id } }",
+                "Land be is still referred to by other rows",
+            ),
         ] {
             let errors = shop.run(text, &json!({})).unwrap_err();
-            let message =
-                if is_deferred { "the mutation leaves a row that points to one that does not exist" } else { message };
-            assert_eq!((errors[0].code, errors[0].message.as_str()), (Code::Conflict, message), "{text}");
+            let message = if is_deferred {
+                "the mutation leaves a row that points to one that does not exist"
+            } else {
+                message
+            };
+            assert_eq!(
+                (errors[0].code, errors[0].message.as_str()),
+                (Code::Conflict, message),
+                "{text}"
+            );
             assert!(!errors[0].path.is_empty());
         }
         // What is right in the end may be wrong on the way.
@@ -257,14 +308,16 @@ fn foreign_keys_that_no_relation_says_are_told_from_rows_that_still_point_here()
     }
 }
 
-/// A token says which state was read. A mutation that changes nothing leaves that state, so it uses up no token; of those
-/// that change the row, one wins.
+/// A token says which state was read. A mutation that changes nothing leaves that state, so it uses
+/// up no token; of those that change the row, one wins.
 #[test]
 fn a_mutation_that_changes_nothing_uses_up_no_token_and_one_that_changes_the_row_does() {
     let shop = shop("");
     let token = post(&shop, "1")["etag"].clone();
     let list = shop.run(QUESTIONS[0], &json!({})).unwrap().etag;
-    let update = |title: &str| shop.run(UPDATE, &json!({"id": "1", "patch": {"title": title}, "token": token}));
+    let update = |title: &str| {
+        shop.run(UPDATE, &json!({"id": "1", "patch": {"title": title}, "token": token}))
+    };
     for _ in 0..2 {
         assert_eq!(it(&update("a").unwrap())["etag"], token);
     }
@@ -283,13 +336,19 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
         "type Thing @entity { id: ID! @id  name: String @unique @column(type: \"VARCHAR\")  n: BigInt @index @column(type: \"NUMERIC\") }",
         |statement| statement,
     );
-    shop.outsider.sqlite().execute_batch("INSERT INTO things (id, name, n) VALUES ('1', 'a', 5)").unwrap();
+    shop.outsider
+        .sqlite()
+        .execute_batch("INSERT INTO things (id, name, n) VALUES ('1', 'a', 5)")
+        .unwrap();
     let by_name = "{ thingByName(name: \"a\") { id n } }";
     let by_number = "{ things(where: {n: {eq: \"5\"}}) { totalCount } }";
     let marks_left = |sql: &str| {
         let before = change_log::newest(shop.outsider.sqlite()).unwrap();
         shop.outsider.sqlite().execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
-        let changes = change_log::since(shop.outsider.sqlite(), &shop.model, before, usize::MAX).unwrap().unwrap().rows;
+        let changes = change_log::since(shop.outsider.sqlite(), &shop.model, before, usize::MAX)
+            .unwrap()
+            .unwrap()
+            .rows;
         changes.iter().flat_map(Change::marks).collect::<Vec<_>>()
     };
     for sql in [
@@ -300,7 +359,10 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
     ] {
         let answer = shop.run(by_name, &json!({})).unwrap();
         let left = marks_left(sql);
-        assert!(answer.touched.marks().iter().any(|mark| left.contains(mark)) || sql.contains("('3'"), "{sql}");
+        assert!(
+            answer.touched.marks().iter().any(|mark| left.contains(mark)) || sql.contains("('3'"),
+            "{sql}"
+        );
     }
     for sql in [
         "INSERT INTO things (id, name) VALUES ('5', x'00ff')",
@@ -320,7 +382,8 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
 
 #[test]
 fn a_change_that_a_trigger_keeps_from_those_of_ours_is_under_no_etag() {
-    // The statement fails; what it has done stays, and the triggers that would have fired after this one have not.
+    // The statement fails; what it has done stays, and the triggers that would have fired after
+    // this one have not.
     let half = "CREATE TRIGGER half AFTER DELETE ON posts BEGIN SELECT RAISE(FAIL, 'no') WHERE OLD.title = 'a'; END;";
     let shop = shop(half);
     assert_eq!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag, None);
@@ -390,12 +453,19 @@ fn authors() -> impl Strategy<Value = Vec<Author>> {
             "SELECT title_sort(1)",
         ]),
     );
-    let of_posts =
-        of_posts.prop_map(|(when, event, condition, body)| Author { table: "posts", when, event, condition, body });
+    let of_posts = of_posts.prop_map(|(when, event, condition, body)| Author {
+        table: "posts",
+        when,
+        event,
+        condition,
+        body,
+    });
     let author = prop_oneof![2 => of_posts, 1 => of_comments];
-    // RAISE(IGNORE) behind a change that another trigger made hides that one, and only `freshql check` can say so.
-    let alone =
-        |authors: &Vec<Author>| authors.len() == 1 || authors.iter().all(|author| !author.body.contains("IGNORE"));
+    // RAISE(IGNORE) behind a change that another trigger made hides that one, and only `freshql
+    // check` can say so.
+    let alone = |authors: &Vec<Author>| {
+        authors.len() == 1 || authors.iter().all(|author| !author.body.contains("IGNORE"))
+    };
     prop::collection::vec(author, 1..5).prop_filter("one that ignores stands alone", alone)
 }
 
@@ -417,12 +487,24 @@ fn outside() -> impl Strategy<Value = Option<&'static str>> {
 fn mutations() -> impl Strategy<Value = Vec<(&'static str, Json, bool)>> {
     let id = || select(vec!["1", "2", "3"]);
     let mutation = prop_oneof![
-        select(vec!["a", "b", "n"]).prop_map(|title| (CREATE, json!({"title": title, "state": "s"}))),
-        (id(), select(vec![json!({"title": "b"}), json!({"title": "m", "rank": 5}), json!({"state": "t"}), json!({})]))
+        select(vec!["a", "b", "n"])
+            .prop_map(|title| (CREATE, json!({"title": title, "state": "s"}))),
+        (
+            id(),
+            select(vec![
+                json!({"title": "b"}),
+                json!({"title": "m", "rank": 5}),
+                json!({"state": "t"}),
+                json!({})
+            ])
+        )
             .prop_map(|(id, patch)| (UPDATE, json!({"id": id, "patch": patch}))),
         id().prop_map(|id| (DELETE, json!({"id": id}))),
     ];
-    prop::collection::vec((mutation, any::<bool>()).prop_map(|((text, given), token)| (text, given, token)), 1..6)
+    prop::collection::vec(
+        (mutation, any::<bool>()).prop_map(|((text, given), token)| (text, given, token)),
+        1..6,
+    )
 }
 
 /// What has been answered, by ETag.
@@ -446,7 +528,9 @@ fn check(errors: &[GraphqlError]) -> Result<(), TestCaseError> {
     prop_assert!(allowed.contains(&errors[0].code), "{:?}", errors);
     // A 412 that tells the same token twice makes its client try for ever.
     if errors[0].code == Code::PreconditionFailed {
-        let of = |name: &str| errors[0].extensions.iter().find(|(is, _)| *is == name).map(|(_, raw)| raw.to_string());
+        let of = |name: &str| {
+            errors[0].extensions.iter().find(|(is, _)| *is == name).map(|(_, raw)| raw.to_string())
+        };
         prop_assert_ne!(of("expectedEtag"), of("currentEtag"));
     }
     Ok(())

@@ -1,5 +1,5 @@
-//! `freshql backup` and `freshql restore`: what is copied under load is whole, what is put back is what was, and nothing but
-//! an intact backup of this project takes the place of a database.
+//! `freshql backup` and `freshql restore`: what is copied under load is whole, what is put back is
+//! what was, and nothing but an intact backup of this project takes the place of a database.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,7 +21,8 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
 /// What a command prints if it succeeds, and else what it complains of.
 fn run(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = freshql(directory, arguments);
-    let (out, error) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    let (out, error) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     if output.status.success() { Ok(out) } else { Err(error) }
 }
 
@@ -31,14 +32,17 @@ fn one<T: rusqlite::types::FromSql>(database: &Path, sql: &str) -> T {
 
 fn rowids(database: &Path) -> Vec<(i64, String)> {
     let database = Connection::open(database).unwrap();
-    let mut statement = database.prepare("SELECT rowid, name FROM merchants ORDER BY name").unwrap();
+    let mut statement =
+        database.prepare("SELECT rowid, name FROM merchants ORDER BY name").unwrap();
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
     rows.collect::<Result<_, _>>().unwrap()
 }
 
 /// The names of the files in a directory that begin like this.
 fn names(directory: &Path, beginning: &str) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let entries = fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     let mut names: Vec<_> = entries.filter(|name| name.starts_with(beginning)).collect();
     names.sort();
     names
@@ -55,7 +59,10 @@ async fn a_backup_under_load_is_whole_and_of_one_moment() {
         ids.push(app.create_merchant(&format!("Merchant {number}")).await.0);
     }
     // Keys that SQLite has given out of order are kept, too.
-    Connection::open(app.database()).unwrap().execute_batch("DELETE FROM merchants WHERE name = 'Merchant 1'").unwrap();
+    Connection::open(app.database())
+        .unwrap()
+        .execute_batch("DELETE FROM merchants WHERE name = 'Merchant 1'")
+        .unwrap();
     app.move_merchant(&ids[0], "0").await;
     let (written, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let writer = {
@@ -72,17 +79,25 @@ async fn a_backup_under_load_is_whole_and_of_one_moment() {
         let before = written.load(SeqCst);
         let (directory, to, force) = (directory.clone(), to.clone(), round > 0);
         let backup = move || {
-            let arguments = if force { vec!["backup", &to, "--force"] } else { vec!["backup", &to] };
+            let arguments =
+                if force { vec!["backup", &to, "--force"] } else { vec!["backup", &to] };
             run(&directory, &arguments)
         };
         let said = tokio::task::spawn_blocking(backup).await.unwrap().unwrap();
         assert!(said.starts_with("backed up sqlite:") && said.ends_with(" bytes)\n"), "{said}");
         let after = written.load(SeqCst) + 1;
-        assert_eq!(names(file.parent().unwrap(), "backup.db"), ["backup.db"], "a backup is one file");
+        assert_eq!(
+            names(file.parent().unwrap(), "backup.db"),
+            ["backup.db"],
+            "a backup is one file"
+        );
         assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
         let sql = "SELECT city FROM merchants WHERE name = 'Merchant 0'";
         let city: u64 = one::<String>(&file, sql).parse().unwrap();
-        assert!((before..=after).contains(&city), "{city} is not of the moment of the backup: {before} to {after}");
+        assert!(
+            (before..=after).contains(&city),
+            "{city} is not of the moment of the backup: {before} to {after}"
+        );
     }
     stop.store(true, SeqCst);
     writer.await.unwrap();
@@ -130,27 +145,48 @@ async fn what_is_restored_is_what_was_and_no_tag_comes_back_for_other_content() 
     let later = app.get(&merchant).await.etag().to_owned();
 
     let refused = run(&directory, &["restore", from]).unwrap_err();
-    assert!(refused.contains("is in use by another program") && refused.contains("stop it"), "{refused}");
-    assert_eq!(app.get_with(&merchant, &[(IF_NONE_MATCH, &later)]).await.status, 304, "nothing has happened");
+    assert!(
+        refused.contains("is in use by another program") && refused.contains("stop it"),
+        "{refused}"
+    );
+    assert_eq!(
+        app.get_with(&merchant, &[(IF_NONE_MATCH, &later)]).await.status,
+        304,
+        "nothing has happened"
+    );
     let app = app
         .restart_after(async || {
             let said = run(&directory, &["restore", from]).unwrap();
             assert!(said.contains("freshql.db.before-restore\n"), "{said}");
-            assert_eq!(names(&directory, "freshql.db"), ["freshql.db", "freshql.db.before-restore"]);
+            assert_eq!(
+                names(&directory, "freshql.db"),
+                ["freshql.db", "freshql.db.before-restore"]
+            );
         })
         .await;
     let answer = app.get_with(&merchant, &[(IF_NONE_MATCH, &later)]).await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]), (200, &json!("Ghent")));
-    assert!(answer.etag() != later && answer.etag() != of_backup.etag(), "a state of the database never comes back");
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]),
+        (200, &json!("Ghent"))
+    );
+    assert!(
+        answer.etag() != later && answer.etag() != of_backup.etag(),
+        "a state of the database never comes back"
+    );
     app.move_merchant(&id, "Other").await;
-    let answer = app.get_with(&merchant, &[(IF_NONE_MATCH, &format!("{later}, {}", of_backup.etag()))]).await;
+    let answer = app
+        .get_with(&merchant, &[(IF_NONE_MATCH, &format!("{later}, {}", of_backup.etag()))])
+        .await;
     assert_eq!(answer.status, 200);
     let city = "SELECT city FROM merchants WHERE name = 'First'";
     assert_eq!(one::<String>(&beside(&database, ".before-restore"), city), "New");
     let app = app
         .restart_after(async || {
             let said = run(&directory, &["restore", from]).unwrap();
-            assert!(said.contains("freshql.db.before-restore-2\n"), "what was kept is not replaced: {said}");
+            assert!(
+                said.contains("freshql.db.before-restore-2\n"),
+                "what was kept is not replaced: {said}"
+            );
         })
         .await;
     assert_eq!(app.get(&merchant).await.json()["data"]["merchant"]["city"], "Ghent");
@@ -169,10 +205,19 @@ async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
     type Damage<'a> = (&'a dyn Fn(), &'a str);
     let cases: [Damage<'_>; 6] = [
         (
-            &|| fs::write(&file, "no database at all, but long enough to have the header of one. ".repeat(20)).unwrap(),
+            &|| {
+                fs::write(
+                    &file,
+                    "no database at all, but long enough to have the header of one. ".repeat(20),
+                )
+                .unwrap()
+            },
             "is not an intact database",
         ),
-        (&|| fs::write(&file, &original[..original.len() / 2]).unwrap(), "is not an intact database"),
+        (
+            &|| fs::write(&file, &original[..original.len() / 2]).unwrap(),
+            "is not an intact database",
+        ),
         (
             &|| {
                 let mut bytes = original.clone();
@@ -189,7 +234,11 @@ async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
             "is no database of freshql",
         ),
         (
-            &|| altered("INSERT INTO _freshql_migration (number, name, blake3) VALUES (7777, 'theirs', 'x')"),
+            &|| {
+                altered(
+                    "INSERT INTO _freshql_migration (number, name, blake3) VALUES (7777, 'theirs', 'x')",
+                )
+            },
             "7777_theirs",
         ),
         (&|| fs::remove_file(&file).unwrap(), "there is no file"),
@@ -217,7 +266,8 @@ async fn a_restore_leaves_nothing_of_a_damaged_database_and_its_log() {
     let client = reqwest::Client::new();
     for how in ["killed", "damaged", "gone"] {
         let mut server = Program::start(directory).await;
-        let input = json!({"variables": {"input": {"name": how, "description": "d", "city": "Backup"}}});
+        let input =
+            json!({"variables": {"input": {"name": how, "description": "d", "city": "Backup"}}});
         let create = format!("{}{}", server.address, url(crate::harness::CREATE));
         let created: serde_json::Value = client
             .post(create)
@@ -236,20 +286,30 @@ async fn a_restore_leaves_nothing_of_a_damaged_database_and_its_log() {
         let request = client.post(update).header(AUTHORIZATION, editor()).json(&input);
         assert_eq!(request.send().await.unwrap().status(), 200);
         server.process.kill().await.unwrap();
-        assert!(fs::metadata(beside(&database, "-wal")).unwrap().len() > 0, "what was killed leaves a log");
+        assert!(
+            fs::metadata(beside(&database, "-wal")).unwrap().len() > 0,
+            "what was killed leaves a log"
+        );
         match how {
             "damaged" => fs::write(&database, "damaged ".repeat(1000)).unwrap(),
             "gone" => fs::remove_file(&database).unwrap(),
             _ => {}
         }
         run(directory, &["restore", from]).unwrap();
-        assert!(!beside(&database, "-wal").exists() && !beside(&database, "-shm").exists(), "{how}");
+        assert!(
+            !beside(&database, "-wal").exists() && !beside(&database, "-shm").exists(),
+            "{how}"
+        );
         assert_eq!(one::<String>(&database, "PRAGMA integrity_check"), "ok", "{how}");
         let city = format!("SELECT city FROM merchants WHERE id = '{id}'");
         assert_eq!(one::<String>(&database, &city), "Backup", "{how}");
     }
     let city = "SELECT city FROM merchants WHERE name = 'killed'";
-    assert_eq!(one::<String>(&beside(&database, ".before-restore"), city), "Lost", "its log is in what is kept");
+    assert_eq!(
+        one::<String>(&beside(&database, ".before-restore"), city),
+        "Lost",
+        "its log is in what is kept"
+    );
 }
 
 #[tokio::test]

@@ -1,5 +1,5 @@
-//! The response cache gives what an execution would give, and executes no more than it must: over random histories of
-//! writes by us and by external writers, and write by write.
+//! The response cache gives what an execution would give, and executes no more than it must: over
+//! random histories of writes by us and by external writers, and write by write.
 
 use freshql::cache::Source;
 use freshql::clock::DEFAULT_CAPACITY;
@@ -49,7 +49,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => one_of(&maintenance).prop_map(What::Maintain),
     ];
     let step = (what, proptest::bool::weighted(0.8), proptest::bool::weighted(0.6));
-    proptest::collection::vec(step.prop_map(|(what, first, second)| Step { what, asked: [first, second] }), 1..30)
+    proptest::collection::vec(
+        step.prop_map(|(what, first, second)| Step { what, asked: [first, second] }),
+        1..30,
+    )
 }
 
 /// How often a node's answers came from where.
@@ -84,7 +87,8 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
             What::Event(Event::Shell { sql }) => drop(library.shell(sql)),
             What::Event(Event::Restart) => nodes[1] = second_node(&library).await,
             What::Prune(max_records) => {
-                let limits = ChangeLogLimits { max_records: *max_records, ..ChangeLogLimits::default() };
+                let limits =
+                    ChangeLogLimits { max_records: *max_records, ..ChangeLogLimits::default() };
                 nodes[0].engine.store().prune(limits).await.unwrap();
             }
             What::Maintain(sql) => drop(library.outsider(OUT_OF_THE_BOX).try_execute(sql)),
@@ -102,7 +106,8 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
                     Source::Miss => tally.misses += 1,
                     Source::Bypass => prop_assert!(false, "the cache is off"),
                 }
-                let (given_text, executed_text) = (given.text(), String::from_utf8_lossy(&executed.body));
+                let (given_text, executed_text) =
+                    (given.text(), String::from_utf8_lossy(&executed.body));
                 prop_assert!(
                     given_text == executed_text,
                     "node {which} after step {number}, {:?}:\n{given_text}\n{executed_text}\n{}",
@@ -111,7 +116,12 @@ async fn replay(steps: &[Step], tallies: &mut [Tally; 2]) -> Result<(), TestCase
                 );
                 if which == 0 && !executed.field_errors {
                     let again = node.ask(question).await;
-                    prop_assert_eq!((again.source, &again.body), (Source::Hit, &executed.body), "{}", question.text);
+                    prop_assert_eq!(
+                        (again.source, &again.body),
+                        (Source::Hit, &executed.body),
+                        "{}",
+                        question.text
+                    );
                 }
             }
         }
@@ -162,7 +172,10 @@ const WRITES: [(&str, &str); 13] = [
     ("UPDATE books SET isbn = 'x9' WHERE id = 4", "books of s1, all books, isbn x9"),
     ("UPDATE books SET isbn = NULL WHERE id = 4", "books of s1, all books, isbn x9"),
     ("UPDATE shelves SET label = 'aa' WHERE id = 's1'", "books of s1, shelf s1"),
-    ("INSERT INTO books (id, title, slot, shelf_id) VALUES (9, 'Far', 7, 's3')", "all books, first book"),
+    (
+        "INSERT INTO books (id, title, slot, shelf_id) VALUES (9, 'Far', 7, 's3')",
+        "all books, first book",
+    ),
     ("DELETE FROM books WHERE id = 9", "all books, first book"),
     ("UPDATE notes SET stars = 4 WHERE id = 'n1'", "notes of 1"),
     ("DELETE FROM words WHERE id = 'w1'", "words"),
@@ -179,7 +192,9 @@ async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again(
     for (_, text) in WATCHED {
         questions.push(Question::new(&node.engine, text, &json!({})).await);
     }
-    let names = |numbers: Vec<usize>| numbers.into_iter().map(|n| WATCHED[n].0).collect::<Vec<_>>().join(", ");
+    let names = |numbers: Vec<usize>| {
+        numbers.into_iter().map(|n| WATCHED[n].0).collect::<Vec<_>>().join(", ")
+    };
     assert_eq!(node.executed(&questions).await.len(), WATCHED.len());
     for (sql, again) in WRITES {
         outsider.execute(sql);
@@ -196,10 +211,11 @@ async fn after_a_write_exactly_the_answers_that_depend_on_it_are_executed_again(
 async fn spellings_of_the_same_variables_share_one_answer() {
     let library = Library::new();
     let node = Node::new(&library).await;
-    let text =
-        "query Some($first: Int = 2, $id: ID) { books(first: $first, where: {shelfId: {eq: $id}}) { totalCount } }";
+    let text = "query Some($first: Int = 2, $id: ID) { books(first: $first, where: {shelfId: {eq: $id}}) { totalCount } }";
     let mut executions = Vec::new();
-    for variables in [json!({"first": 2, "id": "s1"}), json!({"id": "s1"}), json!({"id": "s1", "first": 2})] {
+    for variables in
+        [json!({"first": 2, "id": "s1"}), json!({"id": "s1"}), json!({"id": "s1", "first": 2})]
+    {
         node.ask(&Question::new(&node.engine, text, &variables).await).await;
         executions.push(node.cache.executions());
     }
@@ -212,10 +228,13 @@ async fn spellings_of_the_same_variables_share_one_answer() {
 async fn answers_with_errors_in_fields_are_never_kept() {
     let library = Library::new();
     let node = Node::new(&library).await;
-    let question = Question::new(&node.engine, "{ book(id: \"3\") { id shelf { label } } }", &json!({})).await;
+    let question =
+        Question::new(&node.engine, "{ book(id: \"3\") { id shelf { label } } }", &json!({})).await;
     let outsider = library.outsider(OUT_OF_THE_BOX);
-    // On SQLite nobody looks after foreign keys if he is not asked to; on PostgreSQL who writes as a replica does it.
-    let careless = ["", "SET session_replication_role = replica"][usize::from(driver() == Driver::Postgres)];
+    // On SQLite nobody looks after foreign keys if he is not asked to; on PostgreSQL who writes as
+    // a replica does it.
+    let careless =
+        ["", "SET session_replication_role = replica"][usize::from(driver() == Driver::Postgres)];
     outsider.execute(careless);
     outsider.execute("DELETE FROM shelves WHERE id = 's2'");
     for _ in 0..2 {
@@ -226,7 +245,8 @@ async fn answers_with_errors_in_fields_are_never_kept() {
     outsider.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')");
     assert!(node.ask(&question).await.text().contains("again"));
     if driver() == Driver::Postgres {
-        // Nobody had asked for changes when that was executed, so it counts as older than what it shows.
+        // Nobody had asked for changes when that was executed, so it counts as older than what it
+        // shows.
         assert_eq!(node.ask(&question).await.source, Source::Stale);
     }
     assert_eq!(node.ask(&question).await.source, Source::Hit);
@@ -254,7 +274,8 @@ async fn a_clock_that_forgets_executes_again_and_is_never_wrong() {
     // The mark is pushed out by many others before anybody asks again.
     for number in 0..60 {
         outsider.execute(&format!("UPDATE words SET word = '{number}' WHERE id = 'w1'"));
-        outsider.execute(&format!("INSERT INTO words (id, word) VALUES ('w{number}x', 'w{number}x')"));
+        outsider
+            .execute(&format!("INSERT INTO words (id, word) VALUES ('w{number}x', 'w{number}x')"));
         node.engine.store().catch_up().await.unwrap();
     }
     let given = node.ask(&shelf).await;

@@ -1,11 +1,12 @@
-//! URLs that were answered before: what is given in front of the router is what the router would give.
+//! URLs that were answered before: what is given in front of the router is what the router would
+//! give.
 
 use std::io::Read;
 
 use freshql::config::Mode;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION, CONTENT_TYPE,
-    DATE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, VARY,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, VARY,
 };
 use http::{Method, StatusCode};
 use serde_json::json;
@@ -15,7 +16,10 @@ use crate::harness::{Answer, MERCHANT, MERCHANTS, TOKEN, TestApp, encode, url, u
 const DOCUMENT: &str = "query Hot { merchants(first: 3) { nodes { id name } } }";
 
 async fn admin(app: &TestApp, method: Method, body: &'static str) -> StatusCode {
-    let request = app.request(method, &url(DOCUMENT)).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
+    let request = app
+        .request(method, &url(DOCUMENT))
+        .header(AUTHORIZATION, format!("Bearer {TOKEN}"))
+        .body(body);
     request.send().await.unwrap().status()
 }
 
@@ -39,11 +43,14 @@ async fn a_removed_document_is_gone_at_once_though_its_url_was_hot() {
         }
         assert_eq!(admin(&app, Method::DELETE, "").await, StatusCode::NO_CONTENT);
         app.get(&path).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
-        app.get_with(&path, &[(IF_NONE_MATCH, first.etag())]).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+        app.get_with(&path, &[(IF_NONE_MATCH, first.etag())])
+            .await
+            .assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
     }
 }
 
-/// What a client brings is the same document as the one that is registered, but only that has a URL under `/q`.
+/// What a client brings is the same document as the one that is registered, but only that has a URL
+/// under `/q`.
 #[tokio::test]
 async fn an_answer_names_its_canonical_url_exactly_while_there_is_one() {
     let app = TestApp::start(Mode::Open).await;
@@ -65,16 +72,23 @@ async fn an_answer_names_its_canonical_url_exactly_while_there_is_one() {
 #[tokio::test]
 async fn spellings_of_a_url_have_one_answer_and_one_canonical_url() {
     let app = TestApp::start(Mode::Trusted).await;
-    let paths: Vec<String> =
-        ["", "?variables=%7B%22first%22%3A20%7D", "?variables={%22first%22:20}", "?utm_source=mail"]
-            .iter()
-            .map(|query| format!("{}{query}", url(MERCHANTS)))
-            .collect();
+    let paths: Vec<String> = [
+        "",
+        "?variables=%7B%22first%22%3A20%7D",
+        "?variables={%22first%22:20}",
+        "?utm_source=mail",
+    ]
+    .iter()
+    .map(|query| format!("{}{query}", url(MERCHANTS)))
+    .collect();
     for round in 0..3 {
         let first = app.get(&paths[round]).await;
         for path in &paths {
             let answer = app.get(path).await;
-            assert_eq!((&answer.body, without_date(&answer.headers)), (&first.body, without_date(&first.headers)));
+            assert_eq!(
+                (&answer.body, without_date(&answer.headers)),
+                (&first.body, without_date(&first.headers))
+            );
         }
         app.create_merchant(&format!("Makes all of them stale {round}")).await;
     }
@@ -84,9 +98,13 @@ fn decoded(answer: &Answer) -> Vec<u8> {
     let mut body = Vec::new();
     match answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap()) {
         None => body.extend_from_slice(&answer.body),
-        Some("br") => drop(brotli::Decompressor::new(&answer.body[..], 4096).read_to_end(&mut body).unwrap()),
+        Some("br") => {
+            brotli::Decompressor::new(&answer.body[..], 4096).read_to_end(&mut body).unwrap();
+        }
         Some("zstd") => body = zstd::stream::decode_all(&answer.body[..]).unwrap(),
-        Some("gzip") => drop(flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut body).unwrap()),
+        Some("gzip") => {
+            flate2::read::GzDecoder::new(&answer.body[..]).read_to_end(&mut body).unwrap();
+        }
         Some(other) => panic!("{other}"),
     }
     body
@@ -100,9 +118,13 @@ async fn a_stored_answer_has_each_coding_and_each_condition_right() {
         let plain = app.get(&path).await;
         let base = plain.etag().trim_matches('"').to_owned();
         for _ in 0..2 {
-            for (accepted, suffix) in
-                [("gzip", ".gz"), ("br", ".br"), ("identity", ""), ("br;q=0.1, gzip", ".gz"), ("br, zstd", ".zst")]
-            {
+            for (accepted, suffix) in [
+                ("gzip", ".gz"),
+                ("br", ".br"),
+                ("identity", ""),
+                ("br;q=0.1, gzip", ".gz"),
+                ("br, zstd", ".zst"),
+            ] {
                 let full = app.get_with(&path, &[(ACCEPT_ENCODING, accepted)]).await;
                 assert_eq!(full.status, 200);
                 assert_eq!(full.etag(), format!("\"{base}{suffix}\""), "{accepted}");
@@ -113,10 +135,19 @@ async fn a_stored_answer_has_each_coding_and_each_condition_right() {
                 let headers = [(ACCEPT_ENCODING, accepted), (IF_NONE_MATCH, full.etag())];
                 let same = app.get_with(&path, &headers).await;
                 assert_eq!((same.status.as_u16(), same.body.len()), (304, 0));
-                for name in [ETAG, CACHE_CONTROL, VARY, CONTENT_LOCATION, "cdn-cache-control".parse().unwrap()] {
+                for name in [
+                    ETAG,
+                    CACHE_CONTROL,
+                    VARY,
+                    CONTENT_LOCATION,
+                    "cdn-cache-control".parse().unwrap(),
+                ] {
                     assert_eq!(same.header(name.clone()), full.header(name));
                 }
-                assert!(!same.headers.contains_key(CONTENT_TYPE) && !same.headers.contains_key(CONTENT_ENCODING));
+                assert!(
+                    !same.headers.contains_key(CONTENT_TYPE)
+                        && !same.headers.contains_key(CONTENT_ENCODING)
+                );
 
                 let head = app.ask(Method::HEAD, &path, &[(ACCEPT_ENCODING, accepted)]).await;
                 assert_eq!(without_date(&head.headers), without_date(&full.headers));
@@ -141,5 +172,8 @@ async fn what_a_url_is_asked_with_is_looked_at_though_it_is_hot() {
     assert_eq!(app.ask(Method::PATCH, &path, &[]).await.status, StatusCode::METHOD_NOT_ALLOWED);
     app.move_merchant(&id, "Bruges").await;
     let moved = app.get_with(&path, &[(IF_NONE_MATCH, first.etag())]).await;
-    assert_eq!((moved.status.as_u16(), &moved.json()["data"]["merchant"]["city"]), (200, &json!("Bruges")));
+    assert_eq!(
+        (moved.status.as_u16(), &moved.json()["data"]["merchant"]["city"]),
+        (200, &json!("Bruges"))
+    );
 }

@@ -34,13 +34,21 @@ impl Stage {
         let document = DocumentId::of("{ words }");
         let question = Question { document, operation: None, variables: "{}", view: View::Public };
         let key = cache.key(&question, None);
-        Arc::new(Self { database: library, cache, key, gate: Semaphore::new(0), begun: AtomicU64::new(0) })
+        Arc::new(Self {
+            database: library,
+            cache,
+            key,
+            gate: Semaphore::new(0),
+            begun: AtomicU64::new(0),
+        })
     }
 
     /// The row that all answers depend on.
     fn touched(&self) -> Dependencies {
         let entity = self.database.model.entity_by_name("Word").unwrap().id;
-        Dependencies { dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))] }
+        Dependencies {
+            dependencies: vec![Dependency::Row(EntityId(entity.0), Value::Text("w1".into()))],
+        }
     }
 
     fn outsider(&self) -> Outsider {
@@ -64,7 +72,12 @@ impl Stage {
                 let number = stage.begun.fetch_add(1, SeqCst) + 1;
                 stage.gate.acquire().await.unwrap().forget();
                 also(&stage);
-                Ok::<_, Infallible>(Executed { value: number, weight: 8, touched: Some(stage.touched()), as_of: None })
+                Ok::<_, Infallible>(Executed {
+                    value: number,
+                    weight: 8,
+                    touched: Some(stage.touched()),
+                    as_of: None,
+                })
             };
             let Ok((stored, source)) = stage.cache.answer(stage.key, false, execute).await;
             (stored.value, source)
@@ -93,7 +106,8 @@ async fn settle() {
 #[tokio::test]
 async fn requests_for_one_answer_share_one_execution() {
     let stage = Stage::new().await;
-    let asking: JoinSet<_> = (0..16).map(|_| stage.ask()).map(|task| async { task.await.unwrap() }).collect();
+    let asking: JoinSet<_> =
+        (0..16).map(|_| stage.ask()).map(|task| async { task.await.unwrap() }).collect();
     settle().await;
     stage.gate.add_permits(1);
     let mut answers = asking.join_all().await;
@@ -167,7 +181,8 @@ async fn those_who_wait_share_an_execution_though_a_write_overtakes_it() {
 async fn errors_are_never_kept() {
     let stage = Stage::new().await;
     for number in 1..4 {
-        let failed = stage.cache.answer(stage.key, false, || async { Err::<Executed<u64>, _>("no") }).await;
+        let failed =
+            stage.cache.answer(stage.key, false, || async { Err::<Executed<u64>, _>("no") }).await;
         assert_eq!(failed.err(), Some("no"));
         assert_eq!(stage.cache.executions(), number);
     }

@@ -1,5 +1,5 @@
-//! What other programs do to a database while a cache follows it, and what a bound on freshness does and does not allow:
-//! the cache may become slow, never wrong.
+//! What other programs do to a database while a cache follows it, and what a bound on freshness
+//! does and does not allow: the cache may become slow, never wrong.
 
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -54,7 +54,8 @@ impl Scene {
     }
 
     async fn write(&self, title: &str) {
-        let text = "mutation($title: String!) { updateBook(id: \"5\", patch: {title: $title}) { id } }";
+        let text =
+            "mutation($title: String!) { updateBook(id: \"5\", patch: {title: $title}) { id } }";
         mutate(&self.node.engine, text, &json!({"title": title})).await.unwrap();
     }
 }
@@ -111,7 +112,8 @@ async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
         let scene = Scene::new(consistency).await;
         scene.run("ALTER TABLE _freshql_change RENAME TO hidden");
         for number in 0..3 {
-            // SQLite has renamed the table in the triggers, too, so writes are logged where nobody reads.
+            // SQLite has renamed the table in the triggers, too, so writes are logged where nobody
+            // reads.
             let title = format!("unseen {number}");
             scene.write(&title).await;
             scene.assert_shows(&title, Source::Bypass).await;
@@ -197,15 +199,18 @@ async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
 
 #[tokio::test]
 async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
-    // Of SQLite's file; PostgreSQL's: `postgres_feed::after_a_restart_nodes_forget_and_after_a_crash_a_new_life_begins`.
+    // Of SQLite's file; PostgreSQL's:
+    // `postgres_feed::after_a_restart_nodes_forget_and_after_a_crash_a_new_life_begins`.
     if driver() != Driver::Sqlite {
         return;
     }
     let scene = Scene::new(Consistency::Strict).await;
     let TestDatabase::Sqlite { path, .. } = &scene.database.database else { unreachable!() };
-    let index = std::fs::File::options().write(true).open(format!("{}-shm", path.display())).unwrap();
+    let index =
+        std::fs::File::options().write(true).open(format!("{}-shm", path.display())).unwrap();
     for number in 0..5 {
-        // The two copies of the index's header differ: whoever reads next must build the index anew.
+        // The two copies of the index's header differ: whoever reads next must build the index
+        // anew.
         index.write_all_at(&[0xAA; 48], 48).unwrap();
         let title = format!("recovered {number}");
         scene.retitle(&title);
@@ -258,13 +263,18 @@ async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_oth
     assert_eq!(scene.node.ask(&shelf).await.source, Source::Hit, "who prunes has read before");
     let given = sleeper.ask(&scene.book).await;
     assert!(given.source == Source::Stale && given.text().contains("pruned"), "{given:?}");
-    assert_eq!(sleeper.ask(&shelf).await.source, Source::Stale, "nothing is known of what was pruned");
+    assert_eq!(
+        sleeper.ask(&shelf).await.source,
+        Source::Stale,
+        "nothing is known of what was pruned"
+    );
     assert_eq!(sleeper.ask(&shelf).await.source, Source::Hit);
 }
 
 #[tokio::test]
 async fn a_server_prunes_its_log_and_ends() {
-    // On PostgreSQL the transactions of other tests may hold it up: `postgres_feed::pruning_keeps_what_somebody_may_not_have_read`.
+    // On PostgreSQL the transactions of other tests may hold it up:
+    // `postgres_feed::pruning_keeps_what_somebody_may_not_have_read`.
     if driver() != Driver::Sqlite {
         return;
     }

@@ -1,5 +1,6 @@
-//! Files of one room do not import each other in a circle: each can be read, and changed, before those that use it.
-//! Paths are followed through re-exports to the file that defines the name; what only tests use does not count.
+//! Files of one room do not import each other in a circle: each can be read, and changed, before
+//! those that use it. Paths are followed through re-exports to the file that defines the name; what
+//! only tests use does not count.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -20,7 +21,9 @@ fn files_of_a_room_import_each_other_in_no_circle() {
     let mut report = String::new();
     for circle in circles(&graph) {
         writeln!(report, "\nthese files import each other in a circle:").unwrap();
-        for (from, to) in circle.iter().flat_map(|from| graph[from].iter().map(move |to| (from, to))) {
+        for (from, to) in
+            circle.iter().flat_map(|from| graph[from].iter().map(move |to| (from, to)))
+        {
             if circle.contains(to) {
                 writeln!(report, "  {} imports {}", from.join("::"), to.join("::")).unwrap();
             }
@@ -33,18 +36,34 @@ fn files_of_a_room_import_each_other_in_no_circle() {
 fn the_finder_of_circles_follows_imports_and_re_exports() {
     let found = |files: &[(&str, &str)]| {
         let sources: Vec<_> = files.iter().map(|(path, text)| Source::new(path, text)).collect();
-        let names = |circle: &Vec<Module>| circle.iter().map(|module| module.join("::")).collect::<Vec<_>>();
+        let names = |circle: &Vec<Module>| {
+            circle.iter().map(|module| module.join("::")).collect::<Vec<_>>()
+        };
         circles(&graph(&sources)).iter().map(names).collect::<Vec<_>>()
     };
     let none: Vec<Vec<String>> = Vec::new();
-    assert_eq!(found(&[("a/mod.rs", "mod b; mod c;"), ("a/b.rs", "use super::c::X;"), ("a/c.rs", "struct X;")]), none);
-    let circle =
-        [("a/mod.rs", "mod b; mod c;"), ("a/b.rs", "use super::{c::X, d};"), ("a/c.rs", "fn f(_: crate::a::b::Y) {}")];
+    assert_eq!(
+        found(&[
+            ("a/mod.rs", "mod b; mod c;"),
+            ("a/b.rs", "use super::c::X;"),
+            ("a/c.rs", "struct X;")
+        ]),
+        none
+    );
+    let circle = [
+        ("a/mod.rs", "mod b; mod c;"),
+        ("a/b.rs", "use super::{c::X, d};"),
+        ("a/c.rs", "fn f(_: crate::a::b::Y) {}"),
+    ];
     assert_eq!(found(&circle), [["a::b", "a::c"]]);
-    let through_a_face =
-        [("a.rs", "mod b; mod c; pub use b::Y;"), ("a/b.rs", "use super::c::X;"), ("a/c.rs", "use super::Y;")];
+    let through_a_face = [
+        ("a.rs", "mod b; mod c; pub use b::Y;"),
+        ("a/b.rs", "use super::c::X;"),
+        ("a/c.rs", "use super::Y;"),
+    ];
     assert_eq!(found(&through_a_face), [["a::b", "a::c"]]);
-    let parent_and_child = [("a/mod.rs", "mod b; fn f() { b::g() } struct S;"), ("a/b.rs", "use super::S;")];
+    let parent_and_child =
+        [("a/mod.rs", "mod b; fn f() { b::g() } struct S;"), ("a/b.rs", "use super::S;")];
     assert_eq!(found(&parent_and_child), [["a", "a::b"]]);
     let visibility = [("a.rs", "mod b; use b::X;"), ("a/b.rs", "pub(in crate::a) struct X;")];
     assert_eq!(found(&visibility), none);
@@ -98,7 +117,8 @@ fn circles(graph: &Graph) -> BTreeSet<Vec<Module>> {
 /// What a file names of other files.
 #[derive(Default)]
 struct Imports {
-    /// Every path that begins in the crate, in full. Those of re-exports are followed only where somebody uses them.
+    /// Every path that begins in the crate, in full. Those of re-exports are followed only where
+    /// somebody uses them.
     paths: Vec<Module>,
     /// What `use` brings into the module's scope, by the name it has there.
     names: HashMap<String, Module>,
@@ -118,7 +138,9 @@ impl Imports {
         let mut at = 0;
         while at < tokens.len() {
             if is_word(tokens.get(at), "use") {
-                let end = (at..tokens.len()).find(|end| is_punct(tokens.get(*end), ';')).unwrap_or(tokens.len());
+                let end = (at..tokens.len())
+                    .find(|end| is_punct(tokens.get(*end), ';'))
+                    .unwrap_or(tokens.len());
                 let exported = at > 0
                     && (is_word(tokens.get(at - 1), "pub")
                         || matches!(&tokens[at - 1], TokenTree::Group(_))
@@ -135,14 +157,19 @@ impl Imports {
                 at = end;
             } else if let TokenTree::Group(group) = &tokens[at] {
                 // `pub(in path)` says who may import, and imports nothing.
-                if at > 0 && is_word(tokens.get(at - 1), "pub") && group.delimiter() == Delimiter::Parenthesis {
+                if at > 0
+                    && is_word(tokens.get(at - 1), "pub")
+                    && group.delimiter() == Delimiter::Parenthesis
+                {
                     at += 1;
                     continue;
                 }
                 self.read(module, children, group.stream());
             } else if is_path(&tokens, at + 1) && !(at >= 2 && is_path(&tokens, at - 2)) {
                 let mut end = at + 1;
-                while is_path(&tokens, end) && matches!(tokens.get(end + 2), Some(TokenTree::Ident(_))) {
+                while is_path(&tokens, end)
+                    && matches!(tokens.get(end + 2), Some(TokenTree::Ident(_)))
+                {
                     end += 3;
                 }
                 let mut found = Vec::new();
@@ -168,7 +195,8 @@ fn declared(tokens: &TokenStream, children: &mut BTreeSet<String>) {
     }
 }
 
-/// Reads one tree of paths, from its root (None: not begun yet); paths that begin outside of the crate are left out.
+/// Reads one tree of paths, from its root (None: not begun yet); paths that begin outside of the
+/// crate are left out.
 fn tree(
     module: &Module,
     children: &BTreeSet<String>,
@@ -187,7 +215,9 @@ fn tree(
                     (None, "crate") => Some(Vec::new()),
                     (None, "self") => Some(module.clone()),
                     (None, "super") => Some(module[..module.len() - 1].to_vec()),
-                    (None, child) if children.contains(child) => Some([module.as_slice(), &[name.clone()]].concat()),
+                    (None, child) if children.contains(child) => {
+                        Some([module.as_slice(), &[name.clone()]].concat())
+                    }
                     (None, _) => return,
                     (Some(path), "self") => Some(path),
                     (Some(path), "super") => Some(path[..path.len() - 1].to_vec()),
@@ -201,7 +231,9 @@ fn tree(
             }
             TokenTree::Group(group) => {
                 let inner: Vec<_> = group.stream().into_iter().collect();
-                for branch in inner.split(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ',')) {
+                for branch in inner.split(
+                    |token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','),
+                ) {
                     tree(module, children, branch, path.clone(), found);
                 }
                 return;
@@ -222,7 +254,9 @@ fn resolve(files: &BTreeMap<Module, Imports>, path: &Module, depth: usize) -> Mo
         } else {
             let target = files.get(&module).and_then(|imports| imports.names.get(segment));
             return match target {
-                Some(target) if depth < 10 => resolve(files, &[target.as_slice(), &path[at + 1..]].concat(), depth + 1),
+                Some(target) if depth < 10 => {
+                    resolve(files, &[target.as_slice(), &path[at + 1..]].concat(), depth + 1)
+                }
                 _ => module,
             };
         }

@@ -1,10 +1,12 @@
-//! The npm packages in `clients/` and the application in `examples/`, whose tests start this program.
+//! The npm packages in `clients/` and the application in `examples/`, whose tests start this
+//! program.
 
 use std::process::Command;
 
 use crate::installed_program::{browser, node_program, packages, program, text, there, top};
 
-/// Compiles the package in `clients/js` and runs its tests, with the real Apollo Client, urql and TanStack Query.
+/// Compiles the package in `clients/js` and runs its tests, with the real Apollo Client, urql and
+/// TanStack Query.
 #[test]
 fn the_javascript_clients_keep_their_promises() {
     let parts = [program("node"), packages("clients/js")];
@@ -16,8 +18,12 @@ fn the_javascript_clients_keep_their_promises() {
 /// Builds the application and uses it in a browser.
 #[test]
 fn in_the_example_a_second_visit_is_a_304_and_no_edit_is_lost() {
-    let parts =
-        [program("node"), packages("clients/js"), packages("examples/react-apollo"), ("Chromium", browser().is_file())];
+    let parts = [
+        program("node"),
+        packages("clients/js"),
+        packages("examples/react-apollo"),
+        ("Chromium", browser().is_file()),
+    ];
     if there("in_the_example_a_second_visit_is_a_304_and_no_edit_is_lost", &parts) {
         run_tests("examples/react-apollo");
     }

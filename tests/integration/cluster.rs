@@ -1,9 +1,10 @@
-//! Several nodes on one database, clients that read and write through any of them, others that write behind their backs, and
-//! faults: no answer is older than what anybody was shown before it was asked for, no two mutations win with one token, no
-//! acknowledged write is lost, no mutation is seen by half.
+//! Several nodes on one database, clients that read and write through any of them, others that
+//! write behind their backs, and faults: no answer is older than what anybody was shown before it
+//! was asked for, no two mutations win with one token, no acknowledged write is lost, no mutation
+//! is seen by half.
 //!
-//! `FRESHQL_CLUSTER_SECONDS` says how long each test of these goes on (a few seconds if not set), `FRESHQL_CLUSTER_NODES` on how
-//! many nodes (3).
+//! `FRESHQL_CLUSTER_SECONDS` says how long each test of these goes on (a few seconds if not set),
+//! `FRESHQL_CLUSTER_NODES` on how many nodes (3).
 
 mod history;
 
@@ -34,8 +35,7 @@ const MODEL: &str = "type Account @entity @index(fields: [\"pair\"]) {
 }
 ";
 const ONE: &str = "query One($id: ID!) { account(id: $id) { id single both etag } }";
-const PAIR: &str =
-    "query Pair($pair: Int!) { accounts(where: {pair: {eq: $pair}}) { totalCount nodes { id single both etag } } }";
+const PAIR: &str = "query Pair($pair: Int!) { accounts(where: {pair: {eq: $pair}}) { totalCount nodes { id single both etag } } }";
 const SINGLE: &str = "mutation Single($id: ID!, $single: Int!, $token: String) {
   updateAccount(id: $id, patch: {single: $single}, expectedEtag: $token) { id single both etag }
 }";
@@ -57,17 +57,21 @@ enum Database {
 impl Database {
     fn url(&self) -> String {
         match self {
-            Self::Sqlite(directory) => format!("sqlite:{}", directory.path().join("data.db").display()),
+            Self::Sqlite(directory) => {
+                format!("sqlite:{}", directory.path().join("data.db").display())
+            }
             Self::Postgres(server) => server.url("cluster"),
             Self::Pooled(pooler, _) => pooler.url.clone(),
         }
     }
 
-    /// Runs statements as another program does: in a process or a connection of its own. None where the database refuses.
+    /// Runs statements as another program does: in a process or a connection of its own. None where
+    /// the database refuses.
     fn external(&self, sql: &str) -> Option<Vec<String>> {
         match self {
             Self::Sqlite(directory) => {
-                let connection = rusqlite::Connection::open(directory.path().join("data.db")).unwrap();
+                let connection =
+                    rusqlite::Connection::open(directory.path().join("data.db")).unwrap();
                 connection.busy_timeout(Duration::from_secs(10)).unwrap();
                 match sql.starts_with("SELECT") {
                     false => connection.execute_batch(sql).ok().map(|()| Vec::new()),
@@ -102,7 +106,11 @@ impl Node {
         let mut log = BufReader::new(process.stderr.take().unwrap()).lines();
         let mut said = String::new();
         let address = loop {
-            let line = log.next_line().await.unwrap().unwrap_or_else(|| panic!("it does not listen:\n{said}"));
+            let line = log
+                .next_line()
+                .await
+                .unwrap()
+                .unwrap_or_else(|| panic!("it does not listen:\n{said}"));
             if let Some((_, address)) = line.split_once("listening on ") {
                 break address.to_owned();
             }
@@ -142,13 +150,18 @@ impl Cluster {
             std::fs::write(project.path().join(format!("queries/{name}.graphql")), text).unwrap();
         }
         let url = database.url();
-        for arguments in [["migrate", "new", "accounts"].as_slice(), &["--database", &url, "migrate", "up"]] {
+        for arguments in
+            [["migrate", "new", "accounts"].as_slice(), &["--database", &url, "migrate", "up"]]
+        {
             let output = freshql(project.path(), arguments);
             assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         }
         let rows: Vec<_> = (0..2 * PAIRS).map(|n| format!("('{}', {})", id(n), n / 2)).collect();
-        database.external(&format!("INSERT INTO accounts (id, pair) VALUES {}", rows.join(", "))).unwrap();
-        let count = std::env::var("FRESHQL_CLUSTER_NODES").map_or(3, |count| count.parse().unwrap());
+        database
+            .external(&format!("INSERT INTO accounts (id, pair) VALUES {}", rows.join(", ")))
+            .unwrap();
+        let count =
+            std::env::var("FRESHQL_CLUSTER_NODES").map_or(3, |count| count.parse().unwrap());
         let mut nodes = Vec::new();
         for _ in 0..count {
             nodes.push(Node::start(project.path(), &url, "127.0.0.1:0").await);
@@ -165,8 +178,15 @@ impl Cluster {
     }
 
     /// Asks a query; its rows. None where there was no answer.
-    async fn read(&self, node: usize, text: &str, variables: &Value, etags: &mut Etags) -> Option<Vec<Value>> {
-        let path = format!("/q/{}?variables={}", DocumentId::of(text), encode(&variables.to_string()));
+    async fn read(
+        &self,
+        node: usize,
+        text: &str,
+        variables: &Value,
+        etags: &mut Etags,
+    ) -> Option<Vec<Value>> {
+        let path =
+            format!("/q/{}?variables={}", DocumentId::of(text), encode(&variables.to_string()));
         let floors = self.history.floors();
         let mut request = self.http.get(format!("{}{path}", self.addresses[node]));
         let offered = etags.get(&path).cloned();
@@ -211,7 +231,14 @@ impl Cluster {
     }
 
     /// Runs a mutation that counts these rows up, each with its token.
-    async fn write(&self, node: usize, text: &str, variables: Value, rows: &[(&str, &str)], by: Counts) {
+    async fn write(
+        &self,
+        node: usize,
+        text: &str,
+        variables: Value,
+        rows: &[(&str, &str)],
+        by: Counts,
+    ) {
         let floors = self.history.floors();
         let url = format!("{}/q/{}", self.addresses[node], DocumentId::of(text));
         let body = json!({"variables": variables}).to_string();
@@ -243,32 +270,58 @@ impl Cluster {
         while !self.is_over() {
             let node = dice.below(self.addresses.len());
             let pair = dice.below(PAIRS);
-            let next = [Next::Read, Next::Read, Next::ReadPair, Next::ReadPair, Next::Single, Next::Both];
+            let next =
+                [Next::Read, Next::Read, Next::ReadPair, Next::ReadPair, Next::Single, Next::Both];
             match next[dice.below(next.len())] {
                 Next::Read => {
                     let id = id(2 * pair + dice.below(2));
                     self.read(node, ONE, &json!({"id": id}), &mut etags).await;
                 }
-                Next::ReadPair => drop(self.read(node, PAIR, &json!({"pair": pair}), &mut etags).await),
+                Next::ReadPair => {
+                    drop(self.read(node, PAIR, &json!({"pair": pair}), &mut etags).await)
+                }
                 Next::Single => {
                     let id = id(2 * pair + dice.below(2));
-                    let Some(rows) = self.read(node, ONE, &json!({"id": id}), &mut etags).await else { continue };
+                    let Some(rows) = self.read(node, ONE, &json!({"id": id}), &mut etags).await
+                    else {
+                        continue;
+                    };
                     let [row] = rows.as_slice() else { continue };
                     let token = row["etag"].as_str().unwrap();
                     let single = row["single"].as_i64().unwrap() + 1;
                     let variables = json!({"id": id, "single": single, "token": token});
                     let node = dice.below(self.addresses.len());
-                    self.write(node, SINGLE, variables, &[(&id, token)], Counts { single: 1, both: 0 }).await;
+                    self.write(
+                        node,
+                        SINGLE,
+                        variables,
+                        &[(&id, token)],
+                        Counts { single: 1, both: 0 },
+                    )
+                    .await;
                 }
                 Next::Both => {
-                    let Some(rows) = self.read(node, PAIR, &json!({"pair": pair}), &mut etags).await else { continue };
+                    let Some(rows) =
+                        self.read(node, PAIR, &json!({"pair": pair}), &mut etags).await
+                    else {
+                        continue;
+                    };
                     let [one, two] = rows.as_slice() else { continue };
                     let both = one["both"].as_i64().unwrap() + 1;
                     let (a, b) = (one["id"].as_str().unwrap(), two["id"].as_str().unwrap());
-                    let (first, second) = (one["etag"].as_str().unwrap(), two["etag"].as_str().unwrap());
-                    let variables = json!({"a": a, "b": b, "both": both, "one": first, "two": second});
+                    let (first, second) =
+                        (one["etag"].as_str().unwrap(), two["etag"].as_str().unwrap());
+                    let variables =
+                        json!({"a": a, "b": b, "both": both, "one": first, "two": second});
                     let node = dice.below(self.addresses.len());
-                    self.write(node, BOTH, variables, &[(a, first), (b, second)], Counts { single: 0, both: 1 }).await;
+                    self.write(
+                        node,
+                        BOTH,
+                        variables,
+                        &[(a, first), (b, second)],
+                        Counts { single: 0, both: 1 },
+                    )
+                    .await;
                 }
             }
         }
@@ -297,7 +350,8 @@ impl Cluster {
                 _ => change,
             };
             let (cluster, is_undone) = (self.clone(), sql.ends_with("ROLLBACK"));
-            let done = tokio::task::spawn_blocking(move || cluster.database.external(&sql)).await.unwrap();
+            let done =
+                tokio::task::spawn_blocking(move || cluster.database.external(&sql)).await.unwrap();
             let by = Counts { single: 1, both: 0 };
             match done {
                 Some(_) if !is_undone => self.history.written(&id, by),
@@ -338,11 +392,14 @@ impl Cluster {
 
     /// Goes on for as long as it is to, then lets every node show every row, and judges.
     async fn run(self: Arc<Self>, name: &str, with_faults: bool) {
-        let seconds = std::env::var("FRESHQL_CLUSTER_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
-        let seed = std::env::var("FRESHQL_TEST_SEED").map_or(0xC105_7E12, |seed| seed.parse().unwrap());
+        let seconds =
+            std::env::var("FRESHQL_CLUSTER_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
+        let seed =
+            std::env::var("FRESHQL_TEST_SEED").map_or(0xC105_7E12, |seed| seed.parse().unwrap());
         let begun = Instant::now();
-        let mut tasks: Vec<_> =
-            (0..CLIENTS).map(|n| tokio::spawn(self.clone().client(Dice::new(seed + n as u64)))).collect();
+        let mut tasks: Vec<_> = (0..CLIENTS)
+            .map(|n| tokio::spawn(self.clone().client(Dice::new(seed + n as u64))))
+            .collect();
         tasks.push(tokio::spawn(self.clone().external_writer(Dice::new(seed + 100))));
         if with_faults {
             tasks.push(tokio::spawn(self.clone().faults(Dice::new(seed + 200))));
@@ -365,15 +422,30 @@ impl Cluster {
                 assert_eq!(shown.map(|rows| rows.len()), Some(2), "node {node} has not recovered");
             }
         }
-        let rows = self.database.external("SELECT id || ' ' || single || ' ' || \"both\" FROM accounts").unwrap();
+        let rows = self
+            .database
+            .external("SELECT id || ' ' || single || ' ' || \"both\" FROM accounts")
+            .unwrap();
         let rows: Vec<_> = rows.iter().map(|row| parse(row)).collect();
         let cluster = Arc::into_inner(self).unwrap();
         let (violations, tally) = cluster.history.judge(&rows);
         // Without the macro, whose output the test runner keeps to itself.
-        let line = format!("\n{name}, {} nodes, {:.0?}: {tally:?}\n", cluster.addresses.len(), begun.elapsed());
+        let line = format!(
+            "\n{name}, {} nodes, {:.0?}: {tally:?}\n",
+            cluster.addresses.len(),
+            begun.elapsed()
+        );
         std::io::stderr().write_all(line.as_bytes()).unwrap();
-        assert!(violations.is_empty(), "{} violations, seed {seed}:\n{}", violations.len(), violations.join("\n"));
-        assert!(tally.reads > 0 && tally.not_modified > 0 && tally.writes > 0 && tally.external > 0, "{tally:?}");
+        assert!(
+            violations.is_empty(),
+            "{} violations, seed {seed}:\n{}",
+            violations.len(),
+            violations.join("\n")
+        );
+        assert!(
+            tally.reads > 0 && tally.not_modified > 0 && tally.writes > 0 && tally.external > 0,
+            "{tally:?}"
+        );
         assert!(!with_faults || tally.faults > 0);
     }
 }
@@ -403,7 +475,10 @@ fn id(number: usize) -> String {
 
 fn parse(row: &str) -> (String, Counts) {
     let cells: Vec<&str> = row.split(' ').collect();
-    (cells[0].to_owned(), Counts { single: cells[1].parse().unwrap(), both: cells[2].parse().unwrap() })
+    (
+        cells[0].to_owned(),
+        Counts { single: cells[1].parse().unwrap(), both: cells[2].parse().unwrap() },
+    )
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -424,5 +499,8 @@ async fn nodes_behind_a_pooler_show_nothing_old_and_lose_nothing() {
     let Some(server) = Postgres::start() else { return };
     server.create("cluster");
     let Some(pooler) = Pooler::start(&server, "cluster") else { return };
-    Cluster::start(Database::Pooled(pooler, server)).await.run("PostgreSQL behind PgBouncer", false).await;
+    Cluster::start(Database::Pooled(pooler, server))
+        .await
+        .run("PostgreSQL behind PgBouncer", false)
+        .await;
 }

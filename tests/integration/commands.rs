@@ -26,13 +26,22 @@ fn config(directory: &Path) -> Config {
 
 pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().envs([DEMO_SECRET]).arg("--dir").arg(directory).args(arguments).output().unwrap()
+    command
+        .env_clear()
+        .envs([DEMO_SECRET])
+        .arg("--dir")
+        .arg(directory)
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 /// The same, on the database of a server.
 pub(crate) fn freshql_on(app: &TestApp, arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().envs([DEMO_SECRET, ("FRESHQL_DATABASE", &*app.config.database.to_string())]);
+    command
+        .env_clear()
+        .envs([DEMO_SECRET, ("FRESHQL_DATABASE", &*app.config.database.to_string())]);
     command.arg("--dir").arg(app.directory.path()).args(arguments).output().unwrap()
 }
 
@@ -45,7 +54,8 @@ async fn refusal(directory: &Path) -> Vec<String> {
     };
     let prefix = format!("{}/", directory.display());
     let text = |m: &freshql::model::Diagnostic| {
-        format!("{}: {} ({})", m.file, m.message, m.help.as_deref().unwrap_or("")).replace(&prefix, "")
+        format!("{}: {} ({})", m.file, m.message, m.help.as_deref().unwrap_or(""))
+            .replace(&prefix, "")
     };
     mistakes.iter().map(text).collect()
 }
@@ -62,7 +72,10 @@ async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it()
     let late = project.path().join("migrations/9999_later.sqlite.sql");
     std::fs::write(&late, "CREATE TABLE later (id INTEGER PRIMARY KEY);\n").unwrap();
     let reasons = refusal(project.path()).await;
-    assert!(reasons[0].contains("pending migrations: 9999_later (run `freshql --dir "), "{reasons:?}");
+    assert!(
+        reasons[0].contains("pending migrations: 9999_later (run `freshql --dir "),
+        "{reasons:?}"
+    );
 
     assert_eq!(app::migrate_up(&config(project.path())).unwrap(), "applied 9999_later\n");
     assert_eq!(app::migrate_up(&config(project.path())).unwrap(), "nothing to apply\n");
@@ -70,8 +83,16 @@ async fn the_server_refuses_to_start_without_migrations_and_says_what_mends_it()
 
     std::fs::write(&late, "-- edited\n").unwrap();
     let reasons = refusal(project.path()).await;
-    assert!(reasons[0].starts_with("migrations/9999_later.sqlite.sql: this migration was edited"), "{reasons:?}");
-    assert!(app::migrate_status(&config(project.path())).unwrap().table.contains("edited since it was applied"));
+    assert!(
+        reasons[0].starts_with("migrations/9999_later.sqlite.sql: this migration was edited"),
+        "{reasons:?}"
+    );
+    assert!(
+        app::migrate_status(&config(project.path()))
+            .unwrap()
+            .table
+            .contains("edited since it was applied")
+    );
 }
 
 #[tokio::test]
@@ -79,7 +100,8 @@ async fn the_server_refuses_to_start_without_the_triggers_that_keep_versions() {
     let project = project();
     app::migrate_up(&config(project.path())).unwrap();
     let database = rusqlite::Connection::open(project.path().join("freshql.db")).unwrap();
-    let sql = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants' LIMIT 1";
+    let sql =
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants' LIMIT 1";
     let trigger: String = database.query_row(sql, [], |row| row.get(0)).unwrap();
     database.execute_batch(&format!("DROP TRIGGER {trigger}")).unwrap();
     let reasons = refusal(project.path()).await;
@@ -96,7 +118,11 @@ async fn the_server_refuses_to_start_on_invalid_queries_and_names_all_of_them() 
     std::fs::write(project.path().join("queries/c.graphql"), "{").unwrap();
     let reasons = refusal(project.path()).await;
     let files: Vec<_> = reasons.iter().filter_map(|reason| reason.split(':').next()).collect();
-    assert_eq!(files, ["queries/a.graphql", "queries/b.graphql", "queries/c.graphql"], "{reasons:?}");
+    assert_eq!(
+        files,
+        ["queries/a.graphql", "queries/b.graphql", "queries/c.graphql"],
+        "{reasons:?}"
+    );
 }
 
 #[test]
@@ -113,7 +139,8 @@ fn check_reports_mistakes_with_their_places_and_fails() {
     assert!(text.contains("queries/a.graphql:2:3"), "{text}");
     assert!(!text.contains('\u{1b}'), "colours are for terminals");
 
-    std::fs::write(project.path().join("schema.graphql"), "type A @entity { name: Strng! }\n").unwrap();
+    std::fs::write(project.path().join("schema.graphql"), "type A @entity { name: Strng! }\n")
+        .unwrap();
     let bad = freshql(project.path(), &["check"]);
     let text = String::from_utf8_lossy(&bad.stderr);
     assert_eq!(bad.status.code(), Some(1));
@@ -152,7 +179,10 @@ async fn the_process_says_where_it_listens_and_stops_when_told() {
         drop(answer);
 
         signal(&server, name);
-        let status = tokio::time::timeout(std::time::Duration::from_secs(20), server.wait()).await.unwrap().unwrap();
+        let status = tokio::time::timeout(std::time::Duration::from_secs(20), server.wait())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(status.success(), "{status}");
         let mut rest = String::new();
         log.into_inner().read_to_string(&mut rest).await.unwrap();
@@ -198,7 +228,9 @@ async fn three_commands_make_an_api_of_a_model_alone() {
     let project = empty_project(LIBRARY);
     let new = freshql(project.path(), &["migrate", "new", "init"]);
     assert!(new.status.success(), "{}", String::from_utf8_lossy(&new.stderr));
-    let wrote = |dialect: &str| format!("wrote {}/migrations/0001_init.{dialect}.sql\n", project.path().display());
+    let wrote = |dialect: &str| {
+        format!("wrote {}/migrations/0001_init.{dialect}.sql\n", project.path().display())
+    };
     assert_eq!(String::from_utf8(new.stdout).unwrap(), wrote("sqlite") + &wrote("postgres"));
     let up = freshql(project.path(), &["migrate", "up"]);
     assert_eq!(String::from_utf8(up.stdout).unwrap(), "applied 0001_init\n");
@@ -252,12 +284,17 @@ async fn step_after_a_change_of_the_model_says_what_to_look_at() {
     let project = empty_project(LIBRARY);
     freshql(project.path(), &["migrate", "new", "init"]);
     freshql(project.path(), &["migrate", "up"]);
-    let changed = LIBRARY.replace("taken: Date!", "taken: Date! until: Date!").replace("shelf: String @index", "");
+    let changed = LIBRARY
+        .replace("taken: Date!", "taken: Date! until: Date!")
+        .replace("shelf: String @index", "");
     std::fs::write(project.path().join("schema.graphql"), changed).unwrap();
     // A number that only the other dialect has is taken, too.
-    std::fs::write(project.path().join("migrations/0006_only.postgres.sql"), "SELECT 1;\n").unwrap();
+    std::fs::write(project.path().join("migrations/0006_only.postgres.sql"), "SELECT 1;\n")
+        .unwrap();
     let new = freshql(project.path(), &["migrate", "new", "until"]);
-    let text = String::from_utf8(new.stdout).unwrap().replace(&format!("{}/", project.path().display()), "");
+    let text = String::from_utf8(new.stdout)
+        .unwrap()
+        .replace(&format!("{}/", project.path().display()), "");
     insta::assert_snapshot!(text, @"
     wrote migrations/0007_until.sqlite.sql
     wrote migrations/0007_until.postgres.sql
@@ -289,10 +326,11 @@ fn step_after_a_change_of_a_tables_name_says_where_the_rows_are() {
 
 #[test]
 fn migrate_new_writes_nothing_where_anything_is_wrong() {
-    let files = |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {
-        Ok(files) => files.count(),
-        Err(_) => 0,
-    };
+    let files =
+        |project: &tempfile::TempDir| match std::fs::read_dir(project.path().join("migrations")) {
+            Ok(files) => files.count(),
+            Err(_) => 0,
+        };
     let refusal = |project: &tempfile::TempDir, name: &str| {
         let before = files(project);
         let new = freshql(project.path(), &["migrate", "new", name]);
@@ -304,9 +342,16 @@ fn migrate_new_writes_nothing_where_anything_is_wrong() {
     let project = empty_project(LIBRARY);
     for name in ["", "Init", "a b", "../up", "a.sql", "ö", &"x".repeat(201)] {
         let text = refusal(&project, name);
-        assert!(text.contains("is not a valid name for a migration; it may have lower-case letters"), "{text}");
+        assert!(
+            text.contains("is not a valid name for a migration; it may have lower-case letters"),
+            "{text}"
+        );
     }
-    std::fs::write(project.path().join("schema.graphql"), "type A @entity {\n  id: ID! @id\n  b: Strng!\n}\n").unwrap();
+    std::fs::write(
+        project.path().join("schema.graphql"),
+        "type A @entity {\n  id: ID! @id\n  b: Strng!\n}\n",
+    )
+    .unwrap();
     assert!(refusal(&project, "init").contains("schema.graphql:3:6"));
     std::fs::remove_file(project.path().join("schema.graphql")).unwrap();
     assert!(refusal(&project, "init").contains("schema.graphql is missing. `freshql init "));
@@ -330,7 +375,9 @@ fn no_command_lets_a_migration_reach_another_database() {
     shell.execute_batch("CREATE TABLE precious (x)").unwrap();
     let attach = format!("ATTACH '{}' AS o;\nDROP TABLE o.precious;\n", other.display());
     std::fs::write(project.path().join("migrations/0002_attach.sqlite.sql"), attach).unwrap();
-    for command in [&["check"][..], &["migrate", "new", "next"], &["migrate", "up"], &["serve", "--migrate"]] {
+    for command in
+        [&["check"][..], &["migrate", "new", "next"], &["migrate", "up"], &["serve", "--migrate"]]
+    {
         let output = freshql(project.path(), command);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(
@@ -353,7 +400,9 @@ fn freshql_in(directory: &Path, arguments: &[&str]) -> String {
 #[test]
 fn empty_directory_leads_to_init() {
     let directory = tempfile::tempdir().unwrap();
-    for arguments in [&[][..], &["serve"], &["check"], &["queries"], &["schema"], &["migrate", "new", "first"]] {
+    for arguments in
+        [&[][..], &["serve"], &["check"], &["queries"], &["schema"], &["migrate", "new", "first"]]
+    {
         let said = freshql_in(directory.path(), arguments);
         let expected = "error: there is no model in this directory: schema.graphql is missing. `freshql init .` writes a small \
                         project to start from, `freshql model pull` a model for tables that are there already, and `--dir DIR` \
@@ -418,7 +467,8 @@ async fn health_tells_whether_a_server_is_ready() {
     let everywhere = address.replace("127.0.0.1", "0.0.0.0");
     assert!(ask(everywhere).await.unwrap().status.success());
     drop(server);
-    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let gone =
+        std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let refused = ask(gone.clone()).await.unwrap();
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();

@@ -1,5 +1,5 @@
-//! Clients that read and write the same rows at the same time, over HTTP: one token wins once, and nobody is shown what
-//! had been replaced before the request began.
+//! Clients that read and write the same rows at the same time, over HTTP: one token wins once, and
+//! nobody is shown what had been replaced before the request began.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -19,7 +19,8 @@ use crate::harness::{Answer, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 /// A row's answer with two columns that are always written alike.
 const ROW: &str = "query Row($id: ID!) { merchant(id: $id) { id etag city website } }";
 const ROWS: &str = "query Rows { merchants(first: 100, where: {name: {startsWith: \"Row \"}}) { nodes { id city website } totalCount } }";
-const POP_UP: &str = "query PopUp { merchants(where: {city: {eq: \"Nowhere\"}}) { nodes { name } } }";
+const POP_UP: &str =
+    "query PopUp { merchants(where: {city: {eq: \"Nowhere\"}}) { nodes { name } } }";
 const WRITE: &str = "mutation Write($id: ID!, $city: String!, $website: String!) {
   updateMerchant(id: $id, patch: {city: $city, website: $website}) { id }
 }";
@@ -28,7 +29,11 @@ const WRITE: &str = "mutation Write($id: ID!, $city: String!, $website: String!)
 async fn start() -> Arc<TestApp> {
     let app = TestApp::start_with(Mode::Trusted, |config| {
         for (name, text) in [("row", ROW), ("rows", ROWS), ("pop_up", POP_UP), ("write", WRITE)] {
-            std::fs::write(config.dir.join("queries/tests").join(name).with_extension("graphql"), text).unwrap();
+            std::fs::write(
+                config.dir.join("queries/tests").join(name).with_extension("graphql"),
+                text,
+            )
+            .unwrap();
         }
     });
     Arc::new(app.await)
@@ -43,9 +48,16 @@ fn outsider(app: &TestApp) -> Outsider {
     outsider
 }
 
-/// POSTs with one token: half of them as `expectedEtag`, half as `If-Match`. Each writes what was never there before, as
-/// a write of what is there already would be no change and leave the token to the next.
-async fn race(app: &Arc<TestApp>, id: &str, etag: &str, racers: usize, deleters: usize) -> Vec<Answer> {
+/// POSTs with one token: half of them as `expectedEtag`, half as `If-Match`. Each writes what was
+/// never there before, as a write of what is there already would be no change and leave the token
+/// to the next.
+async fn race(
+    app: &Arc<TestApp>,
+    id: &str,
+    etag: &str,
+    racers: usize,
+    deleters: usize,
+) -> Vec<Answer> {
     static RACES: AtomicU64 = AtomicU64::new(0);
     let race = RACES.fetch_add(1, SeqCst);
     let mut tasks = JoinSet::new();
@@ -54,11 +66,17 @@ async fn race(app: &Arc<TestApp>, id: &str, etag: &str, racers: usize, deleters:
         tasks.spawn(async move {
             let tag = format!("\"{etag}\"");
             let if_match = [(IF_MATCH, tag.as_str())];
-            let patch = json!({"city": format!("City {race}.{number}"), "website": "https://shop.example"});
+            let patch =
+                json!({"city": format!("City {race}.{number}"), "website": "https://shop.example"});
             if number < deleters {
                 app.post_with(&url(DELETE), &json!({"variables": {"id": id}}), &if_match).await
             } else if number % 2 == 0 {
-                app.post_with(&url(UPDATE), &json!({"variables": {"id": id, "patch": patch}}), &if_match).await
+                app.post_with(
+                    &url(UPDATE),
+                    &json!({"variables": {"id": id, "patch": patch}}),
+                    &if_match,
+                )
+                .await
             } else {
                 let variables = json!({"id": id, "patch": patch, "expectedEtag": etag});
                 app.post(&url(UPDATE), &json!({"variables": variables})).await
@@ -74,7 +92,8 @@ async fn of_many_writers_with_one_token_exactly_one_wins() {
     let (id, mut etag) = app.create_merchant("Contended").await;
     for round in 0..50 {
         let answers = race(&app, &id, &etag, 16, 0).await;
-        let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer.status == StatusCode::OK);
+        let (won, lost): (Vec<_>, Vec<_>) =
+            answers.iter().partition(|answer| answer.status == StatusCode::OK);
         assert_eq!(won.len(), 1, "round {round}");
         let winner = won[0].json()["data"]["updateMerchant"].clone();
         for answer in lost {
@@ -111,8 +130,15 @@ async fn a_row_is_deleted_or_changed_with_one_token_but_never_both() {
         for answer in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
             answer.assert_error(412, "PRECONDITION_FAILED");
         }
-        assert_eq!(read["data"]["merchant"]["city"], data["updateMerchant"]["city"], "round {round}");
-        assert_eq!(read["data"]["merchant"].is_null(), !data["deleteMerchant"].is_null(), "round {round}");
+        assert_eq!(
+            read["data"]["merchant"]["city"], data["updateMerchant"]["city"],
+            "round {round}"
+        );
+        assert_eq!(
+            read["data"]["merchant"].is_null(),
+            !data["deleteMerchant"].is_null(),
+            "round {round}"
+        );
     }
 }
 
@@ -124,19 +150,26 @@ async fn creations_of_one_unique_name_succeed_once() {
         for _ in 0..8 {
             let app = app.clone();
             tasks.spawn(async move {
-                let input = json!({"name": format!("Unique {round}"), "description": "", "city": "Ghent"});
-                app.post(&url(crate::harness::CREATE), &json!({"variables": {"input": input}})).await
+                let input =
+                    json!({"name": format!("Unique {round}"), "description": "", "city": "Ghent"});
+                app.post(&url(crate::harness::CREATE), &json!({"variables": {"input": input}}))
+                    .await
             });
         }
         let answers = tasks.join_all().await;
-        assert_eq!(answers.iter().filter(|answer| answer.status == StatusCode::OK).count(), 1, "round {round}");
+        assert_eq!(
+            answers.iter().filter(|answer| answer.status == StatusCode::OK).count(),
+            1,
+            "round {round}"
+        );
         for answer in answers.iter().filter(|answer| answer.status != StatusCode::OK) {
             answer.assert_error(409, "CONFLICT");
         }
     }
 }
 
-/// What one writer did to one thing: it numbers its writes, so that an answer tells after which of them it was read.
+/// What one writer did to one thing: it numbers its writes, so that an answer tells after which of
+/// them it was read.
 #[derive(Default)]
 struct History {
     /// Before a write is sent.
@@ -180,8 +213,8 @@ impl History {
     }
 }
 
-/// A client with a cache of its own that always revalidates, as a browser does; it notes every representation that any
-/// client has seen, for one URL and one ETag have one.
+/// A client with a cache of its own that always revalidates, as a browser does; it notes every
+/// representation that any client has seen, for one URL and one ETag have one.
 struct Client<'a> {
     app: &'a TestApp,
     known: &'a Mutex<HashMap<(String, String), Bytes>>,
@@ -196,7 +229,8 @@ impl<'a> Client<'a> {
 
     async fn get(&mut self, path: &str) -> Json {
         let cached = self.cached.get(path).cloned();
-        let headers: Vec<(HeaderName, &str)> = cached.iter().map(|(etag, _)| (IF_NONE_MATCH, etag.as_str())).collect();
+        let headers: Vec<(HeaderName, &str)> =
+            cached.iter().map(|(etag, _)| (IF_NONE_MATCH, etag.as_str())).collect();
         let answer = self.app.get_with(path, &headers).await;
         let body = match (answer.status, cached) {
             (StatusCode::NOT_MODIFIED, Some((etag, body))) => {
@@ -208,7 +242,9 @@ impl<'a> Client<'a> {
                 let etag = answer.etag().to_owned();
                 assert!(cached.is_none_or(|(old, _)| old != etag), "200 for what the client has");
                 let mut known = self.known.lock().unwrap();
-                let known = known.entry((path.to_owned(), etag.clone())).or_insert_with(|| answer.body.clone());
+                let known = known
+                    .entry((path.to_owned(), etag.clone()))
+                    .or_insert_with(|| answer.body.clone());
                 assert_eq!(*known, answer.body, "{path}: one ETag, two bodies");
                 self.cached.insert(path.to_owned(), (etag, answer.body.clone()));
                 answer.body
@@ -256,8 +292,9 @@ impl Stage {
         let database = outsider(&self.app);
         while !self.end.load(SeqCst) {
             let number = history.begin();
-            database
-                .execute(&format!("UPDATE merchants SET city = '{number}', website = '{number}' WHERE id = '{id}'"));
+            database.execute(&format!(
+                "UPDATE merchants SET city = '{number}', website = '{number}' WHERE id = '{id}'"
+            ));
             history.acknowledge(number);
             std::thread::sleep(Duration::from_millis(number % 3 * 5));
         }
@@ -274,7 +311,10 @@ impl Stage {
             } else if number % 4 == 1 {
                 let input = json!({"name": name, "description": "", "city": "Nowhere"});
                 let body = json!({"variables": {"input": input}});
-                assert_eq!(self.app.post(&url(crate::harness::CREATE), &body).await.status, StatusCode::OK);
+                assert_eq!(
+                    self.app.post(&url(crate::harness::CREATE), &body).await.status,
+                    StatusCode::OK
+                );
             } else {
                 let (replace, conflict) = match driver() {
                     Driver::Sqlite => ("OR REPLACE", ""),
@@ -329,14 +369,18 @@ impl Stage {
         let nodes = answer["data"]["merchants"]["nodes"].as_array().unwrap();
         match nodes.first() {
             Some(node) => {
-                let number = node["name"].as_str().unwrap().trim_start_matches("Pop-up ").parse().unwrap();
+                let number =
+                    node["name"].as_str().unwrap().trim_start_matches("Pop-up ").parse().unwrap();
                 self.pop_up.show(&floor, number, "the list of pop-ups");
             }
             None => {
                 // Some even number, and only what all of them have in common can be said of it.
                 let least = floor.acknowledged.max(floor.shown);
                 let even = least + least % 2;
-                assert!(even <= self.pop_up.begun.load(SeqCst), "the list of pop-ups: empty at {least}");
+                assert!(
+                    even <= self.pop_up.begun.load(SeqCst),
+                    "the list of pop-ups: empty at {least}"
+                );
                 self.pop_up.shown.fetch_max(even, SeqCst);
             }
         }
@@ -350,7 +394,10 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
     for index in 0..4 {
         let (id, _) = app.create_merchant(&format!("Row {index}")).await;
         let variables = json!({"id": id, "city": "0", "website": "0"});
-        assert_eq!(app.post(&url(WRITE), &json!({"variables": variables})).await.status, StatusCode::OK);
+        assert_eq!(
+            app.post(&url(WRITE), &json!({"variables": variables})).await.status,
+            StatusCode::OK
+        );
         rows.push((id, History::default()));
     }
     let external = rows.len() - 1;
@@ -382,13 +429,16 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
         let stage = stage.clone();
         readers.spawn(async move { stage.read(reader).await });
     }
-    let writes = || -> u64 { stage.rows.iter().map(|(_, history)| history.acknowledged.load(SeqCst)).sum() };
+    let writes =
+        || -> u64 { stage.rows.iter().map(|(_, history)| history.acknowledged.load(SeqCst)).sum() };
     let has_seen_enough = || writes() > 20 && stage.not_modified.load(SeqCst) > 5;
     // A slow machine is given longer.
     let (begun, least, most) = (Instant::now(), Duration::from_secs(4), Duration::from_secs(60));
     while begun.elapsed() < least || (!has_seen_enough() && begun.elapsed() < most) {
         // A reader that has found a mistake ends early.
-        if let Ok(Some(Err(error))) = tokio::time::timeout(Duration::from_millis(50), readers.join_next()).await {
+        if let Ok(Some(Err(error))) =
+            tokio::time::timeout(Duration::from_millis(50), readers.join_next()).await
+        {
             stage.end.store(true, SeqCst);
             std::panic::resume_unwind(error.into_panic());
         }
@@ -400,7 +450,11 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
     coming_and_going.await.unwrap();
 
     let not_modified = stage.not_modified.load(SeqCst);
-    assert!(has_seen_enough(), "{} writes, {not_modified} times 304: too few to say anything", writes());
+    assert!(
+        has_seen_enough(),
+        "{} writes, {not_modified} times 304: too few to say anything",
+        writes()
+    );
     settle(&stage).await;
 }
 
@@ -458,5 +512,8 @@ async fn another_program_that_holds_the_lock_delays_writes_and_no_read() {
         assert_eq!(answer.json()["errors"][0]["extensions"]["current"]["city"], "Locked");
     }
     let after = app.get_with(&path, &[(IF_NONE_MATCH, before.etag())]).await;
-    assert_eq!((after.status, &after.json()["data"]["merchant"]["city"]), (StatusCode::OK, &json!("Locked")));
+    assert_eq!(
+        (after.status, &after.json()["data"]["merchant"]["city"]),
+        (StatusCode::OK, &json!("Locked"))
+    );
 }

@@ -23,7 +23,9 @@ fn status(response: &str) -> u16 {
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut response = Vec::new();
     // A reset closes too.
-    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut response)).await.expect("the server closes");
+    let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut response))
+        .await
+        .expect("the server closes");
     String::from_utf8(response).unwrap()
 }
 
@@ -32,26 +34,46 @@ async fn a_server_on_loopback_does_not_go_by_another_programs_name() {
     let app = TestApp::start(Mode::Open).await;
     let body = json!({"query": "mutation { deleteMerchant(id: \"x\") { id } }"}).to_string();
     let ask = async |hosts: &str| {
-        let head = format!("POST /graphql HTTP/1.1\r\n{hosts}Content-Type: application/json\r\nConnection: close\r\n");
+        let head = format!(
+            "POST /graphql HTTP/1.1\r\n{hosts}Content-Type: application/json\r\nConnection: close\r\n"
+        );
         let head = format!("{head}Authorization: {}\r\n", editor());
         app.raw(&format!("{head}Content-Length: {}\r\n\r\n{body}", body.len())).await
     };
-    for hosts in ["Host: evil.example\r\n", "Host: 192.168.1.1:8080\r\n", "Host: localhost.evil.example\r\n"] {
+    for hosts in
+        ["Host: evil.example\r\n", "Host: 192.168.1.1:8080\r\n", "Host: localhost.evil.example\r\n"]
+    {
         let response = ask(hosts).await;
         assert_eq!(status(&response), 421, "{response}");
-        assert!(response.contains("cache-control: no-store") && response.contains("`hosts`"), "{response}");
+        assert!(
+            response.contains("cache-control: no-store") && response.contains("`hosts`"),
+            "{response}"
+        );
     }
-    for hosts in ["", "Host: localhost\r\nHost: localhost\r\n", "Host: a b\r\n", "Host: \r\n", "Host: a/b\r\n"] {
+    for hosts in [
+        "",
+        "Host: localhost\r\nHost: localhost\r\n",
+        "Host: a b\r\n",
+        "Host: \r\n",
+        "Host: a/b\r\n",
+    ] {
         assert_eq!(status(&ask(hosts).await), 400, "{hosts:?}");
     }
     for hosts in ["Host: localhost:8080\r\n", "Host: [::1]\r\n", "Host: app.localhost\r\n"] {
         assert_eq!(status(&ask(hosts).await), 404, "no such merchant, but the operation ran");
     }
-    let absolute = "GET http://evil.example/q HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    let absolute =
+        "GET http://evil.example/q HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     assert_eq!(status(&app.raw(absolute).await), 421);
-    assert_eq!(status(&app.raw("GET /healthz HTTP/1.1\r\nHost: pod-7\r\nConnection: close\r\n\r\n").await), 200);
+    assert_eq!(
+        status(&app.raw("GET /healthz HTTP/1.1\r\nHost: pod-7\r\nConnection: close\r\n\r\n").await),
+        200
+    );
     assert_eq!(status(&app.raw("GET /healthz HTTP/1.0\r\n\r\n").await), 200);
-    let app = TestApp::start_with(Mode::Open, |config| config.hosts = Some("evil.example".parse().unwrap())).await;
+    let app = TestApp::start_with(Mode::Open, |config| {
+        config.hosts = Some("evil.example".parse().unwrap())
+    })
+    .await;
     let get = "GET /graphql?query=%7B__typename%7D HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n";
     assert_eq!(status(&app.raw(get).await), 200);
 }
@@ -61,7 +83,10 @@ async fn a_body_of_uncertain_length_is_refused() {
     let app = TestApp::start(Mode::Trusted).await;
     let chunked = "2\r\n{}\r\n0\r\n\r\n";
     let post = async |lines: &str| {
-        let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+        let head = format!(
+            "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+            url(MERCHANTS)
+        );
         app.raw(&format!("{head}{lines}Connection: close\r\n\r\n{chunked}")).await
     };
     assert_eq!(status(&post("Transfer-Encoding: chunked\r\n").await), 200);
@@ -86,7 +111,10 @@ async fn a_body_of_uncertain_length_is_refused() {
         url(MERCHANTS)
     );
     let response = app.raw(&two).await;
-    assert!(response.starts_with("HTTP/1.1 200") && response.contains("HTTP/1.1 400"), "{response}");
+    assert!(
+        response.starts_with("HTTP/1.1 200") && response.contains("HTTP/1.1 400"),
+        "{response}"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +124,13 @@ async fn a_request_that_cannot_be_read_is_told_why() {
     let headers = (0..200).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
     for (request, expected) in [
         (format!("GET /q/{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"), 414),
-        (format!("GET /q/{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", &long[..20_000]), 414),
+        (
+            format!(
+                "GET /q/{} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+                &long[..20_000]
+            ),
+            414,
+        ),
         (format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\n{headers}\r\n"), 431),
         (format!("GET /healthz HTTP/1.1\r\nHost: localhost\r\nx: {long}{long}\r\n\r\n"), 431),
         ("GET /q/x?variables={\"id\":1} HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 400),
@@ -105,10 +139,12 @@ async fn a_request_that_cannot_be_read_is_told_why() {
         let response = app.raw(&request).await;
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         assert_eq!(status(head), expected, "{head}");
-        for line in ["cache-control: no-store", "content-type: application/problem+json", "date: "] {
+        for line in ["cache-control: no-store", "content-type: application/problem+json", "date: "]
+        {
             assert_eq!(head.matches(line).count(), 1, "{line} {head}");
         }
-        let body: Value = serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response}"));
+        let body: Value =
+            serde_json::from_str(body).unwrap_or_else(|error| panic!("{error}: {response}"));
         assert_eq!(body["status"], expected);
     }
 }
@@ -130,7 +166,10 @@ async fn nobody_makes_the_server_wait_for_ever() {
     let mut silent = connect("").await;
     let mut half = connect("GET /healthz HTTP/1.1\r\nHost: loc").await;
     let mut idle = connect("GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
-    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+        url(MERCHANTS)
+    );
     let mut body = connect(&format!("{head}Content-Length: 20\r\n\r\n{{")).await;
     assert_eq!(until_closed(&mut silent).await, "");
     assert_eq!(until_closed(&mut half).await, "");
@@ -165,12 +204,18 @@ async fn who_only_begins_bodies_keeps_nobody_out() {
         config.limits.timeout = 20 * LONG;
     })
     .await;
-    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+        url(MERCHANTS)
+    );
     let mut held = Vec::new();
     for n in 0..20 {
         let mut stream = TcpStream::connect(app.address()).await.unwrap();
-        let framing =
-            if n % 2 == 0 { "Content-Length: 20\r\n\r\n{" } else { "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n" };
+        let framing = if n % 2 == 0 {
+            "Content-Length: 20\r\n\r\n{"
+        } else {
+            "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"
+        };
         stream.write_all(format!("{head}{framing}").as_bytes()).await.unwrap();
         held.push(stream);
     }
@@ -180,7 +225,10 @@ async fn who_only_begins_bodies_keeps_nobody_out() {
     }
     // Who sends on is answered.
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
-    stream.write_all(format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{").as_bytes()).await.unwrap();
+    stream
+        .write_all(format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{").as_bytes())
+        .await
+        .unwrap();
     stream.write_all(b"}").await.unwrap();
     assert_eq!(status(&until_closed(&mut stream).await), 200);
 }
@@ -194,11 +242,19 @@ async fn a_body_may_be_gzip_and_no_longer_for_that() {
         encoder.finish().unwrap()
     };
     let post = async |coding: &str, body: Vec<u8>| {
-        let request = app.request(Method::POST, &url(CREATE)).header(CONTENT_TYPE, "application/json");
-        request.header(AUTHORIZATION, editor()).header(CONTENT_ENCODING, coding).body(body).send().await.unwrap()
+        let request =
+            app.request(Method::POST, &url(CREATE)).header(CONTENT_TYPE, "application/json");
+        request
+            .header(AUTHORIZATION, editor())
+            .header(CONTENT_ENCODING, coding)
+            .body(body)
+            .send()
+            .await
+            .unwrap()
     };
     let body = |description: &str, name: &str| {
-        json!({"variables": {"input": {"name": name, "description": description, "city": "Ghent"}}}).to_string()
+        json!({"variables": {"input": {"name": name, "description": description, "city": "Ghent"}}})
+            .to_string()
     };
     assert_eq!(post("gzip", gzip(&body("short", "a"))).await.status(), 200);
     assert_eq!(post("GZIP", gzip(&body(&"long ".repeat(10_000), "b"))).await.status(), 200);
@@ -209,6 +265,9 @@ async fn a_body_may_be_gzip_and_no_longer_for_that() {
     assert_eq!(post("gzip", body("plain", "e").into_bytes()).await.status(), 400);
     for coding in ["br", "gzip, gzip", "deflate"] {
         let refused = post(coding, gzip(&body("short", "f"))).await;
-        assert_eq!((refused.status().as_u16(), &refused.headers()[ACCEPT_ENCODING]), (415, &"gzip".parse().unwrap()));
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()[ACCEPT_ENCODING]),
+            (415, &"gzip".parse().unwrap())
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The demo at the top of the repository: its first migration is what freshql itself writes for its model, and the
-//! data that come with it keep all rules.
+//! The demo at the top of the repository: its first migration is what freshql itself writes for its
+//! model, and the data that come with it keep all rules.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,8 @@ fn top() -> PathBuf {
 fn model() -> Model {
     let text = fs::read_to_string(top().join("schema.graphql")).unwrap();
     let parsed = freshql::model::parse::parse("schema.graphql", &text);
-    let parsed = parsed.unwrap_or_else(|mistakes| panic!("the demo's model is wrong: {mistakes:#?}"));
+    let parsed =
+        parsed.unwrap_or_else(|mistakes| panic!("the demo's model is wrong: {mistakes:#?}"));
     assert_eq!(parsed.warnings, []);
     parsed.model
 }
@@ -30,7 +31,11 @@ fn first_migration_is_what_the_model_asks_for() {
         fs::write(&file, &wanted).unwrap();
     }
     let written = fs::read_to_string(&file).unwrap();
-    assert!(written == wanted, "run this test with FRESHQL_WRITE_DEMO=1 to write {}", file.display());
+    assert!(
+        written == wanted,
+        "run this test with FRESHQL_WRITE_DEMO=1 to write {}",
+        file.display()
+    );
 }
 
 #[test]
@@ -48,7 +53,11 @@ fn migrated_demo_is_sound_and_every_row_has_a_version() {
     let rows: i64 = ["merchants", "products", "reviews"]
         .iter()
         .map(|table| {
-            assert_eq!(count(&format!("SELECT count(*) FROM {table} WHERE _version = 0")), 0, "{table}");
+            assert_eq!(
+                count(&format!("SELECT count(*) FROM {table} WHERE _version = 0")),
+                0,
+                "{table}"
+            );
             count(&format!("SELECT count(*) FROM {table}"))
         })
         .sum();

@@ -1,5 +1,6 @@
-//! What the demo answers to each of its own queries: the body byte for byte, and the headers that caches live by. Its
-//! data are the same for everybody; what is made at random or by the clock is blotted out.
+//! What the demo answers to each of its own queries: the body byte for byte, and the headers that
+//! caches live by. Its data are the same for everybody; what is made at random or by the clock is
+//! blotted out.
 
 use std::path::Path;
 
@@ -11,7 +12,8 @@ use crate::harness::{Answer, TestApp, url, url_with};
 
 /// The text of one of the demo's documents.
 pub(crate) fn document(name: &str) -> String {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(name).with_extension("graphql");
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(name).with_extension("graphql");
     std::fs::read_to_string(file).unwrap()
 }
 
@@ -30,7 +32,10 @@ fn shown(answer: &Answer, made: &[&str]) -> String {
     // The database's epoch, made at random, is part of all of them.
     collect_etags(&body, &mut made);
     // In the order of the answer, with line breaks between the rows.
-    text.push_str(&format!("\n{}\n", answer.text().replace("},{", "},\n{").replace(":[{", ":[\n{")));
+    text.push_str(&format!(
+        "\n{}\n",
+        answer.text().replace("},{", "},\n{").replace(":[{", ":[\n{")
+    ));
     made.iter().fold(text, |text, made| text.replace(made, "…"))
 }
 
@@ -55,15 +60,19 @@ fn collect_etags(value: &Value, found: &mut Vec<String>) {
 async fn demo_answers_its_queries() {
     let app = TestApp::start(Mode::Trusted).await;
     let merchant = "018e2a5f-3490-7a04-bcea-af308142c8ea";
-    let ask = async |name: &str, variables: Value| app.get(&url_with(&document(name), &variables)).await;
+    let ask =
+        async |name: &str, variables: Value| app.get(&url_with(&document(name), &variables)).await;
 
     let page = ask("MerchantPage", json!({"id": merchant, "first": 2})).await;
     insta::assert_snapshot!("merchant_page", shown(&page, &[]));
     let page = page.json();
     let products = &page["data"]["merchant"]["products"];
     let product = products["nodes"][0]["id"].as_str().unwrap();
-    let next =
-        ask("MerchantPage", json!({"id": merchant, "first": 2, "after": products["pageInfo"]["endCursor"]})).await;
+    let next = ask(
+        "MerchantPage",
+        json!({"id": merchant, "first": 2, "after": products["pageInfo"]["endCursor"]}),
+    )
+    .await;
     insta::assert_snapshot!("merchant_page_behind_the_first", shown(&next, &[]));
 
     let found = ask("MerchantsOfCity", json!({"city": "Hamburg", "first": 2})).await;
@@ -71,7 +80,10 @@ async fn demo_answers_its_queries() {
     let filter = json!({"status": {"eq": "ACTIVE"}, "price": {"lt": "20.00"}});
     let list = json!({"where": filter, "orderBy": [{"price": "DESC"}], "first": 3});
     insta::assert_snapshot!("product_list", shown(&ask("ProductList", list).await, &[]));
-    insta::assert_snapshot!("product_page", shown(&ask("ProductPage", json!({"id": product, "first": 2})).await, &[]));
+    insta::assert_snapshot!(
+        "product_page",
+        shown(&ask("ProductPage", json!({"id": product, "first": 2})).await, &[])
+    );
     let bare = ask("ProductPage", json!({"id": product, "withReviews": false})).await;
     insta::assert_snapshot!("product_page_without_reviews", shown(&bare, &[]));
     insta::assert_snapshot!(
@@ -84,16 +96,19 @@ async fn demo_answers_its_queries() {
 async fn demo_answers_its_mutations() {
     let app = TestApp::start(Mode::Trusted).await;
     let merchant = "018e2a5f-3490-7a04-bcea-af308142c8ea";
-    let run =
-        async |name: &str, variables: Value| app.post(&url(&document(name)), &json!({"variables": variables})).await;
+    let run = async |name: &str, variables: Value| {
+        app.post(&url(&document(name)), &json!({"variables": variables})).await
+    };
 
-    let input =
-        json!({"merchantId": merchant, "sku": "TEA-7", "name": "Lapsang", "description": "Smoky.", "price": "7.90"});
+    let input = json!({"merchantId": merchant, "sku": "TEA-7", "name": "Lapsang", "description": "Smoky.", "price": "7.90"});
     let made = run("CreateProduct", json!({"input": input})).await;
     let product = made.json()["data"]["createProduct"].clone();
     let (product, etag) = (product["id"].as_str().unwrap(), product["etag"].as_str().unwrap());
     insta::assert_snapshot!("create_product", shown(&made, &[product]));
-    insta::assert_snapshot!("create_product_again", shown(&run("CreateProduct", json!({"input": input})).await, &[]));
+    insta::assert_snapshot!(
+        "create_product_again",
+        shown(&run("CreateProduct", json!({"input": input})).await, &[])
+    );
 
     let input = json!({"productId": product, "rating": 5, "body": "Just right.", "author": "Ada"});
     let review = run("CreateReview", json!({"input": input})).await;
@@ -102,7 +117,10 @@ async fn demo_answers_its_mutations() {
     insta::assert_snapshot!("create_review", shown(review, &[product, id, at]));
 
     let patch = json!({"id": product, "patch": {"price": "8.20", "status": "ACTIVE"}, "expectedEtag": etag});
-    insta::assert_snapshot!("update_product", shown(&run("UpdateProduct", patch.clone()).await, &[product]));
+    insta::assert_snapshot!(
+        "update_product",
+        shown(&run("UpdateProduct", patch.clone()).await, &[product])
+    );
     insta::assert_snapshot!(
         "update_product_with_an_old_etag",
         shown(&run("UpdateProduct", patch).await, &[product, etag])
@@ -110,8 +128,14 @@ async fn demo_answers_its_mutations() {
     let patch = json!({"id": merchant, "patch": {"country": null}});
     insta::assert_snapshot!("update_merchant", shown(&run("UpdateMerchant", patch).await, &[]));
 
-    insta::assert_snapshot!("delete_review", shown(&run("DeleteReview", json!({"id": id})).await, &[id]));
-    insta::assert_snapshot!("delete_product", shown(&run("DeleteProduct", json!({"id": product})).await, &[product]));
+    insta::assert_snapshot!(
+        "delete_review",
+        shown(&run("DeleteReview", json!({"id": id})).await, &[id])
+    );
+    insta::assert_snapshot!(
+        "delete_product",
+        shown(&run("DeleteProduct", json!({"id": product})).await, &[product])
+    );
     insta::assert_snapshot!(
         "delete_product_again",
         shown(&run("DeleteProduct", json!({"id": product})).await, &[product])

@@ -1,5 +1,6 @@
-//! `migrate new` over random histories of a model, and on a real PostgreSQL: each step leads from what was there to what
-//! the model needs, whatever the rows are; what the rows hold, and their versions, stay.
+//! `migrate new` over random histories of a model, and on a real PostgreSQL: each step leads from
+//! what was there to what the model needs, whatever the rows are; what the rows hold, and their
+//! versions, stay.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -51,7 +52,12 @@ fn number(database: &Connection, sql: &str) -> i64 {
 }
 
 /// A value as SQLite's SQL writes it. Keys are looked up among the rows that are there.
-fn literal(database: &Connection, column: &TableColumn, serial: i64, choices: &mut Choices<'_>) -> Option<String> {
+fn literal(
+    database: &Connection,
+    column: &TableColumn,
+    serial: i64,
+    choices: &mut Choices<'_>,
+) -> Option<String> {
     if column.nullable && choices.one_in(3) {
         return Some("NULL".to_owned());
     }
@@ -71,7 +77,9 @@ fn literal(database: &Connection, column: &TableColumn, serial: i64, choices: &m
         Scalar::IdText | Scalar::String => format!("'it''s {serial}'"),
         Scalar::DateTime => format!("strftime('%Y-%m-%dT%H:%M:%fZ', {serial}, 'unixepoch')"),
         Scalar::Date => format!("date({serial} * 86400, 'unixepoch')"),
-        Scalar::IdUuid | Scalar::Uuid => format!("printf('018f0000-0000-7000-8000-%012d', {serial})"),
+        Scalar::IdUuid | Scalar::Uuid => {
+            format!("printf('018f0000-0000-7000-8000-%012d', {serial})")
+        }
         Scalar::Json => format!("'[{serial}]'"),
         Scalar::Enum(_) => format!("'{}'", choices.of(&column.enum_values)),
     })
@@ -82,15 +90,26 @@ fn fill(database: &Connection, layout: &Layout, serial: &mut i64, choices: &mut 
     for table in layout.in_dependency_order() {
         for _ in 0..choices.below(4) {
             *serial += 1;
-            let values: Option<Vec<String>> =
-                table.columns.iter().map(|column| literal(database, column, *serial, choices)).collect();
+            let values: Option<Vec<String>> = table
+                .columns
+                .iter()
+                .map(|column| literal(database, column, *serial, choices))
+                .collect();
             let Some(values) = values else { continue };
-            let columns: Vec<String> = table.columns.iter().map(|column| column.name.to_string()).collect();
-            let sql = format!("INSERT INTO {} ({}) VALUES ({})", table.name, columns.join(", "), values.join(", "));
+            let columns: Vec<String> =
+                table.columns.iter().map(|column| column.name.to_string()).collect();
+            let sql = format!(
+                "INSERT INTO {} ({}) VALUES ({})",
+                table.name,
+                columns.join(", "),
+                values.join(", ")
+            );
             match database.execute(&sql, []) {
                 Ok(_) => {
-                    let newest = number(database, "SELECT max(seq) FROM _freshql_change WHERE op = 'I'");
-                    let version = number(database, &format!("SELECT max(_version) FROM {}", table.name));
+                    let newest =
+                        number(database, "SELECT max(seq) FROM _freshql_change WHERE op = 'I'");
+                    let version =
+                        number(database, &format!("SELECT max(_version) FROM {}", table.name));
                     assert_eq!(version, newest, "{sql}");
                 }
                 Err(error) => assert!(error.to_string().contains("UNIQUE"), "{error}: {sql}"),
@@ -105,14 +124,19 @@ type Kept = HashMap<String, Vec<Vec<Value>>>;
 fn kept(database: &Connection, before: &Layout, after: &Layout) -> Kept {
     let mut kept = Kept::new();
     for table in &before.tables {
-        let Some(later) = after.tables.iter().find(|later| later.name == table.name) else { continue };
+        let Some(later) = after.tables.iter().find(|later| later.name == table.name) else {
+            continue;
+        };
         // NULLs in a column that becomes NOT NULL get its default.
         let same = |column: &&TableColumn| {
-            let same = |other: &TableColumn| other.name == column.name && other.scalar == column.scalar;
+            let same =
+                |other: &TableColumn| other.name == column.name && other.scalar == column.scalar;
             later.columns.iter().any(|other| same(other) && (other.nullable || !column.nullable))
         };
-        let columns: Vec<String> = table.columns.iter().filter(same).map(|column| column.name.to_string()).collect();
-        let sql = format!("SELECT _version, {} FROM {} ORDER BY 1, 2", columns.join(", "), table.name);
+        let columns: Vec<String> =
+            table.columns.iter().filter(same).map(|column| column.name.to_string()).collect();
+        let sql =
+            format!("SELECT _version, {} FROM {} ORDER BY 1, 2", columns.join(", "), table.name);
         kept.insert(table.name.as_str().to_owned(), rows(database, &sql));
     }
     kept
@@ -129,7 +153,8 @@ fn quoted(name: &str) -> String {
 
 /// What a table is, as far as the model says it.
 fn shape(database: &Connection, table: &Table) -> Vec<Vec<Value>> {
-    let names: Vec<String> = table.columns.iter().map(|column| quoted(column.name.as_str())).collect();
+    let names: Vec<String> =
+        table.columns.iter().map(|column| quoted(column.name.as_str())).collect();
     let (name, names) = (quoted(table.name.as_str()), names.join(", "));
     let mut shape = rows(
         database,
@@ -169,7 +194,8 @@ fn apply(database: &mut Connection, folder: &Path) -> Result<(), String> {
     }
 }
 
-/// One history: a model, and changes of it, with rows written in between. Gives how many steps kept their rows.
+/// One history: a model, and changes of it, with rows written in between. Gives how many steps kept
+/// their rows.
 fn live_through(choices: &mut Choices<'_>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut database = open();
@@ -188,21 +214,32 @@ fn live_through(choices: &mut Choices<'_>) -> usize {
                 Ok(()) => {
                     let renews = sqlite.contains("SET _version = -1");
                     if has_log && !renews {
-                        assert!(before == (kept(&database, &layout, &next), Some(log(&database))), "{sdl}\n{sqlite}");
+                        assert!(
+                            before == (kept(&database, &layout, &next), Some(log(&database))),
+                            "{sdl}\n{sqlite}"
+                        );
                         survived += 1;
                     }
                 }
                 // Rows that a stricter rule does not take stop the step, and nothing has happened.
                 Err(error) => {
-                    let known = ["constraint failed", "cannot store", "datatype mismatch", "lead nowhere"];
-                    assert!(known.iter().any(|known| error.contains(known)), "{error}\n{sdl}\n{sqlite}");
-                    assert!(before == (kept(&database, &layout, &next), Some(log(&database))), "{sdl}\n{sqlite}");
+                    let known =
+                        ["constraint failed", "cannot store", "datatype mismatch", "lead nowhere"];
+                    assert!(
+                        known.iter().any(|known| error.contains(known)),
+                        "{error}\n{sdl}\n{sqlite}"
+                    );
+                    assert!(
+                        before == (kept(&database, &layout, &next), Some(log(&database))),
+                        "{sdl}\n{sqlite}"
+                    );
                     database.execute_batch("PRAGMA foreign_keys = OFF").unwrap();
                     for table in &layout.tables {
                         database.execute(&format!("DELETE FROM {}", table.name), []).unwrap();
                     }
                     database.execute_batch("PRAGMA foreign_keys = ON").unwrap();
-                    apply(&mut database, folder.path()).unwrap_or_else(|error| panic!("{error}\n{sdl}\n{sqlite}"));
+                    apply(&mut database, folder.path())
+                        .unwrap_or_else(|error| panic!("{error}\n{sdl}\n{sqlite}"));
                 }
             }
         }
@@ -243,7 +280,8 @@ fn postgres_shape(postgres: &Postgres, database: &str, layout: &Layout) -> Vec<S
             names.map(move |name| format!("({}, {})", quoted(table.name.as_str()), quoted(name)))
         })
         .collect();
-    let tables: Vec<String> = layout.tables.iter().map(|table| quoted(table.name.as_str())).collect();
+    let tables: Vec<String> =
+        layout.tables.iter().map(|table| quoted(table.name.as_str())).collect();
     let (columns, tables) = (columns.join(", "), tables.join(", "));
     postgres.run(
         database,
@@ -283,11 +321,15 @@ fn histories_lead_postgresql_to_the_same_tables_as_a_first_migration() {
             let model = model(&sdl);
             let layout = Layout::new(&model);
             if let Some([_, text]) = write_next(folder.path(), &model) {
-                postgres.migrate(&stepwise, &text).unwrap_or_else(|error| panic!("{error}\n{sdl}\n{text}"));
+                postgres
+                    .migrate(&stepwise, &text)
+                    .unwrap_or_else(|error| panic!("{error}\n{sdl}\n{text}"));
                 let first = step(&Migrations::default(), &model).unwrap().unwrap();
                 let fresh = format!("fresh{case}_{number}");
                 postgres.create(&fresh);
-                postgres.migrate(&fresh, &first.postgres).unwrap_or_else(|error| panic!("{error}\n{sdl}"));
+                postgres
+                    .migrate(&fresh, &first.postgres)
+                    .unwrap_or_else(|error| panic!("{error}\n{sdl}"));
                 assert_eq!(
                     postgres_shape(&postgres, &stepwise, &layout),
                     postgres_shape(&postgres, &fresh, &layout),
@@ -305,7 +347,8 @@ fn histories_lead_postgresql_to_the_same_tables_as_a_first_migration() {
 /// The repository's own migrations for a dialect.
 fn demo(dialect: &str) -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.to_str().unwrap().ends_with(&format!(".{dialect}.sql")));
     files.sort();
     files.iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
@@ -343,9 +386,10 @@ fn demo_has_the_same_rows_in_both_databases() {
             let name = &column.name;
             let [here, there] = match column.scalar {
                 Scalar::Boolean => [name.to_string(), format!("{name}::integer")],
-                Scalar::Decimal { scale, .. } => {
-                    [name.to_string(), format!("({name} * {})::bigint", 10_i64.pow(u32::from(scale)))]
-                }
+                Scalar::Decimal { scale, .. } => [
+                    name.to_string(),
+                    format!("({name} * {})::bigint", 10_i64.pow(u32::from(scale))),
+                ],
                 Scalar::DateTime => {
                     let format = "YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"";
                     [name.to_string(), format!("to_char({name} AT TIME ZONE 'UTC', '{format}')")]
@@ -361,20 +405,34 @@ fn demo_has_the_same_rows_in_both_databases() {
         };
         let documents = table.columns.iter().filter(|column| column.scalar == Scalar::Json);
         for name in documents.map(|column| &column.name) {
-            let sql = format!("SELECT {name} FROM {} WHERE {name} IS NOT NULL ORDER BY _version", table.name);
+            let sql = format!(
+                "SELECT {name} FROM {} WHERE {name} IS NOT NULL ORDER BY _version",
+                table.name
+            );
             let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
-            let mine: Vec<_> = rows(&sqlite, &sql).into_iter().map(|row| json(&text(row))).collect();
-            assert_eq!(mine, postgres.run("demo", &sql).iter().map(|text| json(text)).collect::<Vec<_>>());
+            let mine: Vec<_> =
+                rows(&sqlite, &sql).into_iter().map(|row| json(&text(row))).collect();
+            assert_eq!(
+                mine,
+                postgres.run("demo", &sql).iter().map(|text| json(text)).collect::<Vec<_>>()
+            );
         }
         let [here, there]: [Vec<String>; 2] = {
             let others = table.columns.iter().filter(|column| column.scalar != Scalar::Json);
             let both: Vec<[String; 2]> = others.map(shown).collect();
-            [both.iter().map(|b| b[0].clone()).collect(), both.iter().map(|b| b[1].clone()).collect()]
+            [
+                both.iter().map(|b| b[0].clone()).collect(),
+                both.iter().map(|b| b[1].clone()).collect(),
+            ]
         };
         let version = "ORDER BY _version";
-        let mine = rows(&sqlite, &format!("SELECT {} FROM {} {version}", here.join(" || '|' || "), table.name));
+        let mine = rows(
+            &sqlite,
+            &format!("SELECT {} FROM {} {version}", here.join(" || '|' || "), table.name),
+        );
         let mine: Vec<String> = mine.into_iter().map(text).collect();
-        let theirs = postgres.run("demo", &format!("SELECT {} FROM {} {version}", there.join(", "), table.name));
+        let theirs = postgres
+            .run("demo", &format!("SELECT {} FROM {} {version}", there.join(", "), table.name));
         assert!(!mine.is_empty());
         assert_eq!(mine, theirs, "{}", table.name.as_str());
     }
@@ -429,7 +487,8 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
         sqlite.execute_batch(statement).unwrap();
         postgres.run("things", statement);
     }
-    // What SQLite says of rows that a statement might displace, PostgreSQL, which displaces none, need not say.
+    // What SQLite says of rows that a statement might displace, PostgreSQL, which displaces none,
+    // need not say.
     let mine = rows(
         &sqlite,
         "SELECT entity || ' ' || id || ' ' || op || ' ' || ifnull(changed, '-') || ' ' || replace(replace(parts, '\":\"', '\": \"'), '\\u', '') FROM _freshql_change ORDER BY entity, id, op, seq",
@@ -455,8 +514,9 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
         let (head, json) = line.split_at(line.find('{').unwrap_or(line.len()));
         let parts: std::collections::BTreeMap<String, Vec<serde_json::Value>> =
             serde_json::from_str(if json.is_empty() { "{}" } else { json }).unwrap();
-        let parts =
-            parts.iter().map(|(name, values)| format!("{name} {:?}", values.iter().map(alike).collect::<Vec<_>>()));
+        let parts = parts.iter().map(|(name, values)| {
+            format!("{name} {:?}", values.iter().map(alike).collect::<Vec<_>>())
+        });
         format!("{} {}", head.trim(), parts.collect::<Vec<_>>().join(" "))
     };
     let mine: Vec<String> = mine.into_iter().map(|row| normal(&text(row))).collect();
@@ -475,19 +535,32 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
          CREATE TRIGGER theirs BEFORE UPDATE ON things FOR EACH ROW EXECUTE FUNCTION theirs();
          INSERT INTO things (name, note) VALUES ('a', 'n'); UPDATE things SET name = 'a';",
     );
-    assert_eq!(postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"), ["note"]);
+    assert_eq!(
+        postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"),
+        ["note"]
+    );
     // So does a program with another idea of where tables are.
     postgres.run("things", "SET search_path = pg_catalog; UPDATE public.things SET name = 'b'");
-    assert_eq!(postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"), ["name note"]);
+    assert_eq!(
+        postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"),
+        ["name note"]
+    );
 }
 
 #[test]
 fn postgresql_orders_texts_by_code_points() {
     let Some(postgres) = Postgres::start() else { return };
     things(&postgres);
-    postgres.run("things", "INSERT INTO things (name) VALUES ('b'), ('B'), ('a'), ('ä'), ('Z'), ('_')");
-    assert_eq!(postgres.run("things", "SELECT name FROM things ORDER BY name"), ["B", "Z", "_", "a", "b", "ä"]);
-    assert_eq!(postgres.run("things", "SELECT x FROM (VALUES ('b'), ('B'), ('a')) v (x) ORDER BY x"), ["a", "b", "B"]);
+    postgres
+        .run("things", "INSERT INTO things (name) VALUES ('b'), ('B'), ('a'), ('ä'), ('Z'), ('_')");
+    assert_eq!(
+        postgres.run("things", "SELECT name FROM things ORDER BY name"),
+        ["B", "Z", "_", "a", "b", "ä"]
+    );
+    assert_eq!(
+        postgres.run("things", "SELECT x FROM (VALUES ('b'), ('B'), ('a')) v (x) ORDER BY x"),
+        ["a", "b", "B"]
+    );
 }
 
 #[test]
@@ -543,7 +616,10 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
         .replace("day: Date", "day: DateTime")
         .replace("token: UUID @unique", "token: String @unique")
         .replace("extra: JSON", "extra: String")
-        .replace("kind: Kind! @default(value: A)", "kind: String!\n  code: UUID! @default(fn: UUID_V7)")
+        .replace(
+            "kind: Kind! @default(value: A)",
+            "kind: String!\n  code: UUID! @default(fn: UUID_V7)",
+        )
         .replace("onDelete: SET_NULL", "onDelete: CASCADE");
     next(&changed).unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(postgres.run("things", state), before);
@@ -557,20 +633,31 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
     // The least number is written as the negative of one that is too large.
     let filled = changed.replace("note: String!", "many: BigInt\n  note: String!");
     next(&filled).unwrap_or_else(|error| panic!("{error}"));
-    let least = filled.replace("many: BigInt", "many: BigInt! @default(value: \"-9223372036854775808\")");
+    let least =
+        filled.replace("many: BigInt", "many: BigInt! @default(value: \"-9223372036854775808\")");
     next(&least).unwrap_or_else(|error| panic!("{error}"));
-    assert_eq!(postgres.run("things", "SELECT DISTINCT many FROM things"), ["-9223372036854775808"]);
+    assert_eq!(
+        postgres.run("things", "SELECT DISTINCT many FROM things"),
+        ["-9223372036854775808"]
+    );
 
     // And back again.
-    next(&THINGS.replace("on: Boolean! @default(value: true) @index", "on: Boolean! @default(value: true)"))
-        .unwrap_or_else(|error| panic!("{error}"));
+    next(&THINGS.replace(
+        "on: Boolean! @default(value: true) @index",
+        "on: Boolean! @default(value: true)",
+    ))
+    .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(postgres.run("things", state), before);
 
     // What would be lost stops the step.
     for (replace, by, why) in [
         ("scale: 2", "scale: 0", "would be changed: 12.50"),
         ("weight: Float @index", "weight: Int @index", "would be changed: 4.5"),
-        ("  note:", "  missing: Int!\n  note:", "column \"missing\" of relation \"things\" contains null values"),
+        (
+            "  note:",
+            "  missing: Int!\n  note:",
+            "column \"missing\" of relation \"things\" contains null values",
+        ),
     ] {
         let sdl = THINGS.replace(replace, by);
         let [sqlite, text] = {
@@ -587,9 +674,10 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
 #[test]
 fn default_values_are_the_same_in_both_databases() {
     let Some(postgres) = Postgres::start() else { return };
-    let sdl =
-        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/ok_every_scalar.graphql"))
-            .unwrap();
+    let sdl = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/models/ok_every_scalar.graphql"),
+    )
+    .unwrap();
     let model = model(&sdl);
     let first = step(&Migrations::default(), &model).unwrap().unwrap();
     postgres.create("scalars");

@@ -1,18 +1,21 @@
-//! Who asks, at every door of the server: `GET` and `POST` of `/q`, `/graphql` by id, by hash and by text. Each viewer gets what
-//! is theirs, however it is cached; what everybody may have is answered whatever a token says.
+//! Who asks, at every door of the server: `GET` and `POST` of `/q`, `/graphql` by id, by hash and
+//! by text. Each viewer gets what is theirs, however it is cached; what everybody may have is
+//! answered whatever a token says.
 
 use freshql::config::Mode;
 use freshql::document_id::DocumentId;
 use futures_util::future::join_all;
 use http::header::{
-    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LOCATION, COOKIE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN,
-    VARY, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONTENT_LOCATION, COOKIE, ETAG, HeaderName,
+    IF_NONE_MATCH, ORIGIN, VARY, WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, Method};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::blog::{self, COOKIE_NAME, EVERYBODY, Who, document, issuer, path, path_with, titles, token};
+use crate::blog::{
+    self, COOKIE_NAME, EVERYBODY, Who, document, issuer, path, path_with, titles, token,
+};
 use crate::harness::{Answer, TOKEN, TestApp, encode};
 
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
@@ -49,7 +52,11 @@ impl Door {
     fn is_get(self) -> bool {
         matches!(
             self,
-            Self::GetQ | Self::GetQByName | Self::GetGraphqlById | Self::GetGraphqlByHash | Self::GetGraphqlByText
+            Self::GetQ
+                | Self::GetQByName
+                | Self::GetGraphqlById
+                | Self::GetGraphqlByHash
+                | Self::GetGraphqlByText
         )
     }
 
@@ -57,7 +64,13 @@ impl Door {
         !matches!(self, Self::GetQ | Self::GetQByName | Self::PostQ)
     }
 
-    async fn ask(self, app: &TestApp, name: &str, variables: &Value, headers: &[(HeaderName, &str)]) -> Answer {
+    async fn ask(
+        self,
+        app: &TestApp,
+        name: &str,
+        variables: &Value,
+        headers: &[(HeaderName, &str)],
+    ) -> Answer {
         let text = document(name);
         let id = DocumentId::of(&text).to_string();
         let hash = hex::encode(Sha256::digest(&text));
@@ -67,8 +80,12 @@ impl Door {
         let by_get = |start: String| format!("{start}variables={encoded}");
         match self {
             Self::GetQ => app.get_with(&by_get(format!("/q/{id}?")), headers).await,
-            Self::GetQByName => app.get_with(&by_get(format!("/q/{id}/{operation}?")), headers).await,
-            Self::GetGraphqlById => app.get_with(&by_get(format!("/graphql?documentId={id}&")), headers).await,
+            Self::GetQByName => {
+                app.get_with(&by_get(format!("/q/{id}/{operation}?")), headers).await
+            }
+            Self::GetGraphqlById => {
+                app.get_with(&by_get(format!("/graphql?documentId={id}&")), headers).await
+            }
             Self::GetGraphqlByHash => {
                 let extensions = encode(&persisted.to_string());
                 app.get_with(&by_get(format!("/graphql?extensions={extensions}&")), headers).await
@@ -76,16 +93,24 @@ impl Door {
             Self::GetGraphqlByText => {
                 app.get_with(&by_get(format!("/graphql?query={}&", encode(&text))), headers).await
             }
-            Self::PostQ => app.post_with(&format!("/q/{id}"), &json!({"variables": variables}), headers).await,
+            Self::PostQ => {
+                app.post_with(&format!("/q/{id}"), &json!({"variables": variables}), headers).await
+            }
             Self::PostGraphqlById => {
-                app.post_with("/graphql", &json!({"documentId": id, "variables": variables}), headers).await
+                app.post_with(
+                    "/graphql",
+                    &json!({"documentId": id, "variables": variables}),
+                    headers,
+                )
+                .await
             }
             Self::PostGraphqlByHash => {
                 let body = json!({"query": text, "extensions": persisted, "variables": variables});
                 app.post_with("/graphql", &body, headers).await
             }
             Self::PostGraphqlByText => {
-                app.post_with("/graphql", &json!({"query": text, "variables": variables}), headers).await
+                app.post_with("/graphql", &json!({"query": text, "variables": variables}), headers)
+                    .await
             }
         }
     }
@@ -101,7 +126,8 @@ async fn ask(
     more: &[(HeaderName, &str)],
 ) -> Answer {
     let bearer = who.bearer();
-    let mut headers: Vec<_> = bearer.iter().map(|bearer| (AUTHORIZATION, bearer.as_str())).collect();
+    let mut headers: Vec<_> =
+        bearer.iter().map(|bearer| (AUTHORIZATION, bearer.as_str())).collect();
     headers.extend_from_slice(more);
     door.ask(app, name, variables, &headers).await
 }
@@ -123,20 +149,31 @@ fn assert_private(door: Door, answer: &Answer, cookies: bool) {
             })
             .collect();
         assert_eq!(varies, expected, "{door:?}");
-        let policy = headers.get("cross-origin-resource-policy").map(|value| value.to_str().unwrap());
+        let policy =
+            headers.get("cross-origin-resource-policy").map(|value| value.to_str().unwrap());
         assert_eq!(policy, cookies.then_some("same-site"), "{door:?}");
     } else {
         assert_eq!(answer.header(CACHE_CONTROL), "no-store", "{door:?}");
         assert!(!headers.contains_key(ETAG));
     }
-    assert!(!headers.contains_key(CONTENT_LOCATION), "{door:?}: the URL alone does not name the answer");
+    assert!(
+        !headers.contains_key(CONTENT_LOCATION),
+        "{door:?}: the URL alone does not name the answer"
+    );
     assert_nothing_of_rows(headers);
 }
 
 /// No header tells which rows there are.
 #[track_caller]
 fn assert_nothing_of_rows(headers: &HeaderMap) {
-    for name in ["surrogate-key", "cache-tag", "xkey", "edge-cache-tag", "cache-groups", "surrogate-control"] {
+    for name in [
+        "surrogate-key",
+        "cache-tag",
+        "xkey",
+        "edge-cache-tag",
+        "cache-groups",
+        "surrogate-control",
+    ] {
         assert!(!headers.contains_key(name), "{name} in {headers:?}");
     }
 }
@@ -150,7 +187,11 @@ async fn every_door_answers_each_viewer_with_what_is_theirs() {
             for who in EVERYBODY {
                 let answer = ask(&app, door, who, "posts", &json!({}), &[]).await;
                 assert_eq!(answer.status, 200, "{door:?} {who:?} {}", answer.text());
-                assert_eq!(titles(&answer.json()), who.titles(), "{door:?} {who:?} in round {round}");
+                assert_eq!(
+                    titles(&answer.json()),
+                    who.titles(),
+                    "{door:?} {who:?} in round {round}"
+                );
                 assert_eq!(answer.json()["data"]["posts"]["totalCount"], who.titles().len());
                 assert_private(door, &answer, false);
             }
@@ -161,16 +202,23 @@ async fn every_door_answers_each_viewer_with_what_is_theirs() {
 #[tokio::test]
 async fn no_flight_is_shared_by_viewers_who_may_see_different_things() {
     for cache in ["16MiB", "0"] {
-        let app = blog::start(Mode::Open, |config| config.cache_size = cache.parse().unwrap()).await;
+        let app =
+            blog::start(Mode::Open, |config| config.cache_size = cache.parse().unwrap()).await;
         for round in 0..8 {
             // A question that nobody has asked yet, from all at once.
             let variables = json!({"first": 50 + round});
             let asking = (0..8).flat_map(|_| EVERYBODY).enumerate().map(|(n, who)| {
                 let (app, variables) = (&app, &variables);
-                async move { (who, ask(app, DOORS[n % DOORS.len()], who, "posts", variables, &[]).await) }
+                async move {
+                    (who, ask(app, DOORS[n % DOORS.len()], who, "posts", variables, &[]).await)
+                }
             });
             for (who, answer) in join_all(asking).await {
-                assert_eq!(titles(&answer.json()), who.titles(), "{who:?} in round {round}, cache {cache}");
+                assert_eq!(
+                    titles(&answer.json()),
+                    who.titles(),
+                    "{who:?} in round {round}, cache {cache}"
+                );
             }
         }
     }
@@ -184,9 +232,16 @@ async fn what_everybody_may_read_is_answered_whatever_the_token_says() {
     for door in DOORS {
         let plain = door.ask(&app, "page", &json!({"id": "1"}), &[]).await;
         assert_eq!(plain.status, 200, "{door:?} {}", plain.text());
-        for line in [&ada, &expired, "Bearer nonsense", "Bearer", "Basic YTpi", "Bearer x, Bearer y"] {
-            let with_token = door.ask(&app, "page", &json!({"id": "1"}), &[(AUTHORIZATION, line)]).await;
-            assert_eq!((with_token.status, &with_token.body), (plain.status, &plain.body), "{door:?} {line}");
+        for line in
+            [&ada, &expired, "Bearer nonsense", "Bearer", "Basic YTpi", "Bearer x, Bearer y"]
+        {
+            let with_token =
+                door.ask(&app, "page", &json!({"id": "1"}), &[(AUTHORIZATION, line)]).await;
+            assert_eq!(
+                (with_token.status, &with_token.body),
+                (plain.status, &plain.body),
+                "{door:?} {line}"
+            );
             let without_times = |answer: &Answer| {
                 let mut headers = answer.headers.clone();
                 for name in ["date", "server-timing", "cache-status"] {
@@ -213,9 +268,18 @@ async fn every_door_refuses_a_token_that_does_not_count() {
         ask(&app, door, Who::Nobody, "posts", &json!({}), &[]).await;
         for (line, why) in [
             (bearer(json!({"sub": "ada", "exp": 1})), "the token has expired"),
-            (bearer(json!({"sub": "ada", "nbf": 9_000_000_000_u64})), "the token is not valid yet (nbf)"),
-            (bearer(json!({"aud": "other"})), "the claim aud is missing, or does not name this server"),
-            (bearer(json!({"iss": "other"})), "the claim iss is missing, or is no issuer that is trusted here"),
+            (
+                bearer(json!({"sub": "ada", "nbf": 9_000_000_000_u64})),
+                "the token is not valid yet (nbf)",
+            ),
+            (
+                bearer(json!({"aud": "other"})),
+                "the claim aud is missing, or does not name this server",
+            ),
+            (
+                bearer(json!({"iss": "other"})),
+                "the claim iss is missing, or is no issuer that is trusted here",
+            ),
             (format!("{}x", Who::Ada.bearer().unwrap()), "the signature of the token is wrong"),
             (format!("Bearer {TOKEN}"), "the token is not a signed JSON Web Token in three parts"),
             ("Bearer".to_owned(), "the token is not a signed JSON Web Token in three parts"),
@@ -223,7 +287,9 @@ async fn every_door_refuses_a_token_that_does_not_count() {
         ] {
             let answer = door.ask(&app, "posts", &json!({}), &[(AUTHORIZATION, &line)]).await;
             answer.assert_error(401, "UNAUTHENTICATED");
-            let expected = format!("Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{why}\"");
+            let expected = format!(
+                "Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{why}\""
+            );
             assert_eq!(answer.header(WWW_AUTHENTICATE), expected, "{door:?}");
             assert_nothing_of_rows(&answer.headers);
         }
@@ -241,16 +307,26 @@ async fn who_needs_a_token_is_told_so_and_who_may_not_is_told_that() {
         nobody.assert_error(401, "UNAUTHENTICATED");
         assert_eq!(nobody.header(WWW_AUTHENTICATE), "Bearer realm=\"freshql\"", "{door:?}");
         let ada = ask(&app, door, Who::Ada, "messages", &json!({}), &[]).await;
-        assert_eq!(ada.json()["data"]["messages"]["nodes"], json!([{"id": "1", "text": "to ada"}]), "{door:?}");
+        assert_eq!(
+            ada.json()["data"]["messages"]["nodes"],
+            json!([{"id": "1", "text": "to ada"}]),
+            "{door:?}"
+        );
 
-        // A field that only editors may read turns the whole operation private, and refuses it for others.
+        // A field that only editors may read turns the whole operation private, and refuses it for
+        // others.
         let nobody = ask(&app, door, Who::Nobody, "notes", &json!({"id": "1"}), &[]).await;
         nobody.assert_error(401, "UNAUTHENTICATED");
         let ada = ask(&app, door, Who::Ada, "notes", &json!({"id": "1"}), &[]).await;
         ada.assert_error(403, "FORBIDDEN");
         assert_eq!(ada.json()["errors"][0]["path"], json!(["page", "notes"]), "{door:?}");
         let editor = ask(&app, door, Who::Editor, "notes", &json!({"id": "1"}), &[]).await;
-        assert_eq!(editor.json()["data"]["page"]["notes"], "for editors", "{door:?} {}", editor.text());
+        assert_eq!(
+            editor.json()["data"]["page"]["notes"],
+            "for editors",
+            "{door:?} {}",
+            editor.text()
+        );
         assert_private(door, &editor, false);
     }
 }
@@ -262,7 +338,8 @@ async fn a_private_answer_has_an_etag_and_304s_for_those_who_see_the_same() {
         let mut tags = Vec::new();
         for who in EVERYBODY {
             let answer = ask(&app, door, who, "posts", &json!({}), &[]).await;
-            let again = ask(&app, door, who, "posts", &json!({}), &[(IF_NONE_MATCH, answer.etag())]).await;
+            let again =
+                ask(&app, door, who, "posts", &json!({}), &[(IF_NONE_MATCH, answer.etag())]).await;
             assert_eq!(again.status, 304, "{door:?} {who:?}");
             assert!(again.body.is_empty() && !again.headers.contains_key("content-length"));
             assert_private(door, &again, false);
@@ -271,9 +348,14 @@ async fn a_private_answer_has_an_etag_and_304s_for_those_who_see_the_same() {
         }
         for (asker, own, bytes) in &tags {
             for (owner, tag, theirs) in &tags {
-                let answer = ask(&app, door, *asker, "posts", &json!({}), &[(IF_NONE_MATCH, tag)]).await;
+                let answer =
+                    ask(&app, door, *asker, "posts", &json!({}), &[(IF_NONE_MATCH, tag)]).await;
                 let expected = if theirs == bytes { 304 } else { 200 };
-                assert_eq!(answer.status.as_u16(), expected, "{door:?} {asker:?} with the tag of {owner:?}");
+                assert_eq!(
+                    answer.status.as_u16(),
+                    expected,
+                    "{door:?} {asker:?} with the tag of {owner:?}"
+                );
                 assert_eq!(answer.etag(), own);
                 assert_eq!(theirs == bytes, asker.titles() == owner.titles());
             }
@@ -287,13 +369,19 @@ async fn a_private_answer_has_an_etag_and_304s_for_those_who_see_the_same() {
 }
 
 async fn ask_head(app: &TestApp, who: Who) -> Answer {
-    app.ask(Method::HEAD, &path_with("posts", &json!({})), &[(AUTHORIZATION, &who.bearer().unwrap())]).await
+    app.ask(
+        Method::HEAD,
+        &path_with("posts", &json!({})),
+        &[(AUTHORIZATION, &who.bearer().unwrap())],
+    )
+    .await
 }
 
 #[tokio::test]
 async fn privacy_does_not_depend_on_what_is_in_the_cache() {
     for cache in ["0", "64kB", "16MiB"] {
-        let app = blog::start(Mode::Trusted, |config| config.cache_size = cache.parse().unwrap()).await;
+        let app =
+            blog::start(Mode::Trusted, |config| config.cache_size = cache.parse().unwrap()).await;
         for round in 0..3 {
             for who in [Who::Editor, Who::Nobody, Who::Ada] {
                 let answer = ask(&app, Door::GetQ, who, "posts", &json!({}), &[]).await;
@@ -302,7 +390,15 @@ async fn privacy_does_not_depend_on_what_is_in_the_cache() {
             }
             // Others drive the answers out.
             for first in 0..60 {
-                ask(&app, Door::GetQ, Who::Editor, "posts", &json!({"first": 1 + (first + round) % 90}), &[]).await;
+                ask(
+                    &app,
+                    Door::GetQ,
+                    Who::Editor,
+                    "posts",
+                    &json!({"first": 1 + (first + round) % 90}),
+                    &[],
+                )
+                .await;
             }
         }
     }
@@ -327,7 +423,9 @@ async fn a_write_is_refused_in_the_words_that_tell_nothing() {
     let title = || json!({"title": "x"});
     for etag in [None, draft.clone(), published.clone()] {
         // Not there, or not to be seen: the same words.
-        for (who, id) in [(Who::Ada, "3"), (Who::Ada, "none"), (Who::Nobody, "3"), (Who::Nobody, "none")] {
+        for (who, id) in
+            [(Who::Ada, "3"), (Who::Ada, "none"), (Who::Nobody, "3"), (Who::Nobody, "none")]
+        {
             let answer = update(who, id, title(), etag.clone()).await;
             assert!(matches!(answer.status.as_u16(), 401 | 404), "{who:?} {id} {}", answer.text());
             answer.assert_not_stored();
@@ -350,7 +448,12 @@ async fn a_write_is_refused_in_the_words_that_tell_nothing() {
     taken.assert_error(409, "CONFLICT");
     assert!(taken.json()["errors"][0]["extensions"].get("fields").is_none(), "{}", taken.text());
     let seen = update(Who::Ada, "1", json!({"title": "bob published"}), None).await;
-    assert_eq!(seen.json()["errors"][0]["extensions"]["fields"], json!(["title"]), "{}", seen.text());
+    assert_eq!(
+        seen.json()["errors"][0]["extensions"]["fields"],
+        json!(["title"]),
+        "{}",
+        seen.text()
+    );
 }
 
 #[tokio::test]
@@ -358,7 +461,15 @@ async fn a_row_belongs_to_whoever_created_it() {
     let app = blog::start(Mode::Trusted, |_| {}).await;
     let create = async |who: Who, id: &str| {
         let variables = json!({"id": id, "title": format!("post {id}")});
-        ask(&app, Door::PostQ, who, "create_post", &variables, &[(IDEMPOTENCY_KEY, "\"the same for all\"")]).await
+        ask(
+            &app,
+            Door::PostQ,
+            who,
+            "create_post",
+            &variables,
+            &[(IDEMPOTENCY_KEY, "\"the same for all\"")],
+        )
+        .await
     };
     create(Who::Nobody, "10").await.assert_error(401, "UNAUTHENTICATED");
     let ada = create(Who::Ada, "10").await;
@@ -371,7 +482,11 @@ async fn a_row_belongs_to_whoever_created_it() {
     let editor = create(Who::Editor, "11").await;
     assert_eq!(editor.json()["data"]["createPost"]["author"]["id"], "eve", "{}", editor.text());
     let other = create(Who::OtherEditor, "11").await;
-    assert!(other.status.is_client_error() && !other.text().contains("\"eve\""), "{}", other.text());
+    assert!(
+        other.status.is_client_error() && !other.text().contains("\"eve\""),
+        "{}",
+        other.text()
+    );
 }
 
 #[tokio::test]
@@ -382,7 +497,10 @@ async fn explain_shows_a_viewer_nothing_of_others() {
         for who in [Who::Nobody, Who::Ada] {
             let answer = ask(&app, door, who, "posts", &json!({}), &[(wanted.clone(), "1")]).await;
             assert_eq!(titles(&answer.json()), who.titles());
-            assert!(answer.json()["extensions"]["explain"].is_object() && !answer.text().contains("bob draft"));
+            assert!(
+                answer.json()["extensions"]["explain"].is_object()
+                    && !answer.text().contains("bob draft")
+            );
             assert_eq!(answer.header(CACHE_CONTROL), "no-store");
         }
         let bad = [(AUTHORIZATION, "Bearer x"), (wanted.clone(), "1")];
@@ -401,7 +519,8 @@ async fn the_admin_token_and_those_of_viewers_open_different_doors() {
         put.assert_problem(401);
     }
     assert_eq!(app.admin(Method::GET, "/q", "").await.status, 200);
-    let as_admin = app.get_with(&path("messages"), &[(AUTHORIZATION, &format!("Bearer {TOKEN}"))]).await;
+    let as_admin =
+        app.get_with(&path("messages"), &[(AUTHORIZATION, &format!("Bearer {TOKEN}"))]).await;
     as_admin.assert_error(401, "UNAUTHENTICATED");
 }
 
@@ -429,7 +548,8 @@ async fn a_cookie_says_who_asks_as_well_as_a_header() {
             assert_private(door, &answer, true);
             if door.is_get() {
                 let again = [(COOKIE, cookie(who)), (IF_NONE_MATCH, answer.etag().to_owned())];
-                let again: Vec<_> = again.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
+                let again: Vec<_> =
+                    again.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
                 let again = door.ask(&app, "posts", &json!({}), &again).await;
                 assert_eq!(again.status, 304);
                 assert_private(door, &again, true);
@@ -437,15 +557,23 @@ async fn a_cookie_says_who_asks_as_well_as_a_header() {
         }
         // The header goes before the cookie.
         let both = [(COOKIE, cookie(Who::Ada)), (AUTHORIZATION, Who::Bob.bearer().unwrap())];
-        let both: Vec<_> = both.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
-        assert_eq!(titles(&door.ask(&app, "posts", &json!({}), &both).await.json()), Who::Bob.titles());
+        let both: Vec<_> =
+            both.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
+        assert_eq!(
+            titles(&door.ask(&app, "posts", &json!({}), &both).await.json()),
+            Who::Bob.titles()
+        );
         let ended = format!("{COOKIE_NAME}=");
         let answer = door.ask(&app, "posts", &json!({}), &[(COOKIE, &ended)]).await;
         assert_eq!(titles(&answer.json()), Who::Nobody.titles(), "{door:?}");
         let broken = format!("{COOKIE_NAME}=x.y.z");
-        door.ask(&app, "posts", &json!({}), &[(COOKIE, &broken)]).await.assert_error(401, "UNAUTHENTICATED");
+        door.ask(&app, "posts", &json!({}), &[(COOKIE, &broken)])
+            .await
+            .assert_error(401, "UNAUTHENTICATED");
         let two = format!("{}; {COOKIE_NAME}=x", cookie(Who::Ada));
-        door.ask(&app, "posts", &json!({}), &[(COOKIE, &two)]).await.assert_error(400, "BAD_REQUEST");
+        door.ask(&app, "posts", &json!({}), &[(COOKIE, &two)])
+            .await
+            .assert_error(400, "BAD_REQUEST");
     }
     // A server that takes none does not look at it.
     let app = blog::start(Mode::Open, |_| {}).await;
@@ -460,42 +588,60 @@ async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
     let own = format!("http://{}", app.address());
     let (cookie, bearer) = (cookie(Who::Ada), Who::Ada.bearer().unwrap());
     let variables = json!({"id": "1", "patch": {"title": "ada again"}});
-    for (door, (headers, is_taken)) in DOORS.into_iter().filter(|door| !door.is_get()).flat_map(|door| {
-        let cases: [(Vec<(HeaderName, &str)>, bool); 12] = [
-            (vec![], false),
-            (vec![(SEC_FETCH_SITE, "same-origin")], true),
-            (vec![(SEC_FETCH_SITE, "none")], true),
-            (vec![(SEC_FETCH_SITE, "same-site")], false),
-            (vec![(SEC_FETCH_SITE, "cross-site")], false),
-            (vec![(SEC_FETCH_SITE, "cross-site"), (ORIGIN, &own)], false),
-            (vec![(SEC_FETCH_SITE, "same-site"), (ORIGIN, "https://app.example")], true),
-            (vec![(SEC_FETCH_SITE, "cross-site"), (ORIGIN, "https://evil.example")], false),
-            (vec![(ORIGIN, "null")], false),
-            (vec![(ORIGIN, "https://app.example.evil.example")], false),
-            (vec![(ORIGIN, "https://app.example")], true),
-            (vec![(ORIGIN, &own)], true),
-        ];
-        cases.into_iter().map(move |case| (door, case))
-    }) {
+    for (door, (headers, is_taken)) in
+        DOORS.into_iter().filter(|door| !door.is_get()).flat_map(|door| {
+            let cases: [(Vec<(HeaderName, &str)>, bool); 12] = [
+                (vec![], false),
+                (vec![(SEC_FETCH_SITE, "same-origin")], true),
+                (vec![(SEC_FETCH_SITE, "none")], true),
+                (vec![(SEC_FETCH_SITE, "same-site")], false),
+                (vec![(SEC_FETCH_SITE, "cross-site")], false),
+                (vec![(SEC_FETCH_SITE, "cross-site"), (ORIGIN, &own)], false),
+                (vec![(SEC_FETCH_SITE, "same-site"), (ORIGIN, "https://app.example")], true),
+                (vec![(SEC_FETCH_SITE, "cross-site"), (ORIGIN, "https://evil.example")], false),
+                (vec![(ORIGIN, "null")], false),
+                (vec![(ORIGIN, "https://app.example.evil.example")], false),
+                (vec![(ORIGIN, "https://app.example")], true),
+                (vec![(ORIGIN, &own)], true),
+            ];
+            cases.into_iter().map(move |case| (door, case))
+        })
+    {
         let with_cookie = [&[(COOKIE, cookie.as_str())], &headers[..]].concat();
         let answer = door.ask(&app, "update_post", &variables, &with_cookie).await;
         if is_taken {
             assert_eq!(answer.status, 200, "{door:?} {headers:?} {}", answer.text());
         } else {
-            assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "FORBIDDEN"), "{door:?} {headers:?}");
+            assert_eq!(
+                (answer.status.as_u16(), answer.code().as_str()),
+                (403, "FORBIDDEN"),
+                "{door:?} {headers:?}"
+            );
         }
         // Whoever has the token itself may be anybody.
-        let with_bearer = [&[(AUTHORIZATION, bearer.as_str()), (COOKIE, cookie.as_str())], &headers[..]].concat();
-        assert_eq!(door.ask(&app, "update_post", &variables, &with_bearer).await.status, 200, "{door:?} {headers:?}");
+        let with_bearer =
+            [&[(AUTHORIZATION, bearer.as_str()), (COOKIE, cookie.as_str())], &headers[..]].concat();
+        assert_eq!(
+            door.ask(&app, "update_post", &variables, &with_bearer).await.status,
+            200,
+            "{door:?} {headers:?}"
+        );
     }
     // A form of a foreign page cannot send JSON.
-    for content_type in ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"] {
-        let form = app.request(Method::POST, &path("update_post")).header(COOKIE, &cookie).header(ORIGIN, &own);
+    for content_type in
+        ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"]
+    {
+        let form = app
+            .request(Method::POST, &path("update_post"))
+            .header(COOKIE, &cookie)
+            .header(ORIGIN, &own);
         let sent = form.header("content-type", content_type).body("{}").send().await.unwrap();
         assert_eq!(sent.status(), 415, "{content_type}");
     }
     // Reading changes nothing; who may read the answer, CORS says.
-    let read = Door::PostQ.ask(&app, "posts", &json!({}), &[(COOKIE, &cookie), (ORIGIN, "https://evil.example")]).await;
+    let read = Door::PostQ
+        .ask(&app, "posts", &json!({}), &[(COOKIE, &cookie), (ORIGIN, "https://evil.example")])
+        .await;
     assert_eq!(read.status, 200);
     assert!(
         !read.headers.contains_key("access-control-allow-credentials")
@@ -503,27 +649,35 @@ async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
     );
     // `*` trusts nobody.
     let app = with_cookies("*", true).await;
-    let answer =
-        Door::PostQ.ask(&app, "update_post", &variables, &[(COOKIE, &cookie), (ORIGIN, "https://a.example")]).await;
+    let answer = Door::PostQ
+        .ask(&app, "update_post", &variables, &[(COOKIE, &cookie), (ORIGIN, "https://a.example")])
+        .await;
     assert_eq!((answer.status.as_u16(), answer.code().as_str()), (403, "FORBIDDEN"));
 }
 
 #[tokio::test]
 async fn credentials_are_for_listed_origins_and_tokens_for_all_who_may_ask() {
-    let allowed =
-        |answer: &Answer, name: &str| answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned());
+    let allowed = |answer: &Answer, name: &str| {
+        answer.headers.get(name).map(|value| value.to_str().unwrap().to_owned())
+    };
     let preflight = async |app: &TestApp, origin: &str, method: &str, path: &str| {
         let headers = [
             (ORIGIN, origin),
             (HeaderName::from_static("access-control-request-method"), method),
-            (HeaderName::from_static("access-control-request-headers"), "authorization,content-type"),
+            (
+                HeaderName::from_static("access-control-request-headers"),
+                "authorization,content-type",
+            ),
         ];
         app.ask(Method::OPTIONS, path, &headers).await
     };
     let (read, write) = (path_with("posts", &json!({})), path("update_post"));
-    for (cors, credentials) in
-        [("*", true), ("*", false), ("https://a.example", true), ("https://a.example,https://b.example", true)]
-    {
+    for (cors, credentials) in [
+        ("*", true),
+        ("*", false),
+        ("https://a.example", true),
+        ("https://a.example,https://b.example", true),
+    ] {
         let app = with_cookies(cors, credentials).await;
         let is_listed = cors != "*";
         for origin in ["https://a.example", "https://evil.example"] {
@@ -532,7 +686,11 @@ async fn credentials_are_for_listed_origins_and_tokens_for_all_who_may_ask() {
                 let asked = preflight(&app, origin, method, path).await;
                 let may = allowed(&asked, "access-control-allow-origin");
                 let is_for_all = cors == "*";
-                assert_eq!(may.as_deref() == Some("*"), is_for_all, "{cors} {origin} {method} {may:?}");
+                assert_eq!(
+                    may.as_deref() == Some("*"),
+                    is_for_all,
+                    "{cors} {origin} {method} {may:?}"
+                );
                 if is_ours || is_for_all {
                     assert_eq!(
                         allowed(&asked, "access-control-allow-headers").as_deref(),
@@ -540,15 +698,25 @@ async fn credentials_are_for_listed_origins_and_tokens_for_all_who_may_ask() {
                     );
                 }
                 let is_credentialed = allowed(&asked, "access-control-allow-credentials").is_some();
-                assert!(!is_credentialed || is_listed && may.as_deref() != Some("*"), "{cors} {origin} {may:?}");
+                assert!(
+                    !is_credentialed || is_listed && may.as_deref() != Some("*"),
+                    "{cors} {origin} {may:?}"
+                );
                 assert_ne!((may.as_deref(), is_credentialed), (Some("https://evil.example"), true));
             }
             let who = cookie(Who::Ada);
             let answer = app.get_with(&read, &[(ORIGIN, origin), (COOKIE, &who)]).await;
             let may = allowed(&answer, "access-control-allow-origin");
             assert_ne!(may.as_deref(), Some("https://evil.example"));
-            assert!(may.as_deref() != Some("*") || allowed(&answer, "access-control-allow-credentials").is_none());
-            assert!(answer.header(VARY).ends_with("Authorization, Cookie"), "{}", answer.header(VARY));
+            assert!(
+                may.as_deref() != Some("*")
+                    || allowed(&answer, "access-control-allow-credentials").is_none()
+            );
+            assert!(
+                answer.header(VARY).ends_with("Authorization, Cookie"),
+                "{}",
+                answer.header(VARY)
+            );
         }
     }
 }
@@ -560,7 +728,9 @@ async fn every_coding_of_a_private_answer_is_private() {
     app.outsider().execute(&format!("UPDATE posts SET title = '{title}' WHERE id = '1'"));
     let mut tags = std::collections::BTreeSet::new();
     for coding in ["identity", "gzip", "br", "zstd"] {
-        let answer = ask(&app, Door::GetQ, Who::Ada, "posts", &json!({}), &[(ACCEPT_ENCODING, coding)]).await;
+        let answer =
+            ask(&app, Door::GetQ, Who::Ada, "posts", &json!({}), &[(ACCEPT_ENCODING, coding)])
+                .await;
         assert_private(Door::GetQ, &answer, false);
         assert!(tags.insert(answer.etag().to_owned()));
         let again = [(ACCEPT_ENCODING, coding), (IF_NONE_MATCH, answer.etag())];
@@ -573,6 +743,9 @@ async fn every_coding_of_a_private_answer_is_private() {
 async fn options_ask_nobody_who_they_are() {
     let app = blog::start(Mode::Trusted, |config| config.auth[0] = issuer()).await;
     for path in [path("messages"), "/graphql".to_owned()] {
-        assert_eq!(app.ask(Method::OPTIONS, &path, &[(AUTHORIZATION, "Bearer x")]).await.status, 204);
+        assert_eq!(
+            app.ask(Method::OPTIONS, &path, &[(AUTHORIZATION, "Bearer x")]).await.status,
+            204
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! Acknowledged means durable: the program itself is killed under load, started again, and compared with what its
-//! clients have written down.
+//! Acknowledged means durable: the program itself is killed under load, started again, and compared
+//! with what its clients have written down.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -63,7 +63,8 @@ impl Pen {
     /// The status, if there was an answer, to its end.
     async fn post(&self, path: &str, variables: &Json) -> Option<(u16, Json)> {
         let body = json!({"variables": variables});
-        let request = self.client.post(format!("{}{path}", self.address)).header(AUTHORIZATION, editor());
+        let request =
+            self.client.post(format!("{}{path}", self.address)).header(AUTHORIZATION, editor());
         let response = request.json(&body).send().await.ok()?;
         let status = response.status().as_u16();
         Some((status, response.json().await.ok()?))
@@ -73,8 +74,17 @@ impl Pen {
 /// A project with this test's own documents.
 fn documented() -> TempDir {
     let project = project();
-    for (name, text) in [("pair", PAIR), ("write_pair", WRITE_PAIR), ("by_name", BY_NAME), ("everything", EVERYTHING)] {
-        std::fs::write(project.path().join("queries/tests").join(name).with_extension("graphql"), text).unwrap();
+    for (name, text) in [
+        ("pair", PAIR),
+        ("write_pair", WRITE_PAIR),
+        ("by_name", BY_NAME),
+        ("everything", EVERYTHING),
+    ] {
+        std::fs::write(
+            project.path().join("queries/tests").join(name).with_extension("graphql"),
+            text,
+        )
+        .unwrap();
     }
     project
 }
@@ -113,7 +123,10 @@ impl Pair {
         let (_, answer) = server.get(&url_with(PAIR, &json!({"a": self.a, "b": self.b}))).await;
         let (a, b) = (&answer["data"]["a"], &answer["data"]["b"]);
         assert_eq!(a, b, "half of a mutation is there");
-        assert!(a["city"] == a["website"] && a["city"] == a["description"], "half of an update is there: {a}");
+        assert!(
+            a["city"] == a["website"] && a["city"] == a["description"],
+            "half of an update is there: {a}"
+        );
         let number: u64 = a["city"].as_str().unwrap().parse().unwrap();
         let acknowledged = self.acknowledged.load(SeqCst);
         assert!(number >= acknowledged, "{acknowledged} was acknowledged, {number} is there");
@@ -170,19 +183,31 @@ async fn what_was_acknowledged_survives_kill_9_and_nothing_is_there_by_half() {
         for number in 0..count {
             let name = format!("Round {round} number {number}");
             let (_, answer) = server.get(&url_with(BY_NAME, &json!({"name": name}))).await;
-            assert!(answer["data"]["merchantByName"]["id"].is_string(), "{name} was acknowledged and is gone");
+            assert!(
+                answer["data"]["merchantByName"]["id"].is_string(),
+                "{name} was acknowledged and is gone"
+            );
         }
-        assert_eq!(server.get(&still).await, unchanged, "nothing of it has changed but the process");
+        assert_eq!(
+            server.get(&still).await,
+            unchanged,
+            "nothing of it has changed but the process"
+        );
     }
     assert!(created > 0 && pairs.iter().all(|pair| pair.acknowledged.load(SeqCst) > 0));
 
     let everything = server.get(&url(EVERYTHING)).await;
     server.process.kill().await.unwrap();
     server = Server::start(&project).await;
-    assert_eq!(server.get(&url(EVERYTHING)).await, everything, "ETags are the same after a restart");
+    assert_eq!(
+        server.get(&url(EVERYTHING)).await,
+        everything,
+        "ETags are the same after a restart"
+    );
     server.process.kill().await.unwrap();
     let database = Connection::open(project.path().join("freshql.db")).unwrap();
-    let verdict: String = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+    let verdict: String =
+        database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     assert_eq!(verdict, "ok");
 }
 
@@ -211,13 +236,17 @@ async fn sigterm_lets_requests_under_way_end_and_takes_no_new_ones() {
     while reqwest::Client::new().get(&health).send().await.is_ok() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert!(server.process.try_wait().unwrap().is_none(), "it listens no more, and waits for what is under way");
+    assert!(
+        server.process.try_wait().unwrap().is_none(),
+        "it listens no more, and waits for what is under way"
+    );
     database.execute_batch("ROLLBACK").unwrap();
     for answer in tasks.join_all().await {
         let (status, answer) = answer.expect("a request under way is answered");
         assert_eq!(status, 200, "{answer}");
     }
-    let status = tokio::time::timeout(Duration::from_secs(8), server.process.wait()).await.unwrap().unwrap();
+    let status =
+        tokio::time::timeout(Duration::from_secs(8), server.process.wait()).await.unwrap().unwrap();
     assert_eq!(status.code(), Some(0));
     let sql = "SELECT count(*) FROM merchants WHERE city = 'drained' AND website = 'drained'";
     assert_eq!(database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap(), 4);

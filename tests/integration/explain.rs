@@ -1,5 +1,5 @@
-//! Why an answer is as it is: the request header `freshql-explain`, the command `explain`, and what responses say of the
-//! cache in mode `open`.
+//! Why an answer is as it is: the request header `freshql-explain`, the command `explain`, and what
+//! responses say of the cache in mode `open`.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,8 @@ use tempfile::TempDir;
 use crate::commands::{freshql, freshql_on};
 use crate::database::{Driver, driver};
 use crate::harness::{
-    Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, configure, encode, project, url, url_with,
+    Answer, CREATE, DELETE, MERCHANT, MERCHANTS, TestApp, UPDATE, configure, encode, project, url,
+    url_with,
 };
 
 const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
@@ -34,7 +35,12 @@ async fn explained(app: &TestApp, path: &str) -> Value {
 #[track_caller]
 fn assert_came_from(answer: &Answer, cache_status: &str) {
     assert_eq!(answer.header(CACHE_STATUS), cache_status);
-    assert_eq!(answer.headers.contains_key(SERVER_TIMING), cache_status.contains("fwd"), "{:?}", answer.headers);
+    assert_eq!(
+        answer.headers.contains_key(SERVER_TIMING),
+        cache_status.contains("fwd"),
+        "{:?}",
+        answer.headers
+    );
 }
 
 #[tokio::test]
@@ -126,17 +132,22 @@ async fn a_list_says_which_change_of_which_part_or_set_made_it_stale() {
     let app = TestApp::start(Mode::Open).await;
     let list = "{ merchants(where: {city: {eq: \"Ghent\"}}) { totalCount nodes { id } } }";
     let all = "{ merchants(first: 1) { totalCount nodes { id } } }";
-    let (of_city, of_all) = (format!("/graphql?query={}", encode(list)), format!("/graphql?query={}", encode(all)));
+    let (of_city, of_all) =
+        (format!("/graphql?query={}", encode(list)), format!("/graphql?query={}", encode(all)));
     app.get(&of_city).await;
     app.get(&of_all).await;
     let report = explained(&app, &of_city).await;
     let part = json!({"entity": "Merchant", "column": "city", "value": "Ghent", "watching": ["id", "name", "city"]});
     assert_eq!(report["dependsOn"]["parts"], json!([part]));
     let report = explained(&app, &of_all).await;
-    assert_eq!(report["dependsOn"]["sets"], json!([{"entity": "Merchant", "watching": ["id", "name"]}]));
+    assert_eq!(
+        report["dependsOn"]["sets"],
+        json!([{"entity": "Merchant", "watching": ["id", "name"]}])
+    );
 
     let (id, _) = app.create_merchant("A shop").await;
-    let touched = async |path: &str| explained(&app, path).await["cache"]["changes"][0]["touched"].clone();
+    let touched =
+        async |path: &str| explained(&app, path).await["cache"]["changes"][0]["touched"].clone();
     assert_eq!(touched(&of_city).await, json!(["the part Merchant.city = \"Ghent\""]));
     assert_eq!(touched(&of_all).await, json!(["the set Merchant"]));
 
@@ -153,7 +164,10 @@ async fn a_list_says_which_change_of_which_part_or_set_made_it_stale() {
     app.post(&url(DELETE), &json!({"variables": {"id": id}})).await;
     let report = explained(&app, &of_city).await;
     assert_eq!(report["cache"]["changes"][0]["op"], "delete");
-    assert_eq!(report["cache"]["changes"][0]["touched"], json!(["the row", "the part Merchant.city = \"Ghent\""]));
+    assert_eq!(
+        report["cache"]["changes"][0]["touched"],
+        json!(["the row", "the part Merchant.city = \"Ghent\""])
+    );
 }
 
 #[tokio::test]
@@ -200,7 +214,9 @@ async fn every_way_to_ask_can_be_explained() {
 async fn a_mutation_runs_as_it_always_does() {
     let app = TestApp::start(Mode::Open).await;
     let input = json!({"name": "A shop", "description": "of a test", "city": "Ghent"});
-    let answer = app.post_with(&url(CREATE), &json!({"variables": {"input": input}}), &[(EXPLAIN, "1")]).await;
+    let answer = app
+        .post_with(&url(CREATE), &json!({"variables": {"input": input}}), &[(EXPLAIN, "1")])
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.json().get("extensions").is_none());
 }
@@ -214,7 +230,10 @@ async fn other_modes_ignore_the_header_and_tell_nothing() {
             assert_eq!(answer.status, 200);
             assert!(answer.json()["extensions"].get("explain").is_none());
             answer.etag();
-            assert!(!answer.headers.contains_key(CACHE_STATUS) && !answer.headers.contains_key(SERVER_TIMING));
+            assert!(
+                !answer.headers.contains_key(CACHE_STATUS)
+                    && !answer.headers.contains_key(SERVER_TIMING)
+            );
         }
     }
 }
@@ -225,14 +244,19 @@ async fn a_cache_that_is_off_says_so() {
     assert_came_from(&app.get(&url(MERCHANTS)).await, "freshql; fwd=bypass");
     assert_eq!(explained(&app, &url(MERCHANTS)).await["cache"]["status"], "bypass");
     // Only 1 asks.
-    assert!(app.get_with(&url(MERCHANTS), &[(EXPLAIN, "0")]).await.json()["extensions"].get("explain").is_none());
+    assert!(
+        app.get_with(&url(MERCHANTS), &[(EXPLAIN, "0")]).await.json()["extensions"]
+            .get("explain")
+            .is_none()
+    );
 }
 
 #[tokio::test]
 async fn server_timing_names_what_took_how_long() {
     let app = TestApp::start(Mode::Open).await;
     let answer = app.get(&url(MERCHANTS)).await;
-    let metrics: Vec<_> = answer.header(SERVER_TIMING).split(", ").map(|m| m.split_once(";dur=").unwrap()).collect();
+    let metrics: Vec<_> =
+        answer.header(SERVER_TIMING).split(", ").map(|m| m.split_once(";dur=").unwrap()).collect();
     assert_eq!(metrics.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["plan", "sql", "json"]);
     for (name, duration) in metrics {
         assert!((0.0..10_000.0).contains(&duration.parse::<f64>().unwrap()), "{name} {duration}");
@@ -257,9 +281,11 @@ fn library() -> TempDir {
   books(where: {title: {startsWith: $title}}) { nodes { id } }
   nobody: author(id: \"nobody\") { name }
 }";
-    for (file, text) in
-        [("schema.graphql", model), ("migrations/0001_create.sqlite.sql", &migration), ("queries/shelf.graphql", query)]
-    {
+    for (file, text) in [
+        ("schema.graphql", model),
+        ("migrations/0001_create.sqlite.sql", &migration),
+        ("queries/shelf.graphql", query),
+    ] {
         let path = directory.path().join(file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();
@@ -274,17 +300,24 @@ fn redacted(report: &str) -> String {
         _ if line.starts_with("ms ") => "ms  …".to_owned(),
         _ if line.starts_with("  epoch") => "  epoch      …".to_owned(),
         _ if line.ends_with(" ms") => format!("{} …", line.rsplit_once(" in ").unwrap().0),
-        _ => line.split(' ').map(|word| if is_time(word) { "[time]" } else { word }).collect::<Vec<_>>().join(" "),
+        _ => line
+            .split(' ')
+            .map(|word| if is_time(word) { "[time]" } else { word })
+            .collect::<Vec<_>>()
+            .join(" "),
     };
     counted(&report.lines().map(redact).collect::<Vec<_>>().join("\n"))
 }
 
 /// Versions, which are times, by their order: 1 for the first.
 fn counted(report: &str) -> String {
-    let is_version = |word: &&str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let is_version =
+        |word: &&str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_digit());
     let versions: BTreeSet<&str> = report.split([' ', ':', '\n']).filter(is_version).collect();
     let numbered = (1..).zip(&versions);
-    numbered.fold(report.to_owned(), |report, (number, version)| report.replace(version, &number.to_string()))
+    numbered.fold(report.to_owned(), |report, (number, version)| {
+        report.replace(version, &number.to_string())
+    })
 }
 
 fn is_time(word: &str) -> bool {
@@ -298,7 +331,8 @@ fn the_command_prints_a_report() {
     assert!(migrated.status.success(), "{}", String::from_utf8_lossy(&migrated.stderr));
     let file = project.path().join("queries/shelf.graphql");
     let variables = json!({"id": "ada", "title": "On"}).to_string();
-    let output = freshql(project.path(), &["explain", "--variables", &variables, file.to_str().unwrap()]);
+    let output =
+        freshql(project.path(), &["explain", "--variables", &variables, file.to_str().unwrap()]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     insta::assert_snapshot!(redacted(&String::from_utf8(output.stdout).unwrap()), @r##"
     operation  Shelf
@@ -376,7 +410,8 @@ async fn the_command_and_the_server_agree() {
     let app = TestApp::start(Mode::Open).await;
     let served = explained(&app, &url_with(MERCHANTS, &json!({"first": 3}))).await;
     let id = DocumentId::of(MERCHANTS).to_string();
-    let arguments = ["explain", "--json", "--operation", "Merchants", "--variables", r#"{"first": 3}"#, &id];
+    let arguments =
+        ["explain", "--json", "--operation", "Merchants", "--variables", r#"{"first": 3}"#, &id];
     let output = freshql_on(&app, &arguments);
     let printed: Value = serde_json::from_slice(&output.stdout).unwrap();
     for part in ["question", "etag", "policy", "dependsOn", "latestChanges"] {
@@ -411,7 +446,8 @@ fn the_command_says_what_it_cannot_explain() {
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr).unwrap()
     };
-    let (mutation, query) = (DocumentId::of(CREATE).to_string(), DocumentId::of(MERCHANT).to_string());
+    let (mutation, query) =
+        (DocumentId::of(CREATE).to_string(), DocumentId::of(MERCHANT).to_string());
     assert!(complaint(&[&mutation]).contains("a mutation cannot be explained"));
     assert!(complaint(&[&query]).contains("variable $id is required"));
     assert!(complaint(&[&query, "--variables", "[]"]).contains("not a JSON object"));
@@ -421,9 +457,13 @@ fn the_command_says_what_it_cannot_explain() {
         said.contains("nothing is neither the id of a registered document, nor a file, nor the name of an operation"),
         "{said}"
     );
-    std::fs::write(project.path().join("queries/again.graphql"), format!("# Again.\n{MERCHANTS}")).unwrap();
+    std::fs::write(project.path().join("queries/again.graphql"), format!("# Again.\n{MERCHANTS}"))
+        .unwrap();
     let said = complaint(&["Merchants"]);
-    assert!(said.contains("several documents have an operation Merchants; name one by its id: "), "{said}");
+    assert!(
+        said.contains("several documents have an operation Merchants; name one by its id: "),
+        "{said}"
+    );
     assert!(said.contains(&DocumentId::of(MERCHANTS).to_string()), "{said}");
     std::fs::remove_file(project.path().join("queries/again.graphql")).unwrap();
     for name in ["Merchants", "B"] {
@@ -440,7 +480,13 @@ fn the_command_says_what_it_cannot_explain() {
 async fn documents_that_were_registered_over_http_are_explained_by_id() {
     let app = TestApp::start(Mode::Trusted).await;
     let text = "{ merchants(first: 1) { nodes { name } } }";
-    let put = app.request(Method::PUT, &url(text)).bearer_auth(crate::harness::TOKEN).body(text).send().await.unwrap();
+    let put = app
+        .request(Method::PUT, &url(text))
+        .bearer_auth(crate::harness::TOKEN)
+        .body(text)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(put.status(), 201);
     let wanted = app::ExplainRequest {
         document: DocumentId::of(text).to_string(),
@@ -449,6 +495,7 @@ async fn documents_that_were_registered_over_http_are_explained_by_id() {
         json: true,
         claims: None,
     };
-    let printed: Value = serde_json::from_str(&app::explain(&app.config, &wanted).await.unwrap()).unwrap();
+    let printed: Value =
+        serde_json::from_str(&app::explain(&app.config, &wanted).await.unwrap()).unwrap();
     assert_eq!(printed["etag"]["value"], app.get(&url(text)).await.json()["extensions"]["etag"]);
 }

@@ -1,6 +1,7 @@
-//! The promise itself, over random histories of writes by us and by external writers: equal ETag ⇒ equal bytes; whatever
-//! changes of what an answer shows or read ⇒ another ETag; nothing else changes it; and an answer is as it was until a
-//! record of the change log hits one of its dependencies.
+//! The promise itself, over random histories of writes by us and by external writers: equal ETag ⇒
+//! equal bytes; whatever changes of what an answer shows or read ⇒ another ETag; nothing else
+//! changes it; and an answer is as it was until a record of the change log hits one of its
+//! dependencies.
 
 use std::collections::HashMap;
 
@@ -62,8 +63,9 @@ pub(crate) enum Event {
 }
 
 pub(crate) fn events() -> impl Strategy<Value = Event> {
-    let pragmas = (any::<bool>(), any::<bool>())
-        .prop_map(|(foreign_keys, recursive_triggers)| Pragmas { foreign_keys, recursive_triggers });
+    let pragmas = (any::<bool>(), any::<bool>()).prop_map(|(foreign_keys, recursive_triggers)| {
+        Pragmas { foreign_keys, recursive_triggers }
+    });
     prop_oneof![
         8 => (any::<bool>(), mutations()).prop_map(|(second, (text, variables))| Event::Ours { second, text, variables }),
         10 => (pragmas, statements()).prop_map(|(pragmas, sql)| Event::External { pragmas, sql }),
@@ -103,10 +105,12 @@ fn book_patch() -> BoxedStrategy<Json> {
     prop_oneof![
         one_of(&["Ada", "Zen", "ada", "Öl", ""]).prop_map(|title| json!({"title": title})),
         (0..3).prop_map(|slot| json!({"slot": slot})),
-        one_of(&[json!("2.50"), json!("9.99"), json!("0.01"), Json::Null]).prop_map(|price| json!({"price": price})),
+        one_of(&[json!("2.50"), json!("9.99"), json!("0.01"), Json::Null])
+            .prop_map(|price| json!({"price": price})),
         one_of(&[json!(0.0), json!(-0.0), json!(1.5), json!(0.25), Json::Null])
             .prop_map(|weight| json!({"weight": weight})),
-        one_of(&[json!("x1"), json!("x3"), json!("x9"), Json::Null]).prop_map(|isbn| json!({"isbn": isbn})),
+        one_of(&[json!("x1"), json!("x3"), json!("x9"), Json::Null])
+            .prop_map(|isbn| json!({"isbn": isbn})),
         shelf().prop_map(|shelf| json!({"shelfId": shelf})),
         one_of(&[json!("s1"), json!("s2"), Json::Null]).prop_map(|home| json!({"homeId": home})),
     ]
@@ -115,7 +119,8 @@ fn book_patch() -> BoxedStrategy<Json> {
 
 fn note_patch() -> BoxedStrategy<Json> {
     prop_oneof![
-        one_of(&[json!(1), json!(3), json!(5), Json::Null]).prop_map(|stars| json!({"stars": stars})),
+        one_of(&[json!(1), json!(3), json!(5), Json::Null])
+            .prop_map(|stars| json!({"stars": stars})),
         one_of(&[json!("good"), json!(""), Json::Null]).prop_map(|text| json!({"text": text})),
         book().prop_map(|book| json!({"bookId": book.to_string()})),
         one_of(&[json!("n1"), json!("n3"), Json::Null]).prop_map(|note| json!({"answersId": note})),
@@ -129,15 +134,18 @@ fn merged(objects: &[Json]) -> Json {
 
 fn mutations() -> BoxedStrategy<(&'static str, Json)> {
     let update_shelf = "mutation($id: ID!, $patch: ShelfPatch!) { updateShelf(id: $id, patch: $patch) { id etag } }";
-    let update_book = "mutation($id: ID!, $patch: BookPatch!) { updateBook(id: $id, patch: $patch) { id etag } }";
-    let update_note = "mutation($id: ID!, $patch: NotePatch!) { updateNote(id: $id, patch: $patch) { id etag } }";
+    let update_book =
+        "mutation($id: ID!, $patch: BookPatch!) { updateBook(id: $id, patch: $patch) { id etag } }";
+    let update_note =
+        "mutation($id: ID!, $patch: NotePatch!) { updateNote(id: $id, patch: $patch) { id etag } }";
     let create_shelf = "mutation($input: ShelfInput!) { createShelf(input: $input) { id etag } }";
     let create_book = "mutation($input: BookInput!) { createBook(input: $input) { id etag } }";
     let create_note = "mutation($input: NoteInput!) { createNote(input: $input) { id etag } }";
     let delete_shelf = "mutation($id: ID!) { deleteShelf(id: $id) { id books { nodes { id } } } }";
     let delete_book = "mutation($id: ID!) { deleteBook(id: $id) { id } }";
     let delete_note = "mutation($id: ID!) { deleteNote(id: $id) { id } }";
-    let word = "mutation($word: String!) { updateWord(id: \"w1\", patch: {word: $word}) { id etag } }";
+    let word =
+        "mutation($word: String!) { updateWord(id: \"w1\", patch: {word: $word}) { id etag } }";
     // The second field fails where the book has notes, and takes the first with it.
     let both = "mutation($id: ID!, $book: ID!, $patch: ShelfPatch!) {
         updateShelf(id: $id, patch: $patch) { id } deleteBook(id: $book) { id } }";
@@ -226,7 +234,8 @@ fn statements() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// What an answer shows and what it read: two answers to one question have one ETag exactly if these are the same.
+/// What an answer shows and what it read: two answers to one question have one ETag exactly if
+/// these are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Seen {
     data: String,
@@ -256,11 +265,21 @@ impl Book {
         };
         let etag = etag.as_str().to_owned();
         if let Some((body, before)) = self.by_etag.get(&etag) {
-            prop_assert!(*body == answer.body, "one ETag, two bodies:\n{}\n{}", lossy(body), lossy(&answer.body));
+            prop_assert!(
+                *body == answer.body,
+                "one ETag, two bodies:\n{}\n{}",
+                lossy(body),
+                lossy(&answer.body)
+            );
             prop_assert_eq!(before, &seen, "one ETag, two states");
         }
         if let Some(before) = self.by_seen.get(&seen) {
-            prop_assert_eq!(before, &etag, "nothing of the answer has changed but its ETag: {:?}", seen);
+            prop_assert_eq!(
+                before,
+                &etag,
+                "nothing of the answer has changed but its ETag: {:?}",
+                seen
+            );
         }
         self.by_etag.insert(etag.clone(), (answer.body.to_vec(), seen.clone()));
         self.by_seen.insert(seen, etag);
@@ -273,7 +292,10 @@ impl Book {
             let marks = kept.touched.marks();
             if marks.iter().all(|mark| !left.contains(mark)) {
                 let (was, is) = (lossy(&kept.body), lossy(&answer.body));
-                prop_assert!(was == is, "stale, though nothing that it depends on was hit:\n{was}\n{is}");
+                prop_assert!(
+                    was == is,
+                    "stale, though nothing that it depends on was hit:\n{was}\n{is}"
+                );
                 prop_assert_eq!(marks, answer.touched.marks());
             }
         }
@@ -305,7 +327,8 @@ pub(crate) struct Cursors {
 
 pub(crate) async fn cursors(engine: &Engine) -> Cursors {
     let by_title = "{ books(orderBy: [{title: ASC}]) { edges { cursor } } }";
-    let by_weight = "{ books(orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { edges { cursor } } }";
+    let by_weight =
+        "{ books(orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { edges { cursor } } }";
     let by_title = Question::new(engine, by_title, &json!({})).await.ask(engine).await;
     let by_weight = Question::new(engine, by_weight, &json!({})).await.ask(engine).await;
     Cursors { by_title: cursor_of(&by_title, 2), by_weight: cursor_of(&by_weight, 1) }
@@ -316,7 +339,11 @@ pub(crate) async fn questions(engine: &Engine, cursors: &Cursors) -> Vec<Questio
     for text in QUESTIONS {
         questions.push(Question::new(engine, text, &json!({})).await);
     }
-    let paged = [(BEHIND, &cursors.by_title), (IN_FRONT, &cursors.by_title), (BY_WEIGHT, &cursors.by_weight)];
+    let paged = [
+        (BEHIND, &cursors.by_title),
+        (IN_FRONT, &cursors.by_title),
+        (BY_WEIGHT, &cursors.by_weight),
+    ];
     for (text, cursor) in paged {
         questions.push(Question::new(engine, text, &json!({"cursor": cursor})).await);
     }
@@ -345,7 +372,9 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
             Some(Event::Ours { second: by_second, text, variables }) => {
                 mutate(if *by_second { &second } else { &first }, text, variables).await.is_ok()
             }
-            Some(Event::External { pragmas, sql }) => library.outsider(*pragmas).try_execute(&spelled(sql)).is_ok(),
+            Some(Event::External { pragmas, sql }) => {
+                library.outsider(*pragmas).try_execute(&spelled(sql)).is_ok()
+            }
             Some(Event::Shell { sql }) => library.shell(sql),
             Some(Event::Restart) => {
                 second = library.engine().await;
@@ -358,7 +387,9 @@ async fn replay(history: &[Event], tally: &mut Tally) -> Result<(), TestCaseErro
         if let (Some(Event::Ours { .. }), false) = (event, done) {
             prop_assert_eq!(&left, &[], "a refused mutation has changed something");
         }
-        for ((question, again), book) in first_questions.iter().zip(&second_questions).zip(&mut books) {
+        for ((question, again), book) in
+            first_questions.iter().zip(&second_questions).zip(&mut books)
+        {
             let answer = question.ask(&first).await;
             let other = again.ask(&second).await;
             let context = |error: TestCaseError| match error {
@@ -383,8 +414,15 @@ fn compare(
     tally: &mut Tally,
 ) -> Result<(), TestCaseError> {
     prop_assert_eq!(lossy(&answer.body), lossy(&other.body), "two servers on one database");
-    prop_assert_eq!(answer.etag.map(|etag| etag.as_str().to_owned()), other.etag.map(|etag| etag.as_str().to_owned()));
-    let rows = answer.touched.dependencies.iter().filter(|dependency| matches!(dependency, Dependency::Row(..)));
+    prop_assert_eq!(
+        answer.etag.map(|etag| etag.as_str().to_owned()),
+        other.etag.map(|etag| etag.as_str().to_owned())
+    );
+    let rows = answer
+        .touched
+        .dependencies
+        .iter()
+        .filter(|dependency| matches!(dependency, Dependency::Row(..)));
     let versions = rows.map(|row| library.version(connection, row)).collect();
     tally.with_errors += u32::from(answer.field_errors);
     let was_hit = answer.touched.marks().iter().any(|mark| left.contains(mark));
@@ -431,14 +469,16 @@ async fn executed_again(sql: &str) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_write_makes_only_those_answers_execute_again_that_it_may_have_changed() {
     for (sql, again) in [
-        // A book of another shelf, weighing what nobody asks for: the lists of all books, and those of every shelf's.
+        // A book of another shelf, weighing what nobody asks for: the lists of all books, and those
+        // of every shelf's.
         (
             "INSERT INTO books (id, title, slot, weight, shelf_id) VALUES (9, 'Far', 7, 8.5, 's3')",
             "Filtered IsNull FilteredByOther FilteredByMany FilteredByNone Forward Backward Deep Behind InFront ByWeight",
         ),
         // No list is cut or ordered by the text but the counted one; the deep answer shows it.
         ("UPDATE notes SET text = 'better' WHERE id = 'n4'", "Counts Deep"),
-        // The key that was asked for in vain; a part that the row has entered (its kind is a default); all shelves.
+        // The key that was asked for in vain; a part that the row has entered (its kind is a
+        // default); all shelves.
         (
             "INSERT INTO shelves (id, label) VALUES ('s4', 'z')",
             "ByKeySometimesThere ByUniqueWithDefault FilteredByMany FilteredByNone Deep",
@@ -457,12 +497,22 @@ async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
     let engine = library.engine().await;
     let outsider = library.outsider(Pragmas { foreign_keys: true, recursive_triggers: false });
     let question = Question::new(&engine, "{ book(id: \"1\") { weight } }", &json!({})).await;
-    let list = Question::new(&engine, "{ books(where: {weight: {eq: 0}}) { totalCount } }", &json!({})).await;
-    let negative = Question::new(&engine, "{ books(where: {weight: {eq: -0.0}}) { totalCount } }", &json!({})).await;
+    let list =
+        Question::new(&engine, "{ books(where: {weight: {eq: 0}}) { totalCount } }", &json!({}))
+            .await;
+    let negative =
+        Question::new(&engine, "{ books(where: {weight: {eq: -0.0}}) { totalCount } }", &json!({}))
+            .await;
     let before = question.ask(&engine).await;
     outsider.execute(&spelled("UPDATE books SET weight = -0.0 WHERE id = 1"));
     let after = question.ask(&engine).await;
-    assert_eq!(before.etag == after.etag, before.body == after.body, "{} {}", lossy(&before.body), lossy(&after.body));
+    assert_eq!(
+        before.etag == after.etag,
+        before.body == after.body,
+        "{} {}",
+        lossy(&before.body),
+        lossy(&after.body)
+    );
 
     for (question, zero) in [(&list, -0.0), (&negative, 0.0), (&list, 0.0), (&negative, -0.0)] {
         outsider.execute("UPDATE books SET weight = 7 WHERE id = 2");
@@ -471,7 +521,11 @@ async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
         outsider.execute(&spelled(&format!("UPDATE books SET weight = {zero:?} WHERE id = 2")));
         let left = library.left().await;
         assert_ne!(question.ask(&engine).await.body, before.body);
-        assert!(before.touched.marks().iter().any(|mark| left.contains(mark)), "{zero}: {:?}", before.touched);
+        assert!(
+            before.touched.marks().iter().any(|mark| left.contains(mark)),
+            "{zero}: {:?}",
+            before.touched
+        );
     }
 }
 
@@ -496,13 +550,19 @@ async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_th
         assert_eq!(data(&question.ask(&engine).await), "{\"data\":{\"shelf\":null}");
         let left = library.left().await;
         assert!(
-            before.touched.marks().iter().filter(|mark| **mark != everything).all(|mark| left.contains(mark)),
+            before
+                .touched
+                .marks()
+                .iter()
+                .filter(|mark| **mark != everything)
+                .all(|mark| left.contains(mark)),
             "{sql}"
         );
     }
 }
 
-/// Over HTTP: what another program writes is in the next conditional answer, and nothing else is sent again.
+/// Over HTTP: what another program writes is in the next conditional answer, and nothing else is
+/// sent again.
 #[tokio::test]
 async fn what_another_program_writes_shows_in_the_next_conditional_get() {
     let app = TestApp::start(Mode::Trusted).await;
@@ -539,9 +599,18 @@ async fn what_another_program_writes_shows_in_the_next_conditional_get() {
             "DELETE FROM merchants WHERE name = 'Short-lived'; INSERT INTO merchants (id, name, description, city) VALUES ('01900000-0000-7000-8000-00000000000{number}', 'Short-lived', '', 'X')"
         )));
         assert_eq!(
-            app.get_with(&path(&changed), &[(IF_NONE_MATCH, app.get(&path(&changed)).await.etag())]).await.status,
+            app.get_with(
+                &path(&changed),
+                &[(IF_NONE_MATCH, app.get(&path(&changed)).await.etag())]
+            )
+            .await
+            .status,
             304
         );
-        assert_eq!(app.get_with(&list, &[(IF_NONE_MATCH, new.etag())]).await.status, 200, "one more in the list");
+        assert_eq!(
+            app.get_with(&list, &[(IF_NONE_MATCH, new.etag())]).await.status,
+            200,
+            "one more in the list"
+        );
     }
 }

@@ -4,8 +4,8 @@ use freshql::config::{CorsOrigins, Mode};
 use freshql::document_id::DocumentId;
 use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW, CACHE_CONTROL,
-    CONTENT_TYPE, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ALLOW,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 
 use serde_json::json;
@@ -15,9 +15,21 @@ use crate::harness::{Answer, CREATE, MERCHANTS, TestApp, url};
 #[tokio::test]
 async fn every_response_says_who_may_store_it() {
     let app = TestApp::start(Mode::Open).await;
-    let paths = ["/", "/graphiql", "/healthz", "/readyz", "/schema.graphql", "/q", "/q/x", "/graphql", "/nothing"];
+    let paths = [
+        "/",
+        "/graphiql",
+        "/healthz",
+        "/readyz",
+        "/schema.graphql",
+        "/q",
+        "/q/x",
+        "/graphql",
+        "/nothing",
+    ];
     for path in paths {
-        for method in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::OPTIONS] {
+        for method in
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::OPTIONS]
+        {
             let answer = app.ask(method.clone(), path, &[]).await;
             assert!(answer.headers.contains_key(CACHE_CONTROL), "{method} {path}");
             assert_eq!(answer.headers.get_all(VARY).iter().count(), 1, "{method} {path}");
@@ -83,7 +95,10 @@ async fn the_schema_is_a_resource_with_an_etag_where_it_is_open() {
     assert_eq!(answer.status, 200);
     assert!(answer.text().contains("type Query {"));
     assert_eq!(answer.header(CONTENT_TYPE), "text/plain; charset=utf-8");
-    assert_eq!(app.get_with("/schema.graphql", &[(IF_NONE_MATCH, answer.etag())]).await.status, 304);
+    assert_eq!(
+        app.get_with("/schema.graphql", &[(IF_NONE_MATCH, answer.etag())]).await.status,
+        304
+    );
     let brotli = app.get_with("/schema.graphql", &[(ACCEPT_ENCODING, "br")]).await;
     assert_ne!(brotli.etag(), answer.etag());
     let etag = answer.etag().to_owned();
@@ -94,8 +109,16 @@ async fn the_schema_is_a_resource_with_an_etag_where_it_is_open() {
 async fn no_answer_is_to_be_sniffed() {
     let app = TestApp::start(Mode::Open).await;
     let hot = url(MERCHANTS);
-    for path in [&hot, &hot, "/q/x", "/nothing", "/", "/schema.graphql", "/healthz", "/graphql?query=%7B__typename%7D"]
-    {
+    for path in [
+        &hot,
+        &hot,
+        "/q/x",
+        "/nothing",
+        "/",
+        "/schema.graphql",
+        "/healthz",
+        "/graphql?query=%7B__typename%7D",
+    ] {
         assert_eq!(app.get(path).await.header("x-content-type-options"), "nosniff", "{path}");
     }
 }
@@ -115,11 +138,18 @@ async fn the_console_is_there_in_mode_open_only() {
 async fn where_the_console_is_closed_the_front_page_says_where_the_api_is() {
     for mode in [Mode::Trusted, Mode::Apq] {
         let app = TestApp::start(mode).await;
-        let browser = app.get_with("/", &[(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")]).await;
-        assert_eq!((browser.status.as_u16(), browser.header(CONTENT_TYPE)), (200, "text/html; charset=utf-8"));
+        let browser =
+            app.get_with("/", &[(ACCEPT, "text/html,application/xhtml+xml,*/*;q=0.8")]).await;
+        assert_eq!(
+            (browser.status.as_u16(), browser.header(CONTENT_TYPE)),
+            (200, "text/html; charset=utf-8")
+        );
         assert!(browser.header("content-security-policy").starts_with("default-src 'none'"));
         let curl = app.get_with("/", &[(ACCEPT, "*/*")]).await;
-        assert_eq!((curl.status.as_u16(), curl.header(CONTENT_TYPE)), (200, "text/plain; charset=utf-8"));
+        assert_eq!(
+            (curl.status.as_u16(), curl.header(CONTENT_TYPE)),
+            (200, "text/plain; charset=utf-8")
+        );
         for text in [browser.text(), curl.text()] {
             for place in ["/q/{id}", "/graphql", "/schema.graphql", "/healthz"] {
                 assert!(text.contains(place), "{place} is not in {text}");
@@ -133,7 +163,8 @@ async fn the_console_is_told_the_registered_operations() {
     let app = TestApp::start(Mode::Open).await;
     let listed = app.get("/graphiql/operations").await.json();
     let documents = listed["documents"].as_array().unwrap();
-    let document = documents.iter().find(|document| document["operations"][0]["name"] == "Merchants").unwrap();
+    let document =
+        documents.iter().find(|document| document["operations"][0]["name"] == "Merchants").unwrap();
     assert_eq!(document["text"], MERCHANTS);
     assert_eq!(document["id"], DocumentId::of(MERCHANTS).to_string());
 }
@@ -160,9 +191,13 @@ async fn public_answers_are_for_every_page_as_soon_as_cors_is_on() {
         let app = with_origins(origins, false).await;
         for path in [url(MERCHANTS), url(MERCHANTS), "/q/unknown".to_owned()] {
             for origin in [Some(SHOP), Some(EVIL), None] {
-                let headers: Vec<(HeaderName, &str)> = origin.map(|origin| (ORIGIN, origin)).into_iter().collect();
+                let headers: Vec<(HeaderName, &str)> =
+                    origin.map(|origin| (ORIGIN, origin)).into_iter().collect();
                 let answer = app.get_with(&path, &headers).await;
-                assert_eq!((allowed_origin(&answer), answer.header(VARY)), (Some("*"), "Accept-Encoding"));
+                assert_eq!(
+                    (allowed_origin(&answer), answer.header(VARY)),
+                    (Some("*"), "Accept-Encoding")
+                );
                 let exposed = answer.header(ACCESS_CONTROL_EXPOSE_HEADERS).to_ascii_lowercase();
                 assert!(exposed.contains("etag") && exposed.contains("content-location"));
                 assert!(!answer.headers.contains_key("access-control-allow-credentials"));
@@ -182,7 +217,10 @@ async fn the_list_of_origins_governs_everything_else() {
             assert_eq!(allowed_origin(&answer), allowed, "{path}");
         }
         let answer = app.get_with("/graphql", &[(ORIGIN, origin)]).await;
-        assert_eq!((allowed_origin(&answer), answer.header(VARY)), (allowed, "Accept, Accept-Encoding, Origin"));
+        assert_eq!(
+            (allowed_origin(&answer), answer.header(VARY)),
+            (allowed, "Accept, Accept-Encoding, Origin")
+        );
         let answer = app.get_with("/q", &[(ORIGIN, origin)]).await;
         assert_eq!(allowed_origin(&answer), allowed, "the list of documents is not public");
     }
@@ -193,7 +231,10 @@ async fn where_credentials_go_along_no_page_is_allowed_by_a_star() {
     let app = with_origins("https://shop.example,https://admin.example", true).await;
     for _ in 0..2 {
         let answer = app.get_with(&url(MERCHANTS), &[(ORIGIN, SHOP)]).await;
-        assert_eq!((allowed_origin(&answer), answer.header(VARY)), (Some(SHOP), "Accept-Encoding, Origin"));
+        assert_eq!(
+            (allowed_origin(&answer), answer.header(VARY)),
+            (Some(SHOP), "Accept-Encoding, Origin")
+        );
         assert_eq!(answer.header("access-control-allow-credentials"), "true");
         assert_eq!(allowed_origin(&app.get_with(&url(MERCHANTS), &[(ORIGIN, EVIL)]).await), None);
     }
@@ -217,7 +258,10 @@ async fn a_preflight_allows_what_a_listed_origin_asks_for() {
     };
     let answer = preflight("/graphql", SHOP, "POST").await;
     assert_eq!((answer.status.as_u16(), allowed_origin(&answer)), (204, Some(SHOP)));
-    assert_eq!(answer.header(VARY), "Origin, Access-Control-Request-Method, Access-Control-Request-Headers");
+    assert_eq!(
+        answer.header(VARY),
+        "Origin, Access-Control-Request-Method, Access-Control-Request-Headers"
+    );
     assert_eq!(answer.header("access-control-allow-headers"), headers);
     assert!(answer.header("access-control-allow-methods").contains("POST"));
     let answer = preflight(&url(CREATE), EVIL, "POST").await;
@@ -225,7 +269,10 @@ async fn a_preflight_allows_what_a_listed_origin_asks_for() {
     assert!(answer.header(VARY).starts_with("Origin, "));
     assert!(!answer.headers.contains_key("access-control-allow-headers"));
     let answer = preflight(&url(MERCHANTS), EVIL, "GET").await;
-    assert_eq!((allowed_origin(&answer), answer.header("access-control-allow-headers")), (Some("*"), headers));
+    assert_eq!(
+        (allowed_origin(&answer), answer.header("access-control-allow-headers")),
+        (Some("*"), headers)
+    );
     // Where there is nothing, nothing is allowed.
     for path in ["/there/is/nothing", "/schema.graphq"] {
         let answer = preflight(path, SHOP, "POST").await;

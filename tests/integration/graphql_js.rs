@@ -1,5 +1,6 @@
-//! Our verdicts on documents against those of graphql-js 16 and 17: what parses, where a mistake is, and what is valid
-//! against the demo's API. `tests/js/documents.mjs` makes the documents, most of them by mutation.
+//! Our verdicts on documents against those of graphql-js 16 and 17: what parses, where a mistake
+//! is, and what is valid against the demo's API. `tests/js/documents.mjs` makes the documents, most
+//! of them by mutation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -58,7 +59,8 @@ fn graphql_js_and_we_take_the_same_documents() {
     let mut differences = String::new();
     for line in text(&output.stdout).lines() {
         let line: Line = serde_json::from_str(line).unwrap();
-        let ours = runtime.block_on(compiler.compile(DocumentId::of(&line.text), line.text.as_str().into()));
+        let ours = runtime
+            .block_on(compiler.compile(DocumentId::of(&line.text), line.text.as_str().into()));
         let ours = ours.err().unwrap_or_default();
         let verdict = match (&line.refused, &line.invalid) {
             (Some(_), _) => "refused",
@@ -72,8 +74,12 @@ fn graphql_js_and_we_take_the_same_documents() {
     }
     assert_eq!(differences, "", "{counts:?}");
     // That the generator still makes what it is meant to make.
-    let least =
-        [("generated valid", 300), ("generated invalid", 100), ("mutated refused", 1000), ("mutated invalid", 300)];
+    let least = [
+        ("generated valid", 300),
+        ("generated invalid", 100),
+        ("mutated refused", 1000),
+        ("mutated invalid", 300),
+    ];
     for (kind, least) in least {
         assert!(counts.get(kind).is_some_and(|count| *count >= least), "{kind}: {counts:?}");
     }
@@ -83,9 +89,12 @@ fn graphql_js_and_we_take_the_same_documents() {
 fn grammar(line: &Line) -> Result<(), String> {
     let ours = syntax::parse(&line.text, Purpose::Operations);
     // Version 17 takes empty selection sets, which the specification has not.
-    let is_empty = |refused: &Refused| refused.message == "Syntax Error: Expected Name, found \"}\".";
+    let is_empty =
+        |refused: &Refused| refused.message == "Syntax Error: Expected Name, found \"}\".";
     match (&line.refused, &line.refused17) {
-        (Some(refused), None) if !is_empty(refused) => return Err(format!("only 16 refuses: {}", refused.message)),
+        (Some(refused), None) if !is_empty(refused) => {
+            return Err(format!("only 16 refuses: {}", refused.message));
+        }
         (None, Some(refused)) => return Err(format!("only 17 refuses: {}", refused.message)),
         _ => {}
     }
@@ -116,7 +125,9 @@ fn validity(line: &Line, ours: &[freshql::graphql::GraphqlError]) -> Result<(), 
         return Ok(());
     }
     // To write null for a condition is allowed, and always a mistake.
-    if theirs.is_empty() && !ours.is_empty() && ours.iter().all(|error| error.message.contains("null is no condition"))
+    if theirs.is_empty()
+        && !ours.is_empty()
+        && ours.iter().all(|error| error.message.contains("null is no condition"))
     {
         return Ok(());
     }

@@ -33,7 +33,9 @@ async fn ad_hoc_documents_run_in_mode_open_only() {
 
     for mode in [Mode::Trusted, Mode::Apq] {
         let app = TestApp::start(mode).await;
-        app.post("/graphql", &json!({ "query": AD_HOC })).await.assert_error(403, "PERSISTED_QUERY_REQUIRED");
+        app.post("/graphql", &json!({ "query": AD_HOC }))
+            .await
+            .assert_error(403, "PERSISTED_QUERY_REQUIRED");
         app.get(&path).await.assert_error(403, "PERSISTED_QUERY_REQUIRED");
     }
 }
@@ -42,7 +44,9 @@ async fn ad_hoc_documents_run_in_mode_open_only() {
 async fn documents_with_mistakes_are_told_apart() {
     let app = TestApp::start(Mode::Open).await;
     app.post("/graphql", &json!({"query": "{"})).await.assert_error(400, "GRAPHQL_PARSE_FAILED");
-    app.post("/graphql", &json!({"query": "{ nonsense }"})).await.assert_error(422, "GRAPHQL_VALIDATION_FAILED");
+    app.post("/graphql", &json!({"query": "{ nonsense }"}))
+        .await
+        .assert_error(422, "GRAPHQL_VALIDATION_FAILED");
     let body = json!({"query": TWO});
     app.post("/graphql", &body).await.assert_error(422, "OPERATION_RESOLUTION_FAILURE");
     let body = json!({"query": TWO, "operationName": "B"});
@@ -66,7 +70,8 @@ async fn a_malformed_request_is_400() {
     for body in &bodies {
         app.post("/graphql", body).await.assert_error(400, "BAD_REQUEST");
     }
-    let nulls = json!({"query": AD_HOC, "operationName": null, "variables": null, "extensions": null});
+    let nulls =
+        json!({"query": AD_HOC, "operationName": null, "variables": null, "extensions": null});
     assert_eq!(app.post("/graphql", &nulls).await.status, 200);
 }
 
@@ -126,7 +131,8 @@ async fn clients_register_documents_by_apq() {
         miss.assert_error(200, "PERSISTED_QUERY_NOT_FOUND");
         assert_eq!(miss.json()["errors"][0]["message"], "PersistedQueryNotFound");
 
-        let learned = app.post("/graphql", &json!({"query": AD_HOC, "extensions": extensions})).await;
+        let learned =
+            app.post("/graphql", &json!({"query": AD_HOC, "extensions": extensions})).await;
         assert_eq!(learned.status, 200, "{}", learned.text());
         let hit = app.get(&path).await;
         assert_eq!(hit.body, learned.body);
@@ -135,7 +141,9 @@ async fn clients_register_documents_by_apq() {
         let other = json!({"query": "{ __typename }", "extensions": extensions});
         app.post("/graphql", &other).await.assert_error(400, "PERSISTED_QUERY_HASH_MISMATCH");
         // What clients register is not trusted: it has no URL of its own.
-        app.get(&format!("/q/sha256:{}", sha256(AD_HOC))).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+        app.get(&format!("/q/sha256:{}", sha256(AD_HOC)))
+            .await
+            .assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
     }
 }
 

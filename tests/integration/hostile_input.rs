@@ -1,5 +1,5 @@
-//! What nobody in their right mind sends or stores: forged cursors, filters of monstrous size, rows that break the rules of
-//! the model. Each gets its answer, and none gets a wrong one.
+//! What nobody in their right mind sends or stores: forged cursors, filters of monstrous size, rows
+//! that break the rules of the model. Each gets its answer, and none gets a wrong one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -34,7 +34,10 @@ fn small() -> Shop {
 /// The same after somebody has switched all checks off and written this.
 fn spoilt(sql: &str) -> Shop {
     let shop = small();
-    shop.outsider.sqlite().execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON").unwrap();
+    shop.outsider
+        .sqlite()
+        .execute_batch("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON")
+        .unwrap();
     shop.outsider.sqlite().execute_batch(sql).unwrap();
     shop
 }
@@ -47,7 +50,8 @@ fn with_errors(shop: &Shop, text: &str) -> String {
     assert!(answer.etag.is_none());
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     let errors = body["errors"].as_array().unwrap().iter();
-    let errors = errors.map(|error| format!("{} {}", error["path"], error["message"].as_str().unwrap()));
+    let errors =
+        errors.map(|error| format!("{} {}", error["path"], error["message"].as_str().unwrap()));
     format!("{}\n{}", body["data"], errors.collect::<Vec<_>>().join("\n"))
 }
 
@@ -65,14 +69,18 @@ const PAGE: &str = "query($after: String, $order: [AuthorOrderBy!]) {
 #[test]
 fn cursors_of_other_orderings_and_lists_are_refused() {
     let shop = small();
-    let cursor =
-        |order: &Value| shop.json(PAGE, &json!({"order": order}))["data"]["authors"]["edges"][0]["cursor"].clone();
+    let cursor = |order: &Value| {
+        shop.json(PAGE, &json!({"order": order}))["data"]["authors"]["edges"][0]["cursor"].clone()
+    };
     let by_name = json!([{"name": "ASC"}]);
     let cursor_by_name = cursor(&by_name);
     assert!(shop.run(PAGE, &json!({"after": cursor_by_name, "order": by_name})).is_ok());
-    for order in
-        [json!([{"name": "DESC"}]), json!([{"id": "ASC"}]), json!([{"name": "ASC"}, {"rank": "ASC"}]), json!(null)]
-    {
+    for order in [
+        json!([{"name": "DESC"}]),
+        json!([{"id": "ASC"}]),
+        json!([{"name": "ASC"}, {"rank": "ASC"}]),
+        json!(null),
+    ] {
         let message = refused(&shop, PAGE, &json!({"after": cursor_by_name, "order": order}));
         assert!(message.contains("another ordering"), "{message}");
     }
@@ -91,7 +99,9 @@ fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
     let page = shop.json(PAGE, &json!({"order": order}));
     let cursor = page["data"]["authors"]["edges"][0]["cursor"].as_str().unwrap().to_owned();
     let bytes = URL_SAFE_NO_PAD.decode(cursor).unwrap();
-    let forge = |bytes: &[u8]| shop.run(PAGE, &json!({"after": URL_SAFE_NO_PAD.encode(bytes), "order": order}));
+    let forge = |bytes: &[u8]| {
+        shop.run(PAGE, &json!({"after": URL_SAFE_NO_PAD.encode(bytes), "order": order}))
+    };
     let head = bytes[..5].to_vec();
     let forged = |rest: &[u8]| forge(&[&head[..], rest].concat());
     let int = |value: i64| [&b"i"[..], &value.to_be_bytes()].concat();
@@ -163,7 +173,9 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
     let text = "query($w: AuthorWhere) { authors(where: $w) { totalCount } }";
     let total = |filter: &Value| {
         shop.run(text, &json!({"w": filter})).map(|answer| {
-            serde_json::from_slice::<Value>(&answer.body).unwrap()["data"]["authors"]["totalCount"].as_u64().unwrap()
+            serde_json::from_slice::<Value>(&answer.body).unwrap()["data"]["authors"]["totalCount"]
+                .as_u64()
+                .unwrap()
         })
     };
     // A condition is an object or an operator: the outermost, then two for each alternative.
@@ -173,8 +185,9 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
     assert!(message.contains("at most 256 conditions"), "{message}");
     refused(&shop, text, &json!({"w": any_of(70_000)}));
 
-    let nested =
-        |count: usize, wrap: &dyn Fn(Value) -> Value| (0..count).fold(json!({"name": {"eq": "Ann"}}), |f, _| wrap(f));
+    let nested = |count: usize, wrap: &dyn Fn(Value) -> Value| {
+        (0..count).fold(json!({"name": {"eq": "Ann"}}), |f, _| wrap(f))
+    };
     for wrap in [
         &|f| json!({"not": f}),
         &|f| json!({"mentor": f}),
@@ -190,9 +203,13 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
         refused(&shop, text, &json!({"w": nested(300, wrap)}));
     }
 
-    let many: Vec<String> = (0..100_000).map(|number| format!("x{number}")).chain(["Ann".to_owned()]).collect();
+    let many: Vec<String> =
+        (0..100_000).map(|number| format!("x{number}")).chain(["Ann".to_owned()]).collect();
     assert_eq!(total(&json!({"name": {"in": many}})).unwrap(), 1);
-    assert_eq!(total(&json!({"name": {"notIn": many, "in": ["ben"], "mode": "INSENSITIVE"}})).unwrap(), 1);
+    assert_eq!(
+        total(&json!({"name": {"notIn": many, "in": ["ben"], "mode": "INSENSITIVE"}})).unwrap(),
+        1
+    );
 }
 
 #[test]
@@ -232,7 +249,9 @@ fn conditions_that_say_nothing_match_every_row_and_wrong_ones_none() {
         refused(&shop, text, &json!({"w": filter}));
     }
     // A single condition stands for a list of one, and an empty list of values has none of them.
-    let total = |filter: Value| shop.json(text, &json!({"w": filter}))["data"]["authors"]["totalCount"].clone();
+    let total = |filter: Value| {
+        shop.json(text, &json!({"w": filter}))["data"]["authors"]["totalCount"].clone()
+    };
     assert_eq!(total(json!({"and": {"rank": {"eq": 3}}})), 2);
     assert_eq!(total(json!({"rank": {"in": []}})), 0);
     assert_eq!(total(json!({"nick": {"notIn": []}})), 2);
@@ -246,9 +265,13 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
     if driver() != Driver::Sqlite {
         return;
     }
-    let shop = spoilt("UPDATE authors SET born = 'long ago', motto = CAST(x'FF' AS TEXT) WHERE name = 'Ann'");
+    let shop = spoilt(
+        "UPDATE authors SET born = 'long ago', motto = CAST(x'FF' AS TEXT) WHERE name = 'Ann'",
+    );
     for list in ["authors(first: 2)", "authors(last: 2)"] {
-        for fields in ["nodes { name born motto }", "pageInfo { hasNextPage } nodes { name born motto }"] {
+        for fields in
+            ["nodes { name born motto }", "pageInfo { hasNextPage } nodes { name born motto }"]
+        {
             let found = with_errors(&shop, &format!("{{ {list} {{ {fields} }} }}"));
             assert!(found.contains(r#"{"born":null,"motto":null,"name":"Ann"}"#), "{found}");
             assert!(
@@ -264,7 +287,8 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
         }
     }
     // It matches nothing, and fails nothing.
-    let text = "{ authors(where: {motto: {contains: \"O\", mode: INSENSITIVE}}) { nodes { name } } }";
+    let text =
+        "{ authors(where: {motto: {contains: \"O\", mode: INSENSITIVE}}) { nodes { name } } }";
     assert_eq!(shop.data(text, &json!({})), r#"{"authors":{"nodes":[{"name":"Ben"}]}}"#);
 }
 
@@ -304,7 +328,8 @@ fn relation_that_points_nowhere_is_an_error_in_its_place() {
         return;
     }
     let shop = spoilt("DELETE FROM books WHERE id = 2");
-    let text = format!("{{ author(id: \"{BEN}\") {{ name favourite {{ title }} favouriteId rank }} }}");
+    let text =
+        format!("{{ author(id: \"{BEN}\") {{ name favourite {{ title }} favouriteId rank }} }}");
     insta::assert_snapshot!(with_errors(&shop, &text), @r#"
     {"author":{"favourite":null,"favouriteId":"2","name":"Ben","rank":3}}
     ["author","favourite"] favourite points to a row that does not exist
@@ -335,9 +360,15 @@ fn write_whose_answer_cannot_be_read_is_not_done() {
     if driver() != Driver::Sqlite {
         return;
     }
-    let shop = spoilt("UPDATE books SET kind = 'COMIC' WHERE id = 2; UPDATE authors SET born = 'long ago'");
-    for selection in ["born", "favourite { kind }", "favourite { author { written { nodes { kind } } } }"] {
-        let text = format!("mutation {{ updateAuthor(id: \"{BEN}\", patch: {{name: \"Bob\"}}) {{ id {selection} }} }}");
+    let shop = spoilt(
+        "UPDATE books SET kind = 'COMIC' WHERE id = 2; UPDATE authors SET born = 'long ago'",
+    );
+    for selection in
+        ["born", "favourite { kind }", "favourite { author { written { nodes { kind } } } }"]
+    {
+        let text = format!(
+            "mutation {{ updateAuthor(id: \"{BEN}\", patch: {{name: \"Bob\"}}) {{ id {selection} }} }}"
+        );
         let errors = shop.run(&text, &json!({})).unwrap_err();
         assert_eq!(errors[0].code, Code::InternalServerError);
         assert_eq!(
@@ -354,8 +385,14 @@ fn write_whose_answer_cannot_be_read_is_not_done() {
 fn key_that_no_row_can_have_is_null_and_not_a_mistake() {
     let shop = small();
     for id in ["", "7", "x", "0190b4f4", "9999999999999999999999", "-0", "01"] {
-        assert_eq!(shop.data("query($id: ID!) { author(id: $id) { name } }", &json!({"id": id})), r#"{"author":null}"#);
-        assert_eq!(shop.data("query($id: ID!) { book(id: $id) { title } }", &json!({"id": id})), r#"{"book":null}"#);
+        assert_eq!(
+            shop.data("query($id: ID!) { author(id: $id) { name } }", &json!({"id": id})),
+            r#"{"author":null}"#
+        );
+        assert_eq!(
+            shop.data("query($id: ID!) { book(id: $id) { title } }", &json!({"id": id})),
+            r#"{"book":null}"#
+        );
     }
     let upper = ANN.to_uppercase();
     assert_eq!(
@@ -373,7 +410,8 @@ fn selection_at_the_deepest_that_is_allowed_is_answered() {
     let mentors = "mentor { ".repeat(29);
     let text = format!("{{ authors {{ nodes {{ {mentors} name {} }} }} }}", "} ".repeat(29));
     shop.data(&text, &json!({}));
-    let text = format!("{{ authors {{ nodes {{ mentor {{ {mentors} name {} }} }} }}", "} ".repeat(30));
+    let text =
+        format!("{{ authors {{ nodes {{ mentor {{ {mentors} name {} }} }} }}", "} ".repeat(30));
     assert_eq!(shop.run(&text, &json!({})).unwrap_err()[0].code, Code::QueryTooComplex);
 }
 

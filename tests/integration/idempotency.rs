@@ -59,7 +59,9 @@ async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key
     // The answer was lost. The row has another version now, which is this mutation's own.
     let again = app.post_with(&url(UPDATE), &body, &[(KEY, "\"move\"")]).await;
     assert_eq!((again.status, again.text()), (moved.status, moved.text()));
-    app.post_with(&url(UPDATE), &body, &[(KEY, "\"late\"")]).await.assert_error(412, "PRECONDITION_FAILED");
+    app.post_with(&url(UPDATE), &body, &[(KEY, "\"late\"")])
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
 
     let body = json!({"variables": {"id": id, "patch": {"city": "Lyon"}}});
     let tag = format!("\"{etag}\"");
@@ -84,7 +86,8 @@ async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait(
     let other = app.beside().await;
     let asked = (0..16).map(|i| create(if i % 2 == 0 { &app } else { &other }, "\"same\"", "Once"));
     let answers: Vec<Answer> = futures_util::future::join_all(asked).await;
-    let done: Vec<Value> = answers.iter().filter(|answer| answer.status == 200).map(Answer::json).collect();
+    let done: Vec<Value> =
+        answers.iter().filter(|answer| answer.status == 200).map(Answer::json).collect();
     assert!(!done.is_empty() && done.iter().all(|answer| *answer == done[0]));
     for answer in answers.iter().filter(|answer| answer.status != 200) {
         answer.assert_error(409, "IDEMPOTENCY_KEY_IN_USE");

@@ -1,5 +1,6 @@
-//! A server and an identity provider over real HTTP: the provider that is down when the server starts, keys that are others,
-//! and TLS with a certificate of an authority of one's own. What a token is worth, `src/identity/tests.rs` tries.
+//! A server and an identity provider over real HTTP: the provider that is down when the server
+//! starts, keys that are others, and TLS with a certificate of an authority of one's own. What a
+//! token is worth, `src/identity/tests.rs` tries.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,7 +32,8 @@ fn trusting_issuer(issuer: &str) -> impl FnOnce(&mut Config) + use<> {
 }
 
 async fn posts(app: &TestApp, token: &str) -> Answer {
-    app.get_with(&path_with("posts", &json!({})), &[(AUTHORIZATION, &format!("Bearer {token}"))]).await
+    app.get_with(&path_with("posts", &json!({})), &[(AUTHORIZATION, &format!("Bearer {token}"))])
+        .await
 }
 
 #[tokio::test]
@@ -43,13 +45,26 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
     let token = key.token(&provider.claims(&json!({"sub": "ada"})));
     let private = posts(&app, &token).await;
     private.assert_error(503, "AUTHENTICATION_UNAVAILABLE");
-    assert!(private.headers.contains_key(RETRY_AFTER) && !private.headers.contains_key(WWW_AUTHENTICATE));
-    let public =
-        app.get_with(&path_with("page", &json!({"id": "1"})), &[(AUTHORIZATION, &format!("Bearer {token}"))]).await;
+    assert!(
+        private.headers.contains_key(RETRY_AFTER)
+            && !private.headers.contains_key(WWW_AUTHENTICATE)
+    );
+    let public = app
+        .get_with(
+            &path_with("page", &json!({"id": "1"})),
+            &[(AUTHORIZATION, &format!("Bearer {token}"))],
+        )
+        .await;
     assert_eq!(public.status, 200);
     // Neither those without a token nor those of another issuer wait for it.
-    assert_eq!(titles(&app.get(&path_with("posts", &json!({}))).await.json()), Who::Nobody.titles());
-    assert_eq!(titles(&posts(&app, &blog::token(&json!({"sub": "bob"}))).await.json()), Who::Bob.titles());
+    assert_eq!(
+        titles(&app.get(&path_with("posts", &json!({}))).await.json()),
+        Who::Nobody.titles()
+    );
+    assert_eq!(
+        titles(&posts(&app, &blog::token(&json!({"sub": "bob"}))).await.json()),
+        Who::Bob.titles()
+    );
     // A page of whoever stands in front of it is no set of keys.
     provider.answer(Answers::Body(b"<html>".to_vec()));
     tokio::time::sleep(Duration::from_millis(2100)).await;
@@ -71,7 +86,8 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
 async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_else() {
     // It takes the request, and no more than that.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let (issuer, asked) = (format!("http://{}/", silent.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
+    let (issuer, asked) =
+        (format!("http://{}/", silent.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
     let counting = asked.clone();
     tokio::spawn(async move {
         let mut held = Vec::new();
@@ -109,7 +125,10 @@ async fn tokens_of_a_new_key_are_taken_at_once_and_roles_are_where_the_configura
     provider.cache_control("max-age=3600");
     let app = blog::start(Mode::Trusted, trusting(&provider)).await;
     let by = |key: &Key, more: Value| key.token(&provider.claims(&more));
-    assert_eq!(titles(&posts(&app, &by(&old, json!({"sub": "ada"}))).await.json()), Who::Ada.titles());
+    assert_eq!(
+        titles(&posts(&app, &by(&old, json!({"sub": "ada"}))).await.json()),
+        Who::Ada.titles()
+    );
     provider.publish(&[&old, &new]);
     let editor = json!({"realm_access": {"roles": ["editor"]}});
     assert_eq!(titles(&posts(&app, &by(&new, editor)).await.json()), Who::Editor.titles());
@@ -126,7 +145,8 @@ async fn tokens_of_a_new_key_are_taken_at_once_and_roles_are_where_the_configura
 async fn keys_come_over_tls_if_the_certificate_is_trusted() {
     let key = Key::ec("1");
     let provider = OpenId::start(&[&key]).await;
-    let address = provider.issuer.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
+    let address =
+        provider.issuer.trim_start_matches("http://").trim_end_matches('/').parse().unwrap();
     let issuer = format!("https://localhost:{}/", tls::in_front_of(address).await.port());
     provider.claim_to_be(&issuer);
     let project = blog::project();
@@ -134,7 +154,8 @@ async fn keys_come_over_tls_if_the_certificate_is_trusted() {
     std::fs::write(project.path().join("freshql.toml"), auth).unwrap();
     let token = key.token(&crate::openid::claims(&issuer, &json!({"sub": "ada"})));
     let authority = tls::file("ca.pem").display().to_string();
-    for (variables, status) in [(&[][..], 503), (&[("SSL_CERT_FILE", authority.as_str())][..], 200)] {
+    for (variables, status) in [(&[][..], 503), (&[("SSL_CERT_FILE", authority.as_str())][..], 200)]
+    {
         let server = Program::start_with(project.path(), variables).await;
         let url = format!("{}{}", server.address, path("messages"));
         let answer = reqwest::Client::new().get(url).bearer_auth(&token).send().await.unwrap();

@@ -56,7 +56,8 @@ impl Server {
 
     async fn ask(&self, query: &str) -> Value {
         let client = reqwest::Client::new();
-        let request = client.post(format!("{}/graphql", self.address)).json(&json!({ "query": query }));
+        let request =
+            client.post(format!("{}/graphql", self.address)).json(&json!({ "query": query }));
         request.send().await.unwrap().json().await.unwrap()
     }
 }
@@ -65,13 +66,17 @@ impl Server {
 fn check_warns_of_costly_queries_and_succeeds() {
     let project = project();
     let file = project.path().join("queries/costly.graphql");
-    let text =
-        "query Costly {\n  merchants(\n    where: { website: { contains: \"x\" } }\n  ) {\n    totalCount\n  }\n}\n";
+    let text = "query Costly {\n  merchants(\n    where: { website: { contains: \"x\" } }\n  ) {\n    totalCount\n  }\n}\n";
     std::fs::write(&file, text).unwrap();
     let checked = freshql(&["--dir", shown(project.path()), "check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
     assert!(checked.status.success(), "{said}");
-    assert!(said.contains("warning: no index helps this filter by `website`: every `Merchant` is scanned"), "{said}");
+    assert!(
+        said.contains(
+            "warning: no index helps this filter by `website`: every `Merchant` is scanned"
+        ),
+        "{said}"
+    );
     assert!(said.contains("queries/costly.graphql:3:12"), "{said}");
     assert!(said.contains("= help: add `@index` to `Merchant.website`"), "{said}");
     assert!(said.ends_with("1 warning\n"), "{said}");
@@ -99,7 +104,13 @@ fn check_shows_the_models_warnings() {
 
 #[test]
 fn the_demo_gives_no_reason_to_warn() {
-    let checked = freshql(&["--dir", env!("CARGO_MANIFEST_DIR"), "--database", "sqlite:/nowhere/at/all.db", "check"]);
+    let checked = freshql(&[
+        "--dir",
+        env!("CARGO_MANIFEST_DIR"),
+        "--database",
+        "sqlite:/nowhere/at/all.db",
+        "check",
+    ]);
     assert!(checked.status.success());
     assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
 }
@@ -114,15 +125,22 @@ async fn init_writes_a_project_that_serves_at_once() {
     assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
 
     let server = Server::start(&project, "serve").await;
-    let answer = server.ask("{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
+    let answer =
+        server.ask("{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
-    let queries = String::from_utf8(freshql(&["--dir", shown(&project), "queries"]).stdout).unwrap();
-    let id = queries.lines().find(|line| line.contains(" Books ")).unwrap().split(' ').next().unwrap();
+    let queries =
+        String::from_utf8(freshql(&["--dir", shown(&project), "queries"]).stdout).unwrap();
+    let id =
+        queries.lines().find(|line| line.contains(" Books ")).unwrap().split(' ').next().unwrap();
     let url = format!("{}/q/{id}", server.address);
     let first = reqwest::get(&url).await.unwrap();
     assert_eq!(first.status(), 200);
-    let again =
-        reqwest::Client::new().get(&url).header("if-none-match", &first.headers()["etag"]).send().await.unwrap();
+    let again = reqwest::Client::new()
+        .get(&url)
+        .header("if-none-match", &first.headers()["etag"])
+        .send()
+        .await
+        .unwrap();
     assert_eq!(again.status(), 304);
 }
 
@@ -136,8 +154,8 @@ fn init_writes_migrations_for_both_databases() {
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     names.sort();
-    let both =
-        ["0001_create", "0002_first_books"].map(|name| ["postgres", "sqlite"].map(|d| format!("{name}.{d}.sql")));
+    let both = ["0001_create", "0002_first_books"]
+        .map(|name| ["postgres", "sqlite"].map(|d| format!("{name}.{d}.sql")));
     assert_eq!(names, both.concat());
 
     let books = "SELECT title, price FROM books ORDER BY title";
@@ -147,7 +165,8 @@ fn init_writes_migrations_for_both_databases() {
         let text = std::fs::read_to_string(project.join("migrations").join(name)).unwrap();
         postgres.migrate("shelf", &text).unwrap();
     }
-    let rows = ["Invisible Cities|9.90", "The Dispossessed|12.90", "The Left Hand of Darkness|11.90"];
+    let rows =
+        ["Invisible Cities|9.90", "The Dispossessed|12.90", "The Left Hand of Darkness|11.90"];
     assert_eq!(postgres.run("shelf", books), rows);
 }
 
@@ -158,7 +177,10 @@ fn init_touches_no_file_that_is_there() {
     let refused = freshql(&["init", shown(directory.path())]);
     assert_eq!(refused.status.code(), Some(1));
     let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(said.starts_with("error: nothing was written, because these are there already: "), "{said}");
+    assert!(
+        said.starts_with("error: nothing was written, because these are there already: "),
+        "{said}"
+    );
     assert!(said.trim_end().ends_with("freshql.toml"), "{said}");
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }
@@ -181,7 +203,11 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
 
     // A mistake changes nothing.
     let model = std::fs::read_to_string(project.join("schema.graphql")).unwrap();
-    std::fs::write(project.join("schema.graphql"), model.replace("title: String!", "title: Strng!")).unwrap();
+    std::fs::write(
+        project.join("schema.graphql"),
+        model.replace("title: String!", "title: Strng!"),
+    )
+    .unwrap();
     dev.until("error: unknown type `Strng`").await;
     dev.until("schema.graphql:").await;
     dev.until("the last version without mistakes is still being served").await;
@@ -190,8 +216,13 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     // The migrations lag behind, so the tables are made from the model; the rows come along.
     let made = dev.ask("mutation { createAuthor(input: { name: \"Somebody\" }) { id } }").await;
     let author = made["data"]["createAuthor"]["id"].as_str().unwrap();
-    std::fs::write(project.join("schema.graphql"), model.replace("  born: Date", "  born: Date\n  rank: Int")).unwrap();
-    dev.until("made from the model, because column `authors.rank` is missing in the migrations").await;
+    std::fs::write(
+        project.join("schema.graphql"),
+        model.replace("  born: Date", "  born: Date\n  rank: Int"),
+    )
+    .unwrap();
+    dev.until("made from the model, because column `authors.rank` is missing in the migrations")
+        .await;
     dev.until("6 rows of the last scratch database are kept").await;
     dev.until("changed type Author").await;
     dev.until("+ rank: Int").await;
@@ -201,10 +232,12 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
 
     // What the migrations make of it in the end has them, too, and so has the first shape.
-    let ranked = format!("mutation {{ updateAuthor(id: \"{author}\", patch: {{ rank: 7 }}) {{ rank }} }}");
+    let ranked =
+        format!("mutation {{ updateAuthor(id: \"{author}\", patch: {{ rank: 7 }}) {{ rank }} }}");
     assert_eq!(dev.ask(&ranked).await["data"]["updateAuthor"]["rank"], 7);
     assert!(freshql(&["--dir", shown(project), "migrate", "new", "rank"]).status.success());
-    std::fs::write(project.join("queries/touch.graphql"), "query Touch { books { totalCount } }").unwrap();
+    std::fs::write(project.join("queries/touch.graphql"), "query Touch { books { totalCount } }")
+        .unwrap();
     dev.until("query Touch ").await;
     assert_eq!(dev.ask(&question).await["data"]["author"]["rank"], 7);
     for file in std::fs::read_dir(project.join("migrations")).unwrap() {
@@ -219,8 +252,11 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     assert_eq!(answer["data"]["author"]["name"], "Somebody");
 
     // What does not fit is told.
-    std::fs::write(project.join("schema.graphql"), model.replace("  pages: Int\n", "  pages: Int!\n  isbn: String!\n"))
-        .unwrap();
+    std::fs::write(
+        project.join("schema.graphql"),
+        model.replace("  pages: Int\n", "  pages: Int!\n  isbn: String!\n"),
+    )
+    .unwrap();
     dev.until("3 rows of the last scratch database are kept").await;
     dev.until("not kept: the rows of `books` do not fit: NOT NULL constraint failed: books.").await;
     std::fs::write(project.join("schema.graphql"), &model).unwrap();
@@ -244,6 +280,7 @@ async fn dev_waits_for_the_first_version_without_mistakes() {
     assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 200);
     // A directory that was not there when it started.
     std::fs::create_dir(directory.path().join("queries")).unwrap();
-    std::fs::write(directory.path().join("queries/a.graphql"), "query A { as { totalCount } }").unwrap();
+    std::fs::write(directory.path().join("queries/a.graphql"), "query A { as { totalCount } }")
+        .unwrap();
     dev.until("added   query A ").await;
 }

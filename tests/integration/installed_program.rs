@@ -1,5 +1,6 @@
-//! The program itself on a fresh copy of the demo, tried with what its users have: a shell with curl, GraphQL.js, a
-//! browser. What the machine lacks is skipped, which is said aloud; with the environment's `CI` set it is a failure.
+//! The program itself on a fresh copy of the demo, tried with what its users have: a shell with
+//! curl, GraphQL.js, a browser. What the machine lacks is skipped, which is said aloud; with the
+//! environment's `CI` set it is a failure.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -39,7 +40,8 @@ impl Demo {
         Self { directory, process, address }
     }
 
-    /// A token with these claims, as `freshql token` makes it with the secret that the server has made.
+    /// A token with these claims, as `freshql token` makes it with the secret that the server has
+    /// made.
     fn token(&self, claims: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
         command.env_clear().current_dir(self.directory.path()).args(["token", "--claims", claims]);
@@ -77,13 +79,17 @@ impl Drop for Demo {
     }
 }
 
-/// Whether the test can run. What is missing is told on the real standard error, which the test runner does not hide.
+/// Whether the test can run. What is missing is told on the real standard error, which the test
+/// runner does not hide.
 pub(crate) fn there(test: &str, parts: &[(&str, bool)]) -> bool {
     let missing: Vec<_> = parts.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         return true;
     }
-    let message = format!("{test}: {} missing; scripts/setup installs what the tests need", missing.join(", "));
+    let message = format!(
+        "{test}: {} missing; scripts/setup installs what the tests need",
+        missing.join(", ")
+    );
     assert!(std::env::var_os("CI").is_none_or(|value| value.is_empty()), "{message}");
     std::io::stderr().write_all(format!("\n*** SKIPPED: {message}\n").as_bytes()).unwrap();
     false
@@ -133,11 +139,13 @@ pub(crate) fn text(bytes: &[u8]) -> String {
 fn the_console_works_in_a_browser() {
     let parts = [program("node"), packages("tests/console"), ("Chromium", browser().is_file())];
     if there("the_console_works_in_a_browser", &parts) {
-        let query = "{ merchants(first: 1) { nodes { __typename name etag } pageInfo { hasNextPage } } }";
+        let query =
+            "{ merchants(first: 1) { nodes { __typename name etag } pageInfo { hasNextPage } } }";
         let expected = "\"hasNextPage\": true";
         let demo = Demo::start();
         let token = demo.token(r#"{"sub":"eve","roles":["editor"]}"#);
-        let settings = [("FRESHQL_QUERY", query), ("FRESHQL_EXPECT", expected), ("FRESHQL_TOKEN", &token)];
+        let settings =
+            [("FRESHQL_QUERY", query), ("FRESHQL_EXPECT", expected), ("FRESHQL_TOKEN", &token)];
         node(&demo, "tests/console", "page.test.mjs", &settings);
     }
 }
@@ -150,7 +158,8 @@ fn graphql_js_reads_the_printed_schema_as_introspection_tells_it() {
     }
 }
 
-/// The blocks of the README that are marked `console`, run in one shell from top to bottom, give what it shows.
+/// The blocks of the README that are marked `console`, run in one shell from top to bottom, give
+/// what it shows.
 #[test]
 fn the_readme_tells_the_truth() {
     let parts = [program("bash"), program("curl"), program("sqlite3")];
@@ -169,10 +178,13 @@ fn the_readme_tells_the_truth() {
     copy(&top().join("examples/blog"), &blog);
     let (process, blog_address) = serve(&blog);
     // Ended with the test.
-    let _blog = Demo { directory: tempfile::tempdir().unwrap(), process, address: blog_address.clone() };
+    let _blog =
+        Demo { directory: tempfile::tempdir().unwrap(), process, address: blog_address.clone() };
     // The README's addresses lead to our ports, so that its commands need not be changed.
-    let redirect =
-        format!("connect-to = \"127.0.0.1:8080:{}\"\nconnect-to = \"127.0.0.1:8081:{blog_address}\"\n", demo.address);
+    let redirect = format!(
+        "connect-to = \"127.0.0.1:8080:{}\"\nconnect-to = \"127.0.0.1:8081:{blog_address}\"\n",
+        demo.address
+    );
     std::fs::write(directory.join(".curlrc"), redirect).unwrap();
 
     let mut script = String::new();
@@ -180,14 +192,20 @@ fn the_readme_tells_the_truth() {
         writeln!(script, "{command}\nprintf '{END}'").unwrap();
     }
     let mut shell = Command::new("bash");
-    shell.arg("-c").arg(&script).current_dir(directory).env("CURL_HOME", directory).stderr(Stdio::inherit());
+    shell
+        .arg("-c")
+        .arg(&script)
+        .current_dir(directory)
+        .env("CURL_HOME", directory)
+        .stderr(Stdio::inherit());
     let output = text(&shell.output().unwrap().stdout);
     let outputs: Vec<_> = output.split_terminator(END).collect();
     assert_eq!(outputs.len(), session.len(), "{output}");
 
     let mut tokens = Tokens::default();
     for ((command, shown), printed) in session.iter().zip(outputs) {
-        let printed: Vec<_> = printed.trim_end().lines().map(|line| line.trim_end_matches('\r')).collect();
+        let printed: Vec<_> =
+            printed.trim_end().lines().map(|line| line.trim_end_matches('\r')).collect();
         let shown: Vec<_> = shown.iter().map(String::as_str).collect();
         assert!(
             tokens.agree(&shown, &printed),
@@ -201,16 +219,19 @@ fn the_readme_tells_the_truth() {
 #[test]
 fn the_readme_names_every_setting() {
     let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
-    let help = Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
     let help = text(&help.stdout);
     let names = |text: &str| {
         let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let mut names: Vec<_> = words.filter(|word| word.starts_with("FRESHQL_")).map(str::to_owned).collect();
+        let mut names: Vec<_> =
+            words.filter(|word| word.starts_with("FRESHQL_")).map(str::to_owned).collect();
         names.sort();
         names.dedup();
         names
     };
-    // The one setting that is not an option, as command lines are visible to everybody on the machine.
+    // The one setting that is not an option, as command lines are visible to everybody on the
+    // machine.
     let settings = names(&format!("{help} FRESHQL_ADMIN_TOKEN"));
     assert!(settings.len() > 8, "{settings:?}");
     assert_eq!(names(&readme), settings);
@@ -234,8 +255,9 @@ fn session(readme: &str) -> Vec<(String, Vec<String>)> {
     commands
 }
 
-/// The ETags and etags that the README shows belong to another database than the test's: they are compared by what
-/// they are equal to. `…` stands for anything within a line, and alone on a line for any number of lines.
+/// The ETags and etags that the README shows belong to another database than the test's: they are
+/// compared by what they are equal to. `…` stands for anything within a line, and alone on a line
+/// for any number of lines.
 #[derive(Clone, Default)]
 struct Tokens {
     printed: HashMap<String, String>,
@@ -246,7 +268,9 @@ impl Tokens {
     fn agree(&mut self, shown: &[&str], printed: &[&str]) -> bool {
         match shown {
             [] => printed.is_empty(),
-            ["…", rest @ ..] => (0..=printed.len()).any(|skipped| self.agree(rest, &printed[skipped..])),
+            ["…", rest @ ..] => {
+                (0..=printed.len()).any(|skipped| self.agree(rest, &printed[skipped..]))
+            }
             [line, rest @ ..] => match printed {
                 [other, others @ ..] => self.line(line, other) && self.agree(rest, others),
                 [] => false,
@@ -259,7 +283,9 @@ impl Tokens {
             None => self.words(shown, printed),
             Some((start, rest)) => {
                 // What comes before is as long here as there; what comes after is looked for.
-                let Some((before, after)) = printed.split_at_checked(start.len()) else { return false };
+                let Some((before, after)) = printed.split_at_checked(start.len()) else {
+                    return false;
+                };
                 let ends = after.char_indices().map(|(at, _)| at).chain([after.len()]);
                 let mut known = self.clone();
                 if !known.words(start, before) {
@@ -279,7 +305,8 @@ impl Tokens {
 
     fn words(&mut self, shown: &str, printed: &str) -> bool {
         let (shown, printed) = (words(shown), words(printed));
-        shown.len() == printed.len() && shown.iter().zip(printed).all(|(shown, printed)| self.word(shown, printed))
+        shown.len() == printed.len()
+            && shown.iter().zip(printed).all(|(shown, printed)| self.word(shown, printed))
     }
 
     fn word(&mut self, shown: &str, printed: &str) -> bool {

@@ -1,5 +1,5 @@
-//! What an answer may cost: small requests that ask for the work of years are refused while they run, and nobody else
-//! waits for them.
+//! What an answer may cost: small requests that ask for the work of years are refused while they
+//! run, and nobody else waits for them.
 
 use std::time::Duration;
 
@@ -39,7 +39,11 @@ fn too_complex(shop: &Shop, text: &str, variables: &Value) -> GraphqlError {
 /// All children of the parents of all children of …: 100 to the power of `levels` rows.
 fn nested(levels: usize) -> String {
     let list = "nodes { id parent { children(first: 100) { ";
-    format!("{{ folders(first: 100) {{ {} totalCount {} }} }}", list.repeat(levels - 1), "} } }".repeat(levels - 1))
+    format!(
+        "{{ folders(first: 100) {{ {} totalCount {} }} }}",
+        list.repeat(levels - 1),
+        "} } }".repeat(levels - 1)
+    )
 }
 
 #[test]
@@ -55,7 +59,8 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
         assert!(error.path.len() > 3, "{:?}", error.path);
     }
     // Lists without rows cost, too.
-    let lists: String = (0..200).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
+    let lists: String =
+        (0..200).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
     too_complex(&shop, &format!("{{ folders(first: 100) {{ nodes {{ {lists} }} }} }}"), &json!({}));
     // What is refused leaves no trace in what comes next.
     assert!(shop.run(&nested(2), &json!({})).is_ok());
@@ -65,7 +70,8 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
 fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     let limits = AnswerLimits { max_response_bytes: 1 << 20, ..AnswerLimits::default() };
     let shop = folders(limits);
-    shop.outsider.execute(&format!("UPDATE folders SET text = '{}' WHERE id = 2", "x".repeat(100_000)));
+    shop.outsider
+        .execute(&format!("UPDATE folders SET text = '{}' WHERE id = 2", "x".repeat(100_000)));
     let text = |count: usize| (0..count).map(|n| format!("t{n}: text ")).collect::<String>();
     let one = |count| format!("{{ folder(id: 2) {{ {} }} }}", text(count));
     assert!(shop.run(&one(10), &json!({})).is_ok());
@@ -73,8 +79,12 @@ fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     // Rows that are read from the end, and those that are put aside because they are wanted twice.
     for list in ["last: 100", "first: 100"] {
         let twice = |count| {
-            let edges = format!("edges {{ cursor node {{ {} }} }} pageInfo {{ endCursor }}", text(count));
-            format!("{{ folders({list}, where: {{id: {{in: [1, 2]}}}}) {{ {edges} nodes {{ {} }} }} }}", text(count))
+            let edges =
+                format!("edges {{ cursor node {{ {} }} }} pageInfo {{ endCursor }}", text(count));
+            format!(
+                "{{ folders({list}, where: {{id: {{in: [1, 2]}}}}) {{ {edges} nodes {{ {} }} }} }}",
+                text(count)
+            )
         };
         shop.data(&twice(4), &json!({}));
         too_complex(&shop, &twice(6), &json!({}));
@@ -101,11 +111,14 @@ fn introspection_of_too_many_fields_is_refused() {
 
 /// `where` in `where`: each level looks at all rows for each row of the level around it.
 fn filter(levels: usize) -> Value {
-    (0..levels)
-        .fold(json!({"name": {"contains": "nowhere"}}), |inner, _| json!({"parent": {"children": {"some": inner}}}))
+    (0..levels).fold(
+        json!({"name": {"contains": "nowhere"}}),
+        |inner, _| json!({"parent": {"children": {"some": inner}}}),
+    )
 }
 
-const FILTERED: &str = "query($w: FolderWhere) { folders(where: $w, first: 1) { totalCount nodes { id } } }";
+const FILTERED: &str =
+    "query($w: FolderWhere) { folders(where: $w, first: 1) { totalCount nodes { id } } }";
 
 #[test]
 fn filter_that_makes_the_database_work_for_long_is_ended() {
@@ -135,13 +148,18 @@ fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
     let limits = AnswerLimits { max_rows: 1000, ..AnswerLimits::default() };
     let shop = folders(limits);
     let rename = |selection: &str| {
-        format!("mutation($w: FolderWhere) {{ updateFolder(id: 3, patch: {{name: \"new\"}}) {{ name {selection} }} }}")
+        format!(
+            "mutation($w: FolderWhere) {{ updateFolder(id: 3, patch: {{name: \"new\"}}) {{ name {selection} }} }}"
+        )
     };
     let rows = "parent { children(first: 100) { nodes { parent { children(first: 100) { nodes { id } } } } } }";
     too_complex(&shop, &rename(rows).replace("($w: FolderWhere)", ""), &json!({}));
     let steps = rename("parent { children(where: $w) { totalCount } }");
     too_complex(&shop, &steps, &json!({"w": filter(7)}));
-    assert_eq!(shop.data("{ folder(id: 3) { name } }", &json!({})), r#"{"folder":{"name":"folder 3"}}"#);
+    assert_eq!(
+        shop.data("{ folder(id: 3) { name } }", &json!({})),
+        r#"{"folder":{"name":"folder 3"}}"#
+    );
 }
 
 #[tokio::test]
@@ -167,7 +185,8 @@ async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
 
     let costly = async |number: usize| {
         let last = json!({"name": {"contains": format!("nowhere {number}")}});
-        let filter = (0..6).fold(last, |inner, _| json!({"merchant": {"products": {"some": inner}}}));
+        let filter =
+            (0..6).fold(last, |inner, _| json!({"merchant": {"products": {"some": inner}}}));
         let query = "query($w: ProductWhere) { products(where: $w) { totalCount } }";
         app.post("/graphql", &json!({"query": query, "variables": {"w": filter}})).await
     };
@@ -243,7 +262,9 @@ async fn long_requests_do_not_hold_up_short_ones() {
     let short = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
         for _ in 0..20 {
-            let answer = app.get_with(&url_with(MERCHANT, &json!({"id": id})), &[(IF_NONE_MATCH, &etag)]).await;
+            let answer = app
+                .get_with(&url_with(MERCHANT, &json!({"id": id})), &[(IF_NONE_MATCH, &etag)])
+                .await;
             assert_eq!(answer.status, 304);
             assert_eq!(app.get("/healthz").await.status, 200);
         }
@@ -262,8 +283,11 @@ async fn long_requests_do_not_hold_up_short_ones() {
 #[tokio::test]
 async fn check_tells_how_many_rows_an_operation_may_read() {
     let directory = project();
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join("queries").join(name), text).unwrap();
-    // A list with its rows; for each a row, and a list with its rows; and all of that once, however often it is selected.
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join("queries").join(name), text).unwrap()
+    };
+    // A list with its rows; for each a row, and a list with its rows; and all of that once, however
+    // often it is selected.
     let merchant = "merchant { id products(first: $n) { nodes { id } } }";
     write(
         "Wide.graphql",
@@ -272,14 +296,19 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
         ),
     );
     let check = async |max_rows: u64| {
-        let overrides =
-            Overrides { dir: Some(directory.path().to_owned()), max_rows: Some(max_rows), ..Overrides::default() };
+        let overrides = Overrides {
+            dir: Some(directory.path().to_owned()),
+            max_rows: Some(max_rows),
+            ..Overrides::default()
+        };
         app::check(&app::configure(overrides).unwrap()).await.unwrap()
     };
     let rows = 1 + 70 * (1 + 1 + 1 + 100);
     let checked = check(1_000_000).await;
     assert!(
-        checked.summary.contains(&format!("Wide.graphql) may read the most rows for one answer: {rows}, of 1000000")),
+        checked.summary.contains(&format!(
+            "Wide.graphql) may read the most rows for one answer: {rows}, of 1000000"
+        )),
         "{}",
         checked.summary
     );
@@ -294,6 +323,9 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
     let checked = check(rows - 1).await;
     assert_eq!(
         beyond(&checked.warnings),
-        [format!("the operation Wide may read {rows} rows, and no answer reads more than {}", rows - 1)]
+        [format!(
+            "the operation Wide may read {rows} rows, and no answer reads more than {}",
+            rows - 1
+        )]
     );
 }

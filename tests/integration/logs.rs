@@ -66,7 +66,10 @@ async fn a_second_interrupt_stops_at_once() {
     let address = program.address.rsplit('/').next().unwrap();
     // A request that is under way, for its body does not come.
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
-    let head = format!("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n", url(MERCHANTS));
+    let head = format!(
+        "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
+        url(MERCHANTS)
+    );
     stream.write_all(format!("{head}Content-Length: 20\r\n\r\n{{").as_bytes()).await.unwrap();
     // It is once another request on a later connection was answered.
     assert_eq!(reqwest::get(format!("http://{address}/healthz")).await.unwrap().status(), 200);
@@ -92,16 +95,22 @@ async fn neither_tokens_nor_claims_nor_cookies_are_logged() {
     let mut program = Program::start_with(project.path(), &[("SECRET", blog::SECRET)]).await;
     let client = reqwest::Client::new();
     let claims = json!({"sub": "canary-of-a-claim", "roles": ["canary-of-a-role"]});
-    let (good, expired) = (blog::token(&claims), blog::token(&json!({"sub": "canary-of-a-claim", "exp": 1})));
+    let (good, expired) =
+        (blog::token(&claims), blog::token(&json!({"sub": "canary-of-a-claim", "exp": 1})));
     let broken = format!("{good}x");
     for token in [&good, &expired, &broken] {
-        for path in
-            ["messages", "posts"].map(blog::path).iter().chain([&"/graphql?query={messages{nodes{id}}}".to_owned()])
+        for path in ["messages", "posts"]
+            .map(blog::path)
+            .iter()
+            .chain([&"/graphql?query={messages{nodes{id}}}".to_owned()])
         {
             let url = format!("{}{path}", program.address);
-            let asking = |request: reqwest::RequestBuilder| request.header("freshql-explain", "1").send();
+            let asking =
+                |request: reqwest::RequestBuilder| request.header("freshql-explain", "1").send();
             asking(client.get(&url).bearer_auth(token)).await.unwrap();
-            asking(client.get(&url).header("cookie", format!("__Host-session={token}"))).await.unwrap();
+            asking(client.get(&url).header("cookie", format!("__Host-session={token}")))
+                .await
+                .unwrap();
             client.post(&url).bearer_auth(token).json(&json!({})).send().await.unwrap();
         }
     }
@@ -112,7 +121,8 @@ async fn neither_tokens_nor_claims_nor_cookies_are_logged() {
         log.push('\n');
     }
     assert!(log.matches("answered").count() >= 20, "{log}");
-    let parts: Vec<&str> = [&good, &expired].into_iter().flat_map(|token| token.split('.').skip(1)).collect();
+    let parts: Vec<&str> =
+        [&good, &expired].into_iter().flat_map(|token| token.split('.').skip(1)).collect();
     for secret in parts.into_iter().chain(["canary", "__Host-session", blog::SECRET, "Bearer"]) {
         assert!(!log.contains(secret), "{secret} in {log}");
     }

@@ -1,5 +1,5 @@
-//! The tests that see freshql from outside, in one binary. Each file is named for what its tests hold; what they share is
-//! in `support/`.
+//! The tests that see freshql from outside, in one binary. Each file is named for what its tests
+//! hold; what they share is in `support/`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,5 @@
-//! Mistakes of all kinds at once: each is told with its place in one run, the exit status is 1, and nothing was written.
+//! Mistakes of all kinds at once: each is told with its place in one run, the exit status is 1, and
+//! nothing was written.
 
 use std::path::{Path, PathBuf};
 
@@ -66,7 +67,10 @@ fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 fn mistakes_of_model_queries_migrations_and_configuration_are_told_in_one_run() {
     let project = project(&[
         ("freshql.toml", "mode = \"opn\"\nmigrte = true\n"),
-        ("schema.graphql", "type Tree @entity {\n  id: ID! @id @default(fn: UUID_V8)\n  name: Strin! @indx\n}\n"),
+        (
+            "schema.graphql",
+            "type Tree @entity {\n  id: ID! @id @default(fn: UUID_V8)\n  name: Strin! @indx\n}\n",
+        ),
         ("queries/a.graphql", "query A {\n  trees { nodes { id }\n"),
         ("queries/b.graphql", "query B { anything { whatever } }\n"),
         ("queries/c.graphql", "query C($a: Int,) {\n  x(a: $)\n}\n"),
@@ -91,7 +95,10 @@ fn mistakes_of_model_queries_migrations_and_configuration_are_told_in_one_run() 
             migrations/0002_worse.sqlite.sql:2:1
             ");
         }
-        assert!(said.contains("unknown directive `@indx`") && said.contains("did you mean `@index`?"), "{said}");
+        assert!(
+            said.contains("unknown directive `@indx`") && said.contains("did you mean `@index`?"),
+            "{said}"
+        );
     }
     assert!(files(project.path()) == before, "nothing is written");
 }
@@ -105,11 +112,18 @@ fn queries_and_migrations_are_told_beside_each_other_and_the_database_is_not_tou
     ]);
     for command in [&["check"][..], &["serve", "--migrate", "--listen", "127.0.0.1:0"]] {
         let said = refusal(project.path(), command);
-        assert_eq!(places(&said), ["queries/a.graphql:1:11", "migrations/0002_b.sql:1:25"], "{said}");
+        assert_eq!(
+            places(&said),
+            ["queries/a.graphql:1:11", "migrations/0002_b.sql:1:25"],
+            "{said}"
+        );
     }
     assert!(!project.path().join("freshql.db").exists());
     // Nor by what would only run the first of them.
-    assert_eq!(places(&refusal(project.path(), &["migrate", "up"])), ["migrations/0002_b.sql:1:25"]);
+    assert_eq!(
+        places(&refusal(project.path(), &["migrate", "up"])),
+        ["migrations/0002_b.sql:1:25"]
+    );
     let tables = "SELECT count(*) FROM sqlite_schema";
     let database = Connection::open(project.path().join("freshql.db")).unwrap();
     assert_eq!(database.query_row(tables, [], |row| row.get::<_, i64>(0)).unwrap(), 0);
@@ -136,13 +150,19 @@ fn status_tells_all_that_keeps_a_database_from_being_served() {
     let untouched = std::fs::read(&file).unwrap();
     for (change, message) in [
         ("DROP INDEX trees_height_idx", "index over `trees` (height) is missing"),
-        ("DROP TRIGGER _freshql_trees_updated", "trigger `_freshql_trees_updated` on `trees` is missing"),
+        (
+            "DROP TRIGGER _freshql_trees_updated",
+            "trigger `_freshql_trees_updated` on `trees` is missing",
+        ),
         ("DROP TABLE trees", "table `trees` is missing"),
         ("ALTER TABLE trees RENAME COLUMN height TO depth", "column `trees.height` is missing"),
         ("ALTER TABLE _freshql_change DROP COLUMN at", "column `_freshql_change.at` is missing"),
         ("DELETE FROM _freshql_meta", "the database has no epoch"),
         ("DELETE FROM _freshql_migration", "pending migrations: 0001_init"),
-        ("UPDATE _freshql_migration SET blake3 = 'x'", "this migration was edited after it was applied"),
+        (
+            "UPDATE _freshql_migration SET blake3 = 'x'",
+            "this migration was edited after it was applied",
+        ),
         (
             "PRAGMA writable_schema = 1; UPDATE sqlite_schema SET sql = replace(sql, 'DEFAULT 3', 'DEFAULT 4')",
             "column `trees.height` has DEFAULT 4, and should have DEFAULT 3",
@@ -150,7 +170,9 @@ fn status_tells_all_that_keeps_a_database_from_being_served() {
     ] {
         std::fs::write(&file, &untouched).unwrap();
         Connection::open(&file).unwrap().execute_batch(change).unwrap();
-        for command in [&["migrate", "status"][..], &["check"], &["serve", "--listen", "127.0.0.1:0"]] {
+        for command in
+            [&["migrate", "status"][..], &["check"], &["serve", "--listen", "127.0.0.1:0"]]
+        {
             let said = refusal(project.path(), command);
             assert!(said.contains(message), "{change}: {said}");
             assert!(said.contains("= help: "), "{change}: {said}");
@@ -175,13 +197,20 @@ fn check_refuses_constants_that_no_request_can_be_answered_with() {
     let project = project(&[
         ("queries/long.graphql", "query Long {\n  trees(first: 1000) { nodes { id } }\n}\n"),
         ("queries/cursor.graphql", "query Cursor { trees(after: \"nonsense\") { nodes { id } } }"),
-        ("queries/default.graphql", "query Default($n: Int = 1000) { trees(first: $n) { nodes { id } } }"),
+        (
+            "queries/default.graphql",
+            "query Default($n: Int = 1000) { trees(first: $n) { nodes { id } } }",
+        ),
         ("queries/fine.graphql", "query Fine($n: Int) { trees(first: $n) { nodes { id } } }"),
     ]);
     let said = refusal(project.path(), &["check"]);
     assert_eq!(
         places(&said),
-        ["queries/cursor.graphql:1:29", "queries/default.graphql:1:46", "queries/long.graphql:2:16"],
+        [
+            "queries/cursor.graphql:1:29",
+            "queries/default.graphql:1:46",
+            "queries/long.graphql:2:16"
+        ],
         "{said}"
     );
     assert!(said.contains("first: must be between 0 and 100, found 1000"), "{said}");
@@ -195,7 +224,11 @@ fn query_file_without_an_operation_is_named_in_words() {
         ("queries/commented.graphql", "\u{feff}# query Later { trees { totalCount } }\r\n\r\n"),
     ]);
     let said = refusal(project.path(), &["check"]);
-    assert_eq!(places(&said), ["queries/commented.graphql:1:1", "queries/empty.graphql:1:1"], "{said}");
+    assert_eq!(
+        places(&said),
+        ["queries/commented.graphql:1:1", "queries/empty.graphql:1:1"],
+        "{said}"
+    );
     assert!(said.contains("there is no operation in this file"), "{said}");
     assert!(said.contains("write a query or a mutation, or delete the file"), "{said}");
     // The same without a model to compile anything against.
@@ -211,11 +244,16 @@ fn operations_of_one_name_in_two_files_are_worth_a_warning() {
         ("queries/c.gql", "query Other { trees(first: 3) { totalCount } }"),
     ]);
     let checked = freshql(project.path(), &["check"]);
-    let said = String::from_utf8(checked.stderr).unwrap().replace(&format!("{}/", project.path().display()), "");
+    let said = String::from_utf8(checked.stderr)
+        .unwrap()
+        .replace(&format!("{}/", project.path().display()), "");
     assert!(checked.status.success(), "{said}");
     assert!(said.contains("warning: the operation `Trees` is also in queries/a.graphql"), "{said}");
     assert_eq!(places(&said), ["queries/b.graphql:3:1"], "{said}");
-    assert!(String::from_utf8(checked.stdout).unwrap().contains("3 documents"), "`.gql` files count");
+    assert!(
+        String::from_utf8(checked.stdout).unwrap().contains("3 documents"),
+        "`.gql` files count"
+    );
 }
 
 #[test]

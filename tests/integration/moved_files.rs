@@ -1,5 +1,5 @@
-//! The files of the database are moved, replaced or deleted under a running server: what it acknowledges is in the file that
-//! stands at the path, and what it answers comes from there.
+//! The files of the database are moved, replaced or deleted under a running server: what it
+//! acknowledges is in the file that stands at the path, and what it answers comes from there.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,8 @@ use rusqlite::Connection;
 use serde_json::json;
 
 use crate::harness::{
-    Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, editor, project, signal, url, url_with,
+    Answer, CREATE, MERCHANT, Program, TOKEN, TestApp, UPDATE, editor, project, signal, url,
+    url_with,
 };
 
 fn beside(path: &Path, ending: &str) -> PathBuf {
@@ -49,11 +50,13 @@ impl Scene {
 
     fn city(&self) -> String {
         let database = Connection::open(self.app.database()).unwrap();
-        database.query_row("SELECT city FROM merchants WHERE id = ?", [&self.id], |row| row.get(0)).unwrap()
+        database
+            .query_row("SELECT city FROM merchants WHERE id = ?", [&self.id], |row| row.get(0))
+            .unwrap()
     }
 
-    /// Writes until a write is acknowledged again: that one must be in the file at the path, and seen. Until then clients are
-    /// told to try again.
+    /// Writes until a write is acknowledged again: that one must be in the file at the path, and
+    /// seen. Until then clients are told to try again.
     async fn assert_writes_go_to_the_path(&self) {
         let begun = Instant::now();
         for number in 0.. {
@@ -84,7 +87,8 @@ impl Scene {
         }
     }
 
-    /// Asks until there is an answer. A millisecond after the files were moved, there is none from what was there before.
+    /// Asks until there is an answer. A millisecond after the files were moved, there is none from
+    /// what was there before.
     async fn assert_shows(&self, city: &str) {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let begun = Instant::now();
@@ -160,10 +164,14 @@ async fn a_database_that_was_moved_aside_keeps_all_that_was_acknowledged_until_t
     scene.assert_writes_go_to_the_path().await;
     for file in [&aside, &database] {
         let file = Connection::open(file).unwrap();
-        assert_eq!(file.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(), "ok");
+        assert_eq!(
+            file.query_row("PRAGMA integrity_check", [], |row| row.get::<_, String>(0)).unwrap(),
+            "ok"
+        );
     }
     let sql = "SELECT city FROM merchants WHERE id = ?";
-    let city: String = Connection::open(aside).unwrap().query_row(sql, [&scene.id], |row| row.get(0)).unwrap();
+    let city: String =
+        Connection::open(aside).unwrap().query_row(sql, [&scene.id], |row| row.get(0)).unwrap();
     assert_eq!(city, "New");
 }
 
@@ -171,7 +179,10 @@ async fn a_database_that_was_moved_aside_keeps_all_that_was_acknowledged_until_t
 async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
     let scene = Scene::new().await;
     let (database, other) = (scene.app.database(), scene.app.directory.path().join("other.db"));
-    Connection::open(&other).unwrap().execute_batch("CREATE TABLE notes (text); INSERT INTO notes VALUES (1)").unwrap();
+    Connection::open(&other)
+        .unwrap()
+        .execute_batch("CREATE TABLE notes (text); INSERT INTO notes VALUES (1)")
+        .unwrap();
     let bytes = fs::read(&other).unwrap();
     fs::rename(&other, &database).unwrap();
     scene.assert_not_ready("it is no database of freshql").await;
@@ -194,7 +205,14 @@ async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
 async fn documents_that_the_other_file_does_not_have_are_forgotten() {
     let scene = Scene::new().await;
     let text = "query Registered { merchants(first: 1) { totalCount } }";
-    let put = scene.app.request(Method::PUT, &url(text)).bearer_auth(TOKEN).body(text).send().await.unwrap();
+    let put = scene
+        .app
+        .request(Method::PUT, &url(text))
+        .bearer_auth(TOKEN)
+        .body(text)
+        .send()
+        .await
+        .unwrap();
     assert_eq!(put.status(), 201);
     assert_eq!(scene.app.get(&url(text)).await.status, 200);
     fs::rename(&scene.backup, scene.app.database()).unwrap();
@@ -210,11 +228,17 @@ async fn a_restore_by_the_shell_under_the_running_server_is_seen_at_once() {
     target.busy_timeout(Duration::from_secs(10)).unwrap();
     target.restore("main", &scene.backup, None::<fn(rusqlite::backup::Progress)>).unwrap();
     let answer = scene.app.get_with(&scene.path, &[(IF_NONE_MATCH, &scene.etag)]).await;
-    assert_eq!((answer.status, &answer.json()["data"]["merchant"]["city"]), (StatusCode::OK, &json!("Old")));
+    assert_eq!(
+        (answer.status, &answer.json()["data"]["merchant"]["city"]),
+        (StatusCode::OK, &json!("Old"))
+    );
     // The same number of writes as before, to other content.
     scene.app.move_merchant(&scene.id, "Other").await;
     let answer = scene.app.get_with(&scene.path, &[(IF_NONE_MATCH, &scene.etag)]).await;
-    assert_eq!((answer.status, &answer.json()["data"]["merchant"]["city"]), (StatusCode::OK, &json!("Other")));
+    assert_eq!(
+        (answer.status, &answer.json()["data"]["merchant"]["city"]),
+        (StatusCode::OK, &json!("Other"))
+    );
 }
 
 /// Reads and writes until the server is gone.
@@ -222,9 +246,14 @@ async fn load(address: String, id: String) {
     let client = reqwest::Client::new();
     for number in 0.. {
         let body = json!({"variables": {"id": id, "patch": {"city": format!("City {number}")}}});
-        let wrote =
-            client.post(format!("{address}{}", url(UPDATE))).header(AUTHORIZATION, editor()).json(&body).send().await;
-        let read = client.get(format!("{address}{}", url_with(MERCHANT, &json!({"id": id})))).send().await;
+        let wrote = client
+            .post(format!("{address}{}", url(UPDATE)))
+            .header(AUTHORIZATION, editor())
+            .json(&body)
+            .send()
+            .await;
+        let read =
+            client.get(format!("{address}{}", url_with(MERCHANT, &json!({"id": id})))).send().await;
         if wrote.is_err() || read.is_err() {
             return;
         }
@@ -254,23 +283,37 @@ async fn a_server_that_stops_under_load_leaves_no_log_beside_the_database() {
         }
         let id = id.clone().unwrap();
         if round > 0 {
-            let read = client.get(format!("{}{}", server.address, url_with(MERCHANT, &json!({"id": id}))));
+            let read =
+                client.get(format!("{}{}", server.address, url_with(MERCHANT, &json!({"id": id}))));
             let read: serde_json::Value = read.send().await.unwrap().json().await.unwrap();
-            assert_eq!(read["data"]["merchant"]["city"], "Old", "it serves what was copied over the database");
+            assert_eq!(
+                read["data"]["merchant"]["city"], "Old",
+                "it serves what was copied over the database"
+            );
         }
-        let clients: Vec<_> = (0..3).map(|_| tokio::spawn(load(server.address.clone(), id.clone()))).collect();
+        let clients: Vec<_> =
+            (0..3).map(|_| tokio::spawn(load(server.address.clone(), id.clone()))).collect();
         tokio::time::sleep(Duration::from_millis(20 + round)).await;
         assert!(beside(&database, "-wal").exists());
         signal(&server.process, if round % 2 == 0 { "TERM" } else { "INT" });
-        let ended = tokio::time::timeout(Duration::from_secs(60), server.process.wait()).await.unwrap().unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(60), server.process.wait())
+            .await
+            .unwrap()
+            .unwrap();
         assert!(ended.success());
-        assert!(!beside(&database, "-wal").exists() && !beside(&database, "-shm").exists(), "in round {round}");
+        assert!(
+            !beside(&database, "-wal").exists() && !beside(&database, "-shm").exists(),
+            "in round {round}"
+        );
         for client in clients {
             client.await.unwrap();
         }
         if round == 0 {
             fs::copy(&database, &backup).unwrap();
-            Connection::open(&backup).unwrap().execute("UPDATE merchants SET city = 'Old'", []).unwrap();
+            Connection::open(&backup)
+                .unwrap()
+                .execute("UPDATE merchants SET city = 'Old'", [])
+                .unwrap();
         }
         fs::copy(&backup, &database).unwrap();
     }

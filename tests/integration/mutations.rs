@@ -1,6 +1,7 @@
-//! The engine's writes are those of a plain bookkeeping in memory, and what is read afterwards is what the books say:
-//! random creates, updates and deletes, several in a transaction, with inputs that are absent, null, wrong or in conflict,
-//! and with every kind of `expectedEtag`. Over the bookshop, and over random models.
+//! The engine's writes are those of a plain bookkeeping in memory, and what is read afterwards is
+//! what the books say: random creates, updates and deletes, several in a transaction, with inputs
+//! that are absent, null, wrong or in conflict, and with every kind of `expectedEtag`. Over the
+//! bookshop, and over random models.
 
 use std::cell::Cell;
 
@@ -30,8 +31,10 @@ struct Tally {
 
 impl Tally {
     fn check(&self) {
-        let [applied, refused, undecided] = [&self.applied, &self.refused, &self.undecided].map(Cell::get);
-        // Usually two refusals come on one that is applied, give or take a quarter: no seed comes near these.
+        let [applied, refused, undecided] =
+            [&self.applied, &self.refused, &self.undecided].map(Cell::get);
+        // Usually two refusals come on one that is applied, give or take a quarter: no seed comes
+        // near these.
         assert!(applied * 5 > refused && refused > undecided, "{self:?}");
     }
 }
@@ -49,7 +52,8 @@ struct History {
 
 fn histories() -> impl Strategy<Value = History> {
     let transactions = vec((Tape::strategy(0..80), Tape::strategy(0..150)), 1..16);
-    (Tape::strategy(0..300), transactions).prop_map(|(rows, transactions)| History { rows, transactions })
+    (Tape::strategy(0..300), transactions)
+        .prop_map(|(rows, transactions)| History { rows, transactions })
 }
 
 #[test]
@@ -83,7 +87,8 @@ fn replay(shop: &mut Shop, history: &History, tally: &Tally) -> Result<(), TestC
     Ok(())
 }
 
-/// One random mutation, in the engine and in the books. Now and then somebody else replaces all rows instead.
+/// One random mutation, in the engine and in the books. Now and then somebody else replaces all
+/// rows instead.
 fn transaction(
     shop: &mut Shop,
     books: &mut Books,
@@ -100,8 +105,10 @@ fn transaction(
         return Ok(());
     }
     let model = &shop.model;
-    let writes: Vec<_> = (0..=choices.below(3)).map(|_| any_write(model, books, tokens, choices)).collect();
-    // What the server makes decides nothing, so that the books know before it whether it will do as it is told.
+    let writes: Vec<_> =
+        (0..=choices.below(3)).map(|_| any_write(model, books, tokens, choices)).collect();
+    // What the server makes decides nothing, so that the books know before it whether it will do as
+    // it is told.
     if let Err(Stop::Undecided) = apply(model, &mut books.clone(), &writes, None) {
         count(&tally.undecided);
         return Ok(());
@@ -114,7 +121,8 @@ fn transaction(
     let stored = shop.dump();
 
     let before = books.clone();
-    let expected = apply(model, books, &writes, data.as_ref().map(|answer| Made { answer, tables: &stored }));
+    let expected =
+        apply(model, books, &writes, data.as_ref().map(|answer| Made { answer, tables: &stored }));
     let context = || format!("{text}\n{variables}\n{answer:?}\n{expected:?}");
     match (&answer, &expected) {
         (Ok(_), Ok(rows)) => {
@@ -136,7 +144,11 @@ fn transaction(
     Ok(())
 }
 
-fn check_errors(errors: &[GraphqlError], refusal: &Refusal, context: &str) -> Result<(), TestCaseError> {
+fn check_errors(
+    errors: &[GraphqlError],
+    refusal: &Refusal,
+    context: &str,
+) -> Result<(), TestCaseError> {
     for error in errors {
         prop_assert_eq!(error.code, refusal.code, "{}", context);
     }
@@ -145,13 +157,21 @@ fn check_errors(errors: &[GraphqlError], refusal: &Refusal, context: &str) -> Re
     }
     let error = &errors[0];
     prop_assert_eq!(errors.len(), 1);
-    prop_assert_eq!(&error.path, &vec![PathSegment::Key(format!("w{}", refusal.field))], "{}", context);
+    prop_assert_eq!(
+        &error.path,
+        &vec![PathSegment::Key(format!("w{}", refusal.field))],
+        "{}",
+        context
+    );
     for (name, expected) in &refusal.extensions {
         let found = error.extensions.iter().find(|(found, _)| found == name);
         let mut found: serde_json::Value =
             found.map_or(json!("nothing"), |(_, raw)| serde_json::from_str(raw.get()).unwrap());
         found.as_object_mut().map(|object| object.remove("etag"));
-        prop_assert!(expected.contains(&found), "{name}: {found} is none of {expected:?}\n{context}");
+        prop_assert!(
+            expected.contains(&found),
+            "{name}: {found} is none of {expected:?}\n{context}"
+        );
     }
     Ok(())
 }
@@ -179,9 +199,15 @@ fn note_tokens(shop: &Shop, books: &Books, tokens: &mut Tokens) {
             let etag = answer["data"][format!("r{i}")]["etag"].as_str().unwrap().to_owned();
             let known = tokens.entry(name).or_default();
             match known.iter().find(|(of, _)| *of == version) {
-                Some((_, token)) => assert_eq!(*token, etag, "{} {key:?} did not change", entity.name),
+                Some((_, token)) => {
+                    assert_eq!(*token, etag, "{} {key:?} did not change", entity.name)
+                }
                 None => {
-                    assert!(known.iter().all(|(_, token)| *token != etag), "{} {key:?} changed", entity.name);
+                    assert!(
+                        known.iter().all(|(_, token)| *token != etag),
+                        "{} {key:?} changed",
+                        entity.name
+                    );
                     known.push((version, etag));
                 }
             }
@@ -209,13 +235,18 @@ fn read_back(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<Kept, TestCase
 }
 
 impl Kept {
-    /// What is kept is still right if nothing that it depends on was hit since, and another answer has another ETag.
+    /// What is kept is still right if nothing that it depends on was hit since, and another answer
+    /// has another ETag.
     fn verify(&self, shop: &Shop) -> Result<(), TestCaseError> {
         let changes = shop.changes();
-        let left = changes.as_ref().map(|changes| changes.iter().flat_map(Change::marks).collect::<Vec<_>>());
-        let is_hit = left.is_none_or(|left| self.answer.touched.marks().iter().any(|mark| left.contains(mark)));
+        let left = changes
+            .as_ref()
+            .map(|changes| changes.iter().flat_map(Change::marks).collect::<Vec<_>>());
+        let is_hit = left
+            .is_none_or(|left| self.answer.touched.marks().iter().any(|mark| left.contains(mark)));
         let now = shop.run(&self.text, &self.variables).unwrap();
-        let etags = [&self.answer, &now].map(|answer| answer.etag.map(|etag| etag.as_str().to_owned()));
+        let etags =
+            [&self.answer, &now].map(|answer| answer.etag.map(|etag| etag.as_str().to_owned()));
         let context = || format!("{}\n{}\n{changes:?}", self.text, self.variables);
         prop_assert!(
             is_hit || self.answer.body == now.body,
@@ -240,7 +271,11 @@ fn broken_unique_names_its_fields_whatever_their_columns_are_called() {
         let text = "mutation($code: ID!, $other: Int!) {
           createThing(input: {code: $code, one: 1, other: $other}) { code } }";
         let errors = shop.run(text, &json!({"code": code, "other": other})).err()?;
-        errors[0].extensions.iter().find(|(name, _)| *name == "fields").map(|(_, fields)| fields.to_string())
+        errors[0]
+            .extensions
+            .iter()
+            .find(|(name, _)| *name == "fields")
+            .map(|(_, fields)| fields.to_string())
     };
     assert_eq!(fields_after("x", 1), None);
     assert_eq!(fields_after("x", 2).as_deref(), Some(r#"["code"]"#));
@@ -253,8 +288,7 @@ fn new_row_that_points_to_itself_points_to_a_row_that_exists() {
         "type Team @entity { id: ID! @id }
          type Person @entity { id: ID! @id boss: Person! team: Team! }",
     );
-    let text =
-        "mutation($team: ID!) { createPerson(input: {id: \"x\", bossId: \"x\", teamId: $team}) { boss { id } } }";
+    let text = "mutation($team: ID!) { createPerson(input: {id: \"x\", bossId: \"x\", teamId: $team}) { boss { id } } }";
     let errors = shop.run(text, &json!({"team": "nowhere"})).unwrap_err();
     assert_eq!(errors[0].message, "teamId points to a row that does not exist");
     shop.data("mutation { createTeam(input: {id: \"t\"}) { id } }", &json!({}));
@@ -266,7 +300,8 @@ fn broken_check_names_the_columns_that_it_reads() {
     let shop = Shop::on_sqlite(MODEL, |statement| {
         statement.replacen("DEFAULT 3", "DEFAULT 3 CHECK (rank < 100 AND 'kids' <> 'nicknames')", 1)
     });
-    let text = "mutation($rank: Int) { createAuthor(input: {name: \"Ann\", rank: $rank}) { rank } }";
+    let text =
+        "mutation($rank: Int) { createAuthor(input: {name: \"Ann\", rank: $rank}) { rank } }";
     assert_eq!(shop.json(text, &json!({"rank": 99}))["data"]["createAuthor"]["rank"], 99);
     let errors = shop.run(text, &json!({"rank": 100})).unwrap_err();
     insta::assert_snapshot!(serde_json::to_string(&errors[0]).unwrap(), @r#"{"message":"a value of Author is not allowed by the database","locations":[{"line":1,"column":24}],"path":["createAuthor"],"extensions":{"code":"CONFLICT","constraint":"check","fields":["rank"]}}"#);
@@ -281,7 +316,10 @@ fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here(
              BEGIN SELECT RAISE({raise}, 'secret words'); END;"
         )
     };
-    shop.outsider.sqlite().execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat()).unwrap();
+    shop.outsider
+        .sqlite()
+        .execute_batch(&["ABORT", "FAIL", "ROLLBACK"].map(rule).concat())
+        .unwrap();
     for name in ["ABORT", "FAIL", "ROLLBACK"] {
         let text = "mutation($name: String!) { createAuthor(input: {name: $name}) { name } }";
         let errors = shop.run(text, &json!({"name": name})).unwrap_err();
@@ -292,5 +330,8 @@ fn a_rule_in_a_trigger_of_the_authors_own_is_a_conflict_and_its_words_stay_here(
         );
         assert!(!serde_json::to_string(&errors).unwrap().contains("secret"));
     }
-    assert_eq!(shop.json("{ authors { totalCount } }", &json!({}))["data"]["authors"]["totalCount"], 0);
+    assert_eq!(
+        shop.json("{ authors { totalCount } }", &json!({}))["data"]["authors"]["totalCount"],
+        0
+    );
 }

@@ -4,7 +4,8 @@ use serde_json::{Value as Json, json};
 
 use crate::shop::Shop;
 
-/// Words of SQL, names that SQLite gives itself, names that our statements use, and what must be quoted.
+/// Words of SQL, names that SQLite gives itself, names that our statements use, and what must be
+/// quoted.
 const NAMES: [&str; 35] = [
     "true",
     "FALSE",
@@ -44,10 +45,13 @@ const NAMES: [&str; 35] = [
 ];
 
 fn ids(shop: &Shop, list: &str, filter: &str) -> Vec<String> {
-    let text = format!("{{ it: {list}(where: {filter}, orderBy: [{{id: ASC}}]) {{ nodes {{ id }} totalCount }} }}");
+    let text = format!(
+        "{{ it: {list}(where: {filter}, orderBy: [{{id: ASC}}]) {{ nodes {{ id }} totalCount }} }}"
+    );
     let answer = shop.json(&text, &json!({}));
     let nodes = answer["data"]["it"]["nodes"].as_array().unwrap();
-    let ids: Vec<String> = nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
+    let ids: Vec<String> =
+        nodes.iter().map(|node| node["id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(answer["data"]["it"]["totalCount"], ids.len(), "{filter}");
     ids
 }
@@ -64,7 +68,10 @@ fn a_column_may_be_called_as_a_word_of_sql_and_filters_writes_and_tokens_mean_th
         ));
         for (id, a) in [("1", json!("x")), ("2", json!("y")), ("3", Json::Null)] {
             let variables = json!({"id": id, "a": a});
-            shop.data("mutation($id: ID!, $a: String) { createThing(input: {id: $id, a: $a}) { id } }", &variables);
+            shop.data(
+                "mutation($id: ID!, $a: String) { createThing(input: {id: $id, a: $a}) { id } }",
+                &variables,
+            );
             shop.data("mutation($id: ID!) { createKeyed(input: {id: $id, n: 1}) { id } createOf(input: {id: $id, thingId: $id}) { id } }", &json!({"id": id}));
         }
         shop.data("mutation { a: createFlag(input: {id: \"1\", on: true}) { id } b: createFlag(input: {id: \"2\", on: false}) { id } c: createFlag(input: {id: \"3\"}) { id } }", &json!({}));
@@ -105,9 +112,12 @@ fn a_column_may_be_called_as_a_word_of_sql_and_filters_writes_and_tokens_mean_th
         let one = "{ thing(id: \"1\") { etag a } keyed(id: \"1\") { etag } }";
         let before = shop.json(one, &json!({}));
         let token = &before["data"]["thing"]["etag"];
-        let write =
-            "mutation($token: String) { updateThing(id: \"1\", patch: {a: \"z\"}, expectedEtag: $token) { a etag } }";
-        assert_eq!(shop.json(write, &json!({"token": token}))["data"]["updateThing"]["a"], "z", "{name}");
+        let write = "mutation($token: String) { updateThing(id: \"1\", patch: {a: \"z\"}, expectedEtag: $token) { a etag } }";
+        assert_eq!(
+            shop.json(write, &json!({"token": token}))["data"]["updateThing"]["a"],
+            "z",
+            "{name}"
+        );
         assert!(shop.run(write, &json!({"token": token})).is_err(), "{name}");
         assert_ne!(shop.json(one, &json!({}))["data"]["thing"]["etag"], *token, "{name}");
         let keyed = json!({"token": before["data"]["keyed"]["etag"]});

@@ -1,5 +1,5 @@
-//! Several servers on one database: a document that one of them has registered or removed is known, or not, to the next
-//! request to any of them.
+//! Several servers on one database: a document that one of them has registered or removed is known,
+//! or not, to the next request to any of them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,8 @@ use crate::database::{Driver, Outsider, driver};
 use crate::harness::{CREATE, MERCHANTS, TestApp, encode, url};
 
 const DOCUMENT: &str = "query Registered { merchants(first: 1) { totalCount } }";
-const WRITES: &str = "mutation Registered($input: MerchantInput!) { createMerchant(input: $input) { name } }";
+const WRITES: &str =
+    "mutation Registered($input: MerchantInput!) { createMerchant(input: $input) { name } }";
 
 async fn put(app: &TestApp, text: &str) -> u16 {
     app.admin(Method::PUT, &url(text), text).await.status.as_u16()
@@ -34,7 +35,8 @@ async fn is_listed(app: &TestApp, text: &str) -> bool {
 /// All URLs at which a query is to be found.
 fn urls(text: &str) -> [String; 5] {
     let (id, hash) = (DocumentId::of(text), Sha256Hash::of(text));
-    let apollo = json!({"persistedQuery": {"version": 1, "sha256Hash": hash.to_string()}}).to_string();
+    let apollo =
+        json!({"persistedQuery": {"version": 1, "sha256Hash": hash.to_string()}}).to_string();
     [
         format!("/q/{id}"),
         format!("/q/sha256:{hash}"),
@@ -51,7 +53,11 @@ async fn is_served(app: &TestApp, text: &str) -> bool {
         // Apollo's clients are told of a miss in a 200.
         let answer = app.get(&url).await;
         served.push(answer.status == 200 && answer.json().get("data").is_some());
-        assert!(served[0] || answer.status == 404 || answer.json().get("errors").is_some(), "{url}: {}", answer.text());
+        assert!(
+            served[0] || answer.status == 404 || answer.json().get("errors").is_some(),
+            "{url}: {}",
+            answer.text()
+        );
     }
     assert!(served.iter().all(|is| *is == served[0]), "{served:?}");
     assert_eq!(is_listed(app, text).await, served[0]);
@@ -78,7 +84,10 @@ async fn what_one_server_registers_or_removes_the_next_request_to_another_knows(
             // Asked for so often that the URL alone leads to the answer.
             let etag = a.get(&url(DOCUMENT)).await.etag().to_owned();
             for app in [&a, &c, &a, &c] {
-                assert_eq!(app.get_with(&url(DOCUMENT), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
+                assert_eq!(
+                    app.get_with(&url(DOCUMENT), &[(IF_NONE_MATCH, &etag)]).await.status,
+                    304
+                );
             }
             assert_eq!(delete(from, DOCUMENT).await, 204);
             assert_eq!(a.get_with(&url(DOCUMENT), &[(IF_NONE_MATCH, &etag)]).await.status, 404);
@@ -110,8 +119,8 @@ async fn document_that_a_client_brought_becomes_a_registered_one_and_ceases_to_b
     assert_eq!(b.get(&url(DOCUMENT)).await.status, 404);
 }
 
-/// Servers, and an external writer who keeps their feeds busy, on one database. Each document is one task's, which knows what must be
-/// so; the tasks and their requests meet in every order.
+/// Servers, and an external writer who keeps their feeds busy, on one database. Each document is
+/// one task's, which knows what must be so; the tasks and their requests meet in every order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_is_not_registered() {
     let a = TestApp::start(Mode::Trusted).await;
@@ -139,7 +148,9 @@ async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_i
             let text = format!("query Task{task} {{ merchants(first: 1) {{ nodes {{ city }} }} }}");
             let mut random = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(task + 1);
             let mut any = |below: u64| {
-                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
                 usize::try_from((random >> 33) % below).unwrap()
             };
             let mut is_there = false;
@@ -157,7 +168,12 @@ async fn no_order_of_registrations_removals_and_requests_shows_a_document_that_i
                 is_there = is_put;
                 for _ in 0..any(4) {
                     let answer = apps[any(2)].get(&url(&text)).await;
-                    assert_eq!(answer.status, if is_there { 200 } else { 404 }, "{}", answer.text());
+                    assert_eq!(
+                        answer.status,
+                        if is_there { 200 } else { 404 },
+                        "{}",
+                        answer.text()
+                    );
                 }
             }
         })
@@ -178,7 +194,9 @@ async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_al
     a.create_merchant("Newest").await;
     // As those do it who prune.
     let prune = match driver() {
-        Driver::Sqlite => "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)",
+        Driver::Sqlite => {
+            "DELETE FROM _freshql_change WHERE seq < (SELECT max(seq) FROM _freshql_change)"
+        }
         Driver::Postgres => {
             "BEGIN; DELETE FROM _freshql_change WHERE xid < (SELECT max(xid) FROM _freshql_change);
              UPDATE _freshql_run SET floor = (SELECT max(xid) FROM _freshql_change); COMMIT"
@@ -195,7 +213,8 @@ async fn registration_whose_record_was_pruned_before_anybody_read_it_is_known_al
 #[tokio::test]
 async fn with_a_bound_registrations_of_others_show_when_it_is_over_and_own_ones_at_once() {
     let bound = Duration::from_millis(30);
-    let bounded = |config: &mut freshql::config::Config| config.consistency = Consistency::Bounded(bound);
+    let bounded =
+        |config: &mut freshql::config::Config| config.consistency = Consistency::Bounded(bound);
     let a = TestApp::start_with(Mode::Trusted, bounded).await;
     let b = a.beside().await;
     for round in 0..3 {
@@ -220,7 +239,11 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
     std::fs::write(file(&old), EDITED).unwrap();
     let new = old.beside().await;
     for app in [&old, &new] {
-        assert_eq!(app.get(&url(EDITED)).await.status, 200, "a page from the new server may ask the old one");
+        assert_eq!(
+            app.get(&url(EDITED)).await.status,
+            200,
+            "a page from the new server may ask the old one"
+        );
         assert_eq!(app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
         assert_eq!(app.get_with(&url(MERCHANTS), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
     }
@@ -239,7 +262,8 @@ async fn servers_with_other_query_files_serve_each_others_documents() {
     }
 }
 
-/// Documents of a newer release may not fit the model of an older server, which must not fall over them.
+/// Documents of a newer release may not fit the model of an older server, which must not fall over
+/// them.
 #[tokio::test]
 async fn document_that_does_not_fit_this_servers_model_is_told_so() {
     let a = TestApp::start(Mode::Trusted).await;
@@ -251,8 +275,15 @@ async fn document_that_does_not_fit_this_servers_model_is_told_so() {
          INSERT INTO _freshql_change (entity, id, op, parts) VALUES ('/q', '{id}', 'U', '{{}}')"
     ));
     let answer = a.get(&url(text)).await;
-    assert_eq!((answer.status.as_u16(), answer.code().as_str()), (422, "GRAPHQL_VALIDATION_FAILED"));
-    assert!(answer.text().contains("the registered document is no longer valid"), "{}", answer.text());
+    assert_eq!(
+        (answer.status.as_u16(), answer.code().as_str()),
+        (422, "GRAPHQL_VALIDATION_FAILED")
+    );
+    assert!(
+        answer.text().contains("the registered document is no longer valid"),
+        "{}",
+        answer.text()
+    );
     assert_eq!(delete(&a, text).await, 204);
     assert_eq!(a.get(&url(text)).await.status, 404);
 }

@@ -1,5 +1,6 @@
-//! What clients write in different ways and mean the same is one question: one ETag, one canonical URL. What they leave open
-//! is no condition, and what they got wrong is told even where the field is skipped.
+//! What clients write in different ways and mean the same is one question: one ETag, one canonical
+//! URL. What they leave open is no condition, and what they got wrong is told even where the field
+//! is skipped.
 
 use freshql::config::Mode;
 use http::header::{CONTENT_LOCATION, IF_MATCH};
@@ -18,7 +19,11 @@ async fn assert_one_question(text: &str, variables: &[Value]) {
         let answer = app.get(&url_with(text, variables)).await;
         assert_eq!(answer.status, 200, "{text} {variables}: {}", answer.text());
         assert_eq!(answer.etag(), first.etag(), "{text} {variables}");
-        assert_eq!(answer.header(CONTENT_LOCATION), first.header(CONTENT_LOCATION), "{text} {variables}");
+        assert_eq!(
+            answer.header(CONTENT_LOCATION),
+            first.header(CONTENT_LOCATION),
+            "{text} {variables}"
+        );
     }
 }
 
@@ -47,15 +52,24 @@ async fn input_objects_are_coerced_where_their_field_is_skipped_too() {
     let query = "query($w: ProductWhere, $o: [ProductOrderBy!]) {
         __typename products(where: $w, orderBy: $o) @skip(if: true) { totalCount } }";
     let refused = [
-        (json!({"w": {"name": {"eq": 5}}}), "variable $w.name.eq does not coerce: expected a String, found 5"),
+        (
+            json!({"w": {"name": {"eq": 5}}}),
+            "variable $w.name.eq does not coerce: expected a String, found 5",
+        ),
         (
             json!({"w": {"nam": {}}}),
             "variable $w does not coerce: ProductWhere has no field `nam`; did you mean `name`?",
         ),
         (json!({"w": "x"}), "variable $w does not coerce: expected an object of type ProductWhere"),
         (json!({"w": {"and": [null]}}), "variable $w.and.0 of type ProductWhere! may not be null"),
-        (json!({"o": {"name": "UP"}}), "variable $o.name does not coerce: OrderDirection has no value `UP`"),
-        (json!({"o": {"name": "ASC", "id": "ASC"}}), "variable $o does not coerce: exactly one field"),
+        (
+            json!({"o": {"name": "UP"}}),
+            "variable $o.name does not coerce: OrderDirection has no value `UP`",
+        ),
+        (
+            json!({"o": {"name": "ASC", "id": "ASC"}}),
+            "variable $o does not coerce: exactly one field",
+        ),
     ];
     for (variables, message) in refused {
         let answer = app.post("/graphql", &json!({"query": query, "variables": variables})).await;
@@ -77,8 +91,12 @@ async fn the_operation_may_be_named_by_a_parameter_and_only_once() {
     assert_eq!(named.header(CONTENT_LOCATION), expected.header(CONTENT_LOCATION));
     assert_eq!(app.get(&format!("{path}/{one}?operationName={one}")).await.status, 200);
     app.get(&format!("{path}/{one}?operationName={other}")).await.assert_error(400, "BAD_REQUEST");
-    app.post(&format!("{path}/{one}"), &json!({"operationName": other})).await.assert_error(400, "BAD_REQUEST");
-    app.get(&format!("{path}?operationName=Nothing")).await.assert_error(422, "OPERATION_RESOLUTION_FAILURE");
+    app.post(&format!("{path}/{one}"), &json!({"operationName": other}))
+        .await
+        .assert_error(400, "BAD_REQUEST");
+    app.get(&format!("{path}?operationName=Nothing"))
+        .await
+        .assert_error(422, "OPERATION_RESOLUTION_FAILURE");
 }
 
 #[tokio::test]
@@ -93,12 +111,17 @@ async fn an_expected_etag_may_be_quoted_or_weak_and_if_match_is_strong() {
         etag = answer.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned();
     }
     for form in ["W/{}", "\"{}", "W/\"\"{}\"\""] {
-        let variables = json!({"id": id, "patch": {"city": form}, "expectedEtag": form.replace("{}", &etag)});
-        app.post(&url(UPDATE), &json!({"variables": variables})).await.assert_error(412, "PRECONDITION_FAILED");
+        let variables =
+            json!({"id": id, "patch": {"city": form}, "expectedEtag": form.replace("{}", &etag)});
+        app.post(&url(UPDATE), &json!({"variables": variables}))
+            .await
+            .assert_error(412, "PRECONDITION_FAILED");
     }
     let weak = format!("W/\"{etag}\"");
     let body = json!({"variables": {"id": id, "patch": {"city": "x"}}});
-    app.post_with(&url(UPDATE), &body, &[(IF_MATCH, &weak)]).await.assert_error(412, "PRECONDITION_FAILED");
+    app.post_with(&url(UPDATE), &body, &[(IF_MATCH, &weak)])
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
 }
 
 const PEOPLE: &str = r#"
@@ -110,18 +133,26 @@ type Person @entity { id: ID! @id  name: String!  age: Int  team: Team @relation
 fn what_a_form_leaves_open_is_no_condition() {
     let shop = Shop::of(PEOPLE);
     for id in ["a", "b", "c"] {
-        shop.data("mutation($i: TeamInput!) { createTeam(input: $i) { id } }", &json!({"i": {"id": id, "name": id}}));
+        shop.data(
+            "mutation($i: TeamInput!) { createTeam(input: $i) { id } }",
+            &json!({"i": {"id": id, "name": id}}),
+        );
     }
-    for (id, age, team) in
-        [("1", Some(1), Some("a")), ("2", Some(2), Some("a")), ("3", None, Some("b")), ("4", Some(2), None)]
-    {
+    for (id, age, team) in [
+        ("1", Some(1), Some("a")),
+        ("2", Some(2), Some("a")),
+        ("3", None, Some("b")),
+        ("4", Some(2), None),
+    ] {
         let input = json!({"i": {"id": id, "name": format!("n{id}"), "age": age, "teamId": team}});
         shop.data("mutation($i: PersonInput!) { createPerson(input: $i) { id } }", &input);
     }
     let count = |list: &str, filter: Value| {
         let ty = if list == "people" { "PersonWhere" } else { "TeamWhere" };
-        let found =
-            shop.json(&format!("query($w: {ty}) {{ {list}(where: $w) {{ totalCount }} }}"), &json!({"w": filter}));
+        let found = shop.json(
+            &format!("query($w: {ty}) {{ {list}(where: $w) {{ totalCount }} }}"),
+            &json!({"w": filter}),
+        );
         found["data"][list]["totalCount"].as_i64().unwrap()
     };
     // Nothing said: every row.
@@ -141,7 +172,10 @@ fn what_a_form_leaves_open_is_no_condition() {
         assert_eq!(count("people", nothing.clone()), 4, "{nothing}");
     }
     // What is said counts, and what is not is not in its way.
-    assert_eq!(count("people", json!({"or": [{"age": {"eq": 2}}, {"name": {"contains": null}}]})), 2);
+    assert_eq!(
+        count("people", json!({"or": [{"age": {"eq": 2}}, {"name": {"contains": null}}]})),
+        2
+    );
     assert_eq!(count("people", json!({"not": {"age": {"eq": 2, "lt": null}}, "or": [{}]})), 2);
     assert_eq!(count("people", json!({"age": {"in": []}})), 0);
     // `some`, `none` and `every` of anything at all.
@@ -152,7 +186,10 @@ fn what_a_form_leaves_open_is_no_condition() {
     assert_eq!(count("teams", json!({"people": {"some": null}})), 3);
     assert_eq!(count("people", json!({"team": {"people": {"none": {}}}})), 0);
     // Nobody can tell what no branch at all means.
-    let none = shop.run("query($w: PersonWhere) { people(where: $w) { totalCount } }", &json!({"w": {"or": []}}));
+    let none = shop.run(
+        "query($w: PersonWhere) { people(where: $w) { totalCount } }",
+        &json!({"w": {"or": []}}),
+    );
     assert!(none.unwrap_err()[0].message.contains("expected one condition at least"));
 }
 
@@ -164,9 +201,15 @@ fn null_in_a_document_is_a_mistake_that_says_what_to_write() {
             "{age: {eq: null}}",
             "\"where.age.eq\": null is not a condition; to find rows without a value, write `isNull: true`",
         ),
-        ("{age: null}", "\"where.age\": null is not a condition; to find rows without a value, write `{isNull: true}`"),
+        (
+            "{age: null}",
+            "\"where.age\": null is not a condition; to find rows without a value, write `{isNull: true}`",
+        ),
         ("{name: {eq: null}}", "\"where.name.eq\": null is not a condition; leave it out"),
-        ("{team: {people: {some: null}}}", "\"where.team.people.some\": null is not a condition; leave it out"),
+        (
+            "{team: {people: {some: null}}}",
+            "\"where.team.people.some\": null is not a condition; leave it out",
+        ),
         ("{not: null}", "\"where.not\": null is not a condition; leave it out"),
     ];
     for (filter, message) in refused {
@@ -174,5 +217,8 @@ fn null_in_a_document_is_a_mistake_that_says_what_to_write() {
         let errors = shop.run(&text, &json!({})).unwrap_err();
         assert!(errors[0].message.contains(message), "{filter}: {}", errors[0].message);
     }
-    assert_eq!(shop.data("{ people(where: null) { totalCount } }", &json!({})), "{\"people\":{\"totalCount\":0}}");
+    assert_eq!(
+        shop.data("{ people(where: null) { totalCount } }", &json!({})),
+        "{\"people\":{\"totalCount\":0}}"
+    );
 }

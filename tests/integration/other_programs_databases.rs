@@ -1,6 +1,6 @@
-//! Databases as well-known programs make them, each in a few tables of the same shape: the model that is pulled passes its
-//! own check, the server answers with what plain SQL answers, whatever the program writes afterwards, and nothing of the
-//! program's own is changed.
+//! Databases as well-known programs make them, each in a few tables of the same shape: the model
+//! that is pulled passes its own check, the server answers with what plain SQL answers, whatever
+//! the program writes afterwards, and nothing of the program's own is changed.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,8 +19,8 @@ struct Program {
     made: &'static str,
     /// What it writes while freshql serves.
     writes: &'static str,
-    /// What it writes as well where its tables have no column of freshql's: programs that name no columns, triggers that
-    /// copy whole rows.
+    /// What it writes as well where its tables have no column of freshql's: programs that name no
+    /// columns, triggers that copy whole rows.
     writes_by_position: &'static str,
     /// The tables that are no entities.
     left_out: &'static [&'static str],
@@ -30,31 +30,55 @@ fn freshql(directory: &Path, arguments: &[&str]) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
     let output = command.env_clear().arg("--dir").arg(directory).args(arguments).output().unwrap();
     let model = std::fs::read_to_string(directory.join("schema.graphql")).unwrap_or_default();
-    assert!(output.status.success(), "{arguments:?}: {}\n{model}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{arguments:?}: {}\n{model}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// All rows of all tables of the program's, without what freshql added; and what it declared, where nothing was added.
+/// All rows of all tables of the program's, without what freshql added; and what it declared, where
+/// nothing was added.
 fn everything(database: &Connection, with_schema: bool) -> Vec<String> {
-    let own = "name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_freshql\\_%' ESCAPE '\\'";
-    let sql = format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND {own} ORDER BY name");
-    let tables: Vec<String> =
-        database.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let own =
+        "name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_freshql\\_%' ESCAPE '\\'";
+    let sql =
+        format!("SELECT name FROM sqlite_schema WHERE type = 'table' AND {own} ORDER BY name");
+    let tables: Vec<String> = database
+        .prepare(&sql)
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
     let mut found = Vec::new();
     for table in tables {
         // Some cannot even be read without a collation of the program's.
-        let Ok(mut statement) = database.prepare(&format!("SELECT * FROM \"{table}\"")) else { continue };
+        let Ok(mut statement) = database.prepare(&format!("SELECT * FROM \"{table}\"")) else {
+            continue;
+        };
         let names: Vec<String> = statement.column_names().map(str::to_owned).collect();
         let mut rows = statement.query([]).unwrap();
         while let Some(row) = rows.next().unwrap() {
-            let values = names.iter().enumerate().filter(|(_, name)| with_schema || *name != "_version");
+            let values =
+                names.iter().enumerate().filter(|(_, name)| with_schema || *name != "_version");
             let values: Vec<Sql> = values.map(|(at, _)| row.get(at).unwrap()).collect();
             found.push(format!("{table}: {values:?}"));
         }
     }
     if with_schema {
-        let sql = format!("SELECT type || ' ' || name || ': ' || ifnull(sql, '') FROM sqlite_schema WHERE {own}");
-        found.extend(database.prepare(&sql).unwrap().query_map([], |row| row.get(0)).unwrap().map(Result::unwrap));
+        let sql = format!(
+            "SELECT type || ' ' || name || ': ' || ifnull(sql, '') FROM sqlite_schema WHERE {own}"
+        );
+        found.extend(
+            database
+                .prepare(&sql)
+                .unwrap()
+                .query_map([], |row| row.get(0))
+                .unwrap()
+                .map(Result::unwrap),
+        );
     }
     found.sort();
     found
@@ -78,7 +102,8 @@ fn shown(scalar: Scalar, value: Sql) -> Value {
 
 /// All rows of an entity, by key, as plain SQL has them.
 fn rows(database: &Connection, entity: &Entity) -> Vec<Value> {
-    let columns: Vec<String> = entity.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
+    let columns: Vec<String> =
+        entity.columns.iter().map(|column| format!("\"{}\"", column.name)).collect();
     let key = &entity.column(entity.key).name;
     let sql = format!("SELECT {} FROM \"{}\" ORDER BY \"{key}\"", columns.join(", "), entity.table);
     let mut statement = database.prepare(&sql).unwrap();
@@ -86,7 +111,8 @@ fn rows(database: &Connection, entity: &Entity) -> Vec<Value> {
     let mut found = Vec::new();
     while let Some(row) = rows.next().unwrap() {
         let values = entity.columns.iter().enumerate();
-        let values = values.map(|(at, column)| (column.field.clone(), shown(column.scalar, row.get(at).unwrap())));
+        let values = values
+            .map(|(at, column)| (column.field.clone(), shown(column.scalar, row.get(at).unwrap())));
         found.push(Value::Object(values.collect()));
     }
     found
@@ -106,7 +132,11 @@ impl Served {
         }
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
-        let etag = answer.headers().get("etag").map(|etag| etag.to_str().unwrap().to_owned()).unwrap_or_default();
+        let etag = answer
+            .headers()
+            .get("etag")
+            .map(|etag| etag.to_str().unwrap().to_owned())
+            .unwrap_or_default();
         let body = answer.text().await.unwrap();
         (status, etag, serde_json::from_str(&body).unwrap_or_default())
     }
@@ -136,9 +166,13 @@ impl Served {
     async fn kept(&self, model: &Model) -> Vec<(String, String)> {
         let mut kept = Vec::new();
         for entity in &model.entities {
-            let fields: Vec<&str> = entity.columns.iter().map(|column| column.field.as_str()).collect();
-            let query =
-                format!("{{ {}(first: 100) {{ totalCount nodes {{ {} }} }} }}", entity.plural, fields.join(" "));
+            let fields: Vec<&str> =
+                entity.columns.iter().map(|column| column.field.as_str()).collect();
+            let query = format!(
+                "{{ {}(first: 100) {{ totalCount nodes {{ {} }} }} }}",
+                entity.plural,
+                fields.join(" ")
+            );
             let (status, etag, body) = self.get(&query, None).await;
             assert!(status == 200 && !etag.is_empty(), "{query}: {body:#}");
             kept.push((query, etag));
@@ -155,8 +189,10 @@ async fn is_adopted(program: Program) {
     database.execute_batch(program.made).unwrap();
     let before = [false, true].map(|with_schema| everything(&database, with_schema));
     let said = freshql(path, &["model", "pull"]);
-    let left_out: Vec<&str> =
-        said.lines().filter_map(|line| line.strip_prefix("left out `")?.split('`').next()).collect();
+    let left_out: Vec<&str> = said
+        .lines()
+        .filter_map(|line| line.strip_prefix("left out `")?.split('`').next())
+        .collect();
     assert_eq!(left_out, program.left_out, "{said}");
     for arguments in [&["migrate", "new", "adopt"][..], &["migrate", "up"], &["check"]] {
         freshql(path, arguments);
@@ -185,7 +221,9 @@ async fn is_adopted(program: Program) {
     for writes in writes {
         let kept = served.kept(&model).await;
         let old: Vec<_> = model.entities.iter().map(|entity| rows(&database, entity)).collect();
-        database.execute_batch(writes).unwrap_or_else(|error| panic!("the program itself fails: {error}"));
+        database
+            .execute_batch(writes)
+            .unwrap_or_else(|error| panic!("the program itself fails: {error}"));
         for ((entity, old), (query, etag)) in model.entities.iter().zip(old).zip(kept) {
             let new = rows(&database, entity);
             let (status, _, _) = served.get(&query, Some(&etag)).await;

@@ -1,5 +1,5 @@
-//! What the pages in `docs/caches` say of freshql's answers, compared with the answers: nobody can run Cloudflare, Fastly or
-//! CloudFront here, but what these are told to look for must be there.
+//! What the pages in `docs/caches` say of freshql's answers, compared with the answers: nobody can
+//! run Cloudflare, Fastly or CloudFront here, but what these are told to look for must be there.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use crate::blog::token;
 use crate::installed_program::top;
 use crate::lifetimes::{Origin, path_of, path_without_variables};
 
-const PAGES: [&str; 6] = ["README.md", "cloudflare.md", "cloudfront.md", "fastly.md", "nginx.md", "varnish.md"];
+const PAGES: [&str; 6] =
+    ["README.md", "cloudflare.md", "cloudfront.md", "fastly.md", "nginx.md", "varnish.md"];
 
 fn page(name: &str) -> String {
     std::fs::read_to_string(top().join("docs/caches").join(name)).unwrap()
@@ -20,7 +21,9 @@ fn page(name: &str) -> String {
 fn rows(text: &str, head: &str) -> Vec<Vec<String>> {
     let table = text.split_once(head).unwrap_or_else(|| panic!("no table begins with {head}")).1;
     let lines = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()).collect()
+    lines
+        .map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect())
+        .collect()
 }
 
 /// What stands between backticks.
@@ -36,7 +39,10 @@ async fn heads(origin: &Origin) -> BTreeMap<&'static str, HeaderMap> {
     let secrets = path_without_variables("secrets");
     let mut heads = BTreeMap::new();
     for entity in ["page", "photo", "notice", "draft", "letter"] {
-        heads.insert(entity, client.get(url(&path_of(entity))).send().await.unwrap().headers().clone());
+        heads.insert(
+            entity,
+            client.get(url(&path_of(entity))).send().await.unwrap().headers().clone(),
+        );
     }
     let etag = heads["page"]["etag"].to_str().unwrap().to_owned();
     let asked = [
@@ -45,7 +51,13 @@ async fn heads(origin: &Origin) -> BTreeMap<&'static str, HeaderMap> {
         ("unchanged", client.get(url(&path_of("page"))).header("if-none-match", etag), 304),
         ("unknown", client.get(url(&format!("/q/{}", "0".repeat(64)))), 404),
         ("nowhere", client.get(url("/nowhere")), 404),
-        ("post", client.post(url(&path_without_variables("page"))).json(&json!({"variables": {"id": "1"}})), 200),
+        (
+            "post",
+            client
+                .post(url(&path_without_variables("page")))
+                .json(&json!({"variables": {"id": "1"}})),
+            200,
+        ),
         (
             "mutation",
             client
@@ -128,7 +140,8 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
     let never = ["Surrogate-Control", "Set-Cookie"];
     let is_header = |text: &str| {
         let parts: Vec<&str> = text.split('-').collect();
-        let is_part = |part: &&str| part.chars().all(|c| c.is_ascii_alphabetic()) && !part.is_empty();
+        let is_part =
+            |part: &&str| part.chars().all(|c| c.is_ascii_alphabetic()) && !part.is_empty();
         parts.iter().all(is_part) && text.chars().next().is_some_and(char::is_uppercase)
     };
     let known_words = [
@@ -150,8 +163,8 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
     let mut named = 0;
     for name in PAGES {
         let text = page(name);
-        for (marked, tail) in
-            marked(&text).map(|text| text.split_once(':').map_or((text, ""), |(name, tail)| (name, tail.trim())))
+        for (marked, tail) in marked(&text)
+            .map(|text| text.split_once(':').map_or((text, ""), |(name, tail)| (name, tail.trim())))
         {
             if is_header(marked) && !known_words.contains(&marked) {
                 named += 1;
@@ -162,7 +175,10 @@ async fn the_pages_name_no_header_and_no_directive_that_is_not_there() {
                     assert!(is_sent || others.contains(&marked), "{name}: nothing sends {marked}");
                 }
                 let values = || heads.values().map(|head| line(head, marked));
-                assert!(tail.is_empty() || values().any(|value| value.contains(tail)), "{name}: no {marked}: {tail}");
+                assert!(
+                    tail.is_empty() || values().any(|value| value.contains(tail)),
+                    "{name}: no {marked}: {tail}"
+                );
             }
             if [
                 "public",
@@ -190,13 +206,17 @@ fn cloudfront_is_told_of_each_error_that_it_would_keep() {
     let readme = std::fs::read_to_string(top().join("README.md")).unwrap();
     let statuses: BTreeSet<u16> = rows(&readme, "| status | when | `extensions.code` |")
         .iter()
-        .flat_map(|row| row[0].split(", ").map(|status| status.parse().unwrap()).collect::<Vec<u16>>())
+        .flat_map(|row| {
+            row[0].split(", ").map(|status| status.parse().unwrap()).collect::<Vec<u16>>()
+        })
         .collect();
     assert!(statuses.len() > 12, "{statuses:?}");
     let page = page("cloudfront.md");
     let line = page.lines().find(|line| line.contains("error caching minimum TTL")).unwrap();
-    let told: BTreeSet<u16> =
-        line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect();
+    let told: BTreeSet<u16> = line
+        .split(|c: char| !c.is_ascii_digit())
+        .filter_map(|number| number.parse().ok())
+        .collect();
     for status in keeps.into_iter().filter(|status| statuses.contains(status)) {
         assert!(told.contains(&status), "{status}");
     }

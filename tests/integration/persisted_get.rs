@@ -6,8 +6,8 @@ use freshql::config::Mode;
 use freshql::document_id::DocumentId;
 use http::Method;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_LOCATION,
-    CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH,
+    CONTENT_LOCATION, CONTENT_TYPE, DATE, ETAG, HeaderMap, IF_MATCH, IF_NONE_MATCH, RANGE, VARY,
 };
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -36,7 +36,8 @@ async fn an_answer_says_what_it_is_and_how_long_it_holds() {
     assert_eq!(answer.header(VARY), "Accept-Encoding");
     assert_eq!(answer.header(ACCEPT_RANGES), "none");
     assert!(answer.headers.contains_key(DATE));
-    let canonical = format!("/q/{}?variables=%7B%22id%22%3A%22{id}%22%7D", DocumentId::of(MERCHANT));
+    let canonical =
+        format!("/q/{}?variables=%7B%22id%22%3A%22{id}%22%7D", DocumentId::of(MERCHANT));
     assert_eq!(answer.header(CONTENT_LOCATION), canonical);
     let base = answer.json()["extensions"]["etag"].as_str().unwrap().to_owned();
     assert_eq!(base.len(), 22);
@@ -62,7 +63,9 @@ async fn unchanged_rows_return_304_with_the_headers_of_the_200() {
 #[tokio::test]
 async fn a_304_has_neither_body_nor_length_on_the_wire() {
     let (app, _, url) = merchant().await;
-    let request = format!("GET {url} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {url} HTTP/1.1\r\nHost: localhost\r\nIf-None-Match: *\r\nConnection: close\r\n\r\n"
+    );
     let response = app.raw(&request).await.to_ascii_lowercase();
     assert!(response.starts_with("http/1.1 304 "), "{response}");
     assert!(!response.contains("content-length"), "{response}");
@@ -125,7 +128,9 @@ async fn if_none_match_is_compared_weakly_in_all_its_forms() {
     }
     let lines = [(IF_NONE_MATCH, "\"other\""), (IF_NONE_MATCH, etag.as_str())];
     assert_eq!(app.get_with(&url, &lines).await.status, 304);
-    for value in ["\"other\"", "", "*, \"other\"", &base, &format!("\"{base}x\""), &format!("*, {etag}")] {
+    for value in
+        ["\"other\"", "", "*, \"other\"", &base, &format!("\"{base}x\""), &format!("*, {etag}")]
+    {
         assert_eq!(app.get_with(&url, &[(IF_NONE_MATCH, value)]).await.status, 200, "{value}");
     }
 }
@@ -174,13 +179,19 @@ async fn each_coding_has_its_own_strong_etag_and_the_same_content() {
     let base = plain.etag().trim_matches('"').to_owned();
 
     let gzip = app.get_with(&url, &[(ACCEPT_ENCODING, "gzip")]).await;
-    assert_eq!((gzip.header(CONTENT_ENCODING), gzip.etag()), ("gzip", format!("\"{base}.gz\"").as_str()));
+    assert_eq!(
+        (gzip.header(CONTENT_ENCODING), gzip.etag()),
+        ("gzip", format!("\"{base}.gz\"").as_str())
+    );
     let mut unpacked = Vec::new();
     flate2::read::GzDecoder::new(&gzip.body[..]).read_to_end(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain.body);
 
     let brotli = app.get_with(&url, &[(ACCEPT_ENCODING, "gzip, deflate, br")]).await;
-    assert_eq!((brotli.header(CONTENT_ENCODING), brotli.etag()), ("br", format!("\"{base}.br\"").as_str()));
+    assert_eq!(
+        (brotli.header(CONTENT_ENCODING), brotli.etag()),
+        ("br", format!("\"{base}.br\"").as_str())
+    );
     let mut unpacked = Vec::new();
     brotli::Decompressor::new(&brotli.body[..], 4096).read_to_end(&mut unpacked).unwrap();
     assert_eq!(unpacked, plain.body);
@@ -231,10 +242,14 @@ async fn variables_in_any_spelling_are_the_same_question() {
     let app = TestApp::start(Mode::Trusted).await;
     let bare = app.get(&url(MERCHANTS)).await;
     for variables in ["%7B%22first%22%3A20%7D", "{%20%22first%22%20:+20%20}", "{}", "null", ""] {
-        let answer = app.get(&format!("{}?variables={variables}&utm_source=mail", url(MERCHANTS))).await;
+        let answer =
+            app.get(&format!("{}?variables={variables}&utm_source=mail", url(MERCHANTS))).await;
         assert_eq!(answer.status, 200, "{variables}: {}", answer.text());
         assert_eq!(answer.etag(), bare.etag());
-        assert_eq!(answer.header(CONTENT_LOCATION), format!("{}?variables=%7B%22first%22%3A20%7D", url(MERCHANTS)));
+        assert_eq!(
+            answer.header(CONTENT_LOCATION),
+            format!("{}?variables=%7B%22first%22%3A20%7D", url(MERCHANTS))
+        );
     }
     let other = app.get(&url_with(MERCHANTS, &json!({"first": 19}))).await;
     assert_ne!(other.etag(), bare.etag());
@@ -256,9 +271,14 @@ async fn one_of_several_operations_is_named_in_the_path() {
 async fn what_cannot_be_read_is_400_and_what_does_not_coerce_422() {
     let app = TestApp::start(Mode::Trusted).await;
     let path = url(MERCHANTS);
-    for query in
-        ["variables={", "variables=[]", "variables=1", "variables=%FF", "extensions=1", "variables={}&variables={}"]
-    {
+    for query in [
+        "variables={",
+        "variables=[]",
+        "variables=1",
+        "variables=%FF",
+        "extensions=1",
+        "variables={}&variables={}",
+    ] {
         app.get(&format!("{path}?{query}")).await.assert_error(400, "BAD_REQUEST");
     }
     for variables in [json!({"first": "x"}), json!({"first": -1}), json!({"unknown": 1})] {
@@ -271,22 +291,35 @@ async fn what_cannot_be_read_is_400_and_what_does_not_coerce_422() {
 async fn an_unknown_document_is_404_and_nobody_stores_that() {
     let app = TestApp::start(Mode::Trusted).await;
     let unknown = DocumentId::of("unknown");
-    for path in [format!("/q/{unknown}"), "/q/nonsense".to_owned(), format!("/q/sha256:{unknown}")] {
+    for path in [format!("/q/{unknown}"), "/q/nonsense".to_owned(), format!("/q/sha256:{unknown}")]
+    {
         app.get(&path).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
-        app.get_with(&path, &[(IF_NONE_MATCH, "*")]).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
+        app.get_with(&path, &[(IF_NONE_MATCH, "*")])
+            .await
+            .assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
     }
     let named = app.get(&format!("/q/{unknown}/Merchant")).await;
     named.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
-    assert_eq!(named.json()["errors"][0]["extensions"]["registeredId"], DocumentId::of(MERCHANT).to_string());
+    assert_eq!(
+        named.json()["errors"][0]["extensions"]["registeredId"],
+        DocumentId::of(MERCHANT).to_string()
+    );
 }
 
 #[tokio::test]
 async fn what_may_be_stored_has_one_media_type_and_errors_have_that_which_the_client_reads() {
     let (app, _, url) = merchant().await;
     let plain = app.get(&url).await;
-    for accept in ["application/graphql-response+json, application/json;q=0.9", "text/html", "application/json;q=0"] {
+    for accept in [
+        "application/graphql-response+json, application/json;q=0.9",
+        "text/html",
+        "application/json;q=0",
+    ] {
         let answer = app.get_with(&url, &[(ACCEPT, accept)]).await;
-        assert_eq!((answer.status.as_u16(), answer.header(CONTENT_TYPE)), (200, "application/json; charset=utf-8"));
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(CONTENT_TYPE)),
+            (200, "application/json; charset=utf-8")
+        );
         assert_eq!((answer.etag(), answer.header(VARY)), (plain.etag(), "Accept-Encoding"));
         let same = app.get_with(&url, &[(ACCEPT, accept), (IF_NONE_MATCH, plain.etag())]).await;
         assert_eq!((same.status.as_u16(), same.header(VARY)), (304, "Accept-Encoding"));
@@ -296,17 +329,22 @@ async fn what_may_be_stored_has_one_media_type_and_errors_have_that_which_the_cl
     answer.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
     assert_eq!(answer.header(VARY), "Accept-Encoding");
     let answer = app.get_with("/q/unknown", &[(ACCEPT, "text/html")]).await;
-    assert_eq!((answer.status.as_u16(), answer.header(CONTENT_TYPE)), (404, "application/json; charset=utf-8"));
+    assert_eq!(
+        (answer.status.as_u16(), answer.header(CONTENT_TYPE)),
+        (404, "application/json; charset=utf-8")
+    );
 }
 
-/// At `/graphql` an answer comes in two media types. A cache that was told 304 for one must not have the other.
+/// At `/graphql` an answer comes in two media types. A cache that was told 304 for one must not
+/// have the other.
 #[tokio::test]
 async fn two_media_types_at_one_url_have_two_etags() {
     let (app, _, _) = merchant().await;
     let path = format!("/graphql?documentId={}", DocumentId::of(MERCHANTS));
     const GRAPHQL: &str = "application/graphql-response+json";
     for _ in 0..2 {
-        let (json, graphql) = (app.get(&path).await, app.get_with(&path, &[(ACCEPT, GRAPHQL)]).await);
+        let (json, graphql) =
+            (app.get(&path).await, app.get_with(&path, &[(ACCEPT, GRAPHQL)]).await);
         assert_eq!(json.header(CONTENT_TYPE), "application/json; charset=utf-8");
         assert_eq!(graphql.header(CONTENT_TYPE), format!("{GRAPHQL}; charset=utf-8"));
         assert_eq!(json.header(VARY), "Accept, Accept-Encoding");

@@ -1,4 +1,5 @@
-//! The commands on a PostgreSQL database: what migrations leave, what `check` finds, and what `repair` puts back.
+//! The commands on a PostgreSQL database: what migrations leave, what `check` finds, and what
+//! `repair` puts back.
 
 use std::path::Path;
 
@@ -48,7 +49,13 @@ fn any_number_of_programs_migrate_at_once_and_each_file_is_applied_by_one() {
     let (model, migrations) = demo();
     let database = database(&postgres, "demo");
     let applied: usize = std::thread::scope(|scope| {
-        let up = || Admin::open(&database).unwrap().migrate(&migrations).unwrap_or_else(|e| panic!("{e}")).len();
+        let up = || {
+            Admin::open(&database)
+                .unwrap()
+                .migrate(&migrations)
+                .unwrap_or_else(|e| panic!("{e}"))
+                .len()
+        };
         let threads: Vec<_> = (0..4).map(|_| scope.spawn(up)).collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
@@ -56,11 +63,16 @@ fn any_number_of_programs_migrate_at_once_and_each_file_is_applied_by_one() {
     let admin = Admin::open(&database).unwrap();
     let status = admin.status(&migrations).unwrap();
     assert!(status.is_current() && status.applied.len() == applied, "{status:?}");
-    assert!(status.applied[0].applied_at.ends_with('Z') && status.applied[0].applied_at.len() == 24);
+    assert!(
+        status.applied[0].applied_at.ends_with('Z') && status.applied[0].applied_at.len() == 24
+    );
     assert_eq!(messages(&admin, &model), Vec::<String>::new());
     assert!(admin.has_epoch().unwrap());
     assert_eq!(admin.tables().unwrap(), ["merchants", "products", "reviews"]);
-    assert_eq!(postgres.run("demo", "SELECT count(*) FROM _freshql_meta WHERE key = 'history'"), ["1"]);
+    assert_eq!(
+        postgres.run("demo", "SELECT count(*) FROM _freshql_meta WHERE key = 'history'"),
+        ["1"]
+    );
 }
 
 #[test]
@@ -72,20 +84,27 @@ fn a_mistake_in_a_migration_has_a_place_and_leaves_no_trace() {
     let mistake_of = |text: &str| {
         std::fs::write(folder.path().join("0001_a.sql"), text).unwrap();
         let migrations = Migrations::read_for(folder.path(), Dialect::Postgres).unwrap();
-        let MigrateError::Files(mut mistakes) = Admin::open(&database).unwrap().migrate(&migrations).unwrap_err()
+        let MigrateError::Files(mut mistakes) =
+            Admin::open(&database).unwrap().migrate(&migrations).unwrap_err()
         else {
             panic!("{text}");
         };
-        let MigrateError::Files(again) = rehearse(&database, &migrations).unwrap_err() else { panic!("{text}") };
+        let MigrateError::Files(again) = rehearse(&database, &migrations).unwrap_err() else {
+            panic!("{text}")
+        };
         assert_eq!(again, mistakes);
         assert_eq!(
-            postgres.run("mistakes", "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"),
+            postgres.run(
+                "mistakes",
+                "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+            ),
             Vec::<String>::new()
         );
         let mistake = mistakes.remove(0);
         (text[mistake.span].to_owned(), mistake.message)
     };
-    let (place, message) = mistake_of("CREATE TABLE é (x int);\r\n-- ü\r\nINSERT INTO é\r\n  VALUES (1), (nowhere);");
+    let (place, message) =
+        mistake_of("CREATE TABLE é (x int);\r\n-- ü\r\nINSERT INTO é\r\n  VALUES (1), (nowhere);");
     assert_eq!(place, "nowhere");
     assert!(message.contains("nowhere"), "{message}");
     let (place, message) = mistake_of("CREATE TABLE a (x int);\nSELECT 1/0;");
@@ -98,7 +117,8 @@ fn a_mistake_in_a_migration_has_a_place_and_leaves_no_trace() {
     assert_eq!(place, "COPY a FROM stdin;");
     assert!(message.contains("no data"), "{message}");
     // No scratch database is left behind.
-    let databases = postgres.run("postgres", "SELECT datname FROM pg_database WHERE datname LIKE '\\_freshql%'");
+    let databases = postgres
+        .run("postgres", "SELECT datname FROM pg_database WHERE datname LIKE '\\_freshql%'");
     assert_eq!(databases, Vec::<String>::new());
 }
 
@@ -118,15 +138,31 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
     assert_eq!(messages(&admin, &model), Vec::<String>::new());
     let versions = || run("SELECT min(_version) FROM goods")[0].parse::<i64>().unwrap();
     for (damage, message, renews) in [
-        ("DROP TRIGGER zz_freshql_log ON goods", "trigger `zz_freshql_log` on `goods` is missing", true),
+        (
+            "DROP TRIGGER zz_freshql_log ON goods",
+            "trigger `zz_freshql_log` on `goods` is missing",
+            true,
+        ),
         (
             "DROP TRIGGER zz_freshql_truncate ON goods",
             "trigger `zz_freshql_truncate` on `goods` is missing: nobody would see",
             false,
         ),
-        ("ALTER TABLE goods DISABLE TRIGGER USER", "trigger `zz_freshql_version` on `goods` is disabled", true),
-        ("ALTER TABLE goods ENABLE TRIGGER zz_freshql_log", "`zz_freshql_log` on `goods` does not fire always", true),
-        ("DROP FUNCTION _freshql_goods_log() CASCADE", "function `_freshql_goods_log` is missing", true),
+        (
+            "ALTER TABLE goods DISABLE TRIGGER USER",
+            "trigger `zz_freshql_version` on `goods` is disabled",
+            true,
+        ),
+        (
+            "ALTER TABLE goods ENABLE TRIGGER zz_freshql_log",
+            "`zz_freshql_log` on `goods` does not fire always",
+            true,
+        ),
+        (
+            "DROP FUNCTION _freshql_goods_log() CASCADE",
+            "function `_freshql_goods_log` is missing",
+            true,
+        ),
         (
             "CREATE OR REPLACE FUNCTION _freshql_goods_version() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
             "function `_freshql_goods_version` is not the one",
@@ -137,7 +173,11 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
             "function `_freshql_goods_log` is not the one",
             true,
         ),
-        ("ALTER FUNCTION _freshql_goods_log() SECURITY INVOKER", "function `_freshql_goods_log` is not the one", true),
+        (
+            "ALTER FUNCTION _freshql_goods_log() SECURITY INVOKER",
+            "function `_freshql_goods_log` is not the one",
+            true,
+        ),
         (
             "ALTER FUNCTION _freshql_goods_log() RESET extra_float_digits",
             "function `_freshql_goods_log` is not the one",
@@ -146,15 +186,24 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
         ("ALTER TABLE goods DROP COLUMN _version", "column `goods._version` is missing", true),
         ("DROP TABLE _freshql_change CASCADE", "table `_freshql_change` is missing", false),
         ("DROP TABLE _freshql_run, _freshql_note", "table `_freshql_run` is missing", false),
-        ("DROP FUNCTION _freshql_fold, _freshql_part", "function `_freshql_part` is missing", false),
+        (
+            "DROP FUNCTION _freshql_fold, _freshql_part",
+            "function `_freshql_part` is missing",
+            false,
+        ),
         ("DROP INDEX goods_weight_idx", "index over `goods` (weight) is missing", false),
         ("DELETE FROM _freshql_meta", "", false),
     ] {
         let before = versions();
         run(damage);
         let found = messages(&admin, &model);
-        assert!(found.iter().any(|found| found.contains(message)) || message.is_empty(), "{damage}: {found:?}");
-        let repaired = admin.repair(&model, &Migrations::default()).unwrap_or_else(|error| panic!("{damage}: {error}"));
+        assert!(
+            found.iter().any(|found| found.contains(message)) || message.is_empty(),
+            "{damage}: {found:?}"
+        );
+        let repaired = admin
+            .repair(&model, &Migrations::default())
+            .unwrap_or_else(|error| panic!("{damage}: {error}"));
         assert!(!repaired.done.is_empty() && repaired.left.is_empty(), "{damage}: {repaired:?}");
         assert_eq!(messages(&admin, &model), Vec::<String>::new(), "{damage}");
         assert_eq!(versions() > before, renews, "{damage}: {repaired:?}");
@@ -168,7 +217,10 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
             "{damage}"
         );
     }
-    assert!(admin.repair(&model, &Migrations::default()).unwrap().done.is_empty(), "nothing is left to do");
+    assert!(
+        admin.repair(&model, &Migrations::default()).unwrap().done.is_empty(),
+        "nothing is left to do"
+    );
 }
 
 #[test]
@@ -182,7 +234,11 @@ fn what_nobody_would_see_is_told() {
             "DROP TRIGGER zzz ON goods",
             "`zzz` on `goods` fires behind freshql's",
         ),
-        ("CREATE TABLE more () INHERITS (goods)", "DROP TABLE more", "`more` inherits from `goods`"),
+        (
+            "CREATE TABLE more () INHERITS (goods)",
+            "DROP TABLE more",
+            "`more` inherits from `goods`",
+        ),
         (
             "ALTER TABLE goods ALTER COLUMN note TYPE integer USING NULL",
             "ALTER TABLE goods ALTER COLUMN note TYPE text COLLATE \"C\" USING NULL",
@@ -225,7 +281,8 @@ fn what_nobody_would_see_is_told() {
 #[test]
 fn partitions_need_the_trigger_for_truncate_each() {
     let Some(postgres) = Postgres::start() else { return };
-    let (mut admin, model) = migrated(&postgres, "partitions", "type Other @entity { id: ID! @id n: Int }");
+    let (mut admin, model) =
+        migrated(&postgres, "partitions", "type Other @entity { id: ID! @id n: Int }");
     let rows = self::model(
         "type Row @entity(managed: false, table: \"rows\") { id: ID! @id @column(type: \"bigint\") n: Int }
         type Other @entity { id: ID! @id n: Int }",
@@ -241,7 +298,8 @@ fn partitions_need_the_trigger_for_truncate_each() {
     assert!(messages(&admin, &rows)[0].contains("`rows` is not watched"));
     assert_eq!(admin.watch(&rows).unwrap(), ["rows"]);
     assert_eq!(messages(&admin, &rows), Vec::<String>::new());
-    let version = postgres.run("partitions", "SELECT entity, key, version > 0 FROM _freshql_version");
+    let version =
+        postgres.run("partitions", "SELECT entity, key, version > 0 FROM _freshql_version");
     assert_eq!(version, ["/Row||t"]);
     // A partition that comes later fires the triggers for rows, but not that for TRUNCATE.
     postgres.run(
@@ -249,7 +307,10 @@ fn partitions_need_the_trigger_for_truncate_each() {
         "CREATE TABLE rows_2 PARTITION OF rows FOR VALUES FROM ('m') TO ('z');
         INSERT INTO rows VALUES ('n', 1); UPDATE rows SET n = 2 WHERE id = 'n'; UPDATE rows SET n = n",
     );
-    assert_eq!(postgres.run("partitions", "SELECT entity, key FROM _freshql_version ORDER BY 1"), ["/Row|", "Row|n"]);
+    assert_eq!(
+        postgres.run("partitions", "SELECT entity, key FROM _freshql_version ORDER BY 1"),
+        ["/Row|", "Row|n"]
+    );
     assert!(messages(&admin, &rows)[0].contains("not watched"));
     assert_eq!(admin.watch(&rows).unwrap(), ["rows"]);
     assert_eq!(messages(&admin, &rows), Vec::<String>::new());
@@ -259,7 +320,8 @@ fn partitions_need_the_trigger_for_truncate_each() {
     let others = self::model("type Other @entity { id: ID! @id n: Int }");
     assert_eq!(admin.watch(&others).unwrap(), ["rows"]);
     assert_eq!(
-        postgres.run("partitions", "SELECT tgname FROM pg_trigger WHERE tgrelid = 'rows'::regclass"),
+        postgres
+            .run("partitions", "SELECT tgname FROM pg_trigger WHERE tgrelid = 'rows'::regclass"),
         Vec::<String>::new()
     );
 }
@@ -323,7 +385,9 @@ fn the_model_of_a_database_of_others_is_read_from_its_types_and_served_without_a
     let first = step(&Migrations::default(), &model).unwrap().unwrap();
     migrations::add(folder.path(), "adopt", &first.sqlite, &first.postgres).unwrap();
     let mut admin = Admin::open(&database).unwrap();
-    admin.migrate(&Migrations::read_for(folder.path(), Dialect::Postgres).unwrap()).unwrap_or_else(|e| panic!("{e}"));
+    admin
+        .migrate(&Migrations::read_for(folder.path(), Dialect::Postgres).unwrap())
+        .unwrap_or_else(|e| panic!("{e}"));
     assert_eq!(admin.watch(&model).unwrap(), ["customers", "orders", "readings"]);
     assert_eq!(messages(&admin, &model), Vec::<String>::new());
     assert_eq!(postgres.run("theirs", shape), before);
@@ -334,10 +398,19 @@ fn the_model_of_a_database_of_others_is_read_from_its_types_and_served_without_a
         .run("theirs", "SELECT concat_ws(' ', entity, op, nullif(changed, '')) FROM _freshql_change ORDER BY xid, seq");
     assert_eq!(
         records,
-        ["Order U total net", "Customer D", "Customer I", "Customer D", "Order D", "Order D", "Reading I"]
+        [
+            "Order U total net",
+            "Customer D",
+            "Customer I",
+            "Customer D",
+            "Order D",
+            "Order D",
+            "Reading I"
+        ]
     );
     assert_eq!(
-        postgres.run("theirs", "SELECT entity, count(*) FROM _freshql_version GROUP BY 1 ORDER BY 1"),
+        postgres
+            .run("theirs", "SELECT entity, count(*) FROM _freshql_version GROUP BY 1 ORDER BY 1"),
         ["/Customer|1", "/Order|1", "/Reading|1", "Customer|1", "Reading|1"]
     );
 }

@@ -1,4 +1,5 @@
-//! The client for PostgreSQL, on a real server: flights, their errors, what is given up, logins and TLS.
+//! The client for PostgreSQL, on a real server: flights, their errors, what is given up, logins and
+//! TLS.
 
 use std::path::Path;
 use std::process::Command;
@@ -20,7 +21,10 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     let Some(postgres) = Postgres::start() else { return };
     let mut writer = connect(&postgres.url("postgres"), Role::Write).await;
     let mut reader = connect(&postgres.url("postgres"), Role::Read).await;
-    writer.script("CREATE TABLE a (x bigint PRIMARY KEY, y text); INSERT INTO a VALUES (1, 'one')").await.unwrap();
+    writer
+        .script("CREATE TABLE a (x bigint PRIMARY KEY, y text); INSERT INTO a VALUES (1, 'one')")
+        .await
+        .unwrap();
 
     // The second statement begins long after somebody else has committed.
     let count = Execute::binary("SELECT count(*) FROM a", &[]);
@@ -39,12 +43,18 @@ async fn a_flight_is_one_transaction_that_sees_one_snapshot() {
     let all = writer
         .flight(&[
             Execute::text(insert, &[Parameter::Text("3"), Parameter::Null]),
-            Execute::binary(insert, &[Parameter::Binary(&4_i64.to_be_bytes()), Parameter::Binary("vier".as_bytes())]),
+            Execute::binary(
+                insert,
+                &[Parameter::Binary(&4_i64.to_be_bytes()), Parameter::Binary("vier".as_bytes())],
+            ),
             Execute::text("UPDATE a SET y = 'x' WHERE x > 2", &[]),
         ])
         .await
         .unwrap();
-    assert_eq!((all[0].first().unwrap().text(1), all[1].first().unwrap().text(1)), (None, Some("vier")));
+    assert_eq!(
+        (all[0].first().unwrap().text(1), all[1].first().unwrap().text(1)),
+        (None, Some("vier"))
+    );
     assert_eq!((all[1].first().unwrap().int(0), all[2].affected), (Some(4), 2));
 
     // An error undoes all of it, says in which statement, and leaves the connection in order.
@@ -87,8 +97,14 @@ async fn statements_are_prepared_anew_where_a_table_has_changed_under_them() {
     connection.script("DEALLOCATE ALL").await.unwrap();
     assert_eq!(connection.query(all).await.unwrap().len(), 1);
     // A statement that did not get as far as being prepared is not taken for one that is.
-    connection.flight(&[Execute::text("SELECT 1/0", &[]), Execute::text("SELECT 5", &[])]).await.unwrap_err();
-    assert_eq!(connection.query(Execute::text("SELECT 5", &[])).await.unwrap().first().unwrap().int(0), Some(5));
+    connection
+        .flight(&[Execute::text("SELECT 1/0", &[]), Execute::text("SELECT 5", &[])])
+        .await
+        .unwrap_err();
+    assert_eq!(
+        connection.query(Execute::text("SELECT 5", &[])).await.unwrap().first().unwrap().int(0),
+        Some(5)
+    );
 }
 
 #[tokio::test]
@@ -100,13 +116,20 @@ async fn a_flight_that_is_given_up_can_be_cancelled_and_leaves_the_connection_us
     let sleep = [Execute::text("SELECT pg_sleep(600)", &[])];
     tokio::time::timeout(Duration::from_millis(100), connection.flight(&sleep)).await.unwrap_err();
     assert!(connection.is_busy());
-    assert!(matches!(connection.flight(&sleep).await, Err(ClientError::Lost(_))), "its answer is still to come");
+    assert!(
+        matches!(connection.flight(&sleep).await, Err(ClientError::Lost(_))),
+        "its answer is still to come"
+    );
     connection.cancel_token().cancel().await.unwrap();
     connection.drain().await.unwrap();
     assert_eq!((connection.is_busy(), connection.status()), (false, TransactionStatus::Idle));
-    assert_eq!(connection.query(Execute::text("SELECT 5", &[])).await.unwrap().first().unwrap().int(0), Some(5));
+    assert_eq!(
+        connection.query(Execute::text("SELECT 5", &[])).await.unwrap().first().unwrap().int(0),
+        Some(5)
+    );
 
-    let lost = connection.script("SELECT pg_terminate_backend(pg_backend_pid())").await.unwrap_err();
+    let lost =
+        connection.script("SELECT pg_terminate_backend(pg_backend_pid())").await.unwrap_err();
     assert_eq!(lost.code(), "57P01");
     assert!(connection.is_broken());
 }
@@ -119,21 +142,27 @@ async fn a_script_has_many_statements_and_is_done_as_a_whole() {
     let mut admin = Blocking::connect(&url, Session::new(Role::Admin)).unwrap();
     let script = "CREATE TABLE a (x int); -- a comment; with a semicolon\n;; INSERT INTO a VALUES (1), (2); TABLE a";
     let results = admin.script(script).unwrap();
-    assert_eq!(results.last().unwrap().iter().map(|row| row.int(0)).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert_eq!(
+        results.last().unwrap().iter().map(|row| row.int(0)).collect::<Vec<_>>(),
+        [Some(1), Some(2)]
+    );
     let error = admin.script("DELETE FROM a; SELEC 1").unwrap_err();
     assert_eq!((error.code(), error.server().unwrap().position), ("42601", Some(16)));
-    assert_eq!(admin.query(Execute::text("SELECT count(*) FROM a", &[])).unwrap().first().unwrap().int(0), Some(2));
+    assert_eq!(
+        admin.query(Execute::text("SELECT count(*) FROM a", &[])).unwrap().first().unwrap().int(0),
+        Some(2)
+    );
     assert!(admin.script("COPY a FROM STDIN").is_err(), "there are no data to copy");
     assert_eq!(admin.script("COPY a TO STDOUT; SELECT 1").unwrap().len(), 2);
     assert!(admin.script("").unwrap().is_empty());
 }
 
-/// A server that listens on TCP with TLS, and wants a password: `ada` has one for SCRAM, `bob` one for MD5.
+/// A server that listens on TCP with TLS, and wants a password: `ada` has one for SCRAM, `bob` one
+/// for MD5.
 fn guarded(port: u16) -> Option<Postgres> {
     let postgres = Postgres::start_with(|data| {
         certificates(data);
-        let rules =
-            "local all all trust\nhost all ada all scram-sha-256\nhost all bob all md5\nhost all eve all password\n";
+        let rules = "local all all trust\nhost all ada all scram-sha-256\nhost all bob all md5\nhost all eve all password\n";
         std::fs::write(data.join("pg_hba.conf"), rules).unwrap();
         format!("-c listen_addresses=127.0.0.1 -c port={port} -c ssl=on")
     })?;
@@ -158,7 +187,8 @@ fn certificates(data: &Path) {
         openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.crt
         chmod 600 server.key; cp ca.crt \"$OUT\"";
     let out = std::env::temp_dir().join(format!("freshql-test-ca-{}.crt", std::process::id()));
-    let output = Command::new("sh").args(["-c", script]).current_dir(data).env("OUT", out).output().unwrap();
+    let output =
+        Command::new("sh").args(["-c", script]).current_dir(data).env("OUT", out).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
@@ -169,8 +199,10 @@ async fn logins_and_tls_are_as_the_url_wants_them() {
     let ca = std::env::temp_dir().join(format!("freshql-test-ca-{}.crt", std::process::id()));
     let ca = ca.to_str().unwrap();
     let attempt = async |user: &str, host: &str, parameters: &str| {
-        let url: PostgresUrl = format!("postgres://{user}@{host}:{port}/postgres?{parameters}").parse().unwrap();
-        let mut connection = Connection::connect(&url, Session::new(Role::Read)).await.map_err(|e| e.to_string())?;
+        let url: PostgresUrl =
+            format!("postgres://{user}@{host}:{port}/postgres?{parameters}").parse().unwrap();
+        let mut connection =
+            Connection::connect(&url, Session::new(Role::Read)).await.map_err(|e| e.to_string())?;
         let sql = "SELECT ssl, current_user::text FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
         let rows = connection.query(Execute::binary(sql, &[])).await.unwrap();
         let row = rows.first().unwrap();
@@ -181,14 +213,26 @@ async fn logins_and_tls_are_as_the_url_wants_them() {
     assert_eq!(attempt(ada, "127.0.0.1", "sslmode=disable").await, as_ada(false));
     assert_eq!(attempt(ada, "127.0.0.1", "").await, as_ada(true));
     assert_eq!(attempt(ada, "127.0.0.1", "sslmode=require").await, as_ada(true));
-    assert_eq!(attempt(ada, "127.0.0.1", &format!("sslmode=verify-ca&sslrootcert={ca}")).await, as_ada(true));
-    assert_eq!(attempt(ada, "localhost", &format!("sslmode=verify-full&sslrootcert={ca}")).await, as_ada(true));
+    assert_eq!(
+        attempt(ada, "127.0.0.1", &format!("sslmode=verify-ca&sslrootcert={ca}")).await,
+        as_ada(true)
+    );
+    assert_eq!(
+        attempt(ada, "localhost", &format!("sslmode=verify-full&sslrootcert={ca}")).await,
+        as_ada(true)
+    );
 
     let has = |result: Result<_, String>, words: &str| {
         let error = result.unwrap_err();
-        assert!(error.contains(words) && !error.contains("p@ss") && !error.contains("secret"), "{error}");
+        assert!(
+            error.contains(words) && !error.contains("p@ss") && !error.contains("secret"),
+            "{error}"
+        );
     };
-    has(attempt(ada, "127.0.0.1", &format!("sslmode=verify-full&sslrootcert={ca}")).await, "not valid for");
+    has(
+        attempt(ada, "127.0.0.1", &format!("sslmode=verify-full&sslrootcert={ca}")).await,
+        "not valid for",
+    );
     has(attempt(ada, "localhost", "sslmode=verify-ca").await, "no TLS with localhost");
     has(attempt("ada:p%40ss", "127.0.0.1", "").await, "28P01");
     has(attempt("ada", "127.0.0.1", "").await, "wants a password");

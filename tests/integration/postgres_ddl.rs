@@ -1,5 +1,5 @@
-//! What others do to the tables of a PostgreSQL database by hand: whatever it is, the next request after it is answered right, by
-//! every node, and no ETag ever stands for two answers.
+//! What others do to the tables of a PostgreSQL database by hand: whatever it is, the next request
+//! after it is answered right, by every node, and no ETag ever stands for two answers.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,7 +67,9 @@ struct Cluster {
 
 impl Cluster {
     async fn start() -> Self {
-        let model = Arc::new(parse("schema.graphql", SDL).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model);
+        let model = Arc::new(
+            parse("schema.graphql", SDL).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model,
+        );
         let database = TestDatabase::new_on(Driver::Postgres);
         let outsider = database.outsider();
         outsider.execute(THEIRS);
@@ -76,8 +78,14 @@ impl Cluster {
         assert_eq!(admin.watch(&model).unwrap(), ["readings", "mooded"]);
         assert_eq!(admin.check(&model).unwrap(), []);
         outsider.execute(ROWS);
-        let mut cluster =
-            Self { database, outsider, model, nodes: Vec::new(), questions: Vec::new(), etags: HashMap::new() };
+        let mut cluster = Self {
+            database,
+            outsider,
+            model,
+            nodes: Vec::new(),
+            questions: Vec::new(),
+            etags: HashMap::new(),
+        };
         for _ in 0..2 {
             cluster.nodes.push(cluster.node().await);
         }
@@ -88,12 +96,16 @@ impl Cluster {
     }
 
     async fn node(&self) -> Node {
-        let store = Store::open_with_clock(&self.database.config(), 2, &self.model, Clock::new(10_000)).await.unwrap();
+        let store =
+            Store::open_with_clock(&self.database.config(), 2, &self.model, Clock::new(10_000))
+                .await
+                .unwrap();
         let engine = Engine::new(Compiler::new(self.model.clone()).unwrap(), store.clone());
         Node { engine, cache: ResponseCache::new(store, ROOMY, Consistency::Strict) }
     }
 
-    /// What all nodes answer by now, each question in turn; the first questions are those that a cache has known longest.
+    /// What all nodes answer by now, each question in turn; the first questions are those that a
+    /// cache has known longest.
     async fn look(&mut self, after: &str) -> Vec<String> {
         let mut answers = Vec::new();
         for question in &self.questions {
@@ -103,7 +115,10 @@ impl Cluster {
                 let fresh = question.ask(&node.engine).await;
                 assert_eq!(body, fresh.body, "after {after}: {}", question.text);
                 if let Some(etag) = &fresh.etag {
-                    let stands_for = self.etags.entry(etag.to_string()).or_insert_with(|| data(&fresh).to_owned());
+                    let stands_for = self
+                        .etags
+                        .entry(etag.to_string())
+                        .or_insert_with(|| data(&fresh).to_owned());
                     assert_eq!(stands_for, data(&fresh), "after {after}: one ETag for two answers");
                 }
                 given.push(body);
@@ -209,7 +224,10 @@ async fn whatever_is_altered_by_hand_the_next_request_is_answered_right() {
         if !is_whole && !sql.contains("LIKE") {
             cluster.repair();
             let answers = cluster.look("the repair").await;
-            assert!(answers.iter().all(|answer| answer.contains("\"etag\"")), "{sql}: {answers:#?}");
+            assert!(
+                answers.iter().all(|answer| answer.contains("\"etag\"")),
+                "{sql}: {answers:#?}"
+            );
         }
     }
 }
@@ -234,7 +252,11 @@ async fn what_leaves_the_definition_as_it_is_leaves_etags_and_caches_as_they_are
         for (question, answer) in cluster.questions.iter().zip(&before) {
             for node in &cluster.nodes {
                 let given = node.ask(question).await;
-                assert_eq!((given.text(), given.source), (answer.as_str(), Source::Hit), "after {harmless}");
+                assert_eq!(
+                    (given.text(), given.source),
+                    (answer.as_str(), Source::Hit),
+                    "after {harmless}"
+                );
             }
         }
     }
@@ -258,10 +280,17 @@ async fn a_server_that_may_not_write_down_what_was_altered_gives_no_etags() {
         "CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role};
          GRANT ALL ON _freshql_run TO {role}"
     ));
-    let freshql::config::Database::Postgres(mut url) = cluster.database.config() else { unreachable!() };
+    let freshql::config::Database::Postgres(mut url) = cluster.database.config() else {
+        unreachable!()
+    };
     url.user = Some(role.clone());
-    let store =
-        Store::open_with_clock(&freshql::config::Database::Postgres(url), 1, &cluster.model, Clock::new(100)).await;
+    let store = Store::open_with_clock(
+        &freshql::config::Database::Postgres(url),
+        1,
+        &cluster.model,
+        Clock::new(100),
+    )
+    .await;
     let store = store.unwrap();
     assert!(store.guard().unwrap().is_whole());
     for (statement, is_whole) in [

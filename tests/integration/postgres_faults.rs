@@ -1,4 +1,5 @@
-//! A PostgreSQL server that fails, and what nodes answer then: late, or with 503, and never what was true before.
+//! A PostgreSQL server that fails, and what nodes answer then: late, or with 503, and never what
+//! was true before.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -73,7 +74,9 @@ async fn a_standby_that_takes_over_without_the_last_commits_gives_no_validator_t
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
-    let Some(postgres) = Postgres::start_with(|_| "-c max_connections=20".to_owned()) else { return };
+    let Some(postgres) = Postgres::start_with(|_| "-c max_connections=20".to_owned()) else {
+        return;
+    };
     postgres.create("crowded");
     let database: Database = postgres.url("crowded").parse().unwrap();
     let app = TestApp::start_with(Mode::Trusted, |config| config.database = database.clone()).await;
@@ -89,9 +92,9 @@ async fn a_server_that_takes_no_more_connections_is_a_503_until_it_does() {
     let begun = Instant::now();
     while refused.is_none() {
         assert!(begun.elapsed() < Duration::from_secs(60), "nobody is refused");
-        let pids = others
-            .iter_mut()
-            .map(|other| other.script("SELECT pg_backend_pid()").unwrap()[0].first().unwrap().string(0));
+        let pids = others.iter_mut().map(|other| {
+            other.script("SELECT pg_backend_pid()").unwrap()[0].first().unwrap().string(0)
+        });
         let pids = pids.collect::<Vec<_>>().join(",");
         let of_the_node = format!(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'crowded' AND pid <> ALL (ARRAY[{pids}])"
@@ -125,7 +128,8 @@ async fn while_the_server_stands_still_nobody_is_told_what_was_true_before() {
     let path = url_with(MERCHANT, &json!({"id": id}));
     let etag = app.get(&path).await.etag().to_owned();
     assert_eq!(app.get_with(&path, &[(IF_NONE_MATCH, &etag)]).await.status, 304);
-    let pids = "SELECT pid FROM pg_stat_activity WHERE datname = 'still' AND pid <> pg_backend_pid()";
+    let pids =
+        "SELECT pid FROM pg_stat_activity WHERE datname = 'still' AND pid <> pg_backend_pid()";
     let pids = postgres.run("still", pids);
     let signal = |signal: &str| {
         assert!(Command::new("kill").arg(signal).args(&pids).status().unwrap().success());
@@ -140,5 +144,8 @@ async fn while_the_server_stands_still_nobody_is_told_what_was_true_before() {
     signal("-CONT");
     assert!(early.is_err(), "{}", early.unwrap().status);
     let answer = asked.await;
-    assert_eq!((answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]), (200, &json!("Bruges")));
+    assert_eq!(
+        (answer.status.as_u16(), &answer.json()["data"]["merchant"]["city"]),
+        (200, &json!("Bruges"))
+    );
 }

@@ -1,4 +1,5 @@
-//! What a server on PostgreSQL learns of other people's commits, when, and when it has to forget what it knows.
+//! What a server on PostgreSQL learns of other people's commits, when, and when it has to forget
+//! what it knows.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -57,7 +58,10 @@ impl Told {
         let (rows, forgotten) = self.take();
         assert_eq!(forgotten, 0);
         let key = |change: Change| {
-            format!("{:?}", change.id).trim_start_matches("Text(\"").trim_end_matches("\")").to_owned()
+            format!("{:?}", change.id)
+                .trim_start_matches("Text(\"")
+                .trim_end_matches("\")")
+                .to_owned()
         };
         rows.into_iter().map(key).collect()
     }
@@ -85,12 +89,17 @@ fn database(postgres: &Postgres, name: &str) -> Database {
 }
 
 /// A session of `psql` that stays open.
-struct Session(std::process::Child, std::process::ChildStdin, std::io::BufReader<std::process::ChildStdout>);
+struct Session(
+    std::process::Child,
+    std::process::ChildStdin,
+    std::io::BufReader<std::process::ChildStdout>,
+);
 
 impl Session {
     fn begin(postgres: &Postgres, database: &str) -> Self {
         use std::process::Stdio;
-        let mut psql = postgres.client(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut psql =
+            postgres.client(database).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (input, output) = (psql.stdin.take().unwrap(), psql.stdout.take().unwrap());
         let mut session = Self(psql, input, std::io::BufReader::new(output));
         session.run("BEGIN");
@@ -128,10 +137,18 @@ async fn what_commits_late_is_told_once_and_what_was_acknowledged_before_is_not_
     for id in ["b", "c", "d"] {
         run(&insert(id));
         store.catch_up().await.unwrap();
-        assert_eq!(told.keys(), [id], "an older transaction is open, and this one was acknowledged");
+        assert_eq!(
+            told.keys(),
+            [id],
+            "an older transaction is open, and this one was acknowledged"
+        );
     }
     let mut other = Session::begin(&postgres, "late");
-    other.run(&format!("SAVEPOINT s; {}; RELEASE s; SAVEPOINT t; {}; ROLLBACK TO t", insert("e"), insert("lost")));
+    other.run(&format!(
+        "SAVEPOINT s; {}; RELEASE s; SAVEPOINT t; {}; ROLLBACK TO t",
+        insert("e"),
+        insert("lost")
+    ));
     run(&insert("f"));
     store.catch_up().await.unwrap();
     assert_eq!(told.keys(), ["f"]);
@@ -208,19 +225,28 @@ async fn a_node_forgets_what_it_cannot_know() {
     run("TRUNCATE goods");
     store.catch_up().await.unwrap();
     let (changes, forgotten_all) = told.take();
-    assert!(forgotten_all == 0 && changes.len() == 1 && changes[0].is_of_everything(), "{changes:?}");
+    assert!(
+        forgotten_all == 0 && changes.len() == 1 && changes[0].is_of_everything(),
+        "{changes:?}"
+    );
     run("INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 100001) n");
     assert_eq!(forgotten().await, 1, "too many");
     run("INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 1000) n");
     assert_eq!(forgotten().await, 0);
     // What it has not read was pruned by others.
     run("INSERT INTO shops (id, name) VALUES ('b', 'b')");
-    run("DELETE FROM _freshql_change; UPDATE _freshql_run SET floor = pg_snapshot_xmax(pg_current_snapshot())");
+    run(
+        "DELETE FROM _freshql_change; UPDATE _freshql_run SET floor = pg_snapshot_xmax(pg_current_snapshot())",
+    );
     assert_eq!(forgotten().await, 1);
     run("UPDATE _freshql_run SET floor = '3'");
     assert_eq!(forgotten().await, 0);
     // The database is another one.
-    for another in ["DELETE FROM _freshql_run", "UPDATE _freshql_run SET self = 1", "UPDATE _freshql_run SET db = 1"] {
+    for another in [
+        "DELETE FROM _freshql_run",
+        "UPDATE _freshql_run SET self = 1",
+        "UPDATE _freshql_run SET db = 1",
+    ] {
         run(another);
         assert_eq!(forgotten().await, 1, "{another}");
         assert_eq!(forgotten().await, 0);
@@ -252,7 +278,11 @@ async fn pruning_keeps_what_somebody_may_not_have_read() {
     }
     store.catch_up().await.unwrap();
     told.take();
-    assert_eq!(store.prune(few).await.unwrap(), 25_000, "what is behind the transaction that is open stays");
+    assert_eq!(
+        store.prune(few).await.unwrap(),
+        25_000,
+        "what is behind the transaction that is open stays"
+    );
     assert_eq!(count(), 20);
     assert_eq!(store.prune(few).await.unwrap(), 0);
     slow.run("COMMIT");
@@ -263,7 +293,9 @@ async fn pruning_keeps_what_somebody_may_not_have_read() {
     // By age: a note that is old enough tells which transactions had ended then.
     let old = ChangeLogLimits { max_age: Duration::from_secs(60), max_records: 1000 };
     assert_eq!(store.prune(old).await.unwrap(), 0);
-    run("UPDATE _freshql_note SET at = at - interval '2 minutes'; INSERT INTO goods (note) VALUES ('young')");
+    run(
+        "UPDATE _freshql_note SET at = at - interval '2 minutes'; INSERT INTO goods (note) VALUES ('young')",
+    );
     assert_eq!(store.prune(old).await.unwrap(), 0, "then the slow one was still running");
     run("UPDATE _freshql_note SET at = at - interval '2 minutes'");
     assert_eq!(store.prune(old).await.unwrap(), 11);
@@ -300,7 +332,8 @@ async fn many_who_ask_at_once_share_checks() {
     let database = database(&postgres, "shared");
     let Node { store, told } = Node::open(&database).await;
     for round in 0..20 {
-        postgres.run("shared", &format!("INSERT INTO shops (id, name) VALUES ('{round}', '{round}')"));
+        postgres
+            .run("shared", &format!("INSERT INTO shops (id, name) VALUES ('{round}', '{round}')"));
         let all = (0..200).map(|_| {
             let store = store.clone();
             tokio::spawn(async move { store.catch_up().await })
@@ -318,11 +351,15 @@ async fn many_who_ask_at_once_share_checks() {
 fn the_statements_of_a_check_read_nothing_but_the_index() {
     let Some(postgres) = Postgres::start() else { return };
     database(&postgres, "plans");
-    postgres.run("plans", "INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 100000) n; ANALYZE");
+    postgres.run(
+        "plans",
+        "INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 100000) n; ANALYZE",
+    );
     for n in 0..50 {
         postgres.run("plans", &format!("INSERT INTO shops (id, name) VALUES ('{n}', '{n}')"));
     }
-    postgres.run("plans", "INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 200000) n");
+    postgres
+        .run("plans", "INSERT INTO goods (note) SELECT n::text FROM generate_series(1, 200000) n");
     let explain = |statement: &str, parameter: &str| {
         postgres.run("plans", &format!("SET plan_cache_mode = force_generic_plan; PREPARE s AS {statement}; EXPLAIN (ANALYZE, BUFFERS) EXECUTE s ({parameter})"))
     };
@@ -334,9 +371,13 @@ fn the_statements_of_a_check_read_nothing_but_the_index() {
     let running = "SELECT c.seq, c.entity FROM unnest($1::xid8[]) AS x (xid) CROSS JOIN LATERAL (SELECT * FROM _freshql_change AS l
        WHERE l.xid >= x.xid AND l.xid <= x.xid ORDER BY l.xid, l.seq LIMIT 100001) AS c";
     let xmax = postgres.run("plans", "SELECT pg_snapshot_xmax(pg_current_snapshot())")[0].clone();
-    let ended =
-        postgres.run("plans", "SELECT xid FROM _freshql_change WHERE entity = 'Shop' ORDER BY xid LIMIT 1")[0].clone();
-    for (statement, parameter) in [(since, format!("'{xmax}'")), (running, format!("'{{{ended},{xmax}}}'"))] {
+    let ended = postgres
+        .run("plans", "SELECT xid FROM _freshql_change WHERE entity = 'Shop' ORDER BY xid LIMIT 1")
+        [0]
+    .clone();
+    for (statement, parameter) in
+        [(since, format!("'{xmax}'")), (running, format!("'{{{ended},{xmax}}}'"))]
+    {
         let plan = explain(statement, &parameter);
         assert!(!plan.iter().any(|line| line.contains("Seq Scan")), "{plan:#?}");
         assert!(buffers(&plan) < 50, "{plan:#?}");

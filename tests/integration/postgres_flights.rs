@@ -71,16 +71,27 @@ impl Market {
     }
 
     /// Asks; gives the answer, and how many round trips it took, and how many checks.
-    async fn get(&self, path: &str, headers: &[(HeaderName, &str)], status: u16) -> (String, (usize, usize)) {
+    async fn get(
+        &self,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+        status: u16,
+    ) -> (String, (usize, usize)) {
         self.settle().await;
         let answer = self.app.get_with(path, headers).await;
         assert_eq!(answer.status, status, "{}", answer.text());
         (answer.etag().to_owned(), self.tap.take())
     }
 
-    async fn post(&self, text: &str, variables: Value, headers: &[(HeaderName, &str)]) -> (Value, (usize, usize)) {
+    async fn post(
+        &self,
+        text: &str,
+        variables: Value,
+        headers: &[(HeaderName, &str)],
+    ) -> (Value, (usize, usize)) {
         self.settle().await;
-        let answer = self.app.post_with(&url(text), &json!({"variables": variables}), headers).await;
+        let answer =
+            self.app.post_with(&url(text), &json!({"variables": variables}), headers).await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         (answer.json()["data"].clone(), self.tap.take())
     }
@@ -100,7 +111,8 @@ impl Market {
 async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_check() {
     let Some(market) = Market::open(Consistency::Strict).await else { return };
     let (merchants, products) = (market.ids("merchants"), market.ids("products"));
-    // The first time statements are prepared, which costs no round trip, and connections opened, which does.
+    // The first time statements are prepared, which costs no round trip, and connections opened,
+    // which does.
     for merchant in &merchants[..6] {
         market.app.get(&url_with(DETAIL, &json!({"id": merchant}))).await;
     }
@@ -120,18 +132,26 @@ async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_chec
     // In passing, the server reads what it has written.
     assert!(trips.0 == 1 && trips.1 <= 2, "{trips:?}");
     let (_, trips) = market.post(UPDATE, update(&merchants[1], token.clone()), &[]).await;
-    assert!(trips.0 == 1 && (1..=4).contains(&trips.1), "{trips:?}: a token is compared behind a check");
+    assert!(
+        trips.0 == 1 && (1..=4).contains(&trips.1),
+        "{trips:?}: a token is compared behind a check"
+    );
     let input = json!({"input": {"name": "Here", "description": "", "city": "Ghent"}});
     let (data, trips) = market.post(CREATE, input, &[]).await;
     assert_eq!(trips.0, 1);
     let (_, trips) = market.post(DELETE, json!({"id": data["createMerchant"]["id"]}), &[]).await;
     assert_eq!(trips.0, 1);
-    let both = json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "BE"}, "token": null});
+    let both =
+        json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "BE"}, "token": null});
     let (_, trips) = market.post(TWICE, both.clone(), &[]).await;
     assert_eq!(trips.0, 1, "two fields, one of them with a list");
     let deep = json!({"id": products[0], "patch": {"name": "Deep"}});
     let (data, trips) = market.post(DEEP, deep, &[]).await;
-    assert_eq!((&data["updateProduct"]["name"], trips.0), (&json!("Deep"), 3), "two levels and a COMMIT");
+    assert_eq!(
+        (&data["updateProduct"]["name"], trips.0),
+        (&json!("Deep"), 3),
+        "two levels and a COMMIT"
+    );
     let once = [(HeaderName::from_static("idempotency-key"), "the-only-one")];
     let (first, trips) = market.post(UPDATE, update(&merchants[3], Value::Null), &once).await;
     assert_eq!(trips.0, 2, "the answer is kept in the same transaction");
@@ -139,8 +159,13 @@ async fn an_answer_takes_a_flight_for_each_level_a_mutation_one_and_a_304_a_chec
     assert_eq!(first, again);
 
     // What does not hold undoes all of it.
-    let both = json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "NL"}, "token": token});
-    market.app.post(&url(TWICE), &json!({"variables": both})).await.assert_error(412, "PRECONDITION_FAILED");
+    let both =
+        json!({"a": merchants[2], "b": merchants[1], "patch": {"country": "NL"}, "token": token});
+    market
+        .app
+        .post(&url(TWICE), &json!({"variables": both}))
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
     market
         .app
         .post(&url(UPDATE), &json!({"variables": update(&merchants[1], token)}))
@@ -165,14 +190,20 @@ async fn within_a_bound_who_writes_or_reads_waits_until_the_server_knows_what_he
         let patch = json!({"id": merchants[0], "patch": {"name": name}});
         assert_eq!(market.app.post(&url(UPDATE), &json!({"variables": patch})).await.status, 200);
         let answer = market.app.get_with(&path, &[(IF_NONE_MATCH, &before)]).await;
-        assert_eq!((answer.status.as_u16(), &answer.json()["data"]["merchant"]["name"]), (200, &json!(name)));
-        // A read of another document shows what another program has written; whoever saw that is shown no older answer.
-        market
-            .server
-            .run("market", &format!("UPDATE merchants SET city = 'Far {round}' WHERE id = '{}'", merchants[0]));
+        assert_eq!(
+            (answer.status.as_u16(), &answer.json()["data"]["merchant"]["name"]),
+            (200, &json!(name))
+        );
+        // A read of another document shows what another program has written; whoever saw that is
+        // shown no older answer.
+        market.server.run(
+            "market",
+            &format!("UPDATE merchants SET city = 'Far {round}' WHERE id = '{}'", merchants[0]),
+        );
         let other = url_with(crate::harness::MERCHANT, &json!({"id": merchants[0]}));
         let shown = market.app.get(&format!("{other}&round={round}")).await;
-        if shown.status == 200 && shown.json()["data"]["merchant"]["city"] == format!("Far {round}") {
+        if shown.status == 200 && shown.json()["data"]["merchant"]["city"] == format!("Far {round}")
+        {
             let answer = market.app.get(&path).await;
             assert_eq!(answer.json()["data"]["merchant"]["city"], format!("Far {round}"));
         }
@@ -187,9 +218,15 @@ async fn statements_are_planned_once_and_run_by_indexes() {
     market.app.get(&url_with(LIST, &json!({"city": "City 7"}))).await;
     let patch = json!({"id": merchants[1], "patch": {"description": "New."}, "expectedEtag": null});
     assert_eq!(market.app.post(&url(UPDATE), &json!({"variables": patch})).await.status, 200);
-    assert_eq!(market.app.post(&url(DELETE), &json!({"variables": {"id": merchants[2]}})).await.status, 200);
+    assert_eq!(
+        market.app.post(&url(DELETE), &json!({"variables": {"id": merchants[2]}})).await.status,
+        200
+    );
 
-    let freshql::config::Database::Postgres(to) = market.server.url("market").parse().unwrap() else { panic!() };
+    let freshql::config::Database::Postgres(to) = market.server.url("market").parse().unwrap()
+    else {
+        panic!()
+    };
     let mut connection = Connection::connect(&to, Session::new(Role::Write)).await.unwrap();
     let tables = ["merchants", "products", "reviews"];
     let all = market
@@ -213,17 +250,24 @@ async fn statements_are_planned_once_and_run_by_indexes() {
                      FROM pg_prepared_statements WHERE statement = $1::text";
         let rows = connection.query(Execute::text(plans, &[Parameter::Text(sql)])).await.unwrap();
         let row = rows.first().unwrap();
-        let (custom, generic): (u32, u32) = (row.string(1).parse().unwrap(), row.string(2).parse().unwrap());
-        assert!(custom <= 5 && generic >= 3, "{custom} custom plans, {generic} generic ones: {sql}");
+        let (custom, generic): (u32, u32) =
+            (row.string(1).parse().unwrap(), row.string(2).parse().unwrap());
+        assert!(
+            custom <= 5 && generic >= 3,
+            "{custom} custom plans, {generic} generic ones: {sql}"
+        );
         let nulls = vec!["NULL"; row.string(3).parse().unwrap_or(0)].join(", ");
         let name = row.string(0);
         let arguments = if nulls.is_empty() { String::new() } else { format!("({nulls})") };
-        let explain = format!("SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE {name}{arguments}");
+        let explain =
+            format!("SET plan_cache_mode = force_generic_plan; EXPLAIN EXECUTE {name}{arguments}");
         let plan = connection.script(&explain).await.unwrap();
-        let plan: Vec<String> = plan.iter().flat_map(|rows| rows.iter().map(|row| row.string(0))).collect();
+        let plan: Vec<String> =
+            plan.iter().flat_map(|rows| rows.iter().map(|row| row.string(0))).collect();
         connection.script("RESET plan_cache_mode").await.unwrap();
-        let scans =
-            plan.iter().filter(|line| tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}"))));
+        let scans = plan.iter().filter(|line| {
+            tables.iter().any(|table| line.contains(&format!("Seq Scan on {table}")))
+        });
         assert_eq!(scans.count(), 0, "{sql}\n{}", plan.join("\n"));
     }
 }

@@ -1,5 +1,5 @@
-//! What the triggers on PostgreSQL make of writes, whoever makes them and how: which rows get a new version, and which
-//! records the change log gets.
+//! What the triggers on PostgreSQL make of writes, whoever makes them and how: which rows get a new
+//! version, and which records the change log gets.
 
 use std::path::Path;
 
@@ -58,7 +58,8 @@ impl<'p> Log<'p> {
         self.run("DELETE FROM _freshql_change");
     }
 
-    /// Does this, and gives the records that it leaves: entity, key, what happened, the columns that changed.
+    /// Does this, and gives the records that it leaves: entity, key, what happened, the columns
+    /// that changed.
     #[track_caller]
     fn records_of(&self, sql: &str) -> Vec<String> {
         self.run(sql);
@@ -76,7 +77,9 @@ impl<'p> Log<'p> {
     }
 
     fn microseconds(&self) -> i64 {
-        self.run("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint")[0].parse().unwrap()
+        self.run("SELECT floor(extract(epoch FROM clock_timestamp()) * 1000000)::bigint")[0]
+            .parse()
+            .unwrap()
     }
 }
 
@@ -86,8 +89,14 @@ fn every_way_to_write_leaves_exactly_its_records() {
     let log = Log::new(&postgres, "ways");
     let before = log.microseconds();
 
-    assert_eq!(log.records_of("UPDATE goods SET name = 'Ant', note = 'x' WHERE id = 'a'"), ["Good a U name note"]);
-    assert!((before..=log.microseconds()).contains(&log.version("goods", "a")), "versions are of the clock");
+    assert_eq!(
+        log.records_of("UPDATE goods SET name = 'Ant', note = 'x' WHERE id = 'a'"),
+        ["Good a U name note"]
+    );
+    assert!(
+        (before..=log.microseconds()).contains(&log.version("goods", "a")),
+        "versions are of the clock"
+    );
     let version = log.version("goods", "a");
     assert_eq!(
         log.records_of("UPDATE goods SET name = 'Ant' WHERE id = 'a'"),
@@ -109,7 +118,10 @@ fn every_way_to_write_leaves_exactly_its_records() {
         ["Good c D", "Good z I"],
         "another key is another row"
     );
-    assert_eq!(log.records_of("COPY shops (id, name) FROM stdin;\nu\tUfer\nv\tVilla\n\\.\n"), ["Shop u I", "Shop v I"]);
+    assert_eq!(
+        log.records_of("COPY shops (id, name) FROM stdin;\nu\tUfer\nv\tVilla\n\\.\n"),
+        ["Shop u I", "Shop v I"]
+    );
     assert_eq!(
         log.records_of("INSERT INTO shops (id, name) VALUES ('u', 'Urne'), ('w', 'Wabe') ON CONFLICT (id) DO UPDATE SET name = excluded.name"),
         ["Shop u U name", "Shop w I"]
@@ -131,7 +143,10 @@ fn every_way_to_write_leaves_exactly_its_records() {
         log.records_of("DELETE FROM shops WHERE id = 's'"),
         ["Shop s D", "Good a U shop_id", "Good z U shop_id"]
     );
-    assert_eq!(log.records_of("DELETE FROM goods WHERE id = 'a'"), ["Good a D", "Part p D", "Part q D"]);
+    assert_eq!(
+        log.records_of("DELETE FROM goods WHERE id = 'a'"),
+        ["Good a D", "Part p D", "Part q D"]
+    );
     assert_eq!(
         log.records_of(
             "WITH gone AS (DELETE FROM parts RETURNING id) INSERT INTO shops (id, name) SELECT id, id FROM gone"
@@ -182,7 +197,10 @@ fn what_a_subscription_applies_leaves_versions_and_records() {
     );
     let postgres = Postgres::start().unwrap();
     let log = Log::new(&postgres, "subscriber");
-    log.run(&format!("CREATE SUBSCRIPTION theirs CONNECTION '{}' PUBLICATION all_of_it", origin.url("origin")));
+    log.run(&format!(
+        "CREATE SUBSCRIPTION theirs CONNECTION '{}' PUBLICATION all_of_it",
+        origin.url("origin")
+    ));
     let applied = || {
         let begun = std::time::Instant::now();
         while log.records().is_empty() {
@@ -216,7 +234,8 @@ fn replicas_and_roles_without_rights_to_the_log_write_versions_and_records() {
     log.run(
         "CREATE ROLE clerk; GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON shops TO clerk; GRANT TEMP ON DATABASE roles TO clerk",
     );
-    // What the role has made under our names, ahead of all others in its path, is not what the triggers write to.
+    // What the role has made under our names, ahead of all others in its path, is not what the
+    // triggers write to.
     let as_clerk = |sql: &str| {
         log.records_of(&format!(
             "SET ROLE clerk; CREATE TEMP TABLE _freshql_change (entity text, id text, op \"char\", changed text, parts text[]);
@@ -226,8 +245,10 @@ fn replicas_and_roles_without_rights_to_the_log_write_versions_and_records() {
     assert_eq!(as_clerk("UPDATE shops SET name = 'B' WHERE id = 's'"), ["Shop s U name"]);
     assert_eq!(as_clerk("INSERT INTO shops (id, name) VALUES ('u', 'Ufer')"), ["Shop u I"]);
     assert_eq!(as_clerk("DELETE FROM shops WHERE id = 'u'"), ["Shop u D"]);
-    let refused =
-        log.postgres.migrate("roles", "SET ROLE clerk; INSERT INTO _freshql_change (entity, op) VALUES ('x', 'T')");
+    let refused = log.postgres.migrate(
+        "roles",
+        "SET ROLE clerk; INSERT INTO _freshql_change (entity, op) VALUES ('x', 'T')",
+    );
     assert!(refused.unwrap_err().contains("permission denied"));
 }
 
@@ -241,8 +262,11 @@ fn values_that_lists_are_cut_by_are_written_alike_whatever_the_session_has_set()
          INSERT INTO goods (id, name, price, weight, open, made, day, shop_id) VALUES
            ('x', '{long}', 1234567.10, 0.1::float8 + 0.2, false, '2026-11-22T09:30:00.123Z', '0044-03-15', 's')"
     ));
-    let parts = log.run("SELECT unnest(parts[1:18]) IS NULL, unnest(parts[1:18]) FROM _freshql_change").join(" ");
-    let sha256 = log.run(&format!("SELECT encode(sha256(convert_to('{long}', 'UTF8')), 'hex')"))[0].clone();
+    let parts = log
+        .run("SELECT unnest(parts[1:18]) IS NULL, unnest(parts[1:18]) FROM _freshql_change")
+        .join(" ");
+    let sha256 =
+        log.run(&format!("SELECT encode(sha256(convert_to('{long}', 'UTF8')), 'hex')"))[0].clone();
     let expected = [
         ("name", sha256.as_str()),
         ("price", "1234567.10"),
@@ -264,10 +288,11 @@ fn partitions_write_the_records_of_their_table() {
     let Some(postgres) = Postgres::start() else { return };
     let log = Log::new(&postgres, "partitions");
     // An author has made the table a partitioned one, before the triggers came.
-    let text = step(&Migrations::default(), &model("type Row @entity { id: ID! @id n: Int! @index }"))
-        .unwrap()
-        .unwrap()
-        .postgres;
+    let text =
+        step(&Migrations::default(), &model("type Row @entity { id: ID! @id n: Int! @index }"))
+            .unwrap()
+            .unwrap()
+            .postgres;
     let kept = text.split("-- The versions of rows: kept for whoever writes.").nth(1).unwrap();
     log.run(
         "CREATE TABLE rows (id text COLLATE \"C\" PRIMARY KEY, n integer NOT NULL, _version bigint NOT NULL DEFAULT 0) PARTITION BY RANGE (id);
@@ -275,16 +300,25 @@ fn partitions_write_the_records_of_their_table() {
     );
     log.run(kept);
     log.run("CREATE TABLE rows_2 PARTITION OF rows FOR VALUES FROM ('m') TO ('z')");
-    assert_eq!(log.records_of("INSERT INTO rows VALUES ('b', 1), ('n', 2)"), ["Row b I", "Row n I"]);
+    assert_eq!(
+        log.records_of("INSERT INTO rows VALUES ('b', 1), ('n', 2)"),
+        ["Row b I", "Row n I"]
+    );
     assert_eq!(log.records_of("UPDATE rows_2 SET n = 3"), ["Row n U n"]);
     assert!(log.version("rows", "n") > 0);
-    assert_eq!(log.records_of("UPDATE rows SET id = 'o' WHERE id = 'b'"), ["Row b D", "Row o I"], "it has moved");
+    assert_eq!(
+        log.records_of("UPDATE rows SET id = 'o' WHERE id = 'b'"),
+        ["Row b D", "Row o I"],
+        "it has moved"
+    );
     assert_eq!(
         log.records_of("INSERT INTO rows VALUES ('o', 9), ('p', 9) ON CONFLICT (id) DO UPDATE SET n = excluded.n"),
         ["Row o U n", "Row p I"]
     );
     assert_eq!(
-        log.records_of("SET session_replication_role = replica; UPDATE rows_2 SET n = 4 WHERE id = 'p'"),
+        log.records_of(
+            "SET session_replication_role = replica; UPDATE rows_2 SET n = 4 WHERE id = 'p'"
+        ),
         ["Row p U n"]
     );
     // A table that comes with rows of its own has our triggers from then on.
@@ -310,7 +344,11 @@ fn a_migration_replaces_the_triggers_of_an_earlier_release() {
     let Some(postgres) = Postgres::start() else { return };
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let folder = tempfile::tempdir().unwrap();
-    std::fs::copy(top.join("migrations/0001_create.sqlite.sql"), folder.path().join("0001_create.sqlite.sql")).unwrap();
+    std::fs::copy(
+        top.join("migrations/0001_create.sqlite.sql"),
+        folder.path().join("0001_create.sqlite.sql"),
+    )
+    .unwrap();
     let former = include_str!("former/0001_create.postgres.sql");
     std::fs::write(folder.path().join("0001_create.postgres.sql"), former).unwrap();
     postgres.create("former");
@@ -321,10 +359,17 @@ fn a_migration_replaces_the_triggers_of_an_earlier_release() {
     );
     let demo = model(&std::fs::read_to_string(top.join("schema.graphql")).unwrap());
     let next = |migrations: &Migrations| step(migrations, &demo).unwrap();
-    let upgrade = next(&Migrations::read(folder.path()).unwrap()).expect("the triggers are outdated");
+    let upgrade =
+        next(&Migrations::read(folder.path()).unwrap()).expect("the triggers are outdated");
     assert_eq!(upgrade.sqlite, "-- Nothing changes in SQLite.\n");
-    postgres.migrate("former", &upgrade.postgres).unwrap_or_else(|error| panic!("{error}\n{}", upgrade.postgres));
-    assert_eq!(log.run("SELECT _version FROM merchants ORDER BY 1"), ["1", "2"], "no row changes by this");
+    postgres
+        .migrate("former", &upgrade.postgres)
+        .unwrap_or_else(|error| panic!("{error}\n{}", upgrade.postgres));
+    assert_eq!(
+        log.run("SELECT _version FROM merchants ORDER BY 1"),
+        ["1", "2"],
+        "no row changes by this"
+    );
     assert_eq!(log.records_of("UPDATE merchants SET city = 'x' WHERE name = 'a'").len(), 1);
     assert!(log.run("SELECT max(_version) FROM merchants")[0].len() == 16);
 

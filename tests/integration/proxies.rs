@@ -1,5 +1,5 @@
-//! Real Varnish and nginx with the files of `deploy/` in front of the program: what they keep, for whom and for how long.
-//! What a cache asked is seen in the program's access log.
+//! Real Varnish and nginx with the files of `deploy/` in front of the program: what they keep, for
+//! whom and for how long. What a cache asked is seen in the program's access log.
 
 use std::net::TcpListener;
 use std::path::Path;
@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE,
-    COOKIE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
+    ACCEPT, ACCEPT_ENCODING, ACCESS_CONTROL_ALLOW_ORIGIN, AUTHORIZATION, CACHE_CONTROL,
+    CONTENT_ENCODING, CONTENT_TYPE, COOKIE, ETAG, HeaderName, IF_NONE_MATCH, ORIGIN, VARY,
 };
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
@@ -69,7 +69,12 @@ impl Cache {
             Kind::Nginx => nginx(&origin.address, port, directory.path()),
         };
         let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        let process = command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap();
+        let process = command
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .stdin(Stdio::null())
+            .spawn()
+            .unwrap();
         let client = reqwest::Client::new();
         let mut cache = Self { process, port, origin, client, _directory: directory };
         let begun = Instant::now();
@@ -86,7 +91,8 @@ impl Cache {
     }
 
     async fn ask(&self, method: Method, path: &str, headers: Lines<'_>) -> Answer {
-        let mut request = self.client.request(method, format!("http://127.0.0.1:{}{path}", self.port));
+        let mut request =
+            self.client.request(method, format!("http://127.0.0.1:{}{path}", self.port));
         for (name, value) in headers {
             request = request.header(name, *value);
         }
@@ -136,8 +142,12 @@ fn varnish_of_nodes(origin: &str, port: u16, directory: &Path) -> Command {
     let (included, file) = (directory.join("freshql.vcl"), directory.join("nodes.vcl"));
     std::fs::write(&included, deployed("varnish.vcl", &[])).unwrap();
     let included = included.display().to_string();
-    let changes =
-        [("node-a", host), ("node-b", host), ("8080", origin_port), ("/etc/varnish/freshql.vcl", included.as_str())];
+    let changes = [
+        ("node-a", host),
+        ("node-b", host),
+        ("8080", origin_port),
+        ("/etc/varnish/freshql.vcl", included.as_str()),
+    ];
     std::fs::write(&file, deployed("compose/nodes.vcl", &changes)).unwrap();
     varnish_with(&file, port, directory)
 }
@@ -147,7 +157,12 @@ fn varnish_with(file: &Path, port: u16, directory: &Path) -> Command {
     command.args(["-F", "-j", "none", "-s", "malloc,16m"]);
     // The VCL compiled in half the time.
     command.args(["-p", "cc_command=exec gcc -pthread -fpic -shared -Wl,-x -o %o %s"]);
-    command.arg("-n").arg(directory.join("work")).arg("-f").arg(file).args(["-a", &format!("127.0.0.1:{port}")]);
+    command
+        .arg("-n")
+        .arg(directory.join("work"))
+        .arg("-f")
+        .arg(file)
+        .args(["-a", &format!("127.0.0.1:{port}")]);
     command
 }
 
@@ -178,7 +193,9 @@ fn nginx(origin: &str, port: u16, directory: &Path) -> Command {
 
 /// Runs a test with each cache that is installed, side by side.
 async fn with_each(test: &str, run: impl AsyncFn(Kind, Cache)) {
-    let is_there = |kind: &Kind| there(test, &[(kind.program(), program_in("/usr/sbin", kind.program()).is_file())]);
+    let is_there = |kind: &Kind| {
+        there(test, &[(kind.program(), program_in("/usr/sbin", kind.program()).is_file())])
+    };
     let installed = [Kind::Varnish, Kind::Nginx].into_iter().filter(is_there);
     join_all(installed.map(async |kind| run(kind, Cache::start(kind).await).await)).await;
 }
@@ -205,14 +222,22 @@ async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
         let path = path_of("page");
         let plain = cache.get(&path, &[]).await;
         for (spelling, coding) in SPELLINGS {
-            for accept in
-                ["*/*", "application/json", "application/graphql-response+json, application/json", "text/html"]
-            {
+            for accept in [
+                "*/*",
+                "application/json",
+                "application/graphql-response+json, application/json",
+                "text/html",
+            ] {
                 for origin in ORIGINS {
-                    let headers = [(ACCEPT, accept), (ORIGIN, origin), (ACCEPT_ENCODING, spelling.unwrap_or_default())];
+                    let headers = [
+                        (ACCEPT, accept),
+                        (ORIGIN, origin),
+                        (ACCEPT_ENCODING, spelling.unwrap_or_default()),
+                    ];
                     let sent = if spelling.is_some() { &headers[..] } else { &headers[..2] };
                     let answer = cache.get(&path, sent).await;
-                    let given = answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
+                    let given =
+                        answer.headers.get(CONTENT_ENCODING).map(|name| name.to_str().unwrap());
                     assert_eq!((answer.status.as_u16(), given), (200, coding), "{kind:?} {sent:?}");
                     assert_eq!(answer.header(VARY), "Accept-Encoding");
                     assert_eq!(answer.header(CONTENT_TYPE), "application/json; charset=utf-8");
@@ -224,7 +249,10 @@ async fn one_copy_is_kept_for_each_coding_whatever_clients_send() {
                         Some("zstd") => ".zst",
                         _ => ".gz",
                     };
-                    assert_eq!(answer.etag(), format!("\"{}{suffix}\"", plain.etag().trim_matches('"')));
+                    assert_eq!(
+                        answer.etag(),
+                        format!("\"{}{suffix}\"", plain.etag().trim_matches('"'))
+                    );
                     // The client asks again.
                     let mut again = sent.to_vec();
                     let tag = answer.etag().to_owned();
@@ -245,7 +273,11 @@ async fn varnish_keeps_one_copy_of_what_graphql_answers_for_each_media_type() {
         return;
     }
     let cache = Cache::start(Kind::Varnish).await;
-    let path = path_of("page").replacen("/q/", "/graphql?documentId=", 1).replacen("?variables", "&variables", 1);
+    let path = path_of("page").replacen("/q/", "/graphql?documentId=", 1).replacen(
+        "?variables",
+        "&variables",
+        1,
+    );
     let plain = "application/json; charset=utf-8";
     let newer = "application/graphql-response+json; charset=utf-8";
     let mut misses = 0;
@@ -261,7 +293,11 @@ async fn varnish_keeps_one_copy_of_what_graphql_answers_for_each_media_type() {
         ("application/json, application/graphql-response+json;q=0", plain),
     ] {
         let answer = cache.get(&path, &[(ACCEPT, accept)]).await;
-        assert_eq!((answer.status.as_u16(), answer.header(CONTENT_TYPE)), (200, media_type), "{accept}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.header(CONTENT_TYPE)),
+            (200, media_type),
+            "{accept}"
+        );
         // A hit names the request that brought the copy, too.
         misses += usize::from(!answer.header("x-varnish").contains(' '));
     }
@@ -296,7 +332,8 @@ async fn varnish_as_it_is_keeps_one_copy_and_unpacks_it() {
     let plain = cache.get(&path, &[]).await;
     assert!(!plain.headers.contains_key(CONTENT_ENCODING) && plain.text().contains("word1"));
     for (spelling, coding) in SPELLINGS {
-        let headers: Vec<_> = spelling.iter().map(|spelling| (ACCEPT_ENCODING, *spelling)).collect();
+        let headers: Vec<_> =
+            spelling.iter().map(|spelling| (ACCEPT_ENCODING, *spelling)).collect();
         let answer = cache.get(&path, &headers).await;
         let is_gzip = answer.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding == "gzip");
         assert!(is_gzip || answer.body == plain.body, "{spelling:?} {coding:?}");
@@ -311,34 +348,42 @@ async fn varnish_as_it_is_keeps_one_copy_and_unpacks_it() {
         let asked = cache.client.get(origin).header(IF_NONE_MATCH, &tag).send().await.unwrap();
         assert_eq!(asked.status(), 304, "{tag}");
     }
-    let by_varnish: Vec<_> = cache.origin.asked().await.into_iter().filter(|asked| asked == "GET 200").collect();
+    let by_varnish: Vec<_> =
+        cache.origin.asked().await.into_iter().filter(|asked| asked == "GET 200").collect();
     assert_eq!(by_varnish, ["GET 200"]);
 }
 
 #[tokio::test]
 async fn what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again() {
-    with_each("what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again", async |kind, mut cache| {
-        let path = path_of("news");
-        let first = cache.get(&path, &[]).await;
-        assert_eq!(first.status, 200);
-        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
-        tokio::time::sleep(kind.over()).await;
-        let again = cache.get(&path, &[]).await;
-        assert_eq!((again.status, &again.body, again.etag()), (first.status, &first.body, first.etag()));
-        assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
-        // What another program writes is seen when the second is over; and nothing old after that.
-        cache.origin.edit("news", "changed");
-        tokio::time::sleep(kind.over()).await;
-        let changed = cache.get(&path, &[(IF_NONE_MATCH, first.etag())]).await;
-        assert_eq!(changed.status, 200, "{kind:?}");
-        assert!(changed.text().contains("changed") && changed.etag() != first.etag());
-        assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
-        // Not even where there is nobody to ask.
-        crate::harness::signal(&cache.origin.program.process, "KILL");
-        cache.origin.program.process.wait().await.unwrap();
-        tokio::time::sleep(kind.over()).await;
-        assert!(cache.get(&path, &[]).await.status.is_server_error(), "{kind:?}");
-    })
+    with_each(
+        "what_is_older_than_s_maxage_is_asked_for_and_a_304_makes_it_fresh_again",
+        async |kind, mut cache| {
+            let path = path_of("news");
+            let first = cache.get(&path, &[]).await;
+            assert_eq!(first.status, 200);
+            assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+            tokio::time::sleep(kind.over()).await;
+            let again = cache.get(&path, &[]).await;
+            assert_eq!(
+                (again.status, &again.body, again.etag()),
+                (first.status, &first.body, first.etag())
+            );
+            assert_eq!(cache.origin.asked().await, ["GET 304"], "{kind:?}");
+            // What another program writes is seen when the second is over; and nothing old after
+            // that.
+            cache.origin.edit("news", "changed");
+            tokio::time::sleep(kind.over()).await;
+            let changed = cache.get(&path, &[(IF_NONE_MATCH, first.etag())]).await;
+            assert_eq!(changed.status, 200, "{kind:?}");
+            assert!(changed.text().contains("changed") && changed.etag() != first.etag());
+            assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
+            // Not even where there is nobody to ask.
+            crate::harness::signal(&cache.origin.program.process, "KILL");
+            cache.origin.program.process.wait().await.unwrap();
+            tokio::time::sleep(kind.over()).await;
+            assert!(cache.get(&path, &[]).await.status.is_server_error(), "{kind:?}");
+        },
+    )
     .await;
 }
 
@@ -353,7 +398,10 @@ async fn stale_while_revalidate_is_what_varnish_may_serve_longer() {
     cache.get(&path, &[]).await;
     cache.origin.edit("notice", "changed");
     tokio::time::sleep(Kind::Varnish.over()).await;
-    assert!(!cache.get(&path, &[]).await.text().contains("changed"), "the old one, while the new one is fetched");
+    assert!(
+        !cache.get(&path, &[]).await.text().contains("changed"),
+        "the old one, while the new one is fetched"
+    );
     let begun = Instant::now();
     while !cache.get(&path, &[]).await.text().contains("changed") {
         assert!(begun.elapsed() < Duration::from_secs(30), "the new one does not come");
@@ -385,7 +433,8 @@ async fn lists_and_stars_in_if_none_match_are_understood() {
                 (&["\"\""], 200),
                 (&[&tag[1..]], 200),
             ] {
-                let headers: Vec<(HeaderName, &str)> = lines.iter().map(|line| (IF_NONE_MATCH, *line)).collect();
+                let headers: Vec<(HeaderName, &str)> =
+                    lines.iter().map(|line| (IF_NONE_MATCH, *line)).collect();
                 let answer = cache.get(&path, &headers).await;
                 assert_eq!(answer.status.as_u16(), status, "{kind:?} {entity} {lines:?}");
                 assert_eq!(answer.etag(), tag);
@@ -408,7 +457,11 @@ async fn a_public_copy_is_for_everybody_whoever_asks() {
         assert_eq!(cache.origin.asked().await, ["GET 200"], "{kind:?}");
         for headers in [&[][..], &[(AUTHORIZATION, "Bearer y")], &[(COOKIE, "session=2")]] {
             let answer = cache.get(&path, headers).await;
-            assert_eq!((answer.status.as_u16(), &answer.body), (200, &first.body), "{kind:?} {headers:?}");
+            assert_eq!(
+                (answer.status.as_u16(), &answer.body),
+                (200, &first.body),
+                "{kind:?} {headers:?}"
+            );
             let conditional = [headers, &[(IF_NONE_MATCH, first.etag())]].concat();
             assert_eq!(cache.get(&path, &conditional).await.status, 304, "{kind:?} {headers:?}");
         }
@@ -437,7 +490,11 @@ async fn what_depends_on_who_asks_is_kept_by_no_cache() {
         for round in 0..3 {
             // Who is nobody, and whose token does not count, gets nothing that is kept either.
             assert_eq!(cache.get(&path, &[]).await.status, 401, "{kind:?}");
-            assert_eq!(cache.get(&path, &[(AUTHORIZATION, "Bearer x")]).await.status, 401, "{kind:?}");
+            assert_eq!(
+                cache.get(&path, &[(AUTHORIZATION, "Bearer x")]).await.status,
+                401,
+                "{kind:?}"
+            );
             for (text, name, value) in &viewers {
                 let answer = cache.get(&path, &[(name.clone(), value)]).await;
                 assert_eq!(answer.status, 200, "{kind:?} {}", answer.text());
@@ -454,13 +511,22 @@ async fn what_depends_on_who_asks_is_kept_by_no_cache() {
             }
             for (text, name, value) in &viewers {
                 for (owner, tag) in &tags {
-                    let answer = cache.get(&path, &[(name.clone(), value), (IF_NONE_MATCH, tag)]).await;
-                    assert_eq!(answer.status == StatusCode::NOT_MODIFIED, owner == text, "{kind:?} {text} {owner}");
+                    let answer =
+                        cache.get(&path, &[(name.clone(), value), (IF_NONE_MATCH, tag)]).await;
+                    assert_eq!(
+                        answer.status == StatusCode::NOT_MODIFIED,
+                        owner == text,
+                        "{kind:?} {text} {owner}"
+                    );
                     assert!(answer.body.is_empty() || answer.text().contains(text));
                 }
             }
             let asked = cache.origin.asked().await;
-            assert_eq!(asked.len(), 2 + viewers.len() * (2 + tags.len()), "{kind:?} in round {round}: {asked:?}");
+            assert_eq!(
+                asked.len(),
+                2 + viewers.len() * (2 + tags.len()),
+                "{kind:?} in round {round}: {asked:?}"
+            );
         }
         // All at once, where caches like to ask for several.
         let asking = (0..80).map(|n| {
@@ -488,7 +554,11 @@ async fn errors_posts_and_private_answers_are_never_kept() {
         for _ in 0..2 {
             for (path, status) in [(&unknown, 404), (&incomplete, 422), (&malformed, 400)] {
                 let answer = cache.get(path, &[]).await;
-                assert_eq!((answer.status.as_u16(), answer.header(CACHE_CONTROL)), (status, "no-store"), "{kind:?}");
+                assert_eq!(
+                    (answer.status.as_u16(), answer.header(CACHE_CONTROL)),
+                    (status, "no-store"),
+                    "{kind:?}"
+                );
                 assert!(!answer.headers.contains_key(ETAG));
             }
         }
@@ -507,9 +577,13 @@ async fn errors_posts_and_private_answers_are_never_kept() {
         for entity in ["letter", "draft"] {
             let known = cache.get(&path_of(entity), &[]).await;
             assert_eq!(cache.get(&path_of(entity), &[]).await.body, known.body);
-            assert_eq!(cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.status, 304);
+            assert_eq!(
+                cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.status,
+                304
+            );
             cache.origin.edit(entity, "new");
-            let fresh: HeaderMap = cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.headers;
+            let fresh: HeaderMap =
+                cache.get(&path_of(entity), &[(IF_NONE_MATCH, known.etag())]).await.headers;
             assert_ne!(fresh[ETAG], known.headers[ETAG], "{kind:?} {entity}");
             let asked = ["GET 200", "GET 200", "GET 304", "GET 200"];
             assert_eq!(cache.origin.asked().await, asked, "{kind:?} {entity}");

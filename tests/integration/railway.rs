@@ -1,6 +1,6 @@
-//! A project that has nothing in common with the demo (`tests/railway`), served over HTTP by its registered documents:
-//! reading, paging both ways, writing, conditional requests, caching headers. Its migrations are what `migrate new`
-//! writes.
+//! A project that has nothing in common with the demo (`tests/railway`), served over HTTP by its
+//! registered documents: reading, paging both ways, writing, conditional requests, caching headers.
+//! Its migrations are what `migrate new` writes.
 
 use std::path::{Path, PathBuf};
 
@@ -89,7 +89,10 @@ async fn keys_that_clients_give_are_read_and_written_as_they_are() {
             (&station["code"], &station["name"], &station["opened"]),
             (&json!(code), &json!(name), &json!(opened))
         );
-        assert_eq!(railway.read("name", json!({ "name": name })).await["stationByName"]["code"], code);
+        assert_eq!(
+            railway.read("name", json!({ "name": name })).await["stationByName"]["code"],
+            code
+        );
     }
     let patch = json!({
         "altitude": -0.5, "passengersPerYear": "9223372036854775807", "parentId": "b",
@@ -100,14 +103,23 @@ async fn keys_that_clients_give_are_read_and_written_as_they_are() {
     for name in ["altitude", "passengersPerYear", "facilities"] {
         assert_eq!(station[name], patch[name]);
     }
-    assert_eq!(railway.read("name", json!({"name": "Ärgernis"})).await["stationByName"]["parent"]["name"], "Berlin");
-    let twice = railway.post("CreateStation", json!({"input": {"code": "x", "name": "Berlin"}}), None).await;
+    assert_eq!(
+        railway.read("name", json!({"name": "Ärgernis"})).await["stationByName"]["parent"]["name"],
+        "Berlin"
+    );
+    let twice = railway
+        .post("CreateStation", json!({"input": {"code": "x", "name": "Berlin"}}), None)
+        .await;
     twice.assert_error(409, "CONFLICT");
     assert_eq!(twice.json()["errors"][0]["extensions"]["fields"], json!(["name"]));
     let input = json!({"code": "x", "name": "x", "hasLift": null});
     let null = railway.post("CreateStation", json!({ "input": input }), None).await;
     null.assert_error(422, "BAD_USER_INPUT");
-    assert!(null.text().contains("may not be null; leave it out to get its default"), "{}", null.text());
+    assert!(
+        null.text().contains("may not be null; leave it out to get its default"),
+        "{}",
+        null.text()
+    );
 }
 
 /// All codes, walking by pages of this size; `forward`, or from the end.
@@ -121,13 +133,18 @@ async fn walk(railway: &Railway, order: &Value, size: usize, forward: bool) -> V
         };
         let list = &railway.read("stations", variables).await["stations"];
         assert_eq!(list["totalCount"], STATIONS.len());
-        let page = list["nodes"].as_array().unwrap().iter().map(|node| node["code"].as_str().unwrap().to_owned());
+        let page = list["nodes"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|node| node["code"].as_str().unwrap().to_owned());
         let info = &list["pageInfo"];
         match forward {
             true => codes.extend(page),
             false => codes = page.chain(std::mem::take(&mut codes)).collect(),
         }
-        let (more, next) = if forward { ("hasNextPage", "endCursor") } else { ("hasPreviousPage", "startCursor") };
+        let (more, next) =
+            if forward { ("hasNextPage", "endCursor") } else { ("hasPreviousPage", "startCursor") };
         if info[more] == false {
             return codes;
         }
@@ -142,18 +159,27 @@ async fn pages_joined_are_the_whole_list_whichever_way_one_walks() {
     for (order, wanted) in [
         (json!(null), ["c d", "b", "ß?&#", "B", "é", "", "A/1"]),
         (json!([{"opened": "ASC"}]), ["A/1", "ß?&#", "é", "B", "", "b", "c d"]),
-        (json!([{"opened": "DESC_NULLS_FIRST"}, {"name": "DESC"}]), ["A/1", "é", "ß?&#", "c d", "", "b", "B"]),
-        (json!([{"opened": "ASC_NULLS_LAST"}, {"code": "DESC"}]), ["B", "b", "", "c d", "é", "ß?&#", "A/1"]),
+        (
+            json!([{"opened": "DESC_NULLS_FIRST"}, {"name": "DESC"}]),
+            ["A/1", "é", "ß?&#", "c d", "", "b", "B"],
+        ),
+        (
+            json!([{"opened": "ASC_NULLS_LAST"}, {"code": "DESC"}]),
+            ["B", "b", "", "c d", "é", "ß?&#", "A/1"],
+        ),
     ] {
         for size in [1, 2, 3, 5] {
             assert_eq!(walk(&railway, &order, size, true).await, wanted, "{order} by {size}");
-            assert_eq!(walk(&railway, &order, size, false).await, wanted, "{order} by {size}, from the end");
+            assert_eq!(
+                walk(&railway, &order, size, false).await,
+                wanted,
+                "{order} by {size}, from the end"
+            );
         }
     }
     let too_many = railway.get("stations", &json!({"first": 6}), None).await;
     too_many.assert_error(422, "BAD_USER_INPUT");
-    let filter =
-        json!({"or": [{"opened": {"isNull": true}}, {"not": {"name": {"contains": "BERLIN", "mode": "INSENSITIVE"}}}]});
+    let filter = json!({"or": [{"opened": {"isNull": true}}, {"not": {"name": {"contains": "BERLIN", "mode": "INSENSITIVE"}}}]});
     let list = &railway.read("stations", json!({"where": filter, "first": 1})).await["stations"];
     assert_eq!(list["totalCount"], 5);
 }
@@ -172,12 +198,19 @@ async fn an_answer_is_new_exactly_when_what_it_shows_has_changed() {
     let mut etag = first.etag().to_owned();
     let asked = async |etag: &str| railway.get("station", &variables, Some(etag)).await;
     let unchanged = asked(&etag).await;
-    assert_eq!((unchanged.status.as_u16(), unchanged.etag(), unchanged.body.len()), (304, &etag[..], 0));
+    assert_eq!(
+        (unchanged.status.as_u16(), unchanged.etag(), unchanged.body.len()),
+        (304, &etag[..], 0)
+    );
 
     // Elsewhere: other rows, other lists.
     railway.write("UpdateStation", json!({"code": "A/1", "patch": {"note": "x"}})).await;
-    railway.write("CreateLink", json!({"input": {"fromId": "B", "toId": "b", "lengthKm": "1"}})).await;
-    railway.shell("UPDATE stations SET altitude = 5 WHERE code = ''; DELETE FROM stations WHERE code = 'é'");
+    railway
+        .write("CreateLink", json!({"input": {"fromId": "B", "toId": "b", "lengthKm": "1"}}))
+        .await;
+    railway.shell(
+        "UPDATE stations SET altitude = 5 WHERE code = ''; DELETE FROM stations WHERE code = 'é'",
+    );
     assert_eq!(asked(&etag).await.status, 304);
 
     // The row, a row of its list, a row that one of these shows, one more row, one less.
@@ -213,9 +246,12 @@ async fn rows_that_point_to_each_other_and_are_guarded_by_their_etags() {
     assert_eq!(driver["salary"], "12345678901234.5678");
 
     let lead = |etag: Value| json!({"operator": id, "chief": driver["id"], "etag": etag});
-    let unguarded = railway.post("Lead", json!({"operator": id, "chief": driver["id"]}), None).await;
+    let unguarded =
+        railway.post("Lead", json!({"operator": id, "chief": driver["id"]}), None).await;
     unguarded.assert_error(428, "PRECONDITION_REQUIRED");
-    let done = railway.post("Lead", json!({"operator": id, "chief": driver["id"]}), Some(&format!("\"{read}\""))).await;
+    let done = railway
+        .post("Lead", json!({"operator": id, "chief": driver["id"]}), Some(&format!("\"{read}\"")))
+        .await;
     assert_eq!(done.status, 200, "{}", done.text());
     assert_eq!(done.json()["data"]["updateOperator"]["chief"]["name"], "Al");
     let late = railway.post("Lead", lead(json!(read)), None).await;
@@ -235,7 +271,10 @@ async fn rows_that_point_to_each_other_and_are_guarded_by_their_etags() {
         "extra": {"seats": [1, 2, {"a": null}], "wifi": true}
     });
     assert_eq!(train, defaults);
-    railway.post("Sell", json!({"operator": id, "etag": now}), None).await.assert_error(409, "CONFLICT");
+    railway
+        .post("Sell", json!({"operator": id, "etag": now}), None)
+        .await
+        .assert_error(409, "CONFLICT");
     railway.shell("DELETE FROM trains");
     assert_eq!(railway.post("Sell", json!({"operator": id, "etag": now}), None).await.status, 200);
     assert_eq!(railway.read("operators", json!({})).await["operators"]["nodes"], json!([]));

@@ -1,4 +1,5 @@
-//! The engine's answers to random questions over random rows are those of a plain reading of the same rows in memory.
+//! The engine's answers to random questions over random rows are those of a plain reading of the
+//! same rows in memory.
 
 use freshql::model::{ColumnId, Entity, FieldKind, Order, Value};
 use proptest::collection::vec;
@@ -85,16 +86,26 @@ struct Page {
 
 impl Walk<'_> {
     /// A page, which keeps to what can be said without knowing the list.
-    fn page(&self, arguments: &[(&str, serde_json::Value)], total: usize) -> Result<Page, TestCaseError> {
+    fn page(
+        &self,
+        arguments: &[(&str, serde_json::Value)],
+        total: usize,
+    ) -> Result<Page, TestCaseError> {
         let mut variables = json!({});
         let given = [("w", &self.filter), ("id", &self.parent)];
-        for (name, value) in given.into_iter().chain(arguments.iter().map(|(name, value)| (*name, value))) {
+        for (name, value) in
+            given.into_iter().chain(arguments.iter().map(|(name, value)| (*name, value)))
+        {
             if !value.is_null() {
                 variables[name] = value.clone();
             }
         }
         let answer = self.shop.json(&self.text, &variables);
-        let list = if self.parent.is_null() { &answer["data"]["list"] } else { &answer["data"]["parent"]["list"] };
+        let list = if self.parent.is_null() {
+            &answer["data"]["list"]
+        } else {
+            &answer["data"]["parent"]["list"]
+        };
         let edges = list["edges"].as_array().unwrap();
         let key = &self.entity.column(self.entity.key).field;
         let page = Page {
@@ -110,7 +121,11 @@ impl Walk<'_> {
     }
 }
 
-fn pages_are_the_whole_list(shop: &Shop, tables: &Tables, tape: &Tape) -> Result<(), TestCaseError> {
+fn pages_are_the_whole_list(
+    shop: &Shop,
+    tables: &Tables,
+    tape: &Tape,
+) -> Result<(), TestCaseError> {
     let model = &shop.model;
     let mut draft = Draft::new(model, tables, tape);
     let entity = draft.choices.of(&model.entities);
@@ -126,10 +141,12 @@ fn pages_are_the_whole_list(shop: &Shop, tables: &Tables, tape: &Tape) -> Result
             _ => None,
         })
         .collect();
-    let relation = (!relations.is_empty() && draft.choices.chance(40)).then(|| *draft.choices.of(&relations));
+    let relation =
+        (!relations.is_empty() && draft.choices.chance(40)).then(|| *draft.choices.of(&relations));
     let filter = draft.choices.chance(30).then(|| draft.filter(entity, 2));
     let (order, order_text) = draft.order(entity);
-    let order: Vec<(ColumnId, Order)> = order.into_iter().map(|(column, order, _)| (column, order)).collect();
+    let order: Vec<(ColumnId, Order)> =
+        order.into_iter().map(|(column, order, _)| (column, order)).collect();
     let parent_row = relation.and_then(|(parent, ..)| {
         let rows = &tables[usize::from(parent.id.0)];
         (!rows.is_empty()).then(|| draft.choices.of(rows))
@@ -138,7 +155,9 @@ fn pages_are_the_whole_list(shop: &Shop, tables: &Tables, tape: &Tape) -> Result
         return Ok(());
     }
 
-    let key_of = |entity: &Entity, row: &Row| input(entity.column(entity.key).scalar, &row[usize::from(entity.key.0)]);
+    let key_of = |entity: &Entity, row: &Row| {
+        input(entity.column(entity.key).scalar, &row[usize::from(entity.key.0)])
+    };
     let key = &entity.column(entity.key).field;
     let order_by = order_text.map(|text| format!(" orderBy: {text}")).unwrap_or_default();
     let list = |name: &str| {
@@ -148,15 +167,20 @@ fn pages_are_the_whole_list(shop: &Shop, tables: &Tables, tape: &Tape) -> Result
                    pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }}"
         )
     };
-    let head = format!("$w: {}Where, $first: Int, $last: Int, $after: String, $before: String", entity.name);
+    let head = format!(
+        "$w: {}Where, $first: Int, $last: Int, $after: String, $before: String",
+        entity.name
+    );
     let (text, parent, parent_key) = match relation {
         None => (format!("query({head}) {{ {} }}", list(&entity.plural)), json!(null), Value::Null),
         Some((parent, name, _)) => {
             let row = parent_row.unwrap();
             let singular = &parent.singular;
             let argument = &parent.column(parent.key).field;
-            let text =
-                format!("query({head}, $id: ID!) {{ parent: {singular}({argument}: $id) {{ {} }} }}", list(name));
+            let text = format!(
+                "query({head}, $id: ID!) {{ parent: {singular}({argument}: $id) {{ {} }} }}",
+                list(name)
+            );
             (text, key_of(parent, row), row[usize::from(parent.key.0)].clone())
         }
     };
@@ -212,10 +236,14 @@ fn pages_are_the_whole_list(shop: &Shop, tables: &Tables, tape: &Tape) -> Result
         let (after, before) = (json!(cursors[from]), json!(cursors.get(to)));
         let between = expected.get(from + 1..to).unwrap_or_default();
         let more = between.len() > size;
-        let page = walk.page(&[("first", json!(size)), ("after", after.clone()), ("before", before.clone())], total)?;
+        let page = walk.page(
+            &[("first", json!(size)), ("after", after.clone()), ("before", before.clone())],
+            total,
+        )?;
         prop_assert_eq!(page.keys, &between[..size.min(between.len())]);
         prop_assert_eq!((page.previous, page.next), (true, more || !before.is_null()));
-        let page = walk.page(&[("last", json!(size)), ("after", after), ("before", before.clone())], total)?;
+        let page = walk
+            .page(&[("last", json!(size)), ("after", after), ("before", before.clone())], total)?;
         prop_assert_eq!(page.keys, &between[between.len().saturating_sub(size)..]);
         prop_assert_eq!((page.previous, page.next), (true, !before.is_null()));
     }

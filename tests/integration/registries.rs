@@ -1,5 +1,5 @@
-//! Documents as the tools of clients have them: manifests in `queries/` and over `POST /q`, shared fragments, names of any kind,
-//! and the manifests that `freshql manifest` writes.
+//! Documents as the tools of clients have them: manifests in `queries/` and over `POST /q`, shared
+//! fragments, names of any kind, and the manifests that `freshql manifest` writes.
 
 use freshql::app::{self, StartError};
 use freshql::config::Mode;
@@ -18,7 +18,11 @@ const B: &str = "query B { products(first: 1) { totalCount } }";
 const MD5: &str = "d41d8cd98f00b204e9800998ecf8427e";
 
 async fn post(app: &TestApp, media_type: &str, body: String) -> Answer {
-    let request = app.request(Method::POST, "/q").bearer_auth(TOKEN).header(CONTENT_TYPE, media_type).body(body);
+    let request = app
+        .request(Method::POST, "/q")
+        .bearer_auth(TOKEN)
+        .header(CONTENT_TYPE, media_type)
+        .body(body);
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, body: response.bytes().await.unwrap() }
@@ -109,7 +113,8 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
     let b = a.beside().await;
     for round in 0..24 {
         let name = format!("custom:{round}");
-        let text = |of: &str| format!("query Of{of}{round} {{ merchants(first: 1) {{ totalCount }} }}");
+        let text =
+            |of: &str| format!("query Of{of}{round} {{ merchants(first: 1) {{ totalCount }} }}");
         // On two nodes, and on one.
         let other = if round % 3 == 0 { &a } else { &b };
         let texts = [text("A"), text("B")];
@@ -118,8 +123,14 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
         let won = usize::from(first.0 != 200);
         let (kept, refused) = if won == 0 { (first, second) } else { (second, first) };
         assert_eq!(kept, (200, json!({"new": 1, "known": 0, "refused": []})), "{round}");
-        let reason = format!("`{name}` names another document already: {}", DocumentId::of(&texts[won]));
-        assert_eq!((refused.0, &refused.1["refused"][0]["reason"]), (422, &json!(reason)), "{round}: {}", refused.1);
+        let reason =
+            format!("`{name}` names another document already: {}", DocumentId::of(&texts[won]));
+        assert_eq!(
+            (refused.0, &refused.1["refused"][0]["reason"]),
+            (422, &json!(reason)),
+            "{round}: {}",
+            refused.1
+        );
         // The one that was refused was not registered at all, anywhere.
         for app in [&a, &b] {
             assert!(is_served(app, &name).await);
@@ -129,16 +140,24 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
         // The same again, and on both nodes at once, changes nothing.
         let again = &manifests[won];
         for (status, told) in <[_; 2]>::from(tokio::join!(push(&a, again), push(&b, again))) {
-            assert_eq!((status, told), (200, json!({"new": 0, "known": 1, "refused": []})), "{round}");
+            assert_eq!(
+                (status, told),
+                (200, json!({"new": 0, "known": 1, "refused": []})),
+                "{round}"
+            );
         }
     }
-    // One document under one new name, from both at once: it is registered once, and nobody is refused.
+    // One document under one new name, from both at once: it is registered once, and nobody is
+    // refused.
     for round in 0..8 {
-        let manifest =
-            json!({ format!("same:{round}"): format!("query Same{round} {{ merchants {{ totalCount }} }}") });
+        let manifest = json!({ format!("same:{round}"): format!("query Same{round} {{ merchants {{ totalCount }} }}") });
         let both = <[_; 2]>::from(tokio::join!(push(&a, &manifest), push(&b, &manifest)));
         assert_eq!(both.each_ref().map(|(status, _)| *status), [200, 200], "{both:?}");
-        assert_eq!(both.iter().map(|(_, told)| told["new"].as_u64().unwrap()).sum::<u64>(), 1, "{both:?}");
+        assert_eq!(
+            both.iter().map(|(_, told)| told["new"].as_u64().unwrap()).sum::<u64>(),
+            1,
+            "{both:?}"
+        );
     }
 }
 
@@ -146,16 +165,19 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
 async fn what_is_refused_is_told_with_its_reason_and_the_rest_is_registered() {
     let app = TestApp::start(Mode::Trusted).await;
     assert_eq!(push(&app, &json!({"first": A})).await.0, 200);
-    let (status, told) = push(&app, &json!({"first": B, "second": "query C { nothing }", "third": B})).await;
+    let (status, told) =
+        push(&app, &json!({"first": B, "second": "query C { nothing }", "third": B})).await;
     assert_eq!((status, &told["new"], &told["known"]), (422, &json!(1), &json!(0)));
     assert_eq!(told["refused"][0]["name"], "first");
     let reason = format!("`first` names another document already: {}", DocumentId::of(A));
     assert_eq!(told["refused"][0]["reason"], reason);
     assert_eq!(told["refused"][1]["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
     assert!(is_served(&app, "third").await && !is_served(&app, "second").await);
-    for (media_type, body, status) in
-        [("application/json", "[]", 400), ("text/plain", "", 415), ("application/x-www-form-urlencoded", "a=b", 400)]
-    {
+    for (media_type, body, status) in [
+        ("application/json", "[]", 400),
+        ("text/plain", "", 415),
+        ("application/x-www-form-urlencoded", "a=b", 400),
+    ] {
         post(&app, media_type, body.to_owned()).await.assert_problem(status);
     }
     let open = app.request(Method::POST, "/q").json(&json!({})).send().await.unwrap();
@@ -167,9 +189,13 @@ async fn relay_compilers_form_is_answered_with_the_id() {
     let app = TestApp::start(Mode::Trusted).await;
     let form = format!("text={}", encode(A).replace("%20", "+"));
     let registered = post(&app, "application/x-www-form-urlencoded", form.clone()).await;
-    assert_eq!((registered.status.as_u16(), registered.json()), (201, json!({"id": DocumentId::of(A)})));
+    assert_eq!(
+        (registered.status.as_u16(), registered.json()),
+        (201, json!({"id": DocumentId::of(A)}))
+    );
     assert_eq!(post(&app, "application/x-www-form-urlencoded", form).await.status, 200);
-    let asked = app.post("/graphql", &json!({"doc_id": registered.json()["id"], "variables": {}})).await;
+    let asked =
+        app.post("/graphql", &json!({"doc_id": registered.json()["id"], "variables": {}})).await;
     assert!(asked.json()["data"]["merchants"]["totalCount"].is_number(), "{}", asked.text());
 }
 
@@ -183,12 +209,22 @@ async fn a_miss_tells_the_id_of_the_operation_with_that_name_whatever_way_it_was
             false => format!("{way}&operationName=Merchant"),
         };
         let error = &app.get(&way).await.json()["errors"][0];
-        assert_eq!(error["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string(), "{way}: {error}");
+        assert_eq!(
+            error["extensions"]["registeredId"],
+            *DocumentId::of(MERCHANT).to_string(),
+            "{way}: {error}"
+        );
     }
     let posted = app.post(&format!("/q/{unknown}"), &json!({"operationName": "Merchant"})).await;
-    assert_eq!(posted.json()["errors"][0]["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string());
+    assert_eq!(
+        posted.json()["errors"][0]["extensions"]["registeredId"],
+        *DocumentId::of(MERCHANT).to_string()
+    );
     let named = app.get(&format!("/q/{unknown}/Merchant")).await;
-    assert_eq!(named.json()["errors"][0]["extensions"]["registeredId"], *DocumentId::of(MERCHANT).to_string());
+    assert_eq!(
+        named.json()["errors"][0]["extensions"]["registeredId"],
+        *DocumentId::of(MERCHANT).to_string()
+    );
 }
 
 #[tokio::test]
@@ -205,12 +241,20 @@ async fn a_manifest_among_the_query_files_is_registered_and_its_names_outlive_it
     let listed = app.admin(Method::GET, "/q", "").await.json();
     let of = |text: &str| {
         let id = DocumentId::of(text).to_string();
-        listed["documents"].as_array().unwrap().iter().find(|document| document["id"] == *id).unwrap().clone()
+        listed["documents"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|document| document["id"] == *id)
+            .unwrap()
+            .clone()
     };
     assert_eq!(of(A)["aliases"], json!([MD5]));
     assert!(of(A)["retired"].is_object() && of(B)["retired"].is_null());
     std::fs::write(&manifest, json!({"second": "query B { nothing }"}).to_string()).unwrap();
-    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else { panic!("it starts") };
+    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else {
+        panic!("it starts")
+    };
     assert!(mistakes[0].file.ends_with("queries/client.json"));
     assert!(mistakes[0].message.contains("(line 1, column 11 of `second`)"), "{mistakes:?}");
 }
@@ -218,26 +262,41 @@ async fn a_manifest_among_the_query_files_is_registered_and_its_names_outlive_it
 #[tokio::test]
 async fn fragments_are_shared_between_query_files_and_mistakes_in_them_have_their_own_place() {
     let directory = project();
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join("queries").join(name), text).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.path().join("queries").join(name), text).unwrap()
+    };
     write("Shared.graphql", "# for cards\nfragment Card on Merchant { name ...City }\n");
     write("lib.gql", "fragment City on Merchant { city }\n");
     let own = "query Cards { merchants(first: 1) { nodes { ...Card } } }\n";
     write("Cards.graphql", own);
-    let document =
-        format!("{own}\nfragment Card on Merchant {{ name ...City }}\n\nfragment City on Merchant {{ city }}\n");
-    let config =
-        app::configure(freshql::config::Overrides { dir: Some(directory.path().to_owned()), ..Default::default() });
+    let document = format!(
+        "{own}\nfragment Card on Merchant {{ name ...City }}\n\nfragment City on Merchant {{ city }}\n"
+    );
+    let config = app::configure(freshql::config::Overrides {
+        dir: Some(directory.path().to_owned()),
+        ..Default::default()
+    });
     let listed = app::queries(&config.unwrap(), true).await.unwrap();
     assert!(listed.contains(&DocumentId::of(&document).to_string()), "{listed}");
-    let hash =
-        freshql(directory.path(), &["hash", &directory.path().join("queries/Cards.graphql").display().to_string()]);
-    assert!(String::from_utf8(hash.stderr).unwrap().contains("needs fragments of other files (Card)"));
+    let hash = freshql(
+        directory.path(),
+        &["hash", &directory.path().join("queries/Cards.graphql").display().to_string()],
+    );
+    assert!(
+        String::from_utf8(hash.stderr).unwrap().contains("needs fragments of other files (Card)")
+    );
 
     let app = TestApp::start_in(directory, Mode::Trusted, |_| {}).await;
     let answer = app.get(&url(&document)).await.json();
     assert!(answer["data"]["merchants"]["nodes"][0]["city"].is_string(), "{answer}");
-    std::fs::write(app.directory.path().join("queries/lib.gql"), "fragment City on Merchant { town }\n").unwrap();
-    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else { panic!("it starts") };
+    std::fs::write(
+        app.directory.path().join("queries/lib.gql"),
+        "fragment City on Merchant { town }\n",
+    )
+    .unwrap();
+    let Err(StartError::Mistakes(mistakes)) = app::start(app.config.clone()).await else {
+        panic!("it starts")
+    };
     assert_eq!(mistakes.len(), 1, "{mistakes:?}");
     assert!(mistakes[0].file.ends_with("lib.gql") && mistakes[0].span == (28..32), "{mistakes:?}");
 }
@@ -245,7 +304,8 @@ async fn fragments_are_shared_between_query_files_and_mistakes_in_them_have_thei
 #[tokio::test]
 async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() {
     let app = TestApp::start(Mode::Open).await;
-    let question = format!("{}?variables={}", url(crate::harness::MERCHANTS), encode(r#"{"first":1}"#));
+    let question =
+        format!("{}?variables={}", url(crate::harness::MERCHANTS), encode(r#"{"first":1}"#));
     let plain = app.get(&question).await;
     assert!(!plain.text().contains("__typename"));
     let directory = app.directory.path().to_owned();
@@ -263,7 +323,8 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
     assert_eq!(answer.json()["data"]["merchants"]["nodes"][0]["__typename"], "Merchant");
     assert_ne!(answer.etag(), plain.etag());
     // What a client brings itself stays as it is.
-    let adhoc = app.post("/graphql", &json!({"query": "{ merchants(first: 1) { totalCount } }"})).await;
+    let adhoc =
+        app.post("/graphql", &json!({"query": "{ merchants(first: 1) { totalCount } }"})).await;
     assert!(!adhoc.text().contains("__typename"), "{}", adhoc.text());
 
     // The same as Apollo Client would have asked for.
@@ -274,7 +335,12 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
     let manifest = app::manifest(&config.unwrap(), Format::Apollo).await.unwrap();
     assert!(manifest.notes.is_empty(), "{:?}", manifest.notes);
     let manifest: Value = serde_json::from_str(&manifest.text).unwrap();
-    let operation = manifest["operations"].as_array().unwrap().iter().find(|o| o["name"] == "Merchants").unwrap();
+    let operation = manifest["operations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|o| o["name"] == "Merchants")
+        .unwrap();
     assert_eq!(operation["id"], *DocumentId::of(crate::harness::MERCHANTS).to_string());
     assert_eq!(operation["body"], *asked);
 }
@@ -295,7 +361,12 @@ async fn manifests_are_written_for_every_tool_and_may_be_pushed_as_they_are() {
 /// The program, with the admin token of the tests' servers.
 fn told(directory: &std::path::Path, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().env("FRESHQL_ADMIN_TOKEN", TOKEN).arg("--dir").arg(directory).args(arguments);
+    command
+        .env_clear()
+        .env("FRESHQL_ADMIN_TOKEN", TOKEN)
+        .arg("--dir")
+        .arg(directory)
+        .args(arguments);
     let output = command.output().unwrap();
     let text = [output.stdout, output.stderr].concat();
     (output.status.code(), String::from_utf8(text).unwrap())
@@ -316,8 +387,14 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
     }
     std::fs::write(&manifest, Value::Object(documents.clone()).to_string()).unwrap();
     let file = manifest.to_str().unwrap();
-    assert_eq!(told(directory, &["push", file, "--to", &to]), (Some(0), "120 new, 0 known, 0 refused\n".to_owned()));
-    assert_eq!(told(directory, &["push", file, "--to", &to]), (Some(0), "0 new, 120 known, 0 refused\n".to_owned()));
+    assert_eq!(
+        told(directory, &["push", file, "--to", &to]),
+        (Some(0), "120 new, 0 known, 0 refused\n".to_owned())
+    );
+    assert_eq!(
+        told(directory, &["push", file, "--to", &to]),
+        (Some(0), "0 new, 120 known, 0 refused\n".to_owned())
+    );
     documents.insert("bad".to_owned(), json!("{ nothing }"));
     std::fs::write(&manifest, Value::Object(documents).to_string()).unwrap();
     let (status, text) = told(directory, &["push", file, "--to", &to]);
@@ -342,7 +419,10 @@ async fn push_registers_a_manifest_and_check_tells_what_of_it_a_new_model_breaks
     assert!(text.contains("(Q7):1:42: "), "{text}");
     assert!(text.starts_with("120 mistakes in "), "{text}");
     let (status, text) = told(next.path(), &["check", "--against", file]);
-    assert!(status == Some(1) && text.contains("name7:1:42: ") && text.contains("bad:1:3: "), "{text}");
+    assert!(
+        status == Some(1) && text.contains("name7:1:42: ") && text.contains("bad:1:3: "),
+        "{text}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -354,15 +434,20 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
         std::fs::write(directory.join(name), text).unwrap();
         directory.join(name).display().to_string()
     };
-    let (good, broken) =
-        (file("good.json", &json!({"a": A}).to_string()), file("broken.json", r#"{"a":"{ nothing }"}"#));
+    let (good, broken) = (
+        file("good.json", &json!({"a": A}).to_string()),
+        file("broken.json", r#"{"a":"{ nothing }"}"#),
+    );
     let half = file("half.json", "{");
     // A server that is none of ours: a page of HTML to everything, here of many lines.
     let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let page = format!("http://{}", elsewhere.local_addr().unwrap());
     tokio::spawn(async move {
         let html = "<!doctype html>\n<p>not here</p>\n".repeat(40);
-        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{html}", html.len());
+        let answer = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{html}",
+            html.len()
+        );
         loop {
             let (mut stream, _) = elsewhere.accept().await.unwrap();
             let _ = tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await;
@@ -374,8 +459,14 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
     for (arguments, why) in [
         (vec!["push", &half, "--to", &to], "half.json is no manifest: EOF while parsing"),
         (vec!["push", "none.json", "--to", &to], "cannot read none.json"),
-        (vec!["push", &good, "--to", &closed], "answers 403: the admin API is closed: this server was started without"),
-        (vec!["push", &good, "--to", &page], "does not answer as freshql does: <!doctype html> <p>not here</p>"),
+        (
+            vec!["push", &good, "--to", &closed],
+            "answers 403: the admin API is closed: this server was started without",
+        ),
+        (
+            vec!["push", &good, "--to", &page],
+            "does not answer as freshql does: <!doctype html> <p>not here</p>",
+        ),
         (vec!["check", "--against", &page], "does not answer as freshql does: <!doctype html>"),
         (vec!["check", "--against", "none.json"], "cannot read none.json"),
         (
@@ -384,13 +475,21 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
         ),
     ] {
         let (status, text) = told(directory, &arguments);
-        assert!(status == Some(1) && text.contains(why) && text.len() < 400, "{arguments:?}: {text}");
+        assert!(
+            status == Some(1) && text.contains(why) && text.len() < 400,
+            "{arguments:?}: {text}"
+        );
     }
     // Without the token, and where the model itself has mistakes.
     let push = freshql(directory, &["push", &good, "--to", &to]);
     let text = String::from_utf8(push.stderr).unwrap();
-    assert!(push.status.code() == Some(1) && text.contains("wants its admin token: set FRESHQL_ADMIN_TOKEN"), "{text}");
-    std::fs::write(other.path().join("schema.graphql"), "type A @entity { id: Nothing! @id }\n").unwrap();
+    assert!(
+        push.status.code() == Some(1)
+            && text.contains("wants its admin token: set FRESHQL_ADMIN_TOKEN"),
+        "{text}"
+    );
+    std::fs::write(other.path().join("schema.graphql"), "type A @entity { id: Nothing! @id }\n")
+        .unwrap();
     let (status, text) = told(other.path(), &["check", "--against", &good]);
     assert!(status == Some(1) && text.contains("schema.graphql:1:"), "{text}");
 }
@@ -401,7 +500,11 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     let directory = app.directory.path();
     let to = format!("https://localhost:{}", crate::tls::in_front_of(app.address()).await.port());
     let manifest = directory.join("manifest.json");
-    std::fs::write(&manifest, json!({"a": "query A { merchants(first: 1) { totalCount } }"}).to_string()).unwrap();
+    std::fs::write(
+        &manifest,
+        json!({"a": "query A { merchants(first: 1) { totalCount } }"}).to_string(),
+    )
+    .unwrap();
     let (file, authority) = (manifest.to_str().unwrap(), crate::tls::file("ca.pem"));
     let trusting = ["--ca-file", authority.to_str().unwrap()];
     let (status, text) = told(directory, &["push", file, "--to", &to]);
@@ -412,7 +515,8 @@ async fn a_server_behind_tls_is_asked_if_its_certificate_is_trusted() {
     assert!(status == Some(0) && text.contains("the model fits all of "), "{text}");
     // The certificate is that of another host.
     let elsewhere = to.replace("localhost", "127.0.0.2");
-    let (status, text) = told(directory, &[&["push", file, "--to", &elsewhere][..], &trusting].concat());
+    let (status, text) =
+        told(directory, &[&["push", file, "--to", &elsewhere][..], &trusting].concat());
     assert!(status == Some(1), "{text}");
     let (status, text) = told(directory, &["push", file, "--to", &to, "--ca-file", file]);
     assert!(status == Some(1) && text.contains("cannot read certificates from"), "{text}");

@@ -1,4 +1,5 @@
-//! `freshql migrate repair` is killed while it works: the database is as it was or as it should be, and never in between.
+//! `freshql migrate repair` is killed while it works: the database is as it was or as it should be,
+//! and never in between.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -11,11 +12,13 @@ use crate::harness::project;
 
 const ROWS: i64 = 10_000;
 
-/// How many triggers keep the versions of merchants, how many of these have their old version, and whether all is sound.
+/// How many triggers keep the versions of merchants, how many of these have their old version, and
+/// whether all is sound.
 fn state(database: &Path, old: i64) -> (i64, i64, String) {
     let database = Connection::open(database).unwrap();
     let one = |sql: &str| database.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
-    let triggers = "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants'";
+    let triggers =
+        "SELECT count(*) FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants'";
     let rows = format!("SELECT count(*) FROM merchants WHERE _version <= {old}");
     let sound = database.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
     (one(triggers), one(&rows), sound)
@@ -35,12 +38,17 @@ fn a_repair_that_is_killed_has_done_all_or_nothing_and_can_be_run_again() {
          SELECT printf('01a21776-0000-7000-8000-%012d', n), 'Merchant ' || n, 'd', 'c' FROM n"
     );
     connection.execute_batch(&sql).unwrap();
-    let triggers = "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants'";
+    let triggers =
+        "SELECT name FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'merchants'";
     let mut triggers = connection.prepare(triggers).unwrap();
-    let names: Vec<String> = triggers.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
+    let names: Vec<String> =
+        triggers.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap();
     drop(triggers);
-    names.iter().for_each(|name| connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
-    let old: i64 = connection.query_row("SELECT max(_version) FROM merchants", [], |row| row.get(0)).unwrap();
+    names
+        .iter()
+        .for_each(|name| connection.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+    let old: i64 =
+        connection.query_row("SELECT max(_version) FROM merchants", [], |row| row.get(0)).unwrap();
     connection.close().unwrap();
     std::fs::copy(&database, &broken).unwrap();
     let (before, after) = ((0, ROWS, "ok".to_owned()), (whole, 0, "ok".to_owned()));

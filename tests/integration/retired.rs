@@ -1,4 +1,5 @@
-//! Documents that left the query files: how long pages that are still open get answers, and how the operator sees them.
+//! Documents that left the query files: how long pages that are still open get answers, and how the
+//! operator sees them.
 
 use freshql::config::{Mode, Retention};
 use freshql::document_id::DocumentId;
@@ -37,10 +38,13 @@ fn run(app: &TestApp, sql: &str) -> i64 {
         }
         // There it is a timestamp.
         Driver::Postgres => {
-            let sql = ["- 7 * 86400 + 60", "- 7 * 86400", "- 61"].iter().fold(sql.to_owned(), |sql, seconds| {
-                let interval = format!("+ interval '1 second' * ({seconds})");
-                sql.replace(&format!(" {seconds} WHERE"), &format!(" {interval} WHERE"))
-            });
+            let sql = ["- 7 * 86400 + 60", "- 7 * 86400", "- 61"].iter().fold(
+                sql.to_owned(),
+                |sql, seconds| {
+                    let interval = format!("+ interval '1 second' * ({seconds})");
+                    sql.replace(&format!(" {seconds} WHERE"), &format!(" {interval} WHERE"))
+                },
+            );
             let sql = sql.replace("unixepoch()", "clock_timestamp()");
             outsider.int(&format!("WITH w AS ({sql} RETURNING 1) SELECT count(*) FROM w"))
         }
@@ -48,7 +52,8 @@ fn run(app: &TestApp, sql: &str) -> i64 {
 }
 
 async fn admin(app: &TestApp, method: Method, path: &str, body: &'static str) -> Answer {
-    let request = app.request(method, path).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
+    let request =
+        app.request(method, path).header(AUTHORIZATION, format!("Bearer {TOKEN}")).body(body);
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status(), response.headers().clone());
     Answer { status, headers, body: response.bytes().await.unwrap() }
@@ -71,17 +76,23 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
     assert_eq!(listed(&app, CREATE).await.unwrap()["retired"], Value::Null);
 
     let retired = listed(&app, MERCHANTS).await.unwrap();
-    assert_eq!((&retired["files"], &retired["stored"], &retired["valid"]), (&json!([]), &json!(false), &json!(true)));
-    let moment = |name: &str| retired["retired"][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+    assert_eq!(
+        (&retired["files"], &retired["stored"], &retired["valid"]),
+        (&json!([]), &json!(false), &json!(true))
+    );
+    let moment =
+        |name: &str| retired["retired"][name].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
     assert_eq!(moment("until").duration_since(moment("since")).as_secs(), 7 * 86_400);
 
     let text = String::from_utf8(freshql_on(&app, &["queries"]).stdout).unwrap();
     let line: Vec<_> = text.lines().last().unwrap().split_whitespace().collect();
     let until = retired["retired"]["until"].as_str().unwrap();
     let id = DocumentId::of(MERCHANTS);
-    let expected = format!("{id} Merchants query, public (no longer in a file; served until {until})");
+    let expected =
+        format!("{id} Merchants query, public (no longer in a file; served until {until})");
     assert_eq!(line.join(" "), expected, "{text}");
-    let all: Value = serde_json::from_slice(&freshql_on(&app, &["queries", "--json"]).stdout).unwrap();
+    let all: Value =
+        serde_json::from_slice(&freshql_on(&app, &["queries", "--json"]).stdout).unwrap();
     let by_id = |text: &str| {
         let id = DocumentId::of(text).to_string();
         all.as_array().unwrap().iter().find(|operation| operation["id"] == *id).unwrap().clone()
@@ -89,7 +100,10 @@ async fn page_that_is_still_open_after_its_query_file_was_edited_gets_its_304() 
     assert_eq!(by_id(MERCHANTS)["retired_until"], until);
     let created = by_id(CREATE);
     assert_eq!((&created["operation"], &created["kind"]), (&json!("Create"), &json!("mutation")));
-    assert!(created["files"][0].as_str().unwrap().ends_with("queries/tests/create.graphql"), "{created}");
+    assert!(
+        created["files"][0].as_str().unwrap().ends_with("queries/tests/create.graphql"),
+        "{created}"
+    );
 
     // It stays so over further restarts, until the file says again what it said.
     let app = app.restart().await;
@@ -107,7 +121,13 @@ async fn retired_document_is_forgotten_when_its_time_is_over() {
     assert_eq!(run(&app, aged), 1);
     let app = app.restart().await;
     assert_eq!(app.get(&url(MERCHANTS)).await.status, 200, "a minute is left");
-    assert_eq!(run(&app, "UPDATE _freshql_document SET retired_at = retired_at - 61 WHERE retired_at IS NOT NULL"), 1);
+    assert_eq!(
+        run(
+            &app,
+            "UPDATE _freshql_document SET retired_at = retired_at - 61 WHERE retired_at IS NOT NULL"
+        ),
+        1
+    );
     let app = app.restart().await;
     app.get(&url(MERCHANTS)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");
     assert_eq!(run(&app, "DELETE FROM _freshql_document WHERE retired_at IS NOT NULL"), 0);
@@ -117,7 +137,8 @@ async fn retired_document_is_forgotten_when_its_time_is_over() {
 #[tokio::test]
 async fn server_that_runs_on_forgets_retired_documents_too() {
     let (app, _) = edited().await;
-    let model = freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
+    let model =
+        freshql::model::parse::parse("m", include_str!("../../schema.graphql")).unwrap().model;
     let model = std::sync::Arc::new(model);
     let store = Store::open(&app.config.database, 1, &model).await.unwrap();
     let compiler = freshql::graphql::Compiler::new(model).unwrap();
@@ -131,7 +152,10 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
     documents.expire().await.unwrap();
     assert!(registry.get(id).is_some());
 
-    run(&app, "UPDATE _freshql_document SET retired_at = retired_at - 7 * 86400 WHERE retired_at IS NOT NULL");
+    run(
+        &app,
+        "UPDATE _freshql_document SET retired_at = retired_at - 7 * 86400 WHERE retired_at IS NOT NULL",
+    );
     registry.doubt();
     documents.list().await.unwrap();
     let generation = registry.generation();
@@ -144,7 +168,11 @@ async fn server_that_runs_on_forgets_retired_documents_too() {
 #[tokio::test]
 async fn delete_ends_a_retired_document_at_once_and_put_keeps_it_for_good() {
     let (app, _) = edited().await;
-    assert_eq!(admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status, 200, "it was served already");
+    assert_eq!(
+        admin(&app, Method::PUT, &url(MERCHANTS), MERCHANTS).await.status,
+        200,
+        "it was served already"
+    );
     let kept = listed(&app, MERCHANTS).await.unwrap();
     assert_eq!((&kept["stored"], &kept["retired"]), (&json!(true), &Value::Null));
     let app = app.restart().await;
@@ -188,7 +216,10 @@ async fn retired_document_that_no_longer_fits_the_model_is_dropped_and_the_serve
 
 #[tokio::test]
 async fn retention_of_zero_ends_a_document_with_its_file() {
-    let app = TestApp::start_with(Mode::Trusted, |config| config.document_retention = "0".parse().unwrap()).await;
+    let app = TestApp::start_with(Mode::Trusted, |config| {
+        config.document_retention = "0".parse().unwrap()
+    })
+    .await;
     write(&app, EDITED);
     let app = app.restart().await;
     app.get(&url(MERCHANTS)).await.assert_error(404, "PERSISTED_QUERY_NOT_FOUND");

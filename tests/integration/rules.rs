@@ -1,5 +1,5 @@
-//! Who may read what: rows that may not be read are not there, in lists, counts, relations, filters and look-ups; fields that
-//! may not be read refuse the operation.
+//! Who may read what: rows that may not be read are not there, in lists, counts, relations, filters
+//! and look-ups; fields that may not be read refuse the operation.
 
 use http::header::{CACHE_CONTROL, VARY};
 use serde_json::{Value, json};
@@ -48,7 +48,12 @@ async fn a_row_that_may_not_be_read_is_found_by_no_key() {
         let by_id = room.get(POST, &json!({"id": "p2"}), Some(token)).await;
         assert_eq!(by_id.json()["data"]["post"].is_object(), is_found, "{}", by_id.text());
         let by_slug = room.get(BY_SLUG, &json!({"slug": "ada-1"}), Some(token)).await;
-        assert_eq!(by_slug.json()["data"]["postBySlug"].is_object(), is_found, "{}", by_slug.text());
+        assert_eq!(
+            by_slug.json()["data"]["postBySlug"].is_object(),
+            is_found,
+            "{}",
+            by_slug.text()
+        );
         // What is not there has an ETag too.
         by_id.etag();
         by_slug.etag();
@@ -57,8 +62,14 @@ async fn a_row_that_may_not_be_read_is_found_by_no_key() {
     let before = room.get(BY_SLUG, &json!({"slug": "ada-1"}), Some(&bob)).await;
     room.sql("UPDATE posts SET status = 'PUBLISHED' WHERE id = 'p2'");
     let after = room.get(BY_SLUG, &json!({"slug": "ada-1"}), Some(&bob)).await;
-    assert!(after.json()["data"]["postBySlug"].is_object() && after.etag() != before.etag(), "{}", after.text());
-    assert!(room.get(POST, &json!({"id": "p2"}), Some(&bob)).await.json()["data"]["post"].is_object());
+    assert!(
+        after.json()["data"]["postBySlug"].is_object() && after.etag() != before.etag(),
+        "{}",
+        after.text()
+    );
+    assert!(
+        room.get(POST, &json!({"id": "p2"}), Some(&bob)).await.json()["data"]["post"].is_object()
+    );
 }
 
 #[tokio::test]

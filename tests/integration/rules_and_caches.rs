@@ -1,5 +1,6 @@
-//! What depends on who asks is never another's: not out of the response cache, not by a URL that was asked before, not by an
-//! execution that is shared, not by an ETag, a cursor or a token. And what does not depend on it is everybody's.
+//! What depends on who asks is never another's: not out of the response cache, not by a URL that
+//! was asked before, not by an execution that is shared, not by an ETag, a cursor or a token. And
+//! what does not depend on it is everybody's.
 
 use http::header::{AUTHORIZATION, CACHE_CONTROL, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, Method};
@@ -14,7 +15,8 @@ const POSTS: &str = "{ posts { nodes { id title etag } totalCount } }";
 const TEAMS: &str = "{ teams { nodes { id name posts { totalCount } } } }";
 const PAGES: &str = "{ pages { nodes { id title } totalCount } }";
 const USERS: &str = "{ users { nodes { id name } } }";
-const CHOSEN: &str = "query($where: UserWhere) { users(where: $where) { nodes { id } totalCount } }";
+const CHOSEN: &str =
+    "query($where: UserWhere) { users(where: $where) { nodes { id } totalCount } }";
 const POST: &str = "query($id: ID!) { post(id: $id) { id title } }";
 const PAGED: &str = "query($after: String) { posts(first: 1, after: $after) { edges { cursor node { id } } pageInfo { hasNextPage endCursor } } }";
 
@@ -54,9 +56,13 @@ async fn viewers_take_turns_at_one_url_and_each_gets_its_own() {
 async fn viewers_whose_rules_come_down_to_the_same_share_one_entry() {
     let room = Newsroom::with(MODEL, "", Mode::Open, &[POSTS]).await;
     let status = |answer: &Answer| answer.header("cache-status").to_owned();
-    let first = room.get(POSTS, &Value::Null, Some(&token(&json!({"sub": "a", "roles": ["editor"]})))).await;
+    let first = room
+        .get(POSTS, &Value::Null, Some(&token(&json!({"sub": "a", "roles": ["editor"]}))))
+        .await;
     assert_eq!(status(&first), "freshql; fwd=miss");
-    let second = room.get(POSTS, &Value::Null, Some(&token(&json!({"sub": "b", "roles": ["x", "editor"]})))).await;
+    let second = room
+        .get(POSTS, &Value::Null, Some(&token(&json!({"sub": "b", "roles": ["x", "editor"]}))))
+        .await;
     assert_eq!((status(&second).as_str(), second.etag()), ("freshql; hit", first.etag()));
     let other = room.get(POSTS, &Value::Null, Some(&user("a"))).await;
     assert_eq!(status(&other), "freshql; fwd=miss");
@@ -69,7 +75,8 @@ async fn an_etag_of_another_view_gets_no_304() {
     let (ada, bob) = (user("ada"), user("bob"));
     let of_ada = room.get(POSTS, &Value::Null, Some(&ada)).await;
     for _ in 0..2 {
-        let by_bob = room.get_with(POSTS, &Value::Null, Some(&bob), &[(IF_NONE_MATCH, of_ada.etag())]).await;
+        let by_bob =
+            room.get_with(POSTS, &Value::Null, Some(&bob), &[(IF_NONE_MATCH, of_ada.etag())]).await;
         assert_eq!(by_bob.status, 200, "{:?}", by_bob.headers);
         assert_ne!(by_bob.text(), of_ada.text());
         for headers in [&[(IF_NONE_MATCH, of_ada.etag())][..], &[(IF_NONE_MATCH, "*")][..]] {
@@ -77,7 +84,8 @@ async fn an_etag_of_another_view_gets_no_304() {
             assert_eq!(again.status, 304);
             as_private(&again.headers);
         }
-        let anonymous = room.get_with(POSTS, &Value::Null, None, &[(IF_NONE_MATCH, of_ada.etag())]).await;
+        let anonymous =
+            room.get_with(POSTS, &Value::Null, None, &[(IF_NONE_MATCH, of_ada.etag())]).await;
         assert_eq!(anonymous.status, 200);
     }
 }
@@ -107,7 +115,8 @@ async fn a_revoked_membership_takes_effect_at_once_and_changes_the_etag_only_of_
     let of_bob = room.get(TEAMS, &Value::Null, Some(&bob)).await;
     assert_eq!(before.json()["data"]["teams"]["nodes"][0]["name"], "News", "{}", before.text());
     room.sql("DELETE FROM members WHERE id = 'm1'");
-    let after = room.get_with(TEAMS, &Value::Null, Some(&ada), &[(IF_NONE_MATCH, before.etag())]).await;
+    let after =
+        room.get_with(TEAMS, &Value::Null, Some(&ada), &[(IF_NONE_MATCH, before.etag())]).await;
     assert_eq!(after.status, 200);
     assert_eq!(after.json()["data"]["teams"]["nodes"], json!([]));
     // Bob's answer hangs on his memberships, not on Ada's.
@@ -133,19 +142,26 @@ async fn a_public_answer_is_one_for_all_and_stays_public_on_its_error_too() {
     let room = Newsroom::open(&[PAGES, USERS]).await;
     let anonymous = room.get(PAGES, &Value::Null, None).await;
     for token in [user("ada"), role("x", "editor"), "rubbish".to_owned()] {
-        let answer = room.get_with(PAGES, &Value::Null, Some(&token), &[(IF_NONE_MATCH, anonymous.etag())]).await;
+        let answer = room
+            .get_with(PAGES, &Value::Null, Some(&token), &[(IF_NONE_MATCH, anonymous.etag())])
+            .await;
         assert_eq!(answer.status, 304);
         assert_eq!(answer.header(CACHE_CONTROL), anonymous.header(CACHE_CONTROL));
         assert_eq!(answer.header(VARY), "Accept-Encoding");
     }
-    let bad = room.app.get(&format!("{}?variables={}", path(PAGES, &Value::Null), encode(r#"{"x":1}"#))).await;
+    let bad = room
+        .app
+        .get(&format!("{}?variables={}", path(PAGES, &Value::Null), encode(r#"{"x":1}"#)))
+        .await;
     bad.assert_error(422, "BAD_USER_INPUT");
 }
 
 #[tokio::test]
 async fn a_filter_is_no_way_to_learn_of_rows_or_fields_that_may_not_be_read() {
     let room = Newsroom::open(&[CHOSEN]).await;
-    let ask = async |r#where: Value, token: &str| room.get(CHOSEN, &json!({"where": r#where}), Some(token)).await;
+    let ask = async |r#where: Value, token: &str| {
+        room.get(CHOSEN, &json!({"where": r#where}), Some(token)).await
+    };
     let eve = user("eve");
     // Of rows behind a relation, those count that the viewer may read.
     for (guess, is_there) in [("Draft of Ada", false), ("Open", true), ("Team draft", false)] {
@@ -166,7 +182,11 @@ async fn a_filter_is_no_way_to_learn_of_rows_or_fields_that_may_not_be_read() {
         json!({"posts": {"some": {"notes": {"eq": "n1"}}}}),
     ] {
         let refused = ask(by_email.clone(), &eve).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "FORBIDDEN"), "{by_email}");
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (403, "FORBIDDEN"),
+            "{by_email}"
+        );
     }
 }
 
@@ -177,7 +197,9 @@ async fn an_order_by_a_field_that_may_not_be_read_is_refused() {
     let unique = "{ userByEmail(email: \"ada@example.com\") { id } }";
     let room = Newsroom::open(&[ordered, constant, unique]).await;
     let eve = user("eve");
-    room.get(ordered, &json!({"by": [{"email": "ASC"}]}), Some(&eve)).await.assert_error(403, "FORBIDDEN");
+    room.get(ordered, &json!({"by": [{"email": "ASC"}]}), Some(&eve))
+        .await
+        .assert_error(403, "FORBIDDEN");
     room.get(constant, &Value::Null, Some(&eve)).await.assert_error(403, "FORBIDDEN");
     assert_eq!(room.get(ordered, &json!({"by": [{"name": "DESC"}]}), Some(&eve)).await.status, 200);
     room.get(unique, &Value::Null, Some(&eve)).await.assert_error(403, "FORBIDDEN");
@@ -187,14 +209,19 @@ async fn an_order_by_a_field_that_may_not_be_read_is_refused() {
 #[tokio::test]
 async fn another_viewers_cursor_shows_only_ones_own_rows() {
     let room = Newsroom::open(&[PAGED]).await;
-    let page = async |after: &Value, token: &str| room.get(PAGED, &json!({"after": after}), Some(token)).await.json();
+    let page = async |after: &Value, token: &str| {
+        room.get(PAGED, &json!({"after": after}), Some(token)).await.json()
+    };
     let editor = role("x", "editor");
     let first = page(&Value::Null, &editor).await;
     let cursor = first["data"]["posts"]["pageInfo"]["endCursor"].clone();
     let by_eve = page(&cursor, &user("eve")).await;
     let posts = &by_eve["data"]["posts"];
     assert_eq!(posts["edges"][0]["node"]["id"], "p1", "{by_eve}");
-    assert_eq!((&posts["edges"].as_array().unwrap().len(), &posts["pageInfo"]["hasNextPage"]), (&1, &json!(false)));
+    assert_eq!(
+        (&posts["edges"].as_array().unwrap().len(), &posts["pageInfo"]["hasNextPage"]),
+        (&1, &json!(false))
+    );
 }
 
 #[tokio::test]
@@ -213,14 +240,16 @@ async fn a_relation_to_a_row_that_may_not_be_read_is_null() {
     ada.etag();
     // It changes when the row comes into sight.
     room.sql("INSERT INTO members (id, team_id, user_id) VALUES ('m9', 't2', 'ada')");
-    let after = room.get_with(text, &Value::Null, Some(&user("ada")), &[(IF_NONE_MATCH, ada.etag())]).await;
+    let after =
+        room.get_with(text, &Value::Null, Some(&user("ada")), &[(IF_NONE_MATCH, ada.etag())]).await;
     assert_eq!(after.json()["data"]["posts"]["nodes"][1]["team"]["id"], "t2", "{}", after.text());
 }
 
 #[tokio::test]
 async fn who_asks_at_the_same_time_does_not_get_what_another_is_waiting_for() {
     let room = Newsroom::open(&[POSTS]).await;
-    let viewers = [(Some(user("ada")), 3), (Some(user("eve")), 1), (Some(role("x", "editor")), 4), (None, 1)];
+    let viewers =
+        [(Some(user("ada")), 3), (Some(user("eve")), 1), (Some(role("x", "editor")), 4), (None, 1)];
     for round in 0..20 {
         // Nothing is stored for any of them: each execution could be taken for another's.
         room.sql(&format!("UPDATE posts SET title = 'Open {round}' WHERE id = 'p1'"));
@@ -242,7 +271,8 @@ async fn a_row_found_by_its_key_depends_on_what_grants_it() {
         let shown = room.get(POST, &of_team, Some(&ada)).await;
         assert_eq!(shown.json()["data"]["post"]["title"], "Team draft", "{}", shown.text());
         room.sql("DELETE FROM members WHERE id = 'm1'");
-        let gone = room.get_with(POST, &of_team, Some(&ada), &[(IF_NONE_MATCH, shown.etag())]).await;
+        let gone =
+            room.get_with(POST, &of_team, Some(&ada), &[(IF_NONE_MATCH, shown.etag())]).await;
         assert_eq!((gone.status.as_u16(), &gone.json()["data"]["post"]), (200, &Value::Null));
         room.sql("INSERT INTO members (id, team_id, user_id) VALUES ('m1', 't1', 'ada')");
     }
@@ -262,7 +292,10 @@ async fn persisted_automatic_and_ad_hoc_requests_have_the_same_rules() {
             assert_eq!(answer.header(CACHE_CONTROL), "private, no-cache");
             assert_eq!(answer.header(VARY), "Accept, Accept-Encoding, Authorization");
             let by_post = room.app.post_with("/graphql", &json!({"query": POSTS}), &headers).await;
-            assert_eq!((total(&by_post, "posts"), by_post.header(CACHE_CONTROL)), (json!(expected), "no-store"));
+            assert_eq!(
+                (total(&by_post, "posts"), by_post.header(CACHE_CONTROL)),
+                (json!(expected), "no-store")
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the commands tell of rules: which operations are private and why, what is left of a rule for somebody, what is missing
-//! or worth a second look.
+//! What the commands tell of rules: which operations are private and why, what is left of a rule
+//! for somebody, what is missing or worth a second look.
 
 use freshql::app::{self, ExplainRequest, StartError, TestOptions};
 use freshql::config::{Config, Overrides};
@@ -26,7 +26,9 @@ async fn mistakes(model: &str, has_auth: bool) -> Vec<String> {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("schema.graphql"), model).unwrap();
     match app::check(&config(&directory, has_auth)).await {
-        Err(StartError::Mistakes(mistakes)) => mistakes.into_iter().map(|mistake| mistake.message).collect(),
+        Err(StartError::Mistakes(mistakes)) => {
+            mistakes.into_iter().map(|mistake| mistake.message).collect()
+        }
         Err(error) => panic!("{error:?}"),
         Ok(report) => report.warnings.into_iter().map(|warning| warning.message).collect(),
     }
@@ -37,7 +39,8 @@ async fn queries_tells_which_operations_are_private_and_by_which_field() {
     let directory = project(MODEL, "", &[POSTS, PAGES, NAMES, ANY]);
     let listed = app::queries(&config(&directory, true), true).await.unwrap();
     let listed: Value = serde_json::from_str(&listed).unwrap();
-    let private: Vec<_> = listed.as_array().unwrap().iter().map(|one| (&one["operation"], &one["private"])).collect();
+    let private: Vec<_> =
+        listed.as_array().unwrap().iter().map(|one| (&one["operation"], &one["private"])).collect();
     for (operation, by) in [
         ("Posts", json!("posts (1:15)")),
         ("Pages", Value::Null),
@@ -58,9 +61,13 @@ async fn an_entity_without_rule_and_a_rule_without_auth_are_mistakes() {
     let open = "type A @entity { id: ID! @id name: String }";
     let ruled = "type A @entity @allow { id: ID! @id name: String }";
     assert!(
-        mistakes(open, true).await.contains(&"`A` has no `@allow`, so nobody could do anything with it".to_owned())
+        mistakes(open, true)
+            .await
+            .contains(&"`A` has no `@allow`, so nobody could do anything with it".to_owned())
     );
-    assert!(mistakes(ruled, false).await.iter().any(|message| message.contains("without `[auth]`")));
+    assert!(
+        mistakes(ruled, false).await.iter().any(|message| message.contains("without `[auth]`"))
+    );
     for (model, has_auth) in [(open, false), (ruled, true)] {
         let found = mistakes(model, has_auth).await;
         assert!(!found.iter().any(|message| message.contains("allow")), "{found:?}");
@@ -142,18 +149,26 @@ async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() 
     }"#;
     std::fs::write(queries.join("Notes.cases.json"), cases).unwrap();
     let config = config(&project, false);
-    // The ETag is that of the viewer's own answer: a change of a row that only others see does not change it.
+    // The ETag is that of the viewer's own answer: a change of a row that only others see does not
+    // change it.
     let options = TestOptions { update: true, ..TestOptions::default() };
     let (told, is_good) = app::test(&config, &options).await.unwrap();
     assert!(is_good, "{told}");
-    assert_eq!(app::test(&config, &TestOptions::default()).await.unwrap(), ("6 passed\n".to_owned(), true));
-    let snapshot = |name: &str| std::fs::read_to_string(queries.join("snapshots").join(name)).unwrap();
-    for (name, count) in [("Posts__nobody.snap", 2), ("Posts__ada.snap", 3), ("Posts__editor.snap", 4)] {
+    assert_eq!(
+        app::test(&config, &TestOptions::default()).await.unwrap(),
+        ("6 passed\n".to_owned(), true)
+    );
+    let snapshot =
+        |name: &str| std::fs::read_to_string(queries.join("snapshots").join(name)).unwrap();
+    for (name, count) in
+        [("Posts__nobody.snap", 2), ("Posts__ada.snap", 3), ("Posts__editor.snap", 4)]
+    {
         assert!(snapshot(name).contains(&format!("\"totalCount\": {count}")), "{}", snapshot(name));
         assert!(snapshot(name).contains("cache-control: private, no-cache"), "{}", snapshot(name));
     }
     assert!(
-        snapshot("Notes__ada.snap").contains("\"FORBIDDEN\"") && snapshot("Notes__editor.snap").contains("for editors")
+        snapshot("Notes__ada.snap").contains("\"FORBIDDEN\"")
+            && snapshot("Notes__editor.snap").contains("for editors")
     );
 
     // Without `[auth]` nobody can be asked as.
@@ -163,7 +178,12 @@ async fn a_case_is_asked_as_whom_it_says_and_its_etag_is_tried_as_that_viewer() 
 }
 
 fn project_without_rules() -> TempDir {
-    let directory = project("type Book @entity { id: ID! @id }", "", &["query Books { books { totalCount } }"]);
-    std::fs::write(directory.path().join("queries/q0.cases.json"), r#"{"ada": {"as": {"sub": "ada"}}}"#).unwrap();
+    let directory =
+        project("type Book @entity { id: ID! @id }", "", &["query Books { books { totalCount } }"]);
+    std::fs::write(
+        directory.path().join("queries/q0.cases.json"),
+        r#"{"ada": {"as": {"sub": "ada"}}}"#,
+    )
+    .unwrap();
     directory
 }

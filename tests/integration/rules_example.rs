@@ -1,9 +1,11 @@
-//! The rules of the demo: everybody reads, and all that is read stays public; a merchant changes what is its own, an editor
-//! everything; nobody writes without a token.
+//! The rules of the demo: everybody reads, and all that is read stays public; a merchant changes
+//! what is its own, an editor everything; nobody writes without a token.
 
 use freshql::app;
 use freshql::config::{Mode, Overrides};
-use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderName, IF_NONE_MATCH, VARY, WWW_AUTHENTICATE};
+use http::header::{
+    AUTHORIZATION, CACHE_CONTROL, HeaderName, IF_NONE_MATCH, VARY, WWW_AUTHENTICATE,
+};
 use serde_json::{Value, json};
 
 use crate::demo_answers::document;
@@ -26,8 +28,10 @@ async fn post(app: &TestApp, name: &str, variables: Value, token: Option<&str>) 
 
 /// A product of this merchant, and its etag.
 async fn product_of(app: &TestApp, id: &str) -> (String, String) {
-    let page = app.get(&url_with(&document("MerchantPage"), &json!({"id": id, "first": 1}))).await.json();
-    let product = page["data"]["merchant"]["products"]["nodes"][0]["id"].as_str().unwrap().to_owned();
+    let page =
+        app.get(&url_with(&document("MerchantPage"), &json!({"id": id, "first": 1}))).await.json();
+    let product =
+        page["data"]["merchant"]["products"]["nodes"][0]["id"].as_str().unwrap().to_owned();
     let page = app.get(&url_with(&document("ProductPage"), &json!({"id": product}))).await.json();
     (product, page["data"]["product"]["etag"].as_str().unwrap().to_owned())
 }
@@ -58,7 +62,9 @@ async fn the_demo_is_read_by_everybody_and_stays_public() {
         assert_eq!(answer.header(VARY), "Accept-Encoding", "{name}");
         // One answer for all: with a token, without, and with one that does not count.
         for token in [&editor(), &merchant(TEA), "Bearer rubbish"] {
-            let same = app.get_with(&path, &[(AUTHORIZATION, token), (IF_NONE_MATCH, answer.etag())]).await;
+            let same = app
+                .get_with(&path, &[(AUTHORIZATION, token), (IF_NONE_MATCH, answer.etag())])
+                .await;
             assert_eq!(
                 (same.status.as_u16(), same.header(CACHE_CONTROL)),
                 (304, answer.header(CACHE_CONTROL)),
@@ -94,7 +100,9 @@ async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
     }
     // What was refused has changed nothing, and what was allowed says so by the etag.
     let stale = json!({"id": tea, "patch": price(), "expectedEtag": etag});
-    post(&app, "UpdateProduct", stale.clone(), Some(&merchant(TEA))).await.assert_error(412, "PRECONDITION_FAILED");
+    post(&app, "UpdateProduct", stale.clone(), Some(&merchant(TEA)))
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
     // Whoever may not write is not told whether the etag fits.
     post(&app, "UpdateProduct", stale, Some(&merchant(CLAY))).await.assert_error(403, "FORBIDDEN");
 
@@ -108,18 +116,20 @@ async fn a_merchant_changes_what_is_its_own_and_an_editor_everything() {
         let answer = post(&app, "UpdateMerchant", update(TEA, patch), Some(&token)).await;
         assert_eq!(answer.status, status, "{}", answer.text());
     }
-    let own =
-        |id: &str| json!({"input": {"merchantId": id, "sku": "X-1", "name": "X", "description": "X", "price": "1.00"}});
+    let own = |id: &str| json!({"input": {"merchantId": id, "sku": "X-1", "name": "X", "description": "X", "price": "1.00"}});
     for (id, status) in [(CLAY, 403), (TEA, 200)] {
         assert_eq!(post(&app, "CreateProduct", own(id), Some(&merchant(TEA))).await.status, status);
     }
-    let opinion = json!({"input": {"productId": tea, "rating": 5, "body": "Good.", "author": "Carl"}});
+    let opinion =
+        json!({"input": {"productId": tea, "rating": 5, "body": "Good.", "author": "Carl"}});
     post(&app, "CreateReview", opinion.clone(), None).await.assert_error(401, "UNAUTHENTICATED");
     let review =
         post(&app, "CreateReview", opinion, Some(&customer)).await.json()["data"]["createReview"]["id"].clone();
     // A merchant takes no opinion away, neither by itself nor with its product.
     for (name, id) in [("DeleteReview", &review), ("DeleteProduct", &json!(tea))] {
-        post(&app, name, json!({"id": id}), Some(&merchant(TEA))).await.assert_error(403, "FORBIDDEN");
+        post(&app, name, json!({"id": id}), Some(&merchant(TEA)))
+            .await
+            .assert_error(403, "FORBIDDEN");
         post(&app, name, json!({"id": id}), None).await.assert_error(401, "UNAUTHENTICATED");
         assert_eq!(post(&app, name, json!({"id": id}), Some(&editor())).await.status, 200);
     }

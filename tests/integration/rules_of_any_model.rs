@@ -1,5 +1,6 @@
-//! Random rules over random models: what a viewer is answered is what a plain reading gives of those rows that the rules let the
-//! viewer see, in all the places where rows can show: look-ups, lists, counts, page flags, relations, filters on relations.
+//! Random rules over random models: what a viewer is answered is what a plain reading gives of
+//! those rows that the rules let the viewer see, in all the places where rows can show: look-ups,
+//! lists, counts, page flags, relations, filters on relations.
 
 use std::collections::HashMap;
 
@@ -29,7 +30,8 @@ struct Case {
 }
 
 fn cases() -> impl Strategy<Value = Case> {
-    let tapes = (Tape::strategy(0..1500), Tape::strategy(0..600), vec(Tape::strategy(0..500), 1..8));
+    let tapes =
+        (Tape::strategy(0..1500), Tape::strategy(0..600), vec(Tape::strategy(0..500), 1..8));
     tapes.prop_map(|(rows, rules, questions)| Case { rows, rules, questions })
 }
 
@@ -64,13 +66,15 @@ fn are_answers_of_what_is_visible(shop: &mut Shop, case: &Case) -> Result<(), Te
     let mut model = Model::clone(&shop.model);
     let mut known: Vec<Vec<Known>> = Vec::new();
     for entity in &shop.model.entities {
-        let rules: Vec<Known> = (0..1 + draft.choices.below(3)).map(|at| rule(&mut draft, entity, at)).collect();
+        let rules: Vec<Known> =
+            (0..1 + draft.choices.below(3)).map(|at| rule(&mut draft, entity, at)).collect();
         model.entities[usize::from(entity.id.0)].rules =
             rules.iter().map(|known| said(&shop.model, entity, known)).collect();
         known.push(rules);
     }
     model.has_rules = true;
-    let askers: Vec<Asker> = (0..3).map(|_| asker(&shop.model, &tables, &known, &mut draft.choices)).collect();
+    let askers: Vec<Asker> =
+        (0..3).map(|_| asker(&shop.model, &tables, &known, &mut draft.choices)).collect();
     let engine = shop.engine_of(model);
     for tape in &case.questions {
         let mut draft = Draft::new(&shop.model, &tables, tape);
@@ -80,18 +84,30 @@ fn are_answers_of_what_is_visible(shop: &mut Shop, case: &Case) -> Result<(), Te
         let mut by_etag: HashMap<String, String> = HashMap::new();
         let mut by_view: HashMap<View, String> = HashMap::new();
         for Asker { viewer, visible } in &askers {
-            let (answer, view) = shop.run_as(&engine, &text, &variables, viewer).unwrap_or_else(|errors| {
-                panic!("{text}\n{variables}\n{errors:#?}");
-            });
+            let (answer, view) =
+                shop.run_as(&engine, &text, &variables, viewer).unwrap_or_else(|errors| {
+                    panic!("{text}\n{variables}\n{errors:#?}");
+                });
             let body = String::from_utf8(answer.body.to_vec()).unwrap();
             let etag = answer.etag.unwrap_or_else(|| panic!("{text}\n{body}")).to_string();
-            let data = body.split(",\"extensions\":").next().unwrap().strip_prefix("{\"data\":").unwrap();
+            let data =
+                body.split(",\"extensions\":").next().unwrap().strip_prefix("{\"data\":").unwrap();
             let expected = Reference { model: &shop.model, tables: visible }.data(&items);
             prop_assert_eq!(data, &expected, "{}\n{}", &text, &variables);
             // What one viewer holds is a 304 for another only if it is the very same.
-            prop_assert_eq!(by_etag.entry(etag).or_insert_with(|| body.clone()), &body, "{}", &text);
+            prop_assert_eq!(
+                by_etag.entry(etag).or_insert_with(|| body.clone()),
+                &body,
+                "{}",
+                &text
+            );
             // A cache gives everybody with one view one answer.
-            prop_assert_eq!(by_view.entry(view).or_insert_with(|| body.clone()), &body, "{}", &text);
+            prop_assert_eq!(
+                by_view.entry(view).or_insert_with(|| body.clone()),
+                &body,
+                "{}",
+                &text
+            );
         }
     }
     Ok(())
@@ -113,18 +129,37 @@ fn rule(draft: &mut Draft<'_, '_>, entity: &Entity, at: usize) -> Known {
 /// As the model says it: every value is a claim's.
 fn said(model: &Model, entity: &Entity, known: &Known) -> Rule {
     let condition = known.condition.as_ref().map(|condition| {
-        let prefix = known.claims.first().map_or("", |(name, _)| name.split_inclusive('.').next().unwrap());
+        let prefix =
+            known.claims.first().map_or("", |(name, _)| name.split_inclusive('.').next().unwrap());
         let mut claims = Vec::new();
         let literal = literal(&filter_json(model, entity, condition), prefix, &mut claims);
         Condition { literal, claims: claims.into_iter().map(|(name, _)| name).collect() }
     });
     let role = known.role.map(str::to_owned);
-    Rule { to: vec![Access::Read], role, authenticated: known.authenticated, condition, check: None, span: 0..0 }
+    Rule {
+        to: vec![Access::Read],
+        role,
+        authenticated: known.authenticated,
+        condition,
+        check: None,
+        span: 0..0,
+    }
 }
 
 fn literal(json: &Json, prefix: &str, claims: &mut Vec<(String, Json)>) -> Literal {
-    const OPERATORS: [&str; 11] =
-        ["eq", "neq", "in", "notIn", "lt", "lte", "gt", "gte", "contains", "startsWith", "endsWith"];
+    const OPERATORS: [&str; 11] = [
+        "eq",
+        "neq",
+        "in",
+        "notIn",
+        "lt",
+        "lte",
+        "gt",
+        "gte",
+        "contains",
+        "startsWith",
+        "endsWith",
+    ];
     match json {
         Json::Object(members) => {
             let mut read = IndexMap::new();
@@ -142,7 +177,9 @@ fn literal(json: &Json, prefix: &str, claims: &mut Vec<(String, Json)>) -> Liter
             }
             Literal::Object(read)
         }
-        Json::Array(items) => Literal::List(items.iter().map(|item| literal(item, prefix, claims)).collect()),
+        Json::Array(items) => {
+            Literal::List(items.iter().map(|item| literal(item, prefix, claims)).collect())
+        }
         Json::Bool(value) => Literal::Boolean(*value),
         other => panic!("{other} is no part of a condition"),
     }
@@ -173,7 +210,11 @@ fn asker(model: &Model, tables: &Tables, known: &[Vec<Known>], choices: &mut Cho
     let visible = model.entities.iter().zip(known).zip(&held).map(|((entity, rules), held)| {
         let is_visible = |row: &&Vec<freshql::model::Value>| {
             rules.iter().zip(held).any(|(rule, held)| {
-                *held && rule.condition.as_ref().is_none_or(|condition| all.matches(entity, row, condition))
+                *held
+                    && rule
+                        .condition
+                        .as_ref()
+                        .is_none_or(|condition| all.matches(entity, row, condition))
             })
         };
         tables[usize::from(entity.id.0)].iter().filter(is_visible).cloned().collect()

@@ -1,28 +1,42 @@
-//! Who may write what, line by line: what a viewer is told of a row that is not there, may not be read, may be read and not
-//! written, has changed, or would be left as it may not be.
+//! Who may write what, line by line: what a viewer is told of a row that is not there, may not be
+//! read, may be read and not written, has changed, or would be left as it may not be.
 
 use http::header::HeaderName;
 use serde_json::{Value, json};
 
 use crate::newsroom::{Newsroom, role, token, user};
 
-const CREATE: &str = "mutation($input: PostInput!) { createPost(input: $input) { id etag author { id } } }";
+const CREATE: &str =
+    "mutation($input: PostInput!) { createPost(input: $input) { id etag author { id } } }";
 const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $etag: String) {
   updatePost(id: $id, patch: $patch, expectedEtag: $etag) { id etag title } }";
-const DELETE: &str = "mutation($id: ID!, $etag: String) { deletePost(id: $id, expectedEtag: $etag) { id } }";
+const DELETE: &str =
+    "mutation($id: ID!, $etag: String) { deletePost(id: $id, expectedEtag: $etag) { id } }";
 const ETAG: &str = "query($id: ID!) { post(id: $id) { etag title } }";
 const DROP_USER: &str = "mutation($id: ID!) { deleteUser(id: $id) { id } }";
-const INVOICE: &str =
-    "mutation($id: ID!, $patch: InvoicePatch!) { updateInvoice(id: $id, patch: $patch) { id total } }";
+const INVOICE: &str = "mutation($id: ID!, $patch: InvoicePatch!) { updateInvoice(id: $id, patch: $patch) { id total } }";
 const NEW_INVOICE: &str = "mutation($input: InvoiceInput!) { createInvoice(input: $input) { id } }";
 const DROP_INVOICE: &str = "mutation($id: ID!) { deleteInvoice(id: $id) { id } }";
 const INVOICES: &str = "{ invoices { nodes { id total } } }";
 const PAGE: &str = "mutation($input: PageInput!) { createPage(input: $input) { id } }";
-const RENAME: &str = "mutation($id: ID!, $name: String!) { updateUser(id: $id, patch: {name: $name}) { id } }";
+const RENAME: &str =
+    "mutation($id: ID!, $name: String!) { updateUser(id: $id, patch: {name: $name}) { id } }";
 const MEMBER: &str = "mutation($input: MemberInput!) { createMember(input: $input) { id } }";
 
 async fn room() -> Newsroom {
-    let documents = [CREATE, UPDATE, DELETE, ETAG, INVOICE, NEW_INVOICE, DROP_INVOICE, INVOICES, PAGE, RENAME, MEMBER];
+    let documents = [
+        CREATE,
+        UPDATE,
+        DELETE,
+        ETAG,
+        INVOICE,
+        NEW_INVOICE,
+        DROP_INVOICE,
+        INVOICES,
+        PAGE,
+        RENAME,
+        MEMBER,
+    ];
     Newsroom::open(&documents).await
 }
 
@@ -41,13 +55,24 @@ async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_say
     let etag = room.get(ETAG, &json!({"id": "p2"}), Some(&user("ada"))).await.json();
     let etag = etag["data"]["post"]["etag"].as_str().unwrap().to_owned();
     assert_ne!(etag, stale);
-    // p2 is hidden from Eve; p9 does not exist. She cannot tell which is which, whatever etag she sends.
-    for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA"), json!(etag), json!(stale)] {
+    // p2 is hidden from Eve; p9 does not exist. She cannot tell which is which, whatever etag she
+    // sends.
+    for etag in [
+        Value::Null,
+        json!("*"),
+        json!("rubbish"),
+        json!("AAAAAAAAAAAAAAAA"),
+        json!(etag),
+        json!(stale),
+    ] {
         let mut answers = Vec::new();
         for id in ["p2", "p9"] {
             let patch = json!({"id": id, "patch": {"title": "x"}, "etag": etag});
             let delete = json!({"id": id, "etag": etag});
-            for answer in [room.post(UPDATE, &patch, Some(&eve)).await, room.post(DELETE, &delete, Some(&eve)).await] {
+            for answer in [
+                room.post(UPDATE, &patch, Some(&eve)).await,
+                room.post(DELETE, &delete, Some(&eve)).await,
+            ] {
                 answer.assert_error(404, "NOT_FOUND");
                 answers.push(answer.text().replace(id, "?"));
             }
@@ -66,19 +91,23 @@ async fn what_may_not_be_read_is_not_there_for_a_mutation_whatever_the_token_say
 async fn a_row_that_may_be_read_and_not_written_is_forbidden_before_any_etag_is_compared() {
     let room = room().await;
     let eve = user("eve");
-    let stale = room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
+    let stale =
+        room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
     room.sql("UPDATE posts SET slug = 'open-2' WHERE id = 'p1'");
     for etag in [Value::Null, json!("*"), json!("rubbish"), json!("AAAAAAAAAAAAAAAA"), stale] {
         let patch = json!({"id": "p1", "patch": {"title": "x"}, "etag": etag});
         room.post(UPDATE, &patch, Some(&eve)).await.assert_error(403, "FORBIDDEN");
-        room.post(DELETE, &json!({"id": "p1", "etag": etag}), Some(&eve)).await.assert_error(403, "FORBIDDEN");
+        room.post(DELETE, &json!({"id": "p1", "etag": etag}), Some(&eve))
+            .await
+            .assert_error(403, "FORBIDDEN");
         // With a token it could be allowed.
         room.post(UPDATE, &patch, None).await.assert_error(401, "UNAUTHENTICATED");
     }
     // Ada is in the team of Bob's draft: she may change it, and not delete it.
     let ada = user("ada");
     room.post(DELETE, &json!({"id": "p4"}), Some(&ada)).await.assert_error(403, "FORBIDDEN");
-    let changed = room.post(UPDATE, &json!({"id": "p4", "patch": {"title": "Ours"}}), Some(&ada)).await;
+    let changed =
+        room.post(UPDATE, &json!({"id": "p4", "patch": {"title": "Ours"}}), Some(&ada)).await;
     assert_eq!(changed.status, 200, "{}", changed.text());
     assert_eq!(title(&room, "p4").await, "Ours");
     assert_eq!(title(&room, "p1").await, "Open");
@@ -87,7 +116,8 @@ async fn a_row_that_may_be_read_and_not_written_is_forbidden_before_any_etag_is_
 #[tokio::test]
 async fn a_row_that_is_gone_is_a_conflict_for_who_reads_all_rows_and_no_row_for_others() {
     let room = room().await;
-    let etag = room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
+    let etag =
+        room.get(ETAG, &json!({"id": "p1"}), None).await.json()["data"]["post"]["etag"].clone();
     room.sql("DELETE FROM posts WHERE id = 'p1'");
     let delete = |etag: &Value| json!({"id": "p1", "etag": etag});
     let patch = json!({"id": "p1", "patch": {"title": "x"}, "etag": etag});
@@ -147,9 +177,12 @@ async fn a_preset_takes_the_claim_and_nobody_can_give_a_row_to_somebody_else() {
     // The author is not among the fields that may be given.
     let given = json!({"input": {"id": "n2", "title": "New", "authorId": "ada"}});
     room.post(CREATE, &given, Some(&user("bob"))).await.assert_error(422, "BAD_USER_INPUT");
-    room.post(CREATE, &json!({"input": {"id": "n3", "title": "New"}}), None).await.assert_error(401, "UNAUTHENTICATED");
+    room.post(CREATE, &json!({"input": {"id": "n3", "title": "New"}}), None)
+        .await
+        .assert_error(401, "UNAUTHENTICATED");
     let nameless = token(&json!({"roles": ["editor"]}));
-    let refused = room.post(CREATE, &json!({"input": {"id": "n4", "title": "New"}}), Some(&nameless)).await;
+    let refused =
+        room.post(CREATE, &json!({"input": {"id": "n4", "title": "New"}}), Some(&nameless)).await;
     refused.assert_error(403, "FORBIDDEN");
     // A field whose rules do not allow it is not written either.
     let notes = json!({"input": {"id": "n5", "title": "New", "notes": "x"}});
@@ -170,10 +203,16 @@ async fn what_a_write_would_leave_must_be_allowed_by_the_rule_that_let_it_be_wri
     // `check` stands in for `where` afterwards: the number may grow, the tenant stays.
     let grown = room.post(INVOICE, &update("i1", json!({"number": 5000})), Some(&acme)).await;
     assert_eq!(grown.status, 200, "{}", grown.text());
-    room.post(INVOICE, &update("i1", json!({"total": 1})), Some(&acme)).await.assert_error(403, "FORBIDDEN");
-    let stolen = room.post(INVOICE, &update("i2", json!({"tenant": "other", "total": 7})), Some(&acme)).await;
+    room.post(INVOICE, &update("i1", json!({"total": 1})), Some(&acme))
+        .await
+        .assert_error(403, "FORBIDDEN");
+    let stolen = room
+        .post(INVOICE, &update("i2", json!({"tenant": "other", "total": 7})), Some(&acme))
+        .await;
     stolen.assert_error(403, "FORBIDDEN");
-    room.post(INVOICE, &update("i3", json!({"tenant": "acme"})), Some(&acme)).await.assert_error(404, "NOT_FOUND");
+    room.post(INVOICE, &update("i3", json!({"tenant": "acme"})), Some(&acme))
+        .await
+        .assert_error(404, "NOT_FOUND");
     // Nothing of what was refused is there.
     let all = room.get(INVOICES, &Value::Null, Some(&acme)).await;
     let expected = json!([{"id": "i1", "total": 10}, {"id": "i2", "total": 20}]);
@@ -193,12 +232,21 @@ async fn a_rule_whose_claim_is_missing_or_does_not_fit_allows_nothing() {
         all.as_object_mut().unwrap().extend(claims.as_object().unwrap().clone());
         token(&all)
     };
-    for claims in [json!({}), json!({"frozen": null}), json!({"frozen": ["x"]}), json!({"frozen": {"a": 1}})] {
-        let refused = room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&with(claims.clone()))).await;
-        assert_eq!((refused.status.as_u16(), refused.code().as_str()), (403, "FORBIDDEN"), "{claims}");
+    for claims in
+        [json!({}), json!({"frozen": null}), json!({"frozen": ["x"]}), json!({"frozen": {"a": 1}})]
+    {
+        let refused =
+            room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&with(claims.clone()))).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code().as_str()),
+            (403, "FORBIDDEN"),
+            "{claims}"
+        );
     }
     let frozen = with(json!({"frozen": "acme"}));
-    room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&frozen)).await.assert_error(403, "FORBIDDEN");
+    room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&frozen))
+        .await
+        .assert_error(403, "FORBIDDEN");
     let thawed = with(json!({"frozen": "other"}));
     assert_eq!(room.post(DROP_INVOICE, &json!({"id": "i1"}), Some(&thawed)).await.status, 200);
     // A list goes with `in`, one value too, and values of other types do not fit.
@@ -213,7 +261,8 @@ async fn a_rule_whose_claim_is_missing_or_does_not_fit_allows_nothing() {
     ] {
         let viewer = token(&json!({"invoices": invoices}));
         let answer = room.get(INVOICES, &Value::Null, Some(&viewer)).await.json();
-        let nodes = answer["data"]["invoices"]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
+        let nodes =
+            answer["data"]["invoices"]["nodes"].as_array().unwrap_or_else(|| panic!("{answer}"));
         let ids: Vec<_> = nodes.iter().map(|node| node["id"].clone()).collect();
         assert_eq!(Value::from(ids).to_string(), expected, "{invoices}");
     }
@@ -231,8 +280,12 @@ async fn a_denied_create_is_forbidden_and_a_token_that_could_help_is_asked_for()
     let draft = json!({"input": {"id": "g8", "title": "x"}});
     room.post(PAGE, &draft, Some(&role("ada", "editor"))).await.assert_error(403, "FORBIDDEN");
     // Users may be read by all and written by admins only.
-    room.post(RENAME, &json!({"id": "ada", "name": "x"}), Some(&user("ada"))).await.assert_error(403, "FORBIDDEN");
-    room.post(RENAME, &json!({"id": "nobody", "name": "x"}), Some(&user("ada"))).await.assert_error(404, "NOT_FOUND");
+    room.post(RENAME, &json!({"id": "ada", "name": "x"}), Some(&user("ada")))
+        .await
+        .assert_error(403, "FORBIDDEN");
+    room.post(RENAME, &json!({"id": "nobody", "name": "x"}), Some(&user("ada")))
+        .await
+        .assert_error(404, "NOT_FOUND");
 }
 
 #[tokio::test]
@@ -253,7 +306,11 @@ async fn a_conflict_tells_its_fields_only_where_the_row_in_the_way_may_be_read()
     let patch = |slug: &str| json!({"id": "p3", "patch": {"slug": slug}});
     let hidden = room.post(UPDATE, &patch("ada-1"), Some(&bob)).await;
     hidden.assert_error(409, "CONFLICT");
-    assert!(!hidden.text().contains("slug") && !hidden.text().contains("ada-1"), "{}", hidden.text());
+    assert!(
+        !hidden.text().contains("slug") && !hidden.text().contains("ada-1"),
+        "{}",
+        hidden.text()
+    );
     let shown = room.post(UPDATE, &patch("open"), Some(&bob)).await;
     assert_eq!(shown.json()["errors"][0]["extensions"]["fields"], json!(["slug"]));
 }

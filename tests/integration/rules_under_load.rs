@@ -1,5 +1,6 @@
-//! Many viewers at once, at the same URLs, with the cache on, offering each other's ETags, cursors and tokens of rows, and
-//! writing: nothing that anybody is sent, body, headers, errors or explanation, has in it what only somebody else may read.
+//! Many viewers at once, at the same URLs, with the cache on, offering each other's ETags, cursors
+//! and tokens of rows, and writing: nothing that anybody is sent, body, headers, errors or
+//! explanation, has in it what only somebody else may read.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex};
@@ -12,7 +13,8 @@ use serde_json::{Value, json};
 use crate::harness::{Answer, url};
 use crate::newsroom::{MODEL, Newsroom, path, role, user};
 
-/// The keys of teams stand in posts, and are no secret; their names are. What only Ada, only Bob, only the members of the first team, and only editors may read has its name in it.
+/// The keys of teams stand in posts, and are no secret; their names are. What only Ada, only Bob,
+/// only the members of the first team, and only editors may read has its name in it.
 const ROWS: &str = "
 INSERT INTO users (id, name, email) VALUES
   ('ada', 'Ada', 'CANARY-admin-1'), ('bob', 'Bob', 'CANARY-admin-2'), ('eve', 'Eve', NULL);
@@ -107,14 +109,21 @@ fn askers() -> Vec<Asker> {
 }
 
 impl Asker {
-    /// Takes what the viewer itself has said, and what is its own, out of a text; no canary is left.
+    /// Takes what the viewer itself has said, and what is its own, out of a text; no canary is
+    /// left.
     #[track_caller]
     fn assert_nothing_of_others(&self, text: &str, said: &str, what: &str) {
         for (at, _) in text.match_indices("CANARY-") {
             let rest = &text[at..];
             let is_own = self.owns.iter().any(|own| rest.starts_with(own));
-            let word: String = rest.chars().take_while(|c| c.is_ascii_alphanumeric() || "- ".contains(*c)).collect();
-            assert!(is_own || said.contains(word.trim()), "{what} shows {word:?}: {text}\nasked: {said}");
+            let word: String = rest
+                .chars()
+                .take_while(|c| c.is_ascii_alphanumeric() || "- ".contains(*c))
+                .collect();
+            assert!(
+                is_own || said.contains(word.trim()),
+                "{what} shows {word:?}: {text}\nasked: {said}"
+            );
         }
     }
 
@@ -131,7 +140,8 @@ fn any(random: &mut Dice, from: &[&str]) -> String {
     from[random.below(from.len())].to_owned()
 }
 
-const IDS: [&str; 7] = ["p1", "p2", "CANARY-ada-1", "CANARY-bob-1", "CANARY-bob-2", "CANARY-team1-1", "no-such-row"];
+const IDS: [&str; 7] =
+    ["p1", "p2", "CANARY-ada-1", "CANARY-bob-1", "CANARY-bob-2", "CANARY-team1-1", "no-such-row"];
 const SLUGS: [&str; 5] = ["open", "CANARY-ada-slug", "CANARY-bob-slug", "fresh", "open-2"];
 const TEAMS: [&str; 3] = ["t1", "t2", "no-such-team"];
 
@@ -152,7 +162,9 @@ fn asked(random: &mut Dice, number: usize, found: &Mutex<Found>) -> Value {
         7 => match random.below(5) {
             0 => json!({}),
             1 => json!({"where": {"team": {"name": {"startsWith": "CANARY"}}}}),
-            2 => json!({"where": {"not": {"team": {"members": {"some": {"userId": {"eq": "ada"}}}}}}}),
+            2 => {
+                json!({"where": {"not": {"team": {"members": {"some": {"userId": {"eq": "ada"}}}}}}})
+            }
             3 => json!({"where": {"notes": {"contains": "1"}}}),
             _ => json!({"where": {"author": {"posts": {"none": {"status": {"eq": "DRAFT"}}}}}}),
         },
@@ -189,7 +201,8 @@ async fn read(room: &Newsroom, asker: &Asker, random: &mut Dice, found: &Mutex<F
     asker.assert_own(&answer, &said);
     if answer.status == 304 {
         // It stands for a body that this viewer may read.
-        let again: Vec<_> = headers.iter().filter(|(name, _)| *name != IF_NONE_MATCH).cloned().collect();
+        let again: Vec<_> =
+            headers.iter().filter(|(name, _)| *name != IF_NONE_MATCH).cloned().collect();
         let own = room.app.ask(Method::GET, &path, &again).await;
         asker.assert_own(&own, &said);
     } else if answer.status == 200 && !explained {
@@ -204,7 +217,13 @@ async fn read(room: &Newsroom, asker: &Asker, random: &mut Dice, found: &Mutex<F
     }
 }
 
-async fn write(room: &Newsroom, asker: &Asker, random: &mut Dice, found: &Mutex<Found>, turn: usize) {
+async fn write(
+    room: &Newsroom,
+    asker: &Asker,
+    random: &mut Dice,
+    found: &Mutex<Found>,
+    turn: usize,
+) {
     let number = random.below(if asker.may_delete { 4 } else { 3 });
     let etag = {
         let found = found.lock().unwrap();
@@ -216,7 +235,9 @@ async fn write(room: &Newsroom, asker: &Asker, random: &mut Dice, found: &Mutex<
     let variables = match number {
         0 => json!({"id": any(random, &IDS), "etag": etag}),
         1 => json!({"slug": any(random, &SLUGS)}),
-        2 => json!({"id": format!("n{turn}"), "slug": any(random, &SLUGS), "team": any(random, &TEAMS)}),
+        2 => {
+            json!({"id": format!("n{turn}"), "slug": any(random, &SLUGS), "team": any(random, &TEAMS)})
+        }
         _ => json!({"id": any(random, &IDS), "etag": etag}),
     };
     let answer = room.post(MUTATIONS[number], &variables, asker.token.as_deref()).await;

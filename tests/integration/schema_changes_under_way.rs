@@ -1,5 +1,5 @@
-//! Other programs change the schema under a running server: what then can no longer be told from versions has no validator,
-//! and everything else goes on. `migrate repair` puts it right.
+//! Other programs change the schema under a running server: what then can no longer be told from
+//! versions has no validator, and everything else goes on. `migrate repair` puts it right.
 
 use std::process::{Command, Output};
 
@@ -48,12 +48,16 @@ impl Scene {
     }
 
     async fn set_city(&self, city: &str, expected_etag: Option<&str>) -> Answer {
-        let variables = json!({"id": self.id, "patch": {"city": city}, "expectedEtag": expected_etag});
+        let variables =
+            json!({"id": self.id, "patch": {"city": city}, "expectedEtag": expected_etag});
         self.app.post(&url(UPDATE), &json!({"variables": variables})).await
     }
 
     async fn token(&self) -> String {
-        self.app.get(&self.merchant).await.json()["data"]["merchant"]["etag"].as_str().unwrap().to_owned()
+        self.app.get(&self.merchant).await.json()["data"]["merchant"]["etag"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     }
 
     /// Nothing about merchants can be validated, whatever else can.
@@ -62,7 +66,9 @@ impl Scene {
             self.rename(name).await;
             let answer = self.app.get(&self.merchant).await;
             assert_eq!((answer.status, answer.header(CACHE_CONTROL)), (StatusCode::OK, "no-store"));
-            assert!(!answer.headers.contains_key(ETAG) && answer.json().get("extensions").is_none());
+            assert!(
+                !answer.headers.contains_key(ETAG) && answer.json().get("extensions").is_none()
+            );
             assert!(answer.headers.contains_key(CONTENT_LOCATION));
         }
         let refused = self.set_city("Bruges", Some(&self.token().await)).await;
@@ -72,7 +78,12 @@ impl Scene {
         let ready = self.app.get("/readyz").await;
         ready.assert_problem(503);
         let detail = ready.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains("Merchant: ") && detail.contains(why) && detail.contains("migrate repair"), "{detail}");
+        assert!(
+            detail.contains("Merchant: ")
+                && detail.contains(why)
+                && detail.contains("migrate repair"),
+            "{detail}"
+        );
         assert!(!detail.contains("Product: "), "{detail}");
         self.assert_validates(&self.products).await;
     }
@@ -93,7 +104,8 @@ impl Scene {
         self.rename("After the repair").await;
         assert_eq!(self.again(&self.merchant, &etag).await.status, 200);
         let token = self.token().await;
-        let (first, second) = tokio::join!(self.set_city("A", Some(&token)), self.set_city("B", Some(&token)));
+        let (first, second) =
+            tokio::join!(self.set_city("A", Some(&token)), self.set_city("B", Some(&token)));
         let mut statuses = [first.status.as_u16(), second.status.as_u16()];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 412]);
@@ -148,10 +160,16 @@ async fn a_dropped_trigger_ends_validators_for_its_entity_alone_until_it_is_repa
             _ => migrate_new(&scene.app.directory),
         };
         let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
-        assert!(said.contains("_freshql_merchants_updated") && said.contains("migrate repair"), "{said}");
+        assert!(
+            said.contains("_freshql_merchants_updated") && said.contains("migrate repair"),
+            "{said}"
+        );
     }
     let repaired = scene.run("repair");
-    assert!(text(&repaired.stdout).contains("made the trigger `_freshql_merchants_updated`"), "{repaired:?}");
+    assert!(
+        text(&repaired.stdout).contains("made the trigger `_freshql_merchants_updated`"),
+        "{repaired:?}"
+    );
     scene.assert_repaired().await;
     assert_eq!(text(&scene.run("repair").stdout), "nothing to repair\n");
     // What was known before nobody has looked after counts no more.
@@ -200,12 +218,21 @@ async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_
     let scene = Scene::new().await;
     for event in ["UPDATE", "INSERT", "DELETE"] {
         let old = scene.app.get(&scene.merchant).await.etag().to_owned();
-        let sql = format!("CREATE TRIGGER hides AFTER {event} ON merchants BEGIN SELECT RAISE(IGNORE); END");
+        let sql = format!(
+            "CREATE TRIGGER hides AFTER {event} ON merchants BEGIN SELECT RAISE(IGNORE); END"
+        );
         scene.other.execute_batch(&sql).unwrap();
         for city in ["Hidden", "Hidden again"] {
-            scene.other.execute("UPDATE merchants SET city = ? WHERE id = ?", (city, &scene.id)).unwrap();
+            scene
+                .other
+                .execute("UPDATE merchants SET city = ? WHERE id = ?", (city, &scene.id))
+                .unwrap();
             let answer = scene.again(&scene.merchant, &old).await;
-            assert_eq!((answer.status, answer.header(CACHE_CONTROL)), (StatusCode::OK, "no-store"), "{event}");
+            assert_eq!(
+                (answer.status, answer.header(CACHE_CONTROL)),
+                (StatusCode::OK, "no-store"),
+                "{event}"
+            );
             assert_eq!(answer.json()["data"]["merchant"]["city"], city);
             assert!(!answer.headers.contains_key(ETAG));
         }
@@ -214,20 +241,38 @@ async fn a_trigger_of_its_author_that_can_hide_changes_ends_validators_until_it_
         let ready = scene.app.get("/readyz").await;
         ready.assert_problem(503);
         let detail = ready.json()["detail"].as_str().unwrap().to_owned();
-        assert!(detail.contains("Merchant: the trigger `hides` on `merchants` says RAISE(IGNORE)"), "{detail}");
-        assert!(detail.contains("say BEFORE") && !detail.contains("repair") && !detail.contains("Product"), "{detail}");
+        assert!(
+            detail.contains("Merchant: the trigger `hides` on `merchants` says RAISE(IGNORE)"),
+            "{detail}"
+        );
+        assert!(
+            detail.contains("say BEFORE")
+                && !detail.contains("repair")
+                && !detail.contains("Product"),
+            "{detail}"
+        );
         scene.assert_validates(&scene.products).await;
         let status = scene.run("status");
         assert!(!status.status.success() && text(&status.stderr).contains("`hides`"), "{status:?}");
         let repair = scene.run("repair");
-        assert!(!repair.status.success() && text(&repair.stderr).contains("say BEFORE"), "{repair:?}");
+        assert!(
+            !repair.status.success() && text(&repair.stderr).contains("say BEFORE"),
+            "{repair:?}"
+        );
 
         scene.other.execute_batch("DROP TRIGGER hides").unwrap();
         scene.assert_validates(&scene.merchant).await;
-        assert_eq!(scene.again(&scene.merchant, &old).await.status, 200, "{event}: it has perhaps hidden something");
+        assert_eq!(
+            scene.again(&scene.merchant, &old).await.status,
+            200,
+            "{event}: it has perhaps hidden something"
+        );
     }
     // What can only keep a change from being made hides none.
-    scene.other.execute_batch("CREATE TRIGGER keeps DELETE ON merchants BEGIN SELECT RAISE(IGNORE); END;").unwrap();
+    scene
+        .other
+        .execute_batch("CREATE TRIGGER keeps DELETE ON merchants BEGIN SELECT RAISE(IGNORE); END;")
+        .unwrap();
     scene.assert_validates(&scene.merchant).await;
 }
 
@@ -254,19 +299,27 @@ async fn rows_that_a_cascade_takes_where_a_trigger_hides_it_are_not_answered_fro
         (SELECT product_id FROM reviews) LIMIT 1)";
     scene.other.execute_batch("DELETE FROM reviews").unwrap();
     assert_eq!(scene.other.execute(sql, []).unwrap(), 1);
-    let there: i64 = scene.other.query_row("SELECT count(*) FROM products", [], |row| row.get(0)).unwrap();
+    let there: i64 =
+        scene.other.query_row("SELECT count(*) FROM products", [], |row| row.get(0)).unwrap();
     assert!(there < before);
     assert_eq!(count().await, there);
 }
 
 #[tokio::test]
 async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
-    // In the end the key stands, or is gone again before anybody has looked; in one transaction, and in several.
-    for (begin, end) in
-        [("", ""), ("BEGIN;", "COMMIT;"), ("", "DROP INDEX by_site;"), ("BEGIN;", "DROP INDEX by_site; COMMIT;")]
-    {
+    // In the end the key stands, or is gone again before anybody has looked; in one transaction,
+    // and in several.
+    for (begin, end) in [
+        ("", ""),
+        ("BEGIN;", "COMMIT;"),
+        ("", "DROP INDEX by_site;"),
+        ("BEGIN;", "DROP INDEX by_site; COMMIT;"),
+    ] {
         let scene = Scene::new().await;
-        scene.other.execute("UPDATE merchants SET website = 'https://x.example' WHERE id = ?", [&scene.id]).unwrap();
+        scene
+            .other
+            .execute("UPDATE merchants SET website = 'https://x.example' WHERE id = ?", [&scene.id])
+            .unwrap();
         let etag = scene.app.get(&scene.merchant).await.etag().to_owned();
         let token = scene.token().await;
         assert_eq!(scene.again(&scene.merchant, &etag).await.status, 304);
@@ -279,7 +332,10 @@ async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
             ))
             .unwrap();
         let answer = scene.again(&scene.merchant, &etag).await;
-        assert_eq!((answer.status, &answer.json()["data"]["merchant"]), (StatusCode::OK, &serde_json::Value::Null));
+        assert_eq!(
+            (answer.status, &answer.json()["data"]["merchant"]),
+            (StatusCode::OK, &serde_json::Value::Null)
+        );
         let refused = scene.set_city("Lost", Some(&token)).await;
         assert!(refused.status == 503 || refused.status == 404, "{}", refused.text());
         assert_eq!(answer.headers.contains_key(ETAG), end.contains("DROP"));
@@ -289,8 +345,10 @@ async fn rows_that_a_new_unique_key_displaces_are_missed_by_nobody() {
 #[tokio::test]
 async fn a_trigger_that_was_away_for_a_while_has_missed_something() {
     let scene = Scene::new().await;
-    let (etag, token) = (scene.app.get(&scene.merchant).await.etag().to_owned(), scene.token().await);
-    // How large amounts of data are loaded: in one transaction, so that nobody ever sees it missing.
+    let (etag, token) =
+        (scene.app.get(&scene.merchant).await.etag().to_owned(), scene.token().await);
+    // How large amounts of data are loaded: in one transaction, so that nobody ever sees it
+    // missing.
     let sql = "SELECT sql FROM sqlite_schema WHERE name = '_freshql_merchants_updated'";
     let create: String = scene.other.query_row(sql, [], |row| row.get(0)).unwrap();
     scene
@@ -316,7 +374,11 @@ async fn a_migration_of_another_release_ends_trust_until_the_server_restarts() {
     assert!(answer.status == 200 && !answer.headers.contains_key(ETAG));
     let ready = scene.app.get("/readyz").await;
     ready.assert_problem(503);
-    assert!(ready.text().contains("0099_newer was applied after this server started"), "{}", ready.text());
+    assert!(
+        ready.text().contains("0099_newer was applied after this server started"),
+        "{}",
+        ready.text()
+    );
 }
 
 #[tokio::test]
@@ -325,7 +387,8 @@ async fn a_server_does_not_start_on_an_unguarded_database_unless_it_may_repair_i
     let etag = app.get(&merchant).await.etag().to_owned();
     other.execute_batch("DROP TRIGGER _freshql_merchants_deleted").unwrap();
     let config = freshql::config::Config { migrate: false, ..app.config.clone() };
-    let Err(freshql::app::StartError::Mistakes(mistakes)) = freshql::app::start(config).await else {
+    let Err(freshql::app::StartError::Mistakes(mistakes)) = freshql::app::start(config).await
+    else {
         panic!("it starts on a database without a trigger")
     };
     assert!(mistakes[0].message.contains("_freshql_merchants_deleted"));

@@ -1,5 +1,5 @@
-//! Each setting has one name in four spellings, and one default: the option, the variable, the key in `freshql.toml`, and
-//! the row of README's table follow from each other.
+//! Each setting has one name in four spellings, and one default: the option, the variable, the key
+//! in `freshql.toml`, and the row of README's table follow from each other.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,22 +9,28 @@ use freshql::config::FileConfig;
 
 /// What the options of `freshql serve --help` say: the option's name, its variable, its default.
 fn options() -> BTreeMap<String, (String, String)> {
-    let help = Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
     let help = String::from_utf8(help.stdout).unwrap();
     let texts = help.split("\n      --").skip(1);
     let options = texts.filter_map(|text| {
         let text = text.replace('\n', " ");
         let name = text.split([' ', '[', '=']).next()?.to_owned();
-        let within = |start: &str, end: &str| Some(text.split_once(start)?.1.split_once(end)?.0.to_owned());
+        let within =
+            |start: &str, end: &str| Some(text.split_once(start)?.1.split_once(end)?.0.to_owned());
         let default = within("[default: ", "]").unwrap_or_else(|| "false".to_owned());
-        Some((name, (within("[env: ", "=")?, default.split_whitespace().collect::<Vec<_>>().join(" "))))
+        Some((
+            name,
+            (within("[env: ", "=")?, default.split_whitespace().collect::<Vec<_>>().join(" ")),
+        ))
     });
     options.collect()
 }
 
 /// The rows of README's table: key, option, variable, default.
 fn rows() -> Vec<[String; 4]> {
-    let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let readme =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let table = readme.split_once("| `freshql.toml` | option | environment |").unwrap().1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
     let cells = |row: &str| {
@@ -40,12 +46,20 @@ fn option_variable_key_and_readme_say_the_same_of_each_setting() {
     assert!(options.len() > 20, "{options:?}");
     for [key, option, variable, default] in rows() {
         let Some(name) = option.strip_prefix("--") else {
-            // A secret is no option, since others see command lines; what belongs to the project is said in its file alone.
-            assert!(variable == "FRESHQL_ADMIN_TOKEN" || (variable.is_empty() && !key.is_empty()), "{key} {variable}");
+            // A secret is no option, since others see command lines; what belongs to the project is
+            // said in its file alone.
+            assert!(
+                variable == "FRESHQL_ADMIN_TOKEN" || (variable.is_empty() && !key.is_empty()),
+                "{key} {variable}"
+            );
             continue;
         };
         let said = options.remove(name);
-        assert_eq!(said, Some((variable.clone(), default)), "`freshql serve --help` and README differ in --{name}");
+        assert_eq!(
+            said,
+            Some((variable.clone(), default)),
+            "`freshql serve --help` and README differ in --{name}"
+        );
         let snake = name.replace('-', "_");
         assert_eq!(variable, format!("FRESHQL_{}", snake.to_uppercase()));
         if name == "dir" {
@@ -61,7 +75,9 @@ fn option_variable_key_and_readme_say_the_same_of_each_setting() {
 
 #[test]
 fn completions_and_manual_pages_know_the_commands_and_their_options() {
-    let freshql = |arguments: &[&str]| Command::new(env!("CARGO_BIN_EXE_freshql")).args(arguments).output().unwrap();
+    let freshql = |arguments: &[&str]| {
+        Command::new(env!("CARGO_BIN_EXE_freshql")).args(arguments).output().unwrap()
+    };
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let script = String::from_utf8(freshql(&["completions", shell]).stdout).unwrap();
         assert!(script.contains("migrate") && script.contains("cache-size"), "{shell}");

@@ -43,13 +43,18 @@ fn read(path: &Path) -> String {
 
 /// insta, whose tools review the files, finds in one what stands in it.
 fn insta_reads(path: &Path) {
-    let parsed = insta::Snapshot::from_file(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let parsed = insta::Snapshot::from_file(path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     let text = read(path);
-    let (head, body) =
-        text.strip_prefix("---\n").and_then(|text| text.split_once("\n---\n")).expect("a head and a body");
+    let (head, body) = text
+        .strip_prefix("---\n")
+        .and_then(|text| text.split_once("\n---\n"))
+        .expect("a head and a body");
     let contents = parsed.as_text().expect("a text").to_string();
     assert_eq!(contents.trim_end_matches('\n'), body.trim_end_matches('\n'));
-    let quoted = |text: Option<&str>| text.map(|text| serde_json::to_string(text).unwrap()).unwrap_or_default();
+    let quoted = |text: Option<&str>| {
+        text.map(|text| serde_json::to_string(text).unwrap()).unwrap_or_default()
+    };
     let found = format!(
         "source: {}\nexpression: {}",
         quoted(parsed.metadata().source()),
@@ -61,7 +66,8 @@ fn insta_reads(path: &Path) {
 #[test]
 fn insta_reads_the_demos_snapshots() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries/snapshots");
-    let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> =
+        std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(files.len() > 5);
     files.iter().for_each(|file| insta_reads(file));
 }
@@ -82,12 +88,16 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
     let (text, is_good) = check(directory).await;
     assert!(!is_good);
     assert!(
-        text.contains("no case: author\n  AuthorPage needs variables, so write queries/author.cases.json"),
+        text.contains(
+            "no case: author\n  AuthorPage needs variables, so write queries/author.cases.json"
+        ),
         "{text}"
     );
     assert!(text.contains(r#""name": "Italo Calvino""#), "{text}");
     assert!(
-        text.contains("new: books, case `default`: there is no queries/snapshots/books__default.snap yet"),
+        text.contains(
+            "new: books, case `default`: there is no queries/snapshots/books__default.snap yet"
+        ),
         "{text}"
     );
     assert!(text.contains("1 new, 1 without a case\n"), "{text}");
@@ -98,17 +108,25 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
     assert!(text.contains("wrote queries/author.cases.json"), "{text}");
     assert!(!snapshot(directory, "books__default.snap.new").exists());
     let kept = read(&snapshot(directory, "author__default.snap"));
-    assert!(kept.starts_with("---\nsource: \"queries/author.graphql\"\nexpression: \"GET AuthorPage {"), "{kept}");
-    assert!(kept.contains("\netag: [etag]\nvary: Accept-Encoding\nSQL: 3 statements, run 3 times\n\n{\n"), "{kept}");
+    assert!(
+        kept.starts_with("---\nsource: \"queries/author.graphql\"\nexpression: \"GET AuthorPage {"),
+        "{kept}"
+    );
+    assert!(
+        kept.contains(
+            "\netag: [etag]\nvary: Accept-Encoding\nSQL: 3 statements, run 3 times\n\n{\n"
+        ),
+        "{kept}"
+    );
     assert!(kept.contains("\"etag\": \"[etag]\",\n      \"name\": \"Italo Calvino\","), "{kept}");
     assert_eq!(check(directory).await, ("2 passed\n".to_owned(), true));
 
     let migration = directory.join("migrations/0002_first_books.sqlite.sql");
-    std::fs::write(&migration, read(&migration).replace("Invisible Cities", "Le città invisibili")).unwrap();
+    std::fs::write(&migration, read(&migration).replace("Invisible Cities", "Le città invisibili"))
+        .unwrap();
     let (text, is_good) = check(directory).await;
     assert!(!is_good);
-    let difference =
-        "-           \"title\": \"Invisible Cities\",\n  +           \"title\": \"Le città invisibili\",\n";
+    let difference = "-           \"title\": \"Invisible Cities\",\n  +           \"title\": \"Le città invisibili\",\n";
     assert!(text.contains(difference), "{text}");
     assert!(text.contains("2 changed\n"), "{text}");
     let pending = read(&snapshot(directory, "books__default.snap.new"));
@@ -128,7 +146,10 @@ async fn a_project_gets_its_first_snapshots_and_cases_and_then_every_difference_
     std::fs::remove_file(directory.join("queries/author.cases.json")).unwrap();
     let (text, is_good) = check(directory).await;
     assert!(is_good);
-    assert!(text.starts_with("queries/snapshots/author__default.snap: no case makes it any more"), "{text}");
+    assert!(
+        text.starts_with("queries/snapshots/author__default.snap: no case makes it any more"),
+        "{text}"
+    );
     update(directory).await;
     assert!(!snapshot(directory, "author__default.snap").exists());
 }
@@ -169,7 +190,9 @@ async fn rows_come_from_the_seed_and_no_case_sees_what_another_wrote() {
     let (text, is_good) = update(directory).await;
     assert!(!is_good);
     assert!(
-        text.contains("the status is 412, and 200 is expected where the case has no \"status\": {\"errors\""),
+        text.contains(
+            "the status is 412, and 200 is expected where the case has no \"status\": {\"errors\""
+        ),
         "{text}"
     );
 }
@@ -189,11 +212,15 @@ async fn triggers_that_change_other_rows_are_no_mistake() {
 async fn mistakes_in_files_of_cases_are_told_with_their_places() {
     let project = shelf();
     let directory = project.path();
-    let write = |name: &str, text: &str| std::fs::write(directory.join("queries").join(name), text).unwrap();
+    let write = |name: &str, text: &str| {
+        std::fs::write(directory.join("queries").join(name), text).unwrap()
+    };
     write("books.cases.json", "{\n  \"a\": {\"variable\": {}}\n}\n");
     write("gone.cases.json", "{}");
     write("author.cases.json", r#"{"a b": {"operation": "Author"}, "a b": {}}"#);
-    let Err(StartError::Mistakes(mistakes)) = app::test(&config(directory), &TestOptions::default()).await else {
+    let Err(StartError::Mistakes(mistakes)) =
+        app::test(&config(directory), &TestOptions::default()).await
+    else {
         panic!("these are mistakes");
     };
     let told: Vec<String> = mistakes.iter().map(|m| m.message.clone()).collect();
@@ -203,7 +230,9 @@ async fn mistakes_in_files_of_cases_are_told_with_their_places() {
     write("author.cases.json", r#"{"a": {"operation": "Author"}, "b c": {}, "b_c": {}}"#);
     write("books.cases.json", "{}");
     std::fs::remove_file(directory.join("queries/gone.cases.json")).unwrap();
-    let Err(StartError::Mistakes(mistakes)) = app::test(&config(directory), &TestOptions::default()).await else {
+    let Err(StartError::Mistakes(mistakes)) =
+        app::test(&config(directory), &TestOptions::default()).await
+    else {
         panic!("these are mistakes");
     };
     let told: Vec<String> = mistakes.iter().map(|m| m.message.clone()).collect();
@@ -222,9 +251,16 @@ fn the_command_says_in_its_exit_status_and_as_json_what_differs() {
     assert_eq!(String::from_utf8(tested.stderr).unwrap(), "");
     let report: Value = serde_json::from_slice(&tested.stdout).unwrap();
     assert_eq!(report["cases"][0]["state"], "new");
-    assert!(report["cases"][0]["difference"].as_str().unwrap().starts_with("HTTP 200\n"), "{report}");
+    assert!(
+        report["cases"][0]["difference"].as_str().unwrap().starts_with("HTTP 200\n"),
+        "{report}"
+    );
     assert!(freshql(directory, &["test", "books", "--update"]).status.success());
     assert!(freshql(directory, &["test"]).status.success());
     let unknown = freshql(directory, &["test", "nothing"]);
-    assert!(String::from_utf8(unknown.stderr).unwrap().contains("there is no query file nothing.graphql"));
+    assert!(
+        String::from_utf8(unknown.stderr)
+            .unwrap()
+            .contains("there is no query file nothing.graphql")
+    );
 }

@@ -1,5 +1,5 @@
-//! The SQL of each shape of query, over the demo's tables, and how SQLite runs it: the lists that clients ask for all day
-//! are read along an index, without a sort.
+//! The SQL of each shape of query, over the demo's tables, and how SQLite runs it: the lists that
+//! clients ask for all day are read along an index, without a sort.
 
 use std::path::Path;
 
@@ -45,7 +45,8 @@ impl Demo {
 
     /// A list of all rows by these columns; the key must be among them.
     fn list(&self, entity: &str, order: &[(&str, Order)]) -> List {
-        let order = order.iter().map(|(field, order)| (self.column(entity, field), *order)).collect();
+        let order =
+            order.iter().map(|(field, order)| (self.column(entity, field), *order)).collect();
         let entity: EntityId = self.entity(entity).id;
         List {
             from: Visible::everything(entity),
@@ -81,8 +82,10 @@ impl Demo {
 
     /// The text, where its parameters come from, and SQLite's plan.
     fn shown(&self, statement: &Statement) -> String {
-        let mut explain = self.database.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
-        let nulls = rusqlite::params_from_iter(statement.parameters.iter().map(|_| rusqlite::types::Null));
+        let mut explain =
+            self.database.prepare(&format!("EXPLAIN QUERY PLAN {}", statement.sql)).unwrap();
+        let nulls =
+            rusqlite::params_from_iter(statement.parameters.iter().map(|_| rusqlite::types::Null));
         let steps = explain.query_map(nulls, |row| row.get::<_, String>(3)).unwrap();
         let steps: Vec<String> = steps.map(|step| format!("-- {}", step.unwrap())).collect();
         format!("{}\n{:?}\n{}", statement.sql, slots(statement), steps.join("\n"))
@@ -132,8 +135,12 @@ fn list_is_read_along_an_index() {
     -- SCAN t USING INDEX merchants_name_key
     "#);
 
-    let city =
-        Filter::Compare { column: demo.column("Merchant", "city"), comparison: Comparison::Eq, slot: 1, fold: false };
+    let city = Filter::Compare {
+        column: demo.column("Merchant", "city"),
+        comparison: Comparison::Eq,
+        slot: 1,
+        fold: false,
+    };
     let of_city = List { filter: Some(city), ..by_name("Merchant") };
     insta::assert_snapshot!(demo.page(&of_city), @r#"
     SELECT "t"."id", "t"."_version" FROM "merchants" AS "t" WHERE "t"."city" = ?1 ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
@@ -146,7 +153,8 @@ fn list_is_read_along_an_index() {
     -- SEARCH t USING COVERING INDEX merchants_city_name_idx (city=?)
     "#);
 
-    let of_merchant = List { cut: Some(demo.column("Product", "merchantId")), ..by_name("Product") };
+    let of_merchant =
+        List { cut: Some(demo.column("Product", "merchantId")), ..by_name("Product") };
     insta::assert_snapshot!(demo.page(&of_merchant), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2
     [0, 9]
@@ -161,9 +169,14 @@ fn list_is_read_along_an_index() {
     -- SEARCH t USING INDEX reviews_product_id_created_at_idx (product_id=?)
     "#);
 
-    let status =
-        Filter::Compare { column: demo.column("Product", "status"), comparison: Comparison::Eq, slot: 1, fold: false };
-    let cheapest = List { filter: Some(status), ..demo.list("Product", &[("price", UP), ("id", UP)]) };
+    let status = Filter::Compare {
+        column: demo.column("Product", "status"),
+        comparison: Comparison::Eq,
+        slot: 1,
+        fold: false,
+    };
+    let cheapest =
+        List { filter: Some(status), ..demo.list("Product", &[("price", UP), ("id", UP)]) };
     insta::assert_snapshot!(demo.page(&cheapest), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."status" = ?1 ORDER BY "t"."price" ASC, "t"."id" ASC LIMIT ?2
     [1, 9]
@@ -184,7 +197,8 @@ fn page_behind_a_cursor_is_searched_and_not_counted_off() {
     [0, 1, 2, 9]
     -- SEARCH t USING INDEX products_merchant_id_name_idx (merchant_id=? AND (name,id)>(?,?))
     "#);
-    let backwards = List { after: None, before: by_name.after.clone(), backward: true, ..by_name.clone() };
+    let backwards =
+        List { after: None, before: by_name.after.clone(), backward: true, ..by_name.clone() };
     insta::assert_snapshot!(demo.page(&backwards), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE "t"."merchant_id" = ?1 AND ("t"."name", "t"."id") < (?2, ?3) ORDER BY "t"."name" DESC, "t"."id" DESC LIMIT ?4
     [0, 1, 2, 9]
@@ -321,8 +335,12 @@ fn each_operator_says_what_it_means() {
 #[test]
 fn conditions_combine_and_reach_into_relations() {
     let demo = Demo::new();
-    let rating =
-        Filter::Compare { column: demo.column("Review", "rating"), comparison: Comparison::Gte, slot: 1, fold: false };
+    let rating = Filter::Compare {
+        column: demo.column("Review", "rating"),
+        comparison: Comparison::Gte,
+        slot: 1,
+        fold: false,
+    };
     let title = Filter::IsNull(demo.column("Review", "title"), false);
     let both = || Filter::And(vec![rating.clone(), title.clone()]);
     let either = Filter::Or(vec![both(), Filter::Not(Box::new(both())), title.clone()]);
@@ -332,7 +350,12 @@ fn conditions_combine_and_reach_into_relations() {
     let related = |quantifier| {
         demo.condition(
             "Product",
-            Filter::ToMany(Visible::everything(review), of_product, quantifier, Box::new(rating.clone())),
+            Filter::ToMany(
+                Visible::everything(review),
+                of_product,
+                quantifier,
+                Box::new(rating.clone()),
+            ),
         )
     };
     insta::assert_snapshot!(related(Quantifier::Some), @r#"EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1)"#);
@@ -346,7 +369,8 @@ fn conditions_combine_and_reach_into_relations() {
         fold: false,
     };
     let merchants = Visible::everything(demo.entity("Merchant").id);
-    let merchant = Filter::ToOne(demo.column("Product", "merchantId"), merchants, Box::new(verified));
+    let merchant =
+        Filter::ToOne(demo.column("Product", "merchantId"), merchants, Box::new(verified));
     let products = Visible::everything(demo.entity("Product").id);
     insta::assert_snapshot!(demo.condition("Review", Filter::ToOne(of_product, products, Box::new(merchant))), @r#"EXISTS(SELECT 1 FROM "products" AS "t1" WHERE "t1"."id" = "t"."product_id" AND EXISTS(SELECT 1 FROM "merchants" AS "t2" WHERE "t2"."id" = "t1"."merchant_id" AND "t2"."verified" = ?1))"#);
 }
@@ -355,9 +379,11 @@ fn conditions_combine_and_reach_into_relations() {
 fn related_rows_are_found_by_an_index() {
     let demo = Demo::new();
     let rating = demo.column("Review", "rating");
-    let best = Filter::Compare { column: rating, comparison: Comparison::Gte, slot: 1, fold: false };
+    let best =
+        Filter::Compare { column: rating, comparison: Comparison::Gte, slot: 1, fold: false };
     let (review, of_product) = (demo.entity("Review").id, demo.column("Review", "productId"));
-    let praised = Filter::ToMany(Visible::everything(review), of_product, Quantifier::None, Box::new(best));
+    let praised =
+        Filter::ToMany(Visible::everything(review), of_product, Quantifier::None, Box::new(best));
     let list = List { filter: Some(praised), ..demo.list("Product", &[("name", UP), ("id", UP)]) };
     insta::assert_snapshot!(demo.page(&list), @r#"
     SELECT "t"."id", "t"."_version" FROM "products" AS "t" WHERE NOT EXISTS(SELECT 1 FROM "reviews" AS "t1" WHERE "t1"."product_id" = "t"."id" AND "t1"."rating" >= ?1) ORDER BY "t"."name" ASC, "t"."id" ASC LIMIT ?2

@@ -1,5 +1,5 @@
-//! What the program itself says about tokens: `[auth]`, `freshql token`, and the secret of `freshql dev`. What a token is worth,
-//! `src/identity/tests.rs` tries.
+//! What the program itself says about tokens: `[auth]`, `freshql token`, and the secret of `freshql
+//! dev`. What a token is worth, `src/identity/tests.rs` tries.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -16,12 +16,18 @@ use crate::blog::project;
 use crate::harness::Program;
 
 const SECRET: &str = "a secret of the tests, 32 bytes or more";
-const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = [\"api\", \"other\"]\nsecret_env = \"SECRET\"\n";
+const AUTH: &str =
+    "[auth]\nissuer = \"tests\"\naudience = [\"api\", \"other\"]\nsecret_env = \"SECRET\"\n";
 
 /// Runs the program with a secret in its environment; what it prints, and what it says of it.
 fn freshql(project: &Path, secret: Option<&str>, arguments: &[&str]) -> (bool, String, String) {
     let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
-    command.env_clear().envs(secret.map(|secret| ("SECRET", secret))).arg("--dir").arg(project).args(arguments);
+    command
+        .env_clear()
+        .envs(secret.map(|secret| ("SECRET", secret)))
+        .arg("--dir")
+        .arg(project)
+        .args(arguments);
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     (output.status.success(), text(output.stdout), text(output.stderr))
@@ -46,7 +52,10 @@ fn issuer(secret: &str) -> Issuer {
     Issuer {
         issuer: "tests".to_owned(),
         audience: vec!["api".to_owned()],
-        keys: KeySource::Secret { variable: "SECRET".to_owned(), secret: Some(secret.parse().unwrap()) },
+        keys: KeySource::Secret {
+            variable: "SECRET".to_owned(),
+            secret: Some(secret.parse().unwrap()),
+        },
         roles: "/roles".to_owned(),
         cookie: None,
         leeway: Issuer::LEEWAY,
@@ -61,14 +70,24 @@ async fn a_token_is_minted_with_the_secret_that_the_server_verifies_with() {
         freshql(project.path(), Some(SECRET), &["token", "--claims", claims, "--expires", "2h"]);
     assert!(is_good && told.is_empty(), "{told}");
     let said = claims_of(&token);
-    assert_eq!((&said["sub"], &said["iss"], &said["aud"]), (&json!("ada"), &json!("tests"), &json!("api")));
+    assert_eq!(
+        (&said["sub"], &said["iss"], &said["aud"]),
+        (&json!("ada"), &json!("tests"), &json!("api"))
+    );
     assert_eq!(said["exp"].as_u64().unwrap() - said["iat"].as_u64().unwrap(), 7200);
     let authenticator = Authenticator::new(&[issuer(SECRET)]).unwrap();
     let viewer = authenticator.verify(token.trim(), Carrier::Authorization).await.unwrap();
     assert!(viewer.claims().unwrap().has_role("editor"));
     // What the claims say goes before what is added.
-    let (_, token, _) = freshql(project.path(), Some(SECRET), &["token", "--claims", r#"{"aud":"elsewhere","exp":1}"#]);
-    assert_eq!((&claims_of(&token)["aud"], &claims_of(&token)["exp"]), (&json!("elsewhere"), &json!(1)));
+    let (_, token, _) = freshql(
+        project.path(),
+        Some(SECRET),
+        &["token", "--claims", r#"{"aud":"elsewhere","exp":1}"#],
+    );
+    assert_eq!(
+        (&claims_of(&token)["aud"], &claims_of(&token)["exp"]),
+        (&json!("elsewhere"), &json!(1))
+    );
 }
 
 #[test]
@@ -78,12 +97,28 @@ fn what_is_missing_for_a_token_is_told() {
         ("", Some(SECRET), "{}", "there is no [auth] in freshql.toml"),
         (AUTH, Some(SECRET), "sub=ada", "the claims are not a JSON object such as"),
         (AUTH, Some(SECRET), "[1]", "the claims are not a JSON object such as"),
-        (AUTH, None, "{}", "tests signs with the secret in the environment variable SECRET, which is not set"),
-        (AUTH, Some("short"), "{}", "the secret in the environment variable SECRET has 5 bytes; HS256 needs 32"),
-        (provider, Some(SECRET), "{}", "only its provider can sign a token; start `freshql dev` once"),
+        (
+            AUTH,
+            None,
+            "{}",
+            "tests signs with the secret in the environment variable SECRET, which is not set",
+        ),
+        (
+            AUTH,
+            Some("short"),
+            "{}",
+            "the secret in the environment variable SECRET has 5 bytes; HS256 needs 32",
+        ),
+        (
+            provider,
+            Some(SECRET),
+            "{}",
+            "only its provider can sign a token; start `freshql dev` once",
+        ),
     ] {
         let project = with_auth(auth);
-        let (is_good, token, told) = freshql(project.path(), secret, &["token", "--claims", claims]);
+        let (is_good, token, told) =
+            freshql(project.path(), secret, &["token", "--claims", claims]);
         assert!(!is_good && token.is_empty() && told.contains(expected), "{auth} {claims}: {told}");
         assert!(!told.contains(SECRET));
     }
@@ -92,10 +127,13 @@ fn what_is_missing_for_a_token_is_told() {
 #[test]
 fn a_server_does_not_start_with_a_mistake_in_auth_or_without_its_secret() {
     let listen = "listen = \"127.0.0.1:0\"\nmigrate = true\n";
-    let both =
-        "[auth]\nissuer = \"https://a.example\"\naudience = \"api\"\njwks = \"file:x\"\nsecret_env = \"SECRET\"\n";
+    let both = "[auth]\nissuer = \"https://a.example\"\naudience = \"api\"\njwks = \"file:x\"\nsecret_env = \"SECRET\"\n";
     for (auth, secret, expected) in [
-        (AUTH, None, "tests signs with the secret in the environment variable SECRET, which is not set"),
+        (
+            AUTH,
+            None,
+            "tests signs with the secret in the environment variable SECRET, which is not set",
+        ),
         (AUTH, Some("short"), "HS256 needs 32 or more"),
         (both, Some(SECRET), "freshql.toml:7:1"),
         (both, Some(SECRET), "an issuer has either `jwks` or `secret_env`, never both"),
@@ -114,7 +152,11 @@ async fn a_server_in_mode_open_needs_no_secret_in_its_environment() {
     let (is_good, token, told) = freshql(project.path(), None, &["token"]);
     assert!(is_good && told.contains("signed with the secret of `freshql dev`"), "{told}");
     let secret = std::fs::read_to_string(project.path().join(".freshql/secret")).unwrap();
-    Authenticator::new(&[issuer(&secret)]).unwrap().verify(token.trim(), Carrier::Authorization).await.unwrap();
+    Authenticator::new(&[issuer(&secret)])
+        .unwrap()
+        .verify(token.trim(), Carrier::Authorization)
+        .await
+        .unwrap();
     drop(server);
 }
 
@@ -122,8 +164,12 @@ async fn a_server_in_mode_open_needs_no_secret_in_its_environment() {
 async fn token_of_dev(project: &Path, secret: Option<&str>) -> String {
     let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"));
     command.env_clear().envs(secret.map(|secret| ("SECRET", secret))).arg("--dir").arg(project);
-    let mut process =
-        command.args(["dev", "--listen", "127.0.0.1:0"]).stderr(Stdio::piped()).kill_on_drop(true).spawn().unwrap();
+    let mut process = command
+        .args(["dev", "--listen", "127.0.0.1:0"])
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
     let mut lines = BufReader::new(process.stderr.take().unwrap()).lines();
     let mut told = String::new();
     loop {
@@ -138,11 +184,15 @@ async fn token_of_dev(project: &Path, secret: Option<&str>) -> String {
 
 #[tokio::test]
 async fn dev_makes_a_secret_where_there_is_none_and_prints_a_token() {
-    let provider = "[auth]\nissuer = \"https://login.example.com/\"\naudience = \"api\"\nroles = \"/x/y\"\n";
+    let provider =
+        "[auth]\nissuer = \"https://login.example.com/\"\naudience = \"api\"\nroles = \"/x/y\"\n";
     for (auth, iss) in [(AUTH, "tests"), (provider, "freshql dev")] {
         let project = with_auth(auth);
         let token = token_of_dev(project.path(), None).await;
-        assert_eq!((&claims_of(&token)["sub"], &claims_of(&token)["iss"]), (&json!("dev"), &json!(iss)));
+        assert_eq!(
+            (&claims_of(&token)["sub"], &claims_of(&token)["iss"]),
+            (&json!("dev"), &json!(iss))
+        );
         let kept = project.path().join(".freshql/secret");
         let secret = std::fs::read_to_string(&kept).unwrap();
         #[cfg(unix)]
@@ -150,11 +200,16 @@ async fn dev_makes_a_secret_where_there_is_none_and_prints_a_token() {
             use std::os::unix::fs::PermissionsExt;
             assert_eq!(kept.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         }
-        let authenticator = Authenticator::new(&[Issuer { issuer: iss.to_owned(), ..issuer(&secret) }]).unwrap();
+        let authenticator =
+            Authenticator::new(&[Issuer { issuer: iss.to_owned(), ..issuer(&secret) }]).unwrap();
         authenticator.verify(&token, Carrier::Authorization).await.unwrap();
         // The same secret the next time, and for `freshql token`.
-        authenticator.verify(&token_of_dev(project.path(), None).await, Carrier::Authorization).await.unwrap();
-        let (is_good, minted, told) = freshql(project.path(), None, &["token", "--claims", r#"{"sub":"ada"}"#]);
+        authenticator
+            .verify(&token_of_dev(project.path(), None).await, Carrier::Authorization)
+            .await
+            .unwrap();
+        let (is_good, minted, told) =
+            freshql(project.path(), None, &["token", "--claims", r#"{"sub":"ada"}"#]);
         assert!(is_good && told.contains("signed with the secret of `freshql dev`"), "{told}");
         let viewer = authenticator.verify(minted.trim(), Carrier::Authorization).await.unwrap();
         assert_eq!(viewer.claims().unwrap().get("sub"), Some(&json!("ada")));
@@ -162,6 +217,10 @@ async fn dev_makes_a_secret_where_there_is_none_and_prints_a_token() {
     // Whoever has a secret in the environment means it.
     let project = with_auth(AUTH);
     let token = token_of_dev(project.path(), Some(SECRET)).await;
-    Authenticator::new(&[issuer(SECRET)]).unwrap().verify(&token, Carrier::Authorization).await.unwrap();
+    Authenticator::new(&[issuer(SECRET)])
+        .unwrap()
+        .verify(&token, Carrier::Authorization)
+        .await
+        .unwrap();
     assert!(!project.path().join(".freshql/secret").exists());
 }

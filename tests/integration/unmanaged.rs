@@ -1,5 +1,5 @@
-//! Tables that are somebody else's (`managed: false`): an owner with an audit trigger and a full-text index notices
-//! nothing of freshql, and freshql notices everything that the owner does.
+//! Tables that are somebody else's (`managed: false`): an owner with an audit trigger and a
+//! full-text index notices nothing of freshql, and freshql notices everything that the owner does.
 
 use std::path::Path;
 
@@ -38,7 +38,8 @@ fn schema(path: &Path) -> Vec<String> {
           AND tbl_name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' AND sql IS NOT NULL
         UNION ALL SELECT name || ' ' || type FROM pragma_table_info('notes')";
     let mut statement = database.prepare(sql).unwrap();
-    let mut lines: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+    let mut lines: Vec<String> =
+        statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
     lines.sort();
     lines
 }
@@ -55,7 +56,8 @@ fn adopted() -> TempDir {
         (&["migrate", "up"], "triggers on `notes`"),
     ] {
         let output = freshql(path, arguments);
-        let [said, complaint] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+        let [said, complaint] =
+            [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
         assert!(output.status.success() && said.contains(says), "{arguments:?}: {said}{complaint}");
     }
     assert_eq!(schema(path), before);
@@ -92,7 +94,10 @@ async fn the_owner_notices_nothing_and_is_noticed() {
         ("REPLACE INTO notes VALUES (2, 'three', 'displaces two')", 0),
         ("UPDATE notes SET id = 5 WHERE id = 1", 1),
         ("INSERT OR IGNORE INTO notes VALUES (7, 'seven', NULL)", 0),
-        ("INSERT INTO notes VALUES (7, 'x', 'y') ON CONFLICT DO UPDATE SET body = excluded.body", 1),
+        (
+            "INSERT INTO notes VALUES (7, 'x', 'y') ON CONFLICT DO UPDATE SET body = excluded.body",
+            1,
+        ),
         ("DELETE FROM notes WHERE id = 5", 0),
         ("INSERT INTO notes VALUES (5, 'uno', 'first')", 0),
     ] {
@@ -105,7 +110,11 @@ async fn the_owner_notices_nothing_and_is_noticed() {
         assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await.status, 304);
     }
     owner.execute_batch("UPDATE notes SET body = body").unwrap();
-    assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await.status, 304, "nothing has changed");
+    assert_eq!(
+        app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await.status,
+        304,
+        "nothing has changed"
+    );
     assert_eq!(count(&owner, "SELECT count(*) FROM search WHERE search MATCH 'displaces'"), 1);
 }
 
@@ -114,7 +123,8 @@ async fn the_owner_notices_nothing_and_is_noticed() {
 async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_it_is_repaired() {
     let rebuild = "BEGIN; CREATE TABLE new (id INTEGER PRIMARY KEY, title TEXT NOT NULL UNIQUE, body TEXT);
         INSERT INTO new SELECT id, title, body FROM notes; DROP TABLE notes; ALTER TABLE new RENAME TO notes; COMMIT";
-    let forget = "DROP TRIGGER _freshql_version_delete_kept; DELETE FROM _freshql_version WHERE key = 1";
+    let forget =
+        "DROP TRIGGER _freshql_version_delete_kept; DELETE FROM _freshql_version WHERE key = 1";
     for change in [
         "DROP TRIGGER _freshql_notes_updated",
         rebuild,
@@ -132,7 +142,8 @@ async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_
         owner.execute_batch(change).unwrap();
         for body in ["third", "first", "second"] {
             // Without the table of versions nobody can write: what its triggers say does not run.
-            let is_written = owner.execute("UPDATE notes SET body = ? WHERE id = 1", [body]).is_ok();
+            let is_written =
+                owner.execute("UPDATE notes SET body = ? WHERE id = 1", [body]).is_ok();
             assert_eq!(is_written, !change.contains("TABLE _"), "{change}");
             let answer = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await;
             assert_eq!(
@@ -143,27 +154,41 @@ async fn what_its_owner_takes_away_under_a_running_server_ends_validators_until_
             assert!(!answer.headers.contains_key("etag"), "{change}");
         }
         let refused = update(&app, "1", "late", Some(&token)).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "DATABASE_UNAVAILABLE", "{change}: {refused}");
+        assert_eq!(
+            refused["errors"][0]["extensions"]["code"], "DATABASE_UNAVAILABLE",
+            "{change}: {refused}"
+        );
         app.get("/readyz").await.assert_problem(503);
 
         let _ = owner.execute_batch("DROP TRIGGER hides");
         let repaired = freshql(app.directory.path(), &["migrate", "repair"]);
-        assert!(repaired.status.success(), "{change}: {}", String::from_utf8_lossy(&repaired.stderr));
+        assert!(
+            repaired.status.success(),
+            "{change}: {}",
+            String::from_utf8_lossy(&repaired.stderr)
+        );
         assert_eq!(app.get("/readyz").await.status, 200, "{change}");
         let after = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, old.etag())]).await;
         assert!(after.status == 200 && after.etag() != old.etag(), "{change}");
         let refused = update(&app, "1", "late", Some(&token)).await;
-        assert_eq!(refused["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED", "{change}: {refused}");
+        assert_eq!(
+            refused["errors"][0]["extensions"]["code"], "PRECONDITION_FAILED",
+            "{change}: {refused}"
+        );
         assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status, 304);
         // A connection whose triggers could not run looks at the schema again before anything else.
         assert_eq!(count(&owner, "SELECT count(*) FROM notes"), 2);
         owner.execute_batch("UPDATE notes SET body = 'fourth' WHERE id = 1").unwrap();
-        assert_eq!(app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status, 200, "{change}");
+        assert_eq!(
+            app.get_with(&url(NOTES), &[(IF_NONE_MATCH, after.etag())]).await.status,
+            200,
+            "{change}"
+        );
     }
 }
 
-/// Between two migrations, the numbers themselves: a copy made by `.dump` has the same epoch, and counts the changes of its
-/// schema anew.
+/// Between two migrations, the numbers themselves: a copy made by `.dump` has the same epoch, and
+/// counts the changes of its schema anew.
 #[tokio::test]
 async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice() {
     let directory = adopted();
@@ -173,7 +198,11 @@ async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice
     let mut newest = (String::new(), 0);
     for round in 0..5 {
         let is_managed = round % 2 == 1;
-        let sdl = if is_managed { model.replace("@entity(managed: false)", "@entity") } else { model.clone() };
+        let sdl = if is_managed {
+            model.replace("@entity(managed: false)", "@entity")
+        } else {
+            model.clone()
+        };
         std::fs::write(path.join("schema.graphql"), sdl).unwrap();
         if is_managed {
             freshql(&path, &["migrate", "new", &format!("managed_{round}")]);
@@ -195,16 +224,23 @@ async fn a_table_that_becomes_managed_and_unmanaged_again_gives_no_version_twice
             };
             let sql = format!("SELECT id, {version}, title || ifnull(body, '') FROM notes");
             let mut statement = owner.prepare(&sql).unwrap();
-            let rows = statement
-                .query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?)));
+            let rows = statement.query_map([], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, String>(2)?))
+            });
             for row in rows.unwrap() {
                 let (id, version, content) = row.unwrap();
-                let first = known.entry((epoch.clone(), id, version)).or_insert_with(|| content.clone());
-                assert_eq!(*first, content, "round {round}: row {id} had another content at version {version}");
+                let first =
+                    known.entry((epoch.clone(), id, version)).or_insert_with(|| content.clone());
+                assert_eq!(
+                    *first, content,
+                    "round {round}: row {id} had another content at version {version}"
+                );
                 let is_new = epoch != newest.0 || version > newest.1;
                 assert!(write > 0 || is_new, "round {round}: row {id} goes on with {version}");
             }
-            owner.execute("UPDATE notes SET body = ? WHERE id = 1", [format!("{round} {write}")]).unwrap();
+            owner
+                .execute("UPDATE notes SET body = ? WHERE id = 1", [format!("{round} {write}")])
+                .unwrap();
         }
         // While the model is changed nobody watches.
         owner.execute_batch("UPDATE notes SET body = ifnull(body, '') || '.'").unwrap();
@@ -220,7 +256,10 @@ fn numbers_that_no_clock_gives_are_told_and_healed() {
     let path = directory.path();
     let sql = "INSERT INTO _freshql_change (seq, entity, op, parts) VALUES ((1 << 53) - 1, 'Note', 'D', '{}')";
     owner(path).execute_batch(sql).unwrap();
-    assert!(owner(path).execute_batch("UPDATE notes SET body = 'late'").is_err(), "the clock has come to its end");
+    assert!(
+        owner(path).execute_batch("UPDATE notes SET body = 'late'").is_err(),
+        "the clock has come to its end"
+    );
     let status = String::from_utf8(freshql(path, &["migrate", "status"]).stderr).unwrap();
     assert!(status.contains("1 records of the change log"), "{status}");
     let up = String::from_utf8(freshql(path, &["migrate", "up"]).stdout).unwrap();
@@ -233,17 +272,25 @@ fn numbers_that_no_clock_gives_are_told_and_healed() {
 async fn of_two_who_edit_a_row_that_is_somebody_elses_the_second_is_told() {
     let app = TestApp::start_in(adopted(), Mode::Open, |_| {}).await;
     let owner = owner(app.directory.path());
-    let token = |id: usize, notes: &Value| notes["data"]["notes"]["nodes"][id - 1]["etag"].as_str().unwrap().to_owned();
+    let token = |id: usize, notes: &Value| {
+        notes["data"]["notes"]["nodes"][id - 1]["etag"].as_str().unwrap().to_owned()
+    };
     // A row that has a version of its own, and one that has not.
     owner.execute_batch("UPDATE notes SET body = 'new' WHERE id = 2").unwrap();
     let notes = app.get(&url(NOTES)).await.json();
     for (id, number) in [("1", 1), ("2", 2)] {
         let old = token(number, &notes);
         let first = update(&app, id, &format!("first {id}"), Some(&old)).await;
-        let new = first["data"]["updateNote"]["etag"].as_str().unwrap_or_else(|| panic!("{first}")).to_owned();
+        let new = first["data"]["updateNote"]["etag"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{first}"))
+            .to_owned();
         let second = update(&app, id, "second", Some(&old)).await;
         let extensions = &second["errors"][0]["extensions"];
-        assert_eq!((&extensions["code"], &extensions["currentEtag"]), (&json!("PRECONDITION_FAILED"), &json!(new)));
+        assert_eq!(
+            (&extensions["code"], &extensions["currentEtag"]),
+            (&json!("PRECONDITION_FAILED"), &json!(new))
+        );
         // Two in one transaction.
         let both = format!(
             "mutation {{ a: updateNote(id: {id}, patch: {{ title: \"a {id}\" }}, expectedEtag: \"{new}\") {{ id }}
@@ -272,7 +319,10 @@ async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_ar
         ALTER TABLE new RENAME TO notes; UPDATE notes SET body = 'unseen' WHERE id = 2; COMMIT";
     owner(&path).execute_batch(rebuild).unwrap();
     let status = String::from_utf8(freshql(&path, &["migrate", "status"]).stderr).unwrap();
-    assert!(status.contains("`notes` is not watched") && status.contains("freshql migrate up"), "{status}");
+    assert!(
+        status.contains("`notes` is not watched") && status.contains("freshql migrate up"),
+        "{status}"
+    );
     let new = String::from_utf8(freshql(&path, &["migrate", "new", "again"]).stdout).unwrap();
     assert!(new.contains("nothing was written"), "{new}");
     let up = String::from_utf8(freshql(&path, &["migrate", "up"]).stdout).unwrap();
@@ -287,7 +337,12 @@ async fn a_table_that_its_owner_has_rebuilt_is_watched_again_and_all_its_rows_ar
     // Its owner's new unique key displaces rows, which is seen as well.
     owner(&path).execute_batch("UPDATE notes SET colour = 'red' WHERE id = 2").unwrap();
     let etag = app.get(&url(NOTES)).await.etag().to_owned();
-    owner(&path).execute_batch("REPLACE INTO notes (id, title, colour) VALUES (1, 'one', 'red')").unwrap();
+    owner(&path)
+        .execute_batch("REPLACE INTO notes (id, title, colour) VALUES (1, 'one', 'red')")
+        .unwrap();
     let after = app.get_with(&url(NOTES), &[(IF_NONE_MATCH, &etag)]).await;
-    assert_eq!((after.status.as_u16(), &after.json()["data"]["notes"]["totalCount"]), (200, &json!(1)));
+    assert_eq!(
+        (after.status.as_u16(), &after.json()["data"]["notes"]["totalCount"]),
+        (200, &json!(1))
+    );
 }

@@ -1,5 +1,5 @@
-//! A disk that takes no more, and a file that can only be read: what is written is refused as such, what can be read is served,
-//! and `/readyz` says so until a write succeeds again.
+//! A disk that takes no more, and a file that can only be read: what is written is refused as such,
+//! what can be read is served, and `/readyz` says so until a write succeeds again.
 
 use std::io::Write;
 use std::path::Path;
@@ -49,7 +49,10 @@ impl Server {
     async fn create(&self, name: &str) -> (u16, Json) {
         let input = json!({"name": name, "description": "d".repeat(3000), "city": "Ghent"});
         let body = json!({"variables": {"input": input}});
-        let request = self.client.post(format!("{}{}", self.address, url(CREATE))).header(AUTHORIZATION, editor());
+        let request = self
+            .client
+            .post(format!("{}{}", self.address, url(CREATE)))
+            .header(AUTHORIZATION, editor());
         let response = request.json(&body).send().await.unwrap();
         (response.status().as_u16(), response.json().await.unwrap())
     }
@@ -64,7 +67,10 @@ impl Server {
         for number in 0.. {
             let (status, answer) = self.create(&format!("Refused {number}")).await;
             if status != 200 {
-                assert_eq!((status, &answer["errors"][0]["extensions"]["code"]), (503, &json!("DATABASE_UNAVAILABLE")));
+                assert_eq!(
+                    (status, &answer["errors"][0]["extensions"]["code"]),
+                    (503, &json!("DATABASE_UNAVAILABLE"))
+                );
                 break;
             }
             assert!(begun.elapsed() < Duration::from_secs(60), "it takes everything");
@@ -87,7 +93,8 @@ impl Server {
 }
 
 fn succeeds(program: &str, arguments: &[&str]) -> bool {
-    let run = Command::new(program).args(arguments).stderr(Stdio::null()).stdout(Stdio::null()).status();
+    let run =
+        Command::new(program).args(arguments).stderr(Stdio::null()).stdout(Stdio::null()).status();
     run.is_ok_and(|status| status.success())
 }
 
@@ -95,7 +102,8 @@ fn succeeds(program: &str, arguments: &[&str]) -> bool {
 async fn a_disk_that_takes_no_more_is_told_until_it_does() {
     let project = project();
     assert!(freshql(project.path(), &["migrate", "up"]).status.success());
-    // Files of the server may grow to 256 KiB, in the shell's blocks of 512 bytes, until they may grow further.
+    // Files of the server may grow to 256 KiB, in the shell's blocks of 512 bytes, until they may
+    // grow further.
     let server = Server::start(project.path(), "trap '' XFSZ; ulimit -S -f 512; ").await;
     assert_eq!(server.get("/readyz").await.0, 200);
     server.assert_refuses_writes("the database cannot be written").await;
@@ -107,7 +115,8 @@ async fn a_disk_that_takes_no_more_is_told_until_it_does() {
     server.assert_recovers().await;
 }
 
-/// Aloud, past what the test harness captures. Even on a build machine not every user may do what these tests need.
+/// Aloud, past what the test harness captures. Even on a build machine not every user may do what
+/// these tests need.
 fn say(why: &str) {
     let _ = writeln!(std::io::stderr(), "{why}");
 }
@@ -130,7 +139,8 @@ impl Drop for Disk<'_> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_full_disk_is_told_until_there_is_space() {
     let directory = tempfile::tempdir().unwrap();
-    let Some(disk) = Disk::mount(directory.path(), &["-t", "tmpfs", "-o", "size=3m", "tmpfs"]) else {
+    let Some(disk) = Disk::mount(directory.path(), &["-t", "tmpfs", "-o", "size=3m", "tmpfs"])
+    else {
         say("skipped: this user may not mount a file system");
         return;
     };
@@ -169,6 +179,9 @@ async fn a_file_that_can_only_be_read_is_served_and_told() {
         assert!(succeeds("chattr", &["-i", path]));
     }
     assert!(succeeds("chmod", &["644", path]));
-    assert!(status == 503 && told.contains("can only be read"), "before anybody writes: {status} {told}");
+    assert!(
+        status == 503 && told.contains("can only be read"),
+        "before anybody writes: {status} {told}"
+    );
     server.assert_recovers().await;
 }

@@ -1,4 +1,5 @@
-//! `@updatedAt`: the server sets the column, in the write that makes the row and in each that changes it.
+//! `@updatedAt`: the server sets the column, in the write that makes the row and in each that
+//! changes it.
 
 use freshql::config::Mode;
 use freshql::model::parse;
@@ -28,7 +29,8 @@ async fn every_write_that_changes_a_row_sets_its_time() {
     std::fs::write(directory.path().join("schema.graphql"), MODEL).unwrap();
     std::fs::create_dir(directory.path().join("migrations")).unwrap();
     let step = step(&Migrations::default(), &model).unwrap().unwrap();
-    migrations::add(&directory.path().join("migrations"), "create", &step.sqlite, &step.postgres).unwrap();
+    migrations::add(&directory.path().join("migrations"), "create", &step.sqlite, &step.postgres)
+        .unwrap();
     let app = TestApp::start_in(directory, Mode::Open, |_| {}).await;
 
     let query = "{ a: __type(name: \"NoteInput\") { inputFields { name } } b: __type(name: \"NotePatch\") { inputFields { name } } }";
@@ -38,7 +40,10 @@ async fn every_write_that_changes_a_row_sets_its_time() {
 
     let create = "mutation { createNote(input: {text: \"a\"}) { id etag changed changedOn } }";
     let made = run(&app, create, json!({})).await["createNote"].clone();
-    assert!(made["changed"].as_str().unwrap().starts_with(made["changedOn"].as_str().unwrap()), "{made}");
+    assert!(
+        made["changed"].as_str().unwrap().starts_with(made["changedOn"].as_str().unwrap()),
+        "{made}"
+    );
 
     let update = "mutation($id: ID!, $p: NotePatch!, $e: String) { updateNote(id: $id, patch: $p, expectedEtag: $e) { id etag changed changedOn } }";
     let same = run(&app, update, json!({"id": made["id"], "p": {}})).await["updateNote"].clone();
@@ -52,7 +57,11 @@ async fn every_write_that_changes_a_row_sets_its_time() {
 
     let refused = app.post("/graphql", &json!({"query": update, "variables": changed})).await;
     refused.assert_error(412, "PRECONDITION_FAILED");
-    let read =
-        run(&app, "query($id: ID!) { note(id: $id) { id etag changed changedOn } }", json!({"id": made["id"]})).await;
+    let read = run(
+        &app,
+        "query($id: ID!) { note(id: $id) { id etag changed changedOn } }",
+        json!({"id": made["id"]}),
+    )
+    .await;
     assert_eq!(read["note"], second, "the refused one wrote nothing");
 }

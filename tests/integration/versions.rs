@@ -1,5 +1,6 @@
-//! No validator comes back: not with a schema that was there before, not with a backup. Whatever happens to a database,
-//! two answers with one ETag are the same bytes, and a row's token is of one content only.
+//! No validator comes back: not with a schema that was there before, not with a backup. Whatever
+//! happens to a database, two answers with one ETag are the same bytes, and a row's token is of one
+//! content only.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -35,7 +36,12 @@ struct History {
 impl History {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self { directory, migrations: Migrations::default(), answers: HashMap::new(), rows: HashMap::new() }
+        Self {
+            directory,
+            migrations: Migrations::default(),
+            answers: HashMap::new(),
+            rows: HashMap::new(),
+        }
     }
 
     fn path(&self) -> PathBuf {
@@ -50,7 +56,9 @@ impl History {
 
     /// Changes the model to this one, by the migration that freshql writes, edited.
     fn migrate(&mut self, sdl: &str, edit: impl FnOnce(String) -> String) {
-        let step = difference::step(&self.migrations, &parse("schema.graphql", sdl).unwrap().model).unwrap().unwrap();
+        let step = difference::step(&self.migrations, &parse("schema.graphql", sdl).unwrap().model)
+            .unwrap()
+            .unwrap();
         let folder = self.directory.path().join("migrations");
         std::fs::create_dir_all(&folder).unwrap();
         migrations::add(&folder, "step", &edit(step.sqlite), &step.postgres).unwrap();
@@ -64,13 +72,15 @@ impl History {
         Engine::new(Compiler::new(model).unwrap(), store)
     }
 
-    /// Asks, and looks whether what was answered contradicts an earlier answer. Gives the token of the first row.
+    /// Asks, and looks whether what was answered contradicts an earlier answer. Gives the token of
+    /// the first row.
     async fn ask(&mut self, engine: &Engine) -> String {
         let answer = Question::new(engine, QUERY, &json!({})).await.ask(engine).await;
         let shown = data(&answer).to_owned();
         // A server that was there before a migration gives none any more.
         if let Some(etag) = answer.etag {
-            let first = self.answers.entry(etag.as_str().to_owned()).or_insert_with(|| shown.clone());
+            let first =
+                self.answers.entry(etag.as_str().to_owned()).or_insert_with(|| shown.clone());
             assert_eq!(*first, shown, "two answers with one ETag");
         }
         let json: Value = serde_json::from_slice(&answer.body).unwrap();
@@ -97,15 +107,21 @@ const WITHOUT: &str = "type Thing @entity { id: ID! @id }";
 async fn a_schema_that_comes_back_makes_no_old_validator_right() {
     let as_it_is = |sql: String| sql;
     let dropped = |sql: String| sql.replace("-- ALTER TABLE", "ALTER TABLE");
-    // The same model and the same versions at the end, and in between: NULLs were filled; the column was dropped and
-    // comes back empty; nobody watched it while it was changed.
+    // The same model and the same versions at the end, and in between: NULLs were filled; the
+    // column was dropped and comes back empty; nobody watched it while it was changed.
     type Edit = fn(String) -> String;
-    let ways: [(&str, Edit, &str); 3] =
-        [(FILLED, as_it_is, ""), (WITHOUT, dropped, ""), (WITHOUT, as_it_is, "UPDATE things SET n = 3")];
+    let ways: [(&str, Edit, &str); 3] = [
+        (FILLED, as_it_is, ""),
+        (WITHOUT, dropped, ""),
+        (WITHOUT, as_it_is, "UPDATE things SET n = 3"),
+    ];
     for (between, edit, meanwhile) in ways {
         let mut history = History::new();
         history.migrate(NULLABLE, as_it_is);
-        history.connection().execute_batch("INSERT INTO things (id, n) VALUES ('a', NULL), ('b', 1)").unwrap();
+        history
+            .connection()
+            .execute_batch("INSERT INTO things (id, n) VALUES ('a', NULL), ('b', 1)")
+            .unwrap();
         let before = history.engine(NULLABLE).await;
         let token = history.ask(&before).await;
         assert!(history.is_accepted(&before, "a", &token).await);
@@ -129,7 +145,9 @@ async fn a_migration_that_runs_again_after_a_restore_may_fill_in_other_values() 
     history.connection().execute("VACUUM INTO ?", [backup.to_str().unwrap()]).unwrap();
     history.migrate("type Thing @entity { id: ID! @id n: UUID! @default(fn: UUID_V7) }", |sql| sql);
     for _ in 0..2 {
-        let engine = history.engine("type Thing @entity { id: ID! @id n: UUID! @default(fn: UUID_V7) }").await;
+        let engine = history
+            .engine("type Thing @entity { id: ID! @id n: UUID! @default(fn: UUID_V7) }")
+            .await;
         history.ask(&engine).await;
         drop(engine);
         for end in ["", "-wal", "-shm"] {
@@ -140,7 +158,8 @@ async fn a_migration_that_runs_again_after_a_restore_may_fill_in_other_values() 
     }
 }
 
-/// Backups are taken and put back at any time, beneath a server that runs or before it starts, and life goes on from them.
+/// Backups are taken and put back at any time, beneath a server that runs or before it starts, and
+/// life goes on from them.
 #[tokio::test]
 async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
     let mut history = History::new();
@@ -148,7 +167,8 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
     let mut engine = history.engine(NULLABLE).await;
     let mut random = 20_261_126_u64;
     let mut any = |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (random >> 33) % below
     };
     let backup = |number: u64| format!("backup-{number}.db");
@@ -161,15 +181,22 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
         match any(8) {
             // By the server, and by others.
             0 => {
-                let text = "mutation($id: ID!, $n: Int) { updateThing(id: $id, patch: { n: $n }) { n } }";
+                let text =
+                    "mutation($id: ID!, $n: Int) { updateThing(id: $id, patch: { n: $n }) { n } }";
                 let _ = mutate(&engine, text, &json!({"id": id, "n": n})).await;
             }
             1 => history
                 .connection()
                 .execute_batch(&format!("REPLACE INTO things (id, n) VALUES ('{id}', {n})"))
                 .unwrap(),
-            2 => history.connection().execute_batch(&format!("UPDATE things SET n = {n} WHERE id = '{id}'")).unwrap(),
-            3 => history.connection().execute_batch(&format!("DELETE FROM things WHERE id = '{id}'")).unwrap(),
+            2 => history
+                .connection()
+                .execute_batch(&format!("UPDATE things SET n = {n} WHERE id = '{id}'"))
+                .unwrap(),
+            3 => history
+                .connection()
+                .execute_batch(&format!("DELETE FROM things WHERE id = '{id}'"))
+                .unwrap(),
             4 | 5 => {
                 history.connection().execute("VACUUM INTO ?", [file(&backup(backups))]).unwrap();
                 backups += 1;
@@ -178,14 +205,21 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
             6 => {
                 let from = file(&backup(any(backups)));
                 // Skipped on a machine without the program, but not in CI.
-                if !there("no_validator_of_what_a_restore_has_undone_is_given_again", &[program("sqlite3")]) {
+                if !there(
+                    "no_validator_of_what_a_restore_has_undone_is_given_again",
+                    &[program("sqlite3")],
+                ) {
                     continue;
                 }
-                assert!(shell(&history.path(), &format!(".restore '{from}'")), "the sqlite3 program is too old");
+                assert!(
+                    shell(&history.path(), &format!(".restore '{from}'")),
+                    "the sqlite3 program is too old"
+                );
             }
             _ => {
                 drop(engine);
-                // Its threads close their connections by and by, and the last of them takes the log with it.
+                // Its threads close their connections by and by, and the last of them takes the log
+                // with it.
                 while history.directory.path().join("freshql.db-wal").exists() {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                 }
@@ -194,12 +228,18 @@ async fn no_validator_of_what_a_restore_has_undone_is_given_again() {
                 std::fs::copy(from, &new).unwrap();
                 std::fs::rename(&new, history.path()).unwrap();
                 for end in ["-wal", "-shm"] {
-                    let _ = std::fs::remove_file(history.directory.path().join(format!("freshql.db{end}")));
+                    let _ = std::fs::remove_file(
+                        history.directory.path().join(format!("freshql.db{end}")),
+                    );
                 }
                 engine = history.engine(NULLABLE).await;
             }
         }
         history.ask(&engine).await;
     }
-    assert!(backups > 10 && history.answers.len() > 15, "{backups} backups, {} answers", history.answers.len());
+    assert!(
+        backups > 10 && history.answers.len() > 15,
+        "{backups} backups, {} answers",
+        history.answers.len()
+    );
 }

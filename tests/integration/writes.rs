@@ -13,8 +13,7 @@ use crate::harness::{CREATE, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 async fn of_two_who_edit_the_same_row_the_second_is_told() {
     let app = TestApp::start(Mode::Trusted).await;
     let (id, etag) = app.create_merchant("Merchant of the test").await;
-    let update =
-        |city: &str, etag: &str| json!({"variables": {"id": id, "patch": {"city": city}, "expectedEtag": etag}});
+    let update = |city: &str, etag: &str| json!({"variables": {"id": id, "patch": {"city": city}, "expectedEtag": etag}});
 
     let first = app.post(&url(UPDATE), &update("Bruges", &etag)).await;
     assert_eq!(first.status, 200);
@@ -38,15 +37,25 @@ async fn if_match_stands_in_for_expected_etag() {
     let update = |city: &str| json!({"variables": {"id": id, "patch": {"city": city}}});
     let tag = format!("\"{etag}\"");
 
-    assert_eq!(app.post_with(&url(UPDATE), &update("Bruges"), &[(IF_MATCH, &tag)]).await.status, 200);
+    assert_eq!(
+        app.post_with(&url(UPDATE), &update("Bruges"), &[(IF_MATCH, &tag)]).await.status,
+        200
+    );
     let stale = app.post_with(&url(UPDATE), &update("Antwerp"), &[(IF_MATCH, &tag)]).await;
     stale.assert_error(412, "PRECONDITION_FAILED");
-    assert_eq!(app.post_with(&url(UPDATE), &update("Leuven"), &[(IF_MATCH, "*")]).await.status, 200);
+    assert_eq!(
+        app.post_with(&url(UPDATE), &update("Leuven"), &[(IF_MATCH, "*")]).await.status,
+        200
+    );
     let weak = format!("W/{tag}");
-    for (value, status, code) in
-        [(weak.as_str(), 412, "PRECONDITION_FAILED"), ("", 412, "PRECONDITION_FAILED"), ("x", 400, "BAD_REQUEST")]
-    {
-        app.post_with(&url(UPDATE), &update("Antwerp"), &[(IF_MATCH, value)]).await.assert_error(status, code);
+    for (value, status, code) in [
+        (weak.as_str(), 412, "PRECONDITION_FAILED"),
+        ("", 412, "PRECONDITION_FAILED"),
+        ("x", 400, "BAD_REQUEST"),
+    ] {
+        app.post_with(&url(UPDATE), &update("Antwerp"), &[(IF_MATCH, value)])
+            .await
+            .assert_error(status, code);
     }
     let answer = app.get(&url_with(MERCHANT, &json!({"id": id}))).await;
     assert_eq!(answer.json()["data"]["merchant"]["city"], "Leuven");
@@ -58,7 +67,9 @@ async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_an
     let (one, tag_of_one) = app.create_merchant("One").await;
     let (two, _) = app.create_merchant("Two").await;
     let move_to = |alias: &str, id: &str, etag: &str| {
-        format!(r#"{alias}: updateMerchant(id: "{id}", patch: {{city: "Bruges"}}{etag}) {{ etag }}"#)
+        format!(
+            r#"{alias}: updateMerchant(id: "{id}", patch: {{city: "Bruges"}}{etag}) {{ etag }}"#
+        )
     };
     let run = async |fields: [&str; 2], tag: &str| {
         let query = format!("mutation {{ {} }}", fields.concat());
@@ -68,7 +79,8 @@ async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_an
     let both = run([&move_to("a", &one, ""), &move_to("b", &two, "")], &quoted).await;
     both.assert_error(400, "BAD_REQUEST");
     assert!(both.text().contains("give each its expectedEtag"), "{}", both.text());
-    let none = r#"createMerchant(input: {name: "Three", description: "of a test", city: "Ghent"}) { id }"#;
+    let none =
+        r#"createMerchant(input: {name: "Three", description: "of a test", city: "Ghent"}) { id }"#;
     run([none, ""], &quoted).await.assert_error(400, "BAD_REQUEST");
     // The other field brings its own, as clients may have kept it.
     let other = move_to("b", &two, r#", expectedEtag: "*""#);
@@ -81,9 +93,12 @@ async fn if_match_is_for_the_one_field_that_could_take_it_and_tokens_count_in_an
         let expected = spelling.replace("{}", token.as_str().unwrap());
         let body = json!({"variables": {"id": two, "patch": {"city": spelling}, "expectedEtag": expected}});
         assert_eq!(app.post(&url(UPDATE), &body).await.status, 200, "{spelling}");
-        app.post(&url(UPDATE), &json!({"variables": {"id": two, "patch": {"city": "x"}, "expectedEtag": expected}}))
-            .await
-            .assert_error(412, "PRECONDITION_FAILED");
+        app.post(
+            &url(UPDATE),
+            &json!({"variables": {"id": two, "patch": {"city": "x"}, "expectedEtag": expected}}),
+        )
+        .await
+        .assert_error(412, "PRECONDITION_FAILED");
     }
 }
 
@@ -93,12 +108,18 @@ async fn failed_writes_say_why_in_their_status() {
     let (id, _) = app.create_merchant("Merchant of the test").await;
     let nobody = "01900000-0000-7000-8000-000000000000";
 
-    app.post(&url(DELETE), &json!({"variables": {"id": nobody}})).await.assert_error(404, "NOT_FOUND");
+    app.post(&url(DELETE), &json!({"variables": {"id": nobody}}))
+        .await
+        .assert_error(404, "NOT_FOUND");
     let input = json!({"name": "Merchant of the test", "description": "again", "city": "Ghent"});
-    app.post(&url(CREATE), &json!({"variables": {"input": input}})).await.assert_error(409, "CONFLICT");
+    app.post(&url(CREATE), &json!({"variables": {"input": input}}))
+        .await
+        .assert_error(409, "CONFLICT");
     let patch = json!({"id": id, "patch": {"city": null}});
     app.post(&url(UPDATE), &json!({"variables": patch})).await.assert_error(422, "BAD_USER_INPUT");
-    app.post(&url(UPDATE), &json!({"variables": {"id": id}})).await.assert_error(422, "BAD_USER_INPUT");
+    app.post(&url(UPDATE), &json!({"variables": {"id": id}}))
+        .await
+        .assert_error(422, "BAD_USER_INPUT");
 }
 
 #[tokio::test]
@@ -112,7 +133,10 @@ async fn a_post_is_never_answered_with_304() {
     assert_eq!(post.status, 200);
     post.assert_not_stored();
     assert_eq!(post.body, get.body);
-    assert_eq!(format!("\"{}\"", post.json()["extensions"]["etag"].as_str().unwrap()), get.headers[ETAG]);
+    assert_eq!(
+        format!("\"{}\"", post.json()["extensions"]["etag"].as_str().unwrap()),
+        get.headers[ETAG]
+    );
 
     let update = json!({"variables": {"id": id, "patch": {"city": "Bruges"}}});
     assert_eq!(app.post_with(&url(UPDATE), &update, &[(IF_NONE_MATCH, "*")]).await.status, 200);
@@ -120,16 +144,21 @@ async fn a_post_is_never_answered_with_304() {
 
 #[tokio::test]
 async fn a_body_is_json_of_a_bounded_length() {
-    let app = TestApp::start_with(Mode::Trusted, |config| config.limits.max_body_bytes = 2048).await;
+    let app =
+        TestApp::start_with(Mode::Trusted, |config| config.limits.max_body_bytes = 2048).await;
     let post = |content_type: &'static str, body: String| {
-        app.request(http::Method::POST, &url(CREATE)).header(CONTENT_TYPE, content_type).body(body).send()
+        app.request(http::Method::POST, &url(CREATE))
+            .header(CONTENT_TYPE, content_type)
+            .body(body)
+            .send()
     };
     assert_eq!(post("text/plain", "{}".into()).await.unwrap().status(), 415);
     assert_eq!(post("application/json; charset=latin1", "{}".into()).await.unwrap().status(), 415);
     assert_eq!(post("application/json", "{".into()).await.unwrap().status(), 400);
     assert_eq!(post("application/json", "[]".into()).await.unwrap().status(), 400);
     assert_eq!(post("application/json", "\"variables\"".into()).await.unwrap().status(), 400);
-    let long = post("application/json", format!("{{\"x\":\"{}\"}}", "x".repeat(3000))).await.unwrap();
+    let long =
+        post("application/json", format!("{{\"x\":\"{}\"}}", "x".repeat(3000))).await.unwrap();
     assert_eq!(long.status(), 413);
     assert_eq!(long.headers()[CONTENT_TYPE], "application/problem+json");
 }
@@ -156,12 +185,14 @@ async fn a_mutation_that_took_too_long_to_begin_is_not_applied_later() {
     app.post(&url(CREATE), &input("Too late")).await.assert_error(504, "TIMEOUT");
     lock.execute("ROLLBACK");
 
-    // Writers are served in turn, so this one's answer comes after the other's fate is known. On a machine that is very
-    // slow it may come too late as well, after it was applied; then the name is taken the next time.
+    // Writers are served in turn, so this one's answer comes after the other's fate is known. On a
+    // machine that is very slow it may come too late as well, after it was applied; then the name
+    // is taken the next time.
     let deadline = Instant::now() + Duration::from_secs(30);
     while !matches!(app.post(&url(CREATE), &input("In time")).await.status.as_u16(), 200 | 409) {
         assert!(Instant::now() < deadline, "the writer is stuck");
     }
-    let count = |name: &str| lock.int(&format!("SELECT count(*) FROM merchants WHERE name = '{name}'"));
+    let count =
+        |name: &str| lock.int(&format!("SELECT count(*) FROM merchants WHERE name = '{name}'"));
     assert_eq!((count("Too late"), count("In time")), (0, 1));
 }

@@ -10,7 +10,8 @@ use tokio::net::TcpListener;
 /// # Errors
 /// The address cannot be listened on.
 pub async fn serve(address: &str, routes: Router) -> anyhow::Result<()> {
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let listener =
+        TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     // As freshql does: answers are written in one piece.
     let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
     Ok(axum::serve(listener, routes).await?)

@@ -1,5 +1,5 @@
-//! What is different between two versions of a project, in lines for its author: operations with their ids, types and
-//! fields of the API.
+//! What is different between two versions of a project, in lines for its author: operations with
+//! their ids, types and fields of the API.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,7 +28,8 @@ impl Shape {
                 };
                 let name = operation.name().unwrap_or("(without a name)");
                 for file in &registered.files {
-                    operations.insert((file.clone(), name.to_owned()), (kind, registered.id.to_string()));
+                    operations
+                        .insert((file.clone(), name.to_owned()), (kind, registered.id.to_string()));
                 }
             }
         }
@@ -36,16 +37,25 @@ impl Shape {
     }
 
     /// What to say when this is served from now on, instead of `before`.
-    pub(super) fn told_after(&self, before: Option<&Self>, address: &SocketAddr, note: &str) -> String {
+    pub(super) fn told_after(
+        &self,
+        before: Option<&Self>,
+        address: &SocketAddr,
+        note: &str,
+    ) -> String {
         let Some(before) = before else {
             let count = self.operations.len();
-            return format!("{note}serving {count} operations and ad-hoc queries at http://{address}\n");
+            return format!(
+                "{note}serving {count} operations and ad-hoc queries at http://{address}\n"
+            );
         };
         let mut text = note.to_owned();
         for ((file, name), (kind, id)) in &self.operations {
             match before.operations.get(&(file.clone(), name.clone())) {
                 None => text.push_str(&format!("added   {kind} {name} {id} ({file})\n")),
-                Some((_, old)) if old != id => text.push_str(&format!("changed {kind} {name} {id} ({file})\n")),
+                Some((_, old)) if old != id => {
+                    text.push_str(&format!("changed {kind} {name} {id} ({file})\n"))
+                }
                 Some(_) => {}
             }
         }
@@ -68,8 +78,14 @@ impl Shape {
                 None => text.push_str(&format!("added   {name}\n")),
                 Some(old) if old != lines => {
                     text.push_str(&format!("changed {name}\n"));
-                    let gone = old.iter().filter(|line| !lines.contains(line)).map(|line| format!("  - {line}\n"));
-                    let come = lines.iter().filter(|line| !old.contains(line)).map(|line| format!("  + {line}\n"));
+                    let gone = old
+                        .iter()
+                        .filter(|line| !lines.contains(line))
+                        .map(|line| format!("  - {line}\n"));
+                    let come = lines
+                        .iter()
+                        .filter(|line| !old.contains(line))
+                        .map(|line| format!("  + {line}\n"));
                     text.extend(gone.chain(come));
                 }
                 Some(_) => {}
@@ -117,8 +133,9 @@ mod tests {
 
     #[test]
     fn types_and_fields_that_come_and_go_are_told() {
-        let before =
-            shape("\"\"\"\nOld.\n\"\"\"\ntype A {\n  \"\"\"The a.\"\"\"\n  a: Int\n  b: Int\n}\nenum E {\n  X\n}\n");
+        let before = shape(
+            "\"\"\"\nOld.\n\"\"\"\ntype A {\n  \"\"\"The a.\"\"\"\n  a: Int\n  b: Int\n}\nenum E {\n  X\n}\n",
+        );
         let after = shape("\"\"\"\nNew.\n\"\"\"\ntype A {\n  a: Int\n  c: Int\n}\nscalar S\n");
         assert_eq!(
             after.types_after(&before),

@@ -1,6 +1,7 @@
-//! The database of `freshql dev`: a file in `.freshql/` that may be thrown away. It is made by the migrations, or, where
-//! these lag behind the model, by the model itself and `seed.sql`. A change that needs other tables makes another file, and
-//! the rows come along as far as they fit: nobody should have to type them again because a field was added.
+//! The database of `freshql dev`: a file in `.freshql/` that may be thrown away. It is made by the
+//! migrations, or, where these lag behind the model, by the model itself and `seed.sql`. A change
+//! that needs other tables makes another file, and the rows come along as far as they fit: nobody
+//! should have to type them again because a field was added.
 
 use std::path::{Path, PathBuf};
 
@@ -32,12 +33,14 @@ pub(super) struct Scratch {
     pub(super) note: String,
 }
 
-/// Finds or makes the database for this model. Those that nobody needs go if `is_first`: later they may be in use.
+/// Finds or makes the database for this model. Those that nobody needs go if `is_first`: later they
+/// may be in use.
 pub(super) fn prepare(dir: &Path, model: &Model, is_first: bool) -> Result<Scratch, StartError> {
     let migrations = Migrations::read(&within(dir, "migrations")).map_err(StartError::Mistakes)?;
     let hash = blake3::hash(create_statements(&Layout::new(model)).concat().as_bytes()).to_hex();
     let folder = within(dir, DIRECTORY);
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make {}", folder.display()))?;
     let shape = format!("dev-{}-", &hash[..12]);
     let last = last_served(&folder);
     if let Some(last) = last.as_ref().filter(|last| name_of(last).starts_with(&shape))
@@ -46,14 +49,17 @@ pub(super) fn prepare(dir: &Path, model: &Model, is_first: bool) -> Result<Scrat
         clean(&folder, last, is_first);
         return Ok(Scratch { path: last.clone(), note });
     }
-    let free = (1..).map(|number: u32| folder.join(format!("{shape}{number}.db"))).find(|path| !path.exists());
+    let free = (1..)
+        .map(|number: u32| folder.join(format!("{shape}{number}.db")))
+        .find(|path| !path.exists());
     let path = free.context("there are too many scratch databases")?;
     let made = match &last {
         Some(last) => successor(&path, last, dir, &migrations, model),
         None => make(&path, dir, &migrations, model),
     };
     let note = made.inspect_err(|_| remove(&path))?;
-    std::fs::write(folder.join(LAST), name_of(&path)).context("cannot write into the folder of scratch databases")?;
+    std::fs::write(folder.join(LAST), name_of(&path))
+        .context("cannot write into the folder of scratch databases")?;
     clean(&folder, &path, is_first);
     Ok(Scratch { path, note })
 }
@@ -77,19 +83,28 @@ fn successor(
     migrations: &Migrations,
     model: &Model,
 ) -> Result<String, StartError> {
-    // Where the next migration leads from the last database to this model, it does so with all rows.
+    // Where the next migration leads from the last database to this model, it does so with all
+    // rows.
     let copied = admin::copy(last, path).context("cannot copy the scratch database")?;
     if copied && let Some(note) = bring_up(path, migrations, model)? {
-        return Ok(format!("{note}all rows of the scratch database are kept: {}\n", path.display()));
+        return Ok(format!(
+            "{note}all rows of the scratch database are kept: {}\n",
+            path.display()
+        ));
     }
     remove(path);
     let note = make(path, dir, migrations, model)?;
-    let kept = open(path)?.take_rows(last).context("cannot copy rows from the last scratch database")?;
+    let kept =
+        open(path)?.take_rows(last).context("cannot copy rows from the last scratch database")?;
     Ok(format!("{note}{kept}"))
 }
 
 /// Applies to an older scratch database what is pending. None if it fits no more.
-fn bring_up(path: &Path, migrations: &Migrations, model: &Model) -> Result<Option<String>, StartError> {
+fn bring_up(
+    path: &Path,
+    migrations: &Migrations,
+    model: &Model,
+) -> Result<Option<String>, StartError> {
     let mut admin = open(path)?;
     let status = admin.status(migrations).context("cannot read the scratch database")?;
     let mut note = String::new();
@@ -108,7 +123,12 @@ fn bring_up(path: &Path, migrations: &Migrations, model: &Model) -> Result<Optio
 }
 
 /// Makes a new one.
-fn make(path: &Path, dir: &Path, migrations: &Migrations, model: &Model) -> Result<String, StartError> {
+fn make(
+    path: &Path,
+    dir: &Path,
+    migrations: &Migrations,
+    model: &Model,
+) -> Result<String, StartError> {
     let mut admin = open(path)?;
     let applied = admin.migrate(migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
@@ -117,14 +137,21 @@ fn make(path: &Path, dir: &Path, migrations: &Migrations, model: &Model) -> Resu
     admin.watch(model).context("cannot make the triggers")?;
     let shown = path.display();
     let Some(lack) = fits(&admin, model)? else {
-        return Ok(format!("a new scratch database, made by {} migrations: {shown}\n", applied.len()));
+        return Ok(format!(
+            "a new scratch database, made by {} migrations: {shown}\n",
+            applied.len()
+        ));
     };
     drop(admin);
     remove(path);
     let mut admin = open(path)?;
     admin.create(model).context("cannot make the tables")?;
     let seed = if seed::run(&mut admin, &within(dir, SEED_FILE))? { " and seed.sql" } else { "" };
-    let why = if migrations.files.is_empty() { String::new() } else { format!(", because {lack} in the migrations") };
+    let why = if migrations.files.is_empty() {
+        String::new()
+    } else {
+        format!(", because {lack} in the migrations")
+    };
     let next = "`freshql migrate new <name>` writes what is missing";
     Ok(format!("a new scratch database, made from the model{seed}{why} ({next}): {shown}\n"))
 }
@@ -136,7 +163,8 @@ fn fits(admin: &Admin, model: &Model) -> Result<Option<String>, StartError> {
 }
 
 fn open(path: &Path) -> Result<Admin, StartError> {
-    Ok(Admin::open(&Database::Sqlite(path.to_owned())).with_context(|| format!("cannot open {}", path.display()))?)
+    Ok(Admin::open(&Database::Sqlite(path.to_owned()))
+        .with_context(|| format!("cannot open {}", path.display()))?)
 }
 
 /// Removes the scratch databases that nobody needs any more.

@@ -1,4 +1,5 @@
-//! Which files a project is made of, whether their contents are others than before, and waiting for them to change.
+//! Which files a project is made of, whether their contents are others than before, and waiting for
+//! them to change.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +37,9 @@ impl Watcher {
         });
         let mut watcher = watcher.context("cannot watch files")?;
         let shown = dir.display();
-        watcher.watch(dir, RecursiveMode::NonRecursive).with_context(|| format!("cannot watch {shown}"))?;
+        watcher
+            .watch(dir, RecursiveMode::NonRecursive)
+            .with_context(|| format!("cannot watch {shown}"))?;
         let directories = vec![within(dir, files::DIRECTORY), within(dir, "migrations")];
         let mut watcher = Self { watcher, events, directories };
         watcher.watch_directories();
@@ -63,7 +66,8 @@ impl Watcher {
     }
 }
 
-/// A hash of all that the project is made of. A file that cannot be read is as good as none: whoever needs it will say so.
+/// A hash of all that the project is made of. A file that cannot be read is as good as none:
+/// whoever needs it will say so.
 pub(super) fn sources(dir: &Path) -> blake3::Hash {
     let mut paths = vec![within(dir, MODEL_FILE), within(dir, SEED_FILE)];
     let queries = within(dir, files::DIRECTORY);
@@ -72,7 +76,11 @@ pub(super) fn sources(dir: &Path) -> blake3::Hash {
     let migrations = std::fs::read_dir(within(dir, "migrations")).into_iter().flatten().flatten();
     let mut migrations: Vec<PathBuf> = migrations.map(|entry| entry.path()).collect();
     migrations.sort();
-    paths.extend(migrations.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "sql")));
+    paths.extend(
+        migrations
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "sql")),
+    );
     let mut hasher = blake3::Hasher::new();
     for path in paths {
         let Ok(content) = std::fs::read(&path) else { continue };

@@ -1,4 +1,5 @@
-//! How a case becomes an answer: through the whole server, on a copy of the scratch database that it has for itself.
+//! How a case becomes an answer: through the whole server, on a copy of the scratch database that
+//! it has for itself.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -70,12 +71,26 @@ impl Bench {
         let store = Store::open(&Database::Sqlite(path.clone()), self.config.readers, &self.model)
             .await
             .context("cannot open the scratch database")?;
-        let engine = Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
+        let engine =
+            Engine::with_limits(self.compiler.clone(), store.clone(), self.config.limits.answer);
         let issuers = token::for_tests(&self.config)?;
         let authenticator = Arc::new(Authenticator::new(&issuers).context("[auth]")?);
-        let app = AppState::new(&self.config, authenticator.clone(), engine.clone(), store, self.registry.clone());
+        let app = AppState::new(
+            &self.config,
+            authenticator.clone(),
+            engine.clone(),
+            store,
+            self.registry.clone(),
+        );
         let front = service(app.context("cannot start threads")?);
-        Ok(Server { front, engine, path, issuers, authenticator, longest_url: self.config.limits.max_url_bytes })
+        Ok(Server {
+            front,
+            engine,
+            path,
+            issuers,
+            authenticator,
+            longest_url: self.config.limits.max_url_bytes,
+        })
     }
 }
 
@@ -116,26 +131,37 @@ impl Answered {
 }
 
 impl Server {
-    /// Fills in what a case leaves to the database: `[etag of Product 7]` is that row's token as it stands.
+    /// Fills in what a case leaves to the database: `[etag of Product 7]` is that row's token as it
+    /// stands.
     ///
     /// # Errors
     /// There is no such row, or a header is none.
-    pub(super) async fn question<'a>(&self, operation: &'a Operation, case: &Case) -> anyhow::Result<CaseRequest<'a>> {
+    pub(super) async fn question<'a>(
+        &self,
+        operation: &'a Operation,
+        case: &Case,
+    ) -> anyhow::Result<CaseRequest<'a>> {
         let mut variables = Value::Object(case.variables.clone());
         self.fill_in(&mut variables).await?;
         let Value::Object(variables) = variables else { unreachable!("an object stays one") };
         let mut headers = HeaderMap::new();
         for (name, value) in &case.headers {
-            let header: HeaderName = name.parse().with_context(|| format!("`{name}` is not the name of a header"))?;
+            let header: HeaderName =
+                name.parse().with_context(|| format!("`{name}` is not the name of a header"))?;
             let mut value = Value::from(value.as_str());
             self.fill_in(&mut value).await?;
-            let value = value.as_str().unwrap_or_default().parse().with_context(|| format!("the header {name}"))?;
+            let value = value
+                .as_str()
+                .unwrap_or_default()
+                .parse()
+                .with_context(|| format!("the header {name}"))?;
             headers.insert(header, value);
         }
         let mut viewer = Viewer::Anonymous;
         if let Some(claims) = &case.viewer {
             let token = token::for_case(&self.issuers, claims)?;
-            viewer = self.authenticator.verify(&token, Carrier::Authorization).await.context("`as`")?;
+            viewer =
+                self.authenticator.verify(&token, Carrier::Authorization).await.context("`as`")?;
             headers.insert(AUTHORIZATION, format!("Bearer {token}").parse().context("the token")?);
         }
         let mut path = format!("/q/{}", operation.document_id());
@@ -157,9 +183,13 @@ impl Server {
         let variables = Value::Object(question.variables.clone()).to_string();
         let mut url = question.path.clone();
         if !question.variables.is_empty() {
-            url.push_str(&format!("?variables={}", utf8_percent_encode(&variables, NON_ALPHANUMERIC)));
+            url.push_str(&format!(
+                "?variables={}",
+                utf8_percent_encode(&variables, NON_ALPHANUMERIC)
+            ));
         }
-        let by_get = question.operation.kind() == OperationKind::Query && url.len() <= self.longest_url;
+        let by_get =
+            question.operation.kind() == OperationKind::Query && url.len() <= self.longest_url;
         let mut request = match by_get {
             true => Request::builder().method(Method::GET).uri(url).body(Body::empty()),
             false => Request::builder()
@@ -179,8 +209,12 @@ impl Server {
         Ok(Answered { status: parts.status, headers: parts.headers, body })
     }
 
-    /// Executes a query under observation, as whoever the case asks as. None where it has errors: the answer tells them.
-    pub(super) async fn observe(&self, question: &CaseRequest<'_>) -> Option<(Answer, Observation)> {
+    /// Executes a query under observation, as whoever the case asks as. None where it has errors:
+    /// the answer tells them.
+    pub(super) async fn observe(
+        &self,
+        question: &CaseRequest<'_>,
+    ) -> Option<(Answer, Observation)> {
         let variables = question.operation.coerce_variables(&question.variables).ok()?;
         let asked = self.engine.ask(question.operation, &variables, &question.viewer).ok()?;
         self.engine.observe(&asked).await.ok()
@@ -195,7 +229,12 @@ impl Server {
             let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
             anyhow!(messages.join("; "))
         };
-        let document = self.engine.compiler().compile(DocumentId::of(query), query.into()).await.map_err(sentence)?;
+        let document = self
+            .engine
+            .compiler()
+            .compile(DocumentId::of(query), query.into())
+            .await
+            .map_err(sentence)?;
         let operation = document.operation(None).map_err(|error| sentence(vec![error]))?;
         let variables = operation.coerce_variables(&Map::new()).map_err(sentence)?;
         let asked = self.engine.ask_as_operator(operation, &variables).map_err(sentence)?;
@@ -229,13 +268,21 @@ impl Server {
 
     async fn token(&self, Placeholder { entity, key, .. }: &Placeholder) -> anyhow::Result<String> {
         let model = self.engine.model();
-        let known =
-            model.entity_by_name(entity).with_context(|| format!("`[etag of {entity} …]`: there is no such type"))?;
+        let known = model
+            .entity_by_name(entity)
+            .with_context(|| format!("`[etag of {entity} …]`: there is no such type"))?;
         let argument = &known.column(known.key).field;
-        let query = format!("{{ row: {}({argument}: {}) {{ etag }} }}", known.singular, Value::from(key.as_str()));
-        let answer = self.value_of(&query).await.with_context(|| format!("`[etag of {entity} {key}]`"))?;
+        let query = format!(
+            "{{ row: {}({argument}: {}) {{ etag }} }}",
+            known.singular,
+            Value::from(key.as_str())
+        );
+        let answer =
+            self.value_of(&query).await.with_context(|| format!("`[etag of {entity} {key}]`"))?;
         let etag = answer.pointer("/data/row/etag").and_then(Value::as_str);
-        Ok(etag.with_context(|| format!("`[etag of {entity} {key}]`: there is no such row"))?.to_owned())
+        Ok(etag
+            .with_context(|| format!("`[etag of {entity} {key}]`: there is no such row"))?
+            .to_owned())
     }
 }
 
@@ -266,7 +313,10 @@ mod tests {
     #[test]
     fn a_placeholder_names_a_row() {
         let found = Placeholder::first_in(r#""[etag of Product a 7]", x"#).unwrap();
-        assert_eq!(found, Placeholder { span: 1..22, entity: "Product".to_owned(), key: "a 7".to_owned() });
+        assert_eq!(
+            found,
+            Placeholder { span: 1..22, entity: "Product".to_owned(), key: "a 7".to_owned() }
+        );
         for text in ["", "[etag]", "[etag of Product]", "[etag of Product 7"] {
             assert_eq!(Placeholder::first_in(text), None, "{text}");
         }

@@ -1,5 +1,5 @@
-//! Which requests `freshql test` makes: the named cases in `queries/<name>.cases.json`; and where a query needs no variables,
-//! the request without any.
+//! Which requests `freshql test` makes: the named cases in `queries/<name>.cases.json`; and where a
+//! query needs no variables, the request without any.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -74,11 +74,15 @@ fn ok() -> u16 {
     200
 }
 
-/// The cases of all documents that are in files, in the order of the files, and what is wrong with the files of cases.
+/// The cases of all documents that are in files, in the order of the files, and what is wrong with
+/// the files of cases.
 ///
 /// # Errors
 /// A file of cases cannot be read.
-pub(super) fn read(registry: &Registry, directory: &Path) -> Result<(Vec<Subject>, Vec<Diagnostic>), StartError> {
+pub(super) fn read(
+    registry: &Registry,
+    directory: &Path,
+) -> Result<(Vec<Subject>, Vec<Diagnostic>), StartError> {
     let (mut subjects, mut mistakes) = (Vec::new(), Vec::new());
     for registered in registry.list() {
         for file in &registered.files {
@@ -89,17 +93,25 @@ pub(super) fn read(registry: &Registry, directory: &Path) -> Result<(Vec<Subject
     for stray in files_of_cases(directory).context("cannot read the queries")? {
         if !subjects.iter().any(|subject| subject.cases_file == stray) {
             let message = "there is no query file that these cases are of";
-            let help = "a file of cases has the query file's name: Books.cases.json for Books.graphql";
-            mistakes.push(Diagnostic::error(stray.display().to_string(), 0..0, message).with_help(help));
+            let help =
+                "a file of cases has the query file's name: Books.cases.json for Books.graphql";
+            mistakes.push(
+                Diagnostic::error(stray.display().to_string(), 0..0, message).with_help(help),
+            );
         }
     }
     mistakes.extend(same_snapshots(&subjects));
     Ok((subjects, mistakes))
 }
 
-fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnostic>) -> Result<Subject, StartError> {
+fn subject(
+    registered: &Arc<Registered>,
+    file: &str,
+    mistakes: &mut Vec<Diagnostic>,
+) -> Result<Subject, StartError> {
     let path = Path::new(file);
-    let operations = registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
+    let operations =
+        registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
     let is_manifest = path.extension().is_some_and(|extension| extension == "json");
     let subject_name = match operations.first().and_then(|operation| operation.name()) {
         // Its file holds others too.
@@ -110,7 +122,9 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
     let written = match std::fs::read_to_string(&cases_file) {
         Ok(text) => parse(&cases_file, &text, operations, mistakes),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(anyhow::Error::new(error).context(cases_file.display().to_string()).into()),
+        Err(error) => {
+            return Err(anyhow::Error::new(error).context(cases_file.display().to_string()).into());
+        }
     };
     // Who writes `{}` wants none.
     let is_refused = written.as_ref().is_some_and(Vec::is_empty);
@@ -129,10 +143,14 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
         .collect();
     let is_covered = |operation: &Operation| {
         operations.len() == 1 && !cases.is_empty()
-            || cases.iter().any(|case| case.operation.is_some() && case.operation.as_deref() == operation.name())
+            || cases.iter().any(|case| {
+                case.operation.is_some() && case.operation.as_deref() == operation.name()
+            })
     };
-    let open: Vec<&Arc<Operation>> = operations.iter().filter(|o| !is_refused && !is_covered(o)).collect();
-    let mutations = open.iter().filter(|operation| operation.kind() == OperationKind::Mutation).count();
+    let open: Vec<&Arc<Operation>> =
+        operations.iter().filter(|o| !is_refused && !is_covered(o)).collect();
+    let mutations =
+        open.iter().filter(|operation| operation.kind() == OperationKind::Mutation).count();
     let (uncovered, free): (Vec<_>, Vec<_>) = open
         .into_iter()
         .filter(|operation| operation.kind() == OperationKind::Query)
@@ -151,13 +169,17 @@ fn subject(registered: &Arc<Registered>, file: &str, mistakes: &mut Vec<Diagnost
             status: ok(),
         }
     }));
-    let (registered, file, uncovered) = (registered.clone(), file.to_owned(), uncovered.into_iter().cloned().collect());
+    let (registered, file, uncovered) =
+        (registered.clone(), file.to_owned(), uncovered.into_iter().cloned().collect());
     Ok(Subject { registered, file, name: subject_name, cases_file, cases, uncovered, mutations })
 }
 
 impl Subject {
     /// The same with these cases (name, operation, variables) only.
-    pub(super) fn with_cases(&self, cases: &[(String, Option<String>, Map<String, Value>)]) -> Self {
+    pub(super) fn with_cases(
+        &self,
+        cases: &[(String, Option<String>, Map<String, Value>)],
+    ) -> Self {
         let path = Path::new(&self.file);
         let cases = cases.iter().map(|(name, operation, variables)| Case {
             snapshot: snapshot_of(path, &self.name, name),
@@ -206,8 +228,12 @@ fn parse(
     for (name, case) in &cases {
         let at = text.find(&format!("\"{name}\"")).unwrap_or_default();
         let wrong = match &case.operation {
-            Some(operation) if !names.contains(&operation.as_str()) => format!("there is no operation `{operation}`"),
-            None if operations.len() > 1 => "the document has several operations, and the case names none".to_owned(),
+            Some(operation) if !names.contains(&operation.as_str()) => {
+                format!("there is no operation `{operation}`")
+            }
+            None if operations.len() > 1 => {
+                "the document has several operations, and the case names none".to_owned()
+            }
             _ => continue,
         };
         let help = format!(r#"write "operation" and one of {}"#, names.join(", "));
@@ -248,7 +274,8 @@ impl<'de> Deserialize<'de> for Cases {
 
 /// What of a case's name can stand in the name of a file on every system.
 fn file_name(case: &str) -> String {
-    let kept = case.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' });
+    let kept =
+        case.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' });
     kept.collect()
 }
 
@@ -260,9 +287,15 @@ fn same_snapshots(subjects: &[Subject]) -> Vec<Diagnostic> {
         for case in &subject.cases {
             if let Some(other) = known.insert(&case.snapshot, &case.name) {
                 let path = case.snapshot.display();
-                let message = format!("the cases `{other}` and `{}` have the same snapshot, {path}", case.name);
+                let message = format!(
+                    "the cases `{other}` and `{}` have the same snapshot, {path}",
+                    case.name
+                );
                 let file = subject.cases_file.display().to_string();
-                mistakes.push(Diagnostic::error(file, 0..0, message).with_help("give one of them another name"));
+                mistakes.push(
+                    Diagnostic::error(file, 0..0, message)
+                        .with_help("give one of them another name"),
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
-//! Whether the ETag of an answer tells what it is to tell: asked again it is the same, a change of a row that the answer was
-//! read from makes another one, and a change of any other row does not. The rows are changed as another program would.
+//! Whether the ETag of an answer tells what it is to tell: asked again it is the same, a change of
+//! a row that the answer was read from makes another one, and a change of any other row does not.
+//! The rows are changed as another program would.
 
 use std::collections::HashSet;
 
@@ -16,7 +17,8 @@ use crate::graphql::observation::Observation;
 use crate::model::{ColumnId, Entity, EntityId, Value};
 use crate::store::Admin;
 
-/// Of a table with more rows, only so many are looked at for one that the answer does not depend on.
+/// Of a table with more rows, only so many are looked at for one that the answer does not depend
+/// on.
 const LOOKED_AT: usize = 10_000;
 
 /// What is wrong with an answer's ETag.
@@ -33,7 +35,10 @@ pub(super) async fn problems(
     let mut problems = Vec::new();
     let executed = answer.etag.as_ref().map(|etag| etag.as_str().to_owned()).unwrap_or_default();
     if !etag.to_str().unwrap_or_default().starts_with(&format!("\"{executed}")) {
-        problems.push(format!("executed twice, the query has two ETags: {} and \"{executed}\"", shown(etag)));
+        problems.push(format!(
+            "executed twice, the query has two ETags: {} and \"{executed}\"",
+            shown(etag)
+        ));
     }
     let again = server.ask(question, Some(etag)).await?;
     if again.status != StatusCode::NOT_MODIFIED {
@@ -43,7 +48,8 @@ pub(super) async fn problems(
             again.status
         ));
     }
-    let mut admin = Admin::open(&Database::Sqlite(server.path.clone())).context("cannot open the scratch database")?;
+    let mut admin = Admin::open(&Database::Sqlite(server.path.clone()))
+        .context("cannot open the scratch database")?;
     let model = server.engine.model();
     let mut etag = etag.clone();
     for entity in &model.entities {
@@ -61,8 +67,7 @@ pub(super) async fn problems(
     for (entity, key) in first_rows(&observation.ingredients) {
         // What was changed before may have brought other rows to the page.
         let Some((_, now)) = server.observe(question).await else { break };
-        let is_read =
-            |ingredient: &Ingredient| matches!(ingredient, Ingredient::Row(e, k, _) if *e == entity && *k == key);
+        let is_read = |ingredient: &Ingredient| matches!(ingredient, Ingredient::Row(e, k, _) if *e == entity && *k == key);
         if !now.ingredients.iter().any(is_read) {
             continue;
         }
@@ -71,7 +76,10 @@ pub(super) async fn problems(
         let Some(change) = change(&mut admin, entity, &columns, &key)? else { continue };
         let asked = server.ask(question, Some(&etag)).await?;
         if asked.status == StatusCode::NOT_MODIFIED {
-            problems.push(format!("the ETag stays when {}, which the answer was read from", change.text));
+            problems.push(format!(
+                "the ETag stays when {}, which the answer was read from",
+                change.text
+            ));
         }
         etag = asked.etag().cloned().unwrap_or(etag);
     }
@@ -104,9 +112,15 @@ struct Change {
 }
 
 /// Changes a row of this entity that the answer does not depend on, if there is one.
-fn change_one_of_others(admin: &mut Admin, entity: &Entity, answer: &Answer) -> anyhow::Result<Option<Change>> {
+fn change_one_of_others(
+    admin: &mut Admin,
+    entity: &Entity,
+    answer: &Answer,
+) -> anyhow::Result<Option<Change>> {
     let (mut rows, mut watched) = (HashSet::new(), HashSet::new());
-    for dependency in answer.touched.dependencies.iter().filter(|dependency| dependency.entity() == entity.id) {
+    for dependency in
+        answer.touched.dependencies.iter().filter(|dependency| dependency.entity() == entity.id)
+    {
         match dependency {
             Dependency::Row(_, key) => drop(rows.insert(text_of(key))),
             Dependency::Part { watching, .. } | Dependency::Set { watching, .. } => {
@@ -114,8 +128,10 @@ fn change_one_of_others(admin: &mut Admin, entity: &Entity, answer: &Answer) -> 
             }
         }
     }
-    let columns: Vec<ColumnId> =
-        entity.column_ids().filter(|id| !watched.contains(id) && !entity.column(*id).part).collect();
+    let columns: Vec<ColumnId> = entity
+        .column_ids()
+        .filter(|id| !watched.contains(id) && !entity.column(*id).part)
+        .collect();
     match admin.keys(entity, LOOKED_AT)?.iter().find(|key| !rows.contains(&text_of(key))) {
         Some(key) => change(admin, entity, &columns, key),
         None => Ok(None),
@@ -123,15 +139,22 @@ fn change_one_of_others(admin: &mut Admin, entity: &Entity, answer: &Answer) -> 
 }
 
 /// Changes one of these columns of a row, if the database lets any be changed.
-fn change(admin: &mut Admin, entity: &Entity, columns: &[ColumnId], key: &Value) -> anyhow::Result<Option<Change>> {
+fn change(
+    admin: &mut Admin,
+    entity: &Entity,
+    columns: &[ColumnId],
+    key: &Value,
+) -> anyhow::Result<Option<Change>> {
     // A look-up by a unique column says which row is meant: that one is changed last.
     let is_unique = |id: &ColumnId| entity.uniques.iter().any(|unique| unique.columns.contains(id));
-    let mut columns: Vec<ColumnId> = columns.iter().copied().filter(|id| *id != entity.key).collect();
+    let mut columns: Vec<ColumnId> =
+        columns.iter().copied().filter(|id| *id != entity.key).collect();
     columns.sort_by_key(is_unique);
     for id in columns.into_iter().filter(|id| entity.column(*id).references.is_none()) {
         // A rule of the table may forbid the value: then another column will do.
         let Some(records) = admin.alter_row(entity, key, id)? else { continue };
-        let text = format!("{} {} gets another {}", entity.name, text_of(key), entity.column(id).field);
+        let text =
+            format!("{} {} gets another {}", entity.name, text_of(key), entity.column(id).field);
         return Ok(Some(Change { text, has_consequences: records > 1 }));
     }
     Ok(None)

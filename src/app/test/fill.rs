@@ -1,5 +1,5 @@
-//! A first case for a query that needs variables: with values that the scratch database has, where the query says what its
-//! variables are compared with. `merchant(id: $id)` gets a merchant's id.
+//! A first case for a query that needs variables: with values that the scratch database has, where
+//! the query says what its variables are compared with. `merchant(id: $id)` gets a merchant's id.
 
 use std::collections::BTreeMap;
 
@@ -57,7 +57,10 @@ pub(super) fn file(cases: &[(String, Option<String>, Map<String, Value>)]) -> St
 /// What the first row has in this field.
 async fn existing(server: &Server, entity: Option<&Entity>, field: &str) -> Option<Value> {
     let plural = &entity?.plural;
-    let answer = server.value_of(&format!("{{ rows: {plural}(first: 1) {{ nodes {{ {field} }} }} }}")).await.ok()?;
+    let answer = server
+        .value_of(&format!("{{ rows: {plural}(first: 1) {{ nodes {{ {field} }} }} }}"))
+        .await
+        .ok()?;
     let value = answer.pointer("/data/rows/nodes/0")?.get(field)?.clone();
     (!value.is_null()).then_some(value)
 }
@@ -75,11 +78,17 @@ fn of_type(model: &Model, ty: &str) -> Option<Value> {
 }
 
 /// For each variable that stands for a column's value in a root field: the entity and the field.
-fn compared(model: &Model, operation: &Operation, text: &str) -> BTreeMap<String, (String, String)> {
+fn compared(
+    model: &Model,
+    operation: &Operation,
+    text: &str,
+) -> BTreeMap<String, (String, String)> {
     let mut found = BTreeMap::new();
     let Ok(document) = syntax::parse(text, Purpose::Operations) else { return found };
     let definitions = document.definitions.iter().filter_map(|definition| match definition {
-        Definition::Operation(name, operation) => Some((name.as_ref().map(|name| name.node.as_str()), operation)),
+        Definition::Operation(name, operation) => {
+            Some((name.as_ref().map(|name| name.node.as_str()), operation))
+        }
         _ => None,
     });
     for (_, definition) in definitions.filter(|(name, _)| *name == operation.name()) {
@@ -87,7 +96,9 @@ fn compared(model: &Model, operation: &Operation, text: &str) -> BTreeMap<String
             let Selection::Field(field) = &item.node else { continue };
             let name = field.node.name.node.as_str();
             let entity = model.entities.iter().find(|entity| {
-                entity.singular == name || entity.plural == name || entity.uniques.iter().any(|u| u.lookup == name)
+                entity.singular == name
+                    || entity.plural == name
+                    || entity.uniques.iter().any(|u| u.lookup == name)
             });
             // Any row will do as a node.
             let any = || model.nodes().next().filter(|_| ["node", "nodes"].contains(&name));
@@ -101,13 +112,21 @@ fn compared(model: &Model, operation: &Operation, text: &str) -> BTreeMap<String
 }
 
 /// An argument `id: $id`, or what stands in `where: {city: {eq: $city}}`.
-fn compare(entity: &Entity, name: &Name, value: &Ast, found: &mut BTreeMap<String, (String, String)>) {
+fn compare(
+    entity: &Entity,
+    name: &Name,
+    value: &Ast,
+    found: &mut BTreeMap<String, (String, String)>,
+) {
     match value {
         Ast::Variable(variable) => {
             if let Some(column) = entity.column_by_field(name)
                 && !entity.column(column).hidden
             {
-                found.insert(variable.to_string(), (entity.name.clone(), entity.column(column).field.clone()));
+                found.insert(
+                    variable.to_string(),
+                    (entity.name.clone(), entity.column(column).field.clone()),
+                );
             }
         }
         Ast::Object(members) if name == "where" => {
@@ -115,7 +134,8 @@ fn compare(entity: &Entity, name: &Name, value: &Ast, found: &mut BTreeMap<Strin
         }
         Ast::Object(members) => {
             for (operator, value) in members {
-                let compares = ["eq", "gte", "lte", "contains", "startsWith", "endsWith"].contains(&operator.as_str());
+                let compares = ["eq", "gte", "lte", "contains", "startsWith", "endsWith"]
+                    .contains(&operator.as_str());
                 if compares && matches!(value, Ast::Variable(_)) {
                     compare(entity, name, value, found);
                 }

@@ -68,11 +68,15 @@ impl Outcome {
 
     /// Says what to write.
     pub(super) fn without_case(subject: &Subject, file: &str) -> Self {
-        let names: Vec<_> = subject.uncovered.iter().map(|o| o.name().unwrap_or(&subject.name)).collect();
+        let names: Vec<_> =
+            subject.uncovered.iter().map(|o| o.name().unwrap_or(&subject.name)).collect();
         let path = subject.cases_file.display();
         let how = if subject.cases_file.exists() { "add to" } else { "write" };
         let needs = if names.len() == 1 { "needs" } else { "need" };
-        let problem = format!("{} {needs} variables, so {how} {path}, for example:\n{file}", names.join(", "));
+        let problem = format!(
+            "{} {needs} variables, so {how} {path}, for example:\n{file}",
+            names.join(", ")
+        );
         Self {
             query: subject.name.clone(),
             case: String::new(),
@@ -92,7 +96,11 @@ impl Outcome {
     }
 
     fn name(&self) -> String {
-        if self.case.is_empty() { self.query.clone() } else { format!("{}, case `{}`", self.query, self.case) }
+        if self.case.is_empty() {
+            self.query.clone()
+        } else {
+            format!("{}, case `{}`", self.query, self.case)
+        }
     }
 }
 
@@ -103,7 +111,8 @@ impl Report {
     }
 
     pub(super) fn json(&self) -> String {
-        let json = serde_json::to_string_pretty(self).expect("strings and numbers always serialise");
+        let json =
+            serde_json::to_string_pretty(self).expect("strings and numbers always serialise");
         json + "\n"
     }
 
@@ -115,24 +124,33 @@ impl Report {
             match outcome.state {
                 State::Passed => {}
                 State::New => text.push_str(&format!("new: {name}: there is no {snapshot} yet\n")),
-                State::Changed => text.push_str(&format!("changed: {name}: not what {snapshot} says\n")),
+                State::Changed => {
+                    text.push_str(&format!("changed: {name}: not what {snapshot} says\n"))
+                }
                 State::Updated => text.push_str(&format!("updated: {name}: {snapshot}\n")),
                 State::Failed => text.push_str(&format!("failed: {name}\n")),
                 State::WithoutCase => text.push_str(&format!("no case: {name}\n")),
             }
-            let told = outcome.problems.iter().chain(&outcome.notes).flat_map(|paragraph| paragraph.lines());
-            let difference: Vec<&str> = outcome.difference.iter().flat_map(|difference| difference.lines()).collect();
+            let told = outcome
+                .problems
+                .iter()
+                .chain(&outcome.notes)
+                .flat_map(|paragraph| paragraph.lines());
+            let difference: Vec<&str> =
+                outcome.difference.iter().flat_map(|difference| difference.lines()).collect();
             let (shown, rest) = match outcome.state {
                 State::New => difference.split_at(difference.len().min(GLIMPSE)),
                 _ => (&*difference, &[][..]),
             };
-            told.chain(shown.iter().copied()).for_each(|line| text.push_str(&format!("  {line}\n")));
+            told.chain(shown.iter().copied())
+                .for_each(|line| text.push_str(&format!("  {line}\n")));
             if !rest.is_empty() {
                 text.push_str(&format!("  … and {} lines more\n", rest.len()));
             }
         }
         for stray in &self.stray {
-            let done = if update { "removed" } else { "no case makes it any more; --update removes it" };
+            let done =
+                if update { "removed" } else { "no case makes it any more; --update removes it" };
             text.push_str(&format!("{stray}: {done}\n"));
         }
         text.push_str(&self.summary());
@@ -140,7 +158,8 @@ impl Report {
     }
 
     fn summary(&self) -> String {
-        let count = |state: State| self.outcomes.iter().filter(|outcome| outcome.state == state).count();
+        let count =
+            |state: State| self.outcomes.iter().filter(|outcome| outcome.state == state).count();
         let counts = [
             (State::Passed, "passed"),
             (State::Updated, "updated"),
@@ -150,11 +169,13 @@ impl Report {
             (State::WithoutCase, "without a case"),
         ];
         let counted = counts.into_iter().map(|(state, word)| (count(state), word));
-        let parts: Vec<_> = counted.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+        let parts: Vec<_> =
+            counted.filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
         let mut summary = if parts.is_empty() { "no cases".to_owned() } else { parts.join(", ") };
         if self.mutations > 0 {
             let (plural, were) = if self.mutations == 1 { ("", "was") } else { ("s", "were") };
-            summary += &format!("; {} mutation{plural} without a case {were} not run", self.mutations);
+            summary +=
+                &format!("; {} mutation{plural} without a case {were} not run", self.mutations);
         }
         summary.push('\n');
         if count(State::Changed) + count(State::New) > 0 {

@@ -1,5 +1,5 @@
-//! The database that `freshql test` asks: made once from the migrations and `tests/seed.sql`, and copied for each case, so that
-//! no case sees what another has written.
+//! The database that `freshql test` asks: made once from the migrations and `tests/seed.sql`, and
+//! copied for each case, so that no case sees what another has written.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -29,9 +29,12 @@ impl Scratch {
     /// # Errors
     /// A migration or the seed does not run, or they do not make what the model needs.
     pub(super) fn make(dir: &Path, model: &Model) -> Result<Self, StartError> {
-        let migrations = Migrations::read(&within(dir, "migrations")).map_err(StartError::Mistakes)?;
-        let folder = std::env::temp_dir().join(format!("freshql-test-{}", uuid::Uuid::now_v7().simple()));
-        std::fs::create_dir(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let migrations =
+            Migrations::read(&within(dir, "migrations")).map_err(StartError::Mistakes)?;
+        let folder =
+            std::env::temp_dir().join(format!("freshql-test-{}", uuid::Uuid::now_v7().simple()));
+        std::fs::create_dir(&folder)
+            .with_context(|| format!("cannot make {}", folder.display()))?;
         let scratch = Self { folder, copies: AtomicU32::new(0) };
         scratch.fill(dir, &migrations, model)?;
         Ok(scratch)
@@ -39,8 +42,8 @@ impl Scratch {
 
     fn fill(&self, dir: &Path, migrations: &Migrations, model: &Model) -> Result<(), StartError> {
         let path = self.original();
-        let mut admin =
-            Admin::open(&Database::Sqlite(path.clone())).with_context(|| format!("cannot open {}", path.display()))?;
+        let mut admin = Admin::open(&Database::Sqlite(path.clone()))
+            .with_context(|| format!("cannot open {}", path.display()))?;
         admin.migrate(migrations).map_err(|error| match error {
             MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
             error @ MigrateError::Database(_) => StartError::Other(error.into()),
@@ -71,7 +74,8 @@ impl Scratch {
     pub(super) fn copy(&self) -> anyhow::Result<PathBuf> {
         let number = self.copies.fetch_add(1, Ordering::Relaxed);
         let path = self.folder.join(format!("{number}.db"));
-        std::fs::copy(self.original(), &path).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::copy(self.original(), &path)
+            .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(path)
     }
 

@@ -1,5 +1,6 @@
-//! What of an answer is kept, as text: status, headers that say something to caches and clients, the SQL, the body. What
-//! differs between two runs is named instead of written: etags, and times and keys that were made while the tests ran.
+//! What of an answer is kept, as text: status, headers that say something to caches and clients,
+//! the SQL, the body. What differs between two runs is named instead of written: etags, and times
+//! and keys that were made while the tests ran.
 //!
 //! The files are those of the snapshot library insta, so that its tools can show and accept them.
 
@@ -54,7 +55,9 @@ impl Redaction {
             && uuid.get_version_num() == 7
         {
             let milliseconds = u64::try_from(uuid.as_u128() >> 80).unwrap_or_default();
-            return self.is_recent(UNIX_EPOCH + Duration::from_millis(milliseconds)).then_some("[uuid]");
+            return self
+                .is_recent(UNIX_EPOCH + Duration::from_millis(milliseconds))
+                .then_some("[uuid]");
         }
         let time: jiff::Timestamp = value.parse().ok()?;
         self.is_recent(time.into()).then_some("[now]")
@@ -86,7 +89,8 @@ fn aliases_of_etag(document: &str) -> Vec<String> {
 
 /// The token of a row, or of an answer.
 fn is_etag(text: &str) -> bool {
-    matches!(text.len(), 16 | 22) && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    matches!(text.len(), 16 | 22)
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }
 
 /// An answer as text.
@@ -100,14 +104,20 @@ pub(super) fn text(
     let mut text = format!("HTTP {}\n", status.as_u16());
     for name in HEADERS.map(HeaderName::from_static) {
         for value in headers.get_all(&name) {
-            let value =
-                if name == http::header::ETAG { "[etag]".into() } else { String::from_utf8_lossy(value.as_bytes()) };
+            let value = if name == http::header::ETAG {
+                "[etag]".into()
+            } else {
+                String::from_utf8_lossy(value.as_bytes())
+            };
             text.push_str(&format!("{name}: {value}\n"));
         }
     }
     if let Some((statements, runs)) = sql {
         let plural = if statements == 1 { "" } else { "s" };
-        text.push_str(&format!("SQL: {statements} statement{plural}, run {runs} {}\n", times(runs)));
+        text.push_str(&format!(
+            "SQL: {statements} statement{plural}, run {runs} {}\n",
+            times(runs)
+        ));
     }
     match std::str::from_utf8(body) {
         Ok("") => {}
@@ -197,7 +207,8 @@ pub(super) enum Comparison {
     Different(String),
 }
 
-/// Compares with the file, as insta does: how lines end, and what white space is at the end, does not count.
+/// Compares with the file, as insta does: how lines end, and what white space is at the end, does
+/// not count.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -207,7 +218,10 @@ pub(super) fn compare(path: &Path, text: &str) -> std::io::Result<Comparison> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Comparison::New),
         Err(error) => return Err(error),
     };
-    let kept = file.strip_prefix("---\n").and_then(|rest| rest.split_once("\n---\n")).map_or(&*file, |(_, kept)| kept);
+    let kept = file
+        .strip_prefix("---\n")
+        .and_then(|rest| rest.split_once("\n---\n"))
+        .map_or(&*file, |(_, kept)| kept);
     if kept.trim_end() == text.trim_end() {
         return Ok(Comparison::Same);
     }
@@ -308,9 +322,16 @@ mod tests {
     fn insta_reads_what_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("snapshots/ProductPage__odd.snap");
-        let text = text(StatusCode::OK, &HeaderMap::new(), Some((2, 7)), br#"{"a":"---\nb: c\n---"}"#, &redaction());
+        let text = text(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            Some((2, 7)),
+            br#"{"a":"---\nb: c\n---"}"#,
+            &redaction(),
+        );
         assert_eq!(compare(&path, &text).unwrap(), Comparison::New);
-        write(&path, "queries/ProductPage.cases.json", r#"GET {"text":"a: \"b\" # ü"}"#, &text).unwrap();
+        write(&path, "queries/ProductPage.cases.json", r#"GET {"text":"a: \"b\" # ü"}"#, &text)
+            .unwrap();
         assert_eq!(compare(&path, &text).unwrap(), Comparison::Same);
         let mut insta = insta::Settings::new();
         insta.set_snapshot_path(directory.path().join("snapshots"));
@@ -324,7 +345,12 @@ mod tests {
         let path = directory.path().join("a.snap");
         std::fs::write(&path, "---\r\nsource: a\r\n---\r\nHTTP 200\r\n\r\n{}\r\n").unwrap();
         assert_eq!(compare(&path, "HTTP 200\n\n{}\n").unwrap(), Comparison::Same);
-        let Comparison::Different(old) = compare(&path, "HTTP 404\n\n{}\n").unwrap() else { panic!("it differs") };
-        assert_eq!(difference(&old, "HTTP 404\n\n{}\n", false), "- HTTP 200\n+ HTTP 404\n  \n  {}\n");
+        let Comparison::Different(old) = compare(&path, "HTTP 404\n\n{}\n").unwrap() else {
+            panic!("it differs")
+        };
+        assert_eq!(
+            difference(&old, "HTTP 404\n\n{}\n", false),
+            "- HTTP 200\n+ HTTP 404\n  \n  {}\n"
+        );
     }
 }

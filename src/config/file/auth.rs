@@ -10,13 +10,16 @@ use toml::de::{DeTable, DeValue};
 use super::reader::Reader;
 use crate::config::auth::{Issuer, KeySource, LEEWAY_SECONDS, ROLES};
 
-const KEYS: [&str; 7] = ["issuer", "audience", "jwks", "secret_env", "roles", "cookie", "leeway_seconds"];
+const KEYS: [&str; 7] =
+    ["issuer", "audience", "jwks", "secret_env", "roles", "cookie", "leeway_seconds"];
 
 /// All issuers, as far as they are right.
 pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<Issuer>> {
     let tables: Vec<_> = match value.get_ref() {
         DeValue::Table(table) => vec![(value.span(), table)],
-        DeValue::Array(items) if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))) => {
+        DeValue::Array(items)
+            if items.iter().all(|item| matches!(item.get_ref(), DeValue::Table(_))) =>
+        {
             let table = |item: &Spanned<DeValue<'_>>| item.span();
             let tables = items.iter().filter_map(|item| match item.get_ref() {
                 DeValue::Table(content) => Some((table(item), content)),
@@ -35,7 +38,11 @@ pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Opt
         if issuers.iter().any(|other| other.issuer == issuer.issuer) {
             let span = table.get("issuer").map(Spanned::span).unwrap_or_default();
             let help = "one issuer may have several audiences: list them in its `audience`";
-            reader.mistake(span, "two `[[auth]]` have this issuer".to_owned(), Some(help.to_owned()));
+            reader.mistake(
+                span,
+                "two `[[auth]]` have this issuer".to_owned(),
+                Some(help.to_owned()),
+            );
         }
         issuers.push(issuer);
     }
@@ -60,10 +67,14 @@ fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> O
     let has = |key: &str| table.contains_key(key);
     for (key, value) in table {
         match key.get_ref().as_ref() {
-            "issuer" => said.issuer = text(reader, value).map(|text| (value.span(), text.to_owned())),
+            "issuer" => {
+                said.issuer = text(reader, value).map(|text| (value.span(), text.to_owned()))
+            }
             "audience" => said.audience = audience(reader, value),
             "jwks" => said.jwks = jwks(reader, value).map(|source| (key.span(), source)),
-            "secret_env" => said.secret_env = variable(reader, value).map(|name| (key.span(), name)),
+            "secret_env" => {
+                said.secret_env = variable(reader, value).map(|name| (key.span(), name))
+            }
             "roles" => said.roles = pointer(reader, value),
             "cookie" => said.cookie = cookie(reader, value),
             "leeway_seconds" => said.leeway = reader.number(value, &LEEWAY_SECONDS),
@@ -80,7 +91,11 @@ fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> O
         ("audience", "what its tokens name as `aud`: audience = [\"https://api.example.com\"]"),
     ] {
         if !has(key) {
-            reader.mistake(span.clone(), format!("`[auth]` has no `{key}`"), Some(format!("write {example}")));
+            reader.mistake(
+                span.clone(),
+                format!("`[auth]` has no `{key}`"),
+                Some(format!("write {example}")),
+            );
         }
     }
     if has("jwks") && has("secret_env") {
@@ -98,7 +113,8 @@ fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> O
         (None, None) if has("jwks") || has("secret_env") => return None,
         (None, None) if is_url(&issuer) => KeySource::Discovery,
         (None, None) => {
-            let message = "this issuer is not a URL, so its keys cannot be looked up there".to_owned();
+            let message =
+                "this issuer is not a URL, so its keys cannot be looked up there".to_owned();
             let help = "say where its keys are with `jwks`, or name the variable of a secret with `secret_env`";
             reader.mistake(place, message, Some(help.to_owned()));
             return None;
@@ -129,12 +145,19 @@ fn audience(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec
     match value.get_ref() {
         DeValue::Array(items) if items.is_empty() => {
             let help = "name what the tokens for this server have as `aud`, such as [\"https://api.example.com\"]";
-            reader.mistake(value.span(), "the list is empty, so no token would do".to_owned(), Some(help.to_owned()));
+            reader.mistake(
+                value.span(),
+                "the list is empty, so no token would do".to_owned(),
+                Some(help.to_owned()),
+            );
             None
         }
-        DeValue::Array(items) => {
-            items.iter().map(|item| text(reader, item).map(str::to_owned)).collect::<Vec<_>>().into_iter().collect()
-        }
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| text(reader, item).map(str::to_owned))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect(),
         DeValue::String(_) => Some(vec![text(reader, value)?.to_owned()]),
         other => {
             reader.wrong_type(value.span(), "a list of strings", other);
@@ -153,8 +176,13 @@ fn jwks(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<KeySour
     match path {
         Some(path) if !path.is_empty() => Some(KeySource::File(PathBuf::from(path))),
         _ => {
-            let help = "write a URL such as `https://login.example.com/jwks.json`, or `file:jwks.json`";
-            reader.mistake(value.span(), "this names no set of keys".to_owned(), Some(help.to_owned()));
+            let help =
+                "write a URL such as `https://login.example.com/jwks.json`, or `file:jwks.json`";
+            reader.mistake(
+                value.span(),
+                "this names no set of keys".to_owned(),
+                Some(help.to_owned()),
+            );
             None
         }
     }
@@ -162,13 +190,16 @@ fn jwks(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<KeySour
 
 fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
-    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/')) && text.parse::<http::Uri>().is_ok()
+    rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/'))
+        && text.parse::<http::Uri>().is_ok()
 }
 
-/// The name of a variable. It may be the secret itself that somebody wrote here, so it is not repeated.
+/// The name of a variable. It may be the secret itself that somebody wrote here, so it is not
+/// repeated.
 fn variable(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
     let name = text(reader, value)?;
-    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && !name.as_bytes()[0].is_ascii_digit();
+    let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+        && !name.as_bytes()[0].is_ascii_digit();
     if !is_name {
         let message = "this is not the name of a variable of the environment".to_owned();
         let help = "the secret itself stays out of this file: secret_env = \"FRESHQL_JWT_SECRET\"";
@@ -184,14 +215,18 @@ fn pointer(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Stri
     let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
     if !text.starts_with('/') || !is_escaped {
         let help = "write each step behind a `/`, such as `/realm_access/roles`; `~1` stands for a `/` in a name";
-        reader.mistake(value.span(), "this is not a JSON pointer".to_owned(), Some(help.to_owned()));
+        reader.mistake(
+            value.span(),
+            "this is not a JSON pointer".to_owned(),
+            Some(help.to_owned()),
+        );
         return None;
     }
     Some(text.to_owned())
 }
 
-/// The prefix makes browsers take the cookie only from this very host, over TLS (RFC 6265bis §4.1.3.2). Without it any
-/// other host of the domain could plant one.
+/// The prefix makes browsers take the cookie only from this very host, over TLS (RFC 6265bis
+/// §4.1.3.2). Without it any other host of the domain could plant one.
 fn cookie(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
     let name = text(reader, value)?;
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -211,7 +246,10 @@ mod tests {
     use super::*;
 
     fn issuers(text: &str) -> Vec<Issuer> {
-        FileConfig::parse("freshql.toml", text).unwrap_or_else(|mistakes| panic!("{mistakes:?}")).auth.unwrap()
+        FileConfig::parse("freshql.toml", text)
+            .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
+            .auth
+            .unwrap()
     }
 
     /// Each mistake as `line: message; help`.
@@ -219,7 +257,12 @@ mod tests {
         let line = |d: &crate::model::Diagnostic| d.line_and_column(text).0;
         let mistakes = FileConfig::parse("freshql.toml", text).unwrap_err();
         let told = mistakes.iter().map(|d| {
-            format!("{}: {}{}", line(d), d.message, d.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default())
+            format!(
+                "{}: {}{}",
+                line(d),
+                d.message,
+                d.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default()
+            )
         });
         told.collect()
     }
@@ -327,6 +370,9 @@ audience = "api"
                 "26: two `[[auth]]` have this issuer; one issuer may have several audiences: list them in its `audience`",
             ]
         );
-        assert_eq!(mistakes("auth = true"), ["1: expected a table `[auth]`, or several `[[auth]]`, found a boolean"]);
+        assert_eq!(
+            mistakes("auth = true"),
+            ["1: expected a table `[auth]`, or several `[[auth]]`, found a boolean"]
+        );
     }
 }

@@ -18,7 +18,13 @@ pub(super) struct Reader<'a> {
 
 impl Reader<'_> {
     pub(super) fn mistake(&mut self, span: Range<usize>, message: String, help: Option<String>) {
-        self.mistakes.push(Diagnostic { severity: Severity::Error, file: self.name.to_owned(), span, message, help });
+        self.mistakes.push(Diagnostic {
+            severity: Severity::Error,
+            file: self.name.to_owned(),
+            span,
+            message,
+            help,
+        });
     }
 
     pub(super) fn unknown_key(&mut self, span: Range<usize>, unknown: &str, known: &[&str]) {
@@ -51,12 +57,19 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn parsed<T: FromStr<Err = InvalidValue>>(&mut self, value: &Spanned<DeValue<'_>>) -> Option<T> {
+    pub(super) fn parsed<T: FromStr<Err = InvalidValue>>(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<T> {
         let parsed = self.text(value)?.parse();
         self.valid(value.span(), parsed)
     }
 
-    pub(super) fn valid<T>(&mut self, span: Range<usize>, value: Result<T, InvalidValue>) -> Option<T> {
+    pub(super) fn valid<T>(
+        &mut self,
+        span: Range<usize>,
+        value: Result<T, InvalidValue>,
+    ) -> Option<T> {
         value.map_err(|error| self.mistake(span, error.message, error.help)).ok()
     }
 
@@ -70,13 +83,18 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn number(&mut self, value: &Spanned<DeValue<'_>>, range: &RangeInclusive<u64>) -> Option<u64> {
+    pub(super) fn number(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+        range: &RangeInclusive<u64>,
+    ) -> Option<u64> {
         let DeValue::Integer(number) = value.get_ref() else {
             self.wrong_type(value.span(), "an integer", value.get_ref());
             return None;
         };
         // What has no place in 64 bits is out of every range.
-        let parsed = u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
+        let parsed =
+            u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
         if parsed.is_none() {
             let message = format!("expected a number from {} to {}", range.start(), range.end());
             self.mistake(value.span(), message, None);
@@ -102,7 +120,8 @@ impl Reader<'_> {
                 self.valid(value.span(), origins)
             }
             DeValue::Array(items) => {
-                // One by one, for the place of each mistake; `*` is right only where it stands alone.
+                // One by one, for the place of each mistake; `*` is right only where it stands
+                // alone.
                 let mut texts = Vec::with_capacity(items.len());
                 for item in items.iter() {
                     let text = self.text(item)?;

@@ -29,7 +29,10 @@ impl Roots {
         let (mut query, mut mutation) = (HashMap::new(), HashMap::new());
         for entity in &model.entities {
             let argument = |id: &ColumnId| (entity.column(*id).field.clone(), *id);
-            query.insert(entity.singular.clone(), QueryField::One(entity.id, vec![argument(&entity.key)]));
+            query.insert(
+                entity.singular.clone(),
+                QueryField::One(entity.id, vec![argument(&entity.key)]),
+            );
             query.insert(entity.plural.clone(), QueryField::List(entity.id));
             for unique in &entity.uniques {
                 let keys = unique.columns.iter().map(argument).collect();

@@ -21,7 +21,8 @@ pub struct Explanation {
     pub policy: PolicyReport,
     /// What it hangs on.
     pub depends_on: DependsOn,
-    /// The latest changes of what it hangs on, the newest first; as far back as the change log is kept.
+    /// The latest changes of what it hangs on, the newest first; as far back as the change log is
+    /// kept.
     pub latest_changes: Vec<ChangeReport>,
     /// In the order of their first run.
     pub sql: Vec<StatementReport>,
@@ -163,7 +164,8 @@ pub struct DecidedBy {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DependsOn {
-    /// The newest record of the change log that the execution could see; each version below is one such number.
+    /// The newest record of the change log that the execution could see; each version below is one
+    /// such number.
     pub as_of: i64,
     /// Rows that were read, or looked up.
     pub rows: Vec<RowReport>,
@@ -185,7 +187,8 @@ pub struct RowReport {
     pub version: Option<i64>,
 }
 
-/// A part: changed when a row comes into it or leaves it, and when a watched column of one of its rows changes.
+/// A part: changed when a row comes into it or leaves it, and when a watched column of one of its
+/// rows changes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartReport {

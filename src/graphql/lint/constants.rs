@@ -1,5 +1,6 @@
-//! What an operation asks for in constants, and can never get: a page longer than `maxPageSize`, a cursor of another
-//! ordering, a null where none may stand. Validation lets these pass, since they are of the right type.
+//! What an operation asks for in constants, and can never get: a page longer than `maxPageSize`, a
+//! cursor of another ordering, a null where none may stand. Validation lets these pass, since they
+//! are of the right type.
 
 use super::finding::Finding;
 use crate::graphql::bind::certain_mistakes;

@@ -15,7 +15,11 @@ pub struct Finding {
 
 impl Finding {
     /// Something that works, and could be better.
-    pub(super) fn advice(position: (usize, usize), message: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(super) fn advice(
+        position: (usize, usize),
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Self {
         Self { position, message: message.into(), help: help.into(), is_mistake: false }
     }
 }

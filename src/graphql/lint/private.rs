@@ -13,8 +13,10 @@ pub(super) fn by_one_field(model: &Model, operation: &Operation) -> Option<Findi
     let outline = operation.outline(&Roots::of(model), &operation.defaults(true)).ok()?;
     let decider = outline.accesses.private.as_ref().filter(|_| outline.accesses.by_one_field)?;
     let name = operation.name().unwrap_or("without a name");
-    let message =
-        format!("the operation {name} is private by `{}` alone: no shared cache keeps its answers", decider.field);
+    let message = format!(
+        "the operation {name} is private by `{}` alone: no shared cache keeps its answers",
+        decider.field
+    );
     let help = "ask for it in an operation of its own, and the rest is everybody's".to_owned();
     Some(Finding::advice(decider.position, message, help))
 }

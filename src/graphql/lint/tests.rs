@@ -29,9 +29,11 @@ type Loan @entity(maxPageSize: 6000) {
 "#;
 
 async fn all(text: &str) -> Vec<Finding> {
-    let model = Arc::new(crate::model::parse("schema.graphql", MODEL).expect("the model is right").model);
+    let model =
+        Arc::new(crate::model::parse("schema.graphql", MODEL).expect("the model is right").model);
     let compiler = Compiler::new(model.clone()).expect("the model has an API");
-    let document = compiler.compile(DocumentId::of(text), text.into()).await.expect("the document is valid");
+    let document =
+        compiler.compile(DocumentId::of(text), text.into()).await.expect("the document is valid");
     lint(&model, &document)
 }
 
@@ -75,12 +77,18 @@ async fn filter_without_index_is_found_at_its_argument() {
 
 #[tokio::test]
 async fn filter_that_an_index_narrows_is_fine() {
-    assert_clean(r#"{ volumes(where: { year: { gt: 1900 }, colour: { eq: "red" } }) { totalCount } }"#).await;
+    assert_clean(
+        r#"{ volumes(where: { year: { gt: 1900 }, colour: { eq: "red" } }) { totalCount } }"#,
+    )
+    .await;
     assert_clean(r#"{ volumes(where: { shelfId: { eq: "1" } }) { totalCount } }"#).await;
     assert_clean(r#"{ shelves(where: { label: { startsWith: "a" } }) { totalCount } }"#).await;
     assert_clean(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { id: { eq: "0190d0a1-7f3c-7000-8000-000000000001" } }] }) { totalCount } }"#).await;
     // A list that is cut by its parent is short already.
-    assert_clean(r#"{ shelf(id: "1") { volumes(where: { colour: { eq: "red" } }) { totalCount } } }"#).await;
+    assert_clean(
+        r#"{ shelf(id: "1") { volumes(where: { colour: { eq: "red" } }) { totalCount } } }"#,
+    )
+    .await;
     // Clients decide.
     assert_clean("query ($where: VolumeWhere) { volumes(where: $where) { totalCount } }").await;
 }
@@ -107,12 +115,19 @@ async fn order_without_index_is_found_with_the_index_that_it_needs() {
         findings("{ shelf(id: \"1\") { volumes(orderBy: [{ colour: ASC }]) { totalCount ...R } } } fragment R on VolumeConnection { nodes { id } }").await,
         ["1:37 no index has `Volume` in this order by `colour`: all rows that match are sorted for every page"]
     );
-    assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { nodes { id } } } }").await;
-    assert_clean("{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { nodes { id } } }").await;
+    assert_clean("{ shelf(id: \"1\") { volumes(orderBy: [{ title: DESC }]) { nodes { id } } } }")
+        .await;
+    assert_clean(
+        "{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { nodes { id } } }",
+    )
+    .await;
     // Nothing is sorted to be counted, and one row is in any order.
     assert_clean("{ volumes(orderBy: [{ colour: ASC }]) { __typename totalCount } }").await;
     assert_clean("{ volumes(where: { id: { eq: \"0190d0a1-7f3c-7000-8000-000000000001\" } }, orderBy: [{ colour: ASC }]) { nodes { id } } }").await;
-    assert_clean("{ shelves(where: { label: { eq: \"a\" } }, orderBy: [{ room: ASC }]) { nodes { id } } }").await;
+    assert_clean(
+        "{ shelves(where: { label: { eq: \"a\" } }, orderBy: [{ room: ASC }]) { nodes { id } } }",
+    )
+    .await;
     assert_clean("{ shelves { totalCount } volumes { totalCount } }").await;
 }
 
@@ -130,14 +145,19 @@ async fn lists_that_may_multiply_are_found_where_they_cross_the_line() {
         findings("query ($n: Int = 5) { loans(last: $n) { totalCount } }").await,
         ["1:23 `loans` may have 6000 rows"]
     );
-    assert_clean("query ($a: Int) { shelves(first: $a) { nodes { volumes { totalCount } } } }").await;
-    assert_clean("{ loans(first: 100) { totalCount } shelves { nodes { volumes { totalCount } } } }").await;
+    assert_clean("query ($a: Int) { shelves(first: $a) { nodes { volumes { totalCount } } } }")
+        .await;
+    assert_clean(
+        "{ loans(first: 100) { totalCount } shelves { nodes { volumes { totalCount } } } }",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn one_list_under_two_names_is_found_and_two_pages_are_not() {
     assert_eq!(
-        findings("{ a: shelves(first: 2) { totalCount } b: shelves(first: 2) { nodes { id } } }").await,
+        findings("{ a: shelves(first: 2) { totalCount } b: shelves(first: 2) { nodes { id } } }")
+            .await,
         ["1:39 `b` reads the same list as `a`"]
     );
     assert_eq!(
@@ -152,7 +172,10 @@ async fn one_list_under_two_names_is_found_and_two_pages_are_not() {
         "query ($x: String) { a: shelves(first: 2) { totalCount } b: shelves(first: 2, after: $x) { totalCount } }",
     )
     .await;
-    assert_clean("{ shelves { totalCount } ...F } fragment F on Query { shelves { nodes { id } } }").await;
+    assert_clean(
+        "{ shelves { totalCount } ...F } fragment F on Query { shelves { nodes { id } } }",
+    )
+    .await;
 }
 
 #[tokio::test]
@@ -160,15 +183,28 @@ async fn constants_that_no_request_can_be_answered_with_are_mistakes() {
     let page = "first: must be between 0 and 100, found 1000";
     for (text, found) in [
         ("{ volumes(first: 1000) { totalCount } }", vec![format!("1:18 {page}")]),
-        ("query ($n: Int = 1000) { volumes(first: $n) { totalCount } }", vec![format!("1:41 {page}")]),
-        ("query ($x: Boolean!) { volumes(first: 1000) @skip(if: $x) { totalCount } }", vec![format!("1:39 {page}")]),
-        ("query ($x: Boolean!) { volumes(first: 1000) @include(if: $x) { totalCount } }", vec![format!("1:39 {page}")]),
-        ("query ($w: VolumeWhere) { volumes(where: $w, first: 1000) { totalCount } }", vec![format!("1:53 {page}")]),
+        (
+            "query ($n: Int = 1000) { volumes(first: $n) { totalCount } }",
+            vec![format!("1:41 {page}")],
+        ),
+        (
+            "query ($x: Boolean!) { volumes(first: 1000) @skip(if: $x) { totalCount } }",
+            vec![format!("1:39 {page}")],
+        ),
+        (
+            "query ($x: Boolean!) { volumes(first: 1000) @include(if: $x) { totalCount } }",
+            vec![format!("1:39 {page}")],
+        ),
+        (
+            "query ($w: VolumeWhere) { volumes(where: $w, first: 1000) { totalCount } }",
+            vec![format!("1:53 {page}")],
+        ),
         ("query ($n: Int) { volumes(first: $n) { totalCount } }", vec![]),
         ("query ($n: Int!) { shelf(id: \"1\") { volumes(first: $n) { totalCount } } }", vec![]),
         ("query ($t: String!) { volumes(where: { title: { eq: $t } }) { totalCount } }", vec![]),
     ] {
-        let mistakes: Vec<String> = all(text).await.iter().filter(|f| f.is_mistake).map(shown).collect();
+        let mistakes: Vec<String> =
+            all(text).await.iter().filter(|f| f.is_mistake).map(shown).collect();
         assert_eq!(mistakes, found, "{text}");
     }
     for text in [
@@ -179,8 +215,7 @@ async fn constants_that_no_request_can_be_answered_with_are_mistakes() {
     ] {
         assert!(all(text).await.iter().any(|finding| finding.is_mistake), "{text}");
     }
-    let one_may_change =
-        "mutation ($id: ID!, $title: String!) { updateVolume(id: $id, patch: { title: $title }) { id } }";
+    let one_may_change = "mutation ($id: ID!, $title: String!) { updateVolume(id: $id, patch: { title: $title }) { id } }";
     assert!(all(one_may_change).await.is_empty());
 }
 

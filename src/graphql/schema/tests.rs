@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use async_graphql::parser::parse_schema;
-use async_graphql::parser::types::{InputValueDefinition, ServiceDocument, TypeKind as Parsed, TypeSystemDefinition};
+use async_graphql::parser::types::{
+    InputValueDefinition, ServiceDocument, TypeKind as Parsed, TypeSystemDefinition,
+};
 use async_graphql::{Positioned, Request};
 use serde_json::Value as Json;
 
@@ -87,13 +89,24 @@ fn introspected_facts(ty: &Json) -> String {
     }
     for value in ty["enumValues"].as_array().into_iter().flatten() {
         assert_eq!(value["isDeprecated"], false);
-        writeln!(facts, "value {} {:?}", value["name"].as_str().unwrap(), value["description"].as_str()).unwrap();
+        writeln!(
+            facts,
+            "value {} {:?}",
+            value["name"].as_str().unwrap(),
+            value["description"].as_str()
+        )
+        .unwrap();
     }
     for field in ty["fields"].as_array().into_iter().flatten() {
         assert_eq!(field["isDeprecated"], false);
         let description = field["description"].as_str();
-        writeln!(facts, "field {}: {} {description:?}", field["name"].as_str().unwrap(), type_text(&field["type"]))
-            .unwrap();
+        writeln!(
+            facts,
+            "field {}: {} {description:?}",
+            field["name"].as_str().unwrap(),
+            type_text(&field["type"])
+        )
+        .unwrap();
         for arg in field["args"].as_array().unwrap() {
             facts += &introspected_input("arg", arg);
         }
@@ -106,7 +119,11 @@ fn introspected_facts(ty: &Json) -> String {
 
 fn introspected_input(kind: &str, input: &Json) -> String {
     let (name, ty) = (input["name"].as_str().unwrap(), type_text(&input["type"]));
-    format!("{kind} {name}: {ty} = {:?} {:?}\n", input["defaultValue"].as_str(), input["description"].as_str())
+    format!(
+        "{kind} {name}: {ty} = {:?} {:?}\n",
+        input["defaultValue"].as_str(),
+        input["description"].as_str()
+    )
 }
 
 fn type_text(ty: &Json) -> String {
@@ -156,11 +173,18 @@ fn printed_facts(ty: &async_graphql::parser::types::TypeDefinition) -> String {
         Parsed::Object(object) => {
             for field in &object.fields {
                 let description = field.node.description.as_ref().map(|text| text.node.as_str());
-                writeln!(facts, "field {}: {} {description:?}", field.node.name.node, field.node.ty.node).unwrap();
+                writeln!(
+                    facts,
+                    "field {}: {} {description:?}",
+                    field.node.name.node, field.node.ty.node
+                )
+                .unwrap();
                 field.node.arguments.iter().for_each(|arg| facts += &printed_input("arg", arg));
             }
         }
-        Parsed::InputObject(input) => input.fields.iter().for_each(|input| facts += &printed_input("input", input)),
+        Parsed::InputObject(input) => {
+            input.fields.iter().for_each(|input| facts += &printed_input("input", input))
+        }
         _ => {}
     }
     facts
@@ -170,7 +194,12 @@ fn printed_input(kind: &str, input: &Positioned<InputValueDefinition>) -> String
     let input = &input.node;
     let default = input.default_value.as_ref().map(|value| value.node.to_string());
     let description = input.description.as_ref().map(|text| text.node.as_str());
-    format!("{kind} {}: {} = {:?} {description:?}\n", input.name.node, input.ty.node, default.as_deref())
+    format!(
+        "{kind} {}: {} = {:?} {description:?}\n",
+        input.name.node,
+        input.ty.node,
+        default.as_deref()
+    )
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Fields that answer under the same response key must be the same field with the same arguments (section 5.3.2), and
-//! `__typename` takes neither arguments nor a selection. Below a `Node`, whose type only the answer tells, that holds for each
-//! type by itself; between types, the answers must have the same shape.
+//! Fields that answer under the same response key must be the same field with the same arguments
+//! (section 5.3.2), and `__typename` takes neither arguments nor a selection. Below a `Node`, whose
+//! type only the answer tells, that holds for each type by itself; between types, the answers must
+//! have the same shape.
 
 use async_graphql::Positioned;
 use async_graphql::dynamic::TypeRef;
@@ -41,9 +42,13 @@ impl<'a> Checker<'a, '_> {
             Some(TypeKind::Interface(_)) => {
                 let definitions = self.definitions;
                 for ty in definitions.implementing() {
-                    self.object(Some(&ty.name), collect(&self.document.fragments, sets, Some(&ty.name), |_| true));
+                    self.object(
+                        Some(&ty.name),
+                        collect(&self.document.fragments, sets, Some(&ty.name), |_| true),
+                    );
                 }
-                let sets: Vec<_> = sets.iter().map(|set| (parent.unwrap_or_default(), *set)).collect();
+                let sets: Vec<_> =
+                    sets.iter().map(|set| (parent.unwrap_or_default(), *set)).collect();
                 self.shapes(&sets);
             }
             _ => self.object(parent, collect_all(&self.document.fragments, sets)),
@@ -58,16 +63,22 @@ impl<'a> Checker<'a, '_> {
             let mut same = vec![&first.node.selection_set.node];
             for other in others {
                 if let Some(reason) = difference(&first.node, &other.node) {
-                    let message =
-                        format!("Fields \"{key}\" conflict because {reason}. Use different aliases to fetch both.");
-                    self.errors.push(GraphqlError::invalid(first.pos, message).at(other.pos.line, other.pos.column));
+                    let message = format!(
+                        "Fields \"{key}\" conflict because {reason}. Use different aliases to fetch both."
+                    );
+                    self.errors.push(
+                        GraphqlError::invalid(first.pos, message)
+                            .at(other.pos.line, other.pos.column),
+                    );
                 } else {
                     check_typename(&other.node, other, self.errors);
                     same.push(&other.node.selection_set.node);
                 }
             }
             if same.iter().any(|set| !set.items.is_empty()) {
-                let inner = parent.and_then(|parent| self.type_of(parent, &first.node)).map(TypeRef::type_name);
+                let inner = parent
+                    .and_then(|parent| self.type_of(parent, &first.node))
+                    .map(TypeRef::type_name);
                 self.merged(inner, &same);
             }
         }
@@ -77,16 +88,23 @@ impl<'a> Checker<'a, '_> {
         self.definitions.field(parent, &field.name.node).map(|field| &field.ty)
     }
 
-    /// Checks that what has the same response key has the same shape, whatever the type of the row is.
+    /// Checks that what has the same response key has the same shape, whatever the type of the row
+    /// is.
     fn shapes(&mut self, sets: &[(&'a str, &'a SelectionSet)]) {
         let mut by_key: IndexMap<&str, Vec<Placed<'a>>> = IndexMap::new();
         for (parent, set) in sets {
             self.placed(parent, set, &mut |parent, field| {
-                by_key.entry(field.node.response_key().node.as_str()).or_default().push((parent, field));
+                by_key
+                    .entry(field.node.response_key().node.as_str())
+                    .or_default()
+                    .push((parent, field));
             });
         }
         for (key, fields) in by_key {
-            let types: Vec<_> = fields.iter().filter_map(|(parent, field)| self.type_of(parent, &field.node)).collect();
+            let types: Vec<_> = fields
+                .iter()
+                .filter_map(|(parent, field)| self.type_of(parent, &field.node))
+                .collect();
             let Some((first, others)) = types.split_first() else { continue };
             if let Some(at) = others.iter().position(|other| !self.is_same_shape(first, other)) {
                 let (one, other) = (fields[0].1.pos, fields[at + 1].1.pos);
@@ -97,8 +115,10 @@ impl<'a> Checker<'a, '_> {
                 self.errors.push(GraphqlError::invalid(one, message).at(other.line, other.column));
                 continue;
             }
-            let within =
-                fields.iter().zip(&types).map(|((_, field), ty)| (ty.type_name(), &field.node.selection_set.node));
+            let within = fields
+                .iter()
+                .zip(&types)
+                .map(|((_, field), ty)| (ty.type_name(), &field.node.selection_set.node));
             let within: Vec<_> = within.filter(|(_, set)| !set.items.is_empty()).collect();
             if within.len() > 1 {
                 self.shapes(&within);
@@ -107,16 +127,24 @@ impl<'a> Checker<'a, '_> {
     }
 
     /// The fields with the types that they are selected from.
-    fn placed(&self, parent: &'a str, set: &'a SelectionSet, visit: &mut impl FnMut(&'a str, &'a Positioned<Field>)) {
+    fn placed(
+        &self,
+        parent: &'a str,
+        set: &'a SelectionSet,
+        visit: &mut impl FnMut(&'a str, &'a Positioned<Field>),
+    ) {
         for selection in &set.items {
             match &selection.node {
                 Selection::Field(field) => visit(parent, field),
                 Selection::InlineFragment(fragment) => {
-                    let on = fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
+                    let on =
+                        fragment.node.type_condition.as_ref().map(|on| on.node.on.node.as_str());
                     self.placed(on.unwrap_or(parent), &fragment.node.selection_set.node, visit);
                 }
                 Selection::FragmentSpread(spread) => {
-                    if let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) {
+                    if let Some(fragment) =
+                        self.document.fragments.get(&spread.node.fragment_name.node)
+                    {
                         let on = fragment.node.type_condition.node.on.node.as_str();
                         self.placed(on, &fragment.node.selection_set.node, visit);
                     }
@@ -128,11 +156,12 @@ impl<'a> Checker<'a, '_> {
     /// Objects have the same shape where their fields have, which is seen to below.
     fn is_same_shape(&self, one: &TypeRef, other: &TypeRef) -> bool {
         match (one, other) {
-            (TypeRef::NonNull(one), TypeRef::NonNull(other)) | (TypeRef::List(one), TypeRef::List(other)) => {
-                self.is_same_shape(one, other)
-            }
+            (TypeRef::NonNull(one), TypeRef::NonNull(other))
+            | (TypeRef::List(one), TypeRef::List(other)) => self.is_same_shape(one, other),
             (TypeRef::Named(one), TypeRef::Named(other)) => {
-                let has_fields = |name: &str| self.definitions.get(name).is_some_and(|ty| !ty.fields().is_empty());
+                let has_fields = |name: &str| {
+                    self.definitions.get(name).is_some_and(|ty| !ty.fields().is_empty())
+                };
                 one == other || (has_fields(one) && has_fields(other))
             }
             _ => false,
@@ -142,13 +171,15 @@ impl<'a> Checker<'a, '_> {
 
 fn difference(one: &Field, other: &Field) -> Option<String> {
     if one.name.node != other.name.node {
-        return Some(format!("\"{}\" and \"{}\" are different fields", one.name.node, other.name.node));
+        return Some(format!(
+            "\"{}\" and \"{}\" are different fields",
+            one.name.node, other.name.node
+        ));
     }
     let same = one.arguments.len() == other.arguments.len()
-        && one
-            .arguments
-            .iter()
-            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|v| v.node == value.node));
+        && one.arguments.iter().all(|(name, value)| {
+            other.get_argument(&name.node).is_some_and(|v| v.node == value.node)
+        });
     (!same).then(|| "they have differing arguments".to_owned())
 }
 
@@ -163,7 +194,9 @@ fn check_typename(field: &Field, at: &Positioned<Field>, errors: &mut Vec<Graphq
         ));
     }
     if !field.selection_set.node.items.is_empty() {
-        errors
-            .push(GraphqlError::invalid(at.pos, "Field \"__typename\" must not have a selection since it is a string"));
+        errors.push(GraphqlError::invalid(
+            at.pos,
+            "Field \"__typename\" must not have a selection since it is a string",
+        ));
     }
 }

@@ -1,5 +1,6 @@
-//! How much work a document may ask for, and that its fragments do not contain themselves. Each fragment is measured once,
-//! so that the check costs no more than reading the document, however much the fragments multiply.
+//! How much work a document may ask for, and that its fragments do not contain themselves. Each
+//! fragment is measured once, so that the check costs no more than reading the document, however
+//! much the fragments multiply.
 
 use std::collections::HashMap;
 
@@ -25,12 +26,13 @@ pub const MAX_VALUES: usize = 100_000;
 /// How many fields an operation may have at its root.
 pub const MAX_ROOT_FIELDS: usize = 100;
 
-/// How many of the lists of types and fields that introspection has may stand in one another. Each multiplies the answer
-/// by the size of the schema. The standard introspection queries need 2; graphql-js draws the same line.
+/// How many of the lists of types and fields that introspection has may stand in one another. Each
+/// multiplies the answer by the size of the schema. The standard introspection queries need 2;
+/// graphql-js draws the same line.
 pub const MAX_INTROSPECTION_LISTS: usize = 2;
 
-/// How many fields `__schema` and `__type` may select in all: each is written for each type or field of the schema, and
-/// the largest introspection queries need some three hundred.
+/// How many fields `__schema` and `__type` may select in all: each is written for each type or
+/// field of the schema, and the largest introspection queries need some three hundred.
 pub const MAX_INTROSPECTION_SELECTIONS: usize = 1000;
 
 /// The size of a selection set with everything in it.
@@ -65,10 +67,15 @@ impl Size {
 
     /// Of a field with this selection set.
     fn in_field(self, field: &Field) -> Self {
-        let is_list = matches!(field.name.node.as_str(), "fields" | "inputFields" | "interfaces" | "possibleTypes");
+        let is_list = matches!(
+            field.name.node.as_str(),
+            "fields" | "inputFields" | "interfaces" | "possibleTypes"
+        );
         Self {
             selections: self.selections.saturating_add(1),
-            values: self.values.saturating_add(arguments(&field.arguments) + directives(&field.directives)),
+            values: self
+                .values
+                .saturating_add(arguments(&field.arguments) + directives(&field.directives)),
             own_fields: 1,
             depth: self.depth + 1,
             levels: self.levels + 1,
@@ -86,7 +93,8 @@ enum Measured {
 struct Measure<'a> {
     document: &'a ExecutableDocument,
     fragments: HashMap<&'a str, Measured>,
-    /// Fields of introspection may be called `fields`, and those of data too; only within `__schema` and `__type` it counts.
+    /// Fields of introspection may be called `fields`, and those of data too; only within
+    /// `__schema` and `__type` it counts.
     deep_introspection: Option<Pos>,
     /// Selections within `__schema` and `__type` so far.
     introspection: usize,
@@ -94,20 +102,23 @@ struct Measure<'a> {
 
 /// Fails where the document is beyond a limit, or a fragment contains itself.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), Vec<GraphqlError>> {
-    let mut measure = Measure { document, fragments: HashMap::new(), deep_introspection: None, introspection: 0 };
+    let mut measure =
+        Measure { document, fragments: HashMap::new(), deep_introspection: None, introspection: 0 };
     measure.document().map_err(|error| vec![error])
 }
 
 impl<'a> Measure<'a> {
     fn document(&mut self) -> Result<(), GraphqlError> {
         let document = self.document;
-        let mut operations: Vec<_> = document.operations.iter().map(|(_, operation)| operation).collect();
+        let mut operations: Vec<_> =
+            document.operations.iter().map(|(_, operation)| operation).collect();
         operations.sort_by_key(|operation| operation.pos);
         let mut total = Size::default();
         for operation in operations {
             let size = self.set(&operation.node.selection_set.node, 0)?;
             if size.own_fields > MAX_ROOT_FIELDS {
-                let message = format!("an operation may have at most {MAX_ROOT_FIELDS} fields at its root");
+                let message =
+                    format!("an operation may have at most {MAX_ROOT_FIELDS} fields at its root");
                 return Err(GraphqlError::too_complex(operation.pos, message));
             }
             if size.depth > MAX_DEPTH {
@@ -125,7 +136,8 @@ impl<'a> Measure<'a> {
             total = total.and(self.fragment(name, fragment.pos, 0)?);
         }
         if total.selections > MAX_SELECTIONS {
-            let message = format!("the document selects more than {MAX_SELECTIONS} fields and fragments");
+            let message =
+                format!("the document selects more than {MAX_SELECTIONS} fields and fragments");
             return Err(GraphqlError::new(Code::QueryTooComplex, message));
         }
         if total.values > MAX_VALUES {
@@ -149,8 +161,10 @@ impl<'a> Measure<'a> {
             }
             let inner = match &selection.node {
                 Selection::Field(field) => {
-                    let inner = self.set(&field.node.selection_set.node, level + 1)?.in_field(&field.node);
-                    let is_introspection = matches!(field.node.name.node.as_str(), "__schema" | "__type");
+                    let inner =
+                        self.set(&field.node.selection_set.node, level + 1)?.in_field(&field.node);
+                    let is_introspection =
+                        matches!(field.node.name.node.as_str(), "__schema" | "__type");
                     if is_introspection && inner.lists > MAX_INTROSPECTION_LISTS {
                         self.deep_introspection.get_or_insert(field.pos);
                     }
@@ -166,9 +180,10 @@ impl<'a> Measure<'a> {
                     }
                     inner
                 }
-                Selection::InlineFragment(fragment) => {
-                    in_fragment(self.set(&fragment.node.selection_set.node, level + 1)?, &fragment.node.directives)
-                }
+                Selection::InlineFragment(fragment) => in_fragment(
+                    self.set(&fragment.node.selection_set.node, level + 1)?,
+                    &fragment.node.directives,
+                ),
                 Selection::FragmentSpread(spread) => in_fragment(
                     self.fragment(&spread.node.fragment_name.node, spread.pos, level + 1)?,
                     &spread.node.directives,
@@ -187,7 +202,10 @@ impl<'a> Measure<'a> {
         match self.fragments.get(name) {
             Some(Measured::Done(size)) => return Ok(*size),
             Some(Measured::InProgress) => {
-                return Err(GraphqlError::invalid(pos, format!("Cannot spread fragment \"{name}\" within itself")));
+                return Err(GraphqlError::invalid(
+                    pos,
+                    format!("Cannot spread fragment \"{name}\" within itself"),
+                ));
             }
             None => {}
         }
@@ -228,5 +246,8 @@ fn values(value: &Value) -> usize {
 }
 
 fn too_deep(pos: Pos) -> GraphqlError {
-    GraphqlError::too_complex(pos, format!("fields and fragments nest deeper than {MAX_LEVELS} levels"))
+    GraphqlError::too_complex(
+        pos,
+        format!("fields and fragments nest deeper than {MAX_LEVELS} levels"),
+    )
 }

@@ -1,4 +1,5 @@
-//! What documents are refused, with which words at which place, and that none takes the server down.
+//! What documents are refused, with which words at which place, and that none takes the server
+//! down.
 
 use std::fmt::Write;
 
@@ -23,7 +24,8 @@ fn errors_of(text: &str) -> Vec<GraphqlError> {
 fn verdict(text: &str) -> String {
     let mut lines = String::new();
     for error in errors_of(text) {
-        let places: Vec<_> = error.locations.iter().map(|(line, column)| format!("{line}:{column}")).collect();
+        let places: Vec<_> =
+            error.locations.iter().map(|(line, column)| format!("{line}:{column}")).collect();
         writeln!(lines, "{} {} {}", places.join(" "), error.code.as_str(), error.message).unwrap();
     }
     lines
@@ -34,7 +36,8 @@ fn accepts(text: &str) {
     assert_eq!(verdict(text), "", "{text}");
 }
 
-/// The document has exactly these errors, each known by its code's initials (P, V, Q) and a part of its message.
+/// The document has exactly these errors, each known by its code's initials (P, V, Q) and a part of
+/// its message.
 #[track_caller]
 fn refuses(text: &str, expected: &[&str]) {
     let found = verdict(text);
@@ -65,7 +68,9 @@ fn ordinary_documents_are_valid() {
     accepts(
         "query A { merchants { totalCount } } query B { products { totalCount } } mutation C { deleteTag(slug: 1) { slug } }",
     );
-    accepts("{ productByMerchantAndSku(merchantId: 1, sku: \"x\") { id } merchantByName(name: \"x\") { id } }");
+    accepts(
+        "{ productByMerchantAndSku(merchantId: 1, sku: \"x\") { id } merchantByName(name: \"x\") { id } }",
+    );
     accepts(
         "mutation { createProduct(input: {sku: \"a\", name: \"b\", merchantId: \"1\", status: LIVE, attributes: {deep: [1, {x: null}]}}) { id } }",
     );
@@ -76,9 +81,15 @@ fn what_does_not_parse_is_told_with_its_place() {
     refuses("{ merchants { ", &["1:15 GRAPHQL_PARSE_FAILED syntax error"]);
     refuses("", &["1:1 GRAPHQL_PARSE_FAILED"]);
     refuses("# nothing\n", &["GRAPHQL_PARSE_FAILED"]);
-    refuses("fragment F on Product { id }", &["GRAPHQL_VALIDATION_FAILED the document has no operation"]);
+    refuses(
+        "fragment F on Product { id }",
+        &["GRAPHQL_VALIDATION_FAILED the document has no operation"],
+    );
     refuses("{ a \"\"\" }", &["1:5 GRAPHQL_PARSE_FAILED"]);
-    refuses("type Query { a: Int }", &["1:1 GRAPHQL_VALIDATION_FAILED a document has operations and fragments"]);
+    refuses(
+        "type Query { a: Int }",
+        &["1:1 GRAPHQL_VALIDATION_FAILED a document has operations and fragments"],
+    );
 }
 
 #[test]
@@ -109,13 +120,19 @@ fn operations_and_fragments_have_one_name_each() {
     );
     refuses(
         "{ tags { totalCount } } { tags { totalCount } }",
-        &["1:1 GRAPHQL_VALIDATION_FAILED an operation without a name", "1:25 GRAPHQL_VALIDATION_FAILED an operation"],
+        &[
+            "1:1 GRAPHQL_VALIDATION_FAILED an operation without a name",
+            "1:25 GRAPHQL_VALIDATION_FAILED an operation",
+        ],
     );
     refuses(
         "{ tags { ...F } } fragment F on TagConnection { totalCount } fragment F on TagConnection { totalCount }",
         &["VALIDATION_FAILED fragment F is defined twice"],
     );
-    refuses("subscription { tags { totalCount } }", &["Schema is not configured for subscriptions"]);
+    refuses(
+        "subscription { tags { totalCount } }",
+        &["Schema is not configured for subscriptions"],
+    );
     refuses(
         "subscription S { tags { totalCount } } query Q { tags { totalCount } }",
         &["Schema is not configured for subscriptions"],
@@ -124,12 +141,21 @@ fn operations_and_fragments_have_one_name_each() {
 
 #[test]
 fn fragments_fit_and_do_not_contain_themselves() {
-    refuses("{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }", &["within itself"]);
+    refuses(
+        "{ ...F } fragment F on Query { ...G } fragment G on Query { ...F }",
+        &["within itself"],
+    );
     refuses("{ tags { totalCount } } fragment F on Query { ...F }", &["within itself"]);
-    refuses("{ tags { totalCount } } fragment F on Query { tags { totalCount } }", &["is never used"]);
+    refuses(
+        "{ tags { totalCount } } fragment F on Query { tags { totalCount } }",
+        &["is never used"],
+    );
     refuses("{ tags { ... on Product { id } } }", &["cannot be spread"]);
     refuses("{ tags { ... on Nothing { id } } }", &["Unknown type \"Nothing\""]);
-    refuses("{ tags { nodes { ... on Status { id } } } }", &["cannot be spread", "non composite", "Unknown field"]);
+    refuses(
+        "{ tags { nodes { ... on Status { id } } } }",
+        &["cannot be spread", "non composite", "Unknown field"],
+    );
 }
 
 #[test]
@@ -153,24 +179,37 @@ fn input_keys_are_given_once() {
     accepts(
         "{ a: tags { totalCount } b: tags(where: {slug: {eq: \"slug: slug:\" # slug:\n}}) { x: totalCount y: totalCount } }",
     );
-    accepts("{ tags(where: {or: [{slug: {eq: \"\"\"eq: \\\"\"\" eq: \"\"\"}}, {slug: {eq: 1}}]}) { totalCount } }");
-    refuses("{ tags(first: 1, first: 1) { totalCount } }", &["only be one argument named \"first\""]);
+    accepts(
+        "{ tags(where: {or: [{slug: {eq: \"\"\"eq: \\\"\"\" eq: \"\"\"}}, {slug: {eq: 1}}]}) { totalCount } }",
+    );
+    refuses(
+        "{ tags(first: 1, first: 1) { totalCount } }",
+        &["only be one argument named \"first\""],
+    );
     refuses("query($a: Int, $a: Int) { tags(first: $a) { totalCount } }", &["variable named"]);
 }
 
 #[test]
 fn literals_fit_however_deep_they_stand() {
-    refuses("{ tags(first: \"1\") { totalCount } }", &["argument \"first\": expected \"Int\", found \"1\""]);
+    refuses(
+        "{ tags(first: \"1\") { totalCount } }",
+        &["argument \"first\": expected \"Int\", found \"1\""],
+    );
     refuses("{ tags(first: 3000000000) { totalCount } }", &["expected \"Int\""]);
     refuses("{ tags(where: 5) { totalCount } }", &["expected \"TagWhere\", found 5"]);
-    refuses("{ tags(where: {slug: \"x\"}) { totalCount } }", &["argument \"where.slug\": expected \"IDFilter\""]);
+    refuses(
+        "{ tags(where: {slug: \"x\"}) { totalCount } }",
+        &["argument \"where.slug\": expected \"IDFilter\""],
+    );
     refuses(
         "{ products(where: {status: {eq: \"LIVE\"}}) { totalCount } }",
         &["\"where.status.eq\": expected \"Status\""],
     );
     refuses(
         "{ products(where: {status: {in: [LIVE, LIFE]}}) { totalCount } }",
-        &["\"where.status.in.1\": \"LIFE\" is not a value of enum \"Status\". Did you mean \"LIVE\"?"],
+        &[
+            "\"where.status.in.1\": \"LIFE\" is not a value of enum \"Status\". Did you mean \"LIVE\"?",
+        ],
     );
     refuses(
         "{ products(where: {and: [{not: {sku: {eq: 1}}}]}) { totalCount } }",
@@ -192,8 +231,14 @@ fn literals_fit_however_deep_they_stand() {
         "mutation($sku: String!) { createProduct(input: {sku: $sku}) { id } }",
         &["field \"merchantId\" of required", "field \"name\" of required"],
     );
-    refuses("mutation { createTag(input: {slug: null}) { slug } }", &["expected \"ID!\", found null"]);
-    refuses("mutation { createReview(input: {id: 5}) { id } }", &["\"ReviewInput\" has no field \"id\""]);
+    refuses(
+        "mutation { createTag(input: {slug: null}) { slug } }",
+        &["expected \"ID!\", found null"],
+    );
+    refuses(
+        "mutation { createReview(input: {id: 5}) { id } }",
+        &["\"ReviewInput\" has no field \"id\""],
+    );
     refuses("mutation { updateReview(id: 1, patch: {}) { id } }", &["expectedEtag"]);
     refuses(
         "query($w: ProductWhere = {sku: {eq: 1}}) { products(where: $w) { totalCount } }",
@@ -207,11 +252,14 @@ fn literals_fit_however_deep_they_stand() {
 
 #[test]
 fn variables_fit_however_deep_they_stand() {
-    let filter =
-        |declared: &str, value: &str| format!("query({declared}) {{ products(where: {value}) {{ totalCount }} }}");
+    let filter = |declared: &str, value: &str| {
+        format!("query({declared}) {{ products(where: {value}) {{ totalCount }} }}")
+    };
     refuses(
         &filter("$x: Int", "{sku: {eq: $x}}"),
-        &["Variable \"$x\" of type \"Int\" used in position expecting type \"String\": argument \"where.sku.eq\""],
+        &[
+            "Variable \"$x\" of type \"Int\" used in position expecting type \"String\": argument \"where.sku.eq\"",
+        ],
     );
     refuses(
         &filter("$x: String", "{sku: {in: [$x]}}"),
@@ -223,7 +271,10 @@ fn variables_fit_however_deep_they_stand() {
     accepts(&filter("$x: String = \"a\"", "{sku: {in: [\"b\"], eq: $x}}"));
     accepts(&filter("$x: [String!]!", "{sku: {in: $x}}"));
     accepts(&filter("$x: [String!]", "{sku: {in: $x}}"));
-    refuses(&filter("$x: ProductWhere", "{and: {or: $x}}"), &["expecting type \"[ProductWhere!]\""]);
+    refuses(
+        &filter("$x: ProductWhere", "{and: {or: $x}}"),
+        &["expecting type \"[ProductWhere!]\""],
+    );
     refuses(
         "query($id: ID) { tag(slug: $id) { slug } }",
         &["\"$id\" of type \"ID\" used in position expecting type \"ID!\""],
@@ -240,12 +291,18 @@ fn variables_fit_however_deep_they_stand() {
         "query A($x: Int) { ...F } query B($x: String) { ...F } fragment F on Query { tags(first: $x) { totalCount } }",
         &["\"$x\" of type \"String\" used in position expecting type \"Int\""],
     );
-    refuses("query($x: Product) { tags { totalCount } }", &["is not used", "non-input type \"Product\""]);
+    refuses(
+        "query($x: Product) { tags { totalCount } }",
+        &["is not used", "non-input type \"Product\""],
+    );
     refuses(
         "query($x: [Nothing!] = [1]) { tags { totalCount } }",
         &["1:11 GRAPHQL_VALIDATION_FAILED Unknown type \"Nothing\""],
     );
-    refuses("query($x: Int @skip(if: true)) { tags(first: $x) { totalCount } }", &["may not be used on a variable"]);
+    refuses(
+        "query($x: Int @skip(if: true)) { tags(first: $x) { totalCount } }",
+        &["may not be used on a variable"],
+    );
     accepts(
         "mutation($j: JSON, $x: Int) { createProduct(input: {sku: \"a\", name: \"b\", merchantId: 1, attributes: {a: [$x, $j]}}) { id } }",
     );
@@ -253,15 +310,19 @@ fn variables_fit_however_deep_they_stand() {
 
 #[test]
 fn one_of_has_exactly_one_key() {
-    let order =
-        |declared: &str, value: &str| format!("query Q{declared} {{ products(orderBy: {value}) {{ totalCount }} }}");
+    let order = |declared: &str, value: &str| {
+        format!("query Q{declared} {{ products(orderBy: {value}) {{ totalCount }} }}")
+    };
     accepts(&order("", "{name: ASC}"));
     accepts(&order("", "[{name: ASC}, {price: DESC_NULLS_LAST}]"));
     accepts(&order("($d: OrderDirection!)", "{name: $d}"));
     refuses(&order("", "{}"), &["exactly one field of \"ProductOrderBy\""]);
     refuses(&order("", "[{name: ASC, id: ASC}]"), &["exactly one field of \"ProductOrderBy\""]);
     refuses(&order("", "{name: null}"), &["exactly one field of \"ProductOrderBy\""]);
-    refuses(&order("($d: OrderDirection)", "{name: $d}"), &["used in position expecting type \"OrderDirection!\""]);
+    refuses(
+        &order("($d: OrderDirection)", "{name: $d}"),
+        &["used in position expecting type \"OrderDirection!\""],
+    );
     refuses(
         &order("($d: OrderDirection = ASC)", "{name: $d}"),
         &["used in position expecting type \"OrderDirection!\""],
@@ -271,15 +332,29 @@ fn one_of_has_exactly_one_key() {
 
 #[test]
 fn directives_are_known_and_complete() {
-    accepts("query($x: Boolean!) { tags @skip(if: $x) { totalCount ... @include(if: true) { totalCount } } }");
+    accepts(
+        "query($x: Boolean!) { tags @skip(if: $x) { totalCount ... @include(if: true) { totalCount } } }",
+    );
     refuses("{ tags @cached { totalCount } }", &["Unknown directive \"cached\""]);
     refuses("query @skip(if: true) { tags { totalCount } }", &["may not be used on"]);
     refuses("{ tags @skip { totalCount } }", &["VALIDATION_FAILED"]);
-    refuses("{ tags @skip(if: 1) { totalCount } }", &["argument \"if\": expected \"Boolean\", found 1"]);
-    refuses("{ tags @skip(if: true, unless: false) { totalCount } }", &["Unknown argument \"unless\""]);
+    refuses(
+        "{ tags @skip(if: 1) { totalCount } }",
+        &["argument \"if\": expected \"Boolean\", found 1"],
+    );
+    refuses(
+        "{ tags @skip(if: true, unless: false) { totalCount } }",
+        &["Unknown argument \"unless\""],
+    );
     refuses("{ tags @skip(if: true) @skip(if: false) { totalCount } }", &["Duplicate directive"]);
-    refuses("query($x: Boolean) { tags @skip(if: $x) { totalCount } }", &["expecting type \"Boolean!\""]);
-    refuses("query($x: Int!) { tags { totalCount @include(if: $x) } }", &["expecting type \"Boolean!\""]);
+    refuses(
+        "query($x: Boolean) { tags @skip(if: $x) { totalCount } }",
+        &["expecting type \"Boolean!\""],
+    );
+    refuses(
+        "query($x: Int!) { tags { totalCount @include(if: $x) } }",
+        &["expecting type \"Boolean!\""],
+    );
 }
 
 #[test]
@@ -295,7 +370,9 @@ fn typename_is_checked_like_other_fields() {
 
 #[test]
 fn fields_with_the_same_key_are_the_same() {
-    accepts("{ tags { totalCount } tags { nodes { slug } } ... on Query { tags { totalCount nodes { x: slug } } } }");
+    accepts(
+        "{ tags { totalCount } tags { nodes { slug } } ... on Query { tags { totalCount nodes { x: slug } } } }",
+    );
     accepts("{ a: tag(slug: 1) { slug } b: tag(slug: 2) { slug } }");
     refuses(
         "{ tags { x: totalCount } tags { x: __typename } }",
@@ -305,7 +382,10 @@ fn fields_with_the_same_key_are_the_same() {
         "{ tag(slug: 1) { slug } tag(slug: 2) { slug } }",
         &["Fields \"tag\" conflict because they have differing arguments"],
     );
-    refuses("{ x: tags { totalCount } ... { x: products { totalCount } } }", &["are different fields"]);
+    refuses(
+        "{ x: tags { totalCount } ... { x: products { totalCount } } }",
+        &["are different fields"],
+    );
     refuses(
         "{ product(id: 1) { merchant { x: id } ...F } } fragment F on Product { merchant { x: name } }",
         &["Fields \"x\" conflict"],
@@ -321,23 +401,37 @@ fn what_asks_for_too_much_is_refused() {
         &format!("{{ tags {{ totalCount }} }} #{}", "x".repeat(MAX_DOCUMENT_BYTES)),
         &["QUERY_TOO_COMPLEX the document has"],
     );
-    for (begin, open) in
-        [("", "{a"), ("{a(b:", "["), ("{a(b:", "{c:"), ("", "{...{a(b:1)@c "), ("query($a:", "["), ("{a@b(c:", "[")]
-    {
-        refuses(&(begin.to_owned() + &open.repeat(100_000 / open.len())), &["QUERY_TOO_COMPLEX brackets nest deeper"]);
+    for (begin, open) in [
+        ("", "{a"),
+        ("{a(b:", "["),
+        ("{a(b:", "{c:"),
+        ("", "{...{a(b:1)@c "),
+        ("query($a:", "["),
+        ("{a@b(c:", "["),
+    ] {
+        refuses(
+            &(begin.to_owned() + &open.repeat(100_000 / open.len())),
+            &["QUERY_TOO_COMPLEX brackets nest deeper"],
+        );
     }
     refuses(&"{".repeat(100_000), &["1:2 GRAPHQL_PARSE_FAILED"]);
-    refuses(&format!("{{a(b:[{}])}}", "0 ".repeat(MAX_TOKENS)), &["QUERY_TOO_COMPLEX more than 100000"]);
+    refuses(
+        &format!("{{a(b:[{}])}}", "0 ".repeat(MAX_TOKENS)),
+        &["QUERY_TOO_COMPLEX more than 100000"],
+    );
     let nested = |levels: usize| {
         format!(
             "{{ products {} }}",
-            "{ nodes { merchant { products".repeat(levels) + "{ totalCount" + &"}".repeat(3 * levels + 1)
+            "{ nodes { merchant { products".repeat(levels)
+                + "{ totalCount"
+                + &"}".repeat(3 * levels + 1)
         )
     };
     accepts(&nested(9));
     refuses(&nested(12), &["QUERY_TOO_COMPLEX fields nest deeper than 32"]);
     refuses(&nested(30), &["QUERY_TOO_COMPLEX"]);
-    let roots: String = (0..=MAX_ROOT_FIELDS).map(|n| format!("a{n}: tags {{ totalCount }} ")).collect();
+    let roots: String =
+        (0..=MAX_ROOT_FIELDS).map(|n| format!("a{n}: tags {{ totalCount }} ")).collect();
     refuses(&format!("{{ {roots} }}"), &["QUERY_TOO_COMPLEX an operation may have at most 100"]);
     // Each fragment spreads the next one twice: 2^30 spreads, though not one field.
     let mut bomb = "{ ...F0 }".to_owned();
@@ -346,30 +440,42 @@ fn what_asks_for_too_much_is_refused() {
         write!(bomb, "fragment F{n} on Query {{ ...F{next} ... {{ ...F{next} }} }}").unwrap();
     }
     refuses(&bomb, &["QUERY_TOO_COMPLEX the document selects more than 10000 fields"]);
-    let chain: String = (0..5000).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)).collect();
+    let chain: String =
+        (0..5000).map(|n| format!("fragment F{n} on Query {{ ...F{} }}", n + 1)).collect();
     refuses(
         &format!("{{ ...F0 }} {chain} fragment F5000 on Query {{ __typename }}"),
         &["QUERY_TOO_COMPLEX fields and fragments nest deeper"],
     );
     let spreads = "...F ".repeat(20_000);
-    refuses(&format!("{{ {spreads} }} fragment F on Query {{ __typename }}"), &["QUERY_TOO_COMPLEX"]);
+    refuses(
+        &format!("{{ {spreads} }} fragment F on Query {{ __typename }}"),
+        &["QUERY_TOO_COMPLEX"],
+    );
     let used = "id ".repeat(2000);
-    let others: String = (0..2000).map(|n| format!("fragment U{n} on Product {{ ...F }} ")).collect();
-    refuses(&format!("{{ __typename }} fragment F on Product {{ {used} }} {others}"), &["QUERY_TOO_COMPLEX"]);
+    let others: String =
+        (0..2000).map(|n| format!("fragment U{n} on Product {{ ...F }} ")).collect();
+    refuses(
+        &format!("{{ __typename }} fragment F on Product {{ {used} }} {others}"),
+        &["QUERY_TOO_COMPLEX"],
+    );
     let values = "$x ".repeat(2000);
     let operations: String = (0..100).map(|n| format!("query Q{n} {{ ...F }} ")).collect();
     refuses(
-        &format!("{operations} fragment F on Query {{ tags(where: {{slug: {{in: [{values}]}}}}) {{ totalCount }} }}"),
+        &format!(
+            "{operations} fragment F on Query {{ tags(where: {{slug: {{in: [{values}]}}}}) {{ totalCount }} }}"
+        ),
         &["QUERY_TOO_COMPLEX the document has more than 100000 literals"],
     );
-    let lists = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
+    let lists =
+        "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
     refuses(lists, &["QUERY_TOO_COMPLEX introspection lists"]);
 }
 
 #[test]
 fn the_worst_documents_take_bounded_time() {
     let start = std::time::Instant::now();
-    let wide: String = (0..60_000).map(|n| format!("a{n},")).collect::<String>().chars().take(240_000).collect();
+    let wide: String =
+        (0..60_000).map(|n| format!("a{n},")).collect::<String>().chars().take(240_000).collect();
     let worst = [
         format!("{{ tags(where: {{slug: {{{}}}}}) {{ totalCount }} }}", "eq:1 ".repeat(48_000)),
         format!(
@@ -391,7 +497,9 @@ fn the_worst_documents_take_bounded_time() {
     ];
     for text in worst {
         let errors = run(validate(shared_api(), &text)).err().unwrap_or_default();
-        assert!(errors.len() <= MAX_ERRORS && errors.iter().all(|error| error.message.len() < 1000));
+        assert!(
+            errors.len() <= MAX_ERRORS && errors.iter().all(|error| error.message.len() < 1000)
+        );
     }
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
 }
@@ -502,6 +610,7 @@ fn the_document_that_is_mutilated_is_valid() {
 }
 
 fn shared_api() -> &'static Api {
-    static API: std::sync::LazyLock<Api> = std::sync::LazyLock::new(|| build_schema(&marketplace()).unwrap());
+    static API: std::sync::LazyLock<Api> =
+        std::sync::LazyLock::new(|| build_schema(&marketplace()).unwrap());
     &API
 }

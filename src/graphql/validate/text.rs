@@ -1,5 +1,5 @@
-//! Text to an executable document: its size, its grammar, and that its definitions are operations and fragments whose
-//! names tell them apart.
+//! Text to an executable document: its size, its grammar, and that its definitions are operations
+//! and fragments whose names tell them apart.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -13,18 +13,29 @@ use crate::syntax::{self, Definition, Purpose, SyntaxError};
 /// Longer documents are refused unread: 256 KiB.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// Reads a document. What is invalid in it and does not stand in the way of the other rules goes to `errors`.
+/// Reads a document. What is invalid in it and does not stand in the way of the other rules goes to
+/// `errors`.
 ///
 /// # Errors
 /// `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED` or `QUERY_TOO_COMPLEX`.
-pub(super) fn read(text: &str, errors: &mut Vec<GraphqlError>) -> Result<ExecutableDocument, Vec<GraphqlError>> {
+pub(super) fn read(
+    text: &str,
+    errors: &mut Vec<GraphqlError>,
+) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     if text.len() > MAX_DOCUMENT_BYTES {
-        let message = format!("the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are accepted", text.len());
+        let message = format!(
+            "the document has {} bytes; at most {MAX_DOCUMENT_BYTES} are accepted",
+            text.len()
+        );
         return Err(vec![GraphqlError::new(Code::QueryTooComplex, message)]);
     }
-    let document = syntax::parse(text, Purpose::Operations).map_err(|error| vec![unreadable(error)])?;
+    let document =
+        syntax::parse(text, Purpose::Operations).map_err(|error| vec![unreadable(error)])?;
     errors.extend(document.repeated_members.iter().take(MAX_ERRORS).map(|name| {
-        GraphqlError::invalid(name.pos, format!("There can be only one input field named \"{}\"", name.node))
+        GraphqlError::invalid(
+            name.pos,
+            format!("There can be only one input field named \"{}\"", name.node),
+        )
     }));
     executable(document.definitions)
 }
@@ -47,13 +58,19 @@ fn executable(definitions: Vec<Definition>) -> Result<ExecutableDocument, Vec<Gr
             Definition::Operation(Some(name), operation) => match named.entry(name.node) {
                 Entry::Vacant(entry) => drop(entry.insert(operation)),
                 Entry::Occupied(entry) => {
-                    errors.push(GraphqlError::invalid(name.pos, format!("operation {} is defined twice", entry.key())));
+                    errors.push(GraphqlError::invalid(
+                        name.pos,
+                        format!("operation {} is defined twice", entry.key()),
+                    ));
                 }
             },
             Definition::Fragment(name, fragment) => match fragments.entry(name.node) {
                 Entry::Vacant(entry) => drop(entry.insert(fragment)),
                 Entry::Occupied(entry) => {
-                    errors.push(GraphqlError::invalid(name.pos, format!("fragment {} is defined twice", entry.key())));
+                    errors.push(GraphqlError::invalid(
+                        name.pos,
+                        format!("fragment {} is defined twice", entry.key()),
+                    ));
                 }
             },
             Definition::Types(definition, pos) => errors.push(not_executable(&definition, pos)),
@@ -69,23 +86,35 @@ fn executable(definitions: Vec<Definition>) -> Result<ExecutableDocument, Vec<Gr
         }));
     }
     if anonymous.is_empty() && named.is_empty() && errors.is_empty() {
-        errors.push(GraphqlError::new(Code::GraphqlValidationFailed, "the document has no operation"));
+        errors.push(GraphqlError::new(
+            Code::GraphqlValidationFailed,
+            "the document has no operation",
+        ));
     }
     errors.truncate(MAX_ERRORS);
     match anonymous.pop() {
         _ if !errors.is_empty() => Err(errors),
-        Some(operation) => Ok(ExecutableDocument { operations: DocumentOperations::Single(operation), fragments }),
-        None => Ok(ExecutableDocument { operations: DocumentOperations::Multiple(named), fragments }),
+        Some(operation) => {
+            Ok(ExecutableDocument { operations: DocumentOperations::Single(operation), fragments })
+        }
+        None => {
+            Ok(ExecutableDocument { operations: DocumentOperations::Multiple(named), fragments })
+        }
     }
 }
 
 fn not_executable(definition: &TypeSystemDefinition, pos: Pos) -> GraphqlError {
     let what = match definition {
         TypeSystemDefinition::Schema(_) => "the definition of a schema".to_owned(),
-        TypeSystemDefinition::Type(ty) => format!("the definition of the type \"{}\"", ty.node.name.node),
+        TypeSystemDefinition::Type(ty) => {
+            format!("the definition of the type \"{}\"", ty.node.name.node)
+        }
         TypeSystemDefinition::Directive(directive) => {
             format!("the definition of the directive \"@{}\"", directive.node.name.node)
         }
     };
-    GraphqlError::invalid(pos, format!("a document has operations and fragments; {what} does not belong here"))
+    GraphqlError::invalid(
+        pos,
+        format!("a document has operations and fragments; {what} does not belong here"),
+    )
 }

@@ -1,14 +1,15 @@
-//! Literals and variables in the places where they stand (sections 5.6 and 5.8): that each value fits the type of its
-//! argument or input field, however deep, and each variable too. async-graphql does not look into values that have a
-//! variable in them, and accepts strings as enum values and anything as an input object.
+//! Literals and variables in the places where they stand (sections 5.6 and 5.8): that each value
+//! fits the type of its argument or input field, however deep, and each variable too. async-graphql
+//! does not look into values that have a variable in them, and accepts strings as enum values and
+//! anything as an input object.
 
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::dynamic::TypeRef;
 use async_graphql::indexmap::IndexMap;
 use async_graphql::parser::types::{
-    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet, Type,
-    VariableDefinition,
+    BaseType, Directive, ExecutableDocument, Field, OperationDefinition, OperationType, Selection,
+    SelectionSet, Type, VariableDefinition,
 };
 use async_graphql::{Name, Pos, Positioned, Value as ConstValue};
 use async_graphql_value::Value;
@@ -19,8 +20,8 @@ use crate::graphql::variables::type_ref;
 use crate::model::diagnostic::did_you_mean;
 use crate::syntax::{long_integer, long_number};
 
-/// The types of variables exist and are input types, and their declarations have no directives (there are none for
-/// them). False if a type does not exist.
+/// The types of variables exist and are input types, and their declarations have no directives
+/// (there are none for them). False if a type does not exist.
 pub(super) fn check_variable_types(
     definitions: &Definitions,
     document: &ExecutableDocument,
@@ -32,11 +33,17 @@ pub(super) fn check_variable_types(
             let name = named_type(&variable.node.var_type.node);
             let is_known = BUILT_IN_SCALARS.contains(&name) || definitions.get(name).is_some();
             if !is_known {
-                errors.push(GraphqlError::invalid(variable.node.var_type.pos, format!("Unknown type \"{name}\"")));
+                errors.push(GraphqlError::invalid(
+                    variable.node.var_type.pos,
+                    format!("Unknown type \"{name}\""),
+                ));
                 all_known = false;
             }
             if let Some(directive) = variable.node.directives.first() {
-                let message = format!("Directive \"{}\" may not be used on a variable", directive.node.name.node);
+                let message = format!(
+                    "Directive \"{}\" may not be used on a variable",
+                    directive.node.name.node
+                );
                 errors.push(GraphqlError::invalid(directive.pos, message));
             }
         }
@@ -58,13 +65,18 @@ pub(super) fn check_operation(
     operation: &OperationDefinition,
     errors: &mut Vec<GraphqlError>,
 ) {
-    let variables = operation.variable_definitions.iter().map(|v| (v.node.name.node.as_str(), &v.node)).collect();
+    let variables = operation
+        .variable_definitions
+        .iter()
+        .map(|v| (v.node.name.node.as_str(), &v.node))
+        .collect();
     let mut checker = Checker { definitions, document, variables, visited: HashSet::new(), errors };
     for variable in &operation.variable_definitions {
         if let Some(default) = &variable.node.default_value {
             let name = variable.node.name.node.as_str();
             let value = default.node.clone().into_value();
-            let mut place = Place { root: "variable", path: vec![name.to_owned()], pos: default.pos };
+            let mut place =
+                Place { root: "variable", path: vec![name.to_owned()], pos: default.pos };
             checker.value(&type_ref(&variable.node.var_type.node), &value, &mut place);
         }
     }
@@ -81,7 +93,8 @@ struct Checker<'a> {
     definitions: &'a Definitions,
     document: &'a ExecutableDocument,
     variables: HashMap<&'a str, &'a VariableDefinition>,
-    /// Fragments are checked once per operation: their values do not depend on where they are spread.
+    /// Fragments are checked once per operation: their values do not depend on where they are
+    /// spread.
     visited: HashSet<&'a str>,
     errors: &'a mut Vec<GraphqlError>,
 }
@@ -101,7 +114,11 @@ impl<'a> Checker<'a> {
                 Selection::Field(field) => self.field(&field.node, parent),
                 Selection::InlineFragment(fragment) => {
                     self.directives(&fragment.node.directives);
-                    let on = fragment.node.type_condition.as_ref().map(|condition| condition.node.on.node.as_str());
+                    let on = fragment
+                        .node
+                        .type_condition
+                        .as_ref()
+                        .map(|condition| condition.node.on.node.as_str());
                     self.set(&fragment.node.selection_set.node, on.or(parent));
                 }
                 Selection::FragmentSpread(spread) => {
@@ -143,10 +160,15 @@ impl<'a> Checker<'a> {
     }
 
     /// Unknown and missing arguments are reported by async-graphql.
-    fn arguments(&mut self, given: &'a [(Positioned<Name>, Positioned<Value>)], known: &[InputDef]) {
+    fn arguments(
+        &mut self,
+        given: &'a [(Positioned<Name>, Positioned<Value>)],
+        known: &[InputDef],
+    ) {
         for (name, value) in given {
             if let Some(input) = known.iter().find(|input| input.name == name.node.as_str()) {
-                let mut place = Place { root: "argument", path: vec![input.name.clone()], pos: value.pos };
+                let mut place =
+                    Place { root: "argument", path: vec![input.name.clone()], pos: value.pos };
                 self.input(input, false, &value.node, &mut place);
             }
         }
@@ -188,7 +210,10 @@ impl<'a> Checker<'a> {
                 Value::Enum(value) if values.iter().any(|known| known.name == value.as_str()) => {}
                 Value::Enum(value) => {
                     let hint = hint(value, values.iter().map(|known| known.name.as_str()));
-                    self.report(place, format!("\"{value}\" is not a value of enum \"{name}\"{hint}"));
+                    self.report(
+                        place,
+                        format!("\"{value}\" is not a value of enum \"{name}\"{hint}"),
+                    );
                 }
                 _ => self.mismatch(ty, value, place),
             },
@@ -196,8 +221,11 @@ impl<'a> Checker<'a> {
                 Value::Object(values) => self.object(name, fields, *one_of, values, place),
                 _ => self.mismatch(ty, value, place),
             },
-            Some(TypeKind::Scalar { .. }) | None if !is_literal_of(name, value) => self.mismatch(ty, value, place),
-            Some(TypeKind::Scalar { .. } | TypeKind::Object(_) | TypeKind::Interface(_)) | None => {}
+            Some(TypeKind::Scalar { .. }) | None if !is_literal_of(name, value) => {
+                self.mismatch(ty, value, place)
+            }
+            Some(TypeKind::Scalar { .. } | TypeKind::Object(_) | TypeKind::Interface(_)) | None => {
+            }
         }
     }
 
@@ -210,7 +238,10 @@ impl<'a> Checker<'a> {
         place: &mut Place,
     ) {
         if one_of && (values.len() != 1 || values.values().any(|value| *value == Value::Null)) {
-            self.report(place, format!("exactly one field of \"{name}\" must be given, and not be null"));
+            self.report(
+                place,
+                format!("exactly one field of \"{name}\" must be given, and not be null"),
+            );
         }
         for (key, value) in values {
             let Some(field) = fields.iter().find(|field| field.name == key.as_str()) else {
@@ -220,26 +251,44 @@ impl<'a> Checker<'a> {
             };
             place.path.push(field.name.clone());
             if *value == Value::Null && is_condition(name) {
-                self.report(place, format!("null is not a condition; {}", instead_of_null(name, &field.ty)));
+                self.report(
+                    place,
+                    format!("null is not a condition; {}", instead_of_null(name, &field.ty)),
+                );
             } else {
                 self.input(field, one_of, value, place);
             }
             place.path.pop();
         }
-        for field in fields.iter().filter(|field| field.is_required() && !values.contains_key(field.name.as_str())) {
-            let message = format!("field \"{}\" of required type \"{}\" was not provided", field.name, field.ty);
+        for field in fields
+            .iter()
+            .filter(|field| field.is_required() && !values.contains_key(field.name.as_str()))
+        {
+            let message = format!(
+                "field \"{}\" of required type \"{}\" was not provided",
+                field.name, field.ty
+            );
             self.report(place, message);
         }
     }
 
     /// Section 5.8.5. Variables that are not declared are reported by async-graphql.
-    fn variable(&mut self, name: &str, expected: &TypeRef, has_default: bool, one_of: bool, place: &Place) {
+    fn variable(
+        &mut self,
+        name: &str,
+        expected: &TypeRef,
+        has_default: bool,
+        one_of: bool,
+        place: &Place,
+    ) {
         let Some(variable) = self.variables.get(name) else { return };
         let declared = type_ref(&variable.var_type.node);
         let default = variable.default_value.as_ref().map(|value| &value.node);
         let never_null = has_default || default.is_some_and(|value| *value != ConstValue::Null);
         let fits = match expected {
-            TypeRef::NonNull(inner) if never_null => fits(&declared, expected) || fits(&declared, inner),
+            TypeRef::NonNull(inner) if never_null => {
+                fits(&declared, expected) || fits(&declared, inner)
+            }
             _ => fits(&declared, expected),
         };
         let oneof_null = one_of && !matches!(declared, TypeRef::NonNull(_));
@@ -258,7 +307,10 @@ impl<'a> Checker<'a> {
     }
 
     fn report(&mut self, place: &Place, what: String) {
-        self.errors.push(GraphqlError::invalid(place.pos, format!("Invalid value for {}: {what}", place.describe())));
+        self.errors.push(GraphqlError::invalid(
+            place.pos,
+            format!("Invalid value for {}: {what}", place.describe()),
+        ));
     }
 }
 
@@ -282,7 +334,9 @@ fn fits(declared: &TypeRef, expected: &TypeRef) -> bool {
 /// The literal has a kind that the scalar takes. Its content is looked at when it is coerced.
 fn is_literal_of(scalar: &str, value: &Value) -> bool {
     match scalar {
-        "Int" => matches!(value, Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok())),
+        "Int" => {
+            matches!(value, Value::Number(n) if n.as_i64().is_some_and(|n| i32::try_from(n).is_ok()))
+        }
         "Float" => matches!(value, Value::Number(_) | Value::Binary(_)),
         "String" | "DateTime" | "Date" | "UUID" => matches!(value, Value::String(_)),
         "Boolean" => matches!(value, Value::Boolean(_)),
@@ -296,8 +350,8 @@ fn is_literal_of(scalar: &str, value: &Value) -> bool {
     }
 }
 
-/// The fields of this input object are conditions. A variable among them may be null and then says nothing, but nobody
-/// writes `null` to say nothing.
+/// The fields of this input object are conditions. A variable among them may be null and then says
+/// nothing, but nobody writes `null` to say nothing.
 fn is_condition(input: &str) -> bool {
     input.ends_with("Where") || input.ends_with("Filter")
 }
@@ -329,5 +383,9 @@ fn shortened(value: &Value) -> String {
         Value::Binary(kept) => long_number(kept).to_owned(),
         other => other.to_string(),
     };
-    if text.chars().count() <= 60 { text } else { text.chars().take(60).chain("…".chars()).collect() }
+    if text.chars().count() <= 60 {
+        text
+    } else {
+        text.chars().take(60).chain("…".chars()).collect()
+    }
 }

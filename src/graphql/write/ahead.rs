@@ -1,5 +1,6 @@
-//! A mutation told ahead: what its fields do if nothing is in their way, and the answer out of the rows that they leave. It says
-//! nothing where only the database can say what is to be done: then [`super::Writer`] asks it, step by step.
+//! A mutation told ahead: what its fields do if nothing is in their way, and the answer out of the
+//! rows that they leave. It says nothing where only the database can say what is to be done: then
+//! [`super::Writer`] asks it, step by step.
 
 use super::super::bound::{Arguments, BoundPlan, BoundWrite};
 use super::super::fetch::Fetch;
@@ -42,7 +43,8 @@ impl<'a> Teller<'a, '_> {
     fn step(&self, plan: &'a WritePlan) -> Option<Step<'a, Fetch<'a>>> {
         let entity = self.model.entity(plan.row.entity);
         let Arguments::Write(bound) = &self.bound.arguments[plan.bound] else { return None };
-        // Tables of others may be views; and where versions tell nothing, the rows themselves are looked at.
+        // Tables of others may be views; and where versions tell nothing, the rows themselves are
+        // looked at.
         if !entity.managed || self.guard.why_not(entity.id).is_some() {
             return None;
         }
@@ -52,18 +54,22 @@ impl<'a> Teller<'a, '_> {
         }
         let (key, change) = match plan.action {
             Action::Create => {
-                let (_, key) = row.iter().find(|(id, value)| *id == entity.key && *value != Value::Null)?;
+                let (_, key) =
+                    row.iter().find(|(id, value)| *id == entity.key && *value != Value::Null)?;
                 (key.clone(), Change::Insert(row))
             }
             Action::Update if row.is_empty() => return None,
-            Action::Update => (bound.key.clone()?, Change::Update(self.version(entity, bound)?, row)),
+            Action::Update => {
+                (bound.key.clone()?, Change::Update(self.version(entity, bound)?, row))
+            }
             Action::Delete => (bound.key.clone()?, Change::Delete(self.version(entity, bound)?)),
         };
         let answer = Fetch::row(&plan.row, &key, self.bound, self.limits.max_rows);
         Some(Step { entity, key, change, answer })
     }
 
-    /// The version at which a row is expected, if at one only. None: that cannot be told, or no row can be as expected.
+    /// The version at which a row is expected, if at one only. None: that cannot be told, or no row
+    /// can be as expected.
     #[expect(clippy::option_option, reason = "any version, and no telling, are two things")]
     fn version(&self, entity: &Entity, bound: &BoundWrite) -> Option<Option<Version>> {
         let key = bound.key.as_ref()?;
@@ -82,15 +88,22 @@ impl<'a> Teller<'a, '_> {
             Some(reference) => *value == Value::Null || all(reference.target, Access::Read),
             None => true,
         });
-        let every = |with: fn(&(Residual, Residual)) -> bool| grants.each(entity, action.access()).iter().any(with);
+        let every = |with: fn(&(Residual, Residual)) -> bool| {
+            grants.each(entity, action.access()).iter().any(with)
+        };
         refers_freely
             && match action {
                 Action::Create => all(entity.id, Access::Create),
                 Action::Update => {
-                    let both = |sides: &(Residual, Residual)| *sides == (Residual::Everything, Residual::Everything);
+                    let both = |sides: &(Residual, Residual)| {
+                        *sides == (Residual::Everything, Residual::Everything)
+                    };
                     all(entity.id, Access::Read) && every(both)
                 }
-                Action::Delete => all(entity.id, Access::Read) && every(|(before, _)| *before == Residual::Everything),
+                Action::Delete => {
+                    all(entity.id, Access::Read)
+                        && every(|(before, _)| *before == Residual::Everything)
+                }
             }
     }
 }

@@ -1,5 +1,5 @@
-//! Why the database did not do what a mutation asked for, in words for the client: a constraint, or a trigger of the
-//! authors' own. The texts of their rules stay here; their names do not.
+//! Why the database did not do what a mutation asked for, in words for the client: a constraint, or
+//! a trigger of the authors' own. The texts of their rules stay here; their names do not.
 
 use super::super::bound::BoundWrite;
 use super::super::error::{Code, GraphqlError, PathSegment};
@@ -11,11 +11,15 @@ use crate::store::{Constraint, NoEffect, Refusal, StoreError, Transaction};
 /// A constraint that was only looked at when the mutation had run, and does not hold.
 pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
     let (message, kind) = match constraint {
-        Constraint::ForeignKey(_) => ("the mutation leaves a row that points to one that does not exist", "foreignKey"),
+        Constraint::ForeignKey(_) => {
+            ("the mutation leaves a row that points to one that does not exist", "foreignKey")
+        }
         _ => ("the database does not allow what the mutation leaves", "check"),
     };
     let fields: [&str; 0] = [];
-    let mut error = GraphqlError::new(Code::Conflict, message).with("constraint", &kind).with("fields", &fields);
+    let mut error = GraphqlError::new(Code::Conflict, message)
+        .with("constraint", &kind)
+        .with("fields", &fields);
     if let [only] = &plan.root[..] {
         error.path = vec![PathSegment::Key(only.key.name.clone())];
         error.locations = vec![only.position];
@@ -45,17 +49,26 @@ impl<T: Transaction> Writer<'_, '_, T> {
                 without_effect(entity, bound, action, effect, &triggers, by_rule)
             }
             Refusal::BrokenTriggers { triggers, message } => {
-                let error = format!("{} of the database cannot run here: {message}", the(&triggers));
+                let error =
+                    format!("{} of the database cannot run here: {message}", the(&triggers));
                 by_triggers(error, &triggers).into()
             }
-            Refusal::Absent => {
-                StoreError::Corrupt(format!("a row of {} is missing where none was looked for", entity.name)).into()
-            }
+            Refusal::Absent => StoreError::Corrupt(format!(
+                "a row of {} is missing where none was looked for",
+                entity.name
+            ))
+            .into(),
             Refusal::Store(error) => error.into(),
         }
     }
 
-    fn violated(&self, constraint: Constraint, entity: &Entity, bound: &BoundWrite, action: Action) -> WriteError {
+    fn violated(
+        &self,
+        constraint: Constraint,
+        entity: &Entity,
+        bound: &BoundWrite,
+        action: Action,
+    ) -> WriteError {
         // A foreign key's ON DELETE may have run into a rule of another table.
         let entity = match &constraint {
             Constraint::Unique(columns) | Constraint::NotNull(columns) => {
@@ -65,7 +78,8 @@ impl<T: Transaction> Writer<'_, '_, T> {
             _ => entity,
         };
         let field = |name: &str| {
-            let column = entity.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
+            let column =
+                entity.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
             column.map_or_else(|| name.to_owned(), |column| column.field.clone())
         };
         let error = |message: String, constraint: &str, fields: &[String]| {
@@ -75,26 +89,45 @@ impl<T: Transaction> Writer<'_, '_, T> {
         match constraint {
             Constraint::Unique(columns) => {
                 let fields: Vec<String> = columns.names.iter().map(|name| field(name)).collect();
-                let message = format!("another {} has this {} already", entity.name, fields.join(" and "));
+                let message =
+                    format!("another {} has this {} already", entity.name, fields.join(" and "));
                 error(message, "unique", &fields)
             }
             Constraint::NotNull(columns) => {
                 let fields: Vec<String> = columns.names.iter().map(|name| field(name)).collect();
-                error(format!("{}.{} may not be null", entity.name, fields.join(" and ")), "notNull", &fields)
+                error(
+                    format!("{}.{} may not be null", entity.name, fields.join(" and ")),
+                    "notNull",
+                    &fields,
+                )
             }
             Constraint::Check(check) => {
-                let fields: Vec<String> =
-                    entity.columns.iter().filter(|c| names(&check, &c.name)).map(|c| c.field.clone()).collect();
-                error(format!("a value of {} is not allowed by the database", entity.name), "check", &fields)
+                let fields: Vec<String> = entity
+                    .columns
+                    .iter()
+                    .filter(|c| names(&check, &c.name))
+                    .map(|c| c.field.clone())
+                    .collect();
+                error(
+                    format!("a value of {} is not allowed by the database", entity.name),
+                    "check",
+                    &fields,
+                )
             }
             Constraint::ForeignKey(columns) => {
                 let fields: Vec<String> = columns.iter().map(|name| field(name)).collect();
                 let message = match (&fields[..], action) {
                     // By a trigger of the authors' own, perhaps.
-                    ([], Action::Create) => format!("a value of {} points to a row that does not exist", entity.name),
-                    ([], _) => format!("{} {} is still referred to by other rows", entity.name, bound.id),
+                    ([], Action::Create) => {
+                        format!("a value of {} points to a row that does not exist", entity.name)
+                    }
+                    ([], _) => {
+                        format!("{} {} is still referred to by other rows", entity.name, bound.id)
+                    }
                     ([field], _) => format!("{field} points to a row that does not exist"),
-                    (fields, _) => format!("{} point to a row that does not exist", fields.join(" and ")),
+                    (fields, _) => {
+                        format!("{} point to a row that does not exist", fields.join(" and "))
+                    }
                 };
                 error(message, "foreignKey", &fields)
             }
@@ -116,18 +149,25 @@ fn without_effect(
         Action::Update => "updated",
         Action::Delete => "deleted",
     };
-    let row =
-        if bound.id.is_empty() { format!("a new {}", entity.name) } else { format!("{} {}", entity.name, bound.id) };
+    let row = if bound.id.is_empty() {
+        format!("a new {}", entity.name)
+    } else {
+        format!("{} {}", entity.name, bound.id)
+    };
     let what = match effect {
         NoEffect::Ignored => format!("the database did not let {row} be {done}"),
-        NoEffect::Undone if action == Action::Delete => format!("{row} is there again right after it was deleted"),
+        NoEffect::Undone if action == Action::Delete => {
+            format!("{row} is there again right after it was deleted")
+        }
         NoEffect::Undone => format!("{row} is gone right after it was {done}"),
         NoEffect::Unversioned => {
             format!("{row} cannot be {done} without hiding the change from freshql's triggers")
         }
     };
     let why = match (triggers, effect) {
-        ([], NoEffect::Ignored) if by_rule => "a rule of its table says ON CONFLICT IGNORE".to_owned(),
+        ([], NoEffect::Ignored) if by_rule => {
+            "a rule of its table says ON CONFLICT IGNORE".to_owned()
+        }
         ([], NoEffect::Unversioned) => "they are missing".to_owned(),
         ([], _) => "something in the database stands against it".to_owned(),
         (triggers, _) => format!("{} stands against it", the(triggers)),
@@ -146,14 +186,16 @@ fn the(triggers: &[String]) -> String {
 
 fn by_triggers(message: String, triggers: &[String]) -> GraphqlError {
     let (kind, fields): (_, [&str; 0]) = (if triggers.is_empty() { "rule" } else { "trigger" }, []);
-    let error = GraphqlError::new(Code::Conflict, message).with("constraint", &kind).with("fields", &fields);
+    let error = GraphqlError::new(Code::Conflict, message)
+        .with("constraint", &kind)
+        .with("fields", &fields);
     if triggers.is_empty() { error } else { error.with("triggers", &triggers) }
 }
 
 /// Whether an SQL expression has this name in it, and not just as a part of another word.
 fn names(expression: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
-    expression
-        .match_indices(name)
-        .any(|(at, _)| !expression[..at].ends_with(is_word) && !expression[at + name.len()..].starts_with(is_word))
+    expression.match_indices(name).any(|(at, _)| {
+        !expression[..at].ends_with(is_word) && !expression[at + name.len()..].starts_with(is_word)
+    })
 }

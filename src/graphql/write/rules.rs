@@ -1,5 +1,6 @@
-//! What the model's rules say of a write: to a row that may not be read it is as if the row were not there; to one that may be
-//! read, but not written, it is forbidden, before anybody compares an etag; and what it would leave must be allowed too.
+//! What the model's rules say of a write: to a row that may not be read it is as if the row were
+//! not there; to one that may be read, but not written, it is forbidden, before anybody compares an
+//! etag; and what it would leave must be allowed too.
 
 use super::super::error::{Code, GraphqlError};
 use super::super::plan::Action;
@@ -70,7 +71,8 @@ impl<T: Transaction> Writer<'_, '_, T> {
             let mut found = None;
             // The key and the version come first.
             let done = source.rows(ask, |row| {
-                found = Some((2..columns.len() + 2).map(|index| row.get(index).to_value()).collect());
+                found =
+                    Some((2..columns.len() + 2).map(|index| row.get(index).to_value()).collect());
                 Ok::<_, StoreError>(())
             });
             done.map(|()| found)
@@ -79,14 +81,20 @@ impl<T: Transaction> Writer<'_, '_, T> {
     }
 
     /// Whether the row with this key is one of those that are left.
-    async fn is_among(&self, entity: &Entity, key: &Value, residual: &Residual) -> Result<bool, StoreError> {
+    async fn is_among(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        residual: &Residual,
+    ) -> Result<bool, StoreError> {
         let from = residual.visible(entity.id, 0);
         let found = self.find(from, &[(entity.key, key.clone())], residual.values(), &[]).await?;
         Ok(found.is_some())
     }
 
-    /// Before anything is compared or written: the row is there for whoever asks, and may be written. Gives what it may be
-    /// afterwards; None: there is no such row, so nothing may be written, and an etag that was given tells whether there was.
+    /// Before anything is compared or written: the row is there for whoever asks, and may be
+    /// written. Gives what it may be afterwards; None: there is no such row, so nothing may be
+    /// written, and an etag that was given tells whether there was.
     ///
     /// # Errors
     /// `NOT_FOUND` where it may not be read, `FORBIDDEN` where it may not be written.
@@ -104,11 +112,14 @@ impl<T: Transaction> Writer<'_, '_, T> {
         // From here on nobody else changes it.
         let is_there = self.transaction.lock(entity, key).await?.is_some();
         let readable = self.grants().rows(entity.id, Access::Read);
-        // Whoever reads every row may know that this one is gone, and is told so as where there are no rules.
+        // Whoever reads every row may know that this one is gone, and is told so as where there are
+        // no rules.
         if !is_there && *readable == Residual::Everything {
             return Ok(None);
         }
-        if !is_there || (*readable != Residual::Everything && !self.is_among(entity, key, readable).await?) {
+        if !is_there
+            || (*readable != Residual::Everything && !self.is_among(entity, key, readable).await?)
+        {
             return Err(not_found(entity, bound).into());
         }
         let mut after = Vec::new();
@@ -123,11 +134,18 @@ impl<T: Transaction> Writer<'_, '_, T> {
             return Ok(Some(self.grants().either(after.into_iter())));
         }
         let what = format!("this {}", entity.name);
-        Err(self.grants().denied(self.context.model.depends_on_viewer(entity.id, access), access, &what).into())
+        Err(self
+            .grants()
+            .denied(self.context.model.depends_on_viewer(entity.id, access), access, &what)
+            .into())
     }
 
     /// What was created is what the viewer may create.
-    pub(super) async fn check_created(&self, entity: &Entity, key: &Value) -> Result<(), WriteError> {
+    pub(super) async fn check_created(
+        &self,
+        entity: &Entity,
+        key: &Value,
+    ) -> Result<(), WriteError> {
         let allowed = self.grants().rows(entity.id, Access::Create).clone();
         self.check_left(entity, key, &allowed, Access::Create).await
     }
@@ -174,14 +192,22 @@ impl<T: Transaction> Writer<'_, '_, T> {
         }
     }
 
-    /// A foreign key that is written points to a row that may be read: else it would tell which rows there are.
+    /// A foreign key that is written points to a row that may be read: else it would tell which
+    /// rows there are.
     ///
     /// # Errors
     /// `CONFLICT`, as if the row were not there.
-    pub(super) async fn check_references(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<(), WriteError> {
+    pub(super) async fn check_references(
+        &self,
+        entity: &Entity,
+        row: &[(ColumnId, Value)],
+    ) -> Result<(), WriteError> {
         for (id, value) in row {
             let column = entity.column(*id);
-            let Some(reference) = column.references.as_ref().filter(|_| *value != Value::Null) else { continue };
+            let Some(reference) = column.references.as_ref().filter(|_| *value != Value::Null)
+            else {
+                continue;
+            };
             if !self.is_ruled(reference.target, Access::Read) {
                 continue;
             }
@@ -196,7 +222,10 @@ impl<T: Transaction> Writer<'_, '_, T> {
             }
             let message = format!("{} points to a row that does not exist", column.field);
             let error = GraphqlError::new(Code::Conflict, message);
-            return Err(error.with("constraint", &"foreignKey").with("fields", &[&column.field]).into());
+            return Err(error
+                .with("constraint", &"foreignKey")
+                .with("fields", &[&column.field])
+                .into());
         }
         Ok(())
     }
@@ -213,11 +242,15 @@ impl<T: Transaction> Writer<'_, '_, T> {
         if !self.context.model.has_rules {
             return Ok(false);
         }
-        let column = |name: &String| entity.column_ids().find(|id| entity.column(*id).name.eq_ignore_ascii_case(name));
+        let column = |name: &String| {
+            entity.column_ids().find(|id| entity.column(*id).name.eq_ignore_ascii_case(name))
+        };
         let is_ours = entity.table.eq_ignore_ascii_case(&violated.table);
         let columns: Option<Vec<ColumnId>> = violated.names.iter().map(column).collect();
         // What is in the way is in another table, by a trigger, or is no column of the model.
-        let Some(columns) = columns.filter(|columns| is_ours && !columns.is_empty()) else { return Ok(true) };
+        let Some(columns) = columns.filter(|columns| is_ours && !columns.is_empty()) else {
+            return Ok(true);
+        };
         let readable = self.grants().rows(entity.id, Access::Read).clone();
         if readable == Residual::Everything {
             return Ok(false);
@@ -230,8 +263,10 @@ impl<T: Transaction> Writer<'_, '_, T> {
         };
         let mut keys = Vec::new();
         for (at, id) in columns.into_iter().enumerate() {
-            let written = row.iter().find(|(written, _)| *written == id).map(|(_, value)| value.clone());
-            let value = written.or_else(|| before.as_ref().and_then(|values| values.get(at).cloned()));
+            let written =
+                row.iter().find(|(written, _)| *written == id).map(|(_, value)| value.clone());
+            let value =
+                written.or_else(|| before.as_ref().and_then(|values| values.get(at).cloned()));
             let Some(value) = value else { return Ok(true) };
             keys.push((id, value));
         }

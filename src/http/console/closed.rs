@@ -1,5 +1,5 @@
-//! What `/` says where the console is closed: where the API is, for whoever opens the server's address in a browser or asks
-//! with curl.
+//! What `/` says where the console is closed: where the API is, for whoever opens the server's
+//! address in a browser or asks with curl.
 
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;
@@ -28,8 +28,10 @@ pub(in crate::http) async fn closed(headers: HeaderMap) -> Response {
     let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     if accepts.into_iter().any(|accept| accept.to_ascii_lowercase().contains("text/html")) {
         let content_type = HeaderValue::from_static("text/html; charset=utf-8");
-        ([(CONTENT_TYPE, content_type), (CONTENT_SECURITY_POLICY, CONTENT_SECURITY)], PAGE).into_response()
+        ([(CONTENT_TYPE, content_type), (CONTENT_SECURITY_POLICY, CONTENT_SECURITY)], PAGE)
+            .into_response()
     } else {
-        ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], TEXT).into_response()
+        ([(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))], TEXT)
+            .into_response()
     }
 }

@@ -1,5 +1,6 @@
-//! `GET /graphiql/operations`: the registered documents with their texts and the cases of `freshql test`, from which the console
-//! makes its list and its first tab. Exists in mode `open` only, where whoever may ask may ask anything.
+//! `GET /graphiql/operations`: the registered documents with their texts and the cases of `freshql
+//! test`, from which the console makes its list and its first tab. Exists in mode `open` only,
+//! where whoever may ask may ask anything.
 
 use std::path::{Path, PathBuf};
 
@@ -23,7 +24,8 @@ struct Operations<'a> {
 struct Shown<'a> {
     #[serde(flatten)]
     listed: Listed<'a>,
-    /// As the file has them, by name. They are for filling in variables, so one that does not parse is left out.
+    /// As the file has them, by name. They are for filling in variables, so one that does not parse
+    /// is left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     cases: Option<Json>,
 }
@@ -43,7 +45,8 @@ pub(in crate::http) async fn operations(State(app): State<AppState>) -> Result<R
     Ok(admin::json(StatusCode::OK, &Operations { documents }))
 }
 
-/// `queries/ProductPage.cases.json` for `queries/ProductPage.graphql`. A manifest's documents have no cases.
+/// `queries/ProductPage.cases.json` for `queries/ProductPage.graphql`. A manifest's documents have
+/// no cases.
 fn cases_file(dir: &Path, file: &str) -> Option<PathBuf> {
     let name = Path::new(file).file_name()?.to_str()?.strip_suffix(".graphql")?;
     Some(dir.join(DIRECTORY).join(format!("{name}{CASES}")))

@@ -1,5 +1,5 @@
-//! What each connection is doing, and since when; who has to go. Times are counted in coarse ticks, so that a request costs
-//! a few stores into memory and no timer.
+//! What each connection is doing, and since when; who has to go. Times are counted in coarse ticks,
+//! so that a request costs a few stores into memory and no timer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -32,7 +32,8 @@ pub(super) enum Order {
     End = 2,
 }
 
-/// What a client is waited for, and for how long. The greatest goes first: bodies are in use, as far as anybody can tell.
+/// What a client is waited for, and for how long. The greatest goes first: bodies are in use, as
+/// far as anybody can tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Waits {
     ForBody(Tick),
@@ -75,9 +76,17 @@ pub(super) struct Activity {
 impl Connections {
     /// `descriptors` is how many the system gives the process.
     pub(super) fn new(limits: Limits, descriptors: Option<usize>) -> Self {
-        let available = descriptors.map(|all| all.saturating_sub(OTHER_DESCRIPTORS.min(all / 2)).max(1));
-        let most = available.map_or(limits.max_connections, |available| available.min(limits.max_connections));
-        Self { limits, most, now: Arc::new(AtomicU32::new(1)), next: AtomicU64::new(0), all: Arc::default() }
+        let available =
+            descriptors.map(|all| all.saturating_sub(OTHER_DESCRIPTORS.min(all / 2)).max(1));
+        let most = available
+            .map_or(limits.max_connections, |available| available.min(limits.max_connections));
+        Self {
+            limits,
+            most,
+            now: Arc::new(AtomicU32::new(1)),
+            next: AtomicU64::new(0),
+            all: Arc::default(),
+        }
     }
 
     /// A new connection. It is counted for as long as the second value lives.
@@ -111,8 +120,8 @@ impl Connections {
         lock(&self.all).values().any(|activity| activity.waits(0).is_some())
     }
 
-    /// Ends the connection that has waited longest for a request; where none does, the one that has waited longest for
-    /// the body of one. False where all are busy.
+    /// Ends the connection that has waited longest for a request; where none does, the one that has
+    /// waited longest for the body of one. False where all are busy.
     pub(super) fn make_room(&self) -> bool {
         let now = self.now.load(Relaxed);
         let all = lock(&self.all);
@@ -214,7 +223,8 @@ impl Activity {
         self.receiving.fetch_sub(1, Relaxed);
     }
 
-    /// For what the client is waited for, and how long; None where it waits for us, or is told to go.
+    /// For what the client is waited for, and how long; None where it waits for us, or is told to
+    /// go.
     fn waits(&self, now: Tick) -> Option<Waits> {
         let under_way = self.under_way.load(Relaxed);
         let since = |since: &AtomicU32| now.saturating_sub(since.load(Relaxed));
@@ -250,7 +260,11 @@ impl Activity {
         }
         // First kindly, as a proxy may be about to use it; then at once.
         let kindly = lasts(&self.idle_since, limits.idle_timeout).then_some(Order::Finish);
-        if lasts(&self.idle_since, limits.idle_timeout + LINGER) { Some(Order::End) } else { kindly }
+        if lasts(&self.idle_since, limits.idle_timeout + LINGER) {
+            Some(Order::End)
+        } else {
+            kindly
+        }
     }
 }
 
@@ -286,7 +300,12 @@ mod tests {
 
     fn limits() -> Limits {
         let second = Duration::from_secs(1);
-        Limits { head_timeout: second, idle_timeout: 3 * second, write_timeout: 2 * second, ..Limits::default() }
+        Limits {
+            head_timeout: second,
+            idle_timeout: 3 * second,
+            write_timeout: 2 * second,
+            ..Limits::default()
+        }
     }
 
     /// The order after each quarter of a second.

@@ -1,5 +1,6 @@
-//! A connection's bytes, as the HTTP library reads and writes them. It notes what comes and goes, gives the library's own
-//! answers to unreadable requests a body, and sees to it that a last answer is not lost when the connection closes.
+//! A connection's bytes, as the HTTP library reads and writes them. It notes what comes and goes,
+//! gives the library's own answers to unreadable requests a body, and sees to it that a last answer
+//! is not lost when the connection closes.
 
 use std::io;
 use std::pin::Pin;
@@ -25,7 +26,8 @@ impl Stream {
         Self { tcp, activity, replacement: None, is_shut: false }
     }
 
-    /// Writes what is left of the replacement, and then says that the library's `length` bytes are written.
+    /// Writes what is left of the replacement, and then says that the library's `length` bytes are
+    /// written.
     fn poll_replacement(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some(rest) = self.replacement.as_mut().filter(|rest| !rest.is_empty()) {
             let written = Pin::new(&mut self.tcp).poll_write(cx, rest);
@@ -41,7 +43,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
         self.activity.read(&buf.filled()[before..]);
@@ -50,7 +56,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         if self.replacement.is_none() {
             self.replacement = replacement(buf);
         }
@@ -86,8 +96,9 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
-    /// Says that nothing more comes, and waits until the client has closed too, or has had time to read: if what it has
-    /// sent were left unread, the system would answer with a reset, and that can overtake the last answer.
+    /// Says that nothing more comes, and waits until the client has closed too, or has had time to
+    /// read: if what it has sent were left unread, the system would answer with a reset, and that
+    /// can overtake the last answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_shut {
             ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
@@ -105,8 +116,9 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// The HTTP library answers what it cannot read by a head alone. All of our own answers have a `Cache-Control`, so one of
-/// the client errors that has none is the library's; it gets a body that says what is wrong.
+/// The HTTP library answers what it cannot read by a head alone. All of our own answers have a
+/// `Cache-Control`, so one of the client errors that has none is the library's; it gets a body that
+/// says what is wrong.
 fn replacement(written: &[u8]) -> Option<Bytes> {
     let rest = written.strip_prefix(b"HTTP/1.1 4")?;
     let has = |name: &[u8]| rest.windows(name.len()).any(|window| window == name);
@@ -114,8 +126,14 @@ fn replacement(written: &[u8]) -> Option<Bytes> {
         return None;
     }
     let (status, title, detail) = match rest.get(..2)? {
-        b"14" => (414, "URI Too Long", "the URL is too long; send the variables in the body of a POST"),
-        b"31" => (431, "Request Header Fields Too Large", "the request's head is too long, or has too many headers"),
+        b"14" => {
+            (414, "URI Too Long", "the URL is too long; send the variables in the body of a POST")
+        }
+        b"31" => (
+            431,
+            "Request Header Fields Too Large",
+            "the request's head is too long, or has too many headers",
+        ),
         b"00" => (
             400,
             "Bad Request",
@@ -123,9 +141,13 @@ fn replacement(written: &[u8]) -> Option<Bytes> {
         ),
         _ => return None,
     };
-    let body = format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}"#);
+    let body = format!(
+        r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}"}}"#
+    );
     let date = rest.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"date: "));
-    let date = date.map(|date| format!("date: {}\r\n", String::from_utf8_lossy(date).trim())).unwrap_or_default();
+    let date = date
+        .map(|date| format!("date: {}\r\n", String::from_utf8_lossy(date).trim()))
+        .unwrap_or_default();
     let answer = format!(
         "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\ncache-control: no-store\r\n\
          vary: Accept-Encoding\r\nx-content-type-options: nosniff\r\nconnection: close\r\ncontent-length: {}\r\n{date}\r\n{body}",

@@ -1,4 +1,5 @@
-//! From a field to its column: scalar, name, default, foreign key. Each rule of a single field is checked here.
+//! From a field to its column: scalar, name, default, foreign key. Each rule of a single field is
+//! checked here.
 
 use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
 use super::directives::Use;
@@ -10,10 +11,12 @@ use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
 /// PostgreSQL cuts longer names; SQLite does not mind.
 pub(crate) const MAX_SQL_NAME: usize = 63;
 
-/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand, see [`column()`].
+/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand,
+/// see [`column()`].
 pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
     let key = entity.fields.iter().find(|field| field.directives.has("id"));
-    let function = key.and_then(|key| key.directives.get("default")).and_then(|default| default.choice("fn"));
+    let function =
+        key.and_then(|key| key.directives.get("default")).and_then(|default| default.choice("fn"));
     match function {
         Some(("AUTOINCREMENT", _)) => Scalar::IdInt,
         Some(("UUID_V7", _)) => Scalar::IdUuid,
@@ -47,15 +50,18 @@ pub(super) fn column(
         true => Some(DefaultValue::Now),
         false => default(report, definitions, field, scalar, is_key),
     };
-    let made_by_server = matches!(default, Some(DefaultValue::UuidV7 | DefaultValue::Autoincrement)) && is_key;
+    let made_by_server =
+        matches!(default, Some(DefaultValue::UuidV7 | DefaultValue::Autoincrement)) && is_key;
     let readonly = field.directives.get("readonly");
     if let Some(readonly) = readonly
         && !field.nullable
         && default.is_none()
         && !field.directives.has("default")
     {
-        let message =
-            format!("`{}.{}` could never be given a value: it is read-only and not null", entity.name, field.name);
+        let message = format!(
+            "`{}.{}` could never be given a value: it is read-only and not null",
+            entity.name, field.name
+        );
         report.wrong(readonly.span.clone(), message, "give it a `@default`, or make it nullable");
     }
     if let Some(hidden) = field.directives.get("hidden").filter(|_| is_key) {
@@ -67,7 +73,11 @@ pub(super) fn column(
     }
     Some(Column {
         name: name(report, field, references.is_some()),
-        field: if references.is_some() { format!("{}Id", field.name) } else { field.name.to_owned() },
+        field: if references.is_some() {
+            format!("{}Id", field.name)
+        } else {
+            field.name.to_owned()
+        },
         scalar,
         nullable: field.nullable && !is_key,
         default,
@@ -85,7 +95,8 @@ pub(super) fn column(
 fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> bool {
     let Some(updated) = field.directives.get("updatedAt") else { return false };
     if !matches!(scalar, Scalar::DateTime | Scalar::Date) {
-        let message = format!("`@updatedAt` sets a DateTime or a Date, and `{}` is none", field.name);
+        let message =
+            format!("`@updatedAt` sets a DateTime or a Date, and `{}` is none", field.name);
         report.wrong(updated.span.clone(), message, "write `DateTime!`");
         return false;
     }
@@ -104,7 +115,11 @@ pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     for name in ["column", "default", "unique", "index", "relation", "readonly", "updatedAt"] {
         for used in field.directives.all(name) {
             let message = format!("`@{name}` does not belong on the list `{}`", field.name);
-            report.wrong(used.span.clone(), message, "a list has no column; put it on the other side of the relation");
+            report.wrong(
+                used.span.clone(),
+                message,
+                "a list has no column; put it on the other side of the relation",
+            );
         }
     }
 }
@@ -113,7 +128,8 @@ pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
 fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     let is_relation = matches!(field.shape, Shape::ToOne(_));
     if let Some(relation) = field.directives.get("relation").filter(|_| !is_relation) {
-        let message = format!("`@relation` does not belong on `{}`, which is not a relation", field.name);
+        let message =
+            format!("`@relation` does not belong on `{}`, which is not a relation", field.name);
         report.wrong(
             relation.span.clone(),
             message,
@@ -121,8 +137,13 @@ fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
         );
     }
     if let Some(derived) = field.directives.get("derivedFrom") {
-        let message = format!("`@derivedFrom` does not belong on `{}`, which is not a list", field.name);
-        report.wrong(derived.span.clone(), message, "the many side of a relation is a list, such as `[Item!]!`");
+        let message =
+            format!("`@derivedFrom` does not belong on `{}`, which is not a list", field.name);
+        report.wrong(
+            derived.span.clone(),
+            message,
+            "the many side of a relation is a list, such as `[Item!]!`",
+        );
     }
 }
 
@@ -132,7 +153,11 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
         // The arguments of `update…` stand beside the key.
         if matches!(field.name, "patch" | "expectedEtag") {
             let message = format!("the key cannot be named `{}`", field.name);
-            report.wrong(field.span.clone(), message, format!("update{} has an argument of that name", entity.name));
+            report.wrong(
+                field.span.clone(),
+                message,
+                format!("update{} has an argument of that name", entity.name),
+            );
         }
         return;
     }
@@ -144,12 +169,19 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
     let help = match written.trim_end_matches('!') {
         "ID" => "write `ID!`".to_owned(),
         "Int" | "BigInt" => {
-            format!("write `{}: ID! @id @default(fn: AUTOINCREMENT)`, a number in the database", field.name)
+            format!(
+                "write `{}: ID! @id @default(fn: AUTOINCREMENT)`, a number in the database",
+                field.name
+            )
         }
         "UUID" => format!("write `{}: ID! @id @default(fn: UUID_V7)`", field.name),
         _ => format!("write `{}: ID! @id`, a string that the client chooses", field.name),
     };
-    report.wrong(field.type_span.clone(), format!("the key must have the type `ID!`, found `{written}`"), help);
+    report.wrong(
+        field.type_span.clone(),
+        format!("the key must have the type `ID!`, found `{written}`"),
+        help,
+    );
 }
 
 /// `@column(precision:, scale:)`. Without them, 18 digits, 4 of them after the point.
@@ -160,7 +192,10 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
     let Scalar::Decimal { .. } = scalar else {
         for (argument, span) in [("precision", &precision), ("scale", &scale)] {
             if let Some((_, span)) = span {
-                let message = format!("`{argument}` applies to Decimal only, and `{}` is not one", field.name);
+                let message = format!(
+                    "`{argument}` applies to Decimal only, and `{}` is not one",
+                    field.name
+                );
                 report.wrong(span.clone(), message, "remove it, or write `Decimal`");
             }
         }
@@ -177,7 +212,11 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
         }
         Some((digits, span)) if scale.is_none() => {
             let message = "`precision` without `scale`";
-            report.wrong(span, message, format!("say how many of the {digits} digits follow the decimal point"));
+            report.wrong(
+                span,
+                message,
+                format!("say how many of the {digits} digits follow the decimal point"),
+            );
             return scalar;
         }
         Some((digits, _)) => digits as u8,
@@ -196,7 +235,8 @@ fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scala
 
 fn reference(report: &mut Report<'_>, field: &FieldDraft<'_>, target: EntityId) -> Reference {
     let chosen = field.directives.get("relation").and_then(|relation| relation.choice("onDelete"));
-    let on_delete = chosen.as_ref().and_then(|(name, _)| OnDelete::named(name)).unwrap_or(OnDelete::Restrict);
+    let on_delete =
+        chosen.as_ref().and_then(|(name, _)| OnDelete::named(name)).unwrap_or(OnDelete::Restrict);
     if let (OnDelete::SetNull, Some((_, span)), false) = (on_delete, chosen, field.nullable) {
         let message = format!("`{}` is not null, so it cannot become NULL on delete", field.name);
         report.wrong(span, message, "take the `!` off its type, or write `RESTRICT` or `CASCADE`");
@@ -229,18 +269,29 @@ fn default(
             None
         }
         (Some((async_graphql::Value::Null, span)), None) => {
-            let help = if field.nullable { "remove it; NULL is the default" } else { "the field is not null" };
+            let help = if field.nullable {
+                "remove it; NULL is the default"
+            } else {
+                "the field is not null"
+            };
             report.wrong(span, "null is not a default value", help);
             None
         }
-        (Some((literal, span)), None) => match scalar.coerce_with(&definitions.enums, literal, Source::Literal) {
-            Ok(value) => Some(DefaultValue::Value(value)),
-            Err(message) => {
-                report.error(span, format!("the default of `{}` does not fit: {message}", field.name));
-                None
+        (Some((literal, span)), None) => {
+            match scalar.coerce_with(&definitions.enums, literal, Source::Literal) {
+                Ok(value) => Some(DefaultValue::Value(value)),
+                Err(message) => {
+                    report.error(
+                        span,
+                        format!("the default of `{}` does not fit: {message}", field.name),
+                    );
+                    None
+                }
             }
-        },
-        (None, Some((function, span))) => default_function(report, field, scalar, is_key, function, span),
+        }
+        (None, Some((function, span))) => {
+            default_function(report, field, scalar, is_key, function, span)
+        }
         (None, None) => {
             // A wrong argument was complained about already.
             if !report.has_errors_in(&default.span) {
@@ -269,12 +320,19 @@ fn preset(
         return None;
     }
     if claim.is_empty() || claim.starts_with('$') {
-        let help = format!("write the claim's name, such as `claim: \"{}\"`", claim.trim_start_matches('$'));
+        let help = format!(
+            "write the claim's name, such as `claim: \"{}\"`",
+            claim.trim_start_matches('$')
+        );
         report.wrong(span, format!("`{claim}` is not the name of a claim"), help);
         return None;
     }
     if scalar == Scalar::Json {
-        report.wrong(span, format!("`{}` is JSON, and a claim is a plain value", field.name), "use another type");
+        report.wrong(
+            span,
+            format!("`{}` is JSON, and a claim is a plain value", field.name),
+            "use another type",
+        );
         return None;
     }
     Some(DefaultValue::Claim(claim.to_owned()))
@@ -291,7 +349,9 @@ fn default_function(
     let written = report.text(&field.type_span);
     let plain_relation = matches!(field.shape, Shape::ToOne(_));
     match function {
-        "UUID_V7" if is_key || (scalar == Scalar::Uuid && !plain_relation) => Some(DefaultValue::UuidV7),
+        "UUID_V7" if is_key || (scalar == Scalar::Uuid && !plain_relation) => {
+            Some(DefaultValue::UuidV7)
+        }
         "AUTOINCREMENT" if is_key => Some(DefaultValue::Autoincrement),
         "NOW" if matches!(scalar, Scalar::DateTime | Scalar::Date) => Some(DefaultValue::Now),
         "UUID_V7" => {
@@ -303,11 +363,16 @@ fn default_function(
             None
         }
         "AUTOINCREMENT" => {
-            report.wrong(span, "`AUTOINCREMENT` counts keys only", format!("`{}` has no `@id`", field.name));
+            report.wrong(
+                span,
+                "`AUTOINCREMENT` counts keys only",
+                format!("`{}` has no `@id`", field.name),
+            );
             None
         }
         _ => {
-            let message = format!("`NOW` makes a DateTime or a Date, and `{}` is `{written}`", field.name);
+            let message =
+                format!("`NOW` makes a DateTime or a Date, and `{}` is `{written}`", field.name);
             report.wrong(span, message, "write `DateTime`, or another default");
             None
         }
@@ -317,11 +382,16 @@ fn default_function(
 /// The column's name: `@relation(column:)`, `@column(name:)`, or made from the field's.
 fn name(report: &mut Report<'_>, field: &FieldDraft<'_>, is_relation: bool) -> String {
     let of_column = field.directives.get("column").and_then(|column| column.string("name"));
-    let of_relation = field.directives.get("relation").and_then(|relation| relation.string("column"));
+    let of_relation =
+        field.directives.get("relation").and_then(|relation| relation.string("column"));
     if let (Some((a, _)), Some((b, span))) = (&of_column, &of_relation)
         && a != b
     {
-        report.wrong(span.clone(), format!("the column is named twice: `{a}` and `{b}`"), "keep one of the names");
+        report.wrong(
+            span.clone(),
+            format!("the column is named twice: `{a}` and `{b}`"),
+            "keep one of the names",
+        );
     }
     match of_relation.filter(|_| is_relation).or(of_column) {
         Some((given, span)) => {
@@ -337,7 +407,8 @@ fn name(report: &mut Report<'_>, field: &FieldDraft<'_>, is_relation: bool) -> S
     }
 }
 
-/// Names that the database or freshql keeps for itself. SQLite does not tell capitals from small letters.
+/// Names that the database or freshql keeps for itself. SQLite does not tell capitals from small
+/// letters.
 pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, what: &str) {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() {
@@ -347,7 +418,8 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
         let message = format!("the name of a {what} has at most {MAX_SQL_NAME} bytes: `{name}`");
         report.wrong(span, message, format!("give it a shorter one with `{help}`"));
     } else if has_odd_characters(name) {
-        report.error(span, format!("the name of a {what} has neither quotes nor control characters"));
+        report
+            .error(span, format!("the name of a {what} has neither quotes nor control characters"));
     } else if lower == "_version" || lower.starts_with("_freshql") {
         report.wrong(
             span,
@@ -355,7 +427,11 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
             "`_version` and `_freshql…` are freshql's own",
         );
     } else if lower.starts_with("sqlite_") && what == "table" {
-        report.wrong(span, format!("a {what} cannot be named `{name}`"), "`sqlite_…` is SQLite's own");
+        report.wrong(
+            span,
+            format!("a {what} cannot be named `{name}`"),
+            "`sqlite_…` is SQLite's own",
+        );
     }
 }
 
@@ -366,8 +442,11 @@ pub(crate) fn has_odd_characters(name: &str) -> bool {
 
 /// `@column(type:)`, which goes into migrations as it is.
 fn sql_type(report: &mut Report<'_>, field: &FieldDraft<'_>) -> Option<String> {
-    let (written, span) = field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;
-    let is_fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '(' | ')' | ',' | '.' | '[' | ']');
+    let (written, span) =
+        field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;
+    let is_fine = |c: char| {
+        c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '(' | ')' | ',' | '.' | '[' | ']')
+    };
     if written.trim().is_empty() || !written.chars().all(is_fine) {
         let message = format!("{written:?} is not an SQL type");
         report.wrong(span, message, "a type is words and numbers, such as `varchar(40)`");

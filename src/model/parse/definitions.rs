@@ -1,12 +1,13 @@
-//! What the document defines: which names there are, what each field's type means, which directives it has. Forward and
-//! cyclic references resolve here, because all names are known before any field is looked at.
+//! What the document defines: which names there are, what each field's type means, which directives
+//! it has. Forward and cyclic references resolve here, because all names are known before any field
+//! is looked at.
 
 use std::collections::HashMap;
 
 use async_graphql::parser::Positioned;
 use async_graphql::parser::types::{
-    BaseType, EnumType as EnumSyntax, FieldDefinition, ObjectType, ServiceDocument, Type, TypeDefinition, TypeKind,
-    TypeSystemDefinition,
+    BaseType, EnumType as EnumSyntax, FieldDefinition, ObjectType, ServiceDocument, Type,
+    TypeDefinition, TypeKind, TypeSystemDefinition,
 };
 
 use super::directives::{self, Directives, Place};
@@ -75,7 +76,10 @@ impl<'a> EntityDefinition<'a> {
 }
 
 /// Reads all definitions.
-pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument) -> Definitions<'a> {
+pub(super) fn collect<'a>(
+    report: &mut Report<'_>,
+    document: &'a ServiceDocument,
+) -> Definitions<'a> {
     let mut types: Vec<&'a Positioned<TypeDefinition>> = Vec::new();
     for definition in &document.definitions {
         match definition {
@@ -88,7 +92,10 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
             TypeSystemDefinition::Directive(directive) => {
                 if !directives::is_known(&directive.node.name.node) {
                     let span = report.token(directive.node.name.pos);
-                    let message = format!("the model cannot define the directive `@{}`", directive.node.name.node);
+                    let message = format!(
+                        "the model cannot define the directive `@{}`",
+                        directive.node.name.node
+                    );
                     report.wrong(span, message, "remove it; it would have no effect");
                 }
             }
@@ -102,18 +109,30 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
         let name = definition.name.node.as_str();
         let span = report.token(definition.name.pos);
         if definition.extend {
-            report.wrong(span, format!("`extend` of `{name}` is not supported"), "write it into the definition itself");
+            report.wrong(
+                span,
+                format!("`extend` of `{name}` is not supported"),
+                "write it into the definition itself",
+            );
             continue;
         }
         if is_vocabulary(definition) {
             continue;
         }
         if names.contains_key(name) {
-            report.wrong(span, format!("`{name}` is defined twice"), "give one of them another name");
+            report.wrong(
+                span,
+                format!("`{name}` is defined twice"),
+                "give one of them another name",
+            );
             continue;
         }
         if name.starts_with("__") {
-            report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{name}`"), "rename it");
+            report.wrong(
+                span,
+                format!("names beginning with `__` are GraphQL's own: `{name}`"),
+                "rename it",
+            );
             names.insert(name, Named::Unusable);
             continue;
         }
@@ -139,8 +158,12 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
         };
         names.insert(name, named);
     }
-    let enum_spans = enums.iter().map(|(definition, _)| report.token(definition.name.pos)).collect();
-    let enums = enums.into_iter().map(|(definition, syntax)| read_enum(report, definition, syntax)).collect();
+    let enum_spans =
+        enums.iter().map(|(definition, _)| report.token(definition.name.pos)).collect();
+    let enums = enums
+        .into_iter()
+        .map(|(definition, syntax)| read_enum(report, definition, syntax))
+        .collect();
     let entities = objects
         .into_iter()
         .map(|(id, definition, object)| read_entity(report, &names, id, definition, object))
@@ -148,8 +171,8 @@ pub(super) fn collect<'a>(report: &mut Report<'_>, document: &'a ServiceDocument
     Definitions { entities, enums, enum_spans }
 }
 
-/// Is it a definition of the directives' own vocabulary or of a built-in scalar, as people paste it into a model to
-/// please their editor?
+/// Is it a definition of the directives' own vocabulary or of a built-in scalar, as people paste it
+/// into a model to please their editor?
 fn is_vocabulary(definition: &TypeDefinition) -> bool {
     let name = definition.name.node.as_str();
     let values: &[&str] = match (name, &definition.kind) {
@@ -166,7 +189,8 @@ fn is_vocabulary(definition: &TypeDefinition) -> bool {
     syntax.values.iter().map(|value| value.node.value.node.as_str()).eq(values.iter().copied())
 }
 
-/// All object types are entities. One that does not say so is still read as one, so that its other mistakes are found too.
+/// All object types are entities. One that does not say so is still read as one, so that its other
+/// mistakes are found too.
 fn demand_entity(report: &mut Report<'_>, definition: &TypeDefinition, span: &Span) {
     let says_so = |name: &str| name == "entity" || directives::meant(name) == Some("entity");
     if !definition.directives.iter().any(|directive| says_so(&directive.node.name.node)) {
@@ -186,10 +210,18 @@ fn refuse(report: &mut Report<'_>, definition: &TypeDefinition, kind: &TypeKind,
             "remove it; each entity gets its root fields from its `@entity`",
         ),
         TypeKind::Interface(_) => {
-            report.wrong(span, format!("interfaces are not supported: `{name}`"), "repeat its fields in each entity");
+            report.wrong(
+                span,
+                format!("interfaces are not supported: `{name}`"),
+                "repeat its fields in each entity",
+            );
         }
         TypeKind::Union(_) => {
-            report.wrong(span, format!("unions are not supported: `{name}`"), "give each member a relation of its own");
+            report.wrong(
+                span,
+                format!("unions are not supported: `{name}`"),
+                "give each member a relation of its own",
+            );
         }
         TypeKind::InputObject(_) => report.wrong(
             span,
@@ -208,7 +240,11 @@ fn is_root(name: &str) -> bool {
     matches!(name, "Query" | "Mutation" | "Subscription")
 }
 
-fn read_enum(report: &mut Report<'_>, definition: &TypeDefinition, syntax: &EnumSyntax) -> EnumType {
+fn read_enum(
+    report: &mut Report<'_>,
+    definition: &TypeDefinition,
+    syntax: &EnumSyntax,
+) -> EnumType {
     directives::read(report, &definition.directives, Place::Elsewhere);
     let name = definition.name.node.to_string();
     let mut values: Vec<(String, Option<String>)> = Vec::new();
@@ -218,16 +254,28 @@ fn read_enum(report: &mut Report<'_>, definition: &TypeDefinition, syntax: &Enum
         let span = report.token(value.value.pos);
         let word = value.value.node.to_string();
         if values.iter().any(|(known, _)| *known == word) {
-            report.wrong(span, format!("`{name}` has the value `{word}` twice"), "remove one of them");
+            report.wrong(
+                span,
+                format!("`{name}` has the value `{word}` twice"),
+                "remove one of them",
+            );
         } else if word.starts_with("__") {
-            report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{word}`"), "rename it");
+            report.wrong(
+                span,
+                format!("names beginning with `__` are GraphQL's own: `{word}`"),
+                "rename it",
+            );
         } else {
             values.push((word, text_of(value.description.as_ref())));
         }
     }
     if syntax.values.is_empty() {
         let span = report.token(definition.name.pos);
-        report.wrong(span, format!("the enum `{name}` has no values"), format!("write `enum {name} {{ … }}`"));
+        report.wrong(
+            span,
+            format!("the enum `{name}` has no values"),
+            format!("write `enum {name} {{ … }}`"),
+        );
     }
     EnumType { name, description: text_of(definition.description.as_ref()), values }
 }
@@ -294,10 +342,16 @@ fn read_field<'a>(
     }
 }
 
-fn read_type(report: &mut Report<'_>, names: &HashMap<&str, Named>, entity: &str, field: &FieldDefinition) -> Shape {
+fn read_type(
+    report: &mut Report<'_>,
+    names: &HashMap<&str, Named>,
+    entity: &str,
+    field: &FieldDefinition,
+) -> Shape {
     let span = report.type_ref(field.ty.pos);
     let name = innermost(&field.ty.node);
-    let built_in = BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, scalar)| *scalar);
+    let built_in =
+        BUILT_IN.iter().find(|(built_in, _)| *built_in == name).map(|(_, scalar)| *scalar);
     let single = match (names.get(name), built_in) {
         (Some(Named::Entity(target)), _) => Shape::ToOne(*target),
         (Some(Named::Enum(id)), _) => Shape::Scalar(Scalar::Enum(*id)),
@@ -308,7 +362,9 @@ fn read_type(report: &mut Report<'_>, names: &HashMap<&str, Named>, entity: &str
             let meant = usual_name(name).or_else(|| did_you_mean(name, candidates));
             let help = match meant {
                 Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("declare `type {name} @entity {{ … }}`, or use a scalar such as `String`"),
+                None => format!(
+                    "declare `type {name} @entity {{ … }}`, or use a scalar such as `String`"
+                ),
             };
             report.wrong(report.type_name(field.ty.pos), format!("unknown type `{name}`"), help);
             return Shape::Broken;

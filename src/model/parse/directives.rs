@@ -1,6 +1,6 @@
-//! The directives of the model as a table, and the check of every use against it: is there such a directive, does it
-//! belong here, does it have these arguments, are they of the right type. What a directive then means is decided by who
-//! asks for it.
+//! The directives of the model as a table, and the check of every use against it: is there such a
+//! directive, does it belong here, does it have these arguments, are they of the right type. What a
+//! directive then means is decided by who asks for it.
 
 use async_graphql::Value as Literal;
 use async_graphql::parser::Positioned;
@@ -106,8 +106,18 @@ const RULES: [Rule; 13] = [
             optional("check", ArgumentType::Literal),
         ],
     },
-    Rule { name: "unique", places: BOTH, repeatable: true, arguments: &[optional("fields", ArgumentType::Strings)] },
-    Rule { name: "index", places: BOTH, repeatable: true, arguments: &[optional("fields", ArgumentType::Strings)] },
+    Rule {
+        name: "unique",
+        places: BOTH,
+        repeatable: true,
+        arguments: &[optional("fields", ArgumentType::Strings)],
+    },
+    Rule {
+        name: "index",
+        places: BOTH,
+        repeatable: true,
+        arguments: &[optional("fields", ArgumentType::Strings)],
+    },
     Rule {
         name: "relation",
         places: FIELD,
@@ -143,7 +153,8 @@ const RULES: [Rule; 13] = [
 /// Part of the vocabulary, but not there yet: refused rather than ignored.
 const NOT_YET: [&str; 2] = ["sql", "renamedFrom"];
 
-/// Is it one of the model's own directives? (People paste their definitions into a model to please their editor.)
+/// Is it one of the model's own directives? (People paste their definitions into a model to please
+/// their editor.)
 pub(super) fn is_known(name: &str) -> bool {
     RULES.iter().any(|rule| rule.name == name) || NOT_YET.contains(&name)
 }
@@ -184,7 +195,10 @@ impl<'a> Directives<'a> {
 impl<'a> Use<'a> {
     /// An argument's value and place.
     pub(super) fn literal(&self, name: &str) -> Option<(&'a Literal, Span)> {
-        self.arguments.iter().find(|(argument, ..)| *argument == name).map(|(_, value, span)| (*value, span.clone()))
+        self.arguments
+            .iter()
+            .find(|(argument, ..)| *argument == name)
+            .map(|(_, value, span)| (*value, span.clone()))
     }
 
     pub(super) fn string(&self, name: &str) -> Option<(&'a str, Span)> {
@@ -220,7 +234,9 @@ impl<'a> Use<'a> {
         match self.literal(name)? {
             (Literal::Enum(word), span) => Some((vec![word], span)),
             (Literal::List(items), span) => {
-                let word = |item: &'a Literal| if let Literal::Enum(word) = item { Some(word.as_str()) } else { None };
+                let word = |item: &'a Literal| {
+                    if let Literal::Enum(word) = item { Some(word.as_str()) } else { None }
+                };
                 Some((items.iter().filter_map(word).collect(), span))
             }
             _ => None,
@@ -232,7 +248,9 @@ impl<'a> Use<'a> {
             (Literal::List(items), span) => Some((
                 items
                     .iter()
-                    .filter_map(|item| if let Literal::String(text) = item { Some(text.as_str()) } else { None })
+                    .filter_map(|item| {
+                        if let Literal::String(text) = item { Some(text.as_str()) } else { None }
+                    })
                     .collect(),
                 span,
             )),
@@ -256,8 +274,10 @@ pub(super) fn read<'a>(
             continue;
         };
         if !rule.places.contains(&place) {
-            let belongs = if rule.places == TYPE { "it belongs on a type" } else { "it belongs on a field" };
-            let belongs = if rule.places == BOTH { "it belongs on a type or a field" } else { belongs };
+            let belongs =
+                if rule.places == TYPE { "it belongs on a type" } else { "it belongs on a field" };
+            let belongs =
+                if rule.places == BOTH { "it belongs on a type or a field" } else { belongs };
             let here = match place {
                 Place::Type => "on a type",
                 Place::Field => "on a field",
@@ -278,13 +298,19 @@ pub(super) fn read<'a>(
 
 fn unknown(report: &mut Report<'_>, span: Span, name: &str) {
     if NOT_YET.contains(&name) {
-        return report.wrong(span, format!("`@{name}` is not supported yet"), "remove it; it would have no effect");
+        return report.wrong(
+            span,
+            format!("`@{name}` is not supported yet"),
+            "remove it; it would have no effect",
+        );
     }
     let help = match name {
         "auth" | "authorize" | "authenticated" | "requiresScopes" => {
             Some("write who may do what with `@allow`".to_owned())
         }
-        "deprecated" | "specifiedBy" | "oneOf" => Some(format!("the model does not take `@{name}`")),
+        "deprecated" | "specifiedBy" | "oneOf" => {
+            Some(format!("the model does not take `@{name}`"))
+        }
         _ => meant(name).map(|meant| format!("did you mean `@{meant}`?")),
     };
     let all = || {
@@ -304,34 +330,56 @@ fn read_arguments<'a>(
     let mut seen: Vec<&str> = Vec::new();
     for (name, value) in &directive.arguments {
         let name_span = report.token(name.pos);
-        let Some(argument) = rule.arguments.iter().find(|argument| argument.name == name.node.as_str()) else {
+        let Some(argument) =
+            rule.arguments.iter().find(|argument| argument.name == name.node.as_str())
+        else {
             let message = format!("`@{}` has no argument `{}`", rule.name, name.node);
             let help = suggest(&name.node, rule.arguments.iter().map(|argument| argument.name));
-            report.unknown(name_span, message, help.or_else(|| Some("it takes no arguments".to_owned())));
+            report.unknown(
+                name_span,
+                message,
+                help.or_else(|| Some("it takes no arguments".to_owned())),
+            );
             continue;
         };
         if seen.contains(&argument.name) {
-            report.wrong(name_span, format!("argument `{}` is given twice", argument.name), "keep one of them");
+            report.wrong(
+                name_span,
+                format!("argument `{}` is given twice", argument.name),
+                "keep one of them",
+            );
             continue;
         }
         seen.push(argument.name);
         let span = report.value(value.pos);
         // An explicit null is the same as nothing, except where the value is the point.
-        if value.node == Literal::Null && !argument.required && !matches!(argument.ty, ArgumentType::Literal) {
+        if value.node == Literal::Null
+            && !argument.required
+            && !matches!(argument.ty, ArgumentType::Literal)
+        {
             continue;
         }
         match argument.ty.refuse(&value.node) {
             None => read.push((argument.name, &value.node, span)),
             Some((expected, help)) => {
                 let found = report.text(&span);
-                let message = format!("`@{}({}:)` takes {expected}, found `{found}`", rule.name, argument.name);
+                let message = format!(
+                    "`@{}({}:)` takes {expected}, found `{found}`",
+                    rule.name, argument.name
+                );
                 report.unknown(span, message, help);
             }
         }
     }
-    for argument in rule.arguments.iter().filter(|argument| argument.required && !seen.contains(&argument.name)) {
+    for argument in
+        rule.arguments.iter().filter(|argument| argument.required && !seen.contains(&argument.name))
+    {
         let message = format!("`@{}` needs the argument `{}`", rule.name, argument.name);
-        report.wrong(span.clone(), message, format!("write `@{}({}: …)`", rule.name, argument.name));
+        report.wrong(
+            span.clone(),
+            message,
+            format!("write `@{}({}: …)`", rule.name, argument.name),
+        );
     }
     read
 }
@@ -340,10 +388,18 @@ impl ArgumentType {
     /// What was expected and a hint, if the literal is not of this type.
     fn refuse(self, literal: &Literal) -> Option<(String, Option<String>)> {
         let fits = match (self, literal) {
-            (Self::String, Literal::String(_)) | (Self::Boolean, Literal::Boolean(_)) | (Self::Literal, _) => true,
-            (Self::Int, Literal::Number(number)) => number.as_i64().is_some_and(|int| i32::try_from(int).is_ok()),
-            (Self::Strings, Literal::List(items)) => items.iter().all(|item| matches!(item, Literal::String(_))),
-            (Self::Choice(words) | Self::Choices(words), Literal::Enum(word)) => words.contains(&word.as_str()),
+            (Self::String, Literal::String(_))
+            | (Self::Boolean, Literal::Boolean(_))
+            | (Self::Literal, _) => true,
+            (Self::Int, Literal::Number(number)) => {
+                number.as_i64().is_some_and(|int| i32::try_from(int).is_ok())
+            }
+            (Self::Strings, Literal::List(items)) => {
+                items.iter().all(|item| matches!(item, Literal::String(_)))
+            }
+            (Self::Choice(words) | Self::Choices(words), Literal::Enum(word)) => {
+                words.contains(&word.as_str())
+            }
             (Self::Choices(_), Literal::List(items)) => {
                 return items.iter().find_map(|item| match item {
                     Literal::List(_) => Some(("a list of words".to_owned(), None)),
@@ -356,12 +412,15 @@ impl ArgumentType {
             return None;
         }
         Some(match (self, literal) {
-            (Self::String, Literal::Enum(word)) => ("a string".to_owned(), Some(format!("write `\"{word}\"`"))),
+            (Self::String, Literal::Enum(word)) => {
+                ("a string".to_owned(), Some(format!("write `\"{word}\"`")))
+            }
             (Self::Strings, Literal::String(text)) => {
                 ("a list of strings".to_owned(), Some(format!("write `[\"{text}\"]`")))
             }
             (Self::Choice(words) | Self::Choices(words), Literal::Enum(word)) => {
-                let meant = did_you_mean(word, words.iter().copied()).map(|meant| format!("did you mean `{meant}`?"));
+                let meant = did_you_mean(word, words.iter().copied())
+                    .map(|meant| format!("did you mean `{meant}`?"));
                 (one_of(words), meant)
             }
             (Self::Choice(words) | Self::Choices(words), Literal::String(_)) => {

@@ -14,15 +14,22 @@ const DEFAULT_MAX_PAGE_SIZE: u32 = 100;
 
 /// Builds all entities.
 pub(super) fn build(report: &mut Report<'_>, definitions: &Definitions<'_>) -> Vec<Entity> {
-    let mut entities: Vec<Entity> =
-        definitions.entities.iter().map(|definition| build_one(report, definitions, definition)).collect();
+    let mut entities: Vec<Entity> = definitions
+        .entities
+        .iter()
+        .map(|definition| build_one(report, definitions, definition))
+        .collect();
     for definition in &definitions.entities {
         link_lists(report, definitions, definition, &mut entities);
     }
     entities
 }
 
-fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition: &EntityDefinition<'_>) -> Entity {
+fn build_one(
+    report: &mut Report<'_>,
+    definitions: &Definitions<'_>,
+    definition: &EntityDefinition<'_>,
+) -> Entity {
     let mut columns: Vec<Column> = Vec::new();
     let mut fields: Vec<Field> = Vec::new();
     for draft in &definition.fields {
@@ -34,7 +41,9 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
             fields.push(field);
             continue;
         }
-        let Some(column) = columns::column(report, definitions, definition, draft) else { continue };
+        let Some(column) = columns::column(report, definitions, definition, draft) else {
+            continue;
+        };
         if let Shape::ToOne(target) = draft.shape {
             // The foreign key tells as much as the row behind it, so it has the same hints.
             fields.push(Field { name: column.field.clone(), description: None, ..field.clone() });
@@ -51,7 +60,11 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
     let declared = lookups.indexes(report, &uniques);
     let order_by = lookups.order_by(report, directives.get("entity"));
     let indexes = with_relations(declared, &uniques, &columns);
-    for id in uniques.iter().flat_map(|unique| &unique.columns).chain(indexes.iter().flat_map(|index| &index.columns)) {
+    for id in uniques
+        .iter()
+        .flat_map(|unique| &unique.columns)
+        .chain(indexes.iter().flat_map(|index| &index.columns))
+    {
         columns[usize::from(id.0)].part |= Some(*id) != key;
     }
     let (plural, table) = names(report, definition);
@@ -73,7 +86,10 @@ fn build_one(report: &mut Report<'_>, definitions: &Definitions<'_>, definition:
             .get("entity")
             .and_then(|entity| entity.boolean("requireEtag"))
             .is_some_and(|(on, _)| on),
-        managed: directives.get("entity").and_then(|entity| entity.boolean("managed")).is_none_or(|(on, _)| on),
+        managed: directives
+            .get("entity")
+            .and_then(|entity| entity.boolean("managed"))
+            .is_none_or(|(on, _)| on),
         cache: cache_hint(report, directives),
         rules: Vec::new(),
         span: definition.span.clone(),
@@ -92,12 +108,19 @@ fn field(report: &mut Report<'_>, draft: &FieldDraft<'_>, kind: FieldKind) -> Fi
 }
 
 /// The one field with `@id`.
-fn key(report: &mut Report<'_>, definition: &EntityDefinition<'_>, columns: &[Column]) -> Option<ColumnId> {
+fn key(
+    report: &mut Report<'_>,
+    definition: &EntityDefinition<'_>,
+    columns: &[Column],
+) -> Option<ColumnId> {
     let mut keys = definition.fields.iter().filter(|field| field.directives.has("id"));
     let Some(key) = keys.next() else {
-        let help =
-            "write `id: ID! @id @default(fn: UUID_V7)`, or `AUTOINCREMENT`, or no default for keys that clients give";
-        report.wrong(definition.span.clone(), format!("`{}` has no field with `@id`", definition.name), help);
+        let help = "write `id: ID! @id @default(fn: UUID_V7)`, or `AUTOINCREMENT`, or no default for keys that clients give";
+        report.wrong(
+            definition.span.clone(),
+            format!("`{}` has no field with `@id`", definition.name),
+            help,
+        );
         return None;
     };
     for another in keys {
@@ -144,21 +167,32 @@ fn names(report: &mut Report<'_>, definition: &EntityDefinition<'_>) -> (String,
 
 fn check_field_name(report: &mut Report<'_>, name: &str, span: Span) {
     let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(is_name) {
+    if name.is_empty()
+        || name.starts_with(|c: char| c.is_ascii_digit())
+        || !name.chars().all(is_name)
+    {
         report.wrong(
             span,
             format!("`{name}` is not a valid GraphQL name"),
             "letters, digits and `_`, and no digit first",
         );
     } else if name.starts_with("__") {
-        report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{name}`"), "rename it");
+        report.wrong(
+            span,
+            format!("names beginning with `__` are GraphQL's own: `{name}`"),
+            "rename it",
+        );
     }
 }
 
 fn max_page_size(report: &mut Report<'_>, entity: Option<&Use<'_>>) -> u32 {
     match entity.and_then(|entity| entity.int("maxPageSize")) {
         Some((size, span)) if size < 1 => {
-            report.wrong(span, format!("`maxPageSize` is 1 or more, found `{size}`"), "leave it out for 100");
+            report.wrong(
+                span,
+                format!("`maxPageSize` is 1 or more, found `{size}`"),
+                "leave it out for 100",
+            );
             DEFAULT_MAX_PAGE_SIZE
         }
         Some((size, _)) => u32::try_from(size).unwrap_or(DEFAULT_MAX_PAGE_SIZE),
@@ -187,10 +221,21 @@ fn cache_hint(report: &mut Report<'_>, directives: &Directives<'_>) -> CacheHint
         inherit_max_age: used.boolean("inheritMaxAge").is_some_and(|(on, _)| on),
     };
     if hint.inherit_max_age && hint.max_age.is_some() {
-        report.wrong(used.span.clone(), "`maxAge` and `inheritMaxAge: true` contradict each other", "keep one of them");
+        report.wrong(
+            used.span.clone(),
+            "`maxAge` and `inheritMaxAge: true` contradict each other",
+            "keep one of them",
+        );
     }
-    if hint == CacheHint::default() && used.literal("inheritMaxAge").is_none() && !report.has_errors_in(&used.span) {
-        report.wrong(used.span.clone(), "`@cacheControl` says nothing", "write `@cacheControl(maxAge: 60)`");
+    if hint == CacheHint::default()
+        && used.literal("inheritMaxAge").is_none()
+        && !report.has_errors_in(&used.span)
+    {
+        report.wrong(
+            used.span.clone(),
+            "`@cacheControl` says nothing",
+            "write `@cacheControl(maxAge: 60)`",
+        );
     }
     hint
 }

@@ -1,6 +1,6 @@
-//! What of a model can change the bytes of an answer, as one hash. It is part of every ETag, so it must not depend on how
-//! the file is laid out: comments, white space, descriptions, the order of types, fields and arguments. Cache hints are
-//! left out too: they change headers, not answers.
+//! What of a model can change the bytes of an answer, as one hash. It is part of every ETag, so it
+//! must not depend on how the file is laid out: comments, white space, descriptions, the order of
+//! types, fields and arguments. Cache hints are left out too: they change headers, not answers.
 
 use blake3::Hasher;
 
@@ -19,10 +19,14 @@ pub(super) fn fingerprint(model: &Model) -> [u8; 32] {
         lines.extend(column_lines(model, entity));
         lines.extend(entity.fields.iter().map(|field| field_line(model, entity, field)));
         lines.extend(entity.rules.iter().map(|rule| rule_line(&entity.name, "", rule)));
-        let of_fields = entity.fields.iter().flat_map(|field| field.rules.iter().map(|rule| (&field.name, rule)));
+        let of_fields = entity
+            .fields
+            .iter()
+            .flat_map(|field| field.rules.iter().map(|rule| (&field.name, rule)));
         lines.extend(of_fields.map(|(field, rule)| rule_line(&entity.name, field, rule)));
         for unique in &entity.uniques {
-            let columns: Vec<&str> = unique.columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
+            let columns: Vec<&str> =
+                unique.columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
             lines.push(format!("unique {:?} {:?} {columns:?}", entity.name, unique.lookup));
         }
     }
@@ -93,8 +97,14 @@ fn field_line(model: &Model, entity: &Entity, field: &Field) -> String {
 /// Which rows an answer has hangs on the rules.
 fn rule_line(entity: &str, field: &str, rule: &Rule) -> String {
     let Rule { to, role, authenticated, condition, check, span: _ } = rule;
-    let text = |condition: &Option<Condition>| condition.as_ref().map(|condition| condition.literal.to_string());
-    format!("allow {entity:?} {field:?} {to:?} {role:?} {authenticated} {:?} {:?}", text(condition), text(check))
+    let text = |condition: &Option<Condition>| {
+        condition.as_ref().map(|condition| condition.literal.to_string())
+    };
+    format!(
+        "allow {entity:?} {field:?} {to:?} {role:?} {authenticated} {:?} {:?}",
+        text(condition),
+        text(check)
+    )
 }
 
 /// The indices of enums depend on the order of the file, so their names stand in.

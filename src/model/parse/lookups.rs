@@ -7,8 +7,13 @@ use crate::model::diagnostic::suggest;
 use crate::model::naming::{lower_camel, upper_first};
 use crate::model::{Column, ColumnId, Index, Order, Scalar, Unique};
 
-/// Declared indexes, and one for each relation column that nothing else starts with: lists are cut by it.
-pub(super) fn with_relations(mut indexes: Vec<Index>, uniques: &[Unique], columns: &[Column]) -> Vec<Index> {
+/// Declared indexes, and one for each relation column that nothing else starts with: lists are cut
+/// by it.
+pub(super) fn with_relations(
+    mut indexes: Vec<Index>,
+    uniques: &[Unique],
+    columns: &[Column],
+) -> Vec<Index> {
     for (index, column) in columns.iter().enumerate() {
         let id = ColumnId(index as u16);
         let starts = uniques.iter().any(|unique| unique.columns.first() == Some(&id))
@@ -42,10 +47,16 @@ impl Lookups<'_, '_> {
             if Some(named.columns.as_slice()) == self.key.as_ref().map(std::slice::from_ref) {
                 report.warning(named.span, "the key is unique already", "take `@unique` out");
             } else if uniques.iter().any(|unique| unique.columns == named.columns) {
-                report.wrong(named.span, "the same `@unique` is there already", "remove one of them");
+                report.wrong(
+                    named.span,
+                    "the same `@unique` is there already",
+                    "remove one of them",
+                );
             } else {
-                let fields: Vec<String> = named.fields.iter().map(|field| upper_first(field)).collect();
-                let lookup = format!("{}By{}", lower_camel(self.definition.name), fields.join("And"));
+                let fields: Vec<String> =
+                    named.fields.iter().map(|field| upper_first(field)).collect();
+                let lookup =
+                    format!("{}By{}", lower_camel(self.definition.name), fields.join("And"));
                 uniques.push(Unique { columns: named.columns, lookup });
             }
         }
@@ -55,11 +66,20 @@ impl Lookups<'_, '_> {
     pub(super) fn indexes(&self, report: &mut Report<'_>, uniques: &[Unique]) -> Vec<Index> {
         let mut indexes: Vec<Index> = Vec::new();
         for named in self.named(report, "index") {
-            let of_key = Some(named.columns.as_slice()) == self.key.as_ref().map(std::slice::from_ref);
+            let of_key =
+                Some(named.columns.as_slice()) == self.key.as_ref().map(std::slice::from_ref);
             if of_key || uniques.iter().any(|unique| unique.columns.starts_with(&named.columns)) {
-                report.warning(named.span, "the key or a `@unique` has this index already", "take `@index` out");
+                report.warning(
+                    named.span,
+                    "the key or a `@unique` has this index already",
+                    "take `@index` out",
+                );
             } else if indexes.iter().any(|index| index.columns == named.columns) {
-                report.wrong(named.span, "the same `@index` is there already", "remove one of them");
+                report.wrong(
+                    named.span,
+                    "the same `@index` is there already",
+                    "remove one of them",
+                );
             } else {
                 indexes.push(Index { columns: named.columns });
             }
@@ -67,23 +87,32 @@ impl Lookups<'_, '_> {
         indexes
     }
 
-    /// All uses of `@unique` or `@index`, on the type and then on its fields. On a field, `fields` adds columns after
-    /// its own.
+    /// All uses of `@unique` or `@index`, on the type and then on its fields. On a field, `fields`
+    /// adds columns after its own.
     fn named(&self, report: &mut Report<'_>, directive: &str) -> Vec<Named> {
         let mut all = Vec::new();
         for used in self.definition.directives.all(directive) {
             match used.strings("fields") {
-                Some((fields, span)) if !fields.is_empty() => all.extend(self.resolve(report, used, &fields, &span)),
+                Some((fields, span)) if !fields.is_empty() => {
+                    all.extend(self.resolve(report, used, &fields, &span))
+                }
                 _ if report.has_errors_in(&used.span) => {}
                 _ => {
                     let message = format!("`@{directive}` on a type needs fields");
-                    report.wrong(used.span.clone(), message, format!("write `@{directive}(fields: [\"…\"])`"));
+                    report.wrong(
+                        used.span.clone(),
+                        message,
+                        format!("write `@{directive}(fields: [\"…\"])`"),
+                    );
                 }
             }
         }
-        for field in self.definition.fields.iter().filter(|field| !matches!(field.shape, Shape::ToMany(_))) {
+        for field in
+            self.definition.fields.iter().filter(|field| !matches!(field.shape, Shape::ToMany(_)))
+        {
             for used in field.directives.all(directive) {
-                let (more, span) = used.strings("fields").unwrap_or((Vec::new(), used.span.clone()));
+                let (more, span) =
+                    used.strings("fields").unwrap_or((Vec::new(), used.span.clone()));
                 let mut fields = vec![field.name];
                 if more.contains(&field.name) {
                     fields = more;
@@ -96,7 +125,13 @@ impl Lookups<'_, '_> {
         all
     }
 
-    fn resolve(&self, report: &mut Report<'_>, used: &Use<'_>, fields: &[&str], span: &Span) -> Option<Named> {
+    fn resolve(
+        &self,
+        report: &mut Report<'_>,
+        used: &Use<'_>,
+        fields: &[&str],
+        span: &Span,
+    ) -> Option<Named> {
         let mut named = Named { columns: Vec::new(), fields: Vec::new(), span: used.span.clone() };
         let mut sound = true;
         for name in fields {
@@ -113,11 +148,9 @@ impl Lookups<'_, '_> {
                 sound = false;
             } else {
                 named.columns.push(id);
-                let relation = self
-                    .definition
-                    .fields
-                    .iter()
-                    .find(|field| matches!(field.shape, Shape::ToOne(_)) && format!("{}Id", field.name) == *name);
+                let relation = self.definition.fields.iter().find(|field| {
+                    matches!(field.shape, Shape::ToOne(_)) && format!("{}Id", field.name) == *name
+                });
                 named.fields.push(relation.map_or(*name, |field| field.name).to_owned());
             }
         }
@@ -126,8 +159,10 @@ impl Lookups<'_, '_> {
 
     /// The column of a field or relation; complains about the name otherwise.
     fn column(&self, report: &mut Report<'_>, name: &str, span: Span) -> Option<ColumnId> {
-        let of_relation = |column: &Column| column.references.is_some() && column.field == format!("{name}Id");
-        let found = self.columns.iter().position(|column| column.field == name || of_relation(column));
+        let of_relation =
+            |column: &Column| column.references.is_some() && column.field == format!("{name}Id");
+        let found =
+            self.columns.iter().position(|column| column.field == name || of_relation(column));
         if let Some(index) = found {
             return Some(ColumnId(index as u16));
         }
@@ -142,7 +177,11 @@ impl Lookups<'_, '_> {
             }
             Some(_) => {}
             None => {
-                let columns = self.definition.fields.iter().filter(|field| !matches!(field.shape, Shape::ToMany(_)));
+                let columns = self
+                    .definition
+                    .fields
+                    .iter()
+                    .filter(|field| !matches!(field.shape, Shape::ToMany(_)));
                 let help = suggest(name, columns.map(|field| field.name));
                 report.unknown(span, format!("`{entity}` has no field `{name}`"), help);
             }
@@ -151,8 +190,14 @@ impl Lookups<'_, '_> {
     }
 
     /// `@entity(orderBy: [{name: ASC}])`.
-    pub(super) fn order_by(&self, report: &mut Report<'_>, entity: Option<&Use<'_>>) -> Vec<(ColumnId, Order)> {
-        let Some((literal, span)) = entity.and_then(|entity| entity.literal("orderBy")) else { return Vec::new() };
+    pub(super) fn order_by(
+        &self,
+        report: &mut Report<'_>,
+        entity: Option<&Use<'_>>,
+    ) -> Vec<(ColumnId, Order)> {
+        let Some((literal, span)) = entity.and_then(|entity| entity.literal("orderBy")) else {
+            return Vec::new();
+        };
         let shape = "write `orderBy: [{name: ASC}]`";
         let async_graphql::Value::List(terms) = literal else {
             if *literal != async_graphql::Value::Null {
@@ -163,12 +208,20 @@ impl Lookups<'_, '_> {
         let mut order_by: Vec<(ColumnId, Order)> = Vec::new();
         for term in terms {
             let async_graphql::Value::Object(term) = term else {
-                report.wrong(span.clone(), format!("a term of `orderBy` is an object, found `{term}`"), shape);
+                report.wrong(
+                    span.clone(),
+                    format!("a term of `orderBy` is an object, found `{term}`"),
+                    shape,
+                );
                 continue;
             };
             let mut entries = term.iter();
             let (Some((name, direction)), None) = (entries.next(), entries.next()) else {
-                report.wrong(span.clone(), "a term of `orderBy` names one field", "write `[{a: ASC}, {b: DESC}]`");
+                report.wrong(
+                    span.clone(),
+                    "a term of `orderBy` names one field",
+                    "write `[{a: ASC}, {b: DESC}]`",
+                );
                 continue;
             };
             let place = report.word_in(&span, name);
@@ -177,7 +230,11 @@ impl Lookups<'_, '_> {
             let column = &self.columns[usize::from(id.0)];
             if !column.is_sortable() {
                 let message = format!("`{name}` cannot be ordered by");
-                report.wrong(place, message, "JSON and hidden fields have no order that clients know");
+                report.wrong(
+                    place,
+                    message,
+                    "JSON and hidden fields have no order that clients know",
+                );
             } else if column.field != name.as_str() {
                 let message = format!("the relation `{name}` has no order of its own");
                 report.wrong(place, message, format!("did you mean `{}`?", column.field));
@@ -190,7 +247,12 @@ impl Lookups<'_, '_> {
         order_by
     }
 
-    fn order(&self, report: &mut Report<'_>, direction: &async_graphql::Value, span: &Span) -> Option<Order> {
+    fn order(
+        &self,
+        report: &mut Report<'_>,
+        direction: &async_graphql::Value,
+        span: &Span,
+    ) -> Option<Order> {
         let written = match direction {
             async_graphql::Value::Enum(word) => word.as_str(),
             _ => "",

@@ -16,7 +16,10 @@ pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, enti
     for (definition, entity) in definitions.entities.iter().zip(entities) {
         let span_of = |field: &str| {
             let relation = field.strip_suffix("Id").and_then(|name| definition.field(name));
-            definition.field(field).or(relation).map_or(definition.span.clone(), |field| field.span.clone())
+            definition
+                .field(field)
+                .or(relation)
+                .map_or(definition.span.clone(), |field| field.span.clone())
         };
         let is_broken = definition.fields.iter().any(|field| field.shape == Shape::Broken);
         check_fields(report, entity, is_broken, &span_of);
@@ -36,14 +39,18 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
             taken.insert(filter, format!("it is a filter of `{name}`"));
         }
     }
-    let enums = definitions.enums.iter().map(|declared| declared.name.as_str()).zip(&definitions.enum_spans);
+    let enums = definitions
+        .enums
+        .iter()
+        .map(|declared| declared.name.as_str())
+        .zip(&definitions.enum_spans);
     let entities = definitions.entities.iter().map(|entity| (entity.name, &entity.span));
-    let of_entities = entities
-        .clone()
-        .flat_map(|(name, span)| types_of(name).map(|made| (made, format!("the entity `{name}`"), span)));
-    let of_enums = enums
-        .clone()
-        .flat_map(|(name, span)| filters_of(name).map(|filter| (filter, format!("the enum `{name}`"), span)));
+    let of_entities = entities.clone().flat_map(|(name, span)| {
+        types_of(name).map(|made| (made, format!("the entity `{name}`"), span))
+    });
+    let of_enums = enums.clone().flat_map(|(name, span)| {
+        filters_of(name).map(|filter| (filter, format!("the enum `{name}`"), span))
+    });
     for (made, maker, span) in of_entities.chain(of_enums) {
         if let Some(why) = taken.get(&made) {
             let message = format!("{maker} would make a type `{made}`, and that name is taken");
@@ -54,7 +61,11 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     }
     for (name, span) in entities.chain(enums) {
         if let Some(why) = taken.get(name) {
-            report.wrong(span.clone(), format!("the name `{name}` is taken"), format!("rename it: {why}"));
+            report.wrong(
+                span.clone(),
+                format!("the name `{name}` is taken"),
+                format!("rename it: {why}"),
+            );
         }
     }
 }
@@ -63,14 +74,19 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
 fn check_root_fields(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &[Entity]) {
     let mut taken: HashMap<&str, &str> = HashMap::new();
     for (definition, entity) in definitions.entities.iter().zip(entities) {
-        let plural_span = definition.directives.get("entity").and_then(|used| used.string("plural"));
+        let plural_span =
+            definition.directives.get("entity").and_then(|used| used.string("plural"));
         let plural_span = plural_span.map_or(definition.span.clone(), |(_, span)| span);
         let lookups = entity.uniques.iter().filter(|unique| entity.has_lookup(unique));
         let lookups = lookups.map(|unique| (unique.lookup.as_str(), definition.span.clone()));
-        let fields = [(entity.singular.as_str(), definition.span.clone()), (entity.plural.as_str(), plural_span)];
+        let fields = [
+            (entity.singular.as_str(), definition.span.clone()),
+            (entity.plural.as_str(), plural_span),
+        ];
         for (field, span) in fields.into_iter().chain(lookups) {
             if let Some(other) = taken.insert(field, &entity.name) {
-                let message = format!("`{other}` and `{}` both make the root field `{field}`", entity.name);
+                let message =
+                    format!("`{other}` and `{}` both make the root field `{field}`", entity.name);
                 let message = if other == entity.name {
                     format!("`{other}` makes the root field `{field}` twice")
                 } else {
@@ -87,13 +103,19 @@ fn check_tables(report: &mut Report<'_>, definitions: &Definitions<'_>, entities
     let mut taken: HashMap<String, &str> = HashMap::new();
     for (definition, entity) in definitions.entities.iter().zip(entities) {
         if let Some(other) = taken.insert(entity.table.to_lowercase(), &entity.name) {
-            let message = format!("`{other}` and `{}` both have the table `{}`", entity.name, entity.table);
+            let message =
+                format!("`{other}` and `{}` both have the table `{}`", entity.name, entity.table);
             report.wrong(definition.span.clone(), message, "choose another with `@entity(table:)`");
         }
     }
 }
 
-fn check_fields(report: &mut Report<'_>, entity: &Entity, is_broken: bool, span_of: &dyn Fn(&str) -> Span) {
+fn check_fields(
+    report: &mut Report<'_>,
+    entity: &Entity,
+    is_broken: bool,
+    span_of: &dyn Fn(&str) -> Span,
+) {
     let mut taken: Vec<&str> = Vec::new();
     for field in &entity.fields {
         let name = field.name.as_str();
@@ -105,21 +127,28 @@ fn check_fields(report: &mut Report<'_>, entity: &Entity, is_broken: bool, span_
                 "rename it; `@column(name: \"etag\")` keeps the column",
             );
         } else if name.starts_with("__") {
-            report.wrong(span, format!("names beginning with `__` are GraphQL's own: `{name}`"), "rename it");
+            report.wrong(
+                span,
+                format!("names beginning with `__` are GraphQL's own: `{name}`"),
+                "rename it",
+            );
         } else if matches!(name, "and" | "or" | "not") {
             let message = format!("a field cannot be named `{name}`");
             let help = format!("rename it: `{}Where` has a member of that name", entity.name);
             report.wrong(span, message, help);
         } else if taken.contains(&name) {
             let relation = name.strip_suffix("Id").unwrap_or(name);
-            let message =
-                format!("`{}.{name}` collides with the field that the relation `{relation}` makes", entity.name);
+            let message = format!(
+                "`{}.{name}` collides with the field that the relation `{relation}` makes",
+                entity.name
+            );
             report.wrong(span, message, format!("remove it; `{relation}: …` gives `{name}` too"));
         }
         taken.push(name);
     }
     // A column that could never be given a value was complained about as such.
-    let writable = |column: &Column| !column.readonly || (!column.nullable && column.default.is_none());
+    let writable =
+        |column: &Column| !column.readonly || (!column.nullable && column.default.is_none());
     if !entity.columns.iter().any(writable) && !entity.columns.is_empty() && !is_broken {
         let message = format!("`{}` has no field that a client can write", entity.name);
         report.wrong(span_of(""), message, "add a field that is not read-only");
@@ -133,7 +162,8 @@ fn check_columns(report: &mut Report<'_>, entity: &Entity, span_of: &dyn Fn(&str
             // One field twice was complained about as such.
             && other != column.field
         {
-            let message = format!("`{other}` and `{}` both have the column `{}`", column.field, column.name);
+            let message =
+                format!("`{other}` and `{}` both have the column `{}`", column.field, column.name);
             report.wrong(span_of(&column.field), message, "choose another with `@column(name:)`");
         }
     }

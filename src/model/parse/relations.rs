@@ -18,10 +18,13 @@ pub(super) fn link_lists(
     for draft in &definition.fields {
         let Shape::ToMany(target) = draft.shape else { continue };
         let there = &definitions.entities[usize::from(target.0)];
-        let Some(column) = derived_column(report, definition, draft, there, &entities[usize::from(target.0)]) else {
+        let Some(column) =
+            derived_column(report, definition, draft, there, &entities[usize::from(target.0)])
+        else {
             continue;
         };
-        if let Some(field) = entities[own].fields.iter_mut().find(|field| field.name == draft.name) {
+        if let Some(field) = entities[own].fields.iter_mut().find(|field| field.name == draft.name)
+        {
             field.kind = FieldKind::ToMany { target, column };
         }
     }
@@ -49,19 +52,27 @@ fn derived_column(
             Some(name) => format!("write `@derivedFrom(field: \"{name}\")`"),
             None => format!("{}, then `@derivedFrom` it", relation_to_add()),
         };
-        let message = format!("the list `{}` does not say which relation it is the other side of", draft.name);
+        let message = format!(
+            "the list `{}` does not say which relation it is the other side of",
+            draft.name
+        );
         report.wrong(draft.span.clone(), message, help);
         return None;
     };
     let (name, span) = derived.string("field")?;
     match there.field(name) {
-        Some(field) if field.shape == Shape::ToOne(definition.id) => target.column_by_field(&format!("{name}Id")),
+        Some(field) if field.shape == Shape::ToOne(definition.id) => {
+            target.column_by_field(&format!("{name}Id"))
+        }
         Some(field) if field.shape == Shape::Broken => None,
         Some(field) => {
             let message = match field.shape {
                 Shape::ToOne(_) => {
                     let found = report.text(&field.type_span).trim_end_matches('!');
-                    format!("`{}.{name}` points to `{found}`, not to `{}`", there.name, definition.name)
+                    format!(
+                        "`{}.{name}` points to `{found}`, not to `{}`",
+                        there.name, definition.name
+                    )
                 }
                 _ => format!("`{}.{name}` is not a relation to `{}`", there.name, definition.name),
             };
@@ -82,9 +93,11 @@ fn derived_column(
 /// Cycles of relations that are all not null: no row of them can be the first.
 pub(super) fn warn_about_cycles(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     let needs = |id: EntityId| {
-        definitions.entities[usize::from(id.0)].fields.iter().filter_map(|field| match field.shape {
-            Shape::ToOne(target) if !field.nullable => Some((field, target)),
-            _ => None,
+        definitions.entities[usize::from(id.0)].fields.iter().filter_map(|field| {
+            match field.shape {
+                Shape::ToOne(target) if !field.nullable => Some((field, target)),
+                _ => None,
+            }
         })
     };
     for definition in &definitions.entities {
@@ -105,9 +118,15 @@ pub(super) fn warn_about_cycles(report: &mut Report<'_>, definitions: &Definitio
                 next += 1;
             }
             if reached.contains(&definition.id) {
-                let message =
-                    format!("no `{}` can be created first: `{}` leads back to it", definition.name, field.name);
-                report.warning(field.span.clone(), message, "make one relation of the circle nullable");
+                let message = format!(
+                    "no `{}` can be created first: `{}` leads back to it",
+                    definition.name, field.name
+                );
+                report.warning(
+                    field.span.clone(),
+                    message,
+                    "make one relation of the circle nullable",
+                );
             }
         }
     }

@@ -1,5 +1,6 @@
-//! The text under the parser's hands and what was found wrong in it. The GraphQL parser gives the line and column where
-//! a thing starts; here they become byte ranges, by reading the tokens again from there.
+//! The text under the parser's hands and what was found wrong in it. The GraphQL parser gives the
+//! line and column where a thing starts; here they become byte ranges, by reading the tokens again
+//! from there.
 
 use std::iter;
 use std::ops::Range;
@@ -30,7 +31,12 @@ impl<'a> Report<'a> {
     }
 
     /// An error that says what would be right.
-    pub(super) fn wrong(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn wrong(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.diagnostics.push(Diagnostic::error(self.file, span, message).with_help(help));
     }
 
@@ -39,7 +45,12 @@ impl<'a> Report<'a> {
         self.diagnostics.push(Diagnostic { help, ..Diagnostic::error(self.file, span, message) });
     }
 
-    pub(super) fn warning(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn warning(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.diagnostics.push(Diagnostic::warning(self.file, span, message).with_help(help));
     }
 
@@ -50,7 +61,9 @@ impl<'a> Report<'a> {
     /// Was an error found in this directive or its arguments?
     pub(super) fn has_errors_in(&self, directive: &Span) -> bool {
         let end = self.arguments(directive).end;
-        self.diagnostics.iter().any(|d| d.is_error() && d.span.start >= directive.start && d.span.end <= end)
+        self.diagnostics
+            .iter()
+            .any(|d| d.is_error() && d.span.start >= directive.start && d.span.end <= end)
     }
 
     /// From a directive's `@` to the closing parenthesis of its arguments.
@@ -134,7 +147,10 @@ impl<'a> Report<'a> {
     /// The first name or string within a span that reads so; the span itself if there is none.
     pub(super) fn word_in(&self, span: &Span, word: &str) -> Span {
         let reads_so = |token: &Span| self.text[token.clone()].trim_matches('"') == word;
-        self.tokens(span.start).take_while(|token| token.end <= span.end).find(reads_so).unwrap_or(span.clone())
+        self.tokens(span.start)
+            .take_while(|token| token.end <= span.end)
+            .find(reads_so)
+            .unwrap_or(span.clone())
     }
 
     /// The text of a span.

@@ -1,5 +1,6 @@
-//! `@allow`: for what, for whom, and on which rows. A condition is read with the words of a `where` argument, and each is
-//! checked here, where it stands: a rule that says something else than it seems to is worse than none.
+//! `@allow`: for what, for whom, and on which rows. A condition is read with the words of a `where`
+//! argument, and each is checked here, where it stands: a rule that says something else than it
+//! seems to is worse than none.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value as Constant};
@@ -23,8 +24,12 @@ pub(super) fn add(report: &mut Report<'_>, definitions: &Definitions<'_>, entiti
             let rules = of_field(report, &draft.directives);
             // A relation's foreign key tells as much as the row behind it.
             let same = [draft.name.to_owned(), format!("{}Id", draft.name)];
-            let is_relation = |field: &crate::model::Field| matches!(field.kind, FieldKind::ToOne { .. });
-            let is_to_one = entities[at].fields.iter().any(|field| field.name == draft.name && is_relation(field));
+            let is_relation =
+                |field: &crate::model::Field| matches!(field.kind, FieldKind::ToOne { .. });
+            let is_to_one = entities[at]
+                .fields
+                .iter()
+                .any(|field| field.name == draft.name && is_relation(field));
             for field in &mut entities[at].fields {
                 if field.name == same[0] || (is_to_one && field.name == same[1]) {
                     field.rules.clone_from(&rules);
@@ -44,8 +49,10 @@ fn refuse_ordering(report: &mut Report<'_>, definition: &EntityDefinition<'_>, e
         let rules = entity.rules_of(*column);
         if !rules.is_empty() && !rules.iter().any(|rule| closed(&rule)) {
             let name = &entity.column(*column).field;
-            let message =
-                format!("lists of `{}` cannot be ordered by `{name}`, which not everybody may read", entity.name);
+            let message = format!(
+                "lists of `{}` cannot be ordered by `{name}`, which not everybody may read",
+                entity.name
+            );
             report.wrong(
                 report.word_in(&span, name),
                 message,
@@ -67,8 +74,13 @@ fn of_entity(
         let entity = &entities[usize::from(definition.id.0)];
         let mut read = |name: &str| {
             let (literal, span) = used.literal(name)?;
-            let mut reader =
-                Reader { report, enums: &definitions.enums, entities, span: span.clone(), claims: Vec::new() };
+            let mut reader = Reader {
+                report,
+                enums: &definitions.enums,
+                entities,
+                span: span.clone(),
+                claims: Vec::new(),
+            };
             let literal = reader.condition(entity, literal)?;
             Some(Condition { literal, claims: reader.claims })
         };
@@ -76,7 +88,8 @@ fn of_entity(
         if let Some((_, span)) = used.literal("check")
             && !rule.to.iter().any(|access| matches!(access, Access::Create | Access::Update))
         {
-            let message = "`check` is about rows that were written, and this rule allows no writing";
+            let message =
+                "`check` is about rows that were written, and this rule allows no writing";
             report.wrong(span, message, "remove it, or add CREATE or UPDATE to `to`");
         }
         rules.push(rule);
@@ -92,7 +105,11 @@ fn of_field(report: &mut Report<'_>, directives: &Directives<'_>) -> Vec<Rule> {
                 let message = format!(
                     "`{name}` does not belong on a field: whether a field may be read does not hang on the row"
                 );
-                report.wrong(span, message, "ask for a `role` or `authenticated: true`, or put the rule on the type");
+                report.wrong(
+                    span,
+                    message,
+                    "ask for a `role` or `authenticated: true`, or put the rule on the type",
+                );
             }
         }
         rules.push(head(report, used));
@@ -106,7 +123,11 @@ fn head(report: &mut Report<'_>, used: &Use<'_>) -> Rule {
     if let Some((words, span)) = used.choices("to") {
         to = Access::ALL.into_iter().filter(|access| words.contains(&access.name())).collect();
         if to.is_empty() {
-            report.wrong(span, "`to` is empty: this rule allows nothing", "leave it out to allow everything");
+            report.wrong(
+                span,
+                "`to` is empty: this rule allows nothing",
+                "leave it out to allow everything",
+            );
         }
     }
     let role = used.string("role").map(|(role, span)| {
@@ -135,7 +156,12 @@ struct Reader<'r, 't, 'm> {
 
 impl Reader<'_, '_, '_> {
     /// A mistake at this word.
-    fn wrong<T>(&mut self, word: &str, message: impl Into<String>, help: impl Into<String>) -> Option<T> {
+    fn wrong<T>(
+        &mut self,
+        word: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Option<T> {
         let span = self.report.word_in(&self.span, word);
         self.report.wrong(span, message, help);
         None
@@ -145,12 +171,20 @@ impl Reader<'_, '_, '_> {
         let members = match literal {
             Constant::Object(members) if !members.is_empty() => members,
             Constant::Object(_) => {
-                return self.wrong("", "the condition says nothing", "leave `where` out to allow every row");
+                return self.wrong(
+                    "",
+                    "the condition says nothing",
+                    "leave `where` out to allow every row",
+                );
             }
             Constant::String(text) if text.starts_with('$') => {
                 let key = &entity.column(entity.key).field;
                 let help = format!("compare a field with it: `{{{key}: {{eq: \"{text}\"}}}}`");
-                return self.wrong(text, format!("a claim is no condition on a {}", entity.name), help);
+                return self.wrong(
+                    text,
+                    format!("a claim is no condition on a {}", entity.name),
+                    help,
+                );
             }
             other => {
                 let help = format!("write an object, as in the `where` of {}", entity.plural);
@@ -168,12 +202,17 @@ impl Reader<'_, '_, '_> {
         match name.as_str() {
             "and" | "or" => {
                 let Constant::List(items) = value else {
-                    return self.wrong(name, format!("`{name}` takes a list of conditions"), "write `[{…}, {…}]`");
+                    return self.wrong(
+                        name,
+                        format!("`{name}` takes a list of conditions"),
+                        "write `[{…}, {…}]`",
+                    );
                 };
                 if items.is_empty() {
                     return self.wrong(name, format!("`{name}` is empty"), "remove it");
                 }
-                let items: Option<Vec<_>> = items.iter().map(|item| self.condition(entity, item)).collect();
+                let items: Option<Vec<_>> =
+                    items.iter().map(|item| self.condition(entity, item)).collect();
                 return items.map(Literal::List);
             }
             "not" => return self.condition(entity, value),
@@ -182,14 +221,22 @@ impl Reader<'_, '_, '_> {
         if let Some(column) = entity.column_by_field(name) {
             return self.operators(entity, column, name, value);
         }
-        match entity.fields.iter().find(|field| field.name == name.as_str()).map(|field| field.kind) {
-            Some(FieldKind::ToOne { target, .. }) => self.condition(&self.entities[usize::from(target.0)], value),
+        match entity.fields.iter().find(|field| field.name == name.as_str()).map(|field| field.kind)
+        {
+            Some(FieldKind::ToOne { target, .. }) => {
+                self.condition(&self.entities[usize::from(target.0)], value)
+            }
             Some(FieldKind::ToMany { target, .. }) => {
                 self.quantified(&self.entities[usize::from(target.0)], name, value)
             }
             _ => {
-                let fields = entity.fields.iter().map(|field| field.name.as_str()).chain(["and", "or", "not"]);
-                let help = suggest(name, fields).unwrap_or_else(|| "name one of its fields".to_owned());
+                let fields = entity
+                    .fields
+                    .iter()
+                    .map(|field| field.name.as_str())
+                    .chain(["and", "or", "not"]);
+                let help =
+                    suggest(name, fields).unwrap_or_else(|| "name one of its fields".to_owned());
                 self.wrong(name, format!("`{}` has no field `{name}`", entity.name), help)
             }
         }
@@ -198,10 +245,18 @@ impl Reader<'_, '_, '_> {
     fn quantified(&mut self, target: &Entity, name: &Name, value: &Constant) -> Option<Literal> {
         const WORDS: [&str; 3] = ["some", "every", "none"];
         let Constant::Object(members) = value else {
-            return self.wrong(name, format!("`{name}` is a list"), "write `{some: {…}}`, `every` or `none`");
+            return self.wrong(
+                name,
+                format!("`{name}` is a list"),
+                "write `{some: {…}}`, `every` or `none`",
+            );
         };
         if members.is_empty() {
-            return self.wrong(name, format!("the condition on `{name}` says nothing"), "write `{some: {…}}`");
+            return self.wrong(
+                name,
+                format!("the condition on `{name}` says nothing"),
+                "write `{some: {…}}`",
+            );
         }
         let mut read = IndexMap::new();
         for (word, inner) in members {
@@ -211,7 +266,9 @@ impl Reader<'_, '_, '_> {
             }
             let is_nothing = matches!(inner, Constant::Object(members) if members.is_empty());
             let inner = match word.as_str() {
-                "every" if is_nothing => return self.wrong(word, "`every: {}` is always true", "remove it"),
+                "every" if is_nothing => {
+                    return self.wrong(word, "`every: {}` is always true", "remove it");
+                }
                 _ if is_nothing => Literal::Object(IndexMap::new()),
                 _ => self.condition(target, inner)?,
             };
@@ -220,7 +277,13 @@ impl Reader<'_, '_, '_> {
         Some(Literal::Object(read))
     }
 
-    fn operators(&mut self, entity: &Entity, id: ColumnId, name: &Name, value: &Constant) -> Option<Literal> {
+    fn operators(
+        &mut self,
+        entity: &Entity,
+        id: ColumnId,
+        name: &Name,
+        value: &Constant,
+    ) -> Option<Literal> {
         let column = entity.column(id);
         if !column.scalar.is_filterable() {
             return self.wrong(
@@ -246,7 +309,13 @@ impl Reader<'_, '_, '_> {
         Some(Literal::Object(read))
     }
 
-    fn operator(&mut self, entity: &Entity, id: ColumnId, operator: &Name, value: &Constant) -> Option<Literal> {
+    fn operator(
+        &mut self,
+        entity: &Entity,
+        id: ColumnId,
+        operator: &Name,
+        value: &Constant,
+    ) -> Option<Literal> {
         let column = entity.column(id);
         let (ordered, textual) = (column.scalar.is_ordered(), column.scalar.is_textual());
         match operator.as_str() {
@@ -260,31 +329,60 @@ impl Reader<'_, '_, '_> {
             },
             "isNull" if column.nullable => match value {
                 Constant::Boolean(on) => Some(Literal::Boolean(*on)),
-                _ => self.wrong(operator, "`isNull` takes `true` or `false`, and no claim", "write `isNull: true`"),
+                _ => self.wrong(
+                    operator,
+                    "`isNull` takes `true` or `false`, and no claim",
+                    "write `isNull: true`",
+                ),
             },
-            "isNull" => self.wrong(operator, format!("`{}` is never null", column.field), "remove the condition"),
+            "isNull" => self.wrong(
+                operator,
+                format!("`{}` is never null", column.field),
+                "remove the condition",
+            ),
             "mode" if textual => match value {
                 Constant::Enum(word) if matches!(word.as_str(), "INSENSITIVE" | "DEFAULT") => {
                     Some(Literal::Enum(word.clone()))
                 }
-                _ => self.wrong(operator, "`mode` is `INSENSITIVE` or `DEFAULT`", "write `mode: INSENSITIVE`"),
+                _ => self.wrong(
+                    operator,
+                    "`mode` is `INSENSITIVE` or `DEFAULT`",
+                    "write `mode: INSENSITIVE`",
+                ),
             },
             "eq" | "neq" => self.operand(entity, id, operator, value),
             "lt" | "lte" | "gt" | "gte" if ordered => self.operand(entity, id, operator, value),
-            "contains" | "startsWith" | "endsWith" if textual => self.operand(entity, id, operator, value),
+            "contains" | "startsWith" | "endsWith" if textual => {
+                self.operand(entity, id, operator, value)
+            }
             _ => {
                 let mut words = vec!["eq", "neq", "in", "notIn"];
                 words.extend(ordered.then_some(["lt", "lte", "gt", "gte"]).into_iter().flatten());
-                words.extend(textual.then_some(["contains", "startsWith", "endsWith", "mode"]).into_iter().flatten());
+                words.extend(
+                    textual
+                        .then_some(["contains", "startsWith", "endsWith", "mode"])
+                        .into_iter()
+                        .flatten(),
+                );
                 words.extend(column.nullable.then_some("isNull"));
                 let help = suggest(operator, words).unwrap_or_default();
-                self.wrong(operator, format!("`{}` has no operator `{operator}`", column.field), help)
+                self.wrong(
+                    operator,
+                    format!("`{}` has no operator `{operator}`", column.field),
+                    help,
+                )
             }
         }
     }
 
     /// A value, or the claim that has it. `"$$5"` is the string `$5`.
-    fn operand(&mut self, entity: &Entity, id: ColumnId, operator: &Name, value: &Constant) -> Option<Literal> {
+    fn operand(
+        &mut self,
+        entity: &Entity,
+        id: ColumnId,
+        operator: &Name,
+        value: &Constant,
+    ) -> Option<Literal> {
         let column = entity.column(id);
         let mut value = value.clone();
         if let Constant::String(text) = &value
@@ -293,7 +391,11 @@ impl Reader<'_, '_, '_> {
             if !rest.starts_with('$') {
                 let claim = rest.to_owned();
                 if claim.is_empty() {
-                    return self.wrong(text, "`$` names no claim", "write `\"$sub\"`, or `\"$$\"` for the sign itself");
+                    return self.wrong(
+                        text,
+                        "`$` names no claim",
+                        "write `\"$sub\"`, or `\"$$\"` for the sign itself",
+                    );
                 }
                 if !self.claims.contains(&claim) {
                     self.claims.push(claim.clone());
@@ -303,18 +405,32 @@ impl Reader<'_, '_, '_> {
             value = Constant::String(rest.to_owned());
         }
         if value == Constant::Null {
-            let help = if column.nullable { "write `isNull: true`" } else { "it is never null: remove the condition" };
-            return self.wrong(operator, format!("`{}.{operator}` cannot be null", column.field), help);
+            let help = if column.nullable {
+                "write `isNull: true`"
+            } else {
+                "it is never null: remove the condition"
+            };
+            return self.wrong(
+                operator,
+                format!("`{}.{operator}` cannot be null", column.field),
+                help,
+            );
         }
         let is_search = matches!(operator.as_str(), "contains" | "startsWith" | "endsWith");
         let coerced = if is_search {
-            matches!(value, Constant::String(_)).then_some(()).ok_or_else(|| "expected a string".to_owned())
+            matches!(value, Constant::String(_))
+                .then_some(())
+                .ok_or_else(|| "expected a string".to_owned())
         } else {
             column.scalar.coerce_with(self.enums, &value, Source::Literal).map(drop)
         };
         if let Err(message) = coerced {
             let message = format!("`{}.{operator}` does not fit: {message}", column.field);
-            return self.wrong(operator, message, "write a value of the field's type, or a claim such as `\"$sub\"`");
+            return self.wrong(
+                operator,
+                message,
+                "write a value of the field's type, or a claim such as `\"$sub\"`",
+            );
         }
         Some(value.into())
     }

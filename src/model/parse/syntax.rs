@@ -1,4 +1,5 @@
-//! Text to syntax tree. The parser stops at its first mistake; advice for those that people make is added here.
+//! Text to syntax tree. The parser stops at its first mistake; advice for those that people make is
+//! added here.
 
 use async_graphql::parser::types::ServiceDocument;
 
@@ -7,7 +8,9 @@ use crate::syntax::{self, Definition, Purpose};
 
 /// The syntax tree, or the reason why there is none.
 pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocument> {
-    let is_empty = syntax::Lexer::new(text).next_token().is_ok_and(|token| token.kind == syntax::TokenKind::End);
+    let is_empty = syntax::Lexer::new(text)
+        .next_token()
+        .is_ok_and(|token| token.kind == syntax::TokenKind::End);
     if is_empty {
         report.wrong(0..0, "the model is empty", "declare a type with `@entity`");
         return None;

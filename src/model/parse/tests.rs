@@ -1,4 +1,5 @@
-//! What a model becomes, and that no text can break the reader. The single rules are shown by `tests/models/`.
+//! What a model becomes, and that no text can break the reader. The single rules are shown by
+//! `tests/models/`.
 
 use super::*;
 use crate::model::diagnostic::render;
@@ -46,9 +47,13 @@ fn sound(text: &str) -> Model {
 fn outline(model: &Model) -> String {
     let mut lines = Vec::new();
     for entity in &model.entities {
-        let names =
-            |ids: &[ColumnId]| ids.iter().map(|id| entity.column(*id).name.as_str()).collect::<Vec<_>>().join(" ");
-        lines.push(format!("{} {} {} table {}", entity.name, entity.singular, entity.plural, entity.table));
+        let names = |ids: &[ColumnId]| {
+            ids.iter().map(|id| entity.column(*id).name.as_str()).collect::<Vec<_>>().join(" ")
+        };
+        lines.push(format!(
+            "{} {} {} table {}",
+            entity.name, entity.singular, entity.plural, entity.table
+        ));
         for column in &entity.columns {
             let mut line = format!("  column {} {} {:?}", column.name, column.field, column.scalar);
             for (said, is) in [
@@ -63,7 +68,11 @@ fn outline(model: &Model) -> String {
                 line.push_str(&format!(" default {default:?}"));
             }
             if let Some(reference) = &column.references {
-                line.push_str(&format!(" -> {} {:?}", model.entity(reference.target).name, reference.on_delete));
+                line.push_str(&format!(
+                    " -> {} {:?}",
+                    model.entity(reference.target).name,
+                    reference.on_delete
+                ));
             }
             lines.push(line);
         }
@@ -74,15 +83,30 @@ fn outline(model: &Model) -> String {
                     format!("one {} by {}", model.entity(target).name, entity.column(column).name)
                 }
                 FieldKind::ToMany { target, column } => {
-                    format!("many {} by {}", model.entity(target).name, model.entity(target).column(column).name)
+                    format!(
+                        "many {} by {}",
+                        model.entity(target).name,
+                        model.entity(target).column(column).name
+                    )
                 }
             };
             lines.push(format!("  field {}: {kind}", field.name));
         }
-        lines.extend(entity.uniques.iter().map(|unique| format!("  {} {}", unique.lookup, names(&unique.columns))));
-        lines.extend(entity.indexes.iter().map(|index| format!("  index {}", names(&index.columns))));
-        lines
-            .extend(entity.order_by.iter().map(|(id, order)| format!("  order {} {order:?}", entity.column(*id).name)));
+        lines.extend(
+            entity
+                .uniques
+                .iter()
+                .map(|unique| format!("  {} {}", unique.lookup, names(&unique.columns))),
+        );
+        lines.extend(
+            entity.indexes.iter().map(|index| format!("  index {}", names(&index.columns))),
+        );
+        lines.extend(
+            entity
+                .order_by
+                .iter()
+                .map(|(id, order)| format!("  order {} {order:?}", entity.column(*id).name)),
+        );
     }
     lines.join("\n")
 }
@@ -192,7 +216,10 @@ fn the_fingerprint_is_that_of_the_meaning() {
     let (merchant, rest) = MARKET.split_at(MARKET.find("type Product").unwrap());
     assert_eq!(fingerprint(&format!("{rest}\n{merchant}")), market);
     assert_eq!(
-        fingerprint(&MARKET.replace("  sku: String!\n  name: String!\n", "  name: String!\n  sku: String!\n")),
+        fingerprint(
+            &MARKET
+                .replace("  sku: String!\n  name: String!\n", "  name: String!\n  sku: String!\n")
+        ),
         market
     );
     for (from, to) in [
@@ -223,7 +250,10 @@ fn every_line_end_gives_the_same_places() {
     assert_eq!(places(&text.replace('\n', "\r\n")), ["Strin"]);
     assert_eq!(places(&text.replace('\n', "\r")), ["Strin"]);
     assert_eq!(places(&format!("\u{feff}{text}")), ["Strin"]);
-    assert_eq!(places(&text.replace("a comment", "naïve ☃ \u{1F600}").replace("# ", "\"☃\" #")), ["Strin"]);
+    assert_eq!(
+        places(&text.replace("a comment", "naïve ☃ \u{1F600}").replace("# ", "\"☃\" #")),
+        ["Strin"]
+    );
 }
 
 #[test]
@@ -241,7 +271,8 @@ fn the_directives_own_definitions_are_passed_over() {
     let model = sound(&format!("{vocabulary}{MARKET}"));
     assert_eq!(model.fingerprint, sound(MARKET).fingerprint);
     // An enum of such a name with values of its own is the user's.
-    let model = sound("enum Operation { PLUS MINUS } type A @entity { id: ID! @id op: Operation! }");
+    let model =
+        sound("enum Operation { PLUS MINUS } type A @entity { id: ID! @id op: Operation! }");
     assert_eq!(model.enums[0].name, "Operation");
 }
 
@@ -439,12 +470,13 @@ mod random {
     }
 }
 
-/// Each file of `tests/models/` begins with its verdict: `# ok`, and a line such as `# error 7:12 what; what would be
-/// right` for each diagnostic.
+/// Each file of `tests/models/` begins with its verdict: `# ok`, and a line such as `# error 7:12
+/// what; what would be right` for each diagnostic.
 #[test]
 fn every_rule_has_its_verdict() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models");
-    let mut paths: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut paths: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     paths.sort();
     assert!(paths.len() > 90, "files are missing");
     let mut wrong = String::new();
@@ -460,7 +492,9 @@ fn every_rule_has_its_verdict() {
             let help = diagnostic.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
             format!("# {severity} {line}:{column} {}{help}", diagnostic.message)
         }));
-        let is_verdict = |line: &&str| ["# ok", "# error ", "# warning "].iter().any(|start| line.starts_with(start));
+        let is_verdict = |line: &&str| {
+            ["# ok", "# error ", "# warning "].iter().any(|start| line.starts_with(start))
+        };
         if !text.lines().take_while(is_verdict).eq(verdict.iter().map(String::as_str)) {
             wrong.push_str(&format!("{}\n{}\n\n", path.display(), verdict.join("\n")));
         }

@@ -1,5 +1,5 @@
-//! GraphQL input to the kept form, strictly: a value is taken exactly or refused, never rounded, cut or guessed at. Null
-//! is the caller's business, who knows what may be null.
+//! GraphQL input to the kept form, strictly: a value is taken exactly or refused, never rounded,
+//! cut or guessed at. Null is the caller's business, who knows what may be null.
 
 use async_graphql::{Number, Value as Input};
 
@@ -10,8 +10,8 @@ use crate::model::naming::with_article;
 use crate::model::{EnumType, Model};
 use crate::syntax::{long_integer, long_number};
 
-/// The largest integer that JavaScript's numbers hold exactly; beyond it a JSON number has probably lost digits before
-/// it came here.
+/// The largest integer that JavaScript's numbers hold exactly; beyond it a JSON number has probably
+/// lost digits before it came here.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
 /// A float has this many decimal digits that survive the way from text and back.
@@ -46,9 +46,13 @@ impl Scalar {
             Self::IdInt => id_int(input, source).map(Value::Int),
             Self::IdText => match input {
                 Input::String(text) => without_nul(text, "ID").map(Value::text),
-                Input::Number(number) => Ok(Value::text(integer(number, source, "ID")?.to_string())),
+                Input::Number(number) => {
+                    Ok(Value::text(integer(number, source, "ID")?.to_string()))
+                }
                 // Any integer is an ID.
-                Input::Binary(kept) if long_integer(kept).is_some() => Ok(Value::text(long_number(kept))),
+                Input::Binary(kept) if long_integer(kept).is_some() => {
+                    Ok(Value::text(long_number(kept)))
+                }
                 other => Err(expected("an ID", other)),
             },
             Self::IdUuid | Self::Uuid => match input {
@@ -64,9 +68,11 @@ impl Scalar {
             Self::Float => match input {
                 // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
                 Input::Number(number) => number.as_f64().map(|float| Value::Real(float + 0.0)),
-                Input::Binary(kept) => {
-                    long_number(kept).parse().ok().filter(|float: &f64| float.is_finite()).map(Value::Real)
-                }
+                Input::Binary(kept) => long_number(kept)
+                    .parse()
+                    .ok()
+                    .filter(|float: &f64| float.is_finite())
+                    .map(Value::Real),
                 _ => None,
             }
             .ok_or_else(|| expected("a Float", input)),
@@ -100,7 +106,9 @@ impl Scalar {
 
 fn id_int(input: &Input, source: Source) -> Result<i64, String> {
     match input {
-        Input::String(text) => canonical_integer(text).ok_or_else(|| expected("an ID that is an integer", input)),
+        Input::String(text) => {
+            canonical_integer(text).ok_or_else(|| expected("an ID that is an integer", input))
+        }
         Input::Number(number) => integer(number, source, "ID"),
         other => Err(expected("an ID that is an integer", other)),
     }
@@ -117,7 +125,9 @@ fn int(input: &Input, source: Source) -> Result<i64, String> {
 
 fn big_int(input: &Input, source: Source) -> Result<i64, String> {
     match input {
-        Input::String(text) => canonical_integer(text).ok_or_else(|| expected("a BigInt of 64 bits", input)),
+        Input::String(text) => {
+            canonical_integer(text).ok_or_else(|| expected("a BigInt of 64 bits", input))
+        }
         Input::Number(number) => match whole(number, source) {
             Some(int) => Ok(int),
             None => integer(number, source, "BigInt"),
@@ -126,8 +136,8 @@ fn big_int(input: &Input, source: Source) -> Result<i64, String> {
     }
 }
 
-/// JSON writers that know only floats send `1.0` or `1e3` for an integer; a document says what it means. Beyond what
-/// floats hold exactly, it may be another integer than was meant.
+/// JSON writers that know only floats send `1.0` or `1e3` for an integer; a document says what it
+/// means. Beyond what floats hold exactly, it may be another integer than was meant.
 fn whole(number: &Number, source: Source) -> Option<i64> {
     let is_float = source == Source::Variable && number.as_i64().is_none();
     let float = number.as_f64().filter(|float| is_float && float.fract() == 0.0)?;
@@ -136,9 +146,9 @@ fn whole(number: &Number, source: Source) -> Option<i64> {
 
 /// An integer from a number, if it can be trusted to be the one that was meant.
 fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
-    let int = number
-        .as_i64()
-        .ok_or_else(|| format!("expected {} that is an integer, found {}", article(name), shortened(number)))?;
+    let int = number.as_i64().ok_or_else(|| {
+        format!("expected {} that is an integer, found {}", article(name), shortened(number))
+    })?;
     if source == Source::Variable && int.unsigned_abs() > MAX_SAFE_INTEGER {
         return Err(format!(
             "expected {} as a string, because the number {number} may have lost digits",
@@ -159,7 +169,11 @@ fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
         text = float.to_string();
     }
     let digits = text.bytes().filter(u8::is_ascii_digit).skip_while(|digit| *digit == b'0').count();
-    let zeros = if text.contains('.') { 0 } else { text.bytes().rev().take_while(|digit| *digit == b'0').count() };
+    let zeros = if text.contains('.') {
+        0
+    } else {
+        text.bytes().rev().take_while(|digit| *digit == b'0').count()
+    };
     if digits - zeros.min(digits) > FLOAT_DIGITS {
         return Err(format!(
             "expected a Decimal as a string, because the number {} may have lost digits",
@@ -189,7 +203,9 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
         (Source::Literal, Input::Enum(word)) => word.as_str(),
         (Source::Variable, Input::String(word)) => word.as_str(),
         (Source::Variable, Input::Enum(word)) => word.as_str(),
-        (Source::Literal, Input::String(word)) if declared.values.iter().any(|(value, _)| value == word) => {
+        (Source::Literal, Input::String(word))
+            if declared.values.iter().any(|(value, _)| value == word) =>
+        {
             return Err(format!(
                 "expected {}, which is written without quotes, found {}",
                 with_article(&declared.name),
@@ -202,7 +218,9 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
         return Ok(Value::text(word));
     }
     let values = declared.values.iter().map(|(value, _)| value.as_str());
-    let help = crate::model::diagnostic::suggest(word, values).map(|help| format!("; {help}")).unwrap_or_default();
+    let help = crate::model::diagnostic::suggest(word, values)
+        .map(|help| format!("; {help}"))
+        .unwrap_or_default();
     Err(format!("{} has no value `{word}`{help}", declared.name))
 }
 
@@ -216,7 +234,9 @@ fn check_json(input: &Input) -> Result<(), String> {
             without_nul(name, "JSON")?;
             check_json(value)
         }),
-        Input::Enum(word) => Err(format!("expected JSON, found the name `{word}`; strings in JSON are quoted")),
+        Input::Enum(word) => {
+            Err(format!("expected JSON, found the name `{word}`; strings in JSON are quoted"))
+        }
         Input::Binary(kept) if overflows_float(long_number(kept)) => Err(format!(
             "expected JSON whose numbers are in the range of a Float, found {}",
             shortened(long_number(kept))
@@ -225,7 +245,8 @@ fn check_json(input: &Input) -> Result<(), String> {
     }
 }
 
-/// JSON sets no limit to numbers, but most of its readers would turn such a number into infinity, or into zero.
+/// JSON sets no limit to numbers, but most of its readers would turn such a number into infinity,
+/// or into zero.
 fn overflows_float(number: &str) -> bool {
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));

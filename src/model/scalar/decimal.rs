@@ -2,15 +2,22 @@
 
 use super::quote::quoted;
 
-/// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the scale lose nothing.
+/// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the
+/// scale lose nothing.
 pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String> {
     let expected = || match scale {
         0 => format!(
             "expected a Decimal with at most {precision} digits and none after the point, found {}",
             quoted(text)
         ),
-        1 => format!("expected a Decimal with at most 1 digit after the point, found {}", quoted(text)),
-        _ => format!("expected a Decimal with at most {scale} digits after the point, found {}", quoted(text)),
+        1 => format!(
+            "expected a Decimal with at most 1 digit after the point, found {}",
+            quoted(text)
+        ),
+        _ => format!(
+            "expected a Decimal with at most {scale} digits after the point, found {}",
+            quoted(text)
+        ),
     };
     let not_decimal = || format!("expected a Decimal such as \"12.50\", found {}", quoted(text));
     let unsigned = text.strip_prefix('-').unwrap_or(text);
@@ -31,7 +38,10 @@ pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String>
     let most = usize::from(precision - scale);
     if whole.len() > most {
         let before = if most == 1 { "1 digit".to_owned() } else { format!("{most} digits") };
-        return Err(format!("expected a Decimal with at most {before} before the point, found {}", quoted(text)));
+        return Err(format!(
+            "expected a Decimal with at most {before} before the point, found {}",
+            quoted(text)
+        ));
     }
     let padding = "0".repeat(usize::from(scale) - fraction.len());
     let digits = whole.bytes().chain(fraction.bytes()).chain(padding.bytes());
@@ -100,7 +110,9 @@ mod tests {
         insta::assert_snapshot!(parse("1.234", 12, 2).unwrap_err(), @r#"expected a Decimal with at most 2 digits after the point, found "1.234""#);
         insta::assert_snapshot!(parse("123", 4, 2).unwrap_err(), @r#"expected a Decimal with at most 2 digits before the point, found "123""#);
         insta::assert_snapshot!(parse("1.5", 4, 0).unwrap_err(), @r#"expected a Decimal with at most 4 digits and none after the point, found "1.5""#);
-        for malformed in ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1 ", "--1", "1.-5", "NaN", "١"] {
+        for malformed in
+            ["", "-", ".", "1.", ".5", "+1", "1e3", "1,5", " 1", "1 ", "--1", "1.-5", "NaN", "١"]
+        {
             assert!(parse(malformed, 12, 2).is_err(), "{malformed:?}");
         }
     }

@@ -1,5 +1,6 @@
-//! The kept form to JSON, straight into the answer's bytes: it runs for every value of every answer. What does not have
-//! the form that its type promises was written by somebody else; it is refused and never shown.
+//! The kept form to JSON, straight into the answer's bytes: it runs for every value of every
+//! answer. What does not have the form that its type promises was written by somebody else; it is
+//! refused and never shown.
 
 use thiserror::Error;
 
@@ -22,7 +23,12 @@ impl Scalar {
     ///
     /// # Errors
     /// [`CorruptValue`], and then nothing was written.
-    pub fn write_json(self, model: &Model, value: ValueRef<'_>, out: &mut Vec<u8>) -> Result<(), CorruptValue> {
+    pub fn write_json(
+        self,
+        model: &Model,
+        value: ValueRef<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CorruptValue> {
         match (self, value) {
             (_, ValueRef::Null) => out.extend_from_slice(b"null"),
             (Self::String | Self::IdText, ValueRef::Text(text)) => write_string(text, out),
@@ -52,22 +58,29 @@ impl Scalar {
                 decimal::write(scaled, scale, out);
                 out.push(b'"');
             }
-            (Self::DateTime, ValueRef::Text(text)) if time::is_date_time(text) => write_plain(text, out),
+            (Self::DateTime, ValueRef::Text(text)) if time::is_date_time(text) => {
+                write_plain(text, out)
+            }
             (Self::Date, ValueRef::Text(text)) if time::is_date(text) => write_plain(text, out),
-            (Self::Uuid | Self::IdUuid, ValueRef::Text(text)) if is_uuid(text) => write_plain(text, out),
+            (Self::Uuid | Self::IdUuid, ValueRef::Text(text)) if is_uuid(text) => {
+                write_plain(text, out)
+            }
             (Self::Enum(id), ValueRef::Text(text))
                 if model.enum_type(id).values.iter().any(|(value, _)| value == text) =>
             {
                 write_plain(text, out);
             }
-            (Self::Json, ValueRef::Text(text)) if is_json(text) => out.extend_from_slice(text.as_bytes()),
+            (Self::Json, ValueRef::Text(text)) if is_json(text) => {
+                out.extend_from_slice(text.as_bytes())
+            }
             _ => return Err(CorruptValue { expected: self.graphql_name(model).to_owned() }),
         }
         Ok(())
     }
 }
 
-/// Somebody else's spelling of JSON goes out as it is: the row's version covers it, so it is the same each time.
+/// Somebody else's spelling of JSON goes out as it is: the row's version covers it, so it is the
+/// same each time.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }

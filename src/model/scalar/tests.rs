@@ -30,9 +30,14 @@ fn variable(scalar: Scalar, json: serde_json::Value) -> Result<Value, String> {
 
 fn literal(scalar: Scalar, text: &str) -> Result<Value, String> {
     let text = format!("{{ a(b: {text}) }}");
-    let document = parse(&text, Purpose::Operations).unwrap_or_else(|error| panic!("{text}: {error:?}"));
-    let Definition::Operation(_, operation) = &document.definitions[0] else { panic!("an operation") };
-    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else { panic!("a field") };
+    let document =
+        parse(&text, Purpose::Operations).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+    let Definition::Operation(_, operation) = &document.definitions[0] else {
+        panic!("an operation")
+    };
+    let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+        panic!("a field")
+    };
     let input = field.node.arguments[0].1.node.clone().into_const().unwrap();
     scalar.coerce(&model(), &input, Source::Literal)
 }
@@ -50,7 +55,11 @@ fn variables_come_out_as_their_canonical_json() {
         (Scalar::IdInt, json!(-42), r#""-42""#),
         (Scalar::IdText, json!("a/b"), r#""a/b""#),
         (Scalar::IdText, json!(7), r#""7""#),
-        (Scalar::IdUuid, json!("0190D0A1-7F3C-7000-8000-00000000000A"), r#""0190d0a1-7f3c-7000-8000-00000000000a""#),
+        (
+            Scalar::IdUuid,
+            json!("0190D0A1-7F3C-7000-8000-00000000000A"),
+            r#""0190d0a1-7f3c-7000-8000-00000000000a""#,
+        ),
         (Scalar::String, json!("\"é\n\u{1}☃"), "\"\\\"é\\n\\u0001☃\""),
         (Scalar::Int, json!(-2147483648), "-2147483648"),
         (Scalar::Int, json!(1.0), "1"),
@@ -68,7 +77,11 @@ fn variables_come_out_as_their_canonical_json() {
         (MONEY, json!("1.500"), r#""1.50""#),
         (Scalar::DateTime, json!("2026-11-22T10:30:00.5+01:00"), r#""2026-11-22T09:30:00.500Z""#),
         (Scalar::Date, json!("2026-11-22"), r#""2026-11-22""#),
-        (Scalar::Uuid, json!("0190d0a1-7f3c-7000-8000-00000000000A"), r#""0190d0a1-7f3c-7000-8000-00000000000a""#),
+        (
+            Scalar::Uuid,
+            json!("0190d0a1-7f3c-7000-8000-00000000000A"),
+            r#""0190d0a1-7f3c-7000-8000-00000000000a""#,
+        ),
         (
             Scalar::Json,
             json!({"b": [1, null, 2.5], "a": {"d": "x\"", "c": true}}),
@@ -77,7 +90,8 @@ fn variables_come_out_as_their_canonical_json() {
         (Scalar::Json, json!("text"), r#""text""#),
         (SIZE, json!("LARGE"), r#""LARGE""#),
     ] {
-        let value = variable(scalar, given.clone()).unwrap_or_else(|error| panic!("{scalar:?} {given}: {error}"));
+        let value = variable(scalar, given.clone())
+            .unwrap_or_else(|error| panic!("{scalar:?} {given}: {error}"));
         assert_eq!(written(scalar, &value).as_deref(), Ok(expected), "{scalar:?} {given}");
     }
 }
@@ -87,7 +101,10 @@ fn literals_are_exact_and_enums_are_names() {
     assert_eq!(literal(SIZE, "LARGE"), Ok(Value::text("LARGE")));
     assert_eq!(literal(Scalar::BigInt, "9007199254740993"), Ok(Value::Int(9007199254740993)));
     assert_eq!(literal(MONEY, "12.50"), Ok(Value::Int(1250)));
-    assert_eq!(literal(Scalar::Json, "{b: 1, a: [\"x\"]}"), Ok(Value::text(r#"{"a":["x"],"b":1}"#)));
+    assert_eq!(
+        literal(Scalar::Json, "{b: 1, a: [\"x\"]}"),
+        Ok(Value::text(r#"{"a":["x"],"b":1}"#))
+    );
     insta::assert_snapshot!(literal(SIZE, "\"LARGE\"").unwrap_err(), @r#"expected a Size, which is written without quotes, found "LARGE""#);
     insta::assert_snapshot!(literal(SIZE, "LARG").unwrap_err(), @"Size has no value `LARG`; did you mean `LARGE`?");
     insta::assert_snapshot!(literal(Scalar::Json, "[LARGE]").unwrap_err(), @"expected JSON, found the name `LARGE`; strings in JSON are quoted");
@@ -202,7 +219,10 @@ fn what_another_program_wrote_wrongly_is_not_shown() {
         assert!(!error.to_string().to_lowercase().contains("secret"));
     }
     assert_eq!(written(Scalar::Float, &Value::Int(3)).as_deref(), Ok("3.0"));
-    assert_eq!(written(Scalar::Json, &Value::text("{ \"b\" : 1 }")).as_deref(), Ok("{ \"b\" : 1 }"));
+    assert_eq!(
+        written(Scalar::Json, &Value::text("{ \"b\" : 1 }")).as_deref(),
+        Ok("{ \"b\" : 1 }")
+    );
 }
 
 #[test]
@@ -229,13 +249,18 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
         ("1.7976931348623157e308", "1.7976931348623157e+308"),
     ] {
         let list = format!("[{text}]");
-        assert_eq!(variable(Scalar::Json, given(&list)), Ok(Value::text(format!("[{kept}]"))), "{text}");
+        assert_eq!(
+            variable(Scalar::Json, given(&list)),
+            Ok(Value::text(format!("[{kept}]"))),
+            "{text}"
+        );
         assert_eq!(literal(Scalar::Json, &list), Ok(Value::text(format!("[{kept}]"))), "{text}");
         // Once more, and it stays.
         assert_eq!(variable(Scalar::Json, given(kept)), Ok(Value::text(kept)));
     }
     for text in ["1e400", "-1e400", "1e-400", "1e99999999999"] {
-        let message = format!("expected JSON whose numbers are in the range of a Float, found {text}");
+        let message =
+            format!("expected JSON whose numbers are in the range of a Float, found {text}");
         assert_eq!(literal(Scalar::Json, text), Err(message), "{text}");
         assert!(variable(Scalar::Json, given(text)).is_err());
         assert!(variable(Scalar::Float, given(text)).is_ok() == text.contains("e-"));
@@ -276,7 +301,8 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
     leaf.prop_recursive(4, 32, 5, |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..5).prop_map(|items| json!(items)),
-            prop::collection::btree_map("[^\u{0}]{0,6}", inner, 0..5).prop_map(|members| json!(members)),
+            prop::collection::btree_map("[^\u{0}]{0,6}", inner, 0..5)
+                .prop_map(|members| json!(members)),
         ]
     })
 }

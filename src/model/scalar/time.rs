@@ -15,10 +15,11 @@ const DATE_SHAPE: &[u8; 10] = b"dddd-dd-dd";
 /// Four digits could say the year 0, too; PostgreSQL has none.
 const YEARS: RangeInclusive<i16> = 1..=9999;
 
-/// Any RFC 3339 instant (section 5.6) to UTC in milliseconds. What milliseconds cannot hold is refused, not rounded, and
-/// so are leap seconds: no database here has them.
+/// Any RFC 3339 instant (section 5.6) to UTC in milliseconds. What milliseconds cannot hold is
+/// refused, not rounded, and so are leap seconds: no database here has them.
 pub(super) fn date_time(text: &str) -> Result<String, String> {
-    let wrong = || format!("expected a DateTime such as \"2026-11-22T09:30:00Z\", found {}", quoted(text));
+    let wrong =
+        || format!("expected a DateTime such as \"2026-11-22T09:30:00Z\", found {}", quoted(text));
     let bytes = text.as_bytes();
     let (seconds, rest) = bytes.split_at_checked(19).ok_or_else(wrong)?;
     if !has_shape(&[&seconds[..10], b"T", &seconds[11..]].concat(), &DATE_TIME_SHAPE[..19]) {
@@ -37,9 +38,13 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     }
     let fraction = fraction.get(1..).unwrap_or_default();
     if fraction.iter().skip(3).any(|digit| *digit != b'0') {
-        return Err(format!("expected a DateTime with at most milliseconds, found {}", quoted(text)));
+        return Err(format!(
+            "expected a DateTime with at most milliseconds, found {}",
+            quoted(text)
+        ));
     }
-    let milliseconds = (0..3).fold(0, |sum, i| sum * 10 + fraction.get(i).map_or(0, |digit| i16::from(digit - b'0')));
+    let milliseconds = (0..3)
+        .fold(0, |sum, i| sum * 10 + fraction.get(i).map_or(0, |digit| i16::from(digit - b'0')));
     let offset = match offset {
         [b'Z' | b'z'] => 0,
         [sign @ (b'+' | b'-'), rest @ ..] if has_shape(rest, b"dd:dd") => {
@@ -63,7 +68,8 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     )
     .map_err(|_| wrong())?;
     // Civil time, because jiff's instants end a day before the year 9999 does.
-    let utc = local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
+    let utc =
+        local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
     if !YEARS.contains(&utc.year()) {
         return Err(format!("expected a DateTime of the years 1 to 9999, found {}", quoted(text)));
     }
@@ -91,7 +97,8 @@ pub(super) fn date(text: &str) -> Result<&str, String> {
     if !is_date(text) {
         return Err(wrong());
     }
-    let date = Date::new(number(&bytes[..4]), number(&bytes[5..7]) as i8, number(&bytes[8..]) as i8);
+    let date =
+        Date::new(number(&bytes[..4]), number(&bytes[5..7]) as i8, number(&bytes[8..]) as i8);
     if !YEARS.contains(&date.map_err(|_| wrong())?.year()) {
         return Err(format!("expected a Date of the years 1 to 9999, found {}", quoted(text)));
     }
@@ -174,7 +181,15 @@ mod tests {
     #[test]
     fn days_are_those_of_the_calendar() {
         assert_eq!(date("2024-02-29"), Ok("2024-02-29"));
-        for wrong in ["2026-02-29", "2026-13-01", "2026-1-1", "2026-11-22T", "20261122", "2026-11-2é", "0000-01-01"] {
+        for wrong in [
+            "2026-02-29",
+            "2026-13-01",
+            "2026-1-1",
+            "2026-11-22T",
+            "20261122",
+            "2026-11-2é",
+            "0000-01-01",
+        ] {
             assert!(date(wrong).is_err(), "{wrong:?}");
         }
     }

@@ -15,7 +15,10 @@ pub(super) fn parse(text: &str) -> Result<Arc<str>, String> {
     }
     match std::str::from_utf8(&lower) {
         Ok(lower) if is_uuid(lower) => Ok(lower.into()),
-        _ => Err(format!("expected a UUID such as \"0190d0a1-7f3c-7000-8000-000000000001\", found {}", quoted(text))),
+        _ => Err(format!(
+            "expected a UUID such as \"0190d0a1-7f3c-7000-8000-000000000001\", found {}",
+            quoted(text)
+        )),
     }
 }
 

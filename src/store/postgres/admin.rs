@@ -10,7 +10,9 @@ use crate::config::PostgresUrl;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 use crate::store::error::AdminError;
 use crate::store::schema::difference::step;
-use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
+use crate::store::schema::migrations::{
+    Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status,
+};
 
 /// A connection for the commands.
 pub struct Admin(RefCell<Blocking>);
@@ -36,7 +38,10 @@ impl Admin {
         migrate::status(&mut self.0.borrow_mut(), migrations)
     }
 
-    pub(in crate::store) fn migrate(&mut self, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    pub(in crate::store) fn migrate(
+        &mut self,
+        migrations: &Migrations,
+    ) -> Result<Vec<Applied>, MigrateError> {
         migrate::up(self.0.get_mut(), migrations)
     }
 
@@ -64,7 +69,11 @@ impl Admin {
     }
 
     /// Its triggers and functions do not depend on what the migrations build.
-    pub(in crate::store) fn repair(&mut self, model: &Model, _: &Migrations) -> Result<Repaired, MigrateError> {
+    pub(in crate::store) fn repair(
+        &mut self,
+        model: &Model,
+        _: &Migrations,
+    ) -> Result<Repaired, MigrateError> {
         migrate::locked(self.0.get_mut(), |connection| Ok(migrate::repair(connection, model)?))
     }
 
@@ -98,7 +107,11 @@ impl Admin {
         Ok(())
     }
 
-    pub(in crate::store) fn keys(&self, entity: &Entity, most: usize) -> Result<Vec<Value>, ClientError> {
+    pub(in crate::store) fn keys(
+        &self,
+        entity: &Entity,
+        most: usize,
+    ) -> Result<Vec<Value>, ClientError> {
         alter::keys(&mut self.0.borrow_mut(), entity, most)
     }
 

@@ -1,5 +1,6 @@
-//! Rows fetched ahead: one statement for each query of a level, and one flight for each level. Where an answer has one level,
-//! the flight is its whole transaction; where it has more, the first flight begins one, and the last ends it.
+//! Rows fetched ahead: one statement for each query of a level, and one flight for each level.
+//! Where an answer has one level, the flight is its whole transaction; where it has more, the first
+//! flight begins one, and the last ends it.
 
 use std::time::Instant;
 
@@ -19,8 +20,8 @@ use crate::store::source::{Parents, Wanted};
 use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
 
-/// Which state of the database a flight sees, and which database it is. The columns behind the first are those of
-/// [`migrate::META`].
+/// Which state of the database a flight sees, and which database it is. The columns behind the
+/// first are those of [`migrate::META`].
 pub(super) const STATE: &str = "SELECT pg_current_snapshot()::text, (SELECT value FROM _freshql_meta WHERE key = 'epoch'), \
                      (SELECT value FROM _freshql_meta WHERE key = 'history')";
 
@@ -46,12 +47,15 @@ impl Seen {
     /// # Errors
     /// It was never migrated.
     pub(super) fn identity(&self) -> Result<[u8; 16], StoreError> {
-        let why = || StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned());
+        let why =
+            || StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned());
         self.identity.ok_or_else(why)
     }
 
     fn read(mut cells: Cells<'_>) -> Result<Self, ClientError> {
-        let mut text = || Ok::<_, ClientError>(cells.next_cell()?.and_then(|cell| std::str::from_utf8(cell).ok()));
+        let mut text = || {
+            Ok::<_, ClientError>(cells.next_cell()?.and_then(|cell| std::str::from_utf8(cell).ok()))
+        };
         Ok(Self::new(text()?, text()?, text()?))
     }
 }
@@ -113,7 +117,8 @@ pub(super) async fn within<'l>(
     model: &Model,
     mut levels: impl Levels<'l>,
 ) -> Result<Fetched<KeptRow>, ClientError> {
-    let mut reading = Run { model, most: levels.most_rows(), fetched: Fetched::default(), trace: None };
+    let mut reading =
+        Run { model, most: levels.most_rows(), fetched: Fetched::default(), trace: None };
     loop {
         let wanted = levels.next(&reading.fetched);
         if wanted.is_empty() {
@@ -143,22 +148,27 @@ struct Run<'a, 't> {
 }
 
 impl Run<'_, '_> {
-    /// Reads a level. False: it has more rows than the answer may have, and none of them is kept, so that whoever writes the
-    /// answer comes upon what is missing.
+    /// Reads a level. False: it has more rows than the answer may have, and none of them is kept,
+    /// so that whoever writes the answer comes upon what is missing.
     async fn level(
         &mut self,
         connection: &mut Connection,
         wanted: Vec<Wanted<'_>>,
         around: Around<'_>,
     ) -> Result<bool, ClientError> {
-        let statements: Vec<&Statement> = wanted.iter().map(|wanted| statement(self.model, wanted)).collect();
-        let encoded: Vec<Vec<Encoded>> = wanted.iter().zip(&statements).map(|(w, s)| parameters(w, s)).collect();
+        let statements: Vec<&Statement> =
+            wanted.iter().map(|wanted| statement(self.model, wanted)).collect();
+        let encoded: Vec<Vec<Encoded>> =
+            wanted.iter().zip(&statements).map(|(w, s)| parameters(w, s)).collect();
         let parameters: Vec<Vec<Parameter<'_>>> =
             encoded.iter().map(|all| all.iter().map(Encoded::parameter).collect()).collect();
-        let mut executes: Vec<Execute<'_>> = around.before.iter().map(|sql| Execute::binary(sql, &[])).collect();
+        let mut executes: Vec<Execute<'_>> =
+            around.before.iter().map(|sql| Execute::binary(sql, &[])).collect();
         let first = executes.len();
         let queries = statements.iter().zip(&parameters);
-        executes.extend(queries.map(|(statement, parameters)| Execute::binary(&statement.sql, parameters)));
+        executes.extend(
+            queries.map(|(statement, parameters)| Execute::binary(&statement.sql, parameters)),
+        );
         let mut seen = around.state;
         let state_at = executes.len();
         executes.extend(seen.as_ref().map(|_| Execute::text(STATE, &[])));
@@ -190,7 +200,8 @@ impl Run<'_, '_> {
         if let Some(trace) = self.trace.as_deref_mut() {
             for (at, wanted) in wanted.iter().enumerate() {
                 let ran = trace.run(wanted.place, statements[at], |slot| traced(wanted, slot));
-                let before = at.checked_sub(1).map_or(std::time::Duration::ZERO, |before| times[before]);
+                let before =
+                    at.checked_sub(1).map_or(std::time::Duration::ZERO, |before| times[before]);
                 (0..tables[at].len()).for_each(|_| trace.row(ran, std::time::Duration::ZERO));
                 trace.end(ran, times[at].saturating_sub(before));
             }
@@ -241,16 +252,20 @@ fn parameter(wanted: &Wanted<'_>, place: &Place) -> Encoded {
     if place.slot == PARENT {
         return match (&wanted.parents, place.ty) {
             (Parents::One(parent), ty) => encode(parent.as_ref(), ty),
-            (Parents::Many(parents), Type::List(scalar)) => {
-                Encoded::Binary(array(parents.iter().map(crate::model::Value::as_ref), scalar, true))
-            }
+            (Parents::Many(parents), Type::List(scalar)) => Encoded::Binary(array(
+                parents.iter().map(crate::model::Value::as_ref),
+                scalar,
+                true,
+            )),
             (Parents::Many(_), _) => Encoded::Null,
         };
     }
     match (&wanted.values[usize::from(place.slot) - 1], place.ty) {
         (SlotValue::One(value), ty) => encode(value.as_ref(), ty),
         (SlotValue::Many(list), Type::List(scalar)) => {
-            let bytes = list.encoded(|values| array(values.iter().map(crate::model::Value::as_ref), scalar, false));
+            let bytes = list.encoded(|values| {
+                array(values.iter().map(crate::model::Value::as_ref), scalar, false)
+            });
             Encoded::Binary(bytes.to_vec())
         }
         (SlotValue::Many(_), _) => Encoded::Null,

@@ -5,7 +5,11 @@ use crate::model::{Column, ColumnId, Entity, Scalar, Value};
 use crate::store::schema::layout::SqlName;
 
 /// The keys of some rows of an entity.
-pub(super) fn keys(connection: &mut Blocking, entity: &Entity, most: usize) -> Result<Vec<Value>, ClientError> {
+pub(super) fn keys(
+    connection: &mut Blocking,
+    entity: &Entity,
+    most: usize,
+) -> Result<Vec<Value>, ClientError> {
     let key = entity.column(entity.key);
     let name = SqlName::new(&key.name);
     let sql = format!("SELECT {name} FROM {} LIMIT {most}", SqlName::new(&entity.table));
@@ -17,8 +21,8 @@ pub(super) fn keys(connection: &mut Blocking, entity: &Entity, most: usize) -> R
     Ok(rows.iter().map(|row| value(row.string(0))).collect())
 }
 
-/// Gives a column of a row another value; gives the number of records that this has left in the change log. None if there is no
-/// such value, or the database does not let it be changed.
+/// Gives a column of a row another value; gives the number of records that this has left in the
+/// change log. None if there is no such value, or the database does not let it be changed.
 pub(super) fn alter(
     connection: &mut Blocking,
     entity: &Entity,
@@ -27,7 +31,8 @@ pub(super) fn alter(
 ) -> Result<Option<u64>, ClientError> {
     let (column, table) = (entity.column(id), SqlName::new(&entity.table));
     let Some(other) = other_value(column) else { return Ok(None) };
-    let (key_column, name) = (SqlName::new(&entity.column(entity.key).name), SqlName::new(&column.name));
+    let (key_column, name) =
+        (SqlName::new(&entity.column(entity.key).name), SqlName::new(&column.name));
     let key = match key {
         Value::Int(number) => number.to_string(),
         Value::Text(text) => text.to_string(),
@@ -49,13 +54,19 @@ pub(super) fn alter(
 /// SQL for a value that the column does not have yet, as far as its type says.
 fn other_value(column: &Column) -> Option<String> {
     let name = SqlName::new(&column.name);
-    let either = |one: &str, other: &str| format!("CASE WHEN {name} = '{one}' THEN '{other}' ELSE '{one}' END");
+    let either = |one: &str, other: &str| {
+        format!("CASE WHEN {name} = '{one}' THEN '{other}' ELSE '{one}' END")
+    };
     Some(match &column.scalar {
-        Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. } => format!("coalesce({name}, 0) + 1"),
+        Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. } => {
+            format!("coalesce({name}, 0) + 1")
+        }
         Scalar::Boolean => format!("NOT coalesce({name}, false)"),
         Scalar::String => format!("coalesce({name}, '') || 'x'"),
         Scalar::Date => format!("coalesce({name}, '2001-02-03') + 1"),
-        Scalar::DateTime => format!("coalesce({name}, '2001-02-03T04:05:06Z') + interval '1 second'"),
+        Scalar::DateTime => {
+            format!("coalesce({name}, '2001-02-03T04:05:06Z') + interval '1 second'")
+        }
         Scalar::Uuid => "gen_random_uuid()".to_owned(),
         Scalar::Json => either("1", "2"),
         Scalar::IdInt | Scalar::IdText | Scalar::IdUuid | Scalar::Enum(_) => return None,

@@ -1,5 +1,5 @@
-//! After a write that was refused, or that came to nothing: what of the database's authors stands behind it. It reads the
-//! catalogue, so it is for the exception and not for every write.
+//! After a write that was refused, or that came to nothing: what of the database's authors stands
+//! behind it. It reads the catalogue, so it is for the exception and not for every write.
 
 use super::client::{ClientError, Execute, Parameter, Rows, ServerError};
 use super::pool::Lease;
@@ -42,7 +42,8 @@ pub(super) async fn named(
     key: Option<Written<'_>>,
     written: &[Written<'_>],
 ) -> Result<Constraint, ClientError> {
-    let (name, of) = (error.constraint.as_deref().unwrap_or_default(), error.table.as_deref().unwrap_or(table));
+    let (name, of) =
+        (error.constraint.as_deref().unwrap_or_default(), error.table.as_deref().unwrap_or(table));
     let schema = error.schema.as_deref().unwrap_or_default();
     Ok(match constraint {
         Constraint::Unique(_) => {
@@ -62,13 +63,16 @@ pub(super) async fn named(
             let rows = query(lease, sql, &[Parameter::Text(name), Parameter::Text(of)]).await?;
             Constraint::Check(strings(&rows).pop().unwrap_or_default())
         }
-        Constraint::ForeignKey(_) => Constraint::ForeignKey(dangling(lease, table, key, written).await?),
+        Constraint::ForeignKey(_) => {
+            Constraint::ForeignKey(dangling(lease, table, key, written).await?)
+        }
         other => other,
     })
 }
 
-/// Of these columns with their new values, those by which the row (with this key, if it is there already) would point to one
-/// that does not exist. All foreign keys of the table count, whatever the model says.
+/// Of these columns with their new values, those by which the row (with this key, if it is there
+/// already) would point to one that does not exist. All foreign keys of the table count, whatever
+/// the model says.
 async fn dangling(
     lease: &mut Lease,
     table: &str,
@@ -100,8 +104,10 @@ async fn dangling(
     let new = |column: &str| written.iter().find(|written| written.column.name == column);
     let mut dangling: Vec<&str> = Vec::new();
     for Reference { table: target, is_own, columns, .. } in &references {
-        let here: Vec<&str> =
-            columns.iter().filter_map(|(from, _)| new(from).map(|w| w.column.name.as_str())).collect();
+        let here: Vec<&str> = columns
+            .iter()
+            .filter_map(|(from, _)| new(from).map(|w| w.column.name.as_str()))
+            .collect();
         if here.is_empty() {
             continue;
         }
@@ -115,8 +121,14 @@ async fn dangling(
         }
         // A new row may point to itself.
         let is_itself = *is_own
-            && columns.iter().zip(&values).all(|((_, to), value)| new(to).is_some_and(|own| own.encoded() == *value));
-        if !is_itself && !values.contains(&Encoded::Null) && !is_there(lease, target, columns, &values).await? {
+            && columns
+                .iter()
+                .zip(&values)
+                .all(|((_, to), value)| new(to).is_some_and(|own| own.encoded() == *value));
+        if !is_itself
+            && !values.contains(&Encoded::Null)
+            && !is_there(lease, target, columns, &values).await?
+        {
             dangling.extend(here);
         }
     }
@@ -133,8 +145,14 @@ struct Reference {
     columns: Vec<(String, String)>,
 }
 
-async fn current(lease: &mut Lease, table: &str, column: &str, key: &Written<'_>) -> Result<Encoded, ClientError> {
-    let (column, table, by) = (SqlName::new(column), SqlName::new(table), SqlName::new(&key.column.name));
+async fn current(
+    lease: &mut Lease,
+    table: &str,
+    column: &str,
+    key: &Written<'_>,
+) -> Result<Encoded, ClientError> {
+    let (column, table, by) =
+        (SqlName::new(column), SqlName::new(table), SqlName::new(&key.column.name));
     let sql = format!("SELECT {column}::text FROM {table} WHERE {by} = $1");
     let value = key.encoded();
     let rows = query(lease, &sql, &[value.parameter()]).await?;
@@ -148,19 +166,22 @@ async fn is_there(
     columns: &[(String, String)],
     values: &[Encoded],
 ) -> Result<bool, ClientError> {
-    let same = columns.iter().enumerate().map(|(i, (_, to))| format!("{} = ${}", SqlName::new(to), i + 1));
+    let same =
+        columns.iter().enumerate().map(|(i, (_, to))| format!("{} = ${}", SqlName::new(to), i + 1));
     let sql = format!("SELECT 1 FROM {table} WHERE {}", same.collect::<Vec<_>>().join(" AND "));
     let values: Vec<Parameter<'_>> = values.iter().map(Encoded::parameter).collect();
     Ok(!query(lease, &sql, &values).await?.is_empty())
 }
 
-/// The triggers of the authors' own that this statement on the table fires, and whether a rule rewrites it.
+/// The triggers of the authors' own that this statement on the table fires, and whether a rule
+/// rewrites it.
 pub(super) async fn interfering(
     lease: &mut Lease,
     table: &str,
     event: Event,
 ) -> Result<(Vec<String>, bool), ClientError> {
-    // The bits of pg_trigger.tgtype, the words of pg_rewrite.ev_type (`pg_trigger.h`, `pg_rewrite.h`).
+    // The bits of pg_trigger.tgtype, the words of pg_rewrite.ev_type (`pg_trigger.h`,
+    // `pg_rewrite.h`).
     let (bit, kind) = match event {
         Event::Insert => (4, "3"),
         Event::Update => (16, "2"),
@@ -171,13 +192,19 @@ pub(super) async fn interfering(
            AND tgenabled <> 'D' AND tgname NOT LIKE 'zz\\_freshql\\_%' ORDER BY tgname"
     );
     let triggers = strings(&query(lease, &sql, &[Parameter::Text(table)]).await?);
-    let sql = format!("SELECT 1 FROM pg_rewrite WHERE ev_class = {TABLE} AND ev_type = '{kind}' AND is_instead");
+    let sql = format!(
+        "SELECT 1 FROM pg_rewrite WHERE ev_class = {TABLE} AND ev_type = '{kind}' AND is_instead"
+    );
     let by_rule = !query(lease, &sql, &[Parameter::Text(table)]).await?.is_empty();
     Ok((triggers, by_rule))
 }
 
 /// The triggers of the table whose functions stand in the call stack of this error.
-pub(super) async fn broken(lease: &mut Lease, table: &str, error: &ServerError) -> Result<Vec<String>, ClientError> {
+pub(super) async fn broken(
+    lease: &mut Lease,
+    table: &str,
+    error: &ServerError,
+) -> Result<Vec<String>, ClientError> {
     let sql = format!(
         "SELECT tgname::text FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid WHERE tgrelid = {TABLE}
            AND NOT tgisinternal AND tgname NOT LIKE 'zz\\_freshql\\_%' AND strpos($2::text, proname || '(') > 0 ORDER BY 1"
@@ -186,7 +213,11 @@ pub(super) async fn broken(lease: &mut Lease, table: &str, error: &ServerError) 
     Ok(strings(&query(lease, &sql, &[Parameter::Text(table), Parameter::Text(context)]).await?))
 }
 
-async fn query(lease: &mut Lease, sql: &str, parameters: &[Parameter<'_>]) -> Result<Rows, ClientError> {
+async fn query(
+    lease: &mut Lease,
+    sql: &str,
+    parameters: &[Parameter<'_>],
+) -> Result<Rows, ClientError> {
     lease.connection().query(Execute::text(sql, parameters)).await
 }
 

@@ -1,5 +1,6 @@
-//! What a PostgreSQL database has, as its own catalogue lists it: tables, columns, constraints, indexes, triggers, and the
-//! functions of ours. It compares nothing. Of the tables it has those that an unqualified name finds.
+//! What a PostgreSQL database has, as its own catalogue lists it: tables, columns, constraints,
+//! indexes, triggers, and the functions of ours. It compares nothing. Of the tables it has those
+//! that an unqualified name finds.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +9,8 @@ use super::client::{Blocking, ClientError, Execute, RowRef, Rows};
 /// The schema of a database.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Catalogue {
-    /// In the order in which they were made; partitions and what inherits from others are with those.
+    /// In the order in which they were made; partitions and what inherits from others are with
+    /// those.
     pub(in crate::store) tables: Vec<FoundTable>,
     pub(in crate::store) functions: Vec<FoundFunction>,
     /// `UTF8`
@@ -121,11 +123,13 @@ pub(in crate::store) mod bits {
 }
 
 /// What is nobody's table.
-const THEIR_SCHEMAS: &str = "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
+const THEIR_SCHEMAS: &str =
+    "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
 
 /// The statements whose rows [`Catalogue::of`] takes.
 pub(in crate::store) fn statements() -> [String; 7] {
-    let tables = format!("pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {THEIR_SCHEMAS}");
+    let tables =
+        format!("pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {THEIR_SCHEMAS}");
     let kinds = "c.relkind IN ('r', 'p', 'v', 'm', 'f')";
     let names = |array: &str, relation: &str| {
         format!(
@@ -187,7 +191,8 @@ impl Catalogue {
     /// The database's.
     pub(in crate::store) fn read(connection: &mut Blocking) -> Result<Self, ClientError> {
         let statements = statements();
-        let executes: Vec<Execute<'_>> = statements.iter().map(|sql| Execute::text(sql, &[])).collect();
+        let executes: Vec<Execute<'_>> =
+            statements.iter().map(|sql| Execute::text(sql, &[])).collect();
         Ok(Self::of(&connection.flight(&executes)?))
     }
 
@@ -196,7 +201,8 @@ impl Catalogue {
         let [encoding, tables, columns, constraints, indexes, triggers, functions] = rows else {
             return Self::default();
         };
-        let mut found: BTreeMap<i64, FoundTable> = tables.iter().map(|row| table(&row)).map(|t| (t.oid, t)).collect();
+        let mut found: BTreeMap<i64, FoundTable> =
+            tables.iter().map(|row| table(&row)).map(|t| (t.oid, t)).collect();
         let mut each = |rows: &Rows, add: &dyn Fn(&mut FoundTable, &RowRef<'_>)| {
             for row in rows.iter() {
                 if let Some(table) = found.get_mut(&row.int(0).unwrap_or_default()) {
@@ -257,7 +263,10 @@ impl FoundTable {
 
     /// The columns of the primary key.
     pub(in crate::store) fn key(&self) -> &[String] {
-        self.constraints.iter().find(|constraint| constraint.kind == "p").map_or(&[], |key| &key.columns)
+        self.constraints
+            .iter()
+            .find(|constraint| constraint.kind == "p")
+            .map_or(&[], |key| &key.columns)
     }
 
     /// It was there before freshql: its version column says so, by the name of a constraint.
@@ -278,7 +287,8 @@ impl FoundIndex {
         let columns: Option<Vec<&str>> = self.columns.iter().map(Option::as_deref).collect();
         let Some(columns) = columns.filter(|_| !self.is_partial) else { return false };
         if unique {
-            let is_same = columns.len() == wanted.len() && wanted.iter().all(|column| columns.contains(column));
+            let is_same = columns.len() == wanted.len()
+                && wanted.iter().all(|column| columns.contains(column));
             return self.unique && is_same;
         }
         columns.starts_with(wanted) && columns.get(wanted.len()).is_none_or(|next| *next == key)
@@ -369,5 +379,10 @@ fn trigger(row: &RowRef<'_>) -> FoundTrigger {
 }
 
 fn function(row: &RowRef<'_>) -> FoundFunction {
-    FoundFunction { name: row.string(0), source: row.string(1), is_definer: row.is(2), settings: list(row, 3) }
+    FoundFunction {
+        name: row.string(0),
+        source: row.string(1),
+        is_definer: row.is(2),
+        settings: list(row, 3),
+    }
 }

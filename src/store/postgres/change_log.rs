@@ -1,4 +1,5 @@
-//! The change log of a PostgreSQL database, read: what the [triggers](super::triggers) have written down.
+//! The change log of a PostgreSQL database, read: what the [triggers](super::triggers) have written
+//! down.
 
 use std::sync::Once;
 
@@ -8,23 +9,42 @@ use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, Entity, Model, Scalar, Value};
 use crate::store::change_log::{Change, Changes, Op, Record, Search};
 
-/// Under this name the log has the changes of registered documents. No entity can have it: no name in GraphQL has a slash.
+/// Under this name the log has the changes of registered documents. No entity can have it: no name
+/// in GraphQL has a slash.
 pub(super) const DOCUMENTS: &str = "/q";
 
-/// Records that are read on at once. Whoever asks waits for all of them: forgetting everything costs less than reading more.
+/// Records that are read on at once. Whoever asks waits for all of them: forgetting everything
+/// costs less than reading more.
 pub(super) const MOST_AT_ONCE: usize = 100_000;
 
 /// What a record's row has, in this order.
 macro_rules! columns {
     ($of:literal) => {
-        concat!($of, "seq, ", $of, "entity, ", $of, "id, ", $of, "op, ", $of, "changed, ", $of, "parts")
+        concat!(
+            $of,
+            "seq, ",
+            $of,
+            "entity, ",
+            $of,
+            "id, ",
+            $of,
+            "op, ",
+            $of,
+            "changed, ",
+            $of,
+            "parts"
+        )
     };
 }
 
-/// The records of the transactions that had not begun when the snapshot before was taken; `$1` is its `xmax`. Written so that
-/// its plan is a range of the one index, whatever the planner believes of the table.
-pub(super) const SINCE: &str =
-    concat!("SELECT ", columns!(""), " FROM _freshql_change WHERE xid >= $1::xid8 ORDER BY xid, seq LIMIT 100001");
+/// The records of the transactions that had not begun when the snapshot before was taken; `$1` is
+/// its `xmax`. Written so that its plan is a range of the one index, whatever the planner believes
+/// of the table.
+pub(super) const SINCE: &str = concat!(
+    "SELECT ",
+    columns!(""),
+    " FROM _freshql_change WHERE xid >= $1::xid8 ORDER BY xid, seq LIMIT 100001"
+);
 
 /// Those of the transactions that were running then; `$1` is its `xip`.
 pub(super) const OF_RUNNING: &str = concat!(
@@ -102,17 +122,24 @@ fn read(model: &Model, row: &RowRef<'_>) -> Read {
 /// Whether it has been said that something in the log cannot be read.
 static TOLD: Once = Once::new();
 
-/// The columns whose names stand in this text with spaces between them. A name may have a space itself, and may then be
-/// found where others stand: a column too many is harmless.
+/// The columns whose names stand in this text with spaces between them. A name may have a space
+/// itself, and may then be found where others stand: a column too many is harmless.
 fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
     let padded = format!(" {names} ");
-    entity.column_ids().filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name))).collect()
+    entity
+        .column_ids()
+        .filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name)))
+        .collect()
 }
 
-/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A column that the model has
-/// come to cut lists by only after the record was written has no values here: its lists are new, too, since the model is part
-/// of every ETag.
-fn parts(entity: &Entity, array: Option<&[u8]>, op: &Op) -> (Vec<(ColumnId, Vec<Value>)>, Vec<ColumnId>) {
+/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A
+/// column that the model has come to cut lists by only after the record was written has no values
+/// here: its lists are new, too, since the model is part of every ETag.
+fn parts(
+    entity: &Entity,
+    array: Option<&[u8]>,
+    op: &Op,
+) -> (Vec<(ColumnId, Vec<Value>)>, Vec<ColumnId>) {
     let (mut parts, mut unread) = (Vec::new(), Vec::new());
     let Some(array) = array else { return (parts, unread) };
     let Some(strings) = strings(array) else {
@@ -120,7 +147,9 @@ fn parts(entity: &Entity, array: Option<&[u8]>, op: &Op) -> (Vec<(ColumnId, Vec<
     };
     for triple in strings.chunks_exact(3) {
         let [Some(name), old, new] = *triple else { continue };
-        let Some(id) = entity.column_ids().find(|id| entity.column(*id).name == name) else { continue };
+        let Some(id) = entity.column_ids().find(|id| entity.column(*id).name == name) else {
+            continue;
+        };
         let scalar = entity.column(id).scalar;
         let value = |text: Option<&str>| text.map_or(Some(Value::Null), |text| value(scalar, text));
         let values: Option<Vec<Value>> = match op {
@@ -168,7 +197,8 @@ fn strings(array: &[u8]) -> Option<Vec<Option<&str>>> {
     Some(strings)
 }
 
-/// A value of a column of this type, as the triggers write it. None for what no value of the model's can be.
+/// A value of a column of this type, as the triggers write it. None for what no value of the
+/// model's can be.
 fn value(scalar: Scalar, text: &str) -> Option<Value> {
     Some(match scalar {
         Scalar::IdInt | Scalar::Int | Scalar::BigInt => Value::Int(text.parse().ok()?),
@@ -200,7 +230,8 @@ fn scaled(text: &str, scale: u8) -> Option<i64> {
     format!("{whole}{fraction:0<width$}", width = usize::from(scale)).parse().ok()
 }
 
-/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a while: it is for people.
+/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a
+/// while: it is for people.
 ///
 /// # Errors
 /// The database's.

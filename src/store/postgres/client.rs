@@ -1,11 +1,13 @@
-//! A client for PostgreSQL that sends several statements in one **flight**: Bind and Execute of each, and one Sync. The server
-//! runs a flight as one transaction, so at REPEATABLE READ all its statements see one snapshot, and all of it costs one round
-//! trip. Statements are prepared when they are first used, in the same flight.
+//! A client for PostgreSQL that sends several statements in one **flight**: Bind and Execute of
+//! each, and one Sync. The server runs a flight as one transaction, so at REPEATABLE READ all its
+//! statements see one snapshot, and all of it costs one round trip. Statements are prepared when
+//! they are first used, in the same flight.
 //!
-//! - [`Connection::connect`] opens a session for a [`Role`]; [`Connection::flight`] runs statements with parameters;
-//!   [`Connection::script`] runs a text of many statements, as `psql -1 -f` does.
-//! - A flight that nobody waits for any more leaves the connection [busy](Connection::is_busy): [`Connection::cancel_token`]
-//!   ends what the server does, and [`Connection::drain`] reads on until the next flight can begin.
+//! - [`Connection::connect`] opens a session for a [`Role`]; [`Connection::flight`] runs statements
+//!   with parameters; [`Connection::script`] runs a text of many statements, as `psql -1 -f` does.
+//! - A flight that nobody waits for any more leaves the connection [busy](Connection::is_busy):
+//!   [`Connection::cancel_token`] ends what the server does, and [`Connection::drain`] reads on
+//!   until the next flight can begin.
 //! - [`Blocking`] is for code that blocks.
 
 mod blocking;
@@ -39,7 +41,8 @@ use crate::config::PostgresUrl;
 /// One statement of a flight.
 #[derive(Debug, Clone, Copy)]
 pub struct Execute<'a> {
-    /// Its text, with `$1`, `$2`, … whose types it says itself (`$1::bigint`). Equal texts are prepared once.
+    /// Its text, with `$1`, `$2`, … whose types it says itself (`$1::bigint`). Equal texts are
+    /// prepared once.
     pub sql: &'a str,
     /// Their values.
     pub parameters: &'a [Parameter<'a>],
@@ -95,7 +98,8 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Asks the server to end the running statement, which then fails with 57014. What has ended meanwhile is not affected.
+    /// Asks the server to end the running statement, which then fails with 57014. What has ended
+    /// meanwhile is not affected.
     ///
     /// # Errors
     /// The server cannot be asked.
@@ -111,7 +115,9 @@ impl CancelToken {
                 Err(error) => Err(error),
             }
         };
-        tokio::time::timeout(limit, ask).await.unwrap_or(Err(ClientError::Late("cancelling a statement")))
+        tokio::time::timeout(limit, ask)
+            .await
+            .unwrap_or(Err(ClientError::Late("cancelling a statement")))
     }
 
     /// The process of the server that serves the connection, as in `pg_stat_activity.pid`.
@@ -142,10 +148,13 @@ impl Connection {
             })
         };
         let limit = url.connect_timeout;
-        tokio::time::timeout(limit, open).await.unwrap_or(Err(ClientError::Late("connecting to the database")))
+        tokio::time::timeout(limit, open)
+            .await
+            .unwrap_or(Err(ClientError::Late("connecting to the database")))
     }
 
-    /// What the server has said of a parameter that it reports: `server_version`, `in_hot_standby`, …
+    /// What the server has said of a parameter that it reports: `server_version`, `in_hot_standby`,
+    /// …
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
@@ -160,7 +169,8 @@ impl Connection {
         if self.is_finishing { TransactionStatus::Idle } else { self.status }
     }
 
-    /// Whether the answer to a flight is still to come, since nobody has waited for it: see [`Self::drain`].
+    /// Whether the answer to a flight is still to come, since nobody has waited for it: see
+    /// [`Self::drain`].
     pub fn is_busy(&self) -> bool {
         self.syncs > 0 && !self.is_finishing
     }
@@ -170,8 +180,8 @@ impl Connection {
         self.is_broken
     }
 
-    /// Whether the server has closed it, as far as that is known without waiting. So a flight that is sent later either comes
-    /// back, or was perhaps done.
+    /// Whether the server has closed it, as far as that is known without waiting. So a flight that
+    /// is sent later either comes back, or was perhaps done.
     pub fn has_ended(&mut self) -> bool {
         self.is_broken |= self.syncs == 0 && self.wire.has_ended();
         self.is_broken
@@ -182,10 +192,12 @@ impl Connection {
         self.cancel.clone()
     }
 
-    /// Runs these statements in one round trip, outside of BEGIN as one transaction, and gives the rows of each.
+    /// Runs these statements in one round trip, outside of BEGIN as one transaction, and gives the
+    /// rows of each.
     ///
     /// # Errors
-    /// That of the first statement that fails; nothing of the flight was done then. (Within BEGIN, only ROLLBACK helps.)
+    /// That of the first statement that fails; nothing of the flight was done then. (Within BEGIN,
+    /// only ROLLBACK helps.)
     pub async fn flight(&mut self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
         let mut all: Vec<Rows> = executes.iter().map(|execute| Rows::new(execute.format)).collect();
         let affected = self.flight_into(executes, |number, cells| all[number].push(cells)).await?;
@@ -204,8 +216,8 @@ impl Connection {
         Ok(rows)
     }
 
-    /// As [`Self::flight`], and hands each row to `receive` where it lies in the socket's buffer, with the number of its
-    /// statement. Gives the numbers in the statements' command tags.
+    /// As [`Self::flight`], and hands each row to `receive` where it lies in the socket's buffer,
+    /// with the number of its statement. Gives the numbers in the statements' command tags.
     ///
     /// # Errors
     /// As [`Self::flight`]; and what `receive` returns, which breaks the connection.
@@ -224,7 +236,8 @@ impl Connection {
             })
             .await;
         match first {
-            // A table has changed under a plan, or a pooler has changed the session: what was prepared does not fit any more.
+            // A table has changed under a plan, or a pooler has changed the session: what was
+            // prepared does not fit any more.
             Err((error, true)) if could_repeat && !has_rows && is_about_plans(&error) => {
                 self.reset().await?;
                 self.fly(executes, &mut receive).await.map_err(|(error, _)| error)
@@ -234,8 +247,8 @@ impl Connection {
         }
     }
 
-    /// Runs a text of any number of statements, without parameters; where it has no BEGIN of its own, as one transaction.
-    /// Gives the rows of each, as text.
+    /// Runs a text of any number of statements, without parameters; where it has no BEGIN of its
+    /// own, as one transaction. Gives the rows of each, as text.
     ///
     /// # Errors
     /// The server's, with the position in the text.
@@ -259,7 +272,8 @@ impl Connection {
                             wants_copy = true;
                             return Ok(true);
                         }
-                        // What a statement's rows are called, empty statements, data of COPY TO STDOUT.
+                        // What a statement's rows are called, empty statements, data of COPY TO
+                        // STDOUT.
                         b'T' | b'I' | b'H' | b'd' | b'c' => {}
                         other => return Err(unexpected(other)),
                     }
@@ -269,12 +283,13 @@ impl Connection {
             if !std::mem::take(&mut wants_copy) {
                 return result.map(|()| all);
             }
-            frontend::copy_fail("there are no data to copy from", &mut self.wire.outbox).map_err(unsendable)?;
+            frontend::copy_fail("there are no data to copy from", &mut self.wire.outbox)
+                .map_err(unsendable)?;
         }
     }
 
-    /// Reads on until the answer to a flight that was given up has come; the connection is as good as new then. Where a
-    /// transaction was open, it is rolled back.
+    /// Reads on until the answer to a flight that was given up has come; the connection is as good
+    /// as new then. Where a transaction was open, it is rolled back.
     ///
     /// # Errors
     /// The connection is lost.
@@ -297,10 +312,15 @@ impl Connection {
     /// The connection is lost.
     pub async fn roll_back(&mut self) -> Result<(), ClientError> {
         self.ready().await?;
-        if self.status == TransactionStatus::Idle { Ok(()) } else { self.script("ROLLBACK").await.map(drop) }
+        if self.status == TransactionStatus::Idle {
+            Ok(())
+        } else {
+            self.script("ROLLBACK").await.map(drop)
+        }
     }
 
-    /// Ends the transaction, without waiting for the answer: whatever is asked next waits for that too.
+    /// Ends the transaction, without waiting for the answer: whatever is asked next waits for that
+    /// too.
     ///
     /// # Errors
     /// The connection is lost.
@@ -344,7 +364,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a flight and receives its answer. With an error comes whether a statement was used that had been prepared before.
+    /// Sends a flight and receives its answer. With an error comes whether a statement was used
+    /// that had been prepared before.
     async fn fly(
         &mut self,
         executes: &[Execute<'_>],
@@ -382,7 +403,11 @@ impl Connection {
     }
 
     /// Writes a flight; notes the names of the statements that are parsed with it.
-    fn write_flight(&mut self, executes: &[Execute<'_>], parsed: &mut Vec<Name>) -> Result<(), ClientError> {
+    fn write_flight(
+        &mut self,
+        executes: &[Execute<'_>],
+        parsed: &mut Vec<Name>,
+    ) -> Result<(), ClientError> {
         self.statements.begin();
         let mut names = Vec::with_capacity(executes.len());
         for execute in executes {
@@ -406,7 +431,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives messages until the server is ready again; what can come at any time is seen to here.
+    /// Receives messages until the server is ready again; what can come at any time is seen to
+    /// here.
     async fn receive(
         &mut self,
         mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
@@ -450,7 +476,10 @@ impl Connection {
 }
 
 fn bind(name: &str, execute: &Execute<'_>, out: &mut bytes::BytesMut) -> Result<(), ClientError> {
-    let formats = execute.parameters.iter().map(|parameter| i16::from(matches!(parameter, Parameter::Binary(_))));
+    let formats = execute
+        .parameters
+        .iter()
+        .map(|parameter| i16::from(matches!(parameter, Parameter::Binary(_))));
     let result = i16::from(execute.format == Format::Binary);
     let write = |parameter: &Parameter<'_>, out: &mut bytes::BytesMut| {
         match parameter {
@@ -473,8 +502,8 @@ fn affected(body: &[u8]) -> u64 {
     tag.and_then(|tag| tag.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Whether it comes of what was prepared: "cached plan must not change result type"; no such statement; one of that name is
-/// there.
+/// Whether it comes of what was prepared: "cached plan must not change result type"; no such
+/// statement; one of that name is there.
 pub fn is_about_plans(error: &ClientError) -> bool {
     matches!(error.code(), "0A000" | "26000" | "42P05")
 }

@@ -1,11 +1,14 @@
-//! A layout as PostgreSQL's CREATE statements (PostgreSQL 14 and later), laid out for people who read them. Types are
-//! native; text is compared by code points, as SQLite does, so that both databases answer in the same order. Names of
-//! constraints are written out: a later migration must know them.
+//! A layout as PostgreSQL's CREATE statements (PostgreSQL 14 and later), laid out for people who
+//! read them. Types are native; text is compared by code points, as SQLite does, so that both
+//! databases answer in the same order. Names of constraints are written out: a later migration must
+//! know them.
 
 use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::postgres::triggers;
 use crate::store::schema::layout::name::string_literal;
-use crate::store::schema::layout::{ForeignKey, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::layout::{
+    ForeignKey, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN,
+};
 use crate::store::schema::section::Section;
 use crate::store::sqlite::expression::check_of;
 
@@ -16,7 +19,8 @@ pub(in crate::store) const VERSION_DEFINITION: &str = "bigint NOT NULL DEFAULT 0
 pub(in crate::store) const ADOPTED: &str = "adopted";
 
 /// The same in such a table.
-pub(in crate::store) const ADOPTED_VERSION: &str = "bigint NOT NULL DEFAULT 0 CONSTRAINT adopted CHECK (_version >= 0)";
+pub(in crate::store) const ADOPTED_VERSION: &str =
+    "bigint NOT NULL DEFAULT 0 CONSTRAINT adopted CHECK (_version >= 0)";
 
 /// One of freshql's own tables, and what belongs to it.
 pub(in crate::store) fn system_table(name: &str) -> Section {
@@ -84,17 +88,25 @@ pub(in crate::store) fn folding() -> Section {
     }
 }
 
-/// These tables and their indexes, where `existing` tables are there already. Foreign keys that point to what is made
-/// later come in a section of their own.
+/// These tables and their indexes, where `existing` tables are there already. Foreign keys that
+/// point to what is made later come in a section of their own.
 pub(in crate::store) fn created(tables: &[&Table], existing: &[&SqlName]) -> Vec<Section> {
     let mut later = Vec::new();
     let mut sections = Vec::new();
     for (at, table) in tables.iter().enumerate() {
         let is_there = |key: &ForeignKey| {
-            tables[..=at].iter().any(|made| made.name == key.table) || existing.contains(&&key.table)
+            tables[..=at].iter().any(|made| made.name == key.table)
+                || existing.contains(&&key.table)
         };
-        let missing = |column: &&TableColumn| column.references.as_ref().is_some_and(|key| !is_there(key));
-        later.extend(table.columns.iter().filter(missing).filter_map(|column| add_foreign_key(table, column)));
+        let missing =
+            |column: &&TableColumn| column.references.as_ref().is_some_and(|key| !is_there(key));
+        later.extend(
+            table
+                .columns
+                .iter()
+                .filter(missing)
+                .filter_map(|column| add_foreign_key(table, column)),
+        );
         let indexes = table.indexes.iter().map(|index| create_index(table, index));
         sections.push(Section {
             heading: format!("{}: one row for each {}.", table.name.as_str(), table.entity_name),
@@ -125,7 +137,11 @@ fn create_table(table: &Table, is_there: impl Fn(&ForeignKey) -> bool) -> String
         format!("  {:width$} {}", column.name.to_string(), words.join(" "))
     });
     let version = format!("  {VERSION_COLUMN:width$} {VERSION_DEFINITION}");
-    format!("CREATE TABLE {} (\n{}\n);", table.name, lines.chain([version]).collect::<Vec<_>>().join(",\n"))
+    format!(
+        "CREATE TABLE {} (\n{}\n);",
+        table.name,
+        lines.chain([version]).collect::<Vec<_>>().join(",\n")
+    )
 }
 
 /// What follows the column's name, without its foreign key.
@@ -153,7 +169,10 @@ pub(in crate::store) fn column_definition(table: &Table, column: &TableColumn) -
 pub(in crate::store) fn add_foreign_key(table: &Table, column: &TableColumn) -> Option<String> {
     let key = references(column.references.as_ref()?);
     let name = constraint(table, column, "fkey");
-    Some(format!("ALTER TABLE {} ADD CONSTRAINT {name} FOREIGN KEY ({}) {key};", table.name, column.name))
+    Some(format!(
+        "ALTER TABLE {} ADD CONSTRAINT {name} FOREIGN KEY ({}) {key};",
+        table.name, column.name
+    ))
 }
 
 fn references(key: &ForeignKey) -> String {
@@ -179,7 +198,11 @@ pub(in crate::store) fn primary_key(table: &SqlName) -> SqlName {
 pub(in crate::store) fn create_index(table: &Table, index: &TableIndex) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
     let term = |column: &TableColumn| {
-        if column.nullable { format!("{} NULLS FIRST", column.name) } else { column.name.to_string() }
+        if column.nullable {
+            format!("{} NULLS FIRST", column.name)
+        } else {
+            column.name.to_string()
+        }
     };
     let columns: Vec<String> = table.index_columns(index).map(term).collect();
     format!("CREATE {unique}INDEX {} ON {} ({});", index.name, table.name, columns.join(", "))
@@ -211,7 +234,9 @@ pub(in crate::store) fn type_of(scalar: Scalar) -> String {
 pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
     match column.default.as_ref()? {
         DefaultValue::Value(value) => Some(literal(value, column.scalar)),
-        DefaultValue::Now if column.scalar == Scalar::Date => Some("((now() AT TIME ZONE 'UTC')::date)".to_owned()),
+        DefaultValue::Now if column.scalar == Scalar::Date => {
+            Some("((now() AT TIME ZONE 'UTC')::date)".to_owned())
+        }
         DefaultValue::Now => Some("now()".to_owned()),
         DefaultValue::UuidV7 | DefaultValue::Autoincrement | DefaultValue::Claim(_) => None,
     }
@@ -226,7 +251,12 @@ pub(in crate::store) fn literal(value: &Value, scalar: Scalar) -> String {
             let sign = if *number < 0 { "-" } else { "" };
             let power = 10_u64.pow(u32::from(scale));
             let number = number.unsigned_abs();
-            format!("{sign}{}.{:0width$}", number / power, number % power, width = usize::from(scale))
+            format!(
+                "{sign}{}.{:0width$}",
+                number / power,
+                number % power,
+                width = usize::from(scale)
+            )
         }
         (Value::Int(number), _) => number.to_string(),
         (Value::Real(number), _) => format!("{number:?}"),
@@ -244,7 +274,9 @@ pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String>
         Scalar::Decimal { .. } => Some(format!("{name} <> 'NaN'")),
         // NaN is greater than all numbers.
         Scalar::Float => Some(format!("abs({name}) < 'Infinity'")),
-        Scalar::DateTime => Some(format!("{name} BETWEEN '0001-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'")),
+        Scalar::DateTime => {
+            Some(format!("{name} BETWEEN '0001-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'"))
+        }
         Scalar::Date => Some(format!("{name} BETWEEN '0001-01-01' AND '9999-12-31'")),
         Scalar::Enum(_) => check_of(name, column.scalar, column.nullable, &column.enum_values),
         _ => None,

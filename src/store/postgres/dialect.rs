@@ -1,9 +1,10 @@
-//! PostgreSQL's SQL, where it is not that of other databases. Tables of our own have the types of [`super::ddl`]; of others'
-//! tables a column may have any type that goes into that one, so it is brought into it where that matters.
+//! PostgreSQL's SQL, where it is not that of other databases. Tables of our own have the types of
+//! [`super::ddl`]; of others' tables a column may have any type that goes into that one, so it is
+//! brought into it where that matters.
 
 use sea_orm::sea_query::{
-    Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, PostgresQueryBuilder, SelectStatement,
-    UpdateStatement,
+    Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, PostgresQueryBuilder,
+    SelectStatement, UpdateStatement,
 };
 
 use crate::model::{Column, Entity, Scalar};
@@ -65,8 +66,9 @@ impl Dialect for Postgres {
         }
     }
 
-    /// Equality is that of the bytes: a part that a list is cut by is looked for under the value that was logged. Instants are
-    /// compared as they are shown, in milliseconds; else a cursor would stand in front of the row that it was made of.
+    /// Equality is that of the bytes: a part that a list is cut by is looked for under the value
+    /// that was logged. Instants are compared as they are shown, in milliseconds; else a cursor
+    /// would stand in front of the row that it was made of.
     fn compared(&self, entity: &Entity, column: &Column, value: Expr) -> Expr {
         match column.scalar {
             _ if is_ours(entity, column) => value,
@@ -82,7 +84,12 @@ impl Dialect for Postgres {
         match column.scalar {
             _ if is_ours(entity, column) => value,
             // Numbers, Booleans and UUIDs are told by their length.
-            Scalar::IdInt | Scalar::BigInt | Scalar::Int | Scalar::Boolean | Scalar::IdUuid | Scalar::Uuid => value,
+            Scalar::IdInt
+            | Scalar::BigInt
+            | Scalar::Int
+            | Scalar::Boolean
+            | Scalar::IdUuid
+            | Scalar::Uuid => value,
             scalar => Expr::cust_with_exprs(format!("$1::{}", type_of(scalar)), [value]),
         }
     }
@@ -90,9 +97,11 @@ impl Dialect for Postgres {
     fn version(&self, entity: &Entity, alias: &str) -> Expr {
         match entity.managed {
             true => Expr::col((Alias::new(alias), Alias::new(VERSION_COLUMN))),
-            false => {
-                Expr::cust(super::triggers::version_expression(&entity.name, alias, &entity.column(entity.key).name))
-            }
+            false => Expr::cust(super::triggers::version_expression(
+                &entity.name,
+                alias,
+                &entity.column(entity.key).name,
+            )),
         }
     }
 
@@ -122,7 +131,8 @@ impl Dialect for Postgres {
         Expr::cust("FALSE")
     }
 
-    /// `(SELECT …)` is not decoration: where the planner sees the array it makes a plan anew for every execution.
+    /// `(SELECT …)` is not decoration: where the planner sees the array it makes a plan anew for
+    /// every execution.
     fn batch(&self, batch: Batch) -> String {
         let parents = format!(
             "unnest((SELECT {})) WITH ORDINALITY AS \"{PARENTS}\"(\"{PARENT_VALUE}\", \"{PARENT_NUMBER}\")",
@@ -130,7 +140,9 @@ impl Dialect for Postgres {
         );
         let number = format!("\"{PARENTS}\".\"{PARENT_NUMBER}\" - 1");
         match batch.of_each {
-            OfEach::Value(value) => format!("SELECT {number}, ({}) FROM {parents}", self.select(&value)),
+            OfEach::Value(value) => {
+                format!("SELECT {number}, ({}) FROM {parents}", self.select(&value))
+            }
             OfEach::Rows { of_one, limit, .. } => {
                 let limit = limit.map(|limit| format!(" LIMIT {limit}")).unwrap_or_default();
                 format!(

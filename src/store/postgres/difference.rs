@@ -1,10 +1,10 @@
-//! The changes as PostgreSQL's statements (14 and later). Everything is done in place: `ALTER … TYPE … USING` writes
-//! rows anew without firing triggers, so they keep their versions.
+//! The changes as PostgreSQL's statements (14 and later). Everything is done in place: `ALTER …
+//! TYPE … USING` writes rows anew without firing triggers, so they keep their versions.
 
 use crate::model::DefaultValue;
 use crate::store::postgres::ddl::{
-    self as layout, ADOPTED_VERSION, add_foreign_key, check_expression, column_definition, constraint, constraint_name,
-    default_expression, primary_key, sql_type, type_of,
+    self as layout, ADOPTED_VERSION, add_foreign_key, check_expression, column_definition,
+    constraint, constraint_name, default_expression, primary_key, sql_type, type_of,
 };
 use crate::store::postgres::triggers;
 use crate::store::schema::difference::changes::{Alteration, Altered, Changes, Fate};
@@ -26,9 +26,14 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     if changes.system.contains(&"_freshql_meta") {
         sections.push(layout::folding());
     }
-    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(&changes.system_columns, layout::system_table)));
-    sections.extend(notes::section("Foreign keys that go, or come back below.", dropped_keys(changes)));
-    sections.extend(notes::section("Indexes that go, or come back below.", dropped_indexes(changes)));
+    sections.extend(notes::section(
+        SYSTEM_COLUMNS,
+        add_system_columns(&changes.system_columns, layout::system_table),
+    ));
+    sections
+        .extend(notes::section("Foreign keys that go, or come back below.", dropped_keys(changes)));
+    sections
+        .extend(notes::section("Indexes that go, or come back below.", dropped_indexes(changes)));
     sections.extend(changes.altered.iter().filter_map(|altered| {
         let name = altered.table.name.as_str();
         let heading = if altered.is_new_here {
@@ -38,13 +43,15 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
         };
         notes::section(&heading, in_place(altered))
     }));
-    let existing: Vec<SqlName> = catalogue.tables.iter().map(|table| SqlName::new(&table.name)).collect();
+    let existing: Vec<SqlName> =
+        catalogue.tables.iter().map(|table| SqlName::new(&table.name)).collect();
     sections.extend(layout::created(&changes.created, &existing.iter().collect::<Vec<_>>()));
     sections.extend(notes::section("Foreign keys that come.", added_keys(changes)));
     let is_outdated = !changes.outdated_on_postgres.is_empty();
     sections.extend(changes.altered.iter().filter_map(|altered| kept(altered, is_outdated)));
     sections.extend(changes.created.iter().map(|table| layout::versions_kept(table)));
-    let is_altered = |table: &Table| changes.altered.iter().any(|altered| altered.table.name == table.name);
+    let is_altered =
+        |table: &Table| changes.altered.iter().any(|altered| altered.table.name == table.name);
     let upgraded = changes.outdated_on_postgres.iter().filter(|table| !is_altered(table));
     sections.extend(upgraded.map(|table| layout::versions_kept(table)));
     sections.extend(changes.abandoned.iter().map(|abandoned| {
@@ -55,18 +62,25 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     ddl::text(sections)
 }
 
-/// What an earlier release made of triggers and log goes, for all tables at once. The clock of the new ones is ahead of the
-/// numbers that the old ones counted.
+/// What an earlier release made of triggers and log goes, for all tables at once. The clock of the
+/// new ones is ahead of the numbers that the old ones counted.
 fn former(changes: &Changes<'_>) -> Vec<Section> {
     if changes.outdated_on_postgres.is_empty() {
         return Vec::new();
     }
     let tables = changes.outdated_on_postgres.iter().map(|table| &table.name);
     let tables: Vec<String> = tables.flat_map(triggers::drop_former_statements).collect();
-    let heading = "The triggers of an earlier release of freshql go, and the log that they wrote.".to_owned();
+    let heading =
+        "The triggers of an earlier release of freshql go, and the log that they wrote.".to_owned();
     let mut log = layout::system_table("_freshql_change");
     log.statements.push(layout::folding().statements.concat());
-    vec![Section { heading, statements: tables.into_iter().chain(triggers::drop_former_log()).collect() }, log]
+    vec![
+        Section {
+            heading,
+            statements: tables.into_iter().chain(triggers::drop_former_log()).collect(),
+        },
+        log,
+    ]
 }
 
 fn dropped_keys(changes: &Changes<'_>) -> Vec<String> {
@@ -113,7 +127,11 @@ fn is_reordered(altered: &Altered<'_>, index: &TableIndex) -> bool {
     let changed = |column: &TableColumn| {
         altered.alterations().any(|(other, change)| other.name == column.name && change.nullability)
     };
-    let is_there = altered.found.indexes.iter().any(|found| found.name.eq_ignore_ascii_case(index.name.as_str()));
+    let is_there = altered
+        .found
+        .indexes
+        .iter()
+        .any(|found| found.name.eq_ignore_ascii_case(index.name.as_str()));
     let is_created = altered.created_indexes.iter().any(|created| created.name == index.name);
     is_there && !is_created && altered.table.index_columns(index).any(changed)
 }
@@ -133,7 +151,8 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
     let mut statements = notes::gone_values(altered);
     if altered.is_rekeyed {
-        statements.push(format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {};", primary_key(table)));
+        statements
+            .push(format!("ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {};", primary_key(table)));
         statements.extend(former_keys(altered));
     }
     let mut has_key = !altered.is_rekeyed;
@@ -149,14 +168,21 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
     }
     if !has_key {
         let key = &altered.table.key_column().name;
-        statements.push(format!("ALTER TABLE {table} ADD CONSTRAINT {} PRIMARY KEY ({key});", primary_key(table)));
+        statements.push(format!(
+            "ALTER TABLE {table} ADD CONSTRAINT {} PRIMARY KEY ({key});",
+            primary_key(table)
+        ));
     }
     if altered.is_new_here {
-        statements.push(format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {ADOPTED_VERSION};"));
+        statements
+            .push(format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {ADOPTED_VERSION};"));
     }
     let relaxed = altered.dropped.iter().filter(|dropped| dropped.relax && dropped.found.key == 0);
     statements.extend(relaxed.map(|dropped| {
-        format!("ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL;", SqlName::new(&dropped.found.name))
+        format!(
+            "ALTER TABLE {table} ALTER COLUMN {} DROP NOT NULL;",
+            SqlName::new(&dropped.found.name)
+        )
     }));
     let reordered = altered.table.indexes.iter().filter(|index| is_reordered(altered, index));
     let indexes = reordered.chain(altered.created_indexes.iter().copied());
@@ -167,15 +193,19 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
 /// Columns that were the primary key count no longer, and may be NULL where the model allows it.
 fn former_keys(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
-    let is_former = |name: &str| !name.eq_ignore_ascii_case(altered.table.key_column().name.as_str());
-    let former = altered.found.columns.iter().filter(|column| column.key > 0 && is_former(&column.name));
+    let is_former =
+        |name: &str| !name.eq_ignore_ascii_case(altered.table.key_column().name.as_str());
+    let former =
+        altered.found.columns.iter().filter(|column| column.key > 0 && is_former(&column.name));
     former
         .flat_map(|found| {
             let name = SqlName::new(&found.name);
             let known = altered.table.columns.iter().find(|column| column.name == name);
             let nullable = known.is_none_or(|column| column.nullable);
             let drop = |what: &str| format!("ALTER TABLE {table} ALTER COLUMN {name} DROP {what};");
-            [Some(drop("IDENTITY IF EXISTS")), nullable.then(|| drop("NOT NULL"))].into_iter().flatten()
+            [Some(drop("IDENTITY IF EXISTS")), nullable.then(|| drop("NOT NULL"))]
+                .into_iter()
+                .flatten()
         })
         .collect()
 }
@@ -190,7 +220,9 @@ fn added(altered: &Altered<'_>, column: &TableColumn) -> Vec<String> {
             format!("ALTER TABLE {table} ALTER COLUMN {name} DROP DEFAULT;"),
         ],
         Some(_) => vec![add(definition)],
-        None if column.nullable || *name == altered.table.key_column().name => vec![add(definition)],
+        None if column.nullable || *name == altered.table.key_column().name => {
+            vec![add(definition)]
+        }
         None => {
             let nullable = TableColumn { nullable: true, ..column.clone() };
             let note = notes::fill_in(altered, column);
@@ -208,7 +240,11 @@ fn added(altered: &Altered<'_>, column: &TableColumn) -> Vec<String> {
 
 /// The type that the column has.
 fn old_type(change: &Alteration<'_>) -> String {
-    if is_strict_type(&change.found.sql_type) { type_of(change.was) } else { change.found.sql_type.clone() }
+    if is_strict_type(&change.found.sql_type) {
+        type_of(change.was)
+    } else {
+        change.found.sql_type.clone()
+    }
 }
 
 fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>) -> Vec<String> {
@@ -253,12 +289,17 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
                     base(&new_type)
                 ));
             }
-            None if is_retyped => act(format!("ALTER COLUMN {name} TYPE {new_type} USING ({value})")),
+            None if is_retyped => {
+                act(format!("ALTER COLUMN {name} TYPE {new_type} USING ({value})"))
+            }
             None => {}
         }
     }
     if change.nullability && *name != altered.table.key_column().name {
-        act(format!("ALTER COLUMN {name} {} NOT NULL", if column.nullable { "DROP" } else { "SET" }));
+        act(format!(
+            "ALTER COLUMN {name} {} NOT NULL",
+            if column.nullable { "DROP" } else { "SET" }
+        ));
     }
     if let Some(default) = default_expression(column).filter(|_| change.default || is_retyped) {
         act(format!("ALTER COLUMN {name} SET DEFAULT {default}"));
@@ -273,7 +314,9 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
     }
     if column.scalar.is_id() && !convert::is_kept_alike(change.was, column.scalar) {
         let name = column.name.as_str();
-        comments.push(format!("-- {FILL_IN}: `{name}` is of another kind; as it stands this is for empty tables."));
+        comments.push(format!(
+            "-- {FILL_IN}: `{name}` is of another kind; as it stands this is for empty tables."
+        ));
     } else if is_retyped {
         comments.push(format!("-- {}.", notes::converted(altered, column)));
     }
@@ -282,8 +325,11 @@ fn changed(altered: &Altered<'_>, column: &TableColumn, change: &Alteration<'_>)
         statements.push(comments.join("\n"));
     }
     if change.counting && counts {
-        let (table_name, column_name) = (string_literal(&table.to_string()), string_literal(name.as_str()));
-        statements.push(format!("ALTER TABLE {table} ALTER COLUMN {name} ADD GENERATED BY DEFAULT AS IDENTITY;"));
+        let (table_name, column_name) =
+            (string_literal(&table.to_string()), string_literal(name.as_str()));
+        statements.push(format!(
+            "ALTER TABLE {table} ALTER COLUMN {name} ADD GENERATED BY DEFAULT AS IDENTITY;"
+        ));
         statements.push(format!(
             "SELECT setval(pg_get_serial_sequence({table_name}, {column_name}), (SELECT coalesce(max({name}), 0) + 1 FROM {table}), false);"
         ));

@@ -1,11 +1,14 @@
-//! The documents in a PostgreSQL database. Whatever changes them tells all nodes in the same statement.
+//! The documents in a PostgreSQL database. Whatever changes them tells all nodes in the same
+//! statement.
 
 use std::time::Duration;
 
 use super::Store;
 use super::client::{Blocking, ClientError, Execute, Parameter, Rows, Session};
 use crate::config::PostgresUrl;
-use crate::store::documents::{DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument};
+use crate::store::documents::{
+    DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument,
+};
 use crate::store::error::{Constraint, StoreError};
 
 /// The columns of a [`StoredDocument`].
@@ -14,15 +17,16 @@ const SELECT: &str = "SELECT id, text, source = 'file', floor(extract(epoch FROM
     FROM _freshql_document AS d";
 const IN_ORDER: &str = "ORDER BY id COLLATE \"C\"";
 
-/// Keeps the names of these documents: objects with an id and aliases. A name that another document has becomes this one's: what
-/// the query files say goes before what they said, and before what was registered over HTTP, which uses [`NAME_ONCE`].
+/// Keeps the names of these documents: objects with an id and aliases. A name that another document
+/// has becomes this one's: what the query files say goes before what they said, and before what was
+/// registered over HTTP, which uses [`NAME_ONCE`].
 const NAME: &str = "INSERT INTO _freshql_alias AS known (alias, id)
       SELECT DISTINCT ON (alias) alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
         json_array_elements_text(document -> 'aliases') AS alias ORDER BY alias, document ->> 'id'
       ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE known.id <> excluded.id RETURNING id";
 
-/// Keeps the names of such a document, if no other document has one of them: then it fails, and its transaction with it, also
-/// where the other one commits while this waits.
+/// Keeps the names of such a document, if no other document has one of them: then it fails, and its
+/// transaction with it, also where the other one commits while this waits.
 const NAME_ONCE: &str = "INSERT INTO _freshql_alias (alias, id)
       SELECT DISTINCT given.alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
         json_array_elements_text(document -> 'aliases') AS given (alias)
@@ -33,10 +37,12 @@ const NAME_ONCE: &str = "INSERT INTO _freshql_alias (alias, id)
 const TAKEN: &str = "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT json_array_elements_text($2::json))
       AND id <> $1::text LIMIT 1";
 
-/// How often a document is tried that collides with a twin of its own: the second time it finds what the twin has written.
+/// How often a document is tried that collides with a twin of its own: the second time it finds
+/// what the twin has written.
 const ATTEMPTS: u32 = 5;
 
-/// Runs a statement that returns the ids of the documents that it has changed, tells all nodes of each, and gives their number.
+/// Runs a statement that returns the ids of the documents that it has changed, tells all nodes of
+/// each, and gives their number.
 fn told(change: &str) -> String {
     format!(
         "WITH changed AS ({change}), told AS (INSERT INTO _freshql_change (entity, id, op, changed, parts)
@@ -59,7 +65,11 @@ fn read(rows: &Rows) -> Vec<StoredDocument> {
     let document = |row: super::client::RowRef<'_>| StoredDocument {
         id: row.string(0),
         text: row.string(1),
-        source: if row.is(2) { DocumentSource::File { retired_at: row.int(3) } } else { DocumentSource::Http },
+        source: if row.is(2) {
+            DocumentSource::File { retired_at: row.int(3) }
+        } else {
+            DocumentSource::Http
+        },
         // It is written by the statement itself.
         aliases: row.text(4).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
     };
@@ -86,8 +96,12 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
-        let sql = format!("{SELECT} WHERE id IN (SELECT json_array_elements_text($1::json)) {IN_ORDER}");
+    pub async fn documents_among(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
+        let sql =
+            format!("{SELECT} WHERE id IN (SELECT json_array_elements_text($1::json)) {IN_ORDER}");
         let ids = serde_json::json!(ids).to_string();
         let mut lease = self.reader().await?;
         Ok(read(&lease.connection().query(Execute::text(&sql, &[Parameter::Text(&ids)])).await?))
@@ -97,7 +111,10 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
+    pub async fn insert_document(
+        &self,
+        document: NewDocument,
+    ) -> Result<Result<bool, NameTaken>, StoreError> {
         let insert = told(
             "INSERT INTO _freshql_document (id, text) VALUES ($1::text, $2::text) ON CONFLICT DO NOTHING RETURNING id",
         );
@@ -110,11 +127,16 @@ impl Store {
         let (name, objects) = (told(NAME_ONCE), [Parameter::Text(&objects)]);
         let mut attempt = 1;
         loop {
-            let changed = self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await;
+            let changed =
+                self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await;
             match changed {
                 Ok(counts) => return Ok(Ok(counts.first() == Some(&1))),
                 // Somebody else has the name, or has removed the document before it got the name.
-                Err(error @ StoreError::Constraint(Constraint::Unique(_) | Constraint::ForeignKey(_))) => {
+                Err(
+                    error @ StoreError::Constraint(
+                        Constraint::Unique(_) | Constraint::ForeignKey(_),
+                    ),
+                ) => {
                     if let Some(taken) = self.taken(&document).await? {
                         return Ok(Err(taken));
                     }
@@ -146,7 +168,10 @@ impl Store {
     }
 
     /// Writes down what has become of the query files.
-    pub(in crate::store) async fn change_file_documents(&self, changes: FileChanges) -> Result<(), StoreError> {
+    pub(in crate::store) async fn change_file_documents(
+        &self,
+        changes: FileChanges,
+    ) -> Result<(), StoreError> {
         let FileChanges { gone, back, new } = changes;
         // What another node has made of them meanwhile stays.
         let retire = told(
@@ -166,7 +191,9 @@ impl Store {
         let new = json(new.values());
         let [gone, back, new] = [&gone, &back, &new].map(|json| [Parameter::Text(json)]);
         let name = told(NAME);
-        self.change(&[(&retire, &gone), (&restore, &back), (&insert, &new), (&name, &new)]).await.map(drop)
+        self.change(&[(&retire, &gone), (&restore, &back), (&insert, &new), (&name, &new)])
+            .await
+            .map(drop)
     }
 
     /// Forgets the documents that left the query files longer ago than this.
@@ -184,13 +211,19 @@ impl Store {
     }
 
     /// Runs such statements in one transaction, and returns when this server knows what they did.
-    async fn change(&self, statements: &[(&str, &[Parameter<'_>])]) -> Result<Vec<i64>, StoreError> {
+    async fn change(
+        &self,
+        statements: &[(&str, &[Parameter<'_>])],
+    ) -> Result<Vec<i64>, StoreError> {
         let flight: Vec<Execute<'_>> =
             statements.iter().map(|(sql, parameters)| Execute::text(sql, parameters)).collect();
         let mut lease = self.writer().await?;
         let rows = lease.connection().flight(&flight).await?;
         drop(lease);
         self.catch_up().await?;
-        Ok(rows.iter().map(|rows| rows.first().and_then(|row| row.int(0)).unwrap_or_default()).collect())
+        Ok(rows
+            .iter()
+            .map(|rows| rows.first().and_then(|row| row.int(0)).unwrap_or_default())
+            .collect())
     }
 }

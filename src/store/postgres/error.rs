@@ -18,7 +18,9 @@ impl From<ClientError> for StoreError {
             "40001" | "40P01" => Self::RolledBack,
             "25006" => Self::Unwritable("the server takes no writes".to_owned()),
             "53100" => Self::Unwritable("the server's disk is full".to_owned()),
-            "23505" => Self::Constraint(Constraint::Unique(Columns { table: table(), names: Vec::new() })),
+            "23505" => {
+                Self::Constraint(Constraint::Unique(Columns { table: table(), names: Vec::new() }))
+            }
             "23503" => Self::Constraint(Constraint::ForeignKey(Vec::new())),
             "23502" => {
                 let names = server.column.clone().into_iter().collect();
@@ -45,10 +47,13 @@ pub(super) fn unreachable_because(error: &ClientError) -> String {
     error.to_string()
 }
 
-/// Whether connections that are open are of no use: the server ends, starts, or has become one that only reads.
+/// Whether connections that are open are of no use: the server ends, starts, or has become one that
+/// only reads.
 pub(super) fn spoils_pool(error: &ClientError) -> bool {
     match error {
-        ClientError::Server(server) => matches!(server.code.as_str(), "57P01" | "57P02" | "57P03" | "25006"),
+        ClientError::Server(server) => {
+            matches!(server.code.as_str(), "57P01" | "57P02" | "57P03" | "25006")
+        }
         ClientError::Lost(_) => true,
         _ => false,
     }

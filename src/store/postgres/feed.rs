@@ -1,12 +1,14 @@
-//! PostgreSQL's feed: which transactions have committed since the log was read last, found by comparing two snapshots. What it
-//! promises to its subscribers is in [`crate::store::feed`].
+//! PostgreSQL's feed: which transactions have committed since the log was read last, found by
+//! comparing two snapshots. What it promises to its subscribers is in [`crate::store::feed`].
 //!
-//! Numbers of the log are not in the order of commits, and no number below the snapshot tells what is new: a record appears
-//! when its transaction ends, long after others with higher numbers. What is visible now and was not then belongs to a
-//! transaction that had not begun then (`xid >= xmax`), or was running (`xip`). A commit leaves the running transactions
-//! before its client hears of it, so a snapshot that is taken after an acknowledgement has it.
+//! Numbers of the log are not in the order of commits, and no number below the snapshot tells what
+//! is new: a record appears when its transaction ends, long after others with higher numbers. What
+//! is visible now and was not then belongs to a transaction that had not begun then (`xid >=
+//! xmax`), or was running (`xip`). A commit leaves the running transactions before its client hears
+//! of it, so a snapshot that is taken after an acknowledgement has it.
 //!
-//! One task has a connection of its own and does one **check** at a time; whoever comes meanwhile shares the next.
+//! One task has a connection of its own and does one **check** at a time; whoever comes meanwhile
+//! shares the next.
 
 mod check;
 pub(super) mod definition;
@@ -47,7 +49,8 @@ pub(in crate::store) struct Feed {
     /// When the last one that nobody waits for was asked for, in milliseconds since `started`.
     nudged: AtomicU64,
     started: Instant,
-    /// Answers are given by what the subscribers know, without a check in front of each: see [`Self::keep_covered`].
+    /// Answers are given by what the subscribers know, without a check in front of each: see
+    /// [`Self::keep_covered`].
     is_relied_on: AtomicBool,
     progress: watch::Sender<Progress>,
     task: Arc<Task>,
@@ -113,7 +116,9 @@ impl Feed {
                 if progress.ended > called {
                     return Ok(());
                 }
-                if let Some((_, why)) = progress.failed.as_ref().filter(|(number, _)| *number > called) {
+                if let Some((_, why)) =
+                    progress.failed.as_ref().filter(|(number, _)| *number > called)
+                {
                     return Err(StoreError::Lost(why.clone()));
                 }
             }
@@ -123,20 +128,22 @@ impl Feed {
         }
     }
 
-    /// From now on answers are given that no check goes in front of, so that the subscribers must know of all that was written
-    /// here before whoever wrote it is told ([`Self::wrote`]).
+    /// From now on answers are given that no check goes in front of, so that the subscribers must
+    /// know of all that was written here before whoever wrote it is told ([`Self::wrote`]).
     ///
-    /// Where a check that begins behind a request goes in front of every answer from the cache, that is not waited for. Take
-    /// anybody who was told that something was written, here or by another server, and who then asks: the check's snapshot is
-    /// later than the commit, so it has the change, and no stored answer from before it passes. An answer that was executed
-    /// meanwhile is stored with the revision that was known before its own snapshot was taken: the change counts as later, and
-    /// at worst it is executed once more. `tests/integration/cluster.rs` tries to find an exception.
+    /// Where a check that begins behind a request goes in front of every answer from the cache,
+    /// that is not waited for. Take anybody who was told that something was written, here or by
+    /// another server, and who then asks: the check's snapshot is later than the commit, so it has
+    /// the change, and no stored answer from before it passes. An answer that was executed
+    /// meanwhile is stored with the revision that was known before its own snapshot was taken: the
+    /// change counts as later, and at worst it is executed once more.
+    /// `tests/integration/cluster.rs` tries to find an exception.
     pub(in crate::store) fn keep_covered(&self) {
         self.is_relied_on.store(true, Ordering::SeqCst);
     }
 
-    /// Something was committed here: returns when the subscribers know of it, if that is relied on, and else sees to it that
-    /// they learn of it soon.
+    /// Something was committed here: returns when the subscribers know of it, if that is relied on,
+    /// and else sees to it that they learn of it soon.
     ///
     /// # Errors
     /// The change log cannot be read.
@@ -146,22 +153,26 @@ impl Feed {
         }
         let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let last = self.nudged.load(Ordering::Relaxed);
-        if now >= last + NUDGE && self.nudged.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        if now >= last + NUDGE
+            && self.nudged.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         {
             self.task.wake.notify_one();
         }
         Ok(())
     }
 
-    /// Returns when the subscribers know of everything that a reader with this snapshot (`pg_current_snapshot()::text`) has
-    /// seen. As a rule they do already. Always waited for: what was altered by hand is in the snapshot as well, and only a check
-    /// finds that no version tells of it.
+    /// Returns when the subscribers know of everything that a reader with this snapshot
+    /// (`pg_current_snapshot()::text`) has seen. As a rule they do already. Always waited for: what
+    /// was altered by hand is in the snapshot as well, and only a check finds that no version tells
+    /// of it.
     ///
     /// # Errors
     /// The change log cannot be read.
     pub(in crate::store) async fn cover(&self, snapshot: &str) -> Result<(), StoreError> {
         match Snapshot::parse(snapshot) {
-            Some(seen) if !self.has_lost_track() && self.known.covered.load().covers(&seen) => Ok(()),
+            Some(seen) if !self.has_lost_track() && self.known.covered.load().covers(&seen) => {
+                Ok(())
+            }
             _ => self.catch_up().await,
         }
     }
@@ -194,9 +205,9 @@ impl Feed {
         self.known.schema.load().guard.clone()
     }
 
-    /// What versions tell in the state of the schema that a reader has found, whose snapshot is [covered](Self::cover); see
-    /// [`super::migrate::identity`]. None where the schema is in another state by now: what the reader has seen belongs to
-    /// neither for sure.
+    /// What versions tell in the state of the schema that a reader has found, whose snapshot is
+    /// [covered](Self::cover); see [`super::migrate::identity`]. None where the schema is in
+    /// another state by now: what the reader has seen belongs to neither for sure.
     pub(in crate::store) fn guard_of(&self, identity: &[u8; 16]) -> Option<Arc<Guard>> {
         let schema = self.known.schema.load();
         (schema.identity == *identity).then(|| schema.guard.clone())
@@ -237,9 +248,10 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
             Ok(()) => progress.ended = number,
             Err(error) => progress.failed = Some((number, error.to_string())),
         });
-        // Whoever was woken is answered first, and what has come in meanwhile is read: so the next check is shared by as many as
-        // there are, not by those few who came while this one ran. (A task that yields goes on when the sockets were looked at
-        // once; twice, when what they had was handed out.)
+        // Whoever was woken is answered first, and what has come in meanwhile is read: so the next
+        // check is shared by as many as there are, not by those few who came while this one ran. (A
+        // task that yields goes on when the sockets were looked at once; twice, when what they had
+        // was handed out.)
         drop(feed);
         for _ in 0..2 {
             tokio::task::yield_now().await;

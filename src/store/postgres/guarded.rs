@@ -1,9 +1,11 @@
-//! Statements of a flight that is a whole mutation. Each looks itself whether it has done what it says, and fails where it has
-//! not, so that nothing of the flight is kept. Why it has not is then found out by statements that are not in a hurry.
+//! Statements of a flight that is a whole mutation. Each looks itself whether it has done what it
+//! says, and fails where it has not, so that nothing of the flight is kept. Why it has not is then
+//! found out by statements that are not in a hurry.
 //!
-//! A mutation of one field that has found nothing to do does not fail, since every failure is a line in the server's log: its
-//! statement gives 0. `pg_current_xact_id_if_assigned()` tells that nothing at all was written, by a trigger neither: whoever
-//! writes, or locks a row, has got a number.
+//! A mutation of one field that has found nothing to do does not fail, since every failure is a
+//! line in the server's log: its statement gives 0. `pg_current_xact_id_if_assigned()` tells that
+//! nothing at all was written, by a trigger neither: whoever writes, or locks a row, has got a
+//! number.
 
 use super::dialect::Postgres;
 use crate::model::{Column, Entity, Model, Scalar};
@@ -14,7 +16,8 @@ use crate::store::schema::layout::name::string_literal;
 use crate::store::select::Shape;
 use crate::store::statement::Statement;
 
-/// Whether the database and its schema are those that the mutation was told for; the parameters' numbers.
+/// Whether the database and its schema are those that the mutation was told for; the parameters'
+/// numbers.
 fn is_same(epoch: usize, history: usize) -> String {
     format!(
         "(SELECT value FROM _freshql_meta WHERE key = 'epoch') = ${epoch}::text \
@@ -22,7 +25,8 @@ fn is_same(epoch: usize, history: usize) -> String {
     )
 }
 
-/// 1 where this holds; where it does not, 0 if that may be (a parameter) and nothing was written, or else a failure.
+/// 1 where this holds; where it does not, 0 if that may be (a parameter) and nothing was written,
+/// or else a failure.
 fn verdict(holds: &str, may_be_nothing: usize) -> String {
     format!(
         "CASE WHEN {holds} THEN 1 WHEN ${may_be_nothing}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0 \
@@ -31,12 +35,15 @@ fn verdict(holds: &str, may_be_nothing: usize) -> String {
     )
 }
 
-/// The statement. Behind its own parameters it has those of every one: the database's epoch and history, whether it may find
-/// nothing to do; and [`Guarded::Insert`] and [`Guarded::Gone`] the key as the log has it.
+/// The statement. Behind its own parameters it has those of every one: the database's epoch and
+/// history, whether it may find nothing to do; and [`Guarded::Insert`] and [`Guarded::Gone`] the
+/// key as the log has it.
 pub(super) fn statement(model: &Model, entity: &Entity, guarded: &Guarded) -> Statement {
     let base = match guarded {
         Guarded::Insert(columns) => render::insert(model, &Postgres, entity, columns),
-        Guarded::Update(columns, is_versioned) => render::update(model, &Postgres, entity, columns, *is_versioned),
+        Guarded::Update(columns, is_versioned) => {
+            render::update(model, &Postgres, entity, columns, *is_versioned)
+        }
         Guarded::Lock(is_versioned) => render::delete(model, &Postgres, entity, *is_versioned),
         Guarded::Delete | Guarded::Gone => render::delete(model, &Postgres, entity, false),
     };
@@ -53,7 +60,9 @@ pub(super) fn statement(model: &Model, entity: &Entity, guarded: &Guarded) -> St
                  (date_part('epoch', statement_timestamp()) * 1000000)::bigint) = 1 AND {same}"
             );
             let verdict = verdict(&is_made, may_be_nothing);
-            format!("WITH \"w\"(\"k\", \"v\") AS ({text}, \"{VERSION_COLUMN}\") SELECT {verdict} FROM \"w\"")
+            format!(
+                "WITH \"w\"(\"k\", \"v\") AS ({text}, \"{VERSION_COLUMN}\") SELECT {verdict} FROM \"w\""
+            )
         }
         Guarded::Update(..) => {
             let verdict = verdict(&format!("count(*) = 1 AND {same}"), may_be_nothing);
@@ -83,9 +92,9 @@ pub(super) fn statement(model: &Model, entity: &Entity, guarded: &Guarded) -> St
     Statement { sql: sql.into(), parameters: base.parameters, columns: base.columns }
 }
 
-/// The query, as one that fails where its rows cannot be shown: where a row by its key is not there, where a value is none of
-/// its type (somebody has loosened a column), where a row's strings have more bytes than the last parameter says. None: that
-/// cannot be told by SQL.
+/// The query, as one that fails where its rows cannot be shown: where a row by its key is not
+/// there, where a value is none of its type (somebody has loosened a column), where a row's strings
+/// have more bytes than the last parameter says. None: that cannot be told by SQL.
 pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
     let base = render::query(model, &Postgres, shape);
     let (entity, columns) = match shape {
@@ -97,10 +106,13 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
         return None;
     }
     let names: Vec<String> = (0..columns.len() + 2).map(|at| format!("\"c{at}\"")).collect();
-    let mut conditions = vec!["\"q\".\"c0\" IS NOT NULL".to_owned(), "\"q\".\"c1\" IS NOT NULL".to_owned()];
+    let mut conditions =
+        vec!["\"q\".\"c0\" IS NOT NULL".to_owned(), "\"q\".\"c1\" IS NOT NULL".to_owned()];
     let mut lengths = vec!["0".to_owned()];
     // The version stands behind the key.
-    for (name, id) in names[..1].iter().chain(&names[2..]).zip(std::iter::once(&entity.key).chain(columns)) {
+    for (name, id) in
+        names[..1].iter().chain(&names[2..]).zip(std::iter::once(&entity.key).chain(columns))
+    {
         let (column, value) = (entity.column(*id), format!("\"q\".{name}"));
         if column.sql_type.is_some() {
             return None;
@@ -118,7 +130,10 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
     conditions.push(format!("{} <= ${most}::bigint", lengths.join(" + ")));
     let row = match shape {
         Shape::Row { .. } => {
-            format!("(SELECT) AS \"one\" LEFT JOIN LATERAL ({}) AS \"q\"({names}) ON true", base.sql)
+            format!(
+                "(SELECT) AS \"one\" LEFT JOIN LATERAL ({}) AS \"q\"({names}) ON true",
+                base.sql
+            )
         }
         _ => format!("({}) AS \"q\"({names})", base.sql),
     };
@@ -131,11 +146,20 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
     Some(Statement { sql: sql.into(), ..base })
 }
 
-/// What makes every value of a column of ours one of its type, beside the column's own type; None: SQL cannot tell.
-#[expect(clippy::option_option, reason = "nothing to ask, and nothing that could be asked, are two things")]
+/// What makes every value of a column of ours one of its type, beside the column's own type; None:
+/// SQL cannot tell.
+#[expect(
+    clippy::option_option,
+    reason = "nothing to ask, and nothing that could be asked, are two things"
+)]
 fn holds(model: &Model, column: &Column, value: &str) -> Option<Option<String>> {
     let condition = match column.scalar {
-        Scalar::IdInt | Scalar::BigInt | Scalar::Int | Scalar::Boolean | Scalar::IdUuid | Scalar::Uuid => None,
+        Scalar::IdInt
+        | Scalar::BigInt
+        | Scalar::Int
+        | Scalar::Boolean
+        | Scalar::IdUuid
+        | Scalar::Uuid => None,
         Scalar::String | Scalar::IdText => None,
         Scalar::Float => Some(format!("{value} NOT IN ('NaN', 'Infinity', '-Infinity')")),
         Scalar::Decimal { .. } => Some(format!("{value} <> 'NaN'")),
@@ -144,7 +168,8 @@ fn holds(model: &Model, column: &Column, value: &str) -> Option<Option<String>> 
         )),
         Scalar::Date => Some(format!("{value} BETWEEN '0001-01-01'::date AND '9999-12-31'::date")),
         Scalar::Enum(id) => {
-            let names: Vec<String> = model.enum_type(id).values.iter().map(|(name, _)| string_literal(name)).collect();
+            let names: Vec<String> =
+                model.enum_type(id).values.iter().map(|(name, _)| string_literal(name)).collect();
             Some(format!("{value} IN ({})", names.join(", ")))
         }
         Scalar::Json => return None,

@@ -1,5 +1,6 @@
-//! Migrations on PostgreSQL: each file runs in one transaction together with the record that it ran, under a lock that all
-//! programs that migrate this database take. What the files of a database come to is part of every ETag.
+//! Migrations on PostgreSQL: each file runs in one transaction together with the record that it
+//! ran, under a lock that all programs that migrate this database take. What the files of a
+//! database come to is part of every ETag.
 
 pub(in crate::store) mod check;
 pub(in crate::store) mod mend;
@@ -27,23 +28,28 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
 /// The lock of all that change the schema, of each database its own.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7310319827465318)";
 
-/// How long a migration waits for that, and for tables that others use. Whoever wants to use the table meanwhile waits, too.
+/// How long a migration waits for that, and for tables that others use. Whoever wants to use the
+/// table meanwhile waits, too.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '60s'";
 
-/// The schemas in which names are looked for, without what depends on who asks, and behind them what is temporary: so the
-/// functions that are made remember it.
+/// The schemas in which names are looked for, without what depends on who asks, and behind them
+/// what is temporary: so the functions that are made remember it.
 const PATH: &str =
     "SELECT set_config('search_path', (SELECT string_agg(quote_ident(name), ', ' ORDER BY number) || ', pg_temp'
   FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, number) WHERE name !~ '^pg_temp'), true)";
 
-/// Under this name the log has the changes of the schema. No entity can have it: no name in GraphQL has a slash.
+/// Under this name the log has the changes of the schema. No entity can have it: no name in GraphQL
+/// has a slash.
 pub(in crate::store) const SCHEMA: &str = "/schema";
 
 /// How the files and this database stand to each other. Writes nothing.
 ///
 /// # Errors
 /// The database cannot be read.
-pub(in crate::store) fn status(connection: &mut Blocking, migrations: &Migrations) -> Result<Status, ClientError> {
+pub(in crate::store) fn status(
+    connection: &mut Blocking,
+    migrations: &Migrations,
+) -> Result<Status, ClientError> {
     Ok(Status::between(applied(connection)?, migrations))
 }
 
@@ -71,17 +77,27 @@ pub(in crate::store) fn applied_of(row: &crate::store::postgres::client::RowRef<
 }
 
 /// Whether there is a table of this name where unqualified names are looked for.
-pub(in crate::store) fn has_table(connection: &mut Blocking, name: &str) -> Result<bool, ClientError> {
-    let rows = connection.query(Execute::text("SELECT to_regclass($1::text) IS NOT NULL", &[Parameter::Text(name)]))?;
+pub(in crate::store) fn has_table(
+    connection: &mut Blocking,
+    name: &str,
+) -> Result<bool, ClientError> {
+    let rows = connection.query(Execute::text(
+        "SELECT to_regclass($1::text) IS NOT NULL",
+        &[Parameter::Text(name)],
+    ))?;
     Ok(rows.first().is_some_and(|row| row.is(0)))
 }
 
-/// Applies what is pending, in order. Any number of programs may do this at once: each file is applied by one of them.
+/// Applies what is pending, in order. Any number of programs may do this at once: each file is
+/// applied by one of them.
 ///
 /// # Errors
-/// One was edited after it was applied: then nothing is applied. The first file that does not run: it leaves no trace;
-/// those before it stay applied.
-pub(in crate::store) fn up(connection: &mut Blocking, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+/// One was edited after it was applied: then nothing is applied. The first file that does not run:
+/// it leaves no trace; those before it stay applied.
+pub(in crate::store) fn up(
+    connection: &mut Blocking,
+    migrations: &Migrations,
+) -> Result<Vec<Applied>, MigrateError> {
     let mistakes = run::transaction_controls(&status(connection, migrations)?.pending);
     if !mistakes.is_empty() {
         return Err(MigrateError::Files(mistakes));
@@ -103,7 +119,8 @@ pub(in crate::store) fn locked<T, E: From<ClientError>>(
     connection: &mut Blocking,
     act: impl FnOnce(&mut Blocking) -> Result<T, E>,
 ) -> Result<T, E> {
-    connection.script(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; {PATIENCE}; {LOCK}; {PATH}"))?;
+    connection
+        .script(&format!("BEGIN ISOLATION LEVEL READ COMMITTED; {PATIENCE}; {LOCK}; {PATH}"))?;
     match act(connection) {
         Ok(result) => {
             connection.script("COMMIT")?;
@@ -117,9 +134,12 @@ pub(in crate::store) fn locked<T, E: From<ClientError>>(
     }
 }
 
-/// Applies the first pending file, in the transaction that is open: only under its lock it is sure that no other program
-/// has applied it meanwhile.
-fn apply_next(connection: &mut Blocking, migrations: &Migrations) -> Result<Option<Applied>, MigrateError> {
+/// Applies the first pending file, in the transaction that is open: only under its lock it is sure
+/// that no other program has applied it meanwhile.
+fn apply_next(
+    connection: &mut Blocking,
+    migrations: &Migrations,
+) -> Result<Option<Applied>, MigrateError> {
     let status = status(connection, migrations)?;
     let mistakes = status.mistakes();
     if !mistakes.is_empty() {
@@ -131,7 +151,11 @@ fn apply_next(connection: &mut Blocking, migrations: &Migrations) -> Result<Opti
     run::run_file(connection, migration)?;
     let number = migration.number.to_string();
     let back = [Parameter::Text(&path)];
-    let insert = [Parameter::Text(&number), Parameter::Text(&migration.name), Parameter::Text(&migration.blake3)];
+    let insert = [
+        Parameter::Text(&number),
+        Parameter::Text(&migration.name),
+        Parameter::Text(&migration.blake3),
+    ];
     connection.flight(&[
         Execute::text("SELECT set_config('search_path', $1::text, true)", &back),
         Execute::text(CREATE_HISTORY, &[]),
@@ -145,8 +169,9 @@ fn apply_next(connection: &mut Blocking, migrations: &Migrations) -> Result<Opti
     Ok(rows.first().map(|row| applied_of(&row)))
 }
 
-/// Writes down in `_freshql_meta` what the migrations of this database come to, and tells all servers to look. When each was
-/// applied counts, too: after a restore the same file may run a second time and fill other values in.
+/// Writes down in `_freshql_meta` what the migrations of this database come to, and tells all
+/// servers to look. When each was applied counts, too: after a restore the same file may run a
+/// second time and fill other values in.
 pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), ClientError> {
     if !has_table(connection, "_freshql_meta")? || !has_table(connection, "_freshql_migration")? {
         return Ok(());
@@ -164,11 +189,12 @@ pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), Cl
     tell(connection)
 }
 
-/// Writes down to which definition of the tables the history belongs, and a record that makes all servers look at the schema, and
-/// forget what they know. The last that is done in a transaction.
+/// Writes down to which definition of the tables the history belongs, and a record that makes all
+/// servers look at the schema, and forget what they know. The last that is done in a transaction.
 fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
     keep_definition(connection)?;
-    let sql = "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_freshql_change')
+    let sql =
+        "SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('_freshql_change')
         AND attname = 'op' AND atttypid = '\"char\"'::regtype)";
     if connection.query(Execute::text(sql, &[]))?.first().is_some_and(|row| row.is(0)) {
         let insert = "INSERT INTO _freshql_change (entity, op) VALUES ($1::text, 'T')";
@@ -191,14 +217,19 @@ pub(in crate::store) fn renew_history(connection: &mut Blocking) -> Result<(), C
     tell(connection)
 }
 
-/// What tells this database and the state of its schema from all others: its epoch, and what its migrations come to.
-pub(in crate::store) const META: &str = "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'),
+/// What tells this database and the state of its schema from all others: its epoch, and what its
+/// migrations come to.
+pub(in crate::store) const META: &str =
+    "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'),
   (SELECT value FROM _freshql_meta WHERE key = 'history')";
 
 /// What validators start from, from the columns of [`META`]. None where the database has no epoch.
 pub(in crate::store) fn identity(epoch: Option<&str>, history: Option<&str>) -> Option<[u8; 16]> {
     let mut bytes = [0; 16];
     hex::decode_to_slice(epoch?, &mut bytes).ok()?;
-    let hash = blake3::Hasher::new().update(&bytes).update(history.unwrap_or_default().as_bytes()).finalize();
+    let hash = blake3::Hasher::new()
+        .update(&bytes)
+        .update(history.unwrap_or_default().as_bytes())
+        .finalize();
     hash.as_bytes().first_chunk().copied()
 }

@@ -1,5 +1,6 @@
-//! Connections that are kept. Who wants one waits for a bounded time; who gives a flight up leaves the connection to a task
-//! that cancels what the server does and reads on to the end, or closes it.
+//! Connections that are kept. Who wants one waits for a bounded time; who gives a flight up leaves
+//! the connection to a task that cancels what the server does and reads on to the end, or closes
+//! it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -16,7 +17,8 @@ use crate::store::error::StoreError;
 
 /// How long a connection that was given up may take to come to its end.
 const DRAIN: Duration = Duration::from_secs(5);
-/// For each connection so many may wait; more are refused at once, so that an overload shows as such and not as latency.
+/// For each connection so many may wait; more are refused at once, so that an overload shows as
+/// such and not as latency.
 const WAITING: usize = 256;
 /// How long nobody tries again after a connection could not be opened, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -58,7 +60,12 @@ pub(super) struct Lease {
 }
 
 impl Pool {
-    pub(super) fn new(url: PostgresUrl, session: Session, size: usize, patience: Duration) -> Arc<Self> {
+    pub(super) fn new(
+        url: PostgresUrl,
+        session: Session,
+        size: usize,
+        patience: Duration,
+    ) -> Arc<Self> {
         Arc::new(Self {
             url,
             session,
@@ -75,8 +82,8 @@ impl Pool {
     /// A connection: one that is open, if there is one.
     ///
     /// # Errors
-    /// [`StoreError::Overloaded`] where too many wait or none was free for too long, [`StoreError::Lost`] where the server
-    /// cannot be reached.
+    /// [`StoreError::Overloaded`] where too many wait or none was free for too long,
+    /// [`StoreError::Lost`] where the server cannot be reached.
     pub(super) async fn get(self: &Arc<Self>) -> Result<Lease, StoreError> {
         let permit = self.permit().await?;
         let generation = self.generation.load(Ordering::Acquire);
@@ -141,7 +148,8 @@ impl Pool {
         }
         // Between half of it and all of it, so that the nodes of a cluster do not come at once.
         let jitter = f64::from(uuid::Uuid::now_v7().as_bytes()[15]) / 512.0 + 0.5;
-        *outage = Some(Outage { why: why.clone(), until: Instant::now() + pause.mul_f64(jitter), pause });
+        *outage =
+            Some(Outage { why: why.clone(), until: Instant::now() + pause.mul_f64(jitter), pause });
         StoreError::Lost(why)
     }
 
@@ -155,12 +163,14 @@ impl Pool {
             let generation = self.generation.load(Ordering::Acquire);
             let Ok(connection) = self.connect().await else { return };
             let (pool, permit) = (self.clone(), Some(permit));
-            let lease = Lease { connection: Some(connection), generation, is_old: false, pool, permit };
+            let lease =
+                Lease { connection: Some(connection), generation, is_old: false, pool, permit };
             lease.put_last();
         }
     }
 
-    /// Closes what is idle, and what is used as soon as it is given back: the server has gone, or does not write any more.
+    /// Closes what is idle, and what is used as soon as it is given back: the server has gone, or
+    /// does not write any more.
     pub(super) fn renew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
@@ -178,7 +188,8 @@ impl Pool {
     }
 
     fn give_back(&self, connection: Connection, generation: u32, to_the_back: bool) {
-        let is_good = !connection.is_broken() && generation == self.generation.load(Ordering::Acquire);
+        let is_good =
+            !connection.is_broken() && generation == self.generation.load(Ordering::Acquire);
         if is_good && !self.permits.is_closed() {
             let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
             if to_the_back {

@@ -1,5 +1,6 @@
-//! A PostgreSQL database that others made: what it consists of. Its columns hold nothing but their types' values, so the types
-//! say what a model needs; only of numbers without declared digits the rows are looked at.
+//! A PostgreSQL database that others made: what it consists of. Its columns hold nothing but their
+//! types' values, so the types say what a model needs; only of numbers without declared digits the
+//! rows are looked at.
 
 use std::cell::RefCell;
 
@@ -12,7 +13,9 @@ use crate::model::{EnumId, Scalar};
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::pull::gathered::Values;
-use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Known, Table, TableKind};
+use crate::store::schema::pull::source::{
+    Baseline, Column, Foreign, ForeignKey, Index, Known, Table, TableKind,
+};
 use crate::store::schema::pull::values::OUR_NOW;
 use crate::store::schema::pull::{self, Pulled};
 
@@ -59,10 +62,21 @@ impl Foreign for Server {
         Ok(vec![Values::default(); table.columns.len()])
     }
 
-    fn lost_rows(&self, table: &Table, column: &str, other: &Table, key: &str) -> Result<i64, AdminError> {
-        let name = |table: &Table| self.catalogue.table(&table.name).map(FoundTable::qualified).unwrap_or_default();
+    fn lost_rows(
+        &self,
+        table: &Table,
+        column: &str,
+        other: &Table,
+        key: &str,
+    ) -> Result<i64, AdminError> {
+        let name = |table: &Table| {
+            self.catalogue.table(&table.name).map(FoundTable::qualified).unwrap_or_default()
+        };
         let is_valid = self.catalogue.table(&table.name).is_some_and(|found| {
-            found.constraints.iter().any(|key| key.kind == "f" && key.columns == [column] && key.is_valid)
+            found
+                .constraints
+                .iter()
+                .any(|key| key.kind == "f" && key.columns == [column] && key.is_valid)
         });
         if is_valid {
             return Ok(0);
@@ -90,8 +104,13 @@ impl Server {
             [one] => found.column(one),
             _ => None,
         };
-        let kind = if matches!(found.kind.as_str(), "v" | "m") { TableKind::View } else { TableKind::Table };
-        let counts = key_column.is_some_and(|key| is_whole(key) && (key.is_identity || is_counted(key)));
+        let kind = if matches!(found.kind.as_str(), "v" | "m") {
+            TableKind::View
+        } else {
+            TableKind::Table
+        };
+        let counts =
+            key_column.is_some_and(|key| is_whole(key) && (key.is_identity || is_counted(key)));
         let mut columns = Vec::new();
         if kind == TableKind::Table {
             for column in &found.columns {
@@ -135,7 +154,9 @@ impl Server {
             return Some("it inherits from another table".to_owned());
         }
         if self.catalogue.descendants(found).iter().any(|heir| !heir.is_partition) {
-            return Some("others inherit from it, and nobody would see their rows change".to_owned());
+            return Some(
+                "others inherit from it, and nobody would see their rows change".to_owned(),
+            );
         }
         let key = key?;
         let is_text = matches!(key.base.as_str(), "text" | "varchar") && key.is_compared_by_bytes();
@@ -166,7 +187,8 @@ impl Server {
             known.directives.push("@readonly".to_owned());
         }
         // Who makes keys is said otherwise.
-        let default = found.default.as_deref().filter(|_| key == 0 && !found.is_generated).map(default_of);
+        let default =
+            found.default.as_deref().filter(|_| key == 0 && !found.is_generated).map(default_of);
         Ok(Column {
             name: found.name.clone(),
             sql_type: plain_type(found, &known).to_owned(),
@@ -177,9 +199,11 @@ impl Server {
             is_generated: false,
             collation: match found.is_compared_by_bytes() {
                 true => "BINARY".to_owned(),
-                false => {
-                    found.collation.clone().filter(|_| !found.is_deterministic).unwrap_or_else(|| found.base.clone())
-                }
+                false => found
+                    .collation
+                    .clone()
+                    .filter(|_| !found.is_deterministic)
+                    .unwrap_or_else(|| found.base.clone()),
             },
             known: Some(known),
         })
@@ -193,7 +217,11 @@ impl Server {
             _ if found.kind == "e" => enumerated(upper_camel(&found.base_type), &found.values),
             "text" | "varchar" => match checked_values(table, found) {
                 Some(values) => enumerated(
-                    format!("{}{}", upper_camel(&singularize(&table.name)), upper_camel(&found.name)),
+                    format!(
+                        "{}{}",
+                        upper_camel(&singularize(&table.name)),
+                        upper_camel(&found.name)
+                    ),
                     &values,
                 ),
                 None => of(Scalar::String),
@@ -216,13 +244,17 @@ impl Server {
             "timestamptz" => of(Scalar::DateTime),
             "timestamp" => noted(Scalar::DateTime, "declared without a time zone, and read as UTC"),
             "numeric" => self.numeric(table, found)?,
-            _ => Known { note: Some(format!("declared {}, and no type reads it", found.sql_type)), ..Known::default() },
+            _ => Known {
+                note: Some(format!("declared {}, and no type reads it", found.sql_type)),
+                ..Known::default()
+            },
         })
     }
 
     /// A number with the digits that are declared; without, with those that its rows have.
     fn numeric(&self, table: &FoundTable, found: &FoundColumn) -> Result<Known, AdminError> {
-        let declared = found.base_type.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')'));
+        let declared =
+            found.base_type.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')'));
         let digits = declared.and_then(|declared| {
             let (precision, scale) = declared.split_once(',').unwrap_or((declared, "0"));
             Some((precision.parse::<i64>().ok()?, scale.parse::<i64>().ok()?))
@@ -244,12 +276,18 @@ impl Server {
                 (
                     precision,
                     scale,
-                    Some("declared without digits: these are the most that its rows have room for".to_owned()),
+                    Some(
+                        "declared without digits: these are the most that its rows have room for"
+                            .to_owned(),
+                    ),
                 )
             }
         };
         if !(1..=i64::from(MAX_DIGITS)).contains(&precision) || !(0..=precision).contains(&scale) {
-            let note = format!("declared {}, and a Decimal has at most {MAX_DIGITS} digits", found.sql_type);
+            let note = format!(
+                "declared {}, and a Decimal has at most {MAX_DIGITS} digits",
+                found.sql_type
+            );
             return Ok(Known { note: Some(note), ..Known::default() });
         }
         let scalar = Scalar::Decimal {
@@ -284,7 +322,8 @@ fn plain_type<'t>(found: &'t FoundColumn, known: &Known) -> &'t str {
 /// An enum, if the model can have all of its values.
 fn enumerated(name: String, values: &[String]) -> Known {
     let is_name = |value: &String| {
-        let starts = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !value.starts_with("__");
+        let starts = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+            && !value.starts_with("__");
         starts
             && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
             && !matches!(value.as_str(), "true" | "false" | "null")
@@ -293,19 +332,30 @@ fn enumerated(name: String, values: &[String]) -> Known {
         let note = format!("its values are no names in GraphQL: {}", values.join(", "));
         return Known { scalar: Some(Scalar::String), note: Some(note), ..Known::default() };
     }
-    Known { scalar: Some(Scalar::Enum(EnumId(0))), values: Some((name, values.to_vec())), ..Known::default() }
+    Known {
+        scalar: Some(Scalar::Enum(EnumId(0))),
+        values: Some((name, values.to_vec())),
+        ..Known::default()
+    }
 }
 
 /// The values that a CHECK leaves to a column, as PostgreSQL writes `column IN ('a', 'b')`.
 fn checked_values(table: &FoundTable, column: &FoundColumn) -> Option<Vec<String>> {
-    let checks = table.constraints.iter().filter(|check| check.kind == "c" && check.columns == [column.name.as_str()]);
+    let checks = table
+        .constraints
+        .iter()
+        .filter(|check| check.kind == "c" && check.columns == [column.name.as_str()]);
     checks
         .filter_map(|check| {
             let name = SqlName::new(&column.name).to_string();
-            let plain: String =
-                check.definition.replace("::text", "").replace("::character varying", "").replace("[]", "");
+            let plain: String = check
+                .definition
+                .replace("::text", "")
+                .replace("::character varying", "")
+                .replace("[]", "");
             let inner = plain.strip_prefix("CHECK ")?.trim_matches(|c| c == '(' || c == ')');
-            let list = inner.strip_prefix(&name)?.trim_start_matches(')').strip_prefix(" = ANY (")?;
+            let list =
+                inner.strip_prefix(&name)?.trim_start_matches(')').strip_prefix(" = ANY (")?;
             let list = list.trim_start_matches('(').strip_prefix("ARRAY[")?.split(']').next()?;
             let value = |item: &str| {
                 let item = item.trim().trim_start_matches('(').trim_end_matches(')');
@@ -316,14 +366,20 @@ fn checked_values(table: &FoundTable, column: &FoundColumn) -> Option<Vec<String
         .next()
 }
 
-/// A default without the casts that PostgreSQL writes down; the present moment as freshql itself writes it.
+/// A default without the casts that PostgreSQL writes down; the present moment as freshql itself
+/// writes it.
 fn default_of(written: &str) -> String {
-    let plain = match written.strip_prefix('\'').and_then(|rest| rest.rfind('\'').map(|end| (rest, end))) {
-        Some((rest, end)) if rest[end + 1..].starts_with("::") || rest.len() == end + 1 => &written[..end + 2],
-        _ => written.split("::").next().unwrap_or(written),
-    };
+    let plain =
+        match written.strip_prefix('\'').and_then(|rest| rest.rfind('\'').map(|end| (rest, end))) {
+            Some((rest, end)) if rest[end + 1..].starts_with("::") || rest.len() == end + 1 => {
+                &written[..end + 2]
+            }
+            _ => written.split("::").next().unwrap_or(written),
+        };
     match plain.to_ascii_lowercase().as_str() {
-        "now()" | "current_timestamp" | "clock_timestamp()" | "transaction_timestamp()" => OUR_NOW.to_owned(),
+        "now()" | "current_timestamp" | "clock_timestamp()" | "transaction_timestamp()" => {
+            OUR_NOW.to_owned()
+        }
         "current_date" => "current_date".to_owned(),
         _ => plain.to_owned(),
     }

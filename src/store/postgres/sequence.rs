@@ -1,13 +1,13 @@
-//! Keys that the database counts, where others have given keys of their own: an import with its ids, a restored table. PostgreSQL does
-//! not count these, and would give them once more.
+//! Keys that the database counts, where others have given keys of their own: an import with its
+//! ids, a restored table. PostgreSQL does not count these, and would give them once more.
 
 use super::client::{ClientError, Execute, Parameter};
 use super::pool::Lease;
 use crate::model::Entity;
 use crate::store::schema::layout::SqlName;
 
-/// Lets the keys of this entity's table go on behind the largest that is there. False where they do already, or where no
-/// sequence counts them.
+/// Lets the keys of this entity's table go on behind the largest that is there. False where they do
+/// already, or where no sequence counts them.
 pub(super) async fn move_on(lease: &mut Lease, entity: &Entity) -> Result<bool, ClientError> {
     let (table, key) = (SqlName::new(&entity.table), &entity.column(entity.key).name);
     let sql = format!(
@@ -17,6 +17,9 @@ pub(super) async fn move_on(lease: &mut Lease, entity: &Entity) -> Result<bool, 
         SqlName::new(key)
     );
     let name = table.to_string();
-    let rows = lease.connection().query(Execute::text(&sql, &[Parameter::Text(&name), Parameter::Text(key)])).await?;
+    let rows = lease
+        .connection()
+        .query(Execute::text(&sql, &[Parameter::Text(&name), Parameter::Text(key)]))
+        .await?;
     Ok(!rows.is_empty())
 }

@@ -1,9 +1,11 @@
-//! A mutation that was told ahead, in as few flights as it takes: one, if its answer needs no second level of rows and cannot
-//! fail any more when it has been committed; else a transaction, whose last flight is its COMMIT.
+//! A mutation that was told ahead, in as few flights as it takes: one, if its answer needs no
+//! second level of rows and cannot fail any more when it has been committed; else a transaction,
+//! whose last flight is its COMMIT.
 //!
-//! All at READ COMMITTED: each statement sees what stands when it begins, and what is written behind a version that was compared
-//! is behind a row's lock. Whatever is not as it should be makes a statement of the flight fail ([`super::guarded`]), so that
-//! nothing is kept; then [`super::transaction`] does the mutation step by step, and says why it cannot be done.
+//! All at READ COMMITTED: each statement sees what stands when it begins, and what is written
+//! behind a version that was compared is behind a row's lock. Whatever is not as it should be makes
+//! a statement of the flight fail ([`super::guarded`]), so that nothing is kept; then
+//! [`super::transaction`] does the mutation step by step, and says why it cannot be done.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -29,7 +31,8 @@ use crate::store::statement::Statement;
 use crate::store::steps::{Change, Step};
 use crate::store::transaction::Writing;
 
-/// Bytes of an answer for each byte of a row's strings, at most: `\u0000`, and something for the names.
+/// Bytes of an answer for each byte of a row's strings, at most: `\u0000`, and something for the
+/// names.
 const BYTES_OF_BYTE: usize = 8;
 /// Bytes of an answer for each row beside its strings, at most.
 const BYTES_OF_ROW: usize = 8 << 10;
@@ -38,7 +41,8 @@ const BYTES_OF_ROW: usize = 8 << 10;
 pub(super) enum Outcome<T> {
     /// It is committed.
     Done(T),
-    /// Nothing was written: something is not as its steps expect it, or depends on what the database has.
+    /// Nothing was written: something is not as its steps expect it, or depends on what the
+    /// database has.
     InTheWay,
     /// Nothing was written: another transaction was in the way, and may be gone by now.
     Collided,
@@ -68,10 +72,13 @@ pub(super) async fn run<W: Writing>(
     let Some(steps) = writing.steps(&state) else { return Outcome::InTheWay };
     let once = writing.once();
     let keys: Vec<Value> = steps.iter().map(|step| step.key.clone()).collect();
-    let mut run = Run::new(connection, frame, steps.len() == 1 && once.is_none(), writing.most_bytes());
+    let mut run =
+        Run::new(connection, frame, steps.len() == 1 && once.is_none(), writing.most_bytes());
     if let Some(once) = once {
         run.push(Text::Fixed(idempotency::TAKE), Gives::Taken, |all| {
-            all.extend([once.key.to_owned(), idempotency::seconds(once.retention)].map(Encoded::Text));
+            all.extend(
+                [once.key.to_owned(), idempotency::seconds(once.retention)].map(Encoded::Text),
+            );
         });
     }
     for step in steps {
@@ -97,9 +104,15 @@ pub(super) async fn run<W: Writing>(
             let seconds = idempotency::seconds(once.retention);
             run.push(Text::Fixed(idempotency::KEEP), Gives::Nothing, |all| {
                 let (request, body) = (once.request.to_vec(), W::body(&output).to_vec());
-                all.extend([Encoded::Text(once.key.to_owned()), Encoded::Binary(request), Encoded::Binary(body)]);
+                all.extend([
+                    Encoded::Text(once.key.to_owned()),
+                    Encoded::Binary(request),
+                    Encoded::Binary(body),
+                ]);
             });
-            run.push(Text::Fixed(idempotency::FORGET), Gives::Nothing, |all| all.push(Encoded::Text(seconds)));
+            run.push(Text::Fixed(idempotency::FORGET), Gives::Nothing, |all| {
+                all.push(Encoded::Text(seconds))
+            });
         }
         run.push(Text::Fixed("COMMIT"), Gives::Nothing, |_| {});
         run.commits = true;
@@ -155,7 +168,8 @@ struct Call<'w> {
     text: Text<'w>,
     parameters: Vec<Encoded>,
     gives: Gives,
-    /// Its last parameter is how many bytes of strings a row may have, which is known when all rows are.
+    /// Its last parameter is how many bytes of strings a row may have, which is known when all rows
+    /// are.
     is_bounded: bool,
 }
 
@@ -179,7 +193,12 @@ struct Run<'w, 'c> {
 }
 
 impl<'w, 'c> Run<'w, 'c> {
-    fn new(connection: &'c mut Connection, frame: &'c Frame<'c>, may_be_nothing: bool, most_bytes: usize) -> Self {
+    fn new(
+        connection: &'c mut Connection,
+        frame: &'c Frame<'c>,
+        may_be_nothing: bool,
+        most_bytes: usize,
+    ) -> Self {
         let common = [
             Encoded::Text(frame.schema.epoch.clone()),
             Encoded::Text(frame.schema.history.clone()),
@@ -217,7 +236,13 @@ impl<'w, 'c> Run<'w, 'c> {
             Change::Update(expected, row) => {
                 let columns = row.iter().map(|(id, _)| *id).collect();
                 let version = expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0));
-                self.guarded(entity, &key, Guarded::Update(columns, expected.is_some()), version, &row);
+                self.guarded(
+                    entity,
+                    &key,
+                    Guarded::Update(columns, expected.is_some()),
+                    version,
+                    &row,
+                );
                 self.answer(answer).await
             }
             Change::Delete(expected) => {
@@ -240,14 +265,16 @@ impl<'w, 'c> Run<'w, 'c> {
         row: &[(ColumnId, Value)],
     ) {
         let render = || guarded::statement(self.frame.model, entity, &guarded);
-        let statement = self.frame.rendered.get(entity.id, Purpose::Guarded(guarded.clone()), render);
+        let statement =
+            self.frame.rendered.get(entity.id, Purpose::Guarded(guarded.clone()), render);
         let value = |slot: Slot| match slot {
             KEY_SLOT => key.as_ref(),
             VERSION_SLOT => version,
             slot => row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref(),
         };
         let own = statement.parameters.iter().map(|place| encode(value(place.slot), place.ty));
-        let id = matches!(guarded, Guarded::Insert(_) | Guarded::Gone).then(|| Encoded::Text(id_text(key)));
+        let id = matches!(guarded, Guarded::Insert(_) | Guarded::Gone)
+            .then(|| Encoded::Text(id_text(key)));
         let parameters = own.chain(self.common.iter().cloned()).chain(id).collect();
         self.calls.push(Call {
             text: Text::Of(statement.sql.clone()),
@@ -290,13 +317,20 @@ impl<'w, 'c> Run<'w, 'c> {
 
     fn query(&mut self, wanted: Wanted<'w>, is_last: bool) {
         let model = self.frame.model;
-        let sound = if is_last { wanted.query.sound(|shape| guarded::sound(model, shape)) } else { None };
+        let sound =
+            if is_last { wanted.query.sound(|shape| guarded::sound(model, shape)) } else { None };
         self.is_sound &= sound.is_some();
         let statement = sound.unwrap_or_else(|| ahead::statement(model, &wanted));
         let parameters = ahead::parameters(&wanted, statement);
-        let is_bounded = sound.is_some() && matches!(wanted.query.shape(), Shape::Row { .. } | Shape::Page { .. });
+        let is_bounded = sound.is_some()
+            && matches!(wanted.query.shape(), Shape::Row { .. } | Shape::Page { .. });
         let gives = Gives::Rows(self.wanted.len());
-        self.calls.push(Call { text: Text::Of(statement.sql.clone()), parameters, gives, is_bounded });
+        self.calls.push(Call {
+            text: Text::Of(statement.sql.clone()),
+            parameters,
+            gives,
+            is_bounded,
+        });
         self.wanted.push((wanted, statement));
     }
 
@@ -315,29 +349,40 @@ impl<'w, 'c> Run<'w, 'c> {
         if self.calls.is_empty() {
             return Ok(());
         }
-        let begin = if std::mem::replace(&mut self.is_open, true) { 0 } else { self.frame.begin.len() };
+        let begin =
+            if std::mem::replace(&mut self.is_open, true) { 0 } else { self.frame.begin.len() };
         self.send(begin).await
     }
 
     async fn send(&mut self, begin: usize) -> Result<(), Stop> {
-        let (mut calls, wanted) = (std::mem::take(&mut self.calls), std::mem::take(&mut self.wanted));
+        let (mut calls, wanted) =
+            (std::mem::take(&mut self.calls), std::mem::take(&mut self.wanted));
         let rows = usize::try_from(self.rows.max(1)).unwrap_or(usize::MAX);
         let bytes = (self.most_bytes / rows).saturating_sub(BYTES_OF_ROW) / BYTES_OF_BYTE;
-        let bytes = Encoded::Binary(i64::try_from(bytes).unwrap_or(i64::MAX).to_be_bytes().to_vec());
+        let bytes =
+            Encoded::Binary(i64::try_from(bytes).unwrap_or(i64::MAX).to_be_bytes().to_vec());
         for call in calls.iter_mut().filter(|call| call.is_bounded) {
             call.parameters.push(bytes.clone());
         }
-        let parameters: Vec<Vec<Parameter<'_>>> =
-            calls.iter().map(|call| call.parameters.iter().map(Encoded::parameter).collect()).collect();
+        let parameters: Vec<Vec<Parameter<'_>>> = calls
+            .iter()
+            .map(|call| call.parameters.iter().map(Encoded::parameter).collect())
+            .collect();
         let begin = self.frame.begin[..begin].iter().map(|sql| Execute::binary(sql, &[]));
         let first = begin.len();
-        let own = calls.iter().zip(&parameters).map(|(call, parameters)| Execute::binary(&call.text, parameters));
+        let own = calls
+            .iter()
+            .zip(&parameters)
+            .map(|(call, parameters)| Execute::binary(&call.text, parameters));
         let executes: Vec<Execute<'_>> = begin.chain(own).collect();
         let mut tables: Vec<Table> = wanted.iter().map(|_| Table::default()).collect();
         let mut done = 0;
-        let expected = calls.iter().filter(|call| matches!(call.gives, Gives::Verdict | Gives::Taken)).count();
+        let expected =
+            calls.iter().filter(|call| matches!(call.gives, Gives::Verdict | Gives::Taken)).count();
         let receive = |number: usize, mut cells: Cells<'_>| {
-            let Some(call) = number.checked_sub(first).and_then(|number| calls.get(number)) else { return Ok(()) };
+            let Some(call) = number.checked_sub(first).and_then(|number| calls.get(number)) else {
+                return Ok(());
+            };
             match call.gives {
                 Gives::Nothing => {}
                 Gives::Taken => done += 1,
@@ -359,7 +404,8 @@ impl<'w, 'c> Run<'w, 'c> {
     async fn stopped<T>(&mut self, stop: Stop) -> Outcome<T> {
         let error = match stop {
             Stop::InTheWay => {
-                // What a flight that was a whole transaction did not do, it says before that is committed.
+                // What a flight that was a whole transaction did not do, it says before that is
+                // committed.
                 let _ = self.connection.roll_back().await;
                 return Outcome::InTheWay;
             }
@@ -367,7 +413,8 @@ impl<'w, 'c> Run<'w, 'c> {
         };
         let is_lost = error.server().is_none_or(|error| error.is_fatal);
         if is_lost {
-            // The server says so while statements are left that it has not run: it has not come to the commit.
+            // The server says so while statements are left that it has not run: it has not come to
+            // the commit.
             let is_before = error.server().is_some_and(|error| error.statement.is_some());
             return match self.commits && !is_before {
                 true => Outcome::Failed(StoreError::Unknown(error.to_string())),
@@ -391,10 +438,14 @@ fn is_final(code: &str) -> bool {
 /// How many rows and lists a query of the first level may add to an answer.
 fn most_rows(wanted: &Wanted<'_>) -> u64 {
     match wanted.query.shape() {
-        Shape::Page { list, .. } => match wanted.values.get(usize::from(list.limit).wrapping_sub(1)) {
-            Some(SlotValue::One(Value::Int(limit))) => u64::try_from(*limit).unwrap_or(0).saturating_add(1),
-            _ => u64::MAX / 4,
-        },
+        Shape::Page { list, .. } => {
+            match wanted.values.get(usize::from(list.limit).wrapping_sub(1)) {
+                Some(SlotValue::One(Value::Int(limit))) => {
+                    u64::try_from(*limit).unwrap_or(0).saturating_add(1)
+                }
+                _ => u64::MAX / 4,
+            }
+        }
         Shape::Row { .. } | Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => 1,
     }
 }

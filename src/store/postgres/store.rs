@@ -50,30 +50,43 @@ struct Parts {
 }
 
 impl Store {
-    /// Connects to a migrated database of this model, with at most this many connections that read, and a clock that nobody
-    /// has fed yet.
+    /// Connects to a migrated database of this model, with at most this many connections that read,
+    /// and a clock that nobody has fed yet.
     ///
     /// # Errors
     /// The server cannot be reached, it is a standby, or the database was never migrated.
-    pub async fn open(url: &PostgresUrl, readers: usize, model: &Arc<Model>, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(
+        url: &PostgresUrl,
+        readers: usize,
+        model: &Arc<Model>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let clock = Arc::new(clock);
         let subscribers = Arc::new(Subscribers::new(clock.clone()));
-        let session = |role| Session { statement_timeout: url.statement_timeout, pooled: url.pooled, role };
+        let session =
+            |role| Session { statement_timeout: url.statement_timeout, pooled: url.pooled, role };
         let pool = |role, size| Pool::new(url.clone(), session(role), size, url.pool_timeout);
         let feed = Feed::start(url, session(Role::Check), model.clone(), subscribers).await?;
         let milliseconds = url.statement_timeout.as_millis();
         let settings = match url.pooled {
-            true => vec![format!("SET LOCAL statement_timeout = {milliseconds}"), "SET LOCAL jit = off".to_owned()],
+            true => vec![
+                format!("SET LOCAL statement_timeout = {milliseconds}"),
+                "SET LOCAL jit = off".to_owned(),
+            ],
             false => Vec::new(),
         };
         let (begin, write) = match url.pooled {
-            true => {
-                ("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE")
-            }
+            true => (
+                "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+                "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE",
+            ),
             false => ("BEGIN", "BEGIN"),
         };
-        let reading =
-            Frame { alone: url.pooled.then(|| begin.to_owned()), begin: begin.to_owned(), settings: settings.clone() };
+        let reading = Frame {
+            alone: url.pooled.then(|| begin.to_owned()),
+            begin: begin.to_owned(),
+            settings: settings.clone(),
+        };
         let writing = std::iter::once(write.to_owned()).chain(settings).collect();
         let store = Self(Arc::new(Parts {
             model: model.clone(),
@@ -189,11 +202,13 @@ impl Store {
         self.0.writes.get().await
     }
 
-    /// Runs an operation that reads one state of the database, perhaps under observation, and returns when the clock has all
-    /// that this state has. How much the database may do for it is limited by time.
+    /// Runs an operation that reads one state of the database, perhaps under observation, and
+    /// returns when the clock has all that this state has. How much the database may do for it is
+    /// limited by time.
     ///
     /// # Errors
-    /// [`StoreError::Late`], [`StoreError::Overloaded`], [`StoreError::Lost`], and what the operation itself returns.
+    /// [`StoreError::Late`], [`StoreError::Overloaded`], [`StoreError::Lost`], and what the
+    /// operation itself returns.
     pub async fn answer<R: Reading>(
         &self,
         _steps: u64,
@@ -204,7 +219,8 @@ impl Store {
             let mut trace = observed.then(Trace::default);
             let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
             if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
-                // It is not kept, and nothing that is kept is given out until the log can be read again.
+                // It is not kept, and nothing that is kept is given out until the log can be read
+                // again.
                 tracing::debug!(%error, "an answer leaves before its changes are known");
             }
             let identity = seen.identity()?;
@@ -214,9 +230,13 @@ impl Store {
                 continue;
             };
             let output = reading.read(&State { identity, guard }, &fetched)?;
-            return Ok((output, trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest })));
+            return Ok((
+                output,
+                trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest }),
+            ));
         }
-        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned()).into())
+        Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned())
+            .into())
     }
 
     async fn fetch<R: Reading>(
@@ -229,8 +249,14 @@ impl Store {
             let mut lease = self.0.readers.get().await?;
             let is_old = lease.is_old;
             let levels = reading.levels();
-            let read =
-                ahead::snapshot(lease.connection(), &self.0.model, &self.0.reading, levels, trace.as_deref_mut()).await;
+            let read = ahead::snapshot(
+                lease.connection(),
+                &self.0.model,
+                &self.0.reading,
+                levels,
+                trace.as_deref_mut(),
+            )
+            .await;
             let may_repeat = match &read {
                 // Whatever the server has closed since it was used last.
                 Err(error) if spoils_pool(error) => {
@@ -253,7 +279,9 @@ impl Store {
     async fn seen(&self) -> Result<Seen, StoreError> {
         let mut lease = self.0.readers.get().await?;
         let rows = lease.connection().query(Execute::text(ahead::STATE, &[])).await?;
-        let row = rows.first().ok_or_else(|| StoreError::Corrupt("the state of the database is missing".to_owned()))?;
+        let row = rows.first().ok_or_else(|| {
+            StoreError::Corrupt("the state of the database is missing".to_owned())
+        })?;
         Ok(Seen::new(row.text(0), row.text(1), row.text(2)))
     }
 
@@ -268,7 +296,8 @@ impl Store {
         Ok(prune::prune(lease.connection(), limits, self.0.feed.read_below()).await?)
     }
 
-    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For
+    /// people: it may take a while.
     ///
     /// # Errors
     /// The database's.

@@ -1,6 +1,6 @@
-//! Writing, step by step, within a transaction at READ COMMITTED: row locks make every version that was compared final. Each
-//! statement that may fail stands behind a savepoint, so that what is behind its failure can be looked up among what the
-//! mutation has written before.
+//! Writing, step by step, within a transaction at READ COMMITTED: row locks make every version that
+//! was compared final. Each statement that may fail stands behind a savepoint, so that what is
+//! behind its failure can be looked up among what the mutation has written before.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -96,8 +96,8 @@ impl<'s> Transaction<'s> {
     /// Commits.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] where the connection broke and nobody knows whether it was committed; a constraint that is
-    /// looked at in the end; or why it was rolled back.
+    /// [`StoreError::Unknown`] where the connection broke and nobody knows whether it was
+    /// committed; a constraint that is looked at in the end; or why it was rolled back.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {
         if !self.has_begun.get() {
             return Ok(());
@@ -138,7 +138,12 @@ impl<'s> Transaction<'s> {
         Ok(rows.split_off(before.len()))
     }
 
-    fn statement(&self, entity: &Entity, purpose: Purpose, render: impl FnOnce() -> Statement) -> Arc<Statement> {
+    fn statement(
+        &self,
+        entity: &Entity,
+        purpose: Purpose,
+        render: impl FnOnce() -> Statement,
+    ) -> Arc<Statement> {
         self.rendered.get(entity.id, purpose, render)
     }
 
@@ -146,22 +151,31 @@ impl<'s> Transaction<'s> {
     fn state_of(&self, entity: &Entity, columns: &[ColumnId]) -> Arc<Statement> {
         let from = Visible::everything(entity.id);
         let shape = || Shape::Row { from, keys: [entity.key].into(), columns: columns.into() };
-        self.statement(entity, Purpose::State(columns.to_vec()), || render::query(self.model, &Postgres, &shape()))
+        self.statement(entity, Purpose::State(columns.to_vec()), || {
+            render::query(self.model, &Postgres, &shape())
+        })
     }
 
     /// The same, of a row that nobody else changes from then on.
-    async fn locked(&self, entity: &Entity, key: &Value, columns: &[ColumnId]) -> Result<Option<RowState>, StoreError> {
+    async fn locked(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        columns: &[ColumnId],
+    ) -> Result<Option<RowState>, StoreError> {
         let statement = self.state_of(entity, columns);
         let key = bound(&statement, |_| key.as_ref());
         let parameters = parameters(&key);
         // What is read in the statement that has waited for the lock may be older than the lock.
         let lock = format!("{} FOR UPDATE OF \"{}\"", statement.sql, ROOT);
-        let all = [Execute::binary(&lock, &parameters), Execute::binary(&statement.sql, &parameters)];
+        let all =
+            [Execute::binary(&lock, &parameters), Execute::binary(&statement.sql, &parameters)];
         let rows = self.flight(&all).await?;
         Ok(row_state(&statement, &rows[1], columns.len()))
     }
 
-    /// Runs a statement that may not do what it says, and behind it, in statements of their own, what tells whether it has.
+    /// Runs a statement that may not do what it says, and behind it, in statements of their own,
+    /// what tells whether it has.
     async fn write(
         &self,
         entity: &Entity,
@@ -194,8 +208,12 @@ impl<'s> Transaction<'s> {
         let constraint = match StoreError::from(ClientError::Server(Box::new(error.clone()))) {
             StoreError::Constraint(constraint) => constraint,
             // Something that the database's authors have made in PL/pgSQL.
-            StoreError::Database(_) if error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL")) => {
-                let triggers = self.blame(async |lease| blame::broken(lease, &entity.table, &error).await).await;
+            StoreError::Database(_)
+                if error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL")) =>
+            {
+                let triggers = self
+                    .blame(async |lease| blame::broken(lease, &entity.table, &error).await)
+                    .await;
                 return match triggers {
                     Ok(triggers) if !triggers.is_empty() => {
                         Refusal::BrokenTriggers { triggers, message: error.message }
@@ -209,11 +227,16 @@ impl<'s> Transaction<'s> {
             row.iter().map(|(id, value)| Written { column: entity.column(*id), value }).collect();
         let key = key.map(|value| Written { column: entity.column(entity.key), value });
         let named = self
-            .blame(async |lease| blame::named(lease, constraint.clone(), &error, &entity.table, key, &written).await)
+            .blame(async |lease| {
+                blame::named(lease, constraint.clone(), &error, &entity.table, key, &written).await
+            })
             .await;
         if let Ok(Constraint::Unique(columns)) = &named
             && self.is_counted_key(entity, row, &columns.names)
-            && self.blame(async |lease| sequence::move_on(lease, entity).await).await.is_ok_and(|moved| moved)
+            && self
+                .blame(async |lease| sequence::move_on(lease, entity).await)
+                .await
+                .is_ok_and(|moved| moved)
         {
             // Begun anew, it gets a key that nobody has.
             self.note(|fate| fate.collided = true);
@@ -221,8 +244,14 @@ impl<'s> Transaction<'s> {
         Refusal::Constraint(named.unwrap_or(constraint))
     }
 
-    /// Whether these are the columns of a key that the database counts, and the row was not given one.
-    fn is_counted_key(&self, entity: &Entity, row: &[(ColumnId, Value)], columns: &[String]) -> bool {
+    /// Whether these are the columns of a key that the database counts, and the row was not given
+    /// one.
+    fn is_counted_key(
+        &self,
+        entity: &Entity,
+        row: &[(ColumnId, Value)],
+        columns: &[String],
+    ) -> bool {
         let key = entity.column(entity.key);
         key.default == Some(DefaultValue::Autoincrement)
             && columns.len() == 1
@@ -230,8 +259,12 @@ impl<'s> Transaction<'s> {
             && row.iter().all(|(column, _)| *column != entity.key)
     }
 
-    /// Looks something up, among what the mutation has written before the statement that has failed.
-    async fn blame<T>(&self, look: impl AsyncFnOnce(&mut Lease) -> Result<T, ClientError>) -> Result<T, ClientError> {
+    /// Looks something up, among what the mutation has written before the statement that has
+    /// failed.
+    async fn blame<T>(
+        &self,
+        look: impl AsyncFnOnce(&mut Lease) -> Result<T, ClientError>,
+    ) -> Result<T, ClientError> {
         let mut lease = self.lease.lock().await;
         if lease.connection().status() == TransactionStatus::Failed {
             lease.connection().script("ROLLBACK TO SAVEPOINT before_it").await?;
@@ -239,8 +272,14 @@ impl<'s> Transaction<'s> {
         look(&mut lease).await
     }
 
-    async fn without_effect(&self, entity: &Entity, event: blame::Event, effect: NoEffect) -> Refusal {
-        let found = self.blame(async |lease| blame::interfering(lease, &entity.table, event).await).await;
+    async fn without_effect(
+        &self,
+        entity: &Entity,
+        event: blame::Event,
+        effect: NoEffect,
+    ) -> Refusal {
+        let found =
+            self.blame(async |lease| blame::interfering(lease, &entity.table, event).await).await;
         match found {
             Ok((triggers, by_rule)) => Refusal::NoEffect { effect, triggers, by_rule },
             Err(error) => Refusal::Store(error.into()),
@@ -258,8 +297,9 @@ impl transaction::Transaction for Transaction<'_> {
 
     async fn state(&self) -> Result<State, StoreError> {
         let rows = self.flight(&[Execute::text(ahead::STATE, &[])]).await?;
-        let row =
-            rows[0].first().ok_or_else(|| StoreError::Corrupt("the state of the database is missing".to_owned()))?;
+        let row = rows[0].first().ok_or_else(|| {
+            StoreError::Corrupt("the state of the database is missing".to_owned())
+        })?;
         let seen = Seen::new(row.text(0), row.text(1), row.text(2));
         Ok(State { identity: seen.identity()?, guard: self.guard.clone() })
     }
@@ -300,7 +340,8 @@ impl transaction::Transaction for Transaction<'_> {
     ) -> Result<(), Refusal> {
         let others: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
         let must_look = self.must_look(entity);
-        // Where versions stand in another table, the statement that waits for a row's lock sees an older one.
+        // Where versions stand in another table, the statement that waits for a row's lock sees an
+        // older one.
         let before = match must_look || (!entity.managed && expected.is_some()) {
             true => {
                 let before = self.locked(entity, key, &others).await?.ok_or(Refusal::Absent)?;
@@ -314,7 +355,8 @@ impl transaction::Transaction for Transaction<'_> {
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
         let is_versioned = expected.is_some() && before.is_none();
         let render = || render::update(self.model, &Postgres, entity, &columns, is_versioned);
-        let statement = self.statement(entity, Purpose::Update(columns.clone(), is_versioned), render);
+        let statement =
+            self.statement(entity, Purpose::Update(columns.clone(), is_versioned), render);
         let values = bound(&statement, |slot| match slot {
             KEY_SLOT => key.as_ref(),
             VERSION_SLOT => version(expected),
@@ -335,7 +377,9 @@ impl transaction::Transaction for Transaction<'_> {
             (0, Some(_), _) => NoEffect::Ignored,
             (_, None, _) => NoEffect::Undone,
             (_, Some(after), Some(before))
-                if must_look && before.version == after.version && before.values != after.values =>
+                if must_look
+                    && before.version == after.version
+                    && before.values != after.values =>
             {
                 NoEffect::Unversioned
             }
@@ -344,7 +388,12 @@ impl transaction::Transaction for Transaction<'_> {
         Err(self.without_effect(entity, blame::Event::Update, effect).await)
     }
 
-    async fn delete(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<(), Refusal> {
+    async fn delete(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+    ) -> Result<(), Refusal> {
         let mut is_versioned = expected.is_some();
         if is_versioned && !entity.managed {
             let found = self.locked(entity, key, &[]).await?.ok_or(Refusal::Absent)?;
@@ -355,7 +404,11 @@ impl transaction::Transaction for Transaction<'_> {
         }
         let render = || render::delete(self.model, &Postgres, entity, is_versioned);
         let statement = self.statement(entity, Purpose::Delete(is_versioned), render);
-        let values = bound(&statement, |slot| if slot == KEY_SLOT { key.as_ref() } else { version(expected) });
+        let values =
+            bound(
+                &statement,
+                |slot| if slot == KEY_SLOT { key.as_ref() } else { version(expected) },
+            );
         let state = self.state_of(entity, &[]);
         let by_key = bound(&state, |_| key.as_ref());
         let logged = "SELECT 1 FROM _freshql_change WHERE xid = pg_current_xact_id() AND entity = $1::text \
@@ -400,7 +453,11 @@ impl transaction::Transaction for Transaction<'_> {
         Ok(self.locked(entity, key, &[]).await?.map(|state| state.version))
     }
 
-    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError> {
+    async fn kept_answer(
+        &self,
+        key: &str,
+        retention: Duration,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
         self.note(|fate| fate.is_once = true);
         let seconds = idempotency::seconds(retention);
         let parameters = [Parameter::Text(key), Parameter::Text(&seconds)];
@@ -408,7 +465,8 @@ impl transaction::Transaction for Transaction<'_> {
         if !rows[0].is_empty() {
             return Ok(None);
         }
-        let rows = self.flight(&[Execute::binary(idempotency::FIND, &[Parameter::Text(key)])]).await?;
+        let rows =
+            self.flight(&[Execute::binary(idempotency::FIND, &[Parameter::Text(key)])]).await?;
         Ok(idempotency::kept(&rows[0]))
     }
 
@@ -419,10 +477,14 @@ impl transaction::Transaction for Transaction<'_> {
         answer: &[u8],
         retention: Duration,
     ) -> Result<(), StoreError> {
-        let parameters = [Parameter::Text(key), Parameter::Binary(request), Parameter::Binary(answer)];
+        let parameters =
+            [Parameter::Text(key), Parameter::Binary(request), Parameter::Binary(answer)];
         let seconds = idempotency::seconds(retention);
         let kept = [Parameter::Text(&seconds)];
-        let all = [Execute::binary(idempotency::KEEP, &parameters), Execute::binary(idempotency::FORGET, &kept)];
+        let all = [
+            Execute::binary(idempotency::KEEP, &parameters),
+            Execute::binary(idempotency::FORGET, &kept),
+        ];
         Ok(self.flight(&all).await.map(drop)?)
     }
 }

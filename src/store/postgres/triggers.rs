@@ -1,28 +1,35 @@
-//! The triggers that keep versions on PostgreSQL: a row's version is drawn in a BEFORE trigger, when the row's lock is held,
-//! so that nothing is written twice and RETURNING shows it; the record follows when the row is there.
+//! The triggers that keep versions on PostgreSQL: a row's version is drawn in a BEFORE trigger,
+//! when the row's lock is held, so that nothing is written twice and RETURNING shows it; the record
+//! follows when the row is there.
 //!
-//! A version is that of a hybrid clock: the microseconds since 1970, or one more than the row had where the time has not
-//! moved on. So a server that took over without the last commits never gives other content a version that was seen before.
+//! A version is that of a hybrid clock: the microseconds since 1970, or one more than the row had
+//! where the time has not moved on. So a server that took over without the last commits never gives
+//! other content a version that was seen before.
 //!
 //! What they rest on (`tests/integration/postgres_log.rs` shows each):
-//! - `ENABLE ALWAYS`: plain triggers fire neither under `session_replication_role = replica` nor in logical replication;
-//! - `SECURITY DEFINER`: who may write a table need not be able to write the log. The path of names is fixed, and what others
-//!   may have put into a temporary schema comes last;
-//! - no WHEN: its text is parsed in every statement, is refused over generated columns, and holds the types of columns;
+//! - `ENABLE ALWAYS`: plain triggers fire neither under `session_replication_role = replica` nor in
+//!   logical replication;
+//! - `SECURITY DEFINER`: who may write a table need not be able to write the log. The path of names
+//!   is fixed, and what others may have put into a temporary schema comes last;
+//! - no WHEN: its text is parsed in every statement, is refused over generated columns, and holds
+//!   the types of columns;
 //! - no NOTIFY: it ends group commit, and its transaction cannot be prepared for two-phase commit;
 //! - rows are compared by their bytes (`*<>`): collations, `citext` and `1.0 = 1.00` hide nothing.
 
 mod expressions;
 mod kept;
 
-use expressions::{NOW, all_parts, came_or_went, changes, differs, entity, names, rows_differ, updated};
+use expressions::{
+    NOW, all_parts, came_or_went, changes, differs, entity, names, rows_differ, updated,
+};
 pub(in crate::store) use kept::{base_entity, renew_statements, version_expression};
 
 use crate::model::Scalar;
 use crate::store::schema::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::store::schema::migrations::DROP_FORMER_FUNCTION;
 
-/// What all tables share: the log, what tells one life of the database from another, and how a long value is written down.
+/// What all tables share: the log, what tells one life of the database from another, and how a long
+/// value is written down.
 pub(in crate::store) const CHANGE_LOG: &[&str] = &[
     "CREATE TABLE _freshql_change (
   xid     xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -53,8 +60,8 @@ CREATE FUNCTION _freshql_part(text) RETURNS text LANGUAGE sql STABLE PARALLEL SA
 RETURN CASE WHEN octet_length($1) > 200 THEN encode(sha256(convert_to($1, 'UTF8')), 'hex') ELSE $1 END;",
 ];
 
-/// The trigger that gives a row its version. PostgreSQL fires triggers in the order of their names, and no other one should
-/// change the row behind it.
+/// The trigger that gives a row its version. PostgreSQL fires triggers in the order of their names,
+/// and no other one should change the row behind it.
 pub(in crate::store) const VERSION_TRIGGER: &str = "zz_freshql_version";
 const LOG_TRIGGER: &str = "zz_freshql_log";
 /// Each partition needs its own: PostgreSQL makes those for rows on partitions, and not this one.
@@ -89,14 +96,16 @@ pub(in crate::store) struct Function {
     pub(in crate::store) has_floats: bool,
     /// Between `$$`.
     pub(in crate::store) body: String,
-    /// What its body must have in it to keep this model's versions, whatever it does for the columns of a newer one.
+    /// What its body must have in it to keep this model's versions, whatever it does for the
+    /// columns of a newer one.
     pub(in crate::store) fragments: Vec<String>,
 }
 
 impl Function {
     /// The statement that makes it, or makes it as it should be.
     pub(in crate::store) fn sql(&self) -> String {
-        let definer = if self.is_definer { "\n  SECURITY DEFINER SET search_path FROM CURRENT" } else { "" };
+        let definer =
+            if self.is_definer { "\n  SECURITY DEFINER SET search_path FROM CURRENT" } else { "" };
         let floats = if self.has_floats { " SET extra_float_digits = 1" } else { "" };
         format!(
             "CREATE OR REPLACE FUNCTION {}() RETURNS trigger LANGUAGE plpgsql{definer}{floats} AS $${}$$;",
@@ -110,7 +119,9 @@ impl Trigger {
     pub(in crate::store) fn sql(&self, table: &SqlName) -> Vec<String> {
         let Self { name, event, for_each, function } = self;
         vec![
-            format!("CREATE OR REPLACE TRIGGER {name} {event} ON {table}\n  {for_each} EXECUTE FUNCTION {function}();"),
+            format!(
+                "CREATE OR REPLACE TRIGGER {name} {event} ON {table}\n  {for_each} EXECUTE FUNCTION {function}();"
+            ),
             format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {name};"),
         ]
     }
@@ -119,7 +130,8 @@ impl Trigger {
 /// The triggers that keep the versions of this table's rows.
 pub(in crate::store) fn triggers(table: &Table) -> Vec<Trigger> {
     let row = "FOR EACH ROW";
-    let trigger = |name, event, for_each, function: SqlName| Trigger { name, event, for_each, function };
+    let trigger =
+        |name, event, for_each, function: SqlName| Trigger { name, event, for_each, function };
     let (version, log) = (version_function(table.name.as_str()), log_function(table.name.as_str()));
     let version = trigger(VERSION_TRIGGER, "BEFORE INSERT OR UPDATE", row, version);
     // Where versions stand in a table of ours, the record's trigger puts them there.
@@ -148,12 +160,16 @@ pub(in crate::store) fn functions(table: &Table) -> Vec<Function> {
         is_definer: true,
         has_floats: table.columns.iter().any(is_float),
         body: if table.managed { log_body(table) } else { kept::log_body(table) },
-        fragments: changes(table).chain(all_parts(table, Some("OLD"), Some("NEW"))).chain([entity(table)]).collect(),
+        fragments: changes(table)
+            .chain(all_parts(table, Some("OLD"), Some("NEW")))
+            .chain([entity(table)])
+            .collect(),
     };
     version.into_iter().chain([log]).collect()
 }
 
-/// The statements that make the triggers that keep the versions of this table's rows, or make them as they should be.
+/// The statements that make the triggers that keep the versions of this table's rows, or make them
+/// as they should be.
 pub(in crate::store) fn statements(table: &Table) -> Vec<String> {
     let functions = functions(table).into_iter().map(|function| function.sql());
     functions.chain(triggers(table).iter().flat_map(|trigger| trigger.sql(&table.name))).collect()
@@ -163,14 +179,20 @@ pub(in crate::store) fn statements(table: &Table) -> Vec<String> {
 pub(in crate::store) fn drop_statements(table: &str) -> Vec<String> {
     let name = SqlName::new(table);
     let triggers = [VERSION_TRIGGER, LOG_TRIGGER, TRUNCATE_TRIGGER];
-    let triggers = triggers.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {name};"));
+    let triggers =
+        triggers.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {name};"));
     let functions = [version_function(table), log_function(table)];
-    triggers.chain(functions.iter().map(|function| format!("DROP FUNCTION IF EXISTS {function}();"))).collect()
+    triggers
+        .chain(functions.iter().map(|function| format!("DROP FUNCTION IF EXISTS {function}();")))
+        .collect()
 }
 
 /// The statements that remove what earlier releases made of a table's triggers.
 pub(in crate::store) fn drop_former_statements(table: &SqlName) -> Vec<String> {
-    FORMER_TRIGGERS.iter().map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table};")).collect()
+    FORMER_TRIGGERS
+        .iter()
+        .map(|trigger| format!("DROP TRIGGER IF EXISTS {trigger} ON {table};"))
+        .collect()
 }
 
 /// Whether a trigger of this name is one that an earlier release made.
@@ -180,9 +202,13 @@ pub(in crate::store) fn is_former(trigger: &str) -> bool {
 
 /// The statements that remove the log of earlier releases.
 pub(in crate::store) fn drop_former_log() -> Vec<String> {
-    ["DROP TABLE _freshql_change;", DROP_FORMER_FUNCTION, "DROP FUNCTION IF EXISTS _freshql_version();"]
-        .map(str::to_owned)
-        .to_vec()
+    [
+        "DROP TABLE _freshql_change;",
+        DROP_FORMER_FUNCTION,
+        "DROP FUNCTION IF EXISTS _freshql_version();",
+    ]
+    .map(str::to_owned)
+    .to_vec()
 }
 
 /// The function that gives the table's rows their versions.

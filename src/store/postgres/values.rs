@@ -1,5 +1,6 @@
-//! Values on their way into statements and out of results. Results are binary, so that no setting of a session counts; each
-//! value comes out as the model keeps it, whatever the column's type is: the same bytes as SQLite has.
+//! Values on their way into statements and out of results. Results are binary, so that no setting
+//! of a session counts; each value comes out as the model keeps it, whatever the column's type is:
+//! the same bytes as SQLite has.
 
 mod numeric;
 mod time;
@@ -36,7 +37,8 @@ impl Encoded {
     }
 }
 
-/// A value for a parameter of this type. What no value of the type can be is NULL, which equals nothing.
+/// A value for a parameter of this type. What no value of the type can be is NULL, which equals
+/// nothing.
 pub(super) fn encode(value: ValueRef<'_>, ty: Type) -> Encoded {
     match (ty, value) {
         (_, ValueRef::Null | ValueRef::Other) => Encoded::Null,
@@ -84,14 +86,18 @@ fn pattern(text: &str) -> String {
 fn binary(value: ValueRef<'_>, scalar: Scalar, out: &mut Vec<u8>) -> bool {
     match (scalar, value) {
         (Scalar::Boolean, ValueRef::Int(int)) => out.push(u8::from(int != 0)),
-        (Scalar::Decimal { scale, .. }, ValueRef::Int(scaled)) => numeric::encode(scaled, scale, out),
+        (Scalar::Decimal { scale, .. }, ValueRef::Int(scaled)) => {
+            numeric::encode(scaled, scale, out)
+        }
         (Scalar::Float, ValueRef::Real(real)) => out.put_f64(real),
         (Scalar::Float, ValueRef::Int(int)) => out.put_f64(int as f64),
         (Scalar::IdInt | Scalar::BigInt | Scalar::Int, ValueRef::Int(int)) => out.put_i64(int),
-        (Scalar::IdUuid | Scalar::Uuid, ValueRef::Text(text)) => match uuid::Uuid::try_parse(text) {
-            Ok(uuid) => out.extend_from_slice(uuid.as_bytes()),
-            Err(_) => return false,
-        },
+        (Scalar::IdUuid | Scalar::Uuid, ValueRef::Text(text)) => {
+            match uuid::Uuid::try_parse(text) {
+                Ok(uuid) => out.extend_from_slice(uuid.as_bytes()),
+                Err(_) => return false,
+            }
+        }
         (Scalar::DateTime, ValueRef::Text(text)) => match time::instant(text) {
             Some(microseconds) => out.put_i64(microseconds),
             None => return false,
@@ -108,9 +114,14 @@ fn binary(value: ValueRef<'_>, scalar: Scalar, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The values of a list in binary form: an array without NULLs. What the type has not is left out, as nothing equals it; where
-/// `keeps_places`, it becomes NULL, so that each of the others is found at its number.
-pub(super) fn array<'v>(values: impl Iterator<Item = ValueRef<'v>>, scalar: Scalar, keeps_places: bool) -> Vec<u8> {
+/// The values of a list in binary form: an array without NULLs. What the type has not is left out,
+/// as nothing equals it; where `keeps_places`, it becomes NULL, so that each of the others is found
+/// at its number.
+pub(super) fn array<'v>(
+    values: impl Iterator<Item = ValueRef<'v>>,
+    scalar: Scalar,
+    keeps_places: bool,
+) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     out.put_i32(1);
     out.put_i32(i32::from(keeps_places));
@@ -166,7 +177,8 @@ enum Cell {
     Other,
 }
 
-/// The rows of a statement, as the model keeps their values: one text for all of them, and no allocation for any.
+/// The rows of a statement, as the model keeps their values: one text for all of them, and no
+/// allocation for any.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     cells: Vec<Cell>,
@@ -207,9 +219,10 @@ impl Table {
         match self.cells.get(row * self.width + column) {
             Some(Cell::Int(int)) => ValueRef::Int(*int),
             Some(Cell::Real(real)) => ValueRef::Real(*real),
-            Some(Cell::Text(start, end)) => {
-                self.text.get(*start as usize..*end as usize).map_or(ValueRef::Other, ValueRef::Text)
-            }
+            Some(Cell::Text(start, end)) => self
+                .text
+                .get(*start as usize..*end as usize)
+                .map_or(ValueRef::Other, ValueRef::Text),
             Some(Cell::Null) | None => ValueRef::Null,
             Some(Cell::Other) => ValueRef::Other,
         }
@@ -226,15 +239,21 @@ impl Table {
 
     fn scalar(&mut self, scalar: Scalar, bytes: &[u8]) -> Cell {
         match scalar {
-            Scalar::IdInt | Scalar::BigInt | Scalar::Int => int(bytes).map_or(Cell::Other, Cell::Int),
+            Scalar::IdInt | Scalar::BigInt | Scalar::Int => {
+                int(bytes).map_or(Cell::Other, Cell::Int)
+            }
             Scalar::Boolean if bytes.len() == 1 => Cell::Int(i64::from(bytes == [1])),
             Scalar::Boolean => Cell::Other,
             Scalar::Float => match bytes {
                 // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
-                [a, b, c, d, e, f, g, h] => Cell::Real(f64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) + 0.0),
+                [a, b, c, d, e, f, g, h] => {
+                    Cell::Real(f64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) + 0.0)
+                }
                 _ => Cell::Other,
             },
-            Scalar::Decimal { scale, .. } => numeric::decode(bytes, scale).map_or(Cell::Other, Cell::Int),
+            Scalar::Decimal { scale, .. } => {
+                numeric::decode(bytes, scale).map_or(Cell::Other, Cell::Int)
+            }
             Scalar::IdUuid | Scalar::Uuid => match uuid::Uuid::from_slice(bytes) {
                 Ok(uuid) => self.written(|text| write!(text, "{}", uuid.hyphenated())),
                 Err(_) => self.string(bytes),
@@ -244,7 +263,9 @@ impl Table {
                 None => Cell::Other,
             },
             Scalar::Date => match bytes {
-                [a, b, c, d] => self.written(|text| time::write_day(i32::from_be_bytes([*a, *b, *c, *d]), text)),
+                [a, b, c, d] => {
+                    self.written(|text| time::write_day(i32::from_be_bytes([*a, *b, *c, *d]), text))
+                }
                 _ => Cell::Other,
             },
             Scalar::Json => match bytes.split_first() {

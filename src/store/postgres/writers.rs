@@ -1,5 +1,6 @@
-//! The thread on which mutations run, all at the same time. Their futures are made by the floors above, for every driver, and
-//! need not be able to change threads; the server does the work anyway.
+//! The thread on which mutations run, all at the same time. Their futures are made by the floors
+//! above, for every driver, and need not be able to change threads; the server does the work
+//! anyway.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +25,8 @@ impl Writers {
     /// It cannot be started.
     pub(super) fn start() -> Result<Self, StoreError> {
         let (jobs, mut queue) = unbounded_channel::<Job>();
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(StoreError::Thread)?;
         let run = move || {
             let all = LocalSet::new();
             all.spawn_local(async move {
@@ -34,7 +36,10 @@ impl Writers {
             });
             runtime.block_on(all);
         };
-        std::thread::Builder::new().name("freshql-writers".to_owned()).spawn(run).map_err(StoreError::Thread)?;
+        std::thread::Builder::new()
+            .name("freshql-writers".to_owned())
+            .spawn(run)
+            .map_err(StoreError::Thread)?;
         Ok(Self(jobs))
     }
 

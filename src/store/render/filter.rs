@@ -9,7 +9,13 @@ use crate::store::select::{Comparison, Filter, Quantifier, TextMatch, Visible};
 use crate::store::statement::Type;
 
 impl Renderer<'_> {
-    pub(super) fn condition(&self, entity: &Entity, filter: &Filter, alias: &str, depth: usize) -> Expr {
+    pub(super) fn condition(
+        &self,
+        entity: &Entity,
+        filter: &Filter,
+        alias: &str,
+        depth: usize,
+    ) -> Expr {
         let all = |filters: &[Filter], join: fn(Expr, Expr) -> Expr| {
             let conditions = filters.iter().map(|f| self.condition(entity, f, alias, depth));
             conditions.reduce(join).expect("a conjunction or disjunction is never empty")
@@ -28,7 +34,9 @@ impl Renderer<'_> {
                 };
                 match comparison {
                     Comparison::Eq => left.eq(right),
-                    Comparison::Neq if entity.column(*id).nullable => self.dialect.untrue(left.eq(right)),
+                    Comparison::Neq if entity.column(*id).nullable => {
+                        self.dialect.untrue(left.eq(right))
+                    }
                     Comparison::Neq => left.ne(right),
                     Comparison::Lt => left.lt(right),
                     Comparison::Lte => left.lte(right),
@@ -46,9 +54,13 @@ impl Renderer<'_> {
                 let text = self.folded(self.column(entity, *id, alias), *fold);
                 let string = |slot| self.parameter(slot, Type::String);
                 match search {
-                    TextMatch::Contains => self.dialect.contains(text, self.parameter(*slot, Type::Part)),
+                    TextMatch::Contains => {
+                        self.dialect.contains(text, self.parameter(*slot, Type::Part))
+                    }
                     TextMatch::StartsWith(None) => text.gte(string(*slot)),
-                    TextMatch::StartsWith(Some(end)) => text.clone().gte(string(*slot)).and(text.lt(string(*end))),
+                    TextMatch::StartsWith(Some(end)) => {
+                        text.clone().gte(string(*slot)).and(text.lt(string(*end)))
+                    }
                     TextMatch::EndsWith => self.dialect.ends_with(text, string(*slot)),
                 }
             }
@@ -56,16 +68,21 @@ impl Renderer<'_> {
             Filter::ToOne(id, from, inner) => {
                 let target = self.model.entity(from.entity());
                 let inner_alias = format!("{ROOT}{}", depth + 1);
-                let link = self.column(target, target.key, &inner_alias).eq(self.column(entity, *id, alias));
+                let link = self
+                    .column(target, target.key, &inner_alias)
+                    .eq(self.column(entity, *id, alias));
                 let matches = self.condition(target, inner, &inner_alias, depth + 1);
                 Expr::exists(self.related(from, &inner_alias, depth + 1, link.and(matches)))
             }
             Filter::ToMany(from, id, quantifier, inner) => {
                 let target = self.model.entity(from.entity());
                 let inner_alias = format!("{ROOT}{}", depth + 1);
-                let link = self.column(target, *id, &inner_alias).eq(self.column(entity, entity.key, alias));
+                let link = self
+                    .column(target, *id, &inner_alias)
+                    .eq(self.column(entity, entity.key, alias));
                 let matches = self.condition(target, inner, &inner_alias, depth + 1);
-                let found = |c: Expr| self.related(from, &inner_alias, depth + 1, link.clone().and(c));
+                let found =
+                    |c: Expr| self.related(from, &inner_alias, depth + 1, link.clone().and(c));
                 match quantifier {
                     Quantifier::Some => Expr::exists(found(matches)),
                     Quantifier::None => Expr::not_exists(found(matches)),

@@ -29,14 +29,21 @@ pub(in crate::store) fn insert(
         insert.or_default_values();
     } else {
         insert.columns(columns.iter().map(|id| Alias::new(&entity.column(*id).name)));
-        insert.values_panic((FIRST_VALUE_SLOT..).zip(columns).map(|(slot, id)| renderer.written(entity, *id, slot)));
+        insert.values_panic(
+            (FIRST_VALUE_SLOT..).zip(columns).map(|(slot, id)| renderer.written(entity, *id, slot)),
+        );
     }
     let key = entity.column(entity.key);
-    insert.returning(Query::returning().expr(dialect.read(entity, key, Expr::col(Alias::new(&key.name)))));
+    insert.returning(Query::returning().expr(dialect.read(
+        entity,
+        key,
+        Expr::col(Alias::new(&key.name)),
+    )));
     renderer.finish(dialect.insert(&insert), [Type::Scalar(key.scalar)])
 }
 
-/// Sets these columns of the row with this key (and, if `versioned`, only if it is at the expected version).
+/// Sets these columns of the row with this key (and, if `versioned`, only if it is at the expected
+/// version).
 pub(in crate::store) fn update(
     model: &Model,
     dialect: &dyn Dialect,
@@ -58,7 +65,12 @@ pub(in crate::store) fn update(
 }
 
 /// Deletes the row with this key (and, if `versioned`, only if it is at the expected version).
-pub(in crate::store) fn delete(model: &Model, dialect: &dyn Dialect, entity: &Entity, versioned: bool) -> Statement {
+pub(in crate::store) fn delete(
+    model: &Model,
+    dialect: &dyn Dialect,
+    entity: &Entity,
+    versioned: bool,
+) -> Statement {
     let renderer = Renderer::new(model, dialect, None);
     let mut delete = Query::delete();
     delete.from_table(Alias::new(&entity.table));

@@ -1,22 +1,25 @@
-//! `freshql migrate new`: what separates the committed migrations from the model, as the next migration, for both
-//! dialects. The migrations are replayed on a scratch SQLite; what they build there is compared with the model's
-//! [`Layout`]. Both files follow from that comparison: PostgreSQL's migrations are taken to build the same.
+//! `freshql migrate new`: what separates the committed migrations from the model, as the next
+//! migration, for both dialects. The migrations are replayed on a scratch SQLite; what they build
+//! there is compared with the model's [`Layout`]. Both files follow from that comparison:
+//! PostgreSQL's migrations are taken to build the same.
 //!
 //! What the files are like:
-//! - From an empty folder they make the system tables, the tables with indexes and CHECKs, and the triggers.
-//! - Rows keep their versions, and the change log does not notice: a migration changes what rows look like, and the
-//!   model, which has changed too, is part of every ETag.
-//! - Nothing that holds data goes. A field or an entity that the model no longer has leaves its column or table behind,
-//!   without rules that would be in the way (NOT NULL without a default, foreign keys, unique indexes); the statement
-//!   that would drop it is there as a comment.
-//! - What rows that exist get in a new column: its default, NULL, or a random UUID. Where there is none of these, the
-//!   place is marked `FILL IN` and holds NULL, which a table with rows refuses. Values of another type are converted
-//!   without loss, or stop the migration.
-//! - What authors have written beside it by hand (their own columns, CHECKs, indexes, triggers, views) stays. A CHECK or
-//!   an index that has the form and name that freshql gives its own counts as freshql's.
+//! - From an empty folder they make the system tables, the tables with indexes and CHECKs, and the
+//!   triggers.
+//! - Rows keep their versions, and the change log does not notice: a migration changes what rows
+//!   look like, and the model, which has changed too, is part of every ETag.
+//! - Nothing that holds data goes. A field or an entity that the model no longer has leaves its
+//!   column or table behind, without rules that would be in the way (NOT NULL without a default,
+//!   foreign keys, unique indexes); the statement that would drop it is there as a comment.
+//! - What rows that exist get in a new column: its default, NULL, or a random UUID. Where there is
+//!   none of these, the place is marked `FILL IN` and holds NULL, which a table with rows refuses.
+//!   Values of another type are converted without loss, or stop the migration.
+//! - What authors have written beside it by hand (their own columns, CHECKs, indexes, triggers,
+//!   views) stays. A CHECK or an index that has the form and name that freshql gives its own counts
+//!   as freshql's.
 //!
-//! Before it is handed out, the step is applied to an empty database with the old schema; what comes out must be
-//! what the model needs, and a second comparison must find nothing.
+//! Before it is handed out, the step is applied to an empty database with the old schema; what
+//! comes out must be what the model needs, and a second comparison must find nothing.
 
 pub(in crate::store) mod changes;
 pub(in crate::store) mod convert;
@@ -71,7 +74,8 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
     let layout = Layout::new(model);
     let mut changes = changes(&catalogue, &layout);
     if migrations.is_postgres_outdated {
-        let is_there = |table: &&Table| table.managed && catalogue.table(table.name.as_str()).is_some();
+        let is_there =
+            |table: &&Table| table.managed && catalogue.table(table.name.as_str()).is_some();
         changes.outdated_on_postgres = layout.tables.iter().filter(is_there).collect();
     }
     if changes.is_empty() {
@@ -87,7 +91,12 @@ pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, Diff
 }
 
 /// Applies the step to an empty database with the same schema.
-fn verify(scratch: &Scratch, step: &Step, model: &Model, layout: &Layout) -> Result<(), DifferenceError> {
+fn verify(
+    scratch: &Scratch,
+    step: &Step,
+    model: &Model,
+    layout: &Layout,
+) -> Result<(), DifferenceError> {
     let astray = |why: String| DifferenceError::Astray(why);
     let mut empty = scratch.emptied()?;
     let file = Migration::new(1, "step", "the generated migration".to_owned(), step.sqlite.clone());
@@ -100,7 +109,10 @@ fn verify(scratch: &Scratch, step: &Step, model: &Model, layout: &Layout) -> Res
     let catalogue = empty.catalogue()?;
     let rest = changes(&catalogue, layout);
     if !rest.is_empty() {
-        return Err(astray(format!("after it there would still be\n{}", sqlite::difference::text(&rest, &catalogue))));
+        return Err(astray(format!(
+            "after it there would still be\n{}",
+            sqlite::difference::text(&rest, &catalogue)
+        )));
     }
     Ok(())
 }

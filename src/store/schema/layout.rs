@@ -1,5 +1,6 @@
-//! From the model to tables: which tables, columns, keys and indexes a database of this model has, under which names.
-//! It says nothing about a dialect's types and text, and nothing about versions: each driver has its own `ddl` and `triggers`.
+//! From the model to tables: which tables, columns, keys and indexes a database of this model has,
+//! under which names. It says nothing about a dialect's types and text, and nothing about versions:
+//! each driver has its own `ddl` and `triggers`.
 
 pub mod name;
 #[cfg(test)]
@@ -12,14 +13,20 @@ use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, Model, OnDe
 pub use name::SqlName;
 
 /// The names of freshql's own tables that migrations make for every model.
-pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] =
-    &["_freshql_meta", "_freshql_change", "_freshql_document", "_freshql_alias", "_freshql_idempotency"];
+pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] = &[
+    "_freshql_meta",
+    "_freshql_change",
+    "_freshql_document",
+    "_freshql_alias",
+    "_freshql_idempotency",
+];
 
 /// The table of the change log.
 pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
 
-/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which is no row's key, stands
-/// the version of all rows that have none of their own: of those that have not changed since freshql watches the table.
+/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which
+/// is no row's key, stands the version of all rows that have none of their own: of those that have
+/// not changed since freshql watches the table.
 pub(in crate::store) const VERSIONS: &str = "_freshql_version";
 
 /// The column that every entity's table has beside the model's: the row's version.
@@ -41,13 +48,15 @@ pub struct Table {
     pub entity_name: String,
     /// Its name.
     pub name: SqlName,
-    /// The version stands in a column of its own; otherwise in `_freshql_version`, since the table is somebody else's.
+    /// The version stands in a column of its own; otherwise in `_freshql_version`, since the table
+    /// is somebody else's.
     pub managed: bool,
     /// By [`ColumnId`]; without the version.
     pub columns: Vec<TableColumn>,
     /// The primary key.
     pub key: ColumnId,
-    /// Unique ones first, each kind in the model's order. The primary key's own index is not among them.
+    /// Unique ones first, each kind in the model's order. The primary key's own index is not among
+    /// them.
     pub indexes: Vec<TableIndex>,
 }
 
@@ -92,8 +101,8 @@ pub struct TableIndex {
     pub unique: bool,
     /// The columns that the model names.
     pub columns: Vec<ColumnId>,
-    /// The primary key follows the columns. It is the last term of every ordering, so a page of a list is read from the
-    /// index alone, without a sort, however many rows have the same values.
+    /// The primary key follows the columns. It is the last term of every ordering, so a page of a
+    /// list is read from the index alone, without a sort, however many rows have the same values.
     pub with_key: bool,
 }
 
@@ -102,7 +111,13 @@ impl Layout {
     pub fn new(model: &Model) -> Self {
         // Tables and indexes share one space of names.
         let mut taken: HashSet<String> = model.entities.iter().map(|e| e.table.clone()).collect();
-        Self { tables: model.entities.iter().map(|entity| Table::new(model, entity, &mut taken)).collect() }
+        Self {
+            tables: model
+                .entities
+                .iter()
+                .map(|entity| Table::new(model, entity, &mut taken))
+                .collect(),
+        }
     }
 
     /// The table of an entity.
@@ -116,15 +131,16 @@ impl Layout {
         SYSTEM_TABLE_NAMES.iter().copied().chain(versions).collect()
     }
 
-    /// The tables in an order in which every foreign key points to a table before it, as far as there are no cycles;
-    /// otherwise in the model's order.
+    /// The tables in an order in which every foreign key points to a table before it, as far as
+    /// there are no cycles; otherwise in the model's order.
     pub fn in_dependency_order(&self) -> Vec<&Table> {
         let mut ordered: Vec<&Table> = Vec::with_capacity(self.tables.len());
         let mut waiting: Vec<&Table> = self.tables.iter().collect();
         while !waiting.is_empty() {
             let is_free = |table: &Table| {
                 table.columns.iter().filter_map(|c| c.references.as_ref()).all(|reference| {
-                    reference.table == table.name || ordered.iter().any(|done| done.name == reference.table)
+                    reference.table == table.name
+                        || ordered.iter().any(|done| done.name == reference.table)
                 })
             };
             // Where all that wait stand in a cycle, the first of them breaks it.
@@ -139,11 +155,15 @@ impl Table {
     fn new(model: &Model, entity: &Entity, taken: &mut HashSet<String>) -> Self {
         let columns = entity.columns.iter().map(|column| TableColumn::new(model, column)).collect();
         let uniques = entity.uniques.iter().map(|unique| (true, &unique.columns));
-        // What begins with an index's columns and goes on with the key gives the same rows in the same order.
+        // What begins with an index's columns and goes on with the key gives the same rows in the
+        // same order.
         let starts_one_of = |columns: &[ColumnId]| {
             let longer = [columns, &[entity.key]].concat();
-            let all =
-                entity.uniques.iter().map(|unique| &unique.columns).chain(entity.indexes.iter().map(|i| &i.columns));
+            let all = entity
+                .uniques
+                .iter()
+                .map(|unique| &unique.columns)
+                .chain(entity.indexes.iter().map(|i| &i.columns));
             all.into_iter().any(|columns| columns.starts_with(&longer))
         };
         let plain = entity.indexes.iter().filter(|index| !starts_one_of(&index.columns));
@@ -182,15 +202,24 @@ impl Table {
     }
 
     /// The columns of an index in the database, the key included where it follows.
-    pub fn index_columns<'a>(&'a self, index: &'a TableIndex) -> impl Iterator<Item = &'a TableColumn> {
-        index.columns.iter().map(|id| self.column(*id)).chain(index.with_key.then(|| self.key_column()))
+    pub fn index_columns<'a>(
+        &'a self,
+        index: &'a TableIndex,
+    ) -> impl Iterator<Item = &'a TableColumn> {
+        index
+            .columns
+            .iter()
+            .map(|id| self.column(*id))
+            .chain(index.with_key.then(|| self.key_column()))
     }
 }
 
 impl TableColumn {
     fn new(model: &Model, column: &Column) -> Self {
         let enum_values = match column.scalar {
-            Scalar::Enum(id) => model.enum_type(id).values.iter().map(|(name, _)| name.clone()).collect(),
+            Scalar::Enum(id) => {
+                model.enum_type(id).values.iter().map(|(name, _)| name.clone()).collect()
+            }
             _ => Vec::new(),
         };
         let references = column.references.as_ref().map(|reference| {
@@ -214,9 +243,14 @@ impl TableColumn {
     }
 }
 
-/// `products_merchant_id_sku_key`, as PostgreSQL would call it. Where two tables would come to the same name
-/// (`a_b` + `c`, `a` + `b_c`), a hash tells them apart.
-fn index_name(entity: &Entity, columns: &[ColumnId], unique: bool, taken: &mut HashSet<String>) -> SqlName {
+/// `products_merchant_id_sku_key`, as PostgreSQL would call it. Where two tables would come to the
+/// same name (`a_b` + `c`, `a` + `b_c`), a hash tells them apart.
+fn index_name(
+    entity: &Entity,
+    columns: &[ColumnId],
+    unique: bool,
+    taken: &mut HashSet<String>,
+) -> SqlName {
     let columns: Vec<&str> = columns.iter().map(|id| entity.column(*id).name.as_str()).collect();
     let [plain, hashed] = index_names(&entity.table, &columns, unique);
     let name = if taken.contains(plain.as_str()) { hashed } else { plain };
@@ -246,18 +280,26 @@ mod tests {
         model.entities[0].columns[1].name = "c".to_owned();
         model.entities[2].table = "a".to_owned();
         model.entities[2].columns[1].name = "b_c".to_owned();
-        model.entities[2].uniques = vec![crate::model::Unique { columns: vec![ColumnId(1)], lookup: String::new() }];
+        model.entities[2].uniques =
+            vec![crate::model::Unique { columns: vec![ColumnId(1)], lookup: String::new() }];
         let layout = Layout::new(&model);
         assert_eq!(layout.tables[0].indexes[0].name.as_str(), "a_b_c_key");
         let other = layout.tables[2].indexes[0].name.as_str();
-        assert!(other.starts_with("a_b_c_") && other.ends_with("_key") && other.len() == 18, "{other}");
+        assert!(
+            other.starts_with("a_b_c_") && other.ends_with("_key") && other.len() == 18,
+            "{other}"
+        );
     }
 
     #[test]
     fn tables_stand_after_those_that_they_point_to() {
         let mut model = test_models::every_kind();
         let order = |model: &Model| {
-            Layout::new(model).in_dependency_order().iter().map(|t| t.entity_name.clone()).collect::<Vec<_>>()
+            Layout::new(model)
+                .in_dependency_order()
+                .iter()
+                .map(|t| t.entity_name.clone())
+                .collect::<Vec<_>>()
         };
         assert_eq!(order(&model), ["Folder", "Group", "Note"]);
         // A folder that points to a note closes a cycle: the model's order holds.

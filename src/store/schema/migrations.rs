@@ -1,5 +1,6 @@
-//! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and `NNNN_name.postgres.sql` where the dialects
-//! differ; and how files and a database stand to each other. It knows names and bytes, and no database.
+//! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and
+//! `NNNN_name.postgres.sql` where the dialects differ; and how files and a database stand to each
+//! other. It knows names and bytes, and no database.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,7 +16,8 @@ use crate::model::Diagnostic;
 pub struct Migrations {
     /// Numbers ascend; there may be gaps.
     pub files: Vec<Migration>,
-    /// The files for PostgreSQL make the triggers of an earlier release, and none of them takes these away.
+    /// The files for PostgreSQL make the triggers of an earlier release, and none of them takes
+    /// these away.
     pub is_postgres_outdated: bool,
 }
 
@@ -72,7 +74,8 @@ impl Migrations {
         Self::read_for(folder, Dialect::Sqlite)
     }
 
-    /// Reads the files for this dialect. A folder that is not there has none; what does not end in `.sql` is passed over.
+    /// Reads the files for this dialect. A folder that is not there has none; what does not end in
+    /// `.sql` is passed over.
     ///
     /// # Errors
     /// Every file that cannot be read, has no proper name, or has the number of another one.
@@ -86,8 +89,13 @@ impl Migrations {
         };
         for path in sql_files(folder).map_err(unreadable)? {
             let shown = path.display().to_string();
-            let Some(name) = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse) else {
-                mistakes.push(Diagnostic::error(shown, 0..0, "a migration cannot have this name").with_help(PATTERN));
+            let Some(name) =
+                path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse)
+            else {
+                mistakes.push(
+                    Diagnostic::error(shown, 0..0, "a migration cannot have this name")
+                        .with_help(PATTERN),
+                );
                 continue;
             };
             if name.dialect == Some(Dialect::Postgres) {
@@ -102,22 +110,31 @@ impl Migrations {
             let text = match fs::read_to_string(&path) {
                 Ok(text) => text,
                 Err(error) => {
-                    mistakes.push(Diagnostic::error(shown, 0..0, format!("cannot be read: {error}")));
+                    mistakes.push(Diagnostic::error(
+                        shown,
+                        0..0,
+                        format!("cannot be read: {error}"),
+                    ));
                     continue;
                 }
             };
             let migration = Migration::new(name.number, name.name, shown, text);
             let is_own = name.dialect.is_some();
             match files.get(&name.number) {
-                // What is written for this dialect takes the place of what is written for all, whichever comes first.
+                // What is written for this dialect takes the place of what is written for all,
+                // whichever comes first.
                 Some((was_own, other)) if other.name == name.name && *was_own != is_own => {
                     if is_own {
                         files.insert(name.number, (is_own, migration));
                     }
                 }
                 Some((_, other)) => mistakes.push(
-                    Diagnostic::error(&migration.file, 0..0, format!("`{}` has the same number", other.file))
-                        .with_help("give the newer of the two the next number that is free"),
+                    Diagnostic::error(
+                        &migration.file,
+                        0..0,
+                        format!("`{}` has the same number", other.file),
+                    )
+                    .with_help("give the newer of the two the next number that is free"),
                 ),
                 None => {
                     files.insert(name.number, (is_own, migration));
@@ -182,7 +199,9 @@ impl Status {
         let mut status = Self::default();
         for migration in &migrations.files {
             match applied.iter().find(|applied| applied.number == migration.number) {
-                Some(applied) if !migration.is_of(&applied.blake3) => status.edited.push(migration.clone()),
+                Some(applied) if !migration.is_of(&applied.blake3) => {
+                    status.edited.push(migration.clone())
+                }
                 Some(_) => {}
                 None => {
                     if migration.number < newest {
@@ -192,7 +211,9 @@ impl Status {
                 }
             }
         }
-        let has_file = |applied: &&Applied| migrations.files.iter().any(|migration| migration.number == applied.number);
+        let has_file = |applied: &&Applied| {
+            migrations.files.iter().any(|migration| migration.number == applied.number)
+        };
         status.missing = applied.iter().filter(|applied| !has_file(applied)).cloned().collect();
         status.applied = applied;
         status
@@ -206,17 +227,29 @@ impl Status {
     /// What has to be put right by hand before anything can be applied.
     pub fn mistakes(&self) -> Vec<Diagnostic> {
         let edited = self.edited.iter().map(|migration| {
-            Diagnostic::error(&migration.file, 0..0, "this migration was edited after it was applied")
-                .with_help("restore the file, and write the change as a new migration")
+            Diagnostic::error(
+                &migration.file,
+                0..0,
+                "this migration was edited after it was applied",
+            )
+            .with_help("restore the file, and write the change as a new migration")
         });
         let missing = self.missing.iter().map(|applied| {
             let name = format!("{:04}_{}", applied.number, applied.name);
-            Diagnostic::error(name, 0..0, "the database has this migration, and there is no file of it")
-                .with_help("restore the file, or use the database that belongs to these migrations")
+            Diagnostic::error(
+                name,
+                0..0,
+                "the database has this migration, and there is no file of it",
+            )
+            .with_help("restore the file, or use the database that belongs to these migrations")
         });
         let late = self.late.iter().map(|migration| {
-            Diagnostic::error(&migration.file, 0..0, "a migration with a higher number was applied before this one")
-                .with_help("give the file a number above all that were applied")
+            Diagnostic::error(
+                &migration.file,
+                0..0,
+                "a migration with a higher number was applied before this one",
+            )
+            .with_help("give the file a number above all that were applied")
         });
         edited.chain(missing).chain(late).collect()
     }
@@ -262,7 +295,8 @@ pub fn is_name(name: &str) -> bool {
 /// File systems take 255 bytes; the number and the endings need some.
 const MAX_NAME: usize = 200;
 
-/// Writes a migration under the next number that is free in both dialects: both files, or none. Gives their paths.
+/// Writes a migration under the next number that is free in both dialects: both files, or none.
+/// Gives their paths.
 ///
 /// # Errors
 /// The folder cannot be read or written; a file of that name is there.
@@ -270,11 +304,17 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
     fs::create_dir_all(folder)?;
     let mut highest = 0;
     for path in sql_files(folder)? {
-        let number = path.file_name().and_then(|name| name.to_str()).and_then(FileName::parse).map(|name| name.number);
+        let number = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .and_then(FileName::parse)
+            .map(|name| name.number);
         highest = highest.max(number.unwrap_or(0));
     }
-    let paths = [(Dialect::Sqlite, sqlite), (Dialect::Postgres, postgres)]
-        .map(|(dialect, text)| (folder.join(format!("{:04}_{name}.{}.sql", next(highest), dialect.name())), text));
+    let paths =
+        [(Dialect::Sqlite, sqlite), (Dialect::Postgres, postgres)].map(|(dialect, text)| {
+            (folder.join(format!("{:04}_{name}.{}.sql", next(highest), dialect.name())), text)
+        });
     for (at, (path, text)) in paths.iter().enumerate() {
         let written = fs::File::create_new(path).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
@@ -293,7 +333,8 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
     Ok(paths.map(|(path, _)| path))
 }
 
-/// The number after this one. Where the files are numbered by the time at which they were made, that time is now.
+/// The number after this one. Where the files are numbered by the time at which they were made,
+/// that time is now.
 fn next(highest: i64) -> i64 {
     let now = jiff::Timestamp::now();
     let as_time = |format: &str| now.strftime(format).to_string().parse().unwrap_or(0);
@@ -313,8 +354,9 @@ impl Migration {
         Self { number, name: name.to_owned(), file, text, blake3 }
     }
 
-    /// Whether this is the file of which a database recorded this digest. How its lines ended then and end now does not
-    /// count: git changes that on some machines, and earlier releases recorded the digest of the exact bytes.
+    /// Whether this is the file of which a database recorded this digest. How its lines ended then
+    /// and end now does not count: git changes that on some machines, and earlier releases recorded
+    /// the digest of the exact bytes.
     pub(in crate::store) fn is_of(&self, digest: &str) -> bool {
         let is = |text: &str| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
         let plain = || with_line_feeds(&self.text);
@@ -322,8 +364,8 @@ impl Migration {
     }
 }
 
-/// The text as it is hashed and run: a checkout that ends lines otherwise builds the same, down to strings that go over
-/// several lines.
+/// The text as it is hashed and run: a checkout that ends lines otherwise builds the same, down to
+/// strings that go over several lines.
 pub(in crate::store) fn with_line_feeds(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
 }
@@ -348,7 +390,8 @@ fn sql_files(folder: &Path) -> io::Result<Vec<PathBuf>> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_some_and(|extension| extension == "sql") && !path.is_dir() {
+        if !hidden && path.extension().is_some_and(|extension| extension == "sql") && !path.is_dir()
+        {
             files.push(path);
         }
     }

@@ -1,6 +1,6 @@
-//! A first model for a database that others made: types, keys, relations both ways, uniqueness, indexes, defaults, as
-//! far as its declarations say them and its rows keep them. What cannot be said in the model is said in comments. It
-//! reads the database and writes nothing.
+//! A first model for a database that others made: types, keys, relations both ways, uniqueness,
+//! indexes, defaults, as far as its declarations say them and its rows keep them. What cannot be
+//! said in the model is said in comments. It reads the database and writes nothing.
 
 mod draft;
 pub(in crate::store) mod gathered;
@@ -24,7 +24,8 @@ use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 pub struct Pulled {
     /// `schema.graphql`.
     pub sdl: String,
-    /// A first migration that makes the tables as they are, where they are not: what comes after it starts from there.
+    /// A first migration that makes the tables as they are, where they are not: what comes after it
+    /// starts from there.
     pub baseline: String,
     /// The tables that became entities.
     pub entities: Vec<String>,
@@ -42,11 +43,13 @@ pub(in crate::store) fn pull(database: &impl Foreign) -> Result<Pulled, AdminErr
     let mut left_out = Vec::new();
     let mut drafts = Vec::new();
     let mut taken = Taken::new();
-    let known = tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.known.as_ref());
+    let known =
+        tables.iter().flat_map(|table| &table.columns).filter_map(|column| column.known.as_ref());
     known.filter_map(|known| known.values.as_ref()).for_each(|(name, _)| taken.reserve(name));
     for table in &tables {
         if let Some((_, reason)) = baseline.left_out.iter().find(|(name, _)| *name == table.name) {
-            left_out.push((table.name.clone(), format!("its statement does not run here: {reason}")));
+            left_out
+                .push((table.name.clone(), format!("its statement does not run here: {reason}")));
             continue;
         }
         match draft(database, table, &mut taken)? {
@@ -75,43 +78,62 @@ fn draft<'a>(
     let reason = match (table.kind, &key_columns[..]) {
         (TableKind::View, _) => "it is a view",
         (TableKind::Virtual, _) => "it is a virtual table",
-        (TableKind::WithoutRowid, _) => "it is WITHOUT ROWID, where triggers cannot see which row another displaces",
+        (TableKind::WithoutRowid, _) => {
+            "it is WITHOUT ROWID, where triggers cannot see which row another displaces"
+        }
         (TableKind::Table, []) => "it has no primary key",
         (TableKind::Table, [_, _, ..]) => "its primary key has several columns",
-        (TableKind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => "it has a column `_version` of its own",
-        (TableKind::Table, [key]) => unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default(),
+        (TableKind::Table, [_]) if table.column(VERSION_COLUMN).is_some() => {
+            "it has a column `_version` of its own"
+        }
+        (TableKind::Table, [key]) => {
+            unspeakable(&table.name).or(unspeakable(&key.name)).unwrap_or_default()
+        }
     };
     if !reason.is_empty() {
         return Ok(Err(reason.to_owned()));
     }
     let all = database.values(table)?;
     let key_column = key_columns[0];
-    let of_key = table.columns.iter().zip(&all).find(|(column, _)| column.key > 0).map(|(_, values)| values);
+    let of_key =
+        table.columns.iter().zip(&all).find(|(column, _)| column.key > 0).map(|(_, values)| values);
     let key = match key(table, key_column, of_key.unwrap_or(&Values::default())) {
         Ok(key) => key,
         Err(reason) => return Ok(Err(reason)),
     };
     let mut fields_taken = Fields::default();
     let names = taken.entity(&table.name);
-    let others: Vec<&str> =
-        table.columns.iter().filter(|column| column.key == 0).map(|column| column.name.as_str()).collect();
+    let others: Vec<&str> = table
+        .columns
+        .iter()
+        .filter(|column| column.key == 0)
+        .map(|column| column.name.as_str())
+        .collect();
     let key_name = fields_taken.key(&key_column.name, &names.name, &others);
-    let related: Vec<&str> = table.foreign_keys.iter().flat_map(|key| &key.columns).map(String::as_str).collect();
+    let related: Vec<&str> =
+        table.foreign_keys.iter().flat_map(|key| &key.columns).map(String::as_str).collect();
     let mut notes = Vec::new();
     if key == Key::Number {
-        let counts = if key_column.known.is_some() { "identity column" } else { "INTEGER PRIMARY KEY" };
-        notes
-            .push(format!("The key `{}` is no {counts}: nobody counts it, so no row can be created.", key_column.name));
+        let counts =
+            if key_column.known.is_some() { "identity column" } else { "INTEGER PRIMARY KEY" };
+        notes.push(format!(
+            "The key `{}` is no {counts}: nobody counts it, so no row can be created.",
+            key_column.name
+        ));
     }
     let fields = table.columns.iter().zip(all).map(|(column, values)| {
         let is_key = column.key > 0;
         let Choice { scalar, note } = match column {
             _ if is_key => Choice { scalar: Some(Scalar::IdText), note: None },
-            _ if column.is_generated => Choice { scalar: None, note: Some("computed by SQLite".to_owned()) },
+            _ if column.is_generated => {
+                Choice { scalar: None, note: Some("computed by SQLite".to_owned()) }
+            }
             _ if unspeakable(&column.name).is_some() => {
                 Choice { scalar: None, note: unspeakable(&column.name).map(str::to_owned) }
             }
-            Column { known: Some(known), .. } => Choice { scalar: known.scalar, note: known.note.clone() },
+            Column { known: Some(known), .. } => {
+                Choice { scalar: known.scalar, note: known.note.clone() }
+            }
             _ => choose(column, &values),
         };
         let is_related = related.iter().any(|related| related.eq_ignore_ascii_case(&column.name));
@@ -121,7 +143,11 @@ fn draft<'a>(
             _ if is_related || scalar.is_none() => String::new(),
             _ => fields_taken.column(&column.name),
         };
-        let of_enum = column.known.as_ref().and_then(|known| known.values.as_ref()).map(|(name, _)| name.clone());
+        let of_enum = column
+            .known
+            .as_ref()
+            .and_then(|known| known.values.as_ref())
+            .map(|(name, _)| name.clone());
         let ty = scalar.map(|scalar| of_enum.unwrap_or_else(|| scalar.built_in_name().to_owned()));
         Field { column, values, name, ty, scalar, is_key, relation: None, note }
     });
@@ -134,11 +160,20 @@ fn draft<'a>(
         notes.push(format!("`{}` must have a value, so no row can be created.", field.column.name));
     }
     notes.extend(refused_writes(database, table, &fields));
-    Ok(Ok(Draft { table, names, key, fields, lists: Vec::new(), taken: fields_taken, nameless: Vec::new(), notes }))
+    Ok(Ok(Draft {
+        table,
+        names,
+        key,
+        fields,
+        lists: Vec::new(),
+        taken: fields_taken,
+        nameless: Vec::new(),
+        notes,
+    }))
 }
 
-/// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes use functions or
-/// collations that only its own program has.
+/// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes
+/// use functions or collations that only its own program has.
 fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
     let name = SqlName::new(&table.name);
     let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
@@ -162,7 +197,9 @@ fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) 
             None => refused.push((vec![verb], reason)),
         }
     }
-    let note = |(verbs, reason): (Vec<&str>, String)| format!("No row can be {} here: {reason}.", verbs.join(" or "));
+    let note = |(verbs, reason): (Vec<&str>, String)| {
+        format!("No row can be {} here: {reason}.", verbs.join(" or "))
+    };
     refused.into_iter().map(note).collect()
 }
 
@@ -172,7 +209,10 @@ fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
         return Err(format!("its primary key `{}` is NULL in some rows", column.name));
     }
     if !column.is_exact() {
-        return Err(format!("its primary key `{}` is compared by the collation {}", column.name, column.collation));
+        return Err(format!(
+            "its primary key `{}` is compared by the collation {}",
+            column.name, column.collation
+        ));
     }
     let upper = column.sql_type.to_ascii_uppercase();
     if !table.has_key_index {
@@ -182,7 +222,10 @@ fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
         // Without NOT NULL, SQLite takes NULL for such a key.
         let is_sound = values.are_ints() && column.not_null;
         return is_sound.then_some(Key::Number).ok_or_else(|| {
-            format!("its primary key `{}` {} is neither SQLite's row number nor NOT NULL", column.name, column.sql_type)
+            format!(
+                "its primary key `{}` {} is neither SQLite's row number nor NOT NULL",
+                column.name, column.sql_type
+            )
         });
     }
     if !values.are_texts() {

@@ -9,7 +9,9 @@ use super::{alter, migrate, rows};
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 use crate::store::error::AdminError;
 use crate::store::schema::layout::Layout;
-use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status};
+use crate::store::schema::migrations::{
+    Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status,
+};
 
 /// A connection for the commands.
 pub struct Admin(Connection);
@@ -23,7 +25,10 @@ impl Admin {
         migrate::status(&self.0, migrations)
     }
 
-    pub(in crate::store) fn migrate(&mut self, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+    pub(in crate::store) fn migrate(
+        &mut self,
+        migrations: &Migrations,
+    ) -> Result<Vec<Applied>, MigrateError> {
         migrate::up(&mut self.0, migrations)
     }
 
@@ -74,7 +79,9 @@ impl Admin {
     }
 
     pub(in crate::store) fn load(&mut self, file: &Migration) -> Result<(), Diagnostic> {
-        let failed = |error: rusqlite::Error| Diagnostic::error(&file.file, 0..0, format!("breaks a rule: {error}"));
+        let failed = |error: rusqlite::Error| {
+            Diagnostic::error(&file.file, 0..0, format!("breaks a rule: {error}"))
+        };
         self.0.execute_batch("BEGIN").map_err(failed)?;
         migrate::run_alone(&mut self.0, file)?;
         self.0.execute_batch("COMMIT").map_err(failed)
@@ -85,7 +92,11 @@ impl Admin {
         self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }
 
-    pub(in crate::store) fn keys(&self, entity: &Entity, most: usize) -> rusqlite::Result<Vec<Value>> {
+    pub(in crate::store) fn keys(
+        &self,
+        entity: &Entity,
+        most: usize,
+    ) -> rusqlite::Result<Vec<Value>> {
         alter::keys(&self.0, entity, most)
     }
 

@@ -1,5 +1,6 @@
-//! Rows fetched ahead, as other databases need it. SQLite answers faster when it is asked for each row as it is written; this
-//! serves to compare, and so does the test that reads everything both ways.
+//! Rows fetched ahead, as other databases need it. SQLite answers faster when it is asked for each
+//! row as it is written; this serves to compare, and so does the test that reads everything both
+//! ways.
 
 use rusqlite::CachedStatement;
 
@@ -26,7 +27,10 @@ impl Row for KeptRow {
 
 impl Snapshot<'_> {
     /// All rows that an answer needs: one statement for each query of a level.
-    pub(in crate::store) fn fetch<'l>(&self, mut levels: impl Levels<'l>) -> Result<Fetched<KeptRow>, StoreError> {
+    pub(in crate::store) fn fetch<'l>(
+        &self,
+        mut levels: impl Levels<'l>,
+    ) -> Result<Fetched<KeptRow>, StoreError> {
         let mut fetched = Fetched::default();
         loop {
             let wanted = levels.next(&fetched);
@@ -34,15 +38,26 @@ impl Snapshot<'_> {
                 return Ok(fetched);
             }
             for wanted in wanted {
-                let rows =
-                    self.fetch_one(&wanted, levels.most_rows() - fetched.rows_fetched().min(levels.most_rows()))?;
+                let rows = self.fetch_one(
+                    &wanted,
+                    levels.most_rows() - fetched.rows_fetched().min(levels.most_rows()),
+                )?;
                 fetched.add(wanted.place, &wanted.parents, rows);
             }
         }
     }
 
-    fn fetch_one(&self, wanted: &Wanted<'_>, most: u64) -> Result<Vec<(usize, KeptRow)>, StoreError> {
-        let ask = Ask { place: wanted.place, query: wanted.query, parent: ValueRef::Null, values: wanted.values };
+    fn fetch_one(
+        &self,
+        wanted: &Wanted<'_>,
+        most: u64,
+    ) -> Result<Vec<(usize, KeptRow)>, StoreError> {
+        let ask = Ask {
+            place: wanted.place,
+            query: wanted.query,
+            parent: ValueRef::Null,
+            values: wanted.values,
+        };
         let statement = match &wanted.parents {
             Parents::One(_) => wanted.query.statement(|shape| dialect::query(self.model(), shape)),
             Parents::Many(_) => wanted.query.batch(|shape| dialect::batch(self.model(), shape)),
@@ -57,7 +72,8 @@ impl Snapshot<'_> {
         };
         let mut prepared: CachedStatement<'_> = self.connection().prepare_cached(&statement.sql)?;
         for (i, parameter) in statement.parameters.iter().enumerate() {
-            let value = if parameter.slot == PARENT { parents } else { value(&ask, parameter.slot) };
+            let value =
+                if parameter.slot == PARENT { parents } else { value(&ask, parameter.slot) };
             prepared.raw_bind_parameter(i + 1, Parameter(value))?;
         }
         // The first column of a batch is the number of the parent.
@@ -67,11 +83,16 @@ impl Snapshot<'_> {
         while let Some(row) = rows.next()? {
             let row = StepRow(row);
             let number = match row.get(0) {
-                ValueRef::Int(number) if first == 1 => usize::try_from(number).unwrap_or(usize::MAX),
+                ValueRef::Int(number) if first == 1 => {
+                    usize::try_from(number).unwrap_or(usize::MAX)
+                }
                 _ => 0,
             };
             let keep = |value: ValueRef<'_>| (value != ValueRef::Other).then(|| value.to_value());
-            found.push((number, KeptRow((first..width).map(|index| keep(row.get(index))).collect())));
+            found.push((
+                number,
+                KeptRow((first..width).map(|index| keep(row.get(index))).collect()),
+            ));
             if found.len() as u64 > most {
                 break;
             }

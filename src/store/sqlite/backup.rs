@@ -1,5 +1,6 @@
-//! Copies of a database file: taken while it is in use, and put back while it is not. SQLite's backup API copies page by page,
-//! so that keys and versions stay what they are. A copy gets its name only when it is whole and on the disk.
+//! Copies of a database file: taken while it is in use, and put back while it is not. SQLite's
+//! backup API copies page by page, so that keys and versions stay what they are. A copy gets its
+//! name only when it is whole and on the disk.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -99,11 +100,12 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Copies a database to a file beside `target`, checks that it is whole, and writes it to the disk. Who may read `like` may
-    /// read the copy, from its first byte on.
+    /// Copies a database to a file beside `target`, checks that it is whole, and writes it to the
+    /// disk. Who may read `like` may read the copy, from its first byte on.
     fn of(database: &Path, target: &Path, check: Check, like: &Path) -> Result<Self, BackupError> {
         let path = with(target, ".tmp");
-        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = options.map_err(at(&path))?;
         match file.try_lock() {
             Ok(()) => {}
@@ -116,14 +118,17 @@ impl Copy {
         let copy = Self { path, file };
         let damaged = |why: String| BackupError::Damaged { path: database.to_owned(), why };
         let connection = copy.fill(database).map_err(|error| match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => damaged(error.to_string()),
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                damaged(error.to_string())
+            }
             _ => BackupError::Sqlite { path: database.to_owned(), source: error },
         })?;
         let pragma = match check {
             Check::Quick => "quick_check(1)",
             Check::Whole => "integrity_check(1)",
         };
-        let verdict = connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, String>(0));
+        let verdict =
+            connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, String>(0));
         match verdict {
             Ok(verdict) if verdict == "ok" => {}
             Ok(verdict) => return Err(damaged(verdict)),
@@ -132,7 +137,9 @@ impl Copy {
         if !matches!(migrate::epoch(&connection), Ok(Some(_))) {
             return Err(BackupError::Foreign(database.to_owned()));
         }
-        connection.close().map_err(|(_, source)| BackupError::Sqlite { path: copy.path.clone(), source })?;
+        connection
+            .close()
+            .map_err(|(_, source)| BackupError::Sqlite { path: copy.path.clone(), source })?;
         copy.file.sync_all().map_err(at(&copy.path))?;
         Ok(copy)
     }
@@ -155,10 +162,14 @@ impl Copy {
             }
         }
         drop(backup);
-        // The count of the schema's changes is part of every validator, and this API lets it begin anew. As with versions, the
-        // time makes it one that no state of this database had, whatever became of its triggers then.
+        // The count of the schema's changes is part of every validator, and this API lets it begin
+        // anew. As with versions, the time makes it one that no state of this database had,
+        // whatever became of its triggers then.
         let schema = guard::schema_version(&source)?.saturating_add(1);
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i32::try_from(now.as_secs()).ok());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|now| i32::try_from(now.as_secs()).ok());
         target.pragma_update(None, "schema_version", schema.max(now.unwrap_or_default().into()))?;
         // A file alone, that can be opened where nothing can be written beside it.
         target.pragma_update(None, "journal_mode", "DELETE")?;
@@ -170,7 +181,10 @@ impl Copy {
     /// # Errors
     /// SQLite's.
     pub fn open(&self) -> rusqlite::Result<Connection> {
-        Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+        Connection::open_with_flags(
+            &self.path,
+            OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+        )
     }
 
     /// Gives it its name, which another file may have had.
@@ -195,7 +209,8 @@ pub struct Held {
 }
 
 impl Held {
-    /// Takes hold of the database at this path, if there is one. What is left in a log is written into it.
+    /// Takes hold of the database at this path, if there is one. What is left in a log is written
+    /// into it.
     ///
     /// # Errors
     /// Somebody has it open.
@@ -207,7 +222,9 @@ impl Held {
         match lock(path) {
             Ok(connection) => Ok(held(Some(connection))),
             Err(error) => match error.sqlite_error_code() {
-                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Err(BackupError::InUse(path.to_owned())),
+                Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+                    Err(BackupError::InUse(path.to_owned()))
+                }
                 Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Ok(held(None)),
                 _ => Err(BackupError::Sqlite { path: path.to_owned(), source: error }),
             },
@@ -226,8 +243,8 @@ impl Held {
         Copy::of(file, &self.path, Check::Whole, like)
     }
 
-    /// Puts the copy into the place of the database. Returns where that is kept, if there was one. At every moment there is
-    /// one or the other at the path, whole.
+    /// Puts the copy into the place of the database. Returns where that is kept, if there was one.
+    /// At every moment there is one or the other at the path, whole.
     ///
     /// # Errors
     /// The database is as it was.
@@ -241,7 +258,9 @@ impl Held {
             false => None,
         };
         // They belong to what was there.
-        for rest in [with(path, "-wal"), with(path, "-shm")].into_iter().filter(|rest| rest.exists()) {
+        for rest in
+            [with(path, "-wal"), with(path, "-shm")].into_iter().filter(|rest| rest.exists())
+        {
             match &kept {
                 Some(kept) if rest == with(path, "-wal") => fs::rename(&rest, with(kept, "-wal")),
                 _ => fs::remove_file(&rest),
@@ -277,7 +296,8 @@ fn lock(path: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// Opens a database to copy it. One with a log that lies where nothing can be written is read as it stands.
+/// Opens a database to copy it. One with a log that lies where nothing can be written is read as it
+/// stands.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = |connection: Connection| {
@@ -292,7 +312,9 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
                 && !with(path, "-wal").exists() =>
         {
             let name = utf8_percent_encode(&path.to_string_lossy(), NON_ALPHANUMERIC).to_string();
-            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+                | OpenFlags::SQLITE_OPEN_URI
+                | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(format!("file:{name}?immutable=1"), flags).and_then(read)
         }
         opened => opened,

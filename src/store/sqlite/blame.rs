@@ -1,5 +1,5 @@
-//! After a write that was refused, or that came to nothing: what of the database's authors stands behind it. It reads the
-//! catalogue, so it is for the exception and not for every write.
+//! After a write that was refused, or that came to nothing: what of the database's authors stands
+//! behind it. It reads the catalogue, so it is for the exception and not for every write.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -19,14 +19,20 @@ struct Reference {
     columns: Vec<(String, String)>,
 }
 
-/// The triggers that this statement on the table fires and that say `RAISE(IGNORE)`; if none does, all that it fires.
+/// The triggers that this statement on the table fires and that say `RAISE(IGNORE)`; if none does,
+/// all that it fires.
 ///
 /// # Errors
 /// The database's.
-pub(super) fn interfering(connection: &Connection, table: &str, event: Event) -> Result<Vec<String>, StoreError> {
+pub(super) fn interfering(
+    connection: &Connection,
+    table: &str,
+    event: Event,
+) -> Result<Vec<String>, StoreError> {
     let triggers = triggers(connection)?;
     let of_table = triggers.iter().filter(|(of, _)| of.eq_ignore_ascii_case(table));
-    let mut fired: Vec<AuthorTrigger> = of_table.filter_map(|(_, found)| AuthorTrigger::parse(found)).collect();
+    let mut fired: Vec<AuthorTrigger> =
+        of_table.filter_map(|(_, found)| AuthorTrigger::parse(found)).collect();
     fired.retain(|trigger| trigger.event == event);
     if fired.iter().any(|trigger| trigger.ignores) {
         fired.retain(|trigger| trigger.ignores);
@@ -34,7 +40,8 @@ pub(super) fn interfering(connection: &Connection, table: &str, event: Event) ->
     Ok(fired.into_iter().map(|trigger| trigger.name).collect())
 }
 
-/// The triggers that cannot run, by what SQLite says of the statement that fired one (`no such function: f`).
+/// The triggers that cannot run, by what SQLite says of the statement that fired one (`no such
+/// function: f`).
 ///
 /// # Errors
 /// The database's.
@@ -45,7 +52,8 @@ pub(super) fn broken(connection: &Connection, message: &str) -> Result<Vec<Strin
     let endless = message.contains("trigger recursion");
     let triggers = triggers(connection)?;
     let authors = triggers.iter().filter(|(_, found)| AuthorTrigger::parse(found).is_some());
-    let broken = authors.filter(|(_, found)| endless || (!missing.is_empty() && mentions(&found.sql, missing)));
+    let broken = authors
+        .filter(|(_, found)| endless || (!missing.is_empty() && mentions(&found.sql, missing)));
     Ok(broken.map(|(_, found)| found.name.clone()).collect())
 }
 
@@ -53,17 +61,25 @@ pub(super) fn broken(connection: &Connection, message: &str) -> Result<Vec<Strin
 ///
 /// # Errors
 /// The database's.
-pub(super) fn has_rule_that_ignores(connection: &Connection, table: &str) -> Result<bool, StoreError> {
+pub(super) fn has_rule_that_ignores(
+    connection: &Connection,
+    table: &str,
+) -> Result<bool, StoreError> {
     let sql = "SELECT sql FROM sqlite_schema WHERE type = 'table' AND name = ? COLLATE NOCASE";
-    let text: Option<String> = connection.prepare_cached(sql)?.query_row([table], |row| row.get(0)).optional()?;
+    let text: Option<String> =
+        connection.prepare_cached(sql)?.query_row([table], |row| row.get(0)).optional()?;
     let text = text.unwrap_or_default();
-    let words: Vec<&str> = tokens(&text).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word).collect();
+    let words: Vec<&str> =
+        tokens(&text).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word).collect();
     let ignores = ["on", "conflict", "ignore"];
-    Ok(words.windows(3).any(|three| three.iter().zip(ignores).all(|(word, is)| word.eq_ignore_ascii_case(is))))
+    Ok(words
+        .windows(3)
+        .any(|three| three.iter().zip(ignores).all(|(word, is)| word.eq_ignore_ascii_case(is))))
 }
 
-/// Of these columns with their new values, those by which the row (with this key, if it is there already) would point
-/// to one that does not exist. All foreign keys of the table count, whatever the model says.
+/// Of these columns with their new values, those by which the row (with this key, if it is there
+/// already) would point to one that does not exist. All foreign keys of the table count, whatever
+/// the model says.
 ///
 /// # Errors
 /// The database's.
@@ -76,7 +92,8 @@ pub(super) fn dangling(
     let mut dangling: Vec<String> = Vec::new();
     let new = |column: &str| written.iter().find(|(name, _)| name.eq_ignore_ascii_case(column));
     for Reference { table: target, columns } in references(connection, table)? {
-        let here: Vec<&str> = columns.iter().filter_map(|(from, _)| new(from).map(|(name, _)| *name)).collect();
+        let here: Vec<&str> =
+            columns.iter().filter_map(|(from, _)| new(from).map(|(name, _)| *name)).collect();
         if here.is_empty() || here.iter().all(|name| dangling.iter().any(|known| known == name)) {
             continue;
         }
@@ -90,8 +107,14 @@ pub(super) fn dangling(
         }
         // A new row may point to itself.
         let is_itself = target.eq_ignore_ascii_case(table)
-            && columns.iter().zip(&values).all(|((_, to), value)| new(to).is_some_and(|(_, own)| **own == *value));
-        if !is_itself && !values.contains(&Value::Null) && !is_there(connection, &target, &columns, &values)? {
+            && columns
+                .iter()
+                .zip(&values)
+                .all(|((_, to), value)| new(to).is_some_and(|(_, own)| **own == *value));
+        if !is_itself
+            && !values.contains(&Value::Null)
+            && !is_there(connection, &target, &columns, &values)?
+        {
             dangling.extend(here.into_iter().map(str::to_owned));
         }
     }
@@ -103,8 +126,9 @@ pub(super) fn dangling(
 fn triggers(connection: &Connection) -> Result<Vec<(String, FoundTrigger)>, StoreError> {
     let sql = "SELECT tbl_name, name, ifnull(sql, '') FROM sqlite_schema WHERE type = 'trigger' ORDER BY name";
     let mut statement = connection.prepare_cached(sql)?;
-    let triggers =
-        statement.query_map([], |row| Ok((row.get(0)?, FoundTrigger { name: row.get(1)?, sql: row.get(2)? })))?;
+    let triggers = statement.query_map([], |row| {
+        Ok((row.get(0)?, FoundTrigger { name: row.get(1)?, sql: row.get(2)? }))
+    })?;
     Ok(triggers.collect::<Result<_, _>>()?)
 }
 
@@ -126,8 +150,18 @@ fn references(connection: &Connection, table: &str) -> Result<Vec<Reference>, St
     Ok(references)
 }
 
-fn value(connection: &Connection, table: &str, column: &str, (key, row): (&str, &Value)) -> Result<Value, StoreError> {
-    let sql = format!("SELECT {} FROM {} WHERE {} = ?", SqlName::new(column), SqlName::new(table), SqlName::new(key));
+fn value(
+    connection: &Connection,
+    table: &str,
+    column: &str,
+    (key, row): (&str, &Value),
+) -> Result<Value, StoreError> {
+    let sql = format!(
+        "SELECT {} FROM {} WHERE {} = ?",
+        SqlName::new(column),
+        SqlName::new(table),
+        SqlName::new(key)
+    );
     let mut statement = connection.prepare(&sql)?;
     let mut rows = statement.query([Parameter(row.as_ref())])?;
     Ok(rows.next()?.map_or(Value::Null, |row| StepRow(row).get(0).to_value()))
@@ -139,7 +173,8 @@ fn is_there(
     columns: &[(String, String)],
     values: &[Value],
 ) -> Result<bool, StoreError> {
-    let same: Vec<String> = columns.iter().map(|(_, to)| format!("{} = ?", SqlName::new(to))).collect();
+    let same: Vec<String> =
+        columns.iter().map(|(_, to)| format!("{} = ?", SqlName::new(to))).collect();
     let sql = format!("SELECT 1 FROM {} WHERE {}", SqlName::new(table), same.join(" AND "));
     let values = rusqlite::params_from_iter(values.iter().map(|value| Parameter(value.as_ref())));
     Ok(connection.prepare(&sql)?.exists(values)?)

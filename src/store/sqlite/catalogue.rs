@@ -1,5 +1,5 @@
-//! What a SQLite database has, as its own catalogue lists it: tables, columns, keys, indexes, triggers. It compares
-//! nothing; SQLite's names do not mind case, so look-ups here do not either.
+//! What a SQLite database has, as its own catalogue lists it: tables, columns, keys, indexes,
+//! triggers. It compares nothing; SQLite's names do not mind case, so look-ups here do not either.
 
 pub(in crate::store) mod authors;
 pub(in crate::store) mod definition;
@@ -91,7 +91,8 @@ impl Catalogue {
         let things: Vec<(String, String, String, String)> = statement
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
             .collect::<Result<_, _>>()?;
-        let mut catalogue = Self { has_views: things.iter().any(|thing| thing.0 == "view"), ..Self::default() };
+        let mut catalogue =
+            Self { has_views: things.iter().any(|thing| thing.0 == "view"), ..Self::default() };
         for (_, name, _, sql) in things.iter().filter(|thing| thing.0 == "table") {
             let of_this = |kind: &str, thing: &&(String, String, String, String)| {
                 thing.0 == kind && thing.2.eq_ignore_ascii_case(name)
@@ -101,7 +102,9 @@ impl Catalogue {
                 columns: columns(connection, name)?,
                 foreign_keys: foreign_keys(connection, name)?,
                 indexes: indexes(connection, name)?,
-                triggers: triggers.map(|t| FoundTrigger { name: t.1.clone(), sql: t.3.clone() }).collect(),
+                triggers: triggers
+                    .map(|t| FoundTrigger { name: t.1.clone(), sql: t.3.clone() })
+                    .collect(),
                 definition: Definition::parse(sql),
                 name: name.clone(),
             });
@@ -119,8 +122,9 @@ impl Catalogue {
 pub(in crate::store) const ADOPTED: &str = "adopted";
 
 impl FoundTable {
-    /// Whether it was there before freshql: then its version column, which a migration has added, says so. It keeps the
-    /// types, rules and defaults of its authors, as long as the model's values fit in.
+    /// Whether it was there before freshql: then its version column, which a migration has added,
+    /// says so. It keeps the types, rules and defaults of its authors, as long as the model's
+    /// values fit in.
     pub(in crate::store) fn is_adopted(&self) -> bool {
         let Some(version) = self.definition.column(VERSION_COLUMN) else { return false };
         let mark = words(&format!("CONSTRAINT {ADOPTED} NOT NULL"));
@@ -134,7 +138,9 @@ impl FoundTable {
 
     /// The foreign key of this column alone.
     pub(in crate::store) fn foreign_key(&self, column: &str) -> Option<&FoundForeignKey> {
-        self.foreign_keys.iter().find(|key| matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(column)))
+        self.foreign_keys
+            .iter()
+            .find(|key| matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(column)))
     }
 }
 
@@ -151,9 +157,10 @@ impl FoundColumn {
 }
 
 impl FoundIndex {
-    /// Serves as an index over these columns of a table with this key: it begins with them, and rows with the same values
-    /// then follow by their keys, which is the last term of every ordering (the end of an index is the row's own number).
-    /// A unique one must have exactly these columns, in any order.
+    /// Serves as an index over these columns of a table with this key: it begins with them, and
+    /// rows with the same values then follow by their keys, which is the last term of every
+    /// ordering (the end of an index is the row's own number). A unique one must have exactly these
+    /// columns, in any order.
     pub(in crate::store) fn covers(&self, columns: &[&str], key: &str, unique: bool) -> bool {
         let same = |found: &Option<String>, wanted: &str| {
             found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted))
@@ -162,8 +169,11 @@ impl FoundIndex {
             return false;
         }
         if unique {
-            let is_wanted = |found: &Option<String>| columns.iter().any(|wanted| same(found, wanted));
-            return self.unique && self.columns.len() == columns.len() && self.columns.iter().all(is_wanted);
+            let is_wanted =
+                |found: &Option<String>| columns.iter().any(|wanted| same(found, wanted));
+            return self.unique
+                && self.columns.len() == columns.len()
+                && self.columns.iter().all(is_wanted);
         }
         self.columns.iter().zip(columns).all(|(found, wanted)| same(found, wanted))
             && self.columns.get(columns.len()).is_none_or(|next| same(next, key))
@@ -177,7 +187,9 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundCo
         let name: String = row.get(0)?;
         let (_, collation, ..) = connection.column_metadata(None, table, name.as_str())?;
         Ok(FoundColumn {
-            collation: collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned(),
+            collation: collation
+                .map_or("BINARY".into(), |name| name.to_string_lossy())
+                .into_owned(),
             name,
             sql_type: row.get(1)?,
             not_null: row.get(2)?,
@@ -214,7 +226,8 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<Vec<FoundIn
         "SELECT list.name, \"unique\", partial, sql FROM pragma_index_list(?) list \
          LEFT JOIN sqlite_schema made ON made.type = 'index' AND made.name = list.name ORDER BY made.rowid",
     )?;
-    let mut columns = connection.prepare("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno")?;
+    let mut columns = connection
+        .prepare("SELECT name, coll FROM pragma_index_xinfo(?) WHERE key ORDER BY seqno")?;
     let mut rows = list.query([table])?;
     let mut indexes = Vec::new();
     while let Some(row) = rows.next()? {

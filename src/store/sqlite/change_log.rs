@@ -15,7 +15,8 @@ use crate::store::change_log::{Change, Changes, Op, Record, Search};
 /// How many records [`Search::Latest`] looks at.
 const LOOKED_AT: u32 = 100_000;
 
-/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a while: it is for people.
+/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a
+/// while: it is for people.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -47,13 +48,18 @@ pub fn touching(
     Ok(found)
 }
 
-/// The changes after `seq`, in order; None if there are more than `most` records. Rows of entities that the model does
-/// not have (any more) are left out, so where to read on from is what [`newest`] says in the same transaction, not the
-/// last of these.
+/// The changes after `seq`, in order; None if there are more than `most` records. Rows of entities
+/// that the model does not have (any more) are left out, so where to read on from is what
+/// [`newest`] says in the same transaction, not the last of these.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn since(connection: &Connection, model: &Model, seq: Version, most: usize) -> rusqlite::Result<Option<Changes>> {
+pub fn since(
+    connection: &Connection,
+    model: &Model,
+    seq: Version,
+    most: usize,
+) -> rusqlite::Result<Option<Changes>> {
     let mut statement = connection
         .prepare_cached("SELECT seq, entity, id, op, changed, parts FROM _freshql_change WHERE seq > ? ORDER BY seq")?;
     let mut rows = statement.query([seq.0])?;
@@ -66,7 +72,9 @@ pub fn since(connection: &Connection, model: &Model, seq: Version, most: usize) 
         }
         match change(model, row)? {
             Some(change) => changes.rows.push(change),
-            None if text(row.get_ref(1)?) == DOCUMENTS => changes.documents.push(text(row.get_ref(2)?).into_owned()),
+            None if text(row.get_ref(1)?) == DOCUMENTS => {
+                changes.documents.push(text(row.get_ref(2)?).into_owned())
+            }
             None => {}
         }
     }
@@ -81,7 +89,8 @@ pub fn newest(connection: &Connection) -> rusqlite::Result<Version> {
     end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1")
 }
 
-/// A record, whole, in some spelling: two are the same exactly if their spellings are. None where there is none.
+/// A record, whole, in some spelling: two are the same exactly if their spellings are. None where
+/// there is none.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -91,8 +100,9 @@ pub fn record(connection: &Connection, seq: Version) -> rusqlite::Result<Option<
     connection.prepare_cached(sql)?.query_row([seq.0], |row| row.get(0)).optional()
 }
 
-/// Writes a record that makes all who read it forget what they know: an entity's rows have perhaps changed without a
-/// record. Gives its number, which is the clock's next. Such a record names no row.
+/// Writes a record that makes all who read it forget what they know: an entity's rows have perhaps
+/// changed without a record. Gives its number, which is the clock's next. Such a record names no
+/// row.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -104,11 +114,12 @@ pub fn forget_entity(connection: &Connection, entity: &str) -> rusqlite::Result<
     connection.query_row(&sql, [entity], |row| row.get(0)).map(Version)
 }
 
-/// Under this name the log has the changes of registered documents. No entity can have it: no name in GraphQL has a slash.
+/// Under this name the log has the changes of registered documents. No entity can have it: no name
+/// in GraphQL has a slash.
 const DOCUMENTS: &str = "/q";
 
-/// Writes a record that this document is no longer as it was in the database, so that all nodes look. To be written in
-/// the transaction that changes it.
+/// Writes a record that this document is no longer as it was in the database, so that all nodes
+/// look. To be written in the transaction that changes it.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -119,17 +130,23 @@ pub fn log_document(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(&sql)?.execute([id]).map(drop)
 }
 
-/// Records that are deleted in one transaction, so that other writers wait a few milliseconds at most.
+/// Records that are deleted in one transaction, so that other writers wait a few milliseconds at
+/// most.
 const PRUNED_AT_ONCE: i64 = 10_000;
 
-/// The last record that [`prune`] would delete now; None if nothing is too old or too much. Always a prefix of the log
-/// goes, whatever the records say about their time: who finds the last record that it knows has missed nothing.
+/// The last record that [`prune`] would delete now; None if nothing is too old or too much. Always
+/// a prefix of the log goes, whatever the records say about their time: who finds the last record
+/// that it knows has missed nothing.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub fn surplus(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Result<Option<Version>> {
-    let records: i64 =
-        connection.prepare_cached("SELECT count(*) FROM _freshql_change")?.query_row([], |row| row.get(0))?;
+pub fn surplus(
+    connection: &Connection,
+    limits: ChangeLogLimits,
+) -> rusqlite::Result<Option<Version>> {
+    let records: i64 = connection
+        .prepare_cached("SELECT count(*) FROM _freshql_change")?
+        .query_row([], |row| row.get(0))?;
     // The newest stays.
     let most = (records - 1).clamp(0, PRUNED_AT_ONCE);
     let too_many = records.saturating_sub_unsigned(limits.max_records).clamp(0, most);
@@ -143,13 +160,17 @@ pub fn surplus(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Re
         0 => Ok(None),
         going => {
             let sql = "SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1 OFFSET ?";
-            connection.prepare_cached(sql)?.query_row([going - 1], |row| row.get(0)).map(Version).optional()
+            connection
+                .prepare_cached(sql)?
+                .query_row([going - 1], |row| row.get(0))
+                .map(Version)
+                .optional()
         }
     }
 }
 
-/// Deletes records that are too old or too many, the oldest first, some thousands at most; the newest always stays.
-/// Tells how many it has deleted.
+/// Deletes records that are too old or too many, the oldest first, some thousands at most; the
+/// newest always stays. Tells how many it has deleted.
 ///
 /// # Errors
 /// If the database cannot be written.
@@ -203,16 +224,19 @@ fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     }
 }
 
-/// The columns whose names stand in this text with spaces between them. A name may have a space itself, and may then be
-/// found where others stand: a column too many is harmless.
+/// The columns whose names stand in this text with spaces between them. A name may have a space
+/// itself, and may then be found where others stand: a column too many is harmless.
 fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
     let padded = format!(" {names} ");
-    entity.column_ids().filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name))).collect()
+    entity
+        .column_ids()
+        .filter(|id| padded.contains(&format!(" {} ", entity.column(*id).name)))
+        .collect()
 }
 
-/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A column that the model
-/// has come to cut lists by only after the record was written has no values here: its lists are new, too, since the model
-/// is part of every ETag.
+/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A
+/// column that the model has come to cut lists by only after the record was written has no values
+/// here: its lists are new, too, since the model is part of every ETag.
 fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, Vec<ColumnId>) {
     let (mut parts, mut unread) = (Vec::new(), Vec::new());
     let written = text(json);
@@ -220,17 +244,21 @@ fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, V
         return (parts, unread);
     }
     let is_lossy = matches!(written, Cow::Owned(_));
-    let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&written) else {
+    let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&written)
+    else {
         // An infinity, for one: SQLite writes it as a number that is none.
         return (parts, entity.column_ids().filter(|id| entity.column(*id).part).collect());
     };
     for id in entity.column_ids() {
         let column = entity.column(id);
         let Some(values) = object.get(&column.name) else { continue };
-        let values: Option<Vec<Value>> =
-            values.as_array().and_then(|all| all.iter().map(|value| part_value(column.scalar, value)).collect());
+        let values: Option<Vec<Value>> = values
+            .as_array()
+            .and_then(|all| all.iter().map(|value| part_value(column.scalar, value)).collect());
         match values {
-            Some(values) if !(is_lossy && values.iter().any(is_damaged)) => parts.push((id, values)),
+            Some(values) if !(is_lossy && values.iter().any(is_damaged)) => {
+                parts.push((id, values))
+            }
             _ => unread.push(id),
         }
     }
@@ -339,7 +367,10 @@ mod tests {
         assert_eq!((newest(&connection).unwrap(), rest.len()), (rest[2].seq, changes.len() - 2));
         assert_eq!(since(&connection, &model, second, 2).unwrap(), None, "too many");
         let deleted = changes.iter().find(|change| change.op == Op::Delete).unwrap();
-        assert_eq!((&deleted.entity, &deleted.id, &deleted.parts), (&folder, &Value::Int(1), &folder_parts));
+        assert_eq!(
+            (&deleted.entity, &deleted.id, &deleted.parts),
+            (&folder, &Value::Int(1), &folder_parts)
+        );
     }
 
     #[test]
@@ -356,7 +387,9 @@ mod tests {
                 .unwrap();
         }
         let changes = all(&connection, &model);
-        let found = |change: &Change, column| change.parts.iter().find(|part| part.0 == column).unwrap().1[0].clone();
+        let found = |change: &Change, column| {
+            change.parts.iter().find(|part| part.0 == column).unwrap().1[0].clone()
+        };
         for (change, number) in changes.iter().zip(numbers) {
             assert_eq!(found(change, ColumnId(3)), Value::Real(number));
             assert_eq!(found(change, ColumnId(4)), Value::Int(i64::MAX - 1));
@@ -382,7 +415,8 @@ mod tests {
     }
 
     fn kept(connection: &Connection) -> Vec<i64> {
-        let mut statement = connection.prepare("SELECT seq FROM _freshql_change ORDER BY seq").unwrap();
+        let mut statement =
+            connection.prepare("SELECT seq FROM _freshql_change ORDER BY seq").unwrap();
         statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
@@ -395,7 +429,9 @@ mod tests {
         let (connection, _) = database();
         assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0);
         connection
-            .execute_batch("INSERT INTO folders (title) VALUES ('a'), ('b'), ('c'), ('d'), ('e'), ('f')")
+            .execute_batch(
+                "INSERT INTO folders (title) VALUES ('a'), ('b'), ('c'), ('d'), ('e'), ('f')",
+            )
             .unwrap();
         let all = kept(&connection);
         assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0);
@@ -413,7 +449,10 @@ mod tests {
         assert_eq!(prune(&connection, limits(0, 1)).unwrap(), 0, "the newest stays");
         connection.execute_batch("INSERT INTO folders (title) VALUES ('g')").unwrap();
         let last = kept(&connection);
-        assert!(last.len() == 2 && last[0] == all[5] && last[1] > all[5], "numbers go on where they were: {last:?}");
+        assert!(
+            last.len() == 2 && last[0] == all[5] && last[1] > all[5],
+            "numbers go on where they were: {last:?}"
+        );
     }
 
     #[test]
@@ -425,7 +464,8 @@ mod tests {
                  INSERT INTO _freshql_change (entity, id, op, parts) SELECT 'Folder', i, 'U', '{}' FROM n",
             )
             .unwrap();
-        let deleted: Vec<usize> = (0..4).map(|_| prune(&connection, limits(3600, 100)).unwrap()).collect();
+        let deleted: Vec<usize> =
+            (0..4).map(|_| prune(&connection, limits(3600, 100)).unwrap()).collect();
         assert_eq!(deleted, [10_000, 10_000, 4_900, 0]);
         assert_eq!(surplus(&connection, limits(3600, 100)).unwrap(), None);
         assert_eq!(kept(&connection), (24_901..=25_000).collect::<Vec<_>>());

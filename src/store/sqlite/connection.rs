@@ -16,8 +16,9 @@ const STATEMENTS: usize = 512;
 /// How long a writer waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on. Triggers do not fire themselves, as is
-/// SQLite's default: that is how the authors of a table mean theirs (`AFTER UPDATE ON t … UPDATE t SET updated_at = …`).
+/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on. Triggers do not
+/// fire themselves, as is SQLite's default: that is how the authors of a table mean theirs (`AFTER
+/// UPDATE ON t … UPDATE t SET updated_at = …`).
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
 }
@@ -40,12 +41,14 @@ pub(super) fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, Sto
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     // Every 16 MB of log. A commit that comes to it waits for it.
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    // Else a bound LIMIT is looked at when a statement is planned, and the statement is planned again for each request.
+    // Else a bound LIMIT is looked at when a statement is planned, and the statement is planned
+    // again for each request.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
-        // What is no text (an external writer put it there) matches nothing; it must not make the whole list fail.
+        // What is no text (an external writer put it there) matches nothing; it must not make the
+        // whole list fail.
         Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
@@ -53,7 +56,10 @@ pub(super) fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, Sto
 
 /// Opens a file that others may have made, to look: not even the journal's mode is changed.
 pub(in crate::store) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
-    Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+    Connection::open_with_flags(
+        path,
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )
 }
 
 pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {

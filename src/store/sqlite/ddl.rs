@@ -1,11 +1,13 @@
-//! A layout as SQLite's CREATE statements, laid out for people who read them. It follows the table of scalars in the
-//! model's documentation; what a type cannot say, a CHECK says, so that other programs cannot write what would break
-//! an answer's types or an ordering.
+//! A layout as SQLite's CREATE statements, laid out for people who read them. It follows the table
+//! of scalars in the model's documentation; what a type cannot say, a CHECK says, so that other
+//! programs cannot write what would break an answer's types or an ordering.
 
 use std::fmt::Write as _;
 
 use crate::model::{DefaultValue, Scalar};
-use crate::store::schema::layout::{Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN};
+use crate::store::schema::layout::{
+    Layout, SqlName, Table, TableColumn, TableIndex, VERSION_COLUMN,
+};
 use crate::store::schema::section::{Section, versions_kept};
 use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers;
@@ -51,8 +53,8 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
 /// What [`VERSION_COLUMN`] is.
 pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
 
-/// All that an empty SQLite database needs: the system tables, the tables with their indexes, the triggers; each with
-/// its closing semicolon.
+/// All that an empty SQLite database needs: the system tables, the tables with their indexes, the
+/// triggers; each with its closing semicolon.
 pub fn create_statements(layout: &Layout) -> Vec<String> {
     sections(layout).flat_map(|section| section.statements).collect()
 }
@@ -82,11 +84,13 @@ pub(in crate::store) fn text(sections: impl IntoIterator<Item = Section>) -> Str
 fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
     let tables = layout.in_dependency_order();
     let made: Vec<Section> = tables.iter().map(|table| created(table)).collect();
-    let kept: Vec<Section> = tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
+    let kept: Vec<Section> =
+        tables.iter().map(|table| versions_kept(table, all_triggers(table))).collect();
     let mut system: Vec<Section> = layout.system_tables().into_iter().map(system_table).collect();
     if layout.tables.iter().any(|table| !table.managed) {
         let heading = "No version goes back.".to_owned();
-        let statements = triggers::version_triggers().into_iter().map(|trigger| trigger.sql).collect();
+        let statements =
+            triggers::version_triggers().into_iter().map(|trigger| trigger.sql).collect();
         system.push(Section { heading, statements });
     }
     system.into_iter().chain(made).chain(kept)
@@ -95,7 +99,8 @@ fn sections(layout: &Layout) -> impl Iterator<Item = Section> {
 /// One of freshql's own tables.
 pub(in crate::store) fn system_table(name: &str) -> Section {
     let start = format!("CREATE TABLE {name} ");
-    let (heading, sql) = SYSTEM_TABLES.iter().find(|(_, sql)| sql.starts_with(&start)).copied().unwrap_or_default();
+    let (heading, sql) =
+        SYSTEM_TABLES.iter().find(|(_, sql)| sql.starts_with(&start)).copied().unwrap_or_default();
     Section { heading: heading.to_owned(), statements: statements_of(sql) }
 }
 
@@ -123,16 +128,23 @@ pub fn create_table(table: &Table) -> String {
     let mut columns: Vec<(String, String)> = table
         .columns
         .iter()
-        .map(|column| (column.name.to_string(), column_definition(column, column.name == table.key_column().name)))
+        .map(|column| {
+            (
+                column.name.to_string(),
+                column_definition(column, column.name == table.key_column().name),
+            )
+        })
         .collect();
     if table.managed {
         columns.push((VERSION_COLUMN.to_owned(), VERSION_DEFINITION.to_owned()));
     }
-    let strict = if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { "STRICT" } else { "" };
+    let strict =
+        if table.columns.iter().all(|c| is_strict_type(&sql_type(c))) { "STRICT" } else { "" };
     table_statement(&table.name, &columns, &[], strict)
 }
 
-/// `CREATE TABLE` from its parts: names and definitions of columns, rules beside them, and what stands behind.
+/// `CREATE TABLE` from its parts: names and definitions of columns, rules beside them, and what
+/// stands behind.
 pub(in crate::store) fn table_statement(
     name: &SqlName,
     columns: &[(String, String)],
@@ -140,8 +152,9 @@ pub(in crate::store) fn table_statement(
     options: &str,
 ) -> String {
     let width = columns.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
-    let columns =
-        columns.iter().map(|(name, definition)| format!("  {name:width$} {definition}").trim_end().to_owned());
+    let columns = columns
+        .iter()
+        .map(|(name, definition)| format!("  {name:width$} {definition}").trim_end().to_owned());
     let lines: Vec<String> = columns.chain(rules.iter().map(|rule| format!("  {rule}"))).collect();
     let options = if options.is_empty() { String::new() } else { format!(" {options}") };
     format!("CREATE TABLE {name} (\n{}\n){options};", lines.join(",\n"))
@@ -150,7 +163,8 @@ pub(in crate::store) fn table_statement(
 /// `CREATE INDEX`, or `CREATE UNIQUE INDEX`.
 pub fn create_index(table: &Table, index: &TableIndex) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let columns: Vec<String> = table.index_columns(index).map(|column| column.name.to_string()).collect();
+    let columns: Vec<String> =
+        table.index_columns(index).map(|column| column.name.to_string()).collect();
     format!("CREATE {unique}INDEX {} ON {} ({});", index.name, table.name, columns.join(", "))
 }
 
@@ -160,7 +174,9 @@ pub fn sql_type(column: &TableColumn) -> String {
         return written.clone();
     }
     match column.scalar {
-        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Boolean | Scalar::Decimal { .. } => "INTEGER",
+        Scalar::IdInt | Scalar::Int | Scalar::BigInt | Scalar::Boolean | Scalar::Decimal { .. } => {
+            "INTEGER"
+        }
         Scalar::Float => "REAL",
         Scalar::IdText
         | Scalar::IdUuid
@@ -176,7 +192,9 @@ pub fn sql_type(column: &TableColumn) -> String {
 
 /// A STRICT table takes only these; it is not made STRICT where the model asks for another type.
 pub(in crate::store) fn is_strict_type(sql_type: &str) -> bool {
-    ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"].iter().any(|strict| strict.eq_ignore_ascii_case(sql_type))
+    ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"]
+        .iter()
+        .any(|strict| strict.eq_ignore_ascii_case(sql_type))
 }
 
 /// What follows the column's name.
@@ -201,7 +219,10 @@ pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) ->
     }
     if let Some(reference) = &column.references {
         let on_delete = reference.on_delete.sql();
-        words.push(format!("REFERENCES {} ({}) ON DELETE {on_delete}", reference.table, reference.column));
+        words.push(format!(
+            "REFERENCES {} ({}) ON DELETE {on_delete}",
+            reference.table, reference.column
+        ));
     }
     words.join(" ")
 }

@@ -1,8 +1,8 @@
 //! SQLite's SQL, where it is not that of other databases.
 
 use sea_orm::sea_query::{
-    Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, IntoTableRef, Query, SelectStatement,
-    SqliteQueryBuilder, SubQueryStatement, UpdateStatement,
+    Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, IntoTableRef, Query,
+    SelectStatement, SqliteQueryBuilder, SubQueryStatement, UpdateStatement,
 };
 
 use super::triggers::version_expression;
@@ -41,7 +41,8 @@ impl Dialect for Sqlite {
         format!("?{number}")
     }
 
-    /// Strings are compared by their bytes anyway: a column with another collation is refused where rows are looked up by it.
+    /// Strings are compared by their bytes anyway: a column with another collation is refused where
+    /// rows are looked up by it.
     fn compared(&self, _: &Entity, _: &Column, value: Expr) -> Expr {
         value
     }
@@ -53,7 +54,9 @@ impl Dialect for Sqlite {
     fn version(&self, entity: &Entity, alias: &str) -> Expr {
         match entity.managed {
             true => Expr::col((Alias::new(alias), Alias::new(VERSION_COLUMN))),
-            false => Expr::cust(version_expression(&entity.name, alias, &entity.column(entity.key).name)),
+            false => {
+                Expr::cust(version_expression(&entity.name, alias, &entity.column(entity.key).name))
+            }
         }
     }
 
@@ -88,7 +91,8 @@ impl Dialect for Sqlite {
         Expr::cust("0")
     }
 
-    /// There is no LATERAL: the keys of each parent's rows are chosen first, and then the rows are read by them.
+    /// There is no LATERAL: the keys of each parent's rows are chosen first, and then the rows are
+    /// read by them.
     fn batch(&self, batch: Batch) -> String {
         let list = Expr::custom_keyword(Alias::new(batch.parents));
         let parents = Func::cust(Alias::new("json_each")).arg(list);
@@ -96,7 +100,10 @@ impl Dialect for Sqlite {
             OfEach::Value(value) => {
                 let mut select = Query::select();
                 select.column((Alias::new(PARENTS), Alias::new(PARENT_NUMBER)));
-                select.expr(Expr::SubQuery(None, Box::new(SubQueryStatement::SelectStatement(*value))));
+                select.expr(Expr::SubQuery(
+                    None,
+                    Box::new(SubQueryStatement::SelectStatement(*value)),
+                ));
                 select.from_function(parents, Alias::new(PARENTS));
                 select
             }

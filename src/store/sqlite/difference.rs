@@ -1,9 +1,12 @@
-//! The changes as SQLite's statements. What `ALTER TABLE` cannot do is done by building the table anew: a new one, the
-//! rows over, the old one away, the new one in its place (<https://sqlite.org/lang_altertable.html>, 7). The triggers come
-//! last, so a copy is no change of a row: it keeps its version, and the log has no record of it.
+//! The changes as SQLite's statements. What `ALTER TABLE` cannot do is done by building the table
+//! anew: a new one, the rows over, the old one away, the new one in its place
+//! (<https://sqlite.org/lang_altertable.html>, 7). The triggers come last, so a copy is no change
+//! of a row: it keeps its version, and the log has no record of it.
 
 use crate::model::DefaultValue;
-use crate::store::schema::difference::changes::{Abandoned, Alteration, Altered, Changes, Dropped, Fate};
+use crate::store::schema::difference::changes::{
+    Abandoned, Alteration, Altered, Changes, Dropped, Fate,
+};
 use crate::store::schema::difference::convert;
 use crate::store::schema::difference::notes::{self, FILL_IN, SYSTEM_COLUMNS};
 use crate::store::schema::difference::system::add_system_columns;
@@ -22,25 +25,42 @@ const RANDOM_UUID: &str = "lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), 
 /// The migration's text.
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_mentioned = catalogue.has_views
-        || catalogue.tables.iter().flat_map(|table| &table.triggers).any(|t| !t.name.starts_with(NAME_PREFIX));
-    let mut sections: Vec<Section> = changes.system.iter().map(|name| system_table(changes, name)).collect();
-    sections.extend(notes::section(SYSTEM_COLUMNS, add_system_columns(&changes.system_columns, ddl::system_table)));
-    let indexes = changes.altered.iter().filter(|altered| !altered.is_rebuilt()).flat_map(|a| &a.dropped_indexes);
+        || catalogue
+            .tables
+            .iter()
+            .flat_map(|table| &table.triggers)
+            .any(|t| !t.name.starts_with(NAME_PREFIX));
+    let mut sections: Vec<Section> =
+        changes.system.iter().map(|name| system_table(changes, name)).collect();
+    sections.extend(notes::section(
+        SYSTEM_COLUMNS,
+        add_system_columns(&changes.system_columns, ddl::system_table),
+    ));
+    let indexes = changes
+        .altered
+        .iter()
+        .filter(|altered| !altered.is_rebuilt())
+        .flat_map(|a| &a.dropped_indexes);
     sections.extend(notes::section(
         "Indexes that go.",
         indexes.map(|index| format!("DROP INDEX {};", SqlName::new(&index.name))).collect(),
     ));
     sections.extend(changes.altered.iter().filter_map(|altered| {
-        let statements = if altered.is_rebuilt() { rebuilt(altered, is_mentioned) } else { in_place(altered) };
+        let statements =
+            if altered.is_rebuilt() { rebuilt(altered, is_mentioned) } else { in_place(altered) };
         notes::section(&heading(altered), statements)
     }));
     sections.extend(changes.created.iter().map(|table| ddl::created(table)));
     sections.extend(changes.altered.iter().filter_map(kept));
-    sections.extend(changes.created.iter().map(|table| versions_kept(table, ddl::all_triggers(table))));
+    sections
+        .extend(changes.created.iter().map(|table| versions_kept(table, ddl::all_triggers(table))));
     sections.extend(changes.abandoned.iter().map(|table| abandoned(table, is_mentioned)));
     sections.extend(notes::destructive(changes));
     if sections.is_empty() {
-        sections.push(Section { heading: "Nothing changes in SQLite.".to_owned(), statements: Vec::new() });
+        sections.push(Section {
+            heading: "Nothing changes in SQLite.".to_owned(),
+            statements: Vec::new(),
+        });
     }
     ddl::text(sections)
 }
@@ -57,29 +77,40 @@ fn system_table(changes: &Changes<'_>, name: &str) -> Section {
 fn heading(altered: &Altered<'_>) -> String {
     let name = altered.table.name.as_str();
     if altered.is_new_here {
-        return format!("{name} was there before freshql: its own types and rules stay as they are.");
+        return format!(
+            "{name} was there before freshql: its own types and rules stay as they are."
+        );
     }
     if altered.is_rebuilt() {
-        return format!("{name}: built anew, since SQLite cannot change a column in place. Rows keep their versions.");
+        return format!(
+            "{name}: built anew, since SQLite cannot change a column in place. Rows keep their versions."
+        );
     }
     format!("{name}: what has changed.")
 }
 
 fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
-    let triggers = altered.dropped_triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
-    // While the table was somebody else's (`managed: false`), no migration made those that it may have.
+    let triggers =
+        altered.dropped_triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
+    // While the table was somebody else's (`managed: false`), no migration made those that it may
+    // have.
     let unknown = altered.created_triggers.iter().filter(|_| altered.is_new_here);
     let unknown = unknown.map(|trigger| format!("DROP TRIGGER IF EXISTS {};", trigger.name));
     let triggers = triggers.chain(unknown);
     let comes = altered.columns.iter().filter(|(_, fate)| matches!(fate, Fate::Comes));
     let columns = comes.map(|(column, _)| {
-        format!("ALTER TABLE {table} ADD COLUMN {} {};", column.name, ddl::column_definition(column, false))
+        format!(
+            "ALTER TABLE {table} ADD COLUMN {} {};",
+            column.name,
+            ddl::column_definition(column, false)
+        )
     });
-    let version = altered
-        .is_new_here
-        .then(|| format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {};", version_definition(altered)));
-    let indexes = altered.created_indexes.iter().map(|index| ddl::create_index(altered.table, index));
+    let version = altered.is_new_here.then(|| {
+        format!("ALTER TABLE {table} ADD COLUMN {VERSION_COLUMN} {};", version_definition(altered))
+    });
+    let indexes =
+        altered.created_indexes.iter().map(|index| ddl::create_index(altered.table, index));
     triggers.chain(columns).chain(version).chain(indexes).collect()
 }
 
@@ -117,8 +148,8 @@ struct Rebuild<'a> {
 }
 
 impl Rebuild<'_> {
-    /// Where views or other people's triggers name tables, SQLite would check them all while this one is missing; the
-    /// old way of renaming does not.
+    /// Where views or other people's triggers name tables, SQLite would check them all while this
+    /// one is missing; the old way of renaming does not.
     fn statements(self, is_mentioned: bool) -> Vec<String> {
         let table = SqlName::new(&self.found.name);
         let new = SqlName::generated(format!("{NAME_PREFIX}new_{}", self.found.name));
@@ -144,7 +175,9 @@ impl Rebuild<'_> {
         statements.push(format!("DROP TABLE {table};"));
         let rename = format!("ALTER TABLE {new} RENAME TO {table};");
         if is_mentioned {
-            statements.push(format!("PRAGMA legacy_alter_table = ON;\n{rename}\nPRAGMA legacy_alter_table = OFF;"));
+            statements.push(format!(
+                "PRAGMA legacy_alter_table = ON;\n{rename}\nPRAGMA legacy_alter_table = OFF;"
+            ));
         } else {
             statements.push(rename);
         }
@@ -173,10 +206,16 @@ fn rebuilt(altered: &Altered<'_>, is_mentioned: bool) -> Vec<String> {
             None => {
                 rewritten.push(column.name.as_str());
                 let own = text.map(|text| own_rules(text, fate)).unwrap_or_default();
-                std::iter::once(ddl::column_definition(column, is_key)).chain(own).collect::<Vec<_>>().join(" ")
+                std::iter::once(ddl::column_definition(column, is_key))
+                    .chain(own)
+                    .collect::<Vec<_>>()
+                    .join(" ")
             }
         };
-        types.push(text.filter(|_| stays).map_or_else(|| ddl::sql_type(column), |text| text.sql_type.clone()));
+        types.push(
+            text.filter(|_| stays)
+                .map_or_else(|| ddl::sql_type(column), |text| text.sql_type.clone()),
+        );
         columns.push((column.name.to_string(), definition));
         copied.extend(match fate {
             Fate::Stays => Some((column.name.to_string(), column.name.to_string(), None)),
@@ -212,7 +251,8 @@ fn rebuilt(altered: &Altered<'_>, is_mentioned: bool) -> Vec<String> {
     });
     let was_strict = words(&found.definition.options).contains("strict");
     let is_adopted = words(&version_definition(altered)).contains(ADOPTED);
-    let is_strict = (was_strict || !is_adopted) && types.iter().all(|sql_type| is_strict_type(sql_type));
+    let is_strict =
+        (was_strict || !is_adopted) && types.iter().all(|sql_type| is_strict_type(sql_type));
     let counts = table.key_column().default == Some(DefaultValue::Autoincrement);
     let rebuild = Rebuild {
         found,
@@ -231,7 +271,11 @@ fn after(altered: &Altered<'_>) -> Vec<String> {
     let mut after = Vec::new();
     for index in &altered.found.indexes {
         let is_dropped = altered.dropped_indexes.iter().any(|dropped| dropped.name == index.name);
-        let wanted = altered.table.indexes.iter().find(|w| w.name.as_str().eq_ignore_ascii_case(&index.name));
+        let wanted = altered
+            .table
+            .indexes
+            .iter()
+            .find(|w| w.name.as_str().eq_ignore_ascii_case(&index.name));
         match (&index.sql, wanted) {
             (None, _) => {}
             _ if is_dropped => {}
@@ -239,19 +283,25 @@ fn after(altered: &Altered<'_>) -> Vec<String> {
             (Some(sql), None) => after.push(format!("{sql};")),
         }
     }
-    after.extend(altered.created_indexes.iter().map(|index| ddl::create_index(altered.table, index)));
+    after.extend(
+        altered.created_indexes.iter().map(|index| ddl::create_index(altered.table, index)),
+    );
     after.extend(triggers_of_others(altered.found));
     after
 }
 
 fn triggers_of_others(found: &FoundTable) -> impl Iterator<Item = String> {
-    let theirs = found.triggers.iter().filter(|t| !t.name.to_ascii_lowercase().starts_with(NAME_PREFIX));
+    let theirs =
+        found.triggers.iter().filter(|t| !t.name.to_ascii_lowercase().starts_with(NAME_PREFIX));
     theirs.map(|trigger| format!("{};", trigger.sql))
 }
 
 fn is_key_of(rule: &Clause, column: &str) -> bool {
     let columns = words(&rule.text);
-    let columns = columns.split_once('(').and_then(|(_, rest)| rest.split_once(')')).map(|(columns, _)| columns);
+    let columns = columns
+        .split_once('(')
+        .and_then(|(_, rest)| rest.split_once(')'))
+        .map(|(columns, _)| columns);
     columns == Some(&words(&SqlName::new(column).to_string()))
 }
 
@@ -259,7 +309,8 @@ fn without(text: &ColumnText, kinds: &[Kind], is_wanted: bool) -> String {
     if !is_wanted {
         return text.text();
     }
-    let clauses = text.clauses.iter().filter(|clause| !kinds.contains(&clause.kind)).cloned().collect();
+    let clauses =
+        text.clauses.iter().filter(|clause| !kinds.contains(&clause.kind)).cloned().collect();
     ColumnText { clauses, ..text.clone() }.text()
 }
 
@@ -291,11 +342,16 @@ fn extra_definition(text: &ColumnText, dropped: Option<&Dropped<'_>>, is_rekeyed
 }
 
 /// What the rows that exist get in a new column; nothing where its default, or NULL, is right.
-fn new_value(altered: &Altered<'_>, column: &TableColumn) -> Option<(String, String, Option<String>)> {
+fn new_value(
+    altered: &Altered<'_>,
+    column: &TableColumn,
+) -> Option<(String, String, Option<String>)> {
     let name = column.name.to_string();
     match column.default {
         Some(DefaultValue::Autoincrement) => None,
-        Some(DefaultValue::UuidV7) if !column.nullable => Some((name, RANDOM_UUID.to_owned(), None)),
+        Some(DefaultValue::UuidV7) if !column.nullable => {
+            Some((name, RANDOM_UUID.to_owned(), None))
+        }
         _ if column.nullable || default_expression(column).is_some() => None,
         _ => Some((name, "NULL".to_owned(), Some(notes::fill_in(altered, column)))),
     }
@@ -311,7 +367,9 @@ fn changed_value(
     let mut note = (value != name).then(|| notes::converted(altered, column));
     // An identifier of another kind cannot be made out of the old one.
     if column.scalar.is_id() && !convert::is_kept_alike(alteration.was, column.scalar) {
-        note = Some(format!("{FILL_IN}: the identifiers are of another kind; as it stands this is for empty tables"));
+        note = Some(format!(
+            "{FILL_IN}: the identifiers are of another kind; as it stands this is for empty tables"
+        ));
     }
     if !column.nullable && !alteration.found.not_null && alteration.nullability {
         match filler(column) {
@@ -330,26 +388,28 @@ fn filler(column: &TableColumn) -> Option<String> {
     }
 }
 
-/// A table whose entity is gone keeps its rows; its foreign keys would keep others from being deleted.
+/// A table whose entity is gone keeps its rows; its foreign keys would keep others from being
+/// deleted.
 fn abandoned(abandoned: &Abandoned<'_>, is_mentioned: bool) -> Section {
     let found = abandoned.found;
     let name = SqlName::new(&found.name);
-    let triggers = abandoned.triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
+    let triggers =
+        abandoned.triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
     if found.foreign_keys.is_empty() {
         return Section { heading: notes::abandoned(&found.name), statements: triggers.collect() };
     }
-    let columns = found
-        .definition
-        .columns
-        .iter()
-        .map(|column| (SqlName::new(&column.name).to_string(), without(column, &[Kind::References], true)));
-    let is_stored = |column: &&ColumnText| found.column(&column.name).is_some_and(|found| !found.is_generated);
+    let columns = found.definition.columns.iter().map(|column| {
+        (SqlName::new(&column.name).to_string(), without(column, &[Kind::References], true))
+    });
+    let is_stored =
+        |column: &&ColumnText| found.column(&column.name).is_some_and(|found| !found.is_generated);
     let copied = found.definition.columns.iter().filter(is_stored).map(|column| {
         let name = SqlName::new(&column.name).to_string();
         (name.clone(), name, None)
     });
     let rules = found.definition.constraints.iter().filter(|rule| rule.kind != Kind::References);
-    let indexes = found.indexes.iter().filter_map(|index| index.sql.as_ref()).map(|sql| format!("{sql};"));
+    let indexes =
+        found.indexes.iter().filter_map(|index| index.sql.as_ref()).map(|sql| format!("{sql};"));
     let rebuild = Rebuild {
         found,
         columns: columns.collect(),
@@ -359,7 +419,10 @@ fn abandoned(abandoned: &Abandoned<'_>, is_mentioned: bool) -> Section {
         goes_on_counting: found.definition.has_autoincrement(),
         after: indexes.chain(triggers_of_others(found)).collect(),
     };
-    let heading = format!("{}\n{name} is built anew without its foreign keys.", notes::abandoned(&found.name));
+    let heading = format!(
+        "{}\n{name} is built anew without its foreign keys.",
+        notes::abandoned(&found.name)
+    );
     Section { heading, statements: rebuild.statements(is_mentioned) }
 }
 

@@ -6,7 +6,9 @@ use rusqlite::{Connection, OptionalExtension, Params};
 
 use super::change_log::log_document;
 use super::store::Store;
-use crate::store::documents::{DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument};
+use crate::store::documents::{
+    DocumentSource, FileChanges, NameTaken, NewDocument, StoredDocument,
+};
 use crate::store::error::StoreError;
 
 /// The columns of a [`StoredDocument`].
@@ -17,20 +19,33 @@ const SELECT: &str = "SELECT id, text, source = 'file', retired_at,
 ///
 /// # Errors
 /// The database's.
-pub(in crate::store) fn documents(connection: &Connection) -> rusqlite::Result<Vec<StoredDocument>> {
+pub(in crate::store) fn documents(
+    connection: &Connection,
+) -> rusqlite::Result<Vec<StoredDocument>> {
     select(connection, &format!("{SELECT} ORDER BY id"), ())
 }
 
 /// Those of these documents that the database has.
-fn documents_among(connection: &Connection, ids: &[String]) -> rusqlite::Result<Vec<StoredDocument>> {
+fn documents_among(
+    connection: &Connection,
+    ids: &[String],
+) -> rusqlite::Result<Vec<StoredDocument>> {
     let sql = format!("{SELECT} WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id");
     select(connection, &sql, [serde_json::json!(ids).to_string()])
 }
 
-fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<Vec<StoredDocument>> {
+fn select(
+    connection: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> rusqlite::Result<Vec<StoredDocument>> {
     let mut statement = connection.prepare(sql)?;
     let documents = statement.query_map(values, |row| {
-        let source = if row.get(2)? { DocumentSource::File { retired_at: row.get(3)? } } else { DocumentSource::Http };
+        let source = if row.get(2)? {
+            DocumentSource::File { retired_at: row.get(3)? }
+        } else {
+            DocumentSource::Http
+        };
         // It is written by the statement itself.
         let aliases = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
         Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source, aliases })
@@ -38,26 +53,30 @@ fn select(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::
     documents.collect()
 }
 
-/// Runs a statement that returns the ids of the documents that it has changed, and tells all nodes of each.
+/// Runs a statement that returns the ids of the documents that it has changed, and tells all nodes
+/// of each.
 fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(sql)?;
-    let changed: Vec<String> = statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
+    let changed: Vec<String> =
+        statement.query_map(values, |row| row.get(0))?.collect::<Result<_, _>>()?;
     changed.iter().try_for_each(|id| log_document(connection, id))?;
     Ok(changed.len())
 }
 
 /// The name of this document that another one has.
 fn taken(connection: &Connection, document: &NewDocument) -> rusqlite::Result<Option<NameTaken>> {
-    let sql =
-        "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT value FROM json_each(?)) AND id <> ? LIMIT 1";
+    let sql = "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT value FROM json_each(?)) AND id <> ? LIMIT 1";
     let names = serde_json::json!(document.aliases).to_string();
     let mut statement = connection.prepare_cached(sql)?;
-    let row = statement.query_row((names, &document.id), |row| Ok(NameTaken { alias: row.get(0)?, id: row.get(1)? }));
+    let row = statement.query_row((names, &document.id), |row| {
+        Ok(NameTaken { alias: row.get(0)?, id: row.get(1)? })
+    });
     row.optional()
 }
 
-/// Gives a document names; true if any is new. A name that another document has becomes this one's: what the query files
-/// say goes before what they said, and before what was registered over HTTP, which asks [`taken`] first.
+/// Gives a document names; true if any is new. A name that another document has becomes this one's:
+/// what the query files say goes before what they said, and before what was registered over HTTP,
+/// which asks [`taken`] first.
 fn name(connection: &Connection, document: &NewDocument) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO _freshql_alias (alias, id) VALUES (?, ?)
         ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id <> excluded.id";
@@ -82,7 +101,10 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn documents_among(&self, ids: Vec<String>) -> Result<Vec<StoredDocument>, StoreError> {
+    pub async fn documents_among(
+        &self,
+        ids: Vec<String>,
+    ) -> Result<Vec<StoredDocument>, StoreError> {
         self.read(move |snapshot| Ok(documents_among(snapshot.connection(), &ids)?)).await?
     }
 
@@ -90,10 +112,14 @@ impl Store {
     ///
     /// # Errors
     /// The database's.
-    pub async fn insert_document(&self, document: NewDocument) -> Result<Result<bool, NameTaken>, StoreError> {
+    pub async fn insert_document(
+        &self,
+        document: NewDocument,
+    ) -> Result<Result<bool, NameTaken>, StoreError> {
         self.write(move |transaction| {
             let connection = transaction.connection();
-            // Nothing has been written yet. There is one writing transaction at a time, whatever program it is of.
+            // Nothing has been written yet. There is one writing transaction at a time, whatever
+            // program it is of.
             if let Some(taken) = taken(connection, &document)? {
                 return Ok(Err(taken));
             }
@@ -125,7 +151,10 @@ impl Store {
     }
 
     /// Writes down what has become of the query files.
-    pub(in crate::store) async fn change_file_documents(&self, changes: FileChanges) -> Result<(), StoreError> {
+    pub(in crate::store) async fn change_file_documents(
+        &self,
+        changes: FileChanges,
+    ) -> Result<(), StoreError> {
         let FileChanges { gone, back, new } = changes;
         self.write(move |transaction| {
             let connection = transaction.connection();

@@ -1,4 +1,5 @@
-//! What SQLite says, as the store's errors. It names what a constraint is about in its messages only.
+//! What SQLite says, as the store's errors. It names what a constraint is about in its messages
+//! only.
 
 use rusqlite::{Error, ErrorCode, ffi};
 
@@ -24,11 +25,14 @@ impl From<Error> for AdminError {
     }
 }
 
-/// The error of a statement that writes to the first of these tables, and fires triggers that may write to the others.
+/// The error of a statement that writes to the first of these tables, and fires triggers that may
+/// write to the others.
 pub(super) fn of_write(error: Error, tables: &[&str]) -> StoreError {
     match error {
         Error::SqlInputError { msg, .. } => StoreError::Statement(msg),
-        Error::SqliteFailure(code, Some(message)) if code.extended_code == ffi::SQLITE_ERROR && !is_limit(&message) => {
+        Error::SqliteFailure(code, Some(message))
+            if code.extended_code == ffi::SQLITE_ERROR && !is_limit(&message) =>
+        {
             StoreError::Statement(message)
         }
         other => of_tables(other, tables),
@@ -53,13 +57,20 @@ fn of_tables(error: Error, tables: &[&str]) -> StoreError {
     }
     let rest = message.split_once("failed: ").map_or("", |(_, rest)| rest);
     StoreError::Constraint(match code.extended_code {
-        ffi::SQLITE_CONSTRAINT_UNIQUE | ffi::SQLITE_CONSTRAINT_PRIMARYKEY | ffi::SQLITE_CONSTRAINT_ROWID => {
-            Constraint::Unique(columns(rest, tables))
+        ffi::SQLITE_CONSTRAINT_UNIQUE
+        | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+        | ffi::SQLITE_CONSTRAINT_ROWID => Constraint::Unique(columns(rest, tables)),
+        // RESTRICT is a trigger too; what else raises an error in one is a rule of the authors'
+        // own.
+        ffi::SQLITE_CONSTRAINT_TRIGGER if !message.starts_with("FOREIGN KEY") => {
+            Constraint::Check(String::new())
         }
-        // RESTRICT is a trigger too; what else raises an error in one is a rule of the authors' own.
-        ffi::SQLITE_CONSTRAINT_TRIGGER if !message.starts_with("FOREIGN KEY") => Constraint::Check(String::new()),
-        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => Constraint::ForeignKey(Vec::new()),
-        ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => Constraint::Check(rest.to_owned()),
+        ffi::SQLITE_CONSTRAINT_FOREIGNKEY | ffi::SQLITE_CONSTRAINT_TRIGGER => {
+            Constraint::ForeignKey(Vec::new())
+        }
+        ffi::SQLITE_CONSTRAINT_CHECK | ffi::SQLITE_CONSTRAINT_DATATYPE => {
+            Constraint::Check(rest.to_owned())
+        }
         ffi::SQLITE_CONSTRAINT_NOTNULL => Constraint::NotNull(columns(rest, tables)),
         _ => return StoreError::Database(error.into()),
     })
@@ -67,7 +78,8 @@ fn of_tables(error: Error, tables: &[&str]) -> StoreError {
 
 /// One of the limits with which SQLite is compiled.
 fn is_limit(message: &str) -> bool {
-    let limits = ["Expression tree is too large", "too many SQL variables", "parser stack overflow"];
+    let limits =
+        ["Expression tree is too large", "too many SQL variables", "parser stack overflow"];
     limits.iter().any(|limit| message.starts_with(limit))
 }
 
@@ -85,17 +97,22 @@ fn unwritable(extended_code: i32) -> Option<&'static str> {
     }
 }
 
-/// The columns that SQLite names, `table.column, table.other`. What a name may be does not tell where it ends; but each
-/// follows its table's, where that is known.
+/// The columns that SQLite names, `table.column, table.other`. What a name may be does not tell
+/// where it ends; but each follows its table's, where that is known.
 fn columns(text: &str, tables: &[&str]) -> Columns {
     let is_of = |table: &&&str| {
-        let is_table = text.get(..table.len()).is_some_and(|start| start.eq_ignore_ascii_case(table));
+        let is_table =
+            text.get(..table.len()).is_some_and(|start| start.eq_ignore_ascii_case(table));
         is_table && text[table.len()..].starts_with('.')
     };
     let Some(table) = tables.iter().find(is_of) else {
-        let pairs: Vec<(&str, &str)> = text.split(", ").filter_map(|name| name.split_once('.')).collect();
+        let pairs: Vec<(&str, &str)> =
+            text.split(", ").filter_map(|name| name.split_once('.')).collect();
         let table = pairs.first().map_or("", |(table, _)| table).to_owned();
-        return Columns { table, names: pairs.into_iter().map(|(_, name)| name.to_owned()).collect() };
+        return Columns {
+            table,
+            names: pairs.into_iter().map(|(_, name)| name.to_owned()).collect(),
+        };
     };
     let (start, names) = (&text[..=table.len()], &text[table.len() + 1..]);
     let names = names.split(&format!(", {start}")).map(str::to_owned).collect();

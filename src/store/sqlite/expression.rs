@@ -1,11 +1,13 @@
-//! The expressions of a column's declaration: its default, and what a value must be like beyond its type.
+//! The expressions of a column's declaration: its default, and what a value must be like beyond its
+//! type.
 
 use crate::model::scalar::MAX_DIGITS;
 use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, TableColumn};
 
-/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for other programs' sake.
+/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for
+/// other programs' sake.
 pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
     match column.default.as_ref()? {
         DefaultValue::Value(value) => Some(literal(value)),
@@ -19,13 +21,15 @@ fn literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Int(number) => number.to_string(),
-        // `{:?}` writes the shortest text that reads back as the same number, always with a point or an exponent.
+        // `{:?}` writes the shortest text that reads back as the same number, always with a point
+        // or an exponent.
         Value::Real(number) => format!("{number:?}"),
         Value::Text(text) => string_literal(text),
     }
 }
 
-/// What a value must be like, beyond its type. A foreign key's values are checked where they come from.
+/// What a value must be like, beyond its type. A foreign key's values are checked where they come
+/// from.
 pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
     if column.references.is_some() {
         return None;
@@ -33,8 +37,8 @@ pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String>
     check_of(&column.name, column.scalar, column.nullable, &column.enum_values)
 }
 
-/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are kept otherwise have
-/// the same: what a column was made for can be read back from the database.
+/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are
+/// kept otherwise have the same: what a column was made for can be read back from the database.
 pub(in crate::store) fn check_of(
     name: &SqlName,
     scalar: Scalar,
@@ -47,7 +51,8 @@ pub(in crate::store) fn check_of(
         Scalar::Decimal { precision, scale } => {
             let power = |digits: u8| 10_i64.pow(u32::from(digits.min(MAX_DIGITS)));
             let largest = power(precision.saturating_sub(scale)) - 1;
-            // The digits before the point. What they are is the only place where the database says how many follow.
+            // The digits before the point. What they are is the only place where the database says
+            // how many follow.
             match scale {
                 0 => Some(format!("{name} BETWEEN -{largest} AND {largest}")),
                 _ if largest == 0 => Some(format!("{name} / {} = 0", power(scale))),
@@ -56,15 +61,21 @@ pub(in crate::store) fn check_of(
         }
         // SQLite reads 9e999 as infinity.
         Scalar::Float => Some(format!("abs({name}) < 9e999")),
-        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one and is refused.
-        Scalar::DateTime => Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')")),
+        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one
+        // and is refused.
+        Scalar::DateTime => {
+            Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')"))
+        }
         Scalar::Date => Some(format!("{name} IS date({name}, '+0 days')")),
-        Scalar::IdUuid | Scalar::Uuid => Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'")),
+        Scalar::IdUuid | Scalar::Uuid => {
+            Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'"))
+        }
         // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
         Scalar::Json if nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
         Scalar::Json => Some(format!("json_valid({name})")),
         Scalar::Enum(_) => {
-            let values: Vec<String> = enum_values.iter().map(|value| string_literal(value)).collect();
+            let values: Vec<String> =
+                enum_values.iter().map(|value| string_literal(value)).collect();
             Some(format!("{name} IN ({})", values.join(", ")))
         }
         Scalar::IdInt | Scalar::IdText | Scalar::String | Scalar::BigInt => None,

@@ -1,9 +1,11 @@
-//! SQLite's feed: reads the change log on, and tells whether it has everything that is committed. What it promises to its
-//! subscribers is in [`crate::store::feed`].
+//! SQLite's feed: reads the change log on, and tells whether it has everything that is committed.
+//! What it promises to its subscribers is in [`crate::store::feed`].
 //!
-//! Whether somebody, in this process or another, has committed since the log was last read is told by the header of the
-//! write-ahead log's index (`-shm`, <https://sqlite.org/walformat.html#the_wal_index_header>): every commit changes it.
-//! Reading its 48 bytes costs 0.3 µs, `PRAGMA data_version`, which tells the same, 0.8 µs; a cached answer has 9 µs in all.
+//! Whether somebody, in this process or another, has committed since the log was last read is told
+//! by the header of the write-ahead log's index (`-shm`,
+//! <https://sqlite.org/walformat.html#the_wal_index_header>): every commit changes it. Reading its
+//! 48 bytes costs 0.3 µs, `PRAGMA data_version`, which tells the same, 0.8 µs; a cached answer has
+//! 9 µs in all.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -26,8 +28,9 @@ use crate::store::sqlite::change_log;
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
 
-/// Records that are read on at once, ours or others'. Each takes some two kilobytes while it is read, and whoever asks
-/// waits for all of them: forgetting everything costs less than reading more.
+/// Records that are read on at once, ours or others'. Each takes some two kilobytes while it is
+/// read, and whoever asks waits for all of them: forgetting everything costs less than reading
+/// more.
 const MOST_AT_ONCE: usize = 20_000;
 
 /// Reads one database file for all subscribers.
@@ -42,7 +45,8 @@ pub(in crate::store) struct Feed {
     guard: ArcSwap<Guard>,
     /// The header before the log was last read; None while nothing is known.
     seen: RwLock<Option<Header>>,
-    /// Up to where the log was read. Held while it is read on, so that batches are applied in order.
+    /// Up to where the log was read. Held while it is read on, so that batches are applied in
+    /// order.
     applied: Mutex<Applied>,
     /// Readings of the log so far.
     begun: AtomicU64,
@@ -56,7 +60,8 @@ pub(in crate::store) struct Feed {
 #[derive(Debug, PartialEq, Eq)]
 struct Applied {
     newest: Version,
-    /// The newest record itself. A file that was put back to an older state has, before long, another one in its place.
+    /// The newest record itself. A file that was put back to an older state has, before long,
+    /// another one in its place.
     record: Option<String>,
     /// What makes or drops tables writes no log.
     schema: i64,
@@ -69,9 +74,9 @@ impl Applied {
         Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
     }
 
-    /// Whether all that has happened since stands in the log behind what was read. The log is pruned from its beginning:
-    /// if the last record that was read is still there, so are those behind it. While none was read, nothing tells
-    /// whether there was one.
+    /// Whether all that has happened since stands in the log behind what was read. The log is
+    /// pruned from its beginning: if the last record that was read is still there, so are those
+    /// behind it. While none was read, nothing tells whether there was one.
     fn leads_to(&self, now: &Self, connection: &Connection) -> rusqlite::Result<bool> {
         let is_there = match &self.record {
             Some(record) => change_log::record(connection, self.newest)?.as_ref() == Some(record),
@@ -101,7 +106,18 @@ impl Feed {
         let guard = ArcSwap::from_pointee(guard);
         let index = Index::of(connection)?;
         let (begun, ended, failed) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
-        Ok(Self { model, subscribers, index, history, guard, seen: RwLock::new(None), applied, begun, ended, failed })
+        Ok(Self {
+            model,
+            subscribers,
+            index,
+            history,
+            guard,
+            seen: RwLock::new(None),
+            applied,
+            begun,
+            ended,
+            failed,
+        })
     }
 
     /// Tells this subscriber of all that comes behind the position that this returns.
@@ -124,7 +140,8 @@ impl Feed {
         *seen == Some(header)
     }
 
-    /// Whether the last reading of the log has failed, so that even writes of our own may be missing.
+    /// Whether the last reading of the log has failed, so that even writes of our own may be
+    /// missing.
     pub(in crate::store) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
@@ -134,13 +151,15 @@ impl Feed {
         Moment(self.begun.load(Ordering::SeqCst))
     }
 
-    /// Whether a reading has begun after that moment, and has ended well: then the clock has all that was committed
-    /// before it. While others write all the time, this comes true and [`Self::is_current`] may not.
+    /// Whether a reading has begun after that moment, and has ended well: then the clock has all
+    /// that was committed before it. While others write all the time, this comes true and
+    /// [`Self::is_current`] may not.
     pub(in crate::store) fn has_read_since(&self, moment: Moment) -> bool {
         self.ended.load(Ordering::SeqCst) > moment.0
     }
 
-    /// Reads the log on and applies it. `connection` must not be in a transaction that began earlier.
+    /// Reads the log on and applies it. `connection` must not be in a transaction that began
+    /// earlier.
     ///
     /// # Errors
     /// The log cannot be read; then [`Self::is_current`] stays false.
@@ -172,11 +191,13 @@ impl Feed {
         };
         transaction.commit()?;
         match changes.filter(is_of_rows) {
-            Some(changes) => self.publish(Batch { position: Position::at(now.newest), changes, own: false }),
+            Some(changes) => {
+                self.publish(Batch { position: Position::at(now.newest), changes, own: false })
+            }
             None => {
-                // The log was pruned past us, the file was put back to an older state, the schema has changed, or
-                // somebody has rewritten a large table.
-                // In a database in which nothing was written yet that is no news.
+                // The log was pruned past us, the file was put back to an older state, the schema
+                // has changed, or somebody has rewritten a large table. In a database in which
+                // nothing was written yet that is no news.
                 if applied.record.is_some() {
                     tracing::warn!(
                         "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
@@ -204,7 +225,10 @@ impl Feed {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub(in crate::store) fn guard_of(&self, connection: &Connection) -> Result<Arc<Guard>, StoreError> {
+    pub(in crate::store) fn guard_of(
+        &self,
+        connection: &Connection,
+    ) -> Result<Arc<Guard>, StoreError> {
         let guard = self.guard();
         if guard.schema() == guard::schema_version(connection)? {
             return Ok(guard);
@@ -213,32 +237,43 @@ impl Feed {
         Ok(Arc::new(guard::look(connection, &self.model, &self.history)?))
     }
 
-    /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to read now than later. None
-    /// if others have committed what the clock does not have yet; then [`Self::catch_up`] is to be called after the commit.
+    /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to
+    /// read now than later. None if others have committed what the clock does not have yet; then
+    /// [`Self::catch_up`] is to be called after the commit.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub(in crate::store) fn own_changes(&self, connection: &Connection) -> Result<Option<OwnChanges>, StoreError> {
+    pub(in crate::store) fn own_changes(
+        &self,
+        connection: &Connection,
+    ) -> Result<Option<OwnChanges>, StoreError> {
         // Nobody else can commit now, so this is the state on which the transaction builds.
         let before = self.index.header()?;
         if *self.seen.read().unwrap_or_else(PoisonError::into_inner) != Some(before) {
             return Ok(None);
         }
         let from = self.applied.lock().unwrap_or_else(PoisonError::into_inner).newest;
-        let Some(changes) = change_log::since(connection, &self.model, from, MOST_AT_ONCE)? else { return Ok(None) };
+        let Some(changes) = change_log::since(connection, &self.model, from, MOST_AT_ONCE)? else {
+            return Ok(None);
+        };
         if !is_of_rows(&changes) {
             return Ok(None);
         }
         Ok(Some(OwnChanges { before, from, now: Applied::of(connection)?, changes }))
     }
 
-    /// Applies what was committed. False if [`Self::catch_up`] is to be called: somebody else has been faster.
+    /// Applies what was committed. False if [`Self::catch_up`] is to be called: somebody else has
+    /// been faster.
     pub(in crate::store) fn apply(&self, own: OwnChanges) -> bool {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         if applied.newest != own.from {
             return false;
         }
-        self.publish(Batch { position: Position::at(own.now.newest), changes: own.changes, own: true });
+        self.publish(Batch {
+            position: Position::at(own.now.newest),
+            changes: own.changes,
+            own: true,
+        });
         let wrote = own.now.newest > own.from;
         *applied = own.now;
         if let Ok(after) = self.index.header()
@@ -281,10 +316,11 @@ pub(in crate::store) struct OwnChanges {
     changes: Changes,
 }
 
-/// Whether `after` is the state that our commit has left, and nobody's later one. Each commit that writes a page counts
-/// one; ours surely did if it wrote to the log. A transaction that writes nothing (a refused mutation, an empty patch)
-/// counts none, and the one that was counted then is somebody else's. Where a page was written but no record, nobody is
-/// harmed: the log is read on once more.
+/// Whether `after` is the state that our commit has left, and nobody's later one. Each commit that
+/// writes a page counts one; ours surely did if it wrote to the log. A transaction that writes
+/// nothing (a refused mutation, an empty patch) counts none, and the one that was counted then is
+/// somebody else's. Where a page was written but no record, nobody is harmed: the log is read on
+/// once more.
 fn is_ours_alone(wrote_to_log: bool, before: &Header, after: &Header) -> bool {
     wrote_to_log && commits(after).wrapping_sub(commits(before)) == 1
 }
@@ -301,13 +337,16 @@ struct Index {
 }
 
 impl Index {
-    /// Opens the index of the database that this connection has open, in WAL mode. SQLite follows symbolic links and
-    /// puts the index beside the file that it finds, so it is asked for the name.
+    /// Opens the index of the database that this connection has open, in WAL mode. SQLite follows
+    /// symbolic links and puts the index beside the file that it finds, so it is asked for the
+    /// name.
     fn of(connection: &Connection) -> Result<Self, StoreError> {
-        let path = connection.path().ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
+        let path = connection
+            .path()
+            .ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
         let file = File::open(PathBuf::from(format!("{path}-shm"))).map_err(StoreError::Index)?;
-        // Never closed: closing any descriptor of a file gives up all POSIX locks that the process has on it, SQLite's too
-        // (fcntl(2)). It is one for each time that a store is opened.
+        // Never closed: closing any descriptor of a file gives up all POSIX locks that the process
+        // has on it, SQLite's too (fcntl(2)). It is one for each time that a store is opened.
         Ok(Self { file: Box::leak(Box::new(file)) })
     }
 
@@ -319,7 +358,8 @@ impl Index {
         Ok(header)
     }
 
-    /// Without positional reads the clock is never known to be current, and nothing is answered from the cache.
+    /// Without positional reads the clock is never known to be current, and nothing is answered
+    /// from the cache.
     #[cfg(not(unix))]
     fn header(&self) -> Result<Header, StoreError> {
         let _ = self.file;

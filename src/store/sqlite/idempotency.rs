@@ -7,11 +7,17 @@ use rusqlite::{Connection, OptionalExtension};
 use crate::store::transaction::KeptAnswer;
 
 /// What was answered to the mutation with this key, if that is not longer ago than this.
-pub(super) fn find(connection: &Connection, key: &str, retention: Duration) -> rusqlite::Result<Option<KeptAnswer>> {
-    let sql = "SELECT request, answer FROM _freshql_idempotency WHERE key = ? AND at > unixepoch() - ?";
+pub(super) fn find(
+    connection: &Connection,
+    key: &str,
+    retention: Duration,
+) -> rusqlite::Result<Option<KeptAnswer>> {
+    let sql =
+        "SELECT request, answer FROM _freshql_idempotency WHERE key = ? AND at > unixepoch() - ?";
     let mut statement = connection.prepare_cached(sql)?;
-    let kept = statement
-        .query_row((key, seconds(retention)), |row| Ok(KeptAnswer { request: row.get(0)?, answer: row.get(1)? }));
+    let kept = statement.query_row((key, seconds(retention)), |row| {
+        Ok(KeptAnswer { request: row.get(0)?, answer: row.get(1)? })
+    });
     kept.optional()
 }
 

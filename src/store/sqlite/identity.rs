@@ -1,8 +1,9 @@
-//! Which files the connections have open, and whether these are still the files at their paths. A file that is moved,
-//! replaced or deleted stays open as it was; what is written to it then is in no file that anybody finds.
+//! Which files the connections have open, and whether these are still the files at their paths. A
+//! file that is moved, replaced or deleted stays open as it was; what is written to it then is in
+//! no file that anybody finds.
 //!
-//! The paths are only looked up (stat), never opened: closing any descriptor of a file gives up all POSIX locks that the
-//! process has on it, SQLite's too (fcntl(2)).
+//! The paths are only looked up (stat), never opened: closing any descriptor of a file gives up all
+//! POSIX locks that the process has on it, SQLite's too (fcntl(2)).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,8 @@ use rusqlite::config::DbConfig;
 
 use crate::store::error::StoreError;
 
-/// For so long a look at the paths holds for what is read. A look costs three stats, some 2 µs in all; a 304 has 9 µs.
+/// For so long a look at the paths holds for what is read. A look costs three stats, some 2 µs in
+/// all; a 304 has 9 µs.
 const HOLDS: Duration = Duration::from_millis(1);
 /// How long the last checkpoint waits for other programs that read.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
@@ -28,7 +30,8 @@ pub(in crate::store) struct Identity {
     opened: Instant,
     /// When the paths were last found to be as they were, in microseconds since `opened`.
     looked_at: AtomicU64,
-    /// They are not. This stays, even if the files come back: nobody knows who has opened them meanwhile.
+    /// They are not. This stays, even if the files come back: nobody knows who has opened them
+    /// meanwhile.
     is_lost: AtomicBool,
 }
 
@@ -54,16 +57,19 @@ impl fmt::Display for Moved {
 }
 
 impl Identity {
-    /// The files that this connection, which has read something, has open. `path` is followed as it stands in the
-    /// configuration; the other two are where SQLite puts them.
+    /// The files that this connection, which has read something, has open. `path` is followed as it
+    /// stands in the configuration; the other two are where SQLite puts them.
     ///
     /// # Errors
     /// They are not all there.
     pub(in crate::store) fn of(path: &Path, connection: &Connection) -> Result<Self, StoreError> {
-        let real = connection.path().ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
+        let real = connection
+            .path()
+            .ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
         let known = |path: PathBuf| {
             let file = number(&path);
-            file.map(|file| Known { path, file }).ok_or_else(|| StoreError::Lost(Moved::Robbed.to_string()))
+            file.map(|file| Known { path, file })
+                .ok_or_else(|| StoreError::Lost(Moved::Robbed.to_string()))
         };
         Ok(Self {
             database: known(path.to_owned())?,
@@ -111,8 +117,10 @@ impl Identity {
         if self.holds() {
             return Ok(());
         }
-        let why =
-            self.check().err().map_or_else(|| "the database's files have moved".to_owned(), |why| why.to_string());
+        let why = self
+            .check()
+            .err()
+            .map_or_else(|| "the database's files have moved".to_owned(), |why| why.to_string());
         Err(StoreError::Lost(why))
     }
 
@@ -120,30 +128,37 @@ impl Identity {
         micros(self.opened.elapsed())
     }
 
-    /// To be called for the last connection before it is closed. At the end SQLite writes the log into the database and
-    /// deletes it; where the files have moved, this must not hit those of somebody else.
+    /// To be called for the last connection before it is closed. At the end SQLite writes the log
+    /// into the database and deletes it; where the files have moved, this must not hit those of
+    /// somebody else.
     ///
     /// # Errors
     /// The log could not be written into the database.
     pub(in crate::store) fn leave(&self, connection: &Connection) -> Result<(), StoreError> {
         connection.busy_timeout(LAST_CHECKPOINT)?;
         match self.check() {
-            // What is left in the file itself is all there is, even where another program keeps the log open.
+            // What is left in the file itself is all there is, even where another program keeps the
+            // log open.
             Ok(()) => checkpoint(connection, "TRUNCATE"),
             Err(Moved::Robbed) => {
-                let is_ours_alone = self.wal.is_there().is_none() && self.shm.is_there() != Some(false);
+                let is_ours_alone =
+                    self.wal.is_there().is_none() && self.shm.is_there() != Some(false);
                 if is_ours_alone {
                     // Else what was acknowledged would be gone with the log.
                     return checkpoint(connection, "TRUNCATE");
                 }
-                // Another program has begun a log of its own, or goes on with this one: it must find the database as it is.
+                // Another program has begun a log of its own, or goes on with this one: it must
+                // find the database as it is.
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
                 Ok(())
             }
             Err(Moved::Deleted | Moved::Replaced) => {
-                // The log belongs to the file that was moved away. Beside another file it would be taken for that one's.
+                // The log belongs to the file that was moved away. Beside another file it would be
+                // taken for that one's.
                 let written = checkpoint(connection, "TRUNCATE");
-                for file in [&self.wal, &self.shm].into_iter().filter(|file| file.is_there() == Some(true)) {
+                for file in
+                    [&self.wal, &self.shm].into_iter().filter(|file| file.is_there() == Some(true))
+                {
                     std::fs::remove_file(&file.path).map_err(StoreError::Index)?;
                 }
                 written

@@ -11,15 +11,19 @@ use super::snapshot::Snapshot;
 use super::transaction::Transaction;
 use crate::store::error::StoreError;
 
-/// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not as latency.
+/// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not
+/// as latency.
 pub(super) const QUEUE: usize = 4096;
 /// Mutations that may share one commit.
 pub(super) const GROUP: usize = 128;
-/// Operations that may wait for a slow reader. Each may take as long as the limits allow, so there are few.
+/// Operations that may wait for a slow reader. Each may take as long as the limits allow, so there
+/// are few.
 pub(super) const SLOW_QUEUE: usize = 32;
-/// What an operation may use up on a reader for quick ones: some milliseconds, as a rule. One that needs more begins again
-/// on a slow reader, so that however many costly ones are asked for, cheap ones wait for none of them longer than this.
-pub(super) const QUICK: Allowance = Allowance { steps: 1_000_000, time: Duration::from_millis(100) };
+/// What an operation may use up on a reader for quick ones: some milliseconds, as a rule. One that
+/// needs more begins again on a slow reader, so that however many costly ones are asked for, cheap
+/// ones wait for none of them longer than this.
+pub(super) const QUICK: Allowance =
+    Allowance { steps: 1_000_000, time: Duration::from_millis(100) };
 /// How long an operation may keep a slow reader.
 pub(super) const SLOWEST: Duration = Duration::from_secs(5);
 /// What the answer of a mutation may use up: all others who write wait for it.
@@ -43,9 +47,11 @@ impl<F: ?Sized> Job<F> {
 /// Work for a reader.
 pub(super) type ReadJob = Job<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
 
-/// Work for the writer: does it and tells whether to keep it; what it returns is called when its fate is known. It is done
-/// again, in a transaction of its own, where another job has spoiled the commit that they shared.
-pub(super) type WriteJob = Job<dyn FnMut(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
+/// Work for the writer: does it and tells whether to keep it; what it returns is called when its
+/// fate is known. It is done again, in a transaction of its own, where another job has spoiled the
+/// commit that they shared.
+pub(super) type WriteJob =
+    Job<dyn FnMut(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
 
 /// Tells the one who waits that the commit has succeeded or failed.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;

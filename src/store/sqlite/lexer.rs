@@ -1,4 +1,5 @@
-//! The tokens of SQLite's SQL: strings, quoted names, comments and words. What they mean is for the database to say.
+//! The tokens of SQLite's SQL: strings, quoted names, comments and words. What they mean is for the
+//! database to say.
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Token {
@@ -11,17 +12,21 @@ pub(in crate::store) enum Token {
 /// The kind and the length of what the text (not empty) begins with.
 pub(in crate::store) fn next_token(text: &str) -> (Token, usize) {
     let first = text.chars().next().unwrap_or(' ');
-    let until = |end: &str, from: usize| text[from..].find(end).map_or(text.len(), |found| from + found + end.len());
+    let until = |end: &str, from: usize| {
+        text[from..].find(end).map_or(text.len(), |found| from + found + end.len())
+    };
     match first {
         _ if text.starts_with("--") => (Token::Space, until("\n", 2)),
         _ if text.starts_with("/*") => (Token::Space, until("*/", 2)),
         ';' => (Token::Semicolon, 1),
-        // A doubled quote inside is read as the end of one string and the beginning of the next, which comes to the same.
+        // A doubled quote inside is read as the end of one string and the beginning of the next,
+        // which comes to the same.
         '\'' | '"' | '`' => (Token::Other, until(&first.to_string(), 1)),
         '[' => (Token::Other, until("]", 1)),
-        c if c.is_alphanumeric() || c == '_' => {
-            (Token::Word, text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len()))
-        }
+        c if c.is_alphanumeric() || c == '_' => (
+            Token::Word,
+            text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len()),
+        ),
         // SQLite takes a byte order mark for a space, too.
         c if c.is_whitespace() || c == '\u{feff}' => (Token::Space, c.len_utf8()),
         c => (Token::Other, c.len_utf8()),

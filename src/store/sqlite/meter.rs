@@ -1,6 +1,7 @@
-//! Looked at while SQLite works: whether anybody still waits for the operation, and whether it has used up what it was
-//! given. That is counted in steps, because a busy machine must not refuse what a quiet one answers; time is the last
-//! resort, as some steps are long (a search through a megabyte of text is one).
+//! Looked at while SQLite works: whether anybody still waits for the operation, and whether it has
+//! used up what it was given. That is counted in steps, because a busy machine must not refuse what
+//! a quiet one answers; time is the last resort, as some steps are long (a search through a
+//! megabyte of text is one).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -20,8 +21,8 @@ const PROGRESS: i32 = 10_000;
 const FOLD_STEPS: i64 = 4;
 const FOLDED_PER_STEP: i64 = 16;
 
-/// A connection's meter. It runs while an operation is on it; the connection's own statements (`BEGIN`, `COMMIT`, and all
-/// that writes) are not metered.
+/// A connection's meter. It runs while an operation is on it; the connection's own statements
+/// (`BEGIN`, `COMMIT`, and all that writes) are not metered.
 #[derive(Debug)]
 pub(super) struct Meter(Arc<Shared>);
 
@@ -56,8 +57,8 @@ struct Shared {
 }
 
 impl Meter {
-    /// A meter of this connection: while it runs, statements end (with [`StoreError::Interrupted`]) when nobody waits for
-    /// them any more, or when the steps are used up.
+    /// A meter of this connection: while it runs, statements end (with [`StoreError::Interrupted`])
+    /// when nobody waits for them any more, or when the steps are used up.
     pub(super) fn of(connection: &mut Connection) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             started: Instant::now(),
@@ -104,7 +105,11 @@ impl Meter {
     #[inline]
     pub(super) fn take(&self, steps: u32) -> Result<(), StoreError> {
         let left = self.0.take(i64::from(steps));
-        if left < 0 && self.0.is_running.load(Ordering::Relaxed) { Err(StoreError::Interrupted) } else { Ok(()) }
+        if left < 0 && self.0.is_running.load(Ordering::Relaxed) {
+            Err(StoreError::Interrupted)
+        } else {
+            Ok(())
+        }
     }
 
     /// Why the operation was ended, if it was because it had used up what it was given.
@@ -140,6 +145,9 @@ impl Shared {
         }
         left < 0
             || is_late
-            || self.waiting.lock().is_ok_and(|waiting: MutexGuard<'_, Weak<()>>| waiting.strong_count() == 0)
+            || self
+                .waiting
+                .lock()
+                .is_ok_and(|waiting: MutexGuard<'_, Weak<()>>| waiting.strong_count() == 0)
     }
 }

@@ -1,6 +1,7 @@
-//! Migrations: which files there are, which of them a database has, and how the rest gets there. Each file runs in one
-//! transaction together with the record that it ran; what was applied is never edited. What a database of a model must
-//! have is [`check`]'s business; what is missing in the files, [`crate::store::schema::difference`] says.
+//! Migrations: which files there are, which of them a database has, and how the rest gets there.
+//! Each file runs in one transaction together with the record that it ran; what was applied is
+//! never edited. What a database of a model must have is [`check`]'s business; what is missing in
+//! the files, [`crate::store::schema::difference`] says.
 
 mod advice;
 pub mod check;
@@ -18,7 +19,9 @@ use rusqlite::Connection;
 
 use crate::model::Diagnostic;
 
-pub use crate::store::schema::migrations::{Applied, MigrateError, Migration, Migrations, Problem, Status};
+pub use crate::store::schema::migrations::{
+    Applied, MigrateError, Migration, Migrations, Problem, Status,
+};
 pub use advice::advice;
 pub use check::check_schema;
 pub use guard::guard;
@@ -56,25 +59,34 @@ pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec
     let sql = "SELECT number, name, blake3, applied_at FROM _freshql_migration ORDER BY number";
     let mut statement = connection.prepare(sql)?;
     let rows = statement.query_map([], |row| {
-        Ok(Applied { number: row.get(0)?, name: row.get(1)?, blake3: row.get(2)?, applied_at: row.get(3)? })
+        Ok(Applied {
+            number: row.get(0)?,
+            name: row.get(1)?,
+            blake3: row.get(2)?,
+            applied_at: row.get(3)?,
+        })
     })?;
     rows.collect()
 }
 
-/// A query, and not `Connection::table_exists`: that looks into what the connection remembers of the schema, and does
-/// not see a table that another program has just made.
+/// A query, and not `Connection::table_exists`: that looks into what the connection remembers of
+/// the schema, and does not see a table that another program has just made.
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)";
     connection.query_row(sql, [name], |row| row.get(0))
 }
 
-/// Applies what is pending, in order. Any number of programs may do this at once: each file is applied by one of them.
-/// Foreign keys are not enforced while a file runs, so that tables can be rebuilt, but must hold when it ends.
+/// Applies what is pending, in order. Any number of programs may do this at once: each file is
+/// applied by one of them. Foreign keys are not enforced while a file runs, so that tables can be
+/// rebuilt, but must hold when it ends.
 ///
 /// # Errors
-/// Where a pending file is not even SQL, or one was edited after it was applied: then nothing is applied. At the first
-/// file that does not run: it leaves no trace; those before it stay applied.
-pub fn up(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+/// Where a pending file is not even SQL, or one was edited after it was applied: then nothing is
+/// applied. At the first file that does not run: it leaves no trace; those before it stay applied.
+pub fn up(
+    connection: &mut Connection,
+    migrations: &Migrations,
+) -> Result<Vec<Applied>, MigrateError> {
     let mistakes = run::syntax_mistakes(&status(connection, migrations)?.pending)?;
     if !mistakes.is_empty() {
         return Err(MigrateError::Files(mistakes));
@@ -82,9 +94,14 @@ pub fn up(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Ap
     apply(connection, migrations)
 }
 
-fn apply(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
-    let foreign_keys: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
-    let busy_timeout: u32 = connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
+fn apply(
+    connection: &mut Connection,
+    migrations: &Migrations,
+) -> Result<Vec<Applied>, MigrateError> {
+    let foreign_keys: bool =
+        connection.pragma_query_value(None, "foreign_keys", |row| row.get(0))?;
+    let busy_timeout: u32 =
+        connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
     connection.busy_timeout(PATIENCE)?;
     // Inside of a transaction this pragma does nothing, so it stands before all of them.
     connection.pragma_update(None, "foreign_keys", false)?;
@@ -96,7 +113,10 @@ fn apply(connection: &mut Connection, migrations: &Migrations) -> Result<Vec<App
     result
 }
 
-fn apply_all(connection: &Connection, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
+fn apply_all(
+    connection: &Connection,
+    migrations: &Migrations,
+) -> Result<Vec<Applied>, MigrateError> {
     let mut done = Vec::new();
     loop {
         if status(connection, migrations)?.is_current() {
@@ -119,9 +139,12 @@ fn apply_all(connection: &Connection, migrations: &Migrations) -> Result<Vec<App
     }
 }
 
-/// Applies the first pending file, in the transaction that is open: only under its lock it is sure that no other
-/// program has applied it meanwhile.
-fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option<Applied>, MigrateError> {
+/// Applies the first pending file, in the transaction that is open: only under its lock it is sure
+/// that no other program has applied it meanwhile.
+fn apply_next(
+    connection: &Connection,
+    migrations: &Migrations,
+) -> Result<Option<Applied>, MigrateError> {
     let status = status(connection, migrations)?;
     let mistakes = status.mistakes();
     if !mistakes.is_empty() {
@@ -132,8 +155,10 @@ fn apply_next(connection: &Connection, migrations: &Migrations) -> Result<Option
     run_file(connection, migration).map_err(|diagnostic| MigrateError::Files(vec![diagnostic]))?;
     let broken = broken_references(connection)?;
     // A database that was taken over may have some from before; they are not this file's doing.
-    let is_new = |broken: &&BrokenReferences| !broken_before.iter().any(|before| before.covers(broken));
-    let new: Vec<Diagnostic> = broken.iter().filter(is_new).map(|broken| broken.diagnostic(migration)).collect();
+    let is_new =
+        |broken: &&BrokenReferences| !broken_before.iter().any(|before| before.covers(broken));
+    let new: Vec<Diagnostic> =
+        broken.iter().filter(is_new).map(|broken| broken.diagnostic(migration)).collect();
     if !new.is_empty() {
         return Err(MigrateError::Files(new));
     }
@@ -169,7 +194,9 @@ impl BrokenReferences {
 
     fn diagnostic(&self, migration: &Migration) -> Diagnostic {
         let Self { table, target, rows } = self;
-        let message = format!("after this migration {rows} references from `{table}` to `{target}` lead nowhere");
+        let message = format!(
+            "after this migration {rows} references from `{table}` to `{target}` lead nowhere"
+        );
         Diagnostic::error(&migration.file, 0..0, message).with_help(
             "foreign keys act only after a migration, so ON DELETE does nothing in it: delete or update the rows here",
         )
@@ -179,14 +206,16 @@ impl BrokenReferences {
 fn broken_references(connection: &Connection) -> rusqlite::Result<Vec<BrokenReferences>> {
     let sql = "SELECT \"table\", parent, count(*) FROM pragma_foreign_key_check GROUP BY 1, 2 ORDER BY 1, 2";
     let mut statement = connection.prepare(sql)?;
-    let rows = statement
-        .query_map([], |row| Ok(BrokenReferences { table: row.get(0)?, target: row.get(1)?, rows: row.get(2)? }))?;
+    let rows = statement.query_map([], |row| {
+        Ok(BrokenReferences { table: row.get(0)?, target: row.get(1)?, rows: row.get(2)? })
+    })?;
     rows.collect()
 }
 
-/// The database's epoch, which is part of every ETag and token: which database this is, and which state of its schema.
-/// Each migration begins another one, so that a schema that comes back (a column goes and is added again, with other
-/// values and the old versions) makes no old validator right. `None` where the system tables are missing.
+/// The database's epoch, which is part of every ETag and token: which database this is, and which
+/// state of its schema. Each migration begins another one, so that a schema that comes back (a
+/// column goes and is added again, with other values and the old versions) makes no old validator
+/// right. `None` where the system tables are missing.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -200,17 +229,19 @@ pub fn epoch(connection: &Connection) -> rusqlite::Result<Option<[u8; 16]>> {
     };
     statement.query_row([], |row| {
         let mut epoch = [0; 16];
-        let is_there =
-            row.get_ref(0)?.as_str_or_null()?.is_some_and(|text| hex::decode_to_slice(text, &mut epoch).is_ok());
+        let is_there = row
+            .get_ref(0)?
+            .as_str_or_null()?
+            .is_some_and(|text| hex::decode_to_slice(text, &mut epoch).is_ok());
         let history = row.get_ref(1)?.as_str_or_null()?.unwrap_or_default();
         let hash = blake3::Hasher::new().update(&epoch).update(history.as_bytes()).finalize();
         Ok(is_there.then(|| hash.as_bytes().first_chunk().copied()).flatten())
     })
 }
 
-/// Writes down in `_freshql_meta` what the migrations of this database come to, if that does not stand there yet (an
-/// earlier release applied the last one). When each was applied counts too: after a restore the same file may run a
-/// second time and fill other values in.
+/// Writes down in `_freshql_meta` what the migrations of this database come to, if that does not
+/// stand there yet (an earlier release applied the last one). When each was applied counts too:
+/// after a restore the same file may run a second time and fill other values in.
 ///
 /// # Errors
 /// If the database cannot be read or written.

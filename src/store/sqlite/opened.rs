@@ -1,6 +1,6 @@
-//! The database file that is served, as long as it is the one at its path. When another one stands there, or none, all
-//! connections are closed, everything that was known is forgotten, and what is there then is opened, if it belongs to the
-//! same migrations.
+//! The database file that is served, as long as it is the one at its path. When another one stands
+//! there, or none, all connections are closed, everything that was known is forgotten, and what is
+//! there then is opened, if it belongs to the same migrations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -79,9 +79,13 @@ impl Opened {
         }
     }
 
-    /// Whether the clock has every change that was committed before this call, to the file that is at the path.
+    /// Whether the clock has every change that was committed before this call, to the file that is
+    /// at the path.
     pub(in crate::store) fn is_current(&self) -> bool {
-        self.threads.load().as_ref().is_some_and(|threads| threads.identity.holds() && threads.feed.is_current())
+        self.threads
+            .load()
+            .as_ref()
+            .is_some_and(|threads| threads.identity.holds() && threads.feed.is_current())
     }
 
     /// Whether the change log could not be read when that was last tried.
@@ -122,8 +126,8 @@ impl Opened {
         }
     }
 
-    /// Looks whether the file is still the one that is open, and opens what is there if it is not. Returns how long that may
-    /// be taken for granted.
+    /// Looks whether the file is still the one that is open, and opens what is there if it is not.
+    /// Returns how long that may be taken for granted.
     fn look(&self) -> Duration {
         let mut last = self.lock();
         if self.is_closed.load(Ordering::SeqCst) {
@@ -166,14 +170,16 @@ impl Opened {
     }
 }
 
-/// Whether the file at the path can take the place of another one of this history. Nothing is altered in it: it may be
-/// somebody else's, put there by mistake.
+/// Whether the file at the path can take the place of another one of this history. Nothing is
+/// altered in it: it may be somebody else's, put there by mistake.
 fn is_fit(settings: &Settings, history: &[Applied]) -> Result<(), StoreError> {
     let path = &settings.path;
     if !path.is_file() {
         return Err(StoreError::Lost("there is no database at its path now".to_owned()));
     }
-    let unfit = |why: String| StoreError::Lost(format!("the file that is there now cannot be served: {why}"));
+    let unfit = |why: String| {
+        StoreError::Lost(format!("the file that is there now cannot be served: {why}"))
+    };
     let read = || -> rusqlite::Result<Option<String>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
@@ -196,18 +202,23 @@ fn is_fit(settings: &Settings, history: &[Applied]) -> Result<(), StoreError> {
     }
 }
 
-/// How the migrations of a database differ from those that the server was started with. When they were applied does not
-/// count: that is in every validator.
+/// How the migrations of a database differ from those that the server was started with. When they
+/// were applied does not count: that is in every validator.
 fn difference(applied: &[Applied], history: &[Applied]) -> Option<String> {
     let has = |list: &[Applied], one: &Applied| {
-        list.iter().any(|other| (other.number, &other.name, &other.blake3) == (one.number, &one.name, &one.blake3))
+        list.iter().any(|other| {
+            (other.number, &other.name, &other.blake3) == (one.number, &one.name, &one.blake3)
+        })
     };
     let name = |one: &Applied| format!("{:04}_{}", one.number, one.name);
     if let Some(missing) = history.iter().find(|one| !has(applied, one)) {
         return Some(format!("it lacks the migration {}; run `freshql migrate up`", name(missing)));
     }
     let more = applied.iter().find(|one| !has(history, one))?;
-    Some(format!("it has the migration {}, which this server does not know; restart the server", name(more)))
+    Some(format!(
+        "it has the migration {}, which this server does not know; restart the server",
+        name(more)
+    ))
 }
 
 /// Looks now and then, until nobody needs the database any more.

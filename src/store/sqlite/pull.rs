@@ -10,7 +10,9 @@ use crate::model::Model;
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::pull::gathered::Values;
-use crate::store::schema::pull::source::{Baseline, Column, Foreign, ForeignKey, Index, Table, TableKind};
+use crate::store::schema::pull::source::{
+    Baseline, Column, Foreign, ForeignKey, Index, Table, TableKind,
+};
 use crate::store::schema::pull::{self, Pulled};
 use crate::store::source::Row as _;
 
@@ -44,7 +46,8 @@ impl Foreign for File<'_> {
             fingerprint: [0; 32],
             has_rules: false,
         };
-        let columns: Vec<String> = table.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
+        let columns: Vec<String> =
+            table.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
         let sql = format!("SELECT {} FROM {}", columns.join(", "), SqlName::new(&table.name));
         let mut statement = self.0.prepare(&sql)?;
         let mut rows = statement.query([])?;
@@ -59,7 +62,13 @@ impl Foreign for File<'_> {
         Ok(all)
     }
 
-    fn lost_rows(&self, table: &Table, column: &str, other: &Table, key: &str) -> Result<i64, AdminError> {
+    fn lost_rows(
+        &self,
+        table: &Table,
+        column: &str,
+        other: &Table,
+        key: &str,
+    ) -> Result<i64, AdminError> {
         let column = SqlName::new(column);
         let sql = format!(
             "SELECT count(*) FROM {} a WHERE a.{column} IS NOT NULL \
@@ -84,12 +93,21 @@ fn read(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
                WHERE list.schema = 'main' AND list.type <> 'shadow' AND list.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
                AND list.name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' ORDER BY made.rowid";
     let mut statement = connection.prepare(sql)?;
-    let listed: Vec<(String, String, bool)> =
-        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect::<Result<_, _>>()?;
-    listed.into_iter().map(|(name, kind, without_rowid)| table(connection, name, &kind, without_rowid)).collect()
+    let listed: Vec<(String, String, bool)> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+        .collect::<Result<_, _>>()?;
+    listed
+        .into_iter()
+        .map(|(name, kind, without_rowid)| table(connection, name, &kind, without_rowid))
+        .collect()
 }
 
-fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool) -> rusqlite::Result<Table> {
+fn table(
+    connection: &Connection,
+    name: String,
+    kind: &str,
+    without_rowid: bool,
+) -> rusqlite::Result<Table> {
     let kind = match kind {
         "view" => TableKind::View,
         "virtual" => TableKind::Virtual,
@@ -99,7 +117,15 @@ fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool)
     if matches!(kind, TableKind::View | TableKind::Virtual) {
         // Their columns may not even be known: a view may read from a table that is gone.
         let (columns, foreign_keys, indexes) = (Vec::new(), Vec::new(), Vec::new());
-        return Ok(Table { name, kind, columns, foreign_keys, indexes, has_key_index: false, unfit: None });
+        return Ok(Table {
+            name,
+            kind,
+            columns,
+            foreign_keys,
+            indexes,
+            has_key_index: false,
+            unfit: None,
+        });
     }
     let (indexes, has_key_index) = indexes(connection, &name)?;
     Ok(Table {
@@ -114,8 +140,9 @@ fn table(connection: &Connection, name: String, kind: &str, without_rowid: bool)
 }
 
 fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Column>> {
-    let mut statement =
-        connection.prepare("SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)")?;
+    let mut statement = connection.prepare(
+        "SELECT name, type, \"notnull\", dflt_value, pk, hidden FROM pragma_table_xinfo(?)",
+    )?;
     let columns = statement.query_map([table], |row| {
         Ok(Column {
             name: row.get(0)?,
@@ -131,7 +158,8 @@ fn columns(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Column>
     let mut columns = columns.collect::<Result<Vec<Column>, _>>()?;
     for column in &mut columns {
         let (_, collation, ..) = connection.column_metadata(None, table, column.name.as_str())?;
-        column.collation = collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned();
+        column.collation =
+            collation.map_or("BINARY".into(), |name| name.to_string_lossy()).into_owned();
     }
     Ok(columns)
 }
@@ -170,7 +198,8 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>
             has_key_index = true;
             continue;
         }
-        let named: Vec<Option<String>> = columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let named: Vec<Option<String>> =
+            columns.query_map([&name], |row| row.get(0))?.collect::<Result<_, _>>()?;
         // An expression has no name.
         if let Some(columns) = named.into_iter().collect() {
             indexes.push(Index { unique: row.get(1)?, columns });
@@ -179,8 +208,9 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>
     Ok((indexes, has_key_index))
 }
 
-/// Statements that make all that is there (tables, indexes, views, triggers), where it is not there. Each is tried: what
-/// needs a collation or a module that only its own program has stays as a comment.
+/// Statements that make all that is there (tables, indexes, views, triggers), where it is not
+/// there. Each is tried: what needs a collation or a module that only its own program has stays as
+/// a comment.
 fn baseline(connection: &Connection) -> rusqlite::Result<Baseline> {
     // A virtual table makes its shadow tables itself.
     let sql = "SELECT made.name, made.sql FROM sqlite_schema made WHERE made.sql IS NOT NULL \
@@ -214,9 +244,8 @@ fn baseline(connection: &Connection) -> rusqlite::Result<Baseline> {
 /// SQLite's own words.
 fn message_of(error: &rusqlite::Error) -> String {
     match error {
-        rusqlite::Error::SqliteFailure(_, Some(message)) | rusqlite::Error::SqlInputError { msg: message, .. } => {
-            message.clone()
-        }
+        rusqlite::Error::SqliteFailure(_, Some(message))
+        | rusqlite::Error::SqlInputError { msg: message, .. } => message.clone(),
         other => other.to_string(),
     }
 }
@@ -237,8 +266,11 @@ fn without_comment_at_end(sql: &str) -> &str {
 /// SQLite keeps these statements with their first words in capitals, and without IF NOT EXISTS.
 fn where_missing(sql: &str) -> String {
     const KINDS: [&str; 6] = ["VIRTUAL TABLE", "TABLE", "UNIQUE INDEX", "INDEX", "VIEW", "TRIGGER"];
-    let found = KINDS.iter().find_map(|kind| Some((kind, sql.strip_prefix("CREATE ")?.strip_prefix(*kind)?)));
-    found.map_or_else(|| sql.to_owned(), |(kind, rest)| format!("CREATE {kind} IF NOT EXISTS{rest}"))
+    let found = KINDS
+        .iter()
+        .find_map(|kind| Some((kind, sql.strip_prefix("CREATE ")?.strip_prefix(*kind)?)));
+    found
+        .map_or_else(|| sql.to_owned(), |(kind, rest)| format!("CREATE {kind} IF NOT EXISTS{rest}"))
 }
 
 #[cfg(test)]

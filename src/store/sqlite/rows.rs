@@ -1,5 +1,5 @@
-//! The rows of one scratch database in the next: table by table, the columns that both have. What does not fit into the new
-//! tables stays behind, and the author is told which rows and why.
+//! The rows of one scratch database in the next: table by table, the columns that both have. What
+//! does not fit into the new tables stays behind, and the author is told which rows and why.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Replaces the rows of all tables that both databases have by those of the other. Says what became of them.
+/// Replaces the rows of all tables that both databases have by those of the other. Says what became
+/// of them.
 pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.execute("ATTACH ?1 AS last", [from.to_string_lossy()])?;
@@ -56,21 +57,32 @@ fn replace(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
         [table],
     )?;
     // The new table's own triggers give the rows their versions.
-    let columns: Vec<String> =
-        columns.iter().filter(|column| *column != VERSION_COLUMN).map(|name| quoted(name)).collect();
+    let columns: Vec<String> = columns
+        .iter()
+        .filter(|column| *column != VERSION_COLUMN)
+        .map(|name| quoted(name))
+        .collect();
     if columns.is_empty() {
         return Ok(0);
     }
     let (table, columns) = (quoted(table), columns.join(", "));
     connection.execute(&format!("DELETE FROM main.{table}"), [])?;
-    connection.execute(&format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM last.{table}"), [])
+    connection.execute(
+        &format!("INSERT INTO main.{table} ({columns}) SELECT {columns} FROM last.{table}"),
+        [],
+    )
 }
 
-/// Deletes the rows whose foreign keys lead nowhere, and those that pointed to these. Gives their number by table.
+/// Deletes the rows whose foreign keys lead nowhere, and those that pointed to these. Gives their
+/// number by table.
 fn drop_dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, usize)>> {
     let mut dropped: Vec<(String, usize)> = Vec::new();
     loop {
-        let tables = names(connection, "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1", [])?;
+        let tables = names(
+            connection,
+            "SELECT DISTINCT \"table\" FROM pragma_foreign_key_check ORDER BY 1",
+            [],
+        )?;
         let mut count = 0;
         for table in tables {
             let sql = format!(
@@ -91,7 +103,11 @@ fn drop_dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, usize
     }
 }
 
-fn names(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Vec<String>> {
+fn names(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+) -> rusqlite::Result<Vec<String>> {
     connection.prepare(sql)?.query_map(parameters, |row| row.get(0))?.collect()
 }
 

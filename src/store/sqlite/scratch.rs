@@ -1,4 +1,5 @@
-//! A database in memory on which migrations are tried: what they build is compared with what a model needs.
+//! A database in memory on which migrations are tried: what they build is compared with what a
+//! model needs.
 
 use rusqlite::Connection;
 
@@ -22,8 +23,8 @@ impl Scratch {
         Ok(Catalogue::read(&self.0)?)
     }
 
-    /// Another one with the same schema, and nothing in it. A virtual table makes those that it keeps its data in (SQLite calls
-    /// them its shadows) itself.
+    /// Another one with the same schema, and nothing in it. A virtual table makes those that it
+    /// keeps its data in (SQLite calls them its shadows) itself.
     pub(in crate::store) fn emptied(&self) -> Result<Self, AdminError> {
         let empty = Connection::open_in_memory()?;
         let mut statements = self.0.prepare(
@@ -39,7 +40,10 @@ impl Scratch {
     }
 
     /// Applies migrations.
-    pub(in crate::store) fn migrate(&mut self, migrations: &Migrations) -> Result<(), MigrateError> {
+    pub(in crate::store) fn migrate(
+        &mut self,
+        migrations: &Migrations,
+    ) -> Result<(), MigrateError> {
         migrate::up(&mut self.0, migrations).map(drop)
     }
 

@@ -32,8 +32,8 @@ pub struct Snapshot<'c> {
     connection: &'c Connection,
     meter: &'c Meter,
     feed: &'c Feed,
-    /// Statements in use by this operation, by place in its plan: a relation's statement runs once per parent, and is
-    /// looked up by its text only the first time.
+    /// Statements in use by this operation, by place in its plan: a relation's statement runs once
+    /// per parent, and is looked up by its text only the first time.
     held: RefCell<Vec<Option<CachedStatement<'c>>>>,
     /// What ran, where somebody wants to know.
     trace: Option<RefCell<Trace>>,
@@ -44,9 +44,13 @@ impl<'c> Snapshot<'c> {
         Self { connection, meter, feed, held: RefCell::new(Vec::new()), trace: None }
     }
 
-    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the time of each step.
+    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the
+    /// time of each step.
     pub fn traced(&self) -> Self {
-        Self { trace: Some(RefCell::default()), ..Self::new(self.connection, self.meter, self.feed) }
+        Self {
+            trace: Some(RefCell::default()),
+            ..Self::new(self.connection, self.meter, self.feed)
+        }
     }
 
     /// Why the operation was ended, if it was because it had used up what it was given.
@@ -65,8 +69,9 @@ impl<'c> Snapshot<'c> {
     /// The database's; it was never migrated.
     pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
         let epoch = migrate::epoch(self.connection)?;
-        let epoch =
-            epoch.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))?;
+        let epoch = epoch.ok_or_else(|| {
+            StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned())
+        })?;
         Ok(guard::identity(&epoch, guard::schema_version(self.connection)?))
     }
 
@@ -143,7 +148,8 @@ impl Source for Snapshot<'_> {
                 while let Some(row) = rows.next().map_err(StoreError::from)? {
                     trace.borrow_mut().row(ran, begun.elapsed());
                     each(&StepRow(row))?;
-                    // What others do with the row, statements of relations included, is not this one's time.
+                    // What others do with the row, statements of relations included, is not this
+                    // one's time.
                     begun = Instant::now();
                 }
                 trace.borrow_mut().end(ran, begun.elapsed());
@@ -178,7 +184,9 @@ pub(super) fn value<'a>(ask: &Ask<'a>, slot: Slot) -> ValueRef<'a> {
     }
     match &ask.values[usize::from(slot) - 1] {
         SlotValue::One(value) => value.as_ref(),
-        SlotValue::Many(list) => ValueRef::Text(std::str::from_utf8(list.encoded(json_array)).unwrap_or_default()),
+        SlotValue::Many(list) => {
+            ValueRef::Text(std::str::from_utf8(list.encoded(json_array)).unwrap_or_default())
+        }
     }
 }
 

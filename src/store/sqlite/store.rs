@@ -48,22 +48,33 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens a migrated file of this model with this many reading connections, and a clock that nobody has fed yet.
+    /// Opens a migrated file of this model with this many reading connections, and a clock that
+    /// nobody has fed yet.
     ///
     /// # Errors
     /// The file cannot be opened, or it was never migrated.
-    pub async fn open(path: &Path, readers: usize, model: &Arc<Model>, clock: Clock) -> Result<Self, StoreError> {
+    pub async fn open(
+        path: &Path,
+        readers: usize,
+        model: &Arc<Model>,
+        clock: Clock,
+    ) -> Result<Self, StoreError> {
         let clock = Arc::new(clock);
         let (path, model, runtime) = (path.to_owned(), model.clone(), Handle::current());
         let subscribers = Arc::new(Subscribers::new(clock.clone()));
         let settings = Settings { path, readers, model, subscribers, runtime };
-        let store = Self { opened: Opened::new(settings)?, catching_up: Arc::default(), clock, fetches_ahead: false };
+        let store = Self {
+            opened: Opened::new(settings)?,
+            catching_up: Arc::default(),
+            clock,
+            fetches_ahead: false,
+        };
         store.read(|snapshot| snapshot.epoch()).await??;
         Ok(store)
     }
 
-    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to be with a database behind
-    /// a socket. The answers are the same.
+    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to
+    /// be with a database behind a socket. The answers are the same.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
         Self { fetches_ahead: true, ..self }
@@ -74,12 +85,14 @@ impl Store {
         &self.clock
     }
 
-    /// Whether the clock has every change, by whomever, that was committed before this call. Costs a read of 48 bytes.
+    /// Whether the clock has every change, by whomever, that was committed before this call. Costs
+    /// a read of 48 bytes.
     pub fn is_current(&self) -> bool {
         self.opened.is_current()
     }
 
-    /// Whether the change log could not be read when that was last tried: the clock may lack even what was written here.
+    /// Whether the change log could not be read when that was last tried: the clock may lack even
+    /// what was written here.
     pub fn has_lost_track(&self) -> bool {
         self.opened.has_lost_track()
     }
@@ -102,8 +115,8 @@ impl Store {
         self.read_on().await
     }
 
-    /// Tells this subscriber of every change from here on, and says from where. What it is told, it knows before
-    /// [`Self::catch_up`] returns to anybody who called after the commit.
+    /// Tells this subscriber of every change from here on, and says from where. What it is told, it
+    /// knows before [`Self::catch_up`] returns to anybody who called after the commit.
     ///
     /// # Errors
     /// There is no database at its path.
@@ -119,8 +132,8 @@ impl Store {
         answer.await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so that nobody who writes
-    /// waits for long. Tells how many it has deleted.
+    /// Deletes records of the change log that are too old or too many, a few thousand at a time, so
+    /// that nobody who writes waits for long. Tells how many it has deleted.
     ///
     /// # Errors
     /// The database's.
@@ -128,9 +141,16 @@ impl Store {
         let mut deleted = 0;
         // What goes is to be known here, or the clock would have to forget everything.
         self.catch_up().await?;
-        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not to wait for that.
-        while self.read(move |snapshot| change_log::surplus(snapshot.connection(), limits)).await??.is_some() {
-            let prune = move |transaction: &Transaction<'_>| Ok(change_log::prune(transaction.connection(), limits)?);
+        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not
+        // to wait for that.
+        while self
+            .read(move |snapshot| change_log::surplus(snapshot.connection(), limits))
+            .await??
+            .is_some()
+        {
+            let prune = move |transaction: &Transaction<'_>| {
+                Ok(change_log::prune(transaction.connection(), limits)?)
+            };
             match self.write::<_, StoreError, _>(prune).await? {
                 // Another node was faster.
                 0 => break,
@@ -140,7 +160,8 @@ impl Store {
         Ok(deleted)
     }
 
-    /// What the versions of rows tell, as far as is known; for one state of the database see [`Snapshot::guard`].
+    /// What the versions of rows tell, as far as is known; for one state of the database see
+    /// [`Snapshot::guard`].
     ///
     /// # Errors
     /// There is no database at its path.
@@ -148,21 +169,25 @@ impl Store {
         self.opened.with(|threads| Ok(threads.feed.guard()))
     }
 
-    /// Whether the database takes what is written. Where the last write has failed because of disk or file, one that leaves no
-    /// trace is tried now and then.
+    /// Whether the database takes what is written. Where the last write has failed because of disk
+    /// or file, one that leaves no trace is tried now and then.
     ///
     /// # Errors
     /// Why not, or that the database does not answer.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
-        let Some((why, is_due)) = self.opened.with(|threads| Ok(threads.writable.why_not()))? else { return Ok(()) };
+        let Some((why, is_due)) = self.opened.with(|threads| Ok(threads.writable.why_not()))?
+        else {
+            return Ok(());
+        };
         if !is_due {
             return Err(why);
         }
         tokio::time::timeout(PROBE, self.write(probe)).await.unwrap_or(Err(why))
     }
 
-    /// Closes the database, for good, and returns when that is done. What is under way may end; what is asked for later
-    /// fails. Where no other program has the database open, no write-ahead log is left beside it.
+    /// Closes the database, for good, and returns when that is done. What is under way may end;
+    /// what is asked for later fails. Where no other program has the database open, no write-ahead
+    /// log is left beside it.
     pub async fn close(&self) {
         let opened = self.opened.clone();
         if tokio::task::spawn_blocking(move || opened.close()).await.is_err() {
@@ -170,7 +195,8 @@ impl Store {
         }
     }
 
-    /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its statement is interrupted.
+    /// Runs `read` in one snapshot, on a thread that may block. If the caller stops waiting, its
+    /// statement is interrupted.
     ///
     /// # Errors
     /// No snapshot could be opened; what `read` itself returns is handed through.
@@ -182,7 +208,12 @@ impl Store {
         self.read_at(Readers::Quick, Allowance::UNLIMITED, read).await
     }
 
-    async fn read_at<T, F>(&self, readers: Readers, allowance: Allowance, read: F) -> Result<T, StoreError>
+    async fn read_at<T, F>(
+        &self,
+        readers: Readers,
+        allowance: Allowance,
+        read: F,
+    ) -> Result<T, StoreError>
     where
         T: Send + 'static,
         F: FnOnce(&Snapshot<'_>) -> T + Send + 'static,
@@ -193,7 +224,8 @@ impl Store {
             waiting: Arc::downgrade(&here),
             allowance,
             run: Box::new(move |snapshot| {
-                // Nobody waits any more when the request was given up; then there is nobody to tell.
+                // Nobody waits any more when the request was given up; then there is nobody to
+                // tell.
                 let _ = reply.send(snapshot.map(read));
             }),
         };
@@ -204,13 +236,13 @@ impl Store {
         answer.await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is done, and if it is not,
-    /// then from its beginning in another snapshot, where it may take as long as it needs. The first kind of readers is
-    /// never held up by the second kind of work.
+    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is
+    /// done, and if it is not, then from its beginning in another snapshot, where it may take as
+    /// long as it needs. The first kind of readers is never held up by the second kind of work.
     ///
     /// # Errors
-    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where too many wait, and what
-    /// `read` itself returns.
+    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where
+    /// too many wait, and what `read` itself returns.
     pub async fn read_within<T, E, F>(&self, steps: u64, read: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -258,7 +290,10 @@ impl Store {
             }
             let traced = snapshot.traced();
             let output = reading.read(&state, &traced)?;
-            let observed = Observed { statements: traced.trace().into_ran(), as_of: snapshot.newest_change()? };
+            let observed = Observed {
+                statements: traced.trace().into_ran(),
+                as_of: snapshot.newest_change()?,
+            };
             Ok((output, Some(observed)))
         };
         self.read_within(steps, run).await
@@ -272,7 +307,8 @@ impl Store {
         self.write(move |transaction| ready(writing.write(transaction))).await
     }
 
-    /// The records of the change log that left one of these marks (sorted), up to `limit`. For people: it may take a while.
+    /// The records of the change log that left one of these marks (sorted), up to `limit`. For
+    /// people: it may take a while.
     ///
     /// # Errors
     /// The database's.
@@ -290,9 +326,9 @@ impl Store {
         self.read_at(Readers::Slow, Allowance::UNLIMITED, search).await?
     }
 
-    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it is durable. An error of
-    /// `write` rolls all of it back, and it may be run again after what it did was rolled back. If the caller stops waiting
-    /// before it has begun, it is not run.
+    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it
+    /// is durable. An error of `write` rolls all of it back, and it may be run again after what it
+    /// did was rolled back. If the caller stops waiting before it has begun, it is not run.
     ///
     /// # Errors
     /// The error of `write`, or the database's.
@@ -311,11 +347,13 @@ impl Store {
             let reply = reply.clone();
             let finish: Finish = Box::new(move |committed| {
                 let result = match committed {
-                    // It has seen what others wrote in the same commit, which is not there now: its own error (another
-                    // version, no such row) may be as wrong as its result.
-                    Err(error @ (StoreError::Commit(_) | StoreError::Lost(_) | StoreError::Unwritable(_))) => {
-                        Err(E::from(error))
-                    }
+                    // It has seen what others wrote in the same commit, which is not there now: its
+                    // own error (another version, no such row) may be as wrong as its result.
+                    Err(
+                        error @ (StoreError::Commit(_)
+                        | StoreError::Lost(_)
+                        | StoreError::Unwritable(_)),
+                    ) => Err(E::from(error)),
                     // What failed on its own account says so itself.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,
@@ -326,12 +364,17 @@ impl Store {
             });
             (keep, finish)
         };
-        let job = WriteJob { waiting: Arc::downgrade(&here), allowance: Allowance::UNLIMITED, run: Box::new(run) };
+        let job = WriteJob {
+            waiting: Arc::downgrade(&here),
+            allowance: Allowance::UNLIMITED,
+            run: Box::new(run),
+        };
         self.opened.with(|threads| enqueue(&threads.writer, job))?;
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }
 
-    /// Whether the database answers. No operation holds this up: it is asked of the thread that only reads the log.
+    /// Whether the database answers. No operation holds this up: it is asked of the thread that
+    /// only reads the log.
     ///
     /// # Errors
     /// Why it does not.

@@ -1,4 +1,5 @@
-//! What mutations that share a commit may see of each other: nothing, whatever becomes of one of them.
+//! What mutations that share a commit may see of each other: nothing, whatever becomes of one of
+//! them.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -29,8 +30,7 @@ async fn store() -> (TempDir, Store) {
 
 /// Counts for minutes, unless it is stopped.
 fn count_for_long(snapshot: &Snapshot<'_>) -> rusqlite::Result<i64> {
-    let sql =
-        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 1000000000) SELECT count(*) FROM n";
+    let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 1000000000) SELECT count(*) FROM n";
     snapshot.connection().query_row(sql, [], |row| row.get(0))
 }
 
@@ -40,7 +40,9 @@ async fn a_read_that_nobody_waits_for_any_more_ends() {
     let (tell, told) = mpsc::channel();
     let read = store.read(move |snapshot| tell.send(count_for_long(snapshot)));
     assert!(tokio::time::timeout(Duration::from_millis(50), read).await.is_err());
-    let result = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(60))).await.unwrap();
+    let result = tokio::task::spawn_blocking(move || told.recv_timeout(Duration::from_secs(60)))
+        .await
+        .unwrap();
     let error = result.expect("the one reader is not given back").unwrap_err();
     assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
     // The reader goes on with others, who wait.
@@ -116,10 +118,13 @@ async fn what_takes_too_long_with_few_steps_is_ended() {
 async fn what_needs_more_steps_than_it_has_is_ended() {
     let (_directory, store) = store().await;
     for steps in [100_000, 3_000_000] {
-        let counted = store.read_within(steps, |snapshot| count_for_long(snapshot).map_err(StoreError::from)).await;
+        let counted = store
+            .read_within(steps, |snapshot| count_for_long(snapshot).map_err(StoreError::from))
+            .await;
         assert!(matches!(counted, Err(StoreError::Interrupted)), "{counted:?}");
     }
-    // What is not an operation of a client's is not metered, and neither is the next one's snapshot.
+    // What is not an operation of a client's is not metered, and neither is the next one's
+    // snapshot.
     store.read_within(100_000, |_| Ok::<_, StoreError>(())).await.unwrap();
 }
 
@@ -157,7 +162,10 @@ async fn a_write_that_was_given_up_before_it_began_is_not_done() {
 type Reply = tokio::task::JoinHandle<Result<isize, StoreError>>;
 
 /// Writes, from a task of its own; returns when the job has been queued.
-async fn queue(store: &Store, write: impl Fn(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static) -> Reply {
+async fn queue(
+    store: &Store,
+    write: impl Fn(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static,
+) -> Reply {
     let store = store.clone();
     let reply = tokio::spawn(async move { store.write(write).await });
     tokio::task::yield_now().await;
@@ -263,7 +271,10 @@ const RULES: &str = "
 #[tokio::test]
 async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() {
     let (_directory, store) = store().await;
-    let rules = queue(&store, |transaction| Ok(transaction.connection().execute_batch(RULES).map(|()| 0)?)).await;
+    let rules = queue(&store, |transaction| {
+        Ok(transaction.connection().execute_batch(RULES).map(|()| 0)?)
+    })
+    .await;
     rules.await.unwrap().unwrap();
     let insert = |values: &'static str| {
         queue(&store, move |transaction| {
@@ -272,18 +283,29 @@ async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() 
         })
     };
     for (broken, constraint) in [
-        ("(1, NULL)", Constraint::Unique(Columns { table: "child".to_owned(), names: vec!["id".to_owned()] })),
+        (
+            "(1, NULL)",
+            Constraint::Unique(Columns { table: "child".to_owned(), names: vec!["id".to_owned()] }),
+        ),
         ("(5, NULL)", Constraint::Check(String::new())),
         ("(6, 77)", Constraint::ForeignKey(Vec::new())),
     ] {
         let (open, gate) = gate(&store).await;
         let (mut sound, mut number) = (Vec::new(), 0);
         for text in ["a", "b"] {
-            sound.push(queue(&store, move |transaction| put(transaction, &format!("{text} {broken}"), "")).await);
+            sound.push(
+                queue(&store, move |transaction| put(transaction, &format!("{text} {broken}"), ""))
+                    .await,
+            );
         }
         let guilty = insert(broken).await;
         while number < 3 {
-            sound.push(queue(&store, move |transaction| put(transaction, &format!("{number} {broken}"), "")).await);
+            sound.push(
+                queue(&store, move |transaction| {
+                    put(transaction, &format!("{number} {broken}"), "")
+                })
+                .await,
+            );
             number += 1;
         }
         open.send(()).unwrap();
@@ -292,11 +314,16 @@ async fn a_rule_that_undoes_the_transaction_refuses_only_the_one_who_broke_it() 
             assert_eq!(reply.await.unwrap().unwrap(), 1, "{broken}");
         }
         let error = guilty.await.unwrap().unwrap_err();
-        assert!(matches!(&error, StoreError::Constraint(is) if *is == constraint), "{broken}: {error}");
+        assert!(
+            matches!(&error, StoreError::Constraint(is) if *is == constraint),
+            "{broken}: {error}"
+        );
     }
     assert_eq!(ids(&store).await.len(), 15);
     let children = queue(&store, |transaction| {
-        Ok(transaction.connection().query_row("SELECT count(*) FROM child", [], |row| row.get(0))?)
+        Ok(transaction
+            .connection()
+            .query_row("SELECT count(*) FROM child", [], |row| row.get(0))?)
     });
     assert_eq!(children.await.await.unwrap().unwrap(), 1);
 }
@@ -316,7 +343,9 @@ async fn nobody_waits_longer_for_a_lock_than_the_first() {
     let start = Instant::now();
     let mut waiting = Vec::new();
     for number in 0..20 {
-        waiting.push(queue(&store, move |transaction| put(transaction, &number.to_string(), "")).await);
+        waiting.push(
+            queue(&store, move |transaction| put(transaction, &number.to_string(), "")).await,
+        );
     }
     for reply in waiting {
         assert!(matches!(reply.await.unwrap(), Err(StoreError::Overloaded)));

@@ -1,4 +1,5 @@
-//! The connections of one database file, and the threads that own them: how they start, and how they end.
+//! The connections of one database file, and the threads that own them: how they start, and how
+//! they end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -54,12 +55,15 @@ pub(in crate::store) struct Threads {
 }
 
 impl Threads {
-    /// Opens the connections and starts their threads. Returns also the thread that ends last: then all connections are
-    /// closed, and where no other program has the database open, no write-ahead log is left.
+    /// Opens the connections and starts their threads. Returns also the thread that ends last: then
+    /// all connections are closed, and where no other program has the database open, no write-ahead
+    /// log is left.
     ///
     /// # Errors
     /// The file cannot be opened, or its place is taken by another one meanwhile.
-    pub(in crate::store) fn start(settings: &Settings) -> Result<(Self, JoinHandle<()>), StoreError> {
+    pub(in crate::store) fn start(
+        settings: &Settings,
+    ) -> Result<(Self, JoinHandle<()>), StoreError> {
         let Settings { path, readers, model, subscribers, runtime } = settings;
         let mut connection = open_existing(path)?;
         let feed = Arc::new(Feed::start(&connection, model.clone(), subscribers.clone())?);
@@ -67,20 +71,22 @@ impl Threads {
         let writable = Arc::new(Writable::default());
         let is_read_only = connection.is_readonly("main")?;
         if is_read_only {
-            writable.failed(&StoreError::Unwritable("the database file can only be read".to_owned()));
+            writable
+                .failed(&StoreError::Unwritable("the database file can only be read".to_owned()));
         }
         let mut reading = Vec::new();
-        let start_readers = |name: &str, count: usize, queue: usize, reading: &mut Vec<JoinHandle<()>>| {
-            let (sender, jobs) = bounded::<ReadJob>(queue);
-            for number in 0..count {
-                let mut connection = open_reader(path)?;
-                let meter = Meter::of(&mut connection)?;
-                let (jobs, feed, identity) = (jobs.clone(), feed.clone(), identity.clone());
-                let run = move || read_loop(&connection, &meter, (&feed, &identity), &jobs);
-                reading.push(spawn(format!("{name}-{number}"), run)?);
-            }
-            Ok::<_, StoreError>(sender)
-        };
+        let start_readers =
+            |name: &str, count: usize, queue: usize, reading: &mut Vec<JoinHandle<()>>| {
+                let (sender, jobs) = bounded::<ReadJob>(queue);
+                for number in 0..count {
+                    let mut connection = open_reader(path)?;
+                    let meter = Meter::of(&mut connection)?;
+                    let (jobs, feed, identity) = (jobs.clone(), feed.clone(), identity.clone());
+                    let run = move || read_loop(&connection, &meter, (&feed, &identity), &jobs);
+                    reading.push(spawn(format!("{name}-{number}"), run)?);
+                }
+                Ok::<_, StoreError>(sender)
+            };
         let quick = start_readers("reader", (*readers).max(1), QUEUE, &mut reading)?;
         let slow = start_readers("slow-reader", (readers / 2).max(1), SLOW_QUEUE, &mut reading)?;
         let (follower, follow_jobs) = bounded::<FeedJob>(QUEUE);
@@ -94,13 +100,22 @@ impl Threads {
         identity.check().map_err(|moved| StoreError::Lost(moved.to_string()))?;
         let (writer, write_jobs) = bounded::<WriteJob>(QUEUE);
         let meter = Meter::of(&mut connection)?;
-        let (fed, known, last_write, runtime) = (feed.clone(), identity.clone(), writable.clone(), runtime.clone());
+        let (fed, known, last_write, runtime) =
+            (feed.clone(), identity.clone(), writable.clone(), runtime.clone());
         let last = spawn("writer".to_owned(), move || {
             let (writable, rendered) = (last_write, Rendered::default());
-            let writer = Writer { connection, meter, feed: fed, identity: known, writable, rendered, runtime };
+            let writer = Writer {
+                connection,
+                meter,
+                feed: fed,
+                identity: known,
+                writable,
+                rendered,
+                runtime,
+            };
             writer.run(&write_jobs);
-            // The last connection that closes puts the log into the database. Two that close at once take each other for
-            // the last one that is left, and leave it to it.
+            // The last connection that closes puts the log into the database. Two that close at
+            // once take each other for the last one that is left, and leave it to it.
             if !reading.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok()) {
                 tracing::error!("a database thread has panicked");
             }
@@ -109,7 +124,19 @@ impl Threads {
             }
         })?;
         let read_only = is_read_only.then(|| (Instant::now(), AtomicU64::new(0)));
-        Ok((Self { readers: quick, slow_readers: slow, writer, follower, feed, identity, writable, read_only }, last))
+        Ok((
+            Self {
+                readers: quick,
+                slow_readers: slow,
+                writer,
+                follower,
+                feed,
+                identity,
+                writable,
+                read_only,
+            },
+            last,
+        ))
     }
 
     /// Looks whether the file is to be opened anew.
@@ -118,11 +145,17 @@ impl Threads {
     /// Why.
     pub(in crate::store) fn look(&self, path: &Path) -> Result<(), String> {
         if !self.identity.holds() {
-            return Err(self.identity.ensure().err().map_or_else(String::new, |error| error.to_string()));
+            return Err(self
+                .identity
+                .ensure()
+                .err()
+                .map_or_else(String::new, |error| error.to_string()));
         }
         let Some((since, tried_at)) = &self.read_only else { return Ok(()) };
         let now = since.elapsed();
-        if now < Duration::from_secs(tried_at.load(Ordering::Relaxed)) + READ_ONLY || !is_writable(path) {
+        if now < Duration::from_secs(tried_at.load(Ordering::Relaxed)) + READ_ONLY
+            || !is_writable(path)
+        {
             return Ok(());
         }
         tried_at.store(now.as_secs(), Ordering::Relaxed);
@@ -135,7 +168,12 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
 }
 
 /// Does what comes to a reader, each job in a snapshot of its own.
-fn read_loop(connection: &Connection, meter: &Meter, (feed, identity): (&Feed, &Identity), jobs: &Receiver<ReadJob>) {
+fn read_loop(
+    connection: &Connection,
+    meter: &Meter,
+    (feed, identity): (&Feed, &Identity),
+    jobs: &Receiver<ReadJob>,
+) {
     for job in jobs.iter().filter(|job| !job.is_given_up()) {
         if let Err(error) = identity.ensure() {
             (job.run)(Err(error));
@@ -165,5 +203,6 @@ fn read_loop(connection: &Connection, meter: &Meter, (feed, identity): (&Feed, &
 /// Whether the file can be opened for writing. SQLite opens it itself, as nobody else may close it.
 pub(super) fn is_writable(path: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main")) == Ok(false)
+    Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main"))
+        == Ok(false)
 }

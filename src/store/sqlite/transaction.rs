@@ -32,13 +32,14 @@ pub struct Transaction<'c> {
     pub(super) care: Care,
 }
 
-/// An update that gives the row a new version has told of itself, whatever the row was before. One that does not has changed
-/// nothing, as a rule; or a trigger of somebody's has kept the version from moving, and the difference shows only beside the
-/// row as it was. To read that each time would make every update pay for what almost none of them is.
+/// An update that gives the row a new version has told of itself, whatever the row was before. One
+/// that does not has changed nothing, as a rule; or a trigger of somebody's has kept the version
+/// from moving, and the difference shows only beside the row as it was. To read that each time
+/// would make every update pay for what almost none of them is.
 #[derive(Debug, Default)]
 pub(super) enum Care {
-    /// The row is not read before it is updated. Where it should have been, this is set, the mutation fails, and the writer
-    /// undoes it and begins it again.
+    /// The row is not read before it is updated. Where it should have been, this is set, the
+    /// mutation fails, and the writer undoes it and begins it again.
     Brief { was_too_brief: Cell<bool> },
     /// The row is read before it is updated.
     #[default]
@@ -78,19 +79,30 @@ fn columns_of(entity: &Entity) -> Vec<ColumnId> {
 
 /// What is read of a row's state: its version, and perhaps its columns.
 fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
-    Shape::Row { from: Visible::everything(entity.id), keys: [entity.key].into(), columns: columns.into() }
+    Shape::Row {
+        from: Visible::everything(entity.id),
+        keys: [entity.key].into(),
+        columns: columns.into(),
+    }
 }
 
-/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no change log.
+/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no
+/// change log.
 pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), StoreError> {
-    let sql = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
+    let sql =
+        "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
                DELETE FROM _freshql_meta WHERE key = 'probe'";
     Ok(transaction.connection().execute_batch(sql)?)
 }
 
 impl Transaction<'_> {
-    /// Runs a writing statement and returns how many rows it changed (not counting what triggers did).
-    fn execute<'p>(&self, statement: &Statement, value: impl Fn(Slot) -> ValueRef<'p>) -> rusqlite::Result<usize> {
+    /// Runs a writing statement and returns how many rows it changed (not counting what triggers
+    /// did).
+    fn execute<'p>(
+        &self,
+        statement: &Statement,
+        value: impl Fn(Slot) -> ValueRef<'p>,
+    ) -> rusqlite::Result<usize> {
         let mut prepared = self.connection().prepare_cached(&statement.sql)?;
         bind(&mut prepared, statement, value)?;
         prepared.raw_execute()
@@ -112,7 +124,12 @@ impl Transaction<'_> {
         Ok(key)
     }
 
-    fn row_state(&self, entity: &Entity, key: &Value, columns: &[ColumnId]) -> Result<Option<RowState>, StoreError> {
+    fn row_state(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        columns: &[ColumnId],
+    ) -> Result<Option<RowState>, StoreError> {
         let render = || render::query(self.model(), &Sqlite, &state_of(entity, columns));
         let statement = self.rendered.get(entity.id, Purpose::State(columns.to_vec()), render);
         let mut prepared = self.connection().prepare_cached(&statement.sql)?;
@@ -122,7 +139,8 @@ impl Transaction<'_> {
         while let Some(row) = rows.next()? {
             let row = StepRow(row);
             if let ValueRef::Int(version) = row.get(1) {
-                let values = (2..columns.len() + 2).map(|index| row.get(index).to_value()).collect();
+                let values =
+                    (2..columns.len() + 2).map(|index| row.get(index).to_value()).collect();
                 found = Some(RowState { version: Version(version), values });
             }
         }
@@ -130,7 +148,12 @@ impl Transaction<'_> {
     }
 
     /// The row that is to be updated.
-    fn state_before(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<RowState, Refusal> {
+    fn state_before(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+    ) -> Result<RowState, Refusal> {
         let before = self.row_state(entity, key, &columns_of(entity))?.ok_or(Refusal::Absent)?;
         if expected.is_some_and(|expected| expected != before.version) {
             return Err(Refusal::Absent);
@@ -143,13 +166,20 @@ impl Transaction<'_> {
     }
 
     /// Whether the change log has, after this record, one of a row that went.
-    fn is_deletion_logged(&self, after: Version, entity: &str, key: &Value) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM _freshql_change WHERE seq > ? AND entity = ? AND id IS ? AND op = 'D'";
+    fn is_deletion_logged(
+        &self,
+        after: Version,
+        entity: &str,
+        key: &Value,
+    ) -> Result<bool, StoreError> {
+        let sql =
+            "SELECT 1 FROM _freshql_change WHERE seq > ? AND entity = ? AND id IS ? AND op = 'D'";
         let mut statement = self.connection().prepare_cached(sql)?;
         Ok(statement.exists((after.0, entity, Parameter(key.as_ref())))?)
     }
 
-    /// Why a statement that writes to the entity's table has failed. `key` is that of a row that is there.
+    /// Why a statement that writes to the entity's table has failed. `key` is that of a row that is
+    /// there.
     fn refused(
         &self,
         error: rusqlite::Error,
@@ -165,14 +195,19 @@ impl Transaction<'_> {
         self.writable.failed(&error);
         match error {
             StoreError::Constraint(Constraint::ForeignKey(_)) => {
-                let written: Vec<(&str, &Value)> =
-                    row.iter().map(|(id, value)| (entity.column(*id).name.as_str(), value)).collect();
+                let written: Vec<(&str, &Value)> = row
+                    .iter()
+                    .map(|(id, value)| (entity.column(*id).name.as_str(), value))
+                    .collect();
                 let key = (entity.column(entity.key).name.as_str(), key);
-                let dangling = blame::dangling(self.connection(), &entity.table, key, &written).unwrap_or_default();
+                let dangling = blame::dangling(self.connection(), &entity.table, key, &written)
+                    .unwrap_or_default();
                 Refusal::Constraint(Constraint::ForeignKey(dangling))
             }
             StoreError::Statement(message) => match blame::broken(self.connection(), &message) {
-                Ok(triggers) if !triggers.is_empty() => Refusal::BrokenTriggers { triggers, message },
+                Ok(triggers) if !triggers.is_empty() => {
+                    Refusal::BrokenTriggers { triggers, message }
+                }
                 Ok(_) => Refusal::Store(StoreError::Statement(message)),
                 Err(error) => Refusal::Store(error),
             },
@@ -197,7 +232,11 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         self.snapshot.state()
     }
 
-    async fn kept_answer(&self, key: &str, retention: Duration) -> Result<Option<KeptAnswer>, StoreError> {
+    async fn kept_answer(
+        &self,
+        key: &str,
+        retention: Duration,
+    ) -> Result<Option<KeptAnswer>, StoreError> {
         Ok(idempotency::find(self.connection(), key, retention)?)
     }
 
@@ -217,7 +256,9 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         let statement = self.rendered.get(entity.id, Purpose::Insert(columns.clone()), render);
         let value = |slot: Slot| row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref();
         let newest = self.newest_change()?;
-        let key = self.execute_insert(&statement, value).map_err(|error| self.refused(error, entity, None, row))?;
+        let key = self
+            .execute_insert(&statement, value)
+            .map_err(|error| self.refused(error, entity, None, row))?;
         let without = |effect| Err(self.without_effect(entity, Event::Insert, effect));
         if key == Value::Null {
             return without(NoEffect::Ignored);
@@ -248,7 +289,8 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         let columns: Vec<ColumnId> = row.iter().map(|(id, _)| *id).collect();
         let is_versioned = expected.is_some();
         let render = || render::update(self.model(), &Sqlite, entity, &columns, is_versioned);
-        let statement = self.rendered.get(entity.id, Purpose::Update(columns.clone(), is_versioned), render);
+        let statement =
+            self.rendered.get(entity.id, Purpose::Update(columns.clone(), is_versioned), render);
         let value = |slot: Slot| match slot {
             KEY_SLOT => key.as_ref(),
             VERSION_SLOT => version(expected),
@@ -258,7 +300,9 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         let without = |effect| Err(self.without_effect(entity, Event::Update, effect));
         if changed.map_err(|error| self.refused(error, entity, Some(key), row))? == 0 {
             return match self.version(entity, key)? {
-                Some(found) if expected.is_none_or(|expected| expected == found) => without(NoEffect::Ignored),
+                Some(found) if expected.is_none_or(|expected| expected == found) => {
+                    without(NoEffect::Ignored)
+                }
                 _ => Err(Refusal::Absent),
             };
         }
@@ -282,7 +326,12 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         }
     }
 
-    async fn delete(&self, entity: &Entity, key: &Value, expected: Option<Version>) -> Result<(), Refusal> {
+    async fn delete(
+        &self,
+        entity: &Entity,
+        key: &Value,
+        expected: Option<Version>,
+    ) -> Result<(), Refusal> {
         let found = self.version(entity, key)?.ok_or(Refusal::Absent)?;
         if expected.is_some_and(|expected| expected != found) {
             return Err(Refusal::Absent);
@@ -311,9 +360,13 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         self.version(entity, key)
     }
 
-    /// What a mutation writes is not metered, for half of it is nothing; what it reads for its answer is, as the others who
-    /// write wait for it.
-    async fn read<'l, T>(&self, _: impl Levels<'l>, read: impl FnOnce(&Snapshot<'c>) -> T) -> Result<T, StoreError> {
+    /// What a mutation writes is not metered, for half of it is nothing; what it reads for its
+    /// answer is, as the others who write wait for it.
+    async fn read<'l, T>(
+        &self,
+        _: impl Levels<'l>,
+        read: impl FnOnce(&Snapshot<'c>) -> T,
+    ) -> Result<T, StoreError> {
         self.snapshot.metered(true);
         let done = read(&self.snapshot);
         self.snapshot.metered(false);

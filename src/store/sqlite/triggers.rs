@@ -1,23 +1,28 @@
-//! The triggers that keep versions: every change of a row, by whatever program, is written to the change log in the
-//! same transaction, and the row's `_version` becomes the record's number. The rule behind every choice here: a record
-//! too many costs an execution, one too few is a stale answer.
+//! The triggers that keep versions: every change of a row, by whatever program, is written to the
+//! change log in the same transaction, and the row's `_version` becomes the record's number. The
+//! rule behind every choice here: a record too many costs an execution, one too few is a stale
+//! answer.
 //!
-//! A record's number is that of a hybrid clock: the microseconds since 1970, or one more than the last record has where
-//! the time has not moved on since (or was set back). So a copy of the database that was restored from a backup never
-//! gives other content a version that some client has already seen, and nobody has to tell it that it is a copy.
+//! A record's number is that of a hybrid clock: the microseconds since 1970, or one more than the
+//! last record has where the time has not moved on since (or was set back). So a copy of the
+//! database that was restored from a backup never gives other content a version that some client
+//! has already seen, and nobody has to tell it that it is a copy.
 //!
 //! The facts about SQLite on which they rest (each has a test below):
-//! - 'now' is the same throughout a statement, in milliseconds; `julianday` is in every SQLite, `unixepoch('subsec')` is
-//!   not, and other programs bring their own;
-//! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not notice;
-//! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing but the version
-//!   differs, and the newest record in the log (of a row that is there) is this row's and has this number;
-//! - without `recursive_triggers` (SQLite's default, and ours) a trigger that is at work is passed over. Setting `_version`
-//!   fires the authors' own AFTER UPDATE triggers, and what these then write passes our triggers over: so a second pair
-//!   (`…_within`), which is never at work then, logs what a first one has not, and who sets a version gives one to these
-//!   rows too;
-//! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows that a statement might
-//!   displace are logged before it runs. An upsert, too, passes there: a `D` says that a row *may* be gone.
+//! - 'now' is the same throughout a statement, in milliseconds; `julianday` is in every SQLite,
+//!   `unixepoch('subsec')` is not, and other programs bring their own;
+//! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not
+//!   notice;
+//! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing
+//!   but the version differs, and the newest record in the log (of a row that is there) is this
+//!   row's and has this number;
+//! - without `recursive_triggers` (SQLite's default, and ours) a trigger that is at work is passed
+//!   over. Setting `_version` fires the authors' own AFTER UPDATE triggers, and what these then
+//!   write passes our triggers over: so a second pair (`…_within`), which is never at work then,
+//!   logs what a first one has not, and who sets a version gives one to these rows too;
+//! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows
+//!   that a statement might displace are logged before it runs. An upsert, too, passes there: a `D`
+//!   says that a row *may* be gone.
 
 mod expressions;
 mod kept;
@@ -27,7 +32,9 @@ pub(in crate::store) use expressions::NEXT;
 pub use expressions::{NAME_PREFIX, Trigger};
 use expressions::{changed, collate, differs, entity, parts, trigger};
 use kept::{forget, gone};
-pub(in crate::store) use kept::{renew_statements, restart_statements, version_expression, version_triggers};
+pub(in crate::store) use kept::{
+    renew_statements, restart_statements, version_expression, version_triggers,
+};
 
 use super::catalogue::keys::OtherKey;
 use crate::model::Scalar;
@@ -35,7 +42,8 @@ use crate::store::schema::layout::VERSIONS;
 use crate::store::schema::layout::{Table, TableColumn, VERSION_COLUMN};
 use crate::store::sqlite::expression::default_expression;
 
-/// The triggers that keep the versions of this table's rows, where it has no unique keys but the model's.
+/// The triggers that keep the versions of this table's rows, where it has no unique keys but the
+/// model's.
 pub fn triggers(table: &Table) -> Vec<Trigger> {
     triggers_beside(table, &[])
 }
@@ -43,7 +51,11 @@ pub fn triggers(table: &Table) -> Vec<Trigger> {
 /// The triggers that keep the versions of this table's rows, where it has these unique keys, too.
 pub(in crate::store) fn triggers_beside(table: &Table, others: &[OtherKey]) -> Vec<Trigger> {
     // Where versions stand in a table of ours, nothing that we write fires the authors' triggers.
-    let within = if table.managed { vec![within::inserted(table), within::updated(table)] } else { Vec::new() };
+    let within = if table.managed {
+        vec![within::inserted(table), within::updated(table)]
+    } else {
+        Vec::new()
+    };
     let own = [
         inserted(table),
         updated(table),
@@ -73,7 +85,8 @@ fn inserted(table: &Table) -> Trigger {
 
 fn updated(table: &Table) -> Trigger {
     let key = table.key_column();
-    let mut differences: Vec<String> = table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
+    let mut differences: Vec<String> =
+        table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
     if table.managed {
         // The stamp of this very trigger is no change; what anybody else writes there is one.
         differences.push(format!(
@@ -158,8 +171,9 @@ fn displaced_by_insert(table: &Table, others: &[OtherKey]) -> Trigger {
     })
 }
 
-/// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no `OF columns`: SQLite
-/// compares their names with those in the statement, and `SET rowid = …` changes an integer key under another name.
+/// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no `OF
+/// columns`: SQLite compares their names with those in the statement, and `SET rowid = …` changes
+/// an integer key under another name.
 fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     let mut key_columns: Vec<&TableColumn> = vec![table.key_column()];
     for index in table.indexes.iter().filter(|index| index.unique) {
@@ -186,8 +200,8 @@ fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     })
 }
 
-/// There may be several, so SQLite counts on from the last record for each: what the statement then writes is numbered
-/// by the clock, and these give no row a version.
+/// There may be several, so SQLite counts on from the last record for each: what the statement then
+/// writes is numbered by the clock, and these give no row a version.
 fn log_displaced(table: &Table) -> String {
     format!(
         "INSERT INTO _freshql_change (entity, id, op, parts)\n    SELECT {}, {}, 'D', {}\n    FROM {}",
@@ -204,15 +218,19 @@ fn same_key(table: &Table, others: &[OtherKey]) -> Vec<String> {
     let mut keys = vec![same(table.key_column())];
     for index in table.indexes.iter().filter(|index| index.unique) {
         let columns: Vec<String> = index.columns.iter().map(|id| same(table.column(*id))).collect();
-        keys.push(if columns.len() == 1 { columns.concat() } else { format!("({})", columns.join(" AND ")) });
+        keys.push(if columns.len() == 1 {
+            columns.concat()
+        } else {
+            format!("({})", columns.join(" AND "))
+        });
     }
     keys.extend(row_number(table).map(|row| format!("{row} = NEW.{row}")));
     keys.extend(others.iter().map(|other| other.same.clone()));
     keys
 }
 
-/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL, it puts the default
-/// there, but only after this trigger has run.
+/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL,
+/// it puts the default there, but only after this trigger has run.
 fn arriving(column: &TableColumn) -> String {
     match default_expression(column) {
         Some(default) if !column.nullable => format!("ifnull(NEW.{}, {default})", column.name),
@@ -223,24 +241,26 @@ fn arriving(column: &TableColumn) -> String {
 /// What SQLite calls its own number of a row.
 pub(in crate::store) const ROW_NUMBER_NAMES: [&str; 3] = ["_rowid_", "rowid", "oid"];
 
-/// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where the primary key is
-/// that number.
+/// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where
+/// the primary key is that number.
 fn row_number(table: &Table) -> Option<&'static str> {
     if table.key_column().scalar == Scalar::IdInt && table.key_column().type_override.is_none() {
         return None;
     }
-    let is_free = |name: &&str| table.columns.iter().all(|column| !column.name.as_str().eq_ignore_ascii_case(name));
+    let is_free = |name: &&str| {
+        table.columns.iter().all(|column| !column.name.as_str().eq_ignore_ascii_case(name))
+    };
     ROW_NUMBER_NAMES.into_iter().find(is_free)
 }
 
-/// Gives the row of NEW the number of the record just written; and also those rows of a managed table that the authors' own
-/// triggers have changed on that occasion.
+/// Gives the row of NEW the number of the record just written; and also those rows of a managed
+/// table that the authors' own triggers have changed on that occasion.
 fn stamp(table: &Table) -> String {
     let (key, name) = (&table.key_column().name, &table.name);
     if !table.managed {
-        // Above what the row had, whatever has become of the log: a version that would go back is refused. An upsert, since
-        // the statement's own `OR IGNORE` would be this one's, too. A key of another kind is no row of
-        // the entity's, and must not keep its owner from writing it.
+        // Above what the row had, whatever has become of the log: a version that would go back is
+        // refused. An upsert, since the statement's own `OR IGNORE` would be this one's, too. A key
+        // of another kind is no row of the entity's, and must not keep its owner from writing it.
         return format!(
             "INSERT INTO {VERSIONS} (entity, key, version)\n    SELECT {entity}, NEW.{key}, max(last_insert_rowid(),\n      \
              ifnull((SELECT max(version) + 1 FROM {VERSIONS} WHERE entity = {entity} AND key IN (NEW.{key}, x'')), 0))\n    \

@@ -1,10 +1,12 @@
-//! What a piece of SQL says, whatever its layout: two texts say the same if their words are the same.
+//! What a piece of SQL says, whatever its layout: two texts say the same if their words are the
+//! same.
 
 use super::lexer::{Token, tokens};
 use crate::store::schema::layout::SqlName;
 
-/// The text without comments, white space and needless quotes, so that only what it says is compared: an author may
-/// have laid it out otherwise, and SQLite itself puts quotes around a renamed table. Words are set apart by one space.
+/// The text without comments, white space and needless quotes, so that only what it says is
+/// compared: an author may have laid it out otherwise, and SQLite itself puts quotes around a
+/// renamed table. Words are set apart by one space.
 pub(in crate::store) fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut gap = false;
@@ -18,7 +20,9 @@ pub(in crate::store) fn words(text: &str) -> String {
             None if token.starts_with('\'') => token.to_owned(),
             None => token.to_ascii_lowercase(),
         };
-        let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'' || c == '"');
+        let is_word = |c: Option<char>| {
+            c.is_some_and(|c| c.is_alphanumeric() || c == '_' || c == '\'' || c == '"')
+        };
         if gap && is_word(out.chars().next_back()) && is_word(token.chars().next()) {
             out.push(' ');
         }

@@ -1,5 +1,6 @@
-//! Whether the database takes what is written. SQLite tells of a full disk, or of a file that can only be read, when
-//! something is written; it is remembered here until a write succeeds again, for those who ask whether the server is ready.
+//! Whether the database takes what is written. SQLite tells of a full disk, or of a file that can
+//! only be read, when something is written; it is remembered here until a write succeeds again, for
+//! those who ask whether the server is ready.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
-//! The writing connection: mutations that wait share one commit, and each keeps its own outcome. Nothing is acknowledged
-//! that the file at the database's path does not hold.
+//! The writing connection: mutations that wait share one commit, and each keeps its own outcome.
+//! Nothing is acknowledged that the file at the database's path does not hold.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -77,7 +77,8 @@ impl Writer {
         for first in jobs.iter().filter(|job| !job.is_given_up()) {
             if let Err(error) = self.begin() {
                 if matches!(error, StoreError::Overloaded) {
-                    // Another program keeps the lock. Who came meanwhile would wait as long again, one after the other.
+                    // Another program keeps the lock. Who came meanwhile would wait as long again,
+                    // one after the other.
                     jobs.try_iter().take(QUEUE).for_each(|job| refuse(job, StoreError::Overloaded));
                 }
                 refuse(first, error);
@@ -103,11 +104,15 @@ impl Writer {
         error
     }
 
-    /// Runs this job and those that have come meanwhile in the transaction that has begun, commits it, and tells them.
-    /// Returns those that are to be done again one by one: a rule of the database has refused one of them in a way that
-    /// undoes the whole transaction (`ON CONFLICT ROLLBACK`, a deferred foreign key), and the others are not to suffer for
-    /// it.
-    fn write_group(&self, first: WriteJob, mut more: impl FnMut() -> Option<WriteJob>) -> Vec<WriteJob> {
+    /// Runs this job and those that have come meanwhile in the transaction that has begun, commits
+    /// it, and tells them. Returns those that are to be done again one by one: a rule of the
+    /// database has refused one of them in a way that undoes the whole transaction (`ON CONFLICT
+    /// ROLLBACK`, a deferred foreign key), and the others are not to suffer for it.
+    fn write_group(
+        &self,
+        first: WriteJob,
+        mut more: impl FnMut() -> Option<WriteJob>,
+    ) -> Vec<WriteJob> {
         let connection = &self.connection;
         let before = connection.total_changes();
         let mut group = Vec::new();
@@ -119,19 +124,24 @@ impl Writer {
             {
                 group.push((job, finish));
             }
-            // Where the database has rolled back the group, what came next would be written, and reported as lost.
+            // Where the database has rolled back the group, what came next would be written, and
+            // reported as lost.
             let goes_on = !connection.is_autocommit() && group.len() < GROUP;
             next = if goes_on { more() } else { None };
         }
         let fate = match connection.is_autocommit() {
-            // The last job has an error of its own; if it is the only one, that is all there is to say.
+            // The last job has an error of its own; if it is the only one, that is all there is to
+            // say.
             true => Err(Uncommitted::RolledBack),
             false => self.commit(before),
         };
-        if group.len() > 1 && matches!(fate, Err(Uncommitted::RolledBack | Uncommitted::Constraint(_))) {
+        if group.len() > 1
+            && matches!(fate, Err(Uncommitted::RolledBack | Uncommitted::Constraint(_)))
+        {
             return group.into_iter().map(|(job, _)| job).collect();
         }
-        // All at once: on one core, each reply by itself would wake the one who waits for it before the next is sent.
+        // All at once: on one core, each reply by itself would wake the one who waits for it before
+        // the next is sent.
         self.runtime.spawn(async move {
             for (_, finish) in group {
                 finish(fate.clone().map_err(StoreError::from));
@@ -140,8 +150,8 @@ impl Writer {
         Vec::new()
     }
 
-    /// Commits the group, and applies its changes to the clock: a writer's answer leaves only then. If the clock cannot be
-    /// brought up to date, it stays behind and knows it.
+    /// Commits the group, and applies its changes to the clock: a writer's answer leaves only then.
+    /// If the clock cannot be brought up to date, it stays behind and knows it.
     fn commit(&self, changes_before: u64) -> Result<(), Uncommitted> {
         let connection = &self.connection;
         let own = self.feed.own_changes(connection).unwrap_or_default();
@@ -151,9 +161,11 @@ impl Writer {
             let _ = run(connection, "ROLLBACK");
             return Err(self.noted(error).into());
         }
-        // The file may have been moved just before that, and then nobody finds what was written. It is looked at now, not a
-        // while ago: whoever is told that it is there can rely on it.
-        self.identity.check().map_err(|moved| Uncommitted::Lost(format!("{moved}, while it was written to")))?;
+        // The file may have been moved just before that, and then nobody finds what was written. It
+        // is looked at now, not a while ago: whoever is told that it is there can rely on it.
+        self.identity
+            .check()
+            .map_err(|moved| Uncommitted::Lost(format!("{moved}, while it was written to")))?;
         if connection.total_changes() > changes_before {
             self.writable.succeeded();
         }
@@ -164,8 +176,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one job within the group's transaction, which may be rolled back then. None if the job has panicked: it is not
-    /// to be tried again, and its reply is dropped with it.
+    /// Runs one job within the group's transaction, which may be rolled back then. None if the job
+    /// has panicked: it is not to be tried again, and its reply is dropped with it.
     fn write_one(&self, job: &mut WriteJob) -> Option<Finish> {
         let Self { connection, meter, feed, writable, rendered, .. } = self;
         let begun = run(connection, "SAVEPOINT job");
@@ -173,8 +185,12 @@ impl Writer {
         meter.set(job.waiting.clone(), WRITER);
         let outcome = catch_unwind(AssertUnwindSafe(|| match begun {
             Ok(()) => {
-                let transaction =
-                    |care| Transaction { snapshot: Snapshot::new(connection, meter, feed), writable, rendered, care };
+                let transaction = |care| Transaction {
+                    snapshot: Snapshot::new(connection, meter, feed),
+                    writable,
+                    rendered,
+                    care,
+                };
                 let briefly = transaction(Care::brief());
                 let done = (job.run)(Ok(&briefly));
                 if !briefly.care.was_too_brief() || connection.is_autocommit() {

@@ -1,6 +1,6 @@
-//! What clients of a cluster have seen, and what that forbids from then on. All values only grow, so a register of the largest
-//! value that anybody was shown, or was told to have written, says what every later request must at least be shown: this is
-//! linearizability, checked while it runs.
+//! What clients of a cluster have seen, and what that forbids from then on. All values only grow,
+//! so a register of the largest value that anybody was shown, or was told to have written, says
+//! what every later request must at least be shown: this is linearizability, checked while it runs.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -83,7 +83,8 @@ impl History {
             Entry::Vacant(entry) => drop(entry.insert(data.to_owned())),
             Entry::Occupied(known) if known.get() == data => {}
             Entry::Occupied(known) => {
-                let violation = format!("{etag} of {url} stands for {} and for {data}", known.get());
+                let violation =
+                    format!("{etag} of {url} stands for {} and for {data}", known.get());
                 state.violations.push(violation);
             }
         });
@@ -98,13 +99,16 @@ impl History {
     pub(super) fn shown(&self, floors: &Floors, how: &str, rows: &[Value]) {
         for row in rows {
             let (id, etag) = (row["id"].as_str().unwrap(), row["etag"].as_str().unwrap());
-            let counts = Counts { single: row["single"].as_i64().unwrap(), both: row["both"].as_i64().unwrap() };
+            let counts = Counts {
+                single: row["single"].as_i64().unwrap(),
+                both: row["both"].as_i64().unwrap(),
+            };
             let floor = floors.0.get(id).copied().unwrap_or_default();
             self.with(|state| {
                 if !counts.is_at_least(floor) {
-                    state
-                        .violations
-                        .push(format!("{how} shows {id} as {counts:?}, which was {floor:?} before it began"));
+                    state.violations.push(format!(
+                        "{how} shows {id} as {counts:?}, which was {floor:?} before it began"
+                    ));
                 }
                 let known = state.floors.entry(id.to_owned()).or_default();
                 *known = known.max(counts);
@@ -112,7 +116,10 @@ impl History {
                     Entry::Vacant(entry) => drop(entry.insert((id.to_owned(), counts))),
                     Entry::Occupied(known) if *known.get() == (id.to_owned(), counts) => {}
                     Entry::Occupied(known) => {
-                        let violation = format!("token {etag} stands for {:?} and for {id} {counts:?}", known.get());
+                        let violation = format!(
+                            "token {etag} stands for {:?} and for {id} {counts:?}",
+                            known.get()
+                        );
                         state.violations.push(violation);
                     }
                 }
@@ -122,7 +129,9 @@ impl History {
         if let [first, rest @ ..] = rows
             && rest.iter().any(|row| row["both"] != first["both"])
         {
-            self.with(|state| state.violations.push(format!("{how} shows half of a mutation: {rows:?}")));
+            self.with(|state| {
+                state.violations.push(format!("{how} shows half of a mutation: {rows:?}"))
+            });
         }
     }
 
@@ -130,7 +139,9 @@ impl History {
     pub(super) fn won(&self, id: &str, expected: &str, by: Counts) {
         self.with(|state| {
             if state.used.insert(expected.to_owned(), by).is_some() {
-                state.violations.push(format!("two mutations have won with the token {expected} of {id}"));
+                state
+                    .violations
+                    .push(format!("two mutations have won with the token {expected} of {id}"));
             }
             add(state.acknowledged.entry(id.to_owned()).or_default(), by);
         });
@@ -158,7 +169,9 @@ impl History {
             let mut most = least;
             add(&mut most, state.unknown.get(id).copied().unwrap_or_default());
             if !counts.is_at_least(least) || !most.is_at_least(*counts) {
-                state.violations.push(format!("{id} is {counts:?} in the end, and should be {least:?} to {most:?}"));
+                state.violations.push(format!(
+                    "{id} is {counts:?} in the end, and should be {least:?} to {most:?}"
+                ));
             }
         }
         (state.violations, state.tally)

@@ -24,7 +24,8 @@ pub(crate) enum Who {
     OtherEditor,
 }
 
-pub(crate) const EVERYBODY: [Who; 5] = [Who::Nobody, Who::Ada, Who::Bob, Who::Editor, Who::OtherEditor];
+pub(crate) const EVERYBODY: [Who; 5] =
+    [Who::Nobody, Who::Ada, Who::Bob, Who::Editor, Who::OtherEditor];
 
 impl Who {
     pub(crate) fn claims(self) -> Option<Value> {
@@ -48,7 +49,9 @@ impl Who {
             Self::Nobody => &["ada published", "bob published"],
             Self::Ada => &["ada draft", "ada published", "bob published"],
             Self::Bob => &["ada published", "bob draft", "bob published"],
-            Self::Editor | Self::OtherEditor => &["ada draft", "ada published", "bob draft", "bob published"],
+            Self::Editor | Self::OtherEditor => {
+                &["ada draft", "ada published", "bob draft", "bob published"]
+            }
         }
     }
 }
@@ -62,7 +65,10 @@ pub(crate) fn issuer() -> Issuer {
     Issuer {
         issuer: "tests".to_owned(),
         audience: vec!["api".to_owned()],
-        keys: KeySource::Secret { variable: "SECRET".to_owned(), secret: Some(SECRET.parse().unwrap()) },
+        keys: KeySource::Secret {
+            variable: "SECRET".to_owned(),
+            secret: Some(SECRET.parse().unwrap()),
+        },
         roles: "/roles".to_owned(),
         cookie: None,
         leeway: Issuer::LEEWAY,

@@ -1,10 +1,12 @@
-//! A plain bookkeeping of writes in memory: what each makes of the rows, or why it is refused. The tests compare the
-//! engine's writes with it.
+//! A plain bookkeeping of writes in memory: what each makes of the rows, or why it is refused. The
+//! tests compare the engine's writes with it.
 
 use std::collections::HashMap;
 
 use freshql::graphql::Code;
-use freshql::model::{ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, OnDelete, Scalar, Value};
+use freshql::model::{
+    ColumnId, DefaultValue, Entity, EntityId, FieldKind, Model, OnDelete, Scalar, Value,
+};
 use serde_json::{Map, json};
 
 use crate::random_write::{Action, Given, Token, Write};
@@ -15,11 +17,13 @@ use crate::rows::{Row, Tables, clashes};
 #[derive(Debug)]
 pub(crate) enum Stop {
     Refused(Refusal),
-    /// A row goes by one relation and must stay by another: which comes first is the database's own affair.
+    /// A row goes by one relation and must stay by another: which comes first is the database's own
+    /// affair.
     Undecided,
 }
 
-/// Why a transaction is refused: the code, the field that is at fault, what its `extensions` must have: one of these.
+/// Why a transaction is refused: the code, the field that is at fault, what its `extensions` must
+/// have: one of these.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
@@ -43,7 +47,8 @@ pub(crate) struct Books {
     clock: u64,
 }
 
-/// Does all writes; gives the rows as they are answered. What a server makes itself is taken from it, if there is one.
+/// Does all writes; gives the rows as they are answered. What a server makes itself is taken from
+/// it, if there is one.
 pub(crate) fn apply(
     model: &Model,
     books: &mut Books,
@@ -58,10 +63,18 @@ pub(crate) fn apply(
         };
         let is_missing = |id: ColumnId| {
             let column = entity.column(id);
-            !column.nullable && column.default.is_none() && write.given.iter().all(|(given, _)| *given != id)
+            !column.nullable
+                && column.default.is_none()
+                && write.given.iter().all(|(given, _)| *given != id)
         };
-        if write.given.iter().any(is_wrong) || (write.action == Action::Create && entity.column_ids().any(is_missing)) {
-            return Err(Stop::Refused(Refusal { code: Code::BadUserInput, field, extensions: Vec::new() }));
+        if write.given.iter().any(is_wrong)
+            || (write.action == Action::Create && entity.column_ids().any(is_missing))
+        {
+            return Err(Stop::Refused(Refusal {
+                code: Code::BadUserInput,
+                field,
+                extensions: Vec::new(),
+            }));
         }
     }
     let mut answers = Vec::new();
@@ -69,7 +82,12 @@ pub(crate) fn apply(
         let answer = match write.action {
             Action::Create => {
                 let name = format!("w{field}");
-                create(model, books, write, made.map(|made| Made { answer: &made.answer[name], ..made }))
+                create(
+                    model,
+                    books,
+                    write,
+                    made.map(|made| Made { answer: &made.answer[name], ..made }),
+                )
             }
             Action::Update => update(model, books, write),
             Action::Delete => delete(model, books, write),
@@ -92,7 +110,12 @@ fn conflict(constraint: &str, fields: &[Vec<&str>]) -> Stop {
     refusal(Code::Conflict, vec![("constraint", vec![json!(constraint)]), ("fields", fields)])
 }
 
-fn create(model: &Model, books: &mut Books, write: &Write, made: Option<Made<'_>>) -> Result<serde_json::Value, Stop> {
+fn create(
+    model: &Model,
+    books: &mut Books,
+    write: &Write,
+    made: Option<Made<'_>>,
+) -> Result<serde_json::Value, Stop> {
     let entity = model.entity(write.entity);
     let mut row = Row::new();
     for id in entity.column_ids() {
@@ -118,9 +141,13 @@ fn create(model: &Model, books: &mut Books, write: &Write, made: Option<Made<'_>
     let key = at(&row, entity.key);
     if let (Some(_), Value::Int(key)) = (made, key) {
         let rows = &books.tables[usize::from(entity.id.0)];
-        let highest =
-            rows.iter().filter_map(|row| if let Value::Int(key) = at(row, entity.key) { Some(key) } else { None });
-        assert!(highest.max().is_none_or(|highest| key > highest), "{key} was given after {rows:?}");
+        let highest = rows.iter().filter_map(|row| {
+            if let Value::Int(key) = at(row, entity.key) { Some(key) } else { None }
+        });
+        assert!(
+            highest.max().is_none_or(|highest| key > highest),
+            "{key} was given after {rows:?}"
+        );
     }
     check_unique(entity, &books.tables, &row, None)?;
     check_references(model, &books.tables, entity, &row, &write.given)?;
@@ -155,7 +182,8 @@ fn delete(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
     let place = expected(model, books, write)?;
     let answer = shown(entity, &books.tables[usize::from(entity.id.0)][place]);
     let gone = cascade(model, &books.tables, entity, &write.key);
-    let stays = |entity: &Entity, row: &Row| !gone.contains(&(entity.id, at(row, entity.key).clone()));
+    let stays =
+        |entity: &Entity, row: &Row| !gone.contains(&(entity.id, at(row, entity.key).clone()));
     let restricting = pointing(model, &books.tables, &gone, OnDelete::Restrict);
     if restricting.iter().any(|(entity, _, row)| !stays(entity, row)) {
         return Err(Stop::Undecided);
@@ -163,11 +191,12 @@ fn delete(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
     if !restricting.is_empty() {
         return Err(conflict("foreignKey", &[Vec::new()]));
     }
-    let emptied: Vec<(EntityId, Value, ColumnId)> = pointing(model, &books.tables, &gone, OnDelete::SetNull)
-        .into_iter()
-        .filter(|(entity, _, row)| stays(entity, row))
-        .map(|(entity, column, row)| (entity.id, at(row, entity.key).clone(), column))
-        .collect();
+    let emptied: Vec<(EntityId, Value, ColumnId)> =
+        pointing(model, &books.tables, &gone, OnDelete::SetNull)
+            .into_iter()
+            .filter(|(entity, _, row)| stays(entity, row))
+            .map(|(entity, column, row)| (entity.id, at(row, entity.key).clone(), column))
+            .collect();
     for (id, key, column) in emptied {
         let entity = model.entity(id);
         let rows = &mut books.tables[usize::from(id.0)];
@@ -176,7 +205,8 @@ fn delete(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
         books.touch(id, &key);
     }
     for entity in &model.entities {
-        books.tables[usize::from(entity.id.0)].retain(|row| !gone.contains(&(entity.id, at(row, entity.key).clone())));
+        books.tables[usize::from(entity.id.0)]
+            .retain(|row| !gone.contains(&(entity.id, at(row, entity.key).clone())));
     }
     Ok(answer)
 }
@@ -208,11 +238,15 @@ fn pointing<'a>(
     let mut found = Vec::new();
     for entity in &model.entities {
         for id in entity.column_ids() {
-            let Some(reference) = entity.column(id).references.as_ref().filter(|r| r.on_delete == on_delete) else {
+            let Some(reference) =
+                entity.column(id).references.as_ref().filter(|r| r.on_delete == on_delete)
+            else {
                 continue;
             };
             let points = |row: &&Row| rows.contains(&(reference.target, at(row, id).clone()));
-            found.extend(tables[usize::from(entity.id.0)].iter().filter(points).map(|row| (entity, id, row)));
+            found.extend(
+                tables[usize::from(entity.id.0)].iter().filter(points).map(|row| (entity, id, row)),
+            );
         }
     }
     found
@@ -226,9 +260,15 @@ fn expected(model: &Model, books: &Books, write: &Write) -> Result<usize, Stop> 
     let current = place.map_or(json!(null), |place| shown(entity, &rows[place]));
     let failed = || refusal(Code::PreconditionFailed, vec![("current", vec![current.clone()])]);
     match (&write.token, place) {
-        (Token::Absent, _) if entity.require_etag => Err(refusal(Code::PreconditionRequired, Vec::new())),
-        (Token::Absent | Token::Malformed | Token::OtherRow(_), None) => Err(refusal(Code::NotFound, Vec::new())),
-        (Token::Malformed | Token::OtherRow(_), Some(_)) | (Token::Any | Token::Of(..), None) => Err(failed()),
+        (Token::Absent, _) if entity.require_etag => {
+            Err(refusal(Code::PreconditionRequired, Vec::new()))
+        }
+        (Token::Absent | Token::Malformed | Token::OtherRow(_), None) => {
+            Err(refusal(Code::NotFound, Vec::new()))
+        }
+        (Token::Malformed | Token::OtherRow(_), Some(_)) | (Token::Any | Token::Of(..), None) => {
+            Err(failed())
+        }
         (Token::Of(version, _), Some(place)) => {
             if books.version(write.entity, &write.key) == *version {
                 Ok(place)
@@ -240,12 +280,20 @@ fn expected(model: &Model, books: &Books, write: &Write) -> Result<usize, Stop> 
     }
 }
 
-fn check_unique(entity: &Entity, tables: &Tables, row: &Row, own: Option<usize>) -> Result<(), Stop> {
+fn check_unique(
+    entity: &Entity,
+    tables: &Tables,
+    row: &Row,
+    own: Option<usize>,
+) -> Result<(), Stop> {
     let key = [vec![entity.key]];
-    let others = || tables[usize::from(entity.id.0)].iter().enumerate().filter(|(place, _)| Some(*place) != own);
+    let others = || {
+        tables[usize::from(entity.id.0)].iter().enumerate().filter(|(place, _)| Some(*place) != own)
+    };
     let all = key.iter().chain(entity.uniques.iter().map(|unique| &unique.columns));
     let violated = all.filter(|columns| others().any(|(_, other)| clashes(row, other, columns)));
-    let fields = violated.map(|columns| columns.iter().map(|id| entity.column(*id).field.as_str()).collect());
+    let fields = violated
+        .map(|columns| columns.iter().map(|id| entity.column(*id).field.as_str()).collect());
     let fields: Vec<Vec<&str>> = fields.collect();
     if fields.is_empty() { Ok(()) } else { Err(conflict("unique", &fields)) }
 }
@@ -274,11 +322,15 @@ fn check_references(
 impl Made<'_> {
     /// A column of the row that was created; None if there is none left to see.
     fn value(self, entity: &Entity, id: ColumnId) -> Option<Value> {
-        let shown = |id: ColumnId| match (&self.answer[&entity.column(id).field], entity.column(id).scalar) {
-            (serde_json::Value::String(text), Scalar::IdInt) => Value::Int(text.parse().unwrap()),
-            (serde_json::Value::String(text), _) => Value::text(text.as_str()),
-            (other, _) => panic!("a server makes no {other}"),
-        };
+        let shown =
+            |id: ColumnId| match (&self.answer[&entity.column(id).field], entity.column(id).scalar)
+            {
+                (serde_json::Value::String(text), Scalar::IdInt) => {
+                    Value::Int(text.parse().unwrap())
+                }
+                (serde_json::Value::String(text), _) => Value::text(text.as_str()),
+                (other, _) => panic!("a server makes no {other}"),
+            };
         if !entity.column(id).hidden {
             return Some(shown(id));
         }
@@ -290,7 +342,9 @@ impl Made<'_> {
 
 fn check_made(function: &DefaultValue, scalar: Scalar, value: &Value) {
     match (function, value) {
-        (DefaultValue::UuidV7, Value::Text(text)) => assert_eq!((text.len(), &text[14..15]), (36, "7"), "{text}"),
+        (DefaultValue::UuidV7, Value::Text(text)) => {
+            assert_eq!((text.len(), &text[14..15]), (36, "7"), "{text}")
+        }
         (DefaultValue::Now, Value::Text(text)) if scalar == Scalar::Date => {
             let days = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date()
                 - text.parse::<jiff::civil::Date>().unwrap();
@@ -318,7 +372,9 @@ impl Books {
     /// Somebody else has made these rows instead.
     pub(crate) fn replace(&mut self, model: &Model, tables: Tables) {
         for entity in &model.entities {
-            tables[usize::from(entity.id.0)].iter().for_each(|row| self.touch(entity.id, at(row, entity.key)));
+            tables[usize::from(entity.id.0)]
+                .iter()
+                .for_each(|row| self.touch(entity.id, at(row, entity.key)));
         }
         self.tables = tables;
     }

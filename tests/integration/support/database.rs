@@ -1,8 +1,9 @@
-//! The database that a test runs on: a SQLite file, or with `FRESHQL_TEST_DRIVER=postgres` one on a PostgreSQL server, and the
-//! programs that write to it past freshql ([`Outsider`]).
+//! The database that a test runs on: a SQLite file, or with `FRESHQL_TEST_DRIVER=postgres` one on a
+//! PostgreSQL server, and the programs that write to it past freshql ([`Outsider`]).
 //!
-//! The server is one of the run's own, which a watcher stops when the run has ended, however it ends; with
-//! `FRESHQL_TEST_POSTGRES=URL` it is somebody's, on which databases are made and dropped again.
+//! The server is one of the run's own, which a watcher stops when the run has ended, however it
+//! ends; with `FRESHQL_TEST_POSTGRES=URL` it is somebody's, on which databases are made and dropped
+//! again.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -41,7 +42,9 @@ pub(crate) fn driver() -> Driver {
 /// Where tests make their databases.
 static SERVER: LazyLock<PostgresUrl> = LazyLock::new(|| {
     let url = std::env::var("FRESHQL_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
-    let url = url.unwrap_or_else(|| Postgres::start_shared().expect("PostgreSQL is not installed; scripts/setup does"));
+    let url = url.unwrap_or_else(|| {
+        Postgres::start_shared().expect("PostgreSQL is not installed; scripts/setup does")
+    });
     url.parse().unwrap_or_else(|error| panic!("FRESHQL_TEST_POSTGRES: {error}"))
 });
 
@@ -69,12 +72,18 @@ impl TestDatabase {
     }
 
     /// One with the tables of this model; on SQLite each statement is as `change` has it.
-    pub(crate) fn of(driver: Driver, model: &Model, change: impl Fn(String) -> String) -> (Self, Outsider) {
+    pub(crate) fn of(
+        driver: Driver,
+        model: &Model,
+        change: impl Fn(String) -> String,
+    ) -> (Self, Outsider) {
         let database = Self::new_on(driver);
         let outsider = database.outsider();
         match &database {
             Self::Sqlite { .. } => {
-                create_statements(&Layout::new(model)).into_iter().for_each(|sql| outsider.execute(&change(sql)));
+                create_statements(&Layout::new(model))
+                    .into_iter()
+                    .for_each(|sql| outsider.execute(&change(sql)));
             }
             Self::Postgres(_) => {
                 Admin::open(&database.config()).unwrap().create(model).unwrap();
@@ -107,7 +116,8 @@ impl Drop for TestDatabase {
 /// A new database on the server of the tests, which whoever asked for it drops.
 pub(crate) fn new_database() -> PostgresUrl {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let name = format!("freshql_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let name =
+        format!("freshql_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     // An order of its own, which is not that of code points.
     let locale = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'";
     on_server(&format!("CREATE DATABASE {name} {locale}"));
@@ -116,11 +126,15 @@ pub(crate) fn new_database() -> PostgresUrl {
 
 /// Drops a database, whoever is connected to it.
 pub(crate) fn drop_database(url: &PostgresUrl) {
-    on_server(&format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", url.database.as_deref().unwrap()));
+    on_server(&format!(
+        "DROP DATABASE IF EXISTS {} WITH (FORCE)",
+        url.database.as_deref().unwrap()
+    ));
 }
 
 fn on_server(sql: &str) {
-    let mut connection = Blocking::connect(&SERVER.with_database("postgres"), Session::new(Role::Admin)).unwrap();
+    let mut connection =
+        Blocking::connect(&SERVER.with_database("postgres"), Session::new(Role::Admin)).unwrap();
     connection.script(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
 }
 
@@ -134,9 +148,9 @@ impl Outsider {
     pub(crate) fn of(database: &Database) -> Self {
         match database {
             Database::Sqlite(path) => Self::Sqlite(open(path)),
-            Database::Postgres(url) => {
-                Self::Postgres(Box::new(RefCell::new(Blocking::connect(url, Session::new(Role::Admin)).unwrap())))
-            }
+            Database::Postgres(url) => Self::Postgres(Box::new(RefCell::new(
+                Blocking::connect(url, Session::new(Role::Admin)).unwrap(),
+            ))),
         }
     }
 
@@ -158,7 +172,9 @@ impl Outsider {
     /// The same, which may fail.
     pub(crate) fn try_execute(&self, sql: &str) -> Result<(), String> {
         match self {
-            Self::Sqlite(connection) => connection.execute_batch(sql).map_err(|error| error.to_string()),
+            Self::Sqlite(connection) => {
+                connection.execute_batch(sql).map_err(|error| error.to_string())
+            }
             Self::Postgres(connection) => {
                 connection.borrow_mut().script(sql).map(drop).map_err(|error| error.to_string())
             }
@@ -170,7 +186,8 @@ impl Outsider {
     pub(crate) fn rows(&self, sql: &str) -> Vec<Vec<Option<String>>> {
         match self {
             Self::Sqlite(connection) => {
-                let mut statement = connection.prepare(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+                let mut statement =
+                    connection.prepare(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
                 let width = statement.column_count();
                 let text = |value| match value {
                     SqlValue::Null => None,
@@ -180,14 +197,21 @@ impl Outsider {
                     SqlValue::Blob(bytes) => Some(hex::encode(bytes)),
                 };
                 let rows = statement.query_map([], |row| {
-                    (0..width).map(|i| row.get::<_, SqlValue>(i).map(text)).collect::<Result<Vec<_>, _>>()
+                    (0..width)
+                        .map(|i| row.get::<_, SqlValue>(i).map(text))
+                        .collect::<Result<Vec<_>, _>>()
                 });
                 rows.unwrap().collect::<Result<_, _>>().unwrap()
             }
             Self::Postgres(connection) => {
-                let all = connection.borrow_mut().script(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
+                let all = connection
+                    .borrow_mut()
+                    .script(sql)
+                    .unwrap_or_else(|error| panic!("{error}\n{sql}"));
                 let rows = all.last().unwrap();
-                rows.iter().map(|row| (0..rows.width()).map(|i| row.text(i).map(str::to_owned)).collect()).collect()
+                rows.iter()
+                    .map(|row| (0..rows.width()).map(|i| row.text(i).map(str::to_owned)).collect())
+                    .collect()
             }
         }
     }
@@ -201,17 +225,22 @@ impl Outsider {
     /// The only value of a query, a whole number.
     #[track_caller]
     pub(crate) fn int(&self, sql: &str) -> i64 {
-        self.value(sql).and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("no number: {sql}"))
+        self.value(sql)
+            .and_then(|text| text.parse().ok())
+            .unwrap_or_else(|| panic!("no number: {sql}"))
     }
 
     /// Replaces all rows of a model's tables, whether they lead anywhere or not.
     pub(crate) fn fill(&self, model: &Model, tables: &Tables) {
         let (off, on) = match self {
-            Self::Sqlite(_) => ("PRAGMA foreign_keys = OFF; BEGIN", "COMMIT; PRAGMA foreign_keys = ON"),
-            // The triggers of foreign keys do not fire; ours do.
-            Self::Postgres(_) => {
-                ("SET session_replication_role = replica; BEGIN", "COMMIT; SET session_replication_role = origin")
+            Self::Sqlite(_) => {
+                ("PRAGMA foreign_keys = OFF; BEGIN", "COMMIT; PRAGMA foreign_keys = ON")
             }
+            // The triggers of foreign keys do not fire; ours do.
+            Self::Postgres(_) => (
+                "SET session_replication_role = replica; BEGIN",
+                "COMMIT; SET session_replication_role = origin",
+            ),
         };
         self.execute(off);
         for entity in &model.entities {
@@ -226,18 +255,26 @@ impl Outsider {
         self.execute(on);
     }
 
-    /// Whoever gives keys of his own to a table whose keys PostgreSQL counts has to tell it where to go on.
+    /// Whoever gives keys of his own to a table whose keys PostgreSQL counts has to tell it where
+    /// to go on.
     fn count_on(&self, entity: &Entity) {
         let key = entity.column(entity.key);
         if key.default == Some(DefaultValue::Autoincrement) {
             let (table, column) = (SqlName::new(&entity.table), SqlName::new(&key.name));
-            let sequence = format!("pg_get_serial_sequence({}, {})", quoted(&table.to_string()), quoted(&key.name));
-            self.execute(&format!("SELECT setval({sequence}, greatest(1, coalesce(max({column}), 1))) FROM {table}"));
+            let sequence = format!(
+                "pg_get_serial_sequence({}, {})",
+                quoted(&table.to_string()),
+                quoted(&key.name)
+            );
+            self.execute(&format!(
+                "SELECT setval({sequence}, greatest(1, coalesce(max({column}), 1))) FROM {table}"
+            ));
         }
     }
 
     fn insert(&self, entity: &Entity, rows: &[Row]) {
-        let names: Vec<_> = entity.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
+        let names: Vec<_> =
+            entity.columns.iter().map(|column| SqlName::new(&column.name).to_string()).collect();
         let (table, names) = (SqlName::new(&entity.table), names);
         match self {
             Self::Sqlite(connection) => {
@@ -251,12 +288,19 @@ impl Outsider {
             Self::Postgres(_) if rows.is_empty() => {}
             Self::Postgres(_) => {
                 let row = |row: &Row| {
-                    let values: Vec<_> =
-                        row.iter().zip(&entity.columns).map(|(value, column)| literal(value, column.scalar)).collect();
+                    let values: Vec<_> = row
+                        .iter()
+                        .zip(&entity.columns)
+                        .map(|(value, column)| literal(value, column.scalar))
+                        .collect();
                     format!("({})", values.join(", "))
                 };
                 let rows: Vec<_> = rows.iter().map(row).collect();
-                self.execute(&format!("INSERT INTO {table} ({}) VALUES {}", names.join(", "), rows.join(", ")));
+                self.execute(&format!(
+                    "INSERT INTO {table} ({}) VALUES {}",
+                    names.join(", "),
+                    rows.join(", ")
+                ));
             }
         }
     }
@@ -269,13 +313,23 @@ impl Outsider {
             let names: Vec<_> = entity
                 .columns
                 .iter()
-                .map(|column| read(&SqlName::new(&column.name).to_string(), column.scalar, is_postgres))
+                .map(|column| {
+                    read(&SqlName::new(&column.name).to_string(), column.scalar, is_postgres)
+                })
                 .collect();
             let key = SqlName::new(&entity.column(entity.key).name);
-            let sql = format!("SELECT {} FROM {} ORDER BY {key}", names.join(", "), SqlName::new(&entity.table));
+            let sql = format!(
+                "SELECT {} FROM {} ORDER BY {key}",
+                names.join(", "),
+                SqlName::new(&entity.table)
+            );
             let rows = self.rows(&sql).into_iter().map(|row| {
                 let values = row.into_iter().zip(&entity.columns);
-                values.map(|(text, column)| text.map_or(Value::Null, |text| value(&text, column.scalar))).collect()
+                values
+                    .map(|(text, column)| {
+                        text.map_or(Value::Null, |text| value(&text, column.scalar))
+                    })
+                    .collect()
             });
             tables.push(rows.collect());
         }
@@ -322,7 +376,9 @@ fn read(name: &str, scalar: Scalar, is_postgres: bool) -> String {
         _ if !is_postgres => name.to_owned(),
         Scalar::Boolean => format!("{name}::int"),
         Scalar::Decimal { scale, .. } => format!("({name} * 10::numeric ^ {scale})::bigint"),
-        Scalar::DateTime => format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')"),
+        Scalar::DateTime => {
+            format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
+        }
         _ => name.to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! A server of its own for each test: the demo's model and migrations in a temporary directory, documents of the tests'
-//! own beside the demo's, a fresh database, a free port.
+//! A server of its own for each test: the demo's model and migrations in a temporary directory,
+//! documents of the tests' own beside the demo's, a fresh database, a free port.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -22,20 +22,21 @@ use crate::database::{Driver, Outsider, TestDatabase, driver};
 /// The admin token of all test servers.
 pub(crate) const TOKEN: &str = "the-token-of-the-tests";
 
-pub(crate) const MERCHANT: &str = "query Merchant($id: ID!) { merchant(id: $id) { __typename id etag name city } }";
-pub(crate) const MERCHANTS: &str =
-    "query Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
-pub(crate) const TWO: &str =
-    "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
+pub(crate) const MERCHANT: &str =
+    "query Merchant($id: ID!) { merchant(id: $id) { __typename id etag name city } }";
+pub(crate) const MERCHANTS: &str = "query Merchants($first: Int = 20) { merchants(first: $first) { nodes { id name description city } totalCount } }";
+pub(crate) const TWO: &str = "query A { merchants(first: 1) { totalCount } }\nquery B { products(first: 1) { totalCount } }\n";
 pub(crate) const CREATE: &str =
     "mutation Create($input: MerchantInput!) { createMerchant(input: $input) { id etag name } }";
-pub(crate) const UPDATE: &str = "mutation Update($id: ID!, $patch: MerchantPatch!, $expectedEtag: String) {
+pub(crate) const UPDATE: &str =
+    "mutation Update($id: ID!, $patch: MerchantPatch!, $expectedEtag: String) {
   updateMerchant(id: $id, patch: $patch, expectedEtag: $expectedEtag) { id etag name city }
 }";
 pub(crate) const DELETE: &str = "mutation Delete($id: ID!) { deleteMerchant(id: $id) { id } }";
 
 /// The secret that the tokens of the demo are signed with in tests, and the variable that has it.
-pub(crate) const DEMO_SECRET: (&str, &str) = ("FRESHQL_JWT_SECRET", "a secret of the tests, thirty-two bytes or more");
+pub(crate) const DEMO_SECRET: (&str, &str) =
+    ("FRESHQL_JWT_SECRET", "a secret of the tests, thirty-two bytes or more");
 
 const DOCUMENTS: [(&str, &str); 6] = [
     ("merchant", MERCHANT),
@@ -54,8 +55,8 @@ pub(crate) struct TestApp {
     _database: Option<TestDatabase>,
     running: RunningServer,
     client: reqwest::Client,
-    /// `Bearer …`, which comes with every POST that says nothing else: in the demo everybody reads, and only those whom its rules
-    /// let write may write.
+    /// `Bearer …`, which comes with every POST that says nothing else: in the demo everybody reads,
+    /// and only those whom its rules let write may write.
     posts_as: Option<String>,
 }
 
@@ -77,7 +78,11 @@ impl TestApp {
     }
 
     /// A server of another project.
-    pub(crate) async fn start_in(directory: TempDir, mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start_in(
+        directory: TempDir,
+        mode: Mode,
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
         let is_demo = directory.path().join("queries/tests/merchant.graphql").is_file();
         let overrides = Overrides {
             dir: Some(directory.path().to_owned()),
@@ -164,7 +169,12 @@ impl TestApp {
         self.ask(Method::GET, path, headers).await
     }
 
-    pub(crate) async fn ask(&self, method: Method, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
+    pub(crate) async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(HeaderName, &str)],
+    ) -> Answer {
         let mut request = self.request(method, path);
         for (name, value) in headers {
             request = request.header(name, *value);
@@ -177,9 +187,16 @@ impl TestApp {
         self.post_with(path, body, &[]).await
     }
 
-    pub(crate) async fn post_with(&self, path: &str, body: &Value, headers: &[(HeaderName, &str)]) -> Answer {
+    pub(crate) async fn post_with(
+        &self,
+        path: &str,
+        body: &Value,
+        headers: &[(HeaderName, &str)],
+    ) -> Answer {
         let mut request = self.request(Method::POST, path).json(body);
-        if let Some(token) = self.posts_as.as_ref().filter(|_| headers.iter().all(|(name, _)| name != AUTHORIZATION)) {
+        if let Some(token) =
+            self.posts_as.as_ref().filter(|_| headers.iter().all(|(name, _)| name != AUTHORIZATION))
+        {
             request = request.header(AUTHORIZATION, token);
         }
         for (name, value) in headers {
@@ -208,7 +225,9 @@ impl TestApp {
 
     /// Gives the merchant another city, whatever its version; gives its new etag.
     pub(crate) async fn move_merchant(&self, id: &str, city: &str) -> String {
-        let answer = self.post(&url(UPDATE), &json!({"variables": {"id": id, "patch": {"city": city}}})).await;
+        let answer = self
+            .post(&url(UPDATE), &json!({"variables": {"id": id, "patch": {"city": city}}}))
+            .await;
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned()
     }
@@ -220,7 +239,8 @@ impl Answer {
     }
 
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{error}: {:?}", self.body))
     }
 
     /// The header's only line.
@@ -240,7 +260,10 @@ impl Answer {
     /// The code of the first error.
     #[track_caller]
     pub(crate) fn code(&self) -> String {
-        self.json()["errors"][0]["extensions"]["code"].as_str().unwrap_or_else(|| panic!("{}", self.text())).to_owned()
+        self.json()["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap_or_else(|| panic!("{}", self.text()))
+            .to_owned()
     }
 
     /// Errors are for one client at one moment: nobody may store them, and they validate nothing.
@@ -263,7 +286,11 @@ impl Answer {
     #[track_caller]
     pub(crate) fn assert_not_stored(&self) {
         assert_eq!(self.header(CACHE_CONTROL), "no-store");
-        assert!(matches!(self.header(VARY), "Accept-Encoding" | "Accept, Accept-Encoding"), "{:?}", self.headers);
+        assert!(
+            matches!(self.header(VARY), "Accept-Encoding" | "Accept, Accept-Encoding"),
+            "{:?}",
+            self.headers
+        );
         assert!(!self.headers.contains_key(ETAG));
     }
 }
@@ -308,7 +335,9 @@ impl Program {
 /// Sends a signal, such as `TERM`.
 pub(crate) fn signal(process: &Child, signal: &str) {
     let pid = process.id().unwrap().to_string();
-    assert!(std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    assert!(
+        std::process::Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success()
+    );
 }
 
 /// The issuer of the demo's tokens.
@@ -317,7 +346,10 @@ pub(crate) fn demo_issuer() -> Issuer {
     Issuer {
         issuer: "https://market.example/".to_owned(),
         audience: vec!["market".to_owned()],
-        keys: KeySource::Secret { variable: variable.to_owned(), secret: Some(secret.parse().unwrap()) },
+        keys: KeySource::Secret {
+            variable: variable.to_owned(),
+            secret: Some(secret.parse().unwrap()),
+        },
         roles: "/roles".to_owned(),
         cookie: None,
         leeway: Issuer::LEEWAY,
@@ -349,7 +381,9 @@ pub(crate) fn url_with(text: &str, variables: &Value) -> String {
 pub(crate) fn encode(text: &str) -> String {
     text.bytes()
         .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                char::from(byte).to_string()
+            }
             _ => format!("%{byte:02X}"),
         })
         .collect()

@@ -1,6 +1,7 @@
-//! The server's library on a database of its own, without HTTP: a model made to try what can go wrong with freshness
-//! (keys of three kinds, nullable and compound uniques, defaults within a unique, a relation to itself, every kind of
-//! `onDelete`), engines on it, and external writers who write past them.
+//! The server's library on a database of its own, without HTTP: a model made to try what can go
+//! wrong with freshness (keys of three kinds, nullable and compound uniques, defaults within a
+//! unique, a relation to itself, every kind of `onDelete`), engines on it, and external writers who
+//! write past them.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -86,7 +87,8 @@ impl Library {
         outsider.execute(&spelled(ROWS));
         if driver() == Driver::Postgres {
             // Money has its point there, and whoever gives keys of his own says where to go on.
-            outsider.execute("UPDATE books SET price = price / 100; SELECT setval('books_id_seq', 5)");
+            outsider
+                .execute("UPDATE books SET price = price / 100; SELECT setval('books_id_seq', 5)");
         }
         Self { model, database, watcher: OnceCell::new() }
     }
@@ -102,7 +104,9 @@ impl Library {
         let outsider = self.database.outsider();
         if let Outsider::Sqlite(connection) = &outsider {
             connection.pragma_update(None, "foreign_keys", pragmas.foreign_keys).unwrap();
-            connection.pragma_update(None, "recursive_triggers", pragmas.recursive_triggers).unwrap();
+            connection
+                .pragma_update(None, "recursive_triggers", pragmas.recursive_triggers)
+                .unwrap();
         }
         outsider
     }
@@ -130,11 +134,16 @@ impl Library {
             Value::Text(id) => format!("'{}'", id.replace('\'', "''")),
             other => panic!("{other:?} is no key"),
         };
-        let sql = format!("SELECT _version FROM {} WHERE {} = {id}", entity.table, entity.column(entity.key).name);
+        let sql = format!(
+            "SELECT _version FROM {} WHERE {} = {id}",
+            entity.table,
+            entity.column(entity.key).name
+        );
         outsider.value(&sql).map(|version| version.parse().unwrap())
     }
 
-    /// Runs SQL in the `sqlite3` shell, or in a session as `psql` has it; false if that refuses or is not there.
+    /// Runs SQL in the `sqlite3` shell, or in a session as `psql` has it; false if that refuses or
+    /// is not there.
     pub(crate) fn shell(&self, sql: &str) -> bool {
         match self.database.config() {
             Database::Sqlite(path) => shell(&path, sql),
@@ -143,8 +152,9 @@ impl Library {
     }
 }
 
-/// What other programs do, which the tests have in SQLite's words, in those of the database that the suite runs on. PostgreSQL knows
-/// no REPLACE: there the statement fails where the row is there.
+/// What other programs do, which the tests have in SQLite's words, in those of the database that
+/// the suite runs on. PostgreSQL knows no REPLACE: there the statement fails where the row is
+/// there.
 pub(crate) fn spelled(sql: &str) -> String {
     if driver() == Driver::Sqlite {
         return sql.to_owned();
@@ -171,7 +181,11 @@ pub(crate) fn spelled(sql: &str) -> String {
 }
 
 pub(crate) async fn compile(engine: &Engine, text: &str) -> Document {
-    engine.compiler().compile(DocumentId::of(text), text.into()).await.unwrap_or_else(|errors| panic!("{errors:?}"))
+    engine
+        .compiler()
+        .compile(DocumentId::of(text), text.into())
+        .await
+        .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
 /// A query with its variables, compiled.
@@ -184,13 +198,20 @@ pub(crate) struct Question {
 impl Question {
     pub(crate) async fn new(engine: &Engine, text: &'static str, variables: &Json) -> Self {
         let document = compile(engine, text).await;
-        let variables = document.operation(None).unwrap().coerce_variables(variables.as_object().unwrap()).unwrap();
+        let variables = document
+            .operation(None)
+            .unwrap()
+            .coerce_variables(variables.as_object().unwrap())
+            .unwrap();
         Self { text, document, variables }
     }
 
     /// By what a cache knows it.
     pub(crate) fn key<R>(&self, cache: &ResponseCache<R>) -> Key {
-        cache.key(&self.document.operation(None).unwrap().question(&self.variables, View::Public), None)
+        cache.key(
+            &self.document.operation(None).unwrap().question(&self.variables, View::Public),
+            None,
+        )
     }
 
     pub(crate) async fn ask(&self, engine: &Engine) -> Answer {
@@ -199,7 +220,11 @@ impl Question {
     }
 }
 
-pub(crate) async fn mutate(engine: &Engine, text: &str, variables: &Json) -> Result<Answer, Vec<GraphqlError>> {
+pub(crate) async fn mutate(
+    engine: &Engine,
+    text: &str,
+    variables: &Json,
+) -> Result<Answer, Vec<GraphqlError>> {
     let document = compile(engine, text).await;
     let operation = document.operation(None).unwrap();
     let variables = operation.coerce_variables(variables.as_object().unwrap())?;
@@ -215,7 +240,8 @@ pub(crate) fn data(answer: &Answer) -> &str {
     }
 }
 
-/// Runs SQL in the `sqlite3` shell; false if this machine has none (or one too old for STRICT tables).
+/// Runs SQL in the `sqlite3` shell; false if this machine has none (or one too old for STRICT
+/// tables).
 pub(crate) fn shell(path: &Path, sql: &str) -> bool {
     let output = std::process::Command::new("sqlite3").arg("-batch").arg(path).arg(sql).output();
     match output {

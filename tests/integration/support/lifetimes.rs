@@ -1,5 +1,6 @@
-//! A project whose answers may be kept for different times (`tests/lifetimes`), served by the program itself, whose access
-//! log tells what it was asked. Its migrations are what `migrate new` writes.
+//! A project whose answers may be kept for different times (`tests/lifetimes`), served by the
+//! program itself, whose access log tells what it was asked. Its migrations are what `migrate new`
+//! writes.
 
 use std::time::Duration;
 
@@ -14,13 +15,13 @@ use crate::harness::{Program, copy, url, url_with};
 use crate::installed_program::top;
 
 /// Tokens are those of `blog`.
-const AUTH: &str =
-    "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";
+const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";
 
 const ENTITIES: [&str; 6] = ["page", "photo", "news", "notice", "draft", "letter"];
 
 /// Pages of these origins may read everything.
-pub(crate) const ORIGINS: [&str; 3] = ["https://a.example", "https://b.example", "https://c.example"];
+pub(crate) const ORIGINS: [&str; 3] =
+    ["https://a.example", "https://b.example", "https://c.example"];
 
 /// The server behind a cache.
 pub(crate) struct Origin {
@@ -42,15 +43,21 @@ impl Origin {
             "log": "warn,freshql::access=debug,freshql::app=info", "log_format": "json", "mode": "apq",
             "cors_origins": ORIGINS, "document_retention": "0"
         });
-        let settings: String =
-            settings.as_object().unwrap().iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+        let settings: String = settings
+            .as_object()
+            .unwrap()
+            .iter()
+            .map(|(key, value)| format!("{key} = {value}\n"))
+            .collect();
         std::fs::write(directory.path().join("freshql.toml"), settings + AUTH).unwrap();
         let program = Program::start_with(directory.path(), &[("SECRET", SECRET)]).await;
-        let address = program.address.split('"').next().unwrap().trim_start_matches("http://").to_owned();
+        let address =
+            program.address.split('"').next().unwrap().trim_start_matches("http://").to_owned();
         let origin = Self { program, address, directory };
         for entity in ENTITIES {
             let words: String = (0..400).map(|n| format!("word{} ", n % 37)).collect();
-            origin.sql(&format!("INSERT INTO {} (id, text) VALUES ('1', '{words}')", table(entity)));
+            origin
+                .sql(&format!("INSERT INTO {} (id, text) VALUES ('1', '{words}')", table(entity)));
         }
         origin.sql("INSERT INTO secrets (id, owner, text) VALUES ('1', 'ada', 'of ada'), ('2', 'bob', 'of bob')");
         origin
@@ -58,7 +65,8 @@ impl Origin {
 
     /// Another program writes.
     pub(crate) fn sql(&self, sql: &str) {
-        let database = rusqlite::Connection::open(self.directory.path().join("freshql.db")).unwrap();
+        let database =
+            rusqlite::Connection::open(self.directory.path().join("freshql.db")).unwrap();
         database.execute(sql, []).unwrap();
     }
 
@@ -67,13 +75,22 @@ impl Origin {
         self.sql(&format!("UPDATE {} SET text = '{text}'", table(entity)));
     }
 
-    /// What it was asked since the last call: method and status of each request below `/q/`, in order.
+    /// What it was asked since the last call: method and status of each request below `/q/`, in
+    /// order.
     pub(crate) async fn asked(&mut self) -> Vec<String> {
-        assert_eq!(reqwest::get(format!("http://{}/until-here", self.address)).await.unwrap().status(), 404);
+        assert_eq!(
+            reqwest::get(format!("http://{}/until-here", self.address)).await.unwrap().status(),
+            404
+        );
         let mut asked = Vec::new();
         loop {
-            let line = timeout(Duration::from_secs(30), self.program.log.next_line()).await.unwrap().unwrap().unwrap();
-            let line: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+            let line = timeout(Duration::from_secs(30), self.program.log.next_line())
+                .await
+                .unwrap()
+                .unwrap()
+                .unwrap();
+            let line: Value =
+                serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
             let Some(path) = line["path"].as_str() else { continue };
             if path == "/until-here" {
                 return asked;
@@ -90,7 +107,10 @@ fn table(entity: &str) -> String {
 }
 
 pub(crate) fn document(name: &str) -> String {
-    std::fs::read_to_string(top().join("tests/lifetimes/queries").join(name).with_extension("graphql")).unwrap()
+    std::fs::read_to_string(
+        top().join("tests/lifetimes/queries").join(name).with_extension("graphql"),
+    )
+    .unwrap()
 }
 
 /// The URL of the entity's only row.

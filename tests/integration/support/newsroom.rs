@@ -137,7 +137,8 @@ pub(crate) fn project(model: &str, rows: &str, documents: &[&str]) -> TempDir {
     for name in ["queries", "migrations"] {
         std::fs::create_dir(directory.path().join(name)).unwrap();
     }
-    let parsed = parse("schema.graphql", model).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
+    let parsed =
+        parse("schema.graphql", model).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
     let tables = step(&Migrations::default(), &parsed).unwrap().expect("a model has tables");
     for (name, text) in [
         ("0001_tables.sqlite.sql", &*tables.sqlite),
@@ -147,7 +148,8 @@ pub(crate) fn project(model: &str, rows: &str, documents: &[&str]) -> TempDir {
         std::fs::write(directory.path().join("migrations").join(name), text).unwrap();
     }
     for (number, document) in documents.iter().enumerate() {
-        std::fs::write(directory.path().join(format!("queries/q{number}.graphql")), document).unwrap();
+        std::fs::write(directory.path().join(format!("queries/q{number}.graphql")), document)
+            .unwrap();
     }
     directory
 }
@@ -160,7 +162,8 @@ impl Newsroom {
     /// The same with ids that are unique among all types.
     pub(crate) async fn with_global_ids(documents: &[&str]) -> Self {
         let directory = project(MODEL, ROWS, documents);
-        let change = |config: &mut Config| (config.auth, config.ids) = (vec![issuer()], Ids::Global);
+        let change =
+            |config: &mut Config| (config.auth, config.ids) = (vec![issuer()], Ids::Global);
         Self { app: TestApp::start_in(directory, Mode::Trusted, change).await }
     }
 

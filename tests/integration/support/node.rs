@@ -37,16 +37,30 @@ impl Node {
     }
 
     /// A cache of so many bytes, over a clock of so many marks.
-    pub(crate) async fn with(library: &Library, bytes: u64, consistency: Consistency, marks: usize) -> Self {
-        let store =
-            Store::open_with_clock(&library.database.config(), 1, &library.model, Clock::new(marks)).await.unwrap();
+    pub(crate) async fn with(
+        library: &Library,
+        bytes: u64,
+        consistency: Consistency,
+        marks: usize,
+    ) -> Self {
+        let store = Store::open_with_clock(
+            &library.database.config(),
+            1,
+            &library.model,
+            Clock::new(marks),
+        )
+        .await
+        .unwrap();
         let engine = Engine::new(Compiler::new(library.model.clone()).unwrap(), store.clone());
         Self { engine, cache: ResponseCache::new(store, bytes, consistency) }
     }
 
     pub(crate) async fn ask(&self, question: &Question) -> Given {
-        let (stored, source) =
-            self.cache.answer(question.key(&self.cache), false, || self.execute(question)).await.unwrap();
+        let (stored, source) = self
+            .cache
+            .answer(question.key(&self.cache), false, || self.execute(question))
+            .await
+            .unwrap();
         Given { body: stored.value.clone(), source }
     }
 

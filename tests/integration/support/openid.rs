@@ -1,5 +1,6 @@
-//! An OpenID provider of the tests' own, over real HTTP: it says where its keys are, publishes those that it is told to, and
-//! signs tokens with keys that it may or may not publish. It counts who asks it.
+//! An OpenID provider of the tests' own, over real HTTP: it says where its keys are, publishes
+//! those that it is told to, and signs tokens with keys that it may or may not publish. It counts
+//! who asks it.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +10,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair, RSA_PKCS1_SHA256,
+    RsaKeyPair,
 };
 use axum::Router;
 use axum::extract::State;
@@ -87,10 +89,18 @@ impl Key {
         let signature = match &self.pair {
             Pair::Rsa(pair) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+                pair.sign(
+                    &RSA_PKCS1_SHA256,
+                    &SystemRandom::new(),
+                    signed.as_bytes(),
+                    &mut signature,
+                )
+                .unwrap();
                 signature
             }
-            Pair::Ec(pair) => pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap().as_ref().to_vec(),
+            Pair::Ec(pair) => {
+                pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap().as_ref().to_vec()
+            }
             Pair::Ed(pair) => pair.sign(signed.as_bytes()).as_ref().to_vec(),
         };
         format!("{signed}.{}", encode(signature))
@@ -189,7 +199,8 @@ impl OpenId {
 
 /// The same, of any issuer.
 pub(crate) fn claims(issuer: &str, more: &Value) -> Value {
-    let mut claims = json!({"iss": issuer, "aud": AUDIENCE, "sub": "ada", "iat": now(), "exp": now() + 3600});
+    let mut claims =
+        json!({"iss": issuer, "aud": AUDIENCE, "sub": "ada", "iat": now(), "exp": now() + 3600});
     for (name, value) in more.as_object().unwrap() {
         claims[name] = value.clone();
     }

@@ -1,5 +1,6 @@
-//! A PostgreSQL of its own for a test: a fresh cluster in a temporary directory, reached through a socket, gone with the
-//! test. Where PostgreSQL is not installed the tests that need it say so and pass; with `CI=true` they fail instead.
+//! A PostgreSQL of its own for a test: a fresh cluster in a temporary directory, reached through a
+//! socket, gone with the test. Where PostgreSQL is not installed the tests that need it say so and
+//! pass; with `CI=true` they fail instead.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -21,11 +22,14 @@ impl Postgres {
         Self::start_with(|_| String::new())
     }
 
-    /// The same with more settings, in the form `-c NAME=VALUE …`: `prepare` is given the data directory, where it may also
-    /// write files.
+    /// The same with more settings, in the form `-c NAME=VALUE …`: `prepare` is given the data
+    /// directory, where it may also write files.
     pub(crate) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Option<Self> {
         let Some(programs) = programs() else {
-            assert!(std::env::var_os("CI").is_none(), "PostgreSQL is not installed, and CI must test with it");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "PostgreSQL is not installed, and CI must test with it"
+            );
             // Written without the macro, whose output the test runner keeps to itself.
             let message = b"\n*** SKIPPED: PostgreSQL (15 or later) is not installed; scripts/setup installs it\n";
             std::io::stderr().write_all(message).unwrap();
@@ -66,11 +70,14 @@ impl Postgres {
 
     /// A server for all tests of this run, which a watcher stops when the run has ended; its URL.
     pub(crate) fn start_shared() -> Option<String> {
-        let mut postgres = Self::start_with(|_| "-c max_connections=1000 -c shared_buffers=256MB".to_owned())?;
+        let mut postgres =
+            Self::start_with(|_| "-c max_connections=1000 -c shared_buffers=256MB".to_owned())?;
         let url = postgres.url("postgres");
         let stop = postgres.program("pg_ctl");
-        let directory = std::mem::replace(&mut postgres.directory, tempfile::tempdir().unwrap()).keep();
-        let arguments: Vec<_> = std::iter::once(stop.get_program()).chain(stop.get_args()).collect();
+        let directory =
+            std::mem::replace(&mut postgres.directory, tempfile::tempdir().unwrap()).keep();
+        let arguments: Vec<_> =
+            std::iter::once(stop.get_program()).chain(stop.get_args()).collect();
         // Nothing tells a test that it is the last one.
         let script = "while kill -0 \"$0\" 2>/dev/null; do sleep 0.5; done
             cd /; \"${@:2}\" stop --mode=immediate --pgdata \"$1/data\"; rm -rf \"$1\"";
@@ -111,7 +118,10 @@ impl Postgres {
         } else {
             Command::new(path)
         };
-        command.current_dir(self.directory.path()).env_remove("PGDATABASE").env("LC_ALL", "C.UTF-8");
+        command
+            .current_dir(self.directory.path())
+            .env_remove("PGDATABASE")
+            .env("LC_ALL", "C.UTF-8");
         command
     }
 
@@ -131,8 +141,8 @@ impl Postgres {
         self.psql(database, sql, false)
     }
 
-    /// Runs a migration as `freshql migrate up` does: all of it in one transaction, with a path of names that ends in what is
-    /// temporary.
+    /// Runs a migration as `freshql migrate up` does: all of it in one transaction, with a path of
+    /// names that ends in what is temporary.
     pub(crate) fn migrate(&self, database: &str, sql: &str) -> Result<(), String> {
         let path = "DO $$ BEGIN PERFORM set_config('search_path', array_to_string(current_schemas(false), ', ') || ', pg_temp', true); END $$;";
         self.psql(database, &format!("{path}\n{sql}"), true).map(drop)
@@ -141,16 +151,35 @@ impl Postgres {
     /// `psql` on this database.
     pub(crate) fn client(&self, database: &str) -> Command {
         let mut command = self.program("psql");
-        command.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "freshql", "-d", database, "-h"]);
+        command.args([
+            "-X",
+            "-q",
+            "-A",
+            "-t",
+            "-v",
+            "ON_ERROR_STOP=1",
+            "-U",
+            "freshql",
+            "-d",
+            database,
+            "-h",
+        ]);
         command.arg(self.directory.path());
         command
     }
 
-    /// Stops the server in this mode (`fast`, or `immediate`, which is a crash), and starts it again.
+    /// Stops the server in this mode (`fast`, or `immediate`, which is a crash), and starts it
+    /// again.
     pub(crate) fn restart(&self, mode: &str) {
         let (log, data) = (self.directory.path().join("log"), self.data());
         let mut restart = self.program("pg_ctl");
-        succeed(restart.args(["restart", "--wait", "--mode", mode, "--log"]).arg(log).arg("--pgdata").arg(data));
+        succeed(
+            restart
+                .args(["restart", "--wait", "--mode", mode, "--log"])
+                .arg(log)
+                .arg("--pgdata")
+                .arg(data),
+        );
     }
 
     /// A standby that follows this server.
@@ -161,14 +190,28 @@ impl Postgres {
             succeed(Command::new("chown").arg("postgres").arg(standby.directory.path()));
         }
         let mut backup = standby.program("pg_basebackup");
-        backup.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--username=freshql", "--host"]);
+        backup.args([
+            "--write-recovery-conf",
+            "--checkpoint=fast",
+            "--no-sync",
+            "--username=freshql",
+            "--host",
+        ]);
         succeed(backup.arg(self.directory.path()).arg("--pgdata").arg(standby.data()));
         let path = standby.directory.path().display();
         let options = format!(
             "-c listen_addresses= -c unix_socket_directories={path} -c fsync=off -c max_prepared_transactions=10"
         );
         let mut start = standby.program("pg_ctl");
-        start.args(["start", "--wait", "--log", &format!("{path}/log"), "--options", &options, "--pgdata"]);
+        start.args([
+            "start",
+            "--wait",
+            "--log",
+            &format!("{path}/log"),
+            "--options",
+            &options,
+            "--pgdata",
+        ]);
         succeed(start.arg(standby.data()));
         standby
     }
@@ -178,7 +221,12 @@ impl Postgres {
         succeed(self.program("pg_ctl").args(["promote", "--wait", "--pgdata"]).arg(self.data()));
     }
 
-    fn psql(&self, database: &str, sql: &str, in_one_transaction: bool) -> Result<Vec<String>, String> {
+    fn psql(
+        &self,
+        database: &str,
+        sql: &str,
+        in_one_transaction: bool,
+    ) -> Result<Vec<String>, String> {
         let mut command = self.client(database);
         if in_one_transaction {
             command.arg("-1");
@@ -199,13 +247,16 @@ impl Postgres {
         let output = psql.wait_with_output().unwrap();
         writer.join().unwrap();
         match output.status.success() {
-            true => Ok(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()),
+            true => {
+                Ok(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+            }
             false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
         }
     }
 }
 
-/// PgBouncer in front of a database, with transactions as its unit: each may run on another of a few connections.
+/// PgBouncer in front of a database, with transactions as its unit: each may run on another of a
+/// few connections.
 pub(crate) struct Pooler {
     process: Child,
     /// The URL of the database by this way.
@@ -216,11 +267,18 @@ pub(crate) struct Pooler {
 impl Pooler {
     /// None where there is no PgBouncer.
     pub(crate) fn start(server: &Postgres, database: &str) -> Option<Self> {
-        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|path| Path::new(path).exists());
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
+            .into_iter()
+            .find(|path| Path::new(path).exists());
         let Some(program) = program else {
-            assert!(std::env::var_os("CI").is_none(), "PgBouncer is not installed, and CI must test with it");
+            assert!(
+                std::env::var_os("CI").is_none(),
+                "PgBouncer is not installed, and CI must test with it"
+            );
             std::io::stderr()
-                .write_all(b"\n*** SKIPPED: PgBouncer is not installed; scripts/setup installs it\n")
+                .write_all(
+                    b"\n*** SKIPPED: PgBouncer is not installed; scripts/setup installs it\n",
+                )
                 .unwrap();
             return None;
         };
@@ -240,7 +298,13 @@ impl Pooler {
             command = Command::new("setpriv");
             command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups", program]);
         }
-        let process = command.arg("-q").arg(&file).stdin(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let process = command
+            .arg("-q")
+            .arg(&file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let url = format!("postgres://freshql@127.0.0.1:{port}/{database}?pooler=transaction");
         let pooler = Self { process, url, _directory: directory };
         let begun = Instant::now();
@@ -262,18 +326,26 @@ impl Drop for Pooler {
 impl Drop for Postgres {
     fn drop(&mut self) {
         let data = self.data();
-        let _ = self.program("pg_ctl").args(["stop", "--mode=immediate", "--pgdata"]).arg(data).output();
+        let _ = self
+            .program("pg_ctl")
+            .args(["stop", "--mode=immediate", "--pgdata"])
+            .arg(data)
+            .output();
     }
 }
 
 /// Where its programs are: they need not be on the path.
 fn programs() -> Option<PathBuf> {
     let listed = Command::new("pg_config").arg("--bindir").output().ok();
-    let by_config = listed.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
+    let by_config =
+        listed.map(|output| PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()));
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut by_folder: Vec<PathBuf> = installed.map(|entry| entry.path().join("bin")).collect();
     by_folder.sort();
-    by_config.into_iter().chain(by_folder.into_iter().rev()).find(|path| path.join("initdb").exists())
+    by_config
+        .into_iter()
+        .chain(by_folder.into_iter().rev())
+        .find(|path| path.join("initdb").exists())
 }
 
 fn is_root() -> bool {
@@ -285,7 +357,11 @@ fn is_root() -> bool {
 fn succeed(command: &mut Command) {
     // A server that is started keeps what it inherits open.
     let log = tempfile::NamedTempFile::new().unwrap();
-    let status = command.stdin(Stdio::null()).stdout(log.reopen().unwrap()).stderr(log.reopen().unwrap()).status();
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(log.reopen().unwrap())
+        .stderr(log.reopen().unwrap())
+        .status();
     let text = std::fs::read_to_string(log.path()).unwrap_or_default();
     assert!(status.unwrap().success(), "{command:?}: {text}");
 }

@@ -1,10 +1,12 @@
-//! How the properties of this suite are tested: on how many cases, from which seed, and what is said when one fails.
+//! How the properties of this suite are tested: on how many cases, from which seed, and what is
+//! said when one fails.
 //!
-//! With the variable `CI` the cases are the same each time, so that a verdict there is a verdict everywhere; without it
-//! they are others each time. Two variables change that:
+//! With the variable `CI` the cases are the same each time, so that a verdict there is a verdict
+//! everywhere; without it they are others each time. Two variables change that:
 //!
 //! - `FRESHQL_TEST_CASES`: every property is tested on so many cases instead of its own number.
-//! - `FRESHQL_TEST_SEED`: the cases are those of this seed. A property that fails says which it was.
+//! - `FRESHQL_TEST_SEED`: the cases are those of this seed. A property that fails says which it
+//!   was.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -27,14 +29,19 @@ const SHRINKING: Duration = Duration::from_secs(90);
 
 /// Tests a property on so many random cases.
 #[track_caller]
-pub(crate) fn check<S: Strategy>(cases: u32, strategy: S, property: impl Fn(S::Value) -> Result<(), TestCaseError>) {
+pub(crate) fn check<S: Strategy>(
+    cases: u32,
+    strategy: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
     let cases = number("FRESHQL_TEST_CASES").map_or(cases, |cases| cases.try_into().unwrap());
     let is_ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     let seed = number("FRESHQL_TEST_SEED").unwrap_or_else(|| if is_ci { SEED } else { any_seed() });
     let mut runner = TestRunner::new(Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
-        // What failed is printed, and becomes a test of its own; a file of seeds would tell nobody anything.
+        // What failed is printed, and becomes a test of its own; a file of seeds would tell nobody
+        // anything.
         failure_persistence: None,
         max_shrink_iters: 10_000,
         max_shrink_time: SHRINKING.as_millis() as u32,
@@ -79,14 +86,15 @@ thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Makes a panic an error like others, with its place. Until a failing case is as plain as it can be it panics many
-/// times, and nobody wants to read that.
+/// Makes a panic an error like others, with its place. Until a failing case is as plain as it can
+/// be it panics many times, and nobody wants to read that.
 fn quietly(property: impl FnOnce() -> Result<(), TestCaseError>) -> Result<(), TestCaseError> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let usual = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
-            let is_quiet = PANIC.with_borrow_mut(|why| why.as_mut().map(|why| *why = panic.to_string()).is_some());
+            let is_quiet = PANIC
+                .with_borrow_mut(|why| why.as_mut().map(|why| *why = panic.to_string()).is_some());
             if !is_quiet {
                 usual(panic);
             }

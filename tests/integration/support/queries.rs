@@ -1,11 +1,13 @@
-//! Random documents over any model: fields, aliases, fragments, conditions, filters, orderings, pages. What is asked is
-//! kept twice, as text for the engine and as a tree for the reference.
+//! Random documents over any model: fields, aliases, fragments, conditions, filters, orderings,
+//! pages. What is asked is kept twice, as text for the engine and as a tree for the reference.
 
 use freshql::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use serde_json::{Map, json};
 
 use crate::random_choices::{Choices, Tape};
-use crate::reference::{Condition, Field, Item, Kind, List, Member, Operator, Where, input, literal};
+use crate::reference::{
+    Condition, Field, Item, Kind, List, Member, Operator, Where, input, literal,
+};
 use crate::rows::{Tables, any_value, some_key};
 
 /// A document in the making.
@@ -32,13 +34,25 @@ const DIRECTIONS: [(&str, bool, bool); 6] = [
 impl<'a, 't> Draft<'a, 't> {
     pub(crate) fn new(model: &'a Model, tables: &'a Tables, tape: &'t Tape) -> Self {
         let choices = tape.choices();
-        Self { model, tables, choices, declared: Vec::new(), variables: Map::new(), fragments: Vec::new(), numbers: 0 }
+        Self {
+            model,
+            tables,
+            choices,
+            declared: Vec::new(),
+            variables: Map::new(),
+            fragments: Vec::new(),
+            numbers: 0,
+        }
     }
 
     /// The document with these fields at its root.
     pub(crate) fn document(&mut self, items: &[Item]) -> String {
         let set = self.text(items);
-        let declared = if self.declared.is_empty() { String::new() } else { format!("({})", self.declared.join(", ")) };
+        let declared = if self.declared.is_empty() {
+            String::new()
+        } else {
+            format!("({})", self.declared.join(", "))
+        };
         format!("query{declared} {set}\n{}", self.fragments.join("\n"))
     }
 
@@ -72,7 +86,8 @@ impl<'a, 't> Draft<'a, 't> {
 
     /// A row by its key or by a unique combination.
     fn one(&mut self, entity: &'a Entity, depth: usize) -> Field {
-        let lookups: Vec<_> = entity.uniques.iter().filter(|unique| entity.has_lookup(unique)).collect();
+        let lookups: Vec<_> =
+            entity.uniques.iter().filter(|unique| entity.has_lookup(unique)).collect();
         let (name, columns) = if !lookups.is_empty() && self.choices.chance(40) {
             let unique = *self.choices.of(&lookups);
             (&unique.lookup, unique.columns.clone())
@@ -86,7 +101,9 @@ impl<'a, 't> Draft<'a, 't> {
             let column = entity.column(id);
             let value = match row.map(|row| &row[usize::from(id.0)]) {
                 Some(value) if *value != Value::Null => value.clone(),
-                _ if id == entity.key || column.references.is_some() => self.foreign_key(entity, id),
+                _ if id == entity.key || column.references.is_some() => {
+                    self.foreign_key(entity, id)
+                }
                 _ => any_value(self.model, column.scalar, &mut self.choices),
             };
             let ty = format!("{}!", column.scalar.graphql_name(self.model));
@@ -108,16 +125,32 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     /// A list's field; its key is still to be given.
-    fn list_field(&mut self, entity: EntityId, cut: Option<ColumnId>, name: &str, depth: usize) -> Field {
+    fn list_field(
+        &mut self,
+        entity: EntityId,
+        cut: Option<ColumnId>,
+        name: &str,
+        depth: usize,
+    ) -> Field {
         let (list, arguments) = self.list(entity, cut);
         let items = self.connection(entity, depth);
-        Field { key: String::new(), name: name.to_owned(), arguments, condition: None, kind: Kind::List(list), items }
+        Field {
+            key: String::new(),
+            name: name.to_owned(),
+            arguments,
+            condition: None,
+            kind: Kind::List(list),
+            items,
+        }
     }
 
     fn list(&mut self, entity: EntityId, cut: Option<ColumnId>) -> (List, String) {
         let entity = self.model.entity(entity);
         let mut arguments = Vec::new();
-        let filter = self.choices.chance(if cut.is_none() { 80 } else { 30 }).then(|| self.filter(entity, 3));
+        let filter = self
+            .choices
+            .chance(if cut.is_none() { 80 } else { 30 })
+            .then(|| self.filter(entity, 3));
         if let Some(filter) = &filter {
             arguments.push(self.argument(
                 "where",
@@ -128,19 +161,30 @@ impl<'a, 't> Draft<'a, 't> {
         }
         let (order, order_text) = self.order(entity);
         if let Some(text) = order_text {
-            let json = order.iter().map(|(column, _, name)| json!({&entity.column(*column).field: name}));
+            let json =
+                order.iter().map(|(column, _, name)| json!({&entity.column(*column).field: name}));
             let json = serde_json::Value::Array(json.collect());
-            arguments.push(self.argument("orderBy", &format!("[{}OrderBy!]", entity.name), json, |_| text));
+            arguments.push(self.argument(
+                "orderBy",
+                &format!("[{}OrderBy!]", entity.name),
+                json,
+                |_| text,
+            ));
         }
         let order = order.into_iter().map(|(column, order, _)| (column, order)).collect();
         let (mut first, mut last) = (None, None);
         let size = self.choices.below(6.min(entity.max_page_size as usize + 1));
-        let (name, end) = if self.choices.chance(40) { ("last", &mut last) } else { ("first", &mut first) };
+        let (name, end) =
+            if self.choices.chance(40) { ("last", &mut last) } else { ("first", &mut first) };
         if !self.choices.chance(30) {
             *end = Some(size);
             arguments.push(self.argument(name, "Int", size.into(), |_| size.to_string()));
         }
-        let text = if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) };
+        let text = if arguments.is_empty() {
+            String::new()
+        } else {
+            format!("({})", arguments.join(", "))
+        };
         (List { entity: entity.id, cut, filter, order, first, last }, text)
     }
 
@@ -152,17 +196,22 @@ impl<'a, 't> Draft<'a, 't> {
         json: serde_json::Value,
         text: impl FnOnce(&mut Self) -> String,
     ) -> String {
-        let value = if self.choices.chance(50) { self.variable(ty, Some(json)) } else { text(self) };
+        let value =
+            if self.choices.chance(50) { self.variable(ty, Some(json)) } else { text(self) };
         format!("{name}: {value}")
     }
 
     /// The terms, and the text of the argument if there is one.
-    pub(crate) fn order(&mut self, entity: &Entity) -> (Vec<(ColumnId, Order, &'static str)>, Option<String>) {
+    pub(crate) fn order(
+        &mut self,
+        entity: &Entity,
+    ) -> (Vec<(ColumnId, Order, &'static str)>, Option<String>) {
         if self.choices.chance(40) {
             let order = entity.order_by.iter().map(|(column, order)| (*column, *order, ""));
             return (order.collect(), None);
         }
-        let sortable: Vec<ColumnId> = entity.column_ids().filter(|id| entity.column(*id).is_sortable()).collect();
+        let sortable: Vec<ColumnId> =
+            entity.column_ids().filter(|id| entity.column(*id).is_sortable()).collect();
         let mut order: Vec<(ColumnId, Order, &'static str)> = Vec::new();
         let mut terms = Vec::new();
         for _ in 0..self.choices.below(4) {
@@ -188,9 +237,12 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     fn member(&mut self, entity: &'a Entity, depth: usize) -> Member {
-        let some = |draft: &mut Self| (0..=draft.choices.below(2)).map(|_| draft.filter(entity, depth - 1)).collect();
+        let some = |draft: &mut Self| {
+            (0..=draft.choices.below(2)).map(|_| draft.filter(entity, depth - 1)).collect()
+        };
         let is_relation = |kind: FieldKind| !matches!(kind, FieldKind::Scalar(_));
-        let relations: Vec<_> = entity.fields.iter().filter(|f| is_relation(f.kind) && !f.hidden).collect();
+        let relations: Vec<_> =
+            entity.fields.iter().filter(|f| is_relation(f.kind) && !f.hidden).collect();
         match self.choices.below(8) {
             5 if depth > 0 => Member::And(some(self)),
             6 if depth > 0 => Member::Or(some(self)),
@@ -206,9 +258,12 @@ impl<'a, 't> Draft<'a, 't> {
                     ),
                     FieldKind::ToMany { column, target } => {
                         let start = self.choices.below(3);
-                        let quantifiers = &["some", "every", "none"][start..=(start + self.choices.below(2)).min(2)];
+                        let quantifiers = &["some", "every", "none"]
+                            [start..=(start + self.choices.below(2)).min(2)];
                         let target_entity = self.model.entity(target);
-                        let quantified = quantifiers.iter().map(|name| (*name, self.filter(target_entity, depth - 1)));
+                        let quantified = quantifiers
+                            .iter()
+                            .map(|name| (*name, self.filter(target_entity, depth - 1)));
                         Member::ToMany(field.name.clone(), target, column, quantified.collect())
                     }
                     FieldKind::Scalar(_) => unreachable!("these are the relations"),
@@ -219,7 +274,8 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     fn column_member(&mut self, entity: &'a Entity) -> Member {
-        let columns: Vec<ColumnId> = entity.column_ids().filter(|id| entity.column(*id).is_filterable()).collect();
+        let columns: Vec<ColumnId> =
+            entity.column_ids().filter(|id| entity.column(*id).is_filterable()).collect();
         let id = *self.choices.of(&columns);
         let column = entity.column(id);
         let fold = column.scalar.is_textual() && self.choices.chance(40);
@@ -261,7 +317,8 @@ impl<'a, 't> Draft<'a, 't> {
     }
 
     fn foreign_key(&mut self, entity: &Entity, id: ColumnId) -> Value {
-        let target = entity.column(id).references.as_ref().map_or(entity.id, |reference| reference.target);
+        let target =
+            entity.column(id).references.as_ref().map_or(entity.id, |reference| reference.target);
         some_key(self.model.entity(target), self.tables, &mut self.choices)
     }
 
@@ -280,20 +337,25 @@ impl<'a, 't> Draft<'a, 't> {
                 let name = member_name(entity, member);
                 let value = match member {
                     Member::And(all) | Member::Or(all) => {
-                        let all: Vec<_> = all.iter().map(|filter| self.filter_text(entity, filter)).collect();
+                        let all: Vec<_> =
+                            all.iter().map(|filter| self.filter_text(entity, filter)).collect();
                         // A single value stands for a list of one.
                         if all.len() == 1 { all.concat() } else { format!("[{}]", all.join(", ")) }
                     }
                     Member::Not(filter) => self.filter_text(entity, filter),
-                    Member::ToOne(_, _, target, filter) => self.filter_text(self.model.entity(*target), filter),
+                    Member::ToOne(_, _, target, filter) => {
+                        self.filter_text(self.model.entity(*target), filter)
+                    }
                     Member::ToMany(_, target, _, quantified) => {
                         let target = self.model.entity(*target);
-                        let each = quantified
-                            .iter()
-                            .map(|(name, filter)| format!("{name}: {}", self.filter_text(target, filter)));
+                        let each = quantified.iter().map(|(name, filter)| {
+                            format!("{name}: {}", self.filter_text(target, filter))
+                        });
                         format!("{{ {} }}", each.collect::<Vec<_>>().join(", "))
                     }
-                    Member::Column(id, operators, fold) => self.operators_text(entity.column(*id), operators, *fold),
+                    Member::Column(id, operators, fold) => {
+                        self.operators_text(entity.column(*id), operators, *fold)
+                    }
                 };
                 format!("{name}: {value}")
             })
@@ -307,7 +369,8 @@ impl<'a, 't> Draft<'a, 't> {
         if !self.choices.one_in(4) {
             return None;
         }
-        let columns: Vec<_> = entity.columns.iter().filter(|c| c.scalar.is_filterable() && !c.hidden).collect();
+        let columns: Vec<_> =
+            entity.columns.iter().filter(|c| c.scalar.is_filterable() && !c.hidden).collect();
         let column = *self.choices.of(&columns);
         let name = *self.choices.of(&["not", "and", "or", column.field.as_str()]);
         if filter.iter().any(|member| member_name(entity, member) == name) {
@@ -320,7 +383,9 @@ impl<'a, 't> Draft<'a, 't> {
             "not" => format!("{{or: [{{not: {}}}]}}", self.variable(&own, None)),
             "and" => self.variable(&format!("[{own}!]"), Some(json!([{"not": {}}, {}]))),
             "or" => "[{}, {and: {}}]".to_owned(),
-            _ => format!("{{neq: {}}}", self.variable(column.scalar.graphql_name(self.model), null)),
+            _ => {
+                format!("{{neq: {}}}", self.variable(column.scalar.graphql_name(self.model), null))
+            }
         };
         Some(format!("{name}: {value}"))
     }
@@ -330,10 +395,13 @@ impl<'a, 't> Draft<'a, 't> {
         let mut members: Vec<String> = operators
             .iter()
             .map(|operator| match operator {
-                Operator::One(name, value) => format!("{name}: {}", self.leaf(column.scalar, value, &ty)),
+                Operator::One(name, value) => {
+                    format!("{name}: {}", self.leaf(column.scalar, value, &ty))
+                }
                 Operator::Many(name, values) => {
                     let ty = format!("{ty}!");
-                    let values: Vec<_> = values.iter().map(|value| self.leaf(column.scalar, value, &ty)).collect();
+                    let values: Vec<_> =
+                        values.iter().map(|value| self.leaf(column.scalar, value, &ty)).collect();
                     format!("{name}: [{}]", values.join(", "))
                 }
                 Operator::IsNull(is) => format!("isNull: {is}"),
@@ -343,7 +411,9 @@ impl<'a, 't> Draft<'a, 't> {
             members.push("mode: INSENSITIVE".to_owned());
         }
         // A variable that was not given is a member that was not given.
-        if operators.iter().all(|operator| operator_name(operator) != "eq") && self.choices.chance(20) {
+        if operators.iter().all(|operator| operator_name(operator) != "eq")
+            && self.choices.chance(20)
+        {
             let variable = self.variable(&ty, None);
             members.push(format!("eq: {variable}"));
         }
@@ -366,13 +436,19 @@ impl<'a, 't> Draft<'a, 't> {
                 kind,
                 items,
             };
-            let alias = if self.choices.chance(30) { format!("x_{}", field.name) } else { field.name.clone() };
+            let alias = if self.choices.chance(30) {
+                format!("x_{}", field.name)
+            } else {
+                field.name.clone()
+            };
             let field = match field.kind {
                 FieldKind::Scalar(column) => plain(alias, Kind::Column(column), Vec::new()),
                 _ if depth == 0 => continue,
-                FieldKind::ToOne { column, target } => {
-                    plain(alias, Kind::ToOne(column, target), self.object(self.model.entity(target), depth - 1))
-                }
+                FieldKind::ToOne { column, target } => plain(
+                    alias,
+                    Kind::ToOne(column, target),
+                    self.object(self.model.entity(target), depth - 1),
+                ),
                 FieldKind::ToMany { target, column } => {
                     let mut field = self.list_field(target, Some(column), &field.name, depth - 1);
                     field.key = self.fresh("l");
@@ -416,7 +492,8 @@ impl<'a, 't> Draft<'a, 't> {
     fn page_info(&mut self) -> Vec<Item> {
         let mut items = Vec::new();
         for _ in 0..=self.choices.below(2) {
-            let (field, kind) = *self.choices.of(&[("hasNextPage", false), ("hasPreviousPage", true)]);
+            let (field, kind) =
+                *self.choices.of(&[("hasNextPage", false), ("hasPreviousPage", true)]);
             let kind = if kind { Kind::HasPreviousPage } else { Kind::HasNextPage };
             let field = self.named(field, kind, Vec::new());
             self.push("PageInfo", &mut items, field);
@@ -479,7 +556,11 @@ impl<'a, 't> Draft<'a, 't> {
             texts.push(match item {
                 Item::Field(Field { key, name, arguments, condition, items, .. }) => {
                     let alias = if key == name { String::new() } else { format!("{key}: ") };
-                    let inner = if items.is_empty() { String::new() } else { format!(" {}", self.text(items)) };
+                    let inner = if items.is_empty() {
+                        String::new()
+                    } else {
+                        format!(" {}", self.text(items))
+                    };
                     format!("{alias}{name}{arguments}{}{inner}", on(condition))
                 }
                 Item::Fragment(ty, None, condition, items) => {
@@ -519,12 +600,18 @@ fn operator_name(operator: &Operator) -> &'static str {
 pub(crate) fn filter_json(model: &Model, entity: &Entity, filter: &Where) -> serde_json::Value {
     let members = filter.iter().map(|member| {
         let value = match member {
-            Member::And(all) | Member::Or(all) => all.iter().map(|filter| filter_json(model, entity, filter)).collect(),
+            Member::And(all) | Member::Or(all) => {
+                all.iter().map(|filter| filter_json(model, entity, filter)).collect()
+            }
             Member::Not(filter) => filter_json(model, entity, filter),
-            Member::ToOne(_, _, target, filter) => filter_json(model, model.entity(*target), filter),
+            Member::ToOne(_, _, target, filter) => {
+                filter_json(model, model.entity(*target), filter)
+            }
             Member::ToMany(_, target, _, quantified) => quantified
                 .iter()
-                .map(|(name, filter)| ((*name).to_owned(), filter_json(model, model.entity(*target), filter)))
+                .map(|(name, filter)| {
+                    ((*name).to_owned(), filter_json(model, model.entity(*target), filter))
+                })
                 .collect::<Map<_, _>>()
                 .into(),
             Member::Column(id, operators, fold) => {
@@ -532,7 +619,9 @@ pub(crate) fn filter_json(model: &Model, entity: &Entity, filter: &Where) -> ser
                 let members = operators.iter().map(|operator| {
                     let value = match operator {
                         Operator::One(_, value) => input(scalar, value),
-                        Operator::Many(_, values) => values.iter().map(|value| input(scalar, value)).collect(),
+                        Operator::Many(_, values) => {
+                            values.iter().map(|value| input(scalar, value)).collect()
+                        }
                         Operator::IsNull(is) => (*is).into(),
                     };
                     (operator_name(operator).to_owned(), value)

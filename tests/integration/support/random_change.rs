@@ -21,10 +21,15 @@ impl RandomModel {
             2 => self.add_entity(choices),
             3 if self.entities.len() > 1 => {
                 let gone = self.entities.remove(at).name;
-                let points = |kind: &Kind| matches!(kind, Kind::Relation(target, _) if *target == gone);
+                let points =
+                    |kind: &Kind| matches!(kind, Kind::Relation(target, _) if *target == gone);
                 for entity in &mut self.entities {
-                    let fields: Vec<String> =
-                        entity.fields.iter().filter(|f| points(&f.kind)).map(|f| f.name.clone()).collect();
+                    let fields: Vec<String> = entity
+                        .fields
+                        .iter()
+                        .filter(|f| points(&f.kind))
+                        .map(|f| f.name.clone())
+                        .collect();
                     fields.iter().for_each(|field| entity.forget(field));
                 }
             }
@@ -77,11 +82,15 @@ impl RandomModel {
             5 if can_cut && !field.unique => field.index = !field.index,
             6 => {
                 if let Kind::Relation(_, on_delete) = &mut field.kind {
-                    *on_delete =
-                        *choices.of(if field.nullable { &["SET_NULL", "CASCADE"] } else { &["RESTRICT", "CASCADE"] });
+                    *on_delete = *choices.of(if field.nullable {
+                        &["SET_NULL", "CASCADE"]
+                    } else {
+                        &["RESTRICT", "CASCADE"]
+                    });
                 }
             }
-            // Another type, under the same name: not from or to a relation, whose column has another name.
+            // Another type, under the same name: not from or to a relation, whose column has
+            // another name.
             7 if which > 0 && !is_relation && !matches!(kind, Kind::Relation(..)) && can_cut => {
                 let name = field.name.clone();
                 if kind == Kind::Scalar("JSON") {

@@ -1,5 +1,5 @@
-//! Where all that is random in a test comes from: a list of numbers, which proptest makes, and makes plainer when a test
-//! fails.
+//! Where all that is random in a test comes from: a list of numbers, which proptest makes, and
+//! makes plainer when a test fails.
 
 use proptest::arbitrary::any;
 use proptest::collection::{SizeRange, vec};
@@ -27,8 +27,9 @@ impl Tape {
     }
 }
 
-/// All choices of a test, in order. proptest makes them and, when a test fails, takes some away and makes others smaller;
-/// the first choice of everything is therefore the plainest, and is what an empty tape chooses.
+/// All choices of a test, in order. proptest makes them and, when a test fails, takes some away and
+/// makes others smaller; the first choice of everything is therefore the plainest, and is what an
+/// empty tape chooses.
 pub(crate) struct Choices<'a>(std::slice::Iter<'a, u32>);
 
 impl<'a> Choices<'a> {

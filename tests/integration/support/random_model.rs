@@ -1,7 +1,7 @@
 //! Random models: entities with every kind of key, every scalar, relations (to themselves, in
-//! circles, several between the same two), entities that join two others, uniques, indexes, enums, hidden and read-only
-//! fields, defaults, names that are words of SQL or fit no language. What a model looks like as SDL is in
-//! `random_sdl.rs`, and what becomes of it in `random_change.rs`.
+//! circles, several between the same two), entities that join two others, uniques, indexes, enums,
+//! hidden and read-only fields, defaults, names that are words of SQL or fit no language. What a
+//! model looks like as SDL is in `random_sdl.rs`, and what becomes of it in `random_change.rs`.
 
 use crate::random_choices::Choices;
 
@@ -88,15 +88,26 @@ pub(crate) enum Back {
     None,
 }
 
-const SCALARS: [&str; 9] = ["String", "Int", "BigInt", "Float", "Boolean", "DateTime", "Date", "UUID", "JSON"];
+const SCALARS: [&str; 9] =
+    ["String", "Int", "BigInt", "Float", "Boolean", "DateTime", "Date", "UUID", "JSON"];
 pub(crate) const DEFAULTS: [Default; 4] =
     [Default::None, Default::Value(false), Default::Value(true), Default::Function];
 const DIRECTIONS: [&str; 6] =
     ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
 
 /// Words that mean something to GraphQL, to SQL, to SQLite, or to the API.
-const TYPES: [&str; 10] =
-    ["Order", "Group", "User", "Node", "URLEntry", "snake_type", "Series", "Person", "_Private", "Index"];
+const TYPES: [&str; 10] = [
+    "Order",
+    "Group",
+    "User",
+    "Node",
+    "URLEntry",
+    "snake_type",
+    "Series",
+    "Person",
+    "_Private",
+    "Index",
+];
 const FIELDS: [&str; 26] = [
     "order",
     "group",
@@ -181,7 +192,10 @@ impl RandomModel {
     }
 
     fn sql_name(&mut self, choices: &mut Choices<'_>) -> Option<String> {
-        choices.one_in(8).then(|| self.plain_name("#")).map(|number| choices.of(&SQL_NAMES).replace('#', &number[1..]))
+        choices
+            .one_in(8)
+            .then(|| self.plain_name("#"))
+            .map(|number| choices.of(&SQL_NAMES).replace('#', &number[1..]))
     }
 
     pub(crate) fn add_entity(&mut self, choices: &mut Choices<'_>) {
@@ -256,8 +270,8 @@ impl RandomModel {
             10 => {
                 if self.enums.is_empty() || choices.one_in(3) {
                     let name = self.plain_name("Kind");
-                    let values =
-                        (0..1 + choices.below(3)).map(|_| self.name("VALUE_", &["select", "a", "Null"], choices));
+                    let values = (0..1 + choices.below(3))
+                        .map(|_| self.name("VALUE_", &["select", "a", "Null"], choices));
                     let values = values.collect();
                     self.enums.push(RandomEnum { name, values });
                 }
@@ -278,16 +292,20 @@ impl RandomModel {
         let can_cut = kind != Kind::Scalar("JSON");
         let is_relation = matches!(kind, Kind::Relation(..));
         let default = if is_relation { Default::None } else { *choices.of(&DEFAULTS) };
-        // A relation that must be there may only point to what was there before: no circle of those has a beginning. But
-        // a row whose key the client gives can point to itself.
+        // A relation that must be there may only point to what was there before: no circle of those
+        // has a beginning. But a row whose key the client gives can point to itself.
         let points_back = match &kind {
             Kind::Relation(target, _) => {
                 let target = self.entities.iter().position(|entity| entity.name == *target);
-                target < Some(at) || (target == Some(at) && self.entities[at].key == Key::Text && choices.one_in(3))
+                target < Some(at)
+                    || (target == Some(at)
+                        && self.entities[at].key == Key::Text
+                        && choices.one_in(3))
             }
             _ => true,
         };
-        let nullable = choices.below(2) == 0 || !points_back || matches!(kind, Kind::Relation(_, "SET_NULL"));
+        let nullable =
+            choices.below(2) == 0 || !points_back || matches!(kind, Kind::Relation(_, "SET_NULL"));
         let unique = can_cut && choices.one_in(6);
         let field = RandomField {
             name,
@@ -306,7 +324,9 @@ impl RandomModel {
 
     fn order(&mut self, at: usize, choices: &mut Choices<'_>) {
         let entity = &mut self.entities[at];
-        for field in entity.fields.iter().filter(|field| field.kind != Kind::Scalar("JSON") && !field.hidden) {
+        for field in
+            entity.fields.iter().filter(|field| field.kind != Kind::Scalar("JSON") && !field.hidden)
+        {
             if choices.one_in(6) {
                 entity.order_by.push((field.name.clone(), *choices.of(&DIRECTIONS)));
             }
@@ -322,7 +342,8 @@ impl RandomModel {
             return;
         }
         let fields = entity.fields.iter().filter(|field| field.kind != Kind::Scalar("JSON"));
-        let names: Vec<&String> = fields.map(|field| &field.name).chain([&entity.key_name]).collect();
+        let names: Vec<&String> =
+            fields.map(|field| &field.name).chain([&entity.key_name]).collect();
         let mut some: Vec<String> = Vec::new();
         for _ in 0..2 + choices.below(2) {
             let name = *choices.of(&names);
@@ -330,7 +351,9 @@ impl RandomModel {
                 some.push(name.clone());
             }
         }
-        let are_there = |known: &Vec<String>| known.len() == some.len() && known.iter().all(|name| some.contains(name));
+        let are_there = |known: &Vec<String>| {
+            known.len() == some.len() && known.iter().all(|name| some.contains(name))
+        };
         if some.len() > 1 && !entity.uniques.iter().chain(&entity.indexes).any(are_there) {
             if unique { entity.uniques.push(some) } else { entity.indexes.push(some) }
         }

@@ -23,16 +23,22 @@ impl RandomModel {
                 Key::Uuid => " @default(fn: UUID_V7)",
                 Key::Number => " @default(fn: AUTOINCREMENT)",
             };
-            let column = entity.key_column.as_ref().map(|name| format!(" @column(name: {name:?})")).unwrap_or_default();
+            let column = entity
+                .key_column
+                .as_ref()
+                .map(|name| format!(" @column(name: {name:?})"))
+                .unwrap_or_default();
             let _ = writeln!(sdl, " {{\n  {}: ID! @id{key}{column}", entity.key_name);
             for field in &entity.fields {
-                let is_unique = field.unique || entity.uniques.iter().any(|names| names.contains(&field.name));
+                let is_unique =
+                    field.unique || entity.uniques.iter().any(|names| names.contains(&field.name));
                 let _ = writeln!(sdl, "  {}", self.field(field, is_unique));
             }
             for (of, field) in self.pointing(&entity.name) {
                 let hidden = if field.back == Back::Hidden { " @hidden" } else { "" };
                 let name = &field.name;
-                let _ = writeln!(sdl, "  {name}Back: [{of}!]! @derivedFrom(field: \"{name}\"){hidden}");
+                let _ =
+                    writeln!(sdl, "  {name}Back: [{of}!]! @derivedFrom(field: \"{name}\"){hidden}");
             }
             sdl.push_str("}\n");
         }
@@ -41,9 +47,12 @@ impl RandomModel {
 
     /// What points to an entity and has a list there: whose field, and which.
     fn pointing<'a>(&'a self, target: &'a str) -> impl Iterator<Item = (&'a str, &'a RandomField)> {
-        let all =
-            self.entities.iter().flat_map(|entity| entity.fields.iter().map(|field| (entity.name.as_str(), field)));
-        let points = move |field: &RandomField| matches!(&field.kind, Kind::Relation(to, _) if to == target);
+        let all = self
+            .entities
+            .iter()
+            .flat_map(|entity| entity.fields.iter().map(|field| (entity.name.as_str(), field)));
+        let points =
+            move |field: &RandomField| matches!(&field.kind, Kind::Relation(to, _) if to == target);
         all.filter(move |(_, field)| field.back != Back::None && points(field))
     }
 
@@ -54,11 +63,18 @@ impl RandomModel {
             Kind::Scalar(name) => ((*name).to_owned(), on_column),
             Kind::Decimal(precision, scale) => {
                 let name = column.map(|name| format!("{name}, ")).unwrap_or_default();
-                ("Decimal".to_owned(), format!(" @column({name}precision: {precision}, scale: {scale})"))
+                (
+                    "Decimal".to_owned(),
+                    format!(" @column({name}precision: {precision}, scale: {scale})"),
+                )
             }
             Kind::Enum(name) => (name.clone(), on_column),
             Kind::Relation(target, on_delete) => {
-                let column = field.column.as_ref().map(|name| format!("column: {name:?}, ")).unwrap_or_default();
+                let column = field
+                    .column
+                    .as_ref()
+                    .map(|name| format!("column: {name:?}, "))
+                    .unwrap_or_default();
                 (target.clone(), format!(" @relation({column}onDelete: {on_delete})"))
             }
         };
@@ -79,7 +95,8 @@ impl RandomModel {
     fn default(&self, field: &RandomField, is_unique: bool) -> String {
         let is_function = field.default == Default::Function;
         let other = field.default == Default::Value(true);
-        let of = |[one, another]: [&str; 2]| format!("value: {}", if other { another } else { one });
+        let of =
+            |[one, another]: [&str; 2]| format!("value: {}", if other { another } else { one });
         match &field.kind {
             Kind::Scalar("String") => of([r#""it's \"so\"""#, r#""""#]),
             Kind::Scalar("Int") => of(["-7", "2147483647"]),
@@ -88,21 +105,26 @@ impl RandomModel {
             Kind::Scalar("Boolean") => of(["true", "false"]),
             // Whether two rows were made at one time is nobody's to say.
             Kind::Scalar("DateTime" | "Date") if is_function && !is_unique => "fn: NOW".to_owned(),
-            Kind::Scalar("DateTime") => of(["\"2026-11-22T09:30:00Z\"", "\"2026-11-22T09:30:00.001+01:00\""]),
+            Kind::Scalar("DateTime") => {
+                of(["\"2026-11-22T09:30:00Z\"", "\"2026-11-22T09:30:00.001+01:00\""])
+            }
             Kind::Scalar("Date") => of(["\"2024-02-29\"", "\"0001-01-01\""]),
             Kind::Scalar("UUID") if is_function => "fn: UUID_V7".to_owned(),
-            Kind::Scalar("UUID") => {
-                of(["\"0190B4F4-0000-7000-8000-00000000000A\"", "\"ffffffff-ffff-7fff-bfff-ffffffffffff\""])
-            }
+            Kind::Scalar("UUID") => of([
+                "\"0190B4F4-0000-7000-8000-00000000000A\"",
+                "\"ffffffff-ffff-7fff-bfff-ffffffffffff\"",
+            ]),
             Kind::Scalar(_) => of(["{b: [1, null], a: \"x\"}", "\"it's\""]),
             Kind::Decimal(precision, scale) => {
                 let digits = "9".repeat(usize::from(*precision));
                 let (whole, rest) = digits.split_at(usize::from(precision - scale));
-                let most = format!("\"-{}{whole}.{rest}\"", if whole.is_empty() { "0" } else { "" });
+                let most =
+                    format!("\"-{}{whole}.{rest}\"", if whole.is_empty() { "0" } else { "" });
                 of(["\"0\"", most.replace(".\"", "\"").as_str()])
             }
             Kind::Enum(name) => {
-                let known = self.enums.iter().find(|known| known.name == *name).expect("enums stay");
+                let known =
+                    self.enums.iter().find(|known| known.name == *name).expect("enums stay");
                 let (first, last) = (&known.values[0], &known.values[known.values.len() - 1]);
                 of([first, last])
             }
@@ -121,8 +143,11 @@ impl RandomEntity {
         if self.require_etag {
             arguments.push("requireEtag: true".to_owned());
         }
-        let order: Vec<String> =
-            self.order_by.iter().map(|(name, way)| format!("{{{}: {way}}}", self.argument(name))).collect();
+        let order: Vec<String> = self
+            .order_by
+            .iter()
+            .map(|(name, way)| format!("{{{}: {way}}}", self.argument(name)))
+            .collect();
         if !order.is_empty() {
             arguments.push(format!("orderBy: [{}]", order.join(", ")));
         }

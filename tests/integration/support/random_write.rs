@@ -1,5 +1,5 @@
-//! Random mutations over any model: what is written is kept twice, as a document for the engine and as a list for the
-//! books.
+//! Random mutations over any model: what is written is kept twice, as a document for the engine and
+//! as a list for the books.
 
 use std::collections::HashMap;
 
@@ -53,7 +53,12 @@ pub(crate) enum Token {
 pub(crate) type Tokens = HashMap<(EntityId, String), Vec<(u64, String)>>;
 
 /// One of the fields of a mutation.
-pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: &mut Choices<'_>) -> Write {
+pub(crate) fn any_write(
+    model: &Model,
+    books: &Books,
+    tokens: &Tokens,
+    choices: &mut Choices<'_>,
+) -> Write {
     let entity = choices.of(&model.entities);
     let can_change = patched(entity).next().is_some();
     let action = match choices.below(4) {
@@ -92,7 +97,11 @@ pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: 
                 _ => some_key(model.entity(reference.target), &books.tables, choices),
             })
         } else if id == entity.key {
-            Given::Value(if choices.chance(20) { key.clone() } else { Value::text(format!("new{}", choices.below(9))) })
+            Given::Value(if choices.chance(20) {
+                key.clone()
+            } else {
+                Value::text(format!("new{}", choices.below(9)))
+            })
         } else {
             let value = any_value(model, column.scalar, choices);
             // As an input, JSON's null is SQL's.
@@ -107,7 +116,9 @@ pub(crate) fn any_write(model: &Model, books: &Books, tokens: &Tokens, choices: 
         .filter(|((other, name), _)| *other != entity.id || *name != format!("{key:?}"))
         .flat_map(|(_, states)| states.iter().map(|(_, token)| token))
         .collect();
-    let newest = |states: &Vec<(u64, String)>| states.iter().max_by_key(|(version, _)| *version).unwrap().clone();
+    let newest = |states: &Vec<(u64, String)>| {
+        states.iter().max_by_key(|(version, _)| *version).unwrap().clone()
+    };
     let token = match (choices.below(20), states) {
         (3, _) => Token::Any,
         (4, _) => Token::Malformed,
@@ -130,8 +141,13 @@ fn patched(entity: &Entity) -> impl Iterator<Item = ColumnId> {
     entity.column_ids().filter(|id| *id != entity.key && !entity.column(*id).readonly)
 }
 
-/// The writes as a document: inputs in variables, patches sometimes in the text with a variable for each column.
-pub(crate) fn document(model: &Model, writes: &[Write], choices: &mut Choices<'_>) -> (String, serde_json::Value) {
+/// The writes as a document: inputs in variables, patches sometimes in the text with a variable for
+/// each column.
+pub(crate) fn document(
+    model: &Model,
+    writes: &[Write],
+    choices: &mut Choices<'_>,
+) -> (String, serde_json::Value) {
     let (mut declared, mut fields, mut variables) = (Vec::new(), Vec::new(), Map::new());
     for (i, write) in writes.iter().enumerate() {
         let entity = model.entity(write.entity);
@@ -157,7 +173,9 @@ pub(crate) fn document(model: &Model, writes: &[Write], choices: &mut Choices<'_
             arguments.push(format!("expectedEtag: $e{i}"));
         }
         let json = |id: ColumnId, given: &Given| match given {
-            Given::Value(value) => (entity.column(id).field.clone(), input(entity.column(id).scalar, value)),
+            Given::Value(value) => {
+                (entity.column(id).field.clone(), input(entity.column(id).scalar, value))
+            }
             Given::Wrong if entity.column(id).scalar == Scalar::Json => {
                 (entity.column(id).field.clone(), json!("a\0b"))
             }
@@ -174,23 +192,34 @@ pub(crate) fn document(model: &Model, writes: &[Write], choices: &mut Choices<'_
                     declared.push(format!("$p{i}_{}: {}", id.0, column.scalar.graphql_name(model)));
                     members.push(format!("{}: $p{i}_{}", column.field, id.0));
                     let given = write.given.iter().find(|(given, _)| *given == id);
-                    variables.extend(given.map(|(_, given)| (format!("p{i}_{}", id.0), json(id, given).1)));
+                    variables.extend(
+                        given.map(|(_, given)| (format!("p{i}_{}", id.0), json(id, given).1)),
+                    );
                 }
                 arguments.push(format!("patch: {{ {} }}", members.join(", ")));
             }
             Action::Create | Action::Update => {
-                let (argument, ty) =
-                    if write.action == Action::Create { ("input", "Input") } else { ("patch", "Patch") };
+                let (argument, ty) = if write.action == Action::Create {
+                    ("input", "Input")
+                } else {
+                    ("patch", "Patch")
+                };
                 declared.push(format!("$i{i}: {}{ty}!", entity.name));
-                let members: Map<_, _> = write.given.iter().map(|(id, given)| json(*id, given)).collect();
+                let members: Map<_, _> =
+                    write.given.iter().map(|(id, given)| json(*id, given)).collect();
                 variables.insert(format!("i{i}"), members.into());
                 arguments.push(format!("{argument}: $i{i}"));
             }
             Action::Delete => {}
         }
         let columns = selected(entity).map(|(name, _)| name).collect::<Vec<_>>().join(" ");
-        fields.push(format!("w{i}: {verb}{}({}) {{ {columns} etag }}", entity.name, arguments.join(", ")));
+        fields.push(format!(
+            "w{i}: {verb}{}({}) {{ {columns} etag }}",
+            entity.name,
+            arguments.join(", ")
+        ));
     }
-    let declared = if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
+    let declared =
+        if declared.is_empty() { String::new() } else { format!("({})", declared.join(", ")) };
     (format!("mutation{declared} {{ {} }}", fields.join(" ")), variables.into())
 }

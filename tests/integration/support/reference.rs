@@ -1,5 +1,5 @@
-//! What an answer must be, worked out the plain way: over all rows in memory, with nothing of the engine but the names
-//! and types of the model. The tests compare the engine's answers with it.
+//! What an answer must be, worked out the plain way: over all rows in memory, with nothing of the
+//! engine but the names and types of the model. The tests compare the engine's answers with it.
 
 use std::cmp::Ordering;
 
@@ -46,7 +46,8 @@ pub(crate) struct List {
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     Field(Field),
-    /// An inline fragment or the spread of one that has a name: its type, name, condition and content.
+    /// An inline fragment or the spread of one that has a name: its type, name, condition and
+    /// content.
     Fragment(String, Option<String>, Option<Condition>, Vec<Item>),
 }
 
@@ -120,8 +121,10 @@ impl<'a> Reference<'a> {
     pub(crate) fn rows(self, list: &List, parent: &Value) -> Vec<&'a Row> {
         let entity = self.model.entity(list.entity);
         let belongs = |row: &Row| list.cut.is_none_or(|column| equal(at(row, column), parent));
-        let matches = |row: &Row| list.filter.as_ref().is_none_or(|filter| self.matches(entity, row, filter));
-        let mut rows: Vec<&Row> = self.table(list.entity).iter().filter(|row| belongs(row) && matches(row)).collect();
+        let matches =
+            |row: &Row| list.filter.as_ref().is_none_or(|filter| self.matches(entity, row, filter));
+        let mut rows: Vec<&Row> =
+            self.table(list.entity).iter().filter(|row| belongs(row) && matches(row)).collect();
         rows.sort_by(|one, other| compare_rows(entity, &list.order, one, other));
         rows
     }
@@ -141,7 +144,13 @@ impl<'a> Reference<'a> {
         } else {
             all[..most.min(total)].to_vec()
         };
-        Page { entity, rows, next: more && list.last.is_none(), previous: more && list.last.is_some(), total }
+        Page {
+            entity,
+            rows,
+            next: more && list.last.is_none(),
+            previous: more && list.last.is_some(),
+            total,
+        }
     }
 
     fn object(self, place: Place<'_>, sets: &[&[Item]]) -> String {
@@ -149,7 +158,9 @@ impl<'a> Reference<'a> {
         for set in sets {
             collect(set, &mut merged);
         }
-        let members = merged.iter().map(|fields| format!("\"{}\":{}", fields[0].key, self.field(place, fields)));
+        let members = merged
+            .iter()
+            .map(|fields| format!("\"{}\":{}", fields[0].key, self.field(place, fields)));
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 
@@ -164,20 +175,33 @@ impl<'a> Reference<'a> {
         };
         match (&fields[0].kind, place) {
             (Kind::Typename(name), _) => format!("\"{name}\""),
-            (Kind::Column(column), Place::Row(entity, row)) => json(entity.column(*column).scalar, at(row, *column)),
+            (Kind::Column(column), Place::Row(entity, row)) => {
+                json(entity.column(*column).scalar, at(row, *column))
+            }
             (Kind::ToOne(column, target), Place::Row(_, row)) => {
                 row_of(*target, self.by_key(*target, at(row, *column)))
             }
             (Kind::One(entity, keys), _) => {
                 let mut rows = self.table(*entity).iter();
-                row_of(*entity, rows.find(|row| keys.iter().all(|(column, value)| equal(at(row, *column), value))))
+                row_of(
+                    *entity,
+                    rows.find(|row| {
+                        keys.iter().all(|(column, value)| equal(at(row, *column), value))
+                    }),
+                )
             }
             (Kind::List(list), Place::Row(entity, row)) => {
                 self.object(Place::Page(&self.page(list, at(row, entity.key))), &sets)
             }
-            (Kind::List(list), _) => self.object(Place::Page(&self.page(list, &Value::Null)), &sets),
-            (Kind::Nodes, Place::Page(page)) => every(page, &|row| self.object(Place::Row(page.entity, row), &sets)),
-            (Kind::Edges, Place::Page(page)) => every(page, &|row| self.object(Place::Row(page.entity, row), &sets)),
+            (Kind::List(list), _) => {
+                self.object(Place::Page(&self.page(list, &Value::Null)), &sets)
+            }
+            (Kind::Nodes, Place::Page(page)) => {
+                every(page, &|row| self.object(Place::Row(page.entity, row), &sets))
+            }
+            (Kind::Edges, Place::Page(page)) => {
+                every(page, &|row| self.object(Place::Row(page.entity, row), &sets))
+            }
             (Kind::Node, place) => self.object(place, &sets),
             (Kind::PageInfo, place) => self.object(place, &sets),
             (Kind::HasNextPage, Place::Page(page)) => page.next.to_string(),
@@ -220,7 +244,8 @@ impl<'a> Reference<'a> {
 
 /// CollectFields of the specification.
 fn collect<'i>(items: &'i [Item], merged: &mut Vec<Vec<&'i Field>>) {
-    let included = |condition: &Option<Condition>| condition.as_ref().is_none_or(|c| c.include == c.value);
+    let included =
+        |condition: &Option<Condition>| condition.as_ref().is_none_or(|c| c.include == c.value);
     for item in items {
         match item {
             Item::Field(field) if included(&field.condition) => {
@@ -265,10 +290,16 @@ fn compare_rows(entity: &Entity, order: &[(ColumnId, Order)], one: &Row, other: 
         (one, other) => compare(one, other),
     });
     // The key comes last, in the direction of the last term that says something new.
-    let is_new = |(i, (column, _)): &(usize, &(ColumnId, Order))| order[..*i].iter().all(|(other, _)| other != column);
+    let is_new = |(i, (column, _)): &(usize, &(ColumnId, Order))| {
+        order[..*i].iter().all(|(other, _)| other != column)
+    };
     let last = order.iter().enumerate().rfind(is_new);
     let by_key = compare(at(one, entity.key), at(other, entity.key));
-    let by_key = if last.is_some_and(|(_, (_, order))| order.descending) { by_key.reverse() } else { by_key };
+    let by_key = if last.is_some_and(|(_, (_, order))| order.descending) {
+        by_key.reverse()
+    } else {
+        by_key
+    };
     terms.fold(Ordering::Equal, Ordering::then).then(by_key)
 }
 
@@ -278,7 +309,9 @@ fn holds(operator: &Operator, value: &Value, fold: bool) -> bool {
     let null = *value == Value::Null;
     match operator {
         Operator::IsNull(wanted) => null == *wanted,
-        Operator::Many("in", values) => values.iter().any(|other| equal(value, &folded(other, fold))),
+        Operator::Many("in", values) => {
+            values.iter().any(|other| equal(value, &folded(other, fold)))
+        }
         Operator::Many(_, values) => !values.iter().any(|other| equal(value, &folded(other, fold))),
         Operator::One("neq", other) => !equal(value, &folded(other, fold)),
         Operator::One(_, _) if null => false,
@@ -303,8 +336,8 @@ fn holds(operator: &Operator, value: &Value, fold: bool) -> bool {
     }
 }
 
-/// Character by character, so that a part of a text folds as it does in the whole. The Greek sigma that ends a word is
-/// another character, but the same letter.
+/// Character by character, so that a part of a text folds as it does in the whole. The Greek sigma
+/// that ends a word is another character, but the same letter.
 fn folded(value: &Value, fold: bool) -> Value {
     match value {
         Value::Text(text) if fold => {
@@ -341,7 +374,9 @@ pub(crate) fn input(scalar: Scalar, value: &Value) -> serde_json::Value {
 pub(crate) fn literal(scalar: Scalar, value: &Value) -> String {
     match (scalar, value) {
         (Scalar::Enum(_), Value::Text(name)) => name.to_string(),
-        (Scalar::Json, Value::Text(text)) if text.starts_with('{') => "{ b: {}, a: [1, \"x\", null] }".to_owned(),
+        (Scalar::Json, Value::Text(text)) if text.starts_with('{') => {
+            "{ b: {}, a: [1, \"x\", null] }".to_owned()
+        }
         // A document's integers are exact.
         (Scalar::BigInt, Value::Int(int)) if int % 2 == 0 => int.to_string(),
         _ => input(scalar, value).to_string(),

@@ -53,8 +53,12 @@ const FLOATS: [f64; 12] = [
     123_456_789.123_456_79,
 ];
 const DECIMALS: [i64; 9] = [0, 1, -1, 10_000, 15_000, 99_999, -99_999, 999_999_999, -999_999_999];
-const TIMES: [&str; 4] =
-    ["2026-11-22T09:30:00.000Z", "2026-11-22T09:30:00.001Z", "1969-12-31T23:59:59.999Z", "9999-12-31T23:59:59.999Z"];
+const TIMES: [&str; 4] = [
+    "2026-11-22T09:30:00.000Z",
+    "2026-11-22T09:30:00.001Z",
+    "1969-12-31T23:59:59.999Z",
+    "9999-12-31T23:59:59.999Z",
+];
 const DAYS: [&str; 4] = ["2026-11-22", "2026-11-23", "0001-01-01", "2024-02-29"];
 const UUIDS: [&str; 3] = [
     "0190b4f4-0000-7000-8000-00000000000a",
@@ -74,7 +78,11 @@ pub(crate) fn any_value(model: &Model, scalar: Scalar, choices: &mut Choices<'_>
         Scalar::Decimal { precision, .. } => {
             // The largest is now and then what it has room for, and else what all have room for.
             let most = 10_i64.pow(precision.into()) - 1;
-            let value = if choices.chance(20) { *choices.of(&[most, -most]) } else { *choices.of(&DECIMALS) };
+            let value = if choices.chance(20) {
+                *choices.of(&[most, -most])
+            } else {
+                *choices.of(&DECIMALS)
+            };
             Value::Int(value.clamp(-most, most))
         }
         Scalar::DateTime => Value::text(*choices.of(&TIMES)),
@@ -94,9 +102,10 @@ fn any_key(scalar: Scalar, number: usize, choices: &mut Choices<'_>) -> Value {
         Scalar::IdInt => Value::Int(number as i64 * 3 + 1),
         Scalar::IdText => Value::text(format!("{}{number}", choices.of(&TEXTS))),
         // The order of the keys is not that of the rows.
-        Scalar::IdUuid => {
-            Value::text(format!("0190b4f4-{:04x}-7000-8000-0000000000{number:02x}", choices.below(0xFFFF)))
-        }
+        Scalar::IdUuid => Value::text(format!(
+            "0190b4f4-{:04x}-7000-8000-0000000000{number:02x}",
+            choices.below(0xFFFF)
+        )),
         other => panic!("{other:?} is no key"),
     }
 }
@@ -122,17 +131,23 @@ pub(crate) fn any_tables(model: &Model, most: usize, choices: &mut Choices<'_>) 
         .iter()
         .map(|entity| {
             let count = choices.below(most + 1);
-            (0..count).map(|number| any_key(entity.column(entity.key).scalar, number, choices)).collect()
+            (0..count)
+                .map(|number| any_key(entity.column(entity.key).scalar, number, choices))
+                .collect()
         })
         .collect();
-    // Rows are made where their keys are known already; where a required relation finds no target, there are none.
+    // Rows are made where their keys are known already; where a required relation finds no target,
+    // there are none.
     let mut tables: Tables = vec![Vec::new(); model.entities.len()];
     for (entity, own) in model.entities.iter().zip(&keys) {
         for key in own {
             let row = any_row(model, entity, key, &keys, choices);
             let rows = &mut tables[usize::from(entity.id.0)];
             if let Some(row) = row
-                && !entity.uniques.iter().any(|unique| rows.iter().any(|other| clashes(&row, other, &unique.columns)))
+                && !entity
+                    .uniques
+                    .iter()
+                    .any(|unique| rows.iter().any(|other| clashes(&row, other, &unique.columns)))
             {
                 rows.push(row);
             }
@@ -142,7 +157,13 @@ pub(crate) fn any_tables(model: &Model, most: usize, choices: &mut Choices<'_>) 
     tables
 }
 
-fn any_row(model: &Model, entity: &Entity, key: &Value, keys: &[Vec<Value>], choices: &mut Choices<'_>) -> Option<Row> {
+fn any_row(
+    model: &Model,
+    entity: &Entity,
+    key: &Value,
+    keys: &[Vec<Value>],
+    choices: &mut Choices<'_>,
+) -> Option<Row> {
     let mut row = Vec::new();
     for id in entity.column_ids() {
         let column = entity.column(id);
@@ -159,7 +180,9 @@ fn any_row(model: &Model, entity: &Entity, key: &Value, keys: &[Vec<Value>], cho
         } else {
             match any_value(model, column.scalar, choices) {
                 // To clients, JSON's null is SQL's.
-                Value::Text(text) if column.scalar == Scalar::Json && !column.nullable && *text == *"null" => {
+                Value::Text(text)
+                    if column.scalar == Scalar::Json && !column.nullable && *text == *"null" =>
+                {
                     Value::text("[]")
                 }
                 value => value,
@@ -184,13 +207,20 @@ fn drop_dangling(model: &Model, tables: &mut Tables) {
         let keys: Vec<Vec<Value>> = model
             .entities
             .iter()
-            .map(|e| tables[usize::from(e.id.0)].iter().map(|row| row[usize::from(e.key.0)].clone()).collect())
+            .map(|e| {
+                tables[usize::from(e.id.0)]
+                    .iter()
+                    .map(|row| row[usize::from(e.key.0)].clone())
+                    .collect()
+            })
             .collect();
         for entity in &model.entities {
             tables[usize::from(entity.id.0)].retain_mut(|row| {
                 for (value, column) in row.iter_mut().zip(&entity.columns) {
                     let Some(reference) = &column.references else { continue };
-                    if *value != Value::Null && !keys[usize::from(reference.target.0)].contains(value) {
+                    if *value != Value::Null
+                        && !keys[usize::from(reference.target.0)].contains(value)
+                    {
                         changed = true;
                         if !column.nullable {
                             return false;

@@ -1,5 +1,5 @@
-//! What tests of the engine without HTTP share: a model, its tables in a database, the engine on that, and plain SQL beside
-//! it.
+//! What tests of the engine without HTTP share: a model, its tables in a database, the engine on
+//! that, and plain SQL beside it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -44,7 +44,9 @@ impl Shop {
     }
 
     fn on(driver: Driver, sdl: &str, change: impl Fn(String) -> String) -> Self {
-        let model = parse::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model;
+        let model = parse::parse("schema.graphql", sdl)
+            .unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+            .model;
         let model = Arc::new(model);
         let (database, outsider) = TestDatabase::of(driver, &model, change);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -56,11 +58,16 @@ impl Shop {
     }
 
     /// Runs the only operation of a document.
-    pub(crate) fn run(&self, text: &str, variables: &serde_json::Value) -> Result<Answer, Vec<GraphqlError>> {
+    pub(crate) fn run(
+        &self,
+        text: &str,
+        variables: &serde_json::Value,
+    ) -> Result<Answer, Vec<GraphqlError>> {
         let none = Map::new();
         let variables = variables.as_object().unwrap_or(&none);
         self.runtime.block_on(async {
-            let document = self.engine.compiler().compile(DocumentId::of(text), text.into()).await?;
+            let document =
+                self.engine.compiler().compile(DocumentId::of(text), text.into()).await?;
             let operation = document.operation(None).map_err(|error| vec![error])?;
             let variables = operation.coerce_variables(variables)?;
             match operation.kind() {
@@ -118,7 +125,9 @@ impl Shop {
     #[track_caller]
     pub(crate) fn data(&self, text: &str, variables: &serde_json::Value) -> String {
         let body = self.body(text, variables);
-        let (data, _) = body.rsplit_once(",\"extensions\":").unwrap_or_else(|| (body.strip_suffix('}').unwrap(), ""));
+        let (data, _) = body
+            .rsplit_once(",\"extensions\":")
+            .unwrap_or_else(|| (body.strip_suffix('}').unwrap(), ""));
         data.strip_prefix("{\"data\":").unwrap().to_owned()
     }
 
@@ -128,7 +137,8 @@ impl Shop {
         serde_json::from_str(&self.body(text, variables)).unwrap()
     }
 
-    /// What the change log says of all that was committed since this was asked last. None: anything may have changed.
+    /// What the change log says of all that was committed since this was asked last. None: anything
+    /// may have changed.
     pub(crate) fn changes(&self) -> Option<Vec<Change>> {
         self.runtime.block_on(self.engine.store().catch_up()).unwrap();
         self.heard.take()
@@ -163,24 +173,39 @@ impl Heard {
 impl Subscriber for Heard {
     fn receive(&self, event: &FeedEvent) {
         match event {
-            FeedEvent::Batch(batch) => self.changes.lock().unwrap().extend(batch.changes.rows.iter().cloned()),
+            FeedEvent::Batch(batch) => {
+                self.changes.lock().unwrap().extend(batch.changes.rows.iter().cloned())
+            }
             FeedEvent::Forgotten => self.has_forgotten.store(true, Ordering::Relaxed),
         }
     }
 }
 
-/// What is read from rows that were fetched ahead, level by level, is what is read row by row: bytes, validator, dependencies.
+/// What is read from rows that were fetched ahead, level by level, is what is read row by row:
+/// bytes, validator, dependencies.
 #[track_caller]
-fn assert_same(answer: &Result<Answer, Vec<GraphqlError>>, ahead: &Result<Answer, Vec<GraphqlError>>, text: &str) {
+fn assert_same(
+    answer: &Result<Answer, Vec<GraphqlError>>,
+    ahead: &Result<Answer, Vec<GraphqlError>>,
+    text: &str,
+) {
     match (answer, ahead) {
         (Ok(answer), Ok(ahead)) => {
-            assert_eq!(std::str::from_utf8(&ahead.body), std::str::from_utf8(&answer.body), "{text}");
+            assert_eq!(
+                std::str::from_utf8(&ahead.body),
+                std::str::from_utf8(&answer.body),
+                "{text}"
+            );
             assert_eq!(ahead.etag, answer.etag, "{text}");
             assert_eq!(ahead.touched.dependencies, answer.touched.dependencies, "{text}");
         }
-        (Err(errors), Err(ahead)) => assert_eq!(ahead[0].code, errors[0].code, "{text}\n{ahead:?}\n{errors:?}"),
+        (Err(errors), Err(ahead)) => {
+            assert_eq!(ahead[0].code, errors[0].code, "{text}\n{ahead:?}\n{errors:?}")
+        }
         // What is fetched ahead takes other steps: what one way just allows, the other may refuse.
         (_, Err(errors)) if errors[0].code == Code::QueryTooComplex => {}
-        (_, Ok(_)) | (Ok(_), Err(_)) => panic!("{text}\nrow by row: {answer:?}\nfetched ahead: {ahead:?}"),
+        (_, Ok(_)) | (Ok(_), Err(_)) => {
+            panic!("{text}\nrow by row: {answer:?}\nfetched ahead: {ahead:?}")
+        }
     }
 }

@@ -17,14 +17,19 @@ pub(crate) fn file(name: &str) -> PathBuf {
 
 /// Speaks TLS at the address that comes back, and passes on to `behind`.
 pub(crate) async fn in_front_of(behind: SocketAddr) -> SocketAddr {
-    let certificates = CertificateDer::pem_file_iter(file("server.pem")).unwrap().collect::<Result<_, _>>().unwrap();
-    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
+    let certificates = CertificateDer::pem_file_iter(file("server.pem"))
         .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(certificates, key)
+        .collect::<Result<_, _>>()
         .unwrap();
+    let key = PrivateKeyDer::from_pem_file(file("server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(certificates, key)
+    .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

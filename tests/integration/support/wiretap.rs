@@ -38,7 +38,9 @@ impl Wiretap {
                 let server = UnixStream::connect(&socket).await.unwrap();
                 let (mut from_client, mut to_client) = client.into_split();
                 let (mut from_server, mut to_server) = server.into_split();
-                tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await });
+                tokio::spawn(
+                    async move { tokio::io::copy(&mut from_server, &mut to_client).await },
+                );
                 let mut tap = Tap { seen: all.clone(), ..Tap::default() };
                 tokio::spawn(async move {
                     let mut buffer = vec![0; 1 << 16];
@@ -103,13 +105,15 @@ impl Tap {
         match tag {
             b'P' => {
                 let (name, text) = (string(&mut body), string(&mut body));
-                self.is_check |= text.starts_with("SELECT pg_current_snapshot(), pg_is_in_recovery()");
+                self.is_check |=
+                    text.starts_with("SELECT pg_current_snapshot(), pg_is_in_recovery()");
                 self.texts.insert(name, text);
             }
             b'B' => {
                 string(&mut body);
                 let text = self.texts[&string(&mut body)].clone();
-                let formats: Vec<bool> = (0..number(&mut body)).map(|_| number(&mut body) == 1).collect();
+                let formats: Vec<bool> =
+                    (0..number(&mut body)).map(|_| number(&mut body) == 1).collect();
                 let parameters = (0..number(&mut body)).map(|at| {
                     let (length, rest) = body.split_first_chunk().unwrap();
                     body = rest;

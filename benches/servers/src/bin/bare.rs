@@ -1,7 +1,8 @@
-//! What axum and the kernel cost: answers that were made before, found by path and query in a hash map.
+//! What axum and the kernel cost: answers that were made before, found by path and query in a hash
+//! map.
 //!
-//! `PUT` stores a body under its URL, `GET` gives it back, or 304 to a matching `If-None-Match`. There is nothing that a
-//! cache of HTTP answers could do less, so this is the limit for one.
+//! `PUT` stores a body under its URL, `GET` gives it back, or 304 to a matching `If-None-Match`.
+//! There is nothing that a cache of HTTP answers could do less, so this is the limit for one.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -53,7 +54,12 @@ async fn answer(State(entries): State<Entries>, uri: Uri, headers: HeaderMap) ->
     (fields, entry.body.clone()).into_response()
 }
 
-async fn store(State(entries): State<Entries>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+async fn store(
+    State(entries): State<Entries>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
     let Some(etag) = headers.get(ETAG).cloned() else { return StatusCode::BAD_REQUEST };
     entries.insert(key(&uri).into(), Arc::new(Entry { etag, body }));
     StatusCode::NO_CONTENT

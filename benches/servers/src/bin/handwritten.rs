@@ -1,9 +1,11 @@
-//! What SQLite costs: the answers of the benchmark's three operations, written by hand for nothing else.
+//! What SQLite costs: the answers of the benchmark's three operations, written by hand for nothing
+//! else.
 //!
-//! Every value goes from SQLite's page into the JSON; each relation is a prepared statement that runs once per parent;
-//! an answer is read in one snapshot. Reads happen in the handler, on a connection that the thread keeps, since on one
-//! core a hop to another thread only costs. There are no ETags, no dependencies and no change log: versions are counted
-//! in the row. Writes are as durable as freshql's, and share commits as its writes do.
+//! Every value goes from SQLite's page into the JSON; each relation is a prepared statement that
+//! runs once per parent; an answer is read in one snapshot. Reads happen in the handler, on a
+//! connection that the thread keeps, since on one core a hop to another thread only costs. There
+//! are no ETags, no dependencies and no change log: versions are counted in the row. Writes are as
+//! durable as freshql's, and share commits as its writes do.
 
 use std::cell::RefCell;
 use std::io::Write;
@@ -30,14 +32,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const MERCHANT: &str = "SELECT id, name, description, city FROM merchants WHERE id = ?";
 const VERSION: &str = "SELECT id, _version FROM merchants WHERE id = ?";
-const PRODUCTS: &str =
-    "SELECT id, name, description, price FROM products WHERE merchant_id = ? ORDER BY name, id LIMIT 20";
+const PRODUCTS: &str = "SELECT id, name, description, price FROM products WHERE merchant_id = ? ORDER BY name, id LIMIT 20";
 const CITY: &str = "SELECT id, name, city FROM merchants WHERE city = ? ORDER BY name, id LIMIT 20";
-const FIRST_PRODUCTS: &str = "SELECT id, name, price FROM products WHERE merchant_id = ? ORDER BY name, id LIMIT 3";
-const REVIEWS: &str =
-    "SELECT id, rating, author, body FROM reviews WHERE product_id = ? ORDER BY created_at DESC, id LIMIT 2";
-const UPDATE: &str =
-    "UPDATE merchants SET name = ?, _version = _version + 1 WHERE id = ? AND _version = ? RETURNING id, _version, name";
+const FIRST_PRODUCTS: &str =
+    "SELECT id, name, price FROM products WHERE merchant_id = ? ORDER BY name, id LIMIT 3";
+const REVIEWS: &str = "SELECT id, rating, author, body FROM reviews WHERE product_id = ? ORDER BY created_at DESC, id LIMIT 2";
+const UPDATE: &str = "UPDATE merchants SET name = ?, _version = _version + 1 WHERE id = ? AND _version = ? RETURNING id, _version, name";
 
 /// Updates that may share one commit.
 const GROUP: usize = 128;
@@ -90,7 +90,8 @@ fn open(path: &Path) -> anyhow::Result<Connection> {
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.set_prepared_statement_cache_capacity(64);
-    // Else statements are prepared again whenever the value of a parameter might lead to another plan.
+    // Else statements are prepared again whenever the value of a parameter might lead to another
+    // plan.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
 }
@@ -160,7 +161,8 @@ async fn list(State(app): State<Arc<App>>, Query(list): Query<List>) -> Response
                     out.extend_from_slice(b"{\"id\":");
                     string(out, text(review, 0)?);
                     out.extend_from_slice(b",\"rating\":");
-                    serde_json::to_writer(&mut *out, &review.get::<_, i64>(1)?).expect("memory can be written");
+                    serde_json::to_writer(&mut *out, &review.get::<_, i64>(1)?)
+                        .expect("memory can be written");
                     out.extend_from_slice(b",\"author\":");
                     string(out, text(review, 2)?);
                     out.extend_from_slice(b",\"body\":");
@@ -217,7 +219,9 @@ struct Patch {
 }
 
 async fn update(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let Ok(request) = serde_json::from_slice::<Request>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(request) = serde_json::from_slice::<Request>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let (reply, answer) = oneshot::channel();
     if app.updates.send((request.variables, reply)).is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
@@ -231,8 +235,8 @@ async fn update(State(app): State<Arc<App>>, body: Bytes) -> Response {
 
 type Waiting = crossbeam_channel::Receiver<(Update, oneshot::Sender<Option<Vec<u8>>>)>;
 
-/// One transaction for all that wait, at most `group` of them. None of these updates can fail half-way, so a savepoint
-/// for each is not needed.
+/// One transaction for all that wait, at most `group` of them. None of these updates can fail
+/// half-way, so a savepoint for each is not needed.
 fn write_loop(connection: &Connection, waiting: &Waiting, group: usize) -> rusqlite::Result<()> {
     let mut done = Vec::with_capacity(group);
     while let Ok(first) = waiting.recv() {

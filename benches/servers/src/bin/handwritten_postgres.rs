@@ -1,7 +1,8 @@
-//! What PostgreSQL costs with the usual client: the answers of the benchmark's three operations, written by hand over
-//! tokio-postgres, which pipelines what is polled together. The detail is one write to the socket (BEGIN, two statements,
-//! COMMIT), the list a statement per level for all parents, the update one statement. There are no ETags, no dependencies
-//! and no change log: versions are counted in the row.
+//! What PostgreSQL costs with the usual client: the answers of the benchmark's three operations,
+//! written by hand over tokio-postgres, which pipelines what is polled together. The detail is one
+//! write to the socket (BEGIN, two statements, COMMIT), the list a statement per level for all
+//! parents, the update one statement. There are no ETags, no dependencies and no change log:
+//! versions are counted in the row.
 
 use std::collections::HashMap;
 use std::io::Write;
@@ -29,7 +30,8 @@ const BEGIN: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
 const MERCHANT: &str = "SELECT id, name, description, city FROM merchants WHERE id = $1";
 const PRODUCTS: &str = "SELECT id, name, description, price::text FROM products WHERE merchant_id = $1 \
                         ORDER BY name COLLATE \"C\", id LIMIT 20";
-const CITY: &str = "SELECT id, name, city FROM merchants WHERE city = $1 ORDER BY name COLLATE \"C\", id LIMIT 20";
+const CITY: &str =
+    "SELECT id, name, city FROM merchants WHERE city = $1 ORDER BY name COLLATE \"C\", id LIMIT 20";
 const FIRST_PRODUCTS: &str = "SELECT k.id AS parent, p.id, p.name, p.price::text FROM unnest((SELECT $1::uuid[])) AS k(id) \
      CROSS JOIN LATERAL (SELECT id, name, price FROM products WHERE merchant_id = k.id \
                          ORDER BY name COLLATE \"C\", id LIMIT 3) AS p";
@@ -58,7 +60,8 @@ struct Connection {
 
 impl Connection {
     async fn open(url: &str) -> anyhow::Result<Self> {
-        let (client, connection) = tokio_postgres::connect(url, NoTls).await.context("cannot connect")?;
+        let (client, connection) =
+            tokio_postgres::connect(url, NoTls).await.context("cannot connect")?;
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 // Nothing works without it, and whoever measures must see that.
@@ -91,7 +94,8 @@ impl App {
     /// Runs `run` with a connection that nobody else uses meanwhile.
     async fn with<T>(&self, run: impl AsyncFnOnce(&Connection) -> T) -> Option<T> {
         let _permit = self.free.acquire().await.ok()?;
-        let connection = self.connections.iter().find_map(|connection| connection.try_lock().ok())?;
+        let connection =
+            self.connections.iter().find_map(|connection| connection.try_lock().ok())?;
         Some(run(&connection).await)
     }
 }
@@ -156,7 +160,8 @@ async fn detail(State(app): State<Arc<App>>, Query(Detail { id }): Query<Detail>
 
 /// What the first update of a merchant expects. Not measured.
 async fn etag(State(app): State<Arc<App>>, Query(Detail { id }): Query<Detail>) -> Response {
-    let row = app.with(async |connection| connection.client.query_one(&connection.version, &[&id]).await);
+    let row =
+        app.with(async |connection| connection.client.query_one(&connection.version, &[&id]).await);
     answer(row.await, |row| {
         let mut out = b"{\"data\":{\"merchant\":".to_vec();
         id_of(&mut out, &row, 0);
@@ -186,23 +191,30 @@ async fn list(State(app): State<Arc<App>>, Query(List { city }): Query<List>) ->
     let rows = app.with(async |connection| {
         let client = &connection.client;
         let of_city: [Parameter<'_>; 1] = [&city];
-        let (begun, merchants) =
-            tokio::join!(client.execute(&connection.begin, &[]), client.query(&connection.city, &of_city));
+        let (begun, merchants) = tokio::join!(
+            client.execute(&connection.begin, &[]),
+            client.query(&connection.city, &of_city)
+        );
         begun?;
         let merchants = merchants?;
         let ids: Vec<Uuid> = merchants.iter().map(|row| row.get(0)).collect();
         let products = client.query(&connection.first_products, &[&ids]).await?;
         let ids: Vec<Uuid> = products.iter().map(|row| row.get(1)).collect();
         let of_ids: [Parameter<'_>; 1] = [&ids];
-        let (reviews, committed) =
-            tokio::join!(client.query(&connection.reviews, &of_ids), client.execute(&connection.commit, &[]));
+        let (reviews, committed) = tokio::join!(
+            client.query(&connection.reviews, &of_ids),
+            client.execute(&connection.commit, &[])
+        );
         committed?;
         Ok((merchants, by_parent(products), by_parent(reviews?)))
     });
     answer(rows.await, |(merchants, products, reviews)| {
         let mut out = Vec::with_capacity(32_768);
         out.extend_from_slice(b"{\"data\":{\"merchants\":{\"nodes\":[");
-        let of = |children: &Children, id: Uuid, out: &mut Vec<u8>, each: &dyn Fn(&mut Vec<u8>, &Row)| {
+        let of = |children: &Children,
+                  id: Uuid,
+                  out: &mut Vec<u8>,
+                  each: &dyn Fn(&mut Vec<u8>, &Row)| {
             for (n, row) in children.get(&id).into_iter().flatten().enumerate() {
                 comma(out, n);
                 each(out, row);
@@ -221,7 +233,8 @@ async fn list(State(app): State<Arc<App>>, Query(List { city }): Query<List>) ->
                 out.extend_from_slice(b",\"reviews\":{\"nodes\":[");
                 of(&reviews, product.get(1), out, &|out, review| {
                     id_of(out, review, 1);
-                    write!(out, ",\"rating\":{}", review.get::<_, i32>(2)).expect("memory can be written");
+                    write!(out, ",\"rating\":{}", review.get::<_, i32>(2))
+                        .expect("memory can be written");
                     texts(out, review, &[(3, "author"), (4, "body")]);
                 });
             });
@@ -252,9 +265,13 @@ struct Patch {
 }
 
 async fn update(State(app): State<Arc<App>>, body: Bytes) -> Response {
-    let Ok(request) = serde_json::from_slice::<Request>(&body) else { return StatusCode::BAD_REQUEST.into_response() };
+    let Ok(request) = serde_json::from_slice::<Request>(&body) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
     let Update { id, patch, expected_etag } = request.variables;
-    let Ok(version) = expected_etag.parse::<i64>() else { return StatusCode::PRECONDITION_FAILED.into_response() };
+    let Ok(version) = expected_etag.parse::<i64>() else {
+        return StatusCode::PRECONDITION_FAILED.into_response();
+    };
     let row = app.with(async |connection| {
         connection.client.query_opt(&connection.update, &[&patch.name, &id, &version]).await
     });
@@ -275,7 +292,8 @@ async fn update(State(app): State<Arc<App>>, body: Bytes) -> Response {
 fn answer<T>(result: Option<Result<T, Error>>, body: impl FnOnce(T) -> Vec<u8>) -> Response {
     match result {
         Some(Ok(rows)) => {
-            ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body(rows)).into_response()
+            ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], body(rows))
+                .into_response()
         }
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         None => StatusCode::SERVICE_UNAVAILABLE.into_response(),
@@ -296,7 +314,8 @@ fn id_of(out: &mut Vec<u8>, row: &Row, index: usize) {
 fn texts(out: &mut Vec<u8>, row: &Row, fields: &[(usize, &str)]) {
     for (index, name) in fields {
         write!(out, ",\"{name}\":").expect("memory can be written");
-        serde_json::to_writer(&mut *out, row.get::<_, &str>(*index)).expect("memory can be written");
+        serde_json::to_writer(&mut *out, row.get::<_, &str>(*index))
+            .expect("memory can be written");
     }
 }
 

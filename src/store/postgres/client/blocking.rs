@@ -26,7 +26,8 @@ impl Blocking {
     /// # Errors
     /// As there.
     pub fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(ClientError::Lost)?;
+        let runtime =
+            Builder::new_current_thread().enable_all().build().map_err(ClientError::Lost)?;
         match run(Some(&runtime), Connection::connect(url, session)) {
             Ok(connection) => Ok(Self { connection, runtime: Some(runtime) }),
             Err(error) => {
@@ -67,7 +68,8 @@ impl Blocking {
     }
 }
 
-/// Runs a future to its end on a thread of its own: the caller's may belong to another runtime, which forbids to block.
+/// Runs a future to its end on a thread of its own: the caller's may belong to another runtime,
+/// which forbids to block.
 fn run<T: Send>(runtime: Option<&Runtime>, future: impl Future<Output = T> + Send) -> T {
     let runtime = runtime.expect("it is there until this is dropped");
     std::thread::scope(|scope| match scope.spawn(|| runtime.block_on(future)).join() {

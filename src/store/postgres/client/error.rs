@@ -59,7 +59,8 @@ impl ClientError {
     }
 }
 
-/// An ErrorResponse. Its `Display` leaves DETAIL out, which may hold rows; that is written to the debug log and nowhere else.
+/// An ErrorResponse. Its `Display` leaves DETAIL out, which may hold rows; that is written to the
+/// debug log and nowhere else.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// SQLSTATE.
@@ -80,7 +81,8 @@ pub struct ServerError {
     pub constraint: Option<String>,
     /// Where in the server's functions it came up: the call stack of PL/pgSQL.
     pub context: Option<String>,
-    /// The number of the statement in its flight, from 0 on; None: at the flight's end, when its transaction was committed.
+    /// The number of the statement in its flight, from 0 on; None: at the flight's end, when its
+    /// transaction was committed.
     pub statement: Option<usize>,
     /// The server has closed the connection.
     pub is_fatal: bool,
@@ -144,7 +146,10 @@ mod tests {
             b"SFEHLER\0VERROR\0C23505\0Mduplicate key\0DKey (a)=(secret) already exists.\0tshops\0nshops_a_key\0\0";
         let error = ServerError::read(body);
         assert_eq!((error.code.as_str(), error.is_fatal), ("23505", false));
-        assert_eq!((error.table.as_deref(), error.constraint.as_deref()), (Some("shops"), Some("shops_a_key")));
+        assert_eq!(
+            (error.table.as_deref(), error.constraint.as_deref()),
+            (Some("shops"), Some("shops_a_key"))
+        );
         assert!(!format!("{error} {error:?}").contains("secret"));
         assert!(ServerError::read(b"SFATAL\0VFATAL\0C57P01\0Mbye\0\0").is_fatal);
         // What breaks off says what there is.

@@ -147,7 +147,8 @@ impl<'r> RowRef<'r> {
         self.text(column).unwrap_or_default().to_owned()
     }
 
-    /// A column that is a whole number or an oid of two, four or eight bytes; None for NULL, and for what is none.
+    /// A column that is a whole number or an oid of two, four or eight bytes; None for NULL, and
+    /// for what is none.
     pub fn int(&self, column: usize) -> Option<i64> {
         match self.rows.format {
             Format::Text => self.text(column)?.parse().ok(),

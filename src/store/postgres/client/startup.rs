@@ -29,10 +29,11 @@ pub enum Role {
 pub struct Session {
     /// What it is for.
     pub role: Role,
-    /// When the server itself ends a statement; the caller's own limit should come first. Not for [`Role::Admin`].
+    /// When the server itself ends a statement; the caller's own limit should come first. Not for
+    /// [`Role::Admin`].
     pub statement_timeout: Duration,
-    /// A pooler in transaction mode stands in between, which hands each transaction to another session: nothing can be set up
-    /// for longer, nor prepared.
+    /// A pooler in transaction mode stands in between, which hands each transaction to another
+    /// session: nothing can be set up for longer, nor prepared.
     pub pooled: bool,
 }
 
@@ -50,7 +51,8 @@ impl Session {
     /// The settings of the session, by name.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            // Names what `client_encoding` and the others are, whatever the database or the role has as its own.
+            // Names what `client_encoding` and the others are, whatever the database or the role
+            // has as its own.
             ("client_encoding", "UTF8".to_owned()),
             ("TimeZone", "UTC".to_owned()),
             ("DateStyle", "ISO, YMD".to_owned()),
@@ -89,13 +91,21 @@ pub(super) struct Greeting {
 }
 
 /// Begins a session.
-pub(super) async fn start(wire: &mut Wire, url: &PostgresUrl, session: &Session) -> Result<Greeting, ClientError> {
+pub(super) async fn start(
+    wire: &mut Wire,
+    url: &PostgresUrl,
+    session: &Session,
+) -> Result<Greeting, ClientError> {
     // The environment as libpq reads it.
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let user = url.user.clone().or_else(|| variable("PGUSER")).or_else(|| variable("USER"));
-    let user = user.ok_or_else(|| ClientError::Login("the database's URL names no user".to_owned()))?;
-    let password =
-        url.password.as_ref().map(|password| password.expose().to_owned()).or_else(|| variable("PGPASSWORD"));
+    let user =
+        user.ok_or_else(|| ClientError::Login("the database's URL names no user".to_owned()))?;
+    let password = url
+        .password
+        .as_ref()
+        .map(|password| password.expose().to_owned())
+        .or_else(|| variable("PGPASSWORD"));
     let settings = session.settings();
     let application = url.application_name.as_deref().unwrap_or("freshql");
     let mut parameters = vec![("user", user.as_str()), ("application_name", application)];
@@ -111,21 +121,29 @@ pub(super) async fn start(wire: &mut Wire, url: &PostgresUrl, session: &Session)
             b'R' => authenticate(wire, &body, &user, password.as_deref(), &mut scram)?,
             b'S' => greeting.parameters.extend(parameter(&body)),
             b'K' => {
-                let number = |at: usize| body.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]));
+                let number = |at: usize| {
+                    body.get(at..at + 4).map(|b| i32::from_be_bytes([b[0], b[1], b[2], b[3]]))
+                };
                 greeting.key = (number(0).unwrap_or(0), number(4).unwrap_or(0));
             }
             b'E' => return Err(ClientError::Server(Box::new(ServerError::read(&body)))),
             b'Z' => return Ok(greeting),
             // Notices, and versions of the protocol that only newer clients know.
             b'N' | b'v' => {}
-            other => return Err(ClientError::protocol(format!("message {:?} at the start", char::from(other)))),
+            other => {
+                return Err(ClientError::protocol(format!(
+                    "message {:?} at the start",
+                    char::from(other)
+                )));
+            }
         }
     }
 }
 
 /// A ParameterStatus.
 pub(super) fn parameter(body: &[u8]) -> Option<(String, String)> {
-    let mut words = body.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let mut words =
+        body.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     Some((words.next()?, words.next()?))
 }
 
@@ -136,7 +154,8 @@ fn authenticate(
     password: Option<&str>,
     scram: &mut Option<ScramSha256>,
 ) -> Result<(), ClientError> {
-    let (code, rest) = body.split_first_chunk().ok_or_else(|| ClientError::protocol("an empty message"))?;
+    let (code, rest) =
+        body.split_first_chunk().ok_or_else(|| ClientError::protocol("an empty message"))?;
     let secret = || {
         let message = "the database wants a password: write it into its URL, or set PGPASSWORD";
         password.map(str::as_bytes).ok_or_else(|| ClientError::Login(message.to_owned()))
@@ -149,7 +168,9 @@ fn authenticate(
              the server ask for scram-sha-256"
         ))),
     };
-    let failed = |error: std::io::Error| ClientError::Login(format!("the password cannot be verified: {error}"));
+    let failed = |error: std::io::Error| {
+        ClientError::Login(format!("the password cannot be verified: {error}"))
+    };
     match i32::from_be_bytes(*code) {
         0 => {}
         3 => {
@@ -158,24 +179,31 @@ fn authenticate(
         }
         5 => {
             exposed("as an MD5 hash")?;
-            let salt = rest.first_chunk().ok_or_else(|| ClientError::protocol("a salt is missing"))?;
+            let salt =
+                rest.first_chunk().ok_or_else(|| ClientError::protocol("a salt is missing"))?;
             let hash = md5_hash(user.as_bytes(), secret()?, *salt);
             frontend::password_message(hash.as_bytes(), &mut wire.outbox).map_err(unsendable)?;
         }
         10 => {
             if !rest.split(|byte| *byte == 0).any(|name| name == SCRAM_SHA_256.as_bytes()) {
-                return Err(ClientError::Login("the database wants a login that is not supported".to_owned()));
+                return Err(ClientError::Login(
+                    "the database wants a login that is not supported".to_owned(),
+                ));
             }
             let exchange = scram.insert(ScramSha256::new(secret()?, ChannelBinding::unsupported()));
-            frontend::sasl_initial_response(SCRAM_SHA_256, exchange.message(), &mut wire.outbox).map_err(unsendable)?;
+            frontend::sasl_initial_response(SCRAM_SHA_256, exchange.message(), &mut wire.outbox)
+                .map_err(unsendable)?;
         }
         11 => {
-            let exchange = scram.as_mut().ok_or_else(|| ClientError::protocol("SASL goes on before it began"))?;
+            let exchange = scram
+                .as_mut()
+                .ok_or_else(|| ClientError::protocol("SASL goes on before it began"))?;
             exchange.update(rest).map_err(failed)?;
             frontend::sasl_response(exchange.message(), &mut wire.outbox).map_err(unsendable)?;
         }
         12 => {
-            let exchange = scram.as_mut().ok_or_else(|| ClientError::protocol("SASL ends before it began"))?;
+            let exchange =
+                scram.as_mut().ok_or_else(|| ClientError::protocol("SASL ends before it began"))?;
             // That the server knows the password, too.
             exchange.finish(rest).map_err(failed)?;
         }

@@ -1,4 +1,5 @@
-//! The statements that a connection has prepared: by their text, the least recently used forgotten first.
+//! The statements that a connection has prepared: by their text, the least recently used forgotten
+//! first.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -54,7 +55,10 @@ impl Statements {
         let mut names = Vec::new();
         while self.by_text.len() > MOST {
             let oldest = self.by_text.iter().min_by_key(|(_, prepared)| prepared.used);
-            let Some((text, _)) = oldest.filter(|(_, prepared)| prepared.used < self.flights) else { break };
+            let Some((text, _)) = oldest.filter(|(_, prepared)| prepared.used < self.flights)
+            else {
+                break;
+            };
             let text = text.clone();
             names.extend(self.by_text.remove(&text).map(|prepared| prepared.name));
         }

@@ -58,10 +58,12 @@ impl Stream {
             _ => return Err(refused("the server does not offer it".to_owned())),
         }
         let config = tls::config(url).map_err(refused)?;
-        let server =
-            ServerName::try_from(name.clone()).map_err(|_| refused(format!("`{name}` is not the name of a host")))?;
+        let server = ServerName::try_from(name.clone())
+            .map_err(|_| refused(format!("`{name}` is not the name of a host")))?;
         let connected = TlsConnector::from(config).connect(server, tcp).await;
-        connected.map(|stream| Self::Tls(Box::new(stream))).map_err(|error| refused(error.to_string()))
+        connected
+            .map(|stream| Self::Tls(Box::new(stream)))
+            .map_err(|error| refused(error.to_string()))
     }
 
     /// Whether nobody on the way can read what is sent.
@@ -101,13 +103,21 @@ macro_rules! each {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         each!(self, stream => Pin::new(stream).poll_read(cx, buf))
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         each!(self, stream => Pin::new(stream).poll_write(cx, buf))
     }
 

@@ -1,6 +1,6 @@
-//! TLS as `sslmode` means it: `prefer` and `require` encrypt and trust whoever answers, `verify-ca` trusts who has a certificate
-//! of a trusted authority, `verify-full` only if it is for this host. As in libpq, `require` with a file of authorities is
-//! `verify-ca`.
+//! TLS as `sslmode` means it: `prefer` and `require` encrypt and trust whoever answers, `verify-ca`
+//! trusts who has a certificate of a trusted authority, `verify-full` only if it is for this host.
+//! As in libpq, `require` with a file of authorities is `verify-ca`.
 
 use std::sync::Arc;
 
@@ -9,7 +9,9 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 
 use crate::config::{PostgresUrl, SslMode};
 
@@ -19,19 +21,30 @@ pub(super) fn config(url: &PostgresUrl) -> Result<Arc<ClientConfig>, String> {
     let verified = match url.ssl_mode {
         SslMode::VerifyFull => Some(true),
         SslMode::VerifyCa => Some(false),
-        SslMode::Require | SslMode::Prefer | SslMode::Disable => url.ssl_root_cert.as_ref().map(|_| false),
+        SslMode::Require | SslMode::Prefer | SslMode::Disable => {
+            url.ssl_root_cert.as_ref().map(|_| false)
+        }
     };
     let chain = match verified {
         Some(_) => {
-            let builder = WebPkiServerVerifier::builder_with_provider(Arc::new(roots(url)?), provider.clone());
+            let builder = WebPkiServerVerifier::builder_with_provider(
+                Arc::new(roots(url)?),
+                provider.clone(),
+            );
             Some(builder.build().map_err(|error| error.to_string())?)
         }
         None => None,
     };
     let verifier = Verifier { provider: provider.clone(), chain, name: verified == Some(true) };
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let config =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let config = config.map_err(|error| error.to_string())?;
-    Ok(Arc::new(config.dangerous().with_custom_certificate_verifier(Arc::new(verifier)).with_no_client_auth()))
+    Ok(Arc::new(
+        config
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(verifier))
+            .with_no_client_auth(),
+    ))
 }
 
 /// The authorities that are trusted.
@@ -41,13 +54,19 @@ fn roots(url: &PostgresUrl) -> Result<RootCertStore, String> {
         // Whatever cannot be read is not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return match roots.is_empty() {
-            true => Err("the machine trusts no certificate authority; name a file with `sslrootcert`".to_owned()),
+            true => {
+                Err("the machine trusts no certificate authority; name a file with `sslrootcert`"
+                    .to_owned())
+            }
             false => Ok(roots),
         };
     };
-    let unreadable = |error: rustls::pki_types::pem::Error| format!("cannot read {}: {error}", file.display());
+    let unreadable =
+        |error: rustls::pki_types::pem::Error| format!("cannot read {}: {error}", file.display());
     for certificate in CertificateDer::pem_file_iter(file).map_err(unreadable)? {
-        roots.add(certificate.map_err(unreadable)?).map_err(|error| format!("{}: {error}", file.display()))?;
+        roots
+            .add(certificate.map_err(unreadable)?)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
     }
     if roots.is_empty() { Err(format!("{} has no certificate", file.display())) } else { Ok(roots) }
 }

@@ -1,5 +1,5 @@
-//! Messages over a stream. What is to be sent is written while answers are read, since a server that cannot get rid of its
-//! answers does not read on either.
+//! Messages over a stream. What is to be sent is written while answers are read, since a server
+//! that cannot get rid of its answers does not read on either.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -35,7 +35,8 @@ impl Wire {
         Self { stream, inbox: buffer(), outbox: buffer(), is_flushed: true }
     }
 
-    /// Sends what is to be sent, and hands each message that comes to `each`, until that says that it was the last.
+    /// Sends what is to be sent, and hands each message that comes to `each`, until that says that
+    /// it was the last.
     pub(super) async fn exchange(
         &mut self,
         mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
@@ -87,8 +88,8 @@ impl Wire {
         poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await
     }
 
-    /// Whether the other side has closed, or has said why it is about to, as far as that is known without waiting. To be asked
-    /// between exchanges.
+    /// Whether the other side has closed, or has said why it is about to, as far as that is known
+    /// without waiting. To be asked between exchanges.
     pub(super) fn has_ended(&mut self) -> bool {
         self.inbox.reserve(8 << 10);
         let read = pin!(self.stream.read_buf(&mut self.inbox));
@@ -128,7 +129,9 @@ impl Wire {
 
 /// The type of the message that begins here, and its whole length.
 fn header(bytes: &[u8]) -> Result<Option<(u8, usize)>, ClientError> {
-    let Some((&[tag, a, b, c, d], _)) = bytes.split_first_chunk::<HEADER>() else { return Ok(None) };
+    let Some((&[tag, a, b, c, d], _)) = bytes.split_first_chunk::<HEADER>() else {
+        return Ok(None);
+    };
     let length = u32::from_be_bytes([a, b, c, d]) as usize;
     if (4..=LONGEST).contains(&length) {
         Ok(Some((tag, 1 + length)))

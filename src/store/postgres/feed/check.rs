@@ -1,4 +1,5 @@
-//! One check: a flight on the feed's own connection, whose first statement is the snapshot, and what follows from it.
+//! One check: a flight on the feed's own connection, whose first statement is the snapshot, and
+//! what follows from it.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,7 +20,8 @@ use crate::store::schema::migrations::Applied as AppliedMigration;
 
 /// How long a check may take before its connection is given up.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How often the definition of tables is looked at where nobody says that it has changed: what a name means can change, too.
+/// How often the definition of tables is looked at where nobody says that it has changed: what a
+/// name means can change, too.
 const LOOK: Duration = Duration::from_secs(1);
 /// How long nobody tries to connect after the first failure, and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
@@ -34,7 +36,8 @@ pub(super) struct Follower {
     /// The definition of tables when it was last looked at, and when that was.
     print: i64,
     looked_at: Instant,
-    /// What a check asks to learn that it has changed, and the answer that stands for the state that is known.
+    /// What a check asks to learn that it has changed, and the answer that stands for the state
+    /// that is known.
     watch: Watch,
     told: Option<Told>,
     /// When connecting has failed, why, and how long nobody tries again.
@@ -64,13 +67,24 @@ const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
 const WHERE: &str =
     "SELECT (SELECT oid FROM pg_database WHERE datname = current_database()), pg_postmaster_start_time(),
   pg_is_in_recovery()";
-const STANDBY: &str = "the server is a standby, which shows changes before they count: connect to the primary server";
+const STANDBY: &str =
+    "the server is a standby, which shows changes before they count: connect to the primary server";
 
 impl Follower {
     pub(super) fn new(url: PostgresUrl, session: Session) -> Self {
         let looked_at = Instant::now();
         let (watch, told) = (Watch::nothing(), None);
-        Self { url, session, connection: None, history: Vec::new(), print: 0, looked_at, watch, told, failure: None }
+        Self {
+            url,
+            session,
+            connection: None,
+            history: Vec::new(),
+            print: 0,
+            looked_at,
+            watch,
+            told,
+            failure: None,
+        }
     }
 
     /// The state from which on the subscribers are told of changes.
@@ -97,7 +111,10 @@ impl Follower {
         let mut is_known = before.leads_to(&now.applied, now.floor);
         is_known &= records.iter().map(Rows::len).sum::<usize>() <= MOST_AT_ONCE;
         is_known = is_known
-            && records.iter().flat_map(Rows::iter).all(|row| change_log::add(&known.model, &row, &mut changes));
+            && records
+                .iter()
+                .flat_map(Rows::iter)
+                .all(|row| change_log::add(&known.model, &row, &mut changes));
         let has_moved = self.has_moved(&before, &now).await?;
         if has_moved || !is_known {
             // Known before anything is answered by what the clock then knows.
@@ -125,8 +142,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Whether the definition of tables is another than the one that was looked at last. Asked in a flight of its own: its
-    /// snapshot is not older than what the check was told.
+    /// Whether the definition of tables is another than the one that was looked at last. Asked in a
+    /// flight of its own: its snapshot is not older than what the check was told.
     async fn has_moved(&mut self, before: &Applied, now: &Now) -> Result<bool, StoreError> {
         if self.watch == Watch::nothing() {
             return Ok(true);
@@ -151,8 +168,9 @@ impl Follower {
         for _ in 0..3 {
             let sql = self.watch.behind(NOW);
             let Connected { database, server, connection } = self.connected().await?;
-            let (xmax, running) =
-                since.map(|since| (since.xmax.to_string(), since.running_array())).unwrap_or_default();
+            let (xmax, running) = since
+                .map(|since| (since.xmax.to_string(), since.running_array()))
+                .unwrap_or_default();
             let (database, xmax) = ([Parameter::Text(database)], [Parameter::Text(&xmax)]);
             let running = [Parameter::Text(&running)];
             let mut flight = vec![Execute::binary(&sql, &database)];
@@ -175,7 +193,9 @@ impl Follower {
                 self.settled(result).await.ok();
                 continue;
             }
-            let mut rows = self.settled(result.unwrap_or(Err(ClientError::Late("reading the change log")))).await?;
+            let mut rows = self
+                .settled(result.unwrap_or(Err(ClientError::Late("reading the change log"))))
+                .await?;
             let records = rows.split_off(1);
             match now(&rows[0], server)? {
                 Some(now) => return Ok((now, records)),
@@ -198,7 +218,9 @@ impl Follower {
         let result = look::look(&mut connected.connection, model, &history).await;
         let Looked { schema, print, watch } = self.settled(result).await?;
         (self.print, self.watch, self.looked_at) = (print, watch, Instant::now());
-        schema.ok_or_else(|| StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned()))
+        schema.ok_or_else(|| {
+            StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned())
+        })
     }
 
     async fn connected(&mut self) -> Result<&mut Connected, StoreError> {
@@ -226,7 +248,10 @@ impl Follower {
                 Ok(connected)
             }
             Err(error) => {
-                let pause = self.failure.as_ref().map_or(PAUSES.0, |(.., pause)| (*pause * 2).min(PAUSES.1));
+                let pause = self
+                    .failure
+                    .as_ref()
+                    .map_or(PAUSES.0, |(.., pause)| (*pause * 2).min(PAUSES.1));
                 if self.failure.is_none() {
                     tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
                 }

@@ -1,13 +1,17 @@
-//! The definition of what versions rest on: tables, columns, partitions, triggers, functions. Whoever alters it by hand may change
-//! what rows contain, or let others do so, and leave every version as it was. So the state of the definition, the **print**, is part
-//! of every validator: where it is not the one that `_freshql_meta` has, the history is renewed before anything else is answered.
+//! The definition of what versions rest on: tables, columns, partitions, triggers, functions.
+//! Whoever alters it by hand may change what rows contain, or let others do so, and leave every
+//! version as it was. So the state of the definition, the **print**, is part of every validator:
+//! where it is not the one that `_freshql_meta` has, the history is renewed before anything else is
+//! answered.
 //!
-//! Whether to look is told by the server itself. `'now'::timestamptz` is a constant, given its value when a statement is
-//! analysed, and PostgreSQL analyses a prepared statement anew when something that it names was altered. So a statement that
-//! names all tables and functions of ours, in a branch that is never taken, returns another time if and only if one of them was
-//! altered since. It takes no lock on them and costs nothing: the comparison is of one number. The altering transaction
-//! tells the other sessions before it releases its locks, and so before anybody sees what it has done; a session takes note of
-//! that when it locks the first table of a transaction, behind the snapshot.
+//! Whether to look is told by the server itself. `'now'::timestamptz` is a constant, given its
+//! value when a statement is analysed, and PostgreSQL analyses a prepared statement anew when
+//! something that it names was altered. So a statement that names all tables and functions of ours,
+//! in a branch that is never taken, returns another time if and only if one of them was altered
+//! since. It takes no lock on them and costs nothing: the comparison is of one number. The altering
+//! transaction tells the other sessions before it releases its locks, and so before anybody sees
+//! what it has done; a session takes note of that when it locks the first table of a transaction,
+//! behind the snapshot.
 
 use crate::store::postgres::client::{ClientError, Connection, Execute, Rows};
 
@@ -52,8 +56,8 @@ macro_rules! print {
     };
 }
 
-/// A number that changes whenever the definition does, and never comes back. It depends on the database alone, so that servers
-/// of different models agree on it.
+/// A number that changes whenever the definition does, and never comes back. It depends on the
+/// database alone, so that servers of different models agree on it.
 pub(super) const PRINT: &str = print!();
 
 /// The print that the history belongs to.
@@ -68,7 +72,8 @@ pub(in crate::store::postgres) const KEEP: &str = concat!(
     ") AS now ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 );
 
-/// Where the print is another than the one that was written down, begins another history, and tells all servers.
+/// Where the print is another than the one that was written down, begins another history, and tells
+/// all servers.
 const RENEW: &str = concat!(
     "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SET LOCAL lock_timeout = '5s';
@@ -93,7 +98,8 @@ pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError
     result.map(drop)
 }
 
-/// What a statement has to name: tables by their oids, calls of functions, and the types whose values rows are shown by.
+/// What a statement has to name: tables by their oids, calls of functions, and the types whose
+/// values rows are shown by.
 pub(super) const NAMES: &str = concat!(
     "WITH watched AS (",
     watched!(),
@@ -122,7 +128,9 @@ impl Watch {
     pub(super) fn of(names: &Rows) -> Self {
         let row = names.first();
         let text = |column| row.as_ref().and_then(|row| row.text(column));
-        let never = |list: Option<&str>| list.map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"));
+        let never = |list: Option<&str>| {
+            list.map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"))
+        };
         let null = || "NULL".to_owned();
         // Values of enums are renamed without a word to anybody's plans.
         let values = text(2).map(|types| {

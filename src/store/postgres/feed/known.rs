@@ -23,7 +23,12 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(model: Arc<Model>, subscribers: Arc<Subscribers>, applied: Applied, schema: Schema) -> Self {
+    pub(super) fn new(
+        model: Arc<Model>,
+        subscribers: Arc<Subscribers>,
+        applied: Applied,
+        schema: Schema,
+    ) -> Self {
         Self {
             model,
             subscribers,
@@ -56,7 +61,8 @@ pub(super) struct Applied {
 }
 
 impl Applied {
-    /// Whether all that has happened since stands in the log. `floor`: the records of transactions below were pruned.
+    /// Whether all that has happened since stands in the log. `floor`: the records of transactions
+    /// below were pruned.
     pub(super) fn leads_to(&self, now: &Self, floor: u64) -> bool {
         self.life == now.life
             && self.server == now.server

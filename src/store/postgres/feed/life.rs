@@ -1,8 +1,10 @@
-//! Lives: whether this is still the database that was read before. After a crash, on a server that takes over, in a copy or
-//! after a restore, transactions may be gone and their numbers come back; then what a server knows is worth nothing.
+//! Lives: whether this is still the database that was read before. After a crash, on a server that
+//! takes over, in a copy or after a restore, transactions may be gone and their numbers come back;
+//! then what a server knows is worth nothing.
 //!
-//! `_freshql_run` is unlogged, so PostgreSQL empties it in these cases, and keeps it over a clean restart; in a dump that was
-//! restored its row names another table, or another database, than those that it stands in.
+//! `_freshql_run` is unlogged, so PostgreSQL empties it in these cases, and keeps it over a clean
+//! restart; in a dump that was restored its row names another table, or another database, than
+//! those that it stands in.
 
 use crate::store::postgres::client::{ClientError, Connection, RowRef};
 
@@ -23,7 +25,8 @@ impl Life {
     }
 }
 
-/// Begins a life, unless somebody else has. Records of transactions that this database has not had yet are of another life.
+/// Begins a life, unless somebody else has. Records of transactions that this database has not had
+/// yet are of another life.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
 INSERT INTO _freshql_run AS run (one, life, self, db, floor)
   VALUES (true, gen_random_uuid(), '_freshql_run'::regclass,

@@ -1,4 +1,5 @@
-//! A look at the schema: which state it is in, and whether the triggers and columns that keep versions stand.
+//! A look at the schema: which state it is in, and whether the triggers and columns that keep
+//! versions stand.
 
 use std::sync::Arc;
 
@@ -37,7 +38,8 @@ pub(super) async fn applied(connection: &mut Connection) -> Result<Vec<Applied>,
     }
 }
 
-/// Looks. `history` is what had been applied when this server started: what came later belongs to another model.
+/// Looks. `history` is what had been applied when this server started: what came later belongs to
+/// another model.
 pub(super) async fn look(
     connection: &mut Connection,
     model: &Model,
@@ -62,8 +64,8 @@ pub(super) async fn look(
         meta = Some(connection.query(Execute::text(META, &[])).await?);
     }
     let applied = applied(connection).await?;
-    // In a rolling deploy somebody migrates while servers of the release before still run: what their model needs may stand
-    // as before, and triggers do more than they know of.
+    // In a rolling deploy somebody migrates while servers of the release before still run: what
+    // their model needs may stand as before, and triggers do more than they know of.
     let unguarded = match newer(&applied, history) {
         _ if !is_kept => vec![Some(UNKEPT.to_owned()); model.entities.len()],
         Some(reason) if !applied.starts_with(history) => vec![Some(reason); model.entities.len()],
@@ -74,8 +76,8 @@ pub(super) async fn look(
     Ok(Looked { schema, print, watch })
 }
 
-/// Sees to it that the history belongs to the definition with this print, or the one that it has become meanwhile. False where
-/// the database does not let that be written down.
+/// Sees to it that the history belongs to the definition with this print, or the one that it has
+/// become meanwhile. False where the database does not let that be written down.
 async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, ClientError> {
     for _ in 0..3 {
         let kept = connection.query(Execute::text(definition::KEPT, &[])).await?;
@@ -83,7 +85,9 @@ async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, Clie
             return Ok(true);
         }
         match definition::renew(connection).await {
-            Ok(()) => tracing::info!("tables, triggers or functions were altered; all ETags are new"),
+            Ok(()) => {
+                tracing::info!("tables, triggers or functions were altered; all ETags are new")
+            }
             Err(error) if connection.is_broken() => return Err(error),
             Err(error) => {
                 tracing::error!(%error, "cannot write down that tables, triggers or functions were altered");

@@ -1,7 +1,8 @@
 //! PostgreSQL's snapshots: which transactions a reader sees
 //! (<https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT>).
 
-/// Which transactions had ended when it was taken: those below `xmin`, and those below `xmax` that are not in `running`.
+/// Which transactions had ended when it was taken: those below `xmin`, and those below `xmax` that
+/// are not in `running`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::store) struct Snapshot {
     /// All below have ended.
@@ -17,7 +18,8 @@ impl Snapshot {
     pub(in crate::store) fn read(bytes: &[u8]) -> Option<Self> {
         let (count, rest) = bytes.split_first_chunk()?;
         let count = usize::try_from(i32::from_be_bytes(*count)).ok()?;
-        let mut numbers = rest.chunks_exact(8).map(|bytes| bytes.try_into().map(u64::from_be_bytes));
+        let mut numbers =
+            rest.chunks_exact(8).map(|bytes| bytes.try_into().map(u64::from_be_bytes));
         let mut next = || numbers.next()?.ok();
         let (xmin, xmax) = (next()?, next()?);
         let running = (0..count).map(|_| next()).collect::<Option<_>>()?;
@@ -28,7 +30,8 @@ impl Snapshot {
     pub(in crate::store) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(':');
         let (xmin, xmax) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let running = parts.next()?.split(',').filter(|xid| !xid.is_empty()).map(|xid| xid.parse().ok());
+        let running =
+            parts.next()?.split(',').filter(|xid| !xid.is_empty()).map(|xid| xid.parse().ok());
         Some(Self { xmin, xmax, running: running.collect::<Option<_>>()? })
     }
 

@@ -1,5 +1,5 @@
-//! What the versions of rows rest on (tables of ours, functions, triggers), and is missing or otherwise than it should be;
-//! and the statements that put it back.
+//! What the versions of rows rest on (tables of ours, functions, triggers), and is missing or
+//! otherwise than it should be; and the statements that put it back.
 
 use crate::store::postgres::catalogue::bits::{BEFORE, DELETE, INSERT, ROW, TRUNCATE, UPDATE};
 use crate::store::postgres::catalogue::{Catalogue, FoundFunction, FoundTable};
@@ -25,13 +25,15 @@ const FUNCTIONS: [&str; 2] = ["_freshql_part", "_freshql_fold"];
 /// Tables and functions that all entities share.
 pub(in crate::store) fn system(catalogue: &Catalogue, layout: &Layout) -> Vec<Mend> {
     let mut mends = Vec::new();
-    let mut add = |message: String, sql: Vec<String>| mends.push(Mend { message, sql, renews: false });
+    let mut add =
+        |message: String, sql: Vec<String>| mends.push(Mend { message, sql, renews: false });
     let is_outdated = is_outdated(catalogue);
     if is_outdated {
-        let message =
-            "table `_freshql_change` is that of an earlier release of freshql, and so are the triggers that write it";
+        let message = "table `_freshql_change` is that of an earlier release of freshql, and so are the triggers that write it";
         let mut sql: Vec<String> = Vec::new();
-        for table in layout.tables.iter().filter(|table| catalogue.table(table.name.as_str()).is_some()) {
+        for table in
+            layout.tables.iter().filter(|table| catalogue.table(table.name.as_str()).is_some())
+        {
             sql.extend(triggers::drop_former_statements(&table.name));
         }
         sql.extend(triggers::drop_former_log());
@@ -44,15 +46,22 @@ pub(in crate::store) fn system(catalogue: &Catalogue, layout: &Layout) -> Vec<Me
             None => {
                 // What stands beside the log may be there still.
                 let is_there = |sql: &String| {
-                    BESIDE_THE_LOG.iter().any(|other| makes(sql, other) && catalogue.table(other).is_some())
+                    BESIDE_THE_LOG
+                        .iter()
+                        .any(|other| makes(sql, other) && catalogue.table(other).is_some())
                 };
-                let is_function =
-                    |sql: &String| makes(sql, "_freshql_part") && catalogue.function("_freshql_part").is_some();
-                let sql = statements.into_iter().filter(|sql| !is_there(sql) && !is_function(sql)).collect();
+                let is_function = |sql: &String| {
+                    makes(sql, "_freshql_part") && catalogue.function("_freshql_part").is_some()
+                };
+                let sql = statements
+                    .into_iter()
+                    .filter(|sql| !is_there(sql) && !is_function(sql))
+                    .collect();
                 add(format!("table `{name}` is missing"), sql);
             }
             Some(_) if name == "_freshql_change" && !is_outdated => {
-                for other in BESIDE_THE_LOG.iter().filter(|other| catalogue.table(other).is_none()) {
+                for other in BESIDE_THE_LOG.iter().filter(|other| catalogue.table(other).is_none())
+                {
                     let sql = statements.iter().filter(|sql| makes(sql, other)).cloned().collect();
                     add(format!("table `{other}` is missing"), sql);
                 }
@@ -60,7 +69,10 @@ pub(in crate::store) fn system(catalogue: &Catalogue, layout: &Layout) -> Vec<Me
             Some(_) => {}
         }
     }
-    let functions = ddl::system_table("_freshql_change").statements.into_iter().chain(ddl::folding().statements);
+    let functions = ddl::system_table("_freshql_change")
+        .statements
+        .into_iter()
+        .chain(ddl::folding().statements);
     let functions: Vec<String> = functions.collect();
     let is_made = is_outdated || catalogue.table("_freshql_change").is_none();
     for name in FUNCTIONS.iter().filter(|name| catalogue.function(name).is_none()) {
@@ -81,7 +93,9 @@ fn makes(sql: &str, name: &str) -> bool {
 
 /// The log is one that an earlier release made.
 pub(in crate::store) fn is_outdated(catalogue: &Catalogue) -> bool {
-    let op = catalogue.table("_freshql_change").map(|log| log.column("op").map(|column| column.base.as_str()));
+    let op = catalogue
+        .table("_freshql_change")
+        .map(|log| log.column("op").map(|column| column.base.as_str()));
     matches!(op, Some(op) if op != Some("char"))
 }
 
@@ -105,7 +119,9 @@ pub(in crate::store) fn triggers(
     for function in triggers::functions(table) {
         let what = match catalogue.function(function.name.as_str()) {
             None => "is missing: versions would stay as they are",
-            Some(has) if !is_same(&function, has, exactness) => "is not the one that this model needs",
+            Some(has) if !is_same(&function, has, exactness) => {
+                "is not the one that this model needs"
+            }
             Some(_) => continue,
         };
         let message = format!("function `{}` {what}", function.name.as_str());
@@ -127,19 +143,33 @@ pub(in crate::store) fn triggers(
     }
     let former = found.triggers.iter().filter(|trigger| triggers::is_former(&trigger.name));
     mends.extend(former.map(|trigger| Mend {
-        message: format!("trigger `{}` on `{}` is of an earlier release of freshql", trigger.name, found.name),
-        sql: vec![format!("DROP TRIGGER IF EXISTS {} ON {};", SqlName::new(&trigger.name), table.name)],
+        message: format!(
+            "trigger `{}` on `{}` is of an earlier release of freshql",
+            trigger.name, found.name
+        ),
+        sql: vec![format!(
+            "DROP TRIGGER IF EXISTS {} ON {};",
+            SqlName::new(&trigger.name),
+            table.name
+        )],
         renews: false,
     }));
     mends
 }
 
-fn of_trigger(trigger: &Trigger, found: &FoundTable, shown: &SqlName, qualified: &str) -> Option<Mend> {
+fn of_trigger(
+    trigger: &Trigger,
+    found: &FoundTable,
+    shown: &SqlName,
+    qualified: &str,
+) -> Option<Mend> {
     let (name, table) = (trigger.name, shown.as_str());
     let always = format!("ALTER TABLE {qualified} ENABLE ALWAYS TRIGGER {name};");
     let made = || {
         let Trigger { event, for_each, function, .. } = trigger;
-        format!("CREATE OR REPLACE TRIGGER {name} {event} ON {qualified}\n  {for_each} EXECUTE FUNCTION {function}();")
+        format!(
+            "CREATE OR REPLACE TRIGGER {name} {event} ON {qualified}\n  {for_each} EXECUTE FUNCTION {function}();"
+        )
     };
     let (message, sql, renews) = match found.trigger(name) {
         None if name == TRUNCATE_TRIGGER => (
@@ -152,14 +182,26 @@ fn of_trigger(trigger: &Trigger, found: &FoundTable, shown: &SqlName, qualified:
             vec![made(), always],
             true,
         ),
-        Some(has) if has.bits != bits_of(trigger) || has.function != trigger.function.as_str() || has.has_when => {
-            (format!("trigger `{name}` on `{table}` is not the one that this model needs"), vec![made(), always], true)
+        Some(has)
+            if has.bits != bits_of(trigger)
+                || has.function != trigger.function.as_str()
+                || has.has_when =>
+        {
+            (
+                format!("trigger `{name}` on `{table}` is not the one that this model needs"),
+                vec![made(), always],
+                true,
+            )
         }
-        Some(has) if has.enabled == "D" => {
-            (format!("trigger `{name}` on `{table}` is disabled"), vec![always], name != TRUNCATE_TRIGGER)
-        }
+        Some(has) if has.enabled == "D" => (
+            format!("trigger `{name}` on `{table}` is disabled"),
+            vec![always],
+            name != TRUNCATE_TRIGGER,
+        ),
         Some(has) if has.enabled != "A" => (
-            format!("trigger `{name}` on `{table}` does not fire always: what replication writes would not be seen"),
+            format!(
+                "trigger `{name}` on `{table}` does not fire always: what replication writes would not be seen"
+            ),
             vec![always],
             name != TRUNCATE_TRIGGER,
         ),
@@ -184,7 +226,9 @@ fn is_same(wanted: &Function, has: &FoundFunction, exactness: Exactness) -> bool
     let source = words(&has.source);
     let does_it = match exactness {
         Exactness::Exact => words(&wanted.body) == source,
-        Exactness::AtLeast => wanted.fragments.iter().all(|fragment| has_words(&source, &words(fragment))),
+        Exactness::AtLeast => {
+            wanted.fragments.iter().all(|fragment| has_words(&source, &words(fragment)))
+        }
     };
     does_it
         && wanted.is_definer == has.is_definer
@@ -196,6 +240,7 @@ fn is_same(wanted: &Function, has: &FoundFunction, exactness: Exactness) -> bool
 fn has_words(text: &str, wanted: &str) -> bool {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(wanted).any(|(at, found)| {
-        !is_word(text[..at].chars().next_back()) && !is_word(text[at + found.len()..].chars().next())
+        !is_word(text[..at].chars().next_back())
+            && !is_word(text[at + found.len()..].chars().next())
     })
 }

@@ -7,12 +7,15 @@ use crate::store::postgres::client::{Blocking, Session};
 use crate::store::schema::layout::SqlName;
 use crate::store::schema::migrations::{MigrateError, Migrations};
 
-/// Tries the files on a database of their own on the same server, which is dropped at the end. None where this user may make
-/// no database.
+/// Tries the files on a database of their own on the same server, which is dropped at the end. None
+/// where this user may make no database.
 ///
 /// # Errors
 /// The first statement that does not run, or the server's.
-pub(in crate::store) fn rehearse(url: &PostgresUrl, migrations: &Migrations) -> Result<Option<()>, MigrateError> {
+pub(in crate::store) fn rehearse(
+    url: &PostgresUrl,
+    migrations: &Migrations,
+) -> Result<Option<()>, MigrateError> {
     let mistakes = transaction_controls(&migrations.files);
     if !mistakes.is_empty() {
         return Err(MigrateError::Files(mistakes));

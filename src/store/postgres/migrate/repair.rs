@@ -1,5 +1,6 @@
-//! Puts back what the versions of rows rest on, where others have taken it away, and what nobody has made yet: the triggers of
-//! tables that are somebody else's. Since nobody knows what changed meanwhile, the rows get new versions.
+//! Puts back what the versions of rows rest on, where others have taken it away, and what nobody
+//! has made yet: the triggers of tables that are somebody else's. Since nobody knows what changed
+//! meanwhile, the rows get new versions.
 
 use super::check::{self, Facts};
 use super::mend::{self, Exactness};
@@ -14,13 +15,17 @@ use crate::store::postgres::triggers::{
 use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
 use crate::store::schema::migrations::Repaired;
 
-const HAS_EPOCH: &str = "SELECT EXISTS (SELECT FROM _freshql_meta WHERE key = 'epoch' AND value ~ '^[0-9a-f]{32}$')";
+const HAS_EPOCH: &str =
+    "SELECT EXISTS (SELECT FROM _freshql_meta WHERE key = 'epoch' AND value ~ '^[0-9a-f]{32}$')";
 const RENEW_EPOCH: &str =
     "INSERT INTO _freshql_meta (key, value) VALUES ('epoch', replace(gen_random_uuid()::text, '-', ''))
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
 /// What the check needs to know of the contents of tables.
-pub(in crate::store) fn facts(connection: &mut Blocking, catalogue: &Catalogue) -> Result<Facts, ClientError> {
+pub(in crate::store) fn facts(
+    connection: &mut Blocking,
+    catalogue: &Catalogue,
+) -> Result<Facts, ClientError> {
     if catalogue.table("_freshql_version").is_none() {
         return Ok(Facts::default());
     }
@@ -36,8 +41,12 @@ pub(in crate::store) fn has_epoch(connection: &mut Blocking) -> Result<bool, Cli
     Ok(connection.query(Execute::text(HAS_EPOCH, &[]))?.first().is_some_and(|row| row.is(0)))
 }
 
-/// Repairs a database that has all migrations. To be run in a transaction, under the lock of those that change the schema.
-pub(in crate::store) fn repair(connection: &mut Blocking, model: &Model) -> Result<Repaired, ClientError> {
+/// Repairs a database that has all migrations. To be run in a transaction, under the lock of those
+/// that change the schema.
+pub(in crate::store) fn repair(
+    connection: &mut Blocking,
+    model: &Model,
+) -> Result<Repaired, ClientError> {
     let layout = Layout::new(model);
     let mut done = Vec::new();
     for mend in mend::system(&Catalogue::read(connection)?, &layout) {
@@ -59,15 +68,23 @@ pub(in crate::store) fn repair(connection: &mut Blocking, model: &Model) -> Resu
     Ok(Repaired { done, left: check::problems(&catalogue, &facts, model) })
 }
 
-fn repair_table(connection: &mut Blocking, table: &Table, done: &mut Vec<String>) -> Result<(), ClientError> {
+fn repair_table(
+    connection: &mut Blocking,
+    table: &Table,
+    done: &mut Vec<String>,
+) -> Result<(), ClientError> {
     let name = table.name.as_str();
     let catalogue = Catalogue::read(connection)?;
     let Some(found) = catalogue.table(name) else { return Ok(()) };
     let mut renews = false;
     if found.column(VERSION_COLUMN).is_none() {
-        let is_ours = found.constraints.iter().any(|constraint| constraint.name == format!("{name}_pkey"));
+        let is_ours =
+            found.constraints.iter().any(|constraint| constraint.name == format!("{name}_pkey"));
         let definition = if is_ours { VERSION_DEFINITION } else { ADOPTED_VERSION };
-        connection.script(&format!("ALTER TABLE {} ADD COLUMN {VERSION_COLUMN} {definition}", table.name))?;
+        connection.script(&format!(
+            "ALTER TABLE {} ADD COLUMN {VERSION_COLUMN} {definition}",
+            table.name
+        ))?;
         done.push(format!("added the column `{name}.{VERSION_COLUMN}`"));
         renews = true;
     }
@@ -99,9 +116,13 @@ fn repair_table(connection: &mut Blocking, table: &Table, done: &mut Vec<String>
     Ok(())
 }
 
-/// Makes the triggers of all tables that are somebody else's as they have to be, and takes those away that nobody needs any
-/// more. Tells on which tables something was done. To be run as [`repair`].
-pub(in crate::store) fn watch(connection: &mut Blocking, model: &Model) -> Result<Vec<String>, ClientError> {
+/// Makes the triggers of all tables that are somebody else's as they have to be, and takes those
+/// away that nobody needs any more. Tells on which tables something was done. To be run as
+/// [`repair`].
+pub(in crate::store) fn watch(
+    connection: &mut Blocking,
+    model: &Model,
+) -> Result<Vec<String>, ClientError> {
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
     let facts = facts(connection, &catalogue)?;
@@ -112,10 +133,14 @@ pub(in crate::store) fn watch(connection: &mut Blocking, model: &Model) -> Resul
     for table in layout.tables.iter().filter(|table| !table.managed) {
         let Some(found) = catalogue.table(table.name.as_str()) else { continue };
         // A function that names a column which is not there would fail its owner's writes.
-        let has_columns = table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
+        let has_columns =
+            table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
         let mends = mend::triggers(&catalogue, table, found, Exactness::Exact);
         let has_base = facts.bases.contains(&base_entity(&table.entity_name));
-        if !has_columns || !matches!(found.kind.as_str(), "r" | "p") || (mends.is_empty() && has_base) {
+        if !has_columns
+            || !matches!(found.kind.as_str(), "r" | "p")
+            || (mends.is_empty() && has_base)
+        {
             continue;
         }
         for mend in mends {
@@ -125,15 +150,19 @@ pub(in crate::store) fn watch(connection: &mut Blocking, model: &Model) -> Resul
         done.push(found.name.clone());
     }
     let is_known = |name: &str| layout.tables.iter().any(|table| table.name.as_str() == name);
-    for found in
-        catalogue.tables.iter().filter(|found| found.is_visible && !found.is_partition && !is_known(&found.name))
+    for found in catalogue
+        .tables
+        .iter()
+        .filter(|found| found.is_visible && !found.is_partition && !is_known(&found.name))
     {
         let log = log_function(&found.name);
-        let is_theirs =
-            catalogue.function(log.as_str()).is_some_and(|function| function.source.contains("_freshql_version"));
+        let is_theirs = catalogue
+            .function(log.as_str())
+            .is_some_and(|function| function.source.contains("_freshql_version"));
         if is_theirs && found.triggers.iter().any(|trigger| trigger.function == log.as_str()) {
             for part in catalogue.descendants(found) {
-                let sql = format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", part.qualified());
+                let sql =
+                    format!("DROP TRIGGER IF EXISTS {TRUNCATE_TRIGGER} ON {}", part.qualified());
                 connection.script(&sql)?;
             }
             run(connection, &drop_statements(&found.name))?;

@@ -1,15 +1,21 @@
-//! Running the statements of a migration, so that each mistake has a place; and trying files where nothing can break.
+//! Running the statements of a migration, so that each mistake has a place; and trying files where
+//! nothing can break.
 
 use super::split::{self, Statement};
 use crate::model::Diagnostic;
 use crate::store::postgres::client::{Blocking, ClientError, TransactionStatus};
-use crate::store::schema::migrations::{FILL_IN, MigrateError, Migration, in_file, with_line_feeds};
+use crate::store::schema::migrations::{
+    FILL_IN, MigrateError, Migration, in_file, with_line_feeds,
+};
 
 /// Runs a file statement by statement, in the transaction that is open.
 ///
 /// # Errors
 /// The first statement that does not run; the database does not answer.
-pub(in crate::store) fn run_file(connection: &mut Blocking, migration: &Migration) -> Result<(), MigrateError> {
+pub(in crate::store) fn run_file(
+    connection: &mut Blocking,
+    migration: &Migration,
+) -> Result<(), MigrateError> {
     let files = |mistake| MigrateError::Files(vec![mistake]);
     for statement in split::statements(&migration.text) {
         transaction_control(migration, &statement).map_err(files)?;
@@ -17,14 +23,25 @@ pub(in crate::store) fn run_file(connection: &mut Blocking, migration: &Migratio
         match connection.script(&sql) {
             Ok(_) => {}
             Err(ClientError::Server(error)) if !error.is_fatal => {
-                return Err(files(mistake(migration, &statement, &sql, &error.message, error.position, &error.hint)));
+                return Err(files(mistake(
+                    migration,
+                    &statement,
+                    &sql,
+                    &error.message,
+                    error.position,
+                    &error.hint,
+                )));
             }
             Err(error) => return Err(error.into()),
         }
         // A procedure may have.
         if connection.connection().status() != TransactionStatus::Open {
             let place = first_line(&statement);
-            return Err(files(Diagnostic::error(&migration.file, place, "this statement has ended the transaction")));
+            return Err(files(Diagnostic::error(
+                &migration.file,
+                place,
+                "this statement has ended the transaction",
+            )));
         }
     }
     Ok(())
@@ -34,8 +51,12 @@ pub(in crate::store) fn run_file(connection: &mut Blocking, migration: &Migratio
 ///
 /// # Errors
 /// The first statement that does not run; nothing was done then.
-pub(in crate::store) fn run_alone(connection: &mut Blocking, file: &Migration) -> Result<(), Diagnostic> {
-    let failed = |error: ClientError| Diagnostic::error(&file.file, 0..0, format!("breaks a rule: {error}"));
+pub(in crate::store) fn run_alone(
+    connection: &mut Blocking,
+    file: &Migration,
+) -> Result<(), Diagnostic> {
+    let failed =
+        |error: ClientError| Diagnostic::error(&file.file, 0..0, format!("breaks a rule: {error}"));
     connection.script("BEGIN").map_err(failed)?;
     match run_file(connection, file) {
         Ok(()) => connection.script("COMMIT").map(drop).map_err(failed),
@@ -51,15 +72,19 @@ pub(in crate::store) fn run_alone(connection: &mut Blocking, file: &Migration) -
 
 /// The statements that meddle with the transaction.
 pub(super) fn transaction_controls(files: &[Migration]) -> Vec<Diagnostic> {
-    let statements =
-        files.iter().flat_map(|file| split::statements(&file.text).into_iter().map(move |one| (file, one)));
+    let statements = files
+        .iter()
+        .flat_map(|file| split::statements(&file.text).into_iter().map(move |one| (file, one)));
     statements.filter_map(|(file, statement)| transaction_control(file, &statement).err()).collect()
 }
 
 fn transaction_control(migration: &Migration, statement: &Statement<'_>) -> Result<(), Diagnostic> {
     let Some(word) = statement.transaction_control() else { return Ok(()) };
     let place = statement.start..statement.start + word.len();
-    let message = format!("`{}` in a migration: each file runs in a transaction of its own", word.to_uppercase());
+    let message = format!(
+        "`{}` in a migration: each file runs in a transaction of its own",
+        word.to_uppercase()
+    );
     Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
 }
 
@@ -75,9 +100,14 @@ fn mistake(
     let place = match position {
         // Counted in characters from 1 on.
         Some(position) => {
-            let offset = sent.char_indices().nth(position.saturating_sub(1)).map_or(sent.len(), |(at, _)| at);
-            let start = (statement.start + in_file(statement.text, offset)).min(migration.text.len());
-            let word = migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
+            let offset = sent
+                .char_indices()
+                .nth(position.saturating_sub(1))
+                .map_or(sent.len(), |(at, _)| at);
+            let start =
+                (statement.start + in_file(statement.text, offset)).min(migration.text.len());
+            let word =
+                migration.text[start..].split(|c: char| !(c.is_alphanumeric() || c == '_')).next();
             start..start + word.map_or(0, str::len).max(1)
         }
         None => first_line(statement),

@@ -1,5 +1,6 @@
-//! Where one of PostgreSQL's statements ends and the next begins. It knows strings, quoted names, comments, dollar quotes, and
-//! the bodies of functions in standard SQL, and nothing else: what a statement means is for the database to say.
+//! Where one of PostgreSQL's statements ends and the next begins. It knows strings, quoted names,
+//! comments, dollar quotes, and the bodies of functions in standard SQL, and nothing else: what a
+//! statement means is for the database to say.
 
 /// A statement in a text.
 #[derive(Debug, PartialEq, Eq)]
@@ -13,11 +14,14 @@ pub(super) struct Statement<'a> {
 impl<'a> Statement<'a> {
     /// The first word, if it begins or ends a transaction.
     pub(super) fn transaction_control(&self) -> Option<&'a str> {
-        let mut words = self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
+        let mut words =
+            self.text.split(|c: char| !c.is_ascii_alphabetic()).filter(|word| !word.is_empty());
         let first = words.next()?;
         let second = words.next().unwrap_or_default();
         let control = ["begin", "commit", "end", "rollback", "abort", "savepoint", "release"];
-        let is_two = |one: &str, two: &str| first.eq_ignore_ascii_case(one) && second.eq_ignore_ascii_case(two);
+        let is_two = |one: &str, two: &str| {
+            first.eq_ignore_ascii_case(one) && second.eq_ignore_ascii_case(two)
+        };
         let is_control = control.iter().any(|control| control.eq_ignore_ascii_case(first))
             || is_two("start", "transaction")
             || is_two("prepare", "transaction");
@@ -78,7 +82,8 @@ fn makes_a_function(words: &[String]) -> bool {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     matches!(
         words[..],
-        ["create", "function" | "procedure", ..] | ["create", "or", "replace", "function" | "procedure", ..]
+        ["create", "function" | "procedure", ..]
+            | ["create", "or", "replace", "function" | "procedure", ..]
     )
 }
 
@@ -131,7 +136,8 @@ fn quoted(text: &str, quote: char, escapes: bool) -> usize {
         if escapes && c == '\\' {
             chars.next();
         } else if c == quote {
-            // Twice is one within; what follows is read as a string of its own, which ends in the same place.
+            // Twice is one within; what follows is read as a string of its own, which ends in the
+            // same place.
             return at + 1;
         }
     }
@@ -142,7 +148,8 @@ fn quoted(text: &str, quote: char, escapes: bool) -> usize {
 fn dollar_quoted(text: &str) -> Option<usize> {
     let tag = text[1..].find('$').map(|end| &text[..end + 2])?;
     let name = &tag[1..tag.len() - 1];
-    let is_tag = name.chars().all(|c| c.is_alphanumeric() || c == '_') && !name.starts_with(|c: char| c.is_numeric());
+    let is_tag = name.chars().all(|c| c.is_alphanumeric() || c == '_')
+        && !name.starts_with(|c: char| c.is_numeric());
     is_tag.then(|| text[tag.len()..].find(tag).map_or(text.len(), |end| end + 2 * tag.len()))
 }
 
@@ -156,15 +163,27 @@ mod tests {
 
     #[test]
     fn semicolons_end_statements_where_they_are_not_within_something() {
-        assert_eq!(texts("-- a;\nSELECT 1; ; /* x; /* y; */ z; */ SELECT 2"), ["SELECT 1;", "SELECT 2"]);
         assert_eq!(
-            texts("SELECT 'a;''b', E'it\\'s;', \"q;\"\"\";\nSELECT $$ ; $$, $x$ ; $$ ; $x$; DO $a1$;$a1$;"),
-            ["SELECT 'a;''b', E'it\\'s;', \"q;\"\"\";", "SELECT $$ ; $$, $x$ ; $$ ; $x$;", "DO $a1$;$a1$;"]
+            texts("-- a;\nSELECT 1; ; /* x; /* y; */ z; */ SELECT 2"),
+            ["SELECT 1;", "SELECT 2"]
         );
-        assert_eq!(texts("SELECT $1; SELECT a$b$c; SELECT 2"), ["SELECT $1;", "SELECT a$b$c;", "SELECT 2"]);
-        let function =
-            "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;";
-        let rule = "CREATE RULE r AS ON DELETE TO t DO ALSO (INSERT INTO a VALUES (1); DELETE FROM b);";
+        assert_eq!(
+            texts(
+                "SELECT 'a;''b', E'it\\'s;', \"q;\"\"\";\nSELECT $$ ; $$, $x$ ; $$ ; $x$; DO $a1$;$a1$;"
+            ),
+            [
+                "SELECT 'a;''b', E'it\\'s;', \"q;\"\"\";",
+                "SELECT $$ ; $$, $x$ ; $$ ; $x$;",
+                "DO $a1$;$a1$;"
+            ]
+        );
+        assert_eq!(
+            texts("SELECT $1; SELECT a$b$c; SELECT 2"),
+            ["SELECT $1;", "SELECT a$b$c;", "SELECT 2"]
+        );
+        let function = "CREATE OR REPLACE FUNCTION f() RETURNS int BEGIN ATOMIC SELECT CASE WHEN true THEN 1 END; SELECT 2; END;";
+        let rule =
+            "CREATE RULE r AS ON DELETE TO t DO ALSO (INSERT INTO a VALUES (1); DELETE FROM b);";
         assert_eq!(texts(&format!("{function} {rule} END;")), [function, rule, "END;"]);
         assert_eq!(statements("\n SELECT 1;")[0].start, 2);
         assert_eq!(texts("SELECT 'open; "), ["SELECT 'open; "]);
@@ -173,7 +192,14 @@ mod tests {
     #[test]
     fn what_begins_or_ends_a_transaction_is_told() {
         let control = |text| statements(text)[0].transaction_control();
-        for text in ["BEGIN", "commit;", "START TRANSACTION", "Abort;", "PREPARE TRANSACTION 'x'", "ROLLBACK TO a"] {
+        for text in [
+            "BEGIN",
+            "commit;",
+            "START TRANSACTION",
+            "Abort;",
+            "PREPARE TRANSACTION 'x'",
+            "ROLLBACK TO a",
+        ] {
             assert!(control(text).is_some(), "{text}");
         }
         for text in ["PREPARE a AS SELECT 1", "SELECT 1", "DO $$ BEGIN END $$", "BEGINNING"] {

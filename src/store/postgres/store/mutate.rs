@@ -15,11 +15,13 @@ use crate::store::transaction::Writing;
 const RETRIES: u32 = 3;
 
 impl Store {
-    /// Runs a mutation in a transaction of its own, and returns when it is durable, and the clock has it where answers are given
-    /// by the clock alone. If the caller stops waiting before it has begun, it is not run.
+    /// Runs a mutation in a transaction of its own, and returns when it is durable, and the clock
+    /// has it where answers are given by the clock alone. If the caller stops waiting before it has
+    /// begun, it is not run.
     ///
-    /// Most mutations can be told ahead and are sent in one flight ([`steps`]), by a task of the caller's runtime. What stands in
-    /// the way of the others is found out step by step, on the thread of [writers](crate::store::postgres::writers).
+    /// Most mutations can be told ahead and are sent in one flight ([`steps`]), by a task of the
+    /// caller's runtime. What stands in the way of the others is found out step by step, on the
+    /// thread of [writers](crate::store::postgres::writers).
     ///
     /// # Errors
     /// The mutation's, after which all of it is undone, or the database's.
@@ -27,8 +29,8 @@ impl Store {
         let (mut reply, answer) = oneshot::channel();
         let store = self.clone();
         tokio::spawn(async move {
-            // A table may have been altered by hand so that its rows are others, and their versions the same. A check finds out,
-            // and then a version from before is none.
+            // A table may have been altered by hand so that its rows are others, and their versions
+            // the same. A check finds out, and then a version from before is none.
             if writing.names_version()
                 && let Err(error) = store.catch_up().await
             {
@@ -59,7 +61,8 @@ impl Store {
         answer.await.map_err(|_| W::Error::from(StoreError::Gone))?
     }
 
-    /// Runs a mutation by what it tells ahead. A lease is given back where that does not do, and nothing was written.
+    /// Runs a mutation by what it tells ahead. A lease is given back where that does not do, and
+    /// nothing was written.
     async fn write_ahead<W: Writing>(
         &self,
         mut lease: Lease,
@@ -89,7 +92,9 @@ impl Store {
                 Outcome::Collided if attempt < RETRIES => tokio::time::sleep(pause()).await,
                 Outcome::Collided => return Ok(Err(StoreError::Overloaded.into())),
                 // Under its key it can be asked for what became of it.
-                Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => return Err(None),
+                Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => {
+                    return Err(None);
+                }
                 Outcome::Failed(error) => {
                     if matches!(error, StoreError::Unwritable(_)) {
                         parts.writes.renew();
@@ -102,7 +107,11 @@ impl Store {
     }
 
     /// Runs a mutation step by step.
-    async fn write<W: Writing>(&self, mut lease: Option<Lease>, writing: &W) -> Result<W::Output, W::Error> {
+    async fn write<W: Writing>(
+        &self,
+        mut lease: Option<Lease>,
+        writing: &W,
+    ) -> Result<W::Output, W::Error> {
         let mut attempt = 0;
         loop {
             let held = match lease.take() {
@@ -110,7 +119,13 @@ impl Store {
                 None => self.0.writes.get().await?,
             };
             let parts = &*self.0;
-            let transaction = Transaction::new(held, &parts.model, &parts.rendered, parts.feed.guard(), &parts.writing);
+            let transaction = Transaction::new(
+                held,
+                &parts.model,
+                &parts.rendered,
+                parts.feed.guard(),
+                &parts.writing,
+            );
             let written = writing.write(&transaction).await;
             let committed = match &written {
                 Ok(_) => transaction.commit().await,
@@ -126,7 +141,8 @@ impl Store {
                 self.0.writes.renew();
             }
             attempt += 1;
-            // What the connection took with it was not written; what was perhaps written is asked for under its key.
+            // What the connection took with it was not written; what was perhaps written is asked
+            // for under its key.
             let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
             if may_repeat && attempt <= RETRIES {
                 tokio::time::sleep(pause()).await;

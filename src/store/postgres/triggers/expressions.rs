@@ -42,8 +42,10 @@ pub(super) fn came_or_went(table: &Table, op: char, row: &str) -> String {
 pub(super) fn changed(table: &Table) -> String {
     let cases: Vec<String> = changes(table).collect();
     // A function takes at most 100 arguments.
-    let chunks: Vec<String> =
-        cases.chunks(90).map(|chunk| format!("concat_ws(' ', {})", chunk.join(",\n          "))).collect();
+    let chunks: Vec<String> = cases
+        .chunks(90)
+        .map(|chunk| format!("concat_ws(' ', {})", chunk.join(",\n          ")))
+        .collect();
     match &chunks[..] {
         [] => "''".to_owned(),
         [one] => one.clone(),
@@ -54,7 +56,9 @@ pub(super) fn changed(table: &Table) -> String {
 /// For each column but the key, its name if it differs.
 pub(super) fn changes(table: &Table) -> impl Iterator<Item = String> {
     let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
-    others.map(|column| format!("CASE WHEN {} THEN {} END", differs(column), string_literal(column.name.as_str())))
+    others.map(|column| {
+        format!("CASE WHEN {} THEN {} END", differs(column), string_literal(column.name.as_str()))
+    })
 }
 
 pub(super) fn names(table: &Table) -> impl Iterator<Item = &SqlName> {
@@ -68,7 +72,9 @@ pub(super) fn differs(column: &TableColumn) -> String {
         // Two JSON values can be equal and still be spelled otherwise.
         Scalar::Json => format!("(ROW(OLD.{name})::record *<> ROW(NEW.{name})::record)"),
         Scalar::IdText | Scalar::String | Scalar::Enum(_) => {
-            format!("(OLD.{name}::text COLLATE \"C\" IS DISTINCT FROM NEW.{name}::text COLLATE \"C\")")
+            format!(
+                "(OLD.{name}::text COLLATE \"C\" IS DISTINCT FROM NEW.{name}::text COLLATE \"C\")"
+            )
         }
         _ => format!("(OLD.{name} IS DISTINCT FROM NEW.{name})"),
     }
@@ -77,7 +83,8 @@ pub(super) fn differs(column: &TableColumn) -> String {
 /// Any of the model's columns differs, by its bytes.
 pub(super) fn rows_differ(table: &Table) -> String {
     let row = |prefix: &str| {
-        let columns: Vec<String> = table.columns.iter().map(|column| format!("{prefix}.{}", column.name)).collect();
+        let columns: Vec<String> =
+            table.columns.iter().map(|column| format!("{prefix}.{}", column.name)).collect();
         format!("ROW({})::record", columns.join(", "))
     };
     format!("{}\n    *<> {}", row("OLD"), row("NEW"))
@@ -86,7 +93,11 @@ pub(super) fn rows_differ(table: &Table) -> String {
 /// An array: for each column by which lists are cut, its name, the old value, and the new one.
 pub(super) fn parts(table: &Table, old: Option<&str>, new: Option<&str>) -> String {
     let columns: Vec<String> = all_parts(table, old, new).collect();
-    if columns.is_empty() { "'{}'".to_owned() } else { format!("ARRAY[{}]::text[]", columns.join(",\n          ")) }
+    if columns.is_empty() {
+        "'{}'".to_owned()
+    } else {
+        format!("ARRAY[{}]::text[]", columns.join(",\n          "))
+    }
 }
 
 pub(super) fn all_parts<'t>(
@@ -99,14 +110,20 @@ pub(super) fn all_parts<'t>(
     };
     let columns = table.columns.iter().filter(|column| column.part);
     columns.map(move |column| {
-        format!("{}, {}, {}", string_literal(column.name.as_str()), value(column, old), value(column, new))
+        format!(
+            "{}, {}, {}",
+            string_literal(column.name.as_str()),
+            value(column, old),
+            value(column, new)
+        )
     })
 }
 
 /// A value as it stands in the log.
 pub(super) fn part(column: &TableColumn, value: &str) -> String {
     match column.scalar {
-        // In milliseconds, so that no setting of the session counts; `timestamp` without a zone is read as UTC.
+        // In milliseconds, so that no setting of the session counts; `timestamp` without a zone is
+        // read as UTC.
         Scalar::DateTime => format!("floor(extract(epoch FROM {value}) * 1000)::text"),
         Scalar::Date => format!("to_char({value}, 'YYYY-MM-DD')"),
         Scalar::IdText | Scalar::String => format!("_freshql_part({value}::text)"),

@@ -1,12 +1,13 @@
-//! Versions of rows whose tables are somebody else's: they stand in `_freshql_version`, and the trigger that writes the
-//! record puts them there. A row that has no entry has the version of all rows that have none.
+//! Versions of rows whose tables are somebody else's: they stand in `_freshql_version`, and the
+//! trigger that writes the record puts them there. A row that has no entry has the version of all
+//! rows that have none.
 
 use super::expressions::{NOW, came_or_went, differs, entity, rows_differ, updated};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
 
-/// Under this name stands the version of all rows of an entity without one of their own. No entity can have it: no name in
-/// GraphQL has a slash.
+/// Under this name stands the version of all rows of an entity without one of their own. No entity
+/// can have it: no name in GraphQL has a slash.
 pub(in crate::store) fn base_entity(entity: &str) -> String {
     format!("/{entity}")
 }

@@ -1,5 +1,6 @@
-//! `numeric` in binary form (`numeric_send` in PostgreSQL's numeric.c): digits to the base 10 000, from which decimals are made,
-//! as integers scaled by ten to the scale, without any arithmetic in the server.
+//! `numeric` in binary form (`numeric_send` in PostgreSQL's numeric.c): digits to the base 10 000,
+//! from which decimals are made, as integers scaled by ten to the scale, without any arithmetic in
+//! the server.
 
 use bytes::BufMut;
 
@@ -30,7 +31,8 @@ pub(super) fn encode(scaled: i64, scale: u8, out: &mut Vec<u8>) {
 /// Reads a scaled integer. None: it is none, or has more digits than the scale allows.
 pub(super) fn decode(bytes: &[u8], scale: u8) -> Option<i64> {
     let mut words = bytes.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
-    let (count, weight, sign, _) = (words.next()?, words.next()? as i16, words.next()?, words.next()?);
+    let (count, weight, sign, _) =
+        (words.next()?, words.next()? as i16, words.next()?, words.next()?);
     if !matches!(sign, 0 | NEGATIVE) {
         // NaN and infinities.
         return None;

@@ -36,9 +36,12 @@ fn decimals_keep_every_digit() {
 
 #[test]
 fn instants_and_days_are_written_as_they_are_kept() {
-    for text in
-        ["2000-01-01T00:00:00.000Z", "0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z", "1999-12-31T23:59:59.999Z"]
-    {
+    for text in [
+        "2000-01-01T00:00:00.000Z",
+        "0001-01-01T00:00:00.000Z",
+        "9999-12-31T23:59:59.999Z",
+        "1999-12-31T23:59:59.999Z",
+    ] {
         let mut written = String::new();
         time::write_instant(time::instant(text).unwrap(), &mut written).unwrap();
         assert_eq!(written, text);

@@ -20,7 +20,8 @@ pub(super) fn day(text: &str) -> Option<i32> {
     kept.since(EPOCH).ok().map(|since: Span| since.get_days())
 }
 
-/// Writes an instant as it is kept, in milliseconds; what the type cannot hold in the way in which the server would.
+/// Writes an instant as it is kept, in milliseconds; what the type cannot hold in the way in which
+/// the server would.
 pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
     match microseconds {
         i64::MAX => out.write_str("infinity"),
@@ -53,7 +54,9 @@ pub(super) fn write_day(days: i32, out: &mut String) -> Result {
         i32::MAX => out.write_str("infinity"),
         i32::MIN => out.write_str("-infinity"),
         _ => match EPOCH.checked_add(SignedDuration::from_hours(i64::from(days) * 24)) {
-            Ok(day) if day.year() >= 1 => write!(out, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day()),
+            Ok(day) if day.year() >= 1 => {
+                write!(out, "{:04}-{:02}-{:02}", day.year(), day.month(), day.day())
+            }
             _ => write!(out, "{days} days since 2000"),
         },
     }

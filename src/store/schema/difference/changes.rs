@@ -1,17 +1,22 @@
-//! What separates a database from a model, in words of both dialects: which tables, columns, keys, indexes and triggers
-//! come, go or change. How a dialect says so is not known here.
+//! What separates a database from a model, in words of both dialects: which tables, columns, keys,
+//! indexes and triggers come, go or change. How a dialect says so is not known here.
 //!
-//! A table that freshql has made must be as it would make it. One that was there before freshql (its version column has
-//! the constraint's name `adopted`) must only be fit to be served: its own types, defaults and CHECKs stay.
+//! A table that freshql has made must be as it would make it. One that was there before freshql
+//! (its version column has the constraint's name `adopted`) must only be fit to be served: its own
+//! types, defaults and CHECKs stay.
 
 use super::convert;
 use super::system::system_columns;
 use crate::model::{DefaultValue, Scalar};
-use crate::store::schema::layout::{ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names};
+use crate::store::schema::layout::{
+    ForeignKey, Layout, Table, TableColumn, TableIndex, VERSION_COLUMN, index_names,
+};
 use crate::store::sqlite::catalogue::definition::ColumnText;
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::recognise::{self, by_type};
-use crate::store::sqlite::catalogue::{Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger};
+use crate::store::sqlite::catalogue::{
+    Catalogue, FoundColumn, FoundForeignKey, FoundIndex, FoundTable, FoundTrigger,
+};
 use crate::store::sqlite::ddl::{is_strict_type, sql_type};
 use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::migrate::check::{affinity, holds, is_default_other, is_looked_up};
@@ -23,13 +28,15 @@ use crate::store::sqlite::words::words;
 pub(in crate::store) struct Changes<'a> {
     /// freshql's own tables that are missing.
     pub(in crate::store) system: Vec<&'static str>,
-    /// Columns that freshql's own tables lack because an earlier release made them: the table and the column's name.
+    /// Columns that freshql's own tables lack because an earlier release made them: the table and
+    /// the column's name.
     pub(in crate::store) system_columns: Vec<(&'static str, String)>,
     /// Those among them that are there, in the form of an older release.
     pub(in crate::store) outdated: Vec<&'static str>,
     /// Tables that are there, and otherwise than they should be.
     pub(in crate::store) altered: Vec<Altered<'a>>,
-    /// Tables that are not there, each after those to which it points, as far as there are no cycles.
+    /// Tables that are not there, each after those to which it points, as far as there are no
+    /// cycles.
     pub(in crate::store) created: Vec<&'a Table>,
     /// Tables whose entities are gone.
     pub(in crate::store) abandoned: Vec<Abandoned<'a>>,
@@ -47,7 +54,8 @@ pub(in crate::store) struct Altered<'a> {
     pub(in crate::store) dropped: Vec<Dropped<'a>>,
     /// The version column is missing: the table is adopted.
     pub(in crate::store) is_new_here: bool,
-    /// Another column is the primary key, or the table has no numbers of rows on which the triggers rest.
+    /// Another column is the primary key, or the table has no numbers of rows on which the triggers
+    /// rest.
     pub(in crate::store) is_rekeyed: bool,
     pub(in crate::store) dropped_indexes: Vec<&'a FoundIndex>,
     pub(in crate::store) created_indexes: Vec<&'a TableIndex>,
@@ -120,46 +128,66 @@ impl Changes<'_> {
 /// Compares a database with what a model needs.
 pub(in crate::store) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Changes<'a> {
     // What is somebody else's is nobody's to change here.
-    let tables: Vec<&Table> = layout.in_dependency_order().into_iter().filter(|table| table.managed).collect();
+    let tables: Vec<&Table> =
+        layout.in_dependency_order().into_iter().filter(|table| table.managed).collect();
     let is_ours = |table: &&FoundTable| {
         layout.tables.iter().all(|known| !known.name.as_str().eq_ignore_ascii_case(&table.name))
             && !table.name.starts_with(NAME_PREFIX)
             && !our_triggers(table).is_empty()
     };
     let abandoned = catalogue.tables.iter().filter(is_ours);
-    let is_there = |name: &&str| catalogue.table(name).is_some_and(|found| !is_outdated(name, found));
-    let system: Vec<&str> = layout.system_tables().into_iter().filter(|name| !is_there(name)).collect();
+    let is_there =
+        |name: &&str| catalogue.table(name).is_some_and(|found| !is_outdated(name, found));
+    let system: Vec<&str> =
+        layout.system_tables().into_iter().filter(|name| !is_there(name)).collect();
     Changes {
         system_columns: system_columns(catalogue),
         outdated: system.iter().copied().filter(|name| catalogue.table(name).is_some()).collect(),
         system,
         altered: tables
             .iter()
-            .filter_map(|table| Some(altered(catalogue, table, catalogue.table(table.name.as_str())?)))
+            .filter_map(|table| {
+                Some(altered(catalogue, table, catalogue.table(table.name.as_str())?))
+            })
             .filter(|altered| !altered.is_empty())
             .collect(),
-        created: tables.into_iter().filter(|table| catalogue.table(table.name.as_str()).is_none()).collect(),
-        abandoned: abandoned.map(|found| Abandoned { found, triggers: our_triggers(found) }).collect(),
+        created: tables
+            .into_iter()
+            .filter(|table| catalogue.table(table.name.as_str()).is_none())
+            .collect(),
+        abandoned: abandoned
+            .map(|found| Abandoned { found, triggers: our_triggers(found) })
+            .collect(),
         outdated_on_postgres: Vec::new(),
     }
 }
 
 fn our_triggers(table: &FoundTable) -> Vec<&FoundTrigger> {
-    table.triggers.iter().filter(|trigger| trigger.name.to_ascii_lowercase().starts_with(NAME_PREFIX)).collect()
+    table
+        .triggers
+        .iter()
+        .filter(|trigger| trigger.name.to_ascii_lowercase().starts_with(NAME_PREFIX))
+        .collect()
 }
 
 fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable) -> Altered<'a> {
     let is_new_here = found.column(VERSION_COLUMN).is_none();
     let is_adopted = is_new_here || found.is_adopted();
-    let key: Vec<&str> = found.columns.iter().filter(|column| column.key > 0).map(|c| c.name.as_str()).collect();
+    let key: Vec<&str> =
+        found.columns.iter().filter(|column| column.key > 0).map(|c| c.name.as_str()).collect();
     let key_name = table.key_column().name.as_str();
     let has_key = matches!(&key[..], [one] if one.eq_ignore_ascii_case(key_name));
-    let columns =
-        table.columns.iter().map(|column| (column, fate(catalogue, table, column, found, is_adopted))).collect();
+    let columns = table
+        .columns
+        .iter()
+        .map(|column| (column, fate(catalogue, table, column, found, is_adopted)))
+        .collect();
 
     let (mut dropped_indexes, mut kept_indexes) = (Vec::new(), Vec::new());
     for index in &found.indexes {
-        if is_ours(index, found) && table.indexes.iter().all(|wanted| !is_same_index(index, wanted, table)) {
+        if is_ours(index, found)
+            && table.indexes.iter().all(|wanted| !is_same_index(index, wanted, table))
+        {
             dropped_indexes.push(index);
         } else {
             kept_indexes.push(index);
@@ -168,11 +196,13 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
     let is_rekeyed = !has_key || words(&found.definition.options).contains("without rowid");
     // The key's own index goes with the key.
     let is_of_the_key = |index: &FoundIndex| {
-        index.sql.is_none() && index.columns.iter().flatten().map(String::as_str).eq(key.iter().copied())
+        index.sql.is_none()
+            && index.columns.iter().flatten().map(String::as_str).eq(key.iter().copied())
     };
     kept_indexes.retain(|index| !(is_rekeyed && is_of_the_key(index)));
     let is_missing = |index: &&TableIndex| {
-        let names: Vec<&str> = index.columns.iter().map(|id| table.column(*id).name.as_str()).collect();
+        let names: Vec<&str> =
+            index.columns.iter().map(|id| table.column(*id).name.as_str()).collect();
         kept_indexes.iter().all(|kept| !kept.covers(&names, key_name, index.unique))
     };
 
@@ -192,8 +222,16 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         is_rekeyed,
         dropped_indexes,
         created_indexes: table.indexes.iter().filter(is_missing).collect(),
-        dropped_triggers: ours.iter().copied().filter(|f| wanted.iter().all(|wanted| !same(f, wanted))).collect(),
-        created_triggers: wanted.iter().filter(|w| ours.iter().all(|found| !same(found, w))).cloned().collect(),
+        dropped_triggers: ours
+            .iter()
+            .copied()
+            .filter(|f| wanted.iter().all(|wanted| !same(f, wanted)))
+            .collect(),
+        created_triggers: wanted
+            .iter()
+            .filter(|w| ours.iter().all(|found| !same(found, w)))
+            .cloned()
+            .collect(),
         triggers: wanted,
         is_unkept,
     }
@@ -202,7 +240,9 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
 /// Has it the name that freshql would have given it?
 fn is_ours(index: &FoundIndex, table: &FoundTable) -> bool {
     let columns: Option<Vec<&str>> = index.columns.iter().map(|column| column.as_deref()).collect();
-    let Some(columns) = columns.filter(|_| index.sql.is_some() && !index.is_partial) else { return false };
+    let Some(columns) = columns.filter(|_| index.sql.is_some() && !index.is_partial) else {
+        return false;
+    };
     // Without the key, which may follow.
     let shorter = &columns[..columns.len() - 1];
     [&columns[..], shorter].iter().filter(|columns| !columns.is_empty()).any(|columns| {
@@ -213,26 +253,41 @@ fn is_ours(index: &FoundIndex, table: &FoundTable) -> bool {
 }
 
 fn is_same_index(found: &FoundIndex, wanted: &TableIndex, table: &Table) -> bool {
-    let columns: Vec<&str> = table.index_columns(wanted).map(|column| column.name.as_str()).collect();
+    let columns: Vec<&str> =
+        table.index_columns(wanted).map(|column| column.name.as_str()).collect();
     found.name.eq_ignore_ascii_case(wanted.name.as_str())
         && found.unique == wanted.unique
         && found.columns.len() == columns.len()
-        && found.columns.iter().zip(columns).all(|(f, w)| f.as_ref().is_some_and(|f| f.eq_ignore_ascii_case(w)))
+        && found
+            .columns
+            .iter()
+            .zip(columns)
+            .all(|(f, w)| f.as_ref().is_some_and(|f| f.eq_ignore_ascii_case(w)))
 }
 
-fn dropped<'a>(table: &Table, found: &'a FoundTable, triggers: &[&FoundTrigger], is_adopted: bool) -> Vec<Dropped<'a>> {
+fn dropped<'a>(
+    table: &Table,
+    found: &'a FoundTable,
+    triggers: &[&FoundTrigger],
+    is_adopted: bool,
+) -> Vec<Dropped<'a>> {
     let is_known = |found: &&FoundColumn| {
         found.name.eq_ignore_ascii_case(VERSION_COLUMN)
-            || table.columns.iter().any(|column| column.name.as_str().eq_ignore_ascii_case(&found.name))
+            || table
+                .columns
+                .iter()
+                .any(|column| column.name.as_str().eq_ignore_ascii_case(&found.name))
     };
     let extra = found.columns.iter().filter(|column| !is_known(column));
     let dropped = extra.map(|column| {
         // The triggers know the columns of fields, and no others.
-        let mention = words(&format!("NEW.{}", crate::store::schema::layout::SqlName::new(&column.name)));
+        let mention =
+            words(&format!("NEW.{}", crate::store::schema::layout::SqlName::new(&column.name)));
         let mentions = |trigger: &&&FoundTrigger| {
             let text = words(&trigger.sql);
-            text.match_indices(&mention)
-                .any(|(at, _)| !text[at + mention.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_'))
+            text.match_indices(&mention).any(|(at, _)| {
+                !text[at + mention.len()..].starts_with(|c: char| c.is_alphanumeric() || c == '_')
+            })
         };
         let was_field = triggers.iter().any(|trigger| mentions(&trigger));
         Dropped {
@@ -246,7 +301,8 @@ fn dropped<'a>(table: &Table, found: &'a FoundTable, triggers: &[&FoundTrigger],
     dropped.filter(|dropped| dropped.was_field || dropped.relax).collect()
 }
 
-/// For what a column was made, and the values of an enum. A foreign key has no CHECK: it is what it points to.
+/// For what a column was made, and the values of an enum. A foreign key has no CHECK: it is what it
+/// points to.
 pub(in crate::store) fn made_for(
     catalogue: &Catalogue,
     table: &FoundTable,
@@ -294,7 +350,8 @@ fn fate<'a>(
         was,
         values,
         foreign_key,
-        // SQLite lets a key be NULL unless it is told; what was there before was looked at when its model was made.
+        // SQLite lets a key be NULL unless it is told; what was there before was looked at when its
+        // model was made.
         nullability: (has.not_null || is_row_number) == column.nullable && !(is_adopted && is_key),
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
@@ -303,7 +360,8 @@ fn fate<'a>(
         // Versions come from one clock, so a key that comes back is no danger, only unusual.
         counting: !is_adopted
             && is_key
-            && (column.default == Some(DefaultValue::Autoincrement)) != found.definition.has_autoincrement(),
+            && (column.default == Some(DefaultValue::Autoincrement))
+                != found.definition.has_autoincrement(),
     };
     let alike = !(alteration.is_retyped
         || alteration.nullability
@@ -317,7 +375,8 @@ fn fate<'a>(
 
 fn is_check_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
     let ours = text.map(|text| recognise::checks(text).0).unwrap_or_default();
-    // Of the rules that its authors gave an adopted table, only a list of an enum's values follows the model.
+    // Of the rules that its authors gave an adopted table, only a list of an enum's values follows
+    // the model.
     if is_adopted && column.enum_values.is_empty() {
         return false;
     }
@@ -329,19 +388,28 @@ fn is_check_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: b
     }
 }
 
-fn is_reference_other(column: &TableColumn, found: Option<&FoundForeignKey>, is_adopted: bool) -> bool {
+fn is_reference_other(
+    column: &TableColumn,
+    found: Option<&FoundForeignKey>,
+    is_adopted: bool,
+) -> bool {
     match (found, &column.references) {
         (None, None) => false,
         (None, Some(_)) => true,
         (Some(_), None) => !is_adopted,
-        (Some(found), Some(wanted)) if is_adopted => !found.table.eq_ignore_ascii_case(wanted.table.as_str()),
+        (Some(found), Some(wanted)) if is_adopted => {
+            !found.table.eq_ignore_ascii_case(wanted.table.as_str())
+        }
         (Some(found), Some(wanted)) => !is_same_reference(found, wanted),
     }
 }
 
 fn is_same_reference(found: &FoundForeignKey, wanted: &ForeignKey) -> bool {
     found.table.eq_ignore_ascii_case(wanted.table.as_str())
-        && found.target.as_ref().is_none_or(|target| target.eq_ignore_ascii_case(wanted.column.as_str()))
+        && found
+            .target
+            .as_ref()
+            .is_none_or(|target| target.eq_ignore_ascii_case(wanted.column.as_str()))
         && wanted.on_delete.is_said_by(&found.on_delete)
 }
 
@@ -368,15 +436,19 @@ impl<'a> Altered<'a> {
                     let constant = matches!(column.default, None | Some(DefaultValue::Value(_)));
                     let has_value = column.nullable || default_expression(column).is_some();
                     let fits = !is_strict || is_strict_type(&sql_type(column));
-                    let is_allowed =
-                        !ROW_NUMBER_NAMES.iter().any(|name| column.name.as_str().eq_ignore_ascii_case(name));
-                    !(constant && has_value && fits && is_allowed) || column.name == self.table.key_column().name
+                    let is_allowed = !ROW_NUMBER_NAMES
+                        .iter()
+                        .any(|name| column.name.as_str().eq_ignore_ascii_case(name));
+                    !(constant && has_value && fits && is_allowed)
+                        || column.name == self.table.key_column().name
                 }
             })
     }
 
     /// The columns that change.
-    pub(in crate::store) fn alterations(&self) -> impl Iterator<Item = (&'a TableColumn, &Alteration<'a>)> {
+    pub(in crate::store) fn alterations(
+        &self,
+    ) -> impl Iterator<Item = (&'a TableColumn, &Alteration<'a>)> {
         self.columns.iter().filter_map(|(column, fate)| match fate {
             Fate::Changes(alteration) => Some((*column, &**alteration)),
             _ => None,

@@ -1,5 +1,5 @@
-//! How the values of a column become those of another type, in both dialects. Nothing is lost silently: a value that
-//! the new type cannot hold stops the migration.
+//! How the values of a column become those of another type, in both dialects. Nothing is lost
+//! silently: a value that the new type cannot hold stops the migration.
 
 use crate::model::Scalar;
 use crate::store::schema::layout::SqlName;
@@ -19,8 +19,8 @@ fn form(scalar: Scalar) -> Scalar {
     }
 }
 
-/// The expression for the new value, in SQLite. Where nothing is said here, the value is taken as it is: a STRICT table
-/// takes it if it can be converted without loss, and CHECKs see to the rest.
+/// The expression for the new value, in SQLite. Where nothing is said here, the value is taken as
+/// it is: a STRICT table takes it if it can be converted without loss, and CHECKs see to the rest.
 pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> String {
     let power = |scale: u8| 10_i64.pow(u32::from(scale));
     let whole = |digits: i64, otherwise: &str| {
@@ -29,7 +29,9 @@ pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> S
     // A text is no number: the STRICT table refuses it, and the message shows it.
     let refused = |why: &str| format!("'{why}: ' || {name}");
     match (form(was), form(now)) {
-        (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a == b => name.to_string(),
+        (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a == b => {
+            name.to_string()
+        }
         (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a < b => {
             format!("{name} * {}", power(b - a))
         }
@@ -38,7 +40,9 @@ pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> S
         }
         (Scalar::Int | Scalar::BigInt, Scalar::Decimal { scale: 0, .. })
         | (Scalar::Decimal { scale: 0, .. }, Scalar::Int | Scalar::BigInt) => name.to_string(),
-        (Scalar::Int | Scalar::BigInt, Scalar::Decimal { scale, .. }) => format!("{name} * {}", power(scale)),
+        (Scalar::Int | Scalar::BigInt, Scalar::Decimal { scale, .. }) => {
+            format!("{name} * {}", power(scale))
+        }
         (Scalar::Decimal { scale, .. }, Scalar::Int | Scalar::BigInt) => {
             whole(power(scale), &refused("would lose digits"))
         }
@@ -56,27 +60,44 @@ pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> S
         (Scalar::Float, Scalar::String) => format!(
             "CASE WHEN CAST(CAST({name} AS TEXT) AS REAL) = {name} THEN CAST({name} AS TEXT) ELSE printf('%!.17g', {name}) END"
         ),
-        (Scalar::Boolean, Scalar::String) => format!("CASE {name} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END"),
+        (Scalar::Boolean, Scalar::String) => {
+            format!("CASE {name} WHEN 0 THEN 'false' WHEN 1 THEN 'true' END")
+        }
         (Scalar::Date, Scalar::DateTime) => format!("{name} || 'T00:00:00.000Z'"),
         (Scalar::DateTime, Scalar::Date) => {
-            format!("CASE WHEN {name} LIKE '%T00:00:00.000Z' THEN substr({name}, 1, 10) ELSE {name} END")
+            format!(
+                "CASE WHEN {name} LIKE '%T00:00:00.000Z' THEN substr({name}, 1, 10) ELSE {name} END"
+            )
         }
         // Digits would be taken for hundredths, or the other way about.
-        (_, Scalar::Decimal { .. }) => format!("CASE WHEN {name} IS NOT NULL THEN {} END", refused("no decimal yet")),
-        (Scalar::Decimal { .. }, _) => format!("CASE WHEN {name} IS NOT NULL THEN {} END", refused("was a decimal")),
+        (_, Scalar::Decimal { .. }) => {
+            format!("CASE WHEN {name} IS NOT NULL THEN {} END", refused("no decimal yet"))
+        }
+        (Scalar::Decimal { .. }, _) => {
+            format!("CASE WHEN {name} IS NOT NULL THEN {} END", refused("was a decimal"))
+        }
         _ => name.to_string(),
     }
 }
 
 /// The expression for the new value, in PostgreSQL, where the types differ.
-pub(in crate::store) fn in_postgres(was: Scalar, now: Scalar, name: &SqlName, new_type: &str) -> String {
+pub(in crate::store) fn in_postgres(
+    was: Scalar,
+    now: Scalar,
+    name: &SqlName,
+    new_type: &str,
+) -> String {
     let base = new_type.split(" COLLATE ").next().unwrap_or(new_type);
     // What is no number fails, and the message shows it.
     let exact = |test: String, value: String| {
-        format!("CASE WHEN {name} IS NULL OR {test} THEN {value} ELSE ('would be changed: ' || {name})::{base} END")
+        format!(
+            "CASE WHEN {name} IS NULL OR {test} THEN {value} ELSE ('would be changed: ' || {name})::{base} END"
+        )
     };
     match (form(was), form(now)) {
-        (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a <= b => name.to_string(),
+        (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a <= b => {
+            name.to_string()
+        }
         (Scalar::Decimal { .. }, Scalar::Decimal { scale, .. }) => {
             exact(format!("{name} = round({name}, {scale})"), name.to_string())
         }
@@ -86,12 +107,17 @@ pub(in crate::store) fn in_postgres(was: Scalar, now: Scalar, name: &SqlName, ne
         (Scalar::Float, Scalar::Int | Scalar::BigInt) => {
             exact(format!("{name} = round({name})"), format!("{name}::{base}"))
         }
-        (Scalar::Float, Scalar::Decimal { scale, .. }) => {
-            exact(format!("{name}::numeric = round({name}::numeric, {scale})"), format!("{name}::numeric"))
+        (Scalar::Float, Scalar::Decimal { scale, .. }) => exact(
+            format!("{name}::numeric = round({name}::numeric, {scale})"),
+            format!("{name}::numeric"),
+        ),
+        (Scalar::Int | Scalar::BigInt, Scalar::Boolean) => {
+            exact(format!("{name} IN (0, 1)"), format!("{name} = 1"))
         }
-        (Scalar::Int | Scalar::BigInt, Scalar::Boolean) => exact(format!("{name} IN (0, 1)"), format!("{name} = 1")),
         (Scalar::Boolean, Scalar::BigInt) => format!("{name}::integer::bigint"),
-        (Scalar::Boolean, Scalar::Float | Scalar::Decimal { .. }) => format!("{name}::integer::{base}"),
+        (Scalar::Boolean, Scalar::Float | Scalar::Decimal { .. }) => {
+            format!("{name}::integer::{base}")
+        }
         (Scalar::DateTime, Scalar::Date) => exact(
             format!("{name} AT TIME ZONE 'UTC' = date_trunc('day', {name} AT TIME ZONE 'UTC')"),
             format!("({name} AT TIME ZONE 'UTC')::date"),
@@ -108,6 +134,8 @@ pub(in crate::store) fn in_postgres(was: Scalar, now: Scalar, name: &SqlName, ne
 }
 
 fn is_castable(a: Scalar, b: Scalar) -> bool {
-    let is_number = |scalar| matches!(scalar, Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. });
+    let is_number = |scalar| {
+        matches!(scalar, Scalar::Int | Scalar::BigInt | Scalar::Float | Scalar::Decimal { .. })
+    };
     (is_number(a) && is_number(b)) || a == Scalar::String || b == Scalar::String
 }

@@ -1,5 +1,5 @@
-//! What the author of a model has to know about a migration before it is applied, as comments in it, and as lines for
-//! whoever asked for it. The same in both dialects.
+//! What the author of a model has to know about a migration before it is applied, as comments in
+//! it, and as lines for whoever asked for it. The same in both dialects.
 
 use super::changes::{Altered, Changes, Fate};
 use super::convert;
@@ -12,7 +12,8 @@ use crate::store::sqlite::expression::{check_of, default_expression};
 pub(in crate::store) use crate::store::schema::migrations::FILL_IN;
 
 /// Above the columns that this release of freshql adds to tables of its own.
-pub(in crate::store) const SYSTEM_COLUMNS: &str = "What this release of freshql adds to its own tables.";
+pub(in crate::store) const SYSTEM_COLUMNS: &str =
+    "What this release of freshql adds to its own tables.";
 
 /// A section, unless it is empty.
 pub(in crate::store) fn section(heading: &str, statements: Vec<String>) -> Option<Section> {
@@ -40,12 +41,18 @@ pub(in crate::store) fn not_null(altered: &Altered<'_>, column: &TableColumn) ->
 
 /// On a value of another type.
 pub(in crate::store) fn converted(_: &Altered<'_>, column: &TableColumn) -> String {
-    format!("`{}` becomes {}; what does not fit stops the migration", column.name.as_str(), kind(column.scalar))
+    format!(
+        "`{}` becomes {}; what does not fit stops the migration",
+        column.name.as_str(),
+        kind(column.scalar)
+    )
 }
 
 fn kind(scalar: Scalar) -> String {
     match scalar {
-        Scalar::Decimal { precision, scale } => format!("a Decimal of {precision} digits, {scale} after the point"),
+        Scalar::Decimal { precision, scale } => {
+            format!("a Decimal of {precision} digits, {scale} after the point")
+        }
         Scalar::Enum(_) => "an enum".to_owned(),
         Scalar::IdInt | Scalar::IdText | Scalar::IdUuid => "an ID".to_owned(),
         other => format!("{other:?}"),
@@ -54,7 +61,9 @@ fn kind(scalar: Scalar) -> String {
 
 /// On a table whose entity is gone.
 pub(in crate::store) fn abandoned(name: &str) -> String {
-    format!("{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more.")
+    format!(
+        "{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more."
+    )
 }
 
 /// Gives every row a new version: the triggers correct what an external writer puts there.
@@ -68,7 +77,8 @@ pub(in crate::store) fn renew(table: &SqlName) -> String {
 pub(in crate::store) fn gone_values(altered: &Altered<'_>) -> Vec<String> {
     let mut suggestions = Vec::new();
     for (column, alteration) in altered.alterations() {
-        let gone: Vec<&String> = alteration.values.iter().filter(|v| !column.enum_values.contains(v)).collect();
+        let gone: Vec<&String> =
+            alteration.values.iter().filter(|v| !column.enum_values.contains(v)).collect();
         if gone.is_empty() || column.enum_values.is_empty() {
             continue;
         }
@@ -90,9 +100,14 @@ pub(in crate::store) fn destructive(changes: &Changes<'_>) -> Option<Section> {
     let columns = changes.altered.iter().flat_map(|altered| {
         let fields = altered.dropped.iter().filter(|dropped| dropped.was_field);
         let table = &altered.table.name;
-        fields.map(move |dropped| format!("-- ALTER TABLE {table} DROP COLUMN {};", SqlName::new(&dropped.found.name)))
+        fields.map(move |dropped| {
+            format!("-- ALTER TABLE {table} DROP COLUMN {};", SqlName::new(&dropped.found.name))
+        })
     });
-    let tables = changes.abandoned.iter().map(|table| format!("-- DROP TABLE {};", SqlName::new(&table.found.name)));
+    let tables = changes
+        .abandoned
+        .iter()
+        .map(|table| format!("-- DROP TABLE {};", SqlName::new(&table.found.name)));
     section(
         "WARNING: these statements destroy data that the model no longer has. They are comments: freshql works with\n\
          and without them. Take out the `-- ` before the migration is applied where the data may go.",
@@ -116,15 +131,23 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
                 Fate::Changes(change) => {
                     let becomes_required = change.nullability && !column.nullable;
                     if becomes_required && !has_filler(column) {
-                        advice.push(format!("{name} becomes NOT NULL: rows that have NULL stop the migration"));
+                        advice.push(format!(
+                            "{name} becomes NOT NULL: rows that have NULL stop the migration"
+                        ));
                     }
-                    let gone = change.values.iter().any(|value| !column.enum_values.contains(value));
+                    let gone =
+                        change.values.iter().any(|value| !column.enum_values.contains(value));
                     if gone && !column.enum_values.is_empty() {
-                        advice.push(format!("{name} loses values: rows that have them stop the migration"));
-                    } else if !convert::is_kept_alike(change.was, column.scalar) || is_narrower(column, &change.values)
+                        advice.push(format!(
+                            "{name} loses values: rows that have them stop the migration"
+                        ));
+                    } else if !convert::is_kept_alike(change.was, column.scalar)
+                        || is_narrower(column, &change.values)
                     {
                         let kind = kind(column.scalar);
-                        advice.push(format!("{name} becomes {kind}: values that do not fit stop the migration"));
+                        advice.push(format!(
+                            "{name} becomes {kind}: values that do not fit stop the migration"
+                        ));
                     }
                 }
                 _ => {}
@@ -132,14 +155,20 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
         }
         for dropped in altered.dropped.iter().filter(|dropped| dropped.was_field) {
             let name = shown(&dropped.found.name);
-            advice.push(format!("{name} is no longer in the model: its data stays unless you take the comment out"));
+            advice.push(format!(
+                "{name} is no longer in the model: its data stays unless you take the comment out"
+            ));
         }
     }
     for table in &changes.abandoned {
         let name = &table.found.name;
-        advice.push(format!("`{name}` is no longer in the model: its data stays unless you take the comment out"));
+        advice.push(format!(
+            "`{name}` is no longer in the model: its data stays unless you take the comment out"
+        ));
         // The triggers of a table say whose rows it has.
-        let is_of = |entity: &str| table.triggers.iter().any(|trigger| trigger.sql.contains(&string_literal(entity)));
+        let is_of = |entity: &str| {
+            table.triggers.iter().any(|trigger| trigger.sql.contains(&string_literal(entity)))
+        };
         if let Some(heir) = changes.created.iter().find(|created| is_of(&created.entity_name)) {
             advice.push(format!(
                 "`{}` is new and empty: copy the rows of `{name}` into it, if they are to stay those of `{}`",

@@ -12,7 +12,9 @@ pub(in crate::store) fn system_columns(catalogue: &Catalogue) -> Vec<(&'static s
     for name in SYSTEM_TABLE_NAMES {
         let Some(found) = catalogue.table(name) else { continue };
         let wanted = definition(&system_table(name)).columns.into_iter().map(|column| column.name);
-        missing.extend(wanted.filter(|column| found.column(column).is_none()).map(|column| (*name, column)));
+        missing.extend(
+            wanted.filter(|column| found.column(column).is_none()).map(|column| (*name, column)),
+        );
     }
     missing
 }

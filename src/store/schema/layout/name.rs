@@ -4,13 +4,14 @@ use std::fmt;
 
 use crate::model::parse::columns::MAX_SQL_NAME;
 
-/// The name of a table, column, index or trigger. Displayed as SQL text needs it: bare where it is a plain lower-case
-/// identifier (people read and edit migrations), in double quotes otherwise.
+/// The name of a table, column, index or trigger. Displayed as SQL text needs it: bare where it is
+/// a plain lower-case identifier (people read and edit migrations), in double quotes otherwise.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SqlName(String);
 
-/// Words that SQLite or PostgreSQL take for something else than a name, at least somewhere that a name may stand.
-/// Both lists are applied to both dialects, so that one model's migrations look alike. Sorted.
+/// Words that SQLite or PostgreSQL take for something else than a name, at least somewhere that a
+/// name may stand. Both lists are applied to both dialects, so that one model's migrations look
+/// alike. Sorted.
 const RESERVED: &[&str] = &[
     "abort",
     "action",
@@ -206,8 +207,8 @@ impl SqlName {
         Self(name.into())
     }
 
-    /// A name made of others; what is too long for PostgreSQL ends in a hash of the whole instead of being cut off, so
-    /// that different names stay different.
+    /// A name made of others; what is too long for PostgreSQL ends in a hash of the whole instead
+    /// of being cut off, so that different names stay different.
     pub fn generated(name: String) -> Self {
         if name.len() <= MAX_SQL_NAME {
             return Self(name);

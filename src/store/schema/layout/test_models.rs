@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use crate::model::{
-    CacheHint, Column, ColumnId, DefaultValue, Entity, EntityId, EnumId, EnumType, Index, Model, OnDelete, Reference,
-    Scalar, Unique,
+    CacheHint, Column, ColumnId, DefaultValue, Entity, EntityId, EnumId, EnumType, Index, Model,
+    OnDelete, Reference, Scalar, Unique,
 };
 
 fn column(name: &str, scalar: Scalar) -> Column {
@@ -29,10 +29,21 @@ fn required(name: &str, scalar: Scalar) -> Column {
 }
 
 fn reference(name: &str, scalar: Scalar, target: u16, on_delete: OnDelete) -> Column {
-    Column { references: Some(Reference { target: EntityId(target), on_delete }), part: true, ..column(name, scalar) }
+    Column {
+        references: Some(Reference { target: EntityId(target), on_delete }),
+        part: true,
+        ..column(name, scalar)
+    }
 }
 
-fn entity(id: u16, name: &str, table: &str, columns: Vec<Column>, uniques: &[&[u16]], indexes: &[&[u16]]) -> Entity {
+fn entity(
+    id: u16,
+    name: &str,
+    table: &str,
+    columns: Vec<Column>,
+    uniques: &[&[u16]],
+    indexes: &[&[u16]],
+) -> Entity {
     let ids = |list: &[u16]| list.iter().copied().map(ColumnId).collect::<Vec<_>>();
     let mut columns = columns;
     for cut in uniques.iter().chain(indexes).flat_map(|list| list.iter()) {
@@ -48,7 +59,10 @@ fn entity(id: u16, name: &str, table: &str, columns: Vec<Column>, uniques: &[&[u
         fields: Vec::new(),
         columns,
         key: ColumnId(0),
-        uniques: uniques.iter().map(|list| Unique { columns: ids(list), lookup: String::new() }).collect(),
+        uniques: uniques
+            .iter()
+            .map(|list| Unique { columns: ids(list), lookup: String::new() })
+            .collect(),
         indexes: indexes.iter().map(|list| Index { columns: ids(list) }).collect(),
         order_by: Vec::new(),
         max_page_size: 100,
@@ -60,11 +74,13 @@ fn entity(id: u16, name: &str, table: &str, columns: Vec<Column>, uniques: &[&[u
     }
 }
 
-/// Three entities that have every scalar, every kind of key and every `onDelete` between them, and names that need
-/// quotes:
+/// Three entities that have every scalar, every kind of key and every `onDelete` between them, and
+/// names that need quotes:
 /// - `Folder`: counted key, refers to itself (CASCADE), a unique column that may be NULL;
-/// - `Group` (table `order`): text key, a unique pair, of which one is a folder (SET NULL), one of each other scalar;
-/// - `Note`: UUID key, belongs to a group (CASCADE) and to a folder (RESTRICT), a part of each awkward scalar.
+/// - `Group` (table `order`): text key, a unique pair, of which one is a folder (SET NULL), one of
+///   each other scalar;
+/// - `Note`: UUID key, belongs to a group (CASCADE) and to a folder (RESTRICT), a part of each
+///   awkward scalar.
 pub(crate) fn every_kind() -> Model {
     let key = |scalar, default| Column { default, readonly: true, ..required("id", scalar) };
     let folder = entity(

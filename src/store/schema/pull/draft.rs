@@ -14,7 +14,8 @@ pub(super) struct Draft<'a> {
     /// The other sides of relations: name, type, the relation there.
     pub(super) lists: Vec<(String, String, String)>,
     pub(super) taken: Fields,
-    /// Fields that are unique together, and would make a look-up with the name of another root field.
+    /// Fields that are unique together, and would make a look-up with the name of another root
+    /// field.
     pub(super) nameless: Vec<Vec<String>>,
     /// What its reader should know beside the fields.
     pub(super) notes: Vec<String>,

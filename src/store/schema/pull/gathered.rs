@@ -30,7 +30,8 @@ pub(in crate::store) struct Values {
     pub(super) example: Option<Arc<str>>,
 }
 
-/// Ints are taken for an `Int` of 32 bits only where they leave room: a column of seconds since 1970 does not.
+/// Ints are taken for an `Int` of 32 bits only where they leave room: a column of seconds since
+/// 1970 does not.
 const SMALL: std::ops::RangeInclusive<i64> = -(1 << 27)..=1 << 27;
 
 impl Default for Values {
@@ -52,7 +53,12 @@ impl Default for Values {
 }
 
 impl Values {
-    pub(in crate::store) fn add(&mut self, value: ValueRef<'_>, model: &Model, scratch: &mut Vec<u8>) {
+    pub(in crate::store) fn add(
+        &mut self,
+        value: ValueRef<'_>,
+        model: &Model,
+        scratch: &mut Vec<u8>,
+    ) {
         match value {
             ValueRef::Null => self.nulls += 1,
             ValueRef::Int(int) => {
@@ -71,9 +77,11 @@ impl Values {
                 self.texts += 1;
                 for (form, holds) in FORMS.iter().zip(&mut self.forms) {
                     scratch.clear();
-                    *holds = *holds && form.write_json(model, ValueRef::Text(text), scratch).is_ok();
+                    *holds =
+                        *holds && form.write_json(model, ValueRef::Text(text), scratch).is_ok();
                 }
-                self.example.get_or_insert_with(|| text.chars().take(40).collect::<String>().into());
+                self.example
+                    .get_or_insert_with(|| text.chars().take(40).collect::<String>().into());
             }
         }
     }
@@ -97,6 +105,7 @@ impl Values {
 
     /// Whether all values (there may be none) are texts of this type's form.
     pub(super) fn have_form(&self, scalar: Scalar) -> bool {
-        self.are_texts() && FORMS.iter().zip(&self.forms).any(|(form, holds)| *form == scalar && *holds)
+        self.are_texts()
+            && FORMS.iter().zip(&self.forms).any(|(form, holds)| *form == scalar && *holds)
     }
 }

@@ -1,5 +1,6 @@
-//! Names for what a database calls otherwise: types, fields, relations and lists, none of which may meet another. Which
-//! names the generated API takes for itself is written down here once more, in the words of the model's own rules.
+//! Names for what a database calls otherwise: types, fields, relations and lists, none of which may
+//! meet another. Which names the generated API takes for itself is written down here once more, in
+//! the words of the model's own rules.
 
 use std::collections::HashSet;
 
@@ -8,9 +9,11 @@ use crate::model::parse::columns::{MAX_SQL_NAME, has_odd_characters};
 use crate::model::scalar::BUILT_IN;
 
 /// Types that every API has, beside scalars and filters.
-const TYPES: [&str; 6] = ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
+const TYPES: [&str; 6] =
+    ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
 /// What is made of an entity's name.
-const SUFFIXES: [&str; 7] = ["Connection", "Edge", "Where", "ListWhere", "OrderBy", "Input", "Patch"];
+const SUFFIXES: [&str; 7] =
+    ["Connection", "Edge", "Where", "ListWhere", "OrderBy", "Input", "Patch"];
 /// Fields that no entity may have, because something else of that name is made beside them.
 const FIELDS: [&str; 6] = ["etag", "and", "or", "not", "patch", "expectedEtag"];
 
@@ -48,10 +51,13 @@ pub(super) struct EntityName {
 
 impl Taken {
     pub(super) fn new() -> Self {
-        let scalars = BUILT_IN
-            .iter()
-            .flat_map(|(name, _)| [(*name).to_owned(), format!("{name}Filter"), format!("Nullable{name}Filter")]);
-        Self { types: TYPES.iter().map(|name| (*name).to_owned()).chain(scalars).collect(), roots: HashSet::new() }
+        let scalars = BUILT_IN.iter().flat_map(|(name, _)| {
+            [(*name).to_owned(), format!("{name}Filter"), format!("Nullable{name}Filter")]
+        });
+        Self {
+            types: TYPES.iter().map(|name| (*name).to_owned()).chain(scalars).collect(),
+            roots: HashSet::new(),
+        }
     }
 
     /// Names for the entity of a table.
@@ -102,7 +108,8 @@ impl Fields {
         name
     }
 
-    /// A name for the key's field: `id`, also for `AlbumId` in `Album`, because that is what clients' caches look for.
+    /// A name for the key's field: `id`, also for `AlbumId` in `Album`, because that is what
+    /// clients' caches look for.
     pub(super) fn key(&mut self, column: &str, entity: &str, others: &[&str]) -> String {
         let name = camel(column);
         let is_id = name == "id" || name == format!("{}Id", lower_camel(entity));
@@ -113,19 +120,26 @@ impl Fields {
         self.column(column)
     }
 
-    /// A name for a relation, whose key will be called `<name>Id`: the column's, without the other key's name at its end.
+    /// A name for a relation, whose key will be called `<name>Id`: the column's, without the other
+    /// key's name at its end.
     pub(super) fn relation(&mut self, column: &str, target: &str, key: &str) -> String {
         let whole = camel(column);
         let key = pascal(key);
-        let stem = ["Id", "ID", "Fk", &key].iter().find_map(|suffix| whole.strip_suffix(suffix)).unwrap_or(&whole);
+        let stem = ["Id", "ID", "Fk", &key]
+            .iter()
+            .find_map(|suffix| whole.strip_suffix(suffix))
+            .unwrap_or(&whole);
         let base = if stem.is_empty() { lower_camel(target) } else { stem.to_owned() };
-        let name = first_free(&base, "Ref", |name| self.is_free(name) && self.is_free(&format!("{name}Id")));
+        let name = first_free(&base, "Ref", |name| {
+            self.is_free(name) && self.is_free(&format!("{name}Id"))
+        });
         self.0.insert(format!("{name}Id"));
         self.0.insert(name.clone());
         name
     }
 
-    /// A name for the list of entities that point here by one relation; `is_only` if there is no other from there.
+    /// A name for the list of entities that point here by one relation; `is_only` if there is no
+    /// other from there.
     pub(super) fn list(&mut self, plural: &str, relation: &str, is_only: bool) -> String {
         let long = format!("{plural}By{}", upper_first(relation));
         let base = if is_only && self.is_free(plural) { plural.to_owned() } else { long };
@@ -159,10 +173,15 @@ fn camel(name: &str) -> String {
 /// `invoice_line` → `InvoiceLine`. Something that no name can begin with gets an `N`.
 fn pascal(name: &str) -> String {
     let joined: String = words(name).iter().map(|word| upper_first(word)).collect();
-    if joined.starts_with(|c: char| c.is_ascii_alphabetic()) { joined } else { format!("N{joined}") }
+    if joined.starts_with(|c: char| c.is_ascii_alphabetic()) {
+        joined
+    } else {
+        format!("N{joined}")
+    }
 }
 
-/// The words between all that is neither letter nor digit. A name in capitals alone says nothing by them.
+/// The words between all that is neither letter nor digit. A name in capitals alone says nothing by
+/// them.
 fn words(name: &str) -> Vec<String> {
     let shouts = !name.contains(|c: char| c.is_ascii_lowercase());
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

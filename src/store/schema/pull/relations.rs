@@ -1,5 +1,5 @@
-//! Foreign keys to relations, seen from both sides. A column that the model cannot have as a relation stays what its
-//! values are, with a comment that says why.
+//! Foreign keys to relations, seen from both sides. A column that the model cannot have as a
+//! relation stays what its values are, with a comment that says why.
 
 use super::draft::{Draft, Key, Relation};
 use super::names::unspeakable;
@@ -27,7 +27,10 @@ pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<
         for foreign_key in &draft.table.foreign_keys {
             for column in &foreign_key.columns {
                 let is_this = |name: &str| name.eq_ignore_ascii_case(column);
-                let Some(field) = draft.fields.iter().position(|field| is_this(&field.column.name)) else { continue };
+                let Some(field) = draft.fields.iter().position(|field| is_this(&field.column.name))
+                else {
+                    continue;
+                };
                 if links.iter().any(|link| link.from == from && link.field == field) {
                     continue;
                 }
@@ -55,7 +58,8 @@ pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<
     }
     for link in &links {
         let target = drafts[link.to].names.name.clone();
-        let key = drafts[link.to].table.key().first().map_or("id", |key| key.name.as_str()).to_owned();
+        let key =
+            drafts[link.to].table.key().first().map_or("id", |key| key.name.as_str()).to_owned();
         let Draft { fields, taken, .. } = &mut drafts[link.from];
         let field = &mut fields[link.field];
         field.name = taken.relation(&field.column.name, &target, &key);
@@ -64,7 +68,9 @@ pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<
         field.note.clone_from(&link.note);
     }
     for link in &links {
-        let is_only = links.iter().filter(|other| (other.from, other.to) == (link.from, link.to)).count() == 1;
+        let is_only =
+            links.iter().filter(|other| (other.from, other.to) == (link.from, link.to)).count()
+                == 1;
         let names = &drafts[link.from].names;
         let entity = names.name.clone();
         let plural = names.plural.clone().unwrap_or_else(|| pluralize(&lower_camel(&entity)));
@@ -95,18 +101,24 @@ fn judge(
     if foreign_key.columns.len() > 1 {
         return reason(format!("part of a foreign key to `{there}` over several columns"));
     }
-    let Some(to) = drafts.iter().position(|draft| draft.table.name.eq_ignore_ascii_case(there)) else {
+    let Some(to) = drafts.iter().position(|draft| draft.table.name.eq_ignore_ascii_case(there))
+    else {
         return reason(format!("points to `{there}`, which is no entity"));
     };
     let target = &drafts[to];
     let Some(key) = target.fields.iter().find(|field| field.is_key) else {
         return reason(format!("points to `{there}`, which has no key"));
     };
-    if let Some(other) = foreign_key.target.as_ref().filter(|name| !name.eq_ignore_ascii_case(&key.column.name)) {
+    if let Some(other) =
+        foreign_key.target.as_ref().filter(|name| !name.eq_ignore_ascii_case(&key.column.name))
+    {
         return reason(format!("points to `{there}.{other}`, which is not the key"));
     }
     if !this.column.is_exact() {
-        return reason(format!("points to `{there}`, and is compared by the collation {}", this.column.collation));
+        return reason(format!(
+            "points to `{there}`, and is compared by the collation {}",
+            this.column.collation
+        ));
     }
     if this.is_key {
         return reason(format!("points to `{there}`; a key cannot be a relation"));
@@ -139,18 +151,26 @@ fn judge(
     let (on_delete, note) = match foreign_key.on_delete.as_str() {
         "CASCADE" => (OnDelete::Cascade, None),
         "SET NULL" if !this.column.not_null => (OnDelete::SetNull, None),
-        "SET NULL" | "SET DEFAULT" => {
-            (OnDelete::Restrict, Some(format!("the table says ON DELETE {}", foreign_key.on_delete)))
-        }
+        "SET NULL" | "SET DEFAULT" => (
+            OnDelete::Restrict,
+            Some(format!("the table says ON DELETE {}", foreign_key.on_delete)),
+        ),
         _ => (OnDelete::Restrict, None),
     };
     Ok(Ok(Link { from, field, to, on_delete, note }))
 }
 
 /// Rows whose foreign key leads nowhere: the database did not enforce it.
-fn lost_rows(database: &impl Foreign, from: &Draft<'_>, field: usize, to: &Draft<'_>) -> Result<i64, AdminError> {
+fn lost_rows(
+    database: &impl Foreign,
+    from: &Draft<'_>,
+    field: usize,
+    to: &Draft<'_>,
+) -> Result<i64, AdminError> {
     match to.table.key().first() {
-        Some(key) => database.lost_rows(from.table, &from.fields[field].column.name, to.table, &key.name),
+        Some(key) => {
+            database.lost_rows(from.table, &from.fields[field].column.name, to.table, &key.name)
+        }
         None => Ok(0),
     }
 }

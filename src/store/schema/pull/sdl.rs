@@ -51,7 +51,12 @@ fn entity(draft: &Draft<'_>, text: &mut String) {
     for field in &draft.fields {
         if field.ty.is_none() {
             let why = field.note.as_deref().unwrap_or("no type reads it");
-            let _ = writeln!(text, "  # left out: `{}`, {}", one_line(&field.column.name), one_line(why));
+            let _ = writeln!(
+                text,
+                "  # left out: `{}`, {}",
+                one_line(&field.column.name),
+                one_line(why)
+            );
             continue;
         }
         let TableDefault { directive: default, note: default_note, .. } = TableDefault::of(field);
@@ -80,7 +85,11 @@ fn entity_directive(draft: &Draft<'_>) -> String {
     if let Some(plural) = &draft.names.plural {
         arguments.push(format!("plural: {}", quoted(plural)));
     }
-    if arguments.is_empty() { "@entity".to_owned() } else { format!("@entity({})", arguments.join(", ")) }
+    if arguments.is_empty() {
+        "@entity".to_owned()
+    } else {
+        format!("@entity({})", arguments.join(", "))
+    }
 }
 
 /// Uniqueness and indexes over several columns.
@@ -98,8 +107,10 @@ fn type_directives(draft: &Draft<'_>) -> String {
 /// Takes out of the draft what is unique but cannot be looked up, for want of a name.
 pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
     let uniques = indexes(draft).into_iter().filter(|(directive, _)| *directive == "unique");
-    let names = uniques.map(|(_, fields)| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>());
-    let nameless: Vec<_> = names.filter(|fields| !taken.lookup(&draft.names.name, fields)).collect();
+    let names = uniques
+        .map(|(_, fields)| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>());
+    let nameless: Vec<_> =
+        names.filter(|fields| !taken.lookup(&draft.names.name, fields)).collect();
     for fields in &nameless {
         let why = "no look-up, whose name another root field has";
         draft.notes.push(format!("Unique, but with {why}: `{}`.", fields.join("`, `")));
@@ -107,24 +118,41 @@ pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
     draft.nameless = nameless;
 }
 
-/// What the model should say of the table's indexes: those whose columns it has, each once, and none that it has anyway.
+/// What the model should say of the table's indexes: those whose columns it has, each once, and
+/// none that it has anyway.
 fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> {
     let mut found: Vec<(&'static str, Vec<&Field<'_>>)> = Vec::new();
-    let of_kind = |unique: bool| draft.table.indexes.iter().filter(move |index| index.unique == unique);
+    let of_kind =
+        |unique: bool| draft.table.indexes.iter().filter(move |index| index.unique == unique);
     for index in of_kind(true).chain(of_kind(false)) {
         let field = |column: &String| {
-            draft.fields.iter().find(|field| field.column.name.eq_ignore_ascii_case(column) && field.ty.is_some())
+            draft
+                .fields
+                .iter()
+                .find(|field| field.column.name.eq_ignore_ascii_case(column) && field.ty.is_some())
         };
         let fields: Option<Vec<&Field<'_>>> = index.columns.iter().map(field).collect();
         let Some(fields) = fields else { continue };
-        let names = |fields: &[&Field<'_>]| fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>();
+        let names = |fields: &[&Field<'_>]| {
+            fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()
+        };
         let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
         // Not wanted, or there without a word.
         let is_left_out = match &fields[..] {
             _ if index.unique && draft.nameless.contains(&names(&fields)) => true,
-            _ if fields.iter().any(|field| field.ty.as_deref() == Some("JSON") || !field.column.is_exact()) => true,
+            _ if fields
+                .iter()
+                .any(|field| field.ty.as_deref() == Some("JSON") || !field.column.is_exact()) =>
+            {
+                true
+            }
             // Rows are not looked up by texts that may be numbers in the table.
-            _ if fields.iter().any(|field| field.holds_texts() && makes_numbers(&field.column.sql_type)) => true,
+            _ if fields
+                .iter()
+                .any(|field| field.holds_texts() && makes_numbers(&field.column.sql_type)) =>
+            {
+                true
+            }
             [single] if single.is_key => true,
             [single] if !index.unique => single.relation.is_some(),
             _ => false,
@@ -143,7 +171,8 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
 fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String {
     let ty = field.ty.as_deref().unwrap_or("String");
     let may_be_left_out = TableDefault::of(field).is_of_table_alone;
-    let required = if field.is_key || (field.column.not_null && !may_be_left_out) { "!" } else { "" };
+    let required =
+        if field.is_key || (field.column.not_null && !may_be_left_out) { "!" } else { "" };
     let mut words = vec![format!("{}: {ty}{required}", field.name)];
     if field.is_key {
         words.push("@id".to_owned());
@@ -197,14 +226,17 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
 #[derive(Default)]
 struct TableDefault {
     directive: Option<String>,
-    /// The model cannot have it, so it is left to the table: a field that may be null can be left out of inputs.
+    /// The model cannot have it, so it is left to the table: a field that may be null can be left
+    /// out of inputs.
     is_of_table_alone: bool,
     note: Option<String>,
 }
 
 impl TableDefault {
     fn of(field: &Field<'_>) -> Self {
-        let Some(written) = field.column.default.as_deref().map(unbracketed) else { return Self::default() };
+        let Some(written) = field.column.default.as_deref().map(unbracketed) else {
+            return Self::default();
+        };
         if written.eq_ignore_ascii_case("null") {
             return Self::default();
         }
@@ -216,7 +248,8 @@ impl TableDefault {
             true => " (it is NOT NULL; without a `!` inputs may leave it out)",
             false => "",
         };
-        let note = format!("the table's own default, which the model cannot have: {written}{nullable}");
+        let note =
+            format!("the table's own default, which the model cannot have: {written}{nullable}");
         Self { directive: None, is_of_table_alone: true, note: Some(note) }
     }
 }
@@ -225,17 +258,23 @@ impl TableDefault {
 fn literal(scalar: Scalar, written: &str) -> Option<String> {
     let lower = written.to_ascii_lowercase().replace(' ', "");
     match scalar {
-        Scalar::Date if matches!(lower.as_str(), "current_date" | "date('now')") => return Some("fn: NOW".to_owned()),
+        Scalar::Date if matches!(lower.as_str(), "current_date" | "date('now')") => {
+            return Some("fn: NOW".to_owned());
+        }
         Scalar::DateTime if lower == OUR_NOW => return Some("fn: NOW".to_owned()),
         _ => {}
     }
-    let string =
-        written.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')).map(|text| text.replace("''", "'"));
+    let string = written
+        .strip_prefix('\'')
+        .and_then(|rest| rest.strip_suffix('\''))
+        .map(|text| text.replace("''", "'"));
     let value = match (scalar, lower.as_str()) {
         (Scalar::Boolean, "0" | "false") => "false".to_owned(),
         (Scalar::Boolean, "1" | "true") => "true".to_owned(),
         (Scalar::Int, number) => number.trim_start_matches('+').parse::<i32>().ok()?.to_string(),
-        (Scalar::BigInt, number) => quoted(&number.trim_start_matches('+').parse::<i64>().ok()?.to_string()),
+        (Scalar::BigInt, number) => {
+            quoted(&number.trim_start_matches('+').parse::<i64>().ok()?.to_string())
+        }
         (Scalar::Float, number) => {
             let number = number.parse::<f64>().ok().filter(|number| number.is_finite())?;
             // `{:?}` writes a point or an exponent, always.

@@ -1,4 +1,5 @@
-//! What a database that others made consists of: its tables with everything that says what their columns mean.
+//! What a database that others made consists of: its tables with everything that says what their
+//! columns mean.
 
 use super::gathered::Values;
 use crate::model::Scalar;
@@ -6,14 +7,21 @@ use crate::store::error::AdminError;
 
 /// Such a database, as it is at one moment. It is only read.
 pub(in crate::store) trait Foreign {
-    /// All tables and views, in the order in which they were made; without the database's and freshql's own.
+    /// All tables and views, in the order in which they were made; without the database's and
+    /// freshql's own.
     fn tables(&self) -> Result<Vec<Table>, AdminError>;
     /// Statements that make all that is there, where it is not there.
     fn baseline(&self) -> Result<Baseline, AdminError>;
     /// Looks at all rows; one summary for each column.
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError>;
     /// How many rows have a value in this column that is no key of the other table.
-    fn lost_rows(&self, table: &Table, column: &str, other: &Table, key: &str) -> Result<i64, AdminError>;
+    fn lost_rows(
+        &self,
+        table: &Table,
+        column: &str,
+        other: &Table,
+        key: &str,
+    ) -> Result<i64, AdminError>;
     /// Why the database does not run a statement, in its words. None: it would.
     fn refuses(&self, sql: &str) -> Option<String>;
 }
@@ -87,8 +95,8 @@ pub(in crate::store) struct Index {
 }
 
 impl Column {
-    /// Two texts are the same only if their bytes are. Answers depend on rows by the bytes of their keys and parts, so
-    /// freshql looks rows up by no other column.
+    /// Two texts are the same only if their bytes are. Answers depend on rows by the bytes of their
+    /// keys and parts, so freshql looks rows up by no other column.
     pub(in crate::store) fn is_exact(&self) -> bool {
         self.collation.eq_ignore_ascii_case("BINARY")
     }

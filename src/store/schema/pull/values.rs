@@ -1,6 +1,7 @@
-//! Which of the model's types reads a column of somebody else's right: what its declaration promises, as far as its
-//! values keep it. SQLite keeps any value in any column, and a value of another form than its type's is an error in an
-//! answer, so all rows are looked at. Where there are none, the type is one that reads whatever its programs may write.
+//! Which of the model's types reads a column of somebody else's right: what its declaration
+//! promises, as far as its values keep it. SQLite keeps any value in any column, and a value of
+//! another form than its type's is an error in an answer, so all rows are looked at. Where there
+//! are none, the type is one that reads whatever its programs may write.
 
 use super::gathered::Values;
 use super::source::Column;
@@ -18,7 +19,8 @@ pub(super) struct Choice {
     pub(super) note: Option<String>,
 }
 
-/// Whether SQLite turns a text that looks like a number into one when it is written to this column (`007` becomes 7).
+/// Whether SQLite turns a text that looks like a number into one when it is written to this column
+/// (`007` becomes 7).
 pub(super) fn makes_numbers(sql_type: &str) -> bool {
     matches!(affinity(sql_type), "INTEGER" | "REAL" | "NUMERIC")
 }
@@ -45,7 +47,9 @@ fn promise(sql_type: &str) -> Promise {
     let word = upper.split('(').next().unwrap_or_default().trim();
     let has = |part: &str| word.contains(part);
     match word {
-        _ if has("BOOL") || upper.replace(' ', "") == "TINYINT(1)" || word == "BIT" => Promise::Boolean,
+        _ if has("BOOL") || upper.replace(' ', "") == "TINYINT(1)" || word == "BIT" => {
+            Promise::Boolean
+        }
         _ if has("UUID") || has("GUID") || has("UNIQUEIDENTIFIER") => Promise::Uuid,
         _ if has("JSON") => Promise::Json,
         _ if has("DATETIME") || has("TIMESTAMP") => Promise::DateTime,
@@ -72,14 +76,18 @@ pub(super) fn choose(column: &Column, values: &Values) -> Choice {
     }
     match promised {
         Promise::Boolean if values.are_ints() && values.are_bits => fits(Scalar::Boolean),
-        Promise::DateTime if values.have_form(Scalar::DateTime) && !makes_other_times(column) => fits(Scalar::DateTime),
+        Promise::DateTime if values.have_form(Scalar::DateTime) && !makes_other_times(column) => {
+            fits(Scalar::DateTime)
+        }
         Promise::Date if values.have_form(Scalar::Date) => fits(Scalar::Date),
         Promise::Uuid if values.have_form(Scalar::Uuid) => fits(Scalar::Uuid),
         Promise::Json if values.have_form(Scalar::Json) => fits(Scalar::Json),
         Promise::Int if values.are_ints() && values.are_small => fits(Scalar::Int),
         Promise::BigInt if values.are_ints() => fits(Scalar::BigInt),
         Promise::Int if values.are_ints() => {
-            let note = values.fit_32_bits.then(|| "its values come near the limit of an Int, 32 bits".to_owned());
+            let note = values
+                .fit_32_bits
+                .then(|| "its values come near the limit of an Int, 32 bits".to_owned());
             Choice { scalar: Some(Scalar::BigInt), note }
         }
         Promise::Float if values.are_numbers() => fits(Scalar::Float),
@@ -89,9 +97,11 @@ pub(super) fn choose(column: &Column, values: &Values) -> Choice {
     }
 }
 
-/// A column without a value says nothing about what will be in it: the type is the widest that is usual for its kind.
+/// A column without a value says nothing about what will be in it: the type is the widest that is
+/// usual for its kind.
 fn of_nothing(promised: Promise, declared: &str, column: &Column) -> Choice {
-    let none = |more: String| Some(format!("declared {declared}, and no row has a value yet: {more}"));
+    let none =
+        |more: String| Some(format!("declared {declared}, and no row has a value yet: {more}"));
     let (scalar, note) = match promised {
         Promise::Bytes => return unreadable(declared, &Values::default()),
         Promise::Text => return text_of(column),
@@ -102,24 +112,37 @@ fn of_nothing(promised: Promise, declared: &str, column: &Column) -> Choice {
             let note = none("it may be an Int if all values will fit 32 bits".to_owned());
             (Scalar::BigInt, note.filter(|_| promised == Promise::Int))
         }
-        Promise::Boolean if has_default(column, &["0", "1", "true", "false"]) => (Scalar::Boolean, None),
+        Promise::Boolean if has_default(column, &["0", "1", "true", "false"]) => {
+            (Scalar::Boolean, None)
+        }
         Promise::Boolean if !has_letter_for_default(column) => {
             (Scalar::Boolean, none("all programs must keep 0 or 1".to_owned()))
         }
-        Promise::Date if has_default(column, &["current_date", "date('now')"]) => (Scalar::Date, None),
+        Promise::Date if has_default(column, &["current_date", "date('now')"]) => {
+            (Scalar::Date, None)
+        }
         Promise::DateTime if makes_our_times(column) => (Scalar::DateTime, None),
         Promise::Nothing if declared == "without a type" => {
             (Scalar::String, none("a String reads texts and numbers".to_owned()))
         }
-        Promise::Boolean | Promise::Nothing => (Scalar::String, none("a String reads whatever is no blob".to_owned())),
-        Promise::DateTime => {
-            (Scalar::String, none(format!("it may be a DateTime if all programs keep it as {}", form(promised))))
+        Promise::Boolean | Promise::Nothing => {
+            (Scalar::String, none("a String reads whatever is no blob".to_owned()))
         }
-        Promise::Date => {
-            (Scalar::String, none(format!("it may be a Date if all programs keep it as {}", form(promised))))
+        Promise::DateTime => (
+            Scalar::String,
+            none(format!("it may be a DateTime if all programs keep it as {}", form(promised))),
+        ),
+        Promise::Date => (
+            Scalar::String,
+            none(format!("it may be a Date if all programs keep it as {}", form(promised))),
+        ),
+        Promise::Uuid => (
+            Scalar::String,
+            none(format!("it may be a UUID if all programs keep it {}", form(promised))),
+        ),
+        Promise::Json => {
+            (Scalar::String, none("it may be JSON if all programs keep JSON as text".to_owned()))
         }
-        Promise::Uuid => (Scalar::String, none(format!("it may be a UUID if all programs keep it {}", form(promised)))),
-        Promise::Json => (Scalar::String, none("it may be JSON if all programs keep JSON as text".to_owned())),
     };
     Choice { scalar: Some(scalar), note }
 }
@@ -140,7 +163,8 @@ fn is_small(sql_type: &str) -> bool {
 }
 
 fn has_default(column: &Column, among: &[&str]) -> bool {
-    let plain: String = column.default.iter().flat_map(|default| default.split_whitespace()).collect();
+    let plain: String =
+        column.default.iter().flat_map(|default| default.split_whitespace()).collect();
     let plain = plain.to_ascii_lowercase();
     among.iter().any(|other| plain == *other || plain == format!("({other})"))
 }
@@ -160,7 +184,8 @@ fn makes_other_times(column: &Column) -> bool {
     default.contains("current_timestamp") || default.contains("datetime(")
 }
 
-/// The values are not what the declaration promises, or not in the form in which freshql keeps them.
+/// The values are not what the declaration promises, or not in the form in which freshql keeps
+/// them.
 fn fallback(promised: Promise, declared: &str, values: &Values) -> Choice {
     let Some(scalar) = (match promised {
         Promise::Decimal if values.are_numbers() => Some(Scalar::Float),
@@ -168,7 +193,8 @@ fn fallback(promised: Promise, declared: &str, values: &Values) -> Choice {
     }) else {
         return unreadable(declared, values);
     };
-    let example = values.example.as_deref().map(|text| format!(" such as {text:?}")).unwrap_or_default();
+    let example =
+        values.example.as_deref().map(|text| format!(" such as {text:?}")).unwrap_or_default();
     let kept = match scalar {
         Scalar::Int | Scalar::BigInt => "whole numbers".to_owned(),
         Scalar::Float => "numbers".to_owned(),
@@ -187,10 +213,12 @@ fn fallback(promised: Promise, declared: &str, values: &Values) -> Choice {
     Choice { scalar: Some(scalar), note: Some(note) }
 }
 
-/// A text in a column to which SQLite gives numeric affinity turns into a number where it looks like one.
+/// A text in a column to which SQLite gives numeric affinity turns into a number where it looks
+/// like one.
 fn text_of(column: &Column) -> Choice {
-    let note = makes_numbers(&column.sql_type)
-        .then(|| format!("declared {}, so SQLite makes numbers of texts that look like one", column.sql_type));
+    let note = makes_numbers(&column.sql_type).then(|| {
+        format!("declared {}, so SQLite makes numbers of texts that look like one", column.sql_type)
+    });
     Choice { scalar: Some(Scalar::String), note }
 }
 
@@ -205,8 +233,13 @@ fn by_values(values: &Values) -> Option<Scalar> {
 }
 
 fn unreadable(declared: &str, values: &Values) -> Choice {
-    let kinds = [(values.ints + values.reals, "numbers"), (values.texts, "texts"), (values.blobs, "bytes")];
-    let kinds: Vec<&str> = kinds.into_iter().filter(|(count, _)| *count > 0).map(|(_, kind)| kind).collect();
+    let kinds =
+        [(values.ints + values.reals, "numbers"), (values.texts, "texts"), (values.blobs, "bytes")];
+    let kinds: Vec<&str> =
+        kinds.into_iter().filter(|(count, _)| *count > 0).map(|(_, kind)| kind).collect();
     let held = if kinds.is_empty() { "bytes".to_owned() } else { kinds.join(" and ") };
-    Choice { scalar: None, note: Some(format!("declared {declared}, holds {held}: no type reads them")) }
+    Choice {
+        scalar: None,
+        note: Some(format!("declared {declared}, holds {held}: no type reads them")),
+    }
 }

@@ -1,5 +1,5 @@
-//! The triggers that are not freshql's: when each fires, and whether it can keep a write from being done or seen. It reads
-//! their words; what their statements do is for SQLite to say.
+//! The triggers that are not freshql's: when each fires, and whether it can keep a write from being
+//! done or seen. It reads their words; what their statements do is for SQLite to say.
 
 use crate::store::sqlite::catalogue::FoundTrigger;
 use crate::store::sqlite::catalogue::keys::unquoted;
@@ -39,12 +39,15 @@ impl AuthorTrigger {
         if found.name.to_ascii_lowercase().starts_with(NAME_PREFIX) {
             return None;
         }
-        let words: Vec<String> =
-            tokens(&found.sql).filter(|(kind, _)| *kind != Token::Space).map(|(_, word)| word.to_lowercase()).collect();
+        let words: Vec<String> = tokens(&found.sql)
+            .filter(|(kind, _)| *kind != Token::Space)
+            .map(|(_, word)| word.to_lowercase())
+            .collect();
         // The name may be a keyword itself, and have a schema in front.
         let named = words.iter().position(|word| word == "trigger")?;
         let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found == word);
-        let mut at = if is(named + 1, "if") && is(named + 2, "not") { named + 4 } else { named + 1 };
+        let mut at =
+            if is(named + 1, "if") && is(named + 2, "not") { named + 4 } else { named + 1 };
         at += if is(at + 1, ".") { 3 } else { 1 };
         let is_after = is(at, "after");
         while ["before", "after", "instead", "of"].iter().any(|word| is(at, word)) {
@@ -56,16 +59,25 @@ impl AuthorTrigger {
             "delete" => Event::Delete,
             _ => return None,
         };
-        let raises =
-            |what: &str| words.windows(3).any(|three| three[0] == "raise" && three[1] == "(" && three[2] == what);
+        let raises = |what: &str| {
+            words.windows(3).any(|three| three[0] == "raise" && three[1] == "(" && three[2] == what)
+        };
         let (ignores, fails) = (raises("ignore"), raises("fail"));
-        Some(Self { name: found.name.clone(), event, is_after, names_columns: is(at + 1, "of"), ignores, fails })
+        Some(Self {
+            name: found.name.clone(),
+            event,
+            is_after,
+            names_columns: is(at + 1, "of"),
+            ignores,
+            fails,
+        })
     }
 }
 
-/// Why the versions of this table's rows do not tell of every change while it has this trigger: RAISE(IGNORE) ends all
-/// triggers that would fire after it for the row, and leaves the change as it is; so does RAISE(FAIL), which ends the
-/// statement and keeps what it has done. Which of the triggers on a table come first, SQLite does not promise.
+/// Why the versions of this table's rows do not tell of every change while it has this trigger:
+/// RAISE(IGNORE) ends all triggers that would fire after it for the row, and leaves the change as
+/// it is; so does RAISE(FAIL), which ends the statement and keeps what it has done. Which of the
+/// triggers on a table come first, SQLite does not promise.
 pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<String> {
     let name = &trigger.name;
     let what = if trigger.ignores { "IGNORE" } else { "FAIL" };
@@ -80,9 +92,13 @@ pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<St
 /// What else than [`hides`] there is to do about such a trigger.
 pub(in crate::store) const SHOW: &str = "say BEFORE or RAISE(ABORT, …) in it, or drop it";
 
-/// What to tell the owner of such a trigger on this table before it surprises anybody. `is_stamped`: versions are a column of
-/// the table, so freshql updates its rows.
-pub(in crate::store) fn advice(trigger: &AuthorTrigger, table: &str, is_stamped: bool) -> Option<String> {
+/// What to tell the owner of such a trigger on this table before it surprises anybody.
+/// `is_stamped`: versions are a column of the table, so freshql updates its rows.
+pub(in crate::store) fn advice(
+    trigger: &AuthorTrigger,
+    table: &str,
+    is_stamped: bool,
+) -> Option<String> {
     let name = &trigger.name;
     if (trigger.ignores || trigger.fails) && trigger.is_after {
         let what = if trigger.ignores { "IGNORE" } else { "FAIL" };
@@ -107,7 +123,8 @@ pub(in crate::store) fn advice(trigger: &AuthorTrigger, table: &str, is_stamped:
 
 /// Whether this name stands in the text, quoted or not.
 pub(in crate::store) fn mentions(sql: &str, name: &str) -> bool {
-    tokens(sql).any(|(kind, token)| kind != Token::Space && unquoted(token).eq_ignore_ascii_case(name))
+    tokens(sql)
+        .any(|(kind, token)| kind != Token::Space && unquoted(token).eq_ignore_ascii_case(name))
 }
 
 #[cfg(test)]
@@ -115,7 +132,8 @@ mod tests {
     use super::*;
 
     fn parse(sql: &str) -> Option<(Event, bool, bool, bool)> {
-        let trigger = AuthorTrigger::parse(&FoundTrigger { name: "x".to_owned(), sql: sql.to_owned() })?;
+        let trigger =
+            AuthorTrigger::parse(&FoundTrigger { name: "x".to_owned(), sql: sql.to_owned() })?;
         Some((trigger.event, trigger.is_after, trigger.names_columns, trigger.ignores))
     }
 
@@ -124,12 +142,21 @@ mod tests {
         let body = "BEGIN SELECT 1; END";
         for (head, event, is_after, names_columns) in [
             ("CREATE TRIGGER x AFTER UPDATE ON t", Event::Update, true, false),
-            ("create trigger if not exists main.\"a before\" before update of a, b on t", Event::Update, false, true),
+            (
+                "create trigger if not exists main.\"a before\" before update of a, b on t",
+                Event::Update,
+                false,
+                true,
+            ),
             ("CREATE TRIGGER x /* AFTER */ DELETE ON t", Event::Delete, false, false),
             ("CREATE TRIGGER [insert] BEFORE INSERT ON t", Event::Insert, false, false),
             ("CREATE TEMP TRIGGER before AFTER UPDATE ON t", Event::Update, true, false),
         ] {
-            assert_eq!(parse(&format!("{head} {body}")), Some((event, is_after, names_columns, false)), "{head}");
+            assert_eq!(
+                parse(&format!("{head} {body}")),
+                Some((event, is_after, names_columns, false)),
+                "{head}"
+            );
         }
         let ignores = |sql| parse(sql).unwrap().3;
         assert!(ignores("CREATE TRIGGER x DELETE ON t BEGIN SELECT raise ( /* no */ IGNORE); END"));

@@ -1,5 +1,6 @@
-//! A `CREATE TABLE` statement taken apart into columns and their clauses, so that a table can be built anew with all
-//! that its authors have written into it. It knows where a clause begins; what it means is for SQLite to say.
+//! A `CREATE TABLE` statement taken apart into columns and their clauses, so that a table can be
+//! built anew with all that its authors have written into it. It knows where a clause begins; what
+//! it means is for SQLite to say.
 
 use crate::store::sqlite::lexer::{Token, next_token};
 use crate::store::sqlite::words::words;
@@ -49,7 +50,9 @@ impl Definition {
     /// Takes the statement apart. A text that is none (`CREATE VIRTUAL TABLE`) has no columns.
     pub(in crate::store) fn parse(sql: &str) -> Self {
         let tokens = tokens(sql);
-        let Some(open) = tokens.iter().position(|token| token.text == "(") else { return Self::default() };
+        let Some(open) = tokens.iter().position(|token| token.text == "(") else {
+            return Self::default();
+        };
         let mut definition = Self::default();
         let mut depth = 0_usize;
         let mut from = open + 1;
@@ -81,12 +84,17 @@ impl Definition {
 
     /// The primary key counts, and never gives a number twice.
     pub(in crate::store) fn has_autoincrement(&self) -> bool {
-        let clauses = self.columns.iter().flat_map(|column| &column.clauses).chain(&self.constraints);
-        clauses.filter(|clause| clause.kind == Kind::PrimaryKey).any(|key| words(&key.text).contains("autoincrement"))
+        let clauses =
+            self.columns.iter().flat_map(|column| &column.clauses).chain(&self.constraints);
+        clauses
+            .filter(|clause| clause.kind == Kind::PrimaryKey)
+            .any(|key| words(&key.text).contains("autoincrement"))
     }
 
     fn add(&mut self, item: &[Piece<'_>]) {
-        let is_rule = ["constraint", "primary", "unique", "check", "foreign"].iter().any(|word| item[0].is(word));
+        let is_rule = ["constraint", "primary", "unique", "check", "foreign"]
+            .iter()
+            .any(|word| item[0].is(word));
         if is_rule {
             self.constraints.extend(clauses(item).1);
             return;
@@ -140,7 +148,11 @@ fn tokens(sql: &str) -> Vec<Piece<'_>> {
         }
         match pieces.last_mut() {
             // A doubled quote is one string, though it is read as two.
-            Some(last) if !gap && text.starts_with(['\'', '"', '`']) && last.text.starts_with(&text[..1]) => {
+            Some(last)
+                if !gap
+                    && text.starts_with(['\'', '"', '`'])
+                    && last.text.starts_with(&text[..1]) =>
+            {
                 last.text = &sql[end - length - last.text.len()..end];
             }
             _ => pieces.push(Piece { text, gap }),
@@ -171,8 +183,10 @@ fn clauses(item: &[Piece<'_>]) -> (String, Vec<Clause>) {
     }
     let first = starts.first().map_or(item.len(), |(at, _)| *at);
     let ends = starts.iter().skip(1).map(|(at, _)| *at).chain([item.len()]);
-    let clauses =
-        starts.iter().zip(ends).map(|((from, kind), to)| Clause { kind: *kind, text: text(&item[*from..to]) });
+    let clauses = starts
+        .iter()
+        .zip(ends)
+        .map(|((from, kind), to)| Clause { kind: *kind, text: text(&item[*from..to]) });
     (text(&item[..first]), clauses.collect())
 }
 
@@ -191,7 +205,10 @@ fn kind(item: &[Piece<'_>], at: usize) -> Option<Kind> {
         () if is("collate") => Kind::Collate,
         () if is("foreign") => Kind::References,
         // `FOREIGN KEY (a) REFERENCES …` has begun already.
-        () if is("references") && !item[0].is("foreign") && !item.get(2).is_some_and(|piece| piece.is("foreign")) => {
+        () if is("references")
+            && !item[0].is("foreign")
+            && !item.get(2).is_some_and(|piece| piece.is("foreign")) =>
+        {
             Kind::References
         }
         () if is("generated") => Kind::Generated,
@@ -230,7 +247,10 @@ mod tests {
         let definition = Definition::parse(sql);
         let clause = |clause: &Clause| format!("{:?}<{}>", clause.kind, clause.text);
         let list = |clauses: &[Clause]| clauses.iter().map(clause).collect::<Vec<_>>().join(" ");
-        let columns = definition.columns.iter().map(|c| format!("{}|{}|{}", c.name, c.sql_type, list(&c.clauses)));
+        let columns = definition
+            .columns
+            .iter()
+            .map(|c| format!("{}|{}|{}", c.name, c.sql_type, list(&c.clauses)));
         columns.chain([list(&definition.constraints), definition.options.clone()]).collect()
     }
 

@@ -1,5 +1,6 @@
-//! The unique keys that a table has beside those of its model: of its authors' making, over columns without `@unique`, by
-//! another collation, over expressions, over some of the rows. `REPLACE` deletes rows by them as by any other.
+//! The unique keys that a table has beside those of its model: of its authors' making, over columns
+//! without `@unique`, by another collation, over expressions, over some of the rows. `REPLACE`
+//! deletes rows by them as by any other.
 
 use super::definition::Kind;
 use super::{FoundIndex, FoundTable};
@@ -28,20 +29,26 @@ pub(in crate::store) fn other_keys<'a>(
     keys
 }
 
-/// The model has the same key: over the same columns, compared as these are. That of some rows only is within it.
+/// The model has the same key: over the same columns, compared as these are. That of some rows only
+/// is within it.
 fn is_known(table: &Table, found: &FoundTable, index: &FoundIndex) -> bool {
     let columns: Option<Vec<&str>> = index.columns.iter().map(|column| column.as_deref()).collect();
     let Some(columns) = columns else { return false };
     let is_plain = (0..columns.len()).all(|at| !is_compared_otherwise(found, index, at));
     let is_over = |known: &[&str]| {
-        known.len() == columns.len() && columns.iter().all(|c| known.iter().any(|known| known.eq_ignore_ascii_case(c)))
+        known.len() == columns.len()
+            && columns.iter().all(|c| known.iter().any(|known| known.eq_ignore_ascii_case(c)))
     };
     let names = |ids: &[crate::model::ColumnId]| -> Vec<String> {
         ids.iter().map(|id| table.column(*id).name.as_str().to_owned()).collect()
     };
-    let wanted = table.indexes.iter().filter(|index| index.unique).map(|index| names(&index.columns));
+    let wanted =
+        table.indexes.iter().filter(|index| index.unique).map(|index| names(&index.columns));
     let key = vec![table.key_column().name.as_str().to_owned()];
-    is_plain && wanted.chain([key]).any(|known| is_over(&known.iter().map(String::as_str).collect::<Vec<_>>()))
+    is_plain
+        && wanted
+            .chain([key])
+            .any(|known| is_over(&known.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
 /// The index has a collation of its own for this column.
@@ -68,7 +75,10 @@ fn other_key(found: &FoundTable, index: &FoundIndex) -> OtherKey {
             }
             None => {
                 let expression = text.terms.get(at).map_or("NULL", String::as_str);
-                same.push(format!("({expression}) = (SELECT {expression} FROM ({}))", new_row(found, expression)));
+                same.push(format!(
+                    "({expression}) = (SELECT {expression} FROM ({}))",
+                    new_row(found, expression)
+                ));
                 // Whatever it is made of.
                 changed.push("1".to_owned());
             }
@@ -82,15 +92,23 @@ fn other_key(found: &FoundTable, index: &FoundIndex) -> OtherKey {
     OtherKey { same: format!("({})", same.join(" AND ")), changed: changed.join(" OR ") }
 }
 
-/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL, it puts the default
-/// there, but only after the trigger has run.
+/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL,
+/// it puts the default there, but only after the trigger has run.
 fn arriving(found: &FoundTable, column: &str) -> String {
     let name = SqlName::new(column);
-    let is_filled = found.column(column).is_some_and(|column| column.not_null && column.has_default);
-    let clause = found.definition.column(column).filter(|_| is_filled).and_then(|text| text.of(Kind::Default).next());
-    let at = clause.and_then(|clause| Some((clause, clause.text.to_ascii_uppercase().find("DEFAULT")?)));
+    let is_filled =
+        found.column(column).is_some_and(|column| column.not_null && column.has_default);
+    let clause = found
+        .definition
+        .column(column)
+        .filter(|_| is_filled)
+        .and_then(|text| text.of(Kind::Default).next());
+    let at =
+        clause.and_then(|clause| Some((clause, clause.text.to_ascii_uppercase().find("DEFAULT")?)));
     match at {
-        Some((clause, at)) => format!("ifnull(NEW.{name}, {})", clause.text[at + "DEFAULT".len()..].trim()),
+        Some((clause, at)) => {
+            format!("ifnull(NEW.{name}, {})", clause.text[at + "DEFAULT".len()..].trim())
+        }
         None => format!("NEW.{name}"),
     }
 }
@@ -98,7 +116,10 @@ fn arriving(found: &FoundTable, column: &str) -> String {
 /// NEW as a row of a table, as far as the expression speaks of its columns.
 fn new_row(found: &FoundTable, expression: &str) -> String {
     let said: Vec<String> = tokens(expression).map(|(_, token)| unquoted(token)).collect();
-    let columns = found.columns.iter().filter(|column| said.iter().any(|said| said.eq_ignore_ascii_case(&column.name)));
+    let columns = found
+        .columns
+        .iter()
+        .filter(|column| said.iter().any(|said| said.eq_ignore_ascii_case(&column.name)));
     let values: Vec<String> = columns
         .map(|column| {
             let name = SqlName::new(&column.name);
@@ -154,8 +175,10 @@ impl IndexText {
             term.push_str(if kind == Token::Space { " " } else { token });
         }
         let end = term.trim();
-        text.condition =
-            end.get(..5).filter(|word| word.eq_ignore_ascii_case("where")).map(|_| end[5..].trim().to_owned());
+        text.condition = end
+            .get(..5)
+            .filter(|word| word.eq_ignore_ascii_case("where"))
+            .map(|_| end[5..].trim().to_owned());
         text
     }
 }
@@ -184,7 +207,10 @@ mod tests {
             text(
                 "CREATE UNIQUE INDEX \"i(\" ON \"t)\"(lower(a) COLLATE NOCASE desc,\n b->>'$.x,y', f(a, (b)) ASC) WHERE(a > 1) AND b"
             ),
-            ("lower(a) COLLATE NOCASE|b->>'$.x,y'|f(a, (b))".to_owned(), "(a > 1) AND b".to_owned())
+            (
+                "lower(a) COLLATE NOCASE|b->>'$.x,y'|f(a, (b))".to_owned(),
+                "(a > 1) AND b".to_owned()
+            )
         );
     }
 }

@@ -1,5 +1,5 @@
-//! From a column of a database back to the scalar for which it was made: what its type leaves open, its CHECK says. A
-//! CHECK that has the form of freshql's own is taken for one.
+//! From a column of a database back to the scalar for which it was made: what its type leaves open,
+//! its CHECK says. A CHECK that has the form of freshql's own is taken for one.
 
 use super::definition::{ColumnText, Kind};
 use crate::model::scalar::MAX_DIGITS;
@@ -20,10 +20,18 @@ pub(in crate::store) struct Recognised {
 pub(in crate::store) fn recognise(column: &str, check: &str) -> Option<Recognised> {
     let name = SqlName::new(column);
     let said = words(check);
-    let plain =
-        [Scalar::Boolean, Scalar::Int, Scalar::Float, Scalar::DateTime, Scalar::Date, Scalar::Uuid, Scalar::Json];
-    let decimals =
-        (1..=MAX_DIGITS).flat_map(|precision| (0..=precision).map(move |scale| Scalar::Decimal { precision, scale }));
+    let plain = [
+        Scalar::Boolean,
+        Scalar::Int,
+        Scalar::Float,
+        Scalar::DateTime,
+        Scalar::Date,
+        Scalar::Uuid,
+        Scalar::Json,
+    ];
+    let decimals = (1..=MAX_DIGITS).flat_map(|precision| {
+        (0..=precision).map(move |scale| Scalar::Decimal { precision, scale })
+    });
     for scalar in plain.into_iter().chain(decimals) {
         for nullable in [false, true] {
             let form = check_of(&name, scalar, nullable, &[]);
@@ -63,8 +71,8 @@ fn strings(list: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The scalar of a column that has no CHECK of ours, after its declared type. The key and what points to keys hold
-/// identifiers.
+/// The scalar of a column that has no CHECK of ours, after its declared type. The key and what
+/// points to keys hold identifiers.
 pub(in crate::store) fn by_type(affinity: &str, is_identifier: bool) -> Scalar {
     match affinity {
         "INTEGER" if is_identifier => Scalar::IdInt,
@@ -103,15 +111,26 @@ mod tests {
     fn every_check_of_ours_is_recognised() {
         let name = SqlName::new("unit price");
         let id = Scalar::Decimal { precision: 12, scale: 2 };
-        for scalar in [Scalar::Boolean, Scalar::Int, Scalar::Float, Scalar::Date, Scalar::Uuid, id] {
+        for scalar in [Scalar::Boolean, Scalar::Int, Scalar::Float, Scalar::Date, Scalar::Uuid, id]
+        {
             let check = format!("CHECK ({})", check_of(&name, scalar, true, &[]).unwrap());
-            assert_eq!(recognise("unit price", &check), Some(Recognised { scalar, values: vec![] }), "{check}");
+            assert_eq!(
+                recognise("unit price", &check),
+                Some(Recognised { scalar, values: vec![] }),
+                "{check}"
+            );
         }
         let values = vec!["A".to_owned(), "it's".to_owned()];
-        let check = format!("CHECK ({})", check_of(&name, Scalar::Enum(EnumId(3)), true, &values).unwrap());
-        assert_eq!(recognise("unit price", &check), Some(Recognised { scalar: Scalar::Enum(EnumId(0)), values }));
+        let check =
+            format!("CHECK ({})", check_of(&name, Scalar::Enum(EnumId(3)), true, &values).unwrap());
+        assert_eq!(
+            recognise("unit price", &check),
+            Some(Recognised { scalar: Scalar::Enum(EnumId(0)), values })
+        );
         assert_eq!(recognise("other", &check), None);
-        for theirs in ["CHECK (a BETWEEN 1 AND 5)", "CHECK (a IN ('x', y))", "CHECK (a IN ('x') OR b)"] {
+        for theirs in
+            ["CHECK (a BETWEEN 1 AND 5)", "CHECK (a IN ('x', y))", "CHECK (a IN ('x') OR b)"]
+        {
             assert_eq!(recognise("a", theirs), None, "{theirs}");
         }
     }

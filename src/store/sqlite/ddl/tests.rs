@@ -22,7 +22,8 @@ fn database() -> Connection {
 fn tables_are_written_for_people() {
     let layout = layout();
     let tables = layout.tables.iter().map(create_table);
-    let indexes = layout.tables.iter().flat_map(|t| t.indexes.iter().map(|index| create_index(t, index)));
+    let indexes =
+        layout.tables.iter().flat_map(|t| t.indexes.iter().map(|index| create_index(t, index)));
     insta::assert_snapshot!(tables.chain(indexes).collect::<Vec<_>>().join("\n"), @r#"
     CREATE TABLE folders (
       id        INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -73,7 +74,11 @@ fn first_migration_is_the_statements_with_headings() {
     let mut rest = text.as_str();
     for statement in create_statements(&layout) {
         let at = rest.find(&statement).unwrap();
-        assert!(rest[..at].lines().all(|line| line.is_empty() || line.starts_with("-- ")), "{}", &rest[..at]);
+        assert!(
+            rest[..at].lines().all(|line| line.is_empty() || line.starts_with("-- ")),
+            "{}",
+            &rest[..at]
+        );
         rest = &rest[at + statement.len()..];
     }
     assert_eq!(rest.trim(), "");
@@ -83,10 +88,12 @@ fn first_migration_is_the_statements_with_headings() {
 fn checks_refuse_what_an_answer_could_not_show() {
     let database = database();
     let insert = |column: &str, value: &str| {
-        let columns = if column == "unit price" { String::new() } else { ", \"unit price\"".to_owned() };
+        let columns =
+            if column == "unit price" { String::new() } else { ", \"unit price\"".to_owned() };
         let values = if column == "unit price" { "" } else { ", 5" };
-        let sql =
-            format!("INSERT INTO \"order\" (code, \"{column}\"{columns}) VALUES (hex(randomblob(8)), {value}{values})");
+        let sql = format!(
+            "INSERT INTO \"order\" (code, \"{column}\"{columns}) VALUES (hex(randomblob(8)), {value}{values})"
+        );
         database.execute_batch(&sql).map(drop)
     };
     for (column, value) in [

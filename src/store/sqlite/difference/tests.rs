@@ -9,7 +9,9 @@ use crate::store::schema::migrations::{Migration, Migrations};
 use crate::store::sqlite::migrate;
 
 fn model(sdl: &str) -> Model {
-    crate::model::parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}")).model
+    crate::model::parse("schema.graphql", sdl)
+        .unwrap_or_else(|mistakes| panic!("{mistakes:#?}"))
+        .model
 }
 
 /// A database that has gone through several models.
@@ -37,8 +39,14 @@ impl Project {
         let step = step(&self.migrations, &model).unwrap().expect("a difference");
         let number = i64::try_from(self.migrations.files.len()).unwrap() + 1;
         let mut migrations = self.migrations.clone();
-        migrations.files.push(Migration::new(number, "step", "step.sql".to_owned(), step.sqlite.clone()));
-        migrate::up(&mut self.database, &migrations).map_err(|error| format!("{error}\n{}", step.sqlite))?;
+        migrations.files.push(Migration::new(
+            number,
+            "step",
+            "step.sql".to_owned(),
+            step.sqlite.clone(),
+        ));
+        migrate::up(&mut self.database, &migrations)
+            .map_err(|error| format!("{error}\n{}", step.sqlite))?;
         self.migrations = migrations;
         assert_eq!(migrate::check_schema(&self.database, &model).unwrap(), []);
         assert_eq!(difference::step(&self.migrations, &model).unwrap(), None);
@@ -63,7 +71,9 @@ impl Project {
             }
         };
         let rows = statement
-            .query_map([], |row| Ok((0..columns).map(|at| cell(row, at)).collect::<Vec<_>>().join(" ")))
+            .query_map([], |row| {
+                Ok((0..columns).map(|at| cell(row, at)).collect::<Vec<_>>().join(" "))
+            })
             .unwrap();
         rows.map(Result::unwrap).collect()
     }
@@ -123,7 +133,10 @@ fn columns_that_a_release_adds_to_freshqls_own_tables_are_the_next_migration() {
 
     ALTER TABLE _freshql_document ADD COLUMN retired_at timestamptz;
     ");
-    assert_eq!(project.rows("SELECT id, source, retired_at FROM _freshql_document"), ["a http null"]);
+    assert_eq!(
+        project.rows("SELECT id, source, retired_at FROM _freshql_document"),
+        ["a http null"]
+    );
 }
 
 /// The shop's model with a replacement in it.
@@ -181,7 +194,8 @@ fn refusal_of(sdl: &str) -> String {
 fn same_model_makes_no_step() {
     let project = stocked();
     assert_eq!(step(&project.migrations, &model(SHOP)).unwrap(), None);
-    let other_words = shop("name: String! @index", "\"What it is.\"\n  name: String! @index @hidden");
+    let other_words =
+        shop("name: String! @index", "\"What it is.\"\n  name: String! @index @hidden");
     assert_eq!(step(&project.migrations, &model(&other_words)).unwrap(), None);
 }
 
@@ -199,7 +213,10 @@ fn new_field_with_a_default_gives_it_to_the_rows_that_exist() {
         "stock: Int!",
         "open: Boolean! @default(value: true)\n  made: DateTime! @default(fn: NOW)\n  token: UUID! @default(fn: UUID_V7)\n  stock: Int!",
     ));
-    assert_eq!(project.rows("SELECT open, length(made), length(token) FROM goods"), ["1 24 36", "1 24 36"]);
+    assert_eq!(
+        project.rows("SELECT open, length(made), length(token) FROM goods"),
+        ["1 24 36", "1 24 36"]
+    );
     assert_eq!(project.rows("SELECT count(DISTINCT token) FROM goods"), ["2"]);
     assert_eq!(step.advice, Vec::<String>::new());
 }
@@ -211,12 +228,16 @@ fn new_required_field_has_a_place_to_fill_in_and_refuses_rows_until_then() {
     let step = step(&stocked().migrations, &model(&sdl)).unwrap().unwrap();
     insta::assert_snapshot!("new_required_field_sqlite", step.sqlite);
     insta::assert_snapshot!("new_required_field_postgres", step.postgres);
-    assert_eq!(step.advice, ["`goods.weight` is new and has no default: write what rows that exist get at FILL IN"]);
+    assert_eq!(
+        step.advice,
+        ["`goods.weight` is new and has no default: write what rows that exist get at FILL IN"]
+    );
 }
 
 #[test]
 fn dropped_field_keeps_its_data_and_is_in_nobodys_way() {
-    let (project, step) = step_of(&shop("price: Decimal! @column(precision: 10, scale: 2)\n", "\n"));
+    let (project, step) =
+        step_of(&shop("price: Decimal! @column(precision: 10, scale: 2)\n", "\n"));
     insta::assert_snapshot!("dropped_field_sqlite", step.sqlite);
     insta::assert_snapshot!("dropped_field_postgres", step.postgres);
     assert_eq!(project.rows("SELECT price FROM goods"), ["1250", "100"]);
@@ -234,7 +255,10 @@ fn dropped_relation_no_longer_acts() {
     let (project, _) = step_of(&sdl);
     project.run("DELETE FROM shops");
     assert_eq!(project.rows("SELECT id, shop_id FROM goods"), ["a 1", "b 2"]);
-    assert_eq!(project.rows("SELECT name FROM pragma_index_list('goods') WHERE origin = 'c'"), ["goods_name_idx"]);
+    assert_eq!(
+        project.rows("SELECT name FROM pragma_index_list('goods') WHERE origin = 'c'"),
+        ["goods_name_idx"]
+    );
 }
 
 #[test]
@@ -245,26 +269,33 @@ fn what_the_model_no_longer_has_goes_if_the_author_says_so() {
     insta::assert_snapshot!("dropped_entity_sqlite", step.sqlite);
     insta::assert_snapshot!("dropped_entity_postgres", step.postgres);
     let mut migrations = project.migrations.clone();
-    let text = step.sqlite.replace("-- ALTER TABLE", "ALTER TABLE").replace("-- DROP TABLE", "DROP TABLE");
+    let text =
+        step.sqlite.replace("-- ALTER TABLE", "ALTER TABLE").replace("-- DROP TABLE", "DROP TABLE");
     migrations.files.push(Migration::new(9, "step", "step.sql".to_owned(), text));
     let mut database = project.database;
     migrate::up(&mut database, &migrations).unwrap();
     assert_eq!(migrate::check_schema(&database, &model(sdl)).unwrap(), []);
     assert_eq!(difference::step(&migrations, &model(sdl)).unwrap(), None);
-    let columns: i64 =
-        database.query_row("SELECT count(*) FROM pragma_table_info('goods')", [], |row| row.get(0)).unwrap();
+    let columns: i64 = database
+        .query_row("SELECT count(*) FROM pragma_table_info('goods')", [], |row| row.get(0))
+        .unwrap();
     assert_eq!(columns, 4);
 }
 
 #[test]
 fn entity_that_comes_back_gets_new_versions() {
     let mut project = stocked();
-    project.step("type Shop @entity { id: ID! @id @default(fn: AUTOINCREMENT) name: String! @unique }");
+    project.step(
+        "type Shop @entity { id: ID! @id @default(fn: AUTOINCREMENT) name: String! @unique }",
+    );
     assert_eq!(project.rows("SELECT count(*) FROM goods"), ["2"]);
     project.run("DELETE FROM shops WHERE id = 2; UPDATE goods SET name = 'Unseen', shop_id = 1");
     let newest = project.rows("SELECT max(seq) FROM _freshql_change").concat();
     project.step(SHOP);
-    assert_eq!(project.rows(&format!("SELECT id, name, _version > {newest} FROM goods")), ["a Unseen 1", "b Unseen 1"]);
+    assert_eq!(
+        project.rows(&format!("SELECT id, name, _version > {newest} FROM goods")),
+        ["a Unseen 1", "b Unseen 1"]
+    );
 }
 
 #[test]
@@ -278,20 +309,27 @@ fn nullability_changes_both_ways() {
     project.step(&nullable);
     project.run("UPDATE goods SET name = NULL WHERE id = 'b'");
     let refusal = project.try_step(SHOP).unwrap_err();
-    assert!(refusal.starts_with("step.sql: NOT NULL constraint failed: _freshql_new_goods.name"), "{refusal}");
+    assert!(
+        refusal.starts_with("step.sql: NOT NULL constraint failed: _freshql_new_goods.name"),
+        "{refusal}"
+    );
     project.step(&shop("name: String! @index", "name: String! @index @default(value: \"thing\")"));
     assert_eq!(project.rows("SELECT name FROM goods"), ["Ant", "thing"]);
 }
 
 #[test]
 fn defaults_change() {
-    let (project, step) = step_of(&shop("stock: Int! @default(value: 0)", "stock: Int! @default(value: 5)"));
+    let (project, step) =
+        step_of(&shop("stock: Int! @default(value: 0)", "stock: Int! @default(value: 5)"));
     insta::assert_snapshot!("default_changes_postgres", step.postgres);
     project.run("INSERT INTO goods (id, name, price, shop_id) VALUES ('d', 'Dish', 1, 1)");
     assert_eq!(project.rows("SELECT stock FROM goods"), ["4", "0", "5"]);
     let (project, _) = step_of(&shop("stock: Int! @default(value: 0)", "stock: Int!"));
     assert!(
-        project.database.execute("INSERT INTO goods (id, name, price, shop_id) VALUES ('d', 'D', 1, 1)", []).is_err()
+        project
+            .database
+            .execute("INSERT INTO goods (id, name, price, shop_id) VALUES ('d', 'D', 1, 1)", [])
+            .is_err()
     );
 }
 
@@ -335,15 +373,23 @@ fn indexes_come_and_go() {
     let indexes = "SELECT name FROM pragma_index_list('goods') WHERE origin = 'c' ORDER BY 1";
     assert_eq!(project.rows(indexes), ["goods_shop_id_idx", "goods_stock_idx"]);
     // An index that begins with the same columns does not give their rows in the order of keys.
-    let both = shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"price\"]) {");
+    let both =
+        shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"price\"]) {");
     let (project, _) = step_of(&both);
-    assert_eq!(project.rows(indexes), ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]);
+    assert_eq!(
+        project.rows(indexes),
+        ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]
+    );
     let mut project = Project::new(&both.replace("name: String! @index", "name: String!"));
     assert_eq!(project.rows(indexes), ["goods_name_price_idx", "goods_shop_id_idx"]);
     project.step(&both);
-    assert_eq!(project.rows(indexes), ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]);
+    assert_eq!(
+        project.rows(indexes),
+        ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]
+    );
     // One that goes on with the key does.
-    let keyed = shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"id\"]) {");
+    let keyed =
+        shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"id\"]) {");
     assert_eq!(Project::new(&keyed).rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
     assert_eq!(step_of(&keyed).0.rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
 }
@@ -363,8 +409,10 @@ fn uniqueness_comes_and_goes() {
 
 #[test]
 fn relations_change_their_ways() {
-    let (project, step) =
-        step_of(&shop("shop: Shop! @relation(onDelete: CASCADE)", "shop: Shop @relation(onDelete: SET_NULL)"));
+    let (project, step) = step_of(&shop(
+        "shop: Shop! @relation(onDelete: CASCADE)",
+        "shop: Shop @relation(onDelete: SET_NULL)",
+    ));
     insta::assert_snapshot!("relation_changes_sqlite", step.sqlite);
     insta::assert_snapshot!("relation_changes_postgres", step.postgres);
     project.run("DELETE FROM shops WHERE id = 1");
@@ -387,11 +435,17 @@ fn types_are_converted_without_loss_or_not_at_all() {
         refused(price, "price: Int!"),
         "step.sql: cannot store TEXT value in INTEGER column _freshql_new_goods.price"
     );
-    assert!(refused(price, "price: Decimal! @column(precision: 10, scale: 0)").contains("cannot store TEXT"));
+    assert!(
+        refused(price, "price: Decimal! @column(precision: 10, scale: 0)")
+            .contains("cannot store TEXT")
+    );
     assert!(refused(price, "price: Boolean!").contains("cannot store TEXT"));
     assert!(refused("name: String! @index", "name: Int! @index").contains("cannot store TEXT"));
     assert!(refused("name: String! @index", "name: Decimal! @index").contains("cannot store TEXT"));
-    assert!(refused("name: String! @index", "name: DateTime! @index").contains("CHECK constraint failed"));
+    assert!(
+        refused("name: String! @index", "name: DateTime! @index")
+            .contains("CHECK constraint failed")
+    );
 
     let stock = "stock: Int! @default(value: 0)";
     let converted = |by: &str| step_of(&shop(stock, by)).0.rows("SELECT stock FROM goods");
@@ -423,8 +477,10 @@ fn keys_of_another_kind_need_empty_tables() {
     assert!(refusal.starts_with("step.sql: CHECK constraint failed"), "{refusal}");
     // A text that the client gives takes the number.
     let mut project = stocked();
-    let by_text =
-        shop("type Shop @entity { id: ID! @id @default(fn: AUTOINCREMENT)", "type Shop @entity { id: ID! @id");
+    let by_text = shop(
+        "type Shop @entity { id: ID! @id @default(fn: AUTOINCREMENT)",
+        "type Shop @entity { id: ID! @id",
+    );
     let step = project.step(&by_text);
     insta::assert_snapshot!("key_of_another_kind_postgres", step.postgres);
     assert_eq!(project.rows("SELECT id, typeof(id) FROM shops"), ["1 text", "2 text"]);
@@ -445,13 +501,20 @@ fn another_field_becomes_the_key() {
 
 #[test]
 fn numbers_of_deleted_rows_do_not_come_back() {
-    let (mut project, _) = step_of(&shop("name: String! @unique", "name: String! @unique\n  city: String"));
+    let (mut project, _) =
+        step_of(&shop("name: String! @unique", "name: String! @unique\n  city: String"));
     project.run("DELETE FROM shops WHERE id = 2");
-    project.step(&shop("name: String! @unique", "name: String! @unique\n  city: String! @default(value: \"\")"));
+    project.step(&shop(
+        "name: String! @unique",
+        "name: String! @unique\n  city: String! @default(value: \"\")",
+    ));
     project.run("INSERT INTO shops (name) VALUES ('next')");
     assert_eq!(project.rows("SELECT id FROM shops"), ["1", "3"]);
     project.run("DELETE FROM shops");
-    project.step(&shop("name: String! @unique", "name: String! @unique\n  city: String! @default(value: \"x\")"));
+    project.step(&shop(
+        "name: String! @unique",
+        "name: String! @unique\n  city: String! @default(value: \"x\")",
+    ));
     project.run("INSERT INTO shops (name) VALUES ('again')");
     assert_eq!(project.rows("SELECT id FROM shops"), ["4"]);
 }
@@ -470,8 +533,11 @@ fn what_authors_have_written_by_hand_stays() {
     migrate::up(&mut project.database, &project.migrations).unwrap();
     assert_eq!(step(&project.migrations, &model(SHOP)).unwrap(), None, "it is nobody's business");
 
-    project.run("INSERT INTO notes VALUES ('b', 'first'); UPDATE goods SET colour = 'blue' WHERE id = 'b'");
-    let step = project.step(&shop("stock: Int! @default(value: 0)", "stock: Int! @default(value: 1)"));
+    project.run(
+        "INSERT INTO notes VALUES ('b', 'first'); UPDATE goods SET colour = 'blue' WHERE id = 'b'",
+    );
+    let step =
+        project.step(&shop("stock: Int! @default(value: 0)", "stock: Int! @default(value: 1)"));
     insta::assert_snapshot!("rebuild_with_what_is_not_ours_sqlite", step.sqlite);
     assert_eq!(project.rows("SELECT id, colour, twice FROM goods"), ["a red 8", "b blue 0"]);
     project.run("UPDATE goods SET name = 'Ant' WHERE id = 'a'");
@@ -505,7 +571,8 @@ fn table_that_was_there_before_gets_only_what_freshql_needs() {
         type Thing @entity(table: \"things\") { code: ID! @id maker: Maker @relation(column: \"maker\") kind: String }";
     let database = Connection::open_in_memory().unwrap();
     let file = Migration::new(1, "existing", "existing.sql".to_owned(), text.to_owned());
-    let mut project = Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
+    let mut project =
+        Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
     let step = project.step(sdl);
     insta::assert_snapshot!("adopted_tables_sqlite", step.sqlite);
     project.run("UPDATE things SET kind = 'w' WHERE code = 'a'");
@@ -514,7 +581,8 @@ fn table_that_was_there_before_gets_only_what_freshql_needs() {
     assert_eq!(project.rows("SELECT code, maker, kind, _version FROM things"), rows);
 
     // Later changes leave the rest as its authors have written it.
-    let step = project.step(&sdl.replace("kind: String", "kind: String! @default(value: \"none\")"));
+    let step =
+        project.step(&sdl.replace("kind: String", "kind: String! @default(value: \"none\")"));
     insta::assert_snapshot!("adopted_table_changes_sqlite", step.sqlite);
     assert_eq!(project.rows("SELECT code, maker, kind, _version FROM things"), rows);
 }
@@ -535,8 +603,7 @@ fn database_of_a_release_that_counted_its_versions_goes_over_to_the_clock() {
     assert_eq!(project.rows("SELECT _version FROM shops"), ["1"]);
     let problems = migrate::check_schema(&project.database, &model(SHOP)).unwrap();
     assert_eq!(problems.len(), 1, "{problems:?}");
-    let message =
-        "table `_freshql_change` is that of an older release of freshql, and so are the triggers that write it";
+    let message = "table `_freshql_change` is that of an older release of freshql, and so are the triggers that write it";
     assert_eq!(problems[0].message, message);
 
     project.step(SHOP);
@@ -553,7 +620,8 @@ fn collation_that_hides_a_change_goes() {
         INSERT INTO things VALUES ('a', 'y');";
     let file = Migration::new(1, "existing", "existing.sql".to_owned(), text.to_owned());
     let database = Connection::open_in_memory().unwrap();
-    let mut project = Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
+    let mut project =
+        Project { migrations: Migrations { files: vec![file], ..Migrations::default() }, database };
     project.step("type Thing @entity(table: \"things\") { code: ID! @id kind: String }");
     project.run("INSERT INTO things (code, kind) VALUES ('A', 'Y')");
     assert_eq!(project.rows("SELECT count(*) FROM things WHERE kind = 'y'"), ["2"]);
@@ -573,7 +641,12 @@ fn names_that_need_quotes_are_quoted_everywhere() {
 
 #[test]
 fn migration_that_does_not_run_is_named_with_its_place() {
-    let file = Migration::new(1, "bad", "0001_bad.sql".to_owned(), "CREATE TABLE a (x);\nSELEC 1;".to_owned());
+    let file = Migration::new(
+        1,
+        "bad",
+        "0001_bad.sql".to_owned(),
+        "CREATE TABLE a (x);\nSELEC 1;".to_owned(),
+    );
     let Err(DifferenceError::Migrations(mistakes)) =
         step(&Migrations { files: vec![file], ..Migrations::default() }, &model(SHOP))
     else {

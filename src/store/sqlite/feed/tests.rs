@@ -43,7 +43,9 @@ fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
         let passing = moments.clone();
         let commit = move || {
             if passing.fetch_add(1, Ordering::SeqCst) == moment {
-                outsider.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
+                outsider
+                    .execute_batch("INSERT INTO folders (title) VALUES ('in between')")
+                    .unwrap();
             }
             false
         };
@@ -65,9 +67,12 @@ fn a_commit_at_any_moment_of_a_reading_is_read_or_known_to_be_unread() {
 fn a_commit_of_others_is_never_taken_for_ours() {
     let Scene { connection, clock, feed, directory } = Scene::new();
     let outsider = open(&directory.path().join("freshql.db")).unwrap();
-    connection.execute_batch("INSERT INTO folders (id, title) VALUES (1, 'same'), (2, 'same')").unwrap();
+    connection
+        .execute_batch("INSERT INTO folders (id, title) VALUES (1, 'same'), (2, 'same')")
+        .unwrap();
     feed.catch_up(&connection).unwrap();
-    // What our transaction does, and how many others commit between our commit and our look at the index.
+    // What our transaction does, and how many others commit between our commit and our look at the
+    // index.
     let refused = "UPDATE folders SET title = 'other' WHERE id = 99";
     let empty = "SELECT 1";
     let same = "UPDATE folders SET title = 'same' WHERE id = 1";
@@ -80,14 +85,25 @@ fn a_commit_of_others_is_never_taken_for_ours() {
             let own = feed.own_changes(&connection).unwrap().expect("the clock has all");
             connection.execute_batch("COMMIT").unwrap();
             for _ in 0..others {
-                outsider.execute_batch("INSERT INTO folders (title) VALUES ('in between')").unwrap();
+                outsider
+                    .execute_batch("INSERT INTO folders (title) VALUES ('in between')")
+                    .unwrap();
             }
             assert!(feed.apply(own));
-            assert!(others == 0 || !feed.is_current(), "{others} commits after {ours:?} are swallowed");
-            assert!(others > 0 || ours == unlogged || feed.is_current(), "{ours:?} is not known to be all");
+            assert!(
+                others == 0 || !feed.is_current(),
+                "{others} commits after {ours:?} are swallowed"
+            );
+            assert!(
+                others > 0 || ours == unlogged || feed.is_current(),
+                "{ours:?} is not known to be all"
+            );
             let before = clock.revision();
             feed.catch_up(&connection).unwrap();
-            assert!(feed.is_current() && (others == 0 || clock.revision() > before), "{others} after {ours:?}");
+            assert!(
+                feed.is_current() && (others == 0 || clock.revision() > before),
+                "{others} after {ours:?}"
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What the authors' own triggers make of writes: it keeps no server from starting, but surprises those who write.
+//! What the authors' own triggers make of writes: it keeps no server from starting, but surprises
+//! those who write.
 
 use rusqlite::Connection;
 
@@ -18,7 +19,9 @@ pub fn advice(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<St
     for found in layout.tables.iter().filter_map(|table| catalogue.table(table.name.as_str())) {
         let is_stamped = found.column(VERSION_COLUMN).is_some();
         let authors = found.triggers.iter().filter_map(AuthorTrigger::parse);
-        advice.extend(authors.filter_map(|trigger| authors::advice(&trigger, &found.name, is_stamped)));
+        advice.extend(
+            authors.filter_map(|trigger| authors::advice(&trigger, &found.name, is_stamped)),
+        );
         let name = SqlName::new(&found.name);
         for (write, sql) in [
             ("created", format!("EXPLAIN INSERT INTO {name} DEFAULT VALUES")),
@@ -26,7 +29,11 @@ pub fn advice(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<St
             ("deleted", format!("EXPLAIN DELETE FROM {name}")),
         ] {
             if let Err(error) = connection.prepare(&sql) {
-                advice.push(format!("no row of `{}` can be {write} by freshql: {}", found.name, sqlite_words(&error)));
+                advice.push(format!(
+                    "no row of `{}` can be {write} by freshql: {}",
+                    found.name,
+                    sqlite_words(&error)
+                ));
             }
         }
     }
@@ -36,7 +43,8 @@ pub fn advice(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<St
 /// All columns that an UPDATE may name, so that it fires every trigger.
 fn same_values(found: &FoundTable) -> String {
     let plain = found.columns.iter().filter(|column| !column.is_generated);
-    let same = plain.map(|column| SqlName::new(&column.name)).map(|name| format!("{name} = {name}"));
+    let same =
+        plain.map(|column| SqlName::new(&column.name)).map(|name| format!("{name} = {name}"));
     same.collect::<Vec<_>>().join(", ")
 }
 
@@ -73,6 +81,10 @@ mod tests {
         let about = |words: &str| told.iter().filter(|told| told.contains(words)).count();
         assert_eq!(told.len(), 4, "{told:#?}");
         assert_eq!((about("`again`"), about("`hides`"), about("`keeps`")), (1, 1, 1));
-        assert_eq!(about("no row of `notes` can be updated by freshql: no such function: title_sort"), 1, "{told:#?}");
+        assert_eq!(
+            about("no row of `notes` can be updated by freshql: no such function: title_sort"),
+            1,
+            "{told:#?}"
+        );
     }
 }

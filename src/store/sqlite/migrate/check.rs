@@ -1,5 +1,5 @@
-//! Whether a database has what a model needs: tables, columns, keys, indexes, and the triggers without which an answer
-//! could be stale. It only looks; what it finds, a migration mends.
+//! Whether a database has what a model needs: tables, columns, keys, indexes, and the triggers
+//! without which an answer could be stale. It only looks; what it finds, a migration mends.
 
 use rusqlite::Connection;
 
@@ -18,8 +18,8 @@ use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
 
-/// What this database lacks for this model, tables in the model's order. What it has beyond it does not matter, unless
-/// it is in the way.
+/// What this database lacks for this model, tables in the model's order. What it has beyond it does
+/// not matter, unless it is in the way.
 ///
 /// # Errors
 /// If the database cannot be read.
@@ -28,15 +28,23 @@ pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<
 }
 
 /// The same of those tables that migrations make.
-pub(in crate::store) fn check_managed(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Problem>> {
+pub(in crate::store) fn check_managed(
+    connection: &Connection,
+    model: &Model,
+) -> rusqlite::Result<Vec<Problem>> {
     check(connection, model, false)
 }
 
-fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqlite::Result<Vec<Problem>> {
+fn check(
+    connection: &Connection,
+    model: &Model,
+    with_unmanaged: bool,
+) -> rusqlite::Result<Vec<Problem>> {
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
     let mut problems = Problems::default();
-    let is_of_older_release = catalogue.table(CHANGE_LOG).is_some_and(|found| guard::is_outdated(CHANGE_LOG, found));
+    let is_of_older_release =
+        catalogue.table(CHANGE_LOG).is_some_and(|found| guard::is_outdated(CHANGE_LOG, found));
     for name in layout.system_tables() {
         check_system_table(name, &catalogue, &mut problems);
     }
@@ -71,12 +79,16 @@ fn check(connection: &Connection, model: &Model, with_unmanaged: bool) -> rusqli
     Ok(problems.0)
 }
 
-/// For each entity of the model, why the versions of its rows cannot be trusted to tell of every change: the first of the
-/// reasons. What only keeps rows in order (foreign keys, indexes) does not count.
+/// For each entity of the model, why the versions of its rows cannot be trusted to tell of every
+/// change: the first of the reasons. What only keeps rows in order (foreign keys, indexes) does not
+/// count.
 ///
 /// # Errors
 /// If the database cannot be read.
-pub(in crate::store) fn unguarded(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Option<String>>> {
+pub(in crate::store) fn unguarded(
+    connection: &Connection,
+    model: &Model,
+) -> rusqlite::Result<Vec<Option<String>>> {
     let (layout, catalogue) = (Layout::new(model), Catalogue::read(connection)?);
     let mut system = Problems::default();
     for name in layout.system_tables() {
@@ -104,15 +116,22 @@ pub(in crate::store) fn unguarded(connection: &Connection, model: &Model) -> rus
 }
 
 /// The table, if it is there and its rows have versions.
-fn versioned<'a>(table: &Table, catalogue: &'a Catalogue, problems: &mut Problems) -> Option<&'a FoundTable> {
+fn versioned<'a>(
+    table: &Table,
+    catalogue: &'a Catalogue,
+    problems: &mut Problems,
+) -> Option<&'a FoundTable> {
     let name = table.name.as_str();
     let Some(found) = catalogue.table(name) else {
         problems.missing(format!("table `{name}` is missing"), Some(create_table(table)));
         return None;
     };
     if found.column(VERSION_COLUMN).is_none() {
-        // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one by one.
-        let message = format!("column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows");
+        // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one
+        // by one.
+        let message = format!(
+            "column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows"
+        );
         problems.0.push(Problem { message, sql: None, help: None, is_repaired: true });
         return None;
     }
@@ -212,16 +231,26 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
         check_collation(table, column, has, problems);
         check_spelling(table, column, has, problems);
     }
-    if found.column(VERSION_COLUMN).is_some_and(|has| has.key > 0 || affinity(&has.sql_type) != "INTEGER") {
+    if found
+        .column(VERSION_COLUMN)
+        .is_some_and(|has| has.key > 0 || affinity(&has.sql_type) != "INTEGER")
+    {
         problems.add(format!("column `{name}.{VERSION_COLUMN}` is not an INTEGER beside the key"));
     }
     let is_known = |column: &FoundColumn| {
         column.name.eq_ignore_ascii_case(VERSION_COLUMN)
-            || table.columns.iter().any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
+            || table
+                .columns
+                .iter()
+                .any(|known| known.name.as_str().eq_ignore_ascii_case(&column.name))
     };
-    for extra in found.columns.iter().filter(|column| !is_known(column) && !is_theirs(table, found)) {
+    for extra in found.columns.iter().filter(|column| !is_known(column) && !is_theirs(table, found))
+    {
         if extra.key > 0 {
-            problems.add(format!("column `{name}.{}` is part of the key, and not in the model", extra.name));
+            problems.add(format!(
+                "column `{name}.{}` is part of the key, and not in the model",
+                extra.name
+            ));
         } else if !extra.may_be_left_out() {
             problems.add(format!(
                 "column `{name}.{}` is NOT NULL without a default, and not in the model: no row can be created",
@@ -231,12 +260,21 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
     }
 }
 
-/// The column can hold the model's values, and is the key if it should be. Its type, rules and defaults are its authors'.
-fn check_adopted_column(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+/// The column can hold the model's values, and is the key if it should be. Its type, rules and
+/// defaults are its authors'.
+fn check_adopted_column(
+    table: &Table,
+    column: &TableColumn,
+    has: &FoundColumn,
+    problems: &mut Problems,
+) {
     let shown = format!("column `{}.{}`", table.name.as_str(), column.name.as_str());
     if !holds(column, &has.sql_type) {
         let wanted = sql_type(column);
-        problems.add(format!("{shown} is {}, and its values would not fit {wanted}", or_untyped(&has.sql_type)));
+        problems.add(format!(
+            "{shown} is {}, and its values would not fit {wanted}",
+            or_untyped(&has.sql_type)
+        ));
     }
     if column.name == table.key_column().name && has.key != 1 {
         problems.add(format!("{shown} is not the primary key"));
@@ -262,7 +300,10 @@ fn check_column(
     if !is_same_type {
         problems.add(format!("{shown} is {}, and should be {wanted}", or_untyped(&has.sql_type)));
     } else if !holds(column, &has.sql_type) {
-        problems.add(format!("{shown} is {}, which does not keep the values of its type as they are", has.sql_type));
+        problems.add(format!(
+            "{shown} is {}, which does not keep the values of its type as they are",
+            has.sql_type
+        ));
     }
     let is_key = column.name == table.key_column().name;
     if is_key && has.key != 1 {
@@ -278,38 +319,61 @@ fn check_column(
     }
     let text = definition.column(column.name.as_str());
     if column.default == Some(DefaultValue::Autoincrement) && !definition.has_autoincrement() {
-        problems.add(format!("{shown} has no AUTOINCREMENT: the key of a deleted row could come back"));
+        problems
+            .add(format!("{shown} has no AUTOINCREMENT: the key of a deleted row could come back"));
     }
     if is_default_other(column, text, false) {
-        let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| clause.text.trim().to_owned());
+        let has = text
+            .and_then(|text| text.of(Kind::Default).next())
+            .map(|clause| clause.text.trim().to_owned());
         let wanted = default_expression(column).map(|default| format!("DEFAULT {default}"));
-        let [has, wanted] = [has, wanted].map(|default| default.unwrap_or_else(|| "no default".to_owned()));
+        let [has, wanted] =
+            [has, wanted].map(|default| default.unwrap_or_else(|| "no default".to_owned()));
         problems.add(format!("{shown} has {has}, and should have {wanted}"));
     }
-    // A CHECK that is missing lets others write what no answer can show; one that is there must be that of the model.
+    // A CHECK that is missing lets others write what no answer can show; one that is there must be
+    // that of the model.
     let checks = text.map(|text| recognise::checks(text).0).unwrap_or_default();
     if let Some(wanted) = check_expression(column).filter(|_| checks.is_empty()) {
         problems.add(format!("{shown} has no CHECK ({wanted})"));
     }
-    if check_expression(column).is_some() && checks.iter().any(|check| !recognise::is_for(check, column)) {
-        let values: Vec<String> = column.enum_values.iter().map(|value| string_literal(value)).collect();
+    if check_expression(column).is_some()
+        && checks.iter().any(|check| !recognise::is_for(check, column))
+    {
+        let values: Vec<String> =
+            column.enum_values.iter().map(|value| string_literal(value)).collect();
         problems.add(match values.is_empty() {
-            true => format!("{shown} has the CHECK of another type, or of other digits, than the model's"),
-            false => format!("{shown} has a CHECK with other values than the model's: {}", values.join(", ")),
+            true => format!(
+                "{shown} has the CHECK of another type, or of other digits, than the model's"
+            ),
+            false => format!(
+                "{shown} has a CHECK with other values than the model's: {}",
+                values.join(", ")
+            ),
         });
     }
 }
 
 /// The table's own default is another than the model's. What an adopted table says itself stays.
-pub(in crate::store) fn is_default_other(column: &TableColumn, text: Option<&ColumnText>, is_adopted: bool) -> bool {
+pub(in crate::store) fn is_default_other(
+    column: &TableColumn,
+    text: Option<&ColumnText>,
+    is_adopted: bool,
+) -> bool {
     let has = text.and_then(|text| text.of(Kind::Default).next()).map(|clause| words(&clause.text));
     let wanted = default_expression(column).map(|default| words(&format!("DEFAULT {default}")));
     if is_adopted { has.is_none() && wanted.is_some() } else { has != wanted }
 }
 
-/// An answer depends on the rows with a key or with a value of a part as these stand in the change log, byte for byte. If
-/// SQLite found `a` where `A` is asked for, a write of `a` would not be known to change that answer.
-fn check_collation(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
+/// An answer depends on the rows with a key or with a value of a part as these stand in the change
+/// log, byte for byte. If SQLite found `a` where `A` is asked for, a write of `a` would not be
+/// known to change that answer.
+fn check_collation(
+    table: &Table,
+    column: &TableColumn,
+    has: &FoundColumn,
+    problems: &mut Problems,
+) {
     if is_looked_up(table, column) && !has.is_compared_by_bytes() {
         problems.add(format!(
             "column `{}.{}` is compared by the collation {}, and should be by BINARY: rows are looked up by it",
@@ -320,8 +384,9 @@ fn check_collation(table: &Table, column: &TableColumn, has: &FoundColumn, probl
     }
 }
 
-/// Where a column is declared as no text, SQLite keeps a text that looks like a number as that number: `007` and `7.0` are
-/// the row of `7`, whose record in the change log says 7. None of the texts of other types looks like a number.
+/// Where a column is declared as no text, SQLite keeps a text that looks like a number as that
+/// number: `007` and `7.0` are the row of `7`, whose record in the change log says 7. None of the
+/// texts of other types looks like a number.
 fn check_spelling(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
     let is_free = matches!(column.scalar, Scalar::String | Scalar::IdText);
     let makes_numbers = matches!(affinity(&has.sql_type), "INTEGER" | "REAL" | "NUMERIC");
@@ -350,7 +415,10 @@ fn check_foreign_keys(table: &Table, found: &FoundTable, problems: &mut Problems
                 && matches!(&key.columns[..], [one] if one.eq_ignore_ascii_case(name))
         });
         match key {
-            None => problems.add(format!("column `{}.{name}` has no foreign key to `{target}`", table.name.as_str())),
+            None => problems.add(format!(
+                "column `{}.{name}` has no foreign key to `{target}`",
+                table.name.as_str()
+            )),
             Some(key) if !reference.on_delete.is_said_by(&key.on_delete) => problems.add(format!(
                 "the foreign key `{}.{name}` says ON DELETE {}, and should say {}",
                 table.name.as_str(),
@@ -377,7 +445,8 @@ pub(in crate::store) fn missing_indexes(table: &Table, found: &FoundTable) -> Ve
         let is_there = found.indexes.iter().any(|found| found.covers(&wanted, key, index.unique));
         if !is_there {
             let kind = if index.unique { "unique index" } else { "index" };
-            let message = format!("{kind} over `{}` ({}) is missing", table.name.as_str(), wanted.join(", "));
+            let message =
+                format!("{kind} over `{}` ({}) is missing", table.name.as_str(), wanted.join(", "));
             missing.push(Problem {
                 message,
                 sql: table.managed.then(|| create_index(table, index)),
@@ -401,8 +470,12 @@ fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
     let shown = table.name.as_str();
     for TriggerToMend { name, verb, sql } in triggers_to_mend(table, found) {
         let message = match verb {
-            "made" => format!("trigger `{name}` on `{shown}` is missing: versions would stay as they are"),
-            "replaced" => format!("trigger `{name}` on `{shown}` is not the one that this model needs"),
+            "made" => {
+                format!("trigger `{name}` on `{shown}` is missing: versions would stay as they are")
+            }
+            "replaced" => {
+                format!("trigger `{name}` on `{shown}` is not the one that this model needs")
+            }
             _ => format!("trigger `{name}` on `{shown}` is of another version of freshql"),
         };
         problems.0.push(Problem { message, sql: Some(sql), help: None, is_repaired: true });
@@ -438,7 +511,8 @@ pub(in crate::store) fn triggers_to_mend(table: &Table, found: &FoundTable) -> V
     mends
 }
 
-/// Whether a column that others, or `@column(type:)`, have declared so keeps this column's values as they are.
+/// Whether a column that others, or `@column(type:)`, have declared so keeps this column's values
+/// as they are.
 pub(in crate::store) fn holds(column: &TableColumn, declared: &str) -> bool {
     let own = TableColumn { type_override: None, ..column.clone() };
     match (affinity(&sql_type(&own)), affinity(declared)) {

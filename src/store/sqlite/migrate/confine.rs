@@ -1,5 +1,6 @@
-//! What a migration may reach: its own database, and nothing else on the machine. `check`, `migrate new` and `dev` run
-//! the files too, on a scratch database; a file that could `ATTACH` another database would change that one each time.
+//! What a migration may reach: its own database, and nothing else on the machine. `check`, `migrate
+//! new` and `dev` run the files too, on a scratch database; a file that could `ATTACH` another
+//! database would change that one each time.
 
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
@@ -8,8 +9,8 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use super::split;
 use crate::model::Diagnostic;
 
-/// The pragmas that tell something, or set something in the database or for the transaction. The others move files, open
-/// the schema to hand-written changes, or set how the process works.
+/// The pragmas that tell something, or set something in the database or for the transaction. The
+/// others move files, open the schema to hand-written changes, or set how the process works.
 const PRAGMAS: [&str; 34] = [
     "analysis_limit",
     "application_id",
@@ -60,7 +61,9 @@ pub(super) fn set_free(connection: &mut Connection) -> rusqlite::Result<()> {
 fn judge(context: AuthContext<'_>) -> Authorization {
     let is_allowed = match context.action {
         AuthAction::Attach { .. } | AuthAction::Detach { .. } => false,
-        AuthAction::Function { function_name } => !function_name.eq_ignore_ascii_case("load_extension"),
+        AuthAction::Function { function_name } => {
+            !function_name.eq_ignore_ascii_case("load_extension")
+        }
         AuthAction::Pragma { pragma_name, pragma_value } => {
             let is_named = |name: &&str| name.eq_ignore_ascii_case(pragma_name);
             PRAGMAS.iter().any(is_named)
@@ -73,12 +76,20 @@ fn judge(context: AuthContext<'_>) -> Authorization {
 }
 
 /// The mistake, if this error is [`confine`]'s.
-pub(super) fn trespass(file: &str, statement: &split::Statement<'_>, error: &rusqlite::Error) -> Option<Diagnostic> {
+pub(super) fn trespass(
+    file: &str,
+    statement: &split::Statement<'_>,
+    error: &rusqlite::Error,
+) -> Option<Diagnostic> {
     let is_function = error.to_string().starts_with("not authorized to use function");
-    if !is_function && error.sqlite_error_code() != Some(ErrorCode::AuthorizationForStatementDenied) {
+    if !is_function && error.sqlite_error_code() != Some(ErrorCode::AuthorizationForStatementDenied)
+    {
         return None;
     }
-    let mut words = statement.text.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).filter(|w| !w.is_empty());
+    let mut words = statement
+        .text
+        .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .filter(|w| !w.is_empty());
     let first = words.next().unwrap_or_default();
     let (place, what, help) = match first.to_ascii_uppercase().as_str() {
         "PRAGMA" => {
@@ -128,8 +139,13 @@ mod tests {
         ] {
             let error = connection.execute_batch(refused).unwrap_err();
             let statement = split::statements(refused).remove(0);
-            let mistake = trespass("0001_a.sql", &statement, &error).unwrap_or_else(|| panic!("{refused}: {error}"));
-            assert!(mistake.message.ends_with(" in a migration: it may reach nothing but its own database"));
+            let mistake = trespass("0001_a.sql", &statement, &error)
+                .unwrap_or_else(|| panic!("{refused}: {error}"));
+            assert!(
+                mistake
+                    .message
+                    .ends_with(" in a migration: it may reach nothing but its own database")
+            );
         }
         assert!(connection.execute_batch("VACUUM INTO 'copy.db'").is_err());
         set_free(&mut connection).unwrap();

@@ -1,7 +1,8 @@
-//! Tables that are somebody else's (`managed: false`): whether freshql watches them, and how it begins to. No migration
-//! knows of this: their owner changes such a table when he likes, and whoever rebuilds it takes the triggers with it. So
-//! the triggers are made after what is there, whenever it is not as the model needs it, and as nobody knows what happened
-//! meanwhile, all rows get a new version then.
+//! Tables that are somebody else's (`managed: false`): whether freshql watches them, and how it
+//! begins to. No migration knows of this: their owner changes such a table when he likes, and
+//! whoever rebuilds it takes the triggers with it. So the triggers are made after what is there,
+//! whenever it is not as the model needs it, and as nobody knows what happened meanwhile, all rows
+//! get a new version then.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -10,11 +11,14 @@ use crate::store::schema::layout::{CHANGE_LOG, VERSIONS};
 use crate::store::schema::layout::{Layout, SqlName, Table};
 use crate::store::sqlite::catalogue::keys::other_keys;
 use crate::store::sqlite::catalogue::{Catalogue, FoundTable, FoundTrigger};
-use crate::store::sqlite::triggers::{NAME_PREFIX, Trigger, renew_statements, triggers_beside, version_triggers};
+use crate::store::sqlite::triggers::{
+    NAME_PREFIX, Trigger, renew_statements, triggers_beside, version_triggers,
+};
 use crate::store::sqlite::words::words;
 
-/// Makes the triggers of all such tables as they have to be, and takes those away that nobody needs any more. Tells on
-/// which tables something was done. What the tables themselves lack is left to [`super::check_schema`].
+/// Makes the triggers of all such tables as they have to be, and takes those away that nobody needs
+/// any more. Tells on which tables something was done. What the tables themselves lack is left to
+/// [`super::check_schema`].
 ///
 /// # Errors
 /// If the database cannot be read or written.
@@ -22,23 +26,33 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
     let layout = Layout::new(model);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let catalogue = Catalogue::read(&transaction)?;
-    let is_log_ready = catalogue.table(CHANGE_LOG).is_some_and(|found| !is_outdated(CHANGE_LOG, found));
+    let is_log_ready =
+        catalogue.table(CHANGE_LOG).is_some_and(|found| !is_outdated(CHANGE_LOG, found));
     let mut done = Vec::new();
     keep_versions(&transaction, &catalogue)?;
     for found in &catalogue.tables {
-        let table = layout.tables.iter().find(|table| table.name.as_str().eq_ignore_ascii_case(&found.name));
+        let table = layout
+            .tables
+            .iter()
+            .find(|table| table.name.as_str().eq_ignore_ascii_case(&found.name));
         let (wanted, renewal) = match table {
             Some(table) if table.managed => continue,
             Some(table) => {
-                let has_columns = table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
+                let has_columns =
+                    table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
                 // A trigger that names a column which is not there would fail its owner's writes.
-                if !is_log_ready || !has_columns || is_guarded(&transaction, &catalogue, table, found)? {
+                if !is_log_ready
+                    || !has_columns
+                    || is_guarded(&transaction, &catalogue, table, found)?
+                {
                     continue;
                 }
                 (wanted(table, found), renew_statements(table))
             }
             None if found.name == VERSIONS => continue,
-            None if ours(found).any(|trigger| trigger.sql.contains(VERSIONS)) => (Vec::new(), Vec::new()),
+            None if ours(found).any(|trigger| trigger.sql.contains(VERSIONS)) => {
+                (Vec::new(), Vec::new())
+            }
             None => continue,
         };
         if catalogue.table(VERSIONS).is_none() {
@@ -58,7 +72,9 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
 
 /// Makes the triggers of the table of versions, if there is one.
 fn keep_versions(connection: &Connection, catalogue: &Catalogue) -> rusqlite::Result<()> {
-    let Some(found) = catalogue.table(VERSIONS).filter(|_| !are_versions_kept(catalogue)) else { return Ok(()) };
+    let Some(found) = catalogue.table(VERSIONS).filter(|_| !are_versions_kept(catalogue)) else {
+        return Ok(());
+    };
     for trigger in ours(found) {
         connection.execute_batch(&format!("DROP TRIGGER {}", SqlName::new(&trigger.name)))?;
     }
@@ -104,11 +120,14 @@ fn wanted(table: &Table, found: &FoundTable) -> Vec<Trigger> {
 }
 
 fn ours(found: &FoundTable) -> impl Iterator<Item = &FoundTrigger> {
-    found.triggers.iter().filter(|trigger| trigger.name.to_ascii_lowercase().starts_with(NAME_PREFIX))
+    found
+        .triggers
+        .iter()
+        .filter(|trigger| trigger.name.to_ascii_lowercase().starts_with(NAME_PREFIX))
 }
 
-/// The change log has counted its records before it went by the time: a clock that goes on would be put back by a
-/// restore.
+/// The change log has counted its records before it went by the time: a clock that goes on would be
+/// put back by a restore.
 pub(in crate::store) fn is_outdated(name: &str, found: &FoundTable) -> bool {
     name == CHANGE_LOG && found.definition.has_autoincrement()
 }

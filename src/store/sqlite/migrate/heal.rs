@@ -1,5 +1,6 @@
-//! Puts right what an external writer has made of the clock: records of the change log with numbers that no clock gives.
-//! The clock would go on from them, until it comes to its end and no row can be written any more.
+//! Puts right what an external writer has made of the clock: records of the change log with numbers
+//! that no clock gives. The clock would go on from them, until it comes to its end and no row can
+//! be written any more.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -16,12 +17,14 @@ const BEYOND: i64 = 1 << 52;
 /// # Errors
 /// If the database cannot be read.
 pub fn wild_records(connection: &Connection) -> rusqlite::Result<i64> {
-    connection.query_row("SELECT count(*) FROM _freshql_change WHERE seq >= ?", [BEYOND], |row| row.get(0))
+    connection.query_row("SELECT count(*) FROM _freshql_change WHERE seq >= ?", [BEYOND], |row| {
+        row.get(0)
+    })
 }
 
-/// Deletes the records with such numbers, and gives another version to every row that has one of them. As the clock
-/// falls back, it may come to the same numbers again: so the database gets another epoch. Tells how many records and
-/// rows there were. To be run in a transaction.
+/// Deletes the records with such numbers, and gives another version to every row that has one of
+/// them. As the clock falls back, it may come to the same numbers again: so the database gets
+/// another epoch. Tells how many records and rows there were. To be run in a transaction.
 ///
 /// # Errors
 /// If the database cannot be read or written.
@@ -31,7 +34,8 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
     for table in &Layout::new(model).tables {
         if !table.managed {
             let sql = "SELECT count(*) FROM _freshql_version WHERE entity = ? AND version >= ?";
-            let wild: i64 = connection.query_row(sql, (&table.entity_name, BEYOND), |row| row.get(0))?;
+            let wild: i64 =
+                connection.query_row(sql, (&table.entity_name, BEYOND), |row| row.get(0))?;
             if wild > 0 {
                 restart(connection, table)?;
             }
@@ -39,20 +43,26 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
             continue;
         }
         // The trigger puts the next number in its place.
-        let sql = format!("UPDATE {} SET {VERSION_COLUMN} = -1 WHERE {VERSION_COLUMN} >= ?", table.name);
+        let sql =
+            format!("UPDATE {} SET {VERSION_COLUMN} = -1 WHERE {VERSION_COLUMN} >= ?", table.name);
         rows += connection.execute(&sql, [BEYOND])?;
     }
     if records + rows > 0 {
-        connection.execute("UPDATE _freshql_meta SET value = lower(hex(randomblob(16))) WHERE key = 'epoch'", [])?;
+        connection.execute(
+            "UPDATE _freshql_meta SET value = lower(hex(randomblob(16))) WHERE key = 'epoch'",
+            [],
+        )?;
     }
     Ok((records, rows))
 }
 
-/// Begins the versions of a table's rows anew, from where the clock is now. What keeps them from going back is off meanwhile.
+/// Begins the versions of a table's rows anew, from where the clock is now. What keeps them from
+/// going back is off meanwhile.
 fn restart(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
     let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
-    let restarted = restart_statements(table).iter().try_for_each(|sql| connection.execute_batch(sql));
+    let restarted =
+        restart_statements(table).iter().try_for_each(|sql| connection.execute_batch(sql));
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, triggers)?;
     restarted
 }

@@ -1,6 +1,7 @@
-//! Puts back what the versions of rows rest on, where other programs have taken it away: triggers that went with a table
-//! that was rebuilt, the column of versions, the system tables. Since nobody knows what changed meanwhile, every row of
-//! such a table gets a new version. It is all one transaction.
+//! Puts back what the versions of rows rest on, where other programs have taken it away: triggers
+//! that went with a table that was rebuilt, the column of versions, the system tables. Since nobody
+//! knows what changed meanwhile, every row of such a table gets a new version. It is all one
+//! transaction.
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -15,14 +16,17 @@ use crate::store::sqlite::change_log;
 use crate::store::sqlite::ddl::{VERSION_DEFINITION, system_table};
 
 /// Renews the epoch of a database that has none.
-const RENEW_EPOCH: &str =
-    "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";
+const RENEW_EPOCH: &str = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";
 
 /// Repairs a database that has all migrations. `built` is what these build on an empty database.
 ///
 /// # Errors
 /// The database cannot be read or written; then nothing was changed.
-pub fn repair(connection: &Connection, model: &Model, built: &Connection) -> rusqlite::Result<Repaired> {
+pub fn repair(
+    connection: &Connection,
+    model: &Model,
+    built: &Connection,
+) -> rusqlite::Result<Repaired> {
     let built = Catalogue::read(built)?;
     // The authors' triggers have nothing to say about versions.
     let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
@@ -39,7 +43,11 @@ pub fn repair(connection: &Connection, model: &Model, built: &Connection) -> rus
 }
 
 /// With the triggers, which give the rows their new versions.
-fn heal_clock(connection: &Connection, model: &Model, mut done: Vec<String>) -> rusqlite::Result<Repaired> {
+fn heal_clock(
+    connection: &Connection,
+    model: &Model,
+    mut done: Vec<String>,
+) -> rusqlite::Result<Repaired> {
     if heal::wild_records(connection)? > 0 {
         let (records, rows) = heal::heal(connection, model)?;
         done.push(format!(
@@ -50,7 +58,11 @@ fn heal_clock(connection: &Connection, model: &Model, mut done: Vec<String>) -> 
     Ok(Repaired { done, left: check_schema(connection, model)? })
 }
 
-fn repair_all(connection: &Connection, model: &Model, built: &Catalogue) -> rusqlite::Result<Vec<String>> {
+fn repair_all(
+    connection: &Connection,
+    model: &Model,
+    built: &Catalogue,
+) -> rusqlite::Result<Vec<String>> {
     let mut done = Vec::new();
     repair_system(connection, model, &mut done)?;
     for table in Layout::new(model).tables.iter().filter(|table| table.managed) {
@@ -59,7 +71,11 @@ fn repair_all(connection: &Connection, model: &Model, built: &Catalogue) -> rusq
     Ok(done)
 }
 
-fn repair_system(connection: &Connection, model: &Model, done: &mut Vec<String>) -> rusqlite::Result<()> {
+fn repair_system(
+    connection: &Connection,
+    model: &Model,
+    done: &mut Vec<String>,
+) -> rusqlite::Result<()> {
     let catalogue = Catalogue::read(connection)?;
     for name in Layout::new(model).system_tables() {
         if catalogue.table(name).is_none() {
@@ -87,10 +103,15 @@ fn repair_table(
     if found.column(VERSION_COLUMN).is_none() {
         let is_adopted = built.table(name).is_some_and(|built| built.is_adopted());
         let definition = match is_adopted {
-            true => VERSION_DEFINITION.replace("NOT NULL", &format!("CONSTRAINT {ADOPTED} NOT NULL")),
+            true => {
+                VERSION_DEFINITION.replace("NOT NULL", &format!("CONSTRAINT {ADOPTED} NOT NULL"))
+            }
             false => VERSION_DEFINITION.to_owned(),
         };
-        connection.execute_batch(&format!("ALTER TABLE {} ADD COLUMN {VERSION_COLUMN} {definition}", table.name))?;
+        connection.execute_batch(&format!(
+            "ALTER TABLE {} ADD COLUMN {VERSION_COLUMN} {definition}",
+            table.name
+        ))?;
         done.push(format!("added the column `{name}.{VERSION_COLUMN}`"));
     }
     let catalogue = Catalogue::read(connection)?;

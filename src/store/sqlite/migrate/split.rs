@@ -1,5 +1,6 @@
-//! Where one SQL statement ends and the next begins. It knows strings, quoted names, comments and the bodies of
-//! triggers, and nothing else of SQL: what a statement means is for the database to say.
+//! Where one SQL statement ends and the next begins. It knows strings, quoted names, comments and
+//! the bodies of triggers, and nothing else of SQL: what a statement means is for the database to
+//! say.
 
 use crate::store::sqlite::lexer::{Token, next_token};
 
@@ -50,7 +51,9 @@ pub(in crate::store) fn statements(text: &str) -> Vec<Statement<'_>> {
         let word = &text[at..at + length];
         if token != Token::Space {
             let first = *start.get_or_insert(at);
-            if token == Token::Semicolon && !matches!(trigger, Trigger::Inside | Trigger::AfterSemicolon) {
+            if token == Token::Semicolon
+                && !matches!(trigger, Trigger::Inside | Trigger::AfterSemicolon)
+            {
                 // A semicolon alone is no statement.
                 if first != at {
                     statements.push(Statement { text: &text[first..at + length], start: first });
@@ -88,14 +91,20 @@ mod tests {
 
     fn texts(text: &str) -> Vec<&str> {
         for statement in statements(text) {
-            assert_eq!(&text[statement.start..statement.start + statement.text.len()], statement.text);
+            assert_eq!(
+                &text[statement.start..statement.start + statement.text.len()],
+                statement.text
+            );
         }
         statements(text).into_iter().map(|s| s.text).collect()
     }
 
     #[test]
     fn statements_end_with_semicolons() {
-        assert_eq!(texts("SELECT 1;\nSELECT 2 ; ;; SELECT 3\n"), ["SELECT 1;", "SELECT 2 ;", "SELECT 3"]);
+        assert_eq!(
+            texts("SELECT 1;\nSELECT 2 ; ;; SELECT 3\n"),
+            ["SELECT 1;", "SELECT 2 ;", "SELECT 3"]
+        );
         assert_eq!(texts(" \n-- nothing;\n/* ; */"), Vec::<&str>::new());
     }
 

@@ -35,7 +35,10 @@ impl Project {
 
     fn mistakes(&self) -> Vec<String> {
         let mistakes = Migrations::read(&self.migrations()).unwrap_err();
-        mistakes.into_iter().map(|mistake| format!("{}: {}", file_name(&mistake.file), mistake.message)).collect()
+        mistakes
+            .into_iter()
+            .map(|mistake| format!("{}: {}", file_name(&mistake.file), mistake.message))
+            .collect()
     }
 
     fn database(&self) -> Connection {
@@ -51,7 +54,10 @@ impl Project {
                 let shown = mistakes.iter().map(|mistake| {
                     let text = fs::read_to_string(&mistake.file).unwrap_or_default();
                     let (line, column) = mistake.line_and_column(&text);
-                    (format!("{}:{line}:{column}", file_name(&mistake.file)), mistake.message.clone())
+                    (
+                        format!("{}:{line}:{column}", file_name(&mistake.file)),
+                        mistake.message.clone(),
+                    )
                 });
                 Err(shown.collect())
             }
@@ -66,7 +72,9 @@ impl Project {
     }
 
     fn count(&self, table: &str) -> i64 {
-        self.database().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+        self.database()
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+            .unwrap()
     }
 }
 
@@ -92,8 +100,17 @@ fn files_are_read_in_the_order_of_their_numbers() {
         (".0001_hidden.sql", ""),
     ]);
     let files = project.read().files;
-    let names: Vec<_> = files.iter().map(|file| (file.number, file.name.as_str(), file.text.as_str())).collect();
-    assert_eq!(names, [(2, "two", "-- sqlite"), (10, "ten", ""), (10000, "more", ""), (20240101120000, "time", "")]);
+    let names: Vec<_> =
+        files.iter().map(|file| (file.number, file.name.as_str(), file.text.as_str())).collect();
+    assert_eq!(
+        names,
+        [
+            (2, "two", "-- sqlite"),
+            (10, "ten", ""),
+            (10000, "more", ""),
+            (20240101120000, "time", "")
+        ]
+    );
     assert_eq!(Migrations::read(Path::new("no/such/folder")).unwrap().files, []);
 }
 
@@ -102,7 +119,8 @@ fn next_number_follows_the_scheme_of_the_files() {
     let next_after = |there: &str| {
         let project = Project::new(&[(there, ""), ("0003_early.sql", "")]);
         let [path, _] = add(&project.migrations(), "x", "", "").unwrap();
-        let number: i64 = file_name(path.to_str().unwrap()).split_once('_').unwrap().0.parse().unwrap();
+        let number: i64 =
+            file_name(path.to_str().unwrap()).split_once('_').unwrap().0.parse().unwrap();
         assert_eq!(project.read().files.last().unwrap().number, number);
         number
     };
@@ -124,7 +142,11 @@ fn how_lines_end_does_not_count() {
     for (then, now) in [(plain, windows.as_str()), (&windows, plain)] {
         let project = Project::new(&[("0001_a.sql", then)]);
         project.up().unwrap();
-        assert_eq!(project.count("a WHERE x = '1' || char(10) || '2'"), 1, "strings end their lines alike, too");
+        assert_eq!(
+            project.count("a WHERE x = '1' || char(10) || '2'"),
+            1,
+            "strings end their lines alike, too"
+        );
         project.write("0001_a.sql", now);
         assert_eq!(project.up(), Ok(vec![]));
         // Earlier releases recorded the digest of the exact bytes.
@@ -149,18 +171,32 @@ fn a_migration_reaches_its_own_database_only() {
     let precious = other.path().join("precious.db");
     let shell = Connection::open(&precious).unwrap();
     shell.execute_batch("CREATE TABLE precious (x)").unwrap();
-    let attach = format!("CREATE TABLE a (x);\nATTACH '{}' AS o;\nDROP TABLE o.precious;", precious.display());
-    let project = Project::new(&[("0001_a.sql", &attach), ("0002_b.sql", "\nPRAGMA writable_schema = ON;")]);
+    let attach = format!(
+        "CREATE TABLE a (x);\nATTACH '{}' AS o;\nDROP TABLE o.precious;",
+        precious.display()
+    );
+    let project =
+        Project::new(&[("0001_a.sql", &attach), ("0002_b.sql", "\nPRAGMA writable_schema = ON;")]);
     let refused = [
-        pair("0001_a.sql:2:1", "`ATTACH` in a migration: it may reach nothing but its own database"),
-        pair("0002_b.sql:2:8", "`PRAGMA writable_schema` in a migration: it may reach nothing but its own database"),
+        pair(
+            "0001_a.sql:2:1",
+            "`ATTACH` in a migration: it may reach nothing but its own database",
+        ),
+        pair(
+            "0002_b.sql:2:8",
+            "`PRAGMA writable_schema` in a migration: it may reach nothing but its own database",
+        ),
     ];
     assert_eq!(project.up().unwrap_err(), refused);
     let Err(MigrateError::Files(mistakes)) = rehearse(&project.read()) else { panic!("it ran") };
-    assert_eq!(mistakes.iter().map(|mistake| &mistake.message).collect::<Vec<_>>(), refused.each_ref().map(|m| &m.1));
+    assert_eq!(
+        mistakes.iter().map(|mistake| &mistake.message).collect::<Vec<_>>(),
+        refused.each_ref().map(|m| &m.1)
+    );
     shell.execute_batch("SELECT * FROM precious").unwrap();
     // What ran before them is no hindrance to the connection that ran it.
-    let mut connection = rehearse(&Project::new(&[("0001_a.sql", "CREATE TABLE a (x);")]).read()).unwrap();
+    let mut connection =
+        rehearse(&Project::new(&[("0001_a.sql", "CREATE TABLE a (x);")]).read()).unwrap();
     let seed = Migration::new(0, "", "seed.sql".to_owned(), attach);
     assert!(run_alone(&mut connection, &seed).is_err());
     connection.execute_batch("ATTACH ':memory:' AS o").unwrap();
@@ -183,25 +219,35 @@ fn all_wrong_names_are_reported_at_once() {
     project.write("0009_bytes.sql", b"\xff\xfe");
     let mistakes = project.mistakes();
     assert_eq!(mistakes.len(), 10, "{mistakes:#?}");
-    assert_eq!(mistakes.iter().filter(|m| m.ends_with("a migration cannot have this name")).count(), 7);
+    assert_eq!(
+        mistakes.iter().filter(|m| m.ends_with("a migration cannot have this name")).count(),
+        7
+    );
     assert_eq!(mistakes.iter().filter(|m| m.ends_with("has the same number")).count(), 2);
-    assert!(mistakes.iter().any(|m| m.starts_with("0009_bytes.sql: cannot be read")), "{mistakes:#?}");
+    assert!(
+        mistakes.iter().any(|m| m.starts_with("0009_bytes.sql: cannot be read")),
+        "{mistakes:#?}"
+    );
 }
 
 #[test]
 fn up_applies_each_file_once() {
-    let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x); INSERT INTO a VALUES (1), (2);")]);
+    let project =
+        Project::new(&[("0001_a.sql", "CREATE TABLE a (x); INSERT INTO a VALUES (1), (2);")]);
     assert_eq!(project.up(), Ok(vec!["a".to_owned()]));
     assert_eq!(project.up(), Ok(vec![]));
-    project.write("0003_c.sql", "INSERT INTO a VALUES (3);\nPRAGMA table_info(a);\nSELECT * FROM a;");
+    project
+        .write("0003_c.sql", "INSERT INTO a VALUES (3);\nPRAGMA table_info(a);\nSELECT * FROM a;");
     let migrations = project.read();
     let status = status(&project.database(), &migrations).unwrap();
     assert_eq!((status.applied.len(), status.pending.len(), status.is_current()), (1, 1, false));
     assert_eq!(status.applied[0].blake3, migrations.files[0].blake3);
     assert_eq!(project.up(), Ok(vec!["c".to_owned()]));
     assert_eq!(project.count("a"), 3);
-    let at: String =
-        project.database().query_row("SELECT max(applied_at) FROM _freshql_migration", [], |row| row.get(0)).unwrap();
+    let at: String = project
+        .database()
+        .query_row("SELECT max(applied_at) FROM _freshql_migration", [], |row| row.get(0))
+        .unwrap();
     assert!(at.ends_with('Z') && at.len() == 24, "{at}");
 }
 
@@ -217,7 +263,10 @@ fn status_of_a_new_database_writes_nothing() {
 #[test]
 fn file_that_fails_leaves_no_trace_and_has_a_place() {
     let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x NOT NULL);")]);
-    project.write("0002_b.sql", "INSERT INTO a VALUES (1);\n-- é\nINSERT INTO a VALUES (1), (nosuch);\n");
+    project.write(
+        "0002_b.sql",
+        "INSERT INTO a VALUES (1);\n-- é\nINSERT INTO a VALUES (1), (nosuch);\n",
+    );
     assert_eq!(project.mistake(), pair("0002_b.sql:3:28", "no such column: nosuch"));
     assert_eq!((project.count("a"), project.count("_freshql_migration")), (0, 1));
 
@@ -237,11 +286,25 @@ fn file_that_fails_leaves_no_trace_and_has_a_place() {
 
 #[test]
 fn whatever_is_not_sql_is_reported_at_once_and_then_nothing_is_applied() {
-    let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x);\nCREATE TABEL b (x);\nSELECT 1 FROM;\n")]);
+    let project = Project::new(&[(
+        "0001_a.sql",
+        "CREATE TABLE a (x);\nCREATE TABEL b (x);\nSELECT 1 FROM;\n",
+    )]);
     project.write("0002_b.sql", "INSERT INTO a VALUES (1);");
-    project.write("0003_c.sql", "INSERT INTO a VALUES (1,,2);\nCOMMIT;\nINSERT INTO nowhere VALUES ('");
-    let places = |mistakes: Vec<(String, String)>| mistakes.into_iter().map(|(place, _)| place).collect::<Vec<_>>();
-    let wanted = ["0001_a.sql:2:8", "0001_a.sql:3:14", "0003_c.sql:1:25", "0003_c.sql:2:1", "0003_c.sql:3:29"];
+    project.write(
+        "0003_c.sql",
+        "INSERT INTO a VALUES (1,,2);\nCOMMIT;\nINSERT INTO nowhere VALUES ('",
+    );
+    let places = |mistakes: Vec<(String, String)>| {
+        mistakes.into_iter().map(|(place, _)| place).collect::<Vec<_>>()
+    };
+    let wanted = [
+        "0001_a.sql:2:8",
+        "0001_a.sql:3:14",
+        "0003_c.sql:1:25",
+        "0003_c.sql:2:1",
+        "0003_c.sql:3:29",
+    ];
     assert_eq!(places(project.up().unwrap_err()), wanted);
     assert!(!project.database().table_exists(None::<&str>, "a").unwrap());
 
@@ -261,25 +324,37 @@ fn file_may_not_handle_transactions() {
     project.write("0001_a.sql", "BEGIN;\nCREATE TABLE a (x PRIMARY KEY);\nEND;");
     let places: Vec<_> = project.up().unwrap_err().into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, ["0001_a.sql:1:1", "0001_a.sql:3:1"]);
-    project.write("0001_a.sql", "CREATE TABLE a (x PRIMARY KEY ON CONFLICT ROLLBACK);\nINSERT INTO a VALUES (1), (1);");
+    project.write(
+        "0001_a.sql",
+        "CREATE TABLE a (x PRIMARY KEY ON CONFLICT ROLLBACK);\nINSERT INTO a VALUES (1), (1);",
+    );
     assert_eq!(project.mistake().1, "UNIQUE constraint failed: a.x");
     assert!(!project.database().table_exists(None::<&str>, "a").unwrap());
 }
 
 #[test]
 fn edited_missing_and_late_files_are_named() {
-    let project = Project::new(&[("0001_a.sql", "CREATE TABLE a (x);"), ("0003_c.sql", "CREATE TABLE c (x);")]);
+    let project = Project::new(&[
+        ("0001_a.sql", "CREATE TABLE a (x);"),
+        ("0003_c.sql", "CREATE TABLE c (x);"),
+    ]);
     project.up().unwrap();
     project.write("0001_a.sql", "CREATE TABLE a (x, y);");
     project.write("0004_d.sql", "CREATE TABLE d (x);");
-    assert_eq!(project.mistake(), pair("0001_a.sql:1:1", "this migration was edited after it was applied"));
+    assert_eq!(
+        project.mistake(),
+        pair("0001_a.sql:1:1", "this migration was edited after it was applied")
+    );
     project.write("0001_a.sql", "CREATE TABLE a (x);");
     project.write("0002_b.sql", "CREATE TABLE b (x);");
     let message = "a migration with a higher number was applied before this one";
     assert_eq!(project.mistake(), pair("0002_b.sql:1:1", message));
     fs::remove_file(project.migrations().join("0002_b.sql")).unwrap();
     fs::remove_file(project.migrations().join("0001_a.sql")).unwrap();
-    assert_eq!(project.mistake(), pair("0001_a:1:1", "the database has this migration, and there is no file of it"));
+    assert_eq!(
+        project.mistake(),
+        pair("0001_a:1:1", "the database has this migration, and there is no file of it")
+    );
     assert!(
         !project.database().table_exists(None::<&str>, "d").unwrap(),
         "nothing is applied while something is wrong"
@@ -306,37 +381,60 @@ fn tables_can_be_rebuilt_while_others_point_to_them() {
     assert_eq!(up(&mut database, &project.read()).unwrap().len(), 2);
     assert_eq!((project.count("a"), project.count("b")), (2, 2));
     // The connection is as it was.
-    assert!(database.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).unwrap());
-    assert_eq!(database.pragma_query_value(None, "busy_timeout", |row| row.get::<_, i64>(0)).unwrap(), 123);
+    assert!(
+        database.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).unwrap()
+    );
+    assert_eq!(
+        database.pragma_query_value(None, "busy_timeout", |row| row.get::<_, i64>(0)).unwrap(),
+        123
+    );
 }
 
 #[test]
 fn references_that_lead_nowhere_are_refused_unless_they_were_there_before() {
-    let project =
-        Project::new(&[("0001_a.sql", "CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1), (2);")]);
-    project.write("0002_b.sql", "CREATE TABLE b (a INTEGER REFERENCES a (id)); INSERT INTO b VALUES (1), (2), (3);");
+    let project = Project::new(&[(
+        "0001_a.sql",
+        "CREATE TABLE a (id INTEGER PRIMARY KEY); INSERT INTO a VALUES (1), (2);",
+    )]);
+    project.write(
+        "0002_b.sql",
+        "CREATE TABLE b (a INTEGER REFERENCES a (id)); INSERT INTO b VALUES (1), (2), (3);",
+    );
     let message = "after this migration 1 references from `b` to `a` lead nowhere";
     assert_eq!(project.mistake(), pair("0002_b.sql:1:1", message));
-    project.write("0002_b.sql", "CREATE TABLE b (a INTEGER REFERENCES a (id)); INSERT INTO b VALUES (1), (2);");
+    project.write(
+        "0002_b.sql",
+        "CREATE TABLE b (a INTEGER REFERENCES a (id)); INSERT INTO b VALUES (1), (2);",
+    );
     project.up().unwrap();
-    project.database().execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO b VALUES (4), (5)").unwrap();
+    project
+        .database()
+        .execute_batch("PRAGMA foreign_keys = OFF; INSERT INTO b VALUES (4), (5)")
+        .unwrap();
     project.write("0003_c.sql", "DELETE FROM b WHERE a = 5;");
     assert_eq!(project.up(), Ok(vec!["c".to_owned()]));
     project.write("0004_d.sql", "DELETE FROM a;");
-    assert_eq!(project.mistake().1, "after this migration 3 references from `b` to `a` lead nowhere");
+    assert_eq!(
+        project.mistake().1,
+        "after this migration 3 references from `b` to `a` lead nowhere"
+    );
 }
 
 #[test]
 fn many_programs_at_once_apply_each_file_once() {
     let project = Project::new(&[]);
     for number in 1..=20 {
-        let text =
-            if number == 1 { "CREATE TABLE a (x)".to_owned() } else { format!("INSERT INTO a VALUES ({number})") };
+        let text = if number == 1 {
+            "CREATE TABLE a (x)".to_owned()
+        } else {
+            format!("INSERT INTO a VALUES ({number})")
+        };
         project.write(&format!("{number:04}_step.sql"), text);
     }
     project.database().execute_batch("PRAGMA journal_mode = WAL").unwrap();
     let applied: usize = std::thread::scope(|scope| {
-        let programs: Vec<_> = (0..4).map(|_| scope.spawn(|| project.up().unwrap().len())).collect();
+        let programs: Vec<_> =
+            (0..4).map(|_| scope.spawn(|| project.up().unwrap().len())).collect();
         programs.into_iter().map(|program| program.join().unwrap()).sum()
     });
     assert_eq!((applied, project.count("a")), (20, 19));
@@ -346,7 +444,10 @@ fn many_programs_at_once_apply_each_file_once() {
 fn first_migration_of_a_model_gives_a_database_without_problems() {
     let model = crate::store::schema::layout::test_models::every_kind();
     let layout = crate::store::schema::layout::Layout::new(&model);
-    let project = Project::new(&[("0001_create.sqlite.sql", &crate::store::sqlite::ddl::first_migration(&layout))]);
+    let project = Project::new(&[(
+        "0001_create.sqlite.sql",
+        &crate::store::sqlite::ddl::first_migration(&layout),
+    )]);
     assert_eq!(project.up(), Ok(vec!["create".to_owned()]));
     let database = project.database();
     assert_eq!(check_schema(&database, &model).unwrap(), []);

@@ -22,13 +22,22 @@ fn pulled(sql: &str) -> Pulled {
 /// The model's lines without their indentation, from the first type on.
 fn lines(sql: &str) -> Vec<String> {
     let sdl = pulled(sql).sdl;
-    sdl.lines().skip_while(|line| !line.starts_with("type")).map(|line| line.trim().to_owned()).collect()
+    sdl.lines()
+        .skip_while(|line| !line.starts_with("type"))
+        .map(|line| line.trim().to_owned())
+        .collect()
 }
 
 /// The line of the only column beside the key, and the comment above it.
 fn column(declaration: &str, values: &str) -> Vec<String> {
-    let insert = if values.is_empty() { String::new() } else { format!("INSERT INTO things (x) VALUES {values};") };
-    let found = lines(&format!("CREATE TABLE things (id INTEGER PRIMARY KEY, x {declaration}, y TEXT); {insert}"));
+    let insert = if values.is_empty() {
+        String::new()
+    } else {
+        format!("INSERT INTO things (x) VALUES {values};")
+    };
+    let found = lines(&format!(
+        "CREATE TABLE things (id INTEGER PRIMARY KEY, x {declaration}, y TEXT); {insert}"
+    ));
     found[2..found.len() - 2].to_vec()
 }
 
@@ -106,10 +115,20 @@ fn declared_types_are_taken_where_the_values_keep_them() {
 #[test]
 fn values_of_another_form_choose_a_type_that_reads_them_and_a_comment_says_why() {
     for (declaration, values, line, why) in [
-        ("DECIMAL(10,2)", "('0.99'), (1)", "x: Float", "a Decimal would be kept as a whole number, scaled"),
+        (
+            "DECIMAL(10,2)",
+            "('0.99'), (1)",
+            "x: Float",
+            "a Decimal would be kept as a whole number, scaled",
+        ),
         ("NUMERIC", "", "x: Float", "a Decimal would be kept"),
         ("INT", "(1700000000)", "x: BigInt", "near the limit of an Int"),
-        ("DATETIME", "('2009-01-01 00:00:00')", "x: String", "texts such as \"2009-01-01 00:00:00\": a DateTime would"),
+        (
+            "DATETIME",
+            "('2009-01-01 00:00:00')",
+            "x: String",
+            "texts such as \"2009-01-01 00:00:00\": a DateTime would",
+        ),
         ("TIMESTAMP", "(1700000000)", "x: BigInt", "kept as whole numbers: a DateTime would"),
         ("TIMESTAMP", "(1700000000000)", "x: BigInt", "kept as whole numbers"),
         ("DATE", "('22.11.2026')", "x: String", "a Date would be kept as \"2026-11-22\""),
@@ -121,15 +140,26 @@ fn values_of_another_form_choose_a_type_that_reads_them_and_a_comment_says_why()
         ("STRING", "('a')", "x: String", "SQLite makes numbers of texts"),
     ] {
         let found = column(declaration, values);
-        assert!(found[0].starts_with("# ") && found[0].contains(why), "{declaration} {values}: {found:?}");
-        assert_eq!(found.last().map(String::as_str), Some(line), "{declaration} {values}: {found:?}");
+        assert!(
+            found[0].starts_with("# ") && found[0].contains(why),
+            "{declaration} {values}: {found:?}"
+        );
+        assert_eq!(
+            found.last().map(String::as_str),
+            Some(line),
+            "{declaration} {values}: {found:?}"
+        );
     }
 }
 
 #[test]
 fn columns_without_values_get_a_type_that_reads_what_may_come() {
     for (declaration, line, why) in [
-        ("DATETIME", "x: String", "it may be a DateTime if all programs keep it as \"2026-11-22T09:30:00.000Z\""),
+        (
+            "DATETIME",
+            "x: String",
+            "it may be a DateTime if all programs keep it as \"2026-11-22T09:30:00.000Z\"",
+        ),
         ("TIMESTAMP NOT NULL", "x: String!", "it may be a DateTime"),
         ("DATE", "x: String", "it may be a Date if"),
         ("UUID", "x: String", "it may be a UUID"),
@@ -137,7 +167,11 @@ fn columns_without_values_get_a_type_that_reads_what_may_come() {
         ("INTERVAL", "x: String", "a String reads whatever is no blob"),
         ("INTEGER", "x: BigInt", "it may be an Int if all values will fit 32 bits"),
         ("BOOLEAN", "x: Boolean", "all programs must keep 0 or 1"),
-        ("BOOLEAN DEFAULT 'f'", "x: String @default(value: \"f\")", "a String reads whatever is no blob"),
+        (
+            "BOOLEAN DEFAULT 'f'",
+            "x: String @default(value: \"f\")",
+            "a String reads whatever is no blob",
+        ),
         ("", "x: String", "a String reads texts and numbers"),
     ] {
         let found = column(declaration, "");
@@ -146,7 +180,10 @@ fn columns_without_values_get_a_type_that_reads_what_may_come() {
             "{declaration}: {found:?}"
         );
         assert_eq!(found.last().map(String::as_str), Some(line), "{declaration}: {found:?}");
-        assert_eq!(column(declaration, if declaration.contains("NOT") { "" } else { "(NULL)" }), found);
+        assert_eq!(
+            column(declaration, if declaration.contains("NOT") { "" } else { "(NULL)" }),
+            found
+        );
     }
 }
 
@@ -182,14 +219,18 @@ fn what_only_its_own_program_has_is_left_out_with_the_reason() {
     let pulled = pull(&Connection::open(file).unwrap()).unwrap();
     assert_eq!(pulled.entities, ["books"]);
     let reason = "its statement does not run here: no such collation sequence: unicase";
-    assert_eq!(pulled.left_out, ["notes", "tags"].map(|table| (table.to_owned(), reason.to_owned())));
+    assert_eq!(
+        pulled.left_out,
+        ["notes", "tags"].map(|table| (table.to_owned(), reason.to_owned()))
+    );
     assert!(
-        pulled.sdl.contains("# No row can be created here: no such function: title_sort.\ntype Book "),
+        pulled
+            .sdl
+            .contains("# No row can be created here: no such function: title_sort.\ntype Book "),
         "{}",
         pulled.sdl
     );
-    let comment =
-        "-- This does not run here: no such collation sequence: unicase.\n-- CREATE TABLE IF NOT EXISTS notes (";
+    let comment = "-- This does not run here: no such collation sequence: unicase.\n-- CREATE TABLE IF NOT EXISTS notes (";
     assert!(pulled.baseline.contains(comment), "{}", pulled.baseline);
     Connection::open_in_memory().unwrap().execute_batch(&pulled.baseline).unwrap();
 }
@@ -202,8 +243,11 @@ fn statements_that_end_in_a_comment_stay_statements() {
          ; CREATE INDEX i ON a (x) /* all of them */ ; CREATE VIEW w AS SELECT 1 AS one /* never closed",
     );
     let scratch = Connection::open_in_memory().unwrap();
-    scratch.execute_batch(&found.baseline).unwrap_or_else(|error| panic!("{error}\n{}", found.baseline));
-    let made: i64 = scratch.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    scratch
+        .execute_batch(&found.baseline)
+        .unwrap_or_else(|error| panic!("{error}\n{}", found.baseline));
+    let made: i64 =
+        scratch.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(made, 4, "{}", found.baseline);
 }
 
@@ -268,13 +312,20 @@ fn defaults_are_taken_where_the_model_can_say_them() {
         assert_eq!(column(declaration, ""), [line]);
     }
     let other = column("TEXT DEFAULT (upper('a'))", "");
-    assert_eq!(other, ["# the table's own default, which the model cannot have: upper('a')", "x: String"]);
+    assert_eq!(
+        other,
+        ["# the table's own default, which the model cannot have: upper('a')", "x: String"]
+    );
 }
 
 #[test]
 fn keys_are_made_by_whom_the_table_says() {
     let key = |declaration: &str, values: &str| {
-        let insert = if values.is_empty() { String::new() } else { format!("INSERT INTO a (k) VALUES ({values});") };
+        let insert = if values.is_empty() {
+            String::new()
+        } else {
+            format!("INSERT INTO a (k) VALUES ({values});")
+        };
         lines(&format!("CREATE TABLE a (k {declaration}, x TEXT); {insert}"))[1].clone()
     };
     assert_eq!(key("INTEGER PRIMARY KEY", "1"), "k: ID! @id @default(fn: AUTOINCREMENT)");
@@ -293,7 +344,11 @@ fn keys_are_made_by_whom_the_table_says() {
 fn tables_that_cannot_be_entities_are_listed_with_the_reason() {
     let reasons = |sql: &str| {
         let pulled = pulled(sql);
-        pulled.left_out.into_iter().map(|(table, why)| format!("{table}: {why}")).collect::<Vec<_>>()
+        pulled
+            .left_out
+            .into_iter()
+            .map(|(table, why)| format!("{table}: {why}"))
+            .collect::<Vec<_>>()
     };
     assert_eq!(
         reasons(
@@ -316,7 +371,8 @@ fn tables_that_cannot_be_entities_are_listed_with_the_reason() {
             "j: its primary key `x` is compared by the collation NOCASE",
         ]
     );
-    let text = pulled("CREATE TABLE good (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE bad (x)").sdl;
+    let text =
+        pulled("CREATE TABLE good (id INTEGER PRIMARY KEY, x TEXT); CREATE TABLE bad (x)").sdl;
     assert!(text.contains("# - `bad`: it has no primary key\n"), "{text}");
 }
 
@@ -385,16 +441,25 @@ fn foreign_keys_that_cannot_be_relations_stay_columns_with_the_reason() {
         child("a BIGINT, b INT, FOREIGN KEY (a, b) REFERENCES q (a, b)", "")[0],
         "# part of a foreign key to `q` over several columns"
     );
-    assert_eq!(child("q_id BIGINT REFERENCES q", ""), ["# points to `q`, which is no entity", "qId: BigInt"]);
     assert_eq!(
-        child("p_id INT REFERENCES p", "PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (1, 7);"),
+        child("q_id BIGINT REFERENCES q", ""),
+        ["# points to `q`, which is no entity", "qId: BigInt"]
+    );
+    assert_eq!(
+        child(
+            "p_id INT REFERENCES p",
+            "PRAGMA foreign_keys = OFF; INSERT INTO child VALUES (1, 7);"
+        ),
         ["# 1 row points to rows of `p` that are not there", "pId: Int"]
     );
     assert_eq!(
         child("p_id TEXT COLLATE NOCASE REFERENCES p", ""),
         ["# points to `p`, and is compared by the collation NOCASE", "pId: String"]
     );
-    assert_eq!(child("p_id INT REFERENCES p ON DELETE CASCADE", ""), ["p: P @relation(onDelete: CASCADE)"]);
+    assert_eq!(
+        child("p_id INT REFERENCES p ON DELETE CASCADE", ""),
+        ["p: P @relation(onDelete: CASCADE)"]
+    );
 }
 
 #[test]
@@ -465,10 +530,13 @@ fn any_tables() -> impl Strategy<Value = String> {
     let key = (name(), prop::sample::select(&["INTEGER", "TEXT", "INT NOT NULL", "UUID"][..]));
     let column = (
         name(),
-        prop::sample::select(&["TEXT", "INT", "STRING", "DATETIME", "TEXT UNIQUE", "TEXT NOT NULL UNIQUE"][..]),
+        prop::sample::select(
+            &["TEXT", "INT", "STRING", "DATETIME", "TEXT UNIQUE", "TEXT NOT NULL UNIQUE"][..],
+        ),
     );
     let relation = (name(), name(), any::<bool>());
-    let table = (name(), key, prop::collection::vec(column, 0..4), prop::collection::vec(relation, 0..4));
+    let table =
+        (name(), key, prop::collection::vec(column, 0..4), prop::collection::vec(relation, 0..4));
     prop::collection::vec(table, 1..6).prop_map(|tables| {
         let mut text = String::new();
         let mut there: Vec<String> = Vec::new();

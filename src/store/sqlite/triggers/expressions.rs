@@ -1,4 +1,5 @@
-//! What all triggers are made of: their names, the next number of the log, and what a record says of a row.
+//! What all triggers are made of: their names, the next number of the log, and what a record says
+//! of a row.
 
 use crate::model::Scalar;
 use crate::store::schema::layout::name::string_literal;
@@ -21,7 +22,11 @@ pub struct Trigger {
     pub sql: String,
 }
 
-pub(super) fn trigger(table: &Table, event: &str, text: impl FnOnce(&SqlName) -> String) -> Trigger {
+pub(super) fn trigger(
+    table: &Table,
+    event: &str,
+    text: impl FnOnce(&SqlName) -> String,
+) -> Trigger {
     let name = SqlName::generated(format!("{NAME_PREFIX}{}_{event}", table.name.as_str()));
     let sql = text(&name);
     Trigger { name, sql }
@@ -31,7 +36,8 @@ pub(super) fn entity(table: &Table) -> String {
     string_literal(&table.entity_name)
 }
 
-/// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not `A` in an answer.
+/// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not
+/// `A` in an answer.
 pub(super) fn differs(column: &TableColumn) -> String {
     format!("NEW.{name} IS NOT OLD.{name}{collate}", name = column.name, collate = collate(column))
 }
@@ -63,14 +69,16 @@ pub(super) fn changed(table: &Table) -> String {
 /// SQLite before 3.48 takes at most 127 arguments to a function.
 const PARTS_IN_ONE_OBJECT: usize = 60;
 
-/// A JSON object: for each column by which lists are cut, its values as seen through `prefixes` (`OLD.`, `NEW.`).
+/// A JSON object: for each column by which lists are cut, its values as seen through `prefixes`
+/// (`OLD.`, `NEW.`).
 pub(super) fn parts(table: &Table, prefixes: &[&str]) -> String {
     let members: Vec<String> = table
         .columns
         .iter()
         .filter(|column| column.part)
         .map(|column| {
-            let values: Vec<String> = prefixes.iter().map(|prefix| json_value(table, column, prefix)).collect();
+            let values: Vec<String> =
+                prefixes.iter().map(|prefix| json_value(table, column, prefix)).collect();
             format!("{}, json_array({})", string_literal(column.name.as_str()), values.join(", "))
         })
         .collect();
@@ -78,14 +86,18 @@ pub(super) fn parts(table: &Table, prefixes: &[&str]) -> String {
         [] | [_] | [_, _] => format!("json_object({})", chunk.join(", ")),
         many => format!("json_object(\n        {})", many.join(",\n        ")),
     });
-    objects.reduce(|all, more| format!("json_patch({all}, {more})")).unwrap_or_else(|| "'{}'".to_owned())
+    objects
+        .reduce(|all, more| format!("json_patch({all}, {more})"))
+        .unwrap_or_else(|| "'{}'".to_owned())
 }
 
 pub(super) fn json_value(table: &Table, column: &TableColumn, prefix: &str) -> String {
     let value = format!("{prefix}{}", column.name);
     match column.scalar {
         // As JSON numbers they would lose their last digits.
-        Scalar::Float => format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END"),
+        Scalar::Float => {
+            format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END")
+        }
         // A STRICT table has no blobs here. They are no JSON, and nobody can ask for one.
         _ if table.managed && column.type_override.is_none() => value,
         _ => format!("CASE WHEN typeof({value}) <> 'blob' THEN {value} END"),

@@ -1,5 +1,5 @@
-//! Whatever a program writes, and however: each row that it changed has a record, each row that is there has the number
-//! of its own last record.
+//! Whatever a program writes, and however: each row that it changed has a record, each row that is
+//! there has the number of its own last record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -16,7 +16,8 @@ use crate::store::sqlite::ddl::create_statements;
 struct Database {
     connection: Connection,
     layout: Layout,
-    /// Triggers that are not ours change rows on which ours are at work: their versions are those of the occasion.
+    /// Triggers that are not ours change rows on which ours are at work: their versions are those
+    /// of the occasion.
     has_authors: bool,
 }
 
@@ -61,9 +62,11 @@ impl Database {
 
     /// The tables are freshql's own, or somebody else's.
     fn with(managed: bool, recursive_triggers: bool, foreign_keys: bool) -> Self {
-        let database = Self { layout: layout(managed), ..Self::open(Connection::open_in_memory().unwrap()) };
-        database
-            .run(&format!("PRAGMA recursive_triggers = {recursive_triggers}; PRAGMA foreign_keys = {foreign_keys}"));
+        let database =
+            Self { layout: layout(managed), ..Self::open(Connection::open_in_memory().unwrap()) };
+        database.run(&format!(
+            "PRAGMA recursive_triggers = {recursive_triggers}; PRAGMA foreign_keys = {foreign_keys}"
+        ));
         for statement in create_statements(&database.layout) {
             database.run(&statement);
         }
@@ -80,26 +83,36 @@ impl Database {
             let names: Vec<String> = table.columns.iter().map(|c| c.name.to_string()).collect();
             let version = match table.managed {
                 true => "_version".to_owned(),
-                false => version_expression(&table.entity_name, table.name.as_str(), table.key_column().name.as_str()),
+                false => version_expression(
+                    &table.entity_name,
+                    table.name.as_str(),
+                    table.key_column().name.as_str(),
+                ),
             };
             let sql = format!("SELECT {version}, {} FROM {}", names.join(", "), table.name);
             let mut statement = self.connection.prepare(&sql).unwrap();
             let found = statement
                 .query_map([], |row| {
-                    let content: Vec<Value> = (1..=names.len()).map(|i| row.get(i)).collect::<Result<_, _>>()?;
+                    let content: Vec<Value> =
+                        (1..=names.len()).map(|i| row.get(i)).collect::<Result<_, _>>()?;
                     Ok(Row { content, version: row.get(0)? })
                 })
                 .unwrap();
             for row in found {
                 let row = row.unwrap();
-                rows.insert(spelled(&table.entity_name, &row.content[usize::from(table.key.0)]), row);
+                rows.insert(
+                    spelled(&table.entity_name, &row.content[usize::from(table.key.0)]),
+                    row,
+                );
             }
         }
         rows
     }
 
     fn newest(&self) -> i64 {
-        self.connection.query_row("SELECT ifnull(max(seq), 0) FROM _freshql_change", [], |row| row.get(0)).unwrap()
+        self.connection
+            .query_row("SELECT ifnull(max(seq), 0) FROM _freshql_change", [], |row| row.get(0))
+            .unwrap()
     }
 
     fn records(&self, after: i64) -> Vec<Record> {
@@ -133,7 +146,8 @@ impl Database {
         let names: BTreeSet<&RowName> = before.keys().chain(after.keys()).collect();
         for name in names {
             let (old, new) = (before.get(name), after.get(name));
-            let own: Vec<&Record> = records.iter().filter(|r| spelled(&r.entity, &r.id) == *name).collect();
+            let own: Vec<&Record> =
+                records.iter().filter(|r| spelled(&r.entity, &r.id) == *name).collect();
             if old.map(|r| &r.content) != new.map(|r| &r.content) {
                 assert!(!own.is_empty(), "{name:?} has changed, and the log does not say so");
                 if let Some(new) = new {
@@ -142,14 +156,21 @@ impl Database {
                 self.judge_details(name, old, new, &own);
             }
             if let Some(new) = new {
-                let mut stamped = all.iter().filter(|r| r.op != "D" && spelled(&r.entity, &r.id) == *name);
+                let mut stamped =
+                    all.iter().filter(|r| r.op != "D" && spelled(&r.entity, &r.id) == *name);
                 let is_stamped = stamped.any(|r| r.seq == new.version);
-                assert!(is_stamped || self.has_authors, "{name:?} has another version than its record");
+                assert!(
+                    is_stamped || self.has_authors,
+                    "{name:?} has another version than its record"
+                );
             }
         }
         let lines = records.iter().map(|r| {
-            let changed = r.changed.as_ref().map(|changed| format!(" [{changed}]")).unwrap_or_default();
-            let Value::Text(id) = &r.id else { return format!("{} {} {:?}{changed}", r.op, r.entity, r.id) };
+            let changed =
+                r.changed.as_ref().map(|changed| format!(" [{changed}]")).unwrap_or_default();
+            let Value::Text(id) = &r.id else {
+                return format!("{} {} {:?}{changed}", r.op, r.entity, r.id);
+            };
             format!("{} {} {id}{changed}", r.op, r.entity)
         });
         lines.collect::<Vec<_>>().join("\n").replace("Integer(", "").replace(')', "")
@@ -161,10 +182,18 @@ impl Database {
         let whole = own.iter().any(|record| record.op != "U");
         for (i, column) in table.columns.iter().enumerate() {
             let (old, new) = (old.map(|row| &row.content[i]), new.map(|row| &row.content[i]));
-            let told = own.iter().filter_map(|r| r.changed.as_ref()).any(|c| column_names(table, c).contains(&i));
-            assert!(old == new || whole || told, "{name:?}: nothing says that {} has changed", column.name);
+            let told = own
+                .iter()
+                .filter_map(|r| r.changed.as_ref())
+                .any(|c| column_names(table, c).contains(&i));
+            assert!(
+                old == new || whole || told,
+                "{name:?}: nothing says that {} has changed",
+                column.name
+            );
             for value in [old, new].into_iter().flatten().filter(|_| column.part) {
-                let mut values = own.iter().flat_map(|r| r.parts[column.name.as_str()].as_array().unwrap());
+                let mut values =
+                    own.iter().flat_map(|r| r.parts[column.name.as_str()].as_array().unwrap());
                 let told = values.any(|json| is_part(json, value));
                 assert!(told, "{name:?}: nothing says that {} was or is {value:?}", column.name);
             }
@@ -179,7 +208,8 @@ fn column_names(table: &Table, changed: &str) -> Vec<usize> {
     (0..table.columns.len()).filter(stands).collect()
 }
 
-/// Whether a value in `parts` is this one. Floats are texts there, spelled by each SQLite in its way.
+/// Whether a value in `parts` is this one. Floats are texts there, spelled by each SQLite in its
+/// way.
 fn is_part(json: &serde_json::Value, value: &Value) -> bool {
     match value {
         Value::Null => json.is_null(),
@@ -197,7 +227,8 @@ const SEED: &str = "
       ('0190b4f4-0000-7000-8000-000000000001', 'x', NULL, 0.1), ('0190b4f4-0000-7000-8000-000000000002', 'x', 3, NULL),
       ('0190b4f4-0000-7000-8000-000000000003', 'y', NULL, 1e300);";
 
-/// With `recursive_triggers` as our connections have them, and without, as those of external writers have.
+/// With `recursive_triggers` as our connections have them, and without, as those of external
+/// writers have.
 fn both(test: impl Fn(Database)) {
     for recursive_triggers in [true, false] {
         let database = Database::new(recursive_triggers, true);
@@ -244,13 +275,21 @@ fn what_the_triggers_of_the_authors_change_is_logged_and_gets_a_version_whicheve
 #[test]
 fn insert_gives_each_row_its_version() {
     both(|database| {
-        let log = database.judged("INSERT INTO folders (title, parent_id) VALUES ('c', 1), ('d', NULL)");
+        let log =
+            database.judged("INSERT INTO folders (title, parent_id) VALUES ('c', 1), ('d', NULL)");
         assert_eq!(log, "I Folder 4\nI Folder 5");
-        assert_eq!(database.judged("INSERT INTO folders (title) SELECT title || '2' FROM folders").lines().count(), 5);
+        assert_eq!(
+            database
+                .judged("INSERT INTO folders (title) SELECT title || '2' FROM folders")
+                .lines()
+                .count(),
+            5
+        );
     });
 }
 
-/// Records of one statement and of one millisecond follow each other; where the time has moved on, so have they.
+/// Records of one statement and of one millisecond follow each other; where the time has moved on,
+/// so have they.
 #[test]
 fn numbers_are_the_time_in_microseconds_and_never_go_back() {
     both(|database| {
@@ -280,11 +319,15 @@ fn numbers_are_the_time_in_microseconds_and_never_go_back() {
 #[test]
 fn update_names_the_columns_that_differ() {
     both(|database| {
-        let log = database.judged("UPDATE folders SET title = 'A', path = '/A', parent_id = 1 WHERE id = 2");
+        let log = database
+            .judged("UPDATE folders SET title = 'A', path = '/A', parent_id = 1 WHERE id = 2");
         assert_eq!(log, "U Folder 2 [path title]");
         let log = database.judged("UPDATE \"order\" SET \"unit price\" = \"unit price\" + 1");
         assert_eq!(log, "U Group x [unit price]\nU Group y [unit price]\nU Group X [unit price]");
-        assert_eq!(database.judged("UPDATE folders SET path = NULL"), "U Folder 1 [path]\nU Folder 2 [path]");
+        assert_eq!(
+            database.judged("UPDATE folders SET path = NULL"),
+            "U Folder 1 [path]\nU Folder 2 [path]"
+        );
     });
 }
 
@@ -299,19 +342,37 @@ fn update_that_changes_nothing_leaves_no_record() {
 #[test]
 fn version_written_by_another_program_is_corrected() {
     both(|database| {
-        assert_eq!(database.judged("UPDATE folders SET _version = 1000000 WHERE id = 1"), "U Folder 1 []");
-        assert_eq!(database.judged("UPDATE folders SET _version = 0, title = 'z' WHERE id = 1"), "U Folder 1 [title]");
+        assert_eq!(
+            database.judged("UPDATE folders SET _version = 1000000 WHERE id = 1"),
+            "U Folder 1 []"
+        );
+        assert_eq!(
+            database.judged("UPDATE folders SET _version = 0, title = 'z' WHERE id = 1"),
+            "U Folder 1 [title]"
+        );
         // The number of the newest record, which is another row's.
         let newest = "(SELECT max(seq) FROM _freshql_change)";
-        assert_eq!(database.judged(&format!("UPDATE folders SET _version = {newest} WHERE id = 2")), "U Folder 2 []");
-        let log = database.judged(&format!("UPDATE folders SET _version = {newest}, title = 'y' WHERE id = 2"));
+        assert_eq!(
+            database.judged(&format!("UPDATE folders SET _version = {newest} WHERE id = 2")),
+            "U Folder 2 []"
+        );
+        let log = database
+            .judged(&format!("UPDATE folders SET _version = {newest}, title = 'y' WHERE id = 2"));
         assert_eq!(log, "U Folder 2 [title]");
-        // The number that the next record is going to have: the row looks as if nobody had logged it. Twice is harmless.
-        let log = database.judged(&format!("UPDATE folders SET _version = {newest} + 1, title = 'x' WHERE id = 2"));
+        // The number that the next record is going to have: the row looks as if nobody had logged
+        // it. Twice is harmless.
+        let log = database.judged(&format!(
+            "UPDATE folders SET _version = {newest} + 1, title = 'x' WHERE id = 2"
+        ));
         assert!(log.lines().all(|line| line == "U Folder 2 [title]"), "{log}");
-        let log = database.judged(&format!("INSERT INTO folders (id, title, _version) VALUES (9, 'n', {newest} + 1)"));
+        let log = database.judged(&format!(
+            "INSERT INTO folders (id, title, _version) VALUES (9, 'n', {newest} + 1)"
+        ));
         assert!(log.lines().all(|line| line == "I Folder 9"), "{log}");
-        assert_eq!(database.judged("INSERT INTO folders (title, _version) VALUES ('n', -5)"), "I Folder 10");
+        assert_eq!(
+            database.judged("INSERT INTO folders (title, _version) VALUES ('n', -5)"),
+            "I Folder 10"
+        );
     });
 }
 
@@ -321,7 +382,10 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
         let database = Database::with(false, recursive_triggers, true);
         database.run("PRAGMA foreign_keys = OFF");
         database.judged(SEED);
-        assert_eq!(database.judged("UPDATE folders SET title = 'A' WHERE id = 2"), "U Folder 2 [title]");
+        assert_eq!(
+            database.judged("UPDATE folders SET title = 'A' WHERE id = 2"),
+            "U Folder 2 [title]"
+        );
         assert_eq!(database.judged("UPDATE folders SET title = title"), "");
         // The statement's own way with conflicts is that of the statements in its triggers.
         database.judged("INSERT OR IGNORE INTO folders (id, title) VALUES (9, 'n')");
@@ -336,7 +400,10 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
                INSERT INTO folders (id, title) VALUES (OLD.id, OLD.title || '!'); END",
         );
         database.judged("DELETE FROM folders WHERE id = 10");
-        assert_eq!(database.rows()[&spelled("Folder", &Value::Integer(10))].content[2], Value::Text("m!".to_owned()));
+        assert_eq!(
+            database.rows()[&spelled("Folder", &Value::Integer(10))].content[2],
+            Value::Text("m!".to_owned())
+        );
         let left = "SELECT count(*) FROM _freshql_version WHERE entity = 'Folder' AND key <> x''
             AND key NOT IN (SELECT id FROM folders)";
         let left: i64 = database.connection.query_row(left, [], |row| row.get(0)).unwrap();
@@ -354,7 +421,9 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
         let first = now();
         database.run("UPDATE folders SET title = 'aa' WHERE id = 1");
         // A record that says a row may be gone is no leave to forget its version.
-        let _ = database.connection.execute("INSERT OR IGNORE INTO folders (id, title) VALUES (1, 'x')", []);
+        let _ = database
+            .connection
+            .execute("INSERT OR IGNORE INTO folders (id, title) VALUES (1, 'x')", []);
         for sql in [
             "DELETE FROM _freshql_version",
             "DELETE FROM _freshql_version WHERE key = 1",
@@ -375,7 +444,10 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
         ] {
             let before = database.rows();
             let error = database.connection.execute_batch(sql).expect_err(sql);
-            assert!(error.to_string().contains("the versions of rows are kept by freshql"), "{error}");
+            assert!(
+                error.to_string().contains("the versions of rows are kept by freshql"),
+                "{error}"
+            );
             let after = database.rows();
             assert!(before.iter().all(|(name, row)| after[name].version == row.version), "{sql}");
         }
@@ -384,10 +456,15 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
         database.run("UPDATE _freshql_version SET version = version + 1");
         let raised = now();
         database.run("DELETE FROM _freshql_change");
-        database.run("UPDATE folders SET title = 'aaa' WHERE id = 1; UPDATE folders SET id = 9 WHERE id = 1");
-        database.run("DELETE FROM folders WHERE id = 9; INSERT INTO folders (id, title) VALUES (1, 'anew')");
+        database.run(
+            "UPDATE folders SET title = 'aaa' WHERE id = 1; UPDATE folders SET id = 9 WHERE id = 1",
+        );
+        database.run(
+            "DELETE FROM folders WHERE id = 9; INSERT INTO folders (id, title) VALUES (1, 'anew')",
+        );
         assert!(now() > raised);
-        let left = "SELECT group_concat(key) FROM _freshql_version WHERE entity = 'Folder' AND key <> x''";
+        let left =
+            "SELECT group_concat(key) FROM _freshql_version WHERE entity = 'Folder' AND key <> x''";
         let left: String = database.connection.query_row(left, [], |row| row.get(0)).unwrap();
         assert_eq!(left, "1,2,3");
         for statement in renew_statements(&database.layout.tables[0]) {
@@ -404,9 +481,11 @@ fn versions_of_other_peoples_rows_are_looked_up_by_their_key() {
         let expression = version_expression(entity, table, key);
         let sql = format!("EXPLAIN QUERY PLAN SELECT {expression} FROM \"{table}\"");
         let mut statement = database.connection.prepare(&sql).unwrap();
-        let plan: Vec<String> = statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
-        let searches =
-            plan.iter().filter(|line| line.contains("SEARCH _freshql_version USING PRIMARY KEY (entity=? AND key=?)"));
+        let plan: Vec<String> =
+            statement.query_map([], |row| row.get(3)).unwrap().map(Result::unwrap).collect();
+        let searches = plan.iter().filter(|line| {
+            line.contains("SEARCH _freshql_version USING PRIMARY KEY (entity=? AND key=?)")
+        });
         assert_eq!(searches.count(), 2, "{plan:?}");
     }
 }
@@ -421,13 +500,23 @@ fn delete_and_its_cascades_are_logged() {
         let log = database.judged("DELETE FROM \"order\" WHERE code = 'x'");
         assert_eq!(
             log.lines().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
-            ["D Group x", "D Note 0190b4f4-0000-7000-8000-000000000001", "D Note 0190b4f4-0000-7000-8000-000000000002"]
+            [
+                "D Group x",
+                "D Note 0190b4f4-0000-7000-8000-000000000001",
+                "D Note 0190b4f4-0000-7000-8000-000000000002"
+            ]
         );
         // A tree of folders goes, to any depth; orders stay without theirs.
         let log = database.judged("DELETE FROM folders WHERE id = 1");
         assert_eq!(
             log.lines().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
-            ["D Folder 1", "D Folder 2", "D Folder 3", "U Group X [folder_id]", "U Group y [folder_id]"]
+            [
+                "D Folder 1",
+                "D Folder 2",
+                "D Folder 3",
+                "U Group X [folder_id]",
+                "U Group y [folder_id]"
+            ]
         );
         assert_eq!(database.judged("DELETE FROM \"order\"").lines().count(), 2);
     });
@@ -448,14 +537,21 @@ fn recreated_row_gets_a_new_version() {
 fn replace_logs_every_row_that_it_displaces() {
     both(|database| {
         database.judged("DELETE FROM notes");
-        // By the key; by a unique column; by both, two rows at once; by SQLite's own number of the row.
-        let log = database.judged("INSERT OR REPLACE INTO folders (id, path, title) VALUES (5, '/a', 'new')");
+        // By the key; by a unique column; by both, two rows at once; by SQLite's own number of the
+        // row.
+        let log = database
+            .judged("INSERT OR REPLACE INTO folders (id, path, title) VALUES (5, '/a', 'new')");
         assert!(log.contains("D Folder 2") && log.ends_with("I Folder 5"), "{log}");
-        let log = database.judged("REPLACE INTO folders (id, path, title) VALUES (1, '/a', 'both')");
-        assert!(log.contains("D Folder 1") && log.contains("D Folder 5") && log.ends_with("I Folder 1"), "{log}");
-        let number = "(SELECT rowid FROM \"order\" WHERE code = 'y')";
         let log =
-            database.judged(&format!("REPLACE INTO \"order\" (rowid, code, \"unit price\") VALUES ({number}, 'z', 1)"));
+            database.judged("REPLACE INTO folders (id, path, title) VALUES (1, '/a', 'both')");
+        assert!(
+            log.contains("D Folder 1") && log.contains("D Folder 5") && log.ends_with("I Folder 1"),
+            "{log}"
+        );
+        let number = "(SELECT rowid FROM \"order\" WHERE code = 'y')";
+        let log = database.judged(&format!(
+            "REPLACE INTO \"order\" (rowid, code, \"unit price\") VALUES ({number}, 'z', 1)"
+        ));
         assert!(log.contains("D Group y") && log.ends_with("I Group z"), "{log}");
     });
     both(|database| {
@@ -467,7 +563,10 @@ fn replace_logs_every_row_that_it_displaces() {
     both(|database| {
         database.run("PRAGMA foreign_keys = OFF");
         let log = database.judged("UPDATE OR REPLACE folders SET rowid = 2 WHERE id = 3");
-        assert!(log.contains("D Folder 2") && log.contains("D Folder 3") && log.ends_with("I Folder 2"), "{log}");
+        assert!(
+            log.contains("D Folder 2") && log.contains("D Folder 3") && log.ends_with("I Folder 2"),
+            "{log}"
+        );
         let log = database.judged("UPDATE OR REPLACE \"order\" SET _rowid_ = 1 WHERE code = 'y'");
         assert!(log.contains("D Group x"), "{log}");
     });
@@ -490,8 +589,14 @@ fn upsert_is_an_update() {
 fn changed_key_is_a_change_of_both_rows() {
     both(|database| {
         database.run("PRAGMA foreign_keys = OFF");
-        assert_eq!(database.judged("UPDATE folders SET id = 7 WHERE id = 3"), "D Folder 3\nI Folder 7");
-        assert_eq!(database.judged("UPDATE \"order\" SET code = 'Y' WHERE code = 'y'"), "D Group y\nI Group Y");
+        assert_eq!(
+            database.judged("UPDATE folders SET id = 7 WHERE id = 3"),
+            "D Folder 3\nI Folder 7"
+        );
+        assert_eq!(
+            database.judged("UPDATE \"order\" SET code = 'Y' WHERE code = 'y'"),
+            "D Group y\nI Group Y"
+        );
         assert_eq!(database.judged("UPDATE folders SET id = id + 100").lines().count(), 6);
     });
 }
@@ -504,7 +609,10 @@ fn change_that_a_collation_does_not_see_is_logged() {
         database.run(&statement.replace("title     TEXT", "title     TEXT COLLATE NOCASE"));
     }
     database.judged(SEED);
-    assert_eq!(database.judged("UPDATE folders SET title = 'ROOT' WHERE id = 1"), "U Folder 1 [title]");
+    assert_eq!(
+        database.judged("UPDATE folders SET title = 'ROOT' WHERE id = 1"),
+        "U Folder 1 [title]"
+    );
 }
 
 #[test]
@@ -512,7 +620,8 @@ fn caller_does_not_notice_the_triggers() {
     both(|database| {
         let connection = &database.connection;
         let sql = "INSERT INTO folders (title) VALUES ('n') RETURNING id, title";
-        let row: (i64, String) = connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        let row: (i64, String) =
+            connection.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
         assert_eq!((row.0, row.1.as_str()), (4, "n"));
         assert_eq!(connection.last_insert_rowid(), 4);
         assert_eq!(connection.execute("UPDATE folders SET title = 'm'", []).unwrap(), 4);
@@ -567,7 +676,10 @@ fn sqlite3_shell_writes_versions_like_everybody() {
     assert_eq!(shell("UPDATE folders SET title = 'shell' WHERE id = 2"), "U Folder 2 [title]");
     assert_eq!(shell("UPDATE folders SET title = title"), "");
     assert_eq!(shell("UPDATE folders SET _version = 0 WHERE id = 2"), "U Folder 2 []");
-    assert_eq!(shell("REPLACE INTO folders (id, path, title) VALUES (6, '/a', 'a')"), "D Folder 2\nI Folder 6");
+    assert_eq!(
+        shell("REPLACE INTO folders (id, path, title) VALUES (6, '/a', 'a')"),
+        "D Folder 2\nI Folder 6"
+    );
     shell(
         "INSERT INTO folders (id, path, title) VALUES (7, '/a', 'b') ON CONFLICT DO UPDATE SET title = excluded.title",
     );
@@ -578,7 +690,9 @@ fn sqlite3_shell_writes_versions_like_everybody() {
 
 /// A value for each column, few enough to collide.
 fn value_of(column: &TableColumn) -> BoxedStrategy<String> {
-    let one_of = |values: &[&str]| proptest::sample::select(values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>());
+    let one_of = |values: &[&str]| {
+        proptest::sample::select(values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>())
+    };
     match (column.name.as_str(), column.scalar) {
         ("id", Scalar::IdUuid) => one_of(&[
             "'0190b4f4-0000-7000-8000-000000000001'",
@@ -594,8 +708,12 @@ fn value_of(column: &TableColumn) -> BoxedStrategy<String> {
         (_, Scalar::Enum(_)) => one_of(&["'PLAIN'", "'FANCY'", "NULL"]),
         (_, Scalar::Json) => one_of(&["'{}'", "'{\"a\":1}'"]),
         (_, Scalar::Date) => one_of(&["'2026-01-01'", "NULL"]),
-        (_, Scalar::DateTime) => one_of(&["'2026-01-01T00:00:00.000Z'", "'2026-01-01T00:00:00.001Z'"]),
-        (_, Scalar::Uuid | Scalar::IdUuid) => one_of(&["'0190b4f4-0000-7000-8000-000000000001'", "NULL"]),
+        (_, Scalar::DateTime) => {
+            one_of(&["'2026-01-01T00:00:00.000Z'", "'2026-01-01T00:00:00.001Z'"])
+        }
+        (_, Scalar::Uuid | Scalar::IdUuid) => {
+            one_of(&["'0190b4f4-0000-7000-8000-000000000001'", "NULL"])
+        }
         (_, Scalar::Int | Scalar::Decimal { .. }) => one_of(&["1", "2", "NULL"]),
     }
     .boxed()
@@ -608,7 +726,8 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
     let columns: Vec<String> = table.columns.iter().map(|c| c.name.to_string()).collect();
     let values: Vec<BoxedStrategy<String>> = table.columns.iter().map(value_of).collect();
     let managed = table.managed;
-    let conflict = proptest::sample::select(vec!["", "", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL"]);
+    let conflict =
+        proptest::sample::select(vec!["", "", "OR REPLACE", "OR REPLACE", "OR IGNORE", "OR FAIL"]);
     let condition = {
         let columns = columns.clone();
         (0..columns.len(), values.clone()).prop_map(move |(i, values)| {
@@ -623,35 +742,39 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
 
     let insert = {
         let (name, columns) = (name.clone(), columns.clone());
-        (conflict.clone(), values.clone(), 0..5_u8, -1..30_i64).prop_map(move |(conflict, values, upsert, version)| {
-            let upsert = match upsert {
-                0 => format!(" ON CONFLICT DO UPDATE SET {} = excluded.{0}", columns[1]),
-                1 if managed => {
-                    format!(" ON CONFLICT DO UPDATE SET {0} = excluded.{0}, _version = 3", columns[2])
+        (conflict.clone(), values.clone(), 0..5_u8, -1..30_i64).prop_map(
+            move |(conflict, values, upsert, version)| {
+                let upsert = match upsert {
+                    0 => format!(" ON CONFLICT DO UPDATE SET {} = excluded.{0}", columns[1]),
+                    1 if managed => {
+                        format!(
+                            " ON CONFLICT DO UPDATE SET {0} = excluded.{0}, _version = 3",
+                            columns[2]
+                        )
+                    }
+                    2 => " ON CONFLICT DO NOTHING".to_owned(),
+                    _ => String::new(),
+                };
+                let (mut columns, mut values) = (columns.join(", "), values.join(", "));
+                if managed {
+                    columns.push_str(", _version");
+                    values.push_str(&format!(", {version}"));
                 }
-                2 => " ON CONFLICT DO NOTHING".to_owned(),
-                _ => String::new(),
-            };
-            let (mut columns, mut values) = (columns.join(", "), values.join(", "));
-            if managed {
-                columns.push_str(", _version");
-                values.push_str(&format!(", {version}"));
-            }
-            // Of the row's own columns a name can stand only in an UPDATE.
-            let values = values.replace("title", "'t'");
-            format!("INSERT {conflict} INTO {name} ({columns}) VALUES ({values}){upsert}")
-        })
+                // Of the row's own columns a name can stand only in an UPDATE.
+                let values = values.replace("title", "'t'");
+                format!("INSERT {conflict} INTO {name} ({columns}) VALUES ({values}){upsert}")
+            },
+        )
     };
     let update = {
         let (name, columns) = (name.clone(), columns.clone());
-        (conflict.clone(), 0..columns.len(), 0..columns.len(), values.clone(), condition.clone()).prop_map(
-            move |(conflict, a, b, values, condition)| {
+        (conflict.clone(), 0..columns.len(), 0..columns.len(), values.clone(), condition.clone())
+            .prop_map(move |(conflict, a, b, values, condition)| {
                 format!(
                     "UPDATE {conflict} {name} SET {} = {}, {} = {} WHERE {condition}",
                     columns[a], values[a], columns[b], values[b]
                 )
-            },
-        )
+            })
     };
     let sly = {
         let (name, key) = (name.clone(), key.clone());
@@ -665,8 +788,11 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
             format!("{key} = {key} + 1"),
         ];
         sets.retain(|set| managed || !set.starts_with("_version"));
-        (conflict, proptest::sample::select(sets), condition.clone())
-            .prop_map(move |(conflict, set, condition)| format!("UPDATE {conflict} {name} SET {set} WHERE {condition}"))
+        (conflict, proptest::sample::select(sets), condition.clone()).prop_map(
+            move |(conflict, set, condition)| {
+                format!("UPDATE {conflict} {name} SET {set} WHERE {condition}")
+            },
+        )
     };
     let delete = {
         let name = name.clone();
@@ -674,7 +800,9 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
     };
     let copy = {
         let others = columns[1..].join(", ");
-        Just(format!("INSERT OR REPLACE INTO {name} ({key}, {others}) SELECT {key}, {others} FROM {name}"))
+        Just(format!(
+            "INSERT OR REPLACE INTO {name} ({key}, {others}) SELECT {key}, {others} FROM {name}"
+        ))
     };
     prop_oneof![4 => insert, 4 => update, 2 => sly, 1 => delete, 1 => copy].boxed()
 }

@@ -41,7 +41,10 @@ fn with(replace: &str, by: &str) -> Vec<String> {
 fn sound_database_has_no_problems() {
     assert_eq!(after(""), Vec::<String>::new());
     // What the model does not know does not matter, unless it is in the way.
-    assert_eq!(after("ALTER TABLE folders ADD COLUMN note TEXT; CREATE TABLE theirs (a)"), Vec::<String>::new());
+    assert_eq!(
+        after("ALTER TABLE folders ADD COLUMN note TEXT; CREATE TABLE theirs (a)"),
+        Vec::<String>::new()
+    );
     assert_eq!(with("  _version  INTEGER", "  extra TEXT NOT NULL,\n  _version  INTEGER").len(), 2);
 }
 
@@ -52,20 +55,30 @@ fn empty_database_lacks_every_table_and_is_left_alone() {
     assert_eq!(found.len(), 8, "{found:?}");
     assert_eq!(found[0], "table `_freshql_meta` is missing");
     assert_eq!(found[6], "table `order` is missing");
-    let things: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+    let things: i64 =
+        connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
     assert_eq!(things, 0);
 }
 
 #[test]
 fn missing_indexes_are_found_by_their_columns() {
     assert_eq!(after("DROP INDEX notes_big_idx"), ["index over `notes` (big) is missing"]);
-    assert_eq!(after("DROP INDEX folders_path_key"), ["unique index over `folders` (path) is missing"]);
     assert_eq!(
-        after("DROP INDEX folders_path_key; CREATE UNIQUE INDEX partly ON folders (path) WHERE path <> ''"),
+        after("DROP INDEX folders_path_key"),
         ["unique index over `folders` (path) is missing"]
     );
-    assert_eq!(after("DROP INDEX notes_big_idx; CREATE INDEX other ON notes (big, id)"), Vec::<String>::new());
-    // Among the rows with one value of `big`, it gives those with the least `text` first, not those with the least key.
+    assert_eq!(
+        after(
+            "DROP INDEX folders_path_key; CREATE UNIQUE INDEX partly ON folders (path) WHERE path <> ''"
+        ),
+        ["unique index over `folders` (path) is missing"]
+    );
+    assert_eq!(
+        after("DROP INDEX notes_big_idx; CREATE INDEX other ON notes (big, id)"),
+        Vec::<String>::new()
+    );
+    // Among the rows with one value of `big`, it gives those with the least `text` first, not those
+    // with the least key.
     assert_eq!(
         after("DROP INDEX notes_big_idx; CREATE INDEX other ON notes (big, text)"),
         ["index over `notes` (big) is missing"]
@@ -76,7 +89,11 @@ fn missing_indexes_are_found_by_their_columns() {
 fn missing_and_altered_triggers_are_found_with_the_statement_that_mends_them() {
     let (connection, model) = database();
     let text: String = connection
-        .query_row("SELECT sql FROM sqlite_schema WHERE name = '_freshql_notes_deleted'", [], |row| row.get(0))
+        .query_row(
+            "SELECT sql FROM sqlite_schema WHERE name = '_freshql_notes_deleted'",
+            [],
+            |row| row.get(0),
+        )
         .unwrap();
     connection.execute_batch("DROP TRIGGER _freshql_notes_deleted").unwrap();
     let found = check_schema(&connection, &model).unwrap();
@@ -87,13 +104,19 @@ fn missing_and_altered_triggers_are_found_with_the_statement_that_mends_them() {
 
     connection.execute_batch(&text.replace("'D'", "'U'")).unwrap();
     let found = check_schema(&connection, &model).unwrap();
-    assert_eq!(found[0].message, "trigger `_freshql_notes_deleted` on `notes` is not the one that this model needs");
+    assert_eq!(
+        found[0].message,
+        "trigger `_freshql_notes_deleted` on `notes` is not the one that this model needs"
+    );
     connection.execute_batch(found[0].sql.as_ref().unwrap()).unwrap();
     assert_eq!(problems(&connection, &model), Vec::<String>::new());
 
     // Laid out otherwise, it says the same.
     connection.execute_batch("DROP TRIGGER _freshql_notes_deleted").unwrap();
-    let layout = text.replace('\n', "\n\n /* so */ ").replace(" ON notes", " ON \"notes\"").replace("AFTER", "after");
+    let layout = text
+        .replace('\n', "\n\n /* so */ ")
+        .replace(" ON notes", " ON \"notes\"")
+        .replace("AFTER", "after");
     connection.execute_batch(&layout).unwrap();
     assert_eq!(problems(&connection, &model), Vec::<String>::new());
 }
@@ -101,7 +124,10 @@ fn missing_and_altered_triggers_are_found_with_the_statement_that_mends_them() {
 #[test]
 fn trigger_of_another_version_is_found() {
     let old = "CREATE TRIGGER _freshql_notes_touched AFTER UPDATE ON notes BEGIN SELECT 1; END";
-    assert_eq!(after(old), ["trigger `_freshql_notes_touched` on `notes` is of another version of freshql"]);
+    assert_eq!(
+        after(old),
+        ["trigger `_freshql_notes_touched` on `notes` is of another version of freshql"]
+    );
 }
 
 #[test]
@@ -111,7 +137,10 @@ fn altered_tables_are_found() {
         assert_eq!(found.len(), 1, "{replace} -> {by}: {found:?}");
         found.into_iter().next().unwrap()
     };
-    assert_eq!(one("text      TEXT", "text      INTEGER"), "column `notes.text` is INTEGER, and should be TEXT");
+    assert_eq!(
+        one("text      TEXT", "text      INTEGER"),
+        "column `notes.text` is INTEGER, and should be TEXT"
+    );
     assert_eq!(
         one("title     TEXT NOT NULL", "title     TEXT"),
         "column `folders.title` may be NULL, and should be NOT NULL"
@@ -151,18 +180,30 @@ fn altered_defaults_and_lost_checks_are_found() {
         assert_eq!(found.len(), 1, "{replace} -> {by}: {found:?}");
         found.concat()
     };
-    assert_eq!(one("DEFAULT 1 ", "DEFAULT 0 "), "column `order.open` has DEFAULT 0, and should have DEFAULT 1");
-    assert_eq!(one("DEFAULT 1 ", ""), "column `order.open` has no default, and should have DEFAULT 1");
+    assert_eq!(
+        one("DEFAULT 1 ", "DEFAULT 0 "),
+        "column `order.open` has DEFAULT 0, and should have DEFAULT 1"
+    );
+    assert_eq!(
+        one("DEFAULT 1 ", ""),
+        "column `order.open` has no default, and should have DEFAULT 1"
+    );
     assert_eq!(
         one("title     TEXT NOT NULL", "title     TEXT NOT NULL DEFAULT 'x'"),
         "column `folders.title` has DEFAULT 'x', and should have no default"
     );
-    assert_eq!(one(" CHECK (open IN (0, 1))", ""), "column `order.open` has no CHECK (open IN (0, 1))");
+    assert_eq!(
+        one(" CHECK (open IN (0, 1))", ""),
+        "column `order.open` has no CHECK (open IN (0, 1))"
+    );
 }
 
 #[test]
 fn altered_tables_of_freshqls_own_are_found() {
-    assert_eq!(after("ALTER TABLE _freshql_change DROP COLUMN at"), ["column `_freshql_change.at` is missing"]);
+    assert_eq!(
+        after("ALTER TABLE _freshql_change DROP COLUMN at"),
+        ["column `_freshql_change.at` is missing"]
+    );
 }
 
 #[test]
@@ -175,7 +216,9 @@ fn table_that_was_there_before_keeps_what_its_authors_wrote() {
         for statement in create_statements(&Layout::new(&model)) {
             if statement.starts_with("CREATE TABLE folders") {
                 connection.execute_batch(table).unwrap();
-                connection.execute_batch(&format!("ALTER TABLE folders ADD COLUMN {version}")).unwrap();
+                connection
+                    .execute_batch(&format!("ALTER TABLE folders ADD COLUMN {version}"))
+                    .unwrap();
             } else if !statement.contains("INDEX folders_") {
                 connection.execute_batch(&statement).unwrap();
             }
@@ -185,7 +228,10 @@ fn table_that_was_there_before_keeps_what_its_authors_wrote() {
     let mark = "_version INTEGER CONSTRAINT adopted NOT NULL DEFAULT 0";
     assert_eq!(adopt(table, mark), Vec::<String>::new());
     assert!(adopt(table, "_version INTEGER NOT NULL DEFAULT 0").len() > 2);
-    assert_eq!(adopt(&table.replace(" UNIQUE", ""), mark), ["unique index over `folders` (path) is missing"]);
+    assert_eq!(
+        adopt(&table.replace(" UNIQUE", ""), mark),
+        ["unique index over `folders` (path) is missing"]
+    );
     assert_eq!(
         adopt(&table.replace("parent_id INT", "parent_id TEXT"), mark),
         ["column `folders.parent_id` is TEXT, and its values would not fit INTEGER"]
@@ -194,7 +240,10 @@ fn table_that_was_there_before_keeps_what_its_authors_wrote() {
         adopt(&table.replace(" NOT NULL,", ","), mark),
         ["column `folders.title` may be NULL, and should be NOT NULL"]
     );
-    assert_eq!(adopt(&table.replace("parent_id", "mother_id"), mark), ["column `folders.parent_id` is missing"]);
+    assert_eq!(
+        adopt(&table.replace("parent_id", "mother_id"), mark),
+        ["column `folders.parent_id` is missing"]
+    );
 }
 
 #[test]
@@ -216,7 +265,9 @@ fn a_column_that_keeps_other_values_than_it_is_given_is_refused_with_the_reason(
         ("a: Float @index @column(type: \"DECIMAL\")", None),
     ] {
         let sdl = format!("type Thing @entity {{ id: ID! @id  {field} }}");
-        let model = crate::model::parse("schema.graphql", &sdl).unwrap_or_else(|wrong| panic!("{wrong:?}")).model;
+        let model = crate::model::parse("schema.graphql", &sdl)
+            .unwrap_or_else(|wrong| panic!("{wrong:?}"))
+            .model;
         let connection = Connection::open_in_memory().unwrap();
         for statement in create_statements(&Layout::new(&model)) {
             connection.execute_batch(&statement).unwrap();
@@ -224,7 +275,9 @@ fn a_column_that_keeps_other_values_than_it_is_given_is_refused_with_the_reason(
         let found = problems(&connection, &model);
         match refused {
             None => assert_eq!(found, Vec::<String>::new(), "{field}"),
-            Some(why) => assert!(found.iter().any(|found| found.contains(why)), "{field}: {found:?}"),
+            Some(why) => {
+                assert!(found.iter().any(|found| found.contains(why)), "{field}: {found:?}")
+            }
         }
     }
 }
