@@ -1,7 +1,7 @@
 //! What an answer depends on and what a write invalidates: versions, dependencies, marks.
 //!
-//! Dependencies and changes are compared by their [`Mark`]s: an answer is stale when, after it was
-//! computed, a change was applied that has one of the marks of its dependencies.
+//! Dependencies and changes are compared by their [`Mark`]s: an answer is stale if a change applied
+//! after it was computed shares a mark with one of its dependencies.
 
 use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
