@@ -53,7 +53,7 @@ class Cluster:
         return subprocess.run(command, input=sql, text=True, check=True, capture_output=True).stdout
 
     def fill(self, freshql, project, market):
-        """Makes the database `market` as freshql has it, and `plain` without its triggers."""
+        """Makes the database `market` as freshql has it, and `plain` with the model's tables alone, without triggers."""
         self.psql("postgres", "CREATE DATABASE market TEMPLATE template0")
         subprocess.run([freshql, "--dir", project, "--database", self.url("market"), "migrate", "up"], check=True,
                        stdout=subprocess.DEVNULL)
@@ -72,13 +72,32 @@ class Cluster:
         self.psql("market", "VACUUM (FREEZE, ANALYZE)")
         self.psql("postgres", "CREATE DATABASE plain TEMPLATE market")
         triggers = self.psql("plain", "SELECT tgname || ' ON ' || tgrelid::regclass FROM pg_trigger WHERE NOT tgisinternal")
-        self.psql("plain", "".join(f"DROP TRIGGER {trigger};\n" for trigger in triggers.splitlines()) + "CHECKPOINT;")
+        ours = self.psql("plain", r"SELECT relname FROM pg_class WHERE relkind = 'r' AND relname LIKE '\_freshql%'")
+        self.psql("plain", "SET client_min_messages = warning;\n"
+                  + "".join(f"DROP TRIGGER {trigger};\n" for trigger in triggers.splitlines())
+                  + "".join(f"DROP TABLE {table} CASCADE;\n" for table in ours.splitlines()) + "CHECKPOINT;")
 
     def database(self, name, template):
         """A copy for one server."""
         name = name.replace(" ", "_").replace("-", "_")
         self.psql("postgres", f"CREATE DATABASE {name} TEMPLATE {template}")
         return name
+
+    def cpu_seconds(self):
+        """User and system time of the server's processes so far, also of those that have ended."""
+        postmaster = (self.place / "data" / "postmaster.pid").read_text().split()[0]
+        ticks = 0
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            try:
+                pid, (_, parent, *fields) = stat.parent.name, stat.read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if pid == postmaster:
+                # Of itself and of its children that have ended.
+                ticks += sum(map(int, fields[9:13]))
+            elif parent == postmaster:
+                ticks += sum(map(int, fields[9:11]))
+        return ticks / os.sysconf("SC_CLK_TCK")
 
     def stop(self):
         self.run("pg_ctl", "stop", "--mode=immediate", "--pgdata", self.place / "data")

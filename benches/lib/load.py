@@ -13,12 +13,14 @@ WRITES_PER_SECOND = 100
 
 
 class Job:
-    def __init__(self, here, place, server, path, data):
-        self.here, self.server, self.path, self.data = here, server, path, data
+    def __init__(self, here, place, server, path, data, connections=CONNECTIONS):
+        self.here, self.server, self.path, self.data, self.connections = here, server, path, data, connections
         self.file = place / f"requests-{path}-{server.name.replace(' ', '-')}"
         self.kind = path[0]
         self.with_writes = path.endswith("w") and server.name.startswith("freshql")
         self.expected_bytes = None
+        # Which merchants it renames.
+        self.rows = data.ids
 
     # Checks.
 
@@ -83,7 +85,7 @@ class Job:
         if writer:
             writer.start()
         cpu = self.server.cpu_seconds()
-        result = self.wrk(seconds, *([str(int(time.time() * 1000) % 10**9)] if self.kind == "d" else []))
+        result = self.wrk(seconds, *([self.run_name()] if self.kind == "d" else []))
         cpu = self.server.cpu_seconds() - cpu
         note = ""
         if writer:
@@ -92,6 +94,10 @@ class Job:
         requests = result["requests"]
         return {"rate": requests / (result["micros"] / 1e6), "cpu": cpu / requests * 1e6, "p50": result["p50"],
                 "p99": result["p99"], "statuses": result["statuses"], "note": note}
+
+    def run_name(self):
+        """Of no other run, also not of one at the same time."""
+        return f"{int(time.time() * 1000) % 10**9} {self.server.port}"
 
     def judge(self, result):
         """Whether all answers were what they should be; the fast paths are judged by their mean length."""
@@ -113,11 +119,12 @@ class Job:
         path, prefix = self.server.write()
         with open(self.file, "w") as file:
             file.write(f"{path}\n{prefix}\n")
-            for merchant in self.data.ids:
+            for merchant in self.rows:
                 file.write(f"{merchant}\t{self.server.token(merchant, connection)}\n")
 
     def wrk(self, seconds, *extra):
-        return wrk(self.here, self.server, "update.lua" if self.kind == "d" else "replay.lua", self.file, seconds, *extra)
+        script = "update.lua" if self.kind == "d" else "replay.lua"
+        return wrk(self.here, self.server, script, self.file, seconds, *extra, connections=self.connections)
 
 
 class Writer(threading.Thread):
@@ -156,9 +163,9 @@ class Writer(threading.Thread):
         return self.done
 
 
-def wrk(here, server, script, file, seconds, *extra):
+def wrk(here, server, script, file, seconds, *extra, connections=CONNECTIONS):
     """Runs the load generator on its core, and gives what its script counted."""
-    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{CONNECTIONS}", f"-d{max(1, round(seconds))}s",
+    command = ["taskset", "-c", str(LOAD_CORE), "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s",
                "--timeout", "30s", "-s", str(here / "wrk" / script), f"http://127.0.0.1:{server.port}", "--", str(file), *extra]
     done = subprocess.run(command, capture_output=True, text=True)
     for line in done.stdout.splitlines():

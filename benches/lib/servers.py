@@ -152,6 +152,21 @@ class Peer(Server):
         return "/graphql", f'{{"query":{json.dumps(self.queries["BenchUpdate"])},"variables":'
 
 
+class PostGraphile(Peer):
+    """Runs on the Node.js of its own package, as it needs a newer one than the other peers. It names its fields otherwise;
+    aliases give them the names that the answers are compared by."""
+
+    def __init__(self, name, here, url):
+        place = here / "peers-postgres"
+        env = {"DATABASE": url, "GRAPHILE_ENV": "production", "NODE_ENV": "production"}
+        super().__init__(name, [place / "node_modules" / ".bin" / "node", "postgraphile.js"], env, place)
+        self.queries = {file.stem: minified(file.read_text()) for file in (place / "queries").iterdir()}
+
+    @staticmethod
+    def version(here):
+        return json.loads((here / "peers-postgres" / "package.json").read_text())["dependencies"]["postgraphile"]
+
+
 def encode(variables):
     return quote(json.dumps(variables, separators=(",", ":"), ensure_ascii=False), safe="-._~")
 
