@@ -22,7 +22,7 @@ mod table;
 mod test;
 mod token;
 
-use crate::config::{Config, FILE_NAME, FileConfig, Overrides};
+use crate::config::{Config, FILE_NAME, PartialConfig};
 
 pub use adopt::model_pull;
 pub use backup::{backup, restore};
@@ -47,11 +47,11 @@ pub use token::{Minted, token};
 ///
 /// # Errors
 /// The file's mistakes.
-pub fn configure(overrides: Overrides) -> Result<Config, StartError> {
-    let path = model_file::within(overrides.dir(), FILE_NAME);
+pub fn configure(overrides: PartialConfig) -> Result<Config, StartError> {
+    let path = model_file::within(&overrides.dir(), FILE_NAME);
     let name = path.display().to_string();
     let file = match std::fs::read_to_string(&path) {
-        Ok(text) => Some(FileConfig::parse(&name, &text).map_err(StartError::Mistakes)?),
+        Ok(text) => Some(PartialConfig::from_toml(&name, &text).map_err(StartError::Mistakes)?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(anyhow::Error::new(error).context(name).into()),
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use super::database;
 use super::error::StartError;
 use super::project::{self, Project};
-use crate::config::{Config, Overrides};
+use crate::config::{Config, PartialConfig};
 use crate::graphql::reach;
 use crate::model::rules::WITHOUT_AUTH;
 use crate::model::{Diagnostic, Model, Severity};
@@ -93,8 +93,10 @@ fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
 /// Why a command failed, together with all that is wrong with the project's other files: for where
 /// the configuration has mistakes, so that nobody knows which database is meant.
 pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
-    let config =
-        Config::resolve(Overrides { dir: Some(dir.to_owned()), ..Overrides::default() }, None);
+    let config = Config::resolve(
+        PartialConfig { dir: Some(dir.to_owned()), ..PartialConfig::default() },
+        None,
+    );
     let mut mistakes = match error {
         StartError::Mistakes(mistakes) => mistakes,
         other @ (StartError::Told | StartError::Other(_)) => return other,

@@ -260,13 +260,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::Overrides;
+    use crate::config::PartialConfig;
 
     /// What `freshql init` writes, with servers for it.
     async fn bench(directory: &Path) -> (Bench, Vec<Subject>) {
         super::super::init(directory).unwrap();
         let config = Config::resolve(
-            Overrides { dir: Some(directory.to_owned()), ..Overrides::default() },
+            PartialConfig { dir: Some(directory.to_owned()), ..PartialConfig::default() },
             None,
         );
         let Project { model, compiler, registry, .. } = project::read(&config).await.unwrap();

@@ -13,6 +13,29 @@ pub const SHORTEST_SECRET: usize = 32;
 /// 6901).
 pub const ROLES: &str = "/roles";
 
+/// The keys of `[auth]`: name, default in words, meaning.
+pub const KEYS: [(&str, &str, &str); 7] = [
+    (
+        "issuer",
+        "none",
+        "The issuer whose tokens are accepted, exactly as in their `iss`: see [docs/auth.md](docs/auth.md). `[[auth]]` for several issuers; without it, everything is public",
+    ),
+    ("audience", "none", "The audiences, one of which `aud` must name"),
+    (
+        "jwks",
+        "from the issuer's OpenID configuration",
+        "The issuer's keys: a URL, or `file:jwks.json`",
+    ),
+    (
+        "secret_env",
+        "none",
+        "Instead of keys: the environment variable that holds a secret for HS256",
+    ),
+    ("roles", ROLES, "JSON pointer to a token's roles"),
+    ("cookie", "none", "A cookie that may carry the token: `__Host-…`"),
+    ("leeway_seconds", "30", "Tolerated clock difference"),
+];
+
 /// Who issues tokens, and how they are to be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {

@@ -13,12 +13,6 @@ const MAX_RETENTION: u64 = 3653 * 86_400;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention(pub Duration);
 
-impl Default for Retention {
-    fn default() -> Self {
-        Self(Duration::from_secs(7 * 86_400))
-    }
-}
-
 impl FromStr for Retention {
     type Err = InvalidValue;
 
@@ -52,12 +46,6 @@ impl FromStr for Retention {
 /// second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyRetention(pub Duration);
-
-impl Default for IdempotencyRetention {
-    fn default() -> Self {
-        Self(Duration::from_secs(86_400))
-    }
-}
 
 impl FromStr for IdempotencyRetention {
     type Err = InvalidValue;

@@ -60,12 +60,6 @@ impl Mode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteSize(pub u64);
 
-impl Default for ByteSize {
-    fn default() -> Self {
-        Self(256 << 20)
-    }
-}
-
 impl FromStr for ByteSize {
     type Err = InvalidValue;
 
@@ -74,20 +68,25 @@ impl FromStr for ByteSize {
             let help = "write a number of bytes, or one with a unit: 256MiB, 1GiB, 64kB, or 0 for no cache";
             InvalidValue::new(format!("`{text}` is not a size"), help)
         };
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-        let number: u64 = text[..digits].parse().map_err(|_| invalid())?;
-        let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
-            "" | "b" => 1,
-            "kib" => 1 << 10,
-            "mib" => 1 << 20,
-            "gib" => 1 << 30,
-            "kb" => 1_000,
-            "mb" => 1_000_000,
-            "gb" => 1_000_000_000,
-            _ => return Err(invalid()),
-        };
-        number.checked_mul(unit).map(Self).ok_or_else(invalid)
+        bytes(text).map(Self).ok_or_else(invalid)
     }
+}
+
+/// A number of bytes, with or without a unit.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let number: u64 = text[..digits].parse().ok()?;
+    let unit = match text[digits..].trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return None,
+    };
+    number.checked_mul(unit)
 }
 
 impl fmt::Display for ByteSize {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use freshql::app::{self, RunningServer};
-use freshql::config::{Mode, Overrides};
+use freshql::config::{Mode, PartialConfig};
 use rusqlite::Connection;
 use rusqlite::types::Value as Sql;
 use serde_json::{Value, json};
@@ -139,11 +139,11 @@ impl Shop {
     }
 
     async fn serve(&self) -> Served {
-        let overrides = Overrides {
+        let overrides = PartialConfig {
             dir: Some(self.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             mode: Some(Mode::Open),
-            ..Overrides::default()
+            ..PartialConfig::default()
         };
         let running = app::start(app::configure(overrides).unwrap()).await.unwrap();
         Served { running, client: reqwest::Client::new() }

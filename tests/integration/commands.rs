@@ -4,17 +4,17 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use freshql::app::{self, StartError};
-use freshql::config::{Config, Mode, Overrides};
+use freshql::config::{Config, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
 use crate::harness::{DEMO_SECRET, MERCHANT, Program, TestApp, demo_issuer, project, signal};
 
 fn config(directory: &Path) -> Config {
-    let overrides = Overrides {
+    let overrides = PartialConfig {
         dir: Some(directory.to_owned()),
         listen: Some("127.0.0.1:0".parse().unwrap()),
-        ..Overrides::default()
+        ..PartialConfig::default()
     };
     let mut config = app::configure(overrides).unwrap();
     // The secret, which the environment would have.

@@ -37,6 +37,7 @@ const FLOORS: &[(&str, u8)] = &[
     // The front door: speaks HTTP, decides nothing about data.
     ("http", 5),
     ("app", 5),
+    ("cli", 5),
     ("main", 5),
     // Only lists the rooms.
     ("lib", 0),
@@ -75,7 +76,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "graphql/read.rs",
         "levels are read, written and counted in one pass, whose parts share its state",
     ),
-    ("main.rs", "the options of every command, each with the help that it prints"),
     (
         "store/postgres/client.rs",
         "one conversation with a server: what is sent, what comes back, and in which state that leaves it",

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use freshql::app::{self, TestOptions};
-use freshql::config::{Ids, Mode, Overrides};
+use freshql::config::{Ids, Mode, PartialConfig};
 use freshql::graphql::Compiler;
 use freshql::model::parse;
 use freshql::store::schema::difference::step;
@@ -395,7 +395,8 @@ async fn snapshots_are_of_global_ids_and_cases_ask_by_them() {
     );
     // A query that needs an id gets one of the scratch database, in the form that the API takes.
     write("queries/Person.graphql", "query Person($id: ID!) { person(id: $id) { id name } }\n");
-    let overrides = Overrides { dir: Some(directory.path().to_owned()), ..Overrides::default() };
+    let overrides =
+        PartialConfig { dir: Some(directory.path().to_owned()), ..PartialConfig::default() };
     let config = app::configure(overrides).unwrap();
     let updated =
         app::test(&config, &TestOptions { update: true, ..TestOptions::default() }).await.unwrap();

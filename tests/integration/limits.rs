@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use freshql::app;
-use freshql::config::{AnswerLimits, ByteSize, Mode, Overrides};
+use freshql::config::{AnswerLimits, ByteSize, Mode, PartialConfig};
 use freshql::graphql::{Code, Compiler, Engine, GraphqlError};
 use freshql::model::Diagnostic;
 use http::header::IF_NONE_MATCH;
@@ -296,10 +296,10 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
         ),
     );
     let check = async |max_rows: u64| {
-        let overrides = Overrides {
+        let overrides = PartialConfig {
             dir: Some(directory.path().to_owned()),
-            max_rows: Some(max_rows),
-            ..Overrides::default()
+            max_rows: Some(max_rows.try_into().unwrap()),
+            ..PartialConfig::default()
         };
         app::check(&app::configure(overrides).unwrap()).await.unwrap()
     };

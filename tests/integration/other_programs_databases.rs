@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use freshql::app::{self, RunningServer};
-use freshql::config::{Mode, Overrides};
+use freshql::config::{Mode, PartialConfig};
 use freshql::model::parse::parse;
 use freshql::model::{Entity, Model, Scalar};
 use rusqlite::Connection;
@@ -205,11 +205,11 @@ async fn is_adopted(program: Program) {
         assert_eq!(everything(&database, true), before[1]);
     }
 
-    let overrides = Overrides {
+    let overrides = PartialConfig {
         dir: Some(path.to_owned()),
         listen: Some("127.0.0.1:0".parse().unwrap()),
         mode: Some(Mode::Open),
-        ..Overrides::default()
+        ..PartialConfig::default()
     };
     let running = app::start(app::configure(overrides).unwrap()).await.unwrap();
     let served = Served { running, client: reqwest::Client::new() };

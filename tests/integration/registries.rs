@@ -272,7 +272,7 @@ async fn fragments_are_shared_between_query_files_and_mistakes_in_them_have_thei
     let document = format!(
         "{own}\nfragment Card on Merchant {{ name ...City }}\n\nfragment City on Merchant {{ city }}\n"
     );
-    let config = app::configure(freshql::config::Overrides {
+    let config = app::configure(freshql::config::PartialConfig {
         dir: Some(directory.path().to_owned()),
         ..Default::default()
     });
@@ -310,7 +310,7 @@ async fn typename_is_added_to_registered_documents_and_is_part_of_their_etags() 
     assert!(!plain.text().contains("__typename"));
     let directory = app.directory.path().to_owned();
     configure(&directory, "typename = true\nmode = \"open\"\n");
-    let config = app::configure(freshql::config::Overrides {
+    let config = app::configure(freshql::config::PartialConfig {
         dir: Some(directory.clone()),
         database: Some(app.config.database.clone()),
         ..Default::default()

@@ -2,7 +2,7 @@
 //! for somebody, what is missing or worth a second look.
 
 use freshql::app::{self, ExplainRequest, StartError, TestOptions};
-use freshql::config::{Config, Overrides};
+use freshql::config::{Config, PartialConfig};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -14,7 +14,8 @@ const NAMES: &str = "query Names { users { nodes { id name email } } }";
 const ANY: &str = "query Any($where: UserWhere) { users(where: $where) { nodes { id } } }";
 
 fn config(directory: &TempDir, has_auth: bool) -> Config {
-    let overrides = Overrides { dir: Some(directory.path().to_owned()), ..Overrides::default() };
+    let overrides =
+        PartialConfig { dir: Some(directory.path().to_owned()), ..PartialConfig::default() };
     let mut config = app::configure(overrides).unwrap();
     if has_auth {
         config.auth = vec![issuer()];

@@ -2,7 +2,7 @@
 //! what is its own, an editor everything; nobody writes without a token.
 
 use freshql::app;
-use freshql::config::{Mode, Overrides};
+use freshql::config::{Mode, PartialConfig};
 use http::header::{
     AUTHORIZATION, CACHE_CONTROL, HeaderName, IF_NONE_MATCH, VARY, WWW_AUTHENTICATE,
 };
@@ -38,7 +38,7 @@ async fn product_of(app: &TestApp, id: &str) -> (String, String) {
 
 #[tokio::test]
 async fn the_demo_is_read_by_everybody_and_stays_public() {
-    let overrides = Overrides { dir: Some(top().to_owned()), ..Overrides::default() };
+    let overrides = PartialConfig { dir: Some(top().to_owned()), ..PartialConfig::default() };
     let listed = app::queries(&app::configure(overrides).unwrap(), true).await.unwrap();
     let listed: Value = serde_json::from_str(&listed).unwrap();
     for operation in listed.as_array().unwrap() {

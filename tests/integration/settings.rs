@@ -1,76 +1,104 @@
-//! Each setting has one name in four spellings, and one default: the option, the variable, the key
-//! in `freshql.toml`, and the row of README's table follow from each other.
+//! Each setting is declared once, and everything that names it follows: the option with its
+//! variable, the key in `freshql.toml`, and the row of README's table.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
 
-use freshql::config::FileConfig;
+use freshql::config::auth::KEYS;
+use freshql::config::{PartialConfig, SETTINGS};
 
-/// What the options of `freshql serve --help` say: the option's name, its variable, its default.
-fn options() -> BTreeMap<String, (String, String)> {
-    let help =
-        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
-    let help = String::from_utf8(help.stdout).unwrap();
-    let texts = help.split("\n      --").skip(1);
-    let options = texts.filter_map(|text| {
-        let text = text.replace('\n', " ");
-        let name = text.split([' ', '[', '=']).next()?.to_owned();
-        let within =
-            |start: &str, end: &str| Some(text.split_once(start)?.1.split_once(end)?.0.to_owned());
-        let default = within("[default: ", "]").unwrap_or_else(|| "false".to_owned());
-        Some((
-            name,
-            (within("[env: ", "=")?, default.split_whitespace().collect::<Vec<_>>().join(" ")),
-        ))
-    });
-    options.collect()
-}
-
-/// The rows of README's table: key, option, variable, default.
-fn rows() -> Vec<[String; 4]> {
+#[test]
+fn readme_has_a_row_for_each_setting() {
+    let mut expected = Vec::new();
+    for setting in SETTINGS {
+        if setting.name == "auth" {
+            expected
+                .extend(KEYS.iter().map(|(key, default, help)| {
+                    format!("| auth.{key} | | | {default} | {help} |")
+                }));
+            continue;
+        }
+        let cell = |text: Option<String>| text.map_or(" ".to_owned(), |text| format!(" {text} "));
+        expected.push(format!(
+            "|{}|{}|{}| {} | {} |",
+            cell(setting.key()),
+            cell(setting.option().map(|name| format!("--{name}"))),
+            cell(setting.variable()),
+            setting.default,
+            setting.help()
+        ));
+    }
     let readme =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let table = readme.split_once("| `freshql.toml` | option | environment |").unwrap().1;
     let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
-    let cells = |row: &str| {
-        let cells: Vec<_> = row.split('|').map(|cell| cell.trim().replace('`', "")).collect();
-        [1, 2, 3, 4].map(|cell| cells[cell].clone())
-    };
-    rows.map(cells).collect()
+    // What is marked as code in one and not in the other is the same.
+    let plain = |line: &str| line.replace('`', "");
+    let rows: Vec<_> = rows.map(plain).collect();
+    let is_right = rows == expected.iter().map(|line| plain(line)).collect::<Vec<_>>();
+    assert!(is_right, "README's table should be:\n{}", expected.join("\n"));
 }
 
 #[test]
-fn option_variable_key_and_readme_say_the_same_of_each_setting() {
-    let mut options = options();
-    assert!(options.len() > 20, "{options:?}");
-    for [key, option, variable, default] in rows() {
-        let Some(name) = option.strip_prefix("--") else {
-            // A secret is no option, since others see command lines; what belongs to the project is
-            // said in its file alone.
-            assert!(
-                variable == "FRESHQL_ADMIN_TOKEN" || (variable.is_empty() && !key.is_empty()),
-                "{key} {variable}"
-            );
-            continue;
-        };
-        let said = options.remove(name);
-        assert_eq!(
-            said,
-            Some((variable.clone(), default)),
-            "`freshql serve --help` and README differ in --{name}"
-        );
-        let snake = name.replace('-', "_");
-        assert_eq!(variable, format!("FRESHQL_{}", snake.to_uppercase()));
-        if name == "dir" {
-            continue;
+fn options_variables_and_keys_are_those_that_are_declared() {
+    let help =
+        Command::new(env!("CARGO_BIN_EXE_freshql")).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(SETTINGS.len() > 25);
+    for setting in SETTINGS {
+        if let (Some(option), Some(variable)) = (setting.option(), setting.variable()) {
+            let (_, text) = help.split_once(&format!(" --{option}")).unwrap();
+            let text = text.split(" --").next().unwrap();
+            assert!(text.contains(&format!("[default: {}]", setting.default)), "{option}: {text}");
+            assert!(text.contains(&format!("[env: {variable}=")), "{option}: {text}");
         }
-        assert_eq!(key.strip_prefix("limits.").unwrap_or(&key), snake);
+        let Some(key) = setting.key() else { continue };
         // No setting is a time of day: a key that is known complains of the value.
-        let mistakes = FileConfig::parse("freshql.toml", &format!("{key} = 07:32:00")).unwrap_err();
+        let text = format!("{key} = 07:32:00");
+        let mistakes = PartialConfig::from_toml("freshql.toml", &text).unwrap_err();
         assert!(mistakes[0].message.starts_with("expected "), "{key}: {}", mistakes[0].message);
     }
-    assert!(options.is_empty(), "README's table lacks {:?}", options.keys());
+}
+
+#[test]
+fn a_wrong_value_is_refused_in_the_same_words_wherever_it_stands() {
+    let freshql = |arguments: &[&str], variable: Option<(&str, &str)>| {
+        let output = Command::new(env!("CARGO_BIN_EXE_freshql"))
+            .args(arguments)
+            .envs(variable)
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let cases = [
+        ("readers", "0", "expected a number from 1 to 1024"),
+        ("max_rows", "many", "expected a number from 100 to 1000000000"),
+        ("mode", "prod", "there is no mode `prod`; use `trusted`, `apq` or `open`"),
+        ("cache_size", "1 EiB", "`1 EiB` is not a size"),
+        ("document_retention", "7w", "`7w` is not a length of time"),
+    ];
+    for (name, value, message) in cases {
+        let setting = SETTINGS.iter().find(|setting| setting.name == name).unwrap();
+        let option = format!("--{}={value}", setting.option().unwrap());
+        let said = freshql(&["serve", &option], None);
+        assert!(said.contains(message) && said.contains(&setting.option().unwrap()), "{said}");
+        let variable = setting.variable().unwrap();
+        let said = freshql(&["serve"], Some((&variable, value)));
+        assert!(said.contains(message), "{said}");
+        if value.parse::<u64>().is_err() && name == "max_rows" {
+            continue;
+        }
+        let text = match value.parse::<u64>() {
+            Ok(number) => format!("{} = {number}", setting.key().unwrap()),
+            Err(_) => format!("{} = \"{value}\"", setting.key().unwrap()),
+        };
+        let mistakes = PartialConfig::from_toml("freshql.toml", &text).unwrap_err();
+        let help = mistakes[0].help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+        let said = format!("{}{help}", mistakes[0].message);
+        assert!(said.starts_with(message), "{said}");
+    }
 }
 
 #[test]

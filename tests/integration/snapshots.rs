@@ -3,14 +3,15 @@
 use std::path::{Path, PathBuf};
 
 use freshql::app::{self, StartError, TestOptions};
-use freshql::config::{Config, Overrides};
+use freshql::config::{Config, PartialConfig};
 use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::commands::freshql;
 
 fn config(directory: &Path) -> Config {
-    app::configure(Overrides { dir: Some(directory.to_owned()), ..Overrides::default() }).unwrap()
+    app::configure(PartialConfig { dir: Some(directory.to_owned()), ..PartialConfig::default() })
+        .unwrap()
 }
 
 async fn test(directory: &Path, options: TestOptions) -> (String, bool) {

@@ -17,7 +17,7 @@ use tower::ServiceExt;
 use super::cases::Case;
 use super::scratch::Scratch;
 use crate::app::token;
-use crate::config::{ByteSize, Config, Database, Issuer, Mode, Overrides};
+use crate::config::{ByteSize, Config, Database, Issuer, Mode, PartialConfig};
 use crate::document_id::DocumentId;
 use crate::graphql::observation::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
@@ -49,7 +49,7 @@ impl Bench {
         registry: Arc<Registry>,
         scratch: Scratch,
     ) -> Self {
-        let defaults = Config::resolve(Overrides::default(), None);
+        let defaults = Config::resolve(PartialConfig::default(), None);
         let config = Config {
             mode: Mode::Trusted,
             readers: 1,

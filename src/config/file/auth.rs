@@ -8,13 +8,13 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::reader::Reader;
-use crate::config::auth::{Issuer, KeySource, LEEWAY_SECONDS, ROLES};
-
-const KEYS: [&str; 7] =
-    ["issuer", "audience", "jwks", "secret_env", "roles", "cookie", "leeway_seconds"];
+use crate::config::auth::{Issuer, KEYS, KeySource, LEEWAY_SECONDS, ROLES};
 
 /// All issuers, as far as they are right.
-pub(super) fn read(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<Issuer>> {
+pub(in crate::config) fn read(
+    reader: &mut Reader<'_>,
+    value: &Spanned<DeValue<'_>>,
+) -> Option<Vec<Issuer>> {
     let tables: Vec<_> = match value.get_ref() {
         DeValue::Table(table) => vec![(value.span(), table)],
         DeValue::Array(items)
@@ -83,7 +83,7 @@ fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> O
                 let message = "the secret must not be kept in a file that is shared".to_owned();
                 reader.mistake(key.span(), message, Some(help.to_owned()));
             }
-            unknown => reader.unknown_key(key.span(), unknown, &KEYS),
+            unknown => reader.unknown_key(key.span(), unknown, &KEYS.map(|(key, ..)| key)),
         }
     }
     for (key, example) in [
@@ -242,11 +242,11 @@ fn cookie(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Strin
 
 #[cfg(test)]
 mod tests {
-    use super::super::FileConfig;
+    use super::super::PartialConfig;
     use super::*;
 
     fn issuers(text: &str) -> Vec<Issuer> {
-        FileConfig::parse("freshql.toml", text)
+        PartialConfig::from_toml("freshql.toml", text)
             .unwrap_or_else(|mistakes| panic!("{mistakes:?}"))
             .auth
             .unwrap()
@@ -255,7 +255,7 @@ mod tests {
     /// Each mistake as `line: message; help`.
     fn mistakes(text: &str) -> Vec<String> {
         let line = |d: &crate::model::Diagnostic| d.line_and_column(text).0;
-        let mistakes = FileConfig::parse("freshql.toml", text).unwrap_err();
+        let mistakes = PartialConfig::from_toml("freshql.toml", text).unwrap_err();
         let told = mistakes.iter().map(|d| {
             format!(
                 "{}: {}{}",

@@ -11,13 +11,18 @@ use crate::model::diagnostic::did_you_mean;
 use crate::model::{Diagnostic, Severity};
 
 /// Reads values; what is wrong becomes a mistake, and no value.
-pub(super) struct Reader<'a> {
-    pub(super) name: &'a str,
-    pub(super) mistakes: Vec<Diagnostic>,
+pub(in crate::config) struct Reader<'a> {
+    pub(in crate::config) name: &'a str,
+    pub(in crate::config) mistakes: Vec<Diagnostic>,
 }
 
 impl Reader<'_> {
-    pub(super) fn mistake(&mut self, span: Range<usize>, message: String, help: Option<String>) {
+    pub(in crate::config) fn mistake(
+        &mut self,
+        span: Range<usize>,
+        message: String,
+        help: Option<String>,
+    ) {
         self.mistakes.push(Diagnostic {
             severity: Severity::Error,
             file: self.name.to_owned(),
@@ -27,7 +32,12 @@ impl Reader<'_> {
         });
     }
 
-    pub(super) fn unknown_key(&mut self, span: Range<usize>, unknown: &str, known: &[&str]) {
+    pub(in crate::config) fn unknown_key(
+        &mut self,
+        span: Range<usize>,
+        unknown: &str,
+        known: &[&str],
+    ) {
         let help = match did_you_mean(unknown, known.iter().copied()) {
             Some(key) => format!("did you mean `{key}`?"),
             None => format!("the settings are {}", known.join(", ")),
@@ -35,19 +45,27 @@ impl Reader<'_> {
         self.mistake(span, format!("unknown setting `{unknown}`"), Some(help));
     }
 
-    pub(super) fn wrong_type(&mut self, span: Range<usize>, expected: &str, found: &DeValue<'_>) {
+    pub(in crate::config) fn wrong_type(
+        &mut self,
+        span: Range<usize>,
+        expected: &str,
+        found: &DeValue<'_>,
+    ) {
         self.mistake(span, format!("expected {expected}, found {}", type_name(found)), None);
     }
 
     /// A number of bytes, as a number or as a text with a unit.
-    pub(super) fn size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<ByteSize> {
+    pub(in crate::config) fn size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<ByteSize> {
         match value.get_ref() {
             DeValue::Integer(_) => self.number(value, &(0..=u64::MAX >> 1)).map(ByteSize),
             _ => self.parsed(value),
         }
     }
 
-    pub(super) fn text<'v>(&mut self, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
+    pub(in crate::config) fn text<'v>(
+        &mut self,
+        value: &'v Spanned<DeValue<'_>>,
+    ) -> Option<&'v str> {
         match value.get_ref() {
             DeValue::String(text) => Some(text),
             other => {
@@ -57,7 +75,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn parsed<T: FromStr<Err = InvalidValue>>(
+    pub(in crate::config) fn parsed<T: FromStr<Err = InvalidValue>>(
         &mut self,
         value: &Spanned<DeValue<'_>>,
     ) -> Option<T> {
@@ -65,7 +83,7 @@ impl Reader<'_> {
         self.valid(value.span(), parsed)
     }
 
-    pub(super) fn valid<T>(
+    pub(in crate::config) fn valid<T>(
         &mut self,
         span: Range<usize>,
         value: Result<T, InvalidValue>,
@@ -73,7 +91,7 @@ impl Reader<'_> {
         value.map_err(|error| self.mistake(span, error.message, error.help)).ok()
     }
 
-    pub(super) fn boolean(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
+    pub(in crate::config) fn boolean(&mut self, value: &Spanned<DeValue<'_>>) -> Option<bool> {
         match value.get_ref() {
             DeValue::Boolean(boolean) => Some(*boolean),
             other => {
@@ -83,7 +101,7 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn number(
+    pub(in crate::config) fn number(
         &mut self,
         value: &Spanned<DeValue<'_>>,
         range: &RangeInclusive<u64>,
@@ -102,7 +120,7 @@ impl Reader<'_> {
         parsed
     }
 
-    pub(super) fn hosts(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Hosts> {
+    pub(in crate::config) fn hosts(&mut self, value: &Spanned<DeValue<'_>>) -> Option<Hosts> {
         match value.get_ref() {
             DeValue::Array(items) => {
                 let texts: Option<Vec<_>> = items.iter().map(|item| self.text(item)).collect();
@@ -113,7 +131,10 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn origins(&mut self, value: &Spanned<DeValue<'_>>) -> Option<CorsOrigins> {
+    pub(in crate::config) fn origins(
+        &mut self,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<CorsOrigins> {
         match value.get_ref() {
             DeValue::String(text) => {
                 let origins = CorsOrigins::collect([text.as_ref()]);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use freshql::app::{self, RunningServer};
-use freshql::config::{Config, Issuer, KeySource, Mode, Overrides};
+use freshql::config::{Config, Issuer, KeySource, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
 use freshql::identity::mint::mint;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, HeaderName, VARY};
@@ -84,14 +84,14 @@ impl TestApp {
         change: impl FnOnce(&mut Config),
     ) -> Self {
         let is_demo = directory.path().join("queries/tests/merchant.graphql").is_file();
-        let overrides = Overrides {
+        let overrides = PartialConfig {
             dir: Some(directory.path().to_owned()),
             listen: Some("127.0.0.1:0".parse().unwrap()),
             mode: Some(mode),
             migrate: Some(true),
             admin_token: Some(TOKEN.parse().unwrap()),
-            readers: Some(2),
-            ..Overrides::default()
+            readers: "2".parse().ok(),
+            ..PartialConfig::default()
         };
         let mut config = app::configure(overrides).unwrap();
         let on_server = (driver() == Driver::Postgres).then(TestDatabase::new);

@@ -1,0 +1,42 @@
+//! What the program prints: results on standard output, everything else on standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use freshql::app::StartError;
+use freshql::model::Diagnostic;
+use freshql::model::diagnostic::render;
+
+/// A reader that closes the pipe early (`freshql schema | head`) is not an error.
+pub(crate) fn print(text: &str) -> Result<(), StartError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(anyhow::Error::new(error).into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Says why the command failed, with the place where it is known.
+pub(crate) fn report(error: &StartError) {
+    match error {
+        StartError::Mistakes(mistakes) => show(mistakes),
+        StartError::Told => {}
+        StartError::Other(error) => tell(&format!("error: {error:#}\n")),
+    }
+}
+
+/// Shows mistakes and warnings with their excerpts.
+pub(crate) fn show(diagnostics: &[Diagnostic]) {
+    let colors = colors(io::stderr().is_terminal());
+    tell(&render(diagnostics, &|file| std::fs::read_to_string(file).ok(), colors));
+}
+
+pub(crate) fn colors(is_terminal: bool) -> bool {
+    is_terminal && std::env::var_os("NO_COLOR").is_none()
+}
+
+pub(crate) fn tell(text: &str) {
+    // Nobody is left to tell that standard error is closed.
+    let _ = io::stderr().lock().write_all(text.as_bytes());
+}
