@@ -1,7 +1,6 @@
-//! The response cache: which stored answer may be given, and when to execute. An entry is valid as
-//! long as none of the marks it looks out for was left after it was computed ([`crate::clock`]);
-//! nothing is walked when something is written. What is stored, and how it is sent, is the front
-//! door's business.
+//! The response cache: which stored answer may be used, and when to execute. A write walks no
+//! entries. Instead, an entry is valid as long as none of its marks has changed since it was
+//! computed ([`crate::clock`]). What an answer contains and how it is sent is up to the front door.
 
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,108 +23,107 @@ mod urls;
 
 pub use self::key::Key;
 
-/// Bytes that an entry costs beside its value and its marks: key, table slots, counters.
+/// Bytes that an entry costs in addition to its value and its marks: key, table slots, counters.
 const OVERHEAD: usize = 120;
-/// No generation: there are never so many.
+/// A generation that is never reached.
 const NEVER: u64 = u64::MAX;
-/// A small answer, for the first size of the table.
+/// The size of a small answer, to choose the table's initial size.
 const TYPICAL: usize = 4 << 10;
-/// Of the cache's bytes, the share for URLs that are not canonical.
+/// One part in this many of the cache's bytes is for URLs that are not canonical.
 const URL_SHARE: u64 = 32;
 
-/// What an execution gave.
+/// The result of an execution.
 pub struct Executed<R> {
-    /// The answer, as it is to be kept.
+    /// The answer, in the form in which it is stored.
     pub value: R,
-    /// The most bytes that it will take up.
+    /// An upper bound of its size in bytes.
     pub weight: usize,
-    /// What it depended on; None if it must not be kept.
+    /// What it depends on; None if it must not be stored.
     pub touched: Option<Dependencies>,
-    /// The newest change that it holds, where that is known: then it can be told what made it
-    /// stale.
+    /// The newest change that it reflects, if known. Needed to tell what made it stale.
     pub as_of: Option<Version>,
 }
 
-/// How an answer came about.
+/// Where an answer came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// Stored, and still valid.
+    /// It was stored, and is still valid.
     Hit,
-    /// Executed: nothing was stored.
+    /// It was executed: nothing was stored.
     Miss,
-    /// Executed: what was stored was no longer valid.
+    /// It was executed: the stored answer was no longer valid.
     Stale,
-    /// Executed: the cache is off, or does not know the latest changes.
+    /// It was executed: the cache is off, or does not know the latest changes.
     Bypass,
 }
 
-/// What is stored for a request, found without waiting for anything.
+/// The result of a lookup that does not wait.
 pub enum Lookup<R> {
-    /// An answer that holds.
+    /// A valid answer.
     Hit(Arc<Stored<R>>),
-    /// Nothing that would do.
+    /// No usable answer.
     Miss,
-    /// An answer, but others may have written since: whether it holds is known once
-    /// [`ResponseCache::catch_up`] says that all is ([`ResponseCache::holds`]). Those who wait for
-    /// that at the same time share one reading of the change log.
+    /// An answer that may be stale, because others may have written since. Wait for
+    /// [`ResponseCache::catch_up`], then ask [`ResponseCache::holds`]. Concurrent waiters share one
+    /// read of the change log.
     Check(Unchecked<R>),
 }
 
-/// An answer of which nobody knows whether it holds.
+/// A stored answer that may be stale.
 pub struct Unchecked<R> {
     stored: Arc<Stored<R>>,
-    /// What URLs meant when it was found.
+    /// The generation of documents when it was found.
     generation: u64,
 }
 
-/// What the cache would do with a question, for a diagnosis.
+/// What the cache would do with a question, as a diagnosis.
 #[derive(Debug)]
 pub enum LookupReport {
-    /// Nothing is ever stored.
+    /// The cache is off.
     Off,
-    /// The latest changes are not known, so nothing that is stored counts.
+    /// The latest changes are unknown, so no stored answer is used.
     ChangeLogUnreadable,
-    /// Nothing is stored.
+    /// No answer is stored.
     Miss,
-    /// What is stored still holds.
+    /// A valid answer is stored.
     Hit {
         /// See [`Executed::as_of`].
         as_of: Option<Version>,
     },
-    /// What is stored no longer holds, or nobody knows whether it does.
+    /// The stored answer is no longer valid, or may not be.
     Stale {
         /// See [`Executed::as_of`].
         as_of: Option<Version>,
-        /// What it looks out for: sorted.
+        /// Its marks, sorted.
         marks: Arc<[Mark]>,
-        /// It was stored before all that the clock remembers.
+        /// It was stored before the oldest change that the clock remembers.
         is_forgotten: bool,
     },
 }
 
-/// An answer with what is needed to know whether it still holds.
+/// A stored answer, with what decides whether it is still valid.
 pub struct Stored<R> {
     /// The answer.
     pub value: R,
     marks: Box<[Mark]>,
     computed_at: Revision,
-    /// The last revision at which it was known to hold.
+    /// The latest revision at which it was known to be valid.
     verified_at: AtomicU64,
-    /// The generation of documents in which its canonical URL was last found to lead here;
-    /// [`NEVER`] at first.
+    /// The generation of documents in which its canonical URL last resolved to it; initially
+    /// [`NEVER`].
     generation: AtomicU64,
     as_of: Option<Version>,
     weight: u64,
 }
 
-/// The answers of one node. `R` is an answer as the front door sends it.
+/// The stored answers of one node. `R` is an answer in the form in which the front door sends it.
 pub struct ResponseCache<R> {
     store: Store,
     consistency: Consistency,
     /// None if the cache is off.
     entries: Option<Cache<Key, Arc<Stored<R>>, ByWeight, PassThroughHasher>>,
     urls: Urls,
-    /// Questions that are being executed; who asks the same waits.
+    /// Questions being executed; requests that ask the same question wait.
     running: InFlight,
     /// For [`Consistency::Bounded`]: when the clock was last known to be current, in milliseconds
     /// since `started`.
@@ -135,7 +133,7 @@ pub struct ResponseCache<R> {
 }
 
 impl<R> ResponseCache<R> {
-    /// A cache of at most this many bytes; none if that is 0.
+    /// A cache of at most this many bytes; 0 turns it off.
     pub fn new(store: Store, capacity: u64, consistency: Consistency) -> Self {
         let items = usize::try_from(capacity).unwrap_or(usize::MAX) / TYPICAL;
         let (for_urls, for_answers) = (capacity / URL_SHARE, capacity - capacity / URL_SHARE);
@@ -171,25 +169,30 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    /// How often something was executed instead of given from here.
+    /// How many answers were executed instead of taken from the cache.
     pub fn executions(&self) -> u64 {
         self.executions.load(Ordering::Relaxed)
     }
 
-    /// The key of a question, in this cache and while the process lives: of its canonical URL if it
-    /// has one, so that a GET there is found by its URL alone.
+    /// The key of a question in this cache, valid while the process lives. A question with a
+    /// canonical URL is stored under the key of that URL, so that a GET finds it by the URL alone.
     pub fn key(&self, question: &Question<'_>, canonical_url: Option<&str>) -> Key {
         canonical_url.map_or_else(|| Key::of(question), |url| self.urls.key_of(url, None))
     }
 
-    /// What this URL was last answered with (to `who`, where that makes a difference: the token of
-    /// the request), if URLs still mean what they meant then ([`Registry::generation`]), and if the
-    /// answer still holds. Never waits.
+    /// The answer that this URL last got (with this `token`, if the answer
+    /// depends on it), provided that it is still valid and that URLs have kept their meaning since
+    /// ([`Registry::generation`]). Never waits.
     ///
     /// [`Registry::generation`]: crate::persisted::Registry::generation
-    pub fn by_url(&self, url: &str, who: Option<&str>, generation: impl Fn() -> u64) -> Lookup<R> {
+    pub fn by_url(
+        &self,
+        url: &str,
+        token: Option<&str>,
+        generation: impl Fn() -> u64,
+    ) -> Lookup<R> {
         let before = generation();
-        let Some(stored) = self.stored_at(self.urls.key_of(url, who), before) else {
+        let Some(stored) = self.stored_at(self.urls.key_of(url, token), before) else {
             return Lookup::Miss;
         };
         let found = Unchecked { stored, generation: before };
@@ -199,9 +202,9 @@ impl<R> ResponseCache<R> {
         self.holds(found, generation()).map_or(Lookup::Miss, Lookup::Hit)
     }
 
-    /// The answer, if it holds now that the caller has waited for [`Self::catch_up`]. The
-    /// generation once more: what is known of the documents now may have come with the changes just
-    /// learned.
+    /// The answer, if it is still valid now that the caller has waited for [`Self::catch_up`]. The
+    /// generation is compared again because the batch just read may also have changed the
+    /// documents.
     pub fn holds(&self, found: Unchecked<R>, generation: u64) -> Option<Arc<Stored<R>>> {
         let Unchecked { stored, generation: before } = found;
         (self.is_valid(&stored) && generation == before).then_some(stored)
@@ -217,17 +220,17 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    /// From now on this URL leads to this question, whose answer this is; where `who` is given, for
-    /// that token only. `generation` is that from before the URL was resolved.
+    /// Makes this URL lead to this question, whose answer is `stored`; if `token` is given, for
+    /// that token alone. `generation` is the one from before the URL was resolved.
     pub fn remember_url(
         &self,
         url: &str,
-        who: Option<&str>,
+        token: Option<&str>,
         key: Key,
         stored: &Stored<R>,
         generation: u64,
     ) {
-        let at = self.urls.key_of(url, who);
+        let at = self.urls.key_of(url, token);
         if at == key {
             stored.generation.store(generation, Ordering::Relaxed);
         } else if self.entries.is_some() {
@@ -235,12 +238,12 @@ impl<R> ResponseCache<R> {
         }
     }
 
-    /// The answer to a question: stored if it still holds, and else executed, once for all that ask
-    /// at the same time. `is_checked`: the caller has waited for [`Self::catch_up`] since it was
-    /// asked.
+    /// The answer to a question: the stored one if it is valid, otherwise one execution shared by
+    /// all concurrent requests. `is_checked` says that the caller has waited for [`Self::catch_up`]
+    /// since the request arrived.
     ///
     /// # Errors
-    /// Those of `execute`; errors are never kept.
+    /// Those of `execute`; errors are never stored.
     pub async fn answer<E, F, Fut>(
         &self,
         key: Key,
@@ -252,12 +255,12 @@ impl<R> ResponseCache<R> {
         Fut: Future<Output = Result<Executed<R>, E>>,
     {
         let Some(entries) = &self.entries else { return self.bypass(execute).await };
-        let turn = FlightGuard::new(&self.running, key);
-        // What nobody has stored, and nobody executes just now, is executed whatever others have
-        // written; where to ask for that costs a round trip, nobody does.
+        let flight = FlightGuard::new(&self.running, key);
+        // If the answer is neither stored nor being executed, it must be executed whatever others
+        // have written. Skip the check then if it costs a round trip.
         let is_cheap = !self.store.covers_answers();
         let first =
-            turn.mutex.try_lock().ok().filter(|_| !is_cheap && entries.peek(&key).is_none());
+            flight.mutex.try_lock().ok().filter(|_| !is_cheap && entries.peek(&key).is_none());
         let mut source = Source::Miss;
         let _mine = match first {
             Some(first) => first,
@@ -271,10 +274,10 @@ impl<R> ResponseCache<R> {
                     Some(_) => source = Source::Stale,
                     None => {}
                 }
-                let mine = turn.mutex.lock().await;
-                // Whoever had the turn before has perhaps executed it after this request came, when
-                // the clock had all that this request must be shown; then its answer will do, even
-                // if it has been overtaken since.
+                let mine = flight.mutex.lock().await;
+                // The previous holder of the lock may have executed the question after this request
+                // arrived, when the clock already had everything that this request must see. Its
+                // answer is then good enough, even if it has been invalidated since.
                 let will_do = |stored: &Arc<Stored<R>>| {
                     stored.computed_at >= asked_at || self.is_valid(stored)
                 };
@@ -284,12 +287,13 @@ impl<R> ResponseCache<R> {
                 mine
             }
         };
-        // Before the snapshot is opened: what it does not hold comes later than this.
+        // Read this before the snapshot is opened: every change that the snapshot lacks has a later
+        // revision.
         let computed_at = self.store.clock().revision();
         let executed = self.execute(execute).await?;
-        // The answer leaves only when the clock has all that its snapshot holds; else one who asks
-        // later could be given an older answer that still counts as valid. A bound makes no
-        // difference: answers never run backwards.
+        // Do not return the answer before the clock has everything that its snapshot contains.
+        // Otherwise a later request could get an older answer that still counts as valid. This
+        // applies with a consistency bound, too: answers never go backwards.
         let is_known = match self.store.covers_answers() {
             true => !self.store.has_lost_track(),
             false => self.catch_up_fully().await,
@@ -303,7 +307,7 @@ impl<R> ResponseCache<R> {
         Ok((stored, source))
     }
 
-    /// What the cache would do with a question now. Leaves no trace.
+    /// What the cache would do with a question now. Changes nothing.
     pub async fn inspect(&self, key: Key) -> LookupReport {
         let Some(entries) = &self.entries else { return LookupReport::Off };
         if !self.catch_up().await {
@@ -337,13 +341,13 @@ impl<R> ResponseCache<R> {
         execute().await
     }
 
-    /// Whether the clock has all that was committed before this call, or (bounded) a little earlier
-    /// by others.
+    /// Whether the clock has everything that was committed before this call; with a bound, changes
+    /// by others may be missing for that long.
     fn is_current(&self) -> bool {
         let now = self.started.elapsed();
         if let Consistency::Bounded(bound) = self.consistency {
             let checked_at = Duration::from_millis(self.checked_at.load(Ordering::Relaxed));
-            // Within the bound others may not be seen, but what was written here must be.
+            // Within the bound, others' changes may be missing, but not this node's own.
             if checked_at > Duration::ZERO
                 && now < checked_at + bound
                 && !self.store.has_lost_track()
@@ -358,14 +362,14 @@ impl<R> ResponseCache<R> {
         is_current
     }
 
-    /// Waits until the clock has all that was committed before this call, or (bounded) a little
-    /// earlier by others; false if the change log cannot be read.
+    /// Waits until the clock has everything that was committed before this call, or with a bound, a
+    /// little earlier by others. False if the change log cannot be read.
     pub async fn catch_up(&self) -> bool {
         self.is_current() || self.catch_up_fully().await
     }
 
-    /// Waits until the clock has all that was committed before this call; false if the change log
-    /// cannot be read.
+    /// Waits until the clock has everything that was committed before this call. False if the
+    /// change log cannot be read.
     async fn catch_up_fully(&self) -> bool {
         let now = self.started.elapsed();
         match self.store.catch_up().await {
@@ -373,7 +377,7 @@ impl<R> ResponseCache<R> {
                 self.checked(now);
                 true
             }
-            // Told once, by who has noticed.
+            // Logged once, where it was detected.
             Err(StoreError::Lost(_)) => false,
             Err(error) => {
                 tracing::error!(%error, "cannot read the change log; nothing is answered from the cache");
@@ -405,9 +409,8 @@ fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Asks again and again what others have written, so that no request has to: within a bound there
-/// are two checks, of which one may take as long as half of it. Ends when nobody has the cache any
-/// more.
+/// Checks periodically what others have written, so that no request has to. Two checks fit into one
+/// bound, and each may take up to half of it. Ends when the cache is dropped.
 async fn keep_checked(
     store: Store,
     pause: Duration,
@@ -449,7 +452,7 @@ impl<R> Stored<R> {
     }
 }
 
-/// Questions that are being executed, and how many requests have to do with each.
+/// Questions being executed, with the number of requests involved in each.
 type InFlight = DashMap<Key, Shared>;
 
 #[derive(Default)]
@@ -458,7 +461,8 @@ struct Shared {
     requests: usize,
 }
 
-/// Leaves no trace of an execution that nobody waits for, however it ended.
+/// Removes the question from [`InFlight`] when the last request leaves, however its execution
+/// ended.
 struct FlightGuard<'a> {
     running: &'a InFlight,
     key: Key,
@@ -475,8 +479,8 @@ impl<'a> FlightGuard<'a> {
 
 impl Drop for FlightGuard<'_> {
     fn drop(&mut self) {
-        // Counted under the map's lock, so that of several that end at once the last one removes
-        // it.
+        // Counted under the map's lock, so that exactly the last of several concurrent drops
+        // removes the entry.
         self.running.remove_if_mut(&self.key, |_, shared| {
             shared.requests -= 1;
             shared.requests == 0

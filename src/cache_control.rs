@@ -1,53 +1,52 @@
-//! What caches may do with an answer: folds the `@cacheControl` hints of a selection into one
-//! [`Policy`], and writes the policy as header values (RFC 9111 §5.2, RFC 5861 §3, RFC 9213). It
-//! knows hints only, neither documents nor rows.
+//! Decides what caches may do with an answer. Combines the `@cacheControl` hints of a selection
+//! into one [`Policy`] and writes it as header values (RFC 9111 §5.2, RFC 5861 §3, RFC 9213). It
+//! knows only hints, neither documents nor rows.
 //!
-//! The rules are Apollo Server's, so that a schema means the same here, with two more lifetimes
-//! beside `maxAge`:
+//! The rules are Apollo Server's, so that a schema means the same here, with two more lifetimes in
+//! addition to `maxAge`:
 //!
-//! 1. A field takes what the type that it returns says; what the field itself says goes before
-//!    that.
-//! 2. Root fields, and fields that return an object, have lifetime 0 where nothing is said. Other
-//!    fields say nothing: they live as long as their parent.
-//! 3. `inheritMaxAge` makes a field below the root say nothing too. It yields to a lifetime on the
-//!    same field or its type.
-//! 4. The answer gets the minimum over all fields, for each lifetime by itself. One PRIVATE field
-//!    makes it private.
+//! 1. A field takes the hint of the type that it returns; its own hint takes precedence.
+//! 2. Root fields, and fields that return an object, have lifetime 0 by default. Other fields have
+//!    no default: they live as long as their parent.
+//! 3. `inheritMaxAge` removes the default from a field below the root, too. A lifetime on the same
+//!    field or its type overrides it.
+//! 4. Each lifetime of the answer is the minimum over all fields. One PRIVATE field makes the
+//!    answer private.
 //!
-//! Ours: `sharedMaxAge` is `maxAge` where a hint gives only that one, and a hint that gives a
-//! lifetime but no `staleWhileRevalidate` allows none: whoever says ten seconds means ten.
+//! Our additions: `sharedMaxAge` defaults to `maxAge` of the same hint, and a hint with a lifetime
+//! but no `staleWhileRevalidate` allows none, because ten seconds should mean ten seconds.
 
 use crate::model::CacheHint;
 
-/// `Cache-Control` of everything that no cache may keep: errors, mutations, answers with field
+/// `Cache-Control` of everything that no cache may store: errors, mutations, answers with field
 /// errors.
 pub(crate) const NO_STORE: &str = "no-store";
 
 /// What caches may do with an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// Seconds, for private caches.
+    /// In seconds, for private caches.
     pub max_age: u32,
-    /// Seconds, for shared caches.
+    /// In seconds, for shared caches.
     pub shared_max_age: u32,
-    /// Seconds.
+    /// In seconds.
     pub stale_while_revalidate: u32,
-    /// Not for shared caches.
+    /// Shared caches must not store the answer.
     pub private: bool,
 }
 
 impl Policy {
     /// The value of `Cache-Control`.
     ///
-    /// A lifetime of 0 still lets a cache keep the answer and revalidate it, which is what the ETag
-    /// is for; so it is not `no-store`.
+    /// A lifetime of 0 is not `no-store`: a cache may still store the answer and revalidate it,
+    /// which is what the ETag is for.
     ///
-    /// `must-revalidate` stands only where no cache may use the answer without asking. It forbids
-    /// nothing but stale answers of a cache that cannot reach us, which `s-maxage` forbids shared
-    /// caches too (RFC 9111 §5.2.2.10), and some caches (http-cache-semantics) take it to mean that
-    /// an answer is never fresh: `s-maxage` would be in vain. `public` lets shared caches keep
-    /// answers to requests with `Authorization` (§3.5): an answer that is not private is
-    /// everybody's.
+    /// `must-revalidate` is sent only if no cache may use the answer without revalidation. It
+    /// forbids nothing except stale answers from a cache that cannot reach the server, which
+    /// `s-maxage` already forbids to shared caches (RFC 9111 §5.2.2.10). Some caches
+    /// (http-cache-semantics) take it to mean that an answer is never fresh, which would defeat
+    /// `s-maxage`. `public` lets shared caches store answers to requests with `Authorization`
+    /// (§3.5): an answer that is not private is the same for everybody.
     pub fn cache_control(&self) -> String {
         if self.private {
             return "private, no-cache".to_owned();
@@ -60,8 +59,8 @@ impl Policy {
         )
     }
 
-    /// The value of `CDN-Cache-Control`, by which a CDN that knows it goes instead of
-    /// `Cache-Control` (RFC 9213 §2.2). Private answers are kept away from CDNs by both.
+    /// The value of `CDN-Cache-Control`, which a CDN that supports it obeys instead of
+    /// `Cache-Control` (RFC 9213 §2.2). Both headers keep private answers out of CDNs.
     pub fn cdn_cache_control(&self) -> Option<String> {
         if self.private {
             return Some(NO_STORE.to_owned());
@@ -74,22 +73,22 @@ impl Policy {
     }
 }
 
-/// Folds the hints of a selection into a [`Policy`]. Feed it every selected field; `__typename` and
-/// introspection do not count.
+/// Combines the hints of a selection into a [`Policy`]. Call [`Self::field`] for every selected
+/// field; `__typename` and introspection do not count.
 ///
-/// The types that only wrap an entity's rows (connections, edges) have no hints of their own: give
-/// a connection its entity's hint, and one that inherits to what is inside (`nodes`, `edges`,
+/// The types that only wrap an entity's rows (connections, edges) have no hints of their own. Give
+/// a connection its entity's hint, and give an inheriting hint to what is inside (`nodes`, `edges`,
 /// `node`, `pageInfo`).
 #[derive(Debug)]
 pub(crate) struct Calculator {
-    /// The minimum so far; None while no field has said anything.
+    /// The minimum so far; None as long as no field has set a lifetime.
     lifetimes: Lifetimes,
     private: bool,
 }
 
-/// What a selection set hands down to its fields. To inherit a parent's lifetime is to not lower
-/// the minimum, which the parent is already part of; so all that a field must know is whether there
-/// is a parent.
+/// What a selection set passes on to its fields. Inheriting the parent's lifetime means not
+/// lowering the minimum, which already includes the parent. So a field only needs to know whether
+/// it has a parent.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Inherited {
     root: bool,
@@ -103,13 +102,13 @@ struct Lifetimes {
 }
 
 impl Calculator {
-    /// Nothing was selected yet; also gives what root fields inherit.
+    /// An empty selection, and what root fields inherit.
     pub(crate) fn new() -> (Self, Inherited) {
         (Self { lifetimes: Lifetimes::default(), private: false }, Inherited { root: true })
     }
 
-    /// A field was selected: `field` is its own hint, `object` that of the object type it returns
-    /// (None for scalars). Gives what the fields of its selection inherit.
+    /// Adds a selected field: `field` is its own hint, `object` that of the object type it returns
+    /// (None for scalars). Returns what the fields of its selection inherit.
     pub(crate) fn field(
         &mut self,
         parent: Inherited,
@@ -121,20 +120,20 @@ impl Calculator {
         let inherits =
             !parent.root && (object.is_none() || field.inherit_max_age || of_type.inherit_max_age);
         self.lifetimes = self.lifetimes.min(if inherits { said } else { said.or(Lifetimes::ZERO) });
-        // As with lifetimes, the field's word goes before the type's.
+        // As with lifetimes, the field takes precedence over its type.
         self.private |= field.private.or(of_type.private).unwrap_or(false);
         Inherited { root: false }
     }
 
-    /// Which lifetimes (`max-age`, `s-maxage`, `stale-while-revalidate`) are said so far, and
-    /// whether it is private: what a field changes here, it has decided.
+    /// The lifetimes so far (`max-age`, `s-maxage`, `stale-while-revalidate`) and whether the
+    /// answer is private. A field that changes one of them has decided it.
     pub(crate) fn so_far(&self) -> ([Option<u32>; 3], bool) {
         let Lifetimes { max_age, shared_max_age, stale_while_revalidate } = self.lifetimes;
         ([max_age, shared_max_age, stale_while_revalidate], self.private)
     }
 
-    /// The whole. Where no field was selected but `__typename`, nothing was said, and the lifetimes
-    /// are 0.
+    /// The policy of the whole selection. If it selects nothing but `__typename`, no field has set
+    /// a lifetime, and all of them are 0.
     pub(crate) fn finish(self) -> Policy {
         Policy {
             max_age: self.lifetimes.max_age.unwrap_or(0),
@@ -149,7 +148,7 @@ impl Lifetimes {
     const ZERO: Self =
         Self { max_age: Some(0), shared_max_age: Some(0), stale_while_revalidate: Some(0) };
 
-    /// What a hint says by itself.
+    /// The lifetimes of one hint.
     fn of(hint: CacheHint) -> Self {
         let shared_max_age = hint.shared_max_age.or(hint.max_age);
         Self {

@@ -1,7 +1,7 @@
-//! The node's clock: which changes it has applied, and in what order. The algorithm is the
-//! red-green one of incremental compilers (salsa): an answer remembers the revision at which it was
-//! computed, a mark the revision at which it last changed. Nothing here knows where changes come
-//! from or what is stored.
+//! The node's clock: which changes it has applied, and in what order. It uses the red-green
+//! algorithm of incremental compilers (salsa): an answer stores the revision at which it was
+//! computed, and each mark the revision at which it last changed. Where changes come from and what
+//! is stored is unknown here.
 
 mod recent;
 
@@ -14,29 +14,29 @@ use dashmap::DashMap;
 use self::recent::Recent;
 use crate::dependency::{Mark, PassThroughHasher};
 
-/// A node's own count of applied batches of the change log.
+/// This node's count of applied batches of the change log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Revision(pub u64);
 
-/// How many marks are remembered by default. They take some 30 MB.
+/// The default number of marks to remember. They take about 30 MB.
 pub const DEFAULT_CAPACITY: usize = 1_000_000;
 
 /// When each mark last changed.
 #[derive(Debug)]
 pub struct Clock {
     revision: AtomicU64,
-    /// Marks that changed at or below this revision are forgotten, so an answer from there counts
-    /// as stale.
+    /// The clock has forgotten which marks changed up to and including this revision, so an answer
+    /// computed there counts as stale.
     floor: AtomicU64,
-    /// Only those above the floor.
+    /// Only changes above the floor.
     changed_at: DashMap<Mark, u64, PassThroughHasher>,
-    /// The newest of these once more, as a short list.
+    /// The newest of these again, as a short list.
     recent: ArcSwap<Recent>,
     capacity: usize,
 }
 
 impl Clock {
-    /// A clock without changes, which remembers about this many marks.
+    /// A clock without changes that remembers about this many marks.
     pub fn new(capacity: usize) -> Self {
         Self {
             revision: AtomicU64::new(1),
@@ -52,8 +52,7 @@ impl Clock {
         Revision(self.revision.load(Ordering::Acquire))
     }
 
-    /// Applies a batch of changes. Calls must not overlap: the one feed applies them in the order
-    /// of the log.
+    /// Applies a batch of changes. Calls must not overlap; the single feed makes them in log order.
     pub fn apply(&self, marks: impl IntoIterator<Item = Mark>) {
         let next = self.revision.load(Ordering::Relaxed) + 1;
         let marks: Vec<Mark> = marks.into_iter().collect();
@@ -61,15 +60,15 @@ impl Clock {
             self.changed_at.insert(*mark, next);
         }
         self.recent.store(Arc::new(self.recent.load().with(next, &marks)));
-        // Released only now: whoever reads the revision must find all of its marks, or a stale
-        // answer would pass.
+        // Store the revision last: a reader that sees it must find all of its marks, or a stale
+        // answer would pass as valid.
         self.revision.store(next, Ordering::Release);
         if self.changed_at.len() > self.capacity {
             self.forget_older_half(next);
         }
     }
 
-    /// Forgets the past: every answer so far counts as stale.
+    /// Forgets all changes, so that every answer computed so far counts as stale.
     pub fn forget(&self) {
         let now = self.revision.load(Ordering::Relaxed);
         self.floor.store(now, Ordering::Release);
@@ -77,7 +76,7 @@ impl Clock {
         self.changed_at.retain(|_, changed_at| *changed_at > now);
     }
 
-    /// Whether none of these marks (sorted) changed after this revision.
+    /// Whether none of these marks (which must be sorted) changed after this revision.
     pub fn is_unchanged(&self, marks: &[Mark], since: Revision) -> bool {
         if !self.remembers(since) {
             return false;
@@ -88,18 +87,18 @@ impl Clock {
             };
             !marks.iter().any(changed)
         });
-        // If the floor rose in the meantime, marks may have been dropped before this looked them
+        // If the floor rose in the meantime, marks may have been dropped before they were looked
         // up.
         is_unchanged && self.remembers(since)
     }
 
-    /// Whether all changes after this revision are known.
+    /// Whether every change after this revision is known.
     pub fn remembers(&self, revision: Revision) -> bool {
         revision.0 > self.floor.load(Ordering::Acquire)
     }
 
-    /// Raises the floor to the median of what is remembered. Answers from below it are executed
-    /// again on demand, which costs less than remembering every change for ever.
+    /// Raises the floor to the median of the remembered revisions. Answers from below it are
+    /// executed again on demand, which costs less than remembering every change forever.
     fn forget_older_half(&self, now: u64) {
         let mut revisions: Vec<u64> = self.changed_at.iter().map(|entry| *entry.value()).collect();
         let middle = revisions.len() / 2;

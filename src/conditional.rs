@@ -1,20 +1,20 @@
-//! Decides what a conditional request gets: 304, 412, or what it asked for (RFC 9110 §13). Pure
-//! functions over the bytes of header lines; statuses and headers are the front door's business.
+//! Decides the outcome of a conditional request: 304, 412, or the answer (RFC 9110 §13). Pure
+//! functions over the bytes of header lines; statuses and headers are up to [`crate::http`].
 //!
-//! The clients' tags have been through proxies that rewrite them, so If-None-Match is compared
-//! generously. That is safe: a tag is ours only if it starts with the whole base of the current
-//! ETag, which no other answer has.
+//! Proxies rewrite the tags that clients send, so If-None-Match is compared leniently. That is
+//! safe: a tag matches only if it starts with the whole base of the current ETag, which no other
+//! answer has.
 
 use crate::etag::{Coding, ResponseEtag, Variant};
 
-/// What a GET or HEAD with preconditions gets.
+/// The outcome of the preconditions of a GET or HEAD.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// 304: the client has what it would get.
+    /// 304: the client already has the current answer.
     NotModified,
-    /// 412: the client asked for another state than the current one.
+    /// 412: the client asked for a state other than the current one.
     PreconditionFailed,
-    /// As if there were no preconditions.
+    /// Answer as if there were no preconditions.
     Proceed,
 }
 
@@ -23,8 +23,8 @@ pub enum Outcome {
 pub enum IfMatch {
     /// `*`: the row must exist.
     Any,
-    /// The opaque tags, without quotes; any of them may match. Weak ones are left out, so this may
-    /// be empty.
+    /// The opaque tags, without quotes; any of them may match. Weak tags are dropped, so the list
+    /// may be empty.
     Tags(Vec<String>),
 }
 
@@ -33,13 +33,13 @@ pub enum IfMatch {
 #[error("neither `*` nor a list of quoted entity tags")]
 pub struct Malformed;
 
-/// Walks the steps of RFC 9110 §13.2.2 for a GET or HEAD whose answer has this ETag in this
-/// variant. `if_match` and `if_none_match` are the values of all header lines of that name, in
-/// order.
+/// Evaluates the preconditions of a GET or HEAD in the order of RFC 9110 §13.2.2, for an answer
+/// that has this ETag in this variant. `if_match` and `if_none_match` are the values of all header
+/// lines of that name, in order.
 ///
-/// An answer without ETag (an error, or data with field errors) has nothing to compare with; its
+/// An answer without an ETag (an error, or data with field errors) has nothing to compare, so its
 /// preconditions are ignored (§13.2.1). If-Modified-Since, If-Unmodified-Since and If-Range are
-/// ignored too: there is no `Last-Modified`, and ranges are not served.
+/// ignored too: answers have no `Last-Modified`, and ranges are not served.
 ///
 /// ```
 /// use freshql::conditional::{Outcome, evaluate};
@@ -66,38 +66,37 @@ pub fn evaluate<'a>(
         return Outcome::Proceed;
     };
 
-    // 1. If-Match: false → 412; true or absent → go on. What cannot be read does not hold: whoever
-    //    sends it wants to be stopped when in doubt.
+    // 1. If-Match: false → 412; true or absent → continue. A malformed field counts as false: its
+    //    sender wants to be stopped in case of doubt.
     match search(if_match, |tag| tag.is_strongly(current, variant)) {
         Ok(TagMatch::Absent | TagMatch::Any | TagMatch::Match) => {}
         Ok(TagMatch::NoMatch) | Err(Malformed) => return Outcome::PreconditionFailed,
     }
 
-    // 2. If-Unmodified-Since: see above.
+    // 2. If-Unmodified-Since: ignored, see above.
 
-    // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → go on. What
-    //    cannot be read is ignored: a whole answer is never wrong.
+    // 3. If-None-Match: false → 304 (the method is GET or HEAD); true or absent → continue. A
+    //    malformed field is ignored: a full answer is never wrong.
     match search(if_none_match, |tag| tag.is_weakly(current, variant)) {
         Ok(TagMatch::Any | TagMatch::Match) => Outcome::NotModified,
         Ok(TagMatch::Absent | TagMatch::NoMatch) | Err(Malformed) => Outcome::Proceed,
     }
 
-    // 4., 5. If-Modified-Since and If-Range: see above.
+    // 4., 5. If-Modified-Since and If-Range: ignored, see above.
 }
 
 impl IfMatch {
-    /// Reads all header lines of the name `If-Match`; None if there are none. An empty list is a
+    /// Parses all header lines named `If-Match`; None if there are none. An empty list is still a
     /// list: nothing matches it.
     ///
     /// # Errors
-    /// What is not understood must not be ignored, or a write that its sender meant to be
-    /// conditional would be done unconditionally.
+    /// The field is malformed. The caller must not ignore that, or a write meant to be conditional
+    /// would run unconditionally.
     pub fn parse<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Result<Option<Self>, Malformed> {
         let mut tags = Vec::new();
         let found = search(lines, |tag| {
             if !tag.weak {
-                // Our tokens are ASCII, so it does not matter how another program's bytes are
-                // replaced.
+                // Our tokens are ASCII, so it does not matter how other bytes are replaced.
                 tags.push(String::from_utf8_lossy(tag.opaque).into_owned());
             }
             false
@@ -114,7 +113,7 @@ impl IfMatch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct EntityTag<'a> {
     weak: bool,
-    /// Between the quotes; may hold commas, and bytes that are not UTF-8 (obs-text).
+    /// The bytes between the quotes; may contain commas, and bytes that are not UTF-8 (obs-text).
     opaque: &'a [u8],
 }
 
@@ -123,8 +122,8 @@ struct EntityTag<'a> {
 const FOREIGN_SUFFIXES: [&[u8]; 6] = [b"-gzip", b"--gzip", b";gzip", b"-br", b"-zstd", b"-df"];
 
 impl<'a> EntityTag<'a> {
-    /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer: `W/`, our coding
-    /// suffix and any number of proxies' suffixes do not count. The variant does.
+    /// Weak comparison (RFC 9110 §8.8.3.2) with all codings of the current answer. It ignores `W/`,
+    /// our coding suffix and any number of proxy suffixes, but not the variant.
     fn is_weakly(self, current: &ResponseEtag, variant: Variant) -> bool {
         self.after_base(current, variant).is_some_and(|rest| {
             let mut rest = Coding::ALL[1..]
@@ -140,16 +139,16 @@ impl<'a> EntityTag<'a> {
         })
     }
 
-    /// Strong comparison with each coding of the current answer. Any of them will do, since a
-    /// client cannot know in which coding the next answer comes; a proxy's suffix will not, since
-    /// it says that the proxy made other bytes.
+    /// Strong comparison with each coding of the current answer. Any coding matches, since a client
+    /// cannot know in which coding the next answer comes. A proxy suffix does not match, since it
+    /// says that the proxy sent different bytes.
     fn is_strongly(self, current: &ResponseEtag, variant: Variant) -> bool {
         let is_coding =
             |rest: &[u8]| Coding::ALL.iter().any(|coding| coding.suffix().as_bytes() == rest);
         !self.weak && self.after_base(current, variant).is_some_and(is_coding)
     }
 
-    /// What follows base and variant.
+    /// What follows the base and the variant.
     fn after_base(self, current: &ResponseEtag, variant: Variant) -> Option<&'a [u8]> {
         self.opaque
             .strip_prefix(current.as_str().as_bytes())?
@@ -157,22 +156,22 @@ impl<'a> EntityTag<'a> {
     }
 }
 
-/// What [`search`] saw.
+/// The result of [`search`].
 #[derive(Debug, PartialEq, Eq)]
 enum TagMatch {
     /// There is no such header line.
     Absent,
     /// `*`.
     Any,
-    /// A list, and one of its tags is wanted.
+    /// A list, and one of its tags matches.
     Match,
-    /// A list, and none of its tags is.
+    /// A list, and none of its tags matches.
     NoMatch,
 }
 
-/// Reads all lines of one field as the one list that they are (RFC 9110 §5.3): `"*" / #entity-tag`.
-/// Reads to the end even after a match, so that whether a field is valid does not depend on the
-/// order of its tags. Allocates nothing.
+/// Parses all lines of one field as the single list that they form (RFC 9110 §5.3):
+/// `"*" / #entity-tag`. Continues to the end even after a match, so that the validity of a field
+/// does not depend on the order of its tags. Allocates nothing.
 fn search<'a>(
     lines: impl IntoIterator<Item = &'a [u8]>,
     mut is_wanted: impl FnMut(EntityTag<'a>) -> bool,
@@ -209,7 +208,7 @@ enum Element<'a> {
     Tag(EntityTag<'a>),
 }
 
-/// Takes one element and the comma after it off the beginning; None at the end. Empty elements are
+/// Takes one element and the comma after it off the front; None at the end. Empty elements are
 /// skipped (RFC 9110 §5.6.1.2).
 fn next_element<'a>(rest: &mut &'a [u8]) -> Result<Option<Element<'a>>, Malformed> {
     let input = skip(rest, |b| is_whitespace(b) || b == b',');
@@ -220,7 +219,7 @@ fn next_element<'a>(rest: &mut &'a [u8]) -> Result<Option<Element<'a>>, Malforme
     let (element, input) = if let Some(input) = input.strip_prefix(b"*") {
         (Element::Any, input)
     } else {
-        // `W/` is case-sensitive, and nothing stands between it and the quote.
+        // `W/` is case-sensitive, and the quote follows immediately.
         let (weak, input) = match input.strip_prefix(b"W/") {
             Some(input) => (true, input),
             None => (false, input),
@@ -248,8 +247,8 @@ fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Any visible character but the quote, and obs-text. There are no escapes: a backslash is a
-/// backslash.
+/// Any visible character except the quote, and obs-text. There are no escapes: a backslash is an
+/// ordinary character.
 fn is_etagc(byte: u8) -> bool {
     matches!(byte, 0x21 | 0x23..=0x7e | 0x80..=0xff)
 }
@@ -269,7 +268,7 @@ mod tests {
         ResponseHasher::new(&[0; 32], &question).finish()
     }
 
-    /// Puts the current base where the table says `E`.
+    /// Replaces `E` in the table with the current base.
     fn lines(text: &[&str]) -> Vec<Vec<u8>> {
         text.iter().map(|line| line.replace('E', current().as_str()).into_bytes()).collect()
     }
@@ -291,7 +290,7 @@ mod tests {
             ("brotli", &["\"E.br\""]),
             ("zstd", &["\"E.zst\""]),
             ("gzip", &["\"E.gz\""]),
-            // A coding suffix or `W/` that was added on the way must still match.
+            // A coding suffix or `W/` that was added in transit must still match.
             ("weakened by a proxy", &["W/\"E\""]),
             ("weakened with its coding, as Varnish does for identity clients", &["W/\"E.gz\""]),
             ("Apache", &["\"E-gzip\""]),
@@ -433,7 +432,7 @@ mod tests {
         }
     }
 
-    /// Tags that are not ours: anything without the base.
+    /// Tags that are not ours: none starts with the base.
     fn foreign_tag() -> impl Strategy<Value = Vec<u8>> {
         let opaque =
             proptest::collection::vec(any::<u8>().prop_filter("etagc", |b| is_etagc(*b)), 0..12);

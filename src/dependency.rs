@@ -11,42 +11,44 @@ use sha2::{Digest as _, Sha256};
 
 use crate::model::{ColumnId, EntityId, Value};
 
-/// A row's last change on the database's one never-reset clock: the `seq` of its last record in the
-/// change log.
+/// When a row last changed, on the database's one never-reset clock: the `seq` of its latest record
+/// in the change log.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Version(pub i64);
 
-/// What an answer depended on.
+/// One thing that an answer depends on.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Dependency {
-    /// A row that was read, or looked up by key and not found. Changed by any change of that row.
+    /// A row that was read, or looked up by key and not found. Any change of the row invalidates
+    /// it.
     Row(EntityId, Value),
-    /// A list, count or look-up among the rows of an entity whose column has this value. Changed
-    /// when a row comes into the part or leaves it, and when one of the watched columns changes in
-    /// a row of the part.
+    /// A list, count or lookup among the rows of an entity that have this value in one column.
+    /// Invalidated when a row enters or leaves the part, and when one of the watched columns
+    /// changes in a row of the part.
     Part {
-        /// Whose rows.
+        /// The entity of the rows.
         entity: EntityId,
-        /// The column that cuts.
+        /// The column that defines the part.
         column: ColumnId,
         /// Its value.
         value: Value,
-        /// The columns that decide, beside the cut, which rows of the part are listed, and in what
-        /// order.
+        /// The columns that decide, in addition to `column`, which rows of the part are listed and
+        /// in what order.
         watching: Arc<[ColumnId]>,
     },
-    /// Any other list or count. Changed when a row comes or goes, and when one of the watched
-    /// columns changes.
+    /// Any other list or count. Invalidated when a row is inserted or deleted, and when one of the
+    /// watched columns changes.
     Set {
-        /// Whose rows.
+        /// The entity of the rows.
         entity: EntityId,
         /// The columns that decide which rows are listed, and in what order.
         watching: Arc<[ColumnId]>,
     },
 }
 
-/// One aspect of a dependency or of a change, hashed to 64 bits. Two different aspects may collide:
-/// then an answer is executed again needlessly. Equal aspects never differ, so no change is missed.
+/// One aspect of a dependency or of a change, hashed to 64 bits. If two different aspects collide,
+/// an answer is executed once more than necessary. Equal aspects always have equal hashes, so no
+/// change is missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Mark(pub u64);
 
@@ -59,7 +61,7 @@ impl Mark {
         })
     }
 
-    /// A row came into this part or left it.
+    /// A row entered or left this part.
     pub fn part(entity: EntityId, column: ColumnId, value: &Value) -> Self {
         Self::of(|hasher| {
             (2_u8, entity, column).hash(hasher);
@@ -80,12 +82,12 @@ impl Mark {
         })
     }
 
-    /// A row of one of the parts by this column changed, and the log cannot tell which part.
+    /// A row in one of the parts by this column changed, and the log cannot tell which part.
     pub fn any_part(entity: EntityId, column: ColumnId) -> Self {
         Self::of(|hasher| (6_u8, entity, column).hash(hasher))
     }
 
-    /// A row of this entity came or went.
+    /// A row of this entity was inserted or deleted.
     pub fn set(entity: EntityId) -> Self {
         Self::of(|hasher| (4_u8, entity).hash(hasher))
     }
@@ -100,7 +102,7 @@ impl Mark {
         Self::of(|hasher| (7_u8, entity).hash(hasher))
     }
 
-    /// A fast hash suffices: whoever finds a collision can only cause answers to be executed again.
+    /// A fast hash is enough: an attacker who finds a collision can only cause needless executions.
     fn of(write: impl FnOnce(&mut FoldHasher<'static>)) -> Self {
         let mut hasher = FixedState::default().build_hasher();
         write(&mut hasher);
@@ -109,15 +111,15 @@ impl Mark {
 }
 
 impl Dependency {
-    /// Whose rows.
+    /// The entity of the rows.
     pub fn entity(&self) -> EntityId {
         match self {
             Self::Row(entity, _) | Self::Part { entity, .. } | Self::Set { entity, .. } => *entity,
         }
     }
 
-    /// Its marks: a change that has one of them, or [`Mark::everything`] of the entity, invalidates
-    /// it.
+    /// The marks of this dependency. A change that has one of them, or [`Mark::everything`] of the
+    /// entity, invalidates it.
     pub fn marks(&self, mut each: impl FnMut(Mark)) {
         match self {
             Self::Row(entity, id) => each(Mark::row(*entity, id)),
@@ -136,21 +138,21 @@ impl Dependency {
     }
 }
 
-/// What an answer depended on.
+/// Everything that an answer depends on.
 #[derive(Debug, Clone, Default)]
 pub struct Dependencies {
-    /// In the order of reading; may repeat.
+    /// In reading order; may contain duplicates.
     pub dependencies: Vec<Dependency>,
 }
 
 impl Dependencies {
-    /// The marks of all of them: sorted, each once.
+    /// The marks of all dependencies, sorted and deduplicated.
     pub fn marks(&self) -> Box<[Mark]> {
         let mut marks = Vec::with_capacity(self.dependencies.len() + 8);
         let mut entity = None;
         for dependency in &self.dependencies {
             dependency.marks(|mark| marks.push(mark));
-            // Rows of one entity follow on each other.
+            // Rows of one entity tend to be adjacent, so this pushes few duplicates.
             if entity.replace(dependency.entity()) != Some(dependency.entity()) {
                 marks.push(Mark::everything(dependency.entity()));
             }
@@ -161,7 +163,7 @@ impl Dependencies {
     }
 }
 
-/// For maps whose keys are hashes already: the first 64 bits of the key are its hash.
+/// For maps whose keys are hashes already: the first 64 bits of the key serve as its hash.
 pub type PassThroughHasher = BuildHasherDefault<FirstBits>;
 
 /// The hasher of [`PassThroughHasher`].
@@ -184,11 +186,11 @@ impl Hasher for FirstBits {
     }
 }
 
-/// 2⁶³: from here on a float is no 64-bit integer.
+/// 2⁶³: floats from here on do not fit a 64-bit integer.
 const I64_RANGE: f64 = 9_223_372_036_854_775_808.0;
 
-/// Texts of more bytes may stand in a change log as the hex of their SHA-256: as parts they count
-/// as that.
+/// A change log may store a longer string, in bytes, as the hex of its SHA-256. Such strings are
+/// therefore hashed in that form when they identify a part.
 pub const LONGEST_PART: usize = 200;
 
 fn hash_part(value: &Value, hasher: &mut impl Hasher) {
@@ -204,7 +206,7 @@ fn hash_value(value: &Value, hasher: &mut impl Hasher) {
     match value {
         Value::Null => 0_u8.hash(hasher),
         Value::Int(value) => (1_u8, value).hash(hasher),
-        // To SQL, 5.0 is 5, and both zeros are 0.
+        // In SQL, 5.0 equals 5, and both zeros equal 0.
         Value::Real(value)
             if value.trunc() == *value && (-I64_RANGE..I64_RANGE).contains(value) =>
         {

@@ -1,5 +1,5 @@
 //! The name of a document, blake3 of its exact UTF-8 bytes, and the forms in which clients write
-//! it. What an alias stands for is known to the registry.
+//! it. Aliases are resolved by the registry.
 
 use std::fmt;
 
@@ -26,7 +26,7 @@ impl DocumentId {
         &self.0
     }
 
-    /// Reads 64 hex digits; upper case is not an id.
+    /// Parses 64 hex digits; upper case is rejected.
     pub fn parse(text: &str) -> Option<Self> {
         if text.len() != 64 || text.bytes().any(|b| b.is_ascii_uppercase()) {
             return None;
@@ -67,9 +67,9 @@ impl<'de> serde::Deserialize<'de> for DocumentId {
 /// `sha256Hash`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum DocumentRef {
-    /// `<64 hex>` or `x-blake3:<64 hex>`. Without a prefix the digits may also be a sha256
-    /// (Apollo's manifests and `/graphql` clients write it so): where no document has the id, look
-    /// for the alias of the same digits.
+    /// `<64 hex>` or `x-blake3:<64 hex>`. Without a prefix the digits may also be a sha256, as
+    /// Apollo's manifests and `/graphql` clients write it: if no document has this id, look for the
+    /// alias with the same digits.
     Id(DocumentId),
     /// `sha256:<64 hex>`, the registered scheme of the persisted-documents draft.
     Sha256([u8; 32]),
@@ -79,11 +79,11 @@ pub enum DocumentRef {
 }
 
 impl DocumentRef {
-    /// Reads a reference; percent-encoding (`sha256%3A…`) has been decoded before. Hex digits and
-    /// the scheme's name are read in lower case only, for a document has one URL.
+    /// Parses a reference whose percent-encoding (`sha256%3A…`) has been decoded. Hex digits and
+    /// the scheme must be lower case, so that a document has one URL.
     ///
-    /// None for what can name nothing: the empty string, and the two schemes with something else
-    /// than 64 hex digits.
+    /// None for what cannot name anything: the empty string, and either scheme followed by anything
+    /// other than 64 hex digits.
     pub fn parse(text: &str) -> Option<Self> {
         if let Some(digits) = text.strip_prefix("x-blake3:") {
             return DocumentId::parse(digits).map(Self::Id);

@@ -1,10 +1,9 @@
-//! Derives the two validators that clients see: the ETag of a whole answer and the token of one row
-//! at one version.
+//! Derives the two validators that clients see: the ETag of a whole answer, and the token of one
+//! row at one version.
 //!
-//! Both are hashes of what was read, never of the bytes that were written: an answer's validator
-//! costs the same whether it has one byte or a megabyte. This file knows neither headers as such
-//! nor how a client's tags are compared; that is [`crate::conditional`] (RFC 9110 §8.8.3 for the
-//! form, §13 for the comparison).
+//! Both hash what was read, never the bytes that were written, so an answer's validator costs the
+//! same whether the answer has one byte or a megabyte. This module follows RFC 9110 §8.8.3 for the
+//! form of an ETag. How a client's tags are compared (§13) is decided in [`crate::conditional`].
 
 mod ingredients;
 
@@ -19,17 +18,16 @@ use crate::question::Question;
 
 pub use ingredients::Ingredient;
 
-/// The version of how answers are written. Raise it in every release in which the same rows, asked
-/// for by the same document, may give other bytes than before: otherwise a client that holds the
-/// old bytes is told that they are fresh.
+/// The version of the answer format. Raise it in every release that may write different bytes for
+/// the same rows and the same document. Otherwise a client that holds the old bytes is told that
+/// they are fresh.
 ///
-/// It stands here instead of the crate's version so that a release which changes nothing about the
-/// bytes keeps all caches warm, and so that nodes of two such releases agree while one replaces the
-/// other.
+/// This is not the crate's version, so that a release which leaves the bytes unchanged keeps all
+/// caches warm, and so that the nodes of two such releases agree during a rolling upgrade.
 pub const RENDERING: u32 = 1;
 
-/// Says what the hash is of, so that it equals no other hash of ours, and in which layout. Raise it
-/// when the layout of [`ResponseHasher`]'s buffer changes.
+/// Domain separation: says what the hash covers and in which layout, so that it equals no other
+/// hash of this crate. Raise it when the layout of [`ResponseHasher`]'s buffer changes.
 const RESPONSE_FORMAT: &[u8; 20] = b"freshql.response.v2\n";
 
 /// The same for [`ResponseEtag::of_content`].
@@ -38,11 +36,11 @@ const CONTENT_FORMAT: &[u8; 19] = b"freshql.content.v1\n";
 /// The same for [`EntityEtagKey`].
 const ENTITY_FORMAT: &[u8; 18] = b"freshql.entity.v2\n";
 
-/// The content codings in which an answer is sent. Each has a strong ETag of its own, for its bytes
-/// differ (RFC 9110 §8.8.3.3).
+/// The content codings of an answer. Each has its own strong ETag, because its bytes differ (RFC
+/// 9110 §8.8.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Coding {
-    /// As it is.
+    /// No coding.
     Identity,
     /// Brotli.
     Brotli,
@@ -53,10 +51,10 @@ pub enum Coding {
 }
 
 impl Coding {
-    /// All.
+    /// All codings, identity first.
     pub const ALL: [Self; 4] = [Self::Identity, Self::Brotli, Self::Zstd, Self::Gzip];
 
-    /// What the ETag of this coding has at its end.
+    /// The suffix of this coding's ETag.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Identity => "",
@@ -67,19 +65,19 @@ impl Coding {
     }
 }
 
-/// The media types in which an answer is sent at one URL. Each has a strong ETag of its own: the
-/// bytes are the same, but a cache that takes a 304 for one must not go on with the other's
-/// `Content-Type` (RFC 9110 §8.8.1).
+/// The media types in which one URL may answer. Each has its own strong ETag: the bytes are equal,
+/// but a cache that gets a 304 for one type must not reuse the `Content-Type` of the other (RFC
+/// 9110 §8.8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Variant {
-    /// The only one nearly everywhere.
+    /// The only media type of almost every URL.
     Plain,
     /// `application/graphql-response+json` at `/graphql`.
     GraphqlResponse,
 }
 
 impl Variant {
-    /// What the ETag of this variant has after the base, before the coding's suffix.
+    /// What this variant adds to the ETag between the base and the coding's suffix.
     pub const fn suffix(self) -> &'static str {
         match self {
             Self::Plain => "",
@@ -94,7 +92,7 @@ impl Variant {
 pub struct ResponseEtag([u8; 22]);
 
 impl ResponseEtag {
-    /// Of a resource that is these bytes and nothing else.
+    /// The ETag of a resource that consists of exactly these bytes.
     pub fn of_content(bytes: &[u8]) -> Self {
         let mut hasher = blake3::Hasher::new();
         hasher.update(CONTENT_FORMAT).update(bytes);
@@ -106,8 +104,8 @@ impl ResponseEtag {
         ascii(&self.0)
     }
 
-    /// The value of the `ETag` header, with its quotes. Each content coding has a validator of its
-    /// own (RFC 9110 §8.8.3.3):
+    /// The value of the `ETag` header, with quotes. Each content coding has its own validator (RFC
+    /// 9110 §8.8.3.3):
     ///
     /// ```
     /// use freshql::etag::{Coding, ResponseEtag, Variant};
@@ -127,11 +125,11 @@ impl ResponseEtag {
     }
 }
 
-/// Gathers, in response order, what an answer's ETag is derived from.
+/// Collects, in response order, what an answer's ETag is derived from.
 ///
-/// Everything goes into one buffer that is hashed once, since blake3 is fastest over long inputs.
-/// Every item starts with a tag and has either a fixed size or its length before it, so the buffer
-/// can be read back in one way only: different sequences of calls never give the same bytes.
+/// All items go into one buffer that is hashed once, since blake3 is fastest on long inputs. Every
+/// item starts with a tag and either has a fixed size or is preceded by its length. The buffer can
+/// therefore be decoded in only one way: different sequences of calls never produce the same bytes.
 #[derive(Clone)]
 pub struct ResponseHasher {
     buffer: Vec<u8>,
@@ -149,9 +147,10 @@ enum Item {
 }
 
 impl ResponseHasher {
-    /// Starts with the question, asked of the model with this fingerprint, at no epoch yet.
+    /// Starts with the question, for the model with this fingerprint. The epoch stays zero until
+    /// [`Self::set_epoch`].
     pub fn new(fingerprint: &[u8; 32], question: &Question<'_>) -> Self {
-        // Room for the question and some twenty rows; what is longer grows by doubling.
+        // Room for the question and some twenty rows; a longer buffer grows by doubling.
         let mut hasher = Self { buffer: Vec::with_capacity(1024 + question.variables.len()) };
         let buffer = &mut hasher.buffer;
         buffer.extend_from_slice(RESPONSE_FORMAT);
@@ -166,7 +165,7 @@ impl ResponseHasher {
         hasher
     }
 
-    /// Which database is read, in which state of its schema: known when the snapshot is.
+    /// Sets the database's epoch, which is known only once the snapshot is open.
     pub fn set_epoch(&mut self, epoch: &[u8; 16]) {
         let at = RESPONSE_FORMAT.len() + size_of::<u32>();
         if let Some(place) = self.buffer.get_mut(at..at + epoch.len()) {
@@ -174,15 +173,15 @@ impl ResponseHasher {
         }
     }
 
-    /// For what is read without an ETag being made of it.
+    /// For a read that needs no ETag.
     pub fn unused() -> Self {
         Self { buffer: Vec::new() }
     }
 
-    /// A row was read.
+    /// Records a row that was read.
     pub fn row(&mut self, entity: EntityId, id: &Value, version: Version) {
-        // Tag, entity, version and the id's tag have a fixed size and go in with one copy: this is
-        // the hot path.
+        // Hot path: tag, entity, version and the id's tag have fixed sizes and are appended with
+        // one copy.
         let mut head = [0; 12];
         head[0] = Item::Row as u8;
         head[1..3].copy_from_slice(&entity.0.to_le_bytes());
@@ -197,13 +196,13 @@ impl ResponseHasher {
         }
     }
 
-    /// A row was looked up and is not there.
+    /// Records a row that was looked up and not found.
     pub fn missing(&mut self, entity: EntityId) {
         self.tag(Item::Missing);
         self.buffer.extend_from_slice(&entity.0.to_le_bytes());
     }
 
-    /// A list ended. The page flags are None where nobody asked for them.
+    /// Records the end of a list. A page flag is None if it was not requested.
     pub fn list(
         &mut self,
         length: usize,
@@ -215,19 +214,19 @@ impl ResponseHasher {
         self.buffer.extend_from_slice(&[flag(has_next_page), flag(has_previous_page)]);
     }
 
-    /// A `totalCount`.
+    /// Records a `totalCount`.
     pub fn total(&mut self, count: i64) {
         self.tag(Item::Total);
         self.buffer.extend_from_slice(&count.to_le_bytes());
     }
 
-    /// A value that no row's version covers.
+    /// Records a value that no row's version covers.
     pub fn value(&mut self, bytes: &[u8]) {
         self.tag(Item::Value);
         self.bytes(bytes);
     }
 
-    /// The ETag.
+    /// The ETag of everything recorded.
     pub fn finish(self) -> ResponseEtag {
         let hash = blake3::hash(&self.buffer);
         ResponseEtag(encode::<16, 22>(first(hash.as_bytes())))
@@ -245,16 +244,16 @@ impl ResponseHasher {
 
 /// The opaque token of one row at one version: 96 bits, base64url, 16 characters.
 ///
-/// The first 40 bits are a hash of the row's name, by which a token of another row is recognised;
-/// the other 56 are the version, masked with more of that hash so that nobody is tempted to read or
-/// count it. It is no secret and no signature: who may write is decided elsewhere.
+/// The first 40 bits are a hash of the row's name, which identifies the row that a token belongs
+/// to. The other 56 bits are the version, masked with more of that hash so that nobody is tempted
+/// to read or count it. The token is neither a secret nor a signature: it authorises nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct EntityEtag([u8; 16]);
 
-/// Why a token names no version of a row.
+/// Why a token does not name a version of the row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// It is no token at all.
+    /// It is not a token.
     #[error("not an etag of this server")]
     Malformed,
     /// It is (or looks like) the token of another row, or of this row before the database's epoch
@@ -264,8 +263,8 @@ pub enum TokenError {
 }
 
 impl EntityEtag {
-    /// The token of this row at this version. Where many rows of one entity are read, keep an
-    /// [`EntityEtagKey`].
+    /// The token of this row at this version. To read many rows of one entity, create an
+    /// [`EntityEtagKey`] once.
     pub fn new(epoch: &[u8; 16], entity_name: &str, id: &Value, version: Version) -> Self {
         EntityEtagKey::new(epoch, entity_name).etag(id, version)
     }
@@ -275,7 +274,7 @@ impl EntityEtag {
         ascii(&self.0)
     }
 
-    /// The version that `token` names, if it is a token of this row.
+    /// The version that `token` names, if the token belongs to this row.
     ///
     /// # Errors
     /// See [`TokenError`].
@@ -289,7 +288,7 @@ impl EntityEtag {
     }
 }
 
-/// What the tokens of one entity's rows have in common, hashed once, so that a row costs a single
+/// The common part of all tokens of one entity, hashed once, so that each row costs a single
 /// compression.
 #[derive(Clone)]
 pub struct EntityEtagKey([u8; 32]);
@@ -298,16 +297,17 @@ impl EntityEtagKey {
     /// The key of this entity in the database with this epoch.
     pub fn new(epoch: &[u8; 16], entity_name: &str) -> Self {
         let mut hasher = blake3::Hasher::new();
-        // The name is the only item of variable length and stands last.
+        // The name is the only item of variable length, so it must come last.
         hasher.update(ENTITY_FORMAT).update(epoch).update(entity_name.as_bytes());
         Self(*hasher.finalize().as_bytes())
     }
 
     /// The token of the row with this id at this version.
     ///
-    /// Only the lower 56 bits of the version fit: microseconds since 1970 need 51 of them, and 56
-    /// from the year 4253 on. A version outside them gets a token that [`Self::read`] reads as
-    /// another version, so the write is refused, not lost.
+    /// Only the lower 56 bits of the version fit. Microseconds since 1970 need 51 of them, and
+    /// exceed 56 bits from the year 4253 on. The token of a version outside that range is read by
+    /// [`Self::read`] as a different version, so the write is refused instead of overwriting a
+    /// change.
     pub fn etag(&self, id: &Value, version: Version) -> EntityEtag {
         let mut token = self.row_hash(id);
         xor(&mut token[5..], &version.0.to_be_bytes()[1..]);
@@ -320,7 +320,8 @@ impl EntityEtagKey {
     /// See [`TokenError`].
     pub fn read(&self, token: &str, id: &Value) -> Result<Version, TokenError> {
         let mut bytes = [0; 12];
-        // 16 characters are 12 bytes without bits to spare, so each token has exactly one spelling.
+        // 16 characters encode 12 bytes with no bits to spare, so each token has exactly one
+        // spelling.
         if token.len() != 16 || URL_SAFE_NO_PAD.decode_slice(token, &mut bytes) != Ok(12) {
             return Err(TokenError::Malformed);
         }
@@ -345,8 +346,8 @@ impl EntityEtagKey {
     }
 
     fn tagged(&self, tag: u8, bytes: &[u8]) -> blake3::Hash {
-        // Nearly all ids fit blake3's block of 64 bytes; the incremental hasher, whose state is
-        // large, is for the others.
+        // Almost all ids fit into blake3's 64-byte block. Only longer ones use the incremental
+        // hasher, whose state is large.
         let mut block = [0; 64];
         match block.get_mut(1..=bytes.len()) {
             Some(rest) => {
@@ -365,7 +366,7 @@ fn xor(bytes: &mut [u8], with: &[u8]) {
     }
 }
 
-/// The numbers are part of both formats.
+/// The numbers are part of both hash formats.
 fn value_tag(value: &Value) -> u8 {
     match value {
         Value::Null => 0,
@@ -552,8 +553,8 @@ mod tests {
 
     #[test]
     fn the_etags_of_a_release_stay_as_they_are() {
-        // If one of these changes, so do all validators that clients hold: was RENDERING or a
-        // format meant to change?
+        // A failure here means that every validator that clients hold becomes invalid. Was
+        // RENDERING or a format meant to change?
         let mut hasher = hasher(&[Call::Row(1, Value::Text("b5".into()), 42), Call::Missing(2)]);
         hasher.list(1, Some(true), None);
         hasher.total(9);

@@ -1,12 +1,12 @@
-//! JSON as the whole program writes it: strings, and one canonical text for each value.
+//! JSON as the whole crate writes it: strings, and one canonical text for each value.
 
 use async_graphql::{Number, Value};
 
 use crate::syntax::{exact_float, long_number};
 
 /// The canonical text of a value: members sorted by name, no white space, one spelling for each
-/// number. Two requests that mean the same thing get one cache key and one ETag by it. The words of
-/// enums are strings.
+/// number. It gives requests that mean the same thing one cache key and one ETag. Enum values are
+/// written as strings.
 pub fn canonical(value: &Value) -> String {
     let mut text = Vec::new();
     write_canonical(value, &mut text);
@@ -65,9 +65,9 @@ fn write_members<'a>(members: impl IntoIterator<Item = (&'a str, &'a Value)>, ou
     out.push(b'}');
 }
 
-/// Writes a number in the one form in which PostgreSQL's `jsonb` gives it back, which knows no
-/// exponents and no `-0.0`: where a float holds it exactly, as that; an integer of 64 bits by its
-/// digits; any other with all the digits that it has.
+/// Writes a number in the one form in which PostgreSQL's `jsonb` returns it, without exponents and
+/// `-0.0`: as a float if a float holds it exactly; a 64-bit integer by its digits; any other number
+/// with all of its digits.
 fn write_number(text: &str, out: &mut Vec<u8>) {
     if let Some(float) = exact_float(text).and_then(|number| number.as_f64()) {
         return write_float(float, out);
@@ -76,7 +76,7 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
     match exponent.trim_start_matches('+').parse::<i64>() {
         Ok(0) => out.extend_from_slice(mantissa.as_bytes()),
         Ok(exponent @ -400..=400) => write_shifted(mantissa, exponent, out),
-        // No type takes such a number.
+        // No type accepts such a number.
         _ => out.extend_from_slice(
             format!("{mantissa}e{}", exponent.trim_start_matches('+')).as_bytes(),
         ),
@@ -84,8 +84,8 @@ fn write_number(text: &str, out: &mut Vec<u8>) {
 }
 
 fn write_float(float: f64, out: &mut Vec<u8>) {
-    // From here on floats are written with an exponent; below 2^64 such a number is an integer to
-    // `jsonb`.
+    // From 1e16 on, floats would be written with an exponent; below 2^64 such a number is an
+    // integer to `jsonb`.
     let is_integer = float.abs() >= 1e16 && float > -9.3e18 && float < 18_446_744_073_709_551_616.0;
     let text = match is_integer {
         true => format!("{float:.0}"),
@@ -95,7 +95,7 @@ fn write_float(float: f64, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes a number whose point moves by so many digits to the right.
+/// Writes a number with its decimal point moved to the right by this many digits.
 fn write_shifted(mantissa: &str, by: i64, out: &mut Vec<u8>) {
     let (sign, unsigned) =
         mantissa.strip_prefix('-').map_or(("", mantissa), |unsigned| ("-", unsigned));
@@ -116,8 +116,8 @@ fn write_shifted(mantissa: &str, by: i64, out: &mut Vec<u8>) {
     }
 }
 
-/// Writes a JSON string with its quotes. Runs of clean bytes are copied as they are; UTF-8 stays
-/// UTF-8 (RFC 8259, section 7: only quotes, backslashes and control characters must be escaped).
+/// Writes a JSON string with its quotes. Clean runs are copied as they are; UTF-8 stays UTF-8 (RFC
+/// 8259, section 7: only quotes, backslashes and control characters must be escaped).
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + 2);
@@ -125,7 +125,7 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     let mut clean_from = 0;
     let mut at = 0;
     while at < bytes.len() {
-        // Eight clean bytes at a time: most texts have nothing to escape.
+        // Eight clean bytes at a time: most strings have nothing to escape.
         if let Some(chunk) = bytes[at..].first_chunk::<8>()
             && is_clean(u64::from_le_bytes(*chunk))
         {
@@ -160,9 +160,9 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// Has none of eight bytes to be escaped? (The usual bit trick: a byte less than n, a byte equal to
-/// n, for all eight at once. It may call clean bytes dirty after a borrow, never the other way
-/// round.)
+/// Whether none of eight bytes needs escaping. (The usual bit trick: a byte less than n, and a byte
+/// equal to n, for all eight at once. It may report a clean byte as dirty after a borrow, never the
+/// other way round.)
 fn is_clean(word: u64) -> bool {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;

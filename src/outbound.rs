@@ -1,6 +1,6 @@
-//! Asks other servers over HTTP/1.1, with TLS where the URL says `https`: identity providers for
-//! their keys, other freshql servers for `push`. Redirects are not followed, and every answer is
-//! bounded in time and length.
+//! Sends requests to other servers over HTTP/1.1, with TLS if the URL says `https`: to identity
+//! providers for their keys, to other freshql servers for `push`. Redirects are not followed, and
+//! every answer is bounded in time and length.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use rustls::{ClientConfig, RootCertStore};
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OutboundError {
-    /// A file that is to hold certificates.
+    /// A file of certificates cannot be used.
     #[error("cannot read certificates from {}: {why}", .path.display())]
     Certificates {
         /// The file.
@@ -28,21 +28,21 @@ pub(crate) enum OutboundError {
         /// What is wrong with it.
         why: String,
     },
-    /// TLS cannot be set up at all.
+    /// TLS cannot be set up.
     #[error("TLS: {0}")]
     Tls(#[from] rustls::Error),
-    /// The connection, TLS, or what came over it; with all its causes.
+    /// The connection, TLS or the response failed; with all causes.
     #[error("{0}")]
     Failed(String),
-    /// It took too long.
+    /// The time limit was exceeded.
     #[error("no answer within {} s", .0.as_secs())]
     TimedOut(Duration),
-    /// The body is longer than it may be.
+    /// The body exceeds the limit.
     #[error("the answer is longer than {0} bytes")]
     TooLong(usize),
 }
 
-/// What one answer may cost.
+/// The limits of one request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Bounds {
     /// From connecting to the last byte.
@@ -51,33 +51,33 @@ pub(crate) struct Bounds {
     pub bytes: usize,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Answer {
-    /// Whatever it is: the caller knows which he expects.
+    /// Any status: the caller knows which one it expects.
     pub status: StatusCode,
     /// All of them.
     pub headers: HeaderMap,
-    /// As it came: no coding is asked for.
+    /// As received: no content coding is requested.
     pub body: Bytes,
 }
 
-/// Asks other servers. Cheap to clone.
+/// An HTTP client. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Client(
     hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
 );
 
 impl Client {
-    /// Trusts the certificates that the machine trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` name
-    /// others), and those in `more`, a PEM file.
+    /// Trusts the machine's certificates (`SSL_CERT_FILE` and `SSL_CERT_DIR` name others), and
+    /// those in `more`, a PEM file.
     ///
     /// # Errors
-    /// The file has no certificates.
+    /// The file contains no certificates.
     pub(crate) fn new(more: Option<&Path>) -> Result<Self, OutboundError> {
         let mut roots = RootCertStore::empty();
-        // What cannot be read or used there is not trusted; a server that would have needed it is
-        // refused with its name.
+        // Certificates that cannot be read or used are not trusted. A server that needs one of them
+        // is refused by name.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         if let Some(path) = more {
             let failed = |why: String| OutboundError::Certificates { path: path.to_owned(), why };
@@ -106,7 +106,7 @@ impl Client {
     /// Sends a request whose URL is absolute.
     ///
     /// # Errors
-    /// There is no whole answer within the bounds.
+    /// There is no complete answer within the bounds.
     pub(crate) async fn ask(
         &self,
         request: Request<Full<Bytes>>,
@@ -134,13 +134,13 @@ impl Client {
     }
 }
 
-/// An error with what caused it: "client error (Connect)" alone helps nobody.
+/// The error with its causes: "client error (Connect)" alone helps nobody.
 fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
         let next = error.to_string();
-        // Some errors repeat their causes.
+        // Some errors already repeat their causes.
         if !text.ends_with(&next) {
             text.push_str(": ");
             text.push_str(&next);

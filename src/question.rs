@@ -1,7 +1,7 @@
-//! What is asked, in full: everything that an answer depends on beside the data. Cache key, single
-//! flight, canonical URL and ETag are all made from a [`Question`], by the two functions below.
-//! Both take it apart field by field, so whoever adds a field is made by the compiler to decide
-//! what it means to each of them.
+//! What is asked, in full: everything that an answer depends on besides the data. Cache key, single
+//! flight, canonical URL and ETag are all made from a [`Question`] by the two functions below. Both
+//! destructure it field by field, so the compiler forces everyone who adds a field to decide what
+//! it means for each of them.
 
 use std::fmt::Write;
 
@@ -9,28 +9,28 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::document_id::DocumentId;
 
-/// One operation of one document, with its variables, as seen by one view.
+/// One operation of one document, with its variables, seen through one view.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Question<'a> {
-    /// The document that has the operation.
+    /// The document that contains the operation.
     pub document: DocumentId,
-    /// The operation's name; None where it has none.
+    /// The operation's name; None if it is anonymous.
     pub operation: Option<&'a str>,
     /// The variables as canonical JSON: defaults filled in, keys sorted, each value in the one
     /// spelling of its type.
     pub variables: &'a str,
-    /// As far as the answer depends on who asks.
+    /// The part of the viewer that the answer depends on.
     pub view: View,
 }
 
-/// As far as an answer depends on who asks.
+/// The part of the viewer that an answer depends on.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum View {
     /// Everybody gets the same answer.
     #[default]
     Public,
-    /// Those get it for whom the rules come down to the same conditions: blake3 of these, in their
-    /// canonical form.
+    /// The answer is shared by the viewers for whom the rules come down to the same conditions: the
+    /// blake3 hash of these conditions in canonical form.
     Private([u8; 32]),
 }
 
@@ -45,12 +45,12 @@ impl View {
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 impl Question<'_> {
-    /// Appends the question in a form that can be read back in one way only: different questions
-    /// never give the same bytes, whatever follows.
+    /// Appends an encoding that can be decoded in only one way: different questions never give the
+    /// same bytes, whatever follows.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let Self { document, operation, variables, view } = self;
         let mut bytes = |value: Option<&[u8]>| {
-            // Nothing is as long as this length says.
+            // A length that no value has, to encode None.
             out.extend_from_slice(
                 &value.map_or(u64::MAX, |value| value.len() as u64).to_le_bytes(),
             );
@@ -65,9 +65,9 @@ impl Question<'_> {
         out.extend_from_slice(document.as_bytes());
     }
 
-    /// Its URL of its own, for a question about a registered document: the id, the operation's name
-    /// only where the document has several, the variables only where there are any. None where the
-    /// answer depends on who asks: then a URL does not tell which answer is meant.
+    /// The canonical URL of a question about a registered document: the id, the operation's name
+    /// only if the document has several, the variables only if there are any. None if the answer
+    /// depends on the viewer, because a URL alone then does not identify the answer.
     pub fn canonical_url(&self, is_only_operation: bool) -> Option<String> {
         let Self { document, operation, variables, view } = self;
         match view {

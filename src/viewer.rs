@@ -1,6 +1,6 @@
-//! Who asks: nobody that is known, or somebody with the claims of a verified token. What rules may
-//! ask of a viewer is an [`Atom`]. How a token is verified is not known here, and what an answer
-//! depends on of all this is its [`View`](crate::question::View), never the viewer.
+//! Who is asking: an anonymous viewer, or one with the claims of a verified token. An [`Atom`] is
+//! what a rule may ask about a viewer. How tokens are verified is unknown here. Answers depend on a
+//! [`View`](crate::question::View), never on the viewer itself.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,40 +8,40 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-/// Who asks.
+/// Who is asking.
 #[derive(Clone, Default)]
 pub enum Viewer {
-    /// No token came with the request.
+    /// The request had no token.
     #[default]
     Anonymous,
-    /// A token did, and it was verified.
+    /// The request had a token, and it was verified.
     Authenticated(Arc<Claims>),
 }
 
-/// What a rule may ask of a viewer.
+/// What a rule may ask about a viewer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Atom {
-    /// That there is a token.
+    /// Whether there is a token.
     Authenticated,
-    /// That the viewer has this role.
+    /// Whether the viewer has this role.
     Role(String),
     /// The value of a claim.
     Claim(String),
 }
 
-/// What a verified token says. It is never shown: claims go neither into logs nor into messages.
+/// The contents of a verified token. Never shown: claims go neither into logs nor into messages.
 pub struct Claims {
     claims: Map<String, Json>,
     roles: BTreeSet<String>,
 }
 
 impl Viewer {
-    /// Somebody with these claims.
+    /// A viewer with these claims.
     pub fn of(claims: Claims) -> Self {
         Self::Authenticated(Arc::new(claims))
     }
 
-    /// The claims of the token; None where there is none.
+    /// The claims of the token, if there is one.
     pub fn claims(&self) -> Option<&Claims> {
         match self {
             Self::Anonymous => None,
@@ -49,19 +49,18 @@ impl Viewer {
         }
     }
 
-    /// Whether nobody is known to ask.
+    /// Whether the request had no token.
     pub fn is_anonymous(&self) -> bool {
         self.claims().is_none()
     }
 }
 
 impl Claims {
-    /// Where the roles are if the configuration does not say otherwise, as a JSON pointer (RFC
-    /// 6901).
+    /// The default location of the roles, as a JSON pointer (RFC 6901).
     pub const ROLES: &str = "/roles";
 
-    /// The claims of a token. `roles` points to its roles: a list, or a string with spaces. What is
-    /// no string is no role.
+    /// The claims of a token. `roles` points to its roles: a list, or a space-separated string.
+    /// Values that are not strings are ignored.
     pub fn new(claims: Map<String, Json>, roles: &str) -> Self {
         let claims = Json::Object(claims);
         let roles = match claims.pointer(roles) {
@@ -75,9 +74,9 @@ impl Claims {
         Self { claims, roles }
     }
 
-    /// The value of a claim; None where the token has none, or null. A dot leads into an object:
-    /// `org.id`. A claim whose very name has dots, such as `https://example.com/tenant`, goes
-    /// first.
+    /// The value of a claim; None if it is missing or null. A dot descends into an object:
+    /// `org.id`. A claim whose name contains dots, such as `https://example.com/tenant`, takes
+    /// precedence.
     pub fn get(&self, name: &str) -> Option<&Json> {
         let found = self.claims.get(name).or_else(|| {
             let (first, rest) = name.split_once('.')?;

@@ -1,14 +1,13 @@
-//! By what the cache knows a question.
+//! The cache key of a question.
 
 use crate::question::Question;
 
-/// A question in 128 bits: nobody can make two questions with one key.
+/// A question, hashed to 128 bits. Collisions are infeasible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Key(pub(super) u64, pub(super) u64);
 
 impl Key {
-    /// Of a question that has no URL of its own. Where it has one, see
-    /// [`super::ResponseCache::key`].
+    /// For a question without a canonical URL; otherwise see [`super::ResponseCache::key`].
     pub(super) fn of(question: &Question<'_>) -> Self {
         let mut encoded = Vec::with_capacity(64 + question.variables.len());
         question.encode(&mut encoded);

@@ -1,4 +1,4 @@
-//! What the cache keeps beside its answers.
+//! What the cache stores besides its answers.
 
 use std::convert::Infallible;
 
@@ -30,7 +30,7 @@ async fn no_trace_is_left_of_executions() {
                 tokio::task::yield_now().await;
                 Ok::<_, Infallible>(Executed { value: (), weight: 1, touched: None, as_of: None })
             };
-            // Half of them are given up, somewhere on the way.
+            // Half of the requests are dropped somewhere along the way.
             let patience =
                 if number % 2 == 0 { Duration::MAX } else { Duration::from_micros(number * 50) };
             let _ = tokio::time::timeout(patience, cache.answer(key, false, execute)).await;

@@ -1,4 +1,4 @@
-//! The keys of questions by their URLs, so that a URL that was asked before is not parsed again.
+//! Maps URLs to the keys of their questions, so that a known URL need not be parsed again.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -9,18 +9,18 @@ use siphasher::sip128::{Hasher128, SipHasher13};
 use super::key::Key;
 use crate::dependency::PassThroughHasher;
 
-/// Bytes that a URL takes up, however long it is: its key, what it means, its place in the table.
+/// Bytes per URL, whatever its length: its key, its meaning, its table slot.
 const WEIGHT: u64 = 80;
 
-/// The key of a canonical URL is that of its question; other spellings lead to one. URLs are known
-/// by 128 bits of a hash whose key no client can know or find out, so nobody can make two that are
-/// taken for one another.
+/// A canonical URL has the same key as its question; other spellings are mapped to one. A URL is
+/// identified by a 128-bit hash whose key no client can know or find out, so nobody can construct
+/// two that collide.
 pub(super) struct Urls {
     key: (u64, u64),
     spellings: Cache<Key, Meaning, UnitWeighter, PassThroughHasher>,
 }
 
-/// A question, and the generation of documents in which the URL asks it.
+/// A question, and the generation of documents in which the URL means it.
 #[derive(Clone, Copy)]
 struct Meaning {
     key: Key,
@@ -28,7 +28,7 @@ struct Meaning {
 }
 
 impl Urls {
-    /// Keeps about as many spellings as take up these bytes.
+    /// As many spellings as fit into about this many bytes.
     pub(super) fn new(bytes: u64) -> Self {
         let random = RandomState::new();
         let count = bytes / WEIGHT;
@@ -45,23 +45,23 @@ impl Urls {
         }
     }
 
-    /// Of a URL, or of a URL together with who asks.
-    pub(super) fn key_of(&self, url: &str, who: Option<&str>) -> Key {
+    /// The key of a URL, or of a URL combined with a token.
+    pub(super) fn key_of(&self, url: &str, token: Option<&str>) -> Key {
         let mut hasher = SipHasher13::new_with_keys(self.key.0, self.key.1);
-        let hash = match who {
+        let hash = match token {
             None => hasher.hash(url.as_bytes()),
-            Some(who) => {
+            Some(token) => {
                 hasher.write(url.as_bytes());
-                // No URL has this byte.
+                // A separator: no URL contains this byte.
                 hasher.write(&[0xff]);
-                hasher.write(who.as_bytes());
+                hasher.write(token.as_bytes());
                 hasher.finish128()
             }
         };
         Key(hash.h1, hash.h2)
     }
 
-    /// The key of the question that the URL with this key asks, if it is known in this generation.
+    /// The question of the URL with this key, if it is known in this generation.
     pub(super) fn get(&self, at: Key, generation: u64) -> Option<Key> {
         let meaning = self.spellings.get(&at)?;
         (meaning.generation == generation).then_some(meaning.key)

@@ -1,18 +1,18 @@
-//! The last changes as one short list. While something is written all the time, every answer is
-//! verified again all the time; looking for a few changes among its marks costs much less than
-//! looking up each of its marks.
+//! The latest changes as one short list. Under constant writes every answer is constantly verified
+//! again, and searching its marks for a few changes costs much less than looking up each of its
+//! marks.
 
 use crate::dependency::Mark;
 
 /// The maximum length of the list. Searching for this many marks costs about as much as looking up
-/// those of an answer of some thirty rows.
+/// the marks of an answer with some thirty rows.
 const MOST: usize = 256;
 
 /// All marks that changed after a revision.
 #[derive(Debug)]
 pub(super) struct Recent {
     after: u64,
-    /// With the revision at which each changed, ascending.
+    /// Each mark with the revision at which it changed, in ascending order.
     changes: Box<[(u64, Mark)]>,
 }
 
@@ -22,7 +22,7 @@ impl Recent {
         Self { after: revision, changes: Box::default() }
     }
 
-    /// The same with a newer batch, and without the oldest ones if these are too many.
+    /// Adds a newer batch, and drops the oldest ones if the list gets too long.
     pub(super) fn with(&self, revision: u64, batch: &[Mark]) -> Self {
         let Some(room) = MOST.checked_sub(batch.len()) else { return Self::after(revision) };
         let (mut after, mut kept) = (self.after, &*self.changes);

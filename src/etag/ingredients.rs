@@ -1,20 +1,21 @@
-//! Reads back what an ETag is derived from, out of the very bytes that are hashed: a diagnosis that
-//! cannot differ from what it explains, and that costs nothing where nobody asks for it.
+//! Decodes what an ETag is derived from, out of the very bytes that are hashed. The diagnosis can
+//! therefore never differ from the ETag that it explains, and it costs nothing unless somebody asks
+//! for it.
 
 use super::{Item, RESPONSE_FORMAT, ResponseHasher, value_tag};
 use crate::dependency::Version;
 use crate::model::{EntityId, Value};
 
-/// One thing that was read, as it stands in the hash.
+/// One item of the hashed buffer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ingredient {
     /// A row at a version.
     Row(EntityId, Value, Version),
-    /// A row that was looked up and is not there.
+    /// A row that was looked up and not found.
     Missing(EntityId),
-    /// A list: its length, and whether rows follow and precede it, where that was asked for.
+    /// A list: its length and, if requested, whether rows follow and precede it.
     List {
-        /// Rows on the page.
+        /// The number of rows on the page.
         length: u64,
         /// `hasNextPage`.
         has_next_page: Option<bool>,
@@ -23,16 +24,16 @@ pub enum Ingredient {
     },
     /// A `totalCount`.
     Total(i64),
-    /// A value that no row's version covers, of this many bytes.
+    /// A value of this many bytes that no row's version covers.
     Value(u64),
 }
 
 impl ResponseHasher {
-    /// What was read so far, in response order.
+    /// Everything recorded so far, in response order.
     pub fn ingredients(&self) -> Vec<Ingredient> {
         let mut rest = Rest(&self.buffer);
         let mut found = Vec::new();
-        // The buffer is our own and whole; if it were not, there would be less to show.
+        // The buffer is our own and complete. If it were not, the list would only be shorter.
         if rest.question().is_some() {
             while let Some(ingredient) = rest.ingredient() {
                 found.push(ingredient);
@@ -42,11 +43,11 @@ impl ResponseHasher {
     }
 }
 
-/// What is still to be read.
+/// The bytes that are not yet decoded.
 struct Rest<'a>(&'a [u8]);
 
 impl<'a> Rest<'a> {
-    /// Everything in front of the first item.
+    /// Skips everything before the first item.
     fn question(&mut self) -> Option<()> {
         self.take(RESPONSE_FORMAT.len() + size_of::<u32>() + 16 + 32)?;
         self.text().map(drop)
