@@ -1,10 +1,10 @@
-//! The front door: speaks HTTP, decides nothing about data. This file has all routes and all that
-//! surrounds every handler; statuses are in [`failure`] and [`respond`].
+//! The front door: speaks HTTP and decides nothing about data. This file lists all routes and what
+//! wraps every handler; statuses are decided in [`failure`] and [`respond`].
 //!
-//! A GET takes one of two paths to the same answer. If the very same URL was answered before,
-//! [`front`] finds that answer by the URL and sends it, or its 304, as soon as the store says that
-//! it still holds. Every other GET goes through the router to [`query`], which finds out what the
-//! URL means. Both end in [`respond::conditional`], where a 304 is decided.
+//! A GET can take two paths to the same answer. If this exact URL was answered before, [`front`]
+//! finds that answer by the URL and sends it, or its 304, as soon as the store confirms that it is
+//! still valid. Every other GET goes through the router to [`query`], which resolves the URL. Both
+//! paths end in [`respond::conditional`], where a 304 is decided.
 
 mod access;
 mod address;
@@ -60,12 +60,12 @@ use crate::cache_control::NO_STORE;
 use crate::config::{Limits, Mode};
 use crate::graphql::Code;
 
-/// The whole server: all routes, what surrounds them, and what stands in front of them.
+/// The whole server: all routes, the middleware around them, and the fast path in front of them.
 pub(crate) fn service(app: AppState) -> Front {
     Front::new(app.clone(), router(app))
 }
 
-/// All routes, with what surrounds them.
+/// All routes, with the middleware around them.
 fn router(app: AppState) -> Router {
     let routes = Router::new()
         .route("/q", get(admin::list).post(registry::post))
@@ -89,8 +89,8 @@ fn router(app: AppState) -> Router {
     routes.with_state(app)
 }
 
-/// What surrounds every handler: how long a request may take, what becomes of a panic, and what
-/// stands on every answer. [`Front`] does the same for what it answers itself.
+/// Wraps every handler: limits the time of a request, catches panics, and sets the headers of every
+/// answer. [`Front`] does the same for what it answers itself.
 async fn surround(State(app): State<AppState>, request: Request, next: Next) -> Response {
     let place = Place::of(request.method(), request.uri().path());
     let (is_options, path) = (request.method() == Method::OPTIONS, request.uri().path().to_owned());
@@ -112,7 +112,7 @@ async fn surround(State(app): State<AppState>, request: Request, next: Next) -> 
     response
 }
 
-/// What stands on answers that are given before a place is known.
+/// The headers of answers that are sent before the resource is known.
 fn finished(mut response: Response) -> Response {
     let headers = response.headers_mut();
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -120,7 +120,7 @@ fn finished(mut response: Response) -> Response {
     response
 }
 
-/// How long a URL may be, and how long a request may take.
+/// Limits the length of the URL and the time of the request.
 async fn limit(limits: Limits, mut request: Request, next: Next) -> Response {
     if url_length(request.uri()) > limits.max_url_bytes {
         let detail = "the URL is too long; send the variables in the body of a POST";
@@ -151,11 +151,11 @@ async fn other_method(method: Method) -> Response {
     if method == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }
-    let detail = "the resource at this URL does not have this method";
+    let detail = "the resource at this URL does not support this method";
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, detail).into_response()
 }
 
-/// A bug of ours: it is told to the log, and to the client by an id only.
+/// A panic is a bug in the server. The log gets the message; the client gets only an incident id.
 fn panicked(panic: &(dyn Any + Send), path: &str) -> Response {
     let message = panic
         .downcast_ref::<String>()

@@ -1,5 +1,5 @@
-//! The access log: a line for each request at level `debug`, and nothing at all below it. It has no
-//! query strings, for variables may be anybody's secrets.
+//! The access log: one line per request at level `debug`, and nothing below that level. It contains
+//! no query strings, because variables may hold secrets.
 
 use std::time::Instant;
 
@@ -11,27 +11,28 @@ use super::provenance::Provenance;
 /// The log's target, for filters such as `info,freshql::access=debug`.
 const TARGET: &str = "freshql::access";
 
-/// What a handler tells the log about its answer.
+/// What a handler reports to the log about its answer.
 #[derive(Clone)]
-struct Told {
+struct Logged {
     result: &'static str,
     operation: Option<String>,
 }
 
-/// Whether anybody reads it.
+/// Whether the access log is enabled.
 pub(super) fn is_on() -> bool {
     tracing::enabled!(target: TARGET, tracing::Level::DEBUG)
 }
 
-/// Notes on an answer how it came about.
+/// Attaches to an answer where it came from.
 pub(super) fn note(response: &mut Response, provenance: &Provenance, operation: Option<&str>) {
     if is_on() {
-        let told = Told { result: provenance.result(), operation: operation.map(str::to_owned) };
-        response.extensions_mut().insert(told);
+        let logged =
+            Logged { result: provenance.result(), operation: operation.map(str::to_owned) };
+        response.extensions_mut().insert(logged);
     }
 }
 
-/// A request that is to be logged.
+/// A request to be logged.
 pub(super) struct Entry {
     method: Method,
     path: String,
@@ -39,7 +40,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// None where nobody reads the log.
+    /// None if the log is off.
     pub(super) fn begin(method: &Method, uri: &Uri) -> Option<Self> {
         is_on().then(|| Self {
             method: method.clone(),
@@ -51,9 +52,10 @@ impl Entry {
     /// Writes the line.
     pub(super) fn end(self, response: &Response) {
         let Self { method, path, begun } = self;
-        let told = response.extensions().get::<Told>();
-        let (result, operation) =
-            told.map_or(("-", "-"), |told| (told.result, told.operation.as_deref().unwrap_or("-")));
+        let logged = response.extensions().get::<Logged>();
+        let (result, operation) = logged.map_or(("-", "-"), |logged| {
+            (logged.result, logged.operation.as_deref().unwrap_or("-"))
+        });
         let (status, micros) = (
             response.status().as_u16(),
             u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX),

@@ -19,12 +19,12 @@ pub(super) struct Address {
 }
 
 impl Address {
-    /// The document's name; None where no document can have it.
+    /// The document's name; None if no document can have this name.
     pub(super) fn document(&self) -> Option<DocumentRef> {
         DocumentRef::parse(&self.id)
     }
 
-    /// Which operation: the path says so, or else the parameter `operationName`.
+    /// The operation's name: from the path, otherwise from the parameter `operationName`.
     pub(super) fn operation<'a>(
         &'a self,
         parameters: &'a Parameters,
@@ -39,7 +39,7 @@ impl Address {
         }
     }
 
-    /// Whether it goes without the name of an operation.
+    /// Whether the path names no operation.
     pub(super) fn names_document_only(&self) -> bool {
         self.operation_name.is_none()
     }

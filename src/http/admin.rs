@@ -1,5 +1,4 @@
-//! The operator's API: registers, lists and removes documents. Open only to those who know the
-//! admin token.
+//! The operator's API: registers, lists and removes documents. It requires the admin token.
 
 use std::sync::Arc;
 
@@ -72,7 +71,7 @@ pub(super) async fn put(
     Ok(response)
 }
 
-/// `GET /q`: all registered documents, ordered by id; with `?texts=true`, what they say, too.
+/// `GET /q`: all registered documents, ordered by id; with `?texts=true`, with their texts.
 pub(super) async fn list(
     State(app): State<AppState>,
     _: Admin,
@@ -125,25 +124,25 @@ impl FromRequestParts<AppState> for Admin {
     }
 }
 
-/// A document as the operator sees it.
+/// A document as shown to the operator.
 #[derive(Serialize)]
 pub(super) struct Listed<'a> {
     #[serde(skip)]
     registered: &'a Registered,
     id: DocumentId,
-    /// Where it was asked for.
+    /// Only if requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<&'a str>,
     sha256: String,
-    /// What manifests call it.
+    /// The names that manifests give it.
     aliases: Vec<String>,
     operations: Vec<ListedOperation<'a>>,
-    /// Where it comes from: files, and the database if it was registered over the API.
+    /// The query files that contain it.
     files: &'a [String],
     stored: bool,
-    /// Since when no query file has it any more, and until when it is served.
+    /// When it left the query files, and until when it is still served.
     retired: Option<ListedRetired>,
-    /// False where the model has changed under it.
+    /// False if it is not valid with the current model.
     valid: bool,
 }
 
@@ -187,19 +186,19 @@ impl<'a> Listed<'a> {
         }
     }
 
-    /// With what it says.
+    /// Includes the document's text.
     pub(super) fn with_text(self) -> Self {
         Self { text: Some(&self.registered.text), ..self }
     }
 }
 
-/// The admin API changes documents by their id only: an alias would hide what is changed.
+/// The admin API changes documents by id only: an alias would hide which document is changed.
 fn id_of(address: &Address) -> Result<DocumentId, Problem> {
     match address.document() {
         Some(DocumentRef::Id(id)) if address.names_document_only() => Ok(id),
         _ => Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            "the URL is not /q/ and the 64 hex digits of a blake3 hash",
+            "the URL must be /q/ followed by the 64 hex digits of a blake3 hash",
         )),
     }
 }
@@ -210,7 +209,7 @@ fn no_such_document(id: DocumentId) -> Problem {
 
 pub(super) fn failed(error: &StoreError) -> Problem {
     if let StoreError::Lost(_) | StoreError::Unwritable(_) | StoreError::Overloaded = error {
-        // Whoever has the admin token may know why.
+        // The caller has the admin token and may read the cause.
         return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
     }
     let incident = incident();

@@ -1,4 +1,4 @@
-//! The token that opens the admin API.
+//! The token that grants access to the admin API.
 
 use http::header::{AUTHORIZATION, HeaderValue};
 use http::{HeaderMap, StatusCode};
@@ -7,18 +7,18 @@ use subtle::ConstantTimeEq;
 use super::problem::Problem;
 use crate::config::Secret;
 
-/// The hash of the token that opens the admin API, if any does.
+/// The hash of the admin token, if one is configured.
 #[derive(Clone, Copy)]
 pub(super) struct AdminToken(Option<blake3::Hash>);
 
 impl AdminToken {
-    /// Keeps the hash only.
+    /// Keeps only the hash.
     pub(super) fn new(secret: Option<&Secret>) -> Self {
         Self(secret.map(|secret| blake3::hash(secret.expose().as_bytes())))
     }
 
-    /// RFC 6750 §2.1. The hashes are compared, in constant time, so that neither the length nor the
-    /// beginning of the token can be told from how long the refusal takes.
+    /// Checks `Authorization: Bearer` (RFC 6750 §2.1). The hashes are compared in constant time, so
+    /// that the time of a refusal reveals neither the length nor a prefix of the token.
     pub(super) fn check(self, headers: &HeaderMap) -> Result<(), Problem> {
         let Some(expected) = self.0 else {
             return Err(Problem::new(

@@ -1,5 +1,5 @@
-//! Threads for work that takes milliseconds of a processor, few of them, so that what the threads
-//! that serve connections answer in microseconds never waits behind it.
+//! A few threads for work that takes milliseconds of CPU time, so that requests answered in
+//! microseconds by the connection threads never wait behind it.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -11,12 +11,12 @@ use tokio::task::JoinSet;
 use super::failure::Failure;
 use crate::graphql::Code;
 
-/// Requests that may be here at the same time; each holds its body, and what is made of it.
+/// The maximum number of requests here at a time; each holds its body and what is made of it.
 const ROOM: usize = 32;
 
-/// The threads, and who may still come.
+/// The threads, and permits for new requests.
 pub(super) struct Aside {
-    /// None only while this is dropped.
+    /// None only while this is being dropped.
     runtime: Option<Runtime>,
     room: Arc<Semaphore>,
 }
@@ -25,20 +25,21 @@ impl Aside {
     /// One thread for every two cores.
     ///
     /// # Errors
-    /// They cannot be started.
+    /// The threads cannot be started.
     pub(super) fn start() -> std::io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         let mut builder = Builder::new_multi_thread();
-        // What runs here may have to connect to the database: a request is here to its end.
+        // A request stays here to its end, so this runtime needs I/O: the request may have to
+        // connect to the database.
         let runtime =
             builder.worker_threads((cores / 2).max(1)).thread_name("aside").enable_all().build()?;
         Ok(Self { runtime: Some(runtime), room: Arc::new(Semaphore::new(ROOM)) })
     }
 
-    /// Does this work aside, for as long as somebody waits for it.
+    /// Runs this work aside, for as long as the caller waits for it.
     ///
     /// # Errors
-    /// `OVERLOADED`: too many are there already.
+    /// `OVERLOADED`: too many requests are here already.
     pub(super) async fn run<T>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -50,7 +51,7 @@ impl Aside {
             return Err(Failure::new(Code::Overloaded, "too many long requests wait; try again"));
         };
         let runtime = self.runtime.as_ref().expect("it is there until this is dropped");
-        // A set of one, for dropping it ends what is in it.
+        // A set of one task, because dropping a set aborts its tasks.
         let mut tasks = JoinSet::new();
         tasks.spawn_on(work, runtime.handle());
         match tasks.join_next().await.expect("one task was spawned") {
@@ -62,7 +63,7 @@ impl Aside {
 
 impl Drop for Aside {
     fn drop(&mut self) {
-        // The last handle may be dropped by a task, and a task must not wait for threads.
+        // A task may drop the last handle, and a task must not block on threads.
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }

@@ -1,8 +1,8 @@
 //! Serves the console, GraphiQL's page with its assets, from the binary (`console/dist`, embedded
 //! at compile time).
 //!
-//! Knows nothing of GraphQL: the page talks to `/graphql` and `/q` like any other client. Its files
-//! are representations like answers, so preconditions and codings are decided for both in
+//! It knows nothing of GraphQL: the page talks to `/graphql` and `/q` like any other client. Its
+//! files are representations like answers, so preconditions and codings of both are handled in
 //! [`super::respond`].
 
 pub(super) mod closed;
@@ -24,8 +24,8 @@ use super::problem::Problem;
 use super::respond::{self, Caching, Form, Representation};
 use crate::etag::ResponseEtag;
 
-/// The routes of the console: the page at `/`, `/graphiql` and `/graphiql/`, and what it loads
-/// below `/graphiql/`.
+/// The routes of the console: the page at `/`, `/graphiql` and `/graphiql/`, and its assets below
+/// `/graphiql/`.
 pub(crate) fn router<S: Clone + Send + Sync + 'static>() -> Router<S> {
     Router::new()
         .route("/", get(page))
@@ -53,7 +53,7 @@ async fn serve(path: &str, request: &HeaderMap) -> Response {
     let request = &request;
     let coding = representation.coding(request);
     if representation.is_slow(coding) {
-        // If that fails, the file is compressed here and now.
+        // If the task fails, the file is compressed inline below.
         let _ =
             tokio::task::spawn_blocking(move || drop(representation.coded(coding).clone())).await;
     }
@@ -68,20 +68,20 @@ async fn serve(path: &str, request: &HeaderMap) -> Response {
     }
 }
 
-/// The browser is told to fetch nothing from elsewhere, so that a mistake in the bundle (or an
-/// answer that names an image) sends nothing out. Monaco needs inline styles for its themes and
-/// draws some icons from `data:` URLs; its workers are files of our own. Sent with scripts too,
-/// because a worker is bound by the policy that came with its script.
+/// The browser may load nothing from elsewhere, so a mistake in the bundle (or an answer that names
+/// an image) sends nothing out. Monaco needs inline styles for its themes and draws some icons from
+/// `data:` URLs; its workers are files of our own. Scripts get the header too, because a worker is
+/// bound by the policy that was sent with its script.
 const CONTENT_SECURITY: &str = "default-src 'none'; script-src 'self'; worker-src 'self'; connect-src 'self'; \
     style-src 'self' 'unsafe-inline'; font-src 'self'; img-src 'self' data:; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The build that is committed in `console/dist`.
+/// The build committed in `console/dist`.
 #[derive(RustEmbed)]
 #[folder = "$CARGO_MANIFEST_DIR/console/dist/"]
 struct Dist;
 
-/// By path within `console/dist`.
+/// Files by path within `console/dist`.
 static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
     Dist::iter()
         .filter_map(|path| Some((path.to_string(), File::new(&path, Dist::get(&path)?))))
@@ -92,14 +92,14 @@ static FILES: LazyLock<HashMap<String, File>> = LazyLock::new(|| {
 struct File {
     representation: Representation,
     form: Form,
-    /// Fonts: another coding would be in vain.
+    /// False for fonts, which are compressed already.
     is_compressed: bool,
 }
 
 impl File {
     fn new(path: &str, file: rust_embed::EmbeddedFile) -> Self {
-        // Vite names what it puts in assets/ after its content, so such a name never gets another
-        // content.
+        // Vite names files in assets/ by their content, so the content of such a name never
+        // changes.
         let hashed_name = path.starts_with("assets/");
         let caching = Caching::fixed(if hashed_name {
             "public, max-age=31536000, immutable"
@@ -251,7 +251,7 @@ mod tests {
         for path in ["/graphiql".to_owned(), assets().await.remove(0)] {
             let full = fetch(&path, &[accept()]).await;
             let etag = header(&full, ETAG);
-            // Tags that proxies changed on the way, too: see `conditional.rs`.
+            // Tags modified by proxies, too: see `conditional.rs`.
             let proxied = etag.replace(".br\"", "-gzip\"");
             for known in [
                 etag.to_owned(),

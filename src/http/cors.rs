@@ -1,9 +1,9 @@
-//! Which pages of other origins may read what (the Fetch standard's CORS protocol), and the `Vary`
-//! that follows.
+//! Which pages of other origins may read what (CORS in the Fetch standard), and the `Vary` header
+//! that follows from it.
 //!
-//! Public answers, GETs below `/q/`, are for every page as soon as CORS is on: a list would protect
-//! nothing there, and `Vary: Origin` would make caches keep a copy per origin. The list governs
-//! everything else.
+//! Public answers (GETs below `/q/`) are readable by every page as soon as CORS is on: a list would
+//! protect nothing there, and `Vary: Origin` would make caches keep one copy per origin. The list
+//! governs everything else.
 
 use std::sync::Once;
 
@@ -16,23 +16,23 @@ use http::{HeaderMap, Method};
 
 use crate::config::CorsOrigins;
 
-/// What scripts may see beside the headers that they always may.
+/// Headers that scripts may read in addition to the safelisted ones.
 const EXPOSED: &str =
     "ETag, Content-Location, Location, Retry-After, Allow, Cache-Status, Server-Timing";
 
-/// All that there are anywhere. Which of them a resource has, its answer says.
+/// All methods of any resource. Which of them a resource supports is up to its answer.
 const METHODS: &str = "GET, HEAD, POST, PUT, DELETE";
 
-/// Seconds that a browser may keep a preflight's answer. Browsers cut it down to their own limit.
+/// How long a browser may cache a preflight, in seconds. Browsers reduce it to their own limit.
 const MAX_AGE: &str = "86400";
 
 /// The policy, ready to be written into headers.
 pub(super) struct Cors {
     origins: Origins,
     credentials: bool,
-    /// The log has told of a page that may not read what it asked for: a browser says no more than
-    /// that it failed.
-    told: Once,
+    /// Whether the log has already mentioned a page that may not read an answer. Browsers give no
+    /// reason.
+    logged: Once,
 }
 
 enum Origins {
@@ -42,7 +42,7 @@ enum Origins {
     Several(Vec<HeaderValue>),
 }
 
-/// What a request is about, as far as the headers around its answer depend on it.
+/// The kind of resource, as far as the headers around its answer depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     /// A GET or HEAD below `/q/`: an answer that anybody may read.
@@ -51,12 +51,12 @@ pub(super) enum Place {
     Registered,
     /// `/graphql`, whose answers come in two media types.
     Graphql,
-    /// The rest.
+    /// Everything else.
     Other,
 }
 
 impl Place {
-    /// Decides by method and path.
+    /// Classifies a request by method and path.
     pub(super) fn of(method: &Method, path: &str) -> Self {
         match path.strip_prefix("/q") {
             Some(rest)
@@ -72,8 +72,8 @@ impl Place {
 }
 
 impl Cors {
-    /// `credentials`: pages may send what the browser knows of this server, such as cookies for a
-    /// proxy in front of it.
+    /// `credentials` allows pages to send what the browser stores for this server, such as cookies
+    /// for a proxy in front of it.
     pub(super) fn new(origins: &CorsOrigins, credentials: bool) -> Self {
         let origins = match origins {
             CorsOrigins::Any => Origins::Any,
@@ -89,13 +89,13 @@ impl Cors {
                 }
             }
         };
-        Self { origins, credentials, told: Once::new() }
+        Self { origins, credentials, logged: Once::new() }
     }
 
-    /// One line, the same on every answer at a place, for caches choose by it among what they have
-    /// stored. nginx reads the last line only.
+    /// One header line, the same for every answer of a resource, because caches use it to select
+    /// among stored answers. nginx reads the last line only.
     pub(super) fn vary(&self, place: Place) -> HeaderValue {
-        // An origin is repeated only where there are several to choose from.
+        // The origin is echoed only if there are several to choose from.
         let by_origin = matches!(self.origins, Origins::Several(_));
         HeaderValue::from_static(match (place, by_origin) {
             (Place::Graphql, true) => "Accept, Accept-Encoding, Origin",
@@ -108,7 +108,7 @@ impl Cors {
         })
     }
 
-    /// The same for an answer that depends on who asks.
+    /// The `Vary` of an answer that depends on the viewer.
     pub(super) fn vary_by_viewer(&self, place: Place, has_cookies: bool) -> HeaderValue {
         let by_origin = self.vary(place).as_bytes().ends_with(b"Origin");
         HeaderValue::from_static(match (place == Place::Graphql, by_origin, has_cookies) {
@@ -123,16 +123,16 @@ impl Cors {
         })
     }
 
-    /// Tells the browser which page may read this answer.
+    /// Adds the headers that tell the browser which pages may read this answer.
     pub(super) fn tell(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) {
         if self.allow(place, request, answer) {
             answer.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
         }
     }
 
-    /// Makes the answer to OPTIONS on a resource that is there the answer to a preflight, if it is
-    /// one. Whoever may ask at all may send any headers: those that clients add are too many to
-    /// list, and none of them opens anything here.
+    /// Turns the answer to OPTIONS on an existing resource into the answer to a preflight, if it is
+    /// one. An allowed origin may send any headers: those that clients add are too many to list,
+    /// and none of them grants anything here.
     pub(super) fn preflight(&self, path: &str, request: &HeaderMap, answer: &mut HeaderMap) {
         let Some(method) = request.get(ACCESS_CONTROL_REQUEST_METHOD) else { return };
         if !request.contains_key(ORIGIN) || matches!(self.origins, Origins::Off) {
@@ -155,8 +155,8 @@ impl Cors {
         answer.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static(MAX_AGE));
     }
 
-    /// Whether the list has this origin. `*` lists nobody: it says that anybody may read, not that
-    /// anybody is trusted.
+    /// Whether this origin is on the list. `*` lists no origin: it says that anybody may read, not
+    /// that anybody is trusted.
     pub(super) fn lists(&self, origin: &HeaderValue) -> bool {
         match &self.origins {
             Origins::Off | Origins::Any => false,
@@ -165,10 +165,10 @@ impl Cors {
         }
     }
 
-    /// Tells the operator, once, of a page of another origin that nobody lists: where that is a
-    /// developer's own, the browser tells him no reason.
+    /// Logs, once, that a page of an unlisted origin was refused. It may be the developer's own
+    /// page, and the browser gives no reason.
     fn note_refused(&self, request: &HeaderMap) {
-        if self.told.is_completed() {
+        if self.logged.is_completed() {
             return;
         }
         let Some(origin) = request.get(ORIGIN).and_then(|origin| origin.to_str().ok()) else {
@@ -178,21 +178,21 @@ impl Cors {
         if host.is_none() || origin.split_once("://").map(|(_, of)| of) == host {
             return;
         }
-        self.told.call_once(|| {
+        self.logged.call_once(|| {
             tracing::info!(
                 origin,
-                "a page of another origin may not read what it asked for: `cors_origins` does not name it"
+                "a page of another origin may not read what it requested: `cors_origins` does not list its origin"
             );
         });
     }
 
-    /// Whether it named an origin.
+    /// Returns whether the headers name an origin.
     fn allow(&self, place: Place, request: &HeaderMap, answer: &mut HeaderMap) -> bool {
         let any = || HeaderValue::from_static("*");
         let origin = match &self.origins {
             Origins::Off => None,
             Origins::Any => Some(any()),
-            // Browsers take no `*` where credentials go along.
+            // Browsers do not accept `*` together with credentials.
             Origins::One(_) | Origins::Several(_)
                 if place == Place::Public && !self.credentials =>
             {

@@ -1,6 +1,6 @@
-//! What mode `open` adds for whoever develops: the report that the request header `freshql-explain:
-//! 1` asks for, as `extensions.explain`. A report is of its moment: nobody stores it, and the cache
-//! is asked but not changed. What is in it, [`crate::graphql::explain`] decides.
+//! What mode `open` adds for developers: the report requested by the header `freshql-explain: 1`,
+//! as `extensions.explain`. A report describes one moment: it is never stored, and the cache is
+//! inspected but not changed. [`crate::graphql::explain`] decides what it contains.
 
 use axum::response::Response;
 use bytes::Bytes;
@@ -20,16 +20,16 @@ use crate::graphql::explain::{self, Cache, ChangeReport, Explanation};
 use crate::graphql::{Answer, Asked, Code, Variables};
 use crate::store::{Search, StoreError};
 
-/// Asks for a report, with the value `1`.
+/// Requests a report, with the value `1`.
 pub(super) const EXPLAIN: HeaderName = HeaderName::from_static("freshql-explain");
 
-/// Whether the request asks for a report, and may.
+/// Whether the request asks for a report and may have one.
 pub(super) fn is_wanted(mode: Mode, headers: &HeaderMap) -> bool {
     mode == Mode::Open && headers.get(EXPLAIN).is_some_and(|value| value == "1")
 }
 
-/// Executes the query, and adds the report to its answer. Preconditions do not count: whoever asks
-/// why wants to read.
+/// Executes the query and adds the report to its answer. Preconditions are ignored: the answer is
+/// needed to read the report.
 pub(super) async fn answer(
     app: &AppState,
     media_type: MediaType,
@@ -38,11 +38,11 @@ pub(super) async fn answer(
     asked: Option<Asked<'_>>,
     headers: &HeaderMap,
 ) -> Result<Response, Failure> {
-    // Before anything else: the execution is not to change what it is about.
+    // Inspect the cache first, before the execution can change it.
     let inspect = app.cache.inspect(target.key(app, variables, asked.as_ref()).0).await;
     let asked = match asked {
         Some(asked) => asked,
-        None => target.asked_by_anybody(app, variables)?,
+        None => target.asked_anonymously(app, variables)?,
     };
     let (answer, observation) = app.engine.observe(&asked).await?;
     let timing = explain::timing(&observation);
@@ -80,11 +80,9 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
     };
     Ok(match inspect {
         LookupReport::Off => report("bypass", "the cache is off (cache_size is 0)", None),
-        LookupReport::ChangeLogUnreadable => report(
-            "bypass",
-            "the change log cannot be read, so nothing that is stored is trusted",
-            None,
-        ),
+        LookupReport::ChangeLogUnreadable => {
+            report("bypass", "the change log cannot be read, so no stored answer is trusted", None)
+        }
         LookupReport::Miss => {
             report("miss", "nothing is stored for this document, operation and variables", None)
         }
@@ -93,7 +91,7 @@ async fn cache(app: &AppState, inspect: LookupReport) -> Result<Cache, StoreErro
         }
         LookupReport::Stale { as_of, is_forgotten: true, .. } => report(
             "stale",
-            "the stored answer is older than all that is remembered of changes",
+            "the stored answer is older than the oldest change still remembered",
             as_of,
         ),
         LookupReport::Stale { as_of: None, .. } => {
@@ -110,18 +108,18 @@ async fn stale(app: &AppState, as_of: Version, marks: Vec<Mark>) -> Result<Cache
     let is_any = !changes.is_empty();
     tell_of_public_rows_only(app, &mut changes);
     let why = match changes.first() {
-        Some(first) => format!("change {} touched what the stored answer depends on", first.seq),
+        Some(first) => format!("change {} affects what the stored answer depends on", first.seq),
         None if is_any => "something that the stored answer depends on has changed".to_owned(),
-        // The answer holds the change, but was begun before the change was known.
+        // The answer contains the change, but its computation began before the change was known.
         None => {
-            "a change to what it depends on came while the stored answer was made, or its record is pruned".to_owned()
+            "a dependency changed while the stored answer was being computed, or the record of its change was pruned".to_owned()
         }
     };
     Ok(Cache { status: "stale", why, stored_as_of: Some(as_of.0), changes })
 }
 
-/// The change log has changes of all rows, whether or not they may be read: of those that not
-/// everybody reads, nothing is told.
+/// The change log contains changes of all rows, readable or not. Changes of rows that not everybody
+/// may read are left out.
 fn tell_of_public_rows_only(app: &AppState, changes: &mut Vec<ChangeReport>) {
     let model = app.engine.model();
     changes.retain(|change| {
@@ -131,7 +129,7 @@ fn tell_of_public_rows_only(app: &AppState, changes: &mut Vec<ChangeReport>) {
     });
 }
 
-/// The answer's body with the report in its extensions.
+/// The answer's body, with the report among its extensions.
 fn body(answer: &Answer, explanation: &Explanation) -> Bytes {
     // `{"data":…,"extensions":{"etag":"…"}}`, or with errors and without extensions.
     let (kept, before, after) =

@@ -1,4 +1,4 @@
-//! Why a GraphQL request got no data, and the status that follows from the error's code.
+//! Why a GraphQL request got no data, and the status derived from the error code.
 
 use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -15,28 +15,27 @@ use crate::identity::refusal::Refusal;
 /// Why a request failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// What a GraphQL response can say.
+    /// An error that a GraphQL response can express.
     Graphql(StatusCode, Vec<GraphqlError>),
-    /// The same, about a token that says nothing.
+    /// A GraphQL error about an invalid token, which also needs a challenge.
     Token(Refusal),
-    /// What it cannot.
+    /// An error that a GraphQL response cannot express.
     Problem(Problem),
 }
 
 impl Failure {
-    /// One error that did not come from the engine.
+    /// A single error that does not come from the engine.
     pub(super) fn new(code: Code, message: impl Into<String>) -> Self {
         GraphqlError::new(code, message).into()
     }
 
-    /// What an operation failed with. What is our own fault is told to the log here, where the
-    /// operation is known.
+    /// The errors of an operation. Internal errors are logged here, where the operation is known.
     pub(super) fn of(operation: &Operation, mut errors: Vec<GraphqlError>) -> Self {
         conceal_internals(&mut errors, Some(operation));
         errors.into()
     }
 
-    /// The same failure under another status: APQ's misses are 200, as Apollo's clients expect.
+    /// The same failure with another status: APQ misses are 200, as Apollo's clients expect.
     pub(super) fn with_status(self, status: StatusCode) -> Self {
         match self {
             Self::Graphql(_, errors) => Self::Graphql(status, errors),
@@ -44,8 +43,7 @@ impl Failure {
         }
     }
 
-    /// The response, never to be stored by anybody. It has no `data`, for nothing was read or
-    /// written.
+    /// The response, with `no-store`. It has no `data`, because nothing was read or written.
     pub(super) fn into_response(self, media_type: MediaType) -> Response {
         let (status, mut errors, challenge) = match self {
             Self::Graphql(status, errors) => (status, errors, CHALLENGE),
@@ -70,7 +68,7 @@ impl Failure {
     }
 }
 
-/// Why the token does not count (RFC 6750 §3).
+/// The challenge that says why the token is invalid (RFC 6750 §3).
 fn challenge(refusal: Refusal) -> HeaderValue {
     let text = format!(
         "Bearer realm=\"freshql\", error=\"invalid_token\", error_description=\"{refusal}\""
@@ -91,7 +89,7 @@ impl From<GraphqlError> for Failure {
 }
 
 impl From<Vec<GraphqlError>> for Failure {
-    /// Where there are several errors, the first decides.
+    /// The first of several errors decides the status.
     fn from(mut errors: Vec<GraphqlError>) -> Self {
         shorten(&mut errors);
         Self::Graphql(
@@ -107,7 +105,7 @@ impl From<Problem> for Failure {
     }
 }
 
-/// The status that says what happened, whatever the media type.
+/// The status that describes what happened, whatever the media type.
 pub(super) fn status(code: Code) -> StatusCode {
     match code {
         Code::BadRequest
@@ -138,7 +136,7 @@ pub(super) fn incident() -> String {
     uuid::Uuid::now_v7().simple().to_string()
 }
 
-/// The cause of our own faults stays in the log: one line, under the one id that the client is
+/// Keeps the cause of internal errors in the log: one line, under the same id that the client is
 /// given.
 fn conceal_internals(errors: &mut [GraphqlError], operation: Option<&Operation>) {
     const INCIDENT: &str = "incident";
@@ -254,7 +252,7 @@ mod tests {
         let mut errors = [failed("no such table: products"), failed("products again")];
         conceal_internals(&mut errors, None);
         let incident = errors[0].extensions[0].1.get().to_owned();
-        // Once it has its id, it keeps it.
+        // An error that has an id keeps it.
         conceal_internals(&mut errors, None);
         for error in &errors {
             assert!(!error.message.contains("products"));

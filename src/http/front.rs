@@ -1,8 +1,8 @@
-//! In front of all routes: a GET that was answered before, at this very URL, and whose answer still
-//! holds, is answered here, without parsing what was parsed then. Everything else goes on to the
-//! router. Nothing is decided here that the router's handlers would decide otherwise:
-//! [`super::query`] has the whole life of a GET, and what a URL means it finds out; here is only
-//! looked up what it found.
+//! The fast path in front of all routes. A GET whose exact URL was answered before, with an answer
+//! that is still valid, is answered here without parsing anything again. Everything else goes on to
+//! the router. This file decides nothing that the router's handlers would decide differently:
+//! [`super::query`] handles the whole life of a GET and resolves its URL; this file only looks up
+//! the result.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -29,7 +29,7 @@ use super::state::AppState;
 use super::{access, negotiate, respond, viewer};
 use crate::cache::{Lookup, Source, Unchecked};
 
-/// The whole server as a service. The HTTP library clones it for each request, so it is one
+/// The whole server as a service. The HTTP library clones it for each request, so it is a single
 /// pointer.
 #[derive(Clone)]
 pub(crate) struct Front(Arc<Parts>);
@@ -45,12 +45,12 @@ impl Front {
     }
 }
 
-/// What can be said of a request without parsing it.
+/// What can be said about a request without parsing it.
 enum Outcome {
     Answered(Response),
-    /// An answer is stored, but whether it holds is known only once others' changes are.
+    /// An answer is stored, but whether it is valid is known only after reading others' changes.
     Check(Unchecked<Representation>),
-    /// The router has to look closer.
+    /// The router has to handle it.
     Unknown,
 }
 
@@ -61,13 +61,13 @@ impl Parts {
             || explain::is_wanted(app.mode, headers)
             || access::is_on()
         {
-            // The log names the operation, which only the handlers know.
+            // The access log names the operation, which only the handlers know.
             return Outcome::Unknown;
         }
         let Some(url) = request.uri().path_and_query() else { return Outcome::Unknown };
         let look_up = |who| app.cache.by_url(url.as_str(), who, || app.registry.generation());
         let found = match look_up(None) {
-            // What depends on who asks is known by the URL together with the token.
+            // Answers that depend on the viewer are stored under the URL together with the token.
             Lookup::Miss if app.engine.model().has_rules => match viewer::known_token(app, headers)
             {
                 Some(token) => look_up(Some(token)),
@@ -111,8 +111,8 @@ impl Parts {
         found: Unchecked<Representation>,
     ) -> Result<Response, Infallible> {
         let app = &self.app;
-        // Where the change log cannot be read in time, the router's handlers find that out again,
-        // and answer accordingly.
+        // If the change log cannot be read in time, the router's handlers find that out again and
+        // answer accordingly.
         if tokio::time::timeout(app.limits.timeout, app.cache.catch_up()).await == Ok(true) {
             if let Some(stored) = app.cache.holds(found, app.registry.generation())
                 && let Some(response) = self.answer(&request, &stored.value)
@@ -125,7 +125,7 @@ impl Parts {
     }
 }
 
-/// How an answer comes: most are there when they are asked for.
+/// The future of a response; most are ready at once.
 type Answering = Either<
     Ready<Result<Response, Infallible>>,
     Either<RouteFuture<Infallible>, BoxFuture<'static, Result<Response, Infallible>>>,

@@ -1,6 +1,6 @@
-//! `/graphql`: GraphQL over HTTP, with persisted documents by any of their names, automatic
-//! persisted queries, and (in mode `open`) ad-hoc documents. Which of them a request may use is
-//! decided here; how they run, in [`super::query`].
+//! `/graphql`: GraphQL over HTTP, with persisted documents under any of their names, automatic
+//! persisted queries, and (in mode `open`) ad-hoc documents. This file decides which of them a
+//! request may use; [`super::query`] runs them.
 
 use std::sync::Arc;
 
@@ -67,11 +67,11 @@ async fn answer_post(
     query::run(app, media_type, target, parameters, &headers).await
 }
 
-/// The document that a request asks for.
+/// The document that a request asks to run.
 enum RequestedDocument {
-    /// The operator registered it; it has a URL of its own.
+    /// Registered by the operator; it has its own URL.
     Trusted(Arc<Registered>),
-    /// A client brought it.
+    /// Sent by a client.
     Learned(Arc<Document>),
 }
 
@@ -92,8 +92,8 @@ impl RequestedDocument {
     }
 }
 
-/// The order in which a request's names of a document count: the draft's, Apollo's, Relay's,
-/// others', and the text last.
+/// The names of a document take precedence in this order: the draft's, Apollo's, Relay's, others',
+/// and finally the text.
 async fn find(app: &AppState, parameters: &Parameters) -> Result<RequestedDocument, Failure> {
     if let Some(name) = &parameters.document_id {
         return registered(app, parameters, name).await;
@@ -132,16 +132,16 @@ async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Register
     app.current_documents().await.by_hash(hash).await.map_err(|error| unreadable(&error))
 }
 
-/// Apollo's automatic persisted queries, and the ids of its manifests, which its clients send in
-/// the same place. Misses are 200 and say so in the error, for that is how its clients know that
-/// they shall send the text.
+/// Apollo's automatic persisted queries, and the ids of Apollo's manifests, which clients send in
+/// the same field. A miss is a 200 with an error, because that is how these clients know that they
+/// must send the text.
 async fn automatic(
     app: &AppState,
     parameters: &Parameters,
     persisted: &PersistedQuery,
 ) -> Result<RequestedDocument, Failure> {
     let (hash, text) = (persisted.hash()?, parameters.query.as_deref());
-    // A document's own id is as good as its sha256.
+    // A document's own id is accepted like its sha256.
     let is_of = |text: &str| {
         hash == Some(Sha256Hash::of(text))
             || persisted.sha256_hash == DocumentId::of(text).to_string()
@@ -173,7 +173,8 @@ async fn automatic(
     let not_found =
         || miss(app, parameters, Code::PersistedQueryNotFound, "PersistedQueryNotFound");
     let Some(hash) = hash else {
-        // The name of a manifest that nobody has registered: what it stands for cannot be checked.
+        // An id from a manifest that nobody has registered, so there is no way to check what it
+        // stands for.
         return Err(if text.is_some() { PersistedQuery::malformed() } else { not_found() });
     };
     let document = match text {
@@ -191,7 +192,7 @@ fn miss(app: &AppState, parameters: &Parameters, code: Code, message: &str) -> F
 fn only_registered() -> Failure {
     Failure::new(
         Code::PersistedQueryRequired,
-        "only registered documents run here; send a `documentId` instead of a text",
+        "only registered documents run here; send a `documentId` instead of a query text",
     )
 }
 
@@ -208,7 +209,7 @@ impl PersistedQuery {
         let Some(value) = extensions.and_then(|extensions| extensions.get("persistedQuery")) else {
             return Ok(None);
         };
-        // An Option, because some clients send `null` where they mean nothing.
+        // An Option, because some clients send `null` for an absent value.
         Option::deserialize(value).map_err(|error| {
             Failure::new(
                 Code::BadRequest,
@@ -217,7 +218,7 @@ impl PersistedQuery {
         })
     }
 
-    /// None for what is no hash: the names of a manifest may be anything.
+    /// None if it is not a hash: the ids in manifests may be anything.
     fn hash(&self) -> Result<Option<Sha256Hash>, Failure> {
         if self.version.unwrap_or(1) != 1 {
             return Err(Failure::new(Code::BadRequest, "Unsupported persisted query version"));

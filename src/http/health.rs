@@ -1,4 +1,5 @@
-//! What operators and tools ask beside the API: is it alive, is it ready, what is its schema.
+//! What operators and tools ask in addition to the API: is it alive, is it ready, what is its
+//! schema.
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
@@ -13,18 +14,18 @@ use crate::store::StoreError;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// `GET /healthz`: the process answers.
+/// `GET /healthz`: the process is alive.
 pub(super) async fn healthz() -> Response {
     ([(CONTENT_TYPE, TEXT)], "ok\n").into_response()
 }
 
-/// `GET /readyz`: the database answers too, and keeps the versions of all rows. Whoever asks here
-/// may know why not.
+/// `GET /readyz`: the database answers, too, and maintains the versions of all rows. The reason for
+/// a failure is shown to everybody.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     let unready = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
     match app.store.ping().await {
         Ok(()) => {}
-        // The log has it already.
+        // It is in the log already.
         Err(error @ StoreError::Lost(_)) => return unready(error.to_string()),
         Err(error) => {
             tracing::error!(%error, "the database does not answer");
@@ -46,7 +47,7 @@ pub(super) async fn readyz(State(app): State<AppState>) -> Response {
     ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()
 }
 
-/// `GET /schema.graphql`: the API as SDL, where everybody may see it.
+/// `GET /schema.graphql`: the API as SDL, if the configuration shows it.
 pub(super) async fn schema(State(app): State<AppState>, request: Request) -> Response {
     if !app.introspection {
         let detail = "the schema is not shown here; the setting `introspection` opens it";

@@ -1,7 +1,7 @@
-//! To whom a request is addressed, and how long its body is: what cannot be told for certain is
-//! refused before anything is done (RFC 9112 §3.2, §6.3). A name that is not ours is refused too: a
-//! page whose name was made to lead to this machine (DNS rebinding) may read and write what only
-//! the machine's own programs should.
+//! Checks whom a request is addressed to and how long its body is. Whatever is ambiguous is refused
+//! before anything else happens (RFC 9112 §3.2, §6.3). So is a host name that is not ours:
+//! otherwise a page whose name was made to resolve to this machine (DNS rebinding) could read and
+//! write what only local programs should.
 
 use std::net::IpAddr;
 use std::sync::OnceLock;
@@ -19,15 +19,15 @@ pub(super) struct Names {
 }
 
 impl Names {
-    /// `address` is where the server listens.
+    /// `address` is the address on which the server listens.
     pub(super) fn new(configured: Option<Hosts>, address: IpAddr) -> Self {
         Self { configured, is_loopback: address.is_loopback() }
     }
 
-    /// Why the request is not answered, if it is not. `accepted` is the connection's own: the first
-    /// `Host` that was taken there, which clients repeat in every request, so that it is examined
-    /// once. `has_both` tells whether its head had a `Content-Length` though it has a
-    /// `Transfer-Encoding`; the HTTP library takes it away.
+    /// Why the request is refused, if it is. `accepted` belongs to the connection: the first `Host`
+    /// accepted on it, which clients repeat in every request, so that it is parsed only once.
+    /// `has_both` says whether the head had a `Content-Length` in addition to its
+    /// `Transfer-Encoding`; the HTTP library removes it.
     pub(super) fn refuse<B>(
         &self,
         request: &Request<B>,
@@ -39,7 +39,7 @@ impl Names {
         if let Some(coding) = headers.get(TRANSFER_ENCODING) {
             let is_chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
             if !is_chunked || headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some() {
-                return bad("the only transfer coding that is understood is `chunked`, once");
+                return bad("the only supported transfer coding is `chunked`, applied once");
             }
             if headers.contains_key(CONTENT_LENGTH) || has_both() {
                 return bad("the request has both Content-Length and Transfer-Encoding");
@@ -51,7 +51,7 @@ impl Names {
             (Some(host), None) => Some(host),
             (None, None) => None,
         };
-        // In HTTP/2, and where a proxy is meant, the URL has the host.
+        // In HTTP/2, and in requests meant for a proxy, the URL contains the host.
         let authority = request.uri().authority().map(|authority| authority.as_str().as_bytes());
         let Some(name) = authority.or(host.map(HeaderValue::as_bytes)) else {
             let is_old =
@@ -72,11 +72,11 @@ impl Names {
             }
             return None;
         }
-        // Who probes goes by the machine's address.
+        // Health probes use the machine's address.
         if matches!(request.uri().path(), "/healthz" | "/readyz") {
             return None;
         }
-        let detail = "this server does not go by the name in the Host header; the setting `hosts` says which names it has";
+        let detail = "this server does not accept the name in the Host header; the setting `hosts` lists the names that it accepts";
         Some(Problem::new(StatusCode::MISDIRECTED_REQUEST, detail))
     }
 
@@ -91,7 +91,7 @@ impl Names {
     }
 }
 
-/// The machine's own names. Browsers resolve all of them without asking anybody (RFC 6761 §6.3).
+/// The machine's own names. Browsers resolve them without asking a name server (RFC 6761 §6.3).
 fn is_loopback(name: &str) -> bool {
     let name = name.strip_suffix('.').unwrap_or(name);
     let ends = |suffix: &str| {
@@ -109,7 +109,7 @@ fn is_loopback(name: &str) -> bool {
             .is_ok_and(|ip| ip.is_loopback())
 }
 
-/// The name without its port; None where it is neither a name nor an address (RFC 3986 §3.2.2).
+/// The host without its port; None if it is neither a name nor an address (RFC 3986 §3.2.2).
 fn host_name(host: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(host).ok()?;
     let (name, port) = match text.rsplit_once(':') {

@@ -1,19 +1,19 @@
-//! JSON from clients, read without losing anything: numbers keep the digits they were written with,
-//! and an object with one key twice is refused, because nobody knows which of the two was meant.
+//! Parses JSON from clients without losing anything: numbers keep their digits, and an object with
+//! a duplicate key is refused, because nobody knows which value was meant.
 
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// The key by which serde_json hands over a number that fits no integer type. A client's object may
-/// have it, too.
+/// The key under which serde_json passes on a number that fits no integer type. An object from a
+/// client may contain it, too.
 const NUMBER: &str = "$serde_json::private::Number";
 
 /// For `#[serde(deserialize_with)]`: an object, or null.
 ///
 /// # Errors
-/// It is something else, or has a key twice.
+/// It is something else, or has a duplicate key.
 pub(crate) fn object<'de, D: Deserializer<'de>>(
     json: D,
 ) -> Result<Option<Map<String, Value>>, D::Error> {
@@ -32,8 +32,8 @@ pub(crate) fn object<'de, D: Deserializer<'de>>(
     }
 }
 
-/// Reads any JSON. serde_json's own way to a [`Value`] keeps the last of several values with one
-/// key, and takes objects with keys of its own for something else.
+/// Parses any JSON. serde_json's own conversion to [`Value`] keeps the last of several values with
+/// one key, and mistakes objects with its private keys for something else.
 struct Exact;
 
 impl<'de> DeserializeSeed<'de> for Exact {
@@ -91,7 +91,7 @@ impl<'de> Visitor<'de> for Exact {
             }
             let value = members.next_value_seed(Exact)?;
             if object.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} is there twice")));
+                return Err(A::Error::custom(format!("the key {key:?} is duplicated")));
             }
             object.insert(key, value);
         }
@@ -99,8 +99,8 @@ impl<'de> Visitor<'de> for Exact {
     }
 }
 
-/// The value of [`NUMBER`]. serde_json hands its own over as an owned string, a client's as a
-/// borrowed one.
+/// The value of [`NUMBER`]. serde_json passes its own as an owned string, a client's as a borrowed
+/// one.
 struct Digits;
 
 impl<'de> DeserializeSeed<'de> for Digits {
@@ -165,8 +165,8 @@ mod tests {
             })
         );
         for (text, message) in [
-            (r#"{"a":{"b":1,"c":2,"b":1}}"#, r#"the key "b" is there twice"#),
-            (r#"{"a":1,"\u0061":1}"#, r#"the key "a" is there twice"#),
+            (r#"{"a":{"b":1,"c":2,"b":1}}"#, r#"the key "b" is duplicated"#),
+            (r#"{"a":1,"\u0061":1}"#, r#"the key "a" is duplicated"#),
             (r#"{"a":{"$serde_json::private::Number":"12"}}"#, "is not supported"),
             (r#"{"a":{"\u0024serde_json::private::Number":"1\u0032"}}"#, "is not supported"),
             (r#"{"a":{"$serde_json::private::Number":12}}"#, "invalid type"),

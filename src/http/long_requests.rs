@@ -1,5 +1,5 @@
-//! Long requests take milliseconds of a processor before anything is asked of the database: to
-//! parse, to validate, to coerce. They are handled [aside](super::aside).
+//! Long requests take milliseconds of CPU time before they reach the database: to parse, to
+//! validate, to coerce. They are handled [aside](super::aside).
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -12,8 +12,8 @@ use super::negotiate::{self, MediaType};
 use super::parameters::receive;
 use super::state::AppState;
 
-/// Longer bodies and URLs, in bytes, are parsed and answered aside. What is shorter takes less time
-/// than a change of threads under load.
+/// Longer bodies and URLs, in bytes, are parsed and answered aside. Shorter ones take less time
+/// than switching threads under load.
 const LONG: usize = 4 << 10;
 
 /// Middleware: takes long requests aside.
@@ -27,10 +27,10 @@ pub(super) async fn take_aside(
         request.uri().path_and_query().map_or(0, |path_and_query| path_and_query.as_str().len());
     let request = if matches!(*request.method(), Method::POST | Method::PUT) && !is_short(&request)
     {
-        // The body is awaited here, so that clients who send slowly take no room from others.
+        // Await the body here, so that slow senders do not take up slots there.
         let (parts, body) = request.into_parts();
         match receive(Request::from_parts(parts.clone(), body)).await {
-            // How long it is once it is decoded, nobody knows yet.
+            // The decoded length of an encoded body is not known yet.
             Ok(body) if body.len() <= LONG && !parts.headers.contains_key(CONTENT_ENCODING) => {
                 return next.run(Request::from_parts(parts, Body::from(body))).await;
             }
@@ -46,7 +46,7 @@ pub(super) async fn take_aside(
     answered.unwrap_or_else(|failure| failure.into_response(media_type))
 }
 
-/// Whether the body is short, as its head says.
+/// Whether the head announces a short body.
 fn is_short(request: &Request) -> bool {
     let length =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

@@ -1,8 +1,7 @@
-//! What the client can read: the media type by `Accept`, the content coding by `Accept-Encoding`
-//! (RFC 9110 §12.5).
+//! Content negotiation: the media type by `Accept`, the content coding by `Accept-Encoding` (RFC
+//! 9110 §12.5).
 //!
-//! It decides from headers alone; which bodies are worth compressing is [`super::respond`]'s
-//! business.
+//! It looks at headers only; which bodies are worth compressing is decided in [`super::respond`].
 
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
@@ -22,7 +21,7 @@ pub(super) enum MediaType {
 }
 
 impl MediaType {
-    /// As `Content-Type` has it.
+    /// The value of `Content-Type`.
     pub(super) fn header(self) -> HeaderValue {
         HeaderValue::from_static(match self {
             Self::GraphqlResponse => "application/graphql-response+json; charset=utf-8",
@@ -39,7 +38,7 @@ impl<S: Send + Sync> FromRequestParts<S> for MediaType {
     }
 }
 
-/// Thousandths, as a weight has at most three decimals (RFC 9110 §12.4.2).
+/// A weight in thousandths, since it has at most three decimals (RFC 9110 §12.4.2).
 type Quality = u16;
 
 /// How good a match is: exact names beat `application/*`, which beats `*/*` (RFC 9110 §12.5.1).
@@ -51,9 +50,9 @@ enum Specificity {
     Exact,
 }
 
-/// The better one of the two media types that the client accepts, or None for a 406.
+/// The better of the two media types that the client accepts, or None for a 406.
 ///
-/// Whoever names `application/graphql-response+json` gets it, unless it is given a lower weight
+/// A client that names `application/graphql-response+json` gets it, unless it has a lower weight
 /// than `application/json`. Wildcards and a missing header get the older type, which every client
 /// reads.
 pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
@@ -90,7 +89,7 @@ pub(super) fn media_type(headers: &HeaderMap) -> Option<MediaType> {
     }
 }
 
-/// Whether the client takes a body as it is: always, unless it says that it does not (RFC 9110
+/// Whether the client accepts a body without coding: always, unless it says otherwise (RFC 9110
 /// §12.5.3).
 pub(super) fn takes_identity(headers: &HeaderMap) -> bool {
     let mut rest = None;
@@ -101,19 +100,19 @@ pub(super) fn takes_identity(headers: &HeaderMap) -> bool {
             _ => {}
         }
     }
-    // A star stands for identity only where that has no weight of its own.
+    // `*` covers identity only if identity has no weight of its own.
     rest != Some(0)
         || items(headers, ACCEPT_ENCODING).any(|item| item.eq_ignore_ascii_case("identity"))
 }
 
-/// The type of an answer that comes whatever the client accepts.
+/// The media type of an answer that is sent whatever the client accepts.
 pub(super) fn media_type_or_json(headers: &HeaderMap) -> MediaType {
     media_type(headers).unwrap_or(MediaType::Json)
 }
 
-/// The coding that the client likes best. With equal weights the cheapest goes first, as its result
-/// is hardly longer: zstd, then br, then gzip; identity is for those who accept nothing else or say
-/// that they prefer it.
+/// The client's preferred coding. With equal weights the cheapest wins, since its result is hardly
+/// longer: zstd, then br, then gzip. Identity is for clients that accept nothing else or say that
+/// they prefer it.
 pub(super) fn coding(headers: &HeaderMap) -> Coding {
     let (mut zstd, mut brotli, mut gzip, mut identity, mut rest) = (None, None, None, None, None);
     for item in items(headers, ACCEPT_ENCODING) {
@@ -136,18 +135,19 @@ pub(super) fn coding(headers: &HeaderMap) -> Coding {
         (identity.unwrap_or(0), Coding::Identity),
     ]
     .into_iter()
-    // `max_by_key` gives the last of equals; the order above is by preference, so it is reversed.
+    // `max_by_key` returns the last of equal elements, so the order of preference above is
+    // reversed.
     .rev()
     .max_by_key(|(quality, _)| *quality);
     match best {
-        // Where nothing is acceptable, an answer without coding is still better than none (RFC 9110
+        // If nothing is acceptable, an answer without coding is still better than none (RFC 9110
         // §12.5.3).
         Some((0, _)) | None => Coding::Identity,
         Some((_, coding)) => coding,
     }
 }
 
-/// The elements of a list header, over all its lines. Commas within quoted strings do not separate.
+/// The elements of a list header, over all its lines. Commas inside quoted strings do not separate.
 fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
@@ -164,7 +164,7 @@ fn items(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
         .filter(|item| !item.is_empty())
 }
 
-/// Splits `name;parameter=…;q=0.5`. A weight that cannot be read counts as absent, that is 1.
+/// Splits `name;parameter=…;q=0.5`. A malformed weight counts as absent, that is, as 1.
 fn weighted(item: &str) -> (&str, Quality) {
     let mut parts = item.split(';').map(str::trim);
     let name = parts.next().unwrap_or_default();

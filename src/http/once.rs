@@ -1,6 +1,6 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header-07): a mutation that is sent again
-//! with the same key takes effect once. The answers are kept by the store; here is what the header
-//! says, and which requests are under way.
+//! with the same key takes effect once. This file parses the header and tracks the requests in
+//! progress; the store keeps the answers.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -15,11 +15,10 @@ use crate::question::{Question, View};
 /// The header.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// The longest key; a UUID has 36 characters.
+/// The longest key, in characters; a UUID has 36.
 const LONGEST: usize = 255;
 
-/// What a mutation is known by: its key, and what it does; and for how long.
-///
+/// The identity of a mutation: its key, a hash of what it does, and how long its answer is kept.
 /// # Errors
 /// `BAD_REQUEST`: the header is malformed.
 pub(super) fn of(
@@ -35,9 +34,9 @@ pub(super) fn of(
     let key =
         line.to_str().ok().and_then(key).ok_or_else(|| bad("is not a string such as \"9f2e…\""))?;
     if key.is_empty() || key.len() > LONGEST {
-        return Err(bad(&format!("has not between 1 and {LONGEST} characters")));
+        return Err(bad(&format!("must have between 1 and {LONGEST} characters")));
     }
-    // Each view has keys of its own: what one viewer's request has done is no answer to another's.
+    // Each view has its own keys: one viewer's answer must not be given to another.
     let key = match question.view {
         View::Public => key,
         View::Private(view) => format!("{}.{key}", hex::encode(&view[..16])),
@@ -47,7 +46,7 @@ pub(super) fn of(
     Ok(Some(Once { key, request: *blake3::hash(&request).as_bytes(), retention }))
 }
 
-/// A string of RFC 9651 §3.3.3, or, as many clients write it, the same without quotes.
+/// A string of RFC 9651 §3.3.3, or the same without quotes, as many clients write it.
 fn key(line: &str) -> Option<String> {
     let line = line.trim();
     let Some(quoted) = line.strip_prefix('"') else {
@@ -70,21 +69,21 @@ fn bad(why: &str) -> Failure {
     Failure::new(Code::BadRequest, format!("Idempotency-Key {why}"))
 }
 
-/// The keys of mutations that are under way on this node.
+/// The keys of mutations in progress on this node.
 #[derive(Default)]
 pub(super) struct UnderWay(Mutex<HashSet<String>>);
 
-/// One of them, until this is dropped.
+/// A mutation in progress, until this is dropped.
 pub(super) struct InProgress<'a> {
     under_way: &'a UnderWay,
     key: String,
 }
 
 impl UnderWay {
-    /// Begins a mutation.
+    /// Starts a mutation.
     ///
     /// # Errors
-    /// `IDEMPOTENCY_KEY_IN_USE`: one with this key has not ended yet.
+    /// `IDEMPOTENCY_KEY_IN_USE`: another mutation with this key is still in progress.
     pub(super) fn begin(&self, key: &str) -> Result<InProgress<'_>, Failure> {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned()) {
             return Ok(InProgress { under_way: self, key: key.to_owned() });

@@ -1,6 +1,5 @@
-//! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are read
-//! strictly: a type that is not the specified one is a 400, a parameter that we do not know is left
-//! alone.
+//! The parameters of a GraphQL-over-HTTP request, from a query string or a JSON body. Both are
+//! parsed strictly: a parameter of the wrong type is a 400; unknown parameters are ignored.
 
 use std::io::Read;
 use std::time::Duration;
@@ -23,35 +22,35 @@ use super::problem::Problem;
 use crate::config::Limits;
 use crate::graphql::Code;
 
-/// What a request may say. Ids of documents have several names, each of another client (see
+/// The parameters of a request. A document id has several names, one for each kind of client (see
 /// `clients.md`).
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Parameters {
     /// The document's text.
     pub(super) query: Option<String>,
-    /// Which of its operations.
+    /// The name of one of its operations.
     pub(super) operation_name: Option<String>,
     /// Not coerced yet; see [`json::object`].
     #[serde(default, deserialize_with = "json::object")]
     pub(super) variables: Option<Map<String, Value>>,
     /// For instance APQ's `persistedQuery`.
     pub(super) extensions: Option<Map<String, Value>>,
-    /// The persisted-documents draft's name.
+    /// The document id under the persisted-documents draft's name.
     pub(super) document_id: Option<String>,
-    /// Relay's name.
+    /// The document id under Relay's name.
     #[serde(rename = "doc_id")]
     pub(super) doc_id: Option<String>,
-    /// Other clients' name.
+    /// The document id under other clients' name.
     pub(super) id: Option<String>,
 }
 
 impl Parameters {
-    /// Reads a URL's query string (`application/x-www-form-urlencoded`, as browsers'
-    /// `URLSearchParams` write it).
+    /// Parses a URL's query string (`application/x-www-form-urlencoded`, as browsers'
+    /// `URLSearchParams` writes it).
     ///
     /// # Errors
-    /// `BAD_REQUEST`: a value is malformed, or one of ours is given twice.
+    /// `BAD_REQUEST`: a value is malformed, or a known parameter is given twice.
     pub(super) fn from_query(query: Option<&str>) -> Result<Self, Failure> {
         let mut parameters = Self::default();
         for pair in query.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
@@ -75,17 +74,17 @@ impl Parameters {
         Ok(parameters)
     }
 
-    /// Reads a POST's body.
+    /// Parses the body of a POST.
     ///
     /// # Errors
     /// 415, 413, or `BAD_REQUEST`.
     pub(super) async fn from_body(request: Request) -> Result<Self, Failure> {
         if !is_json(&request) {
-            let detail = "the body of a POST is application/json; charset=utf-8";
+            let detail = "the body of a POST must be application/json; charset=utf-8";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail).into());
         }
         let body = read_body(request).await?;
-        // Structures are also read from arrays by position, which would let a batch of one through.
+        // serde also reads structs from arrays by position, which would accept a batch of one.
         match body.iter().find(|byte| !byte.is_ascii_whitespace()) {
             Some(b'{') => parse(&body)
                 .map_err(|error| bad(format!("the body is not a GraphQL request: {error}"))),
@@ -94,13 +93,13 @@ impl Parameters {
         }
     }
 
-    /// The name of the operation; the empty one counts as none.
+    /// The name of the operation; an empty name counts as absent.
     pub(super) fn operation_name(&self) -> Option<&str> {
         self.operation_name.as_deref().filter(|name| !name.is_empty())
     }
 }
 
-/// How long a body may be, before and after it is decoded, and how long it may take.
+/// The maximum length of a body, before and after decoding, and the maximum time to receive it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct BodyLimits {
     bytes: usize,
@@ -108,8 +107,8 @@ pub(super) struct BodyLimits {
 }
 
 impl BodyLimits {
-    /// Those of the configuration. The body is a part of the request, and it is told when that is
-    /// what took too long.
+    /// The limits of the configuration. The body's time is shorter than the request's, so that a
+    /// slow body is reported as such.
     pub(super) fn new(limits: &Limits) -> Self {
         Self {
             bytes: limits.max_body_bytes,
@@ -121,7 +120,7 @@ impl BodyLimits {
 /// The whole body, decoded.
 ///
 /// # Errors
-/// As [`receive`], and 415 or 400 when it cannot be decoded.
+/// Those of [`receive`], and 415 or 400 if it cannot be decoded.
 pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     let most = limits_of(&request).bytes;
     let codings = request.headers().get_all(CONTENT_ENCODING).iter().map(HeaderValue::as_bytes);
@@ -155,13 +154,13 @@ pub(super) async fn read_body(request: Request) -> Result<Bytes, Problem> {
     }
 }
 
-/// The whole body as it came.
+/// The whole body, as received.
 ///
 /// # Errors
-/// 413, 408, or 400 when the client broke off.
+/// 413, 408, or 400 if the client disconnected.
 pub(super) async fn receive(request: Request) -> Result<Bytes, Problem> {
     let BodyLimits { bytes, time } = limits_of(&request);
-    // Who says beforehand that it is too long need not send it.
+    // A body that is announced as too long need not be sent.
     if request.body().size_hint().lower() > bytes as u64 {
         return Err(too_long());
     }
@@ -170,7 +169,7 @@ pub(super) async fn receive(request: Request) -> Result<Bytes, Problem> {
         Ok(Err(error)) if is_length_limit(&error) => Err(too_long()),
         Ok(Err(_)) => Err(Problem::new(StatusCode::BAD_REQUEST, "the body could not be read")),
         Err(_) => {
-            let detail = format!("the body did not come within {} s", time.as_secs_f32());
+            let detail = format!("the body did not arrive within {} s", time.as_secs_f32());
             Err(Problem::new(StatusCode::REQUEST_TIMEOUT, detail))
         }
     }
@@ -195,7 +194,7 @@ fn is_length_limit(error: &axum::Error) -> bool {
     false
 }
 
-/// JSON is always UTF-8 (RFC 8259 §8.1), so a client that says otherwise has written something
+/// JSON is always UTF-8 (RFC 8259 §8.1), so a client that declares another charset sends something
 /// else.
 fn is_json(request: &Request) -> bool {
     let Some(text) = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok())
@@ -218,7 +217,7 @@ fn decode(text: &str) -> Result<String, Failure> {
     Ok(decoded.map_err(|_| bad("the query string is not UTF-8"))?.into_owned())
 }
 
-/// A JSON object; `null` and nothing count as an empty one.
+/// A JSON object; `null` and the empty string count as an empty object.
 fn object(name: &str, text: &str) -> Result<Map<String, Value>, Failure> {
     if text.is_empty() {
         return Ok(Map::new());

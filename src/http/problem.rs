@@ -1,4 +1,4 @@
-//! Answers to requests that no GraphQL response can answer: problem details (RFC 9457).
+//! Answers to requests that a GraphQL response cannot answer: problem details (RFC 9457).
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -11,31 +11,31 @@ use serde_json::value::RawValue;
 use crate::cache_control::NO_STORE;
 use crate::graphql::GraphqlError;
 
-/// What went wrong with a request. Its `type` is `about:blank`: the status says what there is to
-/// say to programs.
+/// What is wrong with a request. Its `type` is `about:blank`: the status says all that programs
+/// need.
 #[derive(Debug)]
 pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     errors: Option<Box<RawValue>>,
-    /// The methods that the resource does have.
+    /// The methods that the resource supports.
     allow: Option<&'static str>,
-    /// The content codings that a body may have.
+    /// The content codings that a request body may have.
     accept_encoding: Option<&'static str>,
 }
 
 impl Problem {
-    /// A problem with this status; `detail` is for people and helps them to mend the request.
+    /// A problem with this status; `detail` is for people and helps them to fix the request.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Self { status, detail: detail.into(), errors: None, allow: None, accept_encoding: None }
     }
 
-    /// 405, with the methods that the resource does have (RFC 9110 §15.5.6).
+    /// 405, with the methods that the resource supports (RFC 9110 §15.5.6).
     pub(super) fn method_not_allowed(allow: &'static str, detail: impl Into<String>) -> Self {
         Self { allow: Some(allow), ..Self::new(StatusCode::METHOD_NOT_ALLOWED, detail) }
     }
 
-    /// 406: the client reads neither media type of GraphQL over HTTP.
+    /// 406: the client accepts neither media type of GraphQL over HTTP.
     pub(super) fn not_acceptable() -> Self {
         Self::new(
             StatusCode::NOT_ACCEPTABLE,
@@ -43,16 +43,16 @@ impl Problem {
         )
     }
 
-    /// 415: the body is in a coding that is not understood (RFC 9110 §12.5.3).
+    /// 415: the body has an unsupported content coding (RFC 9110 §12.5.3).
     pub(super) fn unknown_coding() -> Self {
-        let detail = "the only content coding of a body that is understood is gzip";
+        let detail = "the only supported content coding of a request body is gzip";
         Self {
             accept_encoding: Some("gzip"),
             ..Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail)
         }
     }
 
-    /// 500, with the id under which the cause stands in the log.
+    /// 500, with the id under which the log has the cause.
     pub(super) fn internal(incident: &str) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -60,7 +60,7 @@ impl Problem {
         )
     }
 
-    /// Adds the mistakes of a document as the member `errors`.
+    /// Adds the errors of a document as the member `errors`.
     pub(super) fn with_errors(mut self, errors: &[GraphqlError]) -> Self {
         self.errors = serde_json::value::to_raw_value(errors).ok();
         self
@@ -104,7 +104,7 @@ impl IntoResponse for Problem {
             headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(codings));
         }
         if matches!(self.status, StatusCode::REQUEST_TIMEOUT | StatusCode::PAYLOAD_TOO_LARGE) {
-            // What is left of the request is not waited for.
+            // The rest of the request is not awaited.
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));

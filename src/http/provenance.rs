@@ -1,4 +1,4 @@
-//! Where an answer came from, as mode `open` tells it: `Cache-Status` (RFC 9211) and
+//! Where an answer came from, as shown in mode `open`: `Cache-Status` (RFC 9211) and
 //! `Server-Timing`.
 
 use axum::response::Response;
@@ -20,7 +20,7 @@ pub(super) struct Provenance {
 }
 
 impl Provenance {
-    /// In a word, for the log.
+    /// The source in one word, for the log.
     pub(super) fn result(&self) -> &'static str {
         match self.source {
             Source::Hit => "hit",
@@ -30,13 +30,13 @@ impl Provenance {
         }
     }
 
-    /// Says so in the response's headers, in mode `open`.
+    /// Adds the response headers, in mode `open`.
     pub(super) fn tell(&self, mode: Mode, response: &mut Response) {
         if mode != Mode::Open {
             return;
         }
         response.headers_mut().insert(CACHE_STATUS, cache_status(self.source));
-        // Who has waited for another's execution has spent no time of its own.
+        // A request that waited for another's execution spent no time of its own.
         if let Some(timing) = &self.timing {
             response.headers_mut().insert(SERVER_TIMING, server_timing(timing));
         }

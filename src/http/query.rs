@@ -1,7 +1,7 @@
-//! Persisted queries under their own URLs: `/q/{id}` and `/q/{id}/{operationName}`.
+//! Persisted queries at their own URLs: `/q/{id}` and `/q/{id}/{operationName}`.
 //!
-//! Read it downward: [`answer_get`] is the life of a persisted GET. It decides nothing about data;
-//! each step is a call into a lower floor.
+//! Read it from top to bottom: [`answer_get`] is the life of a persisted GET. It decides nothing
+//! about data; each step calls a lower floor.
 
 use std::sync::{Arc, OnceLock};
 
@@ -38,8 +38,8 @@ pub(super) async fn get(
     address: Address,
     request: Request,
 ) -> Response {
-    // What may be stored is the same for everybody; errors, which may not, come as the client likes
-    // them.
+    // Storable answers have the same media type for everybody; errors, which are never stored, use
+    // the type that the client prefers.
     let for_errors = negotiate::media_type_or_json(request.headers());
     answer_get(&app, &address, request)
         .await
@@ -63,14 +63,14 @@ async fn answer_get(
     address: &Address,
     request: Request,
 ) -> Result<Response, Failure> {
-    // Which document, which of its operations.
+    // Which document, and which of its operations.
     let url = Url::of(app, &request);
     let parameters = Parameters::from_query(request.uri().query())?;
     let registered = find(app, address, &parameters).await?;
     let document = valid(&registered)?;
     let operation = document.operation(address.operation(&parameters)?)?;
 
-    // Which question exactly, and the answer, in the light of the preconditions.
+    // Which question exactly, then the answer, then its preconditions.
     let target = Target { document, operation, is_registered: true };
     read(app, MediaType::Json, target, parameters, request.headers(), url).await
 }
@@ -90,7 +90,8 @@ async fn answer_post(
         .await
 }
 
-/// Answers a GET or HEAD: executes, then evaluates the preconditions on the ETag of what it read.
+/// Answers a GET or HEAD: executes, then evaluates the preconditions against the ETag of what was
+/// read.
 pub(super) async fn read(
     app: &AppState,
     media_type: MediaType,
@@ -115,16 +116,18 @@ pub(super) async fn read(
             .await
             .map_err(|errors| Failure::of(target.operation, errors))?;
     if let Some(url) = url {
-        // What depends on who asks is found again by the URL together with the token only.
-        let who = if is_private { viewer::known_token(app, headers).map(Some) } else { Some(None) };
-        if let Some(who) = who {
-            app.cache.remember_url(url.text, who, key, &stored, url.generation);
+        // An answer that depends on the viewer is found again only by the URL together with the
+        // token.
+        let token =
+            if is_private { viewer::known_token(app, headers).map(Some) } else { Some(None) };
+        if let Some(token) = token {
+            app.cache.remember_url(url.text, token, key, &stored, url.generation);
         }
     }
     let coding = stored.value.coding(headers);
     if stored.value.is_slow(coding) {
         let stored = stored.clone();
-        // If that fails, the answer is compressed here and now.
+        // If the task fails, the answer is compressed inline below.
         let _ = tokio::task::spawn_blocking(move || drop(stored.value.coded(coding).clone())).await;
     }
     let mut response = respond::conditional(headers, media_type, &stored.value)?;
@@ -136,26 +139,26 @@ pub(super) async fn read(
     Ok(response)
 }
 
-/// The URL of a GET, and what URLs meant when it began to be resolved.
+/// The URL of a GET, and the generation of documents when its resolution began.
 #[derive(Clone, Copy)]
 pub(super) struct Url<'a> {
     text: &'a str,
     generation: u64,
-    /// Since the request has come, the clock has caught up.
+    /// The clock has caught up since the request arrived.
     is_checked: bool,
 }
 
-/// In the extensions of a request for which the clock has caught up since it has come.
+/// A request extension: the clock has caught up since the request arrived.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Checked;
 
 impl<'a> Url<'a> {
-    /// Where it leads, for a GET or HEAD.
+    /// The resource of a GET or HEAD to this URL.
     fn place(self) -> Place {
         Place::of(&Method::GET, self.text.split('?').next().unwrap_or_default())
     }
 
-    /// To be called before anything is looked up by the URL.
+    /// Call this before anything is looked up by the URL.
     pub(super) fn of(app: &AppState, request: &'a Request) -> Option<Self> {
         let text = request.uri().path_and_query()?.as_str();
         let is_checked = request.extensions().get::<Checked>().is_some();
@@ -197,7 +200,7 @@ pub(super) async fn run(
                     })?;
             let asked = match target.asked(app, &variables, headers).await? {
                 Some(asked) => asked,
-                None => target.asked_by_anybody(app, &variables)?,
+                None => target.asked_anonymously(app, &variables)?,
             };
             let once = once::of(headers, &asked.question(), app.idempotency_retention)?;
             let _turn = once.as_ref().map(|once| app.under_way.begin(&once.key)).transpose()?;
@@ -219,20 +222,20 @@ async fn answer(
     asked: Option<Asked<'_>>,
     is_checked: bool,
 ) -> Result<(Arc<Stored<Representation>>, Provenance), Vec<GraphqlError>> {
-    // What only development looks at: see `explain.rs`.
+    // Used only in development: see `explain.rs`.
     let timing = OnceLock::new();
     let is_private = asked.is_some();
     let asked = &asked;
     let execute = || async {
-        // What everybody gets is asked for by nobody in particular.
-        let by_anybody = match asked {
+        // A public answer is executed for the anonymous viewer.
+        let anonymous = match asked {
             Some(_) => None,
             None => Some(app.engine.ask(target.operation, variables, &Viewer::Anonymous)?),
         };
-        let asked = by_anybody.as_ref().or(asked.as_ref()).expect("one of them is there");
+        let asked = anonymous.as_ref().or(asked.as_ref()).expect("one of them is there");
         let (answer, as_of) = if app.mode == Mode::Open {
             let (answer, observation) = app.engine.observe(asked).await?;
-            // There is one execution at most.
+            // There is at most one execution.
             let _ = timing.set(observed_time(&observation));
             (answer, Some(observation.as_of))
         } else {
@@ -257,14 +260,15 @@ async fn find(
     find_registered(app, address.document(), operation_name).await
 }
 
-/// The document that a request names, if it is one that can have a name.
+/// The document that a request names, if a document can have that name.
 pub(super) async fn find_registered(
     app: &AppState,
     name: Option<DocumentRef>,
     operation_name: Option<&str>,
 ) -> Result<Arc<Registered>, Failure> {
     let found = match name {
-        // Whatever others have registered or removed, so that nobody has to be asked.
+        // Files take precedence over documents that others register or remove, so there is no need
+        // to catch up first.
         Some(name) => match app.registry.find_in_files(&name) {
             Some(registered) => Some(registered),
             None => app
@@ -279,7 +283,7 @@ pub(super) async fn find_registered(
     found.ok_or_else(|| not_found(app, operation_name).into())
 }
 
-/// Nobody knows which documents are registered.
+/// The registered documents cannot be read.
 pub(super) fn unreadable(error: &StoreError) -> Failure {
     if matches!(error, StoreError::Overloaded) {
         return Failure::new(
@@ -291,8 +295,8 @@ pub(super) fn unreadable(error: &StoreError) -> Failure {
     Failure::new(Code::DatabaseUnavailable, "the database does not answer; try again")
 }
 
-/// The document as it can be run. One that was registered over the API may have been overtaken by
-/// the model.
+/// The document, ready to run. One that was registered over the API may have become invalid with a
+/// later model.
 pub(super) fn valid(registered: &Registered) -> Result<&Document, Failure> {
     registered.document.as_ref().map_err(|errors| {
         let mut errors = errors.clone();
@@ -304,8 +308,8 @@ pub(super) fn valid(registered: &Registered) -> Result<&Document, Failure> {
     })
 }
 
-/// No document has this id. Where a registered operation has the same name, the client was probably
-/// built from another version of it; that one's id helps to see it.
+/// No document has this id. If a registered operation has the same name, the client was probably
+/// built from another version of it; the error mentions that document's id.
 fn not_found(app: &AppState, operation_name: Option<&str>) -> GraphqlError {
     let error =
         GraphqlError::new(Code::PersistedQueryNotFound, "no document is registered under this id");

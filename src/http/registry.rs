@@ -1,6 +1,6 @@
-//! `POST /q`: registers many documents at once, as the tools of clients have them: a manifest of
-//! Apollo's, Relay's or GraphQL code generator's as JSON; or Relay's form `text=…`, whose answer is
-//! the id that the compiler writes into its artifacts.
+//! `POST /q`: registers many documents at once, in the forms that client tools produce: a manifest
+//! of Apollo, Relay or GraphQL code generator as JSON; or Relay's form `text=…`, whose answer is
+//! the id that the Relay compiler writes into its artifacts.
 
 use std::sync::Arc;
 
@@ -21,18 +21,18 @@ use crate::graphql::GraphqlError;
 use crate::persisted::documents::RegisterError;
 use crate::persisted::manifest::{self, Entry};
 
-/// What became of a document.
+/// A document that was refused.
 #[derive(Serialize)]
 struct Refused<'a> {
-    /// What the manifest calls it.
+    /// Its name in the manifest.
     name: &'a str,
     id: DocumentId,
     errors: Vec<GraphqlError>,
-    /// Why it is refused, where the document itself is fine.
+    /// Why it is refused, if the document itself is valid.
     reason: Option<String>,
 }
 
-/// The handler.
+/// Handles `POST /q`.
 pub(super) async fn post(
     State(app): State<AppState>,
     _: Admin,
@@ -84,7 +84,7 @@ async fn one(app: &AppState, form: &str) -> Result<Response, Problem> {
     }
 }
 
-/// A manifest. What is valid is registered, whatever becomes of the rest.
+/// A manifest. Valid documents are registered even if others are refused.
 async fn many(app: &AppState, json: &str) -> Result<Response, Problem> {
     let entries =
         manifest::parse(json).map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why))?;

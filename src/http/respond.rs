@@ -1,8 +1,8 @@
-//! Makes responses of answers: the preconditions' outcome, the headers, the body in the best
-//! coding.
+//! Turns answers into responses: the outcome of the preconditions, the headers, the body in the
+//! best coding.
 //!
-//! What the outcome is, [`crate::conditional`] decides; what caches may do,
-//! [`crate::cache_control`] does. What stands on every answer, `Vary` among it, is
+//! [`crate::conditional`] decides the outcome, [`crate::cache_control`] what caches may do. Headers
+//! common to all answers, such as `Vary`, are set in [`super::surround`].
 //! [`super::surround`]'s business.
 
 use std::convert::Infallible;
@@ -29,35 +29,34 @@ use crate::conditional::{self, Outcome};
 use crate::etag::{Coding, ResponseEtag, Variant};
 use crate::graphql::Code;
 
-/// Bodies below this many bytes are sent as they are: with headers they fit into one packet either
+/// Shorter bodies, in bytes, are not compressed: with their headers they fit into one packet either
 /// way.
 const SMALLEST_COMPRESSED: usize = 860;
 
-/// Bodies above this many bytes are compressed away from the threads that serve requests.
+/// Longer bodies, in bytes, are compressed on another thread than those that serve requests.
 const LARGEST_COMPRESSED_INLINE: usize = 16 << 10;
 
 /// Brotli's quality, 0 to 11. From 5 on the cost rises much faster than the gain.
 const BROTLI_QUALITY: u32 = 5;
 
-/// Brotli's window, as a power of two bytes.
+/// Brotli's window size, as the base-2 logarithm of bytes.
 const BROTLI_WINDOW: u32 = 20;
 
-/// Zstandard's level. It takes a fifteenth of brotli's time at 140 KB for about as many bytes;
-/// higher levels gain a hundredth or two for twice the time.
+/// Zstandard's level. At 140 KB it takes a fifteenth of brotli's time for about as many bytes;
+/// higher levels gain one or two percent for twice the time.
 const ZSTD_LEVEL: i32 = 3;
 
-/// Longer URLs do not go into `Content-Location`: proxies and clients refuse heads of more than 4
-/// to 16 KB.
+/// Longer URLs, in bytes, are left out of `Content-Location`: proxies and clients refuse response
+/// heads of more than 4 to 16 KB.
 const LONGEST_LOCATION: usize = 2048;
 
-/// Browsers are not to guess another type than the one that is named.
+/// Tells browsers not to guess another type than the declared one.
 pub(super) const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// RFC 9213: what CDNs go by that know it.
+/// RFC 9213: CDNs that support it obey this header instead of `Cache-Control`.
 const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control");
 
-/// What caches may do with an answer, as it stands in headers. There are few of them, so answers
-/// share them.
+/// Policies as header values. There are few of them, so answers share them.
 #[derive(Default)]
 pub(super) struct Policies(DashMap<Policy, Arc<Caching>>);
 
@@ -80,14 +79,14 @@ impl Policies {
         caching
     }
 
-    /// Those of an answer without a validator: nobody may store it.
+    /// The headers of an answer without a validator: it must not be stored.
     pub(super) fn none() -> Arc<Caching> {
         Caching::fixed(NO_STORE)
     }
 }
 
 impl Caching {
-    /// Of something that follows no policy of a model.
+    /// The headers of something that has no model policy.
     pub(super) fn fixed(cache_control: &'static str) -> Arc<Self> {
         Arc::new(Self {
             cache_control: HeaderValue::from_static(cache_control),
@@ -96,7 +95,7 @@ impl Caching {
     }
 }
 
-/// What an answer is sent as.
+/// The media type of an answer, and the ETag variant that goes with it.
 #[derive(Clone)]
 pub(super) struct Form {
     pub(super) content_type: HeaderValue,
@@ -104,7 +103,7 @@ pub(super) struct Form {
 }
 
 impl Form {
-    /// A media type of which there is but one at the URL.
+    /// The only media type at its URL.
     pub(super) const fn only(content_type: HeaderValue) -> Self {
         Self { content_type, variant: Variant::Plain }
     }
@@ -120,29 +119,29 @@ impl From<MediaType> for Form {
     }
 }
 
-/// The current state of a resource, as a 200 to GET shows it: everything that can be made once is
-/// made once, codings when the first client asks for them. Many of these are kept, so what is in
-/// them is counted in bytes.
+/// The current state of a resource, as a 200 to GET shows it. Everything that can be precomputed
+/// is: codings when the first client asks for them. The cache holds many of these, so their size is
+/// counted in bytes.
 pub(super) struct Representation {
-    /// Before any coding.
+    /// Without coding.
     body: Bytes,
-    /// None where the answer has field errors.
+    /// None if the answer has field errors.
     validator: Option<Validator>,
     caching: Arc<Caching>,
     /// The canonical URL.
     content_location: Option<HeaderValue>,
     coded: OnceLock<Box<Coded>>,
-    /// It is the answer for some viewers, and others get another.
+    /// Whether other viewers may get another answer.
     is_private: bool,
 }
 
 struct Validator {
     etag: ResponseEtag,
-    /// As it stands in the header, of the body before any coding.
+    /// The header value of the body without coding.
     tag: HeaderValue,
 }
 
-/// The same in codings.
+/// The body in other codings.
 #[derive(Default)]
 struct Coded {
     brotli: OnceLock<Bytes>,
@@ -152,7 +151,7 @@ struct Coded {
 }
 
 impl Coded {
-    /// None for identity, which needs no making.
+    /// None for identity, which is the body itself.
     fn body(&self, coding: Coding) -> Option<&OnceLock<Bytes>> {
         match coding {
             Coding::Identity => None,
@@ -164,13 +163,13 @@ impl Coded {
 }
 
 impl Representation {
-    /// Takes a body, its validator with what caches may do, and its canonical URL if it has one.
+    /// From a body, its validator with what caches may do, and its canonical URL if it has one.
     pub(super) fn new(
         body: &[u8],
         etag: Option<(ResponseEtag, Arc<Caching>)>,
         content_location: Option<&str>,
     ) -> Self {
-        // In one piece: what an allocator adds to each is a good part of what an answer costs
+        // One allocation, because per-allocation overhead is a good part of what an answer costs
         // beyond its bytes.
         let tag = etag
             .as_ref()
@@ -197,17 +196,17 @@ impl Representation {
         }
     }
 
-    /// The same, for some viewers only.
+    /// Marks the answer as valid for some viewers only.
     pub(super) fn for_viewers(self, is_private: bool) -> Self {
         Self { is_private, ..self }
     }
 
-    /// Whether it depends on who asks.
+    /// Whether the answer depends on the viewer.
     pub(super) fn is_private(&self) -> bool {
         self.is_private
     }
 
-    /// The most bytes that this takes up once it is asked for in all codings.
+    /// An upper bound of its size in bytes once it has been requested in all codings.
     pub(super) fn weight(&self) -> usize {
         let location = self.content_location.as_ref().map_or(0, HeaderValue::len);
         let codings = if self.body.len() < SMALLEST_COMPRESSED {
@@ -218,9 +217,9 @@ impl Representation {
         self.body.len() + location + codings + 128
     }
 
-    /// The best coding for this client. Small bodies stay as they are, unless the client refuses
-    /// just that. It follows from the length alone, so that a 304 names the ETag of the 200 without
-    /// compressing anything.
+    /// The best coding for this client. Small bodies are not compressed, unless the client refuses
+    /// identity. The decision depends on the length alone, so a 304 names the ETag of the 200
+    /// without compressing anything.
     pub(super) fn coding(&self, request: &HeaderMap) -> Coding {
         if self.body.len() < SMALLEST_COMPRESSED && negotiate::takes_identity(request) {
             Coding::Identity
@@ -229,7 +228,7 @@ impl Representation {
         }
     }
 
-    /// Whether sending it in this coding takes a while, because it must be made first.
+    /// Whether this coding takes a while, because the body must be compressed first.
     pub(super) fn is_slow(&self, coding: Coding) -> bool {
         if self.body.len() <= LARGEST_COMPRESSED_INLINE {
             return false;
@@ -238,7 +237,7 @@ impl Representation {
         coding != Coding::Identity && made.is_none()
     }
 
-    /// The body in this coding, made now if nobody has asked for it before.
+    /// The body in this coding, compressed now if this is the first request for it.
     pub(super) fn coded(&self, coding: Coding) -> &Bytes {
         let make = match coding {
             Coding::Identity => return &self.body,
@@ -272,12 +271,12 @@ impl Representation {
     }
 }
 
-/// A header's value of directives, digits, base64url and quotes.
+/// A header value made of directives, digits, base64url and quotes.
 fn header(text: String) -> HeaderValue {
     HeaderValue::try_from(text).expect("it is visible ASCII")
 }
 
-/// The same, or a URL, that lies in a piece of memory with other things.
+/// A header value that shares an allocation with other values.
 fn shared(text: Bytes) -> HeaderValue {
     HeaderValue::from_maybe_shared(text).expect("it is visible ASCII")
 }
@@ -332,8 +331,8 @@ pub(super) fn conditional(
     Ok(response)
 }
 
-/// Answers a POST: 200, never to be stored. It names no `Content-Location`: whoever posts often
-/// does so because the URL would be too long.
+/// Answers a POST: 200 with `no-store`. It has no `Content-Location`: clients usually POST because
+/// the URL would be too long.
 pub(super) fn unconditional(
     request: &HeaderMap,
     media_type: MediaType,
@@ -369,7 +368,7 @@ fn zstd(body: &[u8]) -> Vec<u8> {
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
-    // The encoder writes no time and no name into its header, so equal bodies give equal bytes.
+    // The encoder writes neither time nor name into its header, so equal bodies give equal bytes.
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder
         .write_all(body)
@@ -377,8 +376,8 @@ fn gzip(body: &[u8]) -> Vec<u8> {
         .expect("writing to memory does not fail")
 }
 
-/// The body of a 304: nothing, of a length that is not told, for `Content-Length: 0` would say that
-/// the 200's body is empty (RFC 9110 §8.6).
+/// The body of a 304: empty, of unknown length, because `Content-Length: 0` would say that the body
+/// of the 200 is empty (RFC 9110 §8.6).
 struct NoContent;
 
 impl HttpBody for NoContent {

@@ -1,4 +1,4 @@
-//! The API as SDL, as it is sent.
+//! The API as SDL, ready to be sent.
 
 use std::sync::Arc;
 

@@ -1,5 +1,5 @@
-//! Accepts connections and looks after them: how many there may be, how long each may make the
-//! server wait, and that all of them end when the server stops. What is answered, the site decides.
+//! Accepts connections and limits how many there are and how long each may make the server wait,
+//! and ends all of them when the server stops. The service decides what is answered.
 
 mod bodies;
 mod connections;
@@ -31,25 +31,25 @@ use super::access;
 use super::host::Names;
 use crate::config::{Config, Limits};
 
-/// Requests of one HTTP/2 connection that may be under way together.
+/// The maximum number of concurrent requests on one HTTP/2 connection.
 const STREAMS: u32 = 128;
-/// An HTTP/2 connection whose peer is gone is noticed by a ping that nobody answers.
+/// The interval of HTTP/2 pings, which detect that a peer is gone.
 const PING: Duration = Duration::from_secs(20);
-/// Room in a head beside the URL. With less, browsers' cookies for other servers of the same host
-/// would not fit.
+/// The size of a request's head besides the URL, in bytes. Less would not fit the cookies that
+/// browsers store for other servers on the same host.
 const HEAD: usize = 64 << 10;
-/// How long to wait when the system gives no descriptor for a connection.
+/// How long to wait when the system has no file descriptor for a connection.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What all connections have in common.
+/// What all connections share.
 struct Door {
     names: Names,
     connections: Connections,
     http: Builder<TokioExecutor>,
 }
 
-/// Serves connections until `stop`, then lets requests that are under way end. Dropping the future
-/// ends them at once.
+/// Serves connections until `stop`, then lets requests in progress finish. Dropping the future ends
+/// them at once.
 pub(crate) async fn serve<S>(
     listener: TcpListener,
     site: S,
@@ -73,7 +73,8 @@ where
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut stop = pin!(stop);
     loop {
-        // Room is made for those who come. When everybody is busy, they wait.
+        // An idle connection makes room for a new one. If all are busy, new ones wait in the
+        // backlog.
         let may_accept = !door.connections.is_full() || door.connections.can_make_room();
         tokio::select! {
             () = &mut stop => break,
@@ -89,7 +90,8 @@ where
                 }
                 Err(error) if is_of_the_client(&error) => {}
                 Err(error) => {
-                    // Descriptors may be short: the longest idle connection gives up its own.
+                    // The process may be out of descriptors: the longest idle connection gives up
+                    // its own.
                     let made_room = door.connections.make_room();
                     tracing::warn!(%error, made_room, "cannot accept a connection");
                     tokio::time::sleep(PAUSE).await;
@@ -121,7 +123,7 @@ fn http(limits: &Limits) -> Builder<TokioExecutor> {
     builder
 }
 
-/// One connection, from its first byte to its last.
+/// Serves one connection, from its first byte to its last.
 async fn connection<S>(
     tcp: TcpStream,
     site: S,
@@ -131,7 +133,7 @@ async fn connection<S>(
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    // Answers are written in one piece; waiting for more would only delay them.
+    // Answers are written in one piece; waiting for more data would only delay them.
     if let Err(error) = tcp.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
@@ -181,13 +183,13 @@ async fn connection<S>(
     }
 }
 
-/// The client went away before it was served.
+/// Whether the client went away before it was served.
 fn is_of_the_client(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-/// How many files and connections the process may have open at once, where the system says so.
+/// The maximum number of open files and sockets of this process, if the system says so.
 fn descriptors() -> Option<usize> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;

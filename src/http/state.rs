@@ -1,4 +1,4 @@
-//! What every handler works with.
+//! The state that handlers share.
 
 use std::ops::Deref;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::identity::Authenticator;
 use crate::persisted::{Documents, LearnedDocuments, Registry};
 use crate::store::Store;
 
-/// What requests work with. One pointer, since the router clones it several times for each request.
+/// The state of the server. A single pointer, since the router clones it several times per request.
 #[derive(Clone)]
 pub(crate) struct AppState(Arc<Handles>);
 
@@ -53,7 +53,8 @@ impl Deref for AppState {
 }
 
 impl AppState {
-    /// Takes of the configuration what requests need. `authenticator` is of the same configuration.
+    /// Takes from the configuration what requests need. `authenticator` is built from the same
+    /// configuration.
     ///
     /// # Errors
     /// Threads cannot be started.
@@ -95,12 +96,11 @@ impl AppState {
         &self.documents
     }
 
-    /// The trusted documents, to be looked up as they were registered or removed, by whatever node,
-    /// before this call (or a little earlier by others: see
-    /// [`Consistency`](crate::config::Consistency)).
+    /// The trusted documents, including everything that any node registered or removed before this
+    /// call (or a little earlier by others: see [`Consistency`](crate::config::Consistency)).
     pub(super) async fn current_documents(&self) -> &Documents {
         if !self.cache.catch_up().await {
-            // Whatever the feed would have told: it is read from the table itself.
+            // The feed cannot report changes of documents, so they must be read from the table.
             self.registry.doubt();
         }
         &self.documents

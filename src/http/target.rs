@@ -1,4 +1,4 @@
-//! An operation that a request asks to run, and by whom it is asked where that matters.
+//! An operation that a request asks to run, and the viewer if the answer depends on it.
 
 use http::HeaderMap;
 
@@ -12,7 +12,7 @@ use crate::viewer::Viewer;
 
 /// An operation that a request asks to run.
 pub(super) struct Target<'a> {
-    /// The document that has it.
+    /// The document that contains the operation.
     pub(super) document: &'a Document,
     pub(super) operation: &'a Operation,
     /// Whether `/q` serves the document under its id.
@@ -20,8 +20,8 @@ pub(super) struct Target<'a> {
 }
 
 impl<'t> Target<'t> {
-    /// What is asked by whoever sent these headers; None where everybody gets the same, and nobody
-    /// looks at who asks.
+    /// The operation as asked by the viewer of these headers; None if everybody gets the same
+    /// answer, in which case the token is not even looked at.
     pub(super) async fn asked<'a>(
         &self,
         app: &AppState,
@@ -36,14 +36,14 @@ impl<'t> Target<'t> {
         }
         let viewer = match self.operation.kind() {
             OperationKind::Query => viewer::viewer(app, headers).await?,
-            OperationKind::Mutation => viewer::viewer_who_writes(app, headers).await?,
+            OperationKind::Mutation => viewer::viewer_of_mutation(app, headers).await?,
         };
         let asked = app.engine.ask(self.operation, variables, &viewer);
         asked.map(Some).map_err(|errors| Failure::of(self.operation, errors))
     }
 
-    /// The same, where it makes no difference who asks.
-    pub(super) fn asked_by_anybody<'a>(
+    /// The operation as asked by the anonymous viewer, for answers that are the same for everybody.
+    pub(super) fn asked_anonymously<'a>(
         &self,
         app: &AppState,
         variables: &'a Variables,
@@ -55,8 +55,7 @@ impl<'t> Target<'t> {
         asked.map_err(|errors| Failure::of(self.operation, errors))
     }
 
-    /// By what the cache knows the question that it is with these variables, and the question's
-    /// URL, if it has one.
+    /// The cache key of the question with these variables, and the question's URL, if it has one.
     pub(super) fn key(
         &self,
         app: &AppState,

@@ -1,10 +1,10 @@
-//! Who asks: the token of a request, in `Authorization: Bearer` or in a cookie, made into a
-//! [`Viewer`]. Only those ask here who need to know: what everybody may have is answered whatever a
-//! token says.
+//! Who is asking: turns the token of a request, in `Authorization: Bearer` or in a cookie, into a
+//! [`Viewer`]. It is called only if the answer depends on the viewer: a public answer is the same
+//! whatever the token says.
 //!
-//! A browser sends cookies along whoever makes it ask, so a mutation whose token comes in one must
-//! be asked by a page of ours (cross-site request forgery). Whoever sends `Authorization` has the
-//! token itself.
+//! A browser sends cookies with every request, whichever page caused it. So a mutation whose token
+//! comes in a cookie must come from one of our pages (cross-site request forgery). A client that
+//! sends `Authorization` has the token itself.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, HeaderValue, ORIGIN, VARY};
@@ -26,10 +26,10 @@ const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName =
 /// <https://www.w3.org/TR/fetch-metadata/>
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Who asks to read.
+/// The viewer of a query.
 ///
 /// # Errors
-/// `UNAUTHENTICATED`: there is a token, and it does not count. `AUTHENTICATION_UNAVAILABLE`,
+/// `UNAUTHENTICATED`: there is a token, and it is invalid. `AUTHENTICATION_UNAVAILABLE`,
 /// `BAD_REQUEST`.
 pub(super) async fn viewer(app: &AppState, headers: &HeaderMap) -> Result<Viewer, Failure> {
     match credential(app, headers)? {
@@ -38,18 +38,19 @@ pub(super) async fn viewer(app: &AppState, headers: &HeaderMap) -> Result<Viewer
     }
 }
 
-/// Who asks to write.
+/// The viewer of a mutation.
 ///
 /// # Errors
-/// The same, and `FORBIDDEN` for a page of somebody else's that has a cookie of ours sent along.
-pub(super) async fn viewer_who_writes(
+/// Those of [`viewer`], and `FORBIDDEN` for a page of another site that makes the browser send our
+/// cookie.
+pub(super) async fn viewer_of_mutation(
     app: &AppState,
     headers: &HeaderMap,
 ) -> Result<Viewer, Failure> {
     match credential(app, headers)? {
-        Some((_, Carrier::Cookie(_))) if !is_asked_by_ours(app, headers) => Err(Failure::new(
+        Some((_, Carrier::Cookie(_))) if !is_trusted_origin(app, headers) => Err(Failure::new(
             Code::Forbidden,
-            "a mutation with a cookie is taken from pages of this origin or of those in cors_origins only: the request has \
+            "a mutation with a cookie must come from a page of this origin or of one listed in cors_origins: the request has \
              neither `Sec-Fetch-Site: same-origin` nor such an `Origin`; other clients send the token as `Authorization: Bearer`",
         )),
         Some((token, carrier)) => verified(app, token, carrier).await,
@@ -57,8 +58,8 @@ pub(super) async fn viewer_who_writes(
     }
 }
 
-/// The token of a request, if it was verified before and still counts; empty where there is none.
-/// Found without waiting.
+/// The token of a request if it was verified before and is still valid; empty if the request has
+/// none. Never waits.
 pub(super) fn known_token<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Option<&'a str> {
     match credential(app, headers).ok()? {
         Some((token, carrier)) => app.authenticator.remembered(token, carrier).map(|_| token),
@@ -66,13 +67,13 @@ pub(super) fn known_token<'a>(app: &'a AppState, headers: &'a HeaderMap) -> Opti
     }
 }
 
-/// What stands on an answer that depends on who asks, beside its `Cache-Control`.
+/// Adds the headers, other than `Cache-Control`, of an answer that depends on the viewer.
 pub(super) fn tell_private(app: &AppState, place: Place, response: &mut Response) {
     let has_cookies = app.authenticator.cookies().next().is_some();
     let headers = response.headers_mut();
     headers.insert(VARY, app.cors.vary_by_viewer(place, has_cookies));
     if has_cookies {
-        // The browser would send the cookie for any page that embeds this.
+        // Without it, any page could embed this answer, and the browser would send the cookie.
         headers.insert(CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-site"));
     }
 }
@@ -86,8 +87,8 @@ async fn verified(app: &AppState, token: &str, carrier: Carrier<'_>) -> Result<V
     })
 }
 
-/// The token of a request. Schemes other than `Bearer` are for others, such as a proxy in front of
-/// the server.
+/// The token of a request. Schemes other than `Bearer` are ignored: they may be meant for a proxy
+/// in front of the server.
 fn credential<'a>(
     app: &'a AppState,
     headers: &'a HeaderMap,
@@ -122,7 +123,7 @@ fn credential<'a>(
     Ok(None)
 }
 
-/// RFC 6750 §2.1.
+/// Parses a bearer token (RFC 6750 §2.1).
 fn bearer(line: &HeaderValue) -> Option<&[u8]> {
     let (scheme, token) = line.as_bytes().split_at_checked(b"Bearer".len())?;
     let is_bearer =
@@ -131,7 +132,7 @@ fn bearer(line: &HeaderValue) -> Option<&[u8]> {
 }
 
 /// The values of a cookie (RFC 6265 §5.4). HTTP/2 may spread cookies over several lines. An empty
-/// value is what is left of a session that has ended.
+/// value remains after a session has ended.
 fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a str> {
     let lines = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok());
     let pairs =
@@ -141,14 +142,14 @@ fn cookies<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'
         .map(|(_, value)| value)
 }
 
-/// Whether a page of this origin, or of one that is listed, made the browser ask.
-fn is_asked_by_ours(app: &AppState, headers: &HeaderMap) -> bool {
+/// Whether the request was caused by a page of this origin or of a listed one.
+fn is_trusted_origin(app: &AppState, headers: &HeaderMap) -> bool {
     let origin = headers.get(ORIGIN);
     if origin.is_some_and(|origin| app.cors.lists(origin)) {
         return true;
     }
     match headers.get(SEC_FETCH_SITE) {
-        // `none`: the user did, not a page.
+        // `none`: the user caused it, not a page.
         Some(site) => site == "same-origin" || site == "none",
         None => {
             let authority = origin

@@ -108,7 +108,7 @@ async fn the_report_says_why_it_was_a_hit_or_a_miss_and_changes_neither() {
         let cache = &report["cache"];
         let changes = cache["changes"].as_array().unwrap();
         assert_eq!((&cache["status"], changes.len()), (&json!("stale"), 2), "{cache}");
-        let why = format!("change {} touched what the stored answer depends on", changes[0]["seq"]);
+        let why = format!("change {} affects what the stored answer depends on", changes[0]["seq"]);
         assert_eq!(cache["why"], why);
         for change in changes {
             assert!(change["seq"].as_i64() > cache["storedAsOf"].as_i64());

@@ -1,5 +1,5 @@
-//! What `/` says where the console is closed: where the API is, for whoever opens the server's
-//! address in a browser or asks with curl.
+//! What `/` shows when the console is closed: where the API is, for people who open the server's
+//! address in a browser or with curl.
 
 use axum::response::{IntoResponse, Response};
 use http::HeaderMap;

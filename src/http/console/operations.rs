@@ -1,6 +1,6 @@
-//! `GET /graphiql/operations`: the registered documents with their texts and the cases of `freshql
-//! test`, from which the console makes its list and its first tab. Exists in mode `open` only,
-//! where whoever may ask may ask anything.
+//! `GET /graphiql/operations`: the registered documents with their texts and their `freshql test`
+//! cases, from which the console makes its list and its first tab. Exists in mode `open` only,
+//! where any client may run any document.
 
 use std::path::{Path, PathBuf};
 
@@ -24,13 +24,13 @@ struct Operations<'a> {
 struct Shown<'a> {
     #[serde(flatten)]
     listed: Listed<'a>,
-    /// As the file has them, by name. They are for filling in variables, so one that does not parse
-    /// is left out.
+    /// The cases by name, as in the file. They only prefill variables, so a file that does not
+    /// parse is ignored.
     #[serde(skip_serializing_if = "Option::is_none")]
     cases: Option<Json>,
 }
 
-/// The handler.
+/// Handles `GET /graphiql/operations`.
 pub(in crate::http) async fn operations(State(app): State<AppState>) -> Result<Response, Problem> {
     let registered = app.current_documents().await.list().await.map_err(|error| failed(&error))?;
     let mut documents = Vec::with_capacity(registered.len());
@@ -45,7 +45,7 @@ pub(in crate::http) async fn operations(State(app): State<AppState>) -> Result<R
     Ok(admin::json(StatusCode::OK, &Operations { documents }))
 }
 
-/// `queries/ProductPage.cases.json` for `queries/ProductPage.graphql`. A manifest's documents have
+/// `queries/ProductPage.cases.json` for `queries/ProductPage.graphql`. Documents of a manifest have
 /// no cases.
 fn cases_file(dir: &Path, file: &str) -> Option<PathBuf> {
     let name = Path::new(file).file_name()?.to_str()?.strip_suffix(".graphql")?;

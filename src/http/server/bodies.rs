@@ -1,4 +1,4 @@
-//! The bodies of requests and answers, as far as a connection must know what becomes of them.
+//! Wrappers of request and response bodies that report their end to the connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use hyper::body::Incoming;
 
 use super::connections::{Activity, UnderWay};
 
-/// The body of a request, which knows when it is here.
+/// The body of a request; reports when it has been received.
 pub(super) struct Receiving {
     body: Incoming,
-    /// Until then.
+    /// Until it is received.
     activity: Option<Arc<Activity>>,
 }
 
@@ -64,7 +64,7 @@ impl Drop for Receiving {
     }
 }
 
-/// The body of an answer, which knows when it has been handed over.
+/// The body of an answer; reports when it has been handed over.
 pub(super) struct Watched {
     body: Body,
     _under_way: UnderWay,

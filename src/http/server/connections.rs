@@ -1,5 +1,5 @@
-//! What each connection is doing, and since when; who has to go. Times are counted in coarse ticks,
-//! so that a request costs a few stores into memory and no timer.
+//! Tracks what each connection is doing and since when, and decides which ones must close. Times
+//! are counted in coarse ticks, so a request costs a few memory stores and no timer.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -10,30 +10,30 @@ use tokio::sync::Notify;
 
 use crate::config::Limits;
 
-/// How fine times are.
+/// The resolution of times.
 pub(super) const TICK: Duration = Duration::from_millis(250);
 
-/// How long a closed connection may wait for its client to have read the last answer.
+/// How long a closing connection waits for its client to read the last answer.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Descriptors for what is not a connection: the database's files for each thread, and some more.
+/// File descriptors reserved for other uses: the database's files for each thread, and a few more.
 const OTHER_DESCRIPTORS: usize = 40;
 
 /// A tick; 0 means never.
 type Tick = u32;
 
-/// What a connection is told to do.
+/// An instruction to a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
     None = 0,
-    /// Answer what is under way, then close.
+    /// Answer the requests in progress, then close.
     Finish = 1,
     /// Close at once.
     End = 2,
 }
 
-/// What a client is waited for, and for how long. The greatest goes first: bodies are in use, as
-/// far as anybody can tell.
+/// What a connection waits for its client to send, and for how long. The greatest value closes
+/// first, so waiting for a body ranks below: such a connection is still in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Waits {
     ForBody(Tick),
@@ -49,32 +49,32 @@ pub(super) struct Connections {
     all: Arc<Mutex<HashMap<u64, Arc<Activity>>>>,
 }
 
-/// What one connection is doing.
+/// The state of one connection.
 pub(super) struct Activity {
     now: Arc<AtomicU32>,
-    /// Since when no request is under way; counts only while none is.
+    /// Since when no request is in progress; meaningful only while none is.
     idle_since: AtomicU32,
-    /// Since when a head has begun to come.
+    /// Since when the head of a request has been arriving.
     head_since: AtomicU32,
-    /// Since when the client takes no bytes of an answer.
+    /// Since when the client has not taken any bytes of an answer.
     blocked_since: AtomicU32,
-    /// Since when it waits for the client to close too.
+    /// Since when it has been waiting for the client to close, too.
     closing_since: AtomicU32,
     /// Requests whose answers are not yet handed over.
     under_way: AtomicU32,
-    /// Those of them whose bodies are still coming.
+    /// How many of these are still receiving their bodies.
     receiving: AtomicU32,
-    /// Since when there are any of these.
+    /// Since when any body has been arriving.
     receiving_since: AtomicU32,
     is_http2: AtomicBool,
     order: AtomicU8,
     ordered: Notify,
-    /// What was read since the last request began: the head of the next one.
+    /// The bytes read since the last request began: the head of the next one.
     head: Mutex<Vec<u8>>,
 }
 
 impl Connections {
-    /// `descriptors` is how many the system gives the process.
+    /// `descriptors` is the maximum number of open files of this process.
     pub(super) fn new(limits: Limits, descriptors: Option<usize>) -> Self {
         let available =
             descriptors.map(|all| all.saturating_sub(OTHER_DESCRIPTORS.min(all / 2)).max(1));
@@ -89,7 +89,7 @@ impl Connections {
         }
     }
 
-    /// A new connection. It is counted for as long as the second value lives.
+    /// Registers a connection. It counts for as long as the second value lives.
     pub(super) fn register(&self) -> (Arc<Activity>, Registered) {
         let activity = Arc::new(Activity {
             now: self.now.clone(),
@@ -110,18 +110,18 @@ impl Connections {
         (activity, Registered { name, all: self.all.clone() })
     }
 
-    /// Whether there are as many as there may be.
+    /// Whether the maximum number of connections is reached.
     pub(super) fn is_full(&self) -> bool {
         lock(&self.all).len() >= self.most
     }
 
-    /// Whether some connection waits for its client.
+    /// Whether some connection is waiting for its client.
     pub(super) fn can_make_room(&self) -> bool {
         lock(&self.all).values().any(|activity| activity.waits(0).is_some())
     }
 
-    /// Ends the connection that has waited longest for a request; where none does, the one that has
-    /// waited longest for the body of one. False where all are busy.
+    /// Ends the connection that has waited longest for a request; if none does, the one that has
+    /// waited longest for a request's body. False if all are busy.
     pub(super) fn make_room(&self) -> bool {
         let now = self.now.load(Relaxed);
         let all = lock(&self.all);
@@ -133,12 +133,13 @@ impl Connections {
         })
     }
 
-    /// Tells all the same.
+    /// Gives all connections the same order.
     pub(super) fn order_all(&self, order: Order) {
         lock(&self.all).values().for_each(|activity| activity.order(order));
     }
 
-    /// Time goes on; who has made the server wait for too long has to go.
+    /// Advances the time by one tick, and closes connections that have made the server wait for too
+    /// long.
     pub(super) fn tick(&self) {
         let now = self.now.fetch_add(1, Relaxed) + 1;
         for activity in lock(&self.all).values() {
@@ -160,7 +161,7 @@ impl Activity {
         UnderWay(this.clone())
     }
 
-    /// Bytes came from the client.
+    /// The client sent bytes.
     pub(super) fn read(&self, bytes: &[u8]) {
         if self.under_way.load(Relaxed) > 0 || self.is_http2.load(Relaxed) {
             return;
@@ -173,7 +174,7 @@ impl Activity {
         head.extend_from_slice(bytes);
     }
 
-    /// Whether the head that came last has a line `Content-Length`.
+    /// Whether the latest head has a line `Content-Length`.
     pub(super) fn has_content_length(&self) -> bool {
         const NAME: &[u8] = b"content-length";
         let head = lock(&self.head);
@@ -194,7 +195,7 @@ impl Activity {
         }
     }
 
-    /// The last answer is out; the client is to close too.
+    /// The last answer is written; now the client should close, too.
     pub(super) fn closing(&self) {
         if self.closing_since.load(Relaxed) == 0 {
             self.closing_since.store(self.now.load(Relaxed), Relaxed);
@@ -211,20 +212,20 @@ impl Activity {
         }
     }
 
-    /// The body of a request begins to come.
+    /// The body of a request begins to arrive.
     pub(super) fn receive(&self) {
         if self.receiving.fetch_add(1, Relaxed) == 0 {
             self.receiving_since.store(self.now.load(Relaxed), Relaxed);
         }
     }
 
-    /// It is here, or nobody wants it any more.
+    /// A body has been received, or was dropped.
     pub(super) fn received(&self) {
         self.receiving.fetch_sub(1, Relaxed);
     }
 
-    /// For what the client is waited for, and how long; None where it waits for us, or is told to
-    /// go.
+    /// What the client is waited for, and for how long; None if the client waits for the server, or
+    /// the connection must close.
     fn waits(&self, now: Tick) -> Option<Waits> {
         let under_way = self.under_way.load(Relaxed);
         let since = |since: &AtomicU32| now.saturating_sub(since.load(Relaxed));
@@ -258,7 +259,7 @@ impl Activity {
         if lasts(&self.head_since, limits.head_timeout) {
             return Some(Order::End);
         }
-        // First kindly, as a proxy may be about to use it; then at once.
+        // First gracefully, as a proxy may be about to use the connection; then at once.
         let kindly = lasts(&self.idle_since, limits.idle_timeout).then_some(Order::Finish);
         if lasts(&self.idle_since, limits.idle_timeout + LINGER) {
             Some(Order::End)
@@ -268,7 +269,7 @@ impl Activity {
     }
 }
 
-/// A request that is under way, until its answer is handed over or given up.
+/// A request in progress, until its answer is handed over or dropped.
 pub(super) struct UnderWay(Arc<Activity>);
 
 impl Drop for UnderWay {
@@ -278,7 +279,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// Strikes a connection off the list when it ends.
+/// Removes the connection from the list when it ends.
 pub(super) struct Registered {
     name: u64,
     all: Arc<Mutex<HashMap<u64, Arc<Activity>>>>,
@@ -308,7 +309,7 @@ mod tests {
         }
     }
 
-    /// The order after each quarter of a second.
+    /// The order after this many quarters of a second.
     fn after(connections: &Connections, activity: &Activity, quarters: u32) -> u8 {
         (0..quarters).for_each(|_| connections.tick());
         activity.order.load(Relaxed)

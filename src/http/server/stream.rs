@@ -1,5 +1,5 @@
-//! A connection's bytes, as the HTTP library reads and writes them. It notes what comes and goes,
-//! gives the library's own answers to unreadable requests a body, and sees to it that a last answer
+//! A connection's bytes, between the socket and the HTTP library. It records reads and writes, adds
+//! a body to the library's own answers to malformed requests, and makes sure that the last answer
 //! is not lost when the connection closes.
 
 use std::io;
@@ -16,7 +16,7 @@ use super::connections::Activity;
 pub(super) struct Stream {
     tcp: TcpStream,
     activity: Arc<Activity>,
-    /// What is left to be written of an answer that replaces the library's.
+    /// What remains to be written of an answer that replaces the library's.
     replacement: Option<Bytes>,
     is_shut: bool,
 }
@@ -26,7 +26,7 @@ impl Stream {
         Self { tcp, activity, replacement: None, is_shut: false }
     }
 
-    /// Writes what is left of the replacement, and then says that the library's `length` bytes are
+    /// Writes what remains of the replacement, then reports the library's `length` bytes as
     /// written.
     fn poll_replacement(&mut self, cx: &mut Context<'_>, length: usize) -> Poll<io::Result<usize>> {
         while let Some(rest) = self.replacement.as_mut().filter(|rest| !rest.is_empty()) {
@@ -35,7 +35,7 @@ impl Stream {
             let written = ready!(written)?;
             rest.advance(written);
         }
-        // The library closes now, and drops what it has not read.
+        // The library closes now and drops what it has not read.
         ready!(Pin::new(&mut *self).poll_shutdown(cx))?;
         self.replacement = None;
         Poll::Ready(Ok(length))
@@ -96,9 +96,9 @@ impl AsyncWrite for Stream {
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
-    /// Says that nothing more comes, and waits until the client has closed too, or has had time to
-    /// read: if what it has sent were left unread, the system would answer with a reset, and that
-    /// can overtake the last answer.
+    /// Shuts down the sending side, then waits until the client has closed, too, or has had time to
+    /// read. If received data were left unread, the system would send a reset, which can overtake
+    /// the last answer.
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if !self.is_shut {
             ready!(Pin::new(&mut self.tcp).poll_shutdown(cx))?;
@@ -116,9 +116,9 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// The HTTP library answers what it cannot read by a head alone. All of our own answers have a
-/// `Cache-Control`, so one of the client errors that has none is the library's; it gets a body that
-/// says what is wrong.
+/// The HTTP library answers malformed requests with a head only. All answers of our own have a
+/// `Cache-Control`, so a client error without one comes from the library and gets a body that says
+/// what is wrong.
 fn replacement(written: &[u8]) -> Option<Bytes> {
     let rest = written.strip_prefix(b"HTTP/1.1 4")?;
     let has = |name: &[u8]| rest.windows(name.len()).any(|window| window == name);
@@ -137,7 +137,7 @@ fn replacement(written: &[u8]) -> Option<Bytes> {
         b"00" => (
             400,
             "Bad Request",
-            "the request's head cannot be read; in a URL, quotes, spaces and braces are percent-encoded",
+            "the request's head is malformed; in a URL, quotes, spaces and braces must be percent-encoded",
         ),
         _ => return None,
     };
