@@ -1,6 +1,6 @@
 //! What an operation means: documents are validated against the generated schema, compiled into
-//! plans, and run against the store. This file is the face that the floors above see; read on in
-//! `engine.rs`, then in the order below.
+//! plans, and run against the store. The floors above use what this file exports. To read the code,
+//! start with `engine.rs`, then follow the order below.
 
 pub mod error;
 

@@ -1,6 +1,6 @@
-//! What an operation does to whose rows and fields, as far as its document tells, and whether its
-//! answer depends on who asks. What only the values of variables tell is looked at when they are
-//! bound; here a variable stands for all that it could say.
+//! Which rows and fields an operation accesses, as far as its document tells, and whether its
+//! answer depends on the viewer. A variable is assumed to have any possible value here; what
+//! depends on its actual value is checked when variables are bound.
 
 use std::collections::BTreeSet;
 
@@ -11,47 +11,48 @@ use super::error::{GraphqlError, PathSegment};
 use super::rules::Grants;
 use crate::model::{Access, Entity, EntityId, FieldKind, Model, Rule};
 
-/// What an operation does to rows and fields.
+/// The rows and fields that an operation accesses.
 #[derive(Debug, Default)]
 pub struct Accesses {
-    /// Entities whose rows it reads or writes: roots, relations.
+    /// Entities whose rows it reads or writes, as root fields or relations.
     pub rows: BTreeSet<(EntityId, Access)>,
-    /// Those of them that are read or written whatever the arguments are: `node(id:)` reads rows of
+    /// Those that are accessed whatever the arguments are. `node(id:)`, in contrast, reads rows of
     /// one type only.
     pub demanded: BTreeSet<(EntityId, Access)>,
-    /// Fields that it selects and that have rules.
+    /// Selected fields that have rules.
     pub fields: Vec<SelectedField>,
-    /// The field that made the answer depend on who asks; None: everybody gets the same.
+    /// The first field that makes the answer depend on the viewer; None if everybody gets the same
+    /// answer.
     pub private: Option<Decider>,
-    /// Without that one field, which is not a root field, everybody would get the same.
+    /// Whether everybody would get the same answer without that field, which is not a root field.
     pub by_one_field: bool,
 }
 
-/// A field with rules that an operation selects.
+/// A selected field that has rules.
 #[derive(Debug)]
 pub struct SelectedField {
-    /// Whose field.
+    /// The entity of the field.
     pub entity: EntityId,
-    /// Its place among the entity's fields.
+    /// The index of the field in its entity.
     pub field: usize,
-    /// Where it would stand in the answer: keys, without the indices of lists.
+    /// Its path in the answer: response keys, without list indices.
     pub path: Vec<String>,
     /// Line and column in the document.
     pub position: (usize, usize),
 }
 
 impl Accesses {
-    /// Whether the answer depends on who asks.
+    /// Whether the answer depends on the viewer.
     pub fn is_private(&self) -> bool {
         self.private.is_some()
     }
 
-    /// The entities whose rows it writes.
+    /// The entities whose rows it writes, with the kind of access.
     pub fn written(&self) -> Vec<(EntityId, Access)> {
         self.rows.iter().copied().filter(|(_, access)| *access != Access::Read).collect()
     }
 
-    /// What of it the viewer may not do, whatever the rows are.
+    /// Everything that the viewer may not do, whatever the rows contain.
     pub(super) fn denials(&self, model: &Model, grants: &Grants) -> Vec<GraphqlError> {
         let mut denials = Vec::new();
         for (entity, access) in &self.demanded {
@@ -72,13 +73,13 @@ impl Accesses {
     }
 }
 
-/// Whether one of these rules depends on who asks, when this is done.
+/// Whether one of these rules, for this access, depends on the viewer.
 pub(super) fn depends(rules: &[Rule], access: Access) -> bool {
     let mut about = rules.iter().filter(|rule| rule.is_about(access));
     !about.clone().any(Rule::is_open) && about.any(Rule::depends_on_viewer)
 }
 
-/// Whether a `where` on an entity's rows looks at anything that depends on who asks.
+/// Whether a `where` on an entity's rows refers to anything that depends on the viewer.
 pub(super) fn condition_depends(model: &Model, entity: &Entity, value: &Ast) -> bool {
     let members = match value {
         Ast::Variable(_) => return anything_depends(model, entity.id),
@@ -118,7 +119,7 @@ fn list_depends(model: &Model, target: EntityId, value: &Ast) -> bool {
     }
 }
 
-/// Whether any condition that can be written about an entity's rows does.
+/// Whether any possible condition on an entity's rows depends on the viewer.
 fn anything_depends(model: &Model, entity: EntityId) -> bool {
     let (mut reached, mut next) = (vec![entity], 0);
     while let Some(id) = reached.get(next).copied() {
@@ -140,7 +141,7 @@ fn anything_depends(model: &Model, entity: EntityId) -> bool {
     false
 }
 
-/// Whether an `orderBy`, an `input` or a `patch` names a field whose rules depend on who asks.
+/// Whether an `orderBy`, an `input` or a `patch` names a field whose rules depend on the viewer.
 pub(super) fn names_depend(entity: &Entity, access: Access, value: &Ast) -> bool {
     match value {
         Ast::Variable(_) => entity.fields.iter().any(|field| depends(&field.rules, access)),

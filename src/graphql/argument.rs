@@ -1,6 +1,6 @@
-//! The value of an argument: from the raw document and the request's variables (October 2021
-//! specification, §6.4.1 and §3). An omitted variable inside an input object is absent, `null`
-//! stands only where it means something, and a value is never taken for another type's.
+//! The value of an argument, from the raw document and the request's variables (October 2021
+//! specification, §6.4.1 and §3). An omitted variable inside an input object is absent, `null` is
+//! accepted only where it has a meaning, and a value never passes for one of another type.
 
 use async_graphql_value::{ConstValue, Value as Ast};
 use serde_json::value::RawValue;
@@ -21,21 +21,21 @@ pub struct Variables {
 }
 
 impl Variables {
-    /// Canonical JSON: sorted keys, no white space, declared defaults filled in. `{}` when there
-    /// are none.
+    /// Canonical JSON: sorted keys, no white space, defaults filled in. `{}` if there are no
+    /// variables.
     pub fn canonical(&self) -> &str {
         &self.canonical
     }
 }
 
-/// Why an argument does not coerce: where in it, and a sentence for the client.
+/// Why an argument does not coerce: where in it, and a message for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mistake {
     /// From the argument inwards: `["where", "price", "gt"]`.
     pub path: Vec<String>,
-    /// Lower case, no full stop.
+    /// A message in lower case, without a full stop.
     pub message: String,
-    /// `BAD_USER_INPUT`, or that of what may not be asked for.
+    /// `BAD_USER_INPUT`, or the code of an access that is denied.
     pub code: Code,
 }
 
@@ -46,19 +46,19 @@ impl From<GraphqlError> for Mistake {
 }
 
 impl Mistake {
-    /// A mistake right here.
+    /// A mistake in the value itself.
     pub fn new(message: impl Into<String>) -> Self {
         Self { path: Vec::new(), message: message.into(), code: Code::BadUserInput }
     }
 
-    /// The same mistake, seen from outside.
+    /// The same mistake, with this name prepended to its path.
     #[must_use]
     pub fn within(mut self, name: &str) -> Self {
         self.path.insert(0, name.to_owned());
         self
     }
 
-    /// For the client.
+    /// The error that the client gets.
     pub fn into_error(self, position: (usize, usize)) -> GraphqlError {
         let mut place = self.path.join(".");
         cut(&mut place);
@@ -70,18 +70,18 @@ impl Mistake {
     }
 }
 
-/// A value of an argument: from the document's text or from a variable.
+/// The value of an argument: from the document or from a variable.
 #[derive(Debug, Clone, Copy)]
 pub enum Input<'a> {
-    /// Written in the document; may hold variables further in.
+    /// A literal in the document; may contain variables.
     Literal(&'a Ast, &'a Variables),
-    /// Out of a variable.
+    /// The value of a variable.
     Variable(&'a ConstValue),
 }
 
 impl<'a> Input<'a> {
-    /// The value of an argument or input field as it stands in the document; None if it is a
-    /// variable that was omitted.
+    /// The value of an argument or input field in the document; None if it is a variable that was
+    /// omitted.
     pub fn of(ast: &'a Ast, variables: &'a Variables) -> Option<Self> {
         match ast {
             Ast::Variable(name) => variables.values.get(name.as_str()).map(Self::Variable),
@@ -94,7 +94,7 @@ impl<'a> Input<'a> {
         matches!(self, Self::Literal(Ast::Null, _) | Self::Variable(ConstValue::Null))
     }
 
-    /// The present members of an object, in order.
+    /// The members of an object that are present, in order.
     pub fn object(self) -> Result<Vec<(&'a str, Self)>, Mistake> {
         match self {
             Self::Literal(Ast::Object(members), variables) => {
@@ -109,7 +109,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// The items of a list; a single value is a list of one, as the specification has it.
+    /// The items of a list. A single value coerces to a list of one, as the specification requires.
     pub fn list(self) -> Vec<Self> {
         const NULL: &ConstValue = &ConstValue::Null;
         match self {
@@ -122,7 +122,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A value of a scalar type, not null.
+    /// A value of a scalar type; not null.
     pub fn scalar(self, model: &Model, scalar: Scalar) -> Result<Value, Mistake> {
         if self.is_null() {
             return Err(Mistake::new(format!(
@@ -151,7 +151,7 @@ impl<'a> Input<'a> {
         coerced.map_err(Mistake::new)
     }
 
-    /// A value of a column, not null. Where clients see global ids, it is one, and of a row of the
+    /// A value of a column; not null. If clients see global ids, it must be one of a row of the
     /// right type.
     pub fn of_column(self, model: &Model, column: &Column) -> Result<Value, Mistake> {
         let Some(target) = column.global else { return self.scalar(model, column.scalar) };
@@ -167,12 +167,12 @@ impl<'a> Input<'a> {
             return Err(expected(&self.kind()));
         };
         let key = global_id::decode_of(entity, id).map_err(|why| expected(&why))?;
-        // The API gives only ids whose keys are of the column's form.
+        // The API gives out only ids whose keys have the column's form.
         let coerced = column.scalar.coerce(model, &ConstValue::String(key), Source::Variable);
         coerced.map_err(|_| expected(&NotAnId::Malformed))
     }
 
-    /// A Boolean.
+    /// A boolean.
     pub fn boolean(self) -> Result<bool, Mistake> {
         match self {
             Self::Literal(Ast::Boolean(value), _) | Self::Variable(ConstValue::Boolean(value)) => {
@@ -182,7 +182,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// A String.
+    /// A string.
     pub fn string(self) -> Result<&'a str, Mistake> {
         match self {
             Self::Literal(Ast::String(value), _) | Self::Variable(ConstValue::String(value)) => {
@@ -214,7 +214,7 @@ impl<'a> Input<'a> {
         }
     }
 
-    /// What it is, for messages.
+    /// The kind of the value, for messages.
     pub(super) fn kind(self) -> &'static str {
         let constant = match self {
             Self::Variable(value) => value,

@@ -1,6 +1,6 @@
-//! Gives a plan the arguments of one request: everything is coerced before anything is read, and
-//! each list gets the statements of its shape. Arguments without variables are bound once, when the
-//! plan is compiled.
+//! Binds the arguments of one request to a plan. All arguments are coerced before anything is read,
+//! and each list gets the statements for its shape. Arguments without variables are bound once,
+//! when the plan is compiled.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::syntax::long_number;
 
 /// Coerces all arguments of a plan.
 ///
-/// # Errors
+/// All mistakes, each with its position in the document.
 /// All mistakes, each with its place in the document.
 pub(super) fn bind(
     model: &Model,
@@ -44,8 +44,8 @@ pub(super) fn bind(
     }
 }
 
-/// What is wrong with a plan's arguments whatever a client sends: with those that have no
-/// variables, or only such as have a value here.
+/// The mistakes in a plan's arguments that no client can avoid: in arguments without variables, or
+/// only with variables that have a value here.
 pub(super) fn certain_mistakes(
     model: &Model,
     plan: &Plan,
@@ -61,11 +61,12 @@ struct Binder<'a> {
     model: &'a Model,
     variables: &'a Variables,
     grants: &'a Grants,
-    /// Conditions whose values are another viewer's are not kept.
+    /// Whether the conditions depend on the viewer. If so, their values must not be reused for
+    /// others.
     is_private: bool,
     bound: Vec<Arguments>,
     errors: Vec<GraphqlError>,
-    /// Arguments with variables that have no value are not judged.
+    /// Skips arguments with variables that have no value.
     only_certain: bool,
 }
 
@@ -178,13 +179,13 @@ impl<'a> Binder<'a> {
         }
     }
 
-    /// A key of a row; None if the argument is no such key at all, or is missing.
+    /// The key of a row; None if the argument cannot be a key, or is missing.
     fn key(&mut self, column: &Column, argument: &Argument, name: &str) -> Option<Value> {
         let scalar = column.scalar;
         match Input::of(&argument.value, self.variables) {
             Some(input) if !input.is_null() => match input.of_column(self.model, column) {
                 Ok(value) => Some(value),
-                // Any string is an ID; one that is not of the key's form is just the ID of no row.
+                // Any string is an ID. One that does not have the key's form is the ID of no row.
                 Err(_)
                     if column.global.is_none()
                         && matches!(scalar, Scalar::IdInt | Scalar::IdUuid)
@@ -279,7 +280,7 @@ impl<'a> Binder<'a> {
     }
 }
 
-/// Which of the plans reads the row with this id, and its key.
+/// The index of the plan that reads the row with this id, and the row's key.
 fn node_key(model: &Model, plan: &NodePlan, input: Input<'_>) -> Result<(usize, Value), Mistake> {
     let id = input
         .string()
@@ -367,7 +368,7 @@ fn bound_list(
     }
     let list =
         List { from, cut: plan.cut, filter, order, after, before, backward: last.is_some(), limit };
-    // A count has no order.
+    // A count needs no order.
     let order = if plan.wants.rows { list.order.as_slice() } else { &[] };
     let mut watch = Watch::new(model, &slots.values);
     watch.own.extend(order.iter().map(|(column, _)| *column));
@@ -395,7 +396,7 @@ fn bound_list(
     })
 }
 
-/// Where a column stands in a row; appends it if it is not there yet.
+/// The index of a column in the row; the column is appended if it is missing.
 pub(super) fn row_index(key: ColumnId, column: ColumnId, columns: &mut Vec<ColumnId>) -> usize {
     if column == key {
         return 0;
@@ -411,7 +412,7 @@ fn has_variables(ast: &Ast) -> bool {
     any_variable(ast, &|_| true)
 }
 
-/// Whether a value has a variable of this kind somewhere in it.
+/// Whether a value contains a variable for which `is_meant` is true.
 fn any_variable(ast: &Ast, is_meant: &impl Fn(&str) -> bool) -> bool {
     match ast {
         Ast::Variable(name) => is_meant(name.as_str()),
@@ -421,7 +422,7 @@ fn any_variable(ast: &Ast, is_meant: &impl Fn(&str) -> bool) -> bool {
     }
 }
 
-/// A token as it is, of one that a client has kept in the form of an ETag: quoted, or weak.
+/// The token itself, if a client has stored it in the form of an ETag: quoted, or weak.
 fn bare(token: &str) -> &str {
     let strong = token.strip_prefix("W/").unwrap_or(token);
     strong.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(token)

@@ -1,5 +1,5 @@
-//! The arguments of one request as [`super::bind`] leaves them, and the statements that a list
-//! keeps for them.
+//! The arguments of one request as bound by [`super::bind`], and the statements that a list keeps
+//! for them.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -11,14 +11,14 @@ use crate::dependency::Dependency;
 use crate::model::{ColumnId, Value};
 use crate::store::select::{List, ListQueries, SlotValue};
 
-/// Shapes that a list keeps statements for; there are more only if a client varies its filters a
+/// How many shapes a list keeps statements for. A client exceeds it only by varying its filters a
 /// lot.
 const SHAPES: usize = 32;
 
-/// A plan's arguments, and what whoever asks may see.
+/// A plan's arguments, and what the viewer may see.
 #[derive(Debug, Clone)]
 pub struct BoundPlan {
-    /// By [`ListPlan::bound`](super::plan::ListPlan::bound) and its like.
+    /// Indexed by [`ListPlan::bound`](super::plan::ListPlan::bound) and its equivalents.
     pub arguments: Vec<Arguments>,
     /// What the viewer may do.
     pub grants: Arc<Grants>,
@@ -29,29 +29,29 @@ pub struct BoundPlan {
 pub enum Arguments {
     /// Not bound yet.
     Open,
-    /// A connection's.
+    /// Of a connection.
     List(Arc<BoundList>),
-    /// A look-up's; None where a value cannot be any row's.
+    /// Of a lookup; None if a value cannot occur in any row.
     Keys(Option<Arc<BoundKeys>>),
-    /// A write's.
+    /// Of a write.
     Write(Arc<BoundWrite>),
-    /// Those of `node` and `nodes`: for each id the number of its row's plan, and the key.
+    /// Of `node` and `nodes`: for each id the index of its row's plan, and the key.
     Nodes(Arc<[(usize, Value)]>),
 }
 
-/// The values by which one row is looked up.
+/// The values that identify one row.
 #[derive(Debug)]
 pub struct BoundKeys {
     /// Of the first column.
     pub first: Value,
-    /// Of the others, as the slots take them, and of what the viewer's rules ask.
+    /// Of the other columns, as the slots take them, followed by the values of the viewer's rules.
     pub others: Vec<SlotValue>,
-    /// Of the last, which may be the first.
+    /// Of the last column, which may be the first.
     pub last: Value,
 }
 
 impl BoundKeys {
-    /// `rules`: the values that the condition on the entity's rows takes.
+    /// `rules`: the values of the condition on the entity's rows.
     pub(super) fn new(keys: Vec<Value>, rules: &[SlotValue]) -> Option<Self> {
         let (first, last) = (keys.first()?.clone(), keys.last()?.clone());
         let others = keys.into_iter().skip(1).map(SlotValue::One).chain(rules.iter().cloned());
@@ -64,38 +64,38 @@ impl BoundKeys {
 pub struct BoundList {
     /// What is read.
     pub queries: Arc<ListQueries>,
-    /// The values, from slot 1 on.
+    /// The values of the slots, from slot 1 on.
     pub values: Vec<SlotValue>,
-    /// Rows of a page.
+    /// The page size, in rows.
     pub size: usize,
-    /// Of the rows: the plan's, then those of the ordering that cursors need.
+    /// The columns of a row: those of the plan, then those that cursors need.
     pub columns: Vec<ColumnId>,
-    /// Where the ordering's columns are in the row.
+    /// The indices of the ordering's columns in the row.
     pub cursor: Vec<usize>,
-    /// Names the ordering.
+    /// Identifies the ordering.
     pub ordering: cursor::OrderingId,
-    /// What the list depends on besides its rows, if it is not cut by its parent.
+    /// What the list depends on besides its rows, if it is not restricted to its parent.
     pub whole: Dependency,
-    /// The columns that decide which rows it has and in what order.
+    /// The columns that decide which rows it contains and in what order.
     pub watching: Arc<[ColumnId]>,
-    /// What its filter looks at in other entities.
+    /// Dependencies of its filter on other entities.
     pub foreign: Vec<Dependency>,
 }
 
 /// A write's arguments, coerced.
 #[derive(Debug)]
 pub struct BoundWrite {
-    /// The row's key; None where the argument cannot be any row's.
+    /// The row's key; None if the argument cannot be the key of any row.
     pub key: Option<Value>,
-    /// `id` as it was given, for messages.
+    /// `id` as given, for messages.
     pub id: String,
-    /// The columns that are set.
+    /// The columns to set.
     pub(super) row: Vec<(ColumnId, Write)>,
     /// `expectedEtag`.
     pub expected_etag: Option<String>,
 }
 
-/// Queries by shape. A short list that is searched in order: a list in a document has few shapes.
+/// Queries by shape. Searched linearly: a list in a document has few shapes.
 #[derive(Default)]
 pub struct ListShapes {
     pub(super) fixed: OnceLock<Arc<BoundList>>,

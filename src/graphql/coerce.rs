@@ -1,12 +1,11 @@
-//! What arguments ask for, coerced: orderings, and the columns that a write sets.
+//! Coerces what arguments ask for: orderings, and the columns that a write sets.
 
 use super::argument::{Input, Mistake};
 use super::condition::visible_column;
 use super::rules::Grants;
 use crate::model::{Access, ColumnId, DefaultValue, Entity, Model, Order, Value};
 
-/// An ordering that tells every two rows apart: its last term is the key, and nothing stands behind
-/// that.
+/// A total ordering: its last term is the key, and terms after the key are dropped.
 pub(super) fn ordering(
     entity: &Entity,
     input: Option<Input<'_>>,
@@ -29,8 +28,8 @@ pub(super) fn ordering(
     match order.iter().position(|(column, _)| *column == entity.key) {
         Some(key) => order.truncate(key + 1),
         None => {
-            // In the direction of the term before it, as the key stands in the indexes, so that one
-            // of them serves both.
+            // The key takes the direction of the preceding term, as in the indexes, so that one
+            // index serves both directions.
             let descending = order.last().is_some_and(|(_, order)| order.descending);
             order.push((entity.key, Order { descending, nulls_first: !descending }));
         }
@@ -63,16 +62,16 @@ fn order_term(
     Ok((column, Order { descending, nulls_first }))
 }
 
-/// The value of one column in a write; `Generated` is made when the write runs.
+/// The value of one column in a write; `Generated` is computed when the write runs.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Write {
-    /// This.
+    /// This value.
     Value(Value),
-    /// A default with a function.
+    /// A default that is a function.
     Generated(DefaultValue),
 }
 
-/// The columns of a new row: those that `input` gives, and the defaults of those that it does not.
+/// The columns of a new row: those in `input`, and the defaults of all others.
 pub(super) fn new_row(
     model: &Model,
     entity: &Entity,
@@ -101,7 +100,7 @@ pub(super) fn new_row(
     Ok(row)
 }
 
-/// The columns that `input` gives; an absent one is left as it is, `null` sets NULL.
+/// The columns in `input`. An absent column is left unchanged; `null` sets NULL.
 pub(super) fn patch(
     model: &Model,
     entity: &Entity,
@@ -133,7 +132,8 @@ pub(super) fn patch(
             }
             Value::Null
         } else {
-            // The key of a new row is the client's to choose, not yet anybody's id.
+            // The client chooses the key of a new row, so it is not the global id of an existing
+            // one.
             let is_new_key = creating && id == entity.key;
             let coerced = if is_new_key {
                 value.scalar(model, column.scalar)
@@ -144,7 +144,7 @@ pub(super) fn patch(
         };
         row.push((id, Write::Value(value)));
     }
-    // A patch that says nothing changes nothing.
+    // An empty patch changes nothing, so it must not set these columns either.
     if !creating && !row.is_empty() {
         let updated = entity.column_ids().filter(|id| entity.column(*id).set_on_update);
         row.extend(updated.map(|id| (id, Write::Generated(DefaultValue::Now))));

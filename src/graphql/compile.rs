@@ -1,7 +1,7 @@
-//! Validated operation to plan: fields merged by response key (specification §6.3.2,
-//! CollectFields), fragments and constant conditions resolved, every name looked up in the model,
-//! the statements of single rows written. A plan holds for given values of the variables in `@skip`
-//! and `@include`; everything else that varies is bound later.
+//! Compiles a validated operation into a plan: fields are merged by response key (specification
+//! §6.3.2, CollectFields), fragments and constant conditions are resolved, every name is looked up
+//! in the model, and the statements of single rows are written. A plan is valid for given values of
+//! the variables in `@skip` and `@include`; everything else that varies is bound later.
 
 mod roots;
 
@@ -101,7 +101,7 @@ pub fn compile(
 pub struct UnknownName(String);
 
 impl UnknownName {
-    /// The document, which was valid, is so no more.
+    /// A document that was valid no longer is.
     pub(super) fn of_document() -> Self {
         Self::new("document")
     }
@@ -111,7 +111,7 @@ impl UnknownName {
     }
 }
 
-/// The occurrences of one response key in a selection.
+/// All occurrences of one response key in a selection.
 struct Merged<'a> {
     fields: Vec<&'a Positioned<AstField>>,
 }
@@ -149,9 +149,9 @@ struct Compiler<'a> {
     calculator: Calculator,
     deciders: Deciders,
     accesses: Accesses,
-    /// Response keys from the root to here.
+    /// Response keys from the root to the current field.
     path: Vec<String>,
-    /// The next rows are read only if they are of the type that is asked for.
+    /// The rows that follow are read only if they have the requested type.
     is_any_type: bool,
     places: usize,
     arguments: usize,
@@ -163,7 +163,7 @@ impl<'a> Compiler<'a> {
         self.collect_of(None, sets)
     }
 
-    /// The same, of the fragments that apply to this type.
+    /// Like [`Self::collect`], with the fragments that apply to this type.
     fn collect_of(&self, type_name: Option<&str>, sets: &[&'a SelectionSet]) -> Vec<Merged<'a>> {
         let included = |directives: &[Positioned<Directive>]| self.included(directives);
         let merged = selections::collect(&self.document.fragments, sets, type_name, included);
@@ -189,8 +189,7 @@ impl<'a> Compiler<'a> {
         self.places - count
     }
 
-    /// A field was selected: what it says about caching counts, and that it was this one is
-    /// remembered for who asks.
+    /// Records a selected field: its cache hint, and that it was the one to decide.
     fn hint(
         &mut self,
         parent: Inherited,
@@ -217,7 +216,7 @@ impl<'a> Compiler<'a> {
         inherited
     }
 
-    /// Rows are read or written by this field.
+    /// Records that this field reads or writes rows.
     fn access(&mut self, entity: EntityId, access: Access, merged: &Merged<'a>) {
         if !std::mem::take(&mut self.is_any_type) {
             self.accesses.demanded.insert((entity, access));
@@ -229,7 +228,7 @@ impl<'a> Compiler<'a> {
         }
     }
 
-    /// Who asks makes a difference to this field.
+    /// Records that this field depends on the viewer.
     fn depends_on_viewer(&mut self, merged: &Merged<'a>) {
         self.accesses.by_one_field = self.accesses.private.is_none() && self.path.len() > 1;
         let decider =
@@ -237,7 +236,7 @@ impl<'a> Compiler<'a> {
         self.accesses.private.get_or_insert_with(decider);
     }
 
-    /// A field of a row is selected.
+    /// Records that a field of a row is selected.
     fn select(&mut self, entity: &'a Entity, field: &'a model::Field, merged: &Merged<'a>) {
         if field.rules.is_empty() {
             return;
@@ -269,7 +268,7 @@ impl<'a> Compiler<'a> {
         });
         let arguments: Vec<_> = arguments.collect();
         let columns: Vec<_> = keys.iter().map(|(_, column)| *column).collect();
-        // Whoever finds a row by a field's value knows the value.
+        // A lookup that finds a row by a field's value reveals that value.
         let entity_of = self.model.entity(entity);
         for field in columns.iter().filter_map(|column| entity_of.field_of(*column)) {
             self.select(entity_of, field, merged);
@@ -279,8 +278,7 @@ impl<'a> Compiler<'a> {
         Ok(RootKind::One(OneRow { keys: arguments, bound, row }))
     }
 
-    /// Each type's rows with what is selected of them; what caches may do is the least of all
-    /// types.
+    /// One plan for the rows of each type. The cache policy is the minimum over all types.
     fn node(
         &mut self,
         is_list: bool,
@@ -291,7 +289,7 @@ impl<'a> Compiler<'a> {
         let model = self.model;
         let mut rows = Vec::new();
         for entity in model.nodes() {
-            // Only the rows of one of the types are asked for.
+            // Only rows of one type are requested.
             self.is_any_type = true;
             rows.push(self.row(
                 entity.id,
@@ -351,7 +349,7 @@ impl<'a> Compiler<'a> {
         let place = self.place(1);
         let mut columns = Vec::new();
         let object = self.object(entity, &merged.selections(), inherited, &mut columns)?;
-        // The slots of the keys come first, and the first of these is the parent's.
+        // The slots of the keys come first; the first of them is the parent's.
         let from =
             self.grants.rows(entity.id, Access::Read).visible(entity.id, keys.len() as Slot - 1);
         let shape = Shape::Row { from, keys: keys.into(), columns: columns.into() };
@@ -441,7 +439,7 @@ impl<'a> Compiler<'a> {
         if of_arguments {
             self.depends_on_viewer(merged);
         }
-        // The connection stands for its rows: `nodes`, `edges` and `pageInfo` inherit from it.
+        // The connection stands for its rows: `nodes`, `edges` and `pageInfo` inherit its hint.
         let inherited = self.hint(parent, hint, Some(entity.cache), merged);
         let (bound, place) = (self.argument_place(), self.place(ListPlan::PLACES));
         let arguments = merged.fields[0].node.arguments.iter().map(|(name, value)| {

@@ -1,5 +1,4 @@
-//! Conditions on rows, coerced: what a `where` and what a rule ask for, as a [`Filter`] and the
-//! values of its slots.
+//! Coerces the conditions of a `where` or of a rule into a [`Filter`] and the values of its slots.
 
 use std::fmt;
 
@@ -11,16 +10,16 @@ use crate::store::select::{
     self, Comparison, Filter, Quantifier, Slot, SlotValue, TextMatch, ValueList, Visible,
 };
 
-/// How many conditions a filter may have. Each makes the statement larger, and SQLite takes
-/// expressions of a thousand levels; many values of one column are a single `in`.
+/// The maximum number of conditions in a filter. Each makes the statement larger, and SQLite limits
+/// the depth of expressions to a thousand levels. Many values of one column are a single `in`.
 pub(super) const MAX_CONDITIONS: usize = 256;
 
-/// How deep conditions may nest. What comes out of variables no limit of documents has seen, and
-/// the statement is written by functions that call themselves; besides, SQLite makes much more of
-/// conditions on relations within each other.
+/// The maximum depth of nested conditions. Values of variables have not passed any document limit,
+/// and the functions that write the statement are recursive. SQLite also takes much longer for
+/// nested conditions on relations.
 pub(super) const MAX_CONDITION_DEPTH: usize = 16;
 
-/// The values of a list's parameters. Slot 0 is the parent's key and stands outside.
+/// The values of a list's parameters. Slot 0, the parent's key, is not among them.
 #[derive(Debug, Clone)]
 pub(super) struct Slots<'g> {
     /// From slot 1 on.
@@ -28,28 +27,28 @@ pub(super) struct Slots<'g> {
     conditions: usize,
     depth: usize,
     sight: &'g dyn Sight,
-    /// The slots behind which the conditions on entities' rows have their values.
+    /// For each entity, the slot after which the values of the condition on its rows begin.
     rules: Vec<(EntityId, Slot)>,
 }
 
-/// Who looks at rows by a condition, and what of the model it may look at.
+/// Who evaluates a condition, and what of the model it may see.
 pub(super) trait Sight: fmt::Debug {
-    /// The rows of an entity that it sees.
+    /// The rows of an entity that are visible.
     ///
     /// # Errors
     /// There can be none without a token.
     fn rows(&self, entity: &Entity) -> Result<&Residual, GraphqlError>;
-    /// Whether it may look at a field that has these rules and this name.
+    /// Checks whether a field with these rules and this name may be used.
     ///
     /// # Errors
-    /// It may not.
+    /// It may not be used.
     fn may_look_at(&self, rules: &[Rule], name: &dyn Fn() -> String) -> Result<(), GraphqlError>;
-    /// Whether it is the model's own: that sees hidden fields too, and knows rows by their keys,
-    /// whatever ids clients see.
+    /// Whether this is a rule of the model: it also sees hidden fields, and identifies rows by
+    /// their keys even if clients see global ids.
     fn is_the_models(&self) -> bool;
 }
 
-/// The sight of a rule, which sees every row and every column.
+/// The sight of a rule: every row and every column is visible.
 #[derive(Debug)]
 struct OfRule;
 
@@ -68,17 +67,17 @@ impl Sight for OfRule {
 }
 
 impl<'g> Slots<'g> {
-    /// For a rule's condition, which is not the viewer's.
+    /// For the condition of a rule, which is not limited to what the viewer sees.
     pub(super) fn of_rule() -> Self {
         Self::new(&OfRule)
     }
 
-    /// For what is looked at with this sight.
+    /// For a condition that is evaluated with this sight.
     pub(super) fn new(sight: &'g dyn Sight) -> Self {
         Self { values: Vec::new(), conditions: 0, depth: 0, sight, rules: Vec::new() }
     }
 
-    /// The rows of an entity that a statement with these slots may see.
+    /// The rows of an entity that a statement with these slots may read.
     ///
     /// # Errors
     /// There can be none without a token.
@@ -94,7 +93,7 @@ impl<'g> Slots<'g> {
         Ok(residual.visible(entity.id, behind))
     }
 
-    /// A column by the name of its field, where a condition may name it.
+    /// The column of the field with this name, if a condition may use it.
     fn column(&self, entity: &Entity, name: &str) -> Result<Option<ColumnId>, Mistake> {
         if self.sight.is_the_models() {
             return Ok(entity.column_by_field(name));
@@ -104,8 +103,8 @@ impl<'g> Slots<'g> {
         Ok(Some(id))
     }
 
-    /// A value to compare a column with. Rules, and the claims that they name, know rows by their
-    /// keys, whatever ids clients see.
+    /// A value to compare a column with. Rules, and the claims that they name, identify rows by
+    /// their keys even if clients see global ids.
     fn value(&self, model: &Model, column: &Column, input: Input<'_>) -> Result<Value, Mistake> {
         match self.sight.is_the_models() {
             true => input.scalar(model, column.scalar),
@@ -113,7 +112,7 @@ impl<'g> Slots<'g> {
         }
     }
 
-    /// What a field is, where a condition may name it.
+    /// The kind of a field, if a condition may use it.
     fn relation(&self, entity: &Entity, name: &str) -> Result<Option<FieldKind>, Mistake> {
         let Some(field) = entity.fields.iter().find(|field| field.name == name) else {
             return Ok(None);
@@ -128,7 +127,7 @@ impl<'g> Slots<'g> {
         Ok(Some(field.kind))
     }
 
-    /// Keeps a value and names it.
+    /// Stores a value in the next slot.
     pub(super) fn push(&mut self, value: Value) -> Slot {
         self.keep(SlotValue::One(value))
     }
@@ -146,7 +145,7 @@ impl<'g> Slots<'g> {
         self.values.len() as Slot
     }
 
-    /// Notes one more condition.
+    /// Counts one more condition.
     fn condition(&mut self) -> Result<(), Mistake> {
         self.conditions += 1;
         match self.conditions <= MAX_CONDITIONS {
@@ -156,10 +155,10 @@ impl<'g> Slots<'g> {
     }
 }
 
-/// What a filter asks for; None where it says nothing. Forms send filters with holes in them:
-/// `null` and `{}` in the place of a condition, and operators whose variable is null or was not
-/// given, say nothing, and what says nothing is left out of the conditions around it. So `not: {}`
-/// says nothing either, and an `or` is about the branches that say something.
+/// The condition that a filter stands for; None if it is empty. Forms send filters with blanks:
+/// `null` and `{}` in place of a condition, and operators whose variable is null or absent, are
+/// empty, and an empty condition is dropped from the conditions around it. So `not: {}` is empty,
+/// too, and an `or` consists of the branches that are not empty.
 pub(super) fn filter(
     model: &Model,
     entity: &Entity,
@@ -227,9 +226,9 @@ fn branches(
         return Ok(None);
     }
     let items = value.list();
-    // Nobody can tell whether no branch at all is meant to match every row or none.
+    // It is ambiguous whether an `or` without branches is meant to match every row or none.
     if name == "or" && items.is_empty() {
-        return Err(Mistake::new("expected one condition at least"));
+        return Err(Mistake::new("expected at least one condition"));
     }
     let mut filters = Vec::new();
     for (i, item) in items.into_iter().enumerate() {
@@ -241,8 +240,8 @@ fn branches(
     Ok(join(filters, if name == "and" { Filter::And } else { Filter::Or }))
 }
 
-/// `some`, `every` and `none` of the rows of another entity. Around nothing, `some` asks for a row,
-/// `none` for there being none, and `every` for nothing.
+/// `some`, `every` and `none` of the rows of another entity. With an empty condition, `some`
+/// requires a row, `none` requires that there is none, and `every` requires nothing.
 fn related(
     model: &Model,
     target: EntityId,
@@ -261,7 +260,7 @@ fn related(
             "none" => Quantifier::None,
             other => {
                 return Err(
-                    Mistake::new("unknown field; some, every and none are there").within(other)
+                    Mistake::new("unknown field; expected some, every or none").within(other)
                 );
             }
         };
@@ -272,7 +271,7 @@ fn related(
             match filter(model, model.entity(target), inner, slots).map_err(|m| m.within(name))? {
                 Some(inner) => inner,
                 None if quantifier == Quantifier::Every => continue,
-                // True of every row that is related at all.
+                // True of every related row.
                 None => Filter::IsNull(column, false),
             };
         filters.push(Filter::ToMany(
@@ -302,7 +301,7 @@ fn operators(
             "INSENSITIVE" => true,
             "DEFAULT" => false,
             other => {
-                return Err(Mistake::new(format!("unknown mode {other}; INSENSITIVE is there"))
+                return Err(Mistake::new(format!("unknown mode {other}; expected INSENSITIVE"))
                     .within("mode"));
             }
         },
@@ -379,8 +378,8 @@ fn operator(
     }
 }
 
-/// The smallest text that is greater, by code points, than all that start with `prefix`; None if
-/// there is none.
+/// The smallest string, by code points, that is greater than all strings starting with `prefix`;
+/// None if there is none.
 fn successor(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {

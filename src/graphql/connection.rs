@@ -1,5 +1,6 @@
 //! Lists as Relay cursor connections: the types around an entity's rows, and the arguments of every
-//! list field. Follows the GraphQL Cursor Connections Specification, plus `nodes` and `totalCount`.
+//! list field. Follows the GraphQL Cursor Connections Specification, and adds `nodes` and
+//! `totalCount`.
 
 use async_graphql::dynamic::TypeRef;
 

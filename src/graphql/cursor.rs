@@ -1,5 +1,5 @@
-//! Cursors: where a row stands in an ordering. Opaque to clients, bound to the ordering they were
-//! made for, and treated as hostile input when they come back.
+//! Cursors: the position of a row in an ordering. They are opaque to clients, bound to the ordering
+//! for which they were made, and treated as hostile input when they come back.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,14 +7,14 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Order, Scalar, Value};
 
-/// Raised when the format changes, so that old cursors are refused and not misread.
+/// Raise this when the format changes, so that old cursors are refused instead of misread.
 const FORMAT: u8 = 1;
 
-/// Names an entity and an ordering of its rows in four bytes.
+/// Identifies an entity and an ordering of its rows in four bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OrderingId([u8; 4]);
 
-/// The name of this ordering.
+/// The id of this ordering.
 pub fn ordering_id(entity: &Entity, order: &[(ColumnId, Order)]) -> OrderingId {
     let mut hasher = blake3::Hasher::new();
     hasher.update(entity.name.as_bytes());
@@ -32,7 +32,7 @@ pub fn ordering_id(entity: &Entity, order: &[(ColumnId, Order)]) -> OrderingId {
     OrderingId(id)
 }
 
-/// Writes the cursor of a row whose ordering columns have these values.
+/// Encodes the position of a row whose ordering columns have these values.
 pub fn encode<'a>(
     ordering: OrderingId,
     values: impl Iterator<Item = ValueRef<'a>>,
@@ -61,10 +61,10 @@ pub fn encode<'a>(
     URL_SAFE_NO_PAD.encode_string(bytes, out);
 }
 
-/// Reads a cursor of this ordering.
+/// Decodes a cursor of this ordering.
 ///
 /// # Errors
-/// A sentence for the client.
+/// A message for the client.
 pub fn decode(
     text: &str,
     entity: &Entity,
@@ -89,7 +89,8 @@ pub fn decode(
         let value = take(&mut rest).ok_or(MALFORMED)?;
         let fits = match &value {
             Value::Null => column.nullable,
-            // Other people's columns of Floats hold integers, too, and those of Strings both.
+            // In tables of other programs, Float columns may hold integers, and String columns
+            // integers and floats.
             Value::Int(_) => column.scalar == Scalar::String || !is_text(column.scalar),
             Value::Real(real) => {
                 matches!(column.scalar, Scalar::Float | Scalar::String) && real.is_finite()

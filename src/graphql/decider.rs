@@ -1,8 +1,9 @@
-//! Which fields of an operation decided what caches may do with its answers.
+//! Which fields of an operation decided the cache policy of its answers.
 
 use std::fmt;
 
-/// The fields that decided a [policy](crate::cache_control::Policy); None where none said anything.
+/// The fields that decided a [policy](crate::cache_control::Policy); None if no field said
+/// anything.
 #[derive(Debug, Clone, Default)]
 pub struct Deciders {
     /// Of `max_age`, `shared_max_age` and `stale_while_revalidate`.
@@ -11,7 +12,7 @@ pub struct Deciders {
     pub private: Option<Decider>,
 }
 
-/// A field whose hint, or whose lack of one, counted.
+/// A field whose hint, or lack of one, was decisive.
 #[derive(Debug, Clone)]
 pub struct Decider {
     /// Its name.

@@ -1,5 +1,5 @@
-//! The generated API as plain data. The async-graphql schema, the SDL and the rules of validation
-//! are all made from these definitions, so that they cannot disagree. Knows nothing of the model.
+//! The generated API as plain data. The async-graphql schema, the SDL and the validation rules are
+//! all derived from these definitions, so they cannot disagree. This file does not know the model.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,7 +14,7 @@ pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "I
 pub struct Definitions {
     types: Vec<TypeDef>,
     by_name: HashMap<String, usize>,
-    /// Types that implement the interface.
+    /// The names of the types that implement the interface.
     implementing: HashSet<String>,
     clashes: Vec<String>,
 }
@@ -24,29 +24,29 @@ pub struct Definitions {
 pub struct TypeDef {
     /// Unique in the API.
     pub name: String,
-    /// For people.
+    /// The description that clients see.
     pub description: Option<String>,
     /// What it is.
     pub kind: TypeKind,
 }
 
-/// What a type is. The API has no unions, and one interface at most.
+/// The kind of a type. The API has no unions, and at most one interface.
 #[derive(Debug, Clone, PartialEq)]
 pub enum TypeKind {
     /// A custom scalar.
     Scalar {
-        /// Where its form is specified.
+        /// The URL of its specification.
         specified_by: Option<&'static str>,
     },
     /// An enum and its values.
     Enum(Vec<EnumValueDef>),
     /// An output type and its fields.
     Object(Vec<FieldDef>),
-    /// What several output types have: `Node`.
+    /// The common fields of several output types: `Node`.
     Interface(Vec<FieldDef>),
     /// An input object.
     Input {
-        /// At least one.
+        /// At least one field.
         fields: Vec<InputDef>,
         /// `@oneOf`: exactly one of the fields is given.
         one_of: bool,
@@ -58,7 +58,7 @@ pub enum TypeKind {
 pub struct EnumValueDef {
     /// Its name.
     pub name: String,
-    /// For people.
+    /// The description that clients see.
     pub description: Option<String>,
 }
 
@@ -67,7 +67,7 @@ pub struct EnumValueDef {
 pub struct FieldDef {
     /// Unique in its type.
     pub name: String,
-    /// For people.
+    /// The description that clients see.
     pub description: Option<String>,
     /// May be empty.
     pub args: Vec<InputDef>,
@@ -80,16 +80,16 @@ pub struct FieldDef {
 pub struct InputDef {
     /// Unique in its field or type.
     pub name: String,
-    /// For people.
+    /// The description that clients see.
     pub description: Option<String>,
     /// Its type.
     pub ty: TypeRef,
-    /// What holds where it is left out.
+    /// The value if it is omitted.
     pub default: Option<ConstValue>,
 }
 
 impl FieldDef {
-    /// A field without arguments and description.
+    /// A field without arguments or description.
     pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
         Self { name: name.into(), description: None, args: Vec::new(), ty }
     }
@@ -110,7 +110,7 @@ impl FieldDef {
 }
 
 impl InputDef {
-    /// An input without description and default.
+    /// An input without description or default.
     pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
         Self { name: name.into(), description: None, ty, default: None }
     }
@@ -122,7 +122,7 @@ impl InputDef {
         self
     }
 
-    /// May not be left out.
+    /// Whether it must be given.
     pub fn is_required(&self) -> bool {
         matches!(self.ty, TypeRef::NonNull(_)) && self.default.is_none()
     }
@@ -153,7 +153,7 @@ impl TypeDef {
 }
 
 impl Definitions {
-    /// Appends a type. A name that is taken is remembered as a clash.
+    /// Appends a type. A name that is already taken is recorded as a clash.
     pub fn add(&mut self, ty: TypeDef) {
         for member in ty.duplicate_members() {
             self.clashes.push(format!("type `{}` would have two members `{member}`", ty.name));
@@ -176,7 +176,7 @@ impl Definitions {
         self.add(TypeDef { name: name.into(), description, kind: TypeKind::Object(fields) });
     }
 
-    /// The output type with this name implements the API's interface.
+    /// Declares that the output type with this name implements the API's interface.
     pub fn implement_interface(&mut self, name: impl Into<String>) {
         self.implementing.insert(name.into());
     }
@@ -203,7 +203,7 @@ impl Definitions {
         self.add(TypeDef { name: name.into(), description: Some(description.into()), kind });
     }
 
-    /// What cannot be generated, because two things would have the same name.
+    /// What cannot be generated because two things would have the same name.
     pub fn clashes(&self) -> &[String] {
         &self.clashes
     }
@@ -213,7 +213,7 @@ impl Definitions {
         &self.types
     }
 
-    /// The type with this name; built-in scalars and introspection types are not found.
+    /// The type with this name, except built-in scalars and introspection types.
     pub fn get(&self, name: &str) -> Option<&TypeDef> {
         self.by_name.get(name).map(|index| &self.types[*index])
     }

@@ -1,4 +1,4 @@
-//! A registered or ad-hoc document: validated, its operations ready to be planned, its variables
+//! A registered or ad-hoc document: validated, with operations ready to be planned and variables
 //! ready to be coerced.
 
 use std::collections::BTreeMap;
@@ -27,11 +27,11 @@ use crate::question::{Question, View};
 use crate::store::select::Filter;
 use crate::syntax::from_json;
 
-/// Plans that are kept for different values of an operation's condition variables; more are
-/// compiled each time.
+/// How many plans to keep for different values of an operation's condition variables. Beyond that,
+/// plans are compiled for each request.
 const MAX_PLANS: usize = 256;
 
-/// Unknown variables that are named one by one.
+/// How many unknown variables are reported individually.
 const MAX_UNKNOWN: usize = 10;
 
 /// A validated document, compiled. Cheap to clone.
@@ -42,7 +42,7 @@ pub struct Document {
     operations: Vec<Arc<Operation>>,
 }
 
-/// What kind of operation.
+/// The kind of an operation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperationKind {
     /// Reads.
@@ -60,21 +60,21 @@ pub struct Operation {
     name: Option<String>,
     position: (usize, usize),
     variables: Vec<VariableDefinition>,
-    /// The variables in its `@skip` and `@include`, sorted.
+    /// The names of the variables in `@skip` and `@include`, sorted.
     conditions: Vec<String>,
     introspection: Option<Introspection>,
     model: Arc<Model>,
     definitions: Arc<Definitions>,
-    /// For operations without conditions: the plan.
+    /// The plan of an operation without conditions.
     plan: OnceLock<Arc<Plan>>,
-    /// By the conditions' values.
+    /// Plans by the values of the conditions.
     plans: DashMap<Vec<bool>, Arc<Plan>>,
-    /// Of a model with rules: by the conditions' values, and by what the rules leave of the rows
-    /// that it reads.
+    /// Plans for a model with rules, by the values of the conditions and by the shape of the rules
+    /// on the rows that are read.
     ruled: DashMap<Vec<Shape>, Arc<Plan>>,
 }
 
-/// What tells apart the plans of one operation.
+/// What distinguishes the plans of one operation.
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Shape {
     Condition(bool),
@@ -87,12 +87,12 @@ struct VariableDefinition {
     ty: TypeRef,
     default: Option<ConstValue>,
     position: (usize, usize),
-    /// Only stands where `expectedEtag` does, so that `If-Match` can stand in for it.
+    /// Used only as `expectedEtag`, so the value of `If-Match` may replace it.
     expected_etag: bool,
 }
 
 impl Document {
-    /// Takes a document that was validated against the model's API.
+    /// From a document that was validated against the model's API.
     pub(super) fn new(
         id: DocumentId,
         parsed: Parsed,
@@ -123,26 +123,26 @@ impl Document {
         self.id
     }
 
-    /// As it was registered, byte for byte.
+    /// The text as registered, byte for byte.
     pub fn text(&self) -> &Arc<str> {
         self.parsed.text()
     }
 
-    /// Lets go of what can be made again, until it runs: for one that may not be asked for in a
-    /// long time.
+    /// Releases what can be recomputed, until the document runs: it may not be requested for a long
+    /// time.
     pub fn rest(&self) {
         self.parsed.release();
     }
 
-    /// In the order of the text.
+    /// In document order.
     pub fn operations(&self) -> &[Arc<Operation>] {
         &self.operations
     }
 
-    /// The operation with this name, or the only one.
+    /// The operation with this name, or the only one if there is no name.
     ///
     /// # Errors
-    /// `OPERATION_RESOLUTION_FAILURE`, with the names that there are.
+    /// `OPERATION_RESOLUTION_FAILURE`, with the names of the operations.
     pub fn operation(&self, name: Option<&str>) -> Result<&Arc<Operation>, GraphqlError> {
         let found = match name {
             None if self.operations.len() == 1 => self.operations.first(),
@@ -207,12 +207,12 @@ impl Operation {
         }
     }
 
-    /// None for an anonymous one.
+    /// None for an anonymous operation.
     pub fn name(&self) -> Option<&str> {
         self.name.as_deref()
     }
 
-    /// Line and column at which it begins.
+    /// The line and column where it begins.
     pub fn position(&self) -> (usize, usize) {
         self.position
     }
@@ -222,7 +222,7 @@ impl Operation {
         self.kind
     }
 
-    /// The variables that every request must give a value for: names and types.
+    /// The variables that every request must give: names and types.
     pub fn required_variables(&self) -> Vec<(&str, String)> {
         let is_required = |variable: &&VariableDefinition| {
             let must_be_there = matches!(variable.ty, TypeRef::NonNull(_))
@@ -236,18 +236,18 @@ impl Operation {
             .collect()
     }
 
-    /// The document that has it.
+    /// The document that contains it.
     pub fn document_id(&self) -> DocumentId {
         self.document_id
     }
 
-    /// What is asked when it runs with these variables, as seen by this view.
+    /// The question that it asks with these variables, seen through this view.
     pub fn question<'a>(&'a self, variables: &'a Variables, view: View) -> Question<'a> {
         let variables = variables.canonical();
         Question { document: self.document_id, operation: self.name(), variables, view }
     }
 
-    /// Whether it asks about the schema.
+    /// Whether it queries the schema.
     pub fn introspects(&self) -> bool {
         self.introspection.is_some()
     }
@@ -262,12 +262,12 @@ impl Operation {
         self.introspection.as_ref()
     }
 
-    /// The model that it was validated against.
+    /// The model against which it was validated.
     pub(super) fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
-    /// Its plan for these variables and this viewer.
+    /// The plan for these variables and this viewer.
     pub(super) fn plan(
         &self,
         roots: &Roots,
@@ -314,7 +314,8 @@ impl Operation {
             .map(|name| variables.values.get(name) == Some(&ConstValue::Boolean(true)))
     }
 
-    /// Its plan for these variables, to be looked at: in a model with rules, one that sees no row.
+    /// The plan for these variables, for inspection only: in a model with rules, its viewer sees no
+    /// rows.
     pub(super) fn outline(
         &self,
         roots: &Roots,
@@ -339,8 +340,8 @@ impl Operation {
         Ok(plan)
     }
 
-    /// What its variables are where a client gives none, with this value for all that stand in
-    /// `@skip` and `@include`.
+    /// The variables if a client gives none, with this value for all variables used in `@skip` and
+    /// `@include`.
     pub(super) fn defaults(&self, condition: bool) -> Variables {
         let mut variables = Variables::default();
         for variable in &self.variables {
@@ -355,7 +356,7 @@ impl Operation {
         variables
     }
 
-    /// Coerces a request's variables strictly: unknown names are refused, defaults filled in.
+    /// Coerces a request's variables strictly: unknown names are refused, defaults are filled in.
     ///
     /// # Errors
     /// `BAD_USER_INPUT`, one for each variable that does not coerce.
@@ -373,7 +374,7 @@ impl Operation {
         for variable in &self.variables {
             let value = raw.get(&variable.name).map(from_json).or_else(|| variable.default.clone());
             match self.coerce_variable(&types, variable, value) {
-                // In a query, to give null for a variable says no more than not to give it.
+                // In a query, a null variable means the same as an absent one.
                 Ok(Some(ConstValue::Null))
                     if self.kind() == OperationKind::Query && variable.default.is_none() => {}
                 Ok(Some(value)) => drop(values.insert(variable.name.clone(), value)),
@@ -392,8 +393,8 @@ impl Operation {
         Ok(Variables { values, canonical })
     }
 
-    /// Variables that are given and not declared: the first few, for there may be as many as a body
-    /// can hold.
+    /// The variables that are given but not declared: only the first few, since a body may contain
+    /// any number.
     fn unknown(&self, raw: &serde_json::Map<String, serde_json::Value>) -> Vec<GraphqlError> {
         let known =
             self.variables.iter().filter(|variable| raw.contains_key(&variable.name)).count();
@@ -424,8 +425,8 @@ impl Operation {
     ) -> Result<Option<ConstValue>, Wrong> {
         match value {
             None | Some(ConstValue::Null) if variable.expected_etag => Ok(value),
-            // A variable that has a default may be null, but not where it stands as a condition.
-            // The plan that is kept for an operation's conditions knows only true and false.
+            // A variable with a default may be null, but not in a condition: plans are kept for
+            // true and false only.
             None | Some(ConstValue::Null) if self.conditions.contains(&variable.name) => Err((
                 String::new(),
                 "may not be null in the condition of @skip or @include".to_owned(),
@@ -451,7 +452,7 @@ impl Operation {
 }
 
 impl Variables {
-    /// As the schema's executor takes them.
+    /// In the form that the schema's executor takes.
     pub(super) fn to_json(&self) -> serde_json::Map<String, serde_json::Value> {
         let json = |value: &ConstValue| value.clone().into_json().unwrap_or_default();
         self.values.iter().map(|(name, value)| (name.clone(), json(value))).collect()

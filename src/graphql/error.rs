@@ -1,25 +1,25 @@
-//! What went wrong, in words that a client may read. The HTTP status is the front door's business;
-//! it follows from [`Code`] alone.
+//! Errors, in words that a client may read. The HTTP status is up to [`crate::http`], and depends
+//! on [`Code`] alone.
 
 use async_graphql::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-/// No more errors than this are reported for one request.
+/// The maximum number of errors reported for one request.
 pub const MAX_ERRORS: usize = 100;
 
-/// Longer messages are cut: they quote what the client has sent, and that may be long.
+/// Longer messages are truncated: they quote what the client has sent, which may be long.
 const MAX_MESSAGE_CHARS: usize = 240;
 
-/// Cuts errors to a length that is of use to somebody, however many and long they are.
+/// Truncates errors to a useful length, however many and long they are.
 pub fn shorten(errors: &mut Vec<GraphqlError>) {
     errors.truncate(MAX_ERRORS);
-    // What is our fault goes to the log, whole.
+    // Internal errors are logged in full.
     let theirs = errors.iter_mut().filter(|error| error.code != Code::InternalServerError);
     theirs.for_each(|error| cut(&mut error.message));
 }
 
-/// Cuts what is quoted in an error.
+/// Truncates a message.
 pub fn cut(text: &mut String) {
     if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE_CHARS) {
         text.truncate(end);
@@ -42,17 +42,18 @@ pub enum Code {
     BadUserInput,
     /// No document is registered under this id.
     PersistedQueryNotFound,
-    /// The server does not take automatic persisted queries.
+    /// The server does not accept automatic persisted queries.
     PersistedQueryNotSupported,
     /// Hash and text of an automatic persisted query differ.
     PersistedQueryHashMismatch,
-    /// Only registered documents run.
+    /// Only registered documents may run.
     PersistedQueryRequired,
-    /// Who asks is unknown.
+    /// A valid token is required.
     Unauthenticated,
-    /// Who asks cannot be found out at the moment: the keys of an identity provider cannot be had.
+    /// The token cannot be verified at the moment: the keys of an identity provider cannot be
+    /// fetched.
     AuthenticationUnavailable,
-    /// Who asks may not.
+    /// The viewer may not do this.
     Forbidden,
     /// A mutation's row does not exist.
     NotFound,
@@ -62,24 +63,24 @@ pub enum Code {
     PreconditionFailed,
     /// `expectedEtag` is required.
     PreconditionRequired,
-    /// The `Idempotency-Key` is that of another request.
+    /// The `Idempotency-Key` was used for a different request.
     IdempotencyKeyReused,
-    /// A request with the same `Idempotency-Key` has not ended yet.
+    /// A request with the same `Idempotency-Key` is still in progress.
     IdempotencyKeyInUse,
-    /// Too deep, too costly.
+    /// Too deep or too costly.
     QueryTooComplex,
     /// Too slow.
     Timeout,
     /// Too busy.
     Overloaded,
-    /// The database is not in a state to answer this; its operator has to mend it.
+    /// The database is in a state that does not allow an answer; its operator must fix it.
     DatabaseUnavailable,
-    /// Our fault.
+    /// A bug or a failure in the server.
     InternalServerError,
 }
 
 impl Code {
-    /// As clients see it.
+    /// The code as clients see it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
@@ -125,7 +126,7 @@ pub struct GraphqlError {
     pub message: String,
     /// Line and column in the document, from 1.
     pub locations: Vec<(usize, usize)>,
-    /// Empty where the error belongs to no field.
+    /// Empty if the error belongs to no field.
     pub path: Vec<PathSegment>,
     /// For programs.
     pub code: Code,
@@ -134,7 +135,7 @@ pub struct GraphqlError {
 }
 
 impl GraphqlError {
-    /// An error without place.
+    /// An error without location or path.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -145,12 +146,12 @@ impl GraphqlError {
         }
     }
 
-    /// A rule of validation is broken at this position.
+    /// A validation rule is violated at this position.
     pub(super) fn invalid(pos: Pos, message: impl Into<String>) -> Self {
         Self::new(Code::GraphqlValidationFailed, message).at(pos.line, pos.column)
     }
 
-    /// A limit of validation is exceeded at this position.
+    /// A validation limit is exceeded at this position.
     pub(super) fn too_complex(pos: Pos, message: impl Into<String>) -> Self {
         Self::new(Code::QueryTooComplex, message).at(pos.line, pos.column)
     }

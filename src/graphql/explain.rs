@@ -1,6 +1,6 @@
-//! Why an answer is as it is, as data: what it depends on and at which versions, what its ETag is
-//! derived from, which changes touched it, what ran. It holds data of the database, so it is for
-//! whoever may see those: the operator, and clients in mode `open`.
+//! Explains an answer, as data: what it depends on and at which versions, what its ETag is derived
+//! from, which changes affected it, and what ran. The report contains data of the database, so only
+//! the operator and clients in mode `open` may see it.
 
 mod report;
 
@@ -28,10 +28,10 @@ pub use report::{
     Timing, ViewReport,
 };
 
-/// How many changes are told.
+/// How many changes to report.
 const CHANGES: usize = 10;
 
-/// Where the time went.
+/// Where the time was spent.
 pub fn timing(observation: &Observation) -> Timing {
     let sql = observation.statements.iter().map(|ran| ran.time).sum();
     Timing {
@@ -41,7 +41,7 @@ pub fn timing(observation: &Observation) -> Timing {
     }
 }
 
-/// To a microsecond, which is as much as these times mean.
+/// Rounded to a microsecond; these times are no more accurate.
 fn milliseconds(time: Duration) -> f64 {
     time.as_micros() as f64 / 1000.0
 }
@@ -104,7 +104,7 @@ pub async fn explain(
     })
 }
 
-/// The changes that left one of these marks (sorted), and what they touched.
+/// The changes that have one of these marks (sorted), and what they affected.
 ///
 /// # Errors
 /// The change log cannot be read.
@@ -220,7 +220,7 @@ fn change(model: &Model, record: &Record, marks: &[Mark]) -> ChangeReport {
             touched.push(words(model, change.entity, spot));
         }
     });
-    // An update that left a column as it was names the part twice.
+    // An update that did not change the column names the part twice.
     touched.dedup();
     let (op, columns) = match &change.op {
         _ if change.is_of_everything() => ("all rows", Vec::new()),
@@ -288,12 +288,12 @@ fn key(model: &Model, entity: &Entity, id: &Value) -> Json {
 fn json(model: &Model, entity: &Entity, column: ColumnId, value: &Value) -> Json {
     let mut text = Vec::new();
     let written = entity.column(column).scalar.write_json(model, value.as_ref(), &mut text);
-    // What an external writer put there against the column's type is shown as it is: this report is
-    // for finding such things.
+    // A value that an external writer stored against the column's type is shown as it is: the
+    // report helps to find such values.
     written.ok().and_then(|()| serde_json::from_slice(&text).ok()).unwrap_or_else(|| raw(value))
 }
 
-/// The value as the database has it.
+/// The value as stored in the database.
 fn raw(value: &Value) -> Json {
     match value {
         Value::Null => Json::Null,

@@ -1,7 +1,7 @@
-//! Which rows an answer needs, level by level, for a database where asking costs a round trip: one
-//! query for each node of the plan, for all parents at once, and all queries of a level together.
-//! What was fetched is then written by the same [`super::read`] that writes what SQLite has at
-//! hand.
+//! Determines level by level which rows an answer needs, for databases where each query costs a
+//! round trip: one query for each node of the plan, for all its parents at once, and all queries of
+//! a level together. The fetched rows are then written by [`super::read`], the same code that
+//! writes rows straight from SQLite.
 
 use std::collections::HashSet;
 
@@ -14,36 +14,36 @@ use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
 use crate::store::{Fetched, Levels, Parents, Row, Wanted};
 
-/// What an answer needs.
+/// The rows that an answer needs.
 pub(super) struct Fetch<'a> {
     bound: &'a BoundPlan,
     max_rows: u64,
-    /// What the next level asks for.
+    /// What the next level will request.
     wanted: Vec<Node<'a>>,
-    /// What the last level asked for.
+    /// What the last level requested.
     asked: Vec<Node<'a>>,
-    /// Rows and lists that the answer surely has, so far.
+    /// A lower bound of the rows and lists in the answer, so far.
     counted: u64,
 }
 
-/// A node of the plan, and the parents that it is wanted for.
+/// A node of the plan, and the parents for which it is needed.
 struct Node<'a> {
     kind: NodeKind<'a>,
     parents: Parents,
-    /// Its rows' own lists were asked for together with it, since their parent's key was known.
+    /// Its rows' own lists were requested together with it, since their parent's key was known.
     has_lists: bool,
 }
 
 #[derive(Clone, Copy)]
 enum NodeKind<'a> {
     Row(&'a RowPlan),
-    /// With the values by which it is looked up beside its parent's.
+    /// With the number of the node's bound values, by which it is looked up.
     RowBy(&'a RowPlan, usize),
     List(&'a ListPlan),
 }
 
 impl<'a> Fetch<'a> {
-    /// For the answer of a query.
+    /// For the answer to a query.
     pub(super) fn query(
         plan: &'a Plan,
         model: &Model,
@@ -80,7 +80,7 @@ impl<'a> Fetch<'a> {
         Self { bound, max_rows, wanted, asked: Vec::new(), counted: 0 }
     }
 
-    /// Looks at what was fetched for a node, for whatever the next level needs.
+    /// Collects from the rows fetched for a node what the next level needs.
     fn look<R: Row>(&mut self, node: &Node<'a>, fetched: &Fetched<R>) {
         let objects = node.objects();
         let (place, size) = match node.kind {
@@ -90,7 +90,7 @@ impl<'a> Fetch<'a> {
                     unreachable!("a connection's arguments are a list's");
                 };
                 self.counted += node.parents.all().len() as u64;
-                // The row behind the page only tells that there is one.
+                // The row after the page only shows that there is one.
                 (plan.place + ListPlan::PAGE, bound.size)
             }
         };
@@ -170,7 +170,7 @@ impl<'a> Levels<'a> for Fetch<'a> {
         for node in std::mem::take(&mut self.asked) {
             self.look(&node, fetched);
         }
-        // The writer says so, and where: it comes upon what was not fetched.
+        // The writer reports the error and its position when it reaches what was not fetched.
         if self.counted > self.max_rows {
             return Vec::new();
         }
@@ -202,7 +202,7 @@ impl<'a> Levels<'a> for Fetch<'a> {
     }
 }
 
-/// The rows that are asked for by their ids: one query for each type.
+/// Rows requested by their global ids: one query per type.
 fn nodes<'a>(plan: &'a NodePlan, bound: &BoundPlan) -> Vec<Node<'a>> {
     let Arguments::Nodes(ids) = &bound.arguments[plan.bound] else { return Vec::new() };
     let of_each = plan.rows.iter().enumerate().filter_map(|(i, row)| {
@@ -235,7 +235,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// A row, and where its key is known already, its lists.
+/// A row, together with its lists if its key is already known.
 fn with_lists<'a>(
     kind: NodeKind<'a>,
     plan: &'a RowPlan,
@@ -275,14 +275,14 @@ fn of_edge(field: &EdgeField) -> Option<&Object> {
     }
 }
 
-/// The values of a column, each once, without NULL.
+/// The distinct values of a column, without NULL.
 fn distinct<R: Row>(rows: &[&R], index: usize) -> Vec<Value> {
     let (mut texts, mut numbers, mut all) = (HashSet::new(), HashSet::new(), Vec::new());
     for row in rows {
         let value = row.get(index);
         let is_new = match value {
             ValueRef::Null => false,
-            // What no key can be is looked up as NULL.
+            // A value that cannot be a key is looked up as NULL.
             ValueRef::Other => numbers.insert((2, 0)),
             ValueRef::Int(int) => numbers.insert((0, int as u64)),
             ValueRef::Real(real) => numbers.insert((1, real.to_bits())),

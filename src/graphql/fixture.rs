@@ -1,5 +1,5 @@
-//! A model for the tests of this room: the marketplace of the documentation, with a column of every
-//! scalar.
+//! A model for the tests of this module: the marketplace of the documentation, with a column of
+//! every scalar.
 
 use std::sync::Arc;
 

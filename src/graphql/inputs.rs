@@ -1,5 +1,6 @@
-//! What clients may say: filters, orderings, and the inputs and patches of mutations. Types only;
-//! what a value means, and that `null` is no condition, is decided where operations are compiled.
+//! What clients may send: filters, orderings, and the inputs and patches of mutations. Types only;
+//! what a value means, and that `null` is no condition, is decided when operations are compiled and
+//! bound.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +13,26 @@ use crate::model::{
     Column, ColumnId, DefaultValue, Entity, FieldKind, Model, Scalar, Value, generated, scalar,
 };
 
-/// The operators that each filter type has, by the type's name. Filters are shared between
-/// entities.
+/// The operators of each filter type, by the type's name. Entities share filter types.
 pub(super) type Filters = BTreeMap<String, (Scalar, bool)>;
 
-/// The columns that filters and orderings know. JSON is neither comparable nor ordered.
+/// The columns that filters and orderings can use. JSON has neither comparison nor order.
 fn visible_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
     entity.columns.iter().filter(|column| column.is_sortable())
 }
 
-/// An argument that names a row: the key, or a part of it.
+/// An argument that names a row: the key, or one column of a composite unique key.
 pub(super) fn key_argument(model: &Model, entity: &Entity, column: ColumnId) -> InputDef {
     let column = entity.column(column);
     InputDef::new(&column.field, TypeRef::named_nn(column.scalar.graphql_name(model)))
 }
 
-/// There is an `XOrderBy`.
+/// Whether there is an `XOrderBy`.
 pub(super) fn has_order(entity: &Entity) -> bool {
     visible_columns(entity).next().is_some()
 }
 
-/// `XWhere`, and `XListWhere` where another entity has many of these rows.
+/// `XWhere`, and `XListWhere` if another entity has a to-many relation to these rows.
 pub(super) fn define_where(
     definitions: &mut Definitions,
     filters: &mut Filters,
@@ -92,7 +92,7 @@ fn is_to_many_target(model: &Model, entity: &Entity) -> bool {
         .any(|field| matches!(field.kind, FieldKind::ToMany { target, .. } if target == entity.id))
 }
 
-/// `XOrderBy`.
+/// Defines `XOrderBy`.
 pub(super) fn define_order(definitions: &mut Definitions, entity: &Entity) {
     if !has_order(entity) {
         return;
@@ -106,7 +106,7 @@ pub(super) fn define_order(definitions: &mut Definitions, entity: &Entity) {
     });
 }
 
-/// `OrderDirection`.
+/// Defines `OrderDirection`.
 pub(super) fn define_order_direction(definitions: &mut Definitions) {
     let values = [
         ("ASC", "Smallest first; nulls before everything."),
@@ -119,7 +119,7 @@ pub(super) fn define_order_direction(definitions: &mut Definitions) {
     add_enum(definitions, "OrderDirection", "Which way, and where nulls stand.", &values);
 }
 
-/// The filters that were used, and `StringMode` where one of them is on strings.
+/// The filter types in use, and `StringMode` if one of them is for strings.
 pub(super) fn define_filters(definitions: &mut Definitions, filters: &Filters, model: &Model) {
     if filters.values().any(|(scalar, _)| *scalar == Scalar::String) {
         let values =
@@ -181,13 +181,13 @@ fn add_enum(definitions: &mut Definitions, name: &str, description: &str, values
     });
 }
 
-/// The columns that a create may set, with whether they must be given.
+/// The columns that a create may set, and whether each is required.
 fn input_columns(entity: &Entity) -> impl Iterator<Item = (&Column, bool)> {
     let writable = entity.columns.iter().filter(|column| !column.readonly);
     writable.map(|column| (column, !column.nullable && column.default.is_none()))
 }
 
-/// The columns that an update may set: never the key.
+/// The columns that an update may set: all but the key.
 fn patch_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
     let key: ColumnId = entity.key;
     entity
@@ -197,7 +197,7 @@ fn patch_columns(entity: &Entity) -> impl Iterator<Item = &Column> {
         .filter(|column| !column.readonly)
 }
 
-/// `XInput` and `XPatch`, where they have any field.
+/// `XInput` and `XPatch`, if they have any fields.
 pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity: &Entity) {
     let name = &entity.name;
     let fields: Vec<_> = input_columns(entity)
@@ -208,7 +208,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
                 if required { TypeRef::named_nn(ty) } else { TypeRef::named(ty) },
             );
             match &column.default {
-                // As an id the default would be another string than the model has.
+                // As a global id, the default would be a different string than in the model.
                 Some(DefaultValue::Value(_)) if column.global.is_some() => {}
                 Some(DefaultValue::Value(value)) => input.default = literal(column.scalar, value),
                 Some(DefaultValue::UuidV7) => {
@@ -226,7 +226,7 @@ pub(super) fn define_writes(definitions: &mut Definitions, model: &Model, entity
                 }
                 None => {}
             }
-            // What has a default may be left out, but null is no value for it.
+            // A column with a default may be omitted, but null is not a valid value for it.
             if input.default.is_some() && !column.nullable {
                 input.ty = TypeRef::named_nn(ty);
             }
@@ -288,13 +288,13 @@ fn write_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     fields
 }
 
-/// A stored value as a GraphQL literal. None where it has no faithful one: then the default goes
-/// unmentioned, and holds all the same.
+/// A stored value as a GraphQL literal. None if there is no faithful one: the default then applies
+/// without being shown.
 fn literal(scalar: Scalar, value: &Value) -> Option<ConstValue> {
     let text =
         |text: &str| (!text.contains(char::is_control)).then(|| ConstValue::String(text.into()));
     match (scalar, value) {
-        // graphql-js cannot print a schema where the default of a scalar is an object.
+        // graphql-js cannot print a schema in which the default of a scalar is an object.
         (Scalar::Json, _) => None,
         (_, Value::Null) => Some(ConstValue::Null),
         (Scalar::Boolean, Value::Int(int)) => Some(ConstValue::Boolean(*int != 0)),

@@ -1,7 +1,8 @@
-//! Introspection, alone and beside data fields. What an operation asks of `__schema` and `__type`
-//! is cut out of it, merged and freed of fragments, directives and variables by us, and only then
-//! given to async-graphql, whose executor gets these wrong. The caller puts the results among its
-//! data by their response keys, and decides whether to allow it.
+//! Introspection, alone and next to data fields. This file cuts what an operation selects of
+//! `__schema` and `__type` out of it, merges it and resolves fragments, directives and variables,
+//! because async-graphql's executor gets these wrong. Only then is it passed to that executor. The
+//! caller inserts the results into its data by their response keys, and decides whether
+//! introspection is allowed.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -18,20 +19,20 @@ use super::parsed;
 use super::schema::Api;
 use super::selections::{self, Fragments};
 
-/// What one operation asks of the schema.
+/// What one operation selects of the schema.
 #[derive(Debug, Clone)]
 pub struct Introspection {
     /// The root selection without data fields; the fragments of the root are inlined.
     selection: SelectionSet,
-    /// Those that the selection still needs.
+    /// The fragments that the selection still needs.
     fragments: Fragments,
-    /// Of the variables that have one.
+    /// The defaults of the variables.
     defaults: HashMap<Name, ConstValue>,
 }
 
 impl Introspection {
-    /// Cuts it out of a validated document, of the operation with this name or of its only one.
-    /// None if the operation asks nothing of the schema, or is no query.
+    /// Cuts the introspection out of a validated document, from the operation with this name or the
+    /// only one. None if the operation does not query the schema, or is not a query.
     pub fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
         let operation = parsed::operation(document, operation_name)?;
         if operation.ty != OperationType::Query {
@@ -51,11 +52,11 @@ impl Introspection {
         Some(Self { selection, fragments, defaults: defaults.collect() })
     }
 
-    /// Answers it: response key to JSON. A field that `@skip` or `@include` leaves out is not in
-    /// the answer.
+    /// Runs it: response key to JSON. A field that `@skip` or `@include` excludes is not in the
+    /// answer.
     ///
     /// # Errors
-    /// async-graphql refused; after validation that is our fault.
+    /// async-graphql refused it; after validation, that is a bug.
     pub async fn run(
         &self,
         api: &Api,
@@ -97,7 +98,7 @@ impl Introspection {
         members.collect()
     }
 
-    /// The selection sets of one object as one, without fragments, directives and variables.
+    /// Merges the selection sets of one object, without fragments, directives and variables.
     fn merge(
         &self,
         sets: &[&SelectionSet],
@@ -166,8 +167,8 @@ impl Introspection {
     }
 }
 
-/// The root selection with nothing but `__schema` and `__type`. Fragments become inline, with their
-/// directives.
+/// The root selection reduced to `__schema` and `__type`. Fragments become inline fragments and
+/// keep their directives.
 fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
     let items = set.items.iter().filter_map(|selection| {
         let (directives, inner) = match &selection.node {
@@ -197,8 +198,8 @@ fn cut(document: &ExecutableDocument, set: &SelectionSet) -> SelectionSet {
     SelectionSet { items: items.collect() }
 }
 
-/// Where the description of the schema goes: response keys. A model has none for its whole, and
-/// async-graphql has words of its own.
+/// The response keys of the schema's description. A model has no description of its own, so
+/// async-graphql's text must be removed.
 fn descriptions(root: &SelectionSet) -> Vec<(Name, Name)> {
     let mut keys = Vec::new();
     for schema in fields(root).filter(|field| field.name.node == "__schema") {
@@ -258,7 +259,7 @@ mod tests {
     use crate::graphql::schema::build_schema;
     use crate::graphql::validate::validate;
 
-    /// What a document asks of the schema, answered; None if nothing.
+    /// The answer to a document's introspection; None if there is none.
     async fn ask(text: &str, variables: serde_json::Value) -> Option<serde_json::Value> {
         let api = build_schema(&marketplace()).unwrap();
         let document = validate(&api, text).await.unwrap_or_else(|errors| panic!("{errors:?}"));
@@ -326,8 +327,8 @@ mod tests {
         assert!(Introspection::of(&document, Some("C")).is_none());
     }
 
-    /// What graphql-js's `getIntrospectionQuery` gives, with all its options, and with it GraphiQL,
-    /// codegen and Apollo.
+    /// The output of graphql-js's `getIntrospectionQuery` with all its options, as sent by
+    /// GraphiQL, codegen and Apollo.
     const STANDARD: &str = "
     query IntrospectionQuery {
       __schema {

@@ -1,6 +1,6 @@
-//! What is valid, and still worth a second look before it serves traffic: lists that are filtered
-//! or ordered without the help of an index, that may grow large, or that one operation reads twice.
-//! It reads the document and the model, and nothing else; what only the values of variables tell is
+//! Finds what is valid but deserves a second look before it serves traffic: lists that are filtered
+//! or ordered without an index, lists that may grow large, and lists that one operation reads
+//! twice. It looks at the document and the model only; what depends on the values of variables is
 //! not judged.
 
 mod constants;
@@ -20,11 +20,11 @@ use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
 
 pub use finding::Finding;
 
-/// Rows that one list of an operation may give, all its parents' pages together, before it is
-/// warned of.
+/// The number of rows, over all parents' pages together, from which a list of an operation gets a
+/// warning.
 pub const MAX_ROWS: u64 = 5_000;
 
-/// Everything in a valid document that is worth a second look, in the order of the text.
+/// Everything in a valid document that deserves a second look, in document order.
 pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
     for operation in document.operations() {
@@ -44,7 +44,7 @@ pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
         findings.extend(constants::mistakes(model, operation));
         findings.extend(private::by_one_field(model, operation));
     }
-    // Operations may share a fragment, which is worth one look.
+    // Several operations may share a fragment; report it once.
     findings.sort_by(|a, b| (a.position, &a.message).cmp(&(b.position, &b.message)));
     findings.dedup();
     findings
@@ -53,9 +53,9 @@ pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
 struct Linter<'a> {
     model: &'a Model,
     document: &'a ExecutableDocument,
-    /// Of the operation's variables.
+    /// The defaults of the operation's variables.
     defaults: HashMap<&'a str, Ast>,
-    /// Lists by what they read, and the response path under which they were read first.
+    /// Maps what a list reads to the response path where it was read first.
     seen: HashMap<String, String>,
     findings: Vec<Finding>,
 }
@@ -69,13 +69,13 @@ enum Parent {
     Rows(EntityId),
 }
 
-/// Where a selection stands.
+/// The location of a selection.
 struct Path {
-    /// By response keys.
+    /// In terms of response keys.
     response: String,
-    /// By what is read, whatever it is called.
+    /// In terms of what is read, whatever the response keys are.
     canonical: String,
-    /// How many of its parent there may be.
+    /// The maximum number of its parents.
     rows: u64,
 }
 
@@ -141,20 +141,20 @@ impl<'a> Linter<'a> {
         self.selection(&field.node.selection_set.node, Parent::Rows(entity.id), &path);
     }
 
-    /// Two response keys, one list.
+    /// Detects two response keys that read the same list.
     fn check_twice(&mut self, field: &Positioned<Field>, path: &Path) {
         match self.seen.get(&path.canonical) {
             Some(other) if *other != path.response => self.findings.push(Finding::advice(
                 position(field),
                 format!("`{}` reads the same list as `{other}`", path.response),
-                "select it once, with the fields of both; two pages of a list are told apart by `after`",
+                "select it once, with the fields of both; to read two pages of a list, give them different cursors in `after`",
             )),
             Some(_) => {}
             None => drop(self.seen.insert(path.canonical.clone(), path.response.clone())),
         }
     }
 
-    /// The rows that this list may give in all.
+    /// Checks how many rows this list may return in all, and returns that number.
     fn check_size(&mut self, field: &Positioned<Field>, entity: &Entity, path: &Path) -> u64 {
         let given = ["first", "last"].iter().find_map(|name| argument(&field.node, name));
         let (size, by_variable) = match given.map(|value| &value.node) {
@@ -163,7 +163,7 @@ impl<'a> Linter<'a> {
             _ => (u64::from(entity.default_page_size()), false),
         };
         let rows = path.rows.saturating_mul(size);
-        // Said once, where the line is crossed; what is below has crossed it, too.
+        // Reported once, for the list that exceeds the limit; the lists inside it exceed it, too.
         if rows > MAX_ROWS && path.rows <= MAX_ROWS {
             let most = if path.rows == 1 {
                 format!("`{}` may have {rows} rows", path.response)
@@ -195,7 +195,7 @@ impl<'a> Linter<'a> {
                 self.findings.push(finding);
             }
         }
-        // Who only counts rows has nothing sorted, and one row is in order.
+        // Counting needs no sorting, and neither does a single row.
         let is_unique = |columns: &[ColumnId]| columns.iter().all(|column| fixed.contains(column));
         let is_one_row = is_unique(&[entity.key])
             || entity.uniques.iter().any(|unique| is_unique(&unique.columns));
@@ -223,7 +223,7 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// Whether a connection's selection reads any of its rows, or asks about them: all but
+    /// Whether a connection's selection reads any rows or asks about them: everything but
     /// `totalCount` does.
     fn shows_rows(&self, set: &SelectionSet) -> bool {
         let mut shows = false;
@@ -233,7 +233,7 @@ impl<'a> Linter<'a> {
         shows
     }
 
-    /// Whether an index confines the rows that this filter has to look at.
+    /// Whether an index restricts the rows that this filter has to scan.
     fn narrows(&self, entity: &Entity, filter: &Ast) -> Narrowing {
         let Some(Ast::Object(members)) = self.literal(filter) else { return Narrowing::Unknown };
         let each = |value: &Ast| -> Vec<Narrowing> {
@@ -247,9 +247,9 @@ impl<'a> Linter<'a> {
         let by_member = members.iter().map(|(name, value)| match name.as_str() {
             _ if matches!(value, Ast::Variable(_)) => Narrowing::Unknown,
             "and" => each(value).into_iter().max().unwrap_or_default(),
-            // Every branch needs an index of its own.
+            // Every branch needs an index.
             "or" => each(value).into_iter().min().unwrap_or_default(),
-            // Conditions on other entities, and negated ones, are looked at row by row.
+            // Conditions on other entities, and negated ones, are evaluated row by row.
             name => match entity.column_by_field(name) {
                 Some(column) => self.narrows_by(entity, column, value),
                 None => Narrowing::No,
@@ -270,7 +270,7 @@ impl<'a> Linter<'a> {
         if seeks && !folds && leads(entity, column) { Narrowing::Yes } else { Narrowing::No }
     }
 
-    /// Adds the columns that a filter gives one value each.
+    /// Collects the columns that a filter fixes to a single value.
     fn fix(&self, entity: &Entity, filter: &Ast, fixed: &mut Vec<ColumnId>) {
         let Some(Ast::Object(members)) = self.literal(filter) else { return };
         for (name, value) in members {
@@ -291,7 +291,7 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// The columns that a filter speaks of.
+    /// The columns that a filter uses.
     fn columns(&self, entity: &Entity, filter: &Ast) -> Vec<ColumnId> {
         let Some(Ast::Object(members)) = self.literal(filter) else { return Vec::new() };
         let of_member = |(name, value): (&async_graphql::Name, &Ast)| match name.as_str() {
@@ -304,8 +304,8 @@ impl<'a> Linter<'a> {
         members.iter().flat_map(of_member).collect()
     }
 
-    /// The first term of the ordering that is not the same for all rows; None where the key alone
-    /// orders.
+    /// The first term of the ordering that is not fixed to one value; None if only the key orders
+    /// the rows.
     fn first_order(
         &self,
         entity: &Entity,
@@ -325,7 +325,7 @@ impl<'a> Linter<'a> {
         terms.into_iter().find(|column| !fixed.contains(column))
     }
 
-    /// What a value is as far as the document tells: of a variable, its default.
+    /// A value as far as the document tells: for a variable, its default.
     fn literal<'v>(&'v self, value: &'v Ast) -> Option<&'v Ast> {
         match value {
             Ast::Variable(name) => self.defaults.get(name.as_str()),
@@ -333,7 +333,7 @@ impl<'a> Linter<'a> {
         }
     }
 
-    /// The arguments in one spelling, so that the same ones look the same.
+    /// The arguments in one canonical spelling, so that equal ones compare equal.
     fn arguments(&self, field: &Field) -> String {
         let given = field.arguments.iter().filter(|(_, value)| value.node != Ast::Null);
         let mut arguments: Vec<String> =
@@ -343,11 +343,11 @@ impl<'a> Linter<'a> {
     }
 }
 
-/// Whether an index helps a filter; of several conditions that must hold together the best counts.
+/// Whether an index helps a filter. Of several conditions that must all hold, the best counts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Narrowing {
     No,
-    /// The variables tell.
+    /// It depends on the variables.
     #[default]
     Unknown,
     Yes,
@@ -362,7 +362,7 @@ fn defaults(operation: &OperationDefinition) -> HashMap<&str, Ast> {
     with_default.collect()
 }
 
-/// Where a root field of this name leads; None if it asks about the schema.
+/// What a root field with this name returns; None if it queries the schema.
 pub(super) fn root(model: &Model, kind: OperationKind, name: &str) -> Option<Root> {
     model.entities.iter().find_map(|entity| match kind {
         OperationKind::Query if entity.plural == name => Some(Root::List(entity.id)),
@@ -383,13 +383,13 @@ pub(super) fn root(model: &Model, kind: OperationKind, name: &str) -> Option<Roo
     })
 }
 
-/// An index begins with this column.
+/// Whether an index begins with this column.
 fn leads(entity: &Entity, column: ColumnId) -> bool {
     follows(entity, &[], None, column)
 }
 
-/// An index has this column after nothing but columns whose value is fixed; of a list that is cut,
-/// only an index that begins with the cut finds its rows at all.
+/// Whether an index has this column after columns that are all fixed. For a list with a cut, only
+/// an index that begins with the cut's column can find its rows.
 fn follows(entity: &Entity, fixed: &[ColumnId], cut: Option<ColumnId>, column: ColumnId) -> bool {
     let uniques = entity.uniques.iter().map(|unique| &unique.columns);
     let mut indexes = uniques.chain(entity.indexes.iter().map(|index| &index.columns));
@@ -397,7 +397,7 @@ fn follows(entity: &Entity, fixed: &[ColumnId], cut: Option<ColumnId>, column: C
         columns.iter().find(|c| !fixed.contains(c)) == Some(&column)
             && cut.is_none_or(|_| columns.first().is_some_and(|first| fixed.contains(first)))
     };
-    // The key ends every index.
+    // Every index ends with the key.
     column == entity.key || indexes.any(serves)
 }
 
@@ -429,7 +429,7 @@ fn add_index(entity: &Entity, names: &[String]) -> String {
     }
 }
 
-/// As `@index` names a column: a relation by its own name.
+/// The name of a column in `@index`: a relation is named by its field.
 fn name_in_index(entity: &Entity, id: ColumnId) -> String {
     let relation = entity
         .fields

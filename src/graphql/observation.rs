@@ -1,4 +1,4 @@
-//! What comes to light when a query runs under observation.
+//! What an observed execution of a query records.
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use crate::dependency::Version;
 use crate::etag::Ingredient;
 use crate::store::trace::Ran;
 
-/// What comes to light when a query runs under observation.
+/// What an observed execution of a query records.
 #[derive(Debug, Default)]
 pub struct Observation {
-    /// Which database was read, in which state of its schema.
+    /// The database's epoch.
     pub epoch: [u8; 16],
-    /// Until the snapshot was asked for.
+    /// Until the snapshot was requested.
     pub planning: Duration,
     /// From the snapshot to the last byte.
     pub running: Duration,
-    /// What ran in it.
+    /// The statements that ran.
     pub statements: Vec<Ran>,
-    /// What the ETag is derived from, beside the question.
+    /// What the ETag is derived from, in addition to the question.
     pub ingredients: Vec<Ingredient>,
-    /// The newest record of the change log that the snapshot holds.
+    /// The newest record of the change log in the snapshot.
     pub as_of: Version,
-    /// Which fields made the cache policy.
+    /// Which fields decided the cache policy.
     pub deciders: Deciders,
 }

@@ -1,6 +1,6 @@
-//! A document's syntax tree, which is some sixty times as large as its text: it is let go of when
-//! plans have been made of it, and made anew where somebody asks for it again. So a registry of
-//! thousands of documents costs little more than its texts.
+//! A document's syntax tree, which is about sixty times as large as its text. It is dropped once
+//! plans have been made, and parsed again when needed, so a registry of thousands of documents
+//! costs little more than their texts.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,7 +13,7 @@ use super::validate::reparse;
 #[derive(Debug)]
 pub(super) struct Parsed {
     text: Arc<str>,
-    /// Whether it has `__typename` where the text has none.
+    /// Whether to add `__typename` where the text has none.
     typename: bool,
     tree: Mutex<Option<Arc<ExecutableDocument>>>,
 }
@@ -23,7 +23,7 @@ impl Parsed {
         Self { text, typename, tree: Mutex::new(Some(tree)) }
     }
 
-    /// The text that it was made of.
+    /// The text of the document.
     pub(super) fn text(&self) -> &Arc<str> {
         &self.text
     }
@@ -40,7 +40,7 @@ impl Parsed {
         })
     }
 
-    /// Lets go of the tree.
+    /// Drops the tree.
     pub(super) fn release(&self) {
         drop(self.tree.lock().unwrap_or_else(PoisonError::into_inner).take());
     }

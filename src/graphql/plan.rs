@@ -1,6 +1,6 @@
 //! The plan of an operation: what to read or write, in the order of the answer, with everything
-//! resolved that does not depend on the variables. Made by [`super::compile`], given its arguments
-//! by [`super::bind`], run by [`super::read`] and [`super::write`].
+//! resolved that does not depend on the variables. [`super::compile`] creates it, [`super::bind`]
+//! binds its arguments, [`super::read`] and [`super::write`] run it.
 
 use async_graphql_value::Value as Ast;
 
@@ -16,19 +16,19 @@ use crate::store::Query;
 pub struct Plan {
     /// In the order of the answer.
     pub root: Vec<RootField>,
-    /// How many places for queries it has.
+    /// The number of query places.
     pub places: usize,
-    /// How many places for arguments it has.
+    /// The number of argument places.
     pub arguments: usize,
     /// What caches may do with its answers.
     pub policy: Policy,
-    /// Which fields made the policy what it is.
+    /// Which fields decided the policy.
     pub deciders: Deciders,
-    /// What it does to whose rows.
+    /// The rows and fields that it accesses.
     pub accesses: Accesses,
 }
 
-/// A response key, and how it is written.
+/// A response key, and its JSON form.
 #[derive(Debug, Clone)]
 pub struct ResponseKey {
     /// `name`
@@ -40,7 +40,7 @@ pub struct ResponseKey {
 /// A field of Query or Mutation.
 #[derive(Debug)]
 pub struct RootField {
-    /// Where its result goes.
+    /// The key of its result.
     pub key: ResponseKey,
     /// Line and column in the document.
     pub position: (usize, usize),
@@ -51,7 +51,7 @@ pub struct RootField {
 /// What a root field does.
 #[derive(Debug)]
 pub enum RootKind {
-    /// The name of the root type, as JSON.
+    /// `__typename`: the name of the root type, as JSON.
     Typename(&'static str),
     /// `__schema` or `__type`: answered by the schema, not by the store.
     Introspection,
@@ -65,44 +65,44 @@ pub enum RootKind {
     Write(Box<WritePlan>),
 }
 
-/// A look-up at the root.
+/// A lookup at the root.
 #[derive(Debug)]
 pub struct OneRow {
-    /// The columns that name the row, and the arguments that give their values.
+    /// The columns that identify the row, and the arguments that give their values.
     pub keys: Vec<(ColumnId, Argument)>,
-    /// Where the coerced values are.
+    /// The index of the coerced values.
     pub bound: usize,
     /// What to read of the row.
     pub row: RowPlan,
 }
 
-/// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has a
-/// plan of its own.
+/// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has its
+/// own plan.
 #[derive(Debug)]
 pub struct NodePlan {
     /// `id` or `ids`.
     pub ids: Option<Argument>,
     /// Line and column in the document.
     pub position: (usize, usize),
-    /// Several: `nodes`.
+    /// Whether it is `nodes`.
     pub is_list: bool,
-    /// Where the coerced ids are.
+    /// The index of the coerced ids.
     pub bound: usize,
-    /// By type: in the order of the model's entities that are nodes.
+    /// One plan per type, in the order of the model's entities that are nodes.
     pub rows: Vec<RowPlan>,
 }
 
 impl NodePlan {
-    /// As many as the longest page of a list has where nothing else is said.
+    /// The maximum number of ids; the same as the default page size limit of lists.
     pub const MOST_IDS: usize = 100;
 }
 
 /// One row by its key, or by several columns.
 #[derive(Debug)]
 pub struct RowPlan {
-    /// Whose row.
+    /// The entity of the row.
     pub entity: EntityId,
-    /// Reads key, version, columns.
+    /// Reads key, version and columns.
     pub query: Query,
     /// The query's place.
     pub place: usize,
@@ -110,11 +110,11 @@ pub struct RowPlan {
     pub object: Object,
 }
 
-/// How a row is written: a JSON object. Indices count from the row's key (0), its version (1), then
-/// the columns.
+/// How a row is written: a JSON object. Indices count from the row's key (0) and its version (1);
+/// the columns follow.
 #[derive(Debug)]
 pub struct Object {
-    /// Whose row.
+    /// The entity of the row.
     pub entity: EntityId,
     /// In the order of the answer.
     pub fields: Vec<Field>,
@@ -123,7 +123,7 @@ pub struct Object {
 /// A field of an entity.
 #[derive(Debug)]
 pub struct Field {
-    /// Where its result goes.
+    /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
     pub kind: FieldKind,
@@ -138,77 +138,77 @@ pub enum FieldKind {
     Etag,
     /// A column.
     Value {
-        /// In the row.
+        /// Its index in the row.
         index: usize,
         /// How it is written.
         scalar: Scalar,
-        /// Whether NULL is a value of it.
+        /// Whether it may be NULL.
         nullable: bool,
     },
-    /// A column with a key that clients see as a global id.
+    /// A key column that clients see as a global id.
     Id {
-        /// In the row.
+        /// Its index in the row.
         index: usize,
         /// How the key itself is written.
         scalar: Scalar,
-        /// Whose rows' ids.
+        /// The entity that the id belongs to.
         target: EntityId,
-        /// Whether NULL is a value of it.
+        /// Whether it may be NULL.
         nullable: bool,
     },
-    /// The row that a column points to.
+    /// The row that a column refers to.
     ToOne {
-        /// Of the foreign key in the row.
+        /// The index of the foreign key in the row.
         index: usize,
-        /// Whether it may point nowhere.
+        /// Whether the reference may be NULL.
         nullable: bool,
-        /// What is there.
+        /// How the row is read and written.
         row: RowPlan,
     },
-    /// The rows that point here.
+    /// The rows that refer to this one.
     ToMany(ListPlan),
 }
 
 /// A connection.
 #[derive(Debug)]
 pub struct ListPlan {
-    /// Whose rows.
+    /// The entity of the rows.
     pub entity: EntityId,
-    /// Only those whose column holds the parent's key.
+    /// Only rows whose column holds the parent's key.
     pub cut: Option<ColumnId>,
-    /// As they stand in the document.
+    /// As written in the document.
     pub arguments: Vec<(String, Argument)>,
-    /// Where the coerced arguments are.
+    /// The index of the coerced arguments.
     pub bound: usize,
     /// The first of its [`ListPlan::PLACES`] places.
     pub place: usize,
-    /// What its rows' objects need (beside key and version).
+    /// The columns that its rows' objects need, besides key and version.
     pub columns: Vec<ColumnId>,
     /// In the order of the answer.
     pub fields: Vec<ConnectionField>,
-    /// What of it was asked for.
+    /// Which parts of it were requested.
     pub wants: ConnectionNeeds,
-    /// Queries for the shapes that its arguments have had.
+    /// The queries for the argument shapes so far.
     pub shapes: ListShapes,
 }
 
 impl ListPlan {
-    /// Queries of a list: page, count, rows behind, rows in front.
+    /// The number of queries of a list: page, count, rows after, rows before.
     pub const PLACES: usize = 4;
-    /// The page's, from the first on.
+    /// The page query, counted from the list's first place.
     pub const PAGE: usize = 0;
-    /// The count's.
+    /// The count query.
     pub const COUNT: usize = 1;
-    /// That of whether rows follow the page.
+    /// The query for whether rows follow the page.
     pub const BEHIND: usize = 2;
-    /// That of whether rows precede it.
+    /// The query for whether rows precede the page.
     pub const IN_FRONT: usize = 3;
 }
 
-/// What of a connection was asked for.
+/// Which parts of a connection were requested.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ConnectionNeeds {
-    /// `nodes` or `edges`, or a cursor, or a page flag.
+    /// `nodes` or `edges`, a cursor, or a page flag.
     pub rows: bool,
     /// `hasNextPage`.
     pub next: bool,
@@ -221,7 +221,7 @@ pub struct ConnectionNeeds {
 /// A field of a connection.
 #[derive(Debug)]
 pub struct ConnectionField {
-    /// Where its result goes.
+    /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
     pub kind: ConnectionFieldKind,
@@ -230,7 +230,7 @@ pub struct ConnectionField {
 /// What a field of a connection is.
 #[derive(Debug)]
 pub enum ConnectionFieldKind {
-    /// As JSON.
+    /// `__typename`, as JSON.
     Typename(Box<[u8]>),
     /// The rows.
     Nodes(Object),
@@ -238,14 +238,14 @@ pub enum ConnectionFieldKind {
     Edges(Vec<EdgeField>),
     /// Flags and cursors.
     PageInfo(Vec<(ResponseKey, PageInfoField)>),
-    /// How many rows there are on all pages.
+    /// The number of rows on all pages.
     TotalCount,
 }
 
 /// A field of an edge.
 #[derive(Debug)]
 pub struct EdgeField {
-    /// Where its result goes.
+    /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
     pub kind: EdgeFieldKind,
@@ -254,9 +254,9 @@ pub struct EdgeField {
 /// What a field of an edge is.
 #[derive(Debug)]
 pub enum EdgeFieldKind {
-    /// As JSON.
+    /// `__typename`, as JSON.
     Typename(Box<[u8]>),
-    /// The row's place in the ordering.
+    /// The row's position in the ordering.
     Cursor,
     /// The row.
     Node(Object),
@@ -267,13 +267,13 @@ pub enum EdgeFieldKind {
 pub enum PageInfoField {
     /// The type's name.
     Typename,
-    /// Rows follow.
+    /// Whether rows follow.
     HasNextPage,
-    /// Rows precede.
+    /// Whether rows precede.
     HasPreviousPage,
-    /// Of the first row.
+    /// The cursor of the first row.
     StartCursor,
-    /// Of the last row.
+    /// The cursor of the last row.
     EndCursor,
 }
 
@@ -288,7 +288,7 @@ pub struct WritePlan {
     pub input: Option<Argument>,
     /// `expectedEtag`.
     pub expected_etag: Option<Argument>,
-    /// Where the coerced arguments are.
+    /// The index of the coerced arguments.
     pub bound: usize,
     /// What to read of the row for the answer.
     pub row: RowPlan,
@@ -297,16 +297,16 @@ pub struct WritePlan {
 /// What a mutation's field does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Action {
-    /// Makes a row.
+    /// Inserts a row.
     Create,
-    /// Changes some columns of a row.
+    /// Updates some columns of a row.
     Update,
-    /// Removes a row.
+    /// Deletes a row.
     Delete,
 }
 
 impl Action {
-    /// What the model's rules call it.
+    /// The access in the model's rules.
     pub fn access(self) -> Access {
         match self {
             Self::Create => Access::Create,
@@ -316,10 +316,10 @@ impl Action {
     }
 }
 
-/// An argument as it stands in the document.
+/// An argument as written in the document.
 #[derive(Debug, Clone)]
 pub struct Argument {
-    /// May hold variables.
+    /// May contain variables.
     pub value: Ast,
     /// Line and column in the document.
     pub position: (usize, usize),

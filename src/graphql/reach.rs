@@ -1,6 +1,6 @@
-//! How many rows an operation may read at most: each list as long as its page may be, each field
-//! taken. It counts as [`super::read`] does, so that what stays below the limit here is never
-//! refused for it there.
+//! An upper bound of the rows that an operation may read: each list has its longest possible page,
+//! each field is included. Counts exactly as [`super::read`] does, so an operation below the limit
+//! here is never refused there.
 
 use async_graphql::Positioned;
 use async_graphql::parser::types::{ExecutableDocument, Field};
@@ -13,7 +13,7 @@ use super::plan::NodePlan;
 use super::selections::{ByResponseKey, collect_all};
 use crate::model::{Entity, EntityId, FieldKind, Model};
 
-/// Rows, and one more for each list.
+/// The rows, plus one for each list.
 pub fn rows(model: &Model, operation: &Operation) -> u64 {
     let Some(tree) = operation.tree() else { return 0 };
     let Some(definition) = parsed::operation(&tree, operation.name()) else { return 0 };
@@ -35,13 +35,13 @@ struct Reach<'a> {
 }
 
 impl<'a> Reach<'a> {
-    /// What is selected in these occurrences of one field.
+    /// The fields selected in these occurrences of one field.
     fn within(&self, same: &[&'a Positioned<Field>]) -> ByResponseKey<'a> {
         let sets: Vec<_> = same.iter().map(|field| &field.node.selection_set.node).collect();
         collect_all(&self.document.fragments, &sets)
     }
 
-    /// Rows of any type by their ids; none where the field is no such thing.
+    /// Rows of any type by their ids; zero if the field is neither `node` nor `nodes`.
     fn node(&self, same: &[&'a Positioned<Field>]) -> u64 {
         let row = || self.model.nodes().map(|entity| self.row(entity.id, same)).max().unwrap_or(0);
         match same[0].node.name.node.as_str() {
@@ -51,12 +51,12 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// A row, and what it leads to.
+    /// A row, and everything it leads to.
     fn row(&self, entity: EntityId, same: &[&'a Positioned<Field>]) -> u64 {
         self.related(self.model.entity(entity), same).saturating_add(1)
     }
 
-    /// What a row leads to.
+    /// Everything that a row leads to.
     fn related(&self, entity: &Entity, same: &[&'a Positioned<Field>]) -> u64 {
         let within = self.within(same);
         let rows = within.values().map(|same| {
@@ -69,8 +69,8 @@ impl<'a> Reach<'a> {
         rows.fold(0, u64::saturating_add)
     }
 
-    /// A list: itself, its rows (which are read once, however often they are selected), and what
-    /// they lead to.
+    /// A list: one for itself, its rows (read once, however often they are selected), and
+    /// everything they lead to.
     fn list(&self, entity: EntityId, same: &[&'a Positioned<Field>]) -> u64 {
         let entity = self.model.entity(entity);
         let within = self.within(same);
@@ -88,7 +88,7 @@ impl<'a> Reach<'a> {
     }
 }
 
-/// The longest page that a client can ask for here.
+/// The longest page that a client can request here.
 fn page_size(entity: &Entity, field: &Field) -> u64 {
     let given = ["first", "last"].iter().find_map(|name| field.get_argument(name));
     match given.map(|value| &value.node) {

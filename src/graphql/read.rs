@@ -1,8 +1,8 @@
-//! Writes the reading part of an answer straight into bytes, in the order of the answer: each row's
-//! values go from the [`Source`] into the JSON, and on the way its version into the ETag and its
-//! name into the dependencies. SQLite is such a source itself: a relation runs its prepared
-//! statement once per parent, as there is no round trip to save in process. For other databases the
-//! rows are fetched ahead ([`super::fetch`]).
+//! Writes the reading part of an answer directly into bytes, in the order of the answer. Each row's
+//! values go from the [`Source`] into the JSON; along the way its version goes into the ETag and
+//! its key into the dependencies. A SQLite snapshot is such a source: a relation runs its prepared
+//! statement once per parent, since there is no round trip to save in process. For other databases
+//! the rows are fetched ahead ([`super::fetch`]).
 
 use super::bound::{Arguments, BoundList, BoundPlan};
 use super::cursor;
@@ -20,17 +20,18 @@ use crate::model::scalar::ValueRef;
 use crate::model::{Access, ColumnId, EntityId, Model, Scalar, Value};
 use crate::store::{Ask, Query, Row, SlotValue, Source, StoreError};
 
-/// What a row costs beside SQLite's steps, in these, and beside one for each of its fields.
+/// The cost of a row, in SQLite's steps, in addition to those that SQLite counts and to one for
+/// each of its fields.
 const ROW_STEPS: u32 = 50;
 
 /// Why a field has no result.
 #[derive(Debug)]
 pub enum ReadError {
-    /// Its error is recorded; the nearest nullable field around it becomes null.
+    /// Its error is recorded; the nearest enclosing nullable field becomes null.
     Null,
-    /// The store failed; nothing is answered.
+    /// The store failed; there is no answer.
     Store(StoreError),
-    /// The answer is beyond one of the limits; nothing is answered.
+    /// The answer exceeds a limit; there is no answer.
     Limit(Box<GraphqlError>),
 }
 
@@ -40,33 +41,33 @@ impl From<StoreError> for ReadError {
     }
 }
 
-/// What an answer needs beside its rows.
+/// What an answer needs besides its rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// Names and types.
     pub model: &'a Model,
-    /// By entity.
+    /// Indexed by entity.
     pub etag_keys: &'a [EntityEtagKey],
     /// The coerced arguments.
     pub bound: &'a BoundPlan,
-    /// What the answer may cost.
+    /// The limits of the answer.
     pub limits: AnswerLimits,
 }
 
-/// An answer in the making.
+/// An answer in progress.
 pub struct Reader<'a> {
     context: Context<'a>,
     /// The JSON so far.
     pub out: Vec<u8>,
-    /// The versions so far.
+    /// The ETag's ingredients so far.
     pub hasher: ResponseHasher,
     touched: Vec<Dependency>,
-    /// Errors in the data, each with its path: the first [`MAX_ERRORS`].
+    /// Errors in the data with their paths: the first [`MAX_ERRORS`].
     pub errors: Vec<GraphqlError>,
     path: Vec<Step<'a>>,
-    /// Rows so far, and lists.
+    /// The number of rows and lists so far.
     rows: u64,
-    /// Bytes of the answer that are not in `out` now.
+    /// The number of bytes of the answer that are in other buffers than `out`.
     aside: usize,
 }
 
@@ -76,7 +77,7 @@ enum Step<'a> {
     Index(usize),
 }
 
-/// A page, once its rows were written.
+/// A page whose rows have been written.
 #[derive(Default)]
 struct Page {
     length: usize,
@@ -89,32 +90,32 @@ impl<'a> Reader<'a> {
     /// Starts an answer.
     pub fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
-        // A rule may look at rows that are no part of the answer.
+        // A rule may depend on rows that are not part of the answer.
         let touched = context.bound.grants.foreign().cloned().collect();
         let (errors, path) = (Vec::new(), Vec::new());
         Self { context, out, hasher, touched, errors, path, rows: 0, aside: 0 }
     }
 
-    /// What was read.
+    /// Everything that was read.
     pub fn touched(&mut self) -> Dependencies {
         Dependencies { dependencies: std::mem::take(&mut self.touched) }
     }
 
-    /// Enters a field of the root.
+    /// Starts a root field.
     pub fn enter(&mut self, key: &'a str) {
         self.path.clear();
         self.path.push(Step::Key(key));
     }
 
-    /// A value that comes from the schema and not from the store.
+    /// Inserts a value that comes from the schema instead of the store.
     pub fn splice(&mut self, json: &str) -> Result<(), ReadError> {
-        // Descriptions are not in the model's fingerprint.
+        // The model's fingerprint does not cover descriptions.
         self.hasher.value(json.as_bytes());
         self.out.extend_from_slice(json.as_bytes());
         self.weigh()
     }
 
-    /// One row by the argument of a root field, or `null`.
+    /// One row by the arguments of a root field, or `null`.
     pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), ReadError> {
         let Arguments::Keys(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a look-up's arguments are keys");
@@ -122,14 +123,14 @@ impl<'a> Reader<'a> {
         let entity = self.context.model.entity(plan.row.entity);
         let by_key = plan.keys.len() == 1 && plan.keys[0].0 == entity.key;
         let Some(keys) = keys else {
-            // No row can ever have this key; the answer hangs on the variables alone.
+            // No row can have this key, so the answer depends on the variables only.
             self.hasher.missing(plan.row.entity);
             self.null();
             return Ok(());
         };
         if !by_key {
-            // Any of the columns will do as the part that a matching row would enter; the last
-            // tells most apart.
+            // Any of the columns could define the part that a matching row would enter; the last
+            // one distinguishes most rows.
             let (last, others) = plan.keys.split_last().expect("a look-up has a key");
             self.touched.push(Dependency::Part {
                 entity: plan.row.entity,
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
         Ok(found)
     }
 
-    /// One more row or list.
+    /// Counts a row or a list.
     fn count<S: Source>(&mut self, source: &S) -> Result<(), ReadError> {
         self.rows += 1;
         if self.rows > self.context.limits.max_rows {
@@ -213,7 +214,7 @@ impl<'a> Reader<'a> {
         self.beyond(format!("reads more than {} rows", self.context.limits.max_rows))
     }
 
-    /// What is missing of rows that were fetched ahead is missing because there were too many.
+    /// Rows that were fetched ahead are incomplete only if there were too many.
     fn incomplete(&self, halt: ReadError) -> ReadError {
         match halt {
             ReadError::Store(StoreError::NotFetched) => self.too_many_rows(),
@@ -221,7 +222,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The answer has grown.
+    /// Checks the size of the answer after it has grown.
     #[inline]
     fn weigh(&self) -> Result<(), ReadError> {
         let is_within = self.out.len() + self.aside <= self.context.limits.max_response_bytes;
@@ -242,14 +243,14 @@ impl<'a> Reader<'a> {
         ))
     }
 
-    /// Goes on in another buffer, until it is swapped back.
+    /// Continues in another buffer, until it is swapped back.
     fn swap(&mut self, buffer: &mut Vec<u8>) {
         self.aside += self.out.len();
         std::mem::swap(&mut self.out, buffer);
         self.aside -= self.out.len();
     }
 
-    /// Notes that this row was read, at its version.
+    /// Records that this row was read at its version.
     fn touch(&mut self, entity: EntityId, row: &(impl Row + ?Sized)) -> (Value, Version) {
         let id = row.get(0).to_value();
         let version = match row.get(1) {
@@ -287,7 +288,7 @@ impl<'a> Reader<'a> {
                         ValueRef::Null => {
                             Err("has no value in the database, but is not nullable".to_owned())
                         }
-                        // To clients, JSON's null is SQL's.
+                        // To clients, JSON's null and SQL's are the same.
                         ValueRef::Text(text)
                             if !nullable
                                 && *scalar == Scalar::Json
@@ -367,13 +368,13 @@ impl<'a> Reader<'a> {
                 self.hasher.missing(target.entity);
                 self.touched.push(Dependency::Row(target.entity, key.to_value()));
                 if !self.context.model.is_open(target.entity, Access::Read) {
-                    // Whether it is not there or may not be read, nobody is to tell.
+                    // Clients must not learn whether the row does not exist or may not be read.
                     self.out.truncate(start);
                     self.null();
                     return Ok(());
                 }
-                // A dangling foreign key: only a writer that had turned foreign keys off can have
-                // left it.
+                // A dangling foreign key can only come from a writer that had turned foreign keys
+                // off.
                 Some("points to a row that does not exist")
             }
             Err(ReadError::Null) => None,
@@ -392,7 +393,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A list: `parent` is the key that it is cut by, if it is cut.
+    /// A list. `parent` is the key that restricts it, if the list has a cut.
     pub fn connection<S: Source>(
         &mut self,
         source: &S,
@@ -421,8 +422,7 @@ impl<'a> Reader<'a> {
             |field: &ConnectionField| matches!(field.kind, ConnectionFieldKind::PageInfo(_));
         let rows = plan.fields.iter().filter(|field| is_rows(field)).count();
         let first = plan.fields.iter().find(|field| is_rows(field) || is_info(field));
-        // The rows go straight to their place, unless something in front of them, or twice of them,
-        // is wanted.
+        // The rows are written in place, unless a field before them needs them, or two fields do.
         let straight = rows == 1 && first.is_some_and(is_rows);
 
         let (mut page, mut buffers) = (Page::default(), Vec::new());
@@ -492,8 +492,8 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Reads the rows of a page: into `out` for the one field that wants them, or into a buffer for
-    /// each.
+    /// Reads the rows of a page: into `out` if one field selects them, otherwise into one buffer
+    /// per field.
     fn page<S: Source>(
         &mut self,
         source: &S,
@@ -505,7 +505,7 @@ impl<'a> Reader<'a> {
         let asked = ask(plan, bound, parent, ListPlan::PAGE, &bound.queries.page);
         let mut page = Page::default();
         if bound.queries.list.backward {
-            // The rows come from the end of the list, and are wanted from its start.
+            // The rows come in reverse, from the end of the list.
             let width = bound.columns.len() + 2;
             let mut kept: Vec<Vec<Option<Value>>> = Vec::with_capacity(bound.size + 1);
             let before = self.aside;
@@ -636,8 +636,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// Whether rows follow and precede this page, as far as that was asked for; both go into the
-    /// ETag.
+    /// Whether rows follow and precede this page, if that was requested; both go into the ETag.
     fn flags<S: Source>(
         &mut self,
         source: &S,
@@ -709,7 +708,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    /// A row, or `null` where there is none or it cannot be read.
+    /// A row, or `null` if it does not exist or cannot be read.
     fn node<S: Source>(
         &mut self,
         source: &S,
@@ -740,7 +739,7 @@ impl<'a> Reader<'a> {
         self.path.pop();
     }
 
-    /// Where in the answer this is.
+    /// The current path in the answer.
     fn segments(&self) -> Vec<PathSegment> {
         let path = self.path.iter().map(|step| match step {
             Step::Key(key) => PathSegment::Key((*key).to_owned()),
@@ -782,7 +781,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What a list asks at one of its places.
+/// The query at one of a list's places.
 fn ask<'b>(
     plan: &ListPlan,
     bound: &'b BoundList,

@@ -1,19 +1,19 @@
-//! What is left of the model's rules when a viewer's roles and claims are known: every row, no row,
-//! or those that match a condition.
+//! What remains of the model's rules once a viewer's roles and claims are known: every row, no row,
+//! or the rows that match a condition.
 
 use super::watch::Watch;
 use crate::dependency::Dependency;
 use crate::model::{ColumnId, EntityId, Model};
 use crate::store::select::{self, Filter, SlotValue, Visible};
 
-/// What the rules of an entity come down to for one viewer and one kind of access.
+/// What an entity's rules come down to for one viewer and one kind of access.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Residual {
     /// Every row.
     Everything,
     /// No row.
     Nothing,
-    /// Those that match.
+    /// The rows that match.
     Rows(Box<Rows>),
 }
 
@@ -24,11 +24,11 @@ pub struct Rows {
     pub filter: Filter,
     /// From slot 1 on.
     pub values: Vec<SlotValue>,
-    /// The columns of the rows that decide.
+    /// The columns of the entity that the condition uses.
     pub watching: Vec<ColumnId>,
-    /// What decides beside them.
+    /// What the condition depends on in other entities.
     pub foreign: Vec<Dependency>,
-    /// All that tells it from others.
+    /// Identifies the condition.
     canonical: String,
 }
 
@@ -49,7 +49,7 @@ impl Residual {
         Self::Rows(Box::new(Rows { filter, values, watching, foreign, canonical }))
     }
 
-    /// As a condition, whatever its values.
+    /// The condition without its values.
     pub fn shape(&self) -> Option<Filter> {
         match self {
             Self::Everything => None,
@@ -66,7 +66,8 @@ impl Residual {
         }
     }
 
-    /// The rows of an entity that it leaves, its slots counting from behind this one.
+    /// The rows of an entity that remain visible; the condition's slots are numbered after this
+    /// one.
     pub fn visible(&self, entity: EntityId, behind: select::Slot) -> Visible {
         select::visible(entity, self.shape().map(|filter| filter.shifted(behind)))
     }
@@ -81,7 +82,7 @@ impl Residual {
     }
 }
 
-/// What several rules leave together: each may suffice.
+/// The union of what several rules allow.
 pub(super) fn any(model: &Model, residuals: impl Iterator<Item = Residual>) -> Residual {
     let mut parts: Vec<Rows> = Vec::new();
     for residual in residuals {
@@ -104,8 +105,8 @@ pub(super) fn any(model: &Model, residuals: impl Iterator<Item = Residual>) -> R
     Residual::rows(model, filter, values)
 }
 
-/// All that tells a condition from others. Debug forms quote their strings, so they can be read in
-/// one way only. The values of an `in` are a set.
+/// A string that identifies a condition. Debug forms quote their strings, so they can be decoded in
+/// only one way. The values of an `in` are a set.
 fn canonical(filter: &Filter, values: &[SlotValue]) -> String {
     use std::fmt::Write;
     let mut text = format!("{filter:?}");

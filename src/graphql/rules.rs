@@ -1,7 +1,7 @@
-//! What the model's rules come down to for one viewer. Roles and claims are looked at here and
-//! nowhere else: what is left of a rule is a condition on rows, whose values are those of claims,
-//! or true, or false. The conditions that an operation has used are its view; whoever has the same
-//! gets the same answer.
+//! What the model's rules come down to for one viewer. Roles and claims are evaluated here and
+//! nowhere else: what remains of a rule is true, false, or a condition on rows whose values come
+//! from claims. The conditions that an operation has used form its view; viewers with the same view
+//! get the same answer.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -21,23 +21,23 @@ use crate::store::select::{Comparison, Filter, SlotValue};
 use crate::syntax::from_json;
 use crate::viewer::Viewer;
 
-/// Says what the digest of a view is of, and in which layout.
+/// Domain separation for the digest of a view: says what it covers and in which layout.
 const VIEW_FORMAT: &[u8] = b"freshql.view.v1\n";
 
-/// What one viewer may do: the rules, evaluated as far as they are needed.
+/// What one viewer may do: the rules, evaluated lazily.
 #[derive(Debug)]
 pub struct Grants {
     model: Arc<Model>,
     who: Who,
-    /// By entity and access.
+    /// Indexed by entity and access.
     residuals: Box<[OnceLock<Residual>]>,
 }
 
 #[derive(Debug)]
 enum Who {
-    /// The model has no rules, or a document is looked at and nothing is read.
+    /// The model has no rules, or a document is only inspected and nothing is read.
     Unruled,
-    /// Nobody, who sees nothing: for plans that are only looked at.
+    /// A viewer who sees nothing, for plans that are only inspected.
     Closed,
     Viewer(Viewer),
 }
@@ -53,7 +53,7 @@ impl Grants {
         Self::new(model, if model.has_rules { Who::Closed } else { Who::Unruled })
     }
 
-    /// Everything, for judging a document: nothing is ever read by this.
+    /// Everything, to inspect a document. Nothing may be read with this.
     pub(super) fn unruled(model: &Arc<Model>) -> Self {
         Self::new(model, Who::Unruled)
     }
@@ -71,7 +71,7 @@ impl Grants {
         }
     }
 
-    /// The rows with which the viewer may do this.
+    /// The rows for which the viewer has this access.
     pub fn rows(&self, entity: EntityId, access: Access) -> &Residual {
         let viewer = match &self.who {
             Who::Unruled => return &Residual::Everything,
@@ -90,8 +90,8 @@ impl Grants {
         })
     }
 
-    /// The rules that let the viewer do this with some rows: each with the rows before, and with
-    /// those after.
+    /// The rules that give the viewer this access to some rows: for each, the allowed rows before
+    /// the write, and those after it.
     pub(super) fn each(&self, entity: &Entity, access: Access) -> Vec<(Residual, Residual)> {
         let viewer = match &self.who {
             Who::Unruled => return vec![(Residual::Everything, Residual::Everything)],
@@ -108,20 +108,20 @@ impl Grants {
         both.collect()
     }
 
-    /// What these residuals leave together.
+    /// The union of these residuals.
     pub(super) fn either(&self, residuals: impl Iterator<Item = Residual>) -> Residual {
         any(&self.model, residuals)
     }
 
-    /// The values that the condition on an entity's rows takes, from the slot behind its key's.
+    /// The values of the condition on an entity's rows, from the slot after its key's.
     pub(super) fn values(&self, entity: EntityId) -> &[SlotValue] {
         self.rows(entity, Access::Read).values()
     }
 
-    /// Whether the viewer may do this with a field that has these rules.
+    /// Whether the viewer has this access to a field with these rules.
     ///
     /// # Errors
-    /// `FORBIDDEN`, or `UNAUTHENTICATED` where a token could change that.
+    /// `FORBIDDEN`, or `UNAUTHENTICATED` if a token could change that.
     pub(super) fn may(
         &self,
         rules: &[Rule],
@@ -140,11 +140,11 @@ impl Grants {
         Err(self.denied(about.any(Rule::depends_on_viewer), access, &what()))
     }
 
-    /// Whether there can be any row with which the viewer may do this. To read, that is so for
-    /// everybody who has a token: what may not be read is not there.
+    /// Whether there can be any row for which the viewer has this access. To read, that holds for
+    /// everybody who has a token: an unreadable row simply does not exist for them.
     ///
     /// # Errors
-    /// As [`Self::may`].
+    /// Those of [`Self::may`].
     pub(super) fn may_any(&self, entity: &Entity, access: Access) -> Result<(), GraphqlError> {
         if *self.rows(entity.id, access) != Residual::Nothing || matches!(self.who, Who::Closed) {
             return Ok(());
@@ -158,7 +158,7 @@ impl Grants {
         Err(self.denied(depends, access, &entity.name))
     }
 
-    /// The error of what is not allowed: with a token it would perhaps be.
+    /// The error for a denied access; `a_token_helps` says whether a token could allow it.
     pub(super) fn denied(&self, a_token_helps: bool, access: Access, what: &str) -> GraphqlError {
         let verb = access.verb();
         match &self.who {
@@ -197,7 +197,7 @@ impl Grants {
         })
     }
 
-    /// What the conditions that were used depend on beside the rows that they are about.
+    /// What the used conditions depend on, besides the rows that they restrict.
     pub(super) fn foreign(&self) -> impl Iterator<Item = &Dependency> {
         self.residuals.iter().skip(Access::Read as usize).step_by(Access::ALL.len()).flat_map(
             |residual| match residual.get() {
@@ -207,8 +207,8 @@ impl Grants {
         )
     }
 
-    /// What was used of the rules so far, as a view. `written`: entities whose rows are written,
-    /// for which what claims say beside that counts too.
+    /// The rules used so far, as a view. `written`: entities whose rows are written, for which the
+    /// claims used elsewhere count, too.
     pub(super) fn view(&self, written: &[(EntityId, Access)]) -> View {
         let mut hasher = blake3::Hasher::new();
         hasher.update(VIEW_FORMAT);
@@ -233,8 +233,7 @@ impl Grants {
         View::Private(*hasher.finalize().as_bytes())
     }
 
-    /// What was used of the rules so far, for people: entity, access, and the condition that is
-    /// left.
+    /// The rules used so far, for people: entity, access, and the condition that remains.
     pub(super) fn used(&self) -> Vec<(EntityId, Access, String)> {
         let mut used = Vec::new();
         for (at, residual) in self.residuals.iter().enumerate() {
@@ -268,14 +267,15 @@ impl Sight for Grants {
     }
 }
 
-/// Whether the viewer has what a rule asks for beside its conditions.
+/// Whether the viewer satisfies what a rule requires besides its conditions.
 fn asks_for(rule: &Rule, viewer: &Viewer) -> bool {
     let has_role = |role: &String| viewer.claims().is_some_and(|claims| claims.has_role(role));
     (!rule.authenticated || !viewer.is_anonymous()) && rule.role.as_ref().is_none_or(has_role)
 }
 
-/// What one rule leaves; None: nothing. A rule that names a claim which the token lacks, or that
-/// does not fit, is false as a whole: what `not` makes of a missing value would be true.
+/// What remains of one rule; None: nothing. If the token lacks a claim that a rule names, or the
+/// claim has the wrong type, the whole rule is false. A missing value alone would not do, because
+/// `not` would turn it into true.
 fn of_rule(
     model: &Arc<Model>,
     entity: &Entity,
@@ -300,8 +300,8 @@ fn of_rule(
     Some(Residual::rows(model, filter, slots.values))
 }
 
-/// Asks for a foreign key's value where a rule asks for the key of the row that it points to: the
-/// same, without that row.
+/// Replaces a condition on the key of a referenced row by one on the foreign key: it means the
+/// same, and does not read that row.
 fn direct(model: &Model, filter: Filter) -> Filter {
     match filter {
         Filter::And(filters) => {

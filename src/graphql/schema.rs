@@ -1,6 +1,6 @@
-//! The API that is generated from a model: its definitions, its SDL, and the async-graphql schemas
-//! that validate documents and answer introspection. async-graphql never executes a data field
-//! here; the plans do.
+//! The API generated from a model: its definitions, its SDL, and the async-graphql schemas that
+//! validate documents and answer introspection. async-graphql never executes a data field here;
+//! plans do.
 
 use std::sync::Arc;
 
@@ -15,26 +15,26 @@ use super::verdict::Verdicts;
 use super::{connection, inputs, sdl, types};
 use crate::model::Model;
 
-/// How deep async-graphql lets selections nest. Our own limits (`validate/limits.rs`) come first
-/// and are lower, so that it is our message that clients see.
+/// The nesting limit of async-graphql. Our own limits (`validate/limits.rs`) are lower and checked
+/// first, so clients see our message.
 const RECURSION_LIMIT: usize = 128;
 
-/// Everything that is derived from a model before the first document comes.
+/// Everything derived from a model before the first document arrives.
 pub struct Api {
     /// The types.
     pub definitions: Arc<Definitions>,
     /// The types as SDL; the same model always gives the same bytes.
     pub sdl: String,
-    /// Validates documents strictly, executes nothing.
+    /// Validates documents strictly; executes nothing.
     pub(super) validator: Schema,
-    /// Executes `__schema` and `__type` of documents that were validated.
+    /// Executes `__schema` and `__type` of validated documents.
     pub(super) introspection: Schema,
 }
 
-/// A model without an API.
+/// Why a model has no API.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// Names that the generator gives collide with each other or with names of the model.
+    /// Generated names collide with each other or with names of the model.
     #[error("names clash in the generated API: {}", .0.join("; "))]
     Clash(Vec<String>),
     /// async-graphql refuses the types.
@@ -64,8 +64,8 @@ pub fn build_schema(model: &Model) -> Result<Api, SchemaError> {
     })
 }
 
-/// The types in the order in which people read them: the roots, each entity with what belongs to
-/// it, what is shared.
+/// The types in reading order: the roots, each entity with the types that belong to it, then what
+/// is shared.
 fn define(model: &Model) -> Definitions {
     let mut definitions = Definitions::default();
     let mut filters = inputs::Filters::new();

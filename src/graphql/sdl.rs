@@ -1,4 +1,4 @@
-//! The API as SDL. Printed from the same definitions as the schema that introspection shows;
+//! The API as SDL, printed from the same definitions as the schema that introspection shows.
 //! async-graphql's own printer escapes too little in descriptions and prints directives that every
 //! server has.
 
@@ -98,8 +98,8 @@ fn print_input(sdl: &mut String, indent: &str, input: &InputDef) {
     }
 }
 
-/// A block string where the text survives the block string's rules (indentation, blank first and
-/// last lines), and else a quoted one.
+/// A block string if the text survives the rules for block strings (indentation, blank first and
+/// last lines), otherwise a quoted string.
 fn print_description(sdl: &mut String, indent: &str, description: Option<&str>) {
     let Some(text) = description else { return };
     if !text.contains('\n') || !survives_block(text) {
@@ -113,7 +113,7 @@ fn print_description(sdl: &mut String, indent: &str, description: Option<&str>) 
     let _ = writeln!(sdl, "{indent}\"\"\"");
 }
 
-/// Reading the text as a block string gives the text again.
+/// Whether parsing the text as a block string returns the same text.
 fn survives_block(text: &str) -> bool {
     let blank = |line: &str| line.trim_matches([' ', '\t']).is_empty();
     let lines: Vec<&str> = text.split('\n').collect();

@@ -1,6 +1,6 @@
 //! The fields of selection sets, through fragments (specification §6.3.2, CollectFields). The API's
-//! one abstract type is `Node`, and only entities implement it: a valid fragment applies to
-//! whatever it stands in, unless it is about another entity.
+//! only abstract type is `Node`, and only entities implement it. So a valid fragment always
+//! applies, unless it is about another entity.
 
 use std::collections::HashMap;
 
@@ -13,15 +13,15 @@ use async_graphql::{Name, Positioned};
 /// A document's fragments by name.
 pub(super) type Fragments = HashMap<Name, Positioned<FragmentDefinition>>;
 
-/// The occurrences of each response key, in the order of their first.
+/// The occurrences of each response key, in the order of the first ones.
 pub(super) type ByResponseKey<'a> = IndexMap<&'a str, Vec<&'a Positioned<Field>>>;
 
 /// The interface.
 pub(super) const NODE: &str = "Node";
 
-/// Collects the fields of selection sets that go into the same object. `is_included` judges the
-/// directives of each field and fragment. With the name of the object's type, fragments about other
-/// types are left out.
+/// Collects the fields of selection sets that go into the same object. `is_included` evaluates the
+/// directives of each field and fragment. If the name of the object's type is given, fragments
+/// about other types are skipped.
 pub(super) fn collect<'a>(
     fragments: &'a Fragments,
     sets: &[&'a SelectionSet],
@@ -37,7 +37,7 @@ pub(super) fn collect<'a>(
     fields
 }
 
-/// The same, whatever the directives say.
+/// Like [`collect`], whatever the directives say.
 pub(super) fn collect_all<'a>(
     fragments: &'a Fragments,
     sets: &[&'a SelectionSet],
@@ -45,7 +45,7 @@ pub(super) fn collect_all<'a>(
     collect(fragments, sets, None, |_| true)
 }
 
-/// Visits the fields in the order of the text, whatever the directives say.
+/// Visits the fields in document order, whatever the directives say.
 pub(super) fn for_each<'a>(
     fragments: &'a Fragments,
     set: &'a SelectionSet,
@@ -54,7 +54,7 @@ pub(super) fn for_each<'a>(
     visit(fragments, set, None, &|_| true, &mut visit_field);
 }
 
-/// Whether a fragment about this type applies to an object of that one.
+/// Whether a fragment on this type applies to an object of that type.
 fn applies(condition: &TypeCondition, type_name: Option<&str>) -> bool {
     type_name.is_none_or(|name| condition.on.node == name || condition.on.node == NODE)
 }

@@ -1,4 +1,4 @@
-//! What is left of a rule, in the words of a `where` argument, for people.
+//! What remains of a rule, in the syntax of a `where` argument, for people.
 
 use super::residual::Rows;
 use super::watch::one;

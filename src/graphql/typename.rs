@@ -1,6 +1,6 @@
-//! `__typename` in every selection but an operation's own, as Apollo Client adds it to what it
-//! sends: for documents that nobody has added it to, whose answers are for caches that go by it.
-//! The document's text, and so its id and the places in its errors, stay as they are.
+//! Adds `__typename` to every selection except the root, as Apollo Client does to the queries that
+//! it sends: for documents that lack it but whose answers go into caches that rely on it. The
+//! document's text, and therefore its id and the positions in its errors, stay the same.
 
 use async_graphql::parser::types::{
     DocumentOperations, ExecutableDocument, Field, Selection, SelectionSet,
@@ -52,7 +52,7 @@ fn add_to(selection: &mut Positioned<SelectionSet>) {
 fn add_below(selection: &mut SelectionSet) {
     for item in &mut selection.items {
         match &mut item.node {
-            // What is asked of the schema is no object of any cache.
+            // Introspection results are not objects of any cache.
             Selection::Field(field) if field.node.name.node.starts_with("__") => {}
             Selection::Field(field) => add_to(&mut field.node.selection_set),
             Selection::InlineFragment(fragment) => add_to(&mut fragment.node.selection_set),

@@ -1,5 +1,5 @@
-//! The output types: the roots, one type per entity, its enums and scalars. Which names and types
-//! the API has for what the model says is decided here; hidden fields never get this far.
+//! The output types: the roots, one type per entity, its enums and scalars. Decides which names and
+//! types of the API correspond to the model; hidden fields are excluded.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use super::selections::NODE;
 use super::{connection, inputs};
 use crate::model::{Access, Column, Entity, FieldKind, Model, Unique};
 
-/// The type of a column's values, nullable as the column is.
+/// The type of a column's values, nullable like the column.
 fn column_type(model: &Model, column: &Column) -> TypeRef {
     let name = column.scalar.graphql_name(model);
     if column.nullable { TypeRef::named(name) } else { TypeRef::named_nn(name) }
@@ -26,7 +26,7 @@ pub(super) fn query_fields(model: &Model) -> Vec<FieldDef> {
     fields.chain(nodes).collect()
 }
 
-/// Rows of any type by their ids, as Relay asks for them.
+/// Rows of any type by their ids, as Relay requests them.
 fn node_fields() -> [FieldDef; 2] {
     [
         FieldDef::new("node", TypeRef::named(NODE))
@@ -79,7 +79,8 @@ fn root_fields(model: &Model, entity: &Entity) -> Vec<FieldDef> {
     fields
 }
 
-/// The uniques that have a lookup in the API: a hidden column may not be probed by one.
+/// The unique constraints that have a lookup in the API: clients must not be able to probe a hidden
+/// column.
 fn visible_uniques(entity: &Entity) -> impl Iterator<Item = &Unique> {
     entity.uniques.iter().filter(|unique| unique.columns.iter().all(|c| !entity.column(*c).hidden))
 }
@@ -95,7 +96,7 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
                 FieldDef::new(&field.name, column_type(model, entity.column(column)))
             }
             FieldKind::ToOne { column, target } => {
-                // What may not be read is not there.
+                // A row that may not be read is null.
                 let nullable =
                     entity.column(column).nullable || !model.is_open(target, Access::Read);
                 let target = model.entity(target).name.as_str();
@@ -125,8 +126,8 @@ pub(super) fn define_entity(definitions: &mut Definitions, model: &Model, entity
     definitions.add_object(&entity.name, entity.description.clone(), fields);
 }
 
-/// The enums and custom scalars that columns of the API have; those of hidden columns too, since
-/// inputs have them.
+/// The enums and custom scalars of the API's columns, including those of hidden columns, since
+/// inputs use them.
 pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
     let used: BTreeSet<&str> = model
         .entities
@@ -158,7 +159,7 @@ pub(super) fn define_leaves(definitions: &mut Definitions, model: &Model) {
     }
 }
 
-/// What a custom scalar looks like, and where that is specified.
+/// The form of a custom scalar, and the URL of its specification.
 fn custom_scalar(name: &str) -> Option<(&'static str, Option<&'static str>)> {
     Some(match name {
         "BigInt" => {

@@ -1,5 +1,5 @@
-//! Where an operation uses its variables. A plan is compiled for the values of those in its
-//! conditions, and a variable that is only ever an `expectedEtag` may be left to `If-Match`.
+//! Where an operation uses its variables. A plan is compiled for the values of those in `@skip` and
+//! `@include`; a variable that is only ever an `expectedEtag` may be replaced by `If-Match`.
 
 use std::collections::HashMap;
 
@@ -12,7 +12,7 @@ use async_graphql_value::Value as Ast;
 /// Where an operation uses its variables.
 pub(super) struct Uses<'a> {
     document: &'a ExecutableDocument,
-    /// As the whole of an `expectedEtag`, and anywhere else.
+    /// How often each is used as the whole of an `expectedEtag`, and how often anywhere else.
     counts: HashMap<Name, (usize, usize)>,
     conditions: Vec<String>,
     seen: Vec<&'a Name>,
@@ -26,8 +26,8 @@ impl<'a> Uses<'a> {
         uses
     }
 
-    /// Whether the variable stands only where `expectedEtag` does, so that `If-Match` can stand in
-    /// for it.
+    /// Whether the variable is used only as `expectedEtag`, so the value of `If-Match` may replace
+    /// it.
     pub(super) fn is_only_expected_etag(&self, variable: &Name) -> bool {
         self.counts.get(variable).is_some_and(|(etag, other)| *etag > 0 && *other == 0)
     }

@@ -1,7 +1,7 @@
-//! Is this text a valid document of the API? Most rules are async-graphql's; what it lets pass, or
-//! refuses wrongly, is decided here (GraphQL, September 2025, section 5). Nothing is executed.
+//! Whether a text is a valid document of the API. Most rules are async-graphql's; those that it
+//! lacks or gets wrong are here (GraphQL, September 2025, section 5). Nothing is executed.
 //!
-//! The limits come first: later steps walk documents recursively and through all fragments.
+//! The limits are checked first: later steps walk documents recursively and through all fragments.
 
 mod fields;
 mod limits;
@@ -24,8 +24,8 @@ pub use text::MAX_DOCUMENT_BYTES;
 /// Parses a document and checks it against all rules.
 ///
 /// # Errors
-/// All mistakes, in the order of the text: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or
-/// `QUERY_TOO_COMPLEX` where the document is beyond one of the limits.
+/// All mistakes, in document order: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or
+/// `QUERY_TOO_COMPLEX` if the document exceeds one of the limits.
 pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let mut errors = Vec::new();
     let document = parse(text, &mut errors)?;
@@ -35,7 +35,7 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
             values::check_operation(&api.definitions, &document, &operation.node, &mut errors);
             fields::check_operation(&api.definitions, &document, &operation.node, &mut errors);
         }
-        // Looking at a default value of an unknown type, async-graphql would panic.
+        // async-graphql panics on a default value of an unknown type.
         let theirs = verdict_of_async_graphql(api, &document).await;
         errors.extend(theirs.into_iter().filter(|error| !is_ours_to_judge(error)).map(|error| {
             let error_at = GraphqlError::new(Code::GraphqlValidationFailed, error.message);
@@ -45,15 +45,14 @@ pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<G
     if errors.is_empty() {
         return Ok(document);
     }
-    // Both sides keep things in hash maps; clients see one order.
+    // Both validators use hash maps; sort so that clients see a stable order.
     errors.sort_by(|a, b| (&a.locations, &a.message).cmp(&(&b.locations, &b.message)));
     errors.dedup_by(|a, b| a.locations == b.locations && a.message == b.message);
     shorten(&mut errors);
     Err(errors)
 }
 
-/// Reads a document of whatever API; what is wrong with it and lets it be read all the same goes to
-/// `errors`.
+/// Parses a document of any API; mistakes that do not prevent that go to `errors`.
 ///
 /// # Errors
 /// `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED` or `QUERY_TOO_COMPLEX`.
@@ -66,12 +65,12 @@ fn parse(
     Ok(document)
 }
 
-/// The syntax tree of a text that was found valid before. None where it is not.
+/// The syntax tree of a text that was found valid before; None if it is not.
 pub fn reparse(text: &str) -> Option<ExecutableDocument> {
     text::read(text, &mut Vec::new()).ok()
 }
 
-/// What is wrong with a document whatever the API is.
+/// Checks everything about a document that does not depend on the API.
 ///
 /// # Errors
 /// All mistakes found: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or `QUERY_TOO_COMPLEX`.
@@ -81,9 +80,9 @@ pub fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
     if errors.is_empty() { Ok(()) } else { Err(errors) }
 }
 
-/// Rules that async-graphql has, but gets wrong: it finds non-null lists unfit for nullable ones,
-/// looks into no value that has a variable in it, and compares fields only within one selection
-/// set. [`values`] and [`fields`] have them.
+/// Rules that async-graphql implements incorrectly: it rejects non-null lists for nullable ones,
+/// does not look into values that contain a variable, and compares fields only within one selection
+/// set. [`values`] and [`fields`] implement them.
 fn is_ours_to_judge(error: &ServerError) -> bool {
     let message = error.message.as_str();
     message.starts_with("Invalid value for argument")
@@ -113,14 +112,15 @@ async fn verdict_of_async_graphql(api: &Api, document: &ExecutableDocument) -> V
     let mut request = Request::new("").data(verdict.clone());
     request.set_parsed_query(document);
     let response = api.validator.execute(request).await;
-    // Without a verdict it did not come to validation, and the answer says why. With one, the
-    // answer means nothing: of a document with several operations it says that a name is missing.
+    // Without a verdict, validation was not reached, and the response says why. With one, the
+    // response is meaningless: for a document with several operations it complains about a missing
+    // name.
     verdict.take().unwrap_or(response.errors)
 }
 
-/// async-graphql does not look at `__typename`, so that it takes a variable for unused that only
-/// its directives have. `__typename @include(if: $x)` is the same as `... @include(if: $x) {
-/// __typename }`.
+/// async-graphql does not visit `__typename`, so it reports a variable as unused if only the
+/// directives of `__typename` use it. `__typename @include(if: $x)` means the same as
+/// `... @include(if: $x) { __typename }`.
 fn show_typename_directives(set: &mut SelectionSet) {
     for selection in &mut set.items {
         match &mut selection.node {

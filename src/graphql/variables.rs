@@ -1,7 +1,7 @@
-//! The values of variables, coerced by their declared types, however deep (specification §6.1.2),
-//! and brought into the one form that stands for all that mean the same: `5.0` is `5`, a UUID is in
-//! lower case, one value is a list of one, and in a query a `null` inside an input object is
-//! nothing. So equal questions have one canonical URL and one ETag.
+//! Coerces the values of variables by their declared types, however deep (specification §6.1.2),
+//! into one canonical form for all values that mean the same: `5.0` becomes `5`, a UUID lower case,
+//! a single value a list of one, and in a query a `null` inside an input object is dropped. So
+//! equal questions have one canonical URL and one ETag.
 
 use async_graphql::dynamic::TypeRef;
 use async_graphql::indexmap::IndexMap;
@@ -13,26 +13,25 @@ use crate::model::diagnostic::suggest;
 use crate::model::scalar::{Source, is_uuid};
 use crate::model::{EnumId, Model, Scalar, Value};
 
-/// What the values of one operation's variables are coerced by.
+/// What the variables of one operation are coerced against.
 pub(super) struct Types<'a> {
     pub(super) model: &'a Model,
     pub(super) definitions: &'a Definitions,
-    /// Whether `null` in an input object is a value, as it is to a mutation. To a query it says
-    /// nothing.
+    /// Whether `null` in an input object is a value, as in a mutation. In a query it is ignored.
     pub(super) null_is_a_value: bool,
 }
 
-/// How deep lists and input objects may nest; conditions themselves may not be nearly so deep.
+/// The maximum nesting of lists and input objects. Conditions have a much lower limit.
 const MAX_DEPTH: usize = 64;
 
-/// Where in a variable, and what is wrong there: `.where.sku` and `is required`.
+/// The path within a variable, and what is wrong there: `.where.sku` and `is required`.
 pub(super) type Wrong = (String, String);
 
 impl Types<'_> {
     /// The canonical form of a value.
     ///
     /// # Errors
-    /// The first thing in it that does not fit.
+    /// The first part of it that does not fit.
     pub(super) fn coerce(&self, ty: &TypeRef, value: ConstValue) -> Result<ConstValue, Wrong> {
         self.at_depth(0, ty, value)
     }
@@ -86,7 +85,7 @@ impl Types<'_> {
             && (members.len() != 1 || members.values().any(|value| *value == ConstValue::Null))
         {
             return here(format!(
-                "does not coerce: exactly one field of {name} is given, and not null"
+                "does not coerce: exactly one field of {name} must be given, and not be null"
             ));
         }
         let is_missing =
@@ -115,8 +114,8 @@ impl Types<'_> {
             }
             let value =
                 self.at_depth(depth + 1, &field.ty, value).map_err(|wrong| within(&key, wrong))?;
-            // To leave a column alone and to empty it are two things; a condition that is null is
-            // none.
+            // Leaving a column alone and setting it to NULL are different; a null condition is no
+            // condition.
             if value != ConstValue::Null || self.null_is_a_value {
                 coerced.insert(key, value);
             }
@@ -155,8 +154,8 @@ impl Types<'_> {
         })
     }
 
-    /// What is coerced where it is used: a Decimal, whose digits its column tells, JSON; and the
-    /// API's own enums.
+    /// Leaves that are coerced where they are used: Decimals, whose digits depend on the column,
+    /// and JSON; and the API's own enums.
     fn unknown_leaf(&self, name: &str, value: ConstValue) -> Result<ConstValue, String> {
         match (self.definitions.get(name).map(|definition| &definition.kind), &value) {
             (Some(TypeKind::Enum(values)), ConstValue::String(word)) => {
@@ -173,7 +172,7 @@ impl Types<'_> {
         Ok(value)
     }
 
-    /// A UUID has two spellings, and a key that is a text may be either. Where no key is a text,
+    /// A UUID has two spellings, and a key that is a string may be either. If no key is a string,
     /// both are the same.
     fn id(&self, id: &str) -> String {
         let lower = id.to_ascii_lowercase();
@@ -204,7 +203,7 @@ fn within(name: &str, (place, what): Wrong) -> Wrong {
     (format!(".{}{place}", shortened(name)), what)
 }
 
-/// Clients choose these names.
+/// Clients choose these names, so they may be long.
 fn shortened(name: &str) -> String {
     let mut short: String = name.chars().take(80).collect();
     if short.len() < name.len() {
@@ -213,7 +212,7 @@ fn shortened(name: &str) -> String {
     short
 }
 
-/// The type that a document declares, in the form that the definitions have.
+/// The type that a document declares, in the form used by the definitions.
 pub(super) fn type_ref(ty: &async_graphql::parser::types::Type) -> TypeRef {
     use async_graphql::parser::types::BaseType;
     let base = match &ty.base {

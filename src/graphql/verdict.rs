@@ -1,5 +1,4 @@
-//! How the verdict of async-graphql's validation leaves its executor: an extension keeps it, and
-//! executes nothing.
+//! An async-graphql extension that captures the result of validation, and prevents execution.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,18 +8,18 @@ use async_graphql::extensions::{
 };
 use async_graphql::{Response, ServerError, ValidationResult, Value as ConstValue};
 
-/// What async-graphql's rules found; travels in the request's data.
+/// The errors found by async-graphql's rules; passed through the request's data.
 #[derive(Clone, Default)]
 pub(super) struct Verdict(Arc<Mutex<Option<Vec<ServerError>>>>);
 
 impl Verdict {
-    /// What they found, if it came to that.
+    /// The errors, if validation was reached.
     pub(super) fn take(&self) -> Option<Vec<ServerError>> {
         self.0.lock().ok().and_then(|mut errors| errors.take())
     }
 }
 
-/// The extension that keeps the verdict and lets nothing execute.
+/// The extension that captures the verdict and prevents execution.
 pub(super) struct Verdicts;
 
 impl ExtensionFactory for Verdicts {

@@ -1,5 +1,5 @@
-//! What a condition looks at: the columns of the rows that it is about, and what of other entities
-//! it depends on.
+//! What a condition depends on: the columns of the rows that it restricts, and what it reads of
+//! other entities.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use crate::dependency::Dependency;
 use crate::model::{ColumnId, EntityId, Model, Value};
 use crate::store::select::{Comparison, Filter, Quantifier, Slot, SlotValue, Visible};
 
-/// What conditions look at.
+/// What conditions depend on.
 pub(super) struct Watch<'a> {
     model: &'a Model,
     /// From slot 1 on.
     values: &'a [SlotValue],
-    /// In the rows that they are about.
+    /// Columns of the rows that the conditions restrict.
     pub(super) own: BTreeSet<ColumnId>,
-    /// In those of other entities (or of the same one, seen through a relation), where all rows
-    /// count.
+    /// Columns of other entities (or of the same one, reached through a relation), if all of their
+    /// rows count.
     sets: BTreeMap<EntityId, BTreeSet<ColumnId>>,
-    /// The same where only some rows can matter.
+    /// Dependencies on other entities of which only some rows can matter.
     narrow: Vec<Dependency>,
 }
 
@@ -26,14 +26,14 @@ impl<'a> Watch<'a> {
         Self { model, values, own: BTreeSet::new(), sets: BTreeMap::new(), narrow: Vec::new() }
     }
 
-    /// A condition on the rows themselves.
+    /// Adds a condition on the rows themselves.
     pub(super) fn filter(&mut self, filter: &Filter) {
         let mut own = std::mem::take(&mut self.own);
         self.look(filter, &mut own);
         self.own = own;
     }
 
-    /// What they depend on in other entities.
+    /// What the conditions depend on in other entities.
     pub(super) fn foreign(self) -> Vec<Dependency> {
         let sets = self.sets.into_iter();
         let sets = sets.map(|(entity, watched)| Dependency::Set {
@@ -66,7 +66,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Rows of another entity. `is_within`: only those can matter that match.
+    /// Adds rows of another entity. `is_within`: only matching rows can matter.
     fn related(
         &mut self,
         from: &Visible,
@@ -90,7 +90,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// The one row, or the part, that a condition confines its rows to.
+    /// The row or part to which a condition restricts its rows.
     fn narrowed(&self, entity: EntityId, filter: &Filter) -> Option<(ColumnId, Value)> {
         let (column, slot) = confined(self.model, entity, filter, true)?;
         Some((column, one(self.values, slot)?.clone()))
@@ -105,8 +105,8 @@ pub(super) fn one(values: &[SlotValue], slot: Slot) -> Option<&Value> {
     }
 }
 
-/// The part that a filter confines a list to: a condition that holds for all its rows and says
-/// `column = value`. `or_row`: or the key.
+/// The part to which a filter restricts a list: a condition `column = value` that holds for all its
+/// rows. `or_row`: the column may also be the key.
 pub(super) fn confined(
     model: &Model,
     entity: EntityId,

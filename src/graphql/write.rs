@@ -1,6 +1,6 @@
-//! Runs a mutation: its root fields one after the other in one transaction, each answered with the
-//! row as it then stands, read by the same code that answers queries. Whatever fails undoes all of
-//! it.
+//! Runs a mutation: its root fields one after the other in one transaction. Each is answered with
+//! the row as it is at that point, read by the same code that answers queries. Any failure rolls
+//! everything back.
 
 pub mod ahead;
 mod conflict;
@@ -24,12 +24,12 @@ use crate::store::{Guard, Refusal, StoreError, Transaction};
 
 pub use conflict::unkept;
 
-/// What a write expects of the row that it finds.
+/// What a write expects of the row.
 enum Expectation {
     Nothing,
     Exists,
     Version(Version),
-    /// Says why no version can match.
+    /// Why no version can match.
     Never(&'static str),
 }
 
@@ -42,7 +42,7 @@ impl Expectation {
         }
     }
 
-    /// The version at which the row must be; None for any.
+    /// The version that the row must have; None for any.
     fn version(&self) -> Option<Version> {
         match self {
             Self::Version(version) => Some(*version),
@@ -54,7 +54,7 @@ impl Expectation {
 /// The error of a mutation's field.
 #[derive(Debug)]
 pub enum WriteError {
-    /// For the client.
+    /// An error for the client.
     Client(Box<GraphqlError>),
     /// The store failed.
     Store(StoreError),
@@ -72,22 +72,22 @@ impl From<GraphqlError> for WriteError {
     }
 }
 
-/// One root field of a mutation within its transaction.
+/// Runs one root field of a mutation within its transaction.
 pub struct Writer<'a, 't, T> {
     /// Names and arguments.
     pub context: Context<'a>,
-    /// Where it writes.
+    /// The transaction in which it writes.
     pub transaction: &'t T,
-    /// Whether versions tell of every change.
+    /// Which entities have reliable versions.
     pub guard: &'a Guard,
-    /// Stands in for an `expectedEtag` that was not given.
+    /// Used in place of an `expectedEtag` that was not given.
     pub if_match: Option<&'a IfMatch>,
-    /// The next place for a query that is not the plan's.
+    /// The next place for a query that does not belong to the plan.
     pub place: Cell<usize>,
 }
 
 impl<'a, T: Transaction> Writer<'a, '_, T> {
-    /// Writes, and appends the answer to `reader`'s.
+    /// Writes, and appends the answer to that of `reader`.
     pub async fn run(
         &self,
         field: &'a RootField,
@@ -101,8 +101,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         };
         done.map_err(|error| match error {
             WriteError::Client(mut error) => {
-                // An error further in, where the row was read for the answer, knows its path
-                // itself.
+                // Errors from reading the row for the answer already have a path.
                 if error.path.is_empty() {
                     error.path = vec![PathSegment::Key(field.key.name.clone())];
                 }
@@ -149,7 +148,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         }
         let done = match &expectation {
             Expectation::Never(_) => Err(Refusal::Absent),
-            // An empty patch changes nothing, but what was expected must hold.
+            // An empty patch changes nothing, but the expectation must still hold.
             _ if row.is_empty() => {
                 match expectation.holds_for(self.transaction.lock(entity, key).await?) {
                     true => Ok(()),
@@ -186,7 +185,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         if !expectation.holds_for(found) {
             return Err(self.refused(entity, plan, bound, key, &expectation).await?.into());
         }
-        // The answer is the row as it was, so this very state is what is deleted.
+        // The answer shows the row before the delete, so exactly this version must be deleted.
         self.answer(entity, plan, key, reader).await?;
         match self.transaction.delete(entity, key, found).await {
             Ok(()) => Ok(()),
@@ -203,7 +202,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         }
     }
 
-    /// The row as it stands, in the selection of the field.
+    /// The current row, in the selection of the field.
     async fn answer(
         &self,
         entity: &Entity,
@@ -219,8 +218,9 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         {
             Ok(true) => Ok(()),
             Ok(false) if !self.context.model.is_open(entity.id, Access::Read) => {
-                // There would be no answer to give, and whoever writes must know what was written.
-                let message = format!("you may not read the {} that this would leave", entity.name);
+                // There would be no answer, and the client must know what was written.
+                let message =
+                    format!("you may not read the {} that this write would leave", entity.name);
                 Err(GraphqlError::new(Code::Forbidden, message).into())
             }
             Ok(false) => Err(StoreError::Corrupt(format!(
@@ -241,7 +241,7 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         }
     }
 
-    /// What `expectedEtag`, or else `If-Match`, asks of the row.
+    /// What `expectedEtag`, or otherwise `If-Match`, requires of the row.
     async fn expectation(
         &self,
         entity: &Entity,
@@ -270,8 +270,8 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
         }
     }
 
-    /// Why the row was not written: it is not there, or not as expected; then with what it is
-    /// instead.
+    /// Why the row was not written: it does not exist, or is not as expected; in that case with its
+    /// current state.
     async fn refused(
         &self,
         entity: &'a Entity,
@@ -305,13 +305,13 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
     }
 
     async fn current(&self, plan: &'a WritePlan, key: &Value) -> Result<Box<RawValue>, StoreError> {
-        // A reader of its own: nothing of it enters the answer but these bytes.
+        // A separate reader: only these bytes become part of the response.
         let mut reader = Reader::new(self.context, ResponseHasher::unused());
         let fetch = Fetch::row(&plan.row, key, self.context.bound, self.context.limits.max_rows);
         let read = self.transaction.read(fetch, |source| reader.row_by_key(source, &plan.row, key));
         let json = match read.await? {
             Ok(true) => String::from_utf8(reader.out).unwrap_or_default(),
-            // What is beyond the limits is left out: that the write is refused is what counts.
+            // A row that exceeds the limits is left out: what matters is that the write is refused.
             Ok(false)
             | Err(
                 ReadError::Null
@@ -324,14 +324,14 @@ impl<'a, T: Transaction> Writer<'a, '_, T> {
     }
 }
 
-/// What a write expects of the row, as far as that can be told without the row.
+/// What a write expects of the row, as far as it can be determined without the row.
 enum Expected {
     Is(Expectation),
-    /// The row is at one of these versions; there are two at least.
+    /// The row has one of these versions; there are at least two.
     OneOf(Vec<Version>),
 }
 
-/// What `expectedEtag`, or else `If-Match`, asks of the row.
+/// What `expectedEtag`, or otherwise `If-Match`, requires of the row.
 fn expected(
     entity: &Entity,
     etag_key: &EntityEtagKey,
@@ -361,7 +361,7 @@ fn expected(
         }
         (None, None) if entity.require_etag => {
             let message = format!(
-                "{} is only changed by who says which state was read: give expectedEtag or If-Match",
+                "to change {}, say which version was read: give expectedEtag or If-Match",
                 entity.name
             );
             return Err(GraphqlError::new(Code::PreconditionRequired, message));
@@ -375,12 +375,12 @@ fn not_found(entity: &Entity, bound: &BoundWrite) -> GraphqlError {
     GraphqlError::new(Code::NotFound, format!("there is no {} {}", entity.name, bound.id))
 }
 
-/// The row's key, which the arguments have.
+/// The row's key from the arguments.
 fn key<'b>(entity: &Entity, bound: &'b BoundWrite) -> Result<&'b Value, WriteError> {
     bound.key.as_ref().ok_or_else(|| not_found(entity, bound).into())
 }
 
-/// The values to write; those of functions are made now.
+/// The values to write; those of functions are computed now.
 fn made_row(entity: &Entity, bound: &BoundWrite) -> Vec<(ColumnId, Value)> {
     bound.row.iter().map(|(id, write)| (*id, made(entity.column(*id), write))).collect()
 }
@@ -392,7 +392,7 @@ fn made(column: &Column, write: &Write) -> Value {
             Value::Text(uuid::Uuid::now_v7().hyphenated().to_string().into())
         }
         Write::Generated(DefaultValue::Now) => column.scalar.now(),
-        // That of a claim was taken from it when the arguments were coerced.
+        // The value of a claim was filled in when the arguments were coerced.
         Write::Generated(DefaultValue::Autoincrement | DefaultValue::Claim(_)) => Value::Null,
         Write::Generated(DefaultValue::Value(value)) => value.clone(),
     }

@@ -1,25 +1,25 @@
-//! The root fields of the generated API by name, made once for a model.
+//! The root fields of the generated API by name, built once per model.
 
 use std::collections::HashMap;
 
 use crate::graphql::plan::Action;
 use crate::model::{ColumnId, EntityId, Model, generated};
 
-/// What the root fields of the generated API do, by name.
+/// The meaning of each root field of the generated API, by name.
 #[derive(Debug)]
 pub struct Roots {
     pub(super) query: HashMap<String, QueryField>,
     pub(super) mutation: HashMap<String, (Action, EntityId)>,
 }
 
-/// What a field of Query does.
+/// The meaning of a field of Query.
 #[derive(Debug)]
 pub(super) enum QueryField {
-    /// One row by these arguments, each with its column.
+    /// One row, by these arguments and their columns.
     One(EntityId, Vec<(String, ColumnId)>),
     /// All rows.
     List(EntityId),
-    /// Rows of any type by their ids.
+    /// Rows of any type by their global ids.
     Node { is_list: bool },
 }
 

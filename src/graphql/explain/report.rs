@@ -1,4 +1,4 @@
-//! The report's form, in Rust and (by serde, in camelCase) in JSON.
+//! The form of the report, in Rust and (through serde, in camelCase) in JSON.
 
 use serde::Serialize;
 use serde_json::Value as Json;
@@ -14,19 +14,18 @@ pub struct Explanation {
     pub question: QuestionReport,
     /// Its validator.
     pub etag: Etag,
-    /// What a response cache had to say, where one was asked.
+    /// What the response cache did, if it was asked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
     /// What caches may do with the answer.
     pub policy: PolicyReport,
-    /// What it hangs on.
+    /// What the answer depends on.
     pub depends_on: DependsOn,
-    /// The latest changes of what it hangs on, the newest first; as far back as the change log is
-    /// kept.
+    /// The latest changes to its dependencies, newest first, as far back as the change log reaches.
     pub latest_changes: Vec<ChangeReport>,
     /// In the order of their first run.
     pub sql: Vec<StatementReport>,
-    /// Where the time went.
+    /// Where the time was spent.
     pub milliseconds: Timing,
 }
 
@@ -40,30 +39,30 @@ pub struct QuestionReport {
     pub operation: Option<String>,
     /// Canonical: sorted, defaults filled in.
     pub variables: Box<RawValue>,
-    /// As far as the answer depends on who asks; None: everybody gets the same.
+    /// What the answer depends on of the viewer; None if everybody gets the same answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub view: Option<ViewReport>,
 }
 
-/// What an answer depends on of who asks.
+/// What an answer depends on of the viewer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ViewReport {
-    /// In hex. Viewers with the same share their answers.
+    /// In hex. Viewers with the same digest share their answers.
     pub digest: String,
     /// What the model's rules come down to.
     pub rules: Vec<RuleReport>,
 }
 
-/// What is left of an entity's rules.
+/// What remains of an entity's rules.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleReport {
-    /// Whose rows.
+    /// The entity.
     pub entity: String,
-    /// What is done with them: `READ`, …
+    /// The access: `READ`, …
     pub operation: &'static str,
-    /// Which of them: `every row`, `no row`, or a condition in the words of `where`.
+    /// Which rows: `every row`, `no row`, or a condition in the syntax of `where`.
     pub rows: String,
 }
 
@@ -71,60 +70,61 @@ pub struct RuleReport {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Etag {
-    /// As in `extensions.etag`: without quotes and coding. None where the answer has field errors.
+    /// As in `extensions.etag`: without quotes and coding. None if the answer has field errors.
     pub value: Option<String>,
-    /// Beside the question.
+    /// In addition to the question.
     pub derived_from: DerivedFrom,
 }
 
-/// What goes into an ETag beside the question.
+/// What goes into an ETag in addition to the question.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DerivedFrom {
-    /// The version of how this release writes answers.
+    /// The version of this release's answer format.
     pub rendering: u32,
-    /// The database's, in hex.
+    /// The database's epoch, in hex.
     pub epoch: String,
     /// The model's fingerprint, in hex.
     pub model: String,
-    /// How many rows were read, each with its id and version; one that was read twice counts twice.
+    /// The number of rows read, each with its id and version; a row that was read twice counts
+    /// twice.
     pub rows: usize,
-    /// Entities of which a row was looked up that is not there.
+    /// Entities of which a row was looked up and not found.
     pub missing: Vec<String>,
     /// In the order of the answer.
     pub lists: Vec<ListReport>,
     /// Each `totalCount`, in the order of the answer.
     pub totals: Vec<i64>,
-    /// How many values went in that are no row's.
+    /// The number of values that no row's version covers.
     pub values: usize,
 }
 
-/// A list, as the ETag knows it.
+/// A list, as part of the ETag.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ListReport {
     /// Rows on the page.
     pub length: u64,
-    /// None where it was not asked for.
+    /// None if it was not requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_next_page: Option<bool>,
-    /// None where it was not asked for.
+    /// None if it was not requested.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub has_previous_page: Option<bool>,
 }
 
-/// What a response cache had to say.
+/// What the response cache did.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Cache {
     /// `hit`, `miss`, `stale` or `bypass`.
     pub status: &'static str,
-    /// In a sentence.
+    /// The reason, in a sentence.
     pub why: String,
-    /// The newest record of the change log that the stored answer knows.
+    /// The newest record of the change log that the stored answer reflects.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stored_as_of: Option<i64>,
-    /// What made the stored answer stale, the oldest first.
+    /// The changes that made the stored answer stale, oldest first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeReport>,
 }
@@ -138,7 +138,7 @@ pub struct PolicyReport {
     /// The header's value.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cdn_cache_control: Option<String>,
-    /// By lifetime, the field that made it as short as it is: `name (line:column)`.
+    /// For each lifetime, the field that limited it: `name (line:column)`.
     pub decided_by: DecidedBy,
 }
 
@@ -160,14 +160,14 @@ pub struct DecidedBy {
     pub private: Option<String>,
 }
 
-/// What an answer hangs on. Each once, in the order of reading.
+/// What an answer depends on. Without duplicates, in reading order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DependsOn {
-    /// The newest record of the change log that the execution could see; each version below is one
-    /// such number.
+    /// The newest record of the change log that the execution could see; each version below is such
+    /// a number.
     pub as_of: i64,
-    /// Rows that were read, or looked up.
+    /// Rows that were read or looked up.
     pub rows: Vec<RowReport>,
     /// Rows of an entity with a value in a column.
     pub parts: Vec<PartReport>,
@@ -183,53 +183,53 @@ pub struct RowReport {
     pub entity: String,
     /// Its key.
     pub id: Json,
-    /// None if it is not there.
+    /// None if the row does not exist.
     pub version: Option<i64>,
 }
 
-/// A part: changed when a row comes into it or leaves it, and when a watched column of one of its
-/// rows changes.
+/// A part. Invalidated when a row enters or leaves it, and when a watched column changes in one of
+/// its rows.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PartReport {
-    /// Whose rows.
+    /// The entity of the rows.
     pub entity: String,
-    /// The column that cuts.
+    /// The column that defines the part.
     pub column: String,
     /// Its value.
     pub value: Json,
-    /// Columns that decide which rows of the part are listed, and in what order.
+    /// Columns that decide which rows of the part are listed and in what order.
     pub watching: Vec<String>,
 }
 
-/// A set: changed when a row comes or goes, and when a watched column changes.
+/// A set. Invalidated when a row is inserted or deleted, and when a watched column changes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SetReport {
-    /// Whose rows.
+    /// The entity of the rows.
     pub entity: String,
-    /// Columns that decide which rows are listed, and in what order.
+    /// Columns that decide which rows are listed and in what order.
     pub watching: Vec<String>,
 }
 
-/// A record of the change log, and what of an answer it touched.
+/// A record of the change log, and what it affected.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ChangeReport {
-    /// Its number: the version that it gave the row.
+    /// Its number, which is the version that it gave the row.
     pub seq: i64,
     /// When it was written, in RFC 3339.
     pub at: String,
     /// `insert`, `update` or `delete`.
     pub op: &'static str,
-    /// Whose row.
+    /// The type of the row.
     pub entity: String,
     /// Its key.
     pub id: Json,
-    /// Of an update: which columns.
+    /// The columns that an update changed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub columns: Vec<String>,
-    /// In words.
+    /// The affected dependencies, in words.
     pub touched: Vec<String>,
 }
 
@@ -241,22 +241,22 @@ pub struct StatementReport {
     pub text: String,
     /// How often it ran.
     pub runs: usize,
-    /// How many rows all its runs gave.
+    /// How many rows all its runs returned.
     pub rows: usize,
-    /// In SQLite.
+    /// Time in the database.
     pub milliseconds: f64,
-    /// Of the first runs, as SQLite got them.
+    /// Of the first runs, as passed to the database.
     pub parameters: Vec<Vec<Json>>,
 }
 
-/// Where the time went, in milliseconds.
+/// Where the time was spent, in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Timing {
-    /// Until the snapshot was asked for: plan and arguments.
+    /// Until the snapshot was requested: plan and arguments.
     pub plan: f64,
-    /// In SQLite.
+    /// In the database.
     pub sql: f64,
-    /// The rest of the execution: writing the answer, noting what it hangs on.
+    /// The rest of the execution: writing the answer, recording its dependencies.
     pub json: f64,
 }

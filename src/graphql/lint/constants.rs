@@ -1,6 +1,6 @@
-//! What an operation asks for in constants, and can never get: a page longer than `maxPageSize`, a
-//! cursor of another ordering, a null where none may stand. Validation lets these pass, since they
-//! are of the right type.
+//! Finds constants for which an operation can never be answered: a page longer than `maxPageSize`,
+//! a cursor of another ordering, a null where none is allowed. They are of the right type, so
+//! validation accepts them.
 
 use super::finding::Finding;
 use crate::graphql::bind::certain_mistakes;
@@ -13,7 +13,7 @@ use crate::model::Model;
 pub(super) fn mistakes(model: &Model, operation: &Operation) -> Vec<Finding> {
     let roots = Roots::of(model);
     let mut findings: Vec<Finding> = Vec::new();
-    // What is left out by a condition is looked at in the other turn.
+    // What one value of the condition excludes is checked with the other.
     for condition in [true, false] {
         let variables = operation.defaults(condition);
         let Ok(plan) = operation.outline(&roots, &variables) else { continue };

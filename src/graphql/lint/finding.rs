@@ -1,20 +1,20 @@
-//! One thing that the linter says of a document.
+//! A finding of the linter.
 
-/// Something worth a second look.
+/// Something that deserves a second look.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Line and column in the document.
     pub position: (usize, usize),
-    /// What it is. Lower case, no full stop.
+    /// What it is, in lower case, without a full stop.
     pub message: String,
     /// What would be better.
     pub help: String,
-    /// The operation can never be answered as it stands.
+    /// The operation can never be answered as written.
     pub is_mistake: bool,
 }
 
 impl Finding {
-    /// Something that works, and could be better.
+    /// It works, but could be better.
     pub(super) fn advice(
         position: (usize, usize),
         message: impl Into<String>,

@@ -41,7 +41,7 @@ fn shown(finding: &Finding) -> String {
     format!("{}:{} {}", finding.position.0, finding.position.1, finding.message)
 }
 
-/// `line:column message` of everything that is found.
+/// All findings as `line:column message`.
 async fn findings(text: &str) -> Vec<String> {
     all(text).await.iter().map(shown).collect()
 }
@@ -84,12 +84,12 @@ async fn filter_that_an_index_narrows_is_fine() {
     assert_clean(r#"{ volumes(where: { shelfId: { eq: "1" } }) { totalCount } }"#).await;
     assert_clean(r#"{ shelves(where: { label: { startsWith: "a" } }) { totalCount } }"#).await;
     assert_clean(r#"{ volumes(where: { or: [{ year: { eq: 1 } }, { id: { eq: "0190d0a1-7f3c-7000-8000-000000000001" } }] }) { totalCount } }"#).await;
-    // A list that is cut by its parent is short already.
+    // A list that is restricted to its parent is already short.
     assert_clean(
         r#"{ shelf(id: "1") { volumes(where: { colour: { eq: "red" } }) { totalCount } } }"#,
     )
     .await;
-    // Clients decide.
+    // The client decides.
     assert_clean("query ($where: VolumeWhere) { volumes(where: $where) { totalCount } }").await;
 }
 
@@ -121,7 +121,7 @@ async fn order_without_index_is_found_with_the_index_that_it_needs() {
         "{ volumes(where: { year: { eq: 1 } }, orderBy: [{ title: ASC }]) { nodes { id } } }",
     )
     .await;
-    // Nothing is sorted to be counted, and one row is in any order.
+    // Counting needs no sorting, and a single row is always in order.
     assert_clean("{ volumes(orderBy: [{ colour: ASC }]) { __typename totalCount } }").await;
     assert_clean("{ volumes(where: { id: { eq: \"0190d0a1-7f3c-7000-8000-000000000001\" } }, orderBy: [{ colour: ASC }]) { nodes { id } } }").await;
     assert_clean(

@@ -1,4 +1,4 @@
-//! What the schema of a model looks like, and that its SDL says what introspection says.
+//! What the schema of a model looks like, and that its SDL agrees with introspection.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -22,7 +22,7 @@ const INTROSPECTION: &str = "{ __schema { queryType { name } mutationType { name
 fragment I on __InputValue { name description defaultValue isDeprecated type { ...T } }
 fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name ofType { name } } } } }";
 
-/// Type name to everything that is said about it, one fact per line.
+/// Maps each type name to all facts about it, one per line.
 type Facts = BTreeMap<String, String>;
 
 #[test]

@@ -1,7 +1,7 @@
-//! Fields that answer under the same response key must be the same field with the same arguments
-//! (section 5.3.2), and `__typename` takes neither arguments nor a selection. Below a `Node`, whose
-//! type only the answer tells, that holds for each type by itself; between types, the answers must
-//! have the same shape.
+//! Fields with the same response key must be the same field with the same arguments (section
+//! 5.3.2), and `__typename` takes neither arguments nor a selection. Below a `Node`, whose type is
+//! known only at run time, this holds for each type separately; across types, the answers must have
+//! the same shape.
 
 use async_graphql::Positioned;
 use async_graphql::dynamic::TypeRef;
@@ -14,7 +14,7 @@ use crate::graphql::definition::{Definitions, TypeKind};
 use crate::graphql::error::GraphqlError;
 use crate::graphql::selections::{ByResponseKey, collect, collect_all};
 
-/// Checks an operation; [`super::limits`] has bounded how many fields it has.
+/// Checks an operation; [`super::limits`] has bounded the number of its fields.
 pub(super) fn check_operation(
     definitions: &Definitions,
     document: &ExecutableDocument,
@@ -31,7 +31,7 @@ struct Checker<'a, 'e> {
     errors: &'e mut Vec<GraphqlError>,
 }
 
-/// A field, and the type that it is selected from.
+/// A field, and the type from which it is selected.
 type Placed<'a> = (&'a str, &'a Positioned<Field>);
 
 impl<'a> Checker<'a, '_> {
@@ -88,8 +88,8 @@ impl<'a> Checker<'a, '_> {
         self.definitions.field(parent, &field.name.node).map(|field| &field.ty)
     }
 
-    /// Checks that what has the same response key has the same shape, whatever the type of the row
-    /// is.
+    /// Checks that fields with the same response key have the same shape, whatever the type of the
+    /// row.
     fn shapes(&mut self, sets: &[(&'a str, &'a SelectionSet)]) {
         let mut by_key: IndexMap<&str, Vec<Placed<'a>>> = IndexMap::new();
         for (parent, set) in sets {
@@ -126,7 +126,7 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// The fields with the types that they are selected from.
+    /// The fields with the types from which they are selected.
     fn placed(
         &self,
         parent: &'a str,
@@ -153,7 +153,7 @@ impl<'a> Checker<'a, '_> {
         }
     }
 
-    /// Objects have the same shape where their fields have, which is seen to below.
+    /// Objects have the same shape if their fields do, which is checked recursively.
     fn is_same_shape(&self, one: &TypeRef, other: &TypeRef) -> bool {
         match (one, other) {
             (TypeRef::NonNull(one), TypeRef::NonNull(other))

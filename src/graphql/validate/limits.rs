@@ -1,6 +1,6 @@
-//! How much work a document may ask for, and that its fragments do not contain themselves. Each
-//! fragment is measured once, so that the check costs no more than reading the document, however
-//! much the fragments multiply.
+//! Limits how much work a document may ask for, and rejects fragments that contain themselves. Each
+//! fragment is measured once, so the check costs no more than parsing the document, however much
+//! the fragments multiply.
 
 use std::collections::HashMap;
 
@@ -10,50 +10,50 @@ use async_graphql_value::Value;
 
 use crate::graphql::error::{Code, GraphqlError};
 
-/// How deep fields may nest. The standard introspection queries need 13.
+/// The maximum nesting of fields. The standard introspection queries need 13.
 pub const MAX_DEPTH: usize = 32;
 
-/// How deep fields and fragments together may nest.
+/// The maximum nesting of fields and fragments together.
 pub const MAX_LEVELS: usize = 64;
 
-/// How many fields and fragments a document may select, whatever is in a fragment counted where it
-/// stands and wherever it is spread.
+/// The maximum number of fields and fragments in a document; the contents of a fragment count where
+/// it is defined and wherever it is spread.
 pub const MAX_SELECTIONS: usize = 10_000;
 
-/// How many literals and variables a document may have, counted the same way.
+/// The maximum number of literals and variables in a document, counted the same way.
 pub const MAX_VALUES: usize = 100_000;
 
-/// How many fields an operation may have at its root.
+/// The maximum number of root fields of an operation.
 pub const MAX_ROOT_FIELDS: usize = 100;
 
-/// How many of the lists of types and fields that introspection has may stand in one another. Each
-/// multiplies the answer by the size of the schema. The standard introspection queries need 2;
-/// graphql-js draws the same line.
+/// The maximum nesting of the lists of types and fields in introspection. Each level multiplies the
+/// answer by the size of the schema. The standard introspection queries need 2; graphql-js has the
+/// same limit.
 pub const MAX_INTROSPECTION_LISTS: usize = 2;
 
-/// How many fields `__schema` and `__type` may select in all: each is written for each type or
-/// field of the schema, and the largest introspection queries need some three hundred.
+/// The maximum number of fields in `__schema` and `__type` together: each is written for each type
+/// or field of the schema, and the largest introspection queries need about three hundred.
 pub const MAX_INTROSPECTION_SELECTIONS: usize = 1000;
 
-/// The size of a selection set with everything in it.
+/// The size of a selection set, including everything in it.
 #[derive(Debug, Clone, Copy, Default)]
 struct Size {
-    /// Fields and fragments in all.
+    /// The total number of fields and fragments.
     selections: usize,
-    /// Literals and variables in all.
+    /// The total number of literals and variables.
     values: usize,
-    /// Fields directly in it.
+    /// The number of fields directly in it.
     own_fields: usize,
-    /// Fields in fields.
+    /// The nesting of fields.
     depth: usize,
-    /// Fields and fragments in each other.
+    /// The nesting of fields and fragments.
     levels: usize,
-    /// Introspection lists in each other.
+    /// The nesting of introspection lists.
     lists: usize,
 }
 
 impl Size {
-    /// Of two selections side by side.
+    /// The size of two selections next to each other.
     fn and(self, other: Self) -> Self {
         Self {
             selections: self.selections.saturating_add(other.selections),
@@ -65,7 +65,7 @@ impl Size {
         }
     }
 
-    /// Of a field with this selection set.
+    /// The size of a field with this selection set.
     fn in_field(self, field: &Field) -> Self {
         let is_list = matches!(
             field.name.node.as_str(),
@@ -84,7 +84,7 @@ impl Size {
     }
 }
 
-/// A fragment that is being measured, or was.
+/// A fragment that is being measured, or has been.
 enum Measured {
     InProgress,
     Done(Size),
@@ -93,14 +93,14 @@ enum Measured {
 struct Measure<'a> {
     document: &'a ExecutableDocument,
     fragments: HashMap<&'a str, Measured>,
-    /// Fields of introspection may be called `fields`, and those of data too; only within
-    /// `__schema` and `__type` it counts.
+    /// The position of an introspection list that nests too deeply. Data fields may be called
+    /// `fields` as well, so this counts only within `__schema` and `__type`.
     deep_introspection: Option<Pos>,
-    /// Selections within `__schema` and `__type` so far.
+    /// The number of selections within `__schema` and `__type` so far.
     introspection: usize,
 }
 
-/// Fails where the document is beyond a limit, or a fragment contains itself.
+/// Fails if the document exceeds a limit, or a fragment contains itself.
 pub(super) fn check(document: &ExecutableDocument) -> Result<(), Vec<GraphqlError>> {
     let mut measure =
         Measure { document, fragments: HashMap::new(), deep_introspection: None, introspection: 0 };
@@ -129,7 +129,7 @@ impl<'a> Measure<'a> {
             }
             total = total.and(size);
         }
-        // Each fragment is also walked for itself, whether an operation reaches it or not.
+        // Each fragment is also walked on its own, whether an operation reaches it or not.
         let mut fragments: Vec<_> = document.fragments.iter().collect();
         fragments.sort_by_key(|(_, fragment)| fragment.pos);
         for (name, fragment) in fragments {
@@ -147,7 +147,7 @@ impl<'a> Measure<'a> {
         match self.deep_introspection {
             Some(pos) => Err(GraphqlError::too_complex(
                 pos,
-                "introspection lists too many levels of types and fields in each other",
+                "introspection nests lists of types and fields too deeply",
             )),
             None => Ok(()),
         }
@@ -209,7 +209,7 @@ impl<'a> Measure<'a> {
             }
             None => {}
         }
-        // An unknown one is reported by another rule.
+        // Unknown fragments are reported by another rule.
         let Some(fragment) = self.document.fragments.get(name) else { return Ok(Size::default()) };
         self.fragments.insert(name, Measured::InProgress);
         let size = self.set(&fragment.node.selection_set.node, level)?;
@@ -227,12 +227,12 @@ fn in_fragment(size: Size, own_directives: &[Positioned<Directive>]) -> Size {
     }
 }
 
-/// The values in directives.
+/// The number of values in directives.
 fn directives(directives: &[Positioned<Directive>]) -> usize {
     directives.iter().map(|directive| arguments(&directive.node.arguments)).sum()
 }
 
-/// The values in arguments.
+/// The number of values in arguments.
 fn arguments(arguments: &[(Positioned<Name>, Positioned<Value>)]) -> usize {
     arguments.iter().map(|(_, value)| values(&value.node)).sum()
 }

@@ -1,5 +1,5 @@
-//! What documents are refused, with which words at which place, and that none takes the server
-//! down.
+//! Which documents are refused, with which message at which position, and that none of them crashes
+//! the server.
 
 use std::fmt::Write;
 
@@ -20,7 +20,7 @@ fn errors_of(text: &str) -> Vec<GraphqlError> {
     run(validate(&api, text)).err().unwrap_or_default()
 }
 
-/// One line per error: places, code, message.
+/// One line per error: positions, code, message.
 fn verdict(text: &str) -> String {
     let mut lines = String::new();
     for error in errors_of(text) {
@@ -36,8 +36,8 @@ fn accepts(text: &str) {
     assert_eq!(verdict(text), "", "{text}");
 }
 
-/// The document has exactly these errors, each known by its code's initials (P, V, Q) and a part of
-/// its message.
+/// The document has exactly these errors, each identified by its code's initials (P, V, Q) and a
+/// part of its message.
 #[track_caller]
 fn refuses(text: &str, expected: &[&str]) {
     let found = verdict(text);
@@ -175,7 +175,7 @@ fn input_keys_are_given_once() {
         "query($w: ProductWhere = {id: {eq: 1 eq: 2}}) { products(where: $w) { totalCount } }",
         &["1:38 GRAPHQL_VALIDATION_FAILED There can be only one input field named \"eq\""],
     );
-    // Aliases, strings and comments are no keys.
+    // Aliases, strings and comments are not keys.
     accepts(
         "{ a: tags { totalCount } b: tags(where: {slug: {eq: \"slug: slug:\" # slug:\n}}) { x: totalCount y: totalCount } }",
     );
@@ -433,7 +433,7 @@ fn what_asks_for_too_much_is_refused() {
     let roots: String =
         (0..=MAX_ROOT_FIELDS).map(|n| format!("a{n}: tags {{ totalCount }} ")).collect();
     refuses(&format!("{{ {roots} }}"), &["QUERY_TOO_COMPLEX an operation may have at most 100"]);
-    // Each fragment spreads the next one twice: 2^30 spreads, though not one field.
+    // Each fragment spreads the next one twice: 2^30 spreads without a single field.
     let mut bomb = "{ ...F0 }".to_owned();
     for n in 0..30 {
         let next = n + 1;
@@ -510,7 +510,7 @@ fn errors_are_bounded() {
     assert_eq!(errors_of(&format!("{{ tags {{ {unknown} }} }}")).len(), MAX_ERRORS);
 }
 
-/// Documents that are nearly right: pieces of real ones, in any order.
+/// Documents that are nearly valid: pieces of real ones, in any order.
 fn pieces() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(vec![
         "{",

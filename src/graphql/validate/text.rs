@@ -1,5 +1,5 @@
-//! Text to an executable document: its size, its grammar, and that its definitions are operations
-//! and fragments whose names tell them apart.
+//! Parses a text into an executable document: checks its size, its grammar, and that all of its
+//! definitions are operations and fragments with distinct names.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -10,11 +10,10 @@ use async_graphql::{Pos, Positioned};
 use crate::graphql::error::{Code, GraphqlError, MAX_ERRORS};
 use crate::syntax::{self, Definition, Purpose, SyntaxError};
 
-/// Longer documents are refused unread: 256 KiB.
+/// Longer documents are refused unparsed: 256 KiB.
 pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
-/// Reads a document. What is invalid in it and does not stand in the way of the other rules goes to
-/// `errors`.
+/// Parses a document. Mistakes that do not prevent other rules from being checked go to `errors`.
 ///
 /// # Errors
 /// `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED` or `QUERY_TOO_COMPLEX`.
@@ -48,7 +47,7 @@ fn unreadable(error: SyntaxError) -> GraphqlError {
     GraphqlError::new(code, message).at(error.pos.line, error.pos.column)
 }
 
-/// The tree keeps operations and fragments by their names, so the names must differ.
+/// The tree stores operations and fragments by name, so the names must differ.
 fn executable(definitions: Vec<Definition>) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let mut errors = Vec::new();
     let (mut anonymous, mut named, mut fragments) = (Vec::new(), HashMap::new(), HashMap::new());

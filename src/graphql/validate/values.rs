@@ -1,7 +1,6 @@
-//! Literals and variables in the places where they stand (sections 5.6 and 5.8): that each value
-//! fits the type of its argument or input field, however deep, and each variable too. async-graphql
-//! does not look into values that have a variable in them, and accepts strings as enum values and
-//! anything as an input object.
+//! Checks literals and variables (sections 5.6 and 5.8): each value, and each variable, must fit
+//! the type of its argument or input field, however deep. async-graphql does not look into values
+//! that contain a variable, and accepts strings as enum values and anything as an input object.
 
 use std::collections::{HashMap, HashSet};
 
@@ -20,8 +19,8 @@ use crate::graphql::variables::type_ref;
 use crate::model::diagnostic::did_you_mean;
 use crate::syntax::{long_integer, long_number};
 
-/// The types of variables exist and are input types, and their declarations have no directives
-/// (there are none for them). False if a type does not exist.
+/// Checks that the types of variables exist and are input types, and that their declarations have
+/// no directives (none is allowed there). False if a type does not exist.
 pub(super) fn check_variable_types(
     definitions: &Definitions,
     document: &ExecutableDocument,
@@ -58,7 +57,7 @@ fn named_type(ty: &Type) -> &str {
     }
 }
 
-/// Checks all values of an operation, through its fragments.
+/// Checks all values of an operation, including those in its fragments.
 pub(super) fn check_operation(
     definitions: &Definitions,
     document: &ExecutableDocument,
@@ -99,11 +98,11 @@ struct Checker<'a> {
     errors: &'a mut Vec<GraphqlError>,
 }
 
-/// Where a value stands, for messages: `argument "where.sku.eq"`.
+/// The location of a value, for messages: `argument "where.sku.eq"`.
 struct Place {
     root: &'static str,
     path: Vec<String>,
-    /// Of the argument; the parser keeps no positions inside of values.
+    /// The position of the argument; the parser records no positions inside values.
     pos: Pos,
 }
 
@@ -143,7 +142,7 @@ impl<'a> Checker<'a> {
         let definition = parent.and_then(|parent| definitions.field(parent, name));
         match definition {
             Some(definition) => self.arguments(&field.arguments, &definition.args),
-            // The fields of introspection have the same few arguments everywhere.
+            // Introspection fields have the same few arguments everywhere.
             None => self.arguments(&field.arguments, &introspection_arguments()),
         }
         let inner = definition.map(|definition| definition.ty.type_name());
@@ -174,7 +173,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A value where this argument or input field is expected.
+    /// Checks a value for this argument or input field.
     fn input(&mut self, input: &InputDef, one_of: bool, value: &Value, place: &mut Place) {
         if let Value::Variable(name) = value {
             self.variable(name, &input.ty, input.default.is_some(), one_of, place);
@@ -272,7 +271,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Section 5.8.5. Variables that are not declared are reported by async-graphql.
+    /// Section 5.8.5. Undeclared variables are reported by async-graphql.
     fn variable(
         &mut self,
         name: &str,
@@ -320,7 +319,7 @@ impl Place {
     }
 }
 
-/// A variable of one type may stand where the other is expected.
+/// Whether a variable of one type may be used where the other is expected.
 fn fits(declared: &TypeRef, expected: &TypeRef) -> bool {
     match (declared, expected) {
         (TypeRef::NonNull(declared), TypeRef::NonNull(expected)) => fits(declared, expected),
@@ -331,7 +330,7 @@ fn fits(declared: &TypeRef, expected: &TypeRef) -> bool {
     }
 }
 
-/// The literal has a kind that the scalar takes. Its content is looked at when it is coerced.
+/// Whether the scalar accepts this kind of literal. Its content is checked when it is coerced.
 fn is_literal_of(scalar: &str, value: &Value) -> bool {
     match scalar {
         "Int" => {
@@ -350,8 +349,8 @@ fn is_literal_of(scalar: &str, value: &Value) -> bool {
     }
 }
 
-/// The fields of this input object are conditions. A variable among them may be null and then says
-/// nothing, but nobody writes `null` to say nothing.
+/// Whether the fields of this input object are conditions. A variable among them may be null and is
+/// then ignored, but a literal `null` is never meant that way.
 fn is_condition(input: &str) -> bool {
     input.ends_with("Where") || input.ends_with("Filter")
 }
@@ -372,12 +371,12 @@ fn introspection_arguments() -> [InputDef; 2] {
     [InputDef::new("name", TypeRef::named_nn(TypeRef::STRING)), include]
 }
 
-/// A hint in the words of async-graphql's own rules, which stand beside these.
+/// A hint in the style of async-graphql's own rules, which appear next to these.
 fn hint<'n>(given: &str, known: impl Iterator<Item = &'n str>) -> String {
     did_you_mean(given, known).map(|name| format!(". Did you mean \"{name}\"?")).unwrap_or_default()
 }
 
-/// A literal, for a message.
+/// A literal, shortened for a message.
 fn shortened(value: &Value) -> String {
     let text = match value {
         Value::Binary(kept) => long_number(kept).to_owned(),

@@ -1,5 +1,5 @@
-//! Why the database did not do what a mutation asked for, in words for the client: a constraint, or
-//! a trigger of the authors' own. The texts of their rules stay here; their names do not.
+//! Explains to the client why the database refused a mutation: a constraint, or a trigger of the
+//! author's. The definitions of these rules are not shown, their names are.
 
 use super::super::bound::BoundWrite;
 use super::super::error::{Code, GraphqlError, PathSegment};
@@ -8,13 +8,13 @@ use super::{WriteError, Writer};
 use crate::model::Entity;
 use crate::store::{Constraint, NoEffect, Refusal, StoreError, Transaction};
 
-/// A constraint that was only looked at when the mutation had run, and does not hold.
+/// A deferred constraint that does not hold at the end of the mutation.
 pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
     let (message, kind) = match constraint {
         Constraint::ForeignKey(_) => {
             ("the mutation leaves a row that points to one that does not exist", "foreignKey")
         }
-        _ => ("the database does not allow what the mutation leaves", "check"),
+        _ => ("the database does not allow the result of the mutation", "check"),
     };
     let fields: [&str; 0] = [];
     let mut error = GraphqlError::new(Code::Conflict, message)
@@ -28,8 +28,8 @@ pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
 }
 
 impl<T: Transaction> Writer<'_, '_, T> {
-    /// Why nothing was written, as an error for the client, in the words of the model.
-    /// `is_hidden`: the row that stands in the way may not be read by whoever asks.
+    /// Why nothing was written, as an error in the words of the model. `is_hidden`: the conflicting
+    /// row may not be read by the viewer.
     pub(super) fn conflict(
         &self,
         refusal: Refusal,
@@ -39,7 +39,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         is_hidden: bool,
     ) -> WriteError {
         match refusal {
-            // Which field it is would tell that there is a row with its value.
+            // Naming the field would reveal that a row with its value exists.
             Refusal::Constraint(Constraint::Unique(_)) if is_hidden => {
                 let error = GraphqlError::new(Code::Conflict, "a value is taken already");
                 error.with("constraint", &"unique").into()
@@ -69,7 +69,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         bound: &BoundWrite,
         action: Action,
     ) -> WriteError {
-        // A foreign key's ON DELETE may have run into a rule of another table.
+        // The ON DELETE of a foreign key may have violated a constraint of another table.
         let entity = match &constraint {
             Constraint::Unique(columns) | Constraint::NotNull(columns) => {
                 let is_of = |entity: &&Entity| entity.table.eq_ignore_ascii_case(&columns.table);
@@ -117,7 +117,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
             Constraint::ForeignKey(columns) => {
                 let fields: Vec<String> = columns.iter().map(|name| field(name)).collect();
                 let message = match (&fields[..], action) {
-                    // By a trigger of the authors' own, perhaps.
+                    // Raised by a trigger of the author's, perhaps.
                     ([], Action::Create) => {
                         format!("a value of {} points to a row that does not exist", entity.name)
                     }
@@ -135,7 +135,8 @@ impl<T: Transaction> Writer<'_, '_, T> {
     }
 }
 
-/// The error of a write that must not be kept, since nobody would know of it, or since it is none.
+/// The error of a write that must be rolled back, because it could not be detected later or had no
+/// effect.
 fn without_effect(
     entity: &Entity,
     bound: &BoundWrite,
@@ -155,7 +156,7 @@ fn without_effect(
         format!("{} {}", entity.name, bound.id)
     };
     let what = match effect {
-        NoEffect::Ignored => format!("the database did not let {row} be {done}"),
+        NoEffect::Ignored => format!("the database did not allow {row} to be {done}"),
         NoEffect::Undone if action == Action::Delete => {
             format!("{row} is there again right after it was deleted")
         }
@@ -169,8 +170,8 @@ fn without_effect(
             "a rule of its table says ON CONFLICT IGNORE".to_owned()
         }
         ([], NoEffect::Unversioned) => "they are missing".to_owned(),
-        ([], _) => "something in the database stands against it".to_owned(),
-        (triggers, _) => format!("{} stands against it", the(triggers)),
+        ([], _) => "something in the database prevents it".to_owned(),
+        (triggers, _) => format!("{} prevents it", the(triggers)),
     };
     by_triggers(format!("{what}: {why}"), triggers).into()
 }
@@ -192,7 +193,7 @@ fn by_triggers(message: String, triggers: &[String]) -> GraphqlError {
     if triggers.is_empty() { error } else { error.with("triggers", &triggers) }
 }
 
-/// Whether an SQL expression has this name in it, and not just as a part of another word.
+/// Whether an SQL expression contains this name as a word of its own.
 fn names(expression: &str, name: &str) -> bool {
     let is_word = |c: char| c.is_alphanumeric() || c == '_';
     expression.match_indices(name).any(|(at, _)| {

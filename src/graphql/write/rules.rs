@@ -1,6 +1,6 @@
-//! What the model's rules say of a write: to a row that may not be read it is as if the row were
-//! not there; to one that may be read, but not written, it is forbidden, before anybody compares an
-//! etag; and what it would leave must be allowed too.
+//! What the model's rules mean for a write. A row that may not be read does not exist for the
+//! write. A row that may be read but not written is forbidden, before any etag is compared. And the
+//! result must be allowed, too.
 
 use super::super::error::{Code, GraphqlError};
 use super::super::plan::Action;
@@ -46,12 +46,12 @@ impl<T: Transaction> Writer<'_, '_, T> {
         &self.context.bound.grants
     }
 
-    /// Whether this is an entity whose rows not everybody may read or write as they like.
+    /// Whether reading or writing this entity's rows is restricted.
     fn is_ruled(&self, entity: EntityId, access: Access) -> bool {
         !self.context.model.is_open(entity, access)
     }
 
-    /// The values of these columns in the one row that a query finds; None: it finds none.
+    /// The values of these columns in the single row that a query finds; None if it finds none.
     async fn find(
         &self,
         from: Visible,
@@ -80,7 +80,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         read.await?
     }
 
-    /// Whether the row with this key is one of those that are left.
+    /// Whether the row with this key is among those that remain.
     async fn is_among(
         &self,
         entity: &Entity,
@@ -92,12 +92,12 @@ impl<T: Transaction> Writer<'_, '_, T> {
         Ok(found.is_some())
     }
 
-    /// Before anything is compared or written: the row is there for whoever asks, and may be
-    /// written. Gives what it may be afterwards; None: there is no such row, so nothing may be
-    /// written, and an etag that was given tells whether there was.
+    /// Checks, before anything is compared or written, that the row exists for the viewer and may
+    /// be written. Returns what the row may be after the write; None if it does not exist, in which
+    /// case nothing may be written, and a given etag tells whether it existed.
     ///
     /// # Errors
-    /// `NOT_FOUND` where it may not be read, `FORBIDDEN` where it may not be written.
+    /// `NOT_FOUND` if it may not be read, `FORBIDDEN` if it may not be written.
     pub(super) async fn check_found(
         &self,
         entity: &Entity,
@@ -109,11 +109,11 @@ impl<T: Transaction> Writer<'_, '_, T> {
         if !self.context.model.has_rules {
             return Ok(Some(Residual::Everything));
         }
-        // From here on nobody else changes it.
+        // From here on nobody else can change it.
         let is_there = self.transaction.lock(entity, key).await?.is_some();
         let readable = self.grants().rows(entity.id, Access::Read);
-        // Whoever reads every row may know that this one is gone, and is told so as where there are
-        // no rules.
+        // A viewer who may read every row may know that this one is gone, and gets the same error
+        // as without rules.
         if !is_there && *readable == Residual::Everything {
             return Ok(None);
         }
@@ -140,7 +140,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
             .into())
     }
 
-    /// What was created is what the viewer may create.
+    /// Checks that the viewer may create a row like this one.
     pub(super) async fn check_created(
         &self,
         entity: &Entity,
@@ -150,7 +150,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         self.check_left(entity, key, &allowed, Access::Create).await
     }
 
-    /// What an update has left is what those rules allow that allowed it.
+    /// Checks that the updated row is allowed by the same rules that allowed the update.
     pub(super) async fn check_updated(
         &self,
         entity: &Entity,
@@ -172,13 +172,13 @@ impl<T: Transaction> Writer<'_, '_, T> {
         }
         let what = match access {
             Access::Create => format!("such a {}", entity.name),
-            _ => format!("this {} so", entity.name),
+            _ => format!("this {} in this way", entity.name),
         };
         let depends = self.context.model.depends_on_viewer(entity.id, access);
         Err(self.grants().denied(depends, access, &what).into())
     }
 
-    /// Whether the row is as it is expected to be.
+    /// Whether the row is as expected.
     pub(super) async fn is_expected(
         &self,
         entity: &Entity,
@@ -192,11 +192,11 @@ impl<T: Transaction> Writer<'_, '_, T> {
         }
     }
 
-    /// A foreign key that is written points to a row that may be read: else it would tell which
-    /// rows there are.
+    /// Checks that a written foreign key refers to a row that may be read. Otherwise it would
+    /// reveal which rows exist.
     ///
     /// # Errors
-    /// `CONFLICT`, as if the row were not there.
+    /// `CONFLICT`, as if the row did not exist.
     pub(super) async fn check_references(
         &self,
         entity: &Entity,
@@ -216,7 +216,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
             if readable == Residual::Everything || self.is_among(target, value, &readable).await? {
                 continue;
             }
-            // A preset names whoever asks, who knows that.
+            // A preset refers to the viewer, who knows that row.
             if column.preset().is_some() && column.readonly {
                 continue;
             }
@@ -230,7 +230,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         Ok(())
     }
 
-    /// Whether the row that keeps this one from being written is one that may not be read.
+    /// Whether the row that conflicts with this write is one that may not be read.
     pub(super) async fn is_in_the_way_of_hidden(
         &self,
         refusal: &Refusal,
@@ -247,7 +247,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         };
         let is_ours = entity.table.eq_ignore_ascii_case(&violated.table);
         let columns: Option<Vec<ColumnId>> = violated.names.iter().map(column).collect();
-        // What is in the way is in another table, by a trigger, or is no column of the model.
+        // The conflict is in another table, through a trigger, or not about a column of the model.
         let Some(columns) = columns.filter(|columns| is_ours && !columns.is_empty()) else {
             return Ok(true);
         };
@@ -255,7 +255,7 @@ impl<T: Transaction> Writer<'_, '_, T> {
         if readable == Residual::Everything {
             return Ok(false);
         }
-        // What the write leaves as it is, the row has.
+        // Columns that the write does not set keep the row's values.
         let all = Visible::everything(entity.id);
         let before = match key {
             Some(key) => self.find(all, &[(entity.key, key.clone())], &[], &columns).await?,
