@@ -1,9 +1,9 @@
-//! Who asks: makes a [`Viewer`] of a token, or says why it does not. Knows no HTTP server, no rules
-//! and no data.
+//! Who is asking: turns a token into a [`Viewer`], or says why it is refused. Knows no HTTP server,
+//! no rules and no data.
 //!
-//! [`token`] reads a token and checks what it claims, [`keys`] reads a provider's keys,
-//! [`provider`] fetches them, [`mint`] makes tokens for development. Neither tokens nor claims ever
-//! reach the log.
+//! [`token`] parses a token and checks its claims, [`keys`] parses a provider's keys, [`provider`]
+//! fetches them, [`mint`] makes tokens for development. Neither tokens nor claims ever reach the
+//! log.
 
 pub mod keys;
 pub mod mint;
@@ -26,20 +26,20 @@ use crate::viewer::{Claims, Viewer};
 use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 
-/// How many verified tokens are remembered, so that their signatures are not verified with each
+/// How many verified tokens are remembered, so that signatures are not verified again for every
 /// request.
 const REMEMBERED: u64 = 10_000;
 
-/// Seconds since 1970, as the claims of tokens have them.
+/// The current time in seconds since 1970, as in the claims of tokens.
 type Now = Box<dyn Fn() -> u64 + Send + Sync>;
 
-/// Why a token does not say who asks.
+/// Why a token does not identify a viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotVerified {
-    /// The token is at fault.
+    /// The token is invalid.
     #[error(transparent)]
     Refused(#[from] Refusal),
-    /// It cannot be verified at the moment: the keys of its issuer cannot be had.
+    /// It cannot be verified at the moment: its issuer's keys cannot be fetched.
     #[error("the keys of the token's issuer cannot be fetched at the moment; try again")]
     Unavailable,
 }
@@ -50,7 +50,7 @@ impl From<Unavailable> for NotVerified {
     }
 }
 
-/// How a token came.
+/// How a token was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Carrier<'a> {
     /// `Authorization: Bearer …`
@@ -76,19 +76,19 @@ enum Keys {
     Fetched(Arc<Provider>),
 }
 
-/// A token that was verified, known by its hash.
+/// A verified token, identified by its hash.
 struct Remembered {
     token: blake3::Hash,
     viewer: Viewer,
     issuer: usize,
-    /// After this second it is not accepted any more.
+    /// It is not accepted after this second.
     accepted_until: u64,
-    /// The generation of the issuer's keys with which it was verified.
+    /// The generation of the issuer's keys that verified it.
     generation: u64,
 }
 
 impl Authenticator {
-    /// Verifies the tokens of these issuers. Fetches nothing yet.
+    /// Verifies the tokens of these issuers. Does not fetch any keys yet.
     ///
     /// # Errors
     /// A secret is missing or too short.
@@ -121,12 +121,12 @@ impl Authenticator {
         })
     }
 
-    /// Whether anybody's tokens count. Where nobody's do, everything is public.
+    /// Whether any issuer is configured. If not, everything is public.
     pub fn is_on(&self) -> bool {
         !self.issuers.is_empty()
     }
 
-    /// The cookies that may have tokens, each once.
+    /// The cookies that may carry tokens, without duplicates.
     pub fn cookies(&self) -> impl Iterator<Item = &str> {
         let name = |issuer: &TrustedIssuer| issuer.config.cookie.clone();
         let earlier = move |at: usize| self.issuers[..at].iter().filter_map(name);
@@ -136,8 +136,7 @@ impl Authenticator {
         })
     }
 
-    /// What a token says, if it was verified before: found without waiting. None where it must be
-    /// verified.
+    /// The viewer of a token that was verified before; None if it must be verified. Never waits.
     pub fn remembered(&self, token: &str, carrier: Carrier<'_>) -> Option<Viewer> {
         let (now, hash) = ((self.now)(), blake3::hash(token.as_bytes()));
         let known = self.remembered.get(&short(&hash)).filter(|known| known.token == hash)?;
@@ -148,10 +147,10 @@ impl Authenticator {
         holds.then(|| known.viewer.clone())
     }
 
-    /// What a token says.
+    /// The viewer of a token.
     ///
     /// # Errors
-    /// Why it does not count.
+    /// Why it is refused.
     pub async fn verify(&self, token: &str, carrier: Carrier<'_>) -> Result<Viewer, NotVerified> {
         if let Some(viewer) = self.remembered(token, carrier) {
             return Ok(viewer);
@@ -191,7 +190,7 @@ impl TrustedIssuer {
 }
 
 impl Keys {
-    /// The keys that are there, if there are any that may still be used.
+    /// The current keys, if there are any that may still be used.
     fn current(&self, now: u64) -> Option<Arc<KeySet>> {
         match self {
             Self::Fixed(keys) => Some(keys.clone()),
@@ -199,7 +198,7 @@ impl Keys {
         }
     }
 
-    /// The keys, after looking once more for the one that the token names.
+    /// The keys, fetched again if the one that the token names is not among them.
     async fn with_key_of(&self, token: &Token<'_>, now: u64) -> Result<Arc<KeySet>, Unavailable> {
         match self {
             Self::Fixed(keys) => Ok(keys.clone()),
@@ -208,7 +207,7 @@ impl Keys {
     }
 }
 
-/// 64 bits of a hash that nobody can steer; the whole hash is compared afterwards.
+/// 64 bits of a hash that nobody can control; the whole hash is compared afterwards.
 fn short(hash: &blake3::Hash) -> u64 {
     let mut bytes = [0; 8];
     bytes.copy_from_slice(&hash.as_bytes()[..8]);

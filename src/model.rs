@@ -1,6 +1,6 @@
-//! The model: what `schema.graphql` says. Entities, their fields, keys and relations, as the rest
-//! of the program reads them. It knows names and types; it does not know SQL text, GraphQL
-//! documents or HTTP.
+//! The model: everything that `schema.graphql` declares. Entities, their fields, keys and
+//! relations, in the form that the rest of the crate reads. It knows names and types, but no SQL
+//! text, GraphQL documents or HTTP.
 
 pub mod advice;
 pub mod diagnostic;
@@ -18,24 +18,24 @@ pub use parse::{Parsed, parse};
 pub use rules::{Access, Rule};
 pub use scalar::{CorruptValue, Scalar, Source, Value, ValueRef};
 
-/// Rows of a page where neither `first` nor `last` says otherwise; fewer where the entity's
+/// The page size, in rows, if neither `first` nor `last` is given; smaller if the entity's
 /// `maxPageSize` is smaller.
 const DEFAULT_PAGE_SIZE: u32 = 20;
 
 /// Everything that `schema.graphql` declares, checked.
 #[derive(Debug, Clone)]
 pub struct Model {
-    /// In the order of the file.
+    /// In file order.
     pub entities: Vec<Entity>,
-    /// In the order of the file.
+    /// In file order.
     pub enums: Vec<EnumType>,
-    /// Entity name to index.
+    /// Maps entity names to indices.
     pub by_name: HashMap<String, EntityId>,
     /// blake3 over everything in the model that can change the bytes of an answer (names, types,
     /// nullability, defaults, orderings, page sizes), independent of comments, white space and
     /// descriptions. Part of every ETag.
     pub fingerprint: [u8; 32],
-    /// The model says who may do what, and what it does not allow is denied.
+    /// Whether the model contains rules. If so, everything that they do not allow is denied.
     pub has_rules: bool,
 }
 
@@ -54,11 +54,11 @@ pub struct ColumnId(pub u16);
 /// An enum type.
 #[derive(Debug, Clone)]
 pub struct EnumType {
-    /// Its name in GraphQL.
+    /// Its GraphQL name.
     pub name: String,
     /// From the SDL.
     pub description: Option<String>,
-    /// The values and their descriptions, in the order of the file.
+    /// The values and their descriptions, in file order.
     pub values: Vec<(String, Option<String>)>,
 }
 
@@ -77,30 +77,31 @@ pub struct Entity {
     pub plural: String,
     /// `products` (`@entity(table:)`).
     pub table: String,
-    /// What clients see, in the order of the file.
+    /// What clients see, in file order.
     pub fields: Vec<Field>,
-    /// What the table has (without `_version`), in the order of the file.
+    /// The columns of the table (without `_version`), in file order.
     pub columns: Vec<Column>,
     /// The column of the field with `@id`.
     pub key: ColumnId,
     /// `@unique`, without the key itself.
     pub uniques: Vec<Unique>,
-    /// `@index`, and one for each relation column that no other index or unique starts with.
+    /// `@index`, and one index for each relation column with which no other index or unique
+    /// constraint starts.
     pub indexes: Vec<Index>,
-    /// `@entity(orderBy:)`; the key is not appended here.
+    /// `@entity(orderBy:)`, without the key as the last term.
     pub order_by: Vec<(ColumnId, Order)>,
-    /// Largest `first`/`last`, 1 or more.
+    /// The largest `first` or `last`; at least 1.
     pub max_page_size: u32,
-    /// Updates and deletes must carry `expectedEtag`.
+    /// Updates and deletes require `expectedEtag`.
     pub require_etag: bool,
-    /// freshql's migrations make and change its table. Otherwise somebody else's do, and nothing of
-    /// it is altered.
+    /// Whether freshql's migrations create and alter the table. If not, another program owns it and
+    /// freshql never alters it.
     pub managed: bool,
     /// `@cacheControl` on the type.
     pub cache: CacheHint,
     /// `@allow` on the type.
     pub rules: Vec<Rule>,
-    /// Where its name stands in the model's text.
+    /// The position of its name in the model's text.
     pub span: std::ops::Range<usize>,
 }
 
@@ -109,27 +110,27 @@ pub struct Entity {
 pub struct Column {
     /// Its name in SQL.
     pub name: String,
-    /// The name under which filters, orderings and inputs know it: `price`, and `merchantId` for a
-    /// relation `merchant`.
+    /// Its name in filters, orderings and inputs: `price`, or `merchantId` for a relation
+    /// `merchant`.
     pub field: String,
-    /// What it holds; a relation's column has its target key's type.
+    /// The type of its values; a relation's column has the type of the target's key.
     pub scalar: Scalar,
-    /// May be NULL.
+    /// Whether it may be NULL.
     pub nullable: bool,
     /// `@default`.
     pub default: Option<DefaultValue>,
-    /// `@readonly`: neither inputs nor patches have it. True for keys that the server makes.
+    /// `@readonly`: not in inputs or patches. True for keys that the server generates.
     pub readonly: bool,
-    /// `@updatedAt`: each update that clients ask for sets it to the time of the write.
+    /// `@updatedAt`: every update by a client sets it to the time of the write.
     pub set_on_update: bool,
-    /// `@hidden`: in no output, filter or ordering; inputs have it.
+    /// `@hidden`: in no output, filter or ordering, but in inputs.
     pub hidden: bool,
-    /// The entity that it points to.
+    /// The entity that it refers to.
     pub references: Option<Reference>,
-    /// Clients see its values as global ids of this entity's rows.
+    /// The entity whose global ids clients see as its values.
     pub global: Option<EntityId>,
-    /// Lists are cut by it: a relation, or a column of a `@unique` or `@index`. Its values are in
-    /// the change log.
+    /// Whether it can restrict lists: it belongs to a relation, a `@unique` or an `@index`. Its
+    /// values are recorded in the change log.
     pub part: bool,
     /// `@column(type:)`: overrides the SQL type in migrations.
     pub sql_type: Option<String>,
@@ -138,9 +139,9 @@ pub struct Column {
 /// A foreign key.
 #[derive(Debug, Clone)]
 pub struct Reference {
-    /// The entity that the column points to.
+    /// The entity that the column refers to.
     pub target: EntityId,
-    /// What happens to this row when that one is deleted.
+    /// What happens to this row when the other one is deleted.
     pub on_delete: OnDelete,
 }
 
@@ -149,17 +150,17 @@ pub struct Reference {
 pub enum OnDelete {
     /// The delete fails.
     Restrict,
-    /// This row goes too.
+    /// This row is deleted, too.
     Cascade,
     /// The column becomes NULL.
     SetNull,
 }
 
 impl OnDelete {
-    /// As the model spells them.
+    /// The names in the model.
     pub const NAMES: [&str; 3] = ["RESTRICT", "CASCADE", "SET_NULL"];
 
-    /// As SQL spells it, after `ON DELETE`.
+    /// The SQL after `ON DELETE`.
     pub fn sql(self) -> &'static str {
         match self {
             Self::Restrict => "RESTRICT",
@@ -168,7 +169,7 @@ impl OnDelete {
         }
     }
 
-    /// The one of this name in the model.
+    /// The variant with this name in the model.
     pub fn named(name: &str) -> Option<Self> {
         [Self::Restrict, Self::Cascade, Self::SetNull]
             .into_iter()
@@ -185,8 +186,8 @@ impl OnDelete {
         }
     }
 
-    /// Whether what a table says in SQL comes to the same. Ours says RESTRICT; others' tables say
-    /// nothing, which means NO ACTION and fails as well, only later.
+    /// Whether the SQL of an existing table means the same. Our tables say RESTRICT. Others often
+    /// say nothing, which means NO ACTION and fails as well, only later.
     pub fn is_said_by(self, sql: &str) -> bool {
         self.sql() == sql || (self == Self::Restrict && sql == "NO ACTION")
     }
@@ -195,15 +196,15 @@ impl OnDelete {
 /// `@default`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum DefaultValue {
-    /// In the column's storage form.
+    /// A value in the column's storage form.
     Value(Value),
-    /// A version 7 UUID, made by the server.
+    /// A version 7 UUID, generated by the server.
     UuidV7,
-    /// The database counts.
+    /// A number assigned by the database.
     Autoincrement,
     /// The time of the write.
     Now,
-    /// What this claim of whoever writes says.
+    /// The value of this claim of the writer's token.
     Claim(String),
 }
 
@@ -214,32 +215,32 @@ pub struct Field {
     pub name: String,
     /// From the SDL.
     pub description: Option<String>,
-    /// What it is.
+    /// What it contains.
     pub kind: FieldKind,
     /// `@cacheControl` on the field.
     pub cache: CacheHint,
     /// `@hidden`.
     pub hidden: bool,
-    /// `@allow` on the field. A field without any follows its row's.
+    /// `@allow` on the field. A field without rules follows those of its row.
     pub rules: Vec<Rule>,
 }
 
-/// What a field is.
+/// What a field contains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FieldKind {
-    /// A value in a column. A relation `merchant` also makes a scalar field `merchantId` (directly
-    /// before it).
+    /// The value of a column. A relation `merchant` also creates a scalar field `merchantId`,
+    /// directly before it.
     Scalar(ColumnId),
-    /// The row that a column points to.
+    /// The row that a column refers to.
     ToOne {
         /// The foreign key.
         column: ColumnId,
-        /// Whose key it holds.
+        /// The entity that it refers to.
         target: EntityId,
     },
-    /// The rows whose column points to this one (`@derivedFrom`).
+    /// The rows whose column refers to this row (`@derivedFrom`).
     ToMany {
-        /// Whose rows.
+        /// The entity of the rows.
         target: EntityId,
         /// The target's foreign key.
         column: ColumnId,
@@ -249,51 +250,49 @@ pub enum FieldKind {
 /// `@unique`: at most one row for each combination of values.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unique {
-    /// One or more.
+    /// At least one.
     pub columns: Vec<ColumnId>,
-    /// The root field that looks a row up by it: `productByMerchantAndSku`.
+    /// The root field that looks up a row by these columns: `productByMerchantAndSku`.
     pub lookup: String,
 }
 
 /// `@index`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Index {
-    /// One or more.
+    /// At least one.
     pub columns: Vec<ColumnId>,
 }
 
 /// A term of an ordering.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Order {
-    /// Largest first.
+    /// Whether the largest value comes first.
     pub descending: bool,
-    /// Where NULLs stand. `ASC` puts them first and `DESC` last unless the enum value says
-    /// otherwise.
+    /// Whether NULLs come first. By default they do for `ASC` and do not for `DESC`.
     pub nulls_first: bool,
 }
 
-/// `@cacheControl`: what its author said; what follows from it is [`crate::cache_control`]'s
-/// business.
+/// `@cacheControl` as declared; [`crate::cache_control`] decides what follows from it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct CacheHint {
-    /// Seconds.
+    /// In seconds.
     pub max_age: Option<u32>,
-    /// Seconds, for shared caches.
+    /// In seconds, for shared caches.
     pub shared_max_age: Option<u32>,
-    /// Seconds.
+    /// In seconds.
     pub stale_while_revalidate: Option<u32>,
     /// `scope:`; `Some(true)` is PRIVATE.
     pub private: Option<bool>,
-    /// Take the parent's.
+    /// Inherit the parent's lifetime.
     pub inherit_max_age: bool,
 }
 
 impl Order {
-    /// How the API spells orders.
+    /// The enum values of the API.
     pub const NAMES: [&'static str; 6] =
         ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
 
-    /// From the enum value `OrderDirection`.
+    /// Parses a value of the enum `OrderDirection`.
     pub fn parse(name: &str) -> Option<Self> {
         let (descending, nulls_first) = match name {
             "ASC" | "ASC_NULLS_FIRST" => (false, true),
@@ -307,12 +306,12 @@ impl Order {
 }
 
 impl Column {
-    /// Clients may order lists by it: the API's `…OrderBy` has it.
+    /// Whether clients may order lists by it, so that `…OrderBy` contains it.
     pub fn is_sortable(&self) -> bool {
         !self.hidden && self.scalar.is_sortable()
     }
 
-    /// Clients may filter by it: the API's `…Where` has it.
+    /// Whether clients may filter by it, so that `…Where` contains it.
     pub fn is_filterable(&self) -> bool {
         !self.hidden && self.scalar.is_filterable()
     }
@@ -341,22 +340,22 @@ impl Entity {
         &self.columns[usize::from(id.0)]
     }
 
-    /// The column that filters, orderings and inputs know by this name.
+    /// The column with this name in filters, orderings and inputs.
     pub fn column_by_field(&self, field: &str) -> Option<ColumnId> {
         self.column_ids().find(|id| self.column(*id).field == field)
     }
 
-    /// The field that clients select by this name; hidden ones are not found.
+    /// The field that clients select by this name, unless it is hidden.
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name && !f.hidden)
     }
 
-    /// Rows of a page where neither `first` nor `last` says otherwise.
+    /// The page size, in rows, if neither `first` nor `last` is given.
     pub fn default_page_size(&self) -> u32 {
         DEFAULT_PAGE_SIZE.min(self.max_page_size)
     }
 
-    /// May clients look rows up by it? A look-up by a hidden column would show what it hides.
+    /// Whether clients may look up rows by it. A lookup by a hidden column would reveal its values.
     pub fn has_lookup(&self, unique: &Unique) -> bool {
         unique.columns.iter().all(|id| !self.column(*id).hidden)
     }

@@ -1,8 +1,7 @@
 //! Which documents may run: those of the operator (files, admin API), and those that clients
 //! register themselves.
 //!
-//! Trusted documents and learned ones are kept apart, so that no client can displace what the
-//! operator registered.
+//! The two kinds are kept apart, so that no client can displace what the operator registered.
 
 pub mod apq;
 pub mod documents;

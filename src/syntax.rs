@@ -1,10 +1,10 @@
-//! GraphQL text to syntax tree, by the grammar of the September 2025 specification: operations and
-//! type definitions, in one parser. It knows no schema. The tree is async-graphql's; its own parser
-//! refuses escapes, descriptions and spaces that the grammar has, takes documents that it has not,
-//! and says what it expected in the names of its rules.
+//! Parses GraphQL text into a syntax tree, by the grammar of the September 2025 specification:
+//! operations and type definitions, in one parser. It knows no schema. The tree is async-graphql's.
+//! Its own parser is not used: it rejects escapes, descriptions and spaces that the grammar allows,
+//! accepts documents that it does not, and reports expectations by the names of its grammar rules.
 //!
-//! Lines and columns are counted from 1 as graphql-js and editors count them: a line ends with LF,
-//! CR or both, and a column is a UTF-16 code unit.
+//! Lines and columns are counted from 1, as in graphql-js and editors: a line ends with LF, CR or
+//! CR LF, and columns are UTF-16 code units.
 
 mod definitions;
 mod executable;
@@ -22,8 +22,8 @@ pub use value::{exact_float, from_json, long_integer, long_number};
 
 use parser::Parser;
 
-/// Parses a text to its end. Time and memory grow with its length, the stack with [`MAX_NESTING`]
-/// at most.
+/// Parses a whole text. Time and memory are linear in its length; the stack is bounded by
+/// [`MAX_NESTING`].
 ///
 /// # Errors
 /// The first mistake.

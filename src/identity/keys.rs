@@ -1,6 +1,6 @@
-//! The keys of an issuer: a JSON Web Key Set (RFC 7517), or one secret. Which algorithm a key is
-//! for, the key says (RFC 7518 §6), never a token: else a public key could pass for the secret of
-//! an HMAC.
+//! The keys of an issuer: a JSON Web Key Set (RFC 7517), or a single secret. The key determines its
+//! algorithm (RFC 7518 §6), never the token: otherwise a public key could pass for the secret of an
+//! HMAC.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,35 +15,34 @@ use crate::config::Secret;
 #[derive(Debug)]
 pub struct KeySet {
     keys: Vec<Key>,
-    /// Another one where the keys are others: whatever was verified with a set before must be
-    /// verified again.
+    /// Changes whenever the keys do; everything verified with an older set must be verified again.
     pub generation: u64,
 }
 
-/// One of them.
+/// A key of an issuer.
 #[derive(Debug)]
 pub struct Key {
     id: Option<String>,
-    /// What it is for.
+    /// The algorithm that it is for.
     pub algorithm: Algorithm,
-    /// What it is.
+    /// The key itself.
     pub material: DecodingKey,
-    /// The same as bytes that tell keys apart.
+    /// Identifies the key material.
     fingerprint: blake3::Hash,
 }
 
-/// Why a text is no set of keys.
+/// Why a text is not a key set.
 #[derive(Debug, thiserror::Error)]
 pub enum KeySetError {
-    /// No JSON.
+    /// It is not JSON.
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
-    /// Other JSON.
+    /// It is JSON, but not a key set.
     #[error("it is not a JSON Web Key Set: it has no list `keys`")]
     NoKeys,
 }
 
-/// What a JSON Web Key says, as far as it matters here.
+/// The relevant members of a JSON Web Key.
 #[derive(Deserialize)]
 struct Jwk {
     kty: String,
@@ -58,16 +57,15 @@ struct Jwk {
     y: Option<String>,
 }
 
-/// Bytes of an RSA modulus: 2048 to 8192 bits.
+/// The size of an RSA modulus in bytes: 2048 to 8192 bits.
 const RSA_BYTES: std::ops::RangeInclusive<usize> = 256..=1024;
 
 impl KeySet {
-    /// Reads a set. Keys that are of no use here are left out: providers publish keys for
-    /// encryption, and kinds that only newer programs know, beside those for signatures. The number
-    /// of them comes along.
+    /// Parses a set. Unusable keys are skipped, since providers also publish keys for encryption,
+    /// and kinds that only newer programs know. Their number is returned as well.
     ///
     /// # Errors
-    /// It is no set at all.
+    /// It is not a key set.
     pub fn parse(json: &[u8]) -> Result<(Self, usize), KeySetError> {
         let mut document: Value = serde_json::from_slice(json)?;
         let Some(Value::Array(listed)) = document.get_mut("keys").map(Value::take) else {
@@ -79,7 +77,7 @@ impl KeySet {
         Ok((Self { keys, generation: 0 }, left_out))
     }
 
-    /// A secret that the issuer shares with us.
+    /// A secret that the issuer shares with this server.
     pub fn of_secret(secret: &Secret) -> Self {
         let bytes = secret.expose().as_bytes();
         let material = DecodingKey::from_secret(bytes);
@@ -103,28 +101,28 @@ impl KeySet {
                 .all(|(mine, theirs)| identity(mine) == identity(theirs))
     }
 
-    /// Whether one has this name.
+    /// Whether a key has this id.
     pub fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
-    /// How many there are.
+    /// The number of keys.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no keys.
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty()
     }
 
-    /// The one that a token is signed with, if its header says the truth: the key's name, if it has
-    /// one, and the algorithm.
+    /// The key that signed a token according to its header: by the key's id, if given, and the
+    /// algorithm.
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`], [`Refusal::NoKeyNamed`].
     pub fn find(&self, id: Option<&str>, algorithm: &str) -> Result<&Key, Refusal> {
-        // A secret has no name, and a token that was signed with it may have any.
+        // A secret has no id, so a token signed with it may name any.
         if let [only] = &self.keys[..]
             && only.algorithm == Algorithm::HS256
         {
@@ -134,10 +132,10 @@ impl KeySet {
         match id {
             Some(id) => {
                 let named = || self.keys.iter().filter(|key| key.id.as_deref() == Some(id));
-                // Of two keys with one name, the one that can have signed it.
+                // If two keys have the same id, choose the one with the right algorithm.
                 named().find(is_for).or_else(|| named().next()).ok_or(Refusal::UnknownKey)
             }
-            // OpenID Connect Core §10.1: only where there is no doubt.
+            // OpenID Connect Core §10.1: allowed only if it is unambiguous.
             None => {
                 let mut possible = self.keys.iter().filter(is_for);
                 match (possible.next(), possible.next()) {
@@ -151,12 +149,12 @@ impl KeySet {
 }
 
 impl Key {
-    /// As headers of tokens write it.
+    /// The name of the algorithm in token headers.
     pub fn algorithm_name(&self) -> &'static str {
         name(self.algorithm)
     }
 
-    /// None where it is of no use here.
+    /// None if the key is unusable here.
     fn read(json: Value) -> Option<Self> {
         let jwk = Jwk::deserialize(json).ok()?;
         let is_for_signatures = jwk.r#use.as_deref().is_none_or(|usage| usage == "sig")
@@ -201,7 +199,8 @@ impl Key {
                 let x = bytes(&jwk.x).filter(|x| x.len() == 32)?;
                 (of(&[Algorithm::EdDSA])?, DecodingKey::from_ed_der(&x), blake3::hash(&x))
             }
-            // Secrets (`oct`) are never published, so one that is has been made by somebody else.
+            // Secrets (`oct`) are never published, so a published one does not come from the
+            // issuer.
             _ => return None,
         };
         Some(Self { id: jwk.kid, algorithm, material, fingerprint })
@@ -220,7 +219,7 @@ fn name(algorithm: Algorithm) -> &'static str {
         Algorithm::ES256 => "ES256",
         Algorithm::ES384 => "ES384",
         Algorithm::EdDSA => "EdDSA",
-        // No key is for these.
+        // No key is for these algorithms.
         _ => "",
     }
 }

@@ -1,4 +1,4 @@
-//! Makes tokens that are signed with a configured secret, for development: `freshql token`.
+//! Creates tokens signed with a configured secret, for development: `freshql token`.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::secret::{SetupError, secret_of};
 use super::time;
 use crate::config::Issuer;
 
-/// A token of this issuer with these claims. `iss`, `aud`, `iat` and `exp` are added where the
-/// claims do not have them.
+/// A token of this issuer with these claims. `iss`, `aud`, `iat` and `exp` are added if they are
+/// missing.
 ///
 /// # Errors
 /// The issuer has no secret, or one that is too short.
@@ -27,7 +27,7 @@ pub fn mint(
         claims.entry(name).or_insert(value);
     };
     add("iss", issuer.issuer.clone().into());
-    // A token for each audience would be one for other servers, too.
+    // With all audiences, the token would also be valid for other servers.
     add("aud", issuer.audience.first().cloned().unwrap_or_default().into());
     add("iat", now.into());
     add("exp", now.saturating_add(lifetime.as_secs()).into());

@@ -1,7 +1,7 @@
-//! The keys of an identity provider: fetched when they are first needed, so that the server starts
-//! while the provider is down; looked at again after a while; looked for once more when a token
-//! names a key that is not among them. Whoever needs them at the same time shares one fetch. What
-//! was fetched stays in use for a day while the provider cannot be reached.
+//! The keys of an identity provider. They are fetched when first needed, so that the server starts
+//! even if the provider is down; refreshed after a while; and fetched again when a token names an
+//! unknown key. Concurrent requests share one fetch. If the provider is unreachable, fetched keys
+//! remain in use for a day.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -18,27 +18,27 @@ use super::keys::{KeySet, KeySetError};
 use crate::config::{Issuer, KeySource};
 use crate::outbound::{Bounds, Client, OutboundError};
 
-/// What one answer of a provider may cost.
+/// The limits of one request to a provider.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(5), bytes: 64 << 10 };
-/// Seconds for which keys are used before they are looked at again, where the provider does not
-/// say.
+/// How long keys are used before they are refreshed, in seconds, if the provider does not say.
 const FRESH: u64 = 600;
-/// What the provider may say.
+/// The range in which the provider may choose that time.
 const SHORTEST: u64 = 60;
 const LONGEST: u64 = 3600;
-/// Seconds for which keys are used while the provider cannot be reached.
+/// How long keys are used while the provider is unreachable, in seconds.
 const STALE: u64 = 86_400;
-/// Seconds between two fetches for keys that nobody has: anybody can make such tokens.
+/// The seconds between two fetches for unknown keys, which are limited because anybody can make
+/// tokens that name such keys.
 const COOLDOWN: u64 = 30;
-/// Seconds between two attempts while there are keys, and while there are none.
+/// The seconds between two attempts, with and without usable keys.
 const RETRY: u64 = 30;
 const RETRY_WITHOUT_KEYS: u64 = 2;
 
-/// There are no keys, and none can be had at the moment.
+/// There are no keys, and none can be fetched at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Unavailable;
 
-/// Why a fetch failed: for the log.
+/// Why a fetch failed; for the log.
 #[derive(Debug, thiserror::Error)]
 enum FetchError {
     #[error(transparent)]
@@ -65,7 +65,7 @@ pub struct Provider {
     source: KeySource,
     client: OnceLock<Client>,
     fetched: ArcSwapOption<Fetched>,
-    /// Held while somebody fetches.
+    /// Held during a fetch.
     fetching: tokio::sync::Mutex<()>,
     schedule: Mutex<Schedule>,
 }
@@ -73,31 +73,31 @@ pub struct Provider {
 struct Fetched {
     keys: Arc<KeySet>,
     at: u64,
-    /// From when on they are looked at again.
+    /// The time from which they are refreshed.
     due: u64,
 }
 
-/// When what was tried.
+/// The times of previous attempts.
 #[derive(Debug, Default)]
 struct Schedule {
-    /// The last attempt failed, at this second.
+    /// The time of the last attempt, if it failed.
     failed_at: Option<u64>,
-    /// An unknown key was looked for at this second.
+    /// The time of the last fetch for an unknown key.
     looked_at: Option<u64>,
-    /// A fetch in the background is under way.
+    /// Whether a background fetch is in progress.
     refreshing: bool,
 }
 
 impl Schedule {
-    /// For a token whose key is not among these. Where the last attempt failed, it may well be the
-    /// provider's newest.
+    /// The result for a token whose key is not among these. If the last attempt failed, the key may
+    /// be the provider's newest.
     fn without(&self, keys: Arc<KeySet>) -> Result<Arc<KeySet>, Unavailable> {
         if self.failed_at.is_some() { Err(Unavailable) } else { Ok(keys) }
     }
 }
 
 impl Provider {
-    /// The provider of an issuer. Fetches nothing yet.
+    /// The provider of an issuer. Does not fetch anything yet.
     pub fn new(config: &Issuer) -> Self {
         Self {
             issuer: config.issuer.clone(),
@@ -109,12 +109,11 @@ impl Provider {
         }
     }
 
-    /// The keys that are there and may still be used. Where they are due, they are looked at again
-    /// in the background.
+    /// The current keys, if they may still be used. Refreshes them in the background when due.
     pub fn current(self: &Arc<Self>, now: u64) -> Option<Arc<KeySet>> {
         let fetched = self.fetched.load();
         let fetched = fetched.as_ref()?;
-        // A clock that was set back makes them due.
+        // If the clock was set back, the keys are due.
         let is_due = now >= fetched.due || now < fetched.at;
         if is_due && self.may_refresh(now) {
             let provider = self.clone();
@@ -127,10 +126,8 @@ impl Provider {
         (now < fetched.at.saturating_add(STALE)).then(|| fetched.keys.clone())
     }
 
-    /// The keys; those that the provider has now, if there are none, or if the one that is named is
-    /// not among them.
+    /// The keys; fetched if there are none, or if the named one is not among them.
     ///
-    /// # Errors
     /// There are none, and none can be fetched.
     pub async fn with_key(
         self: &Arc<Self>,
@@ -142,13 +139,13 @@ impl Provider {
             _ => {}
         }
         let (provider, id) = (self.clone(), id.map(str::to_owned));
-        // A task of its own, so that what one request has begun for all does not end with its
-        // client.
+        // A separate task, so that a fetch started by one request for all does not end when its
+        // client disconnects.
         let looking = tokio::spawn(async move { provider.look_for(id.as_deref(), now).await });
         looking.await.unwrap_or(Err(Unavailable))
     }
 
-    /// Fetches the keys, unless somebody else has done it meanwhile or a moment ago.
+    /// Fetches the keys, unless another request has done so in the meantime or a moment ago.
     async fn look_for(
         self: &Arc<Self>,
         id: Option<&str>,
@@ -211,7 +208,7 @@ impl Provider {
                             issuer = self.issuer,
                             keys = count,
                             left_out,
-                            "the keys of an issuer are others now"
+                            "the keys of an issuer have changed"
                         );
                         Arc::new(keys)
                     }
@@ -229,7 +226,7 @@ impl Provider {
         }
     }
 
-    /// The keys, how many were left out, and for how many seconds they are fresh.
+    /// The keys, the number of skipped keys, and for how many seconds they are fresh.
     async fn ask(&self) -> Result<(KeySet, usize, u64), FetchError> {
         let (json, fresh) = match &self.source {
             KeySource::File(path) => {
@@ -251,7 +248,7 @@ impl Provider {
         Ok((keys, left_out, fresh))
     }
 
-    /// Where the keys are (OpenID Connect Discovery §4).
+    /// The URL of the keys (OpenID Connect Discovery §4).
     async fn discovered(&self) -> Result<String, FetchError> {
         #[derive(Deserialize)]
         struct Configuration {
@@ -265,7 +262,7 @@ impl Provider {
         if configuration.issuer != self.issuer {
             return Err(FetchError::OtherIssuer);
         }
-        // Nobody between may hand in keys of his own where the issuer itself is asked over TLS.
+        // If the issuer itself is contacted over TLS, nobody in between may substitute keys.
         if self.issuer.starts_with("https://") && !configuration.jwks_uri.starts_with("https://") {
             return Err(FetchError::Insecure);
         }
@@ -290,7 +287,7 @@ impl Provider {
     }
 }
 
-/// Seconds for which keys are used before they are looked at again.
+/// For how many seconds keys are used before they are refreshed.
 fn freshness(headers: &HeaderMap) -> u64 {
     let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
     let directives = lines

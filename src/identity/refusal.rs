@@ -1,49 +1,49 @@
-//! Why a token does not count, in words for its client.
+//! Why a token is refused, in words for its client.
 
-/// Why a token does not count: the `error_description` of RFC 6750 §3. It repeats nothing of the
-/// token.
+/// Why a token is refused: the `error_description` of RFC 6750 §3. It reveals nothing about the
+/// token's contents.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// It is too long.
     #[error("the token is longer than 8192 bytes")]
     TooLong,
-    /// Something else.
+    /// It is not a signed JSON Web Token.
     #[error("the token is not a signed JSON Web Token in three parts")]
     Malformed,
     /// It is encrypted.
-    #[error("the token is encrypted; only signed tokens are understood")]
+    #[error("the token is encrypted; only signed tokens are accepted")]
     Encrypted,
-    /// RFC 7515 §4.1.11: what is not understood must be refused, and no extension is.
-    #[error("the header of the token has crit, and no extension is understood here")]
+    /// RFC 7515 §4.1.11: unknown critical extensions must be refused, and none is supported.
+    #[error("the header of the token has crit, but no extension is supported")]
     Critical,
-    /// Nobody whom we trust.
-    #[error("the claim iss is missing, or is no issuer that is trusted here")]
+    /// Its issuer is not trusted.
+    #[error("the claim iss is missing, or does not name a trusted issuer")]
     Issuer,
-    /// For somebody else.
+    /// It is for another audience.
     #[error("the claim aud is missing, or does not name this server")]
     Audience,
-    /// Nobody knows how long it would hold.
+    /// Nobody would know how long it is valid.
     #[error("the claim exp is missing, or is not a number")]
     NoExpiry,
-    /// No longer.
+    /// It is no longer valid.
     #[error("the token has expired")]
     Expired,
-    /// Not yet.
+    /// It is not yet valid.
     #[error("the token is not valid yet (nbf)")]
     NotYet,
     /// Malformed `nbf`.
     #[error("the claim nbf is not a number")]
     NotBefore,
-    /// Its key is none of the issuer's.
+    /// The issuer has no such key.
     #[error("the token is signed with a key that its issuer does not have")]
     UnknownKey,
-    /// It names no key, and the issuer has several that it could be.
+    /// It names no key, and several of the issuer's keys are possible.
     #[error("the token names no key (kid), and its issuer has several")]
     NoKeyNamed,
-    /// Its header says something else than the key.
-    #[error("the key of the token is for another algorithm than its header names")]
+    /// Its header names another algorithm than the key.
+    #[error("the key of the token is for a different algorithm than its header names")]
     Algorithm,
-    /// Forged, or changed.
+    /// It is forged or altered.
     #[error("the signature of the token is wrong")]
     Signature,
 }

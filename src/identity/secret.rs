@@ -3,7 +3,7 @@
 use crate::config::auth::SHORTEST_SECRET;
 use crate::config::{Issuer, KeySource, Secret};
 
-/// Where the process cannot begin to verify tokens.
+/// Why token verification cannot be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
     /// The secret of an issuer is missing.
@@ -12,25 +12,25 @@ pub enum SetupError {
          or more, such as those that `openssl rand -hex 32` prints"
     )]
     NoSecret {
-        /// Whose.
+        /// The issuer.
         issuer: String,
-        /// Where it was looked for.
+        /// The environment variable.
         variable: String,
     },
-    /// It can be guessed.
+    /// It is too short.
     #[error(
         "the secret in the environment variable {variable} has {length} bytes; HS256 needs {SHORTEST_SECRET} or more, such as those \
          that `openssl rand -hex 32` prints"
     )]
     ShortSecret {
-        /// Where it is.
+        /// The environment variable.
         variable: String,
-        /// Its bytes.
+        /// The length of the secret in bytes.
         length: usize,
     },
 }
 
-/// The secret of an issuer that has one.
+/// The secret of an issuer, if it uses one.
 ///
 /// # Errors
 /// It is missing or too short.

@@ -46,7 +46,7 @@ fn token(more: &Value) -> String {
     signed(&json!({"alg": "HS256"}), &claims(OURS, more))
 }
 
-/// A clock that stands until it is set.
+/// A clock that stands still until it is set.
 #[derive(Clone)]
 struct Clock(Arc<AtomicU64>);
 
@@ -68,7 +68,7 @@ async fn verdict(authenticator: &Authenticator, token: &str) -> Result<(), NotVe
     authenticator.verify(token, Carrier::Authorization).await.map(drop)
 }
 
-/// What becomes of a token of the issuer with a secret.
+/// The verdict on a token of the issuer with a secret.
 async fn with_the_secret(token: &str) -> Result<(), NotVerified> {
     verdict(&with_clock(&[with_secret(SECRET)]).0, token).await
 }
@@ -85,7 +85,7 @@ async fn a_token_with_all_that_is_required_says_who_asks() {
     let claims_of = viewer.claims().unwrap();
     assert_eq!(claims_of.get("sub"), Some(&json!("ada")));
     assert!(claims_of.has_role("editor") && !claims_of.has_role("5"));
-    // The key's name is not asked for where there is one key.
+    // The key id is ignored if there is only one key.
     assert_eq!(
         with_the_secret(&signed(&json!({"alg": "HS256", "kid": "1"}), &claims(OURS, &json!({}))))
             .await,
@@ -132,7 +132,7 @@ async fn a_token_does_not_hold_before_its_time() {
     clock.pass(1);
     assert_eq!(verdict(&authenticator, &early).await, Ok(()));
     assert_eq!(with_the_secret(&token(&json!({"nbf": "tomorrow"}))).await, refused(NotBefore));
-    // A provider whose clock is ahead: when it was issued decides nothing.
+    // The provider's clock may be ahead: the time of issue decides nothing.
     assert_eq!(with_the_secret(&token(&json!({"iat": now() + 500}))).await, Ok(()));
 }
 
@@ -242,7 +242,7 @@ async fn the_key_decides_the_algorithm_and_never_the_header() {
         encode(claims.to_string())
     );
     assert_eq!(verdict(&authenticator, &unsigned).await, refused(Algorithm));
-    // The public key as a secret: whoever takes the header's word for it lets anybody sign.
+    // A public key used as a secret: a server that trusts the header would let anybody sign.
     let public = key.public();
     for secret in [public.to_string(), public["n"].as_str().unwrap().to_owned()] {
         let text = format!(
@@ -258,7 +258,7 @@ async fn the_key_decides_the_algorithm_and_never_the_header() {
         let token = key.sign(&json!({"alg": alg, "kid": "1"}), &claims);
         assert_eq!(verdict(&authenticator, &token).await, refused(Algorithm), "{alg}");
     }
-    // The secret of one issuer does not sign for another.
+    // The secret of one issuer must not sign for another.
     let foreign = signed(&json!({"alg": "HS256", "kid": "1"}), &claims);
     assert_eq!(verdict(&authenticator, &foreign).await, refused(Algorithm));
     assert_eq!(verdict(&authenticator, &key.token(&claims)).await, Ok(()));
@@ -269,7 +269,7 @@ async fn every_kind_of_key_signs_and_odd_ones_are_passed_over() {
     let keys = [Key::rsa("rsa"), Key::ec("ec"), Key::ed("ed")];
     let provider = OpenId::start(&[]).await;
     let mut published: Vec<Value> = keys.iter().map(Key::public).collect();
-    // Without `alg`, as some providers publish them.
+    // Without `alg`, as some providers publish their keys.
     published.iter_mut().for_each(|key| drop(key.as_object_mut().unwrap().remove("alg")));
     let changed = |key: &Key, changes: Value| {
         let mut key = key.public();
@@ -297,7 +297,7 @@ async fn every_kind_of_key_signs_and_odd_ones_are_passed_over() {
     let claims = provider.claims(&json!({}));
     for key in &keys {
         assert_eq!(verdict(&authenticator, &key.token(&claims)).await, Ok(()), "{}", key.id);
-        // Which key it is follows from the algorithm, where only one has it.
+        // If only one key has the algorithm, no key id is needed.
         assert_eq!(
             verdict(&authenticator, &key.sign(&json!({"alg": key.algorithm()}), &claims)).await,
             Ok(())
@@ -349,7 +349,7 @@ async fn a_new_key_is_looked_for_once_by_all_who_bring_it() {
         assert_eq!(verdict, Ok(()));
     }
     assert_eq!((verdict(&authenticator, &by(&old, 1)).await, provider.asked()), (Ok(()), 2));
-    // Anybody can name keys that do not exist: that makes one fetch in 30 seconds.
+    // Anybody can name keys that do not exist: that causes one fetch in 30 seconds.
     for n in 0..20 {
         let token = forged
             .sign(&json!({"alg": "ES256", "kid": format!("{n}")}), &provider.claims(&json!({})));
@@ -363,7 +363,7 @@ async fn a_new_key_is_looked_for_once_by_all_who_bring_it() {
     assert_eq!(provider.asked(), 3);
 }
 
-/// Waits until the provider was asked so often, and the answer has arrived.
+/// Waits until the provider has been asked this many times and its answer has arrived.
 async fn asked(provider: &OpenId, times: usize) {
     for _ in 0..1000 {
         if provider.asked() >= times {
@@ -388,7 +388,7 @@ async fn a_key_that_was_removed_ends_the_tokens_that_were_verified_with_it() {
     assert_eq!(verdict(&authenticator, &token).await, Ok(()));
     assert_eq!(provider.asked(), 1);
     clock.pass(1);
-    // Nobody waits for the look that is due now.
+    // No request waits for the refresh that is due now.
     assert_eq!(verdict(&authenticator, &token).await, Ok(()));
     asked(&provider, 2).await;
     assert_eq!(verdict(&authenticator, &token).await, refused(UnknownKey));
@@ -405,7 +405,7 @@ async fn a_provider_that_is_down_at_first_is_asked_again_soon() {
     for _ in 0..5 {
         assert_eq!(verdict(&authenticator, &its).await, Err(NotVerified::Unavailable));
     }
-    // Others are not concerned.
+    // Other issuers are not affected.
     assert_eq!(verdict(&authenticator, &token(&json!({}))).await, Ok(()));
     provider.publish(&[&key]);
     assert_eq!(verdict(&authenticator, &its).await, Err(NotVerified::Unavailable));
@@ -427,7 +427,7 @@ async fn what_was_fetched_serves_for_a_day_while_the_provider_is_down() {
         assert_eq!(verdict(&authenticator, &token).await, Ok(()));
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Its newest key may be one that nobody here can know yet.
+    // The provider's newest key may be one that cannot be known here yet.
     assert_eq!(verdict(&authenticator, &by_new).await, Err(NotVerified::Unavailable));
     clock.pass(3600);
     assert_eq!(verdict(&authenticator, &token).await, Err(NotVerified::Unavailable));
@@ -458,7 +458,7 @@ async fn what_is_no_set_of_keys_changes_nothing() {
             &body[..body.len().min(20)]
         );
     }
-    // An empty set is one: the provider has taken its keys back.
+    // An empty set is valid: the provider has withdrawn its keys.
     provider.answer(Answers::Keys(Vec::new()));
     clock.pass(700);
     assert_eq!(verdict(&authenticator, &token).await, Ok(()));
@@ -474,7 +474,7 @@ async fn the_configuration_of_another_issuer_is_not_believed() {
     let (authenticator, _) = with_clock(&[issuer(&provider.issuer, KeySource::Discovery)]);
     let token = key.token(&provider.claims(&json!({})));
     assert_eq!(verdict(&authenticator, &token).await, Err(NotVerified::Unavailable));
-    // Where the keys are can be said outright.
+    // The URL of the keys can be configured directly.
     let url = KeySource::Url(format!("{}keys", provider.issuer));
     let (authenticator, _) = with_clock(&[issuer(&provider.issuer, url)]);
     assert_eq!(verdict(&authenticator, &token).await, Ok(()));
@@ -507,7 +507,7 @@ async fn a_cookie_counts_for_the_issuer_that_names_it() {
         (OURS, Carrier::Cookie("session"), refused(Refusal::Issuer)),
         (OURS, Carrier::Authorization, Ok(())),
         ("other", Carrier::Authorization, Ok(())),
-        // Not even when it has been verified already.
+        // Not even if it has been verified before.
         ("other", Carrier::Cookie("__Host-session"), refused(Refusal::Issuer)),
     ] {
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The time, as the claims of tokens have it.
+//! The time, as in the claims of tokens.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

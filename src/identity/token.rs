@@ -1,9 +1,9 @@
-//! A JSON Web Token (RFC 7519), signed in compact form (RFC 7515 §7.1): what it says before it is
-//! verified, and what must be true of it.
+//! A JSON Web Token (RFC 7519), signed, in compact form (RFC 7515 §7.1): what it says before it is
+//! verified, and what it must satisfy.
 //!
-//! Signatures are `jsonwebtoken`'s business. Its validation of claims is not used: it has a clock
-//! of its own, lets `iss` be a list, and, with this crate's numbers of arbitrary precision, reads
-//! no `exp` at all.
+//! `jsonwebtoken` verifies signatures. Its validation of claims is not used: it has its own clock,
+//! accepts a list as `iss`, and with the arbitrary-precision numbers of this crate does not read
+//! `exp` at all.
 
 use std::time::Duration;
 
@@ -15,12 +15,12 @@ use serde_json::{Map, Value};
 use super::keys::Key;
 use super::refusal::Refusal;
 
-/// Longer tokens are not looked at.
+/// The longest accepted token, in bytes.
 pub const LONGEST: usize = 8192;
 
-/// A token, taken apart but not verified yet.
+/// A parsed token that is not yet verified.
 pub struct Token<'a> {
-    /// What is signed: header and claims as they came.
+    /// The signed part: header and claims as received.
     signed: &'a str,
     signature: &'a str,
     header: Header,
@@ -35,10 +35,10 @@ struct Header {
 }
 
 impl<'a> Token<'a> {
-    /// Takes it apart.
+    /// Parses a token.
     ///
     /// # Errors
-    /// It is no signed token, or asks for something that is not understood.
+    /// It is not a signed token, or requires an unsupported feature.
     pub fn read(token: &'a str) -> Result<Self, Refusal> {
         if token.len() > LONGEST {
             return Err(Refusal::TooLong);
@@ -60,22 +60,22 @@ impl<'a> Token<'a> {
         Ok(Self { signed, signature, header, claims: part(claims)? })
     }
 
-    /// The name of the key that it says it is signed with.
+    /// The id of the key that allegedly signed it.
     pub fn key_id(&self) -> Option<&str> {
         self.header.kid.as_deref()
     }
 
-    /// The algorithm that it says it is signed with; which one counts, the key says.
+    /// The algorithm that allegedly signed it; the key decides which one counts.
     pub fn algorithm(&self) -> &str {
         &self.header.alg
     }
 
-    /// Whether it says that it is of this issuer.
+    /// Whether it claims to be from this issuer.
     pub fn is_of(&self, issuer: &str) -> bool {
         self.claims.get("iss").and_then(Value::as_str) == Some(issuer)
     }
 
-    /// Whether its signature is of this key.
+    /// Verifies its signature with this key.
     ///
     /// # Errors
     /// [`Refusal::Algorithm`], [`Refusal::Signature`].
@@ -94,10 +94,11 @@ impl<'a> Token<'a> {
         }
     }
 
-    /// Whether it is for us, and holds now. Gives the last second at which it does.
+    /// Checks that it is for this server and currently valid. Returns the last second of its
+    /// validity.
     ///
     /// # Errors
-    /// [`Refusal::Audience`] and those about time.
+    /// [`Refusal::Audience`], and those about time.
     pub fn check(&self, audience: &[String], leeway: Duration, now: u64) -> Result<u64, Refusal> {
         let is_ours = |value: &Value| {
             value.as_str().is_some_and(|name| audience.iter().any(|ours| ours == name))
@@ -111,7 +112,7 @@ impl<'a> Token<'a> {
             return Err(Refusal::Audience);
         }
         let expiry = self.claims.get("exp").and_then(seconds).ok_or(Refusal::NoExpiry)?;
-        // RFC 7519 §4.1.4: not on or after that second.
+        // RFC 7519 §4.1.4: invalid from that second on.
         let end = expiry.saturating_add(leeway.as_secs());
         if now >= end {
             return Err(Refusal::Expired);
@@ -126,13 +127,13 @@ impl<'a> Token<'a> {
         Ok(end - 1)
     }
 
-    /// What it says.
+    /// Its claims.
     pub fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
 }
 
-/// A NumericDate (RFC 7519 §2): seconds since 1970, perhaps with a fraction, which is dropped.
+/// A NumericDate (RFC 7519 §2): seconds since 1970, possibly with a fraction, which is dropped.
 fn seconds(value: &Value) -> Option<u64> {
     let number = value.as_number()?;
     number.as_u64().or_else(|| {

@@ -1,20 +1,19 @@
-//! Rules that work, and are worth a second look: what a row that may not be read could still tell
-//! by its existence, what makes every read slow, and what a rule lets somebody do that another
-//! forbids.
+//! Rules that are valid but deserve a second look: the existence of an unreadable row may leak, a
+//! condition may make every read slow, and one rule may permit what another forbids.
 
 use async_graphql_value::Value as Literal;
 
 use super::rules::{Access, Condition, Rule};
 use crate::model::{ColumnId, Diagnostic, Entity, EntityId, FieldKind, Model, OnDelete};
 
-/// What a condition looks at.
+/// What a condition depends on.
 #[derive(Default)]
 struct Looks {
-    /// Columns of the rows themselves that are compared for equality.
+    /// Columns of the entity itself that are compared for equality.
     equal: Vec<ColumnId>,
-    /// Their foreign keys whose rows are looked at.
+    /// Foreign keys of the entity whose rows the condition reads.
     through: Vec<ColumnId>,
-    /// Entities behind relations.
+    /// Entities reached through relations.
     reached: Vec<EntityId>,
 }
 
@@ -50,7 +49,7 @@ impl Looks {
             match kind {
                 Some(FieldKind::Scalar(column)) => self.compare(column, value, is_own),
                 Some(FieldKind::ToOne { column, target }) => {
-                    // What asks for the key of the row behind it asks for the foreign key.
+                    // A condition on the key of the referenced row is one on the foreign key.
                     let key = &model.entity(target).column(model.entity(target).key).field;
                     match value {
                         Literal::Object(inner)
@@ -89,7 +88,7 @@ impl Looks {
     }
 }
 
-/// Everything about the model's rules that is worth a second look.
+/// Everything about the model's rules that deserves a second look.
 pub fn advice(model: &Model, file: &str) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if !model.has_rules {
@@ -106,7 +105,7 @@ pub fn advice(model: &Model, file: &str) -> Vec<Diagnostic> {
     found
 }
 
-/// Whoever may write a row learns by a conflict that there is another with its value.
+/// A conflict tells the writer that another row has the value.
 fn telling_uniques(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnostic>) {
     let of = |access| entity.rules.iter().filter(move |rule: &&Rule| rule.is_about(access));
     if model.is_open(entity.id, Access::Read)
@@ -116,7 +115,7 @@ fn telling_uniques(model: &Model, entity: &Entity, file: &str, found: &mut Vec<D
     }
     let ruled =
         Looks::of(model, entity, of(Access::Read).filter_map(|rule| rule.condition.as_ref())).equal;
-    // Whoever may write rows with some values only can try out no others.
+    // A viewer who may write only certain values cannot probe others.
     let is_confined = |columns: &[ColumnId]| {
         let mut writing =
             of(Access::Create).chain(of(Access::Update)).filter(|rule| rule.role.is_none());
@@ -139,19 +138,19 @@ fn telling_uniques(model: &Model, entity: &Entity, file: &str, found: &mut Vec<D
         let fields: Vec<&str> =
             unique.columns.iter().map(|id| entity.column(*id).field.as_str()).collect();
         let message = format!(
-            "whoever writes a `{}` learns by a conflict whether {} is taken, even by a row that may not be read",
+            "a conflict tells whoever writes a `{}` whether {} is taken, even by a row that they may not read",
             entity.name,
             fields.join(" and ")
         );
         let by = &entity.column(ruled[0]).field;
         let help = format!(
-            "if that tells too much, make it unique together with what rows are told apart by, such as `{by}`"
+            "if that reveals too much, make it unique together with the column that separates the viewers, such as `{by}`"
         );
         found.push(Diagnostic::warning(file, entity.span.clone(), message).with_help(help));
     }
 }
 
-/// A condition on rows that no index narrows is tried on each.
+/// A condition that no index narrows is evaluated for every row.
 fn slow_conditions(
     model: &Model,
     entity: &Entity,
@@ -172,10 +171,9 @@ fn slow_conditions(
     for id in Looks::of(model, entity, std::iter::once(condition)).equal {
         if id != entity.key && !firsts.contains(&id) {
             let field = &entity.column(id).field;
-            let message =
-                format!("this rule looks at `{}.{field}`, which has no index", entity.name);
+            let message = format!("this rule reads `{}.{field}`, which has no index", entity.name);
             let help = format!(
-                "each list of `{}` tries it on every row; give `{field}` an `@index`",
+                "each list of `{}` evaluates it for every row; give `{field}` an `@index`",
                 entity.plural
             );
             found.push(Diagnostic::warning(file, rule.span.clone(), message).with_help(help));
@@ -183,7 +181,7 @@ fn slow_conditions(
     }
 }
 
-/// What a rule looks at it tells by what it lets through.
+/// The result of a rule reveals something about what it reads.
 fn closed_reaches(
     model: &Model,
     entity: &Entity,
@@ -202,16 +200,16 @@ fn closed_reaches(
         };
         if !target.rules.iter().any(is_for_its_viewer) {
             let message = format!(
-                "this rule looks at `{}`, which whom it allows something may not read",
+                "this rule reads `{}`, which the viewers that it admits may not read",
                 target.name
             );
-            let help = "rules see every row; what they let through tells of rows that are otherwise hidden".to_owned();
+            let help = "rules see every row, so their result reveals something about rows that are otherwise hidden".to_owned();
             found.push(Diagnostic::warning(file, rule.span.clone(), message).with_help(help));
         }
     }
 }
 
-/// Whoever deletes a row deletes what is deleted with it.
+/// Deleting a row deletes the rows that cascade.
 fn cascades(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnostic>) {
     for column in &entity.columns {
         let Some(reference) =
@@ -233,11 +231,11 @@ fn cascades(model: &Model, entity: &Entity, file: &str, found: &mut Vec<Diagnost
         };
         if parent.rules.iter().filter(deletes).any(|upper| !covers(upper)) {
             let message = format!(
-                "whoever may delete a `{}` deletes its `{}` rows with it, which the rules of `{}` do not allow everybody",
+                "deleting a `{}` also deletes its `{}` rows, which the rules of `{}` do not allow everybody",
                 parent.name, entity.name, entity.name
             );
             let help = format!(
-                "make `{}` RESTRICT, or allow DELETE of `{}` to the same",
+                "make `{}` RESTRICT, or allow DELETE of `{}` to the same viewers",
                 column.field, entity.name
             );
             found.push(Diagnostic::warning(file, entity.span.clone(), message).with_help(help));

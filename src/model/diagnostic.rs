@@ -1,6 +1,6 @@
-//! A mistake in a text that the user wrote (model, query, migration, configuration): its place,
-//! what is wrong and what would be right, and how that is shown. It reads no files; texts are
-//! handed in.
+//! A mistake in a text that the user wrote (model, query, migration, configuration): where it is,
+//! what is wrong, what would be right, and how to show it. It reads no files; callers pass in the
+//! texts.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -14,12 +14,12 @@ use codespan_reporting::term::termcolor::Buffer;
 
 use crate::syntax::Lines;
 
-/// How bad it is.
+/// How serious a diagnostic is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Severity {
     /// Nothing starts.
     Error,
-    /// Works, but look at it.
+    /// It works, but deserves a look.
     Warning,
 }
 
@@ -30,16 +30,16 @@ pub struct Diagnostic {
     pub severity: Severity,
     /// The file, as the user named it.
     pub file: String,
-    /// Byte range in the file's text (empty at 0 where the mistake has no place).
+    /// The byte range in the file's text (empty at 0 if the mistake has no position).
     pub span: Range<usize>,
-    /// What is wrong. Lower case, no full stop.
+    /// What is wrong, in lower case, without a full stop.
     pub message: String,
     /// What would be right.
     pub help: Option<String>,
 }
 
 impl Diagnostic {
-    /// An error at a place.
+    /// An error at this position.
     pub fn error(file: impl Into<String>, span: Range<usize>, message: impl Into<String>) -> Self {
         Self {
             severity: Severity::Error,
@@ -50,7 +50,7 @@ impl Diagnostic {
         }
     }
 
-    /// A warning at a place.
+    /// A warning at this position.
     pub fn warning(
         file: impl Into<String>,
         span: Range<usize>,
@@ -59,19 +59,19 @@ impl Diagnostic {
         Self { severity: Severity::Warning, ..Self::error(file, span, message) }
     }
 
-    /// Says what would be right.
+    /// Adds what would be right.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// Is it an error?
+    /// Whether it is an error.
     pub fn is_error(&self) -> bool {
         self.severity == Severity::Error
     }
 
-    /// Line and column (in characters) of its start in the file's text, both from 1.
+    /// The line and column (in characters) of its start, both from 1.
     pub fn line_and_column(&self, text: &str) -> (usize, usize) {
         let before = &text[..floor_char_boundary(text, self.span.start)];
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
@@ -79,9 +79,9 @@ impl Diagnostic {
     }
 }
 
-/// Shows diagnostics with their excerpts, `file:line:column` and a caret, and a closing line that
-/// counts them. `sources` gives the text of a file by its name; a diagnostic whose text is not to
-/// be had is shown without excerpt.
+/// Renders diagnostics with their excerpts, `file:line:column` and a caret, and a closing line with
+/// their number. `sources` gives the text of a file by its name; a diagnostic whose text is
+/// unavailable is rendered without an excerpt.
 pub fn render(
     diagnostics: &[Diagnostic],
     sources: &dyn Fn(&str) -> Option<String>,
@@ -110,8 +110,8 @@ pub fn render(
         if let Some(help) = &diagnostic.help {
             shown = shown.with_notes(vec![format!("help: {help}")]);
         }
-        // A buffer in memory cannot fail, and spans are cut to the text; what could still fail
-        // costs only the excerpt.
+        // Writing to memory cannot fail, and spans are clamped to the text. Any other failure costs
+        // only the excerpt.
         if term::emit(&mut buffer, &config, &files, &shown).is_err() {
             tracing::debug!(
                 message = diagnostic.message,
@@ -124,7 +124,7 @@ pub fn render(
     text
 }
 
-/// `2 errors, 1 warning`, and a line end; nothing for nothing.
+/// `2 errors, 1 warning`, and a newline; empty if there are none.
 fn summary(diagnostics: &[Diagnostic]) -> String {
     let errors = diagnostics.iter().filter(|d| d.is_error()).count();
     let counted = |count: usize, word: &str| match count {
@@ -140,11 +140,10 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
     if parts.is_empty() { String::new() } else { format!("{}\n", parts.join(", ")) }
 }
 
-/// Nobody types a name of this length wrong; a longer one is somebody's attempt to keep us busy.
+/// Longer names are not typing mistakes; comparing them would only waste time.
 const MAX_MISSPELT: usize = 64;
 
-/// The candidate that the word was probably meant to be. Case does not count; a word with nothing
-/// close gets no answer.
+/// The candidate that was probably meant. Case is ignored; None if nothing is close.
 pub fn did_you_mean<'a>(
     word: &str,
     candidates: impl IntoIterator<Item = &'a str>,
@@ -157,13 +156,12 @@ pub fn did_you_mean<'a>(
         .into_iter()
         .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(similarity, _)| *similarity > 0.8)
-        // Ties go to the name that comes first in the alphabet, so that messages do not depend on
-        // an order of hashing.
+        // Break ties alphabetically, so that messages do not depend on hash order.
         .max_by(|(a, x), (b, y)| a.total_cmp(b).then(Reverse(x).cmp(&Reverse(y))))
         .map(|(_, candidate)| candidate)
 }
 
-/// `did you mean …?` where something is close, or the list of what there is.
+/// `did you mean …?` if something is close, otherwise the list of candidates.
 pub fn suggest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let candidates: Vec<&str> = candidates.into_iter().collect();
     if let Some(meant) = did_you_mean(word, candidates.iter().copied()) {
@@ -186,12 +184,12 @@ pub fn one_of(words: &[&str]) -> String {
 }
 
 /// The byte offset of a line and column (in UTF-16 code units), both from 1, as parsers report
-/// them; places past a line's or the text's end give that end.
+/// them. A position past the end of a line or of the text gives that end.
 pub fn offset_of(text: &str, line: usize, column: usize) -> usize {
     Lines::of(text).offset(text, Pos { line, column })
 }
 
-/// `index`, or the start of the character that it cuts.
+/// `index`, or the start of the character that contains it.
 fn floor_char_boundary(text: &str, index: usize) -> usize {
     (0..=index.min(text.len())).rev().find(|i| text.is_char_boundary(*i)).unwrap_or(0)
 }

@@ -1,7 +1,7 @@
-//! The names that the generated API makes from those of the model. The generator, the check that no
-//! two of them meet, and the names that `model pull` chooses all read them here.
+//! The names that the generated API derives from the model. The generator, the check for name
+//! clashes and the names that `model pull` chooses all use these functions.
 
-/// Types that every generated API has, beside the scalars and their filters.
+/// Types that every generated API has, besides the scalars and their filters.
 pub const SHARED_TYPES: [&str; 6] =
     ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
 
@@ -18,7 +18,7 @@ pub fn types_of(entity: &str) -> [String; 7] {
     ]
 }
 
-/// The filters on columns of a type: those that may not be null, and those that may.
+/// The filters for a type: for columns that are not null, and for nullable ones.
 pub fn filters_of(ty: &str) -> [String; 2] {
     [filter(ty, false), filter(ty, true)]
 }

@@ -1,5 +1,5 @@
-//! Ids that are unique among all entities (`ids = "global"`), as Relay wants them: the name of the
-//! type and the row's own key in one opaque string. Each row has one spelling of its id.
+//! Ids that are unique across all entities (`ids = "global"`), as Relay expects: the type name and
+//! the row's key in one opaque string. Each row has exactly one spelling of its id.
 
 use std::fmt;
 
@@ -8,30 +8,30 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::{Column, Entity, EntityId, Model};
 
-/// The id of the row of this type whose own key is `key`.
+/// The id of the row of this type with this key.
 pub fn encode(type_name: &str, key: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{type_name}:{key}"))
 }
 
-/// Why a string is not the id that was asked for.
+/// Why a string is not the expected id.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NotAnId {
-    /// The API gives no such id.
+    /// The API never returns such an id.
     Malformed,
-    /// It is the id of another type's row.
+    /// It is the id of a row of another type.
     OfAnother(String),
 }
 
 impl fmt::Display for NotAnId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed => f.write_str("a string that is no id of this API"),
+            Self::Malformed => f.write_str("a string that is not an id of this API"),
             Self::OfAnother(type_name) => write!(f, "the id of a row of {type_name}"),
         }
     }
 }
 
-/// The type's name and the row's own key.
+/// The type name and the row's key.
 pub fn decode(id: &str) -> Option<(String, String)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
     let (type_name, key) = text.split_once(':')?;
@@ -41,7 +41,7 @@ pub fn decode(id: &str) -> Option<(String, String)> {
 /// The key of a row of this entity.
 ///
 /// # Errors
-/// It is no id, or another entity's.
+/// It is not an id, or is one of another entity.
 pub fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
     match decode(id) {
         Some((type_name, key)) if type_name == entity.name => Ok(key),
@@ -51,8 +51,8 @@ pub fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
 }
 
 impl Model {
-    /// The same model with ids that are unique among all entities. Those take part whose key is a
-    /// field `id` that clients see: they implement `Node`; others keep their keys as they are.
+    /// The same model with ids that are unique across all entities. This applies to entities whose
+    /// key is a visible field `id`: they implement `Node`. Others keep their keys.
     #[must_use]
     pub fn with_global_ids(mut self) -> Self {
         let nodes: Vec<bool> = self.entities.iter().map(has_id).collect();
@@ -64,7 +64,7 @@ impl Model {
                 column.global = if index == key { global(own) } else { target.and_then(global) };
             }
         }
-        // Every answer with an id has other bytes.
+        // Every answer that contains an id has different bytes.
         let mut hasher = blake3::Hasher::new();
         hasher.update(b"freshql global ids 1");
         hasher.update(&self.fingerprint);
@@ -79,7 +79,7 @@ impl Model {
 }
 
 impl Entity {
-    /// Its rows have global ids, and are `Node`s of the API.
+    /// Whether its rows have global ids and implement `Node`.
     pub fn is_node(&self) -> bool {
         self.column(self.key).global == Some(self.id)
     }
@@ -98,7 +98,7 @@ mod tests {
     fn an_id_has_one_spelling() {
         let id = encode("Product", "0191408b:7");
         assert_eq!(decode(&id), Some(("Product".to_owned(), "0191408b:7".to_owned())));
-        // Padding, white space, the other alphabet, bits that mean nothing, no colon.
+        // Padding, white space, the other alphabet, non-zero trailing bits, no colon.
         for other in
             [format!("{id}="), format!("{id} "), "YTpifn4+".into(), "YTp".into(), "UHI".into()]
         {

@@ -1,5 +1,5 @@
-//! Names made from names: `ProductReview` to `product_review`, `productReview`, `product_reviews`.
-//! It decides spelling only; what a name may not be is decided where the model is checked.
+//! Derives names from names: `ProductReview` to `product_review`, `productReview`,
+//! `product_reviews`. It handles spelling only; which names are allowed is checked with the model.
 
 /// `ProductReview` → `product_review`, `HTTPServer` → `http_server`, `line1Address` →
 /// `line1_address`.
@@ -38,9 +38,9 @@ pub fn upper_first(name: &str) -> String {
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
 
-/// The English plural of the last word of a name, in any of our spellings: `productCategory` →
-/// `productCategories`, `sales_person` → `sales_people`. Words without a plural of their own come
-/// back as they are.
+/// The English plural of the last word of a name, in snake or camel case: `productCategory` →
+/// `productCategories`, `sales_person` → `sales_people`. Words without a distinct plural are
+/// returned unchanged.
 pub fn pluralize(name: &str) -> String {
     let start = last_word(name);
     let (head, word) = name.split_at(start);
@@ -66,9 +66,9 @@ pub fn pluralize(name: &str) -> String {
     format!("{name}s")
 }
 
-/// The singular of the last word of a name, in any of our spellings: `product_categories` →
-/// `product_category`. A word that is no plural comes back as it is; where English leaves several
-/// (`leaves`), the first that fits.
+/// The singular of the last word of a name, in snake or camel case: `product_categories` →
+/// `product_category`. A word that is not a plural is returned unchanged; if English allows several
+/// singulars (`leaves`), the first one that fits.
 pub fn singularize(name: &str) -> String {
     let (head, word) = name.split_at(last_word(name));
     let lower = word.to_ascii_lowercase();
@@ -96,7 +96,7 @@ pub fn singularize(name: &str) -> String {
     cut(1)
 }
 
-/// Where the last word of a name starts, in snake or camel case.
+/// The start of the last word of a name, in snake or camel case.
 fn last_word(name: &str) -> usize {
     let bytes = name.as_bytes();
     let starts_word = |i: usize| {
@@ -166,8 +166,8 @@ const IRREGULAR: [(&str, &str); 36] = [
     ("woman", "women"),
 ];
 
-/// The name with its indefinite article, as it is said: `a Merchant`, `an Issue`, `a User`, `an
-/// Hour`, `an SKU`.
+/// The name with its indefinite article, as pronounced: `a Merchant`, `an Issue`, `a User`,
+/// `an Hour`, `an SKU`.
 pub fn with_article(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let vowel = |c: Option<char>| c.is_some_and(|c| "aeiou".contains(c));
@@ -175,13 +175,13 @@ pub fn with_article(name: &str) -> String {
     let mut letters = lower.chars();
     let (first, second, third) = (letters.next(), letters.next(), letters.next());
     let an = match first {
-        // By letters: an SKU, an MRI, a UPC.
+        // Spelled out letter by letter: an SKU, an MRI, a UPC.
         Some(c) if is_spelled_out => "aefhilmnorsx".contains(c),
-        // With a consonant at its front, however it is written.
+        // Pronounced with a consonant at the front.
         Some('u') if !vowel(second) && vowel(third) => false,
         Some('e') if second == Some('u') => false,
         Some('o') if lower == "one" || lower == "once" || name.starts_with("One") => false,
-        // With a vowel there, however it is written.
+        // Pronounced with a vowel at the front.
         Some('h') => ["hour", "honor", "honour", "honest", "heir"]
             .iter()
             .any(|silent| lower.starts_with(silent)),

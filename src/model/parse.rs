@@ -1,12 +1,12 @@
-//! SDL to model. Every mistake is found in one run, each with its place and what would be right;
-//! there is a model only if there is no mistake. The steps are in the order of reading: text to
-//! syntax, syntax to definitions, definitions to entities, names against each other, and the
-//! fingerprint of the whole.
+//! Parses SDL into a model. One run finds every mistake, each with its position and what would be
+//! right; there is a model only if there is no mistake. The files follow the steps: text to syntax,
+//! syntax to definitions, definitions to entities, names against each other, and the fingerprint of
+//! the whole.
 //!
-//! Choices that the design leaves open: a key is always `ID!` and may have any name; `Decimal`
-//! without `@column` has 18 digits, 4 of them after the point, and `precision` does not go without
-//! `scale`; `@unique(fields:)` or `@index(fields:)` on a field puts the field itself first;
-//! definitions of the directives' own vocabulary in the file are passed over.
+//! Choices that are not obvious: a key is always `ID!` and may have any name; `Decimal` without
+//! `@column` has 18 digits, 4 of them after the point, and `precision` requires `scale`;
+//! `@unique(fields:)` or `@index(fields:)` on a field puts the field itself first; definitions of
+//! the model's own directives in the file are ignored.
 
 pub(crate) mod columns;
 mod definitions;
@@ -23,16 +23,16 @@ mod syntax;
 use super::{Diagnostic, Model};
 use report::Report;
 
-/// A sound model, and what is worth a second look in it.
+/// A valid model, and what deserves a second look in it.
 #[derive(Debug)]
 pub struct Parsed {
     /// What the text declares.
     pub model: Model,
-    /// In the order of the text.
+    /// In document order.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Reads a model. `file_name` is only quoted in diagnostics.
+/// Parses a model. `file_name` is only quoted in diagnostics.
 ///
 /// ```
 /// use freshql::model::parse::parse;
@@ -45,8 +45,8 @@ pub struct Parsed {
 /// ```
 ///
 /// # Errors
-/// All mistakes that were found (and the warnings), in the order of the text. Of syntax errors only
-/// the first.
+/// All mistakes that were found (and the warnings), in document order. Of syntax errors, only the
+/// first.
 pub fn parse(file_name: &str, text: &str) -> Result<Parsed, Vec<Diagnostic>> {
     let mut report = Report::new(file_name, text);
     let Some(document) = syntax::read(&mut report, text) else { return Err(report.finish()) };

@@ -1,5 +1,5 @@
-//! Who may do what: `@allow`, as the model says it. What a rule comes down to for a viewer is
-//! decided where conditions become filters, on a higher floor.
+//! Who may do what: `@allow`, as declared in the model. What a rule comes down to for a viewer is
+//! decided on a higher floor, where conditions become filters.
 
 use std::ops::Range;
 
@@ -8,27 +8,27 @@ use async_graphql_value::Value as Literal;
 use super::{Column, ColumnId, Diagnostic, Entity, EntityId, Field, FieldKind, Model};
 use crate::model::DefaultValue;
 
-/// What is wrong with a rule where the configuration does not say how viewers are known.
+/// The mistake if the model has rules but the configuration does not say how to identify viewers.
 pub const WITHOUT_AUTH: &str = "`@allow` has no meaning without `[auth]` in the configuration";
 
-/// What may be done with a row or a field: `Operation` in the model.
+/// An access to a row or a field: `Operation` in the model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Access {
-    /// A new row; a field of it is given.
+    /// A row is inserted; a field is given for it.
     Create,
     /// A row is read; a field is selected, filtered or ordered by.
     Read,
-    /// A row is changed; a field is.
+    /// A row, or a field of it, is changed.
     Update,
-    /// A row is removed.
+    /// A row is deleted.
     Delete,
 }
 
 impl Access {
-    /// All, in the order of the model's enum.
+    /// All variants, in the order of the model's enum.
     pub const ALL: [Self; 4] = [Self::Create, Self::Read, Self::Update, Self::Delete];
 
-    /// As the model spells it.
+    /// The name in the model.
     pub fn name(self) -> &'static str {
         match self {
             Self::Create => "CREATE",
@@ -38,7 +38,7 @@ impl Access {
         }
     }
 
-    /// In a sentence: "may not … it".
+    /// The verb for messages: "may not … it".
     pub fn verb(self) -> &'static str {
         match self {
             Self::Create => "create",
@@ -49,44 +49,44 @@ impl Access {
     }
 }
 
-/// One `@allow`. All that it says must hold; of several rules, one must.
+/// One `@allow`. All of its requirements must be met; of several rules, one must be.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Rule {
-    /// For what: never empty.
+    /// The accesses that it allows; never empty.
     pub to: Vec<Access>,
     /// The viewer must have this role.
     pub role: Option<String>,
     /// There must be a token.
     pub authenticated: bool,
-    /// `where`: the row must match.
+    /// `where`: a condition that the row must match.
     pub condition: Option<Condition>,
-    /// What a row that was written must match instead.
+    /// A condition that the written row must match instead.
     pub check: Option<Condition>,
-    /// Where it stands in the model's text.
+    /// Its position in the model's text.
     pub span: Range<usize>,
 }
 
-/// A condition on a row, in the form of a `where` argument. Its claims are variables.
+/// A condition on a row, in the form of a `where` argument, with claims as variables.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// An object.
     pub literal: Literal,
-    /// The claims that it names, each once.
+    /// The claims that it names, without duplicates.
     pub claims: Vec<String>,
 }
 
 impl Rule {
-    /// Whether it is about this.
+    /// Whether it allows this access.
     pub fn is_about(&self, access: Access) -> bool {
         self.to.contains(&access)
     }
 
-    /// Whether it allows what it is about to everybody, for every row.
+    /// Whether it gives its accesses to everybody, for every row.
     pub fn is_open(&self) -> bool {
         !self.asks_viewer() && self.condition.is_none() && self.check.is_none()
     }
 
-    /// Whether it asks for a role or a token.
+    /// Whether it requires a role or a token.
     pub fn asks_viewer(&self) -> bool {
         self.authenticated || self.role.is_some()
     }
@@ -100,12 +100,12 @@ impl Rule {
             .map(String::as_str)
     }
 
-    /// Whether what it allows depends on who asks.
+    /// Whether what it allows depends on the viewer.
     pub fn depends_on_viewer(&self) -> bool {
         self.asks_viewer() || self.claims().next().is_some()
     }
 
-    /// What a row must match that this is done with; `after`: that was written.
+    /// The condition for a row; `after`: for a row that has been written.
     pub fn condition(&self, after: bool) -> Option<&Condition> {
         let check = self.check.as_ref().filter(|_| after);
         check.or(self.condition.as_ref())
@@ -113,7 +113,7 @@ impl Rule {
 }
 
 impl Model {
-    /// Whether it says anywhere who may do what.
+    /// Whether the model contains any rule.
     pub(super) fn says_who_may(&self) -> bool {
         self.entities.iter().any(|entity| {
             !entity.rules.is_empty()
@@ -125,13 +125,13 @@ impl Model {
         })
     }
 
-    /// Whether everybody may do this with every row of the entity.
+    /// Whether everybody has this access to every row of the entity.
     pub fn is_open(&self, entity: EntityId, access: Access) -> bool {
         let mut rules = self.entity(entity).rules.iter();
         !self.has_rules || rules.any(|rule| rule.is_about(access) && rule.is_open())
     }
 
-    /// Whether everybody may read every row of the entity and every field of it.
+    /// Whether everybody may read every row and every field of the entity.
     pub fn is_read_by_everybody(&self, entity: &Entity) -> bool {
         let is_open = |rule: &Rule| rule.is_about(Access::Read) && rule.is_open();
         let mut fields = entity.fields.iter();
@@ -142,15 +142,15 @@ impl Model {
                 })
     }
 
-    /// Whether what may be done with the entity's rows depends on who asks.
+    /// Whether this access to the entity's rows depends on the viewer.
     pub fn depends_on_viewer(&self, entity: EntityId, access: Access) -> bool {
         let mut rules = self.entity(entity).rules.iter();
         !self.is_open(entity, access)
             && rules.any(|rule| rule.is_about(access) && rule.depends_on_viewer())
     }
 
-    /// What is wrong with the model's rules, given whether the configuration says how viewers are
-    /// known.
+    /// The mistakes in the model's rules. `has_auth`: whether the configuration says how to
+    /// identify viewers.
     pub fn rule_mistakes(&self, file: &str, has_auth: bool) -> Vec<Diagnostic> {
         let mut mistakes = Vec::new();
         for entity in &self.entities {
@@ -166,8 +166,7 @@ impl Model {
                     .push(Diagnostic::error(file, entity.span.clone(), message).with_help(help));
             }
             if !has_auth {
-                let help =
-                    "write `[auth]` into freshql.toml: without it nobody is known by a token";
+                let help = "add `[auth]` to freshql.toml: without it, no token identifies anybody";
                 let spans: std::collections::BTreeSet<_> =
                     rules.map(|rule| (rule.span.start, rule.span.end)).collect();
                 mistakes.extend(spans.into_iter().map(|(start, end)| {
@@ -191,7 +190,7 @@ impl Model {
 }
 
 impl Entity {
-    /// The field by which clients know a column, `merchantId` for a relation's.
+    /// The field through which clients see a column; `merchantId` for a relation.
     pub fn field_of(&self, column: ColumnId) -> Option<&Field> {
         self.fields.iter().find(|field| field.kind == FieldKind::Scalar(column))
     }
@@ -203,7 +202,7 @@ impl Entity {
 }
 
 impl Column {
-    /// The claim that it takes its value from where none is given.
+    /// The claim that provides its value if none is given.
     pub fn preset(&self) -> Option<&str> {
         match &self.default {
             Some(DefaultValue::Claim(claim)) => Some(claim),

@@ -1,5 +1,5 @@
-//! The scalar types: what a column holds, the form in which the store keeps it, how it comes in
-//! from GraphQL (`coerce.rs`) and goes out as JSON (`json.rs`).
+//! The scalar types: what a column contains, its storage form, and how values come in from GraphQL
+//! (`coerce.rs`) and go out as JSON (`json.rs`).
 
 mod coerce;
 mod decimal;
@@ -17,11 +17,10 @@ pub use decimal::to_text as decimal;
 pub use json::CorruptValue;
 pub(crate) use uuid::is_uuid;
 
-/// Most digits that a Decimal has: its scaled form fits 64 bits.
+/// The maximum number of digits of a Decimal, so that its scaled form fits 64 bits.
 pub const MAX_DIGITS: u8 = 18;
 
-/// The scalars that a model may name. `ID` and `Decimal` stand for their usual forms; keys and
-/// `@column` refine them.
+/// The scalars that a model may name. `ID` and `Decimal` are refined by the key and by `@column`.
 pub const BUILT_IN: [(&str, Scalar); 11] = [
     ("ID", Scalar::IdText),
     ("String", Scalar::String),
@@ -39,11 +38,11 @@ pub const BUILT_IN: [(&str, Scalar); 11] = [
 /// The type of a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scalar {
-    /// `ID` over an INTEGER / bigint key: always a string in JSON.
+    /// `ID` for an INTEGER or bigint key; always a string in JSON.
     IdInt,
-    /// `ID` over a text key that the client gives.
+    /// `ID` for a string key that the client provides.
     IdText,
-    /// `ID` over a UUID key, lower-case.
+    /// `ID` for a UUID key, in lower case.
     IdUuid,
     /// `String`.
     String,
@@ -55,27 +54,27 @@ pub enum Scalar {
     Float,
     /// `true`, `false`.
     Boolean,
-    /// Kept as an integer, scaled by ten to the `scale`; at most 18 digits.
+    /// Stored as an integer scaled by ten to the `scale`; at most 18 digits.
     Decimal {
-        /// Digits in all, 1 to 18.
+        /// The total number of digits, 1 to 18.
         precision: u8,
-        /// Digits after the point, 0 to `precision`.
+        /// The number of digits after the point, 0 to `precision`.
         scale: u8,
     },
-    /// An instant in UTC, in milliseconds; kept as `2026-11-22T09:30:00.000Z`.
+    /// An instant in UTC with milliseconds; stored as `2026-11-22T09:30:00.000Z`.
     DateTime,
-    /// A day; kept as `2026-11-22`.
+    /// A day; stored as `2026-11-22`.
     Date,
-    /// Lower-case.
+    /// In lower case.
     Uuid,
-    /// Any JSON; kept with sorted keys and without white space.
+    /// Any JSON; stored with sorted keys and without white space.
     Json,
-    /// One of the enum's names.
+    /// The name of one of the enum's values.
     Enum(EnumId),
 }
 
 impl Scalar {
-    /// The present moment, as a column of this type (DateTime or Date) keeps it.
+    /// The current time in the storage form of this type (DateTime or Date).
     pub fn now(self) -> Value {
         let now = jiff::Timestamp::now();
         let format = if self == Self::Date { "%Y-%m-%d" } else { "%Y-%m-%dT%H:%M:%S.%3fZ" };
@@ -90,7 +89,7 @@ impl Scalar {
         }
     }
 
-    /// The same where no model is at hand: enums have no name then.
+    /// The same without a model: enums have no name.
     pub fn built_in_name(self) -> &'static str {
         match self {
             Self::IdInt | Self::IdText | Self::IdUuid => "ID",
@@ -108,18 +107,18 @@ impl Scalar {
         }
     }
 
-    /// Is it an `ID`, over whatever key?
+    /// Whether it is an `ID`, whatever the type of the key.
     pub fn is_id(self) -> bool {
         matches!(self, Self::IdInt | Self::IdText | Self::IdUuid)
     }
 
-    /// Filters have `eq neq in notIn` for it. All but JSON.
+    /// Whether filters have `eq neq in notIn` for it. All types except JSON.
     pub fn is_filterable(self) -> bool {
         self != Self::Json
     }
 
-    /// Filters have `lt lte gt gte` for it: what has an order that clients know. Identifiers, enums
-    /// and Booleans are only ever equal or not.
+    /// Whether filters have `lt lte gt gte` for it, because clients know its order. Ids, enums and
+    /// booleans can only be equal or not.
     pub fn is_ordered(self) -> bool {
         match self {
             Self::String | Self::Int | Self::BigInt | Self::Float | Self::DateTime | Self::Date => {
@@ -131,24 +130,24 @@ impl Scalar {
         }
     }
 
-    /// Filters have `contains startsWith endsWith` for it.
+    /// Whether filters have `contains startsWith endsWith` for it.
     pub fn is_textual(self) -> bool {
         self == Self::String
     }
 
-    /// Lists may be ordered by it. All but JSON; enums by their names, as the database has them.
+    /// Whether lists may be ordered by it. All types except JSON; enums are ordered by name, as in
+    /// the database.
     pub fn is_sortable(self) -> bool {
         self != Self::Json
     }
 }
 
-/// A value in the form in which the store keeps it (SQLite's own; the PostgreSQL driver converts by
-/// [`Scalar`]).
+/// A value in its storage form (SQLite's; the PostgreSQL driver converts by [`Scalar`]).
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     /// NULL.
     Null,
-    /// Also Boolean (0, 1) and Decimal (scaled).
+    /// Also booleans (0, 1) and Decimals (scaled).
     Int(i64),
     /// Float.
     Real(f64),
@@ -157,12 +156,12 @@ pub enum Value {
 }
 
 impl Value {
-    /// A text.
+    /// A string.
     pub fn text(text: impl Into<Arc<str>>) -> Self {
         Self::Text(text.into())
     }
 
-    /// The same, borrowed.
+    /// Borrows the value.
     pub fn as_ref(&self) -> ValueRef<'_> {
         match self {
             Self::Null => ValueRef::Null,
@@ -173,7 +172,7 @@ impl Value {
     }
 }
 
-/// A [`Value`] that is still where the database put it.
+/// A [`Value`] that is still in the database's memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ValueRef<'a> {
     /// NULL.
@@ -182,15 +181,15 @@ pub enum ValueRef<'a> {
     Int(i64),
     /// A floating-point number.
     Real(f64),
-    /// A text.
+    /// A string.
     Text(&'a str),
-    /// What no type of the model can hold: a blob, or a text that is not UTF-8. An external writer
-    /// put it there.
+    /// A value that no type of the model can hold, written by an external writer: a blob, or text
+    /// that is not UTF-8.
     Other,
 }
 
 impl ValueRef<'_> {
-    /// The same, owned. [`ValueRef::Other`] becomes NULL.
+    /// The owned value. [`ValueRef::Other`] becomes NULL.
     pub fn to_value(self) -> Value {
         match self {
             Self::Null | Self::Other => Value::Null,

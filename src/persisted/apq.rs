@@ -1,5 +1,5 @@
-//! Documents that clients register themselves: automatic persisted queries, and ad-hoc documents
-//! that come again. They are kept as long as there is room.
+//! Documents that clients register themselves: automatic persisted queries, and repeated ad-hoc
+//! documents. They are kept as long as there is room.
 
 use std::sync::Arc;
 
@@ -10,17 +10,17 @@ use super::registry::Sha256Hash;
 use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 
-/// What a compiled document takes beside its text, in bytes: an estimate that also bounds the
-/// number of small documents.
+/// The size of a compiled document in addition to its text, in bytes: an estimate that also bounds
+/// the number of small documents.
 const BASE_WEIGHT: u64 = 4096;
 
-/// A plan is larger than the text that it was made of, about by this factor.
+/// A plan is larger than the text from which it was made, by about this factor.
 const WEIGHT_PER_BYTE: u64 = 16;
 
-/// All learned documents together, in bytes by the estimate above.
+/// The maximum size of all learned documents, in bytes by the estimate above.
 const CAPACITY: u64 = 32 << 20;
 
-/// The learned documents: bounded, and evicting those that are used least.
+/// The learned documents. Bounded; the least used are evicted first.
 pub struct LearnedDocuments {
     documents: Cache<Sha256Hash, Arc<Document>, BySize>,
 }
@@ -46,15 +46,15 @@ impl Default for LearnedDocuments {
 }
 
 impl LearnedDocuments {
-    /// A document that was learned and not yet forgotten.
+    /// A document that was learned and is not yet evicted.
     pub fn get(&self, hash: Sha256Hash) -> Option<Arc<Document>> {
         self.documents.get(&hash)
     }
 
-    /// The document of this text, compiled once for all who ask for it at the same time.
+    /// The document with this text, compiled once for all concurrent callers.
     ///
     /// # Errors
-    /// The document's mistakes; those are not kept.
+    /// The document's mistakes; they are not cached.
     pub async fn learn(
         &self,
         compiler: &Compiler,

@@ -1,6 +1,6 @@
-//! The trusted documents of a server that runs, in step with its database: what another node has
-//! registered is found by the next look-up, and what it has removed is not. How far the feed must
-//! have come before that, the caller decides.
+//! The trusted documents of a running server, in step with its database: the next lookup finds what
+//! another node has registered, and no longer finds what it has removed. How far the feed must have
+//! come before a lookup is up to the caller.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ pub enum RegisterError {
     /// It is invalid.
     #[error("the document is invalid")]
     Invalid(Vec<GraphqlError>),
-    /// The name that it is to have, and whose that is.
-    #[error("`{0}` names another document already: {1}")]
+    /// The requested name, and the document that has it.
+    #[error("`{0}` already names another document: {1}")]
     Taken(String, String),
     /// The database failed.
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub enum RegisterError {
 /// Why a document was not removed.
 #[derive(Debug, thiserror::Error)]
 pub enum RemoveError {
-    /// It is unknown, or in a file.
+    /// It is unknown, or it is in a file.
     #[error("the document is kept")]
     Refused(RemovalRefused),
     /// The database failed.
@@ -37,34 +37,34 @@ pub enum RemoveError {
     Store(#[from] StoreError),
 }
 
-/// The registry of a server, and how it follows the database. Cheap to clone.
+/// A server's registry, and what keeps it in step with the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Documents(Arc<Parts>);
 
 struct Parts {
     registry: Arc<Registry>,
     engine: Engine,
-    /// How long a document stays after it has left the query files.
+    /// How long a document is served after it has left the query files.
     retention: Duration,
-    /// Held by the one who reads the database or compiles what it found there.
+    /// Held while reading the database and compiling what was found there.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Documents {
-    /// `registry` must have been subscribed to the engine's store, and loaded since then.
+    /// `registry` must already be subscribed to the engine's store, and loaded after that.
     pub fn new(engine: Engine, registry: Arc<Registry>, retention: Duration) -> Self {
         Self(Arc::new(Parts { registry, engine, retention, turn: tokio::sync::Mutex::default() }))
     }
 
-    /// The documents as they were last known.
+    /// The documents as last known.
     pub fn registry(&self) -> &Arc<Registry> {
         &self.0.registry
     }
 
-    /// The document that a client names, as the database had it when the feed last caught up.
+    /// The document that a client names, as of when the feed last caught up.
     ///
     /// # Errors
-    /// The database cannot be read, and no query file has the document.
+    /// The database cannot be read, and the document is in no query file.
     pub async fn find(&self, name: &DocumentRef) -> Result<Option<Arc<Registered>>, StoreError> {
         let registry = &self.0.registry;
         match self.refresh().await {
@@ -72,7 +72,7 @@ impl Documents {
                 Some(id) => Ok(self.settled(id).await),
                 None => Ok(None),
             },
-            // A file needs no database to be served.
+            // A document from a file is served even without the database.
             Err(error) => {
                 registry.find(name).filter(|found| !found.files.is_empty()).map(Some).ok_or(error)
             }
@@ -97,8 +97,8 @@ impl Documents {
         Ok(self.0.registry.list())
     }
 
-    /// Compiles what nobody has asked for yet, one after another; of what the model no longer
-    /// allows, the log tells.
+    /// Compiles, one after another, the documents that nobody has requested yet. Logs those that
+    /// the model no longer allows.
     pub async fn compile_all(&self) {
         for id in self.0.registry.all_uncompiled() {
             self.settled(id).await;
@@ -106,8 +106,8 @@ impl Documents {
         }
     }
 
-    /// Registers a document for all nodes, and lets clients call it by this name, too. True if it
-    /// was not registered before.
+    /// Registers a document for all nodes, and also under this name. True if it was not registered
+    /// before.
     ///
     /// # Errors
     /// Nothing was registered.
@@ -130,7 +130,7 @@ impl Documents {
         if let Some(known) = &known {
             match &known.document {
                 Ok(_) if known.stored && has_name => return Ok(false),
-                // From here on it stays, whatever becomes of the query files.
+                // From here on it stays, even if it leaves the query files.
                 Ok(_) => {}
                 Err(errors) => return Err(RegisterError::Invalid(errors.clone())),
             }
@@ -153,7 +153,7 @@ impl Documents {
             .insert_document(new)
             .await?
             .map_err(|taken| RegisterError::Taken(taken.alias, taken.id))?;
-        // Not put in by hand: somebody else may have removed it since.
+        // Read it back instead of inserting it directly: another node may have removed it since.
         self.refresh().await?;
         self.settle(id, Some(document)).await;
         Ok(new && !is_known)
@@ -175,14 +175,13 @@ impl Documents {
         }
         let name = id.to_string();
         if !self.store().delete_document(&name).await? {
-            // Somebody else has, perhaps by hand, of which no feed tells.
+            // Another writer has removed it, perhaps by hand, which the feed does not report.
             registry.outdated.mark(&[name]);
         }
         Ok(self.refresh().await?)
     }
 
-    /// Forgets the documents that left the query files longer ago than the configuration lets them
-    /// stay.
+    /// Removes the documents that left the query files longer ago than the retention.
     ///
     /// # Errors
     /// The database failed.
@@ -201,7 +200,7 @@ impl Documents {
             return Ok(());
         }
         self.store().delete_retired_documents(self.0.retention).await?;
-        // Perhaps another node was faster, and perhaps somebody has registered one of them.
+        // Another node may have been faster, or somebody may have registered one of them.
         registry.outdated.mark(&expired.iter().map(DocumentId::to_string).collect::<Vec<_>>());
         self.refresh().await?;
         for id in expired.into_iter().filter(|id| registry.resolve(&DocumentRef::Id(*id)).is_none())
@@ -215,7 +214,7 @@ impl Documents {
         self.0.engine.store()
     }
 
-    /// Reads what the feed has said to be outdated, once for all who wait.
+    /// Reads what the feed has reported as outdated, once for all waiting callers.
     async fn refresh(&self) -> Result<(), StoreError> {
         let outdated = &self.0.registry.outdated;
         if !outdated.is_any() {
@@ -235,7 +234,8 @@ impl Documents {
         Ok(())
     }
 
-    /// Makes the registry as the database is. `ids`: the documents that were looked up; None: all.
+    /// Brings the registry in step with the database. `ids`: the documents that were read; None:
+    /// all.
     fn follow(&self, ids: Option<&[String]>, found: Vec<StoredDocument>) {
         let registry = &self.0.registry;
         let mut stored: HashMap<DocumentId, Option<StoredDocument>> = match ids {
@@ -280,7 +280,7 @@ impl Documents {
     }
 }
 
-/// Whether a name is the hash that every document is known by anyway.
+/// Whether a name is the sha256 of the text, under which every document is known anyway.
 fn is_sha256_of(alias: &str, text: &str) -> bool {
     alias.strip_prefix("sha256:").unwrap_or(alias) == Sha256Hash::of(text).to_string()
 }

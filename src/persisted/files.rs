@@ -1,6 +1,6 @@
-//! Registers `queries/**/*.graphql` (and `.gql`), and the manifests beside them. Each query file is
-//! one document; its id is the hash of its exact bytes, so a byte order mark or another line ending
-//! makes another document. Fragments are shared between files: see [`super::fragments`].
+//! Registers `queries/**/*.graphql` (and `.gql`), and the manifests next to them. Each query file
+//! is one document; its id is the hash of its exact bytes, so a byte order mark or a different line
+//! ending makes a different document. Files share fragments: see [`super::fragments`].
 
 use std::io;
 use std::ops::Range;
@@ -17,18 +17,18 @@ use crate::model::diagnostic::offset_of;
 use crate::model::{Diagnostic, Model};
 use crate::syntax::{self, Purpose};
 
-/// Where query files are, in the project's directory.
+/// The directory of query files, in the project directory.
 pub const DIRECTORY: &str = "queries";
 
-/// What the files with the cases of `freshql test` end with.
+/// The suffix of files with cases for `freshql test`.
 pub const CASES: &str = ".cases.json";
 
-/// Directories within directories; deeper ones are a loop of symbolic links.
+/// The maximum depth of directories; deeper ones come from a loop of symbolic links.
 const DEEPEST: usize = 32;
 
 /// Compiles all query files and manifests below `directory` and registers the documents without
-/// mistakes. A directory that does not exist has no files. Gives the mistakes of all files, in the
-/// order of the files' names.
+/// mistakes. A missing directory counts as empty. Returns the mistakes of all files, ordered by
+/// file name.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -70,18 +70,18 @@ pub async fn register(
     mistakes.sort_by(|a, b| {
         (&a.file, a.span.start, &a.message).cmp(&(&b.file, b.span.start, &b.message))
     });
-    // What is wrong in a shared fragment is found once for each file that needs it.
+    // A mistake in a shared fragment is found once for each file that needs the fragment.
     mistakes.dedup();
     Ok(mistakes)
 }
 
-/// The `.json` files that hold documents: those with the cases of `freshql test` do not.
+/// The `.json` files that contain documents, which excludes cases of `freshql test`.
 fn manifests(directory: &Path) -> io::Result<Vec<PathBuf>> {
     let files = find_json(directory)?;
     Ok(files.into_iter().filter(|path| !path.to_string_lossy().ends_with(CASES)).collect())
 }
 
-/// Registers the documents of a manifest, under the names that it gives them, too.
+/// Registers the documents of a manifest, also under the names that it gives them.
 async fn register_manifest(
     compiler: &Compiler,
     file: &str,
@@ -114,23 +114,23 @@ async fn register_manifest(
             }
         }
         if let Err(other) = registry.add_alias_of_file(&alias, id) {
-            let message = format!("`{alias}` names another document already: {other}");
+            let message = format!("`{alias}` already names another document: {other}");
             mistakes.push(
                 Diagnostic::error(file, place, message)
-                    .with_help("a name stands for one document only"),
+                    .with_help("a name must stand for a single document"),
             );
         }
     }
 }
 
-/// What keeps a file with fragments only from being read. What else is wrong with them shows where
-/// they are used.
+/// A syntax error in a file that contains only fragments. Its other mistakes are reported where the
+/// fragments are used.
 fn library_mistake(file: &str, text: &str) -> Option<Diagnostic> {
     let error = syntax::parse(text, Purpose::Operations).err()?;
     Some(Diagnostic::error(file, error.span, error.message))
 }
 
-/// The mistake with its place, which may be in the file of a shared fragment.
+/// The mistake with its location, which may be in the file of a shared fragment.
 fn placed(file: &str, document: &Composed, error: &GraphqlError) -> Diagnostic {
     let mut mistake = diagnostic(file, &document.text, error);
     if let Some((other, at)) = document.foreign(mistake.span.start) {
@@ -140,8 +140,8 @@ fn placed(file: &str, document: &Composed, error: &GraphqlError) -> Diagnostic {
     mistake
 }
 
-/// The mistakes that query files have whatever the model is, for where there is no model to compile
-/// them against.
+/// The mistakes of query files that do not depend on the model, for use when there is no valid
+/// model.
 ///
 /// # Errors
 /// The directory cannot be read.
@@ -163,7 +163,7 @@ pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     Ok(mistakes)
 }
 
-/// Nothing but white space, commas and comments: what people have before they write, or have
+/// Whether a text consists of white space, commas and comments only: a new file, or one that is
 /// commented out.
 fn is_blank(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
@@ -177,7 +177,7 @@ fn blank(file: String) -> Diagnostic {
         .with_help("write a query or a mutation, or delete the file")
 }
 
-/// The texts of these files; those that have none go to `mistakes`.
+/// The texts of these files; unreadable files go to `mistakes`.
 fn read(
     paths: Vec<PathBuf>,
     mistakes: &mut Vec<Diagnostic>,
@@ -202,7 +202,7 @@ fn read(
     Ok(texts)
 }
 
-/// What is worth a second look in the registered files, in the order of their names.
+/// What deserves a second look in the registered files, ordered by file name.
 pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for registered in registry.list() {
@@ -236,15 +236,16 @@ fn is_manifest(file: &str) -> bool {
     file.ends_with(".json")
 }
 
-/// Operations of different files that have one name. Every file is served by its own id, but
-/// clients' tools (code generators, manifests) want one operation for a name, and so does whoever
-/// asks `freshql explain` for it.
+/// Reports operations in different files that have the same name. Each file is served by its own
+/// id, but client tools (code generators, manifests) expect one operation per name, and so does
+/// `freshql explain`.
 fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
     let mut places = Vec::new();
     for registered in registry.list() {
         for operation in registered.document.iter().flat_map(|document| document.operations()) {
             let Some(name) = operation.name() else { continue };
-            // A client's manifest has the same operations as the query files, in its own wording.
+            // A client's manifest contains the operations of the query files again, formatted
+            // differently.
             for file in registered.files.iter().filter(|file| !is_manifest(file)) {
                 let place = word_at(&registered.text, operation.position());
                 places.push((name.to_owned(), file.clone(), place));
@@ -261,30 +262,32 @@ fn repeated_names(registry: &Registry) -> Vec<Diagnostic> {
                 place.clone(),
                 format!("the operation `{name}` is also in {first}"),
             );
-            warnings.push(warning.with_help(
-                "give it a name of its own: clients' tools know operations by their names",
-            ));
+            warnings.push(
+                warning
+                    .with_help("give it a unique name: client tools identify operations by name"),
+            );
         }
     }
     warnings
 }
 
-/// An id is the hash of the exact bytes: the same file with other line ends, as git makes them on
-/// some machines, is another document, which clients that know the first one do not find.
+/// An id is the hash of the exact bytes. The same file with other line endings, as git writes them
+/// on some machines, is a different document, and clients that know the first id do not find it.
 fn line_ends(file: &str, text: &str) -> Option<Diagnostic> {
     let at = text.find("\r\n")?;
-    let message = "lines end with CRLF, which counts: with LF, the same text has another id";
+    let message =
+        "lines end with CRLF, which changes the id: with LF, the same text has a different one";
     let help = "save the file with LF, and put `*.graphql text eol=lf` into .gitattributes";
     Some(Diagnostic::warning(file, at..at, message).with_help(help))
 }
 
-/// The mistake with its place in the file.
+/// The mistake with its location in the file.
 pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
     let place = error.locations.first().map_or(0..0, |position| word_at(text, *position));
     Diagnostic::error(file, place, error.message.clone())
 }
 
-/// The name or the symbol that stands at a line and column, for the caret to underline.
+/// The name or symbol at a line and column, for the caret to underline.
 fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
     let start = offset_of(text, line, column);
     let word = text[start..]
@@ -294,7 +297,7 @@ fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
 }
 
 /// All `.graphql` and `.gql` files below the directory, sorted by path. Hidden files and
-/// directories are left out: Kubernetes puts the same files once more into `..data`.
+/// directories are skipped: Kubernetes mounts the same files again in `..data`.
 ///
 /// # Errors
 /// A directory cannot be read.
@@ -302,7 +305,7 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
     find_with(directory, &["graphql", "gql"])
 }
 
-/// The `.json` files there.
+/// The `.json` files below the directory.
 ///
 /// # Errors
 /// A directory cannot be read.
@@ -329,10 +332,10 @@ fn find_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> 
             let is_wanted = path
                 .extension()
                 .is_some_and(|extension| extensions.iter().any(|wanted| extension == *wanted));
-            // Follows symbolic links, which is how mounted configuration looks.
+            // This follows symbolic links, because mounted configuration consists of them.
             let metadata = match std::fs::metadata(&path) {
                 Ok(metadata) => metadata,
-                // Gone, or a link to nothing; what is not wanted is none of ours.
+                // Gone, or a dangling link; it only matters for the files that are wanted.
                 Err(_) if !is_wanted => continue,
                 Err(error) => return Err(named(&path, &error)),
             };
@@ -349,7 +352,7 @@ fn find_with(directory: &Path, extensions: &[&str]) -> io::Result<Vec<PathBuf>> 
     Ok(found)
 }
 
-/// An error with the file that it is about, and what to do where that is known.
+/// The error with the file that it is about, and with a remedy if there is one.
 fn named(path: &Path, error: &io::Error) -> io::Error {
     let message = match std::fs::read_link(path) {
         Ok(target) => format!(

@@ -1,7 +1,6 @@
-//! Fragments that several query files share. A file that spreads a fragment which it does not
-//! define gets it from the file that does: its document is its own text, followed by the
-//! definitions that it needs, ordered by name. The text of a definition is copied byte for byte,
-//! and so decides the document's id.
+//! Fragments that several query files share. A file may spread a fragment that another file
+//! defines. Its document is then its own text, followed by the definitions that it needs, ordered
+//! by name. Definitions are copied byte for byte, since they are part of the document's hash.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,7 +15,7 @@ struct Definition<'t> {
     fragment: Option<&'t str>,
     start: usize,
     text: &'t str,
-    /// The fragments that it spreads.
+    /// The names of the fragments that it spreads.
     spreads: BTreeSet<&'t str>,
 }
 
@@ -34,14 +33,14 @@ struct Shared<'t> {
 #[derive(Debug)]
 pub(super) struct Composed {
     pub(super) text: Arc<str>,
-    /// For each definition from another file: where it starts in the document, the file, where it
-    /// starts there.
+    /// For each definition from another file: its start in the document, the file, and its start in
+    /// that file.
     parts: Vec<(usize, String, usize)>,
 }
 
 impl Composed {
-    /// The file that a byte of the document stands in, and its place there; None where it is the
-    /// document's own file.
+    /// The file of a byte of the document, and the offset in that file; None for the document's own
+    /// file.
     pub(super) fn foreign(&self, at: usize) -> Option<(&str, usize)> {
         let (start, file, from) = self.parts.iter().rev().find(|(start, ..)| *start <= at)?;
         Some((file, from + (at - start)))
@@ -49,7 +48,7 @@ impl Composed {
 }
 
 impl<'t> Fragments<'t> {
-    /// Of these files, given by name and text.
+    /// The fragments of these files, given by name and text.
     pub(super) fn of(files: impl IntoIterator<Item = (&'t str, &'t str)>) -> Self {
         let mut by_name: BTreeMap<&str, Vec<Shared<'_>>> = BTreeMap::new();
         for (file, text) in files {
@@ -62,10 +61,10 @@ impl<'t> Fragments<'t> {
         Self { by_name }
     }
 
-    /// The document of a file. A fragment that nobody defines is left to the validation.
+    /// The document of a file. A fragment that nobody defines is left for validation to report.
     ///
     /// # Errors
-    /// A fragment that it needs is defined differently in several other files.
+    /// A fragment that it needs has different definitions in several other files.
     pub(super) fn compose(&self, file: &str, text: &Arc<str>) -> Result<Composed, Diagnostic> {
         let own = definitions(text);
         let defined: BTreeSet<&str> =
@@ -87,12 +86,11 @@ impl<'t> Fragments<'t> {
             {
                 let place = spread(text, name).unwrap_or(at..at);
                 let message = format!(
-                    "the fragment `{name}` is in {} and, otherwise, in {}",
+                    "the fragment `{name}` is defined in {} and, differently, in {}",
                     first.file, other.file
                 );
-                return Err(Diagnostic::error(file, place, message).with_help(
-                    "give one of them another name, or define the one that is meant in this file",
-                ));
+                return Err(Diagnostic::error(file, place, message)
+                    .with_help("rename one of them, or define the intended one in this file"));
             }
             needed.insert(name, first);
             open.extend(first.definition.spreads.iter().map(|name| (*name, at)));
@@ -115,13 +113,13 @@ impl<'t> Fragments<'t> {
     }
 }
 
-/// Whether a text has fragments and no operation: then it is there for other files.
+/// Whether a text consists of fragments only, which means that it is meant for other files.
 pub(super) fn is_library(text: &str) -> bool {
     let definitions = definitions(text);
     !definitions.is_empty() && definitions.iter().all(|definition| definition.fragment.is_some())
 }
 
-/// The fragments that a text spreads and does not define.
+/// The fragments that a text spreads but does not define.
 pub fn missing(text: &str) -> Vec<String> {
     let own = definitions(text);
     let defined: BTreeSet<&str> = own.iter().filter_map(|definition| definition.fragment).collect();
@@ -130,7 +128,7 @@ pub fn missing(text: &str) -> Vec<String> {
     spread.difference(&defined).map(|name| (*name).to_owned()).collect()
 }
 
-/// Where a fragment is first spread.
+/// The first spread of a fragment.
 fn spread(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
     let mut lexer = Lexer::new(text);
     let mut after_spread = false;
@@ -145,13 +143,13 @@ fn spread(text: &str, name: &str) -> Option<std::ops::Range<usize>> {
     None
 }
 
-/// The definitions of a text that parses. Of one that does not, those in front of the mistake.
+/// The definitions of a text; if it does not parse, those before the mistake.
 fn definitions(text: &str) -> Vec<Definition<'_>> {
     let mut found = Vec::new();
     let mut lexer = Lexer::new(text);
     let mut open: Option<Definition<'_>> = None;
     let (mut braces, mut parentheses) = (0_usize, 0_usize);
-    // What the last three tokens were.
+    // The last tokens before the current one.
     let (mut last, mut before) = ("", "");
     while let Ok(token) = lexer.next_token()
         && token.kind != TokenKind::End
@@ -245,7 +243,7 @@ mod tests {
         assert_eq!(&*composed(&same, 0).unwrap().text, "{ x { ...F } }\n\nfragment F on T { b }\n");
         let other = [same[0], same[1], ("c", "fragment F on T { c }")];
         let mistake = composed(&other, 0).unwrap_err();
-        assert_eq!(mistake.message, "the fragment `F` is in b and, otherwise, in c");
+        assert_eq!(mistake.message, "the fragment `F` is defined in b and, differently, in c");
         assert_eq!(mistake.span, 9..10);
     }
 }

@@ -1,4 +1,4 @@
-//! Manifests of persisted documents, as clients' tools read and write them: Apollo's list of
+//! Manifests of persisted documents, as client tools read and write them: Apollo's list of
 //! operations, and the maps from names to texts of Relay and of GraphQL code generator.
 
 use std::collections::BTreeMap;
@@ -9,19 +9,19 @@ use std::sync::Arc;
 use serde::de::{Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// What the first kind says that it is.
+/// The `format` of Apollo's manifests.
 const APOLLO: &str = "apollo-persisted-query-manifest";
 
 /// A document of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// What the client calls it.
+    /// The client's name for it.
     pub alias: String,
     /// Its text.
     pub text: Arc<str>,
 }
 
-/// Which tool a manifest is for.
+/// The tool that a manifest is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// `@apollo/persisted-query-lists`
@@ -40,15 +40,15 @@ impl FromStr for Format {
             "apollo" => Ok(Self::Apollo),
             "relay" => Ok(Self::Relay),
             "codegen" => Ok(Self::Codegen),
-            _ => Err(format!("`{text}` is none of apollo, relay and codegen")),
+            _ => Err(format!("expected apollo, relay or codegen, found `{text}`")),
         }
     }
 }
 
-/// One operation of Apollo's.
+/// An operation in Apollo's manifest.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Operation {
-    /// What the client sends.
+    /// The id that the client sends.
     pub id: String,
     /// The operation's name.
     pub name: String,
@@ -59,10 +59,10 @@ pub struct Operation {
     pub body: String,
 }
 
-/// Reads a manifest of any of these tools.
+/// Parses a manifest of any of these tools.
 ///
 /// # Errors
-/// It is none; says why.
+/// It is not a manifest; the message says why.
 pub fn parse(json: &str) -> Result<Vec<Entry>, String> {
     let Members(members) = serde_json::from_str(json).map_err(|error| error.to_string())?;
     if let Some((_, format)) = members.iter().find(|(name, _)| name == "format") {
@@ -98,13 +98,13 @@ fn apollo(
     )
 }
 
-/// One name may not mean two documents.
+/// Checks that no name stands for two documents.
 fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, String> {
     let mut known: BTreeMap<&str, &str> = BTreeMap::new();
     for Entry { alias, text } in &entries {
         if alias.is_empty() || alias.contains('/') {
             return Err(format!(
-                "`{alias}` cannot be the name of a document: it would be no part of a URL"
+                "`{alias}` cannot be the name of a document, because it cannot be part of a URL"
             ));
         }
         if known.insert(alias, text).is_some_and(|other| other != &**text) {
@@ -114,7 +114,7 @@ fn checked(entries: Vec<Entry>) -> Result<Vec<Entry>, String> {
     Ok(entries)
 }
 
-/// An object's members in their order, each name once.
+/// The members of an object in order; a repeated name is an error.
 struct Members(Vec<(String, serde_json::Value)>);
 
 impl<'de> Deserialize<'de> for Members {
@@ -133,7 +133,7 @@ impl<'de> Deserialize<'de> for Members {
                 let mut known = std::collections::HashSet::new();
                 while let Some((name, value)) = map.next_entry::<String, _>()? {
                     if !known.insert(name.clone()) {
-                        return Err(A::Error::custom(format!("`{name}` is there twice")));
+                        return Err(A::Error::custom(format!("`{name}` is duplicated")));
                     }
                     members.push((name, value));
                 }
@@ -156,7 +156,7 @@ pub fn apollo_manifest(operations: &[Operation]) -> String {
     pretty(&Manifest { format: APOLLO, version: 1, operations })
 }
 
-/// Relay's and the code generator's: texts by name.
+/// The manifest of Relay and the code generator: texts by name.
 pub fn map(texts: &BTreeMap<String, Arc<str>>) -> String {
     pretty(&texts.iter().map(|(name, text)| (name, &**text)).collect::<BTreeMap<_, _>>())
 }
@@ -193,8 +193,8 @@ mod tests {
         for (json, why) in [
             ("[]", "a manifest, which is an object"),
             (r#"{"a":1}"#, "`a` has no text"),
-            (r#"{"a":"{a}","a":"{b}"}"#, "`a` is there twice"),
-            (r#"{"a/b":"{a}"}"#, "no part of a URL"),
+            (r#"{"a":"{a}","a":"{b}"}"#, "`a` is duplicated"),
+            (r#"{"a/b":"{a}"}"#, "cannot be part of a URL"),
             (r#"{"format":"x"}"#, "the manifest's format is \"x\""),
             (r#"{"format":"apollo-persisted-query-manifest","version":2}"#, "only version 1"),
             (

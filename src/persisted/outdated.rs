@@ -1,34 +1,34 @@
-//! Which documents the database may have otherwise than the registry: the feed tells, and the next
-//! look-up reads them. Compiling a document takes milliseconds, which nobody who waits for the feed
-//! is to wait for.
+//! Tracks which documents in the database may differ from the registry: the feed reports them, and
+//! the next lookup reads them. The feed does not compile them itself, because that takes
+//! milliseconds, and requests wait for the feed.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-/// Documents that are remembered one by one; a server that nobody asks for anything must not
-/// remember ever more.
+/// The number of documents that are tracked individually. A server without requests must not
+/// accumulate them without bound.
 const MOST: usize = 10_000;
 
-/// What was told and not yet read.
+/// What was reported and not yet read.
 #[derive(Debug, Default)]
 pub(super) struct Outdated {
-    /// Counts the times that something was told.
+    /// The number of reports so far.
     told: AtomicU64,
-    /// That count at the beginning of the last reading that has ended well.
+    /// That number at the start of the last successful read.
     read: AtomicU64,
     which: Mutex<Which>,
 }
 
 #[derive(Debug, Default)]
 struct Which {
-    /// When it was last told that any document may have changed; 0 if it was not.
+    /// The number of the last report that any document may have changed; 0 if there was none.
     all: u64,
-    /// When each of these was last told.
+    /// For each of these documents, the number of its last report.
     ids: HashMap<String, u64>,
 }
 
-/// What is to be read.
+/// A read in progress.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     /// None: all documents.
@@ -37,13 +37,13 @@ pub(super) struct Reading {
 }
 
 impl Outdated {
-    /// Whether something is to be read. It is false again only when what was told has been read and
-    /// put to use: who finds it false may rest on the registry.
+    /// Whether anything must be read. It becomes false only after everything reported has been read
+    /// and applied, so a caller that sees false may rely on the registry.
     pub(super) fn is_any(&self) -> bool {
         self.read.load(Ordering::Acquire) != self.told.load(Ordering::Acquire)
     }
 
-    /// These documents may have changed.
+    /// Reports that these documents may have changed.
     pub(super) fn mark(&self, ids: &[String]) {
         self.note(|which, number| {
             which.ids.extend(ids.iter().map(|id| (id.clone(), number)));
@@ -53,7 +53,7 @@ impl Outdated {
         });
     }
 
-    /// Any document may have changed.
+    /// Reports that any document may have changed.
     pub(super) fn mark_all(&self) {
         self.note(|which, number| *which = Which { all: number, ids: HashMap::new() });
     }
@@ -65,7 +65,7 @@ impl Outdated {
         self.told.store(number, Ordering::Release);
     }
 
-    /// What is to be read now. To be called before the database is; it stays noted until
+    /// What must be read now. Call this before reading the database; the reports remain until
     /// [`Self::done`].
     pub(super) fn begin(&self) -> Reading {
         let which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,8 +73,7 @@ impl Outdated {
         Reading { ids, told: self.told.load(Ordering::Relaxed) }
     }
 
-    /// It has been read, and the registry is as the database was. What was told since then stays
-    /// noted.
+    /// The registry now matches what was read. Later reports remain.
     pub(super) fn done(&self, reading: &Reading) {
         let mut which = self.which.lock().unwrap_or_else(PoisonError::into_inner);
         which.ids.retain(|_, number| *number > reading.told);
@@ -103,7 +102,7 @@ mod tests {
         outdated.mark(&ids(&["b"]));
         outdated.done(&reading);
         assert!(outdated.is_any());
-        // A reading that is given up leaves all as it is.
+        // An abandoned read changes nothing.
         drop(outdated.begin());
         let reading = outdated.begin();
         assert_eq!(reading.ids, Some(ids(&["b"])));

@@ -1,5 +1,4 @@
-//! The trusted documents, by id and by alias. It keeps them; how they got here is the business of
-//! the files beside it.
+//! The trusted documents, by id and by alias. How they get here is decided in the files next to it.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,19 +13,19 @@ use crate::document_id::{DocumentId, DocumentRef};
 use crate::graphql::{Document, GraphqlError};
 use crate::store::{DocumentSource, FeedEvent, StoredDocument, Subscriber};
 
-/// The trusted documents. Requests read it all the time, the admin API writes it now and then.
+/// The trusted documents. Requests read them constantly; the admin API changes them now and then.
 ///
-/// Other nodes register and remove documents, too. Whoever looks one up makes sure first that this
-/// is as the database is: see [`Documents`](super::Documents).
+/// Other nodes register and remove documents, too. Before a lookup, callers make sure that the
+/// registry matches the database: see [`Documents`](super::Documents).
 #[derive(Default)]
 pub struct Registry {
     documents: DashMap<DocumentId, Arc<Registered>>,
-    /// Those of the database, which another node may have registered, that nobody has asked for
+    /// Documents from the database, perhaps registered by another node, that nobody has requested
     /// here so far.
     uncompiled: DashMap<DocumentId, StoredDocument>,
-    /// What Apollo's tools and clients call them.
+    /// The sha256 names, as used by Apollo's tools and clients.
     hashes: DashMap<Sha256Hash, DocumentId>,
-    /// Whatever else a manifest calls them.
+    /// All other names that manifests give them.
     aliases: DashMap<String, Alias>,
     generation: AtomicU64,
     pub(super) outdated: Outdated,
@@ -36,7 +35,7 @@ pub struct Registry {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Alias {
     id: DocumentId,
-    /// A file says so, whatever the database says.
+    /// Defined by a file, which takes precedence over the database.
     of_file: bool,
 }
 
@@ -50,7 +49,7 @@ impl Sha256Hash {
         Self(Sha256::digest(text).into())
     }
 
-    /// Reads 64 hex digits, in either case.
+    /// Parses 64 hex digits in either case.
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         hex::decode_to_slice(text, &mut bytes).ok()?;
@@ -74,29 +73,29 @@ impl fmt::Display for Sha256Hash {
 pub struct Registered {
     /// Its id.
     pub id: DocumentId,
-    /// As it was registered, byte for byte.
+    /// The text as registered, byte for byte.
     pub text: Arc<str>,
-    /// The document, or why it is no longer valid: a stored one is kept when the model has changed
-    /// under it.
+    /// The document, or why it is no longer valid: a stored document is kept even if the model has
+    /// changed.
     pub document: Result<Document, Vec<GraphqlError>>,
-    /// The files that hold it; the API cannot remove what is in a file.
+    /// The files that contain it; the API cannot remove a document that is in a file.
     pub files: Vec<String>,
-    /// It was registered over the API and is kept in the database.
+    /// Whether it was registered over the API and is stored in the database.
     pub stored: bool,
-    /// It was in a query file once, and is served for a while longer.
+    /// Set if it has left the query files and is still served for a while.
     pub retired: Option<Retired>,
 }
 
-/// When a document left the query files, and when it is forgotten, in seconds since 1970.
+/// When a document left the query files and when it will be forgotten, in seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retired {
-    /// The start of the first server that had no such file.
+    /// The start of the first server without the file.
     pub since: i64,
-    /// From here on the document is unknown.
+    /// From then on the document is unknown.
     pub until: i64,
 }
 
-/// A moment in seconds since 1970, as people and programs read it: `2026-11-26T09:00:00Z`.
+/// A time in seconds since 1970, in RFC 3339: `2026-11-26T09:00:00Z`.
 pub fn rfc3339(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
@@ -104,21 +103,21 @@ pub fn rfc3339(seconds: i64) -> String {
 /// Why a document was not removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovalRefused {
-    /// There is none with this id.
+    /// No document has this id.
     Unknown,
-    /// These files hold it.
+    /// These files contain it.
     InFiles(Vec<String>),
 }
 
 impl Registry {
-    /// The document that a client names. Digits without a scheme are an id first, then a sha256,
-    /// then a name of a manifest.
+    /// The document that a client names. Digits without a scheme are looked up as an id, then as a
+    /// sha256, then as a name in a manifest.
     pub fn find(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
         self.resolve(name).and_then(|id| self.get(id))
     }
 
-    /// The document that a client names, where no other node can have given the name another
-    /// meaning: a file of this one has it, and its id is the hash of its text.
+    /// The document that a client names, if no other node can have changed the meaning of the name:
+    /// it is in a file of this node, and its id is the hash of its text.
     pub fn find_in_files(&self, name: &DocumentRef) -> Option<Arc<Registered>> {
         let is_of_file = |registered: &Arc<Registered>| !registered.files.is_empty();
         let by_hash = |hash| self.by_hash(Sha256Hash(hash)).filter(is_of_file);
@@ -151,7 +150,7 @@ impl Registry {
         self.documents.contains_key(&id) || self.uncompiled.contains_key(&id)
     }
 
-    /// The document that some manifest gave this name.
+    /// The document to which a manifest gave this name.
     pub(super) fn by_alias(&self, alias: &str) -> Option<DocumentId> {
         self.aliases.get(alias).map(|alias| alias.id)
     }
@@ -165,7 +164,7 @@ impl Registry {
         names
     }
 
-    /// A file gives a document this name.
+    /// Records that a file gives a document this name.
     ///
     /// # Errors
     /// Another file has given it to the document that is returned.
@@ -182,7 +181,7 @@ impl Registry {
         Ok(())
     }
 
-    /// The names that the database has for a document, and no others but those of files.
+    /// Replaces the names that the database has for a document; names from files remain.
     pub(super) fn set_aliases(&self, id: DocumentId, names: &[String]) {
         self.aliases.retain(|_, known| known.id != id || known.of_file);
         for name in names {
@@ -195,7 +194,7 @@ impl Registry {
 
     /// The document whose text has this hash.
     pub fn by_hash(&self, hash: Sha256Hash) -> Option<Arc<Registered>> {
-        // The id is copied out, so that no lock is held while the other map is read.
+        // Copy the id, so that no lock is held while the other map is read.
         let id = self.hashes.get(&hash).map(|id| *id)?;
         self.get(id)
     }
@@ -205,14 +204,13 @@ impl Registry {
         self.documents.get(&id).map(|document| Arc::clone(&document))
     }
 
-    /// Another operation than the one asked for that has this name: its document is probably the
-    /// one that was meant.
+    /// A document that contains an operation with this name: probably the one that was meant.
     pub fn resembling(&self, operation_name: &str) -> Option<DocumentId> {
         self.named(operation_name).first().map(|registered| registered.id)
     }
 
-    /// The valid documents with an operation of this name, ordered by id. Retired ones only where
-    /// no other has the name.
+    /// The valid documents with an operation of this name, ordered by id. Retired ones only if no
+    /// other has the name.
     pub fn named(&self, operation_name: &str) -> Vec<Arc<Registered>> {
         let has_name = |document: &Document| {
             document.operations().iter().any(|o| o.name() == Some(operation_name))
@@ -233,13 +231,13 @@ impl Registry {
         all
     }
 
-    /// Counts the changes: while it stays, names mean the same documents.
+    /// The number of changes. As long as it stays the same, names mean the same documents.
     pub fn generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Takes over what the database has of this document, None where it has none. One that is new
-    /// is not compiled before somebody asks for it.
+    /// Applies the database's state of this document; None if the database does not have it. A new
+    /// document is not compiled until somebody requests it.
     pub(super) fn follow(
         &self,
         id: DocumentId,
@@ -261,7 +259,7 @@ impl Registry {
             return self.changed();
         };
         if stored.is_none() && known.files.is_empty() {
-            // An error would mean that it is gone already, or in a file.
+            // An error would mean that it is already gone, or is in a file.
             let _ = self.remove(id);
             return;
         }
@@ -279,12 +277,12 @@ impl Registry {
         self.uncompiled.get(&id).map(|stored| stored.clone())
     }
 
-    /// How many there are.
+    /// The number of documents that are not yet compiled.
     pub fn count_uncompiled(&self) -> usize {
         self.uncompiled.len()
     }
 
-    /// All of them.
+    /// The ids of all documents that are not yet compiled.
     pub(super) fn all_uncompiled(&self) -> Vec<DocumentId> {
         self.uncompiled.iter().map(|entry| *entry.key()).collect()
     }
@@ -294,8 +292,8 @@ impl Registry {
         self.documents.iter().map(|entry| *entry.key()).chain(self.all_uncompiled()).collect()
     }
 
-    /// It is compiled now: `registered`, or None where it does not fit the model. No name means
-    /// another document than before.
+    /// Records the result of compiling a document: `registered`, or None if it does not fit the
+    /// model. This changes the meaning of no name.
     pub(super) fn settle(&self, id: DocumentId, registered: Option<Registered>) {
         match registered {
             Some(registered) => drop(self.documents.insert(id, Arc::new(registered))),
@@ -307,14 +305,13 @@ impl Registry {
         self.uncompiled.remove(&id);
     }
 
-    /// After the maps have changed: who resolves a name before this and remembers the result does
-    /// so under the old number.
+    /// Call this after changing the maps, so that a caller who resolves a name before the change
+    /// remembers the result under the old number.
     fn changed(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Adds a document from a file; a second file with the same bytes is remembered beside the
-    /// first.
+    /// Adds a document from a file. A second file with the same bytes is added to the first.
     pub fn add_file(&self, id: DocumentId, text: Arc<str>, document: Document, file: String) {
         match self.documents.entry(id) {
             Entry::Occupied(mut entry) => {
@@ -346,7 +343,7 @@ impl Registry {
         self.changed();
     }
 
-    /// Adds a document that the database has, valid or not. The files that hold it stay known.
+    /// Adds a document from the database, valid or not. Its known files are kept.
     pub(super) fn add_of_database(&self, registered: Registered) {
         let files = self.get(registered.id).map(|old| old.files.clone()).unwrap_or_default();
         self.insert(Registered { files, ..registered });
@@ -359,7 +356,7 @@ impl Registry {
         self.changed();
     }
 
-    /// The retired documents whose time is over at this moment, in seconds since 1970.
+    /// The retired documents that have expired at this time, in seconds since 1970.
     pub fn expired(&self, now: i64) -> Vec<DocumentId> {
         let is_over = |registered: &Registered| {
             registered.retired.is_some_and(|retired| retired.until <= now)
@@ -367,16 +364,16 @@ impl Registry {
         self.documents.iter().filter(|entry| is_over(entry)).map(|entry| entry.id).collect()
     }
 
-    /// Nothing is known of the documents in the database any more.
+    /// Marks all documents of the database as unknown.
     pub fn doubt(&self) {
         self.outdated.mark_all();
         self.changed();
     }
 
-    /// Forgets a document that is in no file.
+    /// Removes a document that is in no file.
     ///
     /// # Errors
-    /// It is kept; says why.
+    /// It is kept; the value says why.
     pub fn remove(&self, id: DocumentId) -> Result<(), RemovalRefused> {
         let registered = self.get(id).ok_or(RemovalRefused::Unknown)?;
         if !registered.files.is_empty() {
@@ -390,13 +387,13 @@ impl Registry {
     }
 }
 
-/// Whether a name is the id itself, in one of its spellings: that needs not be remembered.
+/// Whether a name is a spelling of the id itself, which need not be stored.
 pub(super) fn is_hash_of(alias: &str, id: DocumentId) -> bool {
     DocumentRef::parse(alias) == Some(DocumentRef::Id(id))
 }
 
-/// What the feed tells is noted here, and read by the next who looks a document up. The generation
-/// moves at once, so that no URL is answered any more as it was before.
+/// Records what the feed reports, for the next lookup to read. The generation changes at once, so
+/// that no URL is answered as before.
 impl Subscriber for Registry {
     fn receive(&self, event: &FeedEvent) {
         match event {

@@ -1,7 +1,6 @@
-//! Documents in the database, shared by all nodes that serve it: those that the operator registers
-//! over the API, and those that were in query files until not long ago, which pages that are still
-//! open go on asking for. Here is what a server does with them when it starts; what it does while
-//! it runs is in [`super::documents`].
+//! Documents in the database, shared by all nodes that serve it: those that the operator registered
+//! over the API, and those that were in query files until recently, which pages that are still open
+//! keep requesting. This file is for servers that start; see [`super::documents`] for running ones.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,8 +11,8 @@ use crate::document_id::DocumentId;
 use crate::graphql::{Compiler, Document, GraphqlError};
 use crate::store::{DocumentSource, NewDocument, Store, StoreError, StoredDocument};
 
-/// Writes down the documents of the query files, so that they can be served for a while after they
-/// have left. To be done before [`load`].
+/// Records the documents of the query files, so that they can be served for a while after they have
+/// left. Call this before [`load`].
 ///
 /// # Errors
 /// The database failed.
@@ -41,9 +40,9 @@ pub async fn record(
     Ok(())
 }
 
-/// Registers all documents of the database. They are compiled when somebody asks for them, or by
-/// [`Documents::compile_all`](super::Documents::compile_all): a server with thousands of them is to
-/// listen at once.
+/// Registers all documents of the database. They are compiled when somebody requests them, or by
+/// [`Documents::compile_all`](super::Documents::compile_all), so that even a server with thousands
+/// of them listens at once.
 ///
 /// # Errors
 /// The database failed.
@@ -52,7 +51,7 @@ pub async fn load(
     registry: &Registry,
     retention: Duration,
 ) -> Result<(), StoreError> {
-    // What other nodes change from here on is read again by the first look-up.
+    // Changes by other nodes from here on are read again by the first lookup.
     let reading = registry.outdated.begin();
     for document in store.documents().await? {
         if let Some(id) = checked_id(&document.id, &document.text) {
@@ -64,7 +63,7 @@ pub async fn load(
     Ok(())
 }
 
-/// The same, and compiles them, for who wants to know all of them and serves none.
+/// Registers and compiles all documents, for commands that inspect them and serve none.
 ///
 /// # Errors
 /// The database failed.
@@ -82,8 +81,8 @@ pub async fn load_compiled(
 
 /// Registers these documents, compiled.
 ///
-/// One that was registered over the API and that the model no longer allows is kept and warned of:
-/// it was valid when it was registered. One that left the query files is dropped then.
+/// A document that was registered over the API and no longer fits the model is kept with a warning:
+/// it was valid when it was registered. One that left the query files is dropped in that case.
 pub async fn add(
     compiler: &Compiler,
     registry: &Registry,
@@ -105,18 +104,18 @@ pub async fn add(
     }
 }
 
-/// The id of a stored document. None where its text does not hash to it: somebody has written it by
-/// hand.
+/// The id of a stored document. None if it is not the hash of its text, which means that it was
+/// written by hand.
 pub(super) fn checked_id(id: &str, text: &str) -> Option<DocumentId> {
     let actual = DocumentId::of(text);
     if DocumentId::parse(id) != Some(actual) {
-        tracing::warn!(id, %actual, "a stored document is left out: its text does not hash to its id");
+        tracing::warn!(id, %actual, "a stored document is ignored: its id is not the hash of its text");
         return None;
     }
     Some(actual)
 }
 
-/// What is served of a document that the database has and no file: see [`add`].
+/// What to serve of a document that is in the database but in no file: see [`add`].
 pub(super) fn of_database(
     id: DocumentId,
     text: Arc<str>,
@@ -134,7 +133,7 @@ pub(super) fn of_database(
             tracing::warn!(
                 %id,
                 reasons,
-                "a document that left the query files is no longer served: it does not fit the model any more"
+                "a document that left the query files is no longer served: it no longer fits the model"
             );
             return None;
         }
@@ -144,7 +143,7 @@ pub(super) fn of_database(
     Some(Registered { id, text, document, files: Vec::new(), stored, retired })
 }
 
-/// Since when a document is retired, and until when it stays.
+/// When a document was retired, and until when it is kept.
 pub(super) fn retired(source: DocumentSource, retention: Duration) -> Option<Retired> {
     let DocumentSource::File { retired_at: Some(since) } = source else { return None };
     Some(Retired { since, until: since.saturating_add(seconds(retention)) })

@@ -1,18 +1,18 @@
-//! `__typename` in every selection but an operation's own, as Apollo Client adds it before it sends
-//! a document. Without it a client's cache cannot tell whose fields it holds.
+//! `__typename` in every selection except the root, as Apollo Client adds it before it sends a
+//! document. Without it, a client's cache cannot identify its objects.
 
 use crate::syntax::{Lexer, TokenKind};
 
 /// A selection that is being read.
 struct Open {
-    /// An operation's own, to which nothing is added.
+    /// The root selection of an operation, to which nothing is added.
     is_root: bool,
-    /// It has `__typename` already, or asks about the schema.
+    /// It contains `__typename` already, or queries the schema.
     has_meta_field: bool,
 }
 
-/// The text with `__typename` added where it is missing; everything else stays as it is, byte for
-/// byte. Of a text that does not parse, the part in front of the mistake.
+/// The text with `__typename` added where it is missing, otherwise unchanged byte for byte. If it
+/// does not parse, only the part before the mistake.
 pub fn with_typename(text: &str) -> String {
     let mut lexer = Lexer::new(text);
     let mut out = String::with_capacity(text.len() * 2);
@@ -27,7 +27,7 @@ pub fn with_typename(text: &str) -> String {
         match token.kind {
             TokenKind::Punctuator(b'(') => parentheses += 1,
             TokenKind::Punctuator(b')') => parentheses = parentheses.saturating_sub(1),
-            // Between parentheses braces make objects.
+            // Inside parentheses, braces are input objects.
             TokenKind::Punctuator(b'{') if parentheses == 0 => {
                 open.push(Open { is_root: open.is_empty() && !is_fragment, has_meta_field: false });
             }
@@ -63,13 +63,13 @@ pub fn with_typename(text: &str) -> String {
     out
 }
 
-/// What stands in front of a definition's first word.
+/// Whether this is the last token before a definition's first word.
 fn is_start(last: &str) -> bool {
     last.is_empty() || last == "}" || last.starts_with('"')
 }
 
-/// What stands between the last thing of a selection and the new one: a line of its own, as deep,
-/// where `}` has one.
+/// The text between the last element of a selection and the new one: a separate line with the same
+/// indentation if `}` has its own line.
 fn separator(before: &str, gap: &str) -> String {
     if !gap.contains(['\n', '\r']) {
         return " ".to_owned();

@@ -24,7 +24,7 @@ const ROOT: Bracket =
 type Result<T> = std::result::Result<T, SyntaxError>;
 
 impl Parser<'_> {
-    /// A definition, from its description on; `keyword` stands behind that.
+    /// A definition, starting at its description; `keyword` follows the description.
     pub(super) fn type_system(&mut self, keyword: &str) -> Result<Definition> {
         let begun = self.pos();
         let description = self.description()?;
@@ -136,7 +136,7 @@ impl Parser<'_> {
         Ok(TypeDefinition { extend, description, name, directives, kind })
     }
 
-    /// The elements of brackets that may be left out.
+    /// The elements of an optional bracketed list.
     fn optional<T>(
         &mut self,
         bracket: &Bracket,
@@ -161,7 +161,7 @@ impl Parser<'_> {
         }
     }
 
-    /// One element at least; a separator may stand in front of the first.
+    /// At least one element; a separator may precede the first.
     fn separated<T>(
         &mut self,
         separator: u8,

@@ -15,7 +15,7 @@ const VARIABLE: Bracket =
     Bracket { open: b'(', close: b')', element: "a variable such as `$name: Type`" };
 
 impl Parser<'_> {
-    /// An operation, from its keyword on; without one it is a query in short form.
+    /// An operation, starting at its keyword; without one it is a query in shorthand form.
     pub(super) fn operation(&mut self, keyword: Option<&str>) -> Result<Definition, SyntaxError> {
         let pos = self.pos();
         let mut name = None;
@@ -56,7 +56,7 @@ impl Parser<'_> {
         Ok(Positioned::new(VariableDefinition { name, var_type, directives, default_value }, pos))
     }
 
-    /// A fragment, from its keyword on.
+    /// A fragment, starting at its keyword.
     pub(super) fn fragment(&mut self) -> Result<Definition, SyntaxError> {
         let pos = self.advance()?.pos;
         if self.at_word("on") {

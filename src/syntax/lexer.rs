@@ -1,12 +1,12 @@
-//! Text to tokens. Strings are checked here, and decoded in `string.rs` when somebody wants their
-//! value.
+//! Splits a text into tokens. Strings are checked here, and decoded in `string.rs` when their value
+//! is needed.
 
 use async_graphql::parser::Pos;
 
 use super::string;
 use super::tree::SyntaxError;
 
-/// What a token is.
+/// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TokenKind {
     /// One of `! $ & ( ) : = @ [ ] { | }`.
@@ -17,7 +17,7 @@ pub enum TokenKind {
     Name,
     /// An integer.
     Int,
-    /// A number with a point or an exponent.
+    /// A number with a fraction or an exponent.
     Float,
     /// `"…"`
     String,
@@ -27,45 +27,45 @@ pub enum TokenKind {
     End,
 }
 
-/// A token and where it stands.
+/// A token and its location.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Token {
     /// What it is.
     pub kind: TokenKind,
     /// Its first byte.
     pub start: usize,
-    /// The byte behind its last one.
+    /// The byte after its last one.
     pub end: usize,
-    /// Line and column of its start.
+    /// The line and column of its start.
     pub pos: Pos,
 }
 
-/// Reads tokens one by one.
+/// Produces tokens one by one.
 #[derive(Debug, Clone)]
 pub struct Lexer<'t> {
     text: &'t str,
     at: usize,
     line: usize,
     line_start: usize,
-    /// How many bytes more than UTF-16 code units the current line has had so far.
+    /// The difference between bytes and UTF-16 code units in the current line so far.
     surplus: usize,
 }
 
 impl<'t> Lexer<'t> {
-    /// From the start of a text.
+    /// Starts at the beginning of a text.
     pub fn new(text: &'t str) -> Self {
         Self { text, at: 0, line: 1, line_start: 0, surplus: 0 }
     }
 
-    /// From a byte of a text on, as if its first line began there.
+    /// Starts at a byte of a text, as if its first line began there.
     pub fn starting_at(text: &'t str, at: usize) -> Self {
         Self { text, at, line: 1, line_start: at, surplus: 0 }
     }
 
-    /// The next token; at the end [`TokenKind::End`], again and again.
+    /// The next token; at the end, [`TokenKind::End`] repeatedly.
     ///
     /// # Errors
-    /// What stands here begins no token, or one that is malformed.
+    /// No token begins here, or it is malformed.
     pub fn next_token(&mut self) -> Result<Token, SyntaxError> {
         self.skip_ignored();
         let (start, pos) = (self.at, self.pos());
@@ -102,7 +102,7 @@ impl<'t> Lexer<'t> {
         Pos { line: self.line, column: self.at - self.line_start - self.surplus + 1 }
     }
 
-    /// White space, line ends, commas, byte order marks, comments.
+    /// Skips white space, line endings, commas, byte order marks and comments.
     fn skip_ignored(&mut self) {
         let bytes = self.text.as_bytes();
         while let Some(byte) = bytes.get(self.at) {
@@ -121,7 +121,7 @@ impl<'t> Lexer<'t> {
         }
     }
 
-    /// Steps over bytes of one line.
+    /// Skips bytes within a line.
     fn advance(&mut self, length: usize) {
         let passed = &self.text[self.at..self.at + length];
         if !passed.is_ascii() {
@@ -130,7 +130,7 @@ impl<'t> Lexer<'t> {
         self.at += length;
     }
 
-    /// Steps over LF, CR or CR LF.
+    /// Skips LF, CR or CR LF.
     fn line_end(&mut self) {
         let is_pair = self.text.as_bytes()[self.at..].starts_with(b"\r\n");
         self.at += if is_pair { 2 } else { 1 };
@@ -195,7 +195,7 @@ impl<'t> Lexer<'t> {
                     Some((_, length)) => end += length,
                     None => {
                         self.advance(end - start);
-                        // As far as somebody would take it for one.
+                        // As much of it as a reader would take for one escape sequence.
                         let shown = self.text[end..]
                             .split(['"', ' ', '\n', '\r', '}'])
                             .next()
@@ -217,7 +217,7 @@ impl<'t> Lexer<'t> {
         self.at += 3;
         loop {
             let rest = &bytes[self.at..];
-            // Up to what means something.
+            // Up to the next special character.
             self.advance(
                 rest.iter()
                     .position(|b| matches!(b, b'"' | b'\\' | b'\n' | b'\r'))
@@ -255,7 +255,7 @@ impl<'t> Lexer<'t> {
         SyntaxError::new(self.pos(), self.at..self.at + length, message)
     }
 
-    /// The character that stands here, for a message.
+    /// The current character, for a message.
     fn character(&self) -> String {
         match self.text[self.at..].chars().next() {
             None => "the end of the text".to_owned(),

@@ -1,16 +1,16 @@
-//! Lines and columns back to bytes.
+//! Converts lines and columns back to byte offsets.
 
 use async_graphql::parser::Pos;
 
-/// Where the lines of a text begin.
+/// The start of each line of a text.
 #[derive(Debug)]
 pub struct Lines(Vec<usize>);
 
 impl Lines {
-    /// Finds them.
+    /// Computes them.
     pub fn of(text: &str) -> Self {
         let bytes = text.as_bytes();
-        // A CR in front of an LF ends no line of its own.
+        // A CR before an LF does not end a line of its own.
         let ends = bytes.iter().enumerate().filter(|(at, byte)| match byte {
             b'\n' => true,
             b'\r' => bytes.get(at + 1) != Some(&b'\n'),
@@ -19,7 +19,8 @@ impl Lines {
         Self(std::iter::once(0).chain(ends.map(|(at, _)| at + 1)).collect())
     }
 
-    /// The byte at a line and column of the same text; behind the end of a line there is its end.
+    /// The byte at a line and column of the same text; a column past the end of the line gives its
+    /// end.
     pub fn offset(&self, text: &str, pos: Pos) -> usize {
         let line = pos.line.saturating_sub(1);
         let Some(start) = self.0.get(line) else { return text.len() };

@@ -1,5 +1,5 @@
-//! What all definitions are made of: the token at hand, what may follow it, names, types, arguments
-//! and directives; and the words for what was expected and what was found.
+//! The elements that all definitions share: the current token, what may follow it, names, types,
+//! arguments and directives; and the messages about what was expected and found.
 
 use async_graphql::parser::Pos;
 use async_graphql::parser::types::{BaseType, ConstDirective, Directive, Type};
@@ -9,13 +9,13 @@ use async_graphql_value::Value;
 use super::lexer::{Lexer, Token, TokenKind};
 use super::tree::{Definition, Document, MAX_NESTING, MAX_TOKENS, Purpose, SyntaxError};
 
-/// Longer tokens are cut in messages.
+/// Longer tokens are truncated in messages.
 const MAX_SHOWN: usize = 40;
 
 /// An argument in a document.
 type Argument = (Positioned<Name>, Positioned<Value>);
 
-/// A parser with one token in hand.
+/// A parser with one token of lookahead.
 pub(super) struct Parser<'t> {
     text: &'t str,
     lexer: Lexer<'t>,
@@ -26,7 +26,7 @@ pub(super) struct Parser<'t> {
     pub(super) repeated_members: Vec<Positioned<Name>>,
 }
 
-/// What the next element of a bracketed list is, for the messages.
+/// A bracketed list, and how messages describe its elements.
 pub(super) struct Bracket {
     pub(super) open: u8,
     pub(super) close: u8,
@@ -99,7 +99,7 @@ impl<'t> Parser<'t> {
         &self.text[token.start..token.end]
     }
 
-    /// Takes the token at hand.
+    /// Consumes the current token.
     pub(super) fn advance(&mut self) -> Result<Token, SyntaxError> {
         let taken = self.token;
         self.tokens += 1;
@@ -123,7 +123,7 @@ impl<'t> Parser<'t> {
         matches!(self.token.kind, TokenKind::String | TokenKind::BlockString)
     }
 
-    /// Takes this sign if it is there.
+    /// Consumes this punctuator if it is next.
     pub(super) fn takes(&mut self, punctuator: u8) -> Result<bool, SyntaxError> {
         let is_there = self.at(punctuator);
         if is_there {
@@ -132,7 +132,7 @@ impl<'t> Parser<'t> {
         Ok(is_there)
     }
 
-    /// Takes this sign; `expected` says what it would begin.
+    /// Consumes this punctuator; `expected` describes what it would begin.
     pub(super) fn expect(&mut self, punctuator: u8, expected: &str) -> Result<Token, SyntaxError> {
         if self.at(punctuator) { self.advance() } else { Err(self.expected(expected)) }
     }
@@ -141,7 +141,7 @@ impl<'t> Parser<'t> {
         if self.at_word(word) { self.advance() } else { Err(self.expected(expected)) }
     }
 
-    /// The elements between brackets. Where `empty` says so there may be none.
+    /// The elements between brackets. There may be none only if `empty` is true.
     pub(super) fn list<T>(
         &mut self,
         bracket: &Bracket,
@@ -238,7 +238,7 @@ impl<'t> Parser<'t> {
         })
     }
 
-    /// The value behind `=`, if there is one.
+    /// The value after `=`, if there is one.
     pub(super) fn default(&mut self) -> Result<Option<Positioned<ConstValue>>, SyntaxError> {
         if !self.takes(b'=')? {
             return Ok(None);
@@ -255,12 +255,12 @@ impl<'t> Parser<'t> {
         Ok(())
     }
 
-    /// A mistake at the token at hand.
+    /// A mistake at the current token.
     pub(super) fn error(&self, message: impl Into<String>) -> SyntaxError {
         SyntaxError::new(self.token.pos, self.token.start..self.token.end, message)
     }
 
-    /// Something else was expected than the token at hand.
+    /// The error for an unexpected current token.
     pub(super) fn expected(&self, what: &str) -> SyntaxError {
         self.error(format!("expected {what}, found {}", self.found(self.token)))
     }
@@ -278,7 +278,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The position of the token at hand.
+    /// The position of the current token.
     pub(super) fn pos(&self) -> Pos {
         self.token.pos
     }

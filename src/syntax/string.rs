@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-/// The value of a string literal that the lexer took, given with its quotes.
+/// The value of a string literal that the lexer accepted, given with its quotes.
 pub(super) fn value(literal: &str) -> String {
     match literal.strip_prefix("\"\"\"").and_then(|rest| rest.strip_suffix("\"\"\"")) {
         Some(raw) => block(raw),
@@ -23,19 +23,19 @@ fn quoted(mut raw: &str) -> String {
     value
 }
 
-/// The character that the escape sequence at the start of a text stands for, and how many bytes it
-/// takes.
+/// The character that the escape sequence at the start of a text stands for, and its length in
+/// bytes.
 pub(super) fn escape(text: &str) -> Option<(char, usize)> {
     let bytes = text.as_bytes();
     let character = match *bytes.get(1)? {
         b'u' if bytes.get(2) == Some(&b'{') => {
-            // Eight digits are more than enough, and as many as graphql-js takes.
+            // Eight digits are more than enough, and as many as graphql-js accepts.
             let length = bytes[3..].iter().take(9).position(|byte| *byte == b'}')?;
             return Some((char::from_u32(hex(bytes.get(3..3 + length)?)?)?, length + 4));
         }
         b'u' => {
             let unit = hex(bytes.get(2..6)?)?;
-            // Two escapes may make one character, as in JSON.
+            // Two escapes may form a surrogate pair, as in JSON.
             if (0xD800..0xDC00).contains(&unit) && bytes.get(6..8) == Some(b"\\u") {
                 let low = hex(bytes.get(8..12)?)?;
                 let low = (0xDC00..0xE000).contains(&low).then_some(low)?;
@@ -62,7 +62,7 @@ fn hex(digits: &[u8]) -> Option<u32> {
     u32::from_str_radix(all.then(|| std::str::from_utf8(digits).ok())??, 16).ok()
 }
 
-/// The specification's BlockStringValue: without the indentation that its lines share, and without
+/// The specification's BlockStringValue: without the common indentation of its lines, and without
 /// blank lines at both ends.
 fn block(raw: &str) -> String {
     let raw: Cow<'_, str> = if raw.contains("\\\"\"\"") {
@@ -87,8 +87,8 @@ fn block(raw: &str) -> String {
         if index > first {
             value.push('\n');
         }
-        // The first line begins behind the quotes, so its indentation is its own. A blank line may
-        // be shorter than the rest's.
+        // The first line begins after the quotes, so its indentation does not count. A blank line
+        // may be shorter than the common indentation.
         value.push_str(if index == 0 { line } else { line.get(common..).unwrap_or_default() });
     }
     value

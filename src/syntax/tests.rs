@@ -1,5 +1,5 @@
-//! What the grammar takes and refuses, in which words and at which place. `tests/js/parse.test.mjs`
-//! compares with graphql-js.
+//! What the grammar accepts and rejects, with which message at which position.
+//! `tests/js/parse.test.mjs` compares with graphql-js.
 
 use async_graphql::parser::types::{Selection, TypeKind, TypeSystemDefinition};
 use async_graphql_value::Value;
@@ -9,7 +9,7 @@ use async_graphql::{Name, Pos};
 
 use super::*;
 
-/// The verdict on a document: nothing, or `line:column message`.
+/// The verdict on a document: empty, or `line:column message`.
 fn verdict(text: &str) -> String {
     match parse(text, Purpose::Operations) {
         Ok(_) => String::new(),
@@ -159,7 +159,7 @@ fn what_the_grammar_has_not_is_refused_in_words() {
 
 #[test]
 fn columns_count_utf_16_code_units_and_every_line_end_counts() {
-    // Both emojis take two code units, the umlauts one.
+    // Each emoji takes two code units, each umlaut one.
     assert_eq!(verdict("{ a(b: \"😀ä\") é }").split(' ').next(), Some("1:15"));
     assert_eq!(verdict("# 😀\r\n{ a(b: \"\"\"😀\r😀ü\"\"\") % }").split(' ').next(), Some("3:9"));
     let text = "# ü\r{ a }\r\n\n  😀😀 x";
@@ -191,7 +191,7 @@ fn descriptions_and_members_given_twice_are_kept() {
 }
 
 proptest! {
-    /// Whatever the text: no panic, and the place of a mistake is one.
+    /// Whatever the text: no panic, and the position of a mistake is valid.
     #[test]
     fn no_text_takes_the_parser_down(text in r#"([{}()\[\]:$!@=|&"\\#.,\n\r 0-9a-fé😀-]|query|fragment|on|""""|\\u|type|extend|\.\.\.){0,60}"#) {
         for purpose in [Purpose::Operations, Purpose::Types] {

@@ -14,7 +14,7 @@ const MEMBER: Bracket =
     Bracket { open: b'{', close: b'}', element: "a member such as `name: value`" };
 
 impl Parser<'_> {
-    /// A value; a constant one has no variables.
+    /// A value; a constant one contains no variables.
     pub(super) fn value(&mut self, constant: bool) -> Result<Value, SyntaxError> {
         let text = self.text_of(self.token);
         let value = match self.token.kind {
@@ -66,7 +66,7 @@ impl Parser<'_> {
     }
 }
 
-/// An integer. `-0` is 0, for integers have no other.
+/// An integer. `-0` is 0, because integers have only one zero.
 fn int(text: &str) -> Value {
     match (text.parse::<i64>(), text.parse::<u64>()) {
         (Ok(int), _) => Value::Number(int.into()),
@@ -79,14 +79,14 @@ fn float(text: &str) -> Value {
     exact_float(text).map_or_else(|| long(text), Value::Number)
 }
 
-/// The float of exactly this decimal value; None where a float would round it.
+/// The float with exactly this decimal value; None if a float would round it.
 pub fn exact_float(text: &str) -> Option<Number> {
     let float: f64 = text.parse().ok()?;
     let is_exact = digits(text)? == digits(&format!("{float:e}"))?;
     Number::from_f64(float).filter(|_| is_exact)
 }
 
-/// The digits of a number without zeros at either end, and the power of ten behind them.
+/// The digits of a number without zeros at either end, and the power of ten that follows them.
 fn digits(text: &str) -> Option<(String, i64)> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) =
@@ -101,8 +101,8 @@ fn digits(text: &str) -> Option<(String, i64)> {
     }
 }
 
-/// A request's JSON as a value. A number that no number of the tree's holds exactly is kept as it
-/// was written.
+/// A request's JSON as a value. A number that the tree cannot represent exactly is kept as it was
+/// written.
 pub fn from_json(json: &serde_json::Value) -> ConstValue {
     match json {
         serde_json::Value::Null => ConstValue::Null,
@@ -127,19 +127,19 @@ pub fn from_json(json: &serde_json::Value) -> ConstValue {
     }
 }
 
-/// A number that the tree's numbers cannot hold is kept as it is written, in the variant that no
-/// text has a use for.
+/// A number that the tree cannot represent is kept as it is written, in the variant that no text
+/// produces otherwise.
 fn long(text: &str) -> Value {
     Value::Binary(text.to_owned().into())
 }
 
-/// A number literal that is too long for the tree's numbers, as it was written: what a literal of
-/// the variant `Binary` is.
+/// A number literal that the tree cannot represent, as it was written: the meaning of the variant
+/// `Binary`.
 pub fn long_number(kept: &[u8]) -> &str {
     std::str::from_utf8(kept).unwrap_or_default()
 }
 
-/// The same where it is an integer, which an `ID` may be, however long.
+/// The same if it is an integer, which an `ID` may be, however long.
 pub fn long_integer(kept: &[u8]) -> Option<&str> {
     let text = long_number(kept);
     text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()).then_some(text)

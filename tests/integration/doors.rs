@@ -278,7 +278,7 @@ async fn every_door_refuses_a_token_that_does_not_count() {
             ),
             (
                 bearer(json!({"iss": "other"})),
-                "the claim iss is missing, or is no issuer that is trusted here",
+                "the claim iss is missing, or does not name a trusted issuer",
             ),
             (format!("{}x", Who::Ada.bearer().unwrap()), "the signature of the token is wrong"),
             (format!("Bearer {TOKEN}"), "the token is not a signed JSON Web Token in three parts"),

@@ -194,7 +194,7 @@ async fn ids_of_other_types_and_strings_that_are_none_are_mistakes() {
         refused(&app, person, json!({"id": engine})).await,
         "id: expected the id of a Person, found the id of a row of Project"
     );
-    let none = "expected the id of a Person, found a string that is no id of this API";
+    let none = "expected the id of a Person, found a string that is not an id of this API";
     // Another spelling, a key that is of another form, an entity's own key.
     for wrong in ["1", "", &format!("{ada}="), &id("Person", "01"), &id("Person", "x")] {
         assert_eq!(
@@ -219,7 +219,7 @@ async fn ids_of_other_types_and_strings_that_are_none_are_mistakes() {
     for wrong in ["1", &id("Country", "de"), &id("Nobody", "1")] {
         assert_eq!(
             refused(&app, node, json!({"id": wrong})).await,
-            "id: expected an id, found a string that is no id of this API"
+            "id: expected an id, found a string that is not an id of this API"
         );
     }
 }

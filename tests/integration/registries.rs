@@ -124,7 +124,7 @@ async fn of_two_documents_that_are_given_one_name_at_the_same_time_one_is_refuse
         let (kept, refused) = if won == 0 { (first, second) } else { (second, first) };
         assert_eq!(kept, (200, json!({"new": 1, "known": 0, "refused": []})), "{round}");
         let reason =
-            format!("`{name}` names another document already: {}", DocumentId::of(&texts[won]));
+            format!("`{name}` already names another document: {}", DocumentId::of(&texts[won]));
         assert_eq!(
             (refused.0, &refused.1["refused"][0]["reason"]),
             (422, &json!(reason)),
@@ -169,7 +169,7 @@ async fn what_is_refused_is_told_with_its_reason_and_the_rest_is_registered() {
         push(&app, &json!({"first": B, "second": "query C { nothing }", "third": B})).await;
     assert_eq!((status, &told["new"], &told["known"]), (422, &json!(1), &json!(0)));
     assert_eq!(told["refused"][0]["name"], "first");
-    let reason = format!("`first` names another document already: {}", DocumentId::of(A));
+    let reason = format!("`first` already names another document: {}", DocumentId::of(A));
     assert_eq!(told["refused"][0]["reason"], reason);
     assert_eq!(told["refused"][1]["errors"][0]["locations"], json!([{"line": 1, "column": 11}]));
     assert!(is_served(&app, "third").await && !is_served(&app, "second").await);

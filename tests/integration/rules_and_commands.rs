@@ -97,10 +97,10 @@ async fn check_warns_of_rules_that_tell_more_than_they_seem_to() {
     "#;
     let found = mistakes(model, true).await;
     for expected in [
-        "whoever writes a `Doc` learns by a conflict whether slug is taken, even by a row that may not be read",
-        "this rule looks at `Doc.owner`, which has no index",
-        "this rule looks at `Org`, which whom it allows something may not read",
-        "whoever may delete a `Org` deletes its `Doc` rows with it, which the rules of `Doc` do not allow everybody",
+        "a conflict tells whoever writes a `Doc` whether slug is taken, even by a row that they may not read",
+        "this rule reads `Doc.owner`, which has no index",
+        "this rule reads `Org`, which the viewers that it admits may not read",
+        "deleting a `Org` also deletes its `Doc` rows, which the rules of `Doc` do not allow everybody",
     ] {
         assert!(found.iter().any(|message| message == expected), "{expected}: {found:#?}");
     }

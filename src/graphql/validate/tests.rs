@@ -468,7 +468,7 @@ fn what_asks_for_too_much_is_refused() {
     );
     let lists =
         "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
-    refuses(lists, &["QUERY_TOO_COMPLEX introspection lists"]);
+    refuses(lists, &["QUERY_TOO_COMPLEX introspection nests lists"]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! From a field to its column: scalar, name, default, foreign key. Each rule of a single field is
-//! checked here.
+//! Builds the column of a field: scalar, name, default, foreign key. Checks every rule that
+//! concerns a single field.
 
 use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
 use super::directives::Use;
@@ -8,11 +8,11 @@ use crate::model::naming::snake_case;
 use crate::model::scalar::{MAX_DIGITS, Scalar, Source};
 use crate::model::{Column, DefaultValue, EntityId, OnDelete, Reference};
 
-/// PostgreSQL cuts longer names; SQLite does not mind.
+/// PostgreSQL truncates longer names; SQLite has no limit.
 pub(crate) const MAX_SQL_NAME: usize = 63;
 
-/// The key's type, which its foreign keys share. Wrong keys are complained about where they stand,
-/// see [`column()`].
+/// The key's type, which is also that of its foreign keys. Mistakes in keys are reported at the key
+/// itself, see [`column()`].
 pub(super) fn key_scalar(entity: &EntityDefinition<'_>) -> Scalar {
     let key = entity.fields.iter().find(|field| field.directives.has("id"));
     let function =
@@ -91,7 +91,7 @@ pub(super) fn column(
     })
 }
 
-/// `@updatedAt`: the server sets the column in every write.
+/// `@updatedAt`: the server sets the column on every write.
 fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> bool {
     let Some(updated) = field.directives.get("updatedAt") else { return false };
     if !matches!(scalar, Scalar::DateTime | Scalar::Date) {
@@ -110,7 +110,7 @@ fn updated(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> b
     true
 }
 
-/// A to-many field has no column: what speaks of one is a mistake.
+/// A to-many field has no column, so directives about columns are mistakes.
 pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     for name in ["column", "default", "unique", "index", "relation", "readonly", "updatedAt"] {
         for used in field.directives.all(name) {
@@ -124,7 +124,7 @@ pub(super) fn refuse_on_list(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     }
 }
 
-/// Directives on a column of the wrong kind.
+/// Reports directives on a column of the wrong kind.
 fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
     let is_relation = matches!(field.shape, Shape::ToOne(_));
     if let Some(relation) = field.directives.get("relation").filter(|_| !is_relation) {
@@ -150,7 +150,7 @@ fn refuse_misplaced(report: &mut Report<'_>, field: &FieldDraft<'_>) {
 fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &FieldDraft<'_>) {
     let is_id = matches!(field.shape, Shape::Scalar(Scalar::IdText));
     if is_id && !field.nullable {
-        // The arguments of `update…` stand beside the key.
+        // The arguments of `update…` appear next to the key.
         if matches!(field.name, "patch" | "expectedEtag") {
             let message = format!("the key cannot be named `{}`", field.name);
             report.wrong(
@@ -162,7 +162,7 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
         return;
     }
     if let Shape::ToOne(_) = field.shape {
-        // Said where the entity's key is looked for.
+        // Reported where the entity's key is determined.
         return;
     }
     let written = report.text(&field.type_span);
@@ -184,7 +184,7 @@ fn check_key(report: &mut Report<'_>, entity: &EntityDefinition<'_>, field: &Fie
     );
 }
 
-/// `@column(precision:, scale:)`. Without them, 18 digits, 4 of them after the point.
+/// `@column(precision:, scale:)`. The default is 18 digits, 4 of them after the point.
 fn refine_decimal(report: &mut Report<'_>, field: &FieldDraft<'_>, scalar: Scalar) -> Scalar {
     let column = field.directives.get("column");
     let precision = column.and_then(|column| column.int("precision"));
@@ -293,7 +293,7 @@ fn default(
             default_function(report, field, scalar, is_key, function, span)
         }
         (None, None) => {
-            // A wrong argument was complained about already.
+            // A wrong argument has been reported already.
             if !report.has_errors_in(&default.span) {
                 report.wrong(
                     default.span.clone(),
@@ -379,7 +379,7 @@ fn default_function(
     }
 }
 
-/// The column's name: `@relation(column:)`, `@column(name:)`, or made from the field's.
+/// The column's name: `@relation(column:)`, `@column(name:)`, or derived from the field's name.
 fn name(report: &mut Report<'_>, field: &FieldDraft<'_>, is_relation: bool) -> String {
     let of_column = field.directives.get("column").and_then(|column| column.string("name"));
     let of_relation =
@@ -407,8 +407,7 @@ fn name(report: &mut Report<'_>, field: &FieldDraft<'_>, is_relation: bool) -> S
     }
 }
 
-/// Names that the database or freshql keeps for itself. SQLite does not tell capitals from small
-/// letters.
+/// Checks for names reserved by the database or by freshql. SQLite's names are case-insensitive.
 pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, what: &str) {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() {
@@ -435,12 +434,13 @@ pub(super) fn check_sql_name(report: &mut Report<'_>, name: &str, span: Span, wh
     }
 }
 
-/// Characters that no name in a model has: what it says goes into migrations, where people read it.
+/// Whether a name contains characters that no name in a model may have, because names go into
+/// migrations, which people read.
 pub(crate) fn has_odd_characters(name: &str) -> bool {
     name.chars().any(|c| c.is_control() || c == '"')
 }
 
-/// `@column(type:)`, which goes into migrations as it is.
+/// `@column(type:)`, which is copied verbatim into migrations.
 fn sql_type(report: &mut Report<'_>, field: &FieldDraft<'_>) -> Option<String> {
     let (written, span) =
         field.directives.get("column").and_then(|column: &Use<'_>| column.string("type"))?;

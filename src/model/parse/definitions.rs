@@ -1,6 +1,6 @@
-//! What the document defines: which names there are, what each field's type means, which directives
-//! it has. Forward and cyclic references resolve here, because all names are known before any field
-//! is looked at.
+//! Collects what the document defines: the names, the meaning of each field's type, and the
+//! directives. Forward and cyclic references resolve here, because all names are known before any
+//! field is read.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ use crate::model::diagnostic::{did_you_mean, suggest};
 use crate::model::scalar::{BUILT_IN, Scalar};
 use crate::model::{EntityId, EnumId, EnumType, OnDelete};
 
-/// More than this is no model; indices are 16 bits wide.
+/// Limits of a model; indices are 16 bits wide.
 const MAX_TYPES: usize = 4096;
 const MAX_FIELDS: usize = 1000;
 
@@ -24,7 +24,7 @@ const MAX_FIELDS: usize = 1000;
 pub(super) struct Definitions<'a> {
     pub(super) entities: Vec<EntityDefinition<'a>>,
     pub(super) enums: Vec<EnumType>,
-    /// Where each enum's name stands.
+    /// The position of each enum's name.
     pub(super) enum_spans: Vec<Span>,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct EntityDefinition<'a> {
     pub(super) fields: Vec<FieldDraft<'a>>,
 }
 
-/// One of its fields, as it was written.
+/// A field as written.
 pub(super) struct FieldDraft<'a> {
     pub(super) name: &'a str,
     pub(super) span: Span,
@@ -50,14 +50,14 @@ pub(super) struct FieldDraft<'a> {
     pub(super) directives: Directives<'a>,
 }
 
-/// What a field's type means.
+/// The meaning of a field's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Shape {
-    /// `ID` and `Decimal` are refined by directives.
+    /// Directives refine `ID` and `Decimal`.
     Scalar(Scalar),
     ToOne(EntityId),
     ToMany(EntityId),
-    /// Already complained about; what refers to it must not complain again.
+    /// Already reported; uses of it must not be reported again.
     Broken,
 }
 
@@ -65,7 +65,7 @@ pub(super) enum Shape {
 enum Named {
     Entity(EntityId),
     Enum(EnumId),
-    /// Defined, but wrongly: nothing more is said about its uses.
+    /// Defined incorrectly; its uses are not reported.
     Unusable,
 }
 
@@ -171,8 +171,8 @@ pub(super) fn collect<'a>(
     Definitions { entities, enums, enum_spans }
 }
 
-/// Is it a definition of the directives' own vocabulary or of a built-in scalar, as people paste it
-/// into a model to please their editor?
+/// Whether it defines one of the model's own directives or a built-in scalar. People paste such
+/// definitions into a model for their editor.
 fn is_vocabulary(definition: &TypeDefinition) -> bool {
     let name = definition.name.node.as_str();
     let values: &[&str] = match (name, &definition.kind) {
@@ -185,12 +185,12 @@ fn is_vocabulary(definition: &TypeDefinition) -> bool {
         _ => return false,
     };
     let TypeKind::Enum(syntax) = &definition.kind else { return false };
-    // An enum of the same name with values of its own is the user's.
+    // An enum with the same name but other values is the user's own.
     syntax.values.iter().map(|value| value.node.value.node.as_str()).eq(values.iter().copied())
 }
 
-/// All object types are entities. One that does not say so is still read as one, so that its other
-/// mistakes are found too.
+/// Every object type must be an entity. One without `@entity` is still read as an entity, so that
+/// its other mistakes are found, too.
 fn demand_entity(report: &mut Report<'_>, definition: &TypeDefinition, span: &Span) {
     let says_so = |name: &str| name == "entity" || directives::meant(name) == Some("entity");
     if !definition.directives.iter().any(|directive| says_so(&directive.node.name.node)) {
@@ -200,7 +200,7 @@ fn demand_entity(report: &mut Report<'_>, definition: &TypeDefinition, span: &Sp
     }
 }
 
-/// Kinds of types that the model does not have.
+/// Reports kinds of types that a model cannot contain.
 fn refuse(report: &mut Report<'_>, definition: &TypeDefinition, kind: &TypeKind, span: Span) {
     let name = &definition.name.node;
     match kind {
@@ -383,7 +383,7 @@ fn read_type(
     Shape::ToMany(target)
 }
 
-/// What other schema languages call our scalars.
+/// Maps names of other schema languages to our scalars.
 fn usual_name(name: &str) -> Option<&'static str> {
     Some(match name.to_ascii_lowercase().as_str() {
         "text" | "varchar" | "char" => "String",

@@ -1,6 +1,6 @@
-//! The directives of the model as a table, and the check of every use against it: is there such a
-//! directive, does it belong here, does it have these arguments, are they of the right type. What a
-//! directive then means is decided by who asks for it.
+//! The table of the model's directives, and the check of every use against it: whether the
+//! directive exists, belongs there, and has these arguments with the right types. The meaning of a
+//! directive is up to the caller that asks for it.
 
 use async_graphql::Value as Literal;
 use async_graphql::parser::Positioned;
@@ -10,12 +10,12 @@ use super::report::{Report, Span};
 use crate::model::OnDelete;
 use crate::model::diagnostic::{did_you_mean, one_of, suggest};
 
-/// Where a directive stands.
+/// Where a directive is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Place {
     Type,
     Field,
-    /// Enums, their values, scalars: no directive belongs there.
+    /// Enums, their values, scalars: no directive is allowed there.
     Elsewhere,
 }
 
@@ -39,9 +39,9 @@ enum ArgumentType {
     Boolean,
     Strings,
     Choice(&'static [&'static str]),
-    /// One or more of these.
+    /// One or more of these names.
     Choices(&'static [&'static str]),
-    /// Any literal; who reads it knows more.
+    /// Any literal; the caller checks it.
     Literal,
 }
 
@@ -57,7 +57,7 @@ const TYPE: &[Place] = &[Place::Type];
 const FIELD: &[Place] = &[Place::Field];
 const BOTH: &[Place] = &[Place::Type, Place::Field];
 
-/// What the model's vocabulary has, in the words of the design.
+/// The model's directives.
 const RULES: [Rule; 13] = [
     Rule {
         name: "entity",
@@ -150,16 +150,16 @@ const RULES: [Rule; 13] = [
     },
 ];
 
-/// Part of the vocabulary, but not there yet: refused rather than ignored.
+/// Reserved directives that are not implemented: refused rather than ignored.
 const NOT_YET: [&str; 2] = ["sql", "renamedFrom"];
 
-/// Is it one of the model's own directives? (People paste their definitions into a model to please
-/// their editor.)
+/// Whether it is one of the model's own directives. (People paste their definitions into a model
+/// for their editor.)
 pub(super) fn is_known(name: &str) -> bool {
     RULES.iter().any(|rule| rule.name == name) || NOT_YET.contains(&name)
 }
 
-/// The directive that a misspelt name was meant to be.
+/// The directive that a misspelt name was probably meant to be.
 pub(super) fn meant(name: &str) -> Option<&'static str> {
     did_you_mean(name, RULES.iter().map(|rule| rule.name))
 }
@@ -178,7 +178,7 @@ pub(super) struct Use<'a> {
 }
 
 impl<'a> Directives<'a> {
-    /// The use of a directive that may stand only once.
+    /// The use of a directive that may occur only once.
     pub(super) fn get(&self, name: &str) -> Option<&Use<'a>> {
         self.0.iter().find(|used| used.name == name)
     }
@@ -193,7 +193,7 @@ impl<'a> Directives<'a> {
 }
 
 impl<'a> Use<'a> {
-    /// An argument's value and place.
+    /// An argument's value and position.
     pub(super) fn literal(&self, name: &str) -> Option<(&'a Literal, Span)> {
         self.arguments
             .iter()
@@ -229,7 +229,7 @@ impl<'a> Use<'a> {
         }
     }
 
-    /// One or more words of an enum.
+    /// One or more enum values.
     pub(super) fn choices(&self, name: &str) -> Option<(Vec<&'a str>, Span)> {
         match self.literal(name)? {
             (Literal::Enum(word), span) => Some((vec![word], span)),
@@ -259,7 +259,7 @@ impl<'a> Use<'a> {
     }
 }
 
-/// Checks the directives of one definition; the sound ones are returned.
+/// Checks the directives of one definition and returns the valid ones.
 pub(super) fn read<'a>(
     report: &mut Report<'_>,
     directives: &'a [Positioned<ConstDirective>],
@@ -352,7 +352,8 @@ fn read_arguments<'a>(
         }
         seen.push(argument.name);
         let span = report.value(value.pos);
-        // An explicit null is the same as nothing, except where the value is the point.
+        // An explicit null is the same as an absent argument, unless the argument is a literal
+        // value.
         if value.node == Literal::Null
             && !argument.required
             && !matches!(argument.ty, ArgumentType::Literal)

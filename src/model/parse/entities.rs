@@ -1,4 +1,5 @@
-//! From definitions to entities: fields over columns, the key, names, page sizes, cache hints.
+//! Builds entities from definitions: fields with their columns, the key, names, page sizes, cache
+//! hints.
 
 use super::columns::{self, refuse_on_list};
 use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
@@ -37,7 +38,7 @@ fn build_one(
         let field = field(report, draft, FieldKind::Scalar(id));
         if let Shape::ToMany(_) = draft.shape {
             refuse_on_list(report, draft);
-            // Linked later, when all columns are there; its place among the fields is kept.
+            // Linked later, when all columns exist; this keeps its position among the fields.
             fields.push(field);
             continue;
         }
@@ -45,7 +46,7 @@ fn build_one(
             continue;
         };
         if let Shape::ToOne(target) = draft.shape {
-            // The foreign key tells as much as the row behind it, so it has the same hints.
+            // The foreign key reveals as much as the referenced row, so it gets the same hints.
             fields.push(Field { name: column.field.clone(), description: None, ..field.clone() });
             fields.push(Field { kind: FieldKind::ToOne { column: id, target }, ..field });
         } else {
@@ -107,7 +108,7 @@ fn field(report: &mut Report<'_>, draft: &FieldDraft<'_>, kind: FieldKind) -> Fi
     }
 }
 
-/// The one field with `@id`.
+/// The single field with `@id`.
 fn key(
     report: &mut Report<'_>,
     definition: &EntityDefinition<'_>,
@@ -139,7 +140,7 @@ fn key(
     columns.iter().position(|column| column.field == key.name).map(|index| ColumnId(index as u16))
 }
 
-/// The list's root field and the table.
+/// The root field of the list, and the table.
 fn names(report: &mut Report<'_>, definition: &EntityDefinition<'_>) -> (String, String) {
     let entity = definition.directives.get("entity");
     let given_plural = entity.and_then(|entity| entity.string("plural"));
@@ -149,7 +150,7 @@ fn names(report: &mut Report<'_>, definition: &EntityDefinition<'_>) -> (String,
             check_field_name(report, given, span.clone());
             (*given).to_owned()
         }
-        // A word without a plural of its own.
+        // A word without a distinct plural.
         None if pluralize(&singular) == singular => format!("{singular}List"),
         None => pluralize(&singular),
     };

@@ -1,16 +1,17 @@
-//! What of a model can change the bytes of an answer, as one hash. It is part of every ETag, so it
-//! must not depend on how the file is laid out: comments, white space, descriptions, the order of
-//! types, fields and arguments. Cache hints are left out too: they change headers, not answers.
+//! Hashes everything in a model that can change the bytes of an answer. The hash is part of every
+//! ETag, so it must not depend on the layout of the file: comments, white space, descriptions, the
+//! order of types, fields and arguments. Cache hints are excluded, too: they change headers, not
+//! answers.
 
 use blake3::Hasher;
 
 use crate::model::rules::{Condition, Rule};
 use crate::model::{DefaultValue, Entity, EnumType, Field, FieldKind, Model, Scalar, Value};
 
-/// Changes whenever the way of hashing below changes.
+/// Change this whenever the way of hashing below changes.
 const FORMAT: &str = "freshql model 1";
 
-/// The fingerprint; the one that the model has is not looked at.
+/// The fingerprint of a model; ignores the one that is stored in it.
 pub(super) fn fingerprint(model: &Model) -> [u8; 32] {
     let mut lines = vec![FORMAT.to_owned()];
     lines.extend(model.enums.iter().map(enum_line));
@@ -39,7 +40,7 @@ pub(super) fn fingerprint(model: &Model) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
-/// The order of an enum's values shows in nothing but introspection.
+/// The order of an enum's values is visible only in introspection.
 fn enum_line(declared: &EnumType) -> String {
     let mut values: Vec<&str> = declared.values.iter().map(|(value, _)| value.as_str()).collect();
     values.sort_unstable();
@@ -94,7 +95,7 @@ fn field_line(model: &Model, entity: &Entity, field: &Field) -> String {
     format!("field {:?} {:?} {kind} {}", entity.name, field.name, field.hidden)
 }
 
-/// Which rows an answer has hangs on the rules.
+/// Rules decide which rows an answer contains.
 fn rule_line(entity: &str, field: &str, rule: &Rule) -> String {
     let Rule { to, role, authenticated, condition, check, span: _ } = rule;
     let text = |condition: &Option<Condition>| {
@@ -107,7 +108,7 @@ fn rule_line(entity: &str, field: &str, rule: &Rule) -> String {
     )
 }
 
-/// The indices of enums depend on the order of the file, so their names stand in.
+/// The indices of enums depend on the order of the file, so use their names.
 fn scalar_text(model: &Model, scalar: Scalar) -> String {
     match scalar {
         Scalar::Enum(id) => format!("enum {}", model.enum_type(id).name),

@@ -1,4 +1,4 @@
-//! What names the columns of one entity: `@unique`, `@index`, `@entity(orderBy:)`.
+//! Directives that name the columns of one entity: `@unique`, `@index`, `@entity(orderBy:)`.
 
 use super::definitions::{EntityDefinition, Shape};
 use super::directives::Use;
@@ -7,8 +7,8 @@ use crate::model::diagnostic::suggest;
 use crate::model::naming::{lower_camel, upper_first};
 use crate::model::{Column, ColumnId, Index, Order, Scalar, Unique};
 
-/// Declared indexes, and one for each relation column that nothing else starts with: lists are cut
-/// by it.
+/// The declared indexes, and one for each relation column with which nothing else starts, because
+/// it restricts lists.
 pub(super) fn with_relations(
     mut indexes: Vec<Index>,
     uniques: &[Unique],
@@ -25,17 +25,17 @@ pub(super) fn with_relations(
     indexes
 }
 
-/// What names columns of one entity.
+/// Resolves directives that name columns of one entity.
 pub(super) struct Lookups<'d, 'a> {
     pub(super) definition: &'d EntityDefinition<'a>,
     pub(super) columns: &'d [Column],
     pub(super) key: Option<ColumnId>,
 }
 
-/// The columns that one `@unique` or `@index` names.
+/// The columns of one `@unique` or `@index`.
 struct Named {
     columns: Vec<ColumnId>,
-    /// The fields as they were written, for the look-up's name.
+    /// The fields as written, for the name of the lookup.
     fields: Vec<String>,
     span: Span,
 }
@@ -88,7 +88,7 @@ impl Lookups<'_, '_> {
     }
 
     /// All uses of `@unique` or `@index`, on the type and then on its fields. On a field, `fields`
-    /// adds columns after its own.
+    /// adds columns after the field's own.
     fn named(&self, report: &mut Report<'_>, directive: &str) -> Vec<Named> {
         let mut all = Vec::new();
         for used in self.definition.directives.all(directive) {
@@ -157,7 +157,7 @@ impl Lookups<'_, '_> {
         sound.then_some(named)
     }
 
-    /// The column of a field or relation; complains about the name otherwise.
+    /// The column of a field or relation; otherwise the name is reported.
     fn column(&self, report: &mut Report<'_>, name: &str, span: Span) -> Option<ColumnId> {
         let of_relation =
             |column: &Column| column.references.is_some() && column.field == format!("{name}Id");

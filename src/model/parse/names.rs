@@ -1,4 +1,4 @@
-//! No two things of the generated API or of the database may have one name.
+//! Checks that no two things of the generated API or of the database have the same name.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ pub(super) fn check(report: &mut Report<'_>, definitions: &Definitions<'_>, enti
     }
 }
 
-/// Type names: those of the model, those that are made from them, and those that every API has.
+/// Type names: those of the model, those derived from them, and those of every API.
 fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     let mut taken: HashMap<String, String> = HashMap::new();
     for name in SHARED_TYPES {
@@ -70,7 +70,7 @@ fn check_types(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     }
 }
 
-/// The fields of `Query`: one row by key, the list, one row by each unique.
+/// The fields of `Query`: one row by key, the list, one row by each unique constraint.
 fn check_root_fields(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &[Entity]) {
     let mut taken: HashMap<&str, &str> = HashMap::new();
     for (definition, entity) in definitions.entities.iter().zip(entities) {
@@ -99,7 +99,7 @@ fn check_root_fields(report: &mut Report<'_>, definitions: &Definitions<'_>, ent
 }
 
 fn check_tables(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &[Entity]) {
-    // SQLite does not tell capitals from small letters.
+    // SQLite's names are case-insensitive.
     let mut taken: HashMap<String, &str> = HashMap::new();
     for (definition, entity) in definitions.entities.iter().zip(entities) {
         if let Some(other) = taken.insert(entity.table.to_lowercase(), &entity.name) {
@@ -146,7 +146,7 @@ fn check_fields(
         }
         taken.push(name);
     }
-    // A column that could never be given a value was complained about as such.
+    // A column that could never be given a value has been reported already.
     let writable =
         |column: &Column| !column.readonly || (!column.nullable && column.default.is_none());
     if !entity.columns.iter().any(writable) && !entity.columns.is_empty() && !is_broken {
@@ -159,7 +159,7 @@ fn check_columns(report: &mut Report<'_>, entity: &Entity, span_of: &dyn Fn(&str
     let mut taken: HashMap<String, &str> = HashMap::new();
     for column in &entity.columns {
         if let Some(other) = taken.insert(column.name.to_lowercase(), &column.field)
-            // One field twice was complained about as such.
+            // A duplicate field has been reported already.
             && other != column.field
         {
             let message =

@@ -1,4 +1,4 @@
-//! Relations seen from the other side, and relations that bite their own tail.
+//! Inverse relations, and cycles of relations.
 
 use super::columns::key_scalar;
 use super::definitions::{Definitions, EntityDefinition, FieldDraft, Shape};
@@ -7,7 +7,7 @@ use crate::model::diagnostic::did_you_mean;
 use crate::model::naming::lower_camel;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Scalar};
 
-/// `@derivedFrom`: finds the column that points back.
+/// `@derivedFrom`: finds the column that refers back.
 pub(super) fn link_lists(
     report: &mut Report<'_>,
     definitions: &Definitions<'_>,
@@ -90,7 +90,7 @@ fn derived_column(
     }
 }
 
-/// Cycles of relations that are all not null: no row of them can be the first.
+/// Cycles of relations that are all not null: no row could be created first.
 pub(super) fn warn_about_cycles(report: &mut Report<'_>, definitions: &Definitions<'_>) {
     let needs = |id: EntityId| {
         definitions.entities[usize::from(id.0)].fields.iter().filter_map(|field| {
@@ -102,7 +102,7 @@ pub(super) fn warn_about_cycles(report: &mut Report<'_>, definitions: &Definitio
     };
     for definition in &definitions.entities {
         for (field, target) in needs(definition.id) {
-            // A row whose key the client gives can point to itself.
+            // A row whose key the client provides can refer to itself.
             if target == definition.id && key_scalar(definition) == Scalar::IdText {
                 continue;
             }

@@ -1,6 +1,5 @@
-//! The text under the parser's hands and what was found wrong in it. The GraphQL parser gives the
-//! line and column where a thing starts; here they become byte ranges, by reading the tokens again
-//! from there.
+//! The text being parsed and the mistakes found in it. The GraphQL parser reports the line and
+//! column where something starts; here these become byte ranges, by tokenizing again from there.
 
 use std::iter;
 use std::ops::Range;
@@ -10,7 +9,7 @@ use async_graphql::parser::Pos;
 use crate::model::Diagnostic;
 use crate::syntax::{Lexer, Lines, TokenKind};
 
-/// Where something stands: bytes of the text.
+/// A byte range of the text.
 pub(super) type Span = Range<usize>;
 
 /// Collects the mistakes of one text.
@@ -30,7 +29,7 @@ impl<'a> Report<'a> {
         self.diagnostics.push(Diagnostic::error(self.file, span, message));
     }
 
-    /// An error that says what would be right.
+    /// An error with a remedy.
     pub(super) fn wrong(
         &mut self,
         span: Span,
@@ -40,7 +39,7 @@ impl<'a> Report<'a> {
         self.diagnostics.push(Diagnostic::error(self.file, span, message).with_help(help));
     }
 
-    /// An error that says what would be right, if that is known.
+    /// An error with a remedy, if there is one.
     pub(super) fn unknown(&mut self, span: Span, message: impl Into<String>, help: Option<String>) {
         self.diagnostics.push(Diagnostic { help, ..Diagnostic::error(self.file, span, message) });
     }
@@ -58,7 +57,7 @@ impl<'a> Report<'a> {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// Was an error found in this directive or its arguments?
+    /// Whether an error was found in this directive or its arguments.
     pub(super) fn has_errors_in(&self, directive: &Span) -> bool {
         let end = self.arguments(directive).end;
         self.diagnostics
@@ -77,14 +76,14 @@ impl<'a> Report<'a> {
         directive.start..close.map_or(self.text.len(), |token| token.end)
     }
 
-    /// Everything found, in the order of the text.
+    /// Everything found, in document order.
     pub(super) fn finish(mut self) -> Vec<Diagnostic> {
         self.diagnostics.sort_by_key(|diagnostic| (diagnostic.span.start, diagnostic.span.end));
         self.diagnostics.dedup();
         self.diagnostics
     }
 
-    /// The byte at a line and column.
+    /// The byte offset of a line and column.
     pub(super) fn offset(&self, pos: Pos) -> usize {
         self.lines.offset(self.text, pos)
     }
@@ -111,7 +110,7 @@ impl<'a> Report<'a> {
                 "[" => depth += 1,
                 "]" => depth = depth.saturating_sub(1),
                 "!" => {}
-                // The name is there, and whatever closed behind it: another thing begins.
+                // The type's name and its closing brackets have been read; the next thing begins.
                 _ if end > start && depth == 0 => break,
                 _ => {}
             }
@@ -127,7 +126,7 @@ impl<'a> Report<'a> {
         name.unwrap_or(start..start)
     }
 
-    /// A value, to its closing bracket.
+    /// A value, up to its closing bracket.
     pub(super) fn value(&self, pos: Pos) -> Span {
         let start = self.offset(pos);
         let mut depth = 0usize;
@@ -144,7 +143,7 @@ impl<'a> Report<'a> {
         start..self.text.len()
     }
 
-    /// The first name or string within a span that reads so; the span itself if there is none.
+    /// The first occurrence of a name or string within a span; the span itself if there is none.
     pub(super) fn word_in(&self, span: &Span, word: &str) -> Span {
         let reads_so = |token: &Span| self.text[token.clone()].trim_matches('"') == word;
         self.tokens(span.start)
@@ -158,7 +157,7 @@ impl<'a> Report<'a> {
         &self.text[span.clone()]
     }
 
-    /// The tokens from a place on, up to the first that is malformed.
+    /// The tokens from a position on, up to the first malformed one.
     pub(super) fn tokens(&self, from: usize) -> impl Iterator<Item = Span> + use<'a> {
         let mut lexer = Lexer::starting_at(self.text, from);
         iter::from_fn(move || match lexer.next_token() {

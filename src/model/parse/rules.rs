@@ -1,6 +1,6 @@
-//! `@allow`: for what, for whom, and on which rows. A condition is read with the words of a `where`
-//! argument, and each is checked here, where it stands: a rule that says something else than it
-//! seems to is worse than none.
+//! `@allow`: for which accesses, for whom, and on which rows. A condition has the syntax of a
+//! `where` argument, and every part of it is checked here at its position: a rule that does not
+//! mean what it seems to mean is worse than none.
 
 use async_graphql::indexmap::IndexMap;
 use async_graphql::{Name, Value as Constant};
@@ -14,7 +14,7 @@ use crate::model::rules::{Access, Condition, Rule};
 use crate::model::scalar::Source;
 use crate::model::{ColumnId, Entity, EnumType, FieldKind};
 
-/// Gives all entities and fields their rules. To be done when all fields are there.
+/// Adds the rules of all entities and fields. Call this once all fields exist.
 pub(super) fn add(report: &mut Report<'_>, definitions: &Definitions<'_>, entities: &mut [Entity]) {
     for definition in &definitions.entities {
         let at = usize::from(definition.id.0);
@@ -22,7 +22,7 @@ pub(super) fn add(report: &mut Report<'_>, definitions: &Definitions<'_>, entiti
         entities[at].rules = rules;
         for draft in &definition.fields {
             let rules = of_field(report, &draft.directives);
-            // A relation's foreign key tells as much as the row behind it.
+            // A relation's foreign key reveals as much as the referenced row.
             let same = [draft.name.to_owned(), format!("{}Id", draft.name)];
             let is_relation =
                 |field: &crate::model::Field| matches!(field.kind, FieldKind::ToOne { .. });
@@ -40,7 +40,8 @@ pub(super) fn add(report: &mut Report<'_>, definitions: &Definitions<'_>, entiti
     }
 }
 
-/// Lists that say nothing of their order come in this one, and their cursors hold it.
+/// Reports a default ordering by a restricted field: lists use that order by default, and their
+/// cursors contain the field's value.
 fn refuse_ordering(report: &mut Report<'_>, definition: &EntityDefinition<'_>, entity: &Entity) {
     let order = definition.directives.get("entity").and_then(|used| used.literal("orderBy"));
     let Some((_, span)) = order else { return };
@@ -56,7 +57,7 @@ fn refuse_ordering(report: &mut Report<'_>, definition: &EntityDefinition<'_>, e
             report.wrong(
                 report.word_in(&span, name),
                 message,
-                "order by another field: an order tells of what it is by",
+                "order by another field: the order reveals its values",
             );
         }
     }
@@ -103,7 +104,7 @@ fn of_field(report: &mut Report<'_>, directives: &Directives<'_>) -> Vec<Rule> {
         for name in ["where", "check"] {
             if let Some((_, span)) = used.literal(name) {
                 let message = format!(
-                    "`{name}` does not belong on a field: whether a field may be read does not hang on the row"
+                    "`{name}` does not belong on a field: whether a field may be read does not depend on the row"
                 );
                 report.wrong(
                     span,
@@ -117,7 +118,7 @@ fn of_field(report: &mut Report<'_>, directives: &Directives<'_>) -> Vec<Rule> {
     rules
 }
 
-/// All but the conditions.
+/// Everything except the conditions.
 fn head(report: &mut Report<'_>, used: &Use<'_>) -> Rule {
     let mut to: Vec<Access> = Access::ALL.to_vec();
     if let Some((words, span)) = used.choices("to") {
@@ -149,13 +150,13 @@ struct Reader<'r, 't, 'm> {
     report: &'r mut Report<'t>,
     enums: &'m [EnumType],
     entities: &'m [Entity],
-    /// Of the whole condition.
+    /// The span of the whole condition.
     span: Span,
     claims: Vec<String>,
 }
 
 impl Reader<'_, '_, '_> {
-    /// A mistake at this word.
+    /// Reports a mistake at this word.
     fn wrong<T>(
         &mut self,
         word: &str,
@@ -375,7 +376,7 @@ impl Reader<'_, '_, '_> {
         }
     }
 
-    /// A value, or the claim that has it. `"$$5"` is the string `$5`.
+    /// A value, or the claim that provides it. `"$$5"` is the string `$5`.
     fn operand(
         &mut self,
         entity: &Entity,

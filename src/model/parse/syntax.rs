@@ -1,12 +1,12 @@
-//! Text to syntax tree. The parser stops at its first mistake; advice for those that people make is
-//! added here.
+//! Parses text into a syntax tree. The parser stops at the first mistake; this file adds advice for
+//! common ones.
 
 use async_graphql::parser::types::ServiceDocument;
 
 use super::report::Report;
 use crate::syntax::{self, Definition, Purpose};
 
-/// The syntax tree, or the reason why there is none.
+/// The syntax tree; None if there is a mistake, which is reported.
 pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocument> {
     let is_empty = syntax::Lexer::new(text)
         .next_token()
@@ -35,7 +35,7 @@ pub(super) fn read(report: &mut Report<'_>, text: &str) -> Option<ServiceDocumen
     Some(ServiceDocument { definitions: definitions.collect() })
 }
 
-/// Advice where a directive's argument has no name, as in `@default(0)`.
+/// Advice for a directive's argument without a name, as in `@default(0)`.
 fn unnamed_argument(before: &str, found: &str) -> Option<String> {
     let directive = before.trim_end().strip_suffix('(')?.trim_end();
     let (_, name) = directive.rsplit_once('@')?;
@@ -51,7 +51,7 @@ fn unnamed_argument(before: &str, found: &str) -> Option<String> {
     Some(format!("arguments have names: write `@{name}({argument}: {found}{rest})`"))
 }
 
-/// Advice for the mistakes that people make.
+/// Advice for common mistakes.
 fn help(found: &str) -> Option<String> {
     match found {
         "}" => Some("a type needs at least one field, an enum at least one value".to_owned()),

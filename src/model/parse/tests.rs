@@ -1,5 +1,5 @@
-//! What a model becomes, and that no text can break the reader. The single rules are shown by
-//! `tests/models/`.
+//! What a text becomes as a model, and that no text can crash the parser. The individual rules are
+//! in `tests/models/`.
 
 use super::*;
 use crate::model::diagnostic::render;
@@ -43,7 +43,7 @@ fn sound(text: &str) -> Model {
     }
 }
 
-/// One line for each thing that the model has.
+/// One line for each thing in the model.
 fn outline(model: &Model) -> String {
     let mut lines = Vec::new();
     for entity in &model.entities {
@@ -168,7 +168,7 @@ fn descriptions_and_hints_are_kept() {
     assert_eq!(merchant.description.as_deref(), Some("Sells things."));
     assert_eq!((merchant.cache.max_age, merchant.cache.shared_max_age), (Some(0), Some(60)));
     assert_eq!(model.enums[0].values[1], ("ACTIVE".to_owned(), Some("For sale.".to_owned())));
-    // What a private relation's foreign key says is as private as the row behind it.
+    // A private relation's foreign key is as private as the referenced row.
     let review = model.entity_by_name("Review").unwrap();
     assert_eq!(review.field("productId").unwrap().cache.private, Some(true));
     assert_eq!(review.field("product").unwrap().cache.private, Some(true));
@@ -212,7 +212,7 @@ fn the_fingerprint_is_that_of_the_meaning() {
         .replace("\"For sale.\" ", "")
         .replace('\n', "\r\n");
     assert_eq!(fingerprint(&same), market);
-    // The order of types and fields is not to be seen in any answer.
+    // No answer shows the order of types and fields.
     let (merchant, rest) = MARKET.split_at(MARKET.find("type Product").unwrap());
     assert_eq!(fingerprint(&format!("{rest}\n{merchant}")), market);
     assert_eq!(
@@ -270,7 +270,7 @@ fn the_directives_own_definitions_are_passed_over() {
     "#;
     let model = sound(&format!("{vocabulary}{MARKET}"));
     assert_eq!(model.fingerprint, sound(MARKET).fingerprint);
-    // An enum of such a name with values of its own is the user's.
+    // An enum with such a name but other values is the user's own.
     let model =
         sound("enum Operation { PLUS MINUS } type A @entity { id: ID! @id op: Operation! }");
     assert_eq!(model.enums[0].name, "Operation");
@@ -379,7 +379,7 @@ mod random {
 
     use super::{MARKET, parse, render};
 
-    /// Pieces that models are made of, so that mutations get past the parser.
+    /// Pieces of models, so that mutations get past the parser.
     const PIECES: [&str; 41] = [
         "type ",
         "enum ",
@@ -470,8 +470,8 @@ mod random {
     }
 }
 
-/// Each file of `tests/models/` begins with its verdict: `# ok`, and a line such as `# error 7:12
-/// what; what would be right` for each diagnostic.
+/// Each file of `tests/models/` begins with its verdict: `# ok`, or a line such as
+/// `# error 7:12 what; what would be right` for each diagnostic.
 #[test]
 fn every_rule_has_its_verdict() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/models");

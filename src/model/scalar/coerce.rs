@@ -1,5 +1,5 @@
-//! GraphQL input to the kept form, strictly: a value is taken exactly or refused, never rounded,
-//! cut or guessed at. Null is the caller's business, who knows what may be null.
+//! Coerces GraphQL input to the storage form, strictly: a value is accepted exactly or refused,
+//! never rounded, truncated or guessed. Null is up to the caller, who knows what is nullable.
 
 use async_graphql::{Number, Value as Input};
 
@@ -10,24 +10,25 @@ use crate::model::naming::with_article;
 use crate::model::{EnumType, Model};
 use crate::syntax::{long_integer, long_number};
 
-/// The largest integer that JavaScript's numbers hold exactly; beyond it a JSON number has probably
-/// lost digits before it came here.
+/// The largest integer that JavaScript's numbers represent exactly. A larger JSON number has
+/// probably lost digits before it arrived.
 const MAX_SAFE_INTEGER: u64 = (1 << 53) - 1;
 
-/// A float has this many decimal digits that survive the way from text and back.
+/// The number of decimal digits that a float preserves from text and back.
 const FLOAT_DIGITS: usize = 15;
 
-/// Where an input stood.
+/// Where an input comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
-    /// In the document: enums are names, integers are exact.
+    /// The document: enums are names, integers are exact.
     Literal,
-    /// In the request's JSON: enums are strings, integers went through the client's JSON writer.
+    /// The request's JSON: enums are strings, and integers have passed through the client's JSON
+    /// writer.
     Variable,
 }
 
 impl Scalar {
-    /// The kept form of an input that is not null.
+    /// The storage form of an input that is not null.
     ///
     /// # Errors
     /// What was expected and what was found.
@@ -35,7 +36,7 @@ impl Scalar {
         self.coerce_with(&model.enums, input, source)
     }
 
-    /// The same, before there is a model.
+    /// The same before there is a model.
     pub(in crate::model) fn coerce_with(
         self,
         enums: &[EnumType],
@@ -49,7 +50,7 @@ impl Scalar {
                 Input::Number(number) => {
                     Ok(Value::text(integer(number, source, "ID")?.to_string()))
                 }
-                // Any integer is an ID.
+                // Any integer is a valid ID.
                 Input::Binary(kept) if long_integer(kept).is_some() => {
                     Ok(Value::text(long_number(kept)))
                 }
@@ -66,7 +67,7 @@ impl Scalar {
             Self::Int => int(input, source).map(Value::Int),
             Self::BigInt => big_int(input, source).map(Value::Int),
             Self::Float => match input {
-                // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
+                // Adding zero turns -0.0, which SQLite does not store, into 0.0.
                 Input::Number(number) => number.as_f64().map(|float| Value::Real(float + 0.0)),
                 Input::Binary(kept) => long_number(kept)
                     .parse()
@@ -136,15 +137,15 @@ fn big_int(input: &Input, source: Source) -> Result<i64, String> {
     }
 }
 
-/// JSON writers that know only floats send `1.0` or `1e3` for an integer; a document says what it
-/// means. Beyond what floats hold exactly, it may be another integer than was meant.
+/// JSON writers that have only floats send `1.0` or `1e3` for an integer; a document means what it
+/// says. Beyond the range in which floats are exact, it may not be the intended integer.
 fn whole(number: &Number, source: Source) -> Option<i64> {
     let is_float = source == Source::Variable && number.as_i64().is_none();
     let float = number.as_f64().filter(|float| is_float && float.fract() == 0.0)?;
     (float.abs() <= MAX_SAFE_INTEGER as f64).then_some(float as i64)
 }
 
-/// An integer from a number, if it can be trusted to be the one that was meant.
+/// An integer from a number, if it is certain to be the intended one.
 fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
     let int = number.as_i64().ok_or_else(|| {
         format!("expected {} that is an integer, found {}", article(name), shortened(number))
@@ -158,7 +159,7 @@ fn integer(number: &Number, source: Source, name: &str) -> Result<i64, String> {
     Ok(int)
 }
 
-/// A number's decimal digits, if they can be trusted to be those that were meant.
+/// A number's decimal digits, if they are certain to be the intended ones.
 fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
     if number.as_i64().is_some() {
         return integer(number, source, "Decimal").map(|int| int.to_string());
@@ -183,14 +184,14 @@ fn decimal_text(number: &Number, source: Source) -> Result<String, String> {
     Ok(text)
 }
 
-/// `-5`, but not `+5`, `05` or `-0`: one spelling for one value.
+/// `-5`, but not `+5`, `05` or `-0`: one spelling per value.
 fn canonical_integer(text: &str) -> Option<i64> {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let leads_with_zero = unsigned.starts_with('0') && text != "0";
     if leads_with_zero || unsigned.starts_with('+') { None } else { text.parse().ok() }
 }
 
-/// PostgreSQL keeps no U+0000 in texts, so neither do we.
+/// PostgreSQL cannot store U+0000 in strings, so SQLite must not either.
 fn without_nul<'t>(text: &'t str, name: &str) -> Result<&'t str, String> {
     if text.contains('\0') {
         return Err(format!("expected {} without the character U+0000", article(name)));
@@ -224,7 +225,7 @@ fn enum_value(declared: &EnumType, input: &Input, source: Source) -> Result<Valu
     Err(format!("{} has no value `{word}`{help}", declared.name))
 }
 
-/// Refuses what JSON, or PostgreSQL's `jsonb`, cannot hold.
+/// Refuses what JSON, or PostgreSQL's `jsonb`, cannot represent.
 fn check_json(input: &Input) -> Result<(), String> {
     match input {
         Input::Null | Input::Boolean(_) | Input::Number(_) => Ok(()),
@@ -245,8 +246,8 @@ fn check_json(input: &Input) -> Result<(), String> {
     }
 }
 
-/// JSON sets no limit to numbers, but most of its readers would turn such a number into infinity,
-/// or into zero.
+/// JSON does not limit numbers, but most of its readers would turn such a number into infinity or
+/// zero.
 fn overflows_float(number: &str) -> bool {
     let mantissa = number.split(['e', 'E']).next().unwrap_or_default();
     let is_zero = !mantissa.bytes().any(|byte| matches!(byte, b'1'..=b'9'));

@@ -1,9 +1,9 @@
-//! Decimals as scaled integers: `12.5` with two digits after the point is 1250.
+//! Decimals as scaled integers: `12.5` with scale 2 is 1250.
 
 use super::quote::quoted;
 
-/// Reads digits, an optional point and more digits, exactly: nothing is rounded. Zeros beyond the
-/// scale lose nothing.
+/// Parses digits, an optional point and more digits, exactly: nothing is rounded. Trailing zeros
+/// beyond the scale are accepted.
 pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String> {
     let expected = || match scale {
         0 => format!(
@@ -49,16 +49,16 @@ pub(super) fn parse(text: &str, precision: u8, scale: u8) -> Result<i64, String>
     Ok(if text.starts_with('-') { -scaled } else { scaled })
 }
 
-/// The digits as text: `1990` with two digits after the point is `19.90`.
+/// The digits as text: `1990` with scale 2 is `19.90`.
 pub fn to_text(scaled: i64, scale: u8) -> String {
     let mut text = Vec::new();
     write(scaled, scale, &mut text);
     String::from_utf8(text).expect("digits are ASCII")
 }
 
-/// Writes all digits after the point, always: `12.50`, `-0.05`, `3` for a scale of zero.
+/// Always writes all digits after the point: `12.50`, `-0.05`, `3` for a scale of zero.
 pub(super) fn write(scaled: i64, scale: u8, out: &mut Vec<u8>) {
-    // 19 digits, a point and a sign at most; filled from the end.
+    // At most 19 digits, a point and a sign; filled from the end.
     let mut buffer = [b'0'; 24];
     let mut start = buffer.len();
     let mut rest = scaled.unsigned_abs();

@@ -1,6 +1,6 @@
-//! The kept form to JSON, straight into the answer's bytes: it runs for every value of every
-//! answer. What does not have the form that its type promises was written by somebody else; it is
-//! refused and never shown.
+//! Writes the storage form as JSON, directly into the answer's bytes; this runs for every value of
+//! every answer. A value that does not have the form of its type was written by another program; it
+//! is refused and never shown.
 
 use thiserror::Error;
 
@@ -10,7 +10,8 @@ use super::{Scalar, ValueRef, decimal, time};
 use crate::json::write_string;
 use crate::model::Model;
 
-/// A value in the database that its column's type does not allow. Says nothing of the value itself.
+/// A value in the database that its column's type does not allow. The error reveals nothing about
+/// the value.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("has a value in the database that is not {}", article(expected))]
 pub struct CorruptValue {
@@ -19,10 +20,10 @@ pub struct CorruptValue {
 }
 
 impl Scalar {
-    /// Writes a value as JSON; NULL as `null`, whether the column allows it or not.
+    /// Writes a value as JSON; NULL as `null`, whether or not the column allows it.
     ///
     /// # Errors
-    /// [`CorruptValue`], and then nothing was written.
+    /// [`CorruptValue`]; nothing was written.
     pub fn write_json(
         self,
         model: &Model,
@@ -37,7 +38,8 @@ impl Scalar {
                 write_int(int, out);
                 out.push(b'"');
             }
-            // In other people's tables, a column of numbers and texts is read as texts.
+            // In tables of other programs, a column that mixes numbers and strings is read as
+            // strings.
             (Self::String, ValueRef::Int(int)) => {
                 out.push(b'"');
                 write_int(int, out);
@@ -79,13 +81,13 @@ impl Scalar {
     }
 }
 
-/// Somebody else's spelling of JSON goes out as it is: the row's version covers it, so it is the
-/// same each time.
+/// JSON that another program wrote is sent unchanged: the row's version covers it, so it stays the
+/// same.
 fn is_json(text: &str) -> bool {
     serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// Text without anything to escape.
+/// A string without anything to escape.
 fn write_plain(text: &str, out: &mut Vec<u8>) {
     out.reserve(text.len() + 2);
     out.push(b'"');
@@ -95,7 +97,7 @@ fn write_plain(text: &str, out: &mut Vec<u8>) {
 
 /// Decimal digits.
 fn write_int(int: i64, out: &mut Vec<u8>) {
-    // 19 digits and a sign at most; filled from the end.
+    // At most 19 digits and a sign; filled from the end.
     let mut buffer = [0; 20];
     let mut start = buffer.len();
     let mut rest = int.unsigned_abs();
@@ -114,7 +116,7 @@ fn write_int(int: i64, out: &mut Vec<u8>) {
     out.extend_from_slice(&buffer[start..]);
 }
 
-/// The shortest digits that read back as the same number.
+/// The shortest digits that parse back to the same number.
 fn write_float(float: f64, out: &mut Vec<u8>) {
     serde_json::to_writer(out, &float).expect("writing a number into memory cannot fail");
 }

@@ -1,16 +1,16 @@
-//! How messages quote what a client has sent, which may be long.
+//! How messages quote client input, which may be long.
 
 use crate::model::naming::with_article;
 
-/// Characters that are quoted.
+/// The number of characters that are quoted.
 const MAX_QUOTED: usize = 80;
 
-/// In quotes.
+/// The text in quotes.
 pub(super) fn quoted(text: &str) -> String {
     format!("{:?}", shortened(text))
 }
 
-/// As it is, without quotes: a number.
+/// The text without quotes, for numbers.
 pub(super) fn shortened(text: impl ToString) -> String {
     let text = text.to_string();
     match text.char_indices().nth(MAX_QUOTED) {
@@ -19,7 +19,7 @@ pub(super) fn shortened(text: impl ToString) -> String {
     }
 }
 
-/// A type's name with its article; JSON, a mass noun, has none.
+/// A type name with its article; JSON, a mass noun, has none.
 pub(super) fn article(name: &str) -> String {
     if name == "JSON" { name.to_owned() } else { with_article(name) }
 }

@@ -1,4 +1,4 @@
-//! What goes in comes out: every scalar, from GraphQL to the kept form to JSON.
+//! Round trips: every scalar, from GraphQL to the storage form to JSON.
 
 use async_graphql::parser::types::Selection;
 use proptest::prelude::*;
@@ -234,7 +234,7 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
         ("-9223372036854775809", "-9223372036854775809"),
         ("0.1000000000000000055511151231257827", "0.1000000000000000055511151231257827"),
         ("1.50", "1.5"),
-        // As PostgreSQL's `jsonb` gives them back.
+        // The forms in which PostgreSQL's `jsonb` returns them.
         ("-0.0", "0.0"),
         ("1e16", "10000000000000000"),
         ("1.8e19", "18000000000000000000"),
@@ -255,7 +255,7 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
             "{text}"
         );
         assert_eq!(literal(Scalar::Json, &list), Ok(Value::text(format!("[{kept}]"))), "{text}");
-        // Once more, and it stays.
+        // A second pass changes nothing.
         assert_eq!(variable(Scalar::Json, given(kept)), Ok(Value::text(kept)));
     }
     for text in ["1e400", "-1e400", "1e-400", "1e99999999999"] {
@@ -267,7 +267,7 @@ fn numbers_in_json_keep_their_digits_or_are_refused() {
     }
     let long = variable(Scalar::Int, given(&"9".repeat(1000))).unwrap_err();
     assert!(long.len() < 150, "{long}");
-    // What others have written there goes out as it is.
+    // JSON that others have written is sent unchanged.
     for theirs in ["12345678901234567890123", "1e400", "-0", "{\"a\":1,\"a\":2}", "1E+5"] {
         assert_eq!(written(Scalar::Json, &Value::text(theirs)).as_deref(), Ok(theirs));
     }
@@ -292,7 +292,7 @@ fn any_json() -> impl Strategy<Value = serde_json::Value> {
         Just(json!(null)),
         any::<bool>().prop_map(|boolean| json!(boolean)),
         any::<i64>().prop_map(|int| json!(int)),
-        // Those between are integers, once they are kept.
+        // Floats in between are stored as integers.
         prop::num::f64::NORMAL
             .prop_filter("a float", |float| float.abs() < 1e16 || float.abs() >= 2e19)
             .prop_map(|float| json!(float)),

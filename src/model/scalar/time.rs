@@ -1,4 +1,4 @@
-//! Instants and days: RFC 3339 in, one fixed width out, so that texts sort as times do.
+//! Instants and days: RFC 3339 in, one fixed width out, so that strings sort like times.
 
 use std::ops::RangeInclusive;
 
@@ -12,11 +12,11 @@ const DATE_TIME_SHAPE: &[u8; 24] = b"dddd-dd-ddTdd:dd:dd.dddZ";
 /// `2026-11-22`.
 const DATE_SHAPE: &[u8; 10] = b"dddd-dd-dd";
 
-/// Four digits could say the year 0, too; PostgreSQL has none.
+/// Four digits could express the year 0, which PostgreSQL does not have.
 const YEARS: RangeInclusive<i16> = 1..=9999;
 
-/// Any RFC 3339 instant (section 5.6) to UTC in milliseconds. What milliseconds cannot hold is
-/// refused, not rounded, and so are leap seconds: no database here has them.
+/// Converts any RFC 3339 instant (section 5.6) to UTC in milliseconds. Higher precision is refused
+/// instead of rounded, and so are leap seconds: neither database supports them.
 pub(super) fn date_time(text: &str) -> Result<String, String> {
     let wrong =
         || format!("expected a DateTime such as \"2026-11-22T09:30:00Z\", found {}", quoted(text));
@@ -67,7 +67,7 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
         i32::from(milliseconds) * 1_000_000,
     )
     .map_err(|_| wrong())?;
-    // Civil time, because jiff's instants end a day before the year 9999 does.
+    // Civil time, because jiff's instants end one day before the year 9999 does.
     let utc =
         local.checked_sub(SignedDuration::from_secs(i64::from(offset))).map_err(|_| wrong())?;
     if !YEARS.contains(&utc.year()) {
@@ -76,7 +76,7 @@ pub(super) fn date_time(text: &str) -> Result<String, String> {
     Ok(in_fixed_width(utc))
 }
 
-/// The kept form of a time in UTC.
+/// The storage form of a time in UTC.
 pub(super) fn in_fixed_width(utc: DateTime) -> String {
     format!(
         "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z",
@@ -90,7 +90,7 @@ pub(super) fn in_fixed_width(utc: DateTime) -> String {
     )
 }
 
-/// `2026-11-22`, and a day that the calendar has.
+/// `2026-11-22`, if the calendar has that day.
 pub(super) fn date(text: &str) -> Result<&str, String> {
     let wrong = || format!("expected a Date such as \"2026-11-22\", found {}", quoted(text));
     let bytes = text.as_bytes();
@@ -105,17 +105,17 @@ pub(super) fn date(text: &str) -> Result<&str, String> {
     Ok(text)
 }
 
-/// Has the text the form of a kept DateTime?
+/// Whether the text has the storage form of a DateTime.
 pub(super) fn is_date_time(text: &str) -> bool {
     has_shape(text.as_bytes(), DATE_TIME_SHAPE)
 }
 
-/// Has the text the form of a kept Date?
+/// Whether the text has the storage form of a Date.
 pub(super) fn is_date(text: &str) -> bool {
     has_shape(text.as_bytes(), DATE_SHAPE)
 }
 
-/// A `d` in the shape stands for a digit, anything else for itself.
+/// In a shape, `d` stands for a digit, anything else for itself.
 fn has_shape(bytes: &[u8], shape: &[u8]) -> bool {
     bytes.len() == shape.len()
         && bytes

@@ -1,4 +1,4 @@
-//! UUIDs (RFC 9562): in any case from clients, in lower case everywhere else.
+//! UUIDs (RFC 9562): any case from clients, lower case everywhere else.
 
 use std::sync::Arc;
 
