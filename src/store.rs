@@ -1,11 +1,11 @@
-//! The store: rows in, rows out, what changed. This is the contract that the floors above hold, and
-//! it knows no database: what does lies in a driver's folder, [`sqlite`] or [`postgres`];
-//! [`schema`] is about tables and migrations.
+//! The store: rows in, rows out, what changed. This module is the contract that the floors above
+//! use, and it is neutral: everything specific to one database is in a driver's folder, [`sqlite`]
+//! or [`postgres`]. [`schema`] deals with tables and migrations.
 //!
-//! - Reading: a [`Query`] says what is read, a driver's dialect ([`dialect`], [`render`]) makes a
-//!   statement of it, a [`Source`] hands out its rows, one by one or fetched ahead by [`Levels`].
-//! - Writing: a [`Transaction`] does it, and says as a [`Refusal`] why it has not.
-//! - What changed: [`feed`] tells subscribers of every commit; [`Guard`] says whether versions can
+//! - Reading: a [`Query`] says what to read, a driver's dialect ([`dialect`], [`render`]) makes a
+//!   statement of it, and a [`Source`] returns its rows, one by one or fetched ahead by [`Levels`].
+//! - Writing: a [`Transaction`] executes a mutation; a [`Refusal`] says why it did not.
+//! - Changes: [`feed`] reports every commit to its subscribers; [`Guard`] says whether versions can
 //!   be trusted.
 
 pub mod admin;

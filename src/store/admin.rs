@@ -1,5 +1,5 @@
-//! What the commands do with a database beside serving it: migrate, check, repair, read what others
-//! made. Everything here blocks.
+//! What commands do with a database, other than serving it: migrate, check, repair, read a foreign
+//! schema. Everything here blocks.
 
 use std::path::Path;
 
@@ -13,15 +13,15 @@ use super::{postgres, sqlite};
 use crate::config::Database;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 
-/// A connection to a database whose tables are to be looked at, or changed.
+/// A connection to a database whose tables are inspected or changed.
 pub enum Admin {
-    /// To a file.
+    /// A database file.
     Sqlite(sqlite::Admin),
-    /// To a server.
+    /// A database server.
     Postgres(Box<postgres::Admin>),
 }
 
-/// The driver's own answer.
+/// Delegates to the driver.
 macro_rules! ask {
     ($of:expr, $admin:ident => $answer:expr) => {
         match $of {
@@ -32,7 +32,7 @@ macro_rules! ask {
 }
 
 impl Admin {
-    /// Connects; makes an empty database where there is none.
+    /// Connects; creates an empty database if there is none.
     ///
     /// # Errors
     /// The database's.
@@ -43,10 +43,11 @@ impl Admin {
         })
     }
 
-    /// Connects, if there is such a database: looking at one does not create it.
+    /// Connects to an existing database; None if there is none, because inspecting must not create
+    /// it.
     ///
     /// # Errors
-    /// The database's; there is no such database on the server.
+    /// Those of the database; the server has no such database.
     pub fn open_existing(database: &Database) -> Result<Option<Self>, AdminError> {
         match database {
             Database::Sqlite(path) if !path.exists() => Ok(None),
@@ -54,7 +55,7 @@ impl Admin {
         }
     }
 
-    /// How the files and this database stand to each other.
+    /// Compares the migration files with this database.
     ///
     /// # Errors
     /// The database's.
@@ -62,10 +63,10 @@ impl Admin {
         ask!(self, admin => Ok(admin.status(migrations)?))
     }
 
-    /// Applies what is pending, in order. Any number of programs may do this at once.
+    /// Applies pending migrations, in order. Safe to run concurrently from several programs.
     ///
     /// # Errors
-    /// The mistakes of a file, which leaves no trace then; those before it stay applied.
+    /// The mistakes of a file, which is rolled back; those before it stay applied.
     pub fn migrate(&mut self, migrations: &Migrations) -> Result<Vec<Applied>, MigrateError> {
         ask!(self, admin => admin.migrate(migrations))
     }
@@ -78,7 +79,7 @@ impl Admin {
         ask!(self, admin => Ok(admin.check(model)?))
     }
 
-    /// What its owner should know of what others have made in it, one sentence each.
+    /// What the owner should know about foreign objects in it, one sentence each.
     ///
     /// # Errors
     /// The database's.
@@ -94,7 +95,7 @@ impl Admin {
         ask!(self, admin => Ok(admin.has_epoch()?))
     }
 
-    /// The names of its tables, without the database's and freshql's own.
+    /// The names of its tables, except system tables and freshql's own.
     ///
     /// # Errors
     /// The database's.
@@ -102,10 +103,10 @@ impl Admin {
         ask!(self, admin => Ok(admin.tables()?))
     }
 
-    /// Puts back what others have taken from it, as these migrations build it.
+    /// Restores what others have removed, as these migrations build it.
     ///
     /// # Errors
-    /// The mistakes of the migrations, or the database's; then nothing was changed.
+    /// The mistakes of the migrations, or those of the database; nothing was changed.
     pub fn repair(
         &mut self,
         model: &Model,
@@ -114,8 +115,8 @@ impl Admin {
         ask!(self, admin => admin.repair(model, migrations))
     }
 
-    /// Where somebody has written numbers into the change log that no clock gives: deletes such
-    /// records, and gives the rows new versions. Gives the numbers of both.
+    /// Repairs a change log into which somebody has written numbers that no clock produces: deletes
+    /// such records and gives the rows new versions. Returns the number of both.
     ///
     /// # Errors
     /// The database's.
@@ -123,7 +124,7 @@ impl Admin {
         ask!(self, admin => Ok(admin.heal(model)?))
     }
 
-    /// Makes the triggers of tables that are somebody else's; gives their names.
+    /// Creates the triggers on tables that freshql does not manage; returns the tables' names.
     ///
     /// # Errors
     /// The database's.
@@ -131,7 +132,7 @@ impl Admin {
         ask!(self, admin => Ok(admin.watch(model)?))
     }
 
-    /// Makes all that this model needs, in an empty database.
+    /// Creates everything that this model needs, in an empty database.
     ///
     /// # Errors
     /// The database's.
@@ -139,15 +140,15 @@ impl Admin {
         ask!(self, admin => Ok(admin.create(model)?))
     }
 
-    /// Runs a file of statements that no migration is, as a whole.
+    /// Runs a file of statements that is not a migration, atomically.
     ///
     /// # Errors
-    /// The file's mistake; nothing was written then.
+    /// The file's mistake; nothing was written.
     pub fn load(&mut self, file: &Migration) -> Result<(), Diagnostic> {
         ask!(self, admin => admin.load(file))
     }
 
-    /// Puts all of the database into its file, so that a copy of that is whole.
+    /// Checkpoints the whole database into its file, so that a copy of the file is complete.
     ///
     /// # Errors
     /// The database's.
@@ -163,9 +164,9 @@ impl Admin {
         ask!(self, admin => Ok(admin.keys(entity, most)?))
     }
 
-    /// Gives a column of a row another value, as another program would; gives the number of records
-    /// that this has left in the change log. None if there is no such value, or the database does
-    /// not let it be changed.
+    /// Changes the value of a column in one row, as another program would. Returns the number of
+    /// records that this added to the change log; None if there is no other valid value, or the
+    /// database refuses the change.
     ///
     /// # Errors
     /// The database's.
@@ -178,8 +179,8 @@ impl Admin {
         ask!(self, admin => Ok(admin.alter_row(entity, key, column)?))
     }
 
-    /// Replaces the rows of all tables that both databases have by those of the other, as far as
-    /// they fit. Says what became of them.
+    /// Replaces the rows of all tables that both databases have with those of the other database,
+    /// as far as they fit. Describes what happened to them.
     ///
     /// # Errors
     /// The database's.
@@ -188,7 +189,7 @@ impl Admin {
     }
 }
 
-/// Which files are for this database.
+/// The dialect of migration files for this database.
 pub fn dialect(database: &Database) -> Dialect {
     match database {
         Database::Sqlite(_) => Dialect::Sqlite,
@@ -196,8 +197,8 @@ pub fn dialect(database: &Database) -> Dialect {
     }
 }
 
-/// Tries migrations on an empty database of their own. False where there can be none: this user may
-/// make no database on the server.
+/// Tries migrations on an empty database of their own. False if none can be created: the user may
+/// lack the permission on the server.
 ///
 /// # Errors
 /// Their mistakes.
@@ -216,7 +217,7 @@ pub fn copy(from: &Path, to: &Path) -> Result<bool, AdminError> {
     Ok(sqlite::rows::copy(from, to)?)
 }
 
-/// All documents of a database, by id. Looks, and changes nothing.
+/// All documents of a database, by id. Changes nothing.
 ///
 /// # Errors
 /// There is no such database, or it cannot be read.
@@ -227,7 +228,7 @@ pub fn documents(database: &Database) -> Result<Vec<StoredDocument>, AdminError>
     }
 }
 
-/// The first model of a database that others made. Looks, and changes nothing.
+/// A first model for an existing database. Changes nothing.
 ///
 /// # Errors
 /// There is no such database, or it cannot be read.

@@ -1,5 +1,5 @@
-//! What the change log says, in the model's words. How a driver's triggers write it down, and how
-//! it is read, the driver knows; who wants to know is not known here.
+//! The contents of the change log in terms of the model. How a driver's triggers write them and how
+//! they are read is up to the driver.
 
 use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, EntityId, Value};
@@ -7,35 +7,36 @@ use crate::model::{ColumnId, EntityId, Value};
 /// A record: one row has changed.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Change {
-    /// Its place on the clock, in microseconds since 1970, or just above. Numbers ascend, with
+    /// Its position on the clock, in microseconds since 1970 or just above. Numbers ascend, with
     /// gaps.
     pub seq: Version,
-    /// Whose row.
+    /// The entity of the row.
     pub entity: EntityId,
     /// Its key.
     pub id: Value,
     /// What happened.
     pub op: Op,
-    /// For each column by which lists are cut, the values under which the row was, or is, to be
-    /// found: one where it came or went, the old and the new one of an update (the same twice where
-    /// this column stayed).
+    /// For each column that can restrict lists, the values under which the row was or is found: one
+    /// value for an insert or delete, the old and the new one for an update (twice the same if the
+    /// column did not change).
     pub parts: Vec<(ColumnId, Vec<Value>)>,
-    /// The columns whose values in the record cannot be read: the row may be, or have been, in any
-    /// part by these.
+    /// Columns whose values in the record cannot be read: the row may have been in any part by
+    /// these columns.
     pub unread: Vec<ColumnId>,
 }
 
-/// What a stretch of the log says.
+/// The contents of a range of the log.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Changes {
-    /// Of rows of the model's entities.
+    /// Changes to rows of the model's entities.
     pub rows: Vec<Change>,
-    /// The ids of registered documents that came, went, or are kept for another reason.
+    /// The ids of registered documents that were added or removed, or whose reason for being kept
+    /// changed.
     pub documents: Vec<String>,
 }
 
 impl Changes {
-    /// Nobody has to be told.
+    /// Whether there is nothing to report.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty() && self.documents.is_empty()
     }
@@ -44,12 +45,12 @@ impl Changes {
 /// What happened to a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Op {
-    /// It came.
+    /// The row was inserted.
     Insert,
-    /// The named columns changed.
+    /// These columns changed.
     Update(Vec<ColumnId>),
-    /// It went; or it may have: the row that an `INSERT` found in its place is recorded before
-    /// SQLite decides what becomes of it.
+    /// The row was deleted, or may have been: the row that an `INSERT` finds in its place is
+    /// recorded before SQLite decides what happens to it.
     Delete,
 }
 
@@ -58,52 +59,51 @@ pub enum Op {
 pub struct Record {
     /// What happened.
     pub change: Change,
-    /// Seconds since 1970.
+    /// In seconds since 1970.
     pub at: i64,
 }
 
-/// Where a change leaves a mark; all in the entity that the change is of.
+/// What a mark of a change refers to, within the entity of the change.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Spot<'a> {
     /// The row itself.
     Row,
-    /// The set of all rows: one came or went.
+    /// The set of all rows: a row was inserted or deleted.
     Set,
     /// This column, in any row.
     ColumnInSet(ColumnId),
-    /// The part that is cut by this column and value: a row came into it or left it.
+    /// The part of this column and value: a row entered or left it.
     Part(ColumnId, &'a Value),
     /// The last column, in a row of this part.
     ColumnInPart(ColumnId, &'a Value, ColumnId),
-    /// Some part by this column.
+    /// Any part by this column.
     AnyPart(ColumnId),
-    /// Whatever was read of the entity.
+    /// Everything that was read of the entity.
     Everything,
 }
 
 impl Change {
-    /// Any row of this entity may have changed: its table was emptied, or written anew.
+    /// Any row of this entity may have changed, because its table was emptied or rewritten.
     pub(in crate::store) fn of_everything(seq: Version, entity: EntityId) -> Self {
         Self { seq, entity, id: Value::Null, op: Op::Delete, parts: Vec::new(), unread: Vec::new() }
     }
 
-    /// It is of no row, but stands for all rows of its entity: whatever was read of that may have
-    /// changed.
+    /// Whether it refers to no single row: everything that was read of its entity may have changed.
     pub fn is_of_everything(&self) -> bool {
         self.id == Value::Null
     }
 
-    /// The marks that it leaves.
+    /// The marks of this change.
     pub fn marks(&self) -> Vec<Mark> {
         let mut marks = Vec::new();
         self.spots(|_, mark| marks.push(mark));
         marks
     }
 
-    /// The places where it leaves its marks.
+    /// The marks of this change, each with what it refers to.
     pub fn spots<'a>(&'a self, mut each: impl FnMut(Spot<'a>, Mark)) {
         let entity = self.entity;
-        // Where the log has no key for a row that came or changed, it has its parts.
+        // If the log has no key for an inserted or updated row, it still has the row's parts.
         if self.is_of_everything() && self.op == Op::Delete && self.parts.is_empty() {
             return each(Spot::Everything, Mark::everything(entity));
         }
@@ -141,11 +141,11 @@ impl Change {
     }
 }
 
-/// Which end of the log is wanted first.
+/// From which end to search the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Search {
-    /// What was written after this, the oldest first.
+    /// Records after this one, oldest first.
     After(Version),
-    /// The newest first, as far back as is reasonable.
+    /// Newest first, as far back as is reasonable.
     Latest,
 }

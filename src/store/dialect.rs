@@ -1,4 +1,4 @@
-//! What one database says otherwise than another, where queries and mutations become statements
+//! How one database's SQL differs from another's, where queries and mutations become statements
 //! ([`super::render`]).
 
 use sea_orm::sea_query::{
@@ -12,33 +12,32 @@ use crate::model::{Column, Entity};
 pub(in crate::store) const ROOT: &str = "t";
 /// The alias of the parents in a batch. They have two columns.
 pub(in crate::store) const PARENTS: &str = "k";
-/// The column with a parent's number, from 0 on.
+/// The column with a parent's number, from 0.
 pub(in crate::store) const PARENT_NUMBER: &str = "key";
 /// The column with the parent itself.
 pub(in crate::store) const PARENT_VALUE: &str = "value";
 
-/// A query for many parents, for the dialect to put together: its rows begin with
-/// [`PARENT_NUMBER`]. The parents come out of one parameter, as [`PARENTS`].
+/// A query for many parents, which the dialect assembles: its rows begin with [`PARENT_NUMBER`].
+/// The parents come from a single parameter, as [`PARENTS`].
 pub(in crate::store) struct Batch {
     /// The parameter's placeholder.
     pub(in crate::store) parents: String,
-    /// What is read for each.
+    /// What to read for each parent.
     pub(in crate::store) of_each: OfEach,
 }
 
 /// What a batch reads for each parent.
 pub(in crate::store) enum OfEach {
-    /// One value: a query that has one row of one column.
+    /// One value: the query returns one row with one column.
     Value(Box<SelectStatement>),
     /// Rows.
     Rows {
-        /// The query for one parent, and the placeholder of its limit: for a database that has
-        /// LATERAL.
+        /// The query for one parent, and the placeholder of its limit, for a database with LATERAL.
         of_one: Box<SelectStatement>,
         /// The limit's placeholder.
         limit: Option<String>,
-        /// For a database that has not: the query for all, which only lacks its tables, [`PARENTS`]
-        /// and this one as `t`.
+        /// For a database without LATERAL: the query for all parents, which only lacks its tables,
+        /// [`PARENTS`] and this one as `t`.
         of_all: Box<SelectStatement>,
         /// The name of the table.
         table: String,
@@ -47,36 +46,35 @@ pub(in crate::store) enum OfEach {
 
 /// A database's SQL.
 pub(in crate::store) trait Dialect {
-    /// The text of a query.
+    /// Renders a query.
     fn select(&self, statement: &SelectStatement) -> String;
-    /// The text of an insertion.
+    /// Renders an insertion.
     fn insert(&self, statement: &InsertStatement) -> String;
-    /// The text of an update.
+    /// Renders an update.
     fn update(&self, statement: &UpdateStatement) -> String;
-    /// The text of a deletion.
+    /// Renders a deletion.
     fn delete(&self, statement: &DeleteStatement) -> String;
-    /// The placeholder of the parameter with this number, from 1 on.
+    /// The placeholder of the parameter with this number, from 1.
     fn placeholder(&self, number: usize, ty: Type) -> String;
-    /// A column where it is compared with others or with parameters, or ordered by: strings by
-    /// their bytes.
+    /// A column that is compared with columns or parameters, or ordered by: strings by their bytes.
     fn compared(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
-    /// A column where its values are read.
+    /// A column whose values are read.
     fn read(&self, entity: &Entity, column: &Column, value: Expr) -> Expr;
     /// The version of the row that `alias` names in the statement.
     fn version(&self, entity: &Entity, alias: &str) -> Expr;
-    /// A string without regard to case, as [`super::select::fold`] has it.
+    /// A string folded for case-insensitive comparison, as [`super::select::fold`] does.
     fn folded(&self, string: Expr) -> Expr;
     /// Whether a value is one of those in a parameter of type [`Type::List`].
     fn is_one_of(&self, value: Expr, list: Expr) -> Expr;
-    /// Whether a string has a parameter of type [`Type::Part`] in it.
+    /// Whether a string contains a parameter of type [`Type::Part`].
     fn contains(&self, string: Expr, part: Expr) -> Expr;
     /// Whether a string ends with a parameter of type [`Type::String`].
     fn ends_with(&self, string: Expr, end: Expr) -> Expr;
-    /// True where the condition is false or NULL.
+    /// True if the condition is false or NULL.
     fn untrue(&self, condition: Expr) -> Expr;
-    /// What is never true.
+    /// A condition that is never true.
     fn never(&self) -> Expr;
-    /// The text of a query for many parents at once. Each row begins with the number of its parent,
-    /// counted from 0; the rows of a parent come in the order of the list.
+    /// Renders a query for many parents at once. Each row begins with the number of its parent,
+    /// from 0; the rows of one parent come in list order.
     fn batch(&self, batch: Batch) -> String;
 }

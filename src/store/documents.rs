@@ -1,34 +1,34 @@
-//! The documents in the database: those that were registered over HTTP, which stay until somebody
-//! removes them, and those of query files, so that the servers that start after a file has changed
-//! still know what it said.
+//! The documents in the database: those registered over HTTP, which stay until somebody removes
+//! them, and those of query files, so that servers that start after a file has changed still know
+//! its previous contents.
 
 use std::collections::HashMap;
 
-/// A document as the database keeps it.
+/// A document as stored in the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredDocument {
-    /// Its id, as it was written.
+    /// Its id, as stored.
     pub id: String,
-    /// As it was registered, byte for byte.
+    /// The text as registered, byte for byte.
     pub text: String,
-    /// How it got there.
+    /// How it was registered.
     pub source: DocumentSource,
-    /// What manifests call it.
+    /// The names that manifests give it.
     pub aliases: Vec<String>,
 }
 
-/// A document that is to be kept.
+/// A document to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewDocument {
     /// Its id.
     pub id: String,
-    /// Byte for byte.
+    /// The text, byte for byte.
     pub text: String,
-    /// What manifests call it, beside names that it has already.
+    /// The names that manifests give it, in addition to its existing ones.
     pub aliases: Vec<String>,
 }
 
-/// Why a document is not kept: another one has a name that it was to have.
+/// Why a document is not stored: another one already has one of its names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameTaken {
     /// The name.
@@ -37,32 +37,32 @@ pub struct NameTaken {
     pub id: String,
 }
 
-/// How a document got into the database.
+/// How a document was registered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DocumentSource {
     /// Registered over HTTP.
     Http,
     /// A server found it in a query file.
     File {
-        /// When a server started for the first time that had no such file any more, in seconds
-        /// since 1970. None: not yet.
+        /// When a server first started without the file, in seconds since 1970; None if that has
+        /// not happened.
         retired_at: Option<i64>,
     },
 }
 
-/// What has become of query files since a server last wrote down what they say.
+/// What has changed in the query files since a server last recorded them.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FileChanges {
     /// The ids of documents that left the files.
     pub(in crate::store) gone: Vec<String>,
-    /// The ids of those that came back.
+    /// The ids of documents that came back.
     pub(in crate::store) back: Vec<String>,
-    /// New ones, and those that have new names.
+    /// New documents, and known ones with new names.
     pub(in crate::store) new: HashMap<String, NewDocument>,
 }
 
 impl FileChanges {
-    /// From what the database knows to what the files say.
+    /// From what is in the database to what is in the files.
     pub(in crate::store) fn between(
         known: &[StoredDocument],
         current: HashMap<String, NewDocument>,
@@ -82,7 +82,7 @@ impl FileChanges {
         let gone = ids(&|document| is_retired(document) == Some(false) && !is_current(document));
         let back = ids(&|document| is_retired(document) == Some(true) && is_current(document));
         let mut new = current;
-        // Of those that are known, only names that are new count.
+        // For known documents, only new names count.
         known.iter().for_each(|document| {
             let has_all = |new: &NewDocument| {
                 new.aliases.iter().all(|alias| document.aliases.contains(alias))

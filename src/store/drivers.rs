@@ -1,4 +1,4 @@
-//! The two drivers as one: what the floors above hold of a database.
+//! The two drivers as one: the floors above use this.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::config::{ChangeLogLimits, Database};
 use crate::dependency::Mark;
 use crate::model::Model;
 
-/// The driver's own answer.
+/// Delegates to the driver.
 macro_rules! driver {
     ($of:expr, $store:ident => $answer:expr) => {
         match $of {
@@ -31,14 +31,14 @@ macro_rules! driver {
 /// The database. Cheap to clone.
 #[derive(Clone)]
 pub enum Store {
-    /// A file.
+    /// A database file.
     Sqlite(sqlite::Store),
-    /// A server; see [`postgres`].
+    /// A database server; see [`postgres`].
     Postgres(postgres::Store),
 }
 
 impl Store {
-    /// Opens a migrated database of this model, with this many connections that read.
+    /// Opens a migrated database of this model, with this many reading connections.
     ///
     /// # Errors
     /// It cannot be opened, or it was never migrated.
@@ -50,10 +50,10 @@ impl Store {
         Self::open_with_clock(database, readers, model, Clock::new(clock::DEFAULT_CAPACITY)).await
     }
 
-    /// Like [`Self::open`], with a clock that nobody has fed yet.
+    /// Like [`Self::open`], with a clock that has not received any changes.
     ///
     /// # Errors
-    /// As [`Self::open`].
+    /// Those of [`Self::open`].
     pub async fn open_with_clock(
         database: &Database,
         readers: usize,
@@ -70,8 +70,8 @@ impl Store {
         }
     }
 
-    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to
-    /// be with a database behind a socket. The answers are the same.
+    /// The same database, but rows of answers are fetched ahead, level by level, as for a database
+    /// over a network. The answers are the same.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
         match self {
@@ -80,32 +80,32 @@ impl Store {
         }
     }
 
-    /// Which changes are known, and since when.
+    /// The clock: which changes are known, and since when.
     pub fn clock(&self) -> &Clock {
         driver!(self, store => store.clock())
     }
 
-    /// Whether the clock has every change, by whomever, that was committed before this call. It
-    /// asks nobody.
+    /// Whether the clock has every change, by any writer, that was committed before this call.
+    /// Answered without asking the database server.
     pub fn is_current(&self) -> bool {
         driver!(self, store => store.is_current())
     }
 
-    /// Whether the change log could not be read when that was last tried: the clock may lack even
-    /// what was written here.
+    /// Whether the last attempt to read the change log failed: the clock may then lack even this
+    /// server's own writes.
     pub fn has_lost_track(&self) -> bool {
         driver!(self, store => store.has_lost_track())
     }
 
-    /// Whether an answer that was read here leaves only when the clock has all that was read, as
-    /// far as the change log can be read at all; otherwise [`Self::catch_up`] sees to that. So it
-    /// is with a database that is asked over a network.
+    /// Whether reading itself ensures that an answer is not returned before the clock has
+    /// everything that was read, as long as the change log can be read at all. This is the case for
+    /// a database over a network; otherwise call [`Self::catch_up`].
     pub fn covers_answers(&self) -> bool {
         matches!(self, Self::Postgres(_))
     }
 
-    /// Answers will be given by the clock without [`Self::catch_up`] in front of each, so from now
-    /// on nobody is told to have written what the clock has not. With SQLite it is always so.
+    /// From now on, answers will be given by the clock without calling [`Self::catch_up`] for each,
+    /// so no write may be acknowledged before the clock knows of it. SQLite always works that way.
     pub fn keep_covered(&self) {
         match self {
             Self::Sqlite(_) => {}
@@ -113,7 +113,7 @@ impl Store {
         }
     }
 
-    /// Returns when the clock has every change that was committed before this call.
+    /// Waits until the clock has every change that was committed before this call.
     ///
     /// # Errors
     /// The change log cannot be read.
@@ -121,8 +121,9 @@ impl Store {
         driver!(self, store => store.catch_up().await)
     }
 
-    /// Tells this subscriber of every change from here on, and says from where. What it is told, it
-    /// knows before [`Self::catch_up`] returns to anybody who called after the commit.
+    /// Reports every change from here on to this subscriber, and returns the position from where.
+    /// It learns of a change before [`Self::catch_up`] returns to any caller who called after the
+    /// commit.
     ///
     /// # Errors
     /// There is no database.
@@ -131,7 +132,7 @@ impl Store {
     }
 
     /// Deletes records of the change log that are too old or too many, a few thousand at a time, so
-    /// that nobody who writes waits for long. Tells how many it has deleted.
+    /// that no writer waits for long. Returns the number of deleted records.
     ///
     /// # Errors
     /// The database's.
@@ -139,8 +140,8 @@ impl Store {
         driver!(self, store => store.prune(limits).await)
     }
 
-    /// What the versions of rows tell, as far as is known. For one state of the database see
-    /// [`State::guard`](super::source::State::guard).
+    /// What is known about how far row versions can be trusted. For a single state of the database,
+    /// see [`State::guard`](super::source::State::guard).
     ///
     /// # Errors
     /// There is no database.
@@ -148,7 +149,7 @@ impl Store {
         driver!(self, store => store.guard())
     }
 
-    /// Whether the database takes what is written.
+    /// Whether the database accepts writes.
     ///
     /// # Errors
     /// Why not, or that the database does not answer.
@@ -156,7 +157,7 @@ impl Store {
         driver!(self, store => store.check_writable().await)
     }
 
-    /// Whether the database answers. No operation holds this up.
+    /// Whether the database answers. No other operation delays this.
     ///
     /// # Errors
     /// Why it does not.
@@ -164,18 +165,18 @@ impl Store {
         driver!(self, store => store.ping().await)
     }
 
-    /// Closes the database, for good, and returns when that is done. What is under way may end;
-    /// what is asked for later fails.
+    /// Closes the database for good, and returns when that is done. Operations in progress may
+    /// finish; later ones fail.
     pub async fn close(&self) {
         driver!(self, store => store.close().await);
     }
 
-    /// Runs an operation that reads one state of the database, with this many steps, perhaps under
-    /// observation. If the caller stops waiting, so does the database.
+    /// Runs an operation that reads one state of the database, limited to this many steps,
+    /// optionally under observation. If the caller stops waiting, the database stops, too.
     ///
     /// # Errors
-    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where
-    /// too many wait, and what the operation itself returns.
+    /// [`StoreError::Interrupted`] if the steps do not suffice, [`StoreError::Overloaded`] if too
+    /// many operations wait, and the errors of the operation itself.
     pub async fn read<R: Reading>(
         &self,
         steps: u64,
@@ -185,17 +186,17 @@ impl Store {
         driver!(self, store => store.answer(steps, reading, observed).await)
     }
 
-    /// Runs a mutation in a transaction of its own (as far as anybody can tell), and returns when
-    /// it is durable. If the caller stops waiting before it has begun, it is not run.
+    /// Runs a mutation in an isolated transaction, and returns when it is durable. If the caller
+    /// stops waiting before it has begun, it does not run.
     ///
     /// # Errors
-    /// The mutation's, after which all of it is undone, or the database's.
+    /// Those of the mutation, which is rolled back, or of the database.
     pub async fn write<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
         driver!(self, store => store.mutate(writing).await)
     }
 
-    /// The records of the change log that left one of these marks (sorted), up to `limit`. For
-    /// people: it may take a while.
+    /// The records of the change log that have one of these marks (sorted), up to `limit`. For
+    /// diagnosis: it may take a while.
     ///
     /// # Errors
     /// The database's.
@@ -217,7 +218,7 @@ impl Store {
         driver!(self, store => store.documents().await)
     }
 
-    /// Those of these documents that the database has.
+    /// The documents with these ids, as far as the database has them.
     ///
     /// # Errors
     /// The database's.
@@ -228,9 +229,9 @@ impl Store {
         driver!(self, store => store.documents_among(ids).await)
     }
 
-    /// Keeps a document until it is removed; false if the database had it already. Of two documents
-    /// that are to have one name at the same time, wherever they were sent, one is refused, and
-    /// nothing of it is kept.
+    /// Stores a document until it is removed; false if the database had it already. If two
+    /// documents claim the same name at the same time, on whichever nodes, one is refused and
+    /// nothing of it is stored.
     ///
     /// # Errors
     /// The database's.
@@ -241,7 +242,7 @@ impl Store {
         driver!(self, store => store.insert_document(document).await)
     }
 
-    /// Forgets a document; false if it was not there.
+    /// Deletes a document; false if it did not exist.
     ///
     /// # Errors
     /// The database's.
@@ -249,8 +250,9 @@ impl Store {
         driver!(self, store => store.delete_document(id).await)
     }
 
-    /// Makes these, by id, the documents of the query files: those that left the files are retired
-    /// from now on, and those that came back are not. Where nothing has changed nothing is written.
+    /// Makes these, by id, the documents of the query files: documents that left the files are
+    /// retired from now on, those that came back are not retired any more. Writes nothing if
+    /// nothing has changed.
     ///
     /// # Errors
     /// The database's.
@@ -265,7 +267,7 @@ impl Store {
         driver!(self, store => store.change_file_documents(changes).await)
     }
 
-    /// Forgets the documents that left the query files longer ago than this.
+    /// Deletes documents that left the query files longer ago than this.
     ///
     /// # Errors
     /// The database's.

@@ -16,7 +16,7 @@ pub struct Fetched<R> {
     rows: u64,
 }
 
-/// The rows of a query. Each kind of parent by itself, so that nothing is copied to look one up.
+/// The rows of a query, with one map per kind of parent, so that a lookup copies nothing.
 #[derive(Debug)]
 struct ByParent<R> {
     null: Option<Vec<R>>,
@@ -66,8 +66,8 @@ impl<R> Default for Fetched<R> {
 }
 
 impl<R: Row> Fetched<R> {
-    /// Adds what a query gave: each row with the number of its parent, the rows of one parent in
-    /// their order. A parent without rows has none, which is known from now on.
+    /// Adds the result of a query: each row with the number of its parent, the rows of one parent
+    /// in order. Parents without rows are recorded as such.
     pub(in crate::store) fn add(
         &mut self,
         place: usize,
@@ -86,7 +86,7 @@ impl<R: Row> Fetched<R> {
         }
     }
 
-    /// How many rows were fetched.
+    /// The number of rows fetched.
     pub fn rows_fetched(&self) -> u64 {
         self.rows
     }
@@ -118,7 +118,7 @@ impl<R: Row> Source for Fetched<R> {
         Ok(if let Some(ValueRef::Int(integer)) = value { integer } else { 0 })
     }
 
-    /// What there is to do is bounded by what was fetched.
+    /// The work is bounded by what was fetched.
     fn take_steps(&self, _: u32) -> Result<(), StoreError> {
         Ok(())
     }

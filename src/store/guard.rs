@@ -1,37 +1,36 @@
-//! What the versions of rows can be trusted to tell: whether the triggers and columns that keep
-//! them stand as the model needs them, entity by entity, in one state of the schema. Whoever
-//! rebuilds a table takes its triggers along, and every change behind that leaves the versions as
-//! they were.
+//! Whether row versions can be trusted: for each entity, in one state of the schema, whether the
+//! triggers and columns that maintain them are as the model requires. Rebuilding a table drops its
+//! triggers, and from then on changes leave the versions as they were.
 
 use crate::dependency::Dependencies;
 use crate::model::{Entity, EntityId, Model};
 use crate::store::schema::migrations::Applied;
 
-/// What versions tell in one state of the schema.
+/// How far versions can be trusted in one state of the schema.
 #[derive(Debug)]
 pub struct Guard {
     schema: i64,
-    /// For each entity of the model, why its versions tell nothing.
+    /// For each entity of the model, why its versions are unreliable.
     unguarded: Vec<Option<String>>,
     is_whole: bool,
 }
 
-/// The command that mends what the versions of rows rest on.
+/// The command that repairs what row versions rely on.
 pub const REMEDY: &str = "run `freshql migrate repair`";
 
 impl Guard {
-    /// In this state of the schema; for each entity of the model, why its versions tell nothing.
+    /// For this state of the schema; for each entity of the model, why its versions are unreliable.
     pub(in crate::store) fn new(schema: i64, unguarded: Vec<Option<String>>) -> Self {
         let is_whole = unguarded.iter().all(Option::is_none);
         Self { schema, unguarded, is_whole }
     }
 
-    /// The state of the schema that it is about.
+    /// The state of the schema to which it applies.
     pub(in crate::store) fn schema(&self) -> i64 {
         self.schema
     }
 
-    /// Whether both say the same.
+    /// Whether both come to the same conclusion.
     pub(in crate::store) fn is_like(&self, other: &Self) -> bool {
         self.unguarded == other.unguarded
     }
@@ -41,12 +40,12 @@ impl Guard {
         self.is_whole
     }
 
-    /// Why the versions of this entity's rows tell nothing; None if they do.
+    /// Why the versions of this entity's rows are unreliable; None if they are reliable.
     pub fn why_not(&self, entity: EntityId) -> Option<&str> {
         self.unguarded.get(usize::from(entity.0))?.as_deref()
     }
 
-    /// Whether versions tell of every change of what was touched.
+    /// Whether versions reflect every change to these dependencies.
     pub fn covers(&self, touched: &Dependencies) -> bool {
         self.is_whole
             || touched
@@ -55,7 +54,7 @@ impl Guard {
                 .all(|dependency| self.why_not(dependency.entity()).is_none())
     }
 
-    /// The entities that are not guarded, each with the reason and what to do about it, for people.
+    /// The entities whose versions are unreliable, each with the reason and a remedy, for people.
     pub fn reasons(&self, model: &Model) -> Vec<String> {
         let reason = |(entity, why): (_, &Option<String>)| {
             let entity: &Entity = entity;
@@ -65,7 +64,8 @@ impl Guard {
     }
 }
 
-/// What was applied behind a server's back was written for another model than its own.
+/// Why the migrations that were applied while this server runs belong to another model, if any
+/// were.
 pub(in crate::store) fn newer(applied: &[Applied], history: &[Applied]) -> Option<String> {
     if applied == history {
         return None;

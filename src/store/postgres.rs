@@ -1,5 +1,5 @@
-//! PostgreSQL: a [`client`] of our own, pools of its connections, and on these what the store
-//! promises. Answers are read ahead, level by level; mutations run in transactions at READ
+//! PostgreSQL: a [`client`] of our own, pools of its connections, and the store's contract on top
+//! of them. Answers are read ahead, level by level; mutations run in transactions at READ
 //! COMMITTED; a feed compares snapshots.
 
 pub(in crate::store) mod admin;

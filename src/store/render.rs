@@ -1,5 +1,5 @@
-//! Queries and mutations as statements: what they have in common in all databases. What they say
-//! otherwise, the [`Dialect`] knows.
+//! Renders queries and mutations as statements, as far as all databases agree. Where they differ,
+//! the [`Dialect`] decides.
 
 mod filter;
 mod write;
@@ -16,7 +16,7 @@ use super::select::{Bound, List, PARENT, Shape, Slot, Visible};
 use super::statement::{Parameter, Statement, Type};
 use crate::model::{ColumnId, Entity, Model, Order};
 
-/// The alias of the same table where the rows of a page are chosen before they are read.
+/// The alias of the same table where the rows of a page are selected before they are read.
 const CHOSEN: &str = "c";
 
 pub(in crate::store) use write::{
@@ -112,11 +112,11 @@ fn limited(sql: String, limit: Option<&str>) -> String {
     }
 }
 
-/// A statement in the making.
+/// A statement being rendered.
 struct Renderer<'a> {
     model: &'a Model,
     dialect: &'a dyn Dialect,
-    /// What stands for slot 0 in a batch.
+    /// The expression for slot 0 in a batch.
     parent: Option<Expr>,
     parameters: RefCell<Vec<Parameter>>,
 }
@@ -134,8 +134,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// The placeholder of the parameter that takes its value from this slot: the same wherever it
-    /// is needed.
+    /// The placeholder of the parameter for this slot: the same one wherever the slot is used.
     fn placeholder(&self, slot: Slot, ty: Type) -> String {
         let parameter = Parameter { slot, ty };
         let mut parameters = self.parameters.borrow_mut();
@@ -158,18 +157,18 @@ impl<'a> Renderer<'a> {
         self.parameter(slot, Type::Scalar(entity.column(id).scalar))
     }
 
-    /// A parameter to give this column.
+    /// A parameter to assign to this column.
     fn written(&self, entity: &Entity, id: ColumnId, slot: Slot) -> Expr {
         self.parameter(slot, Type::Written(entity.column(id).scalar))
     }
 
-    /// A column, to be compared.
+    /// A column to compare.
     fn column(&self, entity: &Entity, id: ColumnId, alias: &str) -> Expr {
         self.dialect.compared(entity, entity.column(id), Expr::col(column_ref(entity, id, alias)))
     }
 
-    /// The rows of an entity that a statement may see: the only way into a FROM. `depth` is that of
-    /// the alias.
+    /// The rows of an entity that a statement may see. This is the only way to put a table into a
+    /// FROM clause. `depth` is that of the alias.
     fn visible(&self, rows: &Visible, alias: &str, depth: usize) -> SelectStatement {
         let entity = self.model.entity(rows.entity());
         let mut select = Query::select();
@@ -180,7 +179,7 @@ impl<'a> Renderer<'a> {
         select
     }
 
-    /// The query of a shape, and the placeholder of its limit, which stands behind it.
+    /// The query of a shape, and the placeholder of its limit, which comes last.
     fn shape(&self, shape: &Shape) -> (SelectStatement, Option<String>) {
         match shape {
             Shape::Row { from, keys, columns } => {
@@ -229,7 +228,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    /// What a batch reads of the rows that were chosen, without the tables.
+    /// What a batch reads of the selected rows, without the tables.
     fn of_all(
         &self,
         entity: &Entity,
@@ -248,7 +247,7 @@ impl<'a> Renderer<'a> {
         select
     }
 
-    /// The keys of rows of an entity; which of those that may be seen, is still to be said.
+    /// The keys of an entity's visible rows; the caller adds the conditions.
     fn chosen(&self, from: &Visible) -> SelectStatement {
         let entity = self.model.entity(from.entity());
         let mut select = self.visible(from, CHOSEN, 0);
@@ -307,8 +306,8 @@ impl<'a> Renderer<'a> {
         exists
     }
 
-    /// The rows that stand behind `bound` in this ordering (`reverse`: in front of it), that row
-    /// itself too if `inclusive`. Lexicographic: equal in the first terms and beyond in the next.
+    /// The rows after `bound` in this ordering (before it if `reverse`), including that row if
+    /// `inclusive`. Lexicographic: equal in the first terms and greater in the next.
     fn beyond(
         &self,
         entity: &Entity,
@@ -379,8 +378,8 @@ impl<'a> Renderer<'a> {
         let any =
             alternatives.into_iter().reduce(|a, b| a.or(b)).unwrap_or_else(|| self.dialect.never());
         match bound[0] {
-            // Says what the disjunction implies, so that an index on the first term is searched,
-            // not scanned.
+            // The disjunction implies this condition. Stating it lets the database search an index
+            // on the first term instead of scanning it.
             Some(slot) if !nullable(0) => {
                 compare(term(0), ascending(0), true, value(0, slot)).and(any)
             }

@@ -1,4 +1,4 @@
-//! The statements that writing has needed so far: to put one together costs as much as to run it.
+//! The statements that writes have needed so far: rendering one costs as much as running it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::model::{ColumnId, EntityId};
 use crate::store::statement::Statement;
 
-/// So many are kept. A model has few, but clients choose which columns an update names.
+/// The maximum number to keep. A model has few, but clients choose which columns an update names.
 const MOST: usize = 1_000;
 
-/// What a statement is for.
+/// The purpose of a statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Purpose {
     /// Reads these columns of a row, and its version.
@@ -20,31 +20,31 @@ pub(in crate::store) enum Purpose {
     Update(Vec<ColumnId>, bool),
     /// Deletes a row; at one version only, or at any.
     Delete(bool),
-    /// The same as one of these, in a flight that is undone where it has not done what it says.
+    /// One of these as part of a flight, which is undone if the statement has not had its effect.
     Guarded(Guarded),
 }
 
-/// A statement of a mutation that was told ahead.
+/// A statement of a mutation whose steps are known ahead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(in crate::store) enum Guarded {
     /// Sets these columns of a new row.
     Insert(Vec<ColumnId>),
     /// Sets these columns of a row; at one version only, or at any.
     Update(Vec<ColumnId>, bool),
-    /// Keeps others from a row that is to be deleted; at one version only, or at any.
+    /// Locks a row that is to be deleted; at one version only, or at any.
     Lock(bool),
     /// Deletes it.
     Delete,
-    /// Looks whether it is gone.
+    /// Checks that it is gone.
     Gone,
 }
 
-/// The writer's statements. They hold for its model, which never changes.
+/// The writer's statements. They are valid for its model, which never changes.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Rendered(Mutex<HashMap<(EntityId, Purpose), Arc<Statement>>>);
 
 impl Rendered {
-    /// The statement for this purpose, from `render` if it is needed for the first time.
+    /// The statement for this purpose; rendered on first use.
     pub(in crate::store) fn get(
         &self,
         entity: EntityId,

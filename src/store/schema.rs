@@ -1,6 +1,6 @@
-//! The schema of a database, whatever the driver: which tables a model needs, the folder of
-//! migrations, what separates a database from a model, and the model of a database that others have
-//! made.
+//! The schema of a database, independent of the driver: the tables that a model needs, the folder
+//! of migrations, the difference between a database and a model, and a first model for an existing
+//! database.
 
 pub mod difference;
 pub mod layout;

@@ -1,7 +1,6 @@
-//! Reading, described without SQL: the shapes of look-ups and lists. A shape names its parameters
-//! by slot and never holds a value, so equal shapes share one statement. What a filter means is
-//! decided here; where its values come from is not known here, and how a database says it is its
-//! dialect's business ([`super::dialect`]).
+//! Describes reading without SQL: the shapes of lookups and lists. A shape refers to its parameters
+//! by slot and never contains a value, so equal shapes share one statement. This file defines what
+//! a filter means; how a database expresses it is up to its dialect ([`super::dialect`]).
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,12 +11,12 @@ use crate::model::{ColumnId, EntityId, Order, Value};
 
 pub use super::statement::Slot;
 
-/// The parent's.
+/// The parent's slot.
 pub const PARENT: Slot = 0;
 
-/// A string without regard to case. Character by character, so that a part of a string folds as it
-/// does within the whole: `str::to_lowercase` writes a Greek sigma at the end of a word in another
-/// way than within it.
+/// Folds a string for case-insensitive comparison. It works character by character, so that a
+/// substring folds the same way as within the whole: `str::to_lowercase` treats a Greek sigma at
+/// the end of a word differently.
 pub fn fold(text: &str) -> String {
     if text.is_ascii() {
         return text.to_ascii_lowercase();
@@ -25,7 +24,7 @@ pub fn fold(text: &str) -> String {
     text.chars().flat_map(char::to_lowercase).map(|c| if c == 'ς' { 'σ' } else { c }).collect()
 }
 
-/// What stands in a slot.
+/// The contents of a slot.
 #[derive(Debug, Clone)]
 pub enum SlotValue {
     /// A value.
@@ -37,9 +36,9 @@ pub enum SlotValue {
 /// Several values in one parameter.
 #[derive(Debug)]
 pub struct ValueList {
-    /// In the order in which they were given.
+    /// In the given order.
     pub values: Vec<Value>,
-    /// As the driver sends them: the same for each parent that a statement runs for.
+    /// The driver's encoding: the same for each parent for which a statement runs.
     encoded: OnceLock<Box<[u8]>>,
 }
 
@@ -49,18 +48,18 @@ impl ValueList {
         Self { values, encoded: OnceLock::new() }
     }
 
-    /// As the driver sends them.
+    /// The driver's encoding.
     pub(in crate::store) fn encoded(&self, encode: impl FnOnce(&[Value]) -> Vec<u8>) -> &[u8] {
         self.encoded.get_or_init(|| encode(&self.values).into())
     }
 }
 
-/// What is asked: a query, and the values of its slots.
+/// A query with the values of its slots.
 #[derive(Clone, Copy)]
 pub struct Ask<'a> {
-    /// Where in the plan it stands. At one place it is always the same query.
+    /// Its place in the plan. One place always has the same query.
     pub place: usize,
-    /// What is read.
+    /// What to read.
     pub query: &'a Query,
     /// The value of slot 0.
     pub parent: ValueRef<'a>,
@@ -68,7 +67,7 @@ pub struct Ask<'a> {
     pub values: &'a [SlotValue],
 }
 
-/// A shape, and the statements that a driver has made of it.
+/// A shape, with the statements that a driver has rendered for it.
 #[derive(Debug)]
 pub struct Query {
     shape: Shape,
@@ -78,7 +77,7 @@ pub struct Query {
 }
 
 impl Query {
-    /// Nothing is rendered before it is asked for.
+    /// Statements are rendered on first use.
     pub fn new(shape: Shape) -> Self {
         Self { shape, statement: OnceLock::new(), batch: OnceLock::new(), sound: OnceLock::new() }
     }
@@ -96,8 +95,8 @@ impl Query {
         self.statement.get_or_init(|| render(&self.shape))
     }
 
-    /// The statement for one parent that fails where its rows cannot be shown. None: nobody can
-    /// tell ahead.
+    /// The statement for one parent that fails if its rows cannot be shown. None if that cannot be
+    /// known ahead.
     pub(in crate::store) fn sound(
         &self,
         render: impl FnOnce(&Shape) -> Option<Statement>,
@@ -105,68 +104,70 @@ impl Query {
         self.sound.get_or_init(|| render(&self.shape)).as_ref()
     }
 
-    /// The statement for many parents at once: each row begins with the number of its parent,
-    /// counted from 0.
+    /// The statement for many parents at once: each row begins with the number of its parent, from
+    /// 0.
     pub(in crate::store) fn batch(&self, render: impl FnOnce(&Shape) -> Statement) -> &Statement {
         self.batch.get_or_init(|| render(&self.shape))
     }
 }
 
-/// The rows of an entity that a statement may see: the only thing that stands in a FROM, so that no
-/// statement about an entity's rows can be written without saying which of them its reader may see.
+/// The rows of an entity that a statement may see. Nothing else can be put into a FROM clause, so
+/// no statement about an entity's rows can be written without saying which of them its reader may
+/// see.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Visible {
     entity: EntityId,
     only: Option<Box<Filter>>,
 }
 
-/// The rows of an entity that match `only`, the condition that its rules come down to; None: all.
+/// The rows of an entity that match `only`, the condition that its rules come down to; None: all
+/// rows.
 pub fn visible(entity: EntityId, only: Option<Filter>) -> Visible {
     Visible { entity, only: only.map(Box::new) }
 }
 
 impl Visible {
-    /// All rows, for statements whose rows no client sees: what a rule itself looks at, and what
-    /// the store has to know.
+    /// All rows, for statements whose rows no client sees: what a rule reads, and what the store
+    /// itself needs.
     pub fn everything(entity: EntityId) -> Self {
         visible(entity, None)
     }
 
-    /// Whose rows.
+    /// The entity of the rows.
     pub fn entity(&self) -> EntityId {
         self.entity
     }
 
-    /// Which of them; None: all.
+    /// The condition that they match; None: all rows.
     pub fn only(&self) -> Option<&Filter> {
         self.only.as_deref()
     }
 }
 
-/// What is read.
+/// What to read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
     /// The row whose `keys` have the values of slots 0, 1, …: key, version, then `columns`.
     Row {
-        /// Among these.
+        /// The visible rows.
         from: Visible,
-        /// By which it is looked up.
+        /// The columns that identify the row.
         keys: Box<[ColumnId]>,
-        /// What is read of it.
+        /// The columns to read.
         columns: Box<[ColumnId]>,
     },
     /// The rows of a page: key, version, then `columns`.
     Page {
-        /// Which rows.
+        /// The list.
         list: Arc<List>,
-        /// What is read of them.
+        /// The columns to read.
         columns: Box<[ColumnId]>,
     },
-    /// How many rows the list has, on all its pages.
+    /// The number of rows on all pages of the list.
     Count(Arc<List>),
-    /// Whether the list has a row at its `after` or in front of it.
+    /// Whether the list has a row at its `after` position or before it.
     AnyUpToAfter(Arc<List>),
-    /// Whether the list has a row at its `before` or behind it.
+    /// Whether the list has a row at its `before` position or after it.
     AnyFromBefore(Arc<List>),
 }
 
@@ -177,16 +178,16 @@ pub struct ListQueries {
     pub list: Arc<List>,
     /// A page of it.
     pub page: Query,
-    /// How many rows all pages have.
+    /// The number of rows on all pages.
     pub count: Query,
-    /// Whether a row stands in front of this page. None: there is no `after`.
+    /// Whether a row precedes this page. None if there is no `after`.
     pub any_in_front: Option<Query>,
-    /// Whether a row stands behind this page. None: there is no `before`.
+    /// Whether a row follows this page. None if there is no `before`.
     pub any_behind: Option<Query>,
 }
 
 impl ListQueries {
-    /// About this list; pages have these columns.
+    /// The queries about this list; pages have these columns.
     pub fn new(list: List, columns: &[ColumnId]) -> Self {
         let list = Arc::new(list);
         let query = |shape: fn(Arc<List>) -> Shape| Query::new(shape(list.clone()));
@@ -205,7 +206,7 @@ impl ListQueries {
 pub enum Comparison {
     /// Equal.
     Eq,
-    /// Different; NULL is different from every value.
+    /// Not equal; NULL is not equal to any value.
     Neq,
     /// Less.
     Lt,
@@ -217,31 +218,31 @@ pub enum Comparison {
     Gte,
 }
 
-/// How a text is searched.
+/// How a string is searched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TextMatch {
     /// Anywhere.
     Contains,
-    /// At the start. The second slot is the smallest text greater than all that start so, if there
-    /// is one.
+    /// At the start. The second slot is the smallest string greater than all that start this way,
+    /// if there is one.
     StartsWith(Option<Slot>),
     /// At the end.
     EndsWith,
 }
 
-/// Which of the rows on the other side must match.
+/// Which of the related rows must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Quantifier {
-    /// One or more.
+    /// At least one.
     Some,
-    /// Each (true for none at all).
+    /// Each (true if there are none).
     Every,
     /// None.
     None,
 }
 
-/// A condition on a row. Two-valued: a comparison with NULL is false, and `Not` turns false into
-/// true.
+/// A condition on a row. It has two truth values: a comparison with NULL is false, and `Not` turns
+/// false into true.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Filter {
     /// All of them; never empty.
@@ -250,52 +251,52 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// Not this.
     Not(Box<Filter>),
-    /// A column and a value. `fold`: without regard to case; the value in the slot is folded
-    /// already.
+    /// Compares a column with a value. `fold`: case-insensitively; the value in the slot is already
+    /// folded.
     Compare {
         /// Left side.
         column: ColumnId,
-        /// How.
+        /// The operator.
         comparison: Comparison,
         /// Right side.
         slot: Slot,
-        /// Fold the column's case.
+        /// Whether to fold the column.
         fold: bool,
     },
-    /// A column is NULL, or is not.
+    /// Whether a column is NULL (true) or not (false).
     IsNull(ColumnId, bool),
-    /// A column is one of several values.
+    /// Whether a column has one of several values.
     In {
         /// The column.
         column: ColumnId,
-        /// Holds the values.
+        /// The slot of the values.
         slot: Slot,
-        /// Is none of them (true for NULL).
+        /// Whether it must be none of them (true for NULL).
         negated: bool,
-        /// Fold the column's case.
+        /// Whether to fold the column.
         fold: bool,
     },
-    /// A search in text, never for the empty text.
+    /// A search in a string, never for the empty string.
     Text {
         /// The column.
         column: ColumnId,
-        /// Where.
+        /// Where to search.
         search: TextMatch,
-        /// The text.
+        /// The slot of the string to find.
         slot: Slot,
-        /// Fold the column's case.
+        /// Whether to fold the column.
         fold: bool,
     },
-    /// The row that a foreign key points to is among these and matches.
+    /// The row that a foreign key refers to is visible and matches.
     ToOne(ColumnId, Visible, Box<Filter>),
-    /// Those of these rows whose column points here.
+    /// How many of the visible rows whose column refers to this row match.
     ToMany(Visible, ColumnId, Quantifier, Box<Filter>),
     /// No row at all.
     Never,
 }
 
 impl Filter {
-    /// The same, with its slots counting from behind this one.
+    /// The same filter, with its slots numbered after this one.
     #[must_use]
     pub fn shifted(self, behind: Slot) -> Self {
         let all =
@@ -332,26 +333,26 @@ impl Filter {
     }
 }
 
-/// A place in an ordering: for each term its slot, or None for NULL.
+/// A position in an ordering: the slot of each term, or None for NULL.
 pub type Bound = Vec<Option<Slot>>;
 
-/// The shape of a list: everything that its statement's text depends on.
+/// The shape of a list: everything that determines the text of its statement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct List {
-    /// Among these.
+    /// The visible rows.
     pub from: Visible,
-    /// Only those whose column has the value in slot 0.
+    /// Only rows whose column has the value in slot 0.
     pub cut: Option<ColumnId>,
-    /// Only those that match.
+    /// Only rows that match.
     pub filter: Option<Filter>,
-    /// Ends with the key.
+    /// The last term is the key.
     pub order: Vec<(ColumnId, Order)>,
-    /// Only those behind.
+    /// Only rows after this position.
     pub after: Option<Bound>,
-    /// Only those in front.
+    /// Only rows before this position.
     pub before: Option<Bound>,
     /// From the end; the rows come in reverse.
     pub backward: bool,
-    /// How many.
+    /// The slot of the maximum number of rows.
     pub limit: Slot,
 }

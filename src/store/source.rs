@@ -1,6 +1,5 @@
-//! Where an answer's rows come from: as they are asked for, out of a snapshot that is at hand, or
-//! out of memory, where they were fetched ahead. Whoever writes the answer does not wait for them
-//! either way.
+//! Where an answer's rows come from: on demand from a local snapshot, or from memory, where they
+//! were fetched ahead. In both cases the writer of the answer never waits.
 
 use std::sync::Arc;
 
@@ -20,68 +19,68 @@ pub trait Row {
 
 /// Rows of one state of the database.
 pub trait Source {
-    /// How a row is at hand.
+    /// The representation of a row.
     type Row<'r>: Row;
 
-    /// Hands each row of a query to `each`, for the parent that it is asked for.
+    /// Passes each row of a query, for the given parent, to `each`.
     ///
     /// # Errors
-    /// The database's, or those of `each`, which end the query.
+    /// Those of the database, or those of `each`, which end the query.
     fn rows<E: From<StoreError>>(
         &self,
         ask: Ask<'_>,
         each: impl FnMut(&Self::Row<'_>) -> Result<(), E>,
     ) -> Result<(), E>;
 
-    /// The result of a query that has one row of one integer.
+    /// The result of a query that returns one integer.
     ///
     /// # Errors
     /// The database's.
     fn integer(&self, ask: Ask<'_>) -> Result<i64, StoreError>;
 
-    /// Takes some of the steps that the operation may take, for work that is not the database's.
+    /// Consumes some of the operation's steps, for work outside the database.
     ///
     /// # Errors
-    /// [`StoreError::Interrupted`]: they are used up.
+    /// [`StoreError::Interrupted`] if they are used up.
     fn take_steps(&self, steps: u32) -> Result<(), StoreError>;
 }
 
-/// The state of the database that rows are of.
+/// The state of the database that was read.
 #[derive(Debug, Clone)]
 pub struct State {
-    /// Which database this is, and which state of its schema: part of every validator.
+    /// Identifies the database and the state of its schema; part of every validator.
     pub identity: [u8; 16],
-    /// What the versions of rows tell.
+    /// How far row versions can be trusted.
     pub guard: Arc<Guard>,
 }
 
-/// What came to light while an operation was read under observation.
+/// What an observed operation records.
 #[derive(Debug, Default)]
 pub struct Observed {
-    /// What ran.
+    /// The statements that ran.
     pub statements: Vec<Ran>,
     /// The newest record of the change log in the state that was read.
     pub as_of: Version,
 }
 
-/// A query that is wanted, for one parent or for many.
+/// A query to run for one parent or for many.
 pub struct Wanted<'a> {
-    /// Where in the plan it stands.
+    /// Its place in the plan.
     pub place: usize,
-    /// What is read.
+    /// What to read.
     pub query: &'a Query,
-    /// For whom.
+    /// The parents to run it for.
     pub parents: Parents,
     /// The values of the slots from 1 on.
     pub values: &'a [SlotValue],
 }
 
-/// The parents that a query is wanted for.
+/// The parents to run a query for.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Parents {
-    /// This one.
+    /// A single one.
     One(Value),
-    /// Each of these, once.
+    /// Each of these, without duplicates.
     Many(Vec<Value>),
 }
 
@@ -95,7 +94,7 @@ impl Parents {
     }
 }
 
-/// A copy of a row; None for [`ValueRef::Other`].
+/// A copy of a row; None stands for [`ValueRef::Other`].
 impl Row for [Option<Value>] {
     fn get(&self, index: usize) -> ValueRef<'_> {
         self[index].as_ref().map_or(ValueRef::Other, Value::as_ref)

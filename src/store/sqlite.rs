@@ -1,6 +1,6 @@
-//! SQLite, in process: threads that own a connection each. Readers run a whole operation in one
-//! snapshot, and are handed it as one job, so a request changes threads once and not once per row.
-//! One writer serialises the mutations and lets all that wait share one commit.
+//! SQLite, in process: threads that own one connection each. A reader runs a whole operation as one
+//! job in one snapshot, so a request changes threads once and not once per row. A single writer
+//! serialises the mutations; those that queue up share one commit.
 
 mod admin;
 mod ahead;

@@ -1,12 +1,12 @@
-//! What a dialect makes of a query: text, and what a driver must know to send parameters and to
+//! What a dialect makes of a query: the text, and what a driver must know to send parameters and to
 //! read rows.
 
 use std::sync::Arc;
 
 use crate::model::Scalar;
 
-/// Names one parameter of a statement. Slot 0 is the parent: the key that a list is cut by, or that
-/// a row is looked up by.
+/// Identifies a parameter of a statement. Slot 0 is the parent: the key that restricts a list, or
+/// by which a row is looked up.
 pub type Slot = u16;
 
 /// A statement.
@@ -14,40 +14,40 @@ pub type Slot = u16;
 pub struct Statement {
     /// With numbered placeholders: `?1`, `$1`.
     pub sql: Arc<str>,
-    /// By number, from 1 on: the slot that each parameter takes its value from, and what it is.
+    /// Indexed by number, from 1: the slot and type of each parameter.
     pub parameters: Box<[Parameter]>,
-    /// What the columns of its rows are.
+    /// The types of the columns of its rows.
     pub columns: Box<[Type]>,
 }
 
 /// A parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
-    /// Where its value stands.
+    /// The slot of its value.
     pub slot: Slot,
-    /// What it is to the database.
+    /// Its type in the database.
     pub ty: Type,
 }
 
-/// The type of a parameter, or of a column of a result. The value itself is the model's; a driver
-/// that keeps it otherwise converts it by this.
+/// The type of a parameter, or of a column of a result. Values are the model's; a driver with
+/// another representation converts them by this type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// A value of a column of this type.
     Scalar(Scalar),
-    /// A value that a column of this type is given: the database reads it as whatever the column
-    /// is.
+    /// A value that is assigned to a column of this type: the database converts it to the column's
+    /// actual type.
     Written(Scalar),
-    /// Any number of values of a column of this type, in one parameter.
+    /// Any number of values of a column of this type, in a single parameter.
     List(Scalar),
-    /// A string that other strings are compared with, whatever the type of the column is.
+    /// A string to compare with other strings, whatever the type of the column.
     String,
-    /// The part of a string that `contains` looks for.
+    /// The substring that `contains` looks for.
     Part,
     /// The version of a row.
     Version,
     /// A number of rows, or the number of a parent in a batch.
     Number,
-    /// Yes or no.
+    /// A boolean.
     Boolean,
 }

@@ -1,7 +1,7 @@
-//! A mutation told ahead: what it does, field by field, if nothing stands in its way. A driver for
-//! which each question costs a round trip sends all of it at once, with conditions that undo the
-//! whole where anything is not as the steps expect it; then nothing was written, and
-//! [`Writing::write`](super::Writing::write) finds out what is in the way.
+//! A mutation whose steps are known ahead: what it does, field by field, if nothing prevents it. A
+//! driver for which each statement costs a round trip sends all of it at once, with conditions that
+//! undo the whole if anything differs from what the steps expect. In that case nothing was written,
+//! and [`Writing::write`](super::Writing::write) finds out why.
 
 use std::time::Duration;
 
@@ -10,20 +10,20 @@ use crate::model::{ColumnId, Entity, Value};
 
 /// One field of a mutation.
 pub struct Step<'a, L> {
-    /// Whose row.
+    /// The entity of the row.
     pub entity: &'a Entity,
-    /// The row's key, which a new row has been given.
+    /// The row's key; a new row has already been given one.
     pub key: Value,
     /// What happens to the row.
     pub change: Change,
-    /// What is read for the answer: behind the change, or in front of it where the row goes.
+    /// What to read for the answer: after the change, or before it if the row is deleted.
     pub answer: L,
 }
 
-/// What happens to a row. A version is the one at which the row is expected; without one it only
-/// has to be there.
+/// What happens to a row. The version is the one that the row is expected to have; without one it
+/// only has to exist.
 pub enum Change {
-    /// It is created with these values, of which one is the key.
+    /// It is created with these values, one of which is the key.
     Insert(Vec<(ColumnId, Value)>),
     /// These columns are set; there is at least one.
     Update(Option<Version>, Vec<(ColumnId, Value)>),
@@ -31,13 +31,13 @@ pub enum Change {
     Delete(Option<Version>),
 }
 
-/// That a mutation takes effect once, however often it is sent.
+/// Makes a mutation take effect once, however often it is sent.
 #[derive(Debug, Clone, Copy)]
 pub struct OnceOnly<'a> {
-    /// What the client calls it.
+    /// The client's key for it.
     pub key: &'a str,
-    /// A hash of all that it asks for.
+    /// A hash of everything that it asks for.
     pub request: &'a [u8],
-    /// For how long its answer is kept.
+    /// How long its answer is kept.
     pub retention: Duration,
 }

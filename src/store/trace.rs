@@ -1,5 +1,6 @@
-//! What ran against the database for one operation: each statement's text, how often, with which
-//! parameters, how many rows, how long. Parameters are data: whoever holds a trace must not log it.
+//! What ran against the database for one operation: each statement's text, how often it ran, with
+//! which parameters, how many rows it returned and how long it took. Parameters are data: a trace
+//! must not be logged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,10 +10,10 @@ use super::statement::Statement;
 use crate::model::Value;
 use crate::model::scalar::ValueRef;
 
-/// Of how many runs of a statement the parameters are kept.
+/// The number of runs of a statement whose parameters are kept.
 const KEPT: usize = 10;
 
-/// What ran, in the order of the first run of each statement.
+/// What ran, in the order of each statement's first run.
 #[derive(Debug, Default)]
 pub struct Trace {
     ran: Vec<Ran>,
@@ -26,11 +27,11 @@ pub struct Ran {
     pub sql: Arc<str>,
     /// How often it ran.
     pub runs: usize,
-    /// How many rows all its runs gave.
+    /// How many rows all its runs returned.
     pub rows: usize,
-    /// In SQLite, without what was done with the rows.
+    /// Time in the database, without processing the rows.
     pub time: Duration,
-    /// Of the first runs.
+    /// The parameters of the first runs.
     pub parameters: Vec<Vec<Value>>,
 }
 
@@ -40,7 +41,7 @@ impl Trace {
         self.ran
     }
 
-    /// A run begins; gives the number by which its rows are told.
+    /// Starts a run; returns the number that identifies it when its rows are recorded.
     pub(super) fn run<'p>(
         &mut self,
         place: usize,
@@ -73,13 +74,13 @@ impl Trace {
         number
     }
 
-    /// A row came, after this time.
+    /// Records a row, which took this long.
     pub(super) fn row(&mut self, number: usize, after: Duration) {
         self.ran[number].rows += 1;
         self.ran[number].time += after;
     }
 
-    /// There are no more rows, which took this time to find out.
+    /// Records the end of the rows, which took this long to detect.
     pub(super) fn end(&mut self, number: usize, after: Duration) {
         self.ran[number].time += after;
     }

@@ -1,4 +1,4 @@
-//! Writing: what a mutation may do in its transaction, and what may keep it from it.
+//! Writing: what a mutation may do in its transaction, and what may prevent it.
 
 use std::time::Duration;
 
@@ -9,27 +9,27 @@ use super::steps::{OnceOnly, Step};
 use crate::dependency::Version;
 use crate::model::{ColumnId, Entity, Value};
 
-/// A transaction that was begun for one mutation. It sees its own writes. SQLite's methods are
-/// ready at once; those of a database behind a socket wait for it.
+/// A transaction for one mutation. It sees its own writes. SQLite's methods are ready at once;
+/// those of a database over a network wait for it.
 ///
-/// A write that is refused has undone itself and nothing else, on every database: what the mutation
-/// wrote before still stands, and is what the refusal, and whoever reads on to explain it, sees.
-/// The mutation fails as a whole all the same.
+/// A refused write undoes itself and nothing else, on every database. What the mutation wrote
+/// before is still visible to the refusal, and to everything that is read to explain it. The
+/// mutation as a whole fails nevertheless.
 #[expect(
     async_fn_in_trait,
     reason = "each driver runs these futures itself, so nobody asks whether they are Send"
 )]
 pub trait Transaction {
-    /// Where the answer's rows come from.
+    /// The source of the answer's rows.
     type Source: Source;
 
-    /// Which database this is, and what the versions of its rows tell.
+    /// Which database this is, and how far its row versions can be trusted.
     async fn state(&self) -> Result<State, StoreError>;
 
-    /// Creates a row with these values; gives its key.
+    /// Creates a row with these values; returns its key.
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal>;
 
-    /// Sets these columns of a row, if it is there, and at the expected version where there is one.
+    /// Sets these columns of a row, if it exists and has the expected version, if one is given.
     async fn update(
         &self,
         entity: &Entity,
@@ -38,7 +38,7 @@ pub trait Transaction {
         row: &[(ColumnId, Value)],
     ) -> Result<(), Refusal>;
 
-    /// Deletes a row, if it is there, and at the expected version where there is one.
+    /// Deletes a row, if it exists and has the expected version, if one is given.
     async fn delete(
         &self,
         entity: &Entity,
@@ -46,26 +46,26 @@ pub trait Transaction {
         expected: Option<Version>,
     ) -> Result<(), Refusal>;
 
-    /// Reads for the answer, out of what the transaction sees now.
+    /// Reads for the answer what the transaction sees now.
     async fn read<'l, T>(
         &self,
         levels: impl Levels<'l>,
         read: impl FnOnce(&Self::Source) -> T,
     ) -> Result<T, StoreError>;
 
-    /// The version of a row, which nobody else changes from now on until the transaction ends.
-    /// None: there is no such row.
+    /// The version of a row, which nobody else can change until the transaction ends. None if there
+    /// is no such row.
     async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError>;
 
-    /// What was answered to the mutation with this key, if that is not longer ago than this.
+    /// The answer to the mutation with this key, if it is not older than this.
     async fn kept_answer(
         &self,
         key: &str,
         retention: Duration,
     ) -> Result<Option<KeptAnswer>, StoreError>;
 
-    /// Keeps the answer to the mutation with this key: there is one exactly where something was
-    /// written. Some answers that were kept longer than this are forgotten.
+    /// Stores the answer to the mutation with this key, in the same transaction as its writes. Also
+    /// deletes some answers that are older than this.
     async fn keep_answer(
         &self,
         key: &str,
@@ -75,38 +75,38 @@ pub trait Transaction {
     ) -> Result<(), StoreError>;
 }
 
-/// The answer to a mutation that is to take effect once, however often it is sent.
+/// The answer to a mutation that must take effect once, however often it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeptAnswer {
-    /// What the request was: its hash.
+    /// The hash of the request.
     pub request: Vec<u8>,
-    /// The body.
+    /// The body of the answer.
     pub answer: Vec<u8>,
 }
 
-/// A mutation. It may be begun more than once: what it did before was undone.
+/// A mutation. It may be run more than once: previous attempts are undone.
 #[expect(async_fn_in_trait, reason = "as above")]
 pub trait Writing: Send + Sync + 'static {
-    /// What it gives.
+    /// Its result.
     type Output: Send + 'static;
-    /// How it fails, after which all that it did is undone.
+    /// Its error, after which everything that it did is undone.
     type Error: From<StoreError> + Send + 'static;
 
-    /// Does it.
+    /// Runs it.
     ///
     /// # Errors
-    /// Its own, or those of the transaction.
+    /// Its own errors, or those of the transaction.
     async fn write<T: Transaction>(&self, transaction: &T) -> Result<Self::Output, Self::Error>;
 
-    /// What it does in this state of the database, if nothing stands in its way. None: that depends
-    /// on what the database has.
+    /// What it does in this state of the database, if nothing prevents it. None if that depends on
+    /// the contents of the database.
     fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>>;
 
-    /// What it gives when its steps have been done, out of the rows that they wanted to read.
-    /// `keys`: those of the steps.
+    /// Its result once its steps have run, from the rows that they read. `keys`: those of the
+    /// steps.
     ///
     /// # Errors
-    /// The answer cannot be written. Where that was possible, nothing was committed.
+    /// The answer cannot be written. If possible, nothing was committed.
     fn finish<S: Source>(
         &self,
         state: &State,
@@ -114,40 +114,40 @@ pub trait Writing: Send + Sync + 'static {
         source: &S,
     ) -> Result<Self::Output, Self::Error>;
 
-    /// Whether it compares the version of a row with one that it was given.
+    /// Whether it compares the version of a row with a given one.
     fn names_version(&self) -> bool;
 
-    /// More bytes than this the answer may not have.
+    /// The maximum length of the answer, in bytes.
     fn most_bytes(&self) -> usize;
 
-    /// Whether it takes effect once, however often it is sent.
+    /// Set if it must take effect once, however often it is sent.
     fn once(&self) -> Option<OnceOnly<'_>>;
 
-    /// What is kept of the output where it does.
+    /// The part of the output that is stored for repeated requests.
     fn body(output: &Self::Output) -> &[u8];
 }
 
 /// Why nothing was written.
 #[derive(Debug)]
 pub enum Refusal {
-    /// There is no such row, or it is at another version.
+    /// The row does not exist, or has another version.
     Absent,
-    /// A constraint does not hold.
+    /// A constraint is violated.
     Constraint(Constraint),
-    /// The statement ran, and something in the database undid it.
+    /// The statement ran, but something in the database undid it.
     NoEffect {
-        /// What became of it.
+        /// What happened.
         effect: NoEffect,
         /// The triggers that may have done it.
         triggers: Vec<String>,
-        /// A rule of the table says that such rows are passed over.
+        /// Whether a rule of the table says that such rows are ignored.
         by_rule: bool,
     },
     /// These triggers, which the statement fires, cannot run on this server.
     BrokenTriggers {
         /// Their names.
         triggers: Vec<String>,
-        /// The database's words.
+        /// The database's message.
         message: String,
     },
     /// The store failed.
@@ -163,13 +163,13 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// A statement that has run without an error, and still has not done what it says.
+/// How a statement can succeed without having its effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NoEffect {
-    /// It has found the row and left it as it was, or has made none.
+    /// It left the row unchanged, or created none.
     Ignored,
-    /// What it has done was undone at once.
+    /// Its effect was undone at once.
     Undone,
-    /// It has done it, but the row's version does not tell.
+    /// It had its effect, but the row's version does not reflect it.
     Unversioned,
 }

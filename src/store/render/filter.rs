@@ -1,4 +1,4 @@
-//! Filters as conditions.
+//! Renders filters as conditions.
 
 use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 
@@ -92,7 +92,7 @@ impl Renderer<'_> {
         }
     }
 
-    /// The rows of another entity that match.
+    /// The matching rows of another entity.
     fn related(&self, from: &Visible, alias: &str, depth: usize, on: Expr) -> SelectStatement {
         let mut select = self.visible(from, alias, depth);
         select.expr(Expr::cust("1")).and_where(on);

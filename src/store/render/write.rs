@@ -1,4 +1,4 @@
-//! Mutations of one row as statements.
+//! Renders mutations of a single row.
 
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, Query};
 
@@ -42,8 +42,8 @@ pub(in crate::store) fn insert(
     renderer.finish(dialect.insert(&insert), [Type::Scalar(key.scalar)])
 }
 
-/// Sets these columns of the row with this key (and, if `versioned`, only if it is at the expected
-/// version).
+/// Sets these columns of the row with this key; if `versioned`, only if it has the expected
+/// version.
 pub(in crate::store) fn update(
     model: &Model,
     dialect: &dyn Dialect,
@@ -64,7 +64,7 @@ pub(in crate::store) fn update(
     renderer.finish(dialect.update(&update), [])
 }
 
-/// Deletes the row with this key (and, if `versioned`, only if it is at the expected version).
+/// Deletes the row with this key; if `versioned`, only if it has the expected version.
 pub(in crate::store) fn delete(
     model: &Model,
     dialect: &dyn Dialect,

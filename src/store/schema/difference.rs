@@ -1,25 +1,25 @@
-//! `freshql migrate new`: what separates the committed migrations from the model, as the next
-//! migration, for both dialects. The migrations are replayed on a scratch SQLite; what they build
-//! there is compared with the model's [`Layout`]. Both files follow from that comparison:
-//! PostgreSQL's migrations are taken to build the same.
+//! `freshql migrate new`: the difference between the committed migrations and the model, as the
+//! next migration, for both dialects. The migrations are replayed on a scratch SQLite database, and
+//! the result is compared with the model's [`Layout`]. Both files follow from that comparison:
+//! PostgreSQL's migrations are assumed to build the same.
 //!
-//! What the files are like:
-//! - From an empty folder they make the system tables, the tables with indexes and CHECKs, and the
-//!   triggers.
-//! - Rows keep their versions, and the change log does not notice: a migration changes what rows
+//! Properties of the files:
+//! - From an empty folder they create the system tables, the tables with indexes and CHECKs, and
+//!   the triggers.
+//! - Rows keep their versions, and the change log gets no records: a migration changes what rows
 //!   look like, and the model, which has changed too, is part of every ETag.
-//! - Nothing that holds data goes. A field or an entity that the model no longer has leaves its
-//!   column or table behind, without rules that would be in the way (NOT NULL without a default,
-//!   foreign keys, unique indexes); the statement that would drop it is there as a comment.
-//! - What rows that exist get in a new column: its default, NULL, or a random UUID. Where there is
-//!   none of these, the place is marked `FILL IN` and holds NULL, which a table with rows refuses.
+//! - Nothing that holds data is dropped. A field or an entity that the model no longer has leaves
+//!   its column or table behind, without rules that would get in the way (NOT NULL without a
+//!   default, foreign keys, unique indexes). The statement that would drop it is included as a
+//!   comment.
+//! - In a new column, existing rows get its default, NULL, or a random UUID. If none of these
+//!   applies, the place is marked `FILL IN` and contains NULL, which a table with rows refuses.
 //!   Values of another type are converted without loss, or stop the migration.
-//! - What authors have written beside it by hand (their own columns, CHECKs, indexes, triggers,
-//!   views) stays. A CHECK or an index that has the form and name that freshql gives its own counts
-//!   as freshql's.
+//! - Whatever authors have added by hand (columns, CHECKs, indexes, triggers, views) stays. A CHECK
+//!   or an index with the form and name that freshql gives its own counts as freshql's.
 //!
-//! Before it is handed out, the step is applied to an empty database with the old schema; what
-//! comes out must be what the model needs, and a second comparison must find nothing.
+//! Before it is returned, the step is applied to an empty database with the old schema. The result
+//! must be what the model needs, and a second comparison must find nothing.
 
 pub(in crate::store) mod changes;
 pub(in crate::store) mod convert;
@@ -41,7 +41,7 @@ pub struct Step {
     pub sqlite: String,
     /// The text for PostgreSQL.
     pub postgres: String,
-    /// What its author should look at before it is applied. Sentences without a full stop.
+    /// What its author should check before it is applied. Sentences without a full stop.
     pub advice: Vec<String>,
 }
 
@@ -54,17 +54,17 @@ pub enum DifferenceError {
     /// The scratch database failed.
     #[error("the migrations cannot be replayed: {0}")]
     Database(#[from] AdminError),
-    /// The step does not lead to the model. That is a mistake of freshql's.
+    /// The step does not lead to the model, which is a bug in freshql.
     #[error(
         "no statements were found that lead from the migrations to the model: {0}; write this migration by hand, and report it"
     )]
     Astray(String),
 }
 
-/// The step from what these migrations build to this model; `None` where there is nothing to do.
+/// The step from what these migrations build to this model; None if there is nothing to do.
 ///
 /// # Errors
-/// A migration that does not run, or a step that could not be found.
+/// A migration does not run, or no step could be found.
 pub fn step(migrations: &Migrations, model: &Model) -> Result<Option<Step>, DifferenceError> {
     let scratch = Scratch::of(migrations).map_err(|error| match error {
         MigrateError::Files(mistakes) => DifferenceError::Migrations(mistakes),

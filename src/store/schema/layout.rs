@@ -1,6 +1,6 @@
-//! From the model to tables: which tables, columns, keys and indexes a database of this model has,
-//! under which names. It says nothing about a dialect's types and text, and nothing about versions:
-//! each driver has its own `ddl` and `triggers`.
+//! Maps a model to tables: which tables, columns, keys and indexes a database of this model has,
+//! and their names. Types, SQL text and versions depend on the dialect: each driver has its own
+//! `ddl` and `triggers`.
 
 pub mod name;
 #[cfg(test)]
@@ -12,7 +12,7 @@ use crate::model::{Column, ColumnId, DefaultValue, Entity, EntityId, Model, OnDe
 
 pub use name::SqlName;
 
-/// The names of freshql's own tables that migrations make for every model.
+/// The names of freshql's own tables that migrations create for every model.
 pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] = &[
     "_freshql_meta",
     "_freshql_change",
@@ -24,39 +24,39 @@ pub(in crate::store) const SYSTEM_TABLE_NAMES: &[&str] = &[
 /// The table of the change log.
 pub(in crate::store) const CHANGE_LOG: &str = "_freshql_change";
 
-/// The table of the versions of rows whose tables are somebody else's. Under the empty blob, which
-/// is no row's key, stands the version of all rows that have none of their own: of those that have
-/// not changed since freshql watches the table.
+/// The table of the row versions of unmanaged tables. Its entry under the empty blob, which is not
+/// the key of any row, is the version of all rows without an entry: those that have not changed
+/// since freshql watches the table.
 pub(in crate::store) const VERSIONS: &str = "_freshql_version";
 
-/// The column that every entity's table has beside the model's: the row's version.
+/// The column that every entity's table has in addition to the model's: the row's version.
 pub const VERSION_COLUMN: &str = "_version";
 
 /// The tables of a model.
 #[derive(Debug, Clone)]
 pub struct Layout {
-    /// One for each entity, by [`EntityId`].
+    /// Indexed by [`EntityId`].
     pub tables: Vec<Table>,
 }
 
 /// The table of an entity.
 #[derive(Debug, Clone)]
 pub struct Table {
-    /// Whose rows it holds.
+    /// The entity of its rows.
     pub entity: EntityId,
-    /// The entity's name, as the change log spells it.
+    /// The entity's name, as in the change log.
     pub entity_name: String,
     /// Its name.
     pub name: SqlName,
-    /// The version stands in a column of its own; otherwise in `_freshql_version`, since the table
-    /// is somebody else's.
+    /// Whether the version is in a column of the table itself. Otherwise it is in
+    /// `_freshql_version`, because another program owns the table.
     pub managed: bool,
-    /// By [`ColumnId`]; without the version.
+    /// Indexed by [`ColumnId`]; without the version.
     pub columns: Vec<TableColumn>,
     /// The primary key.
     pub key: ColumnId,
-    /// Unique ones first, each kind in the model's order. The primary key's own index is not among
-    /// them.
+    /// Unique ones first, each kind in the model's order. The primary key's own index is not
+    /// included.
     pub indexes: Vec<TableIndex>,
 }
 
@@ -65,51 +65,52 @@ pub struct Table {
 pub struct TableColumn {
     /// Its name.
     pub name: SqlName,
-    /// What it holds.
+    /// The type of its values.
     pub scalar: Scalar,
     /// The values of an enum; empty for other scalars.
     pub enum_values: Vec<String>,
-    /// `@column(type:)`: stands instead of the scalar's type.
+    /// `@column(type:)`, in place of the scalar's type.
     pub type_override: Option<String>,
-    /// May be NULL.
+    /// Whether it may be NULL.
     pub nullable: bool,
-    /// What it gets where an INSERT does not name it.
+    /// Its value if an INSERT does not name it.
     pub default: Option<DefaultValue>,
-    /// The row that it points to.
+    /// The row that it refers to.
     pub references: Option<ForeignKey>,
-    /// Its values stand in the change log.
+    /// Whether its values are recorded in the change log.
     pub part: bool,
 }
 
-/// Where a foreign key points to.
+/// What a foreign key refers to.
 #[derive(Debug, Clone)]
 pub struct ForeignKey {
     /// The other table.
     pub table: SqlName,
     /// The other table's primary key.
     pub column: SqlName,
-    /// What becomes of this row when that one goes.
+    /// What happens to this row when the other one is deleted.
     pub on_delete: OnDelete,
 }
 
-/// An index, or a uniqueness rule.
+/// An index, or a unique constraint.
 #[derive(Debug, Clone)]
 pub struct TableIndex {
     /// Its name: `products_merchant_id_sku_key`, or `…_idx` for one that is not unique.
     pub name: SqlName,
-    /// Two rows may not have the same values.
+    /// Whether no two rows may have the same values.
     pub unique: bool,
     /// The columns that the model names.
     pub columns: Vec<ColumnId>,
-    /// The primary key follows the columns. It is the last term of every ordering, so a page of a
-    /// list is read from the index alone, without a sort, however many rows have the same values.
+    /// Whether the primary key follows the columns. The key is the last term of every ordering, so
+    /// a page of a list can be read from the index alone, without a sort, however many rows have
+    /// the same values.
     pub with_key: bool,
 }
 
 impl Layout {
     /// The tables that this model needs.
     pub fn new(model: &Model) -> Self {
-        // Tables and indexes share one space of names.
+        // Tables and indexes share one namespace.
         let mut taken: HashSet<String> = model.entities.iter().map(|e| e.table.clone()).collect();
         Self {
             tables: model
@@ -131,8 +132,8 @@ impl Layout {
         SYSTEM_TABLE_NAMES.iter().copied().chain(versions).collect()
     }
 
-    /// The tables in an order in which every foreign key points to a table before it, as far as
-    /// there are no cycles; otherwise in the model's order.
+    /// The tables ordered so that every foreign key refers to an earlier table, unless there is a
+    /// cycle; otherwise in the model's order.
     pub fn in_dependency_order(&self) -> Vec<&Table> {
         let mut ordered: Vec<&Table> = Vec::with_capacity(self.tables.len());
         let mut waiting: Vec<&Table> = self.tables.iter().collect();
@@ -143,7 +144,7 @@ impl Layout {
                         || ordered.iter().any(|done| done.name == reference.table)
                 })
             };
-            // Where all that wait stand in a cycle, the first of them breaks it.
+            // If all remaining tables are in a cycle, the first of them breaks it.
             let next = waiting.iter().position(|table| is_free(table)).unwrap_or(0);
             ordered.push(waiting.remove(next));
         }
@@ -155,8 +156,8 @@ impl Table {
     fn new(model: &Model, entity: &Entity, taken: &mut HashSet<String>) -> Self {
         let columns = entity.columns.iter().map(|column| TableColumn::new(model, column)).collect();
         let uniques = entity.uniques.iter().map(|unique| (true, &unique.columns));
-        // What begins with an index's columns and goes on with the key gives the same rows in the
-        // same order.
+        // An index that begins with the same columns and continues with the key returns the same
+        // rows in the same order.
         let starts_one_of = |columns: &[ColumnId]| {
             let longer = [columns, &[entity.key]].concat();
             let all = entity
@@ -174,7 +175,7 @@ impl Table {
                 name: index_name(entity, columns, unique, taken),
                 unique,
                 columns: columns.clone(),
-                // An integer key is SQLite's rowid, and a rowid ends every index anyway.
+                // An integer key is SQLite's rowid, with which every index ends anyway.
                 with_key: !unique
                     && !columns.contains(&entity.key)
                     && entity.column(entity.key).scalar != Scalar::IdInt,
@@ -201,7 +202,7 @@ impl Table {
         self.column(self.key)
     }
 
-    /// The columns of an index in the database, the key included where it follows.
+    /// The columns of an index in the database, including the key if it follows.
     pub fn index_columns<'a>(
         &'a self,
         index: &'a TableIndex,
@@ -243,8 +244,8 @@ impl TableColumn {
     }
 }
 
-/// `products_merchant_id_sku_key`, as PostgreSQL would call it. Where two tables would come to the
-/// same name (`a_b` + `c`, `a` + `b_c`), a hash tells them apart.
+/// `products_merchant_id_sku_key`, as PostgreSQL would name it. If two tables would get the same
+/// name (`a_b` + `c`, `a` + `b_c`), a hash distinguishes them.
 fn index_name(
     entity: &Entity,
     columns: &[ColumnId],
@@ -258,7 +259,7 @@ fn index_name(
     name
 }
 
-/// The names that an index of ours can have: the usual one, and the other one.
+/// The names that an index of ours can have: the usual one, and the one with a hash.
 pub(in crate::store) fn index_names(table: &str, columns: &[&str], unique: bool) -> [SqlName; 2] {
     let ending = if unique { "key" } else { "idx" };
     let hash = blake3::hash(format!("{table}\0{}", columns.join("\0")).as_bytes()).to_hex();
@@ -302,7 +303,7 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         assert_eq!(order(&model), ["Folder", "Group", "Note"]);
-        // A folder that points to a note closes a cycle: the model's order holds.
+        // A folder that refers to a note closes a cycle: the model's order applies.
         model.entities[0].columns[1].references =
             Some(crate::model::Reference { target: EntityId(2), on_delete: OnDelete::SetNull });
         assert_eq!(order(&model), ["Folder", "Group", "Note"]);

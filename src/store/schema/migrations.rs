@@ -1,6 +1,6 @@
 //! The folder of migrations: `NNNN_name.sql`, or `NNNN_name.sqlite.sql` and
-//! `NNNN_name.postgres.sql` where the dialects differ; and how files and a database stand to each
-//! other. It knows names and bytes, and no database.
+//! `NNNN_name.postgres.sql` where the dialects differ; and how the files compare with a database.
+//! It knows names and bytes, but no database.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,17 +11,17 @@ use std::path::{Path, PathBuf};
 
 use crate::model::Diagnostic;
 
-/// The files for one dialect, in the order of their numbers.
+/// The files for one dialect, ordered by number.
 #[derive(Debug, Clone, Default)]
 pub struct Migrations {
     /// Numbers ascend; there may be gaps.
     pub files: Vec<Migration>,
-    /// The files for PostgreSQL make the triggers of an earlier release, and none of them takes
-    /// these away.
+    /// The PostgreSQL files create the triggers of an earlier release, and none of them drops
+    /// these.
     pub is_postgres_outdated: bool,
 }
 
-/// For which database a file is.
+/// The database that a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
     /// `NNNN_name.sqlite.sql`
@@ -43,22 +43,23 @@ impl Dialect {
     }
 }
 
-/// What the triggers of an earlier release for PostgreSQL began with, and what takes them away.
+/// The beginning of the PostgreSQL triggers of an earlier release, and the statement that drops
+/// them.
 const FORMER_FUNCTION: &str = "FUNCTION _freshql_wake()";
 pub(in crate::store) const DROP_FORMER_FUNCTION: &str = "DROP FUNCTION IF EXISTS _freshql_wake();";
 
 /// A migration file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Migration {
-    /// What stands before the name; 1 or more.
+    /// The number in front of the name; at least 1.
     pub number: i64,
     /// `create` in `0001_create.sqlite.sql`.
     pub name: String,
-    /// The path, as messages name it.
+    /// The path, for messages.
     pub file: String,
-    /// What it says.
+    /// The contents.
     pub text: String,
-    /// blake3 of its text with line feeds alone at the ends of lines, 64 hex digits.
+    /// blake3 of its text with LF line endings, as 64 hex digits.
     pub blake3: String,
 }
 
@@ -66,19 +67,19 @@ const PATTERN: &str = "a migration is called `NNNN_name.sql`, `NNNN_name.sqlite.
                        to 18 digits and a name of lower-case letters, digits, `_` and `-`";
 
 impl Migrations {
-    /// Reads the files for SQLite, which [`super::difference`] goes by, too.
+    /// Reads the files for SQLite, on which [`super::difference`] is based, too.
     ///
     /// # Errors
-    /// As [`Self::read_for`].
+    /// Those of [`Self::read_for`].
     pub fn read(folder: &Path) -> Result<Self, Vec<Diagnostic>> {
         Self::read_for(folder, Dialect::Sqlite)
     }
 
-    /// Reads the files for this dialect. A folder that is not there has none; what does not end in
-    /// `.sql` is passed over.
+    /// Reads the files for this dialect. A missing folder counts as empty; files that do not end in
+    /// `.sql` are ignored.
     ///
     /// # Errors
-    /// Every file that cannot be read, has no proper name, or has the number of another one.
+    /// Every file that cannot be read, has an invalid name, or has the number of another one.
     pub fn read_for(folder: &Path, dialect: Dialect) -> Result<Self, Vec<Diagnostic>> {
         let mut is_postgres_outdated = false;
         let mut mistakes = Vec::new();
@@ -99,7 +100,7 @@ impl Migrations {
                 continue;
             };
             if name.dialect == Some(Dialect::Postgres) {
-                // The files come sorted by their numbers.
+                // The files are sorted by number.
                 let text = fs::read_to_string(&path).unwrap_or_default();
                 is_postgres_outdated |= text.contains(FORMER_FUNCTION);
                 is_postgres_outdated &= !text.contains(DROP_FORMER_FUNCTION);
@@ -121,8 +122,7 @@ impl Migrations {
             let migration = Migration::new(name.number, name.name, shown, text);
             let is_own = name.dialect.is_some();
             match files.get(&name.number) {
-                // What is written for this dialect takes the place of what is written for all,
-                // whichever comes first.
+                // A file for this dialect replaces one for both, whichever comes first.
                 Some((was_own, other)) if other.name == name.name && *was_own != is_own => {
                     if is_own {
                         files.insert(name.number, (is_own, migration));
@@ -146,38 +146,38 @@ impl Migrations {
     }
 }
 
-/// Marks the places in a generated migration where only its author knows what to write.
+/// Marks the places in a generated migration that its author must fill in.
 pub const FILL_IN: &str = "FILL IN";
 
-/// A migration that a database has.
+/// A migration that was applied to a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Applied {
-    /// From the file's name.
+    /// From the file name.
     pub number: i64,
-    /// From the file's name.
+    /// From the file name.
     pub name: String,
-    /// blake3 of the file as it was then, 64 hex digits; see [`Migration::is_of`].
+    /// blake3 of the file when it was applied, as 64 hex digits; see [`Migration::is_of`].
     pub blake3: String,
-    /// RFC 3339, UTC.
+    /// In RFC 3339, UTC.
     pub applied_at: String,
 }
 
-/// How the files and a database stand to each other. All lists are in the order of the numbers.
+/// How the files compare with a database. All lists are ordered by number.
 #[derive(Debug, Clone, Default)]
 pub struct Status {
-    /// What the database has.
+    /// The applied migrations.
     pub applied: Vec<Applied>,
-    /// Files that it does not have yet.
+    /// Files that are not applied yet.
     pub pending: Vec<Migration>,
-    /// Files that were applied, and edited since.
+    /// Files that were edited after they were applied.
     pub edited: Vec<Migration>,
-    /// What it has, and no file says.
+    /// Applied migrations without a file.
     pub missing: Vec<Applied>,
-    /// Pending files with a number below one that was applied.
+    /// Pending files with a lower number than an applied one.
     pub late: Vec<Migration>,
 }
 
-/// Why migrating stopped. What it had applied before stays applied.
+/// Why migrating stopped. Migrations applied before that stay applied.
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// A file is wrong, or files and database do not belong together.
@@ -193,7 +193,7 @@ fn messages(diagnostics: &[Diagnostic]) -> String {
 }
 
 impl Status {
-    /// How these files stand to what a database has, by number.
+    /// Compares these files with what was applied to a database, by number.
     pub(in crate::store) fn between(applied: Vec<Applied>, migrations: &Migrations) -> Self {
         let newest = applied.last().map_or(0, |applied| applied.number);
         let mut status = Self::default();
@@ -219,12 +219,12 @@ impl Status {
         status
     }
 
-    /// Nothing is pending, and nothing is wrong.
+    /// Whether nothing is pending and nothing is wrong.
     pub fn is_current(&self) -> bool {
         self.pending.is_empty() && self.mistakes().is_empty()
     }
 
-    /// What has to be put right by hand before anything can be applied.
+    /// What must be fixed by hand before anything can be applied.
     pub fn mistakes(&self) -> Vec<Diagnostic> {
         let edited = self.edited.iter().map(|migration| {
             Diagnostic::error(
@@ -255,16 +255,17 @@ impl Status {
     }
 }
 
-/// Something that a database lacks, or has otherwise than the model.
+/// Something that a database lacks, or that differs from the model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// What is wrong. Lower case, no full stop.
+    /// What is wrong, in lower case, without a full stop.
     pub message: String,
-    /// The statement that would mend it, where one statement can: for what was removed by hand.
+    /// The statement that would fix it, if a single statement can: for things that were removed by
+    /// hand.
     pub sql: Option<String>,
-    /// What else would mend it.
+    /// What else would fix it.
     pub help: Option<&'static str>,
-    /// `freshql migrate repair` mends it, where the migrations build what the model needs.
+    /// Whether `freshql migrate repair` fixes it, if the migrations build what the model needs.
     pub is_repaired: bool,
 }
 
@@ -277,29 +278,29 @@ impl fmt::Display for Problem {
 /// What was repaired, and what cannot be.
 #[derive(Debug, Default)]
 pub struct Repaired {
-    /// One line for each thing that was done.
+    /// One line for each repair.
     pub done: Vec<String>,
-    /// What still keeps the database from being served.
+    /// What still prevents the database from being served.
     pub left: Vec<Problem>,
 }
 
-/// What a migration may be called.
+/// The characters allowed in the name of a migration.
 pub const NAMES: &str = "lower-case letters, digits, `_` and `-`";
 
-/// May a migration be called so?
+/// Whether this is a valid name for a migration.
 pub fn is_name(name: &str) -> bool {
     let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
     !name.is_empty() && name.len() <= MAX_NAME && name.bytes().all(is_plain)
 }
 
-/// File systems take 255 bytes; the number and the endings need some.
+/// File systems allow 255 bytes; the number and the extension need some of them.
 const MAX_NAME: usize = 200;
 
 /// Writes a migration under the next number that is free in both dialects: both files, or none.
-/// Gives their paths.
+/// Returns their paths.
 ///
 /// # Errors
-/// The folder cannot be read or written; a file of that name is there.
+/// The folder cannot be read or written; a file with that name exists.
 pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Result<[PathBuf; 2]> {
     fs::create_dir_all(folder)?;
     let mut highest = 0;
@@ -321,10 +322,10 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
             file.sync_all()
         });
         if let Err(error) = written {
-            // A file that was there before is somebody else's.
+            // A file that already existed is not ours to delete.
             let ours = if error.kind() == io::ErrorKind::AlreadyExists { at } else { at + 1 };
             for (path, _) in &paths[..ours] {
-                // What counts is the first error.
+                // The first error is the one that matters.
                 let _ = fs::remove_file(path);
             }
             return Err(error);
@@ -333,8 +334,7 @@ pub fn add(folder: &Path, name: &str, sqlite: &str, postgres: &str) -> io::Resul
     Ok(paths.map(|(path, _)| path))
 }
 
-/// The number after this one. Where the files are numbered by the time at which they were made,
-/// that time is now.
+/// The next number. If files are numbered by timestamp, that is the current time.
 fn next(highest: i64) -> i64 {
     let now = jiff::Timestamp::now();
     let as_time = |format: &str| now.strftime(format).to_string().parse().unwrap_or(0);
@@ -354,9 +354,8 @@ impl Migration {
         Self { number, name: name.to_owned(), file, text, blake3 }
     }
 
-    /// Whether this is the file of which a database recorded this digest. How its lines ended then
-    /// and end now does not count: git changes that on some machines, and earlier releases recorded
-    /// the digest of the exact bytes.
+    /// Whether this is the file whose digest a database recorded. Line endings do not matter: git
+    /// changes them on some machines, and earlier releases recorded the digest of the exact bytes.
     pub(in crate::store) fn is_of(&self, digest: &str) -> bool {
         let is = |text: &str| blake3::hash(text.as_bytes()).to_hex().as_str() == digest;
         let plain = || with_line_feeds(&self.text);
@@ -364,13 +363,13 @@ impl Migration {
     }
 }
 
-/// The text as it is hashed and run: a checkout that ends lines otherwise builds the same, down to
-/// strings that go over several lines.
+/// The text as it is hashed and run: a checkout with other line endings builds the same, including
+/// multi-line strings.
 pub(in crate::store) fn with_line_feeds(text: &str) -> Cow<'_, str> {
     if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
 }
 
-/// The place in the file's own text of a place in [`with_line_feeds`] of it.
+/// Maps an offset in [`with_line_feeds`] of a text back to the text itself.
 pub(in crate::store) fn in_file(text: &str, offset: usize) -> usize {
     let mut rest = offset;
     for (at, line) in text.match_indices("\r\n").map(|(at, _)| at).zip(0..) {

@@ -1,6 +1,6 @@
-//! A first model for a database that others made: types, keys, relations both ways, uniqueness,
-//! indexes, defaults, as far as its declarations say them and its rows keep them. What cannot be
-//! said in the model is said in comments. It reads the database and writes nothing.
+//! Writes a first model for an existing database: types, keys, relations in both directions,
+//! uniqueness, indexes and defaults, as far as they are declared and its rows comply. What the
+//! model cannot express goes into comments. It reads the database and writes nothing.
 
 mod draft;
 pub(in crate::store) mod gathered;
@@ -19,17 +19,17 @@ use crate::model::Scalar;
 use crate::store::error::AdminError;
 use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 
-/// A model's text, and what became of the tables.
+/// The text of a model, and what happened to the tables.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pulled {
     /// `schema.graphql`.
     pub sdl: String,
-    /// A first migration that makes the tables as they are, where they are not: what comes after it
-    /// starts from there.
+    /// A first migration that creates the tables as they are, unless they exist: later migrations
+    /// start from there.
     pub baseline: String,
     /// The tables that became entities.
     pub entities: Vec<String>,
-    /// The tables that did not, and why.
+    /// The tables that did not become entities, and why.
     pub left_out: Vec<(String, String)>,
 }
 
@@ -139,7 +139,7 @@ fn draft<'a>(
         let is_related = related.iter().any(|related| related.eq_ignore_ascii_case(&column.name));
         let name = match column {
             _ if is_key => key_name.clone(),
-            // A relation finds its name when all others have theirs.
+            // A relation gets its name after all other fields.
             _ if is_related || scalar.is_none() => String::new(),
             _ => fields_taken.column(&column.name),
         };
@@ -172,8 +172,8 @@ fn draft<'a>(
     }))
 }
 
-/// What SQLite refuses to write to the table, whatever the values: its triggers, CHECKs or indexes
-/// use functions or collations that only its own program has.
+/// Writes that SQLite refuses, whatever the values: the table's triggers, CHECKs or indexes use
+/// functions or collations that only its own program provides.
 fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
     let name = SqlName::new(&table.name);
     let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
@@ -203,7 +203,7 @@ fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) 
     refused.into_iter().map(note).collect()
 }
 
-/// Who makes the keys of a table, or why nobody can.
+/// Who generates the keys of a table, or why nobody can.
 fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
     if values.nulls > 0 {
         return Err(format!("its primary key `{}` is NULL in some rows", column.name));
@@ -219,7 +219,7 @@ fn key(table: &Table, column: &Column, values: &Values) -> Result<Key, String> {
         return Ok(Key::RowNumber);
     }
     if upper.contains("INT") {
-        // Without NOT NULL, SQLite takes NULL for such a key.
+        // Without NOT NULL, SQLite accepts NULL for such a key.
         let is_sound = values.are_ints() && column.not_null;
         return is_sound.then_some(Key::Number).ok_or_else(|| {
             format!(

@@ -1,12 +1,12 @@
-//! What a migration is written in: headings, each with the statements under it.
+//! The structure of a migration: headings, each followed by statements.
 
 use super::layout::Table;
 
-/// A heading and what stands under it.
+/// A heading and its statements.
 pub(in crate::store) struct Section {
-    /// A sentence, or several lines of them.
+    /// One or several sentences.
     pub(in crate::store) heading: String,
-    /// Each with its closing semicolon; or comments.
+    /// Statements with their closing semicolon, or comments.
     pub(in crate::store) statements: Vec<String>,
 }
 

@@ -1,9 +1,9 @@
-//! What separates a database from a model, in words of both dialects: which tables, columns, keys,
-//! indexes and triggers come, go or change. How a dialect says so is not known here.
+//! The difference between a database and a model, independent of the dialect: which tables,
+//! columns, keys, indexes and triggers are created, dropped or changed.
 //!
-//! A table that freshql has made must be as it would make it. One that was there before freshql
-//! (its version column has the constraint's name `adopted`) must only be fit to be served: its own
-//! types, defaults and CHECKs stay.
+//! A table that freshql created must be exactly as it would create it. A table that existed before
+//! freshql (its version column has a constraint named `adopted`) must only be fit to be served: its
+//! own types, defaults and CHECKs stay.
 
 use super::convert;
 use super::system::system_columns;
@@ -24,23 +24,23 @@ use crate::store::sqlite::migrate::guard::is_outdated;
 use crate::store::sqlite::triggers::{NAME_PREFIX, ROW_NUMBER_NAMES, Trigger, triggers_beside};
 use crate::store::sqlite::words::words;
 
-/// Everything that has to happen.
+/// Everything that must be done.
 pub(in crate::store) struct Changes<'a> {
     /// freshql's own tables that are missing.
     pub(in crate::store) system: Vec<&'static str>,
-    /// Columns that freshql's own tables lack because an earlier release made them: the table and
-    /// the column's name.
+    /// Columns that freshql's own tables lack because an earlier release created them: the table
+    /// and the column's name.
     pub(in crate::store) system_columns: Vec<(&'static str, String)>,
-    /// Those among them that are there, in the form of an older release.
+    /// Those among them that exist, in the form of an older release.
     pub(in crate::store) outdated: Vec<&'static str>,
-    /// Tables that are there, and otherwise than they should be.
+    /// Tables that exist but differ from what they should be.
     pub(in crate::store) altered: Vec<Altered<'a>>,
-    /// Tables that are not there, each after those to which it points, as far as there are no
-    /// cycles.
+    /// Missing tables, each after those to which it refers, unless there are cycles.
     pub(in crate::store) created: Vec<&'a Table>,
-    /// Tables whose entities are gone.
+    /// Tables whose entities no longer exist.
     pub(in crate::store) abandoned: Vec<Abandoned<'a>>,
-    /// On PostgreSQL all of the model's tables have the triggers of an earlier release: these.
+    /// Tables that have the triggers of an earlier release on PostgreSQL: all of the model's
+    /// tables.
     pub(in crate::store) outdated_on_postgres: Vec<&'a Table>,
 }
 
@@ -48,67 +48,67 @@ pub(in crate::store) struct Changes<'a> {
 pub(in crate::store) struct Altered<'a> {
     pub(in crate::store) table: &'a Table,
     pub(in crate::store) found: &'a FoundTable,
-    /// What becomes of the model's columns, in its order.
+    /// What happens to the model's columns, in its order.
     pub(in crate::store) columns: Vec<(&'a TableColumn, Fate<'a>)>,
-    /// Columns of fields that are gone, and others that would keep rows from being created.
+    /// Columns of removed fields, and other columns that would prevent rows from being created.
     pub(in crate::store) dropped: Vec<Dropped<'a>>,
-    /// The version column is missing: the table is adopted.
+    /// The version column is missing: the table is being adopted.
     pub(in crate::store) is_new_here: bool,
-    /// Another column is the primary key, or the table has no numbers of rows on which the triggers
-    /// rest.
+    /// The primary key is a different column, or the table lacks the rowids on which the triggers
+    /// rely.
     pub(in crate::store) is_rekeyed: bool,
     pub(in crate::store) dropped_indexes: Vec<&'a FoundIndex>,
     pub(in crate::store) created_indexes: Vec<&'a TableIndex>,
     pub(in crate::store) dropped_triggers: Vec<&'a FoundTrigger>,
     pub(in crate::store) created_triggers: Vec<Trigger>,
-    /// All that it needs.
+    /// All triggers that it needs.
     pub(in crate::store) triggers: Vec<Trigger>,
-    /// Nobody has kept the versions of the rows for a while, so that every row needs a new one.
+    /// The versions of the rows have not been maintained for a while, so every row needs a new one.
     pub(in crate::store) is_unkept: bool,
 }
 
-/// What becomes of a column.
+/// What happens to a column.
 pub(in crate::store) enum Fate<'a> {
     /// It is as it should be.
     Stays,
     /// It is new.
     Comes,
-    /// It is there, and otherwise.
+    /// It exists, but differs.
     Changes(Box<Alteration<'a>>),
 }
 
-/// A column that has to change.
+/// A column that must change.
 pub(in crate::store) struct Alteration<'a> {
     pub(in crate::store) found: &'a FoundColumn,
-    /// For what it was made. An enum's number means nothing.
+    /// The scalar that it was created for. An enum's index is meaningless.
     pub(in crate::store) was: Scalar,
-    /// The values that it was made for, if for an enum.
+    /// The enum values that it was created for, if any.
     pub(in crate::store) values: Vec<String>,
     pub(in crate::store) foreign_key: Option<&'a FoundForeignKey>,
-    /// The declared type, or what stands in the column, is another.
+    /// The declared type, or the form of the values, differs.
     pub(in crate::store) is_retyped: bool,
     pub(in crate::store) nullability: bool,
     pub(in crate::store) default: bool,
     pub(in crate::store) check: bool,
     pub(in crate::store) reference: bool,
-    /// Its values are not compared by their bytes, and should be.
+    /// Its values are not compared by their bytes, but should be.
     pub(in crate::store) collation: bool,
-    /// AUTOINCREMENT comes or goes.
+    /// AUTOINCREMENT is added or removed.
     pub(in crate::store) counting: bool,
 }
 
 /// A column that the model does not have.
 pub(in crate::store) struct Dropped<'a> {
     pub(in crate::store) found: &'a FoundColumn,
-    /// It was a field's (and not somebody's own).
+    /// Whether it belonged to a field (and was not added by hand).
     pub(in crate::store) was_field: bool,
-    /// It is NOT NULL without a default: nobody gives it a value any more.
+    /// It is NOT NULL without a default, and nobody gives it a value any more.
     pub(in crate::store) relax: bool,
-    /// A field's foreign key, which nobody keeps in mind any more.
+    /// A field's foreign key, which nobody maintains any more.
     pub(in crate::store) foreign_key: Option<&'a FoundForeignKey>,
 }
 
-/// A table whose entity is gone.
+/// A table whose entity no longer exists.
 pub(in crate::store) struct Abandoned<'a> {
     pub(in crate::store) found: &'a FoundTable,
     pub(in crate::store) triggers: Vec<&'a FoundTrigger>,
@@ -127,7 +127,7 @@ impl Changes<'_> {
 
 /// Compares a database with what a model needs.
 pub(in crate::store) fn changes<'a>(catalogue: &'a Catalogue, layout: &'a Layout) -> Changes<'a> {
-    // What is somebody else's is nobody's to change here.
+    // Unmanaged tables are never changed.
     let tables: Vec<&Table> =
         layout.in_dependency_order().into_iter().filter(|table| table.managed).collect();
     let is_ours = |table: &&FoundTable| {
@@ -194,7 +194,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
         }
     }
     let is_rekeyed = !has_key || words(&found.definition.options).contains("without rowid");
-    // The key's own index goes with the key.
+    // The key's own index is dropped together with the key.
     let is_of_the_key = |index: &FoundIndex| {
         index.sql.is_none()
             && index.columns.iter().flatten().map(String::as_str).eq(key.iter().copied())
@@ -237,7 +237,7 @@ fn altered<'a>(catalogue: &'a Catalogue, table: &'a Table, found: &'a FoundTable
     }
 }
 
-/// Has it the name that freshql would have given it?
+/// Whether it has the name that freshql would have given it.
 fn is_ours(index: &FoundIndex, table: &FoundTable) -> bool {
     let columns: Option<Vec<&str>> = index.columns.iter().map(|column| column.as_deref()).collect();
     let Some(columns) = columns.filter(|_| index.sql.is_some() && !index.is_partial) else {
@@ -280,7 +280,7 @@ fn dropped<'a>(
     };
     let extra = found.columns.iter().filter(|column| !is_known(column));
     let dropped = extra.map(|column| {
-        // The triggers know the columns of fields, and no others.
+        // The triggers mention the columns of fields, and no others.
         let mention =
             words(&format!("NEW.{}", crate::store::schema::layout::SqlName::new(&column.name)));
         let mentions = |trigger: &&&FoundTrigger| {
@@ -292,7 +292,7 @@ fn dropped<'a>(
         let was_field = triggers.iter().any(|trigger| mentions(&trigger));
         Dropped {
             was_field,
-            // What the model of an adopted table never had is its authors' business.
+            // Columns that were never in the model of an adopted table are left to its authors.
             relax: !column.may_be_left_out() && (was_field || !is_adopted),
             foreign_key: found.foreign_key(&column.name).filter(|_| was_field),
             found: column,
@@ -301,8 +301,8 @@ fn dropped<'a>(
     dropped.filter(|dropped| dropped.was_field || dropped.relax).collect()
 }
 
-/// For what a column was made, and the values of an enum. A foreign key has no CHECK: it is what it
-/// points to.
+/// The scalar that a column was created for, and the values of an enum. A foreign key has no CHECK:
+/// it has the type of what it refers to.
 pub(in crate::store) fn made_for(
     catalogue: &Catalogue,
     table: &FoundTable,
@@ -338,10 +338,10 @@ fn fate<'a>(
         (None, true) => holds(column, &has.sql_type),
         _ => wanted.eq_ignore_ascii_case(&has.sql_type),
     };
-    // Their own types mean what their authors meant.
+    // Types that authors chose are left alone.
     let is_as_it_is = is_adopted || column.type_override.is_some();
     let (was, values) = made_for(catalogue, found, has);
-    // SQLite's number of the row is never NULL, whatever its declaration says.
+    // SQLite's rowid is never NULL, whatever its declaration says.
     let is_row_number = has.key == 1 && has.sql_type.eq_ignore_ascii_case("INTEGER");
     let foreign_key = found.foreign_key(name);
     let alteration = Alteration {
@@ -350,14 +350,14 @@ fn fate<'a>(
         was,
         values,
         foreign_key,
-        // SQLite lets a key be NULL unless it is told; what was there before was looked at when its
-        // model was made.
+        // SQLite allows NULL in a key unless it is declared NOT NULL; an adopted table was checked
+        // when its model was written.
         nullability: (has.not_null || is_row_number) == column.nullable && !(is_adopted && is_key),
         default: is_default_other(column, text, is_adopted),
         check: is_check_other(column, text, is_adopted),
         reference: is_reference_other(column, foreign_key, is_adopted),
         collation: is_looked_up(table, column) && !has.is_compared_by_bytes(),
-        // Versions come from one clock, so a key that comes back is no danger, only unusual.
+        // Versions come from a single clock, so a reused key is unusual, but no danger.
         counting: !is_adopted
             && is_key
             && (column.default == Some(DefaultValue::Autoincrement))
@@ -424,7 +424,7 @@ impl<'a> Altered<'a> {
             && self.created_triggers.is_empty()
     }
 
-    /// SQLite cannot change it in place.
+    /// SQLite cannot make this change in place.
     pub(in crate::store) fn is_rebuilt(&self) -> bool {
         let is_strict = words(&self.found.definition.options).contains("strict");
         self.is_rekeyed

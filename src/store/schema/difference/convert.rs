@@ -1,15 +1,15 @@
-//! How the values of a column become those of another type, in both dialects. Nothing is lost
-//! silently: a value that the new type cannot hold stops the migration.
+//! Converts the values of a column to another type, in both dialects. Nothing is lost silently: a
+//! value that the new type cannot represent stops the migration.
 
 use crate::model::Scalar;
 use crate::store::schema::layout::SqlName;
 
-/// Are values of both kept in the same way, in both dialects?
+/// Whether values of both types are stored in the same way, in both dialects.
 pub(in crate::store) fn is_kept_alike(a: Scalar, b: Scalar) -> bool {
     form(a) == form(b)
 }
 
-/// A scalar without what does not matter to its storage.
+/// A scalar without the details that do not affect its storage.
 fn form(scalar: Scalar) -> Scalar {
     match scalar {
         Scalar::IdInt => Scalar::BigInt,
@@ -19,14 +19,14 @@ fn form(scalar: Scalar) -> Scalar {
     }
 }
 
-/// The expression for the new value, in SQLite. Where nothing is said here, the value is taken as
-/// it is: a STRICT table takes it if it can be converted without loss, and CHECKs see to the rest.
+/// The SQLite expression for the new value. By default the value is taken as it is: a STRICT table
+/// accepts it if it can be converted without loss, and CHECKs do the rest.
 pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> String {
     let power = |scale: u8| 10_i64.pow(u32::from(scale));
     let whole = |digits: i64, otherwise: &str| {
         format!("CASE WHEN {name} % {digits} = 0 THEN {name} / {digits} ELSE {otherwise} END")
     };
-    // A text is no number: the STRICT table refuses it, and the message shows it.
+    // A string is not a number: the STRICT table refuses it, and the message shows it.
     let refused = |why: &str| format!("'{why}: ' || {name}");
     match (form(was), form(now)) {
         (Scalar::Decimal { scale: a, .. }, Scalar::Decimal { scale: b, .. }) if a == b => {
@@ -69,7 +69,7 @@ pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> S
                 "CASE WHEN {name} LIKE '%T00:00:00.000Z' THEN substr({name}, 1, 10) ELSE {name} END"
             )
         }
-        // Digits would be taken for hundredths, or the other way about.
+        // Whole numbers would be mistaken for hundredths, or the other way round.
         (_, Scalar::Decimal { .. }) => {
             format!("CASE WHEN {name} IS NOT NULL THEN {} END", refused("no decimal yet"))
         }
@@ -80,7 +80,7 @@ pub(in crate::store) fn in_sqlite(was: Scalar, now: Scalar, name: &SqlName) -> S
     }
 }
 
-/// The expression for the new value, in PostgreSQL, where the types differ.
+/// The PostgreSQL expression for the new value, if the types differ.
 pub(in crate::store) fn in_postgres(
     was: Scalar,
     now: Scalar,
@@ -88,7 +88,7 @@ pub(in crate::store) fn in_postgres(
     new_type: &str,
 ) -> String {
     let base = new_type.split(" COLLATE ").next().unwrap_or(new_type);
-    // What is no number fails, and the message shows it.
+    // Values that are not numbers fail, and the message shows them.
     let exact = |test: String, value: String| {
         format!(
             "CASE WHEN {name} IS NULL OR {test} THEN {value} ELSE ('would be changed: ' || {name})::{base} END"
@@ -127,7 +127,7 @@ pub(in crate::store) fn in_postgres(
             format!("to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"')")
         }
         (_, Scalar::Json) => format!("{name}::text::jsonb"),
-        // There is no cast from every type to every other; as text every value can be tried.
+        // Not every type can be cast to every other; as text, every value can be tried.
         (a, b) if is_castable(a, b) => format!("{name}::{base}"),
         _ => format!("{name}::text::{base}"),
     }

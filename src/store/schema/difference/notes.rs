@@ -1,5 +1,5 @@
-//! What the author of a model has to know about a migration before it is applied, as comments in
-//! it, and as lines for whoever asked for it. The same in both dialects.
+//! What the author of a model must know about a migration before it is applied: as comments in the
+//! file, and as lines for the user who asked for it. The same in both dialects.
 
 use super::changes::{Altered, Changes, Fate};
 use super::convert;
@@ -11,7 +11,7 @@ use crate::store::sqlite::expression::{check_of, default_expression};
 
 pub(in crate::store) use crate::store::schema::migrations::FILL_IN;
 
-/// Above the columns that this release of freshql adds to tables of its own.
+/// The heading of columns that this release of freshql adds to its own tables.
 pub(in crate::store) const SYSTEM_COLUMNS: &str =
     "What this release of freshql adds to its own tables.";
 
@@ -20,7 +20,7 @@ pub(in crate::store) fn section(heading: &str, statements: Vec<String>) -> Optio
     (!statements.is_empty()).then(|| Section { heading: heading.to_owned(), statements })
 }
 
-/// On the value of a new column that has none.
+/// The note on a new column without a default.
 pub(in crate::store) fn fill_in(altered: &Altered<'_>, column: &TableColumn) -> String {
     format!(
         "{FILL_IN}: what the rows that exist get in `{}`; NULL is refused, so this is for an empty {} only",
@@ -29,7 +29,7 @@ pub(in crate::store) fn fill_in(altered: &Altered<'_>, column: &TableColumn) -> 
     )
 }
 
-/// On a column that becomes NOT NULL.
+/// The note on a column that becomes NOT NULL.
 pub(in crate::store) fn not_null(altered: &Altered<'_>, column: &TableColumn) -> String {
     format!(
         "{FILL_IN}: `{}` becomes NOT NULL; where rows of {} have NULL, write coalesce({}, …)",
@@ -39,7 +39,7 @@ pub(in crate::store) fn not_null(altered: &Altered<'_>, column: &TableColumn) ->
     )
 }
 
-/// On a value of another type.
+/// The note on a column whose type changes.
 pub(in crate::store) fn converted(_: &Altered<'_>, column: &TableColumn) -> String {
     format!(
         "`{}` becomes {}; what does not fit stops the migration",
@@ -59,21 +59,21 @@ fn kind(scalar: Scalar) -> String {
     }
 }
 
-/// On a table whose entity is gone.
+/// The note on a table whose entity no longer exists.
 pub(in crate::store) fn abandoned(name: &str) -> String {
     format!(
         "{name}: the model no longer has it. Its rows stay, and nobody keeps their versions any more."
     )
 }
 
-/// Gives every row a new version: the triggers correct what an external writer puts there.
+/// Gives every row a new version: the triggers correct the value that is written here.
 pub(in crate::store) fn renew(table: &SqlName) -> String {
     format!(
         "-- Nobody has kept the versions for a while: every row gets a new one.\nUPDATE {table} SET {VERSION_COLUMN} = -1;"
     )
 }
 
-/// Suggestions for rows that have a value which an enum has no longer.
+/// Suggestions for rows whose value the enum no longer has.
 pub(in crate::store) fn gone_values(altered: &Altered<'_>) -> Vec<String> {
     let mut suggestions = Vec::new();
     for (column, alteration) in altered.alterations() {
@@ -115,7 +115,7 @@ pub(in crate::store) fn destructive(changes: &Changes<'_>) -> Option<Section> {
     )
 }
 
-/// What to look at before the migration is applied.
+/// What to check before the migration is applied.
 pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
     let mut advice = Vec::new();
     for altered in &changes.altered {
@@ -165,7 +165,7 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
         advice.push(format!(
             "`{name}` is no longer in the model: its data stays unless you take the comment out"
         ));
-        // The triggers of a table say whose rows it has.
+        // The triggers of a table name the entity of its rows.
         let is_of = |entity: &str| {
             table.triggers.iter().any(|trigger| trigger.sql.contains(&string_literal(entity)))
         };
@@ -180,7 +180,7 @@ pub(in crate::store) fn advice(changes: &Changes<'_>) -> Vec<String> {
     advice
 }
 
-/// A text becomes an enum.
+/// A string becomes an enum.
 fn is_narrower(column: &TableColumn, values: &[String]) -> bool {
     values.is_empty()
         && check_of(&column.name, column.scalar, true, &column.enum_values).is_some()

@@ -1,4 +1,4 @@
-//! What freshql's own tables lack where an earlier release made them.
+//! What freshql's own tables lack if an earlier release created them.
 
 use crate::store::schema::layout::SYSTEM_TABLE_NAMES;
 use crate::store::schema::section::Section;
@@ -6,7 +6,7 @@ use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::catalogue::definition::Definition;
 use crate::store::sqlite::ddl::system_table;
 
-/// The columns that a database's tables of freshql's own lack: the table and the column's name.
+/// The columns that freshql's own tables in this database lack: the table and the column's name.
 pub(in crate::store) fn system_columns(catalogue: &Catalogue) -> Vec<(&'static str, String)> {
     let mut missing = Vec::new();
     for name in SYSTEM_TABLE_NAMES {
@@ -19,12 +19,12 @@ pub(in crate::store) fn system_columns(catalogue: &Catalogue) -> Vec<(&'static s
     missing
 }
 
-/// The table that the first statement of a section makes.
+/// The table that the first statement of a section creates.
 fn definition(section: &Section) -> Definition {
     section.statements.first().map(|create| Definition::parse(create)).unwrap_or_default()
 }
 
-/// The statements that add what freshql's own tables lack. `system_table` is the dialect's.
+/// The statements that add what freshql's own tables lack. `system_table` belongs to the dialect.
 pub(in crate::store) fn add_system_columns(
     missing: &[(&'static str, String)],
     system_table: fn(&str) -> Section,

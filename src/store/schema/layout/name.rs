@@ -1,17 +1,16 @@
-//! Names in SQL text: when they need quotes. It knows no table.
+//! Names in SQL text, and when they need quotes. It knows no table.
 
 use std::fmt;
 
 use crate::model::parse::columns::MAX_SQL_NAME;
 
-/// The name of a table, column, index or trigger. Displayed as SQL text needs it: bare where it is
-/// a plain lower-case identifier (people read and edit migrations), in double quotes otherwise.
+/// The name of a table, column, index or trigger. Displayed as SQL requires: bare if it is a plain
+/// lower-case identifier (people read and edit migrations), otherwise in double quotes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SqlName(String);
 
-/// Words that SQLite or PostgreSQL take for something else than a name, at least somewhere that a
-/// name may stand. Both lists are applied to both dialects, so that one model's migrations look
-/// alike. Sorted.
+/// Words that SQLite or PostgreSQL do not accept as a name, at least in some position. Both lists
+/// apply to both dialects, so that one model's migrations look alike. Sorted.
 const RESERVED: &[&str] = &[
     "abort",
     "action",
@@ -202,13 +201,13 @@ const RESERVED: &[&str] = &[
 ];
 
 impl SqlName {
-    /// This name, as the model has it.
+    /// A name as written in the model.
     pub fn new(name: impl Into<String>) -> Self {
         Self(name.into())
     }
 
-    /// A name made of others; what is too long for PostgreSQL ends in a hash of the whole instead
-    /// of being cut off, so that different names stay different.
+    /// A derived name. If it is too long for PostgreSQL, it ends in a hash of the whole instead of
+    /// being truncated, so that different names stay different.
     pub fn generated(name: String) -> Self {
         if name.len() <= MAX_SQL_NAME {
             return Self(name);
@@ -218,7 +217,7 @@ impl SqlName {
         Self(format!("{}_{}", &name[..cut], &hash[..8]))
     }
 
-    /// The bare name, as the database's catalogue lists it.
+    /// The bare name, as in the database's catalogue.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -236,7 +235,7 @@ impl fmt::Display for SqlName {
     }
 }
 
-/// Text as an SQL string literal.
+/// The text as an SQL string literal.
 pub fn string_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }

@@ -1,4 +1,4 @@
-//! Models for the store's tests, made by hand: the store is tested without the parser.
+//! Hand-made models for the store's tests, which do not depend on the parser.
 
 use std::collections::HashMap;
 
@@ -74,12 +74,12 @@ fn entity(
     }
 }
 
-/// Three entities that have every scalar, every kind of key and every `onDelete` between them, and
+/// Three entities that together have every scalar, every kind of key and every `onDelete`, and
 /// names that need quotes:
-/// - `Folder`: counted key, refers to itself (CASCADE), a unique column that may be NULL;
-/// - `Group` (table `order`): text key, a unique pair, of which one is a folder (SET NULL), one of
-///   each other scalar;
-/// - `Note`: UUID key, belongs to a group (CASCADE) and to a folder (RESTRICT), a part of each
+/// - `Folder`: autoincrement key, refers to itself (CASCADE), a nullable unique column;
+/// - `Group` (table `order`): string key, a unique pair that includes a folder (SET NULL), one
+///   column of each other scalar;
+/// - `Note`: UUID key, belongs to a group (CASCADE) and to a folder (RESTRICT), a part by each
 ///   awkward scalar.
 pub(crate) fn every_kind() -> Model {
     let key = |scalar, default| Column { default, readonly: true, ..required("id", scalar) };

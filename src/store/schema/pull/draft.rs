@@ -1,32 +1,31 @@
-//! An entity in the making.
+//! An entity in progress.
 
 use super::gathered::Values;
 use super::names::{EntityName, Fields};
 use super::source::{Column, Table};
 use crate::model::{OnDelete, Scalar};
 
-/// A table on its way to being an entity.
+/// A table that is becoming an entity.
 pub(super) struct Draft<'a> {
     pub(super) table: &'a Table,
     pub(super) names: EntityName,
     pub(super) key: Key,
     pub(super) fields: Vec<Field<'a>>,
-    /// The other sides of relations: name, type, the relation there.
+    /// Inverse relations: name, type, the relation on the other side.
     pub(super) lists: Vec<(String, String, String)>,
     pub(super) taken: Fields,
-    /// Fields that are unique together, and would make a look-up with the name of another root
-    /// field.
+    /// Fields that are unique together, but whose lookup would have the name of another root field.
     pub(super) nameless: Vec<Vec<String>>,
-    /// What its reader should know beside the fields.
+    /// What its reader should know, besides the fields.
     pub(super) notes: Vec<String>,
 }
 
-/// Who makes keys.
+/// Who generates the keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
-    /// SQLite, as the row's number.
+    /// SQLite, as the rowid.
     RowNumber,
-    /// Whole numbers, and nobody here.
+    /// Nobody here; they are integers.
     Number,
     /// freshql.
     Uuid,
@@ -34,12 +33,12 @@ pub(super) enum Key {
     Text,
 }
 
-/// A column on its way to being a field.
+/// A column that is becoming a field.
 pub(super) struct Field<'a> {
     pub(super) column: &'a Column,
     pub(super) values: Values,
     pub(super) name: String,
-    /// The name of its type; None where it is left out.
+    /// The name of its type; None if the field is left out.
     pub(super) ty: Option<String>,
     pub(super) scalar: Option<Scalar>,
     pub(super) is_key: bool,
@@ -53,7 +52,7 @@ impl Field<'_> {
     }
 }
 
-/// A foreign key that the model can have.
+/// A foreign key that the model can express.
 pub(super) struct Relation {
     pub(super) on_delete: OnDelete,
 }

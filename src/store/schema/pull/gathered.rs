@@ -1,11 +1,11 @@
-//! What the rows of a column hold, gathered while they are read.
+//! Statistics about the values of a column, collected while its rows are read.
 
 use std::sync::Arc;
 
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Scalar};
 
-/// Types that are kept as texts of a certain form.
+/// Types that are stored as strings of a certain form.
 const FORMS: [Scalar; 4] = [Scalar::DateTime, Scalar::Date, Scalar::Uuid, Scalar::Json];
 
 /// What the values of a column have in common.
@@ -16,22 +16,22 @@ pub(in crate::store) struct Values {
     pub(super) texts: u64,
     pub(super) blobs: u64,
     pub(super) nulls: u64,
-    /// The ints are, with room to grow.
+    /// Whether the integers are small enough to leave room for growth.
     pub(super) are_small: bool,
-    /// The ints are, if barely.
+    /// Whether the integers fit 32 bits, even if barely.
     pub(super) fit_32_bits: bool,
-    /// The ints are 0 or 1.
+    /// Whether the integers are all 0 or 1.
     pub(super) are_bits: bool,
-    /// The reals are.
+    /// Whether the reals are finite.
     pub(super) are_finite: bool,
-    /// The types of [`FORMS`] that all texts have the form of.
+    /// For each type of [`FORMS`], whether all strings have its form.
     pub(super) forms: [bool; FORMS.len()],
-    /// The first text, for people.
+    /// The first string, as an example.
     pub(super) example: Option<Arc<str>>,
 }
 
-/// Ints are taken for an `Int` of 32 bits only where they leave room: a column of seconds since
-/// 1970 does not.
+/// Integers become an `Int` of 32 bits only within this range, which leaves room for growth: a
+/// column of seconds since 1970 does not.
 const SMALL: std::ops::RangeInclusive<i64> = -(1 << 27)..=1 << 27;
 
 impl Default for Values {
@@ -71,7 +71,7 @@ impl Values {
                 self.reals += 1;
                 self.are_finite &= real.is_finite();
             }
-            // A text that is not UTF-8 is as good as bytes: nothing reads it as a text.
+            // Text that is not UTF-8 counts as a blob: nothing can read it as a string.
             ValueRef::Other => self.blobs += 1,
             ValueRef::Text(text) => {
                 self.texts += 1;
@@ -90,7 +90,7 @@ impl Values {
         self.ints + self.reals + self.texts + self.blobs == 0
     }
 
-    /// All of them (there may be none) are whole numbers.
+    /// Whether all values (there may be none) are integers.
     pub(super) fn are_ints(&self) -> bool {
         self.reals + self.texts + self.blobs == 0
     }
@@ -103,7 +103,7 @@ impl Values {
         self.texts + self.blobs == 0 && self.are_finite
     }
 
-    /// Whether all values (there may be none) are texts of this type's form.
+    /// Whether all values (there may be none) are strings of this type's form.
     pub(super) fn have_form(&self, scalar: Scalar) -> bool {
         self.are_texts()
             && FORMS.iter().zip(&self.forms).any(|(form, holds)| *form == scalar && *holds)

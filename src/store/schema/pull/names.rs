@@ -1,6 +1,5 @@
-//! Names for what a database calls otherwise: types, fields, relations and lists, none of which may
-//! meet another. Which names the generated API takes for itself is written down here once more, in
-//! the words of the model's own rules.
+//! Chooses names for types, fields, relations and lists that do not collide. It repeats, in terms
+//! of the model's rules, which names the generated API uses.
 
 use std::collections::HashSet;
 
@@ -8,16 +7,16 @@ use crate::model::naming::{lower_camel, pluralize, singularize, upper_first};
 use crate::model::parse::columns::{MAX_SQL_NAME, has_odd_characters};
 use crate::model::scalar::BUILT_IN;
 
-/// Types that every API has, beside scalars and filters.
+/// Types that every API has, besides scalars and filters.
 const TYPES: [&str; 6] =
     ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
-/// What is made of an entity's name.
+/// Suffixes of types derived from an entity's name.
 const SUFFIXES: [&str; 7] =
     ["Connection", "Edge", "Where", "ListWhere", "OrderBy", "Input", "Patch"];
-/// Fields that no entity may have, because something else of that name is made beside them.
+/// Names that no field may have, because the API generates something with that name next to it.
 const FIELDS: [&str; 6] = ["etag", "and", "or", "not", "patch", "expectedEtag"];
 
-/// Why no model can have this name of a table or of a column.
+/// Why a model cannot contain this name of a table or of a column.
 pub(super) fn unspeakable(name: &str) -> Option<&'static str> {
     let lower = name.to_ascii_lowercase();
     if name.is_empty() {
@@ -33,7 +32,7 @@ pub(super) fn unspeakable(name: &str) -> Option<&'static str> {
     }
 }
 
-/// Names of types and of root fields that are taken.
+/// Names of types and of root fields that are already used.
 #[derive(Debug)]
 pub(super) struct Taken {
     types: HashSet<String>,
@@ -45,7 +44,7 @@ pub(super) struct Taken {
 pub(super) struct EntityName {
     /// `InvoiceLine`
     pub(super) name: String,
-    /// Where the usual one is taken.
+    /// The plural, if the usual one is already used.
     pub(super) plural: Option<String>,
 }
 
@@ -60,12 +59,12 @@ impl Taken {
         }
     }
 
-    /// Names for the entity of a table.
-    /// This type has its name already.
+    /// Reserves the name of a type that exists already.
     pub(super) fn reserve(&mut self, name: &str) {
         self.types.extend([name.to_owned(), format!("{name}Filter")]);
     }
 
+    /// Chooses names for the entity of a table.
     pub(super) fn entity(&mut self, table: &str) -> EntityName {
         let base = pascal(&singularize(&words(table).join("_")));
         let name = first_free(&base, "Row", |name| {
@@ -78,7 +77,7 @@ impl Taken {
         self.types.extend(SUFFIXES.iter().map(|suffix| format!("{name}{suffix}")));
         let singular = lower_camel(&name);
         let usual = pluralize(&singular);
-        // A word without a plural of its own gets this ending from the model, too.
+        // The model gives words without a distinct plural this suffix, too.
         let usual = if usual == singular { format!("{singular}List") } else { usual };
         self.roots.insert(singular);
         let plural = first_free(&usual, "List", |plural| !self.roots.contains(plural));
@@ -88,7 +87,7 @@ impl Taken {
 }
 
 impl Taken {
-    /// Takes the name of the look-up by these fields; false if something has it already.
+    /// Reserves the name of the lookup by these fields; false if it is already used.
     pub(super) fn lookup(&mut self, entity: &str, fields: &[String]) -> bool {
         let fields: Vec<String> = fields.iter().map(|field| upper_first(field)).collect();
         let name = format!("{}By{}", lower_camel(entity), fields.join("And"));
@@ -108,8 +107,8 @@ impl Fields {
         name
     }
 
-    /// A name for the key's field: `id`, also for `AlbumId` in `Album`, because that is what
-    /// clients' caches look for.
+    /// A name for the key's field: `id`, even for `AlbumId` in `Album`, because clients' caches
+    /// look for it.
     pub(super) fn key(&mut self, column: &str, entity: &str, others: &[&str]) -> String {
         let name = camel(column);
         let is_id = name == "id" || name == format!("{}Id", lower_camel(entity));
@@ -120,8 +119,8 @@ impl Fields {
         self.column(column)
     }
 
-    /// A name for a relation, whose key will be called `<name>Id`: the column's, without the other
-    /// key's name at its end.
+    /// A name for a relation, whose key will be called `<name>Id`: the column's name without the
+    /// name of the other key at its end.
     pub(super) fn relation(&mut self, column: &str, target: &str, key: &str) -> String {
         let whole = camel(column);
         let key = pascal(key);
@@ -138,8 +137,8 @@ impl Fields {
         name
     }
 
-    /// A name for the list of entities that point here by one relation; `is_only` if there is no
-    /// other from there.
+    /// A name for the list of entities that refer to this one by a relation; `is_only` if it is
+    /// their only relation to it.
     pub(super) fn list(&mut self, plural: &str, relation: &str, is_only: bool) -> String {
         let long = format!("{plural}By{}", upper_first(relation));
         let base = if is_only && self.is_free(plural) { plural.to_owned() } else { long };
@@ -153,7 +152,7 @@ impl Fields {
     }
 }
 
-/// The base, or the base with this ending, or with a number.
+/// The base; if it is used, the base with this suffix, or with a number.
 fn first_free(base: &str, ending: &str, is_free: impl Fn(&str) -> bool) -> String {
     if is_free(base) {
         return base.to_owned();
@@ -170,7 +169,8 @@ fn camel(name: &str) -> String {
     lower_camel(&pascal(name))
 }
 
-/// `invoice_line` → `InvoiceLine`. Something that no name can begin with gets an `N`.
+/// `invoice_line` → `InvoiceLine`. A name that would begin with an invalid character gets the
+/// prefix `N`.
 fn pascal(name: &str) -> String {
     let joined: String = words(name).iter().map(|word| upper_first(word)).collect();
     if joined.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -180,8 +180,8 @@ fn pascal(name: &str) -> String {
     }
 }
 
-/// The words between all that is neither letter nor digit. A name in capitals alone says nothing by
-/// them.
+/// The words of a name, separated by everything but letters and digits. In a name of capitals only,
+/// capitals do not separate words.
 fn words(name: &str) -> Vec<String> {
     let shouts = !name.contains(|c: char| c.is_ascii_lowercase());
     let words = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());

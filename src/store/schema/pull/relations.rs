@@ -1,5 +1,5 @@
-//! Foreign keys to relations, seen from both sides. A column that the model cannot have as a
-//! relation stays what its values are, with a comment that says why.
+//! Turns foreign keys into relations, in both directions. A column that cannot be a relation in the
+//! model keeps the type of its values, with a comment that says why.
 
 use super::draft::{Draft, Key, Relation};
 use super::names::unspeakable;
@@ -10,7 +10,7 @@ use crate::model::{OnDelete, Scalar};
 use crate::store::error::AdminError;
 use crate::store::sqlite::migrate::check::affinity;
 
-/// What is told of a foreign key before anything is changed.
+/// A foreign key, analysed before anything is changed.
 struct Link {
     from: usize,
     field: usize,
@@ -19,7 +19,7 @@ struct Link {
     note: Option<String>,
 }
 
-/// Makes relations of foreign keys, in all drafts.
+/// Turns foreign keys into relations, in all drafts.
 pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<(), AdminError> {
     let mut links: Vec<Link> = Vec::new();
     let mut refusals: Vec<(usize, usize, String)> = Vec::new();
@@ -41,9 +41,9 @@ pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<
             }
         }
     }
-    // SQLite lists foreign keys from the last to the first.
+    // SQLite lists foreign keys from last to first.
     links.sort_by_key(|link| (link.from, link.field));
-    // Plain columns first: relations give way to them.
+    // Plain columns get their names first: relations give way to them.
     for (draft, field, reason) in refusals {
         if links.iter().any(|link| link.from == draft && link.field == field) {
             continue;
@@ -76,14 +76,14 @@ pub(super) fn link(database: &impl Foreign, drafts: &mut [Draft<'_>]) -> Result<
         let plural = names.plural.clone().unwrap_or_else(|| pluralize(&lower_camel(&entity)));
         let relation = drafts[link.from].fields[link.field].name.clone();
         let Draft { lists, taken, .. } = &mut drafts[link.to];
-        // A list of one's own kind is named by what points here, not by what they are.
+        // A list of the entity's own type is named after the relation, not after the type.
         let list = taken.list(&plural, &relation, is_only && link.from != link.to);
         lists.push((list, entity, relation));
     }
     Ok(())
 }
 
-/// Whether a foreign key can be a relation; says why not.
+/// Whether a foreign key can be a relation, and if not, why.
 fn judge(
     database: &impl Foreign,
     drafts: &[Draft<'_>],
@@ -160,7 +160,7 @@ fn judge(
     Ok(Ok(Link { from, field, to, on_delete, note }))
 }
 
-/// Rows whose foreign key leads nowhere: the database did not enforce it.
+/// The number of rows whose foreign key refers to no row: the database did not enforce it.
 fn lost_rows(
     database: &impl Foreign,
     from: &Draft<'_>,

@@ -1,4 +1,5 @@
-//! Drafts as the text of a model: only what differs from the model's own defaults is written.
+//! Writes drafts as the text of a model. Only what differs from the model's own defaults is
+//! written.
 
 use std::fmt::Write as _;
 
@@ -31,7 +32,7 @@ pub(super) fn write(drafts: &[Draft<'_>], left_out: &[(String, String)]) -> Stri
     text
 }
 
-/// The enums of all columns, each once.
+/// The enums of all columns, without duplicates.
 fn enums<'d>(drafts: &'d [Draft<'_>]) -> Vec<&'d (String, Vec<String>)> {
     let mut enums: Vec<&(String, Vec<String>)> = Vec::new();
     for field in drafts.iter().flat_map(|draft| &draft.fields).filter(|field| field.ty.is_some()) {
@@ -77,7 +78,7 @@ fn entity_directive(draft: &Draft<'_>) -> String {
         Some(plural) => snake_case(plural),
         None => pluralize(&snake_case(&draft.names.name)),
     };
-    // Nothing of it is altered, unless its reader says that it may be.
+    // freshql alters nothing in it, until the reader allows that.
     arguments.push("managed: false".to_owned());
     if usual != draft.table.name {
         arguments.push(format!("table: {}", quoted(&draft.table.name)));
@@ -92,7 +93,7 @@ fn entity_directive(draft: &Draft<'_>) -> String {
     }
 }
 
-/// Uniqueness and indexes over several columns.
+/// Unique constraints and indexes over several columns.
 fn type_directives(draft: &Draft<'_>) -> String {
     let mut text = String::new();
     for (directive, fields) in indexes(draft) {
@@ -104,7 +105,7 @@ fn type_directives(draft: &Draft<'_>) -> String {
     text
 }
 
-/// Takes out of the draft what is unique but cannot be looked up, for want of a name.
+/// Removes unique constraints from the draft whose lookup has no free name.
 pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
     let uniques = indexes(draft).into_iter().filter(|(directive, _)| *directive == "unique");
     let names = uniques
@@ -118,8 +119,8 @@ pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
     draft.nameless = nameless;
 }
 
-/// What the model should say of the table's indexes: those whose columns it has, each once, and
-/// none that it has anyway.
+/// The table's indexes that the model should mention: those whose columns it has, without
+/// duplicates, and without those that it has anyway.
 fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> {
     let mut found: Vec<(&'static str, Vec<&Field<'_>>)> = Vec::new();
     let of_kind =
@@ -137,7 +138,7 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
             fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()
         };
         let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
-        // Not wanted, or there without a word.
+        // Unwanted, or implied by the model.
         let is_left_out = match &fields[..] {
             _ if index.unique && draft.nameless.contains(&names(&fields)) => true,
             _ if fields
@@ -146,7 +147,7 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
             {
                 true
             }
-            // Rows are not looked up by texts that may be numbers in the table.
+            // Rows cannot be looked up by strings that the table may store as numbers.
             _ if fields
                 .iter()
                 .any(|field| field.holds_texts() && makes_numbers(&field.column.sql_type)) =>
@@ -202,7 +203,7 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
                 arguments.push(format!("name: {}", quoted(column)));
             }
             if field.is_key && draft.key == Key::Number {
-                // Tells freshql that the key is not the number of the row.
+                // Tells freshql that the key is not the rowid.
                 arguments.push(format!("type: {}", quoted(&field.column.sql_type)));
             }
             if !arguments.is_empty() {
@@ -226,8 +227,7 @@ fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String
 #[derive(Default)]
 struct TableDefault {
     directive: Option<String>,
-    /// The model cannot have it, so it is left to the table: a field that may be null can be left
-    /// out of inputs.
+    /// The model cannot express it, so it is left to the table: inputs may omit a nullable field.
     is_of_table_alone: bool,
     note: Option<String>,
 }
@@ -254,7 +254,7 @@ impl TableDefault {
     }
 }
 
-/// The default as the model would say it, if it can.
+/// The default in the model's syntax, if it can be expressed.
 fn literal(scalar: Scalar, written: &str) -> Option<String> {
     let lower = written.to_ascii_lowercase().replace(' ', "");
     match scalar {
@@ -277,7 +277,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
         }
         (Scalar::Float, number) => {
             let number = number.parse::<f64>().ok().filter(|number| number.is_finite())?;
-            // `{:?}` writes a point or an exponent, always.
+            // `{:?}` always writes a point or an exponent.
             format!("{number:?}")
         }
         (Scalar::String, _) => quoted(&string?),
@@ -299,7 +299,7 @@ fn literal(scalar: Scalar, written: &str) -> Option<String> {
     Some(format!("value: {value}"))
 }
 
-/// `(1)` → `1`, as SQLite itself sees it.
+/// `(1)` → `1`, as SQLite itself reads it.
 fn unbracketed(written: &str) -> &str {
     let trimmed = written.trim();
     match trimmed.strip_prefix('(').and_then(|rest| rest.strip_suffix(')')) {

@@ -1,20 +1,19 @@
-//! What a database that others made consists of: its tables with everything that says what their
-//! columns mean.
+//! The contents of a foreign database: its tables, with everything that says what their columns
+//! mean.
 
 use super::gathered::Values;
 use crate::model::Scalar;
 use crate::store::error::AdminError;
 
-/// Such a database, as it is at one moment. It is only read.
+/// A foreign database at one moment. It is only read.
 pub(in crate::store) trait Foreign {
-    /// All tables and views, in the order in which they were made; without the database's and
-    /// freshql's own.
+    /// All tables and views, in creation order, except system tables and freshql's own.
     fn tables(&self) -> Result<Vec<Table>, AdminError>;
-    /// Statements that make all that is there, where it is not there.
+    /// Statements that create everything that exists, unless it exists.
     fn baseline(&self) -> Result<Baseline, AdminError>;
-    /// Looks at all rows; one summary for each column.
+    /// Reads all rows; returns one summary per column.
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError>;
-    /// How many rows have a value in this column that is no key of the other table.
+    /// The number of rows whose value in this column is not a key of the other table.
     fn lost_rows(
         &self,
         table: &Table,
@@ -22,21 +21,21 @@ pub(in crate::store) trait Foreign {
         other: &Table,
         key: &str,
     ) -> Result<i64, AdminError>;
-    /// Why the database does not run a statement, in its words. None: it would.
+    /// Why the database would not run a statement, in its words; None if it would.
     fn refuses(&self, sql: &str) -> Option<String>;
 }
 
-/// A table, or what looks like one.
+/// A table or view.
 #[derive(Debug)]
 pub(in crate::store) struct Table {
     pub(in crate::store) name: String,
     pub(in crate::store) kind: TableKind,
-    /// As they are declared.
+    /// In declaration order.
     pub(in crate::store) columns: Vec<Column>,
     pub(in crate::store) foreign_keys: Vec<ForeignKey>,
-    /// Whole ones: neither partial nor over expressions.
+    /// Complete ones: neither partial nor over expressions.
     pub(in crate::store) indexes: Vec<Index>,
-    /// The key is not the number of the row, but has an index of its own.
+    /// The key is not the rowid, but has its own index.
     pub(in crate::store) has_key_index: bool,
     /// Why it cannot be an entity, as far as its database knows.
     pub(in crate::store) unfit: Option<String>,
@@ -56,25 +55,25 @@ pub(in crate::store) struct Column {
     /// As declared; may be empty.
     pub(in crate::store) sql_type: String,
     pub(in crate::store) not_null: bool,
-    /// As it stands in the declaration.
+    /// As written in the declaration.
     pub(in crate::store) default: Option<String>,
-    /// Place in the primary key, from 1; 0 outside of it.
+    /// The position in the primary key, from 1; 0 outside it.
     pub(in crate::store) key: i64,
     pub(in crate::store) is_generated: bool,
-    /// By which its texts are compared.
+    /// The collation that compares its strings.
     pub(in crate::store) collation: String,
-    /// What the database itself says of its values, where it holds columns to their types.
+    /// What the database itself knows about its values, if it enforces column types.
     pub(in crate::store) known: Option<Known>,
 }
 
-/// The type of a column whose values cannot be of another one.
+/// The type of a column whose values cannot have another one.
 #[derive(Debug, Clone, Default)]
 pub(in crate::store) struct Known {
-    /// None where no type reads it.
+    /// None if no type can read it.
     pub(in crate::store) scalar: Option<Scalar>,
-    /// The enum that it is of: the name in the model, and its values.
+    /// The enum: its name in the model, and its values.
     pub(in crate::store) values: Option<(String, Vec<String>)>,
-    /// What stands behind the type: `@column(precision: 12, scale: 2)`.
+    /// The directives after the type: `@column(precision: 12, scale: 2)`.
     pub(in crate::store) directives: Vec<String>,
     pub(in crate::store) note: Option<String>,
 }
@@ -83,7 +82,7 @@ pub(in crate::store) struct Known {
 pub(in crate::store) struct ForeignKey {
     pub(in crate::store) columns: Vec<String>,
     pub(in crate::store) table: String,
-    /// Of the first column; None stands for the other table's primary key.
+    /// The first referenced column; None means the other table's primary key.
     pub(in crate::store) target: Option<String>,
     pub(in crate::store) on_delete: String,
 }
@@ -95,8 +94,8 @@ pub(in crate::store) struct Index {
 }
 
 impl Column {
-    /// Two texts are the same only if their bytes are. Answers depend on rows by the bytes of their
-    /// keys and parts, so freshql looks rows up by no other column.
+    /// Whether strings are equal only if their bytes are. Answers depend on rows by the bytes of
+    /// their keys and parts, so freshql looks up rows by no other columns.
     pub(in crate::store) fn is_exact(&self) -> bool {
         self.collation.eq_ignore_ascii_case("BINARY")
     }
@@ -115,9 +114,9 @@ impl Table {
     }
 }
 
-/// Statements that make what is there.
+/// Statements that create what exists.
 pub(in crate::store) struct Baseline {
     pub(in crate::store) text: String,
-    /// What they do not make, with SQLite's reason.
+    /// What they do not create, with SQLite's reason.
     pub(in crate::store) left_out: Vec<(String, String)>,
 }

@@ -1,31 +1,31 @@
-//! Which of the model's types reads a column of somebody else's right: what its declaration
-//! promises, as far as its values keep it. SQLite keeps any value in any column, and a value of
-//! another form than its type's is an error in an answer, so all rows are looked at. Where there
-//! are none, the type is one that reads whatever its programs may write.
+//! Chooses the model type that can read a foreign column correctly: the type that its declaration
+//! promises, as far as its values comply. SQLite stores any value in any column, and a value in
+//! another form than its type's is an error in an answer, so all rows are inspected. If there are
+//! none, the type is one that reads whatever other programs may write.
 
 use super::gathered::Values;
 use super::source::Column;
 use crate::model::Scalar;
 use crate::store::sqlite::migrate::check::affinity;
 
-/// The expression for the present moment that freshql itself writes, in small letters.
+/// The expression for the current time that freshql itself writes, in lower case.
 pub(in crate::store) const OUR_NOW: &str = "strftime('%y-%m-%dt%h:%m:%fz','now')";
 
-/// The type for a column, and what its reader should know about it.
+/// The type of a column, and what its reader should know about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Choice {
-    /// None where no type reads its values.
+    /// None if no type can read its values.
     pub(super) scalar: Option<Scalar>,
     pub(super) note: Option<String>,
 }
 
-/// Whether SQLite turns a text that looks like a number into one when it is written to this column
-/// (`007` becomes 7).
+/// Whether SQLite converts a string that looks like a number into one when it is written to this
+/// column (`007` becomes 7).
 pub(super) fn makes_numbers(sql_type: &str) -> bool {
     matches!(affinity(sql_type), "INTEGER" | "REAL" | "NUMERIC")
 }
 
-/// What a declared type promises, by the names that are usual for it.
+/// What a declared type promises, going by its usual names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Promise {
     Boolean,
@@ -55,7 +55,7 @@ fn promise(sql_type: &str) -> Promise {
         _ if has("DATETIME") || has("TIMESTAMP") => Promise::DateTime,
         "DATE" => Promise::Date,
         _ if has("BIGINT") || word == "INT8" || has("UNSIGNED BIG") => Promise::BigInt,
-        // SQLite finds an INT in these, too, but their programs do not.
+        // SQLite would find an INT in these names, too, but the programs that write them do not.
         _ if has("INTERVAL") || has("POINT") => Promise::Nothing,
         _ if has("INT") => Promise::Int,
         _ if has("CHAR") || has("TEXT") || has("CLOB") || has("STRING") => Promise::Text,
@@ -97,8 +97,8 @@ pub(super) fn choose(column: &Column, values: &Values) -> Choice {
     }
 }
 
-/// A column without a value says nothing about what will be in it: the type is the widest that is
-/// usual for its kind.
+/// A column without values says nothing about future ones: the type is the widest that is usual for
+/// its kind.
 fn of_nothing(promised: Promise, declared: &str, column: &Column) -> Choice {
     let none =
         |more: String| Some(format!("declared {declared}, and no row has a value yet: {more}"));
@@ -147,7 +147,7 @@ fn of_nothing(promised: Promise, declared: &str, column: &Column) -> Choice {
     Choice { scalar: Some(scalar), note }
 }
 
-/// The form in which freshql keeps it.
+/// The form in which freshql stores it.
 fn form(promised: Promise) -> &'static str {
     match promised {
         Promise::DateTime => "\"2026-11-22T09:30:00.000Z\"",
@@ -156,7 +156,7 @@ fn form(promised: Promise) -> &'static str {
     }
 }
 
-/// A type for numbers of 32 bits or less, by its name.
+/// Whether the name is that of a type of at most 32 bits.
 fn is_small(sql_type: &str) -> bool {
     let upper = sql_type.to_ascii_uppercase();
     ["TINYINT", "SMALLINT", "MEDIUMINT", "INT2"].iter().any(|word| upper.contains(word))
@@ -169,7 +169,7 @@ fn has_default(column: &Column, among: &[&str]) -> bool {
     among.iter().any(|other| plain == *other || plain == format!("({other})"))
 }
 
-/// `'t'`, as Ruby on Rails kept true once.
+/// `'t'`, as Ruby on Rails once stored true.
 fn has_letter_for_default(column: &Column) -> bool {
     column.default.as_deref().is_some_and(|default| default.trim().starts_with('\''))
 }
@@ -178,13 +178,13 @@ fn makes_our_times(column: &Column) -> bool {
     has_default(column, &[OUR_NOW])
 }
 
-/// Its default is a time in another form than ours.
+/// Whether its default is a time in another form than ours.
 fn makes_other_times(column: &Column) -> bool {
     let default = column.default.as_deref().unwrap_or_default().to_ascii_lowercase();
     default.contains("current_timestamp") || default.contains("datetime(")
 }
 
-/// The values are not what the declaration promises, or not in the form in which freshql keeps
+/// The values are not what the declaration promises, or not in the form in which freshql stores
 /// them.
 fn fallback(promised: Promise, declared: &str, values: &Values) -> Choice {
     let Some(scalar) = (match promised {
@@ -213,8 +213,7 @@ fn fallback(promised: Promise, declared: &str, values: &Values) -> Choice {
     Choice { scalar: Some(scalar), note: Some(note) }
 }
 
-/// A text in a column to which SQLite gives numeric affinity turns into a number where it looks
-/// like one.
+/// A string that looks like a number becomes one in a column with numeric affinity.
 fn text_of(column: &Column) -> Choice {
     let note = makes_numbers(&column.sql_type).then(|| {
         format!("declared {}, so SQLite makes numbers of texts that look like one", column.sql_type)
