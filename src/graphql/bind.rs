@@ -27,8 +27,8 @@ use crate::syntax::long_number;
 
 /// Coerces all arguments of a plan.
 ///
+/// # Errors
 /// All mistakes, each with its position in the document.
-/// All mistakes, each with its place in the document.
 pub(super) fn bind(
     model: &Model,
     plan: &Plan,

@@ -128,6 +128,7 @@ impl Provider {
 
     /// The keys; fetched if there are none, or if the named one is not among them.
     ///
+    /// # Errors
     /// There are none, and none can be fetched.
     pub async fn with_key(
         self: &Arc<Self>,

@@ -231,7 +231,7 @@ async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
                 fs::remove_file(&file).unwrap();
                 altered("CREATE TABLE notes (text)");
             },
-            "is no database of freshql",
+            "is not a freshql database",
         ),
         (
             &|| {

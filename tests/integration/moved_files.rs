@@ -185,7 +185,7 @@ async fn a_file_that_does_not_belong_here_is_not_served_and_not_touched() {
         .unwrap();
     let bytes = fs::read(&other).unwrap();
     fs::rename(&other, &database).unwrap();
-    scene.assert_not_ready("it is no database of freshql").await;
+    scene.assert_not_ready("it is not a freshql database").await;
     scene.set_city("Nowhere").await.assert_error(503, "DATABASE_UNAVAILABLE");
     assert_eq!(fs::read(&database).unwrap(), bytes);
 

@@ -1,4 +1,4 @@
-//! What the commands do with a SQLite file beside serving it.
+//! What commands do with a SQLite file, other than serving it.
 
 use std::path::Path;
 
@@ -59,7 +59,7 @@ impl Admin {
         Ok(migrate::repair(&self.0, model, &built)?)
     }
 
-    /// Only if the database has all that the rows' new versions need.
+    /// Only if the database contains everything that the rows' new versions need.
     pub(in crate::store) fn heal(&mut self, model: &Model) -> rusqlite::Result<(usize, usize)> {
         let transaction = self.0.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let problems = migrate::check_schema(&transaction, model)?;
@@ -87,7 +87,7 @@ impl Admin {
         self.0.execute_batch("COMMIT").map_err(failed)
     }
 
-    /// What stands in the write-ahead log goes into the file.
+    /// Moves the contents of the write-ahead log into the file.
     pub(in crate::store) fn settle(&self) -> rusqlite::Result<()> {
         self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
     }

@@ -1,6 +1,6 @@
-//! Rows fetched ahead, as other databases need it. SQLite answers faster when it is asked for each
-//! row as it is written; this serves to compare, and so does the test that reads everything both
-//! ways.
+//! Fetches rows ahead, as other databases need it. SQLite is faster when it is asked for each row
+//! as the row is written. This path exists for comparison, and for the test that reads everything
+//! both ways.
 
 use rusqlite::CachedStatement;
 

@@ -1,4 +1,4 @@
-//! One row changed as another program would: by plain SQL, past this server.
+//! Changes one row as another program would: with plain SQL, without going through this server.
 
 use rusqlite::{Connection, params};
 
@@ -24,8 +24,8 @@ pub(super) fn keys(
     Ok(keys)
 }
 
-/// Gives a column of a row another value; gives the number of records that this has left in the
-/// change log. None if there is no such value, or the database does not let it be changed.
+/// Changes the value of a column in one row; returns the number of records that this added to the
+/// change log. None if there is no other valid value, or the database refuses the change.
 pub(super) fn alter(
     connection: &Connection,
     entity: &Entity,
@@ -51,7 +51,7 @@ pub(super) fn alter(
         .map(|count| u64::try_from(count).ok())
 }
 
-/// SQL for a value that the column does not have yet, as far as its type says.
+/// SQL for a value that the column does not have yet, according to its type.
 fn other_value(column: &Column) -> Option<String> {
     let name = SqlName::new(&column.name);
     let either = |one: &str, other: &str| {

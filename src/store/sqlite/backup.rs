@@ -1,6 +1,6 @@
-//! Copies of a database file: taken while it is in use, and put back while it is not. SQLite's
-//! backup API copies page by page, so that keys and versions stay what they are. A copy gets its
-//! name only when it is whole and on the disk.
+//! Copies of a database file: taken while it is in use, and restored while it is not. SQLite's
+//! backup API copies page by page, so keys and versions stay the same. A copy gets its name only
+//! when it is complete and on disk.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -14,62 +14,62 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::identity::number;
 use super::{guard, migrate};
 
-/// How long another program may keep a lock.
+/// How long to wait for another program's lock.
 const BUSY: Duration = Duration::from_secs(10);
-/// How long a program may take to close the database before it counts as one that uses it.
+/// How long a program may take to close the database before it counts as using it.
 const CLOSING: Duration = Duration::from_secs(1);
 
-/// Why there is no copy, or why it was not put back. Nothing was altered then.
+/// Why there is no copy, or why it was not restored. In all cases nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// A file of this name is not to be replaced.
+    /// The file exists and must not be replaced.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
     /// The database cannot be its own backup.
     #[error("{} is the database itself", .0.display())]
     Same(PathBuf),
-    /// A log that belongs to another file would be taken for the copy's.
+    /// A log that belongs to another file would be applied to the copy.
     #[error("there is a write-ahead log beside {}: a program uses that database, or has not closed it", .0.display())]
     Log(PathBuf),
-    /// Two at once.
+    /// Two backups to one file at once.
     #[error("another backup is being written to {} at this moment", .0.display())]
     Busy(PathBuf),
     /// A server or another program has the database open.
     #[error("{} is in use by another program, such as a server that runs on it", .0.display())]
     InUse(PathBuf),
-    /// It is damaged, or no SQLite database.
+    /// It is damaged, or not a SQLite database.
     #[error("{} is not an intact database: {why}", .path.display())]
     Damaged {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// In SQLite's words.
+        /// SQLite's message.
         why: String,
     },
     /// It has no epoch.
-    #[error("{} is no database of freshql", .0.display())]
+    #[error("{} is not a freshql database", .0.display())]
     Foreign(PathBuf),
     /// A file cannot be read or written.
     #[error("{}: {source}", .path.display())]
     File {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// The system's words.
+        /// The system's message.
         source: io::Error,
     },
     /// SQLite cannot read or write.
     #[error("{}: {source}", .path.display())]
     Sqlite {
-        /// Which file.
+        /// The file.
         path: PathBuf,
-        /// SQLite's words.
+        /// SQLite's message.
         source: rusqlite::Error,
     },
 }
 
-/// Writes a copy of a database to a file. The database may be in use; the copy is of one moment.
+/// Writes a copy of a database to a file. The database may be in use; the copy shows one moment.
 ///
 /// # Errors
-/// There is no copy; a file that was there is as it was.
+/// There is no copy; an existing file is unchanged.
 pub fn backup(database: &Path, file: &Path, replace: bool) -> Result<(), BackupError> {
     if number(file).is_some() && number(file) == number(database) {
         return Err(BackupError::Same(file.to_owned()));
@@ -83,16 +83,16 @@ pub fn backup(database: &Path, file: &Path, replace: bool) -> Result<(), BackupE
     Copy::of(database, file, Check::Quick, database)?.name(file)
 }
 
-/// How closely a copy is looked at.
+/// How thoroughly a copy is checked.
 #[derive(Debug, Clone, Copy)]
 enum Check {
     /// Pages and rows.
     Quick,
-    /// Indexes too.
+    /// Indexes, too.
     Whole,
 }
 
-/// A copy that has no name yet. It goes when this is dropped.
+/// A copy that does not have its final name yet. Deleted when this is dropped.
 pub struct Copy {
     path: PathBuf,
     /// Locked, so that nobody else writes to it.
@@ -100,8 +100,8 @@ pub struct Copy {
 }
 
 impl Copy {
-    /// Copies a database to a file beside `target`, checks that it is whole, and writes it to the
-    /// disk. Who may read `like` may read the copy, from its first byte on.
+    /// Copies a database to a file next to `target`, checks it, and syncs it to disk. From its
+    /// first byte on, the copy has the permissions of `like`.
     fn of(database: &Path, target: &Path, check: Check, like: &Path) -> Result<Self, BackupError> {
         let path = with(target, ".tmp");
         let options =
@@ -112,7 +112,7 @@ impl Copy {
             Err(TryLockError::WouldBlock) => return Err(BackupError::Busy(target.to_owned())),
             Err(TryLockError::Error(source)) => return Err(BackupError::File { path, source }),
         }
-        // What an interrupted backup has left.
+        // Left behind by an interrupted backup.
         file.set_len(0).map_err(at(&path))?;
         fs::set_permissions(&path, permissions(like)?).map_err(at(&path))?;
         let copy = Self { path, file };
@@ -147,11 +147,11 @@ impl Copy {
     fn fill(&self, database: &Path) -> rusqlite::Result<Connection> {
         let source = open(database)?;
         let mut target = Connection::open(&self.path)?;
-        // Nobody reads it before it is whole.
+        // Nobody reads it before it is complete.
         target.pragma_update(None, "journal_mode", "OFF")?;
         target.pragma_update(None, "synchronous", "OFF")?;
         let backup = Backup::new(&source, &mut target)?;
-        // In one step, so that it is of one moment, however much is written meanwhile.
+        // In a single step, so that it shows one moment, however much is written meanwhile.
         match backup.step(-1)? {
             StepResult::Done => {}
             _ => {
@@ -162,24 +162,24 @@ impl Copy {
             }
         }
         drop(backup);
-        // The count of the schema's changes is part of every validator, and this API lets it begin
-        // anew. As with versions, the time makes it one that no state of this database had,
-        // whatever became of its triggers then.
+        // The schema version is part of every validator, and this API starts it over. As with row
+        // versions, the current time gives a number that no previous state of this database had,
+        // whatever happened to its triggers in that state.
         let schema = guard::schema_version(&source)?.saturating_add(1);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .ok()
             .and_then(|now| i32::try_from(now.as_secs()).ok());
         target.pragma_update(None, "schema_version", schema.max(now.unwrap_or_default().into()))?;
-        // A file alone, that can be opened where nothing can be written beside it.
+        // A single file, which can also be opened from a read-only directory.
         target.pragma_update(None, "journal_mode", "DELETE")?;
         Ok(target)
     }
 
-    /// Opens the copy, to look at it.
+    /// Opens the copy to inspect it.
     ///
     /// # Errors
-    /// SQLite's.
+    /// Those of SQLite.
     pub fn open(&self) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(
             &self.path,
@@ -187,7 +187,7 @@ impl Copy {
         )
     }
 
-    /// Gives it its name, which another file may have had.
+    /// Gives it its final name, which may replace an existing file.
     fn name(self, target: &Path) -> Result<(), BackupError> {
         fs::rename(&self.path, target).map_err(at(target))?;
         sync_directory_of(target)
@@ -196,21 +196,21 @@ impl Copy {
 
 impl Drop for Copy {
     fn drop(&mut self) {
-        // Where it has its name, there is nothing left to remove.
+        // If it has its final name, there is nothing left to delete.
         let _ = fs::remove_file(&self.path);
     }
 }
 
-/// A database that nobody else has open, and nobody can open as long as this lives.
+/// A database that nobody else has open, and that nobody can open while this lives.
 pub struct Held {
     path: PathBuf,
-    /// None where there is no database, or none that SQLite can read: no server can run on it.
+    /// None if there is no database, or none that SQLite can read: no server can run on it.
     connection: Option<Connection>,
 }
 
 impl Held {
-    /// Takes hold of the database at this path, if there is one. What is left in a log is written
-    /// into it.
+    /// Acquires exclusive access to the database at this path, if there is one. The contents of a
+    /// write-ahead log are written into it.
     ///
     /// # Errors
     /// Somebody has it open.
@@ -231,10 +231,10 @@ impl Held {
         }
     }
 
-    /// A whole copy of a backup, to be put into the place of the database.
+    /// A checked copy of a backup, ready to take the database's place.
     ///
     /// # Errors
-    /// It is no intact database of freshql.
+    /// It is not an intact freshql database.
     pub fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
         if number(file).is_some() && number(file) == number(&self.path) {
             return Err(BackupError::Same(file.to_owned()));
@@ -243,11 +243,11 @@ impl Held {
         Copy::of(file, &self.path, Check::Whole, like)
     }
 
-    /// Puts the copy into the place of the database. Returns where that is kept, if there was one.
-    /// At every moment there is one or the other at the path, whole.
+    /// Replaces the database with the copy. Returns where the previous database is kept, if there
+    /// was one. At every moment there is a complete file at the path.
     ///
     /// # Errors
-    /// The database is as it was.
+    /// The database is unchanged.
     pub fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
         let path = &self.path;
         let kept = match path.exists() {
@@ -257,7 +257,7 @@ impl Held {
             }
             false => None,
         };
-        // They belong to what was there.
+        // They belong to the previous database.
         for rest in
             [with(path, "-wal"), with(path, "-shm")].into_iter().filter(|rest| rest.exists())
         {
@@ -272,19 +272,19 @@ impl Held {
         Ok(kept)
     }
 
-    /// Gives the database another name, beside its own.
+    /// Gives the database an additional name next to its own.
     fn keep(&self) -> Result<PathBuf, BackupError> {
         let numbered = (2..).map(|number| with(&self.path, &format!(".before-restore-{number}")));
         let mut names = std::iter::once(with(&self.path, ".before-restore")).chain(numbered);
         let kept = names.find(|name| !name.exists()).expect("there are numbers without end");
-        // Some file systems have one name for each file.
+        // Some file systems do not support hard links.
         let linked = fs::hard_link(&self.path, &kept).or_else(|_| fs::rename(&self.path, &kept));
         linked.map_err(at(&kept))?;
         Ok(kept)
     }
 }
 
-/// Takes all locks, and puts the log into the database.
+/// Acquires all locks and writes the log into the database.
 fn lock(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
@@ -292,12 +292,11 @@ fn lock(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "DELETE")?;
     connection.execute_batch("BEGIN EXCLUSIVE")?;
-    // In a mode without a log the lock is what remains.
+    // In a mode without a log, the lock is all that is needed.
     Ok(connection)
 }
 
-/// Opens a database to copy it. One with a log that lies where nothing can be written is read as it
-/// stands.
+/// Opens a database to copy it. One with a log in a read-only directory is read as it is.
 fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let read = |connection: Connection| {
@@ -321,7 +320,7 @@ fn open(path: &Path) -> rusqlite::Result<Connection> {
     }
 }
 
-/// A name that begins with this path.
+/// The path with this suffix appended to its name.
 fn with(path: &Path, ending: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(ending);
@@ -336,7 +335,7 @@ fn permissions(path: &Path) -> Result<fs::Permissions, BackupError> {
     Ok(fs::metadata(path).map_err(at(path))?.permissions())
 }
 
-/// Whoever could open the old file can open the new one.
+/// Gives the new file the owner of the old one.
 fn give_to_owner_of(path: &Path, copy: &Path) -> Result<(), BackupError> {
     #[cfg(unix)]
     {
@@ -350,7 +349,7 @@ fn give_to_owner_of(path: &Path, copy: &Path) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// A new name is on the disk when its directory is.
+/// A new name is on disk only after its directory has been synced.
 fn sync_directory_of(path: &Path) -> Result<(), BackupError> {
     let directory = match path.parent() {
         Some(parent) if parent != Path::new("") => parent,

@@ -1,5 +1,6 @@
-//! After a write that was refused, or that came to nothing: what of the database's authors stands
-//! behind it. It reads the catalogue, so it is for the exception and not for every write.
+//! Finds out, after a write was refused or had no effect, which trigger or rule of the database's
+//! authors is responsible. It reads the catalogue, so it is for the exception and not for every
+//! write.
 
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -13,17 +14,17 @@ use crate::store::sqlite::catalogue::authors::{AuthorTrigger, Event, mentions};
 use crate::store::sqlite::lexer::Token;
 use crate::store::sqlite::lexer::tokens;
 
-/// A foreign key: the other table, and its columns here and there.
+/// A foreign key: the other table, and its columns on both sides.
 struct Reference {
     table: String,
     columns: Vec<(String, String)>,
 }
 
-/// The triggers that this statement on the table fires and that say `RAISE(IGNORE)`; if none does,
-/// all that it fires.
+/// The triggers fired by this statement that contain `RAISE(IGNORE)`; if there are none, all
+/// triggers that it fires.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(super) fn interfering(
     connection: &Connection,
     table: &str,
@@ -40,11 +41,11 @@ pub(super) fn interfering(
     Ok(fired.into_iter().map(|trigger| trigger.name).collect())
 }
 
-/// The triggers that cannot run, by what SQLite says of the statement that fired one (`no such
-/// function: f`).
+/// The triggers that cannot run, found by SQLite's message about the statement that fired one
+/// (`no such function: f`).
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(super) fn broken(connection: &Connection, message: &str) -> Result<Vec<String>, StoreError> {
     // `no such table: main.t`, `no such column: NEW.c`
     let missing = message.rsplit(": ").next().unwrap_or_default();
@@ -57,10 +58,10 @@ pub(super) fn broken(connection: &Connection, message: &str) -> Result<Vec<Strin
     Ok(broken.map(|(_, found)| found.name.clone()).collect())
 }
 
-/// Whether the table has a rule with `ON CONFLICT IGNORE`.
+/// Whether the table has a constraint with `ON CONFLICT IGNORE`.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(super) fn has_rule_that_ignores(
     connection: &Connection,
     table: &str,
@@ -77,12 +78,11 @@ pub(super) fn has_rule_that_ignores(
         .any(|three| three.iter().zip(ignores).all(|(word, is)| word.eq_ignore_ascii_case(is))))
 }
 
-/// Of these columns with their new values, those by which the row (with this key, if it is there
-/// already) would point to one that does not exist. All foreign keys of the table count, whatever
-/// the model says.
+/// The columns among these whose new values would make the row (with this key, if it exists) refer
+/// to a row that does not exist. Considers all foreign keys of the table, whatever the model says.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(super) fn dangling(
     connection: &Connection,
     table: &str,
@@ -105,7 +105,7 @@ pub(super) fn dangling(
                 (None, None) => Value::Null,
             });
         }
-        // A new row may point to itself.
+        // A new row may refer to itself.
         let is_itself = target.eq_ignore_ascii_case(table)
             && columns
                 .iter()
@@ -118,7 +118,7 @@ pub(super) fn dangling(
             dangling.extend(here.into_iter().map(str::to_owned));
         }
     }
-    // In the order in which they were given, which is not SQLite's.
+    // In the given order, which differs from SQLite's.
     let is_dangling = |name: &&str| dangling.iter().any(|known| known == name);
     Ok(written.iter().map(|(name, _)| *name).filter(is_dangling).map(str::to_owned).collect())
 }
@@ -133,7 +133,7 @@ fn triggers(connection: &Connection) -> Result<Vec<(String, FoundTrigger)>, Stor
 }
 
 fn references(connection: &Connection, table: &str) -> Result<Vec<Reference>, StoreError> {
-    // Where the statement does not say which columns it points to, these are the other table's key.
+    // If the declaration does not name the referenced columns, they are the other table's key.
     let sql = "SELECT list.seq, list.\"table\", list.\"from\", coalesce(list.\"to\", (SELECT info.name \
                FROM pragma_table_info(list.\"table\") info WHERE info.pk = list.seq + 1), '') \
                FROM pragma_foreign_key_list(?) list ORDER BY list.id, list.seq";

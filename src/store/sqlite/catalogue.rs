@@ -1,5 +1,5 @@
-//! What a SQLite database has, as its own catalogue lists it: tables, columns, keys, indexes,
-//! triggers. It compares nothing; SQLite's names do not mind case, so look-ups here do not either.
+//! The schema of a SQLite database, as listed in its catalogue: tables, columns, keys, indexes,
+//! triggers. It compares nothing. SQLite's names are case-insensitive, so lookups here are, too.
 
 pub(in crate::store) mod authors;
 pub(in crate::store) mod definition;
@@ -12,12 +12,12 @@ use self::definition::{Definition, Kind};
 use super::words::words;
 use crate::store::schema::layout::VERSION_COLUMN;
 
-/// The schema of a database. SQLite's own tables are not in it.
+/// The schema of a database, without SQLite's own tables.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Catalogue {
-    /// In the order in which they were made.
+    /// In creation order.
     pub(in crate::store) tables: Vec<FoundTable>,
-    /// There are views.
+    /// Whether there are views.
     pub(in crate::store) has_views: bool,
 }
 
@@ -25,7 +25,7 @@ pub(in crate::store) struct Catalogue {
 #[derive(Debug)]
 pub(in crate::store) struct FoundTable {
     pub(in crate::store) name: String,
-    /// The statement that would make it as it is now, taken apart.
+    /// The statement that would create it as it is now, parsed.
     pub(in crate::store) definition: Definition,
     pub(in crate::store) columns: Vec<FoundColumn>,
     pub(in crate::store) foreign_keys: Vec<FoundForeignKey>,
@@ -41,20 +41,20 @@ pub(in crate::store) struct FoundColumn {
     pub(in crate::store) sql_type: String,
     pub(in crate::store) not_null: bool,
     pub(in crate::store) has_default: bool,
-    /// Place in the primary key, from 1; 0 outside of it.
+    /// The position in the primary key, from 1; 0 outside it.
     pub(in crate::store) key: i64,
-    /// Computed by SQLite.
+    /// Whether SQLite computes it.
     pub(in crate::store) is_generated: bool,
-    /// By which its values are compared.
+    /// The collation that compares its values.
     pub(in crate::store) collation: String,
 }
 
-/// A foreign key over one column or more.
+/// A foreign key over one or more columns.
 #[derive(Debug)]
 pub(in crate::store) struct FoundForeignKey {
     pub(in crate::store) columns: Vec<String>,
     pub(in crate::store) table: String,
-    /// Of the first column; `None` stands for the other table's primary key.
+    /// The first referenced column; None means the other table's primary key.
     pub(in crate::store) target: Option<String>,
     pub(in crate::store) on_delete: String,
 }
@@ -64,13 +64,13 @@ pub(in crate::store) struct FoundForeignKey {
 pub(in crate::store) struct FoundIndex {
     pub(in crate::store) name: String,
     pub(in crate::store) unique: bool,
-    /// Has a WHERE.
+    /// Whether it has a WHERE clause.
     pub(in crate::store) is_partial: bool,
-    /// `None` for an expression.
+    /// None for an expression.
     pub(in crate::store) columns: Vec<Option<String>>,
-    /// By which each of them is compared.
+    /// The collation of each column.
     pub(in crate::store) collations: Vec<String>,
-    /// The statement that made it; `None` where a constraint of the table did.
+    /// The statement that created it; None if a constraint of the table did.
     pub(in crate::store) sql: Option<String>,
 }
 
@@ -118,13 +118,13 @@ impl Catalogue {
     }
 }
 
-/// The name of the constraint that tells a table that was there before freshql.
+/// The name of the constraint that marks a table that existed before freshql.
 pub(in crate::store) const ADOPTED: &str = "adopted";
 
 impl FoundTable {
-    /// Whether it was there before freshql: then its version column, which a migration has added,
-    /// says so. It keeps the types, rules and defaults of its authors, as long as the model's
-    /// values fit in.
+    /// Whether it existed before freshql, as marked by the version column that a migration has
+    /// added. It keeps the types, rules and defaults of its authors, as long as the model's values
+    /// fit.
     pub(in crate::store) fn is_adopted(&self) -> bool {
         let Some(version) = self.definition.column(VERSION_COLUMN) else { return false };
         let mark = words(&format!("CONSTRAINT {ADOPTED} NOT NULL"));
@@ -136,7 +136,7 @@ impl FoundTable {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// The foreign key of this column alone.
+    /// The foreign key over this column alone.
     pub(in crate::store) fn foreign_key(&self, column: &str) -> Option<&FoundForeignKey> {
         self.foreign_keys
             .iter()
@@ -145,22 +145,21 @@ impl FoundTable {
 }
 
 impl FoundColumn {
-    /// `a` is not `A`.
+    /// Whether `a` differs from `A`.
     pub(in crate::store) fn is_compared_by_bytes(&self) -> bool {
         self.collation.eq_ignore_ascii_case("BINARY")
     }
 
-    /// A row can be created without a word about this column.
+    /// Whether a row can be created without a value for this column.
     pub(in crate::store) fn may_be_left_out(&self) -> bool {
         !self.not_null || self.has_default || self.is_generated
     }
 }
 
 impl FoundIndex {
-    /// Serves as an index over these columns of a table with this key: it begins with them, and
-    /// rows with the same values then follow by their keys, which is the last term of every
-    /// ordering (the end of an index is the row's own number). A unique one must have exactly these
-    /// columns, in any order.
+    /// Whether it serves as an index over these columns of a table with this key: it begins with
+    /// them, and continues with the key, which is the last term of every ordering (every index ends
+    /// with the rowid). A unique index must have exactly these columns, in any order.
     pub(in crate::store) fn covers(&self, columns: &[&str], key: &str, unique: bool) -> bool {
         let same = |found: &Option<String>, wanted: &str| {
             found.as_ref().is_some_and(|found| found.eq_ignore_ascii_case(wanted))

@@ -1,4 +1,4 @@
-//! The change log of a SQLite file, read: what the [triggers](super::triggers) have written down.
+//! Reads the change log of a SQLite file, which its [triggers](super::triggers) write.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Once};
@@ -12,14 +12,14 @@ use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, Entity, Model, Scalar, Value};
 use crate::store::change_log::{Change, Changes, Op, Record, Search};
 
-/// How many records [`Search::Latest`] looks at.
+/// How many records [`Search::Latest`] searches.
 const LOOKED_AT: u32 = 100_000;
 
-/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a
-/// while: it is for people.
+/// Up to `limit` records that have one of these marks (sorted). There is no index for this, so it
+/// takes a while: it is for diagnosis only.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn touching(
     connection: &Connection,
     model: &Model,
@@ -49,11 +49,11 @@ pub fn touching(
 }
 
 /// The changes after `seq`, in order; None if there are more than `most` records. Rows of entities
-/// that the model does not have (any more) are left out, so where to read on from is what
-/// [`newest`] says in the same transaction, not the last of these.
+/// that the model does not have are skipped. So the position to continue from is not the last of
+/// these changes, but what [`newest`] returns in the same transaction.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn since(
     connection: &Connection,
     model: &Model,
@@ -81,31 +81,31 @@ pub fn since(
     Ok(Some(changes))
 }
 
-/// The last record's number; 0 before the first.
+/// The number of the last record; 0 if there is none.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn newest(connection: &Connection) -> rusqlite::Result<Version> {
     end_of_log(connection, "SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1")
 }
 
-/// A record, whole, in some spelling: two are the same exactly if their spellings are. None where
-/// there is none.
+/// A whole record as a string: two records are equal exactly if their strings are. None if there is
+/// no such record.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn record(connection: &Connection, seq: Version) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT concat_ws(',', quote(entity), quote(id), quote(op), quote(changed), quote(parts), quote(at))
         FROM _freshql_change WHERE seq = ?";
     connection.prepare_cached(sql)?.query_row([seq.0], |row| row.get(0)).optional()
 }
 
-/// Writes a record that makes all who read it forget what they know: an entity's rows have perhaps
-/// changed without a record. Gives its number, which is the clock's next. Such a record names no
+/// Writes a record that makes all readers drop what they know about an entity, because its rows may
+/// have changed without a record. Returns its number, the next of the clock. Such a record names no
 /// row.
 ///
 /// # Errors
-/// If the database cannot be written.
+/// The database cannot be written.
 pub fn forget_entity(connection: &Connection, entity: &str) -> rusqlite::Result<Version> {
     let sql = format!(
         "INSERT INTO _freshql_change (seq, entity, id, op, changed, parts)
@@ -114,15 +114,15 @@ pub fn forget_entity(connection: &Connection, entity: &str) -> rusqlite::Result<
     connection.query_row(&sql, [entity], |row| row.get(0)).map(Version)
 }
 
-/// Under this name the log has the changes of registered documents. No entity can have it: no name
-/// in GraphQL has a slash.
+/// The entity name under which the log records changes of registered documents. GraphQL names have
+/// no slash, so no entity can have it.
 const DOCUMENTS: &str = "/q";
 
-/// Writes a record that this document is no longer as it was in the database, so that all nodes
-/// look. To be written in the transaction that changes it.
+/// Records that this document has changed in the database, so that all nodes read it again. Call
+/// this in the transaction that changes it.
 ///
 /// # Errors
-/// If the database cannot be written.
+/// The database cannot be written.
 pub fn log_document(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     let sql = format!(
         "INSERT INTO _freshql_change (seq, entity, id, op, changed, parts) VALUES ({NEXT}, '{DOCUMENTS}', ?, 'U', '', '{{}}')"
@@ -130,16 +130,16 @@ pub fn log_document(connection: &Connection, id: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(&sql)?.execute([id]).map(drop)
 }
 
-/// Records that are deleted in one transaction, so that other writers wait a few milliseconds at
-/// most.
+/// The maximum number of records to delete in one transaction, so that other writers wait at most a
+/// few milliseconds.
 const PRUNED_AT_ONCE: i64 = 10_000;
 
-/// The last record that [`prune`] would delete now; None if nothing is too old or too much. Always
-/// a prefix of the log goes, whatever the records say about their time: who finds the last record
-/// that it knows has missed nothing.
+/// The last record that [`prune`] would delete now; None if no record is too old or surplus. Only a
+/// prefix of the log is ever deleted, whatever the records' times: a reader that finds its last
+/// known record has therefore missed nothing.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn surplus(
     connection: &Connection,
     limits: ChangeLogLimits,
@@ -147,10 +147,10 @@ pub fn surplus(
     let records: i64 = connection
         .prepare_cached("SELECT count(*) FROM _freshql_change")?
         .query_row([], |row| row.get(0))?;
-    // The newest stays.
+    // The newest record stays.
     let most = (records - 1).clamp(0, PRUNED_AT_ONCE);
     let too_many = records.saturating_sub_unsigned(limits.max_records).clamp(0, most);
-    // Times that are not in order: only what stands before the first young record goes.
+    // Times may be out of order: delete only what precedes the first young record.
     let sql = "SELECT count(*) FROM _freshql_change WHERE seq < coalesce((
           SELECT min(seq) FROM (SELECT seq, at FROM _freshql_change ORDER BY seq LIMIT ?1) WHERE at >= unixepoch() - ?2),
         (SELECT seq FROM _freshql_change ORDER BY seq LIMIT 1 OFFSET ?1))";
@@ -169,11 +169,11 @@ pub fn surplus(
     }
 }
 
-/// Deletes records that are too old or too many, the oldest first, some thousands at most; the
-/// newest always stays. Tells how many it has deleted.
+/// Deletes records that are too old or too many, oldest first, a few thousand at most; the newest
+/// always stays. Returns the number of deleted records.
 ///
 /// # Errors
-/// If the database cannot be written.
+/// The database cannot be written.
 pub fn prune(connection: &Connection, limits: ChangeLogLimits) -> rusqlite::Result<usize> {
     let Some(last) = surplus(connection, limits)? else { return Ok(0) };
     connection.prepare_cached("DELETE FROM _freshql_change WHERE seq <= ?")?.execute([last.0])
@@ -189,7 +189,7 @@ fn change(model: &Model, row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let id = match row.get_ref(2)? {
         ValueRef::Integer(number) => Value::Int(number),
         ValueRef::Real(number) => Value::Real(number),
-        // What is no text of the model's is NULL to whoever reads the row, too.
+        // A value that is not valid UTF-8 reads as NULL in the row, too.
         ValueRef::Text(text) => std::str::from_utf8(text).map_or(Value::Null, Value::text),
         ValueRef::Null | ValueRef::Blob(_) => Value::Null,
     };
@@ -202,20 +202,20 @@ fn change(model: &Model, row: &Row<'_>) -> rusqlite::Result<Option<Change>> {
     let (parts, unread) = parts(entity, row.get_ref(5)?);
     if let Some(column) = unread.first() {
         let column = &entity.column(*column).name;
-        TOLD.call_once(|| {
+        REPORTED.call_once(|| {
             tracing::warn!(
                 seq = seq.0,
                 table = entity.table,
                 column,
-                "a value in the change log cannot be read and counts as any value; said once"
+                "a value in the change log cannot be read and counts as any value; logged once"
             );
         });
     }
     Ok(Some(Change { seq, entity: entity.id, id, op, parts, unread }))
 }
 
-/// Whether it has been said that something in the log cannot be read.
-static TOLD: Once = Once::new();
+/// Whether an unreadable value in the log has been reported.
+static REPORTED: Once = Once::new();
 
 fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     match value {
@@ -224,8 +224,8 @@ fn text(value: ValueRef<'_>) -> Cow<'_, str> {
     }
 }
 
-/// The columns whose names stand in this text with spaces between them. A name may have a space
-/// itself, and may then be found where others stand: a column too many is harmless.
+/// The columns named in this space-separated text. A name that contains a space may be found where
+/// other names meet: an additional column is harmless.
 fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
     let padded = format!(" {names} ");
     entity
@@ -234,9 +234,9 @@ fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
         .collect()
 }
 
-/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A
-/// column that the model has come to cut lists by only after the record was written has no values
-/// here: its lists are new, too, since the model is part of every ETag.
+/// The values of the columns that can restrict lists, and the columns whose values cannot be read.
+/// A column that can restrict lists only since the record was written has no values here. That is
+/// safe: answers with such lists are newer, since the model is part of every ETag.
 fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, Vec<ColumnId>) {
     let (mut parts, mut unread) = (Vec::new(), Vec::new());
     let written = text(json);
@@ -246,7 +246,7 @@ fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, V
     let is_lossy = matches!(written, Cow::Owned(_));
     let Ok(object) = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&written)
     else {
-        // An infinity, for one: SQLite writes it as a number that is none.
+        // For example an infinity, which SQLite writes as an invalid JSON number.
         return (parts, entity.column_ids().filter(|id| entity.column(*id).part).collect());
     };
     for id in entity.column_ids() {
@@ -265,16 +265,16 @@ fn parts(entity: &Entity, json: ValueRef<'_>) -> (Vec<(ColumnId, Vec<Value>)>, V
     (parts, unread)
 }
 
-/// Something in it was no UTF-8.
+/// Whether it contained invalid UTF-8.
 fn is_damaged(value: &Value) -> bool {
     matches!(value, Value::Text(text) if text.contains(char::REPLACEMENT_CHARACTER))
 }
 
-/// None for what no trigger of ours writes.
+/// None for values that our triggers never write.
 fn part_value(scalar: Scalar, json: &serde_json::Value) -> Option<Value> {
     Some(match json {
         serde_json::Value::String(text) => match (scalar, text.parse()) {
-            // The log spells floats out, to the last digit.
+            // The log contains floats as strings, with all of their digits.
             (Scalar::Float, Ok(number)) => Value::Real(number),
             _ => Value::Text(Arc::from(text.as_str())),
         },
@@ -304,7 +304,7 @@ mod tests {
         (connection, model)
     }
 
-    /// All records, with small numbers in their order, as a reader of a sentence likes them.
+    /// All records, renumbered from 1 for readability.
     fn all(connection: &Connection, model: &Model) -> Vec<Change> {
         let mut changes = since(connection, model, Version(0), usize::MAX).unwrap().unwrap().rows;
         assert!(changes.is_sorted_by_key(|change| change.seq.0));
@@ -437,7 +437,7 @@ mod tests {
         assert_eq!(prune(&connection, limits(3600, 10)).unwrap(), 0);
         assert_eq!(prune(&connection, limits(3600, 4)).unwrap(), 2);
         assert_eq!(kept(&connection), all[2..]);
-        // The fourth seems to be older than the third, because somebody has set the clock.
+        // The fourth record looks older than the third, because somebody has set the clock.
         for (age, record) in [(50, all[2]), (5000, all[3])] {
             let sql = "UPDATE _freshql_change SET at = at - ? WHERE seq = ?";
             connection.execute(sql, [age, record]).unwrap();

@@ -1,4 +1,4 @@
-//! Connections, as all of ours are set up.
+//! Opens connections with the settings that all of ours share.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,19 +11,19 @@ use super::dialect::FOLD_FUNCTION;
 use crate::store::error::StoreError;
 use crate::store::select::fold;
 
-/// Statements that a connection keeps prepared.
+/// The number of statements that a connection keeps prepared.
 const STATEMENTS: usize = 512;
 /// How long a writer waits for a lock that another process holds.
 const BUSY: Duration = Duration::from_secs(10);
 
-/// Opens a connection as all of ours are: WAL, durable commits, foreign keys on. Triggers do not
-/// fire themselves, as is SQLite's default: that is how the authors of a table mean theirs (`AFTER
-/// UPDATE ON t … UPDATE t SET updated_at = …`).
+/// Opens a connection with our settings: WAL, durable commits, foreign keys on. Recursive triggers
+/// are off, SQLite's default, because authors rely on it
+/// (`AFTER UPDATE ON t … UPDATE t SET updated_at = …`).
 pub fn open(path: &Path) -> Result<Connection, StoreError> {
     open_with(path, OpenFlags::SQLITE_OPEN_CREATE)
 }
 
-/// The same for a file that is there: nothing is served from one that was made for want of it.
+/// Opens an existing file, so that a missing database is not replaced by an empty one.
 pub(super) fn open_existing(path: &Path) -> Result<Connection, StoreError> {
     open_with(path, OpenFlags::empty())
 }
@@ -39,22 +39,22 @@ pub(super) fn open_with(path: &Path, flags: OpenFlags) -> Result<Connection, Sto
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
-    // Every 16 MB of log. A commit that comes to it waits for it.
+    // Checkpoint after every 16 MB of log. The commit that reaches this size waits for it.
     connection.pragma_update(None, "wal_autocheckpoint", 4000)?;
-    // Else a bound LIMIT is looked at when a statement is planned, and the statement is planned
-    // again for each request.
+    // Without this, SQLite looks at a bound LIMIT when it plans a statement, and plans the
+    // statement again for each request.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function(FOLD_FUNCTION, 1, flags, |context| {
-        // What is no text (an external writer put it there) matches nothing; it must not make the
-        // whole list fail.
+        // A value that is not a string (stored by an external writer) matches nothing; it must not
+        // make the whole list fail.
         Ok(context.get_raw(0).as_str().ok().map(fold))
     })?;
     Ok(connection)
 }
 
-/// Opens a file that others may have made, to look: not even the journal's mode is changed.
+/// Opens a foreign file to inspect it: even the journal mode stays unchanged.
 pub(in crate::store) fn open_read_only(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(
         path,
@@ -68,7 +68,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// Runs a statement without parameters that is kept prepared.
+/// Runs a parameterless statement, which is kept prepared.
 pub(super) fn run(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
 }

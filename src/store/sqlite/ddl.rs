@@ -1,6 +1,6 @@
-//! A layout as SQLite's CREATE statements, laid out for people who read them. It follows the table
-//! of scalars in the model's documentation; what a type cannot say, a CHECK says, so that other
-//! programs cannot write what would break an answer's types or an ordering.
+//! A layout as SQLite's CREATE statements, formatted for people. It follows the table of scalars in
+//! the model's documentation. What a type cannot express, a CHECK does, so that other programs
+//! cannot write values that would break an answer's types or an ordering.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::store::schema::section::{Section, versions_kept};
 use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers;
 
-/// The tables of freshql's own, and what they hold at the beginning.
+/// freshql's own tables, and their initial contents.
 const SYSTEM_TABLES: &[(&str, &str)] = &[
     (
         "What identifies this database. The epoch is part of every ETag; renew it after a restore from a backup.",
@@ -50,11 +50,11 @@ const SYSTEM_TABLES: &[(&str, &str)] = &[
     ),
 ];
 
-/// What [`VERSION_COLUMN`] is.
+/// The definition of [`VERSION_COLUMN`].
 pub(in crate::store) const VERSION_DEFINITION: &str = "INTEGER NOT NULL DEFAULT 0";
 
-/// All that an empty SQLite database needs: the system tables, the tables with their indexes, the
-/// triggers; each with its closing semicolon.
+/// Everything that an empty SQLite database needs: the system tables, the tables with their
+/// indexes, the triggers; each statement with its closing semicolon.
 pub fn create_statements(layout: &Layout) -> Vec<String> {
     sections(layout).flat_map(|section| section.statements).collect()
 }
@@ -113,7 +113,7 @@ pub(in crate::store) fn created(table: &Table) -> Section {
     }
 }
 
-/// The texts of a table's triggers.
+/// The statements that create a table's triggers.
 pub(in crate::store) fn all_triggers(table: &Table) -> Vec<String> {
     let base = if table.managed { Vec::new() } else { triggers::renew_statements(table) };
     triggers::triggers(table).into_iter().map(|trigger| trigger.sql).chain(base).collect()
@@ -123,7 +123,7 @@ fn statements_of(sql: &str) -> Vec<String> {
     sql.split_inclusive(";\n").map(|statement| statement.trim_end().to_owned()).collect()
 }
 
-/// `CREATE TABLE`, a line for each column.
+/// `CREATE TABLE`, one line per column.
 pub fn create_table(table: &Table) -> String {
     let mut columns: Vec<(String, String)> = table
         .columns
@@ -143,8 +143,8 @@ pub fn create_table(table: &Table) -> String {
     table_statement(&table.name, &columns, &[], strict)
 }
 
-/// `CREATE TABLE` from its parts: names and definitions of columns, rules beside them, and what
-/// stands behind.
+/// `CREATE TABLE` from its parts: names and definitions of columns, table constraints, and the
+/// options at the end.
 pub(in crate::store) fn table_statement(
     name: &SqlName,
     columns: &[(String, String)],
@@ -190,14 +190,15 @@ pub fn sql_type(column: &TableColumn) -> String {
     .to_owned()
 }
 
-/// A STRICT table takes only these; it is not made STRICT where the model asks for another type.
+/// Whether a STRICT table accepts the type. A table is not STRICT if the model asks for any other
+/// type.
 pub(in crate::store) fn is_strict_type(sql_type: &str) -> bool {
     ["INT", "INTEGER", "REAL", "TEXT", "BLOB", "ANY"]
         .iter()
         .any(|strict| strict.eq_ignore_ascii_case(sql_type))
 }
 
-/// What follows the column's name.
+/// The definition that follows the column's name.
 pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) -> String {
     let mut words = vec![sql_type(column)];
     if is_key {
@@ -206,7 +207,8 @@ pub(in crate::store) fn column_definition(column: &TableColumn, is_key: bool) ->
             words.push("AUTOINCREMENT".to_owned());
         }
     }
-    // An INTEGER PRIMARY KEY is never NULL; any other primary key of SQLite can be, unless told.
+    // An INTEGER PRIMARY KEY is never NULL; any other primary key of SQLite can be, unless declared
+    // NOT NULL.
     let is_never_null = is_key && column.scalar == Scalar::IdInt;
     if !column.nullable && !is_never_null {
         words.push("NOT NULL".to_owned());

@@ -1,4 +1,4 @@
-//! SQLite's SQL, where it is not that of other databases.
+//! SQLite's SQL, where it differs from other databases.
 
 use sea_orm::sea_query::{
     Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, IntoTableRef, Query,
@@ -13,7 +13,8 @@ use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::select::Shape;
 use crate::store::statement::{Statement, Type};
 
-/// A SQL function of ours, [`crate::store::select::fold`]: SQLite's `lower` only knows ASCII.
+/// The name of [`crate::store::select::fold`] as an SQL function, because SQLite's `lower` handles
+/// only ASCII.
 pub(super) const FOLD_FUNCTION: &str = "_freshql_fold";
 
 /// SQLite.
@@ -41,8 +42,8 @@ impl Dialect for Sqlite {
         format!("?{number}")
     }
 
-    /// Strings are compared by their bytes anyway: a column with another collation is refused where
-    /// rows are looked up by it.
+    /// SQLite compares strings by their bytes by default; a lookup column with another collation is
+    /// refused elsewhere.
     fn compared(&self, _: &Entity, _: &Column, value: Expr) -> Expr {
         value
     }
@@ -72,7 +73,7 @@ impl Dialect for Sqlite {
         value.in_subquery(values)
     }
 
-    /// Not LIKE, which ignores the case of ASCII letters.
+    /// Not LIKE, which is case-insensitive for ASCII letters.
     fn contains(&self, string: Expr, part: Expr) -> Expr {
         call("instr", [string, part]).gt(Expr::cust("0"))
     }
@@ -82,7 +83,7 @@ impl Dialect for Sqlite {
         call("substr", [string, Expr::cust("0").sub(length)]).eq(end)
     }
 
-    /// Not `IS NOT TRUE`: where a column is called `true`, SQLite takes the word for the column.
+    /// Not `IS NOT TRUE`: if a column is named `true`, SQLite takes the word for the column.
     fn untrue(&self, condition: Expr) -> Expr {
         condition.is_not(Expr::cust("1"))
     }
@@ -91,8 +92,8 @@ impl Dialect for Sqlite {
         Expr::cust("0")
     }
 
-    /// There is no LATERAL: the keys of each parent's rows are chosen first, and then the rows are
-    /// read by them.
+    /// SQLite has no LATERAL: select the keys of each parent's rows first, then read the rows by
+    /// their keys.
     fn batch(&self, batch: Batch) -> String {
         let list = Expr::custom_keyword(Alias::new(batch.parents));
         let parents = Func::cust(Alias::new("json_each")).arg(list);
@@ -121,7 +122,7 @@ fn call<const N: usize>(name: &'static str, arguments: [Expr; N]) -> Expr {
     Func::cust(Alias::new(name)).args(arguments).into()
 }
 
-/// The statement of a query.
+/// The statement of a query for one parent.
 pub fn query(model: &Model, shape: &Shape) -> Statement {
     render::query(model, &Sqlite, shape)
 }
@@ -136,12 +137,12 @@ pub fn insert(model: &Model, entity: &Entity, columns: &[ColumnId]) -> Statement
     render::insert(model, &Sqlite, entity, columns)
 }
 
-/// The statement that sets these columns of a row, whatever its version or at the expected one.
+/// The statement that sets these columns of a row, at any version or only at the expected one.
 pub fn update(model: &Model, entity: &Entity, columns: &[ColumnId], versioned: bool) -> Statement {
     render::update(model, &Sqlite, entity, columns, versioned)
 }
 
-/// The statement that deletes a row, whatever its version or at the expected one.
+/// The statement that deletes a row, at any version or only at the expected one.
 pub fn delete(model: &Model, entity: &Entity, versioned: bool) -> Statement {
     render::delete(model, &Sqlite, entity, versioned)
 }

@@ -1,7 +1,7 @@
-//! The changes as SQLite's statements. What `ALTER TABLE` cannot do is done by building the table
-//! anew: a new one, the rows over, the old one away, the new one in its place
-//! (<https://sqlite.org/lang_altertable.html>, 7). The triggers come last, so a copy is no change
-//! of a row: it keeps its version, and the log has no record of it.
+//! Changes as SQLite statements. If `ALTER TABLE` cannot make a change, the table is rebuilt:
+//! create a new table, copy the rows, drop the old table, rename the new one
+//! (<https://sqlite.org/lang_altertable.html>, 7). The triggers are created last, so copying a row
+//! does not count as a change: the row keeps its version, and the log gets no record.
 
 use crate::model::DefaultValue;
 use crate::store::schema::difference::changes::{
@@ -19,7 +19,7 @@ use crate::store::sqlite::expression::default_expression;
 use crate::store::sqlite::triggers::NAME_PREFIX;
 use crate::store::sqlite::words::words;
 
-/// A random UUID, of version 4: the rows that exist have no time at which they were made.
+/// A random UUID of version 4, because the creation time of existing rows is unknown.
 const RANDOM_UUID: &str = "lower(printf('%s-%s-4%s-8%s-%s', hex(randomblob(4)), hex(randomblob(2)), substr(hex(randomblob(2)), 2), substr(hex(randomblob(2)), 2), hex(randomblob(6))))";
 
 /// The migration's text.
@@ -65,7 +65,7 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     ddl::text(sections)
 }
 
-/// The records of a log that is made anew are lost, which costs those who read it their caches.
+/// Recreating the log loses its records, which costs its readers their caches.
 fn system_table(changes: &Changes<'_>, name: &str) -> Section {
     let mut section = ddl::system_table(name);
     if changes.outdated.contains(&name) {
@@ -93,8 +93,8 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
     let triggers =
         altered.dropped_triggers.iter().map(|t| format!("DROP TRIGGER {};", SqlName::new(&t.name)));
-    // While the table was somebody else's (`managed: false`), no migration made those that it may
-    // have.
+    // While the table was unmanaged (`managed: false`), it may have got triggers that no migration
+    // created.
     let unknown = altered.created_triggers.iter().filter(|_| altered.is_new_here);
     let unknown = unknown.map(|trigger| format!("DROP TRIGGER IF EXISTS {};", trigger.name));
     let triggers = triggers.chain(unknown);
@@ -121,7 +121,7 @@ fn version_definition(altered: &Altered<'_>) -> String {
     }
 }
 
-/// The triggers of a table, where they have to be made.
+/// The triggers of a table, if they must be created.
 fn kept(altered: &Altered<'_>) -> Option<Section> {
     let table = altered.table;
     let triggers = if altered.is_rebuilt() { &altered.triggers } else { &altered.created_triggers };
@@ -132,24 +132,24 @@ fn kept(altered: &Altered<'_>) -> Option<Section> {
     (!statements.is_empty()).then(|| versions_kept(table, statements))
 }
 
-/// A table that is built anew.
+/// A table that is rebuilt.
 struct Rebuild<'a> {
     found: &'a FoundTable,
     /// Names and definitions.
     columns: Vec<(String, String)>,
     rules: Vec<String>,
     options: String,
-    /// Name, the expression for its value, and what its author has to know.
+    /// The name, the expression for the value, and a note for the author.
     copied: Vec<(String, String, Option<String>)>,
-    /// The numbers that the old table has given are not given again.
+    /// Whether rowids that the old table has used must not be reused.
     goes_on_counting: bool,
-    /// Its indexes, and triggers of others.
+    /// Its indexes, and the triggers of others.
     after: Vec<String>,
 }
 
 impl Rebuild<'_> {
-    /// Where views or other people's triggers name tables, SQLite would check them all while this
-    /// one is missing; the old way of renaming does not.
+    /// If views or triggers of others mention tables, SQLite would check them all while this table
+    /// is missing. The legacy way of renaming does not.
     fn statements(self, is_mentioned: bool) -> Vec<String> {
         let table = SqlName::new(&self.found.name);
         let new = SqlName::generated(format!("{NAME_PREFIX}new_{}", self.found.name));
@@ -266,7 +266,7 @@ fn rebuilt(altered: &Altered<'_>, is_mentioned: bool) -> Vec<String> {
     notes::gone_values(altered).into_iter().chain(rebuild.statements(is_mentioned)).collect()
 }
 
-/// The indexes of a table, and what its authors have put on it.
+/// The indexes of a table, and what its authors have added.
 fn after(altered: &Altered<'_>) -> Vec<String> {
     let mut after = Vec::new();
     for index in &altered.found.indexes {
@@ -314,7 +314,7 @@ fn without(text: &ColumnText, kinds: &[Kind], is_wanted: bool) -> String {
     ColumnText { clauses, ..text.clone() }.text()
 }
 
-/// What its authors have written into a column and freshql does not express.
+/// The rules that authors have written for a column and that freshql cannot express.
 fn own_rules(text: &ColumnText, fate: &Fate<'_>) -> Vec<String> {
     let is_compared_anew = matches!(fate, Fate::Changes(change) if change.collation);
     let (_, checks) = recognise::checks(text);
@@ -341,7 +341,7 @@ fn extra_definition(text: &ColumnText, dropped: Option<&Dropped<'_>>, is_rekeyed
     without(text, &kinds, true)
 }
 
-/// What the rows that exist get in a new column; nothing where its default, or NULL, is right.
+/// The value for existing rows in a new column; None if the default, or NULL, is right.
 fn new_value(
     altered: &Altered<'_>,
     column: &TableColumn,
@@ -365,7 +365,7 @@ fn changed_value(
     let name = column.name.to_string();
     let mut value = convert::in_sqlite(alteration.was, column.scalar, &column.name);
     let mut note = (value != name).then(|| notes::converted(altered, column));
-    // An identifier of another kind cannot be made out of the old one.
+    // A new kind of id cannot be derived from the old one.
     if column.scalar.is_id() && !convert::is_kept_alike(alteration.was, column.scalar) {
         note = Some(format!(
             "{FILL_IN}: the identifiers are of another kind; as it stands this is for empty tables"
@@ -380,7 +380,7 @@ fn changed_value(
     (name, value, note)
 }
 
-/// What takes the place of NULL.
+/// The replacement for NULL.
 fn filler(column: &TableColumn) -> Option<String> {
     match column.default {
         Some(DefaultValue::UuidV7) => Some(RANDOM_UUID.to_owned()),
@@ -388,8 +388,8 @@ fn filler(column: &TableColumn) -> Option<String> {
     }
 }
 
-/// A table whose entity is gone keeps its rows; its foreign keys would keep others from being
-/// deleted.
+/// A table whose entity no longer exists keeps its rows, but not its foreign keys, which would
+/// prevent others from being deleted.
 fn abandoned(abandoned: &Abandoned<'_>, is_mentioned: bool) -> Section {
     let found = abandoned.found;
     let name = SqlName::new(&found.name);

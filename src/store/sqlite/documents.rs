@@ -1,4 +1,4 @@
-//! The documents in a SQLite file.
+//! Documents in a SQLite file.
 
 use std::time::Duration;
 
@@ -18,14 +18,14 @@ const SELECT: &str = "SELECT id, text, source = 'file', retired_at,
 /// All documents of a database, by id.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(in crate::store) fn documents(
     connection: &Connection,
 ) -> rusqlite::Result<Vec<StoredDocument>> {
     select(connection, &format!("{SELECT} ORDER BY id"), ())
 }
 
-/// Those of these documents that the database has.
+/// The documents with these ids, as far as the database has them.
 fn documents_among(
     connection: &Connection,
     ids: &[String],
@@ -46,15 +46,15 @@ fn select(
         } else {
             DocumentSource::Http
         };
-        // It is written by the statement itself.
+        // The statement itself produces this JSON.
         let aliases = serde_json::from_str(&row.get::<_, String>(4)?).unwrap_or_default();
         Ok(StoredDocument { id: row.get(0)?, text: row.get(1)?, source, aliases })
     })?;
     documents.collect()
 }
 
-/// Runs a statement that returns the ids of the documents that it has changed, and tells all nodes
-/// of each.
+/// Runs a statement that returns the ids of the documents that it changed, and reports each change
+/// to all nodes.
 fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(sql)?;
     let changed: Vec<String> =
@@ -63,7 +63,7 @@ fn change(connection: &Connection, sql: &str, values: impl Params) -> rusqlite::
     Ok(changed.len())
 }
 
-/// The name of this document that another one has.
+/// The first name of this document that another one already has.
 fn taken(connection: &Connection, document: &NewDocument) -> rusqlite::Result<Option<NameTaken>> {
     let sql = "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT value FROM json_each(?)) AND id <> ? LIMIT 1";
     let names = serde_json::json!(document.aliases).to_string();
@@ -74,9 +74,9 @@ fn taken(connection: &Connection, document: &NewDocument) -> rusqlite::Result<Op
     row.optional()
 }
 
-/// Gives a document names; true if any is new. A name that another document has becomes this one's:
-/// what the query files say goes before what they said, and before what was registered over HTTP,
-/// which asks [`taken`] first.
+/// Gives a document names; true if any of them is new. A name of another document is reassigned:
+/// current query files take precedence over previous ones, and over documents registered over HTTP,
+/// which check [`taken`] first.
 fn name(connection: &Connection, document: &NewDocument) -> rusqlite::Result<bool> {
     let sql = "INSERT INTO _freshql_alias (alias, id) VALUES (?, ?)
         ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE id <> excluded.id";
@@ -92,15 +92,15 @@ impl Store {
     /// All documents, by id.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
         self.read(|snapshot| Ok(documents(snapshot.connection())?)).await?
     }
 
-    /// Those of these documents that the database has.
+    /// The documents with these ids, as far as the database has them.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn documents_among(
         &self,
         ids: Vec<String>,
@@ -108,18 +108,18 @@ impl Store {
         self.read(move |snapshot| Ok(documents_among(snapshot.connection(), &ids)?)).await?
     }
 
-    /// Keeps a document until it is removed; false if the database had it already.
+    /// Stores a document until it is removed; false if the database had it already.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn insert_document(
         &self,
         document: NewDocument,
     ) -> Result<Result<bool, NameTaken>, StoreError> {
         self.write(move |transaction| {
             let connection = transaction.connection();
-            // Nothing has been written yet. There is one writing transaction at a time, whatever
-            // program it is of.
+            // Nothing has been written yet, and only one transaction can write at a time, whatever
+            // program it belongs to.
             if let Some(taken) = taken(connection, &document)? {
                 return Ok(Err(taken));
             }
@@ -137,10 +137,10 @@ impl Store {
         .await
     }
 
-    /// Forgets a document; false if it was not there.
+    /// Deletes a document; false if it did not exist.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
         let id = id.to_owned();
         self.write(move |transaction| {
@@ -150,7 +150,7 @@ impl Store {
         .await
     }
 
-    /// Writes down what has become of the query files.
+    /// Records what has changed in the query files.
     pub(in crate::store) async fn change_file_documents(
         &self,
         changes: FileChanges,
@@ -158,7 +158,7 @@ impl Store {
         let FileChanges { gone, back, new } = changes;
         self.write(move |transaction| {
             let connection = transaction.connection();
-            // What another node has made of them meanwhile stays.
+            // Keep what another node has recorded in the meantime.
             let retire = "UPDATE _freshql_document SET retired_at = unixepoch()
                 WHERE id = ? AND source = 'file' AND retired_at IS NULL RETURNING id";
             let restore = "UPDATE _freshql_document SET retired_at = NULL
@@ -178,10 +178,10 @@ impl Store {
         .await
     }
 
-    /// Forgets the documents that left the query files longer ago than this.
+    /// Deletes documents that left the query files longer ago than this.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
         let seconds = i64::try_from(retention.as_secs()).unwrap_or(i64::MAX);
         self.write(move |transaction| {

@@ -1,5 +1,5 @@
-//! What SQLite says, as the store's errors. It names what a constraint is about in its messages
-//! only.
+//! Maps SQLite's errors to the store's. SQLite names the subject of a constraint only in its
+//! messages.
 
 use rusqlite::{Error, ErrorCode, ffi};
 
@@ -60,8 +60,8 @@ fn of_tables(error: Error, tables: &[&str]) -> StoreError {
         ffi::SQLITE_CONSTRAINT_UNIQUE
         | ffi::SQLITE_CONSTRAINT_PRIMARYKEY
         | ffi::SQLITE_CONSTRAINT_ROWID => Constraint::Unique(columns(rest, tables)),
-        // RESTRICT is a trigger too; what else raises an error in one is a rule of the authors'
-        // own.
+        // RESTRICT is reported as a trigger, too. Any other error raised by a trigger is a rule of
+        // the authors.
         ffi::SQLITE_CONSTRAINT_TRIGGER if !message.starts_with("FOREIGN KEY") => {
             Constraint::Check(String::new())
         }
@@ -76,14 +76,14 @@ fn of_tables(error: Error, tables: &[&str]) -> StoreError {
     })
 }
 
-/// One of the limits with which SQLite is compiled.
+/// Whether it is one of SQLite's compile-time limits.
 fn is_limit(message: &str) -> bool {
     let limits =
         ["Expression tree is too large", "too many SQL variables", "parser stack overflow"];
     limits.iter().any(|limit| message.starts_with(limit))
 }
 
-/// Why nothing can be written, where it is no fault of what is written.
+/// Why nothing can be written, if the cause is not what is written.
 fn unwritable(extended_code: i32) -> Option<&'static str> {
     match extended_code {
         code if code & 0xff == ffi::SQLITE_FULL => Some("the disk is full"),
@@ -97,8 +97,8 @@ fn unwritable(extended_code: i32) -> Option<&'static str> {
     }
 }
 
-/// The columns that SQLite names, `table.column, table.other`. What a name may be does not tell
-/// where it ends; but each follows its table's, where that is known.
+/// The columns that SQLite names, as `table.column, table.other`. A name may contain any
+/// characters, so its end is ambiguous; but each name follows its table, if that is known.
 fn columns(text: &str, tables: &[&str]) -> Columns {
     let is_of = |table: &&&str| {
         let is_table =

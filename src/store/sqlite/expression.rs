@@ -1,13 +1,12 @@
-//! The expressions of a column's declaration: its default, and what a value must be like beyond its
-//! type.
+//! The expressions in a column's declaration: its default, and the CHECK that its values must pass.
 
 use crate::model::scalar::MAX_DIGITS;
 use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, TableColumn};
 
-/// What follows DEFAULT. Keys that the server makes have none: it gives them; the time has one for
-/// other programs' sake.
+/// The expression after DEFAULT. Keys that the server generates have none; the current time has one
+/// for other programs.
 pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
     match column.default.as_ref()? {
         DefaultValue::Value(value) => Some(literal(value)),
@@ -21,15 +20,15 @@ fn literal(value: &Value) -> String {
     match value {
         Value::Null => "NULL".to_owned(),
         Value::Int(number) => number.to_string(),
-        // `{:?}` writes the shortest text that reads back as the same number, always with a point
+        // `{:?}` writes the shortest text that parses back to the same number, always with a point
         // or an exponent.
         Value::Real(number) => format!("{number:?}"),
         Value::Text(text) => string_literal(text),
     }
 }
 
-/// What a value must be like, beyond its type. A foreign key's values are checked where they come
-/// from.
+/// The CHECK of a column, beyond its type. The values of a foreign key are checked in the
+/// referenced table.
 pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
     if column.references.is_some() {
         return None;
@@ -37,8 +36,8 @@ pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String>
     check_of(&column.name, column.scalar, column.nullable, &column.enum_values)
 }
 
-/// What a value of this scalar must be like. NULL passes every one of them. No two scalars that are
-/// kept otherwise have the same: what a column was made for can be read back from the database.
+/// The CHECK for a scalar; NULL passes all of them. No two scalars with different storage have the
+/// same CHECK, so the scalar that a column was created for can be read back from the database.
 pub(in crate::store) fn check_of(
     name: &SqlName,
     scalar: Scalar,
@@ -51,17 +50,17 @@ pub(in crate::store) fn check_of(
         Scalar::Decimal { precision, scale } => {
             let power = |digits: u8| 10_i64.pow(u32::from(digits.min(MAX_DIGITS)));
             let largest = power(precision.saturating_sub(scale)) - 1;
-            // The digits before the point. What they are is the only place where the database says
-            // how many follow.
+            // Limits the digits before the point. This is the only place in the database that
+            // records the scale.
             match scale {
                 0 => Some(format!("{name} BETWEEN -{largest} AND {largest}")),
                 _ if largest == 0 => Some(format!("{name} / {} = 0", power(scale))),
                 _ => Some(format!("{name} / {} BETWEEN -{largest} AND {largest}", power(scale))),
             }
         }
-        // SQLite reads 9e999 as infinity.
+        // SQLite parses 9e999 as infinity.
         Scalar::Float => Some(format!("abs({name}) < 9e999")),
-        // `+0 days` makes SQLite count the day, so that the 30th of February becomes another one
+        // `+0 days` makes SQLite compute the date, so that the 30th of February becomes another day
         // and is refused.
         Scalar::DateTime => {
             Some(format!("{name} IS strftime('%Y-%m-%dT%H:%M:%fZ', {name}, '+0 days')"))
@@ -70,7 +69,7 @@ pub(in crate::store) fn check_of(
         Scalar::IdUuid | Scalar::Uuid => {
             Some(format!("length({name}) = 36 AND {name} NOT GLOB '*[^0-9a-f-]*'"))
         }
-        // Before SQLite 3.42 NULL was not valid JSON, and other programs bring their own SQLite.
+        // Before SQLite 3.42, NULL was not valid JSON, and other programs use their own SQLite.
         Scalar::Json if nullable => Some(format!("{name} IS NULL OR json_valid({name})")),
         Scalar::Json => Some(format!("json_valid({name})")),
         Scalar::Enum(_) => {

@@ -1,11 +1,11 @@
-//! SQLite's feed: reads the change log on, and tells whether it has everything that is committed.
-//! What it promises to its subscribers is in [`crate::store::feed`].
+//! SQLite's feed: reads the new records of the change log, and knows whether it has everything that
+//! is committed. [`crate::store::feed`] is its contract.
 //!
-//! Whether somebody, in this process or another, has committed since the log was last read is told
-//! by the header of the write-ahead log's index (`-shm`,
-//! <https://sqlite.org/walformat.html#the_wal_index_header>): every commit changes it. Reading its
-//! 48 bytes costs 0.3 µs, `PRAGMA data_version`, which tells the same, 0.8 µs; a cached answer has
-//! 9 µs in all.
+//! The header of the write-ahead log's index (`-shm`,
+//! <https://sqlite.org/walformat.html#the_wal_index_header>) shows whether anybody, in this process
+//! or another, has committed since the log was last read: every commit changes it. Reading its 48
+//! bytes costs 0.3 µs; `PRAGMA data_version`, which gives the same information, costs 0.8 µs. A
+//! cached answer costs 9 µs in all.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -28,9 +28,8 @@ use crate::store::sqlite::change_log;
 /// The first copy of the index's header, without the lock bytes that follow.
 type Header = [u8; 48];
 
-/// Records that are read on at once, ours or others'. Each takes some two kilobytes while it is
-/// read, and whoever asks waits for all of them: forgetting everything costs less than reading
-/// more.
+/// The maximum number of records to read at once. Each takes about two kilobytes while it is read,
+/// and callers wait for all of them: beyond this number, forgetting everything is cheaper.
 const MOST_AT_ONCE: usize = 20_000;
 
 /// Reads one database file for all subscribers.
@@ -39,31 +38,31 @@ pub(in crate::store) struct Feed {
     model: Arc<Model>,
     subscribers: Arc<Subscribers>,
     index: Index,
-    /// What had been applied when this began.
+    /// The migrations that had been applied when this began.
     history: Vec<AppliedMigration>,
-    /// What versions tell, in the state of the schema up to which the log was read.
+    /// How far versions can be trusted, in the state of the schema up to which the log was read.
     guard: ArcSwap<Guard>,
-    /// The header before the log was last read; None while nothing is known.
+    /// The header from before the log was last read; None while nothing is known.
     seen: RwLock<Option<Header>>,
-    /// Up to where the log was read. Held while it is read on, so that batches are applied in
-    /// order.
+    /// The position up to which the log was read. Locked while reading, so that batches are applied
+    /// in order.
     applied: Mutex<Applied>,
-    /// Readings of the log so far.
+    /// The number of reads of the log that have begun.
     begun: AtomicU64,
-    /// The last of them that has ended well.
+    /// The number of the last successful one.
     ended: AtomicU64,
-    /// Whether the last of them has failed.
+    /// Whether the last one failed.
     failed: AtomicBool,
 }
 
-/// Where the log was read up to, and what tells whether it is still the same log.
+/// The position up to which the log was read, and what shows whether it is still the same log.
 #[derive(Debug, PartialEq, Eq)]
 struct Applied {
     newest: Version,
-    /// The newest record itself. A file that was put back to an older state has, before long,
-    /// another one in its place.
+    /// The newest record itself. If the file was put back to an older state, this position will
+    /// soon have a different record.
     record: Option<String>,
-    /// What makes or drops tables writes no log.
+    /// Statements that create or drop tables write no log.
     schema: i64,
 }
 
@@ -74,9 +73,9 @@ impl Applied {
         Ok(Self { newest, record: change_log::record(connection, newest)?, schema })
     }
 
-    /// Whether all that has happened since stands in the log behind what was read. The log is
-    /// pruned from its beginning: if the last record that was read is still there, so are those
-    /// behind it. While none was read, nothing tells whether there was one.
+    /// Whether the log after this position contains everything that has happened since. The log is
+    /// pruned from its beginning: if the last record that was read still exists, so do those after
+    /// it. If none was read, it is unknown whether there was one.
     fn leads_to(&self, now: &Self, connection: &Connection) -> rusqlite::Result<bool> {
         let is_there = match &self.record {
             Some(record) => change_log::record(connection, self.newest)?.as_ref() == Some(record),
@@ -86,12 +85,12 @@ impl Applied {
     }
 }
 
-/// A moment: of the readings of the log, some had begun.
+/// A point in time, as the number of reads of the log that had begun.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::store) struct Moment(u64);
 
 impl Feed {
-    /// Follows the database from now on: what is in the log already is older than every answer.
+    /// Follows the database from now on. Existing records are older than every answer.
     pub(in crate::store) fn start(
         connection: &Connection,
         model: Arc<Model>,
@@ -120,15 +119,15 @@ impl Feed {
         })
     }
 
-    /// Tells this subscriber of all that comes behind the position that this returns.
+    /// Reports to this subscriber everything after the position that this returns.
     pub(in crate::store) fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Position {
-        // While this is held, nobody is told anything.
+        // While this lock is held, no event is reported.
         let applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         self.subscribers.add(subscriber);
         Position::at(applied.newest)
     }
 
-    /// The model of which the database is.
+    /// The database's model.
     pub(super) fn model(&self) -> &Model {
         &self.model
     }
@@ -140,29 +139,28 @@ impl Feed {
         *seen == Some(header)
     }
 
-    /// Whether the last reading of the log has failed, so that even writes of our own may be
-    /// missing.
+    /// Whether the last read of the log failed, so that even our own writes may be missing.
     pub(in crate::store) fn has_failed(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// This moment, for [`Self::has_read_since`].
+    /// The current moment, for [`Self::has_read_since`].
     pub(in crate::store) fn moment(&self) -> Moment {
         Moment(self.begun.load(Ordering::SeqCst))
     }
 
-    /// Whether a reading has begun after that moment, and has ended well: then the clock has all
-    /// that was committed before it. While others write all the time, this comes true and
+    /// Whether a read has begun after that moment and succeeded: then the clock has everything that
+    /// was committed before the moment. Under constant writes by others this becomes true, but
     /// [`Self::is_current`] may not.
     pub(in crate::store) fn has_read_since(&self, moment: Moment) -> bool {
         self.ended.load(Ordering::SeqCst) > moment.0
     }
 
-    /// Reads the log on and applies it. `connection` must not be in a transaction that began
+    /// Reads and applies the new records. `connection` must not be in a transaction that began
     /// earlier.
     ///
     /// # Errors
-    /// The log cannot be read; then [`Self::is_current`] stays false.
+    /// The log cannot be read; [`Self::is_current`] then stays false.
     pub(in crate::store) fn catch_up(&self, connection: &Connection) -> Result<(), StoreError> {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
@@ -175,14 +173,15 @@ impl Feed {
     }
 
     fn read_on(&self, connection: &Connection, applied: &mut Applied) -> Result<(), StoreError> {
-        // Before the log is read, so that a commit in between shows as a difference next time.
+        // Read the header before the log, so that a commit in between shows as a difference next
+        // time.
         let header = self.index.header()?;
         let transaction = connection.unchecked_transaction()?;
         let now = Applied::of(&transaction)?;
         let changes = match applied.leads_to(&now, &transaction)? {
             true => change_log::since(&transaction, &self.model, applied.newest, MOST_AT_ONCE)?,
             false => {
-                // Known before anything is answered by what the clock then knows.
+                // Update this before any answer is given according to the clock's new state.
                 let guard = guard::look(&transaction, &self.model, &self.history)?;
                 tell(&guard, &self.model);
                 self.guard.store(Arc::new(guard));
@@ -195,9 +194,9 @@ impl Feed {
                 self.publish(Batch { position: Position::at(now.newest), changes, own: false })
             }
             None => {
-                // The log was pruned past us, the file was put back to an older state, the schema
-                // has changed, or somebody has rewritten a large table. In a database in which
-                // nothing was written yet that is no news.
+                // The log was pruned past our position, the file was put back to an older state,
+                // the schema has changed, or somebody has rewritten a large table. In a database
+                // without any writes so far, this is not worth a warning.
                 if applied.record.is_some() {
                     tracing::warn!(
                         "the change log has a gap, or more new records than are read at once; all cached answers are dropped"
@@ -211,17 +210,17 @@ impl Feed {
         Ok(())
     }
 
-    /// What had been applied when this began.
+    /// The migrations that had been applied when this began.
     pub(in crate::store) fn history(&self) -> &[AppliedMigration] {
         &self.history
     }
 
-    /// What versions tell, as far as is known.
+    /// How far versions can be trusted, as far as is known.
     pub(in crate::store) fn guard(&self) -> Arc<Guard> {
         self.guard.load_full()
     }
 
-    /// What versions tell in the snapshot that this connection has open.
+    /// How far versions can be trusted in the snapshot that this connection has open.
     ///
     /// # Errors
     /// The database cannot be read.
@@ -233,13 +232,13 @@ impl Feed {
         if guard.schema() == guard::schema_version(connection)? {
             return Ok(guard);
         }
-        // The schema has just moved; the next reading of the log will notice, too.
+        // The schema has just changed; the next read of the log will notice, too.
         Ok(Arc::new(guard::look(connection, &self.model, &self.history)?))
     }
 
-    /// What `connection`, whose transaction holds the write lock, is about to commit: cheaper to
-    /// read now than later. None if others have committed what the clock does not have yet; then
-    /// [`Self::catch_up`] is to be called after the commit.
+    /// The changes that `connection`, whose transaction holds the write lock, is about to commit:
+    /// reading them now is cheaper than later. None if others have committed what the clock does
+    /// not have yet; then call [`Self::catch_up`] after the commit.
     ///
     /// # Errors
     /// The log cannot be read.
@@ -262,8 +261,8 @@ impl Feed {
         Ok(Some(OwnChanges { before, from, now: Applied::of(connection)?, changes }))
     }
 
-    /// Applies what was committed. False if [`Self::catch_up`] is to be called: somebody else has
-    /// been faster.
+    /// Applies what was committed. False if somebody else was faster, in which case
+    /// [`Self::catch_up`] must be called.
     pub(in crate::store) fn apply(&self, own: OwnChanges) -> bool {
         let mut applied = self.applied.lock().unwrap_or_else(PoisonError::into_inner);
         if applied.newest != own.from {
@@ -284,7 +283,7 @@ impl Feed {
         true
     }
 
-    /// To be called with `applied` held, before the header counts as seen.
+    /// Call this with `applied` locked, before the header counts as seen.
     fn publish(&self, batch: Batch) {
         if !batch.changes.is_empty() {
             self.subscribers.tell(&FeedEvent::Batch(batch));
@@ -296,19 +295,19 @@ impl Feed {
     }
 }
 
-/// Whether each of them names what has changed.
+/// Whether every change names its row.
 fn is_of_rows(changes: &Changes) -> bool {
     !changes.rows.iter().any(Change::is_of_everything)
 }
 
-/// Warns of what is not guarded.
+/// Warns about unreliable versions.
 fn tell(guard: &Guard, model: &Model) {
     for reason in guard.reasons(model) {
         tracing::error!("answers have no ETag and are not cached: {reason}");
     }
 }
 
-/// What a transaction of ours has changed.
+/// The changes of one of our transactions.
 pub(in crate::store) struct OwnChanges {
     before: Header,
     from: Version,
@@ -316,11 +315,11 @@ pub(in crate::store) struct OwnChanges {
     changes: Changes,
 }
 
-/// Whether `after` is the state that our commit has left, and nobody's later one. Each commit that
-/// writes a page counts one; ours surely did if it wrote to the log. A transaction that writes
-/// nothing (a refused mutation, an empty patch) counts none, and the one that was counted then is
-/// somebody else's. Where a page was written but no record, nobody is harmed: the log is read on
-/// once more.
+/// Whether `after` is the state left by our commit and not by a later one. Each commit that writes
+/// a page increments the count by one; ours certainly did if it wrote to the log. A transaction
+/// that writes nothing (a refused mutation, an empty patch) does not increment it, so an increment
+/// seen then is somebody else's. If a page was written but no record, the only cost is another read
+/// of the log.
 fn is_ours_alone(wrote_to_log: bool, before: &Header, after: &Header) -> bool {
     wrote_to_log && commits(after).wrapping_sub(commits(before)) == 1
 }
@@ -330,23 +329,24 @@ fn commits(header: &Header) -> u32 {
     u32::from_ne_bytes([header[8], header[9], header[10], header[11]])
 }
 
-/// The file that SQLite shares the index in.
+/// The file through which SQLite shares the index.
 #[derive(Debug)]
 struct Index {
     file: &'static File,
 }
 
 impl Index {
-    /// Opens the index of the database that this connection has open, in WAL mode. SQLite follows
-    /// symbolic links and puts the index beside the file that it finds, so it is asked for the
-    /// name.
+    /// Opens the index of the database that this connection has open in WAL mode. SQLite follows
+    /// symbolic links and puts the index next to the file that it finds, so ask SQLite for the
+    /// path.
     fn of(connection: &Connection) -> Result<Self, StoreError> {
         let path = connection
             .path()
-            .ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
+            .ok_or_else(|| StoreError::Corrupt("the database is not a file".to_owned()))?;
         let file = File::open(PathBuf::from(format!("{path}-shm"))).map_err(StoreError::Index)?;
-        // Never closed: closing any descriptor of a file gives up all POSIX locks that the process
-        // has on it, SQLite's too (fcntl(2)). It is one for each time that a store is opened.
+        // Never closed, because closing any descriptor of a file releases all POSIX locks that the
+        // process holds on it, including SQLite's (fcntl(2)). This leaks one descriptor each time a
+        // store is opened.
         Ok(Self { file: Box::leak(Box::new(file)) })
     }
 
@@ -358,7 +358,7 @@ impl Index {
         Ok(header)
     }
 
-    /// Without positional reads the clock is never known to be current, and nothing is answered
+    /// Without positional reads, the clock is never known to be current, so nothing is answered
     /// from the cache.
     #[cfg(not(unix))]
     fn header(&self) -> Result<Header, StoreError> {

@@ -1,8 +1,8 @@
-//! Whether SQLite's triggers and columns stand as the model needs them ([`Guard`]).
+//! Whether SQLite's triggers and columns are as the model requires ([`Guard`]).
 //!
-//! SQLite counts the changes of the schema (`PRAGMA schema_version`). The count is part of every
-//! ETag and row token: a trigger that was dropped, and is back before anybody looked, has perhaps
-//! missed changes, and no validator from before may match what was read behind it.
+//! SQLite counts schema changes (`PRAGMA schema_version`). The count is part of every ETag and row
+//! token: a trigger that was dropped and restored before anybody looked may have missed changes, so
+//! no earlier validator may match what is read afterwards.
 
 use rusqlite::Connection;
 
@@ -11,8 +11,8 @@ use crate::model::Model;
 use crate::store::error::StoreError;
 use crate::store::guard::{Guard, newer};
 
-/// Looks at the schema. `history` is what had been applied when this server started: what came
-/// later belongs to another model.
+/// Inspects the schema. `history`: the migrations that had been applied when this server started;
+/// later ones belong to another model.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -29,13 +29,12 @@ pub(super) fn look(
     Ok(Guard::new(schema, unguarded))
 }
 
-/// The count of the schema's changes, as the snapshot of this connection has it.
+/// SQLite's count of schema changes in this connection's snapshot.
 pub(super) fn schema_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA schema_version")?.query_row([], |row| row.get(0))
 }
 
-/// What validators start from: of another database, or of another state of its schema, it is
-/// another one.
+/// The seed of all validators; it differs between databases, and between states of a schema.
 pub(super) fn identity(epoch: &[u8; 16], schema: i64) -> [u8; 16] {
     let hash = blake3::Hasher::new().update(epoch).update(&schema.to_le_bytes()).finalize();
     let mut identity = [0; 16];

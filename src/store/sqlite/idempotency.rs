@@ -1,4 +1,4 @@
-//! Answers to mutations that are to take effect once, however often a client sends them.
+//! Answers to mutations that must take effect once, however often a client sends them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::store::transaction::KeptAnswer;
 
-/// What was answered to the mutation with this key, if that is not longer ago than this.
+/// The answer to the mutation with this key, if it is not older than this.
 pub(super) fn find(
     connection: &Connection,
     key: &str,
@@ -25,7 +25,7 @@ fn seconds(retention: Duration) -> i64 {
     i64::try_from(retention.as_secs()).unwrap_or(i64::MAX)
 }
 
-/// Keeps an answer, and forgets those that were kept long enough.
+/// Stores an answer, and deletes expired ones.
 pub(super) fn keep(
     connection: &Connection,
     key: &str,

@@ -1,9 +1,9 @@
 //! Which files the connections have open, and whether these are still the files at their paths. A
-//! file that is moved, replaced or deleted stays open as it was; what is written to it then is in
-//! no file that anybody finds.
+//! file that is moved, replaced or deleted stays open; whatever is written to it then is in no file
+//! that anybody can find.
 //!
-//! The paths are only looked up (stat), never opened: closing any descriptor of a file gives up all
-//! POSIX locks that the process has on it, SQLite's too (fcntl(2)).
+//! The paths are only inspected with stat, never opened: closing any descriptor of a file releases
+//! all POSIX locks that the process holds on it, including SQLite's (fcntl(2)).
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,10 @@ use rusqlite::config::DbConfig;
 
 use crate::store::error::StoreError;
 
-/// For so long a look at the paths holds for what is read. A look costs three stats, some 2 µs in
-/// all; a 304 has 9 µs.
+/// How long a check of the paths remains valid for reads. A check takes three stats, about 2 µs in
+/// all; a 304 takes 9 µs.
 const HOLDS: Duration = Duration::from_millis(1);
-/// How long the last checkpoint waits for other programs that read.
+/// How long the last checkpoint waits for readers of other programs.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(1);
 
 /// The files of a database, as they were when it was opened.
@@ -28,21 +28,21 @@ pub(in crate::store) struct Identity {
     wal: Known,
     shm: Known,
     opened: Instant,
-    /// When the paths were last found to be as they were, in microseconds since `opened`.
+    /// When the paths were last found unchanged, in microseconds since `opened`.
     looked_at: AtomicU64,
-    /// They are not. This stays, even if the files come back: nobody knows who has opened them
-    /// meanwhile.
+    /// Set when they have changed. It stays set even if the files come back: somebody may have
+    /// opened them in the meantime.
     is_lost: AtomicBool,
 }
 
-/// What has become of the files.
+/// What happened to the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Moved {
     /// There is nothing at the database's path.
     Deleted,
-    /// Another file is.
+    /// There is another file at the database's path.
     Replaced,
-    /// The database is there, its write-ahead log or the index of that is not.
+    /// The database is there, but its write-ahead log or the log's index is not.
     Robbed,
 }
 
@@ -57,15 +57,15 @@ impl fmt::Display for Moved {
 }
 
 impl Identity {
-    /// The files that this connection, which has read something, has open. `path` is followed as it
-    /// stands in the configuration; the other two are where SQLite puts them.
+    /// The files that this connection has open; it must have read something already. `path` is the
+    /// configured path; SQLite decides where the other two are.
     ///
     /// # Errors
-    /// They are not all there.
+    /// They do not all exist.
     pub(in crate::store) fn of(path: &Path, connection: &Connection) -> Result<Self, StoreError> {
         let real = connection
             .path()
-            .ok_or_else(|| StoreError::Corrupt("the database is no file".to_owned()))?;
+            .ok_or_else(|| StoreError::Corrupt("the database is not a file".to_owned()))?;
         let known = |path: PathBuf| {
             let file = number(&path);
             file.map(|file| Known { path, file })
@@ -81,7 +81,7 @@ impl Identity {
         })
     }
 
-    /// Whether what is written now is in the file at the path.
+    /// Checks that what is written now is in the file at the path.
     ///
     /// # Errors
     /// It is not, or was not at some time.
@@ -128,33 +128,33 @@ impl Identity {
         micros(self.opened.elapsed())
     }
 
-    /// To be called for the last connection before it is closed. At the end SQLite writes the log
-    /// into the database and deletes it; where the files have moved, this must not hit those of
-    /// somebody else.
+    /// Call this for the last connection before it is closed. SQLite then writes the log into the
+    /// database and deletes it; if the files have moved, this must not affect files of somebody
+    /// else.
     ///
     /// # Errors
     /// The log could not be written into the database.
     pub(in crate::store) fn leave(&self, connection: &Connection) -> Result<(), StoreError> {
         connection.busy_timeout(LAST_CHECKPOINT)?;
         match self.check() {
-            // What is left in the file itself is all there is, even where another program keeps the
-            // log open.
+            // Leave everything in the database file itself, even if another program keeps the log
+            // open.
             Ok(()) => checkpoint(connection, "TRUNCATE"),
             Err(Moved::Robbed) => {
                 let is_ours_alone =
                     self.wal.is_there().is_none() && self.shm.is_there() != Some(false);
                 if is_ours_alone {
-                    // Else what was acknowledged would be gone with the log.
+                    // Otherwise acknowledged writes would be lost with the log.
                     return checkpoint(connection, "TRUNCATE");
                 }
-                // Another program has begun a log of its own, or goes on with this one: it must
-                // find the database as it is.
+                // Another program has started its own log, or continues with this one: it must find
+                // the database unchanged.
                 connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
                 Ok(())
             }
             Err(Moved::Deleted | Moved::Replaced) => {
-                // The log belongs to the file that was moved away. Beside another file it would be
-                // taken for that one's.
+                // The log belongs to the file that was moved away. Next to another file, it would
+                // be applied to that file.
                 let written = checkpoint(connection, "TRUNCATE");
                 for file in
                     [&self.wal, &self.shm].into_iter().filter(|file| file.is_there() == Some(true))
@@ -167,7 +167,7 @@ impl Identity {
     }
 }
 
-/// Writes the log into the database.
+/// Checkpoints the log.
 fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
     let sql = format!("PRAGMA wal_checkpoint({mode})");
     match connection.query_row(&sql, [], |row| row.get::<_, bool>(0))? {
@@ -176,7 +176,7 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<(), StoreError> {
     }
 }
 
-/// A path, and the file that was there: its device and its number on it.
+/// A path, and the file that was there: its device and inode.
 #[derive(Debug)]
 struct Known {
     path: PathBuf,
@@ -184,7 +184,7 @@ struct Known {
 }
 
 impl Known {
-    /// None if nothing is there; else whether it is the same.
+    /// None if nothing is there; otherwise whether it is the same file.
     fn is_there(&self) -> Option<bool> {
         number(&self.path).map(|now| self.file == now)
     }
@@ -194,14 +194,14 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// What tells one file from all others, as long as it is open; None if there is none.
+/// Identifies a file as long as it is open; None if there is none.
 #[cfg(unix)]
 pub(in crate::store) fn number(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt;
     std::fs::metadata(path).ok().map(|file| (file.dev(), file.ino()))
 }
 
-/// Elsewhere a file that is open can be neither moved nor deleted.
+/// On other systems an open file can be neither moved nor deleted.
 #[cfg(not(unix))]
 pub(in crate::store) fn number(path: &Path) -> Option<(u64, u64)> {
     path.exists().then_some((0, 0))

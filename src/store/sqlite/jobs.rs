@@ -1,4 +1,4 @@
-//! The jobs that threads do, how many of them may wait, and what each may use up.
+//! The jobs of the threads, how many of them may wait, and what each may consume.
 
 use std::sync::Weak;
 use std::task::{Context, Poll, Waker};
@@ -11,30 +11,30 @@ use super::snapshot::Snapshot;
 use super::transaction::Transaction;
 use crate::store::error::StoreError;
 
-/// Jobs that may wait for a connection; more are refused, so that an overload shows as such and not
-/// as latency.
+/// The number of jobs that may wait for a connection. More are refused, so that overload shows as
+/// such and not as latency.
 pub(super) const QUEUE: usize = 4096;
-/// Mutations that may share one commit.
+/// The maximum number of mutations that share one commit.
 pub(super) const GROUP: usize = 128;
-/// Operations that may wait for a slow reader. Each may take as long as the limits allow, so there
-/// are few.
+/// The number of operations that may wait for a slow reader. Each may take as long as the limits
+/// allow, so this is small.
 pub(super) const SLOW_QUEUE: usize = 32;
-/// What an operation may use up on a reader for quick ones: some milliseconds, as a rule. One that
-/// needs more begins again on a slow reader, so that however many costly ones are asked for, cheap
-/// ones wait for none of them longer than this.
+/// What an operation may consume on a quick reader: a few milliseconds, as a rule. One that needs
+/// more starts over on a slow reader, so that cheap operations never wait longer than this for
+/// costly ones, however many of these there are.
 pub(super) const QUICK: Allowance =
     Allowance { steps: 1_000_000, time: Duration::from_millis(100) };
-/// How long an operation may keep a slow reader.
+/// How long an operation may occupy a slow reader.
 pub(super) const SLOWEST: Duration = Duration::from_secs(5);
-/// What the answer of a mutation may use up: all others who write wait for it.
+/// What the answer of a mutation may consume, because all other writers wait for it.
 pub(super) const WRITER: Allowance = Allowance { steps: 5_000_000, time: Duration::from_secs(1) };
-/// Work, and whether anybody still waits for it: a request may have been given up.
+/// Work, and whether its caller still waits for it.
 pub(super) struct Job<F: ?Sized> {
-    /// What to do.
+    /// The work.
     pub(super) run: Box<F>,
-    /// Lives as long as somebody waits.
+    /// Alive as long as the caller waits.
     pub(super) waiting: Weak<()>,
-    /// What it may use up.
+    /// What it may consume.
     pub(super) allowance: Allowance,
 }
 
@@ -47,19 +47,19 @@ impl<F: ?Sized> Job<F> {
 /// Work for a reader.
 pub(super) type ReadJob = Job<dyn FnOnce(Result<&Snapshot<'_>, StoreError>) + Send>;
 
-/// Work for the writer: does it and tells whether to keep it; what it returns is called when its
-/// fate is known. It is done again, in a transaction of its own, where another job has spoiled the
-/// commit that they shared.
+/// Work for the writer. It returns whether to commit, and a callback that receives the outcome of
+/// the commit. If another job has spoiled a shared commit, it runs again in a transaction of its
+/// own.
 pub(super) type WriteJob =
     Job<dyn FnMut(Result<&Transaction<'_>, StoreError>) -> (bool, Finish) + Send>;
 
-/// Tells the one who waits that the commit has succeeded or failed.
+/// Reports to the caller whether the commit succeeded.
 pub(super) type Finish = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// Called when the clock has caught up, or could not.
+/// Called when the clock has caught up, or failed to.
 pub(super) type FeedJob = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 
-/// A job for a full queue is given back as an error, not waited for.
+/// Enqueues a job; if the queue is full, fails instead of waiting.
 pub(super) fn enqueue<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
     queue.try_send(job).map_err(|error| match error {
         TrySendError::Full(_) => StoreError::Overloaded,
@@ -67,7 +67,7 @@ pub(super) fn enqueue<J>(queue: &Sender<J>, job: J) -> Result<(), StoreError> {
     })
 }
 
-/// What a future gives that waits for nothing, as all of a transaction's do here.
+/// Runs a future that never waits, as all of a transaction's futures do here.
 pub(super) fn ready<T>(future: impl Future<Output = T>) -> T {
     match std::pin::pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,

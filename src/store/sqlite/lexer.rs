@@ -1,5 +1,5 @@
-//! The tokens of SQLite's SQL: strings, quoted names, comments and words. What they mean is for the
-//! database to say.
+//! Tokenizes SQLite's SQL: strings, quoted names, comments and words. Their meaning is left to the
+//! database.
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Token {
@@ -9,7 +9,7 @@ pub(in crate::store) enum Token {
     Other,
 }
 
-/// The kind and the length of what the text (not empty) begins with.
+/// The kind and length of the first token of a non-empty text.
 pub(in crate::store) fn next_token(text: &str) -> (Token, usize) {
     let first = text.chars().next().unwrap_or(' ');
     let until = |end: &str, from: usize| {
@@ -19,15 +19,15 @@ pub(in crate::store) fn next_token(text: &str) -> (Token, usize) {
         _ if text.starts_with("--") => (Token::Space, until("\n", 2)),
         _ if text.starts_with("/*") => (Token::Space, until("*/", 2)),
         ';' => (Token::Semicolon, 1),
-        // A doubled quote inside is read as the end of one string and the beginning of the next,
-        // which comes to the same.
+        // A doubled quote inside reads as the end of one string and the beginning of the next, with
+        // the same result.
         '\'' | '"' | '`' => (Token::Other, until(&first.to_string(), 1)),
         '[' => (Token::Other, until("]", 1)),
         c if c.is_alphanumeric() || c == '_' => (
             Token::Word,
             text.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(text.len()),
         ),
-        // SQLite takes a byte order mark for a space, too.
+        // SQLite treats a byte order mark as a space, too.
         c if c.is_whitespace() || c == '\u{feff}' => (Token::Space, c.len_utf8()),
         c => (Token::Other, c.len_utf8()),
     }

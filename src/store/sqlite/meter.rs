@@ -1,7 +1,7 @@
-//! Looked at while SQLite works: whether anybody still waits for the operation, and whether it has
-//! used up what it was given. That is counted in steps, because a busy machine must not refuse what
-//! a quiet one answers; time is the last resort, as some steps are long (a search through a
-//! megabyte of text is one).
+//! Interrupts SQLite if nobody waits for the operation any more, or if it has used up its
+//! allowance. The allowance is counted in steps, because a busy machine must not refuse what a
+//! quiet one answers. Time is the last resort, since some steps are long (such as a search through
+//! a megabyte of text).
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -14,29 +14,31 @@ use super::dialect::FOLD_FUNCTION;
 use crate::store::error::StoreError;
 use crate::store::select::fold;
 
-/// Instructions of SQLite's machine after which it looks here: some tenths of a millisecond.
+/// The number of SQLite's virtual machine instructions between two checks: some tenths of a
+/// millisecond.
 const PROGRESS: i32 = 10_000;
 
-/// What it costs to fold the case of a text, in steps, and how many bytes of it make one more.
+/// The cost of folding the case of a string, in steps, and the number of bytes that cost one more
+/// step.
 const FOLD_STEPS: i64 = 4;
 const FOLDED_PER_STEP: i64 = 16;
 
-/// A connection's meter. It runs while an operation is on it; the connection's own statements
-/// (`BEGIN`, `COMMIT`, and all that writes) are not metered.
+/// A connection's meter. It runs while an operation is in progress; the connection's own statements
+/// (`BEGIN`, `COMMIT`, and all writes) are not metered.
 #[derive(Debug)]
 pub(super) struct Meter(Arc<Shared>);
 
-/// What an operation may use up.
+/// What an operation may consume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) struct Allowance {
-    /// Of SQLite's machine, and of ours in these.
+    /// Of SQLite's virtual machine, and of our own work in the same unit.
     pub(in crate::store) steps: u64,
-    /// On the clock on the wall.
+    /// Wall-clock time.
     pub(in crate::store) time: Duration,
 }
 
 impl Allowance {
-    /// For what is not a client's.
+    /// For work that is not a client's.
     pub(in crate::store) const UNLIMITED: Self = Self { steps: u64::MAX, time: Duration::MAX };
 }
 
@@ -44,21 +46,22 @@ impl Allowance {
 struct Shared {
     started: Instant,
     is_running: AtomicBool,
-    /// Steps that the operation may still take; negative when it has taken more.
+    /// The steps that remain; negative if the operation has exceeded them.
     left: AtomicI64,
-    /// Milliseconds that it may take in one go.
+    /// The milliseconds that it may take without a break.
     time: AtomicU64,
-    /// When it must be done, in milliseconds since `started`.
+    /// When it must end, in milliseconds since `started`.
     deadline: AtomicU64,
-    /// It was not done then.
+    /// Whether it missed the deadline.
     is_late: AtomicBool,
-    /// Lives as long as somebody waits.
+    /// Alive as long as the caller waits.
     waiting: Mutex<Weak<()>>,
 }
 
 impl Meter {
-    /// A meter of this connection: while it runs, statements end (with [`StoreError::Interrupted`])
-    /// when nobody waits for them any more, or when the steps are used up.
+    /// The meter of this connection. While it runs, statements are interrupted (with
+    /// [`StoreError::Interrupted`]) when nobody waits for them any more, or when the steps are used
+    /// up.
     pub(super) fn of(connection: &mut Connection) -> Result<Self, StoreError> {
         let shared = Arc::new(Shared {
             started: Instant::now(),
@@ -81,7 +84,7 @@ impl Meter {
         Ok(Self(shared))
     }
 
-    /// An operation is about to begin: for whom, and what it may use up.
+    /// Prepares for an operation: who waits for it, and what it may consume.
     pub(super) fn set(&self, waiting: Weak<()>, allowance: Allowance) {
         if let Ok(mut seen) = self.0.waiting.lock() {
             *seen = waiting;
@@ -101,7 +104,7 @@ impl Meter {
         self.0.is_running.store(is_running, Ordering::Relaxed);
     }
 
-    /// Takes steps for work that is not SQLite's.
+    /// Consumes steps for work outside SQLite.
     #[inline]
     pub(super) fn take(&self, steps: u32) -> Result<(), StoreError> {
         let left = self.0.take(i64::from(steps));
@@ -112,7 +115,7 @@ impl Meter {
         }
     }
 
-    /// Why the operation was ended, if it was because it had used up what it was given.
+    /// Why the operation was interrupted, if it had used up its allowance.
     pub(super) fn verdict(&self) -> Option<StoreError> {
         if self.0.is_late.load(Ordering::Relaxed) {
             return Some(StoreError::Late);
@@ -122,7 +125,7 @@ impl Meter {
 }
 
 impl Shared {
-    /// One thread takes all steps, so nothing is lost between the two.
+    /// Only one thread takes steps, so no update is lost between load and store.
     fn take(&self, steps: i64) -> i64 {
         let left = self.left.load(Ordering::Relaxed).saturating_sub(steps);
         self.left.store(left, Ordering::Relaxed);
@@ -133,7 +136,7 @@ impl Shared {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Whether SQLite is to end what it does.
+    /// Whether SQLite must interrupt its work.
     fn ends(&self) -> bool {
         if !self.is_running.load(Ordering::Relaxed) {
             return false;

@@ -1,7 +1,7 @@
-//! Migrations: which files there are, which of them a database has, and how the rest gets there.
-//! Each file runs in one transaction together with the record that it ran; what was applied is
-//! never edited. What a database of a model must have is [`check`]'s business; what is missing in
-//! the files, [`crate::store::schema::difference`] says.
+//! Migrations: which files there are, which of them have been applied, and how to apply the rest.
+//! Each file runs in one transaction, together with the record that it ran. [`check`] decides what
+//! a database of a model must have; [`crate::store::schema::difference`] finds what is missing in
+//! the files.
 
 mod advice;
 pub mod check;
@@ -32,7 +32,7 @@ pub use run::run_alone;
 use confine::{confine, set_free};
 use run::run_file;
 
-/// Made by [`up`] itself; no migration file knows it.
+/// Created by [`up`] itself, not by a migration file.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   number     INTEGER PRIMARY KEY,
   name       TEXT NOT NULL,
@@ -40,18 +40,18 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   applied_at TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
 ) STRICT";
 
-/// How long [`up`] waits for another program that writes, such as another node that migrates.
+/// How long [`up`] waits for another writer, such as another node that migrates.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// How the files and this database stand to each other. Writes nothing.
+/// Compares the files with this database. Writes nothing.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn status(connection: &Connection, migrations: &Migrations) -> rusqlite::Result<Status> {
     Ok(Status::between(applied(connection)?, migrations))
 }
 
-/// What the database has, by number.
+/// The applied migrations, by number.
 pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec<Applied>> {
     if !has_table(connection, "_freshql_migration")? {
         return Ok(Vec::new());
@@ -69,20 +69,20 @@ pub(in crate::store) fn applied(connection: &Connection) -> rusqlite::Result<Vec
     rows.collect()
 }
 
-/// A query, and not `Connection::table_exists`: that looks into what the connection remembers of
-/// the schema, and does not see a table that another program has just made.
+/// A query instead of `Connection::table_exists`, which uses the connection's cached schema and
+/// misses a table that another program has just created.
 fn has_table(connection: &Connection, name: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = ?)";
     connection.query_row(sql, [name], |row| row.get(0))
 }
 
-/// Applies what is pending, in order. Any number of programs may do this at once: each file is
-/// applied by one of them. Foreign keys are not enforced while a file runs, so that tables can be
-/// rebuilt, but must hold when it ends.
+/// Applies pending migrations, in order. Safe to run concurrently from several programs: each file
+/// is applied by one of them. Foreign keys are not enforced while a file runs, so that tables can
+/// be rebuilt, but must hold when it ends.
 ///
 /// # Errors
-/// Where a pending file is not even SQL, or one was edited after it was applied: then nothing is
-/// applied. At the first file that does not run: it leaves no trace; those before it stay applied.
+/// If a pending file is not valid SQL, or one was edited after it was applied, nothing is applied.
+/// A file that fails to run is rolled back; those before it stay applied.
 pub fn up(
     connection: &mut Connection,
     migrations: &Migrations,
@@ -103,7 +103,7 @@ fn apply(
     let busy_timeout: u32 =
         connection.pragma_query_value(None, "busy_timeout", |row| row.get(0))?;
     connection.busy_timeout(PATIENCE)?;
-    // Inside of a transaction this pragma does nothing, so it stands before all of them.
+    // This pragma has no effect inside a transaction, so set it before all of them.
     connection.pragma_update(None, "foreign_keys", false)?;
     confine(connection)?;
     let result = apply_all(connection, migrations);
@@ -129,7 +129,7 @@ fn apply_all(
                 done.extend(applied);
             }
             Err(error) => {
-                // Some errors (a full disk) have rolled back already.
+                // Some errors (such as a full disk) have already rolled back.
                 if !connection.is_autocommit() {
                     connection.execute_batch("ROLLBACK")?;
                 }
@@ -139,8 +139,8 @@ fn apply_all(
     }
 }
 
-/// Applies the first pending file, in the transaction that is open: only under its lock it is sure
-/// that no other program has applied it meanwhile.
+/// Applies the first pending file in the open transaction: only its lock guarantees that no other
+/// program has applied the file meanwhile.
 fn apply_next(
     connection: &Connection,
     migrations: &Migrations,
@@ -154,7 +154,7 @@ fn apply_next(
     let broken_before = broken_references(connection)?;
     run_file(connection, migration).map_err(|diagnostic| MigrateError::Files(vec![diagnostic]))?;
     let broken = broken_references(connection)?;
-    // A database that was taken over may have some from before; they are not this file's doing.
+    // An adopted database may contain some from before; this file has not caused them.
     let is_new =
         |broken: &&BrokenReferences| !broken_before.iter().any(|before| before.covers(broken));
     let new: Vec<Diagnostic> =
@@ -179,7 +179,7 @@ fn apply_next(
     Ok(Some(applied))
 }
 
-/// Rows of one table that point to rows of another that are not there.
+/// Rows of one table that refer to missing rows of another.
 #[derive(Debug)]
 struct BrokenReferences {
     table: String,
@@ -212,13 +212,13 @@ fn broken_references(connection: &Connection) -> rusqlite::Result<Vec<BrokenRefe
     rows.collect()
 }
 
-/// The database's epoch, which is part of every ETag and token: which database this is, and which
-/// state of its schema. Each migration begins another one, so that a schema that comes back (a
-/// column goes and is added again, with other values and the old versions) makes no old validator
-/// right. `None` where the system tables are missing.
+/// The database's epoch, which is part of every ETag and token: it identifies the database and the
+/// state of its schema. Each migration starts a new one. Otherwise a schema that comes back (a
+/// column dropped and added again, with other values and the old versions) could make an old
+/// validator match. None if the system tables are missing.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn epoch(connection: &Connection) -> rusqlite::Result<Option<[u8; 16]>> {
     // Read in every snapshot: another process may migrate the database while this one serves it.
     let sql = "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'), (SELECT value FROM _freshql_meta WHERE key = 'history')";
@@ -239,12 +239,12 @@ pub fn epoch(connection: &Connection) -> rusqlite::Result<Option<[u8; 16]>> {
     })
 }
 
-/// Writes down in `_freshql_meta` what the migrations of this database come to, if that does not
-/// stand there yet (an earlier release applied the last one). When each was applied counts too:
-/// after a restore the same file may run a second time and fill other values in.
+/// Records a digest of this database's migrations in `_freshql_meta`, unless it is there already
+/// (an earlier release may have applied the last one). The digest includes when each was applied:
+/// after a restore, the same file may run a second time and fill in other values.
 ///
 /// # Errors
-/// If the database cannot be read or written.
+/// The database cannot be read or written.
 pub(in crate::store) fn keep_history(connection: &Connection) -> rusqlite::Result<()> {
     if !has_table(connection, "_freshql_meta")? || !has_table(connection, "_freshql_migration")? {
         return Ok(());

@@ -1,6 +1,6 @@
-//! The database file that is served, as long as it is the one at its path. When another one stands
-//! there, or none, all connections are closed, everything that was known is forgotten, and what is
-//! there then is opened, if it belongs to the same migrations.
+//! The database file that is served, as long as it is the one at its path. If another file is found
+//! there, or none, all connections are closed, everything that was known is forgotten, and the file
+//! that is there then is opened, if it belongs to the same migrations.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
@@ -16,9 +16,9 @@ use super::threads::{Settings, Threads};
 use crate::store::error::StoreError;
 use crate::store::feed::FeedEvent;
 
-/// How often the files are looked at where nobody asks for anything.
+/// How often to check the files when there are no requests.
 const LOOK: Duration = Duration::from_millis(50);
-/// How often a file that could not be opened is tried again.
+/// How often to retry a file that could not be opened.
 const RETRY: Duration = Duration::from_millis(500);
 
 /// A database file, and the threads that serve it.
@@ -26,14 +26,14 @@ pub(in crate::store) struct Opened {
     settings: Settings,
     /// None while nothing can be served.
     threads: ArcSwapOption<Threads>,
-    /// Why.
+    /// Why nothing can be served.
     why_not: Mutex<String>,
-    /// What had been applied when the first file was opened.
+    /// The migrations that had been applied when the first file was opened.
     history: Vec<Applied>,
     /// The last thread of what is open. Locked while files are opened or closed.
     last: Mutex<Option<JoinHandle<()>>>,
     is_closed: AtomicBool,
-    /// Lets the files be looked at now.
+    /// Triggers a check of the files.
     wake: Sender<()>,
 }
 
@@ -60,7 +60,7 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Does something with the threads, quickly: nothing is closed meanwhile.
+    /// Runs a short action with the threads, which are not closed meanwhile.
     ///
     /// # Errors
     /// There is no file to serve, or those of `act`.
@@ -79,8 +79,8 @@ impl Opened {
         }
     }
 
-    /// Whether the clock has every change that was committed before this call, to the file that is
-    /// at the path.
+    /// Whether the clock has every change that was committed before this call, to the file at the
+    /// path.
     pub(in crate::store) fn is_current(&self) -> bool {
         self.threads
             .load()
@@ -88,12 +88,12 @@ impl Opened {
             .is_some_and(|threads| threads.identity.holds() && threads.feed.is_current())
     }
 
-    /// Whether the change log could not be read when that was last tried.
+    /// Whether the last attempt to read the change log failed.
     pub(in crate::store) fn has_lost_track(&self) -> bool {
         self.threads.load().as_ref().is_none_or(|threads| threads.feed.has_failed())
     }
 
-    /// Closes all connections, for good; returns when they are closed.
+    /// Closes all connections for good; returns when they are closed.
     pub(in crate::store) fn close(&self) {
         self.is_closed.store(true, Ordering::SeqCst);
         let mut last = self.lock();
@@ -109,14 +109,15 @@ impl Opened {
     }
 
     fn look_now(&self) {
-        // If that is full, somebody else has said so already.
+        // If the channel is full, a check is already requested.
         let _ = self.wake.try_send(());
     }
 
-    /// Closes what is open, and forgets all that was known of it.
+    /// Closes what is open, and forgets everything that was known about it.
     fn lose(&self, why: String, last: &mut Option<JoinHandle<()>>) {
         *self.why_not.lock().unwrap_or_else(PoisonError::into_inner) = why;
-        // First: what is computed from the old file was begun before anybody forgets.
+        // Take the threads away first: everything computed from the old file then began before the
+        // clock forgets.
         drop(self.threads.swap(None));
         self.settings.subscribers.tell(&FeedEvent::Forgotten);
         if let Some(last) = last.take()
@@ -126,8 +127,8 @@ impl Opened {
         }
     }
 
-    /// Looks whether the file is still the one that is open, and opens what is there if it is not.
-    /// Returns how long that may be taken for granted.
+    /// Checks whether the file is still the one that is open; if not, opens the one that is there.
+    /// Returns how long the result remains valid.
     fn look(&self) -> Duration {
         let mut last = self.lock();
         if self.is_closed.load(Ordering::SeqCst) {
@@ -138,7 +139,7 @@ impl Opened {
         match found {
             Some(Ok(())) => return LOOK,
             Some(Err(why)) => {
-                tracing::error!(database = %path.display(), "{why}; what is at its path now is opened");
+                tracing::error!(database = %path.display(), "{why}; opening the file that is at its path now");
                 self.lose(why, &mut last);
             }
             None => {}
@@ -148,7 +149,7 @@ impl Opened {
                 *last = Some(thread);
                 self.settings.subscribers.tell(&FeedEvent::Forgotten);
                 self.threads.store(Some(Arc::new(threads)));
-                tracing::warn!(database = %path.display(), "the database file that is at its path now is served");
+                tracing::warn!(database = %path.display(), "now serving the database file that is at its path");
                 LOOK
             }
             Err(error) => {
@@ -170,22 +171,21 @@ impl Opened {
     }
 }
 
-/// Whether the file at the path can take the place of another one of this history. Nothing is
-/// altered in it: it may be somebody else's, put there by mistake.
+/// Whether the file at the path can replace another one with this history. Changes nothing in it:
+/// it may belong to somebody else and be there by mistake.
 fn is_fit(settings: &Settings, history: &[Applied]) -> Result<(), StoreError> {
     let path = &settings.path;
     if !path.is_file() {
         return Err(StoreError::Lost("there is no database at its path now".to_owned()));
     }
-    let unfit = |why: String| {
-        StoreError::Lost(format!("the file that is there now cannot be served: {why}"))
-    };
+    let unfit =
+        |why: String| StoreError::Lost(format!("the file at its path now cannot be served: {why}"));
     let read = || -> rusqlite::Result<Option<String>> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(LOOK)?;
         Ok(match migrate::epoch(&connection)? {
-            None => Some("it is no database of freshql".to_owned()),
+            None => Some("it is not a freshql database".to_owned()),
             Some(_) => match difference(&migrate::applied(&connection)?, history) {
                 Some(why) => Some(why),
                 None => migrate::check_schema(&connection, &settings.model)?
@@ -202,8 +202,8 @@ fn is_fit(settings: &Settings, history: &[Applied]) -> Result<(), StoreError> {
     }
 }
 
-/// How the migrations of a database differ from those that the server was started with. When they
-/// were applied does not count: that is in every validator.
+/// How the migrations of a database differ from those at the start of the server. When they were
+/// applied is ignored, because every validator includes it.
 fn difference(applied: &[Applied], history: &[Applied]) -> Option<String> {
     let has = |list: &[Applied], one: &Applied| {
         list.iter().any(|other| {
@@ -221,7 +221,7 @@ fn difference(applied: &[Applied], history: &[Applied]) -> Option<String> {
     ))
 }
 
-/// Looks now and then, until nobody needs the database any more.
+/// Checks periodically, until the database is no longer needed.
 fn watch(opened: &Weak<Opened>, woken: &Receiver<()>) {
     let mut pause = LOOK;
     loop {

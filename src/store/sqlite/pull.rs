@@ -1,4 +1,4 @@
-//! A SQLite file that others made: what it consists of.
+//! The contents of a foreign SQLite file.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ use crate::store::schema::pull::source::{
 use crate::store::schema::pull::{self, Pulled};
 use crate::store::source::Row as _;
 
-/// The first model of this database.
+/// A first model for this database.
 ///
 /// # Errors
 /// It cannot be read.
 pub fn pull(connection: &Connection) -> Result<Pulled, AdminError> {
-    // What is read here must fit together, whoever writes meanwhile.
+    // One transaction, so that everything is consistent, whoever writes meanwhile.
     let snapshot = connection.unchecked_transaction()?;
     pull::pull(&File(&snapshot))
 }
@@ -38,7 +38,7 @@ impl Foreign for File<'_> {
     }
 
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError> {
-        // None of the types that are tried asks the model anything.
+        // None of the scalars that are tried needs a model.
         let model = Model {
             entities: Vec::new(),
             enums: Vec::new(),
@@ -81,12 +81,12 @@ impl Foreign for File<'_> {
     }
 
     fn refuses(&self, sql: &str) -> Option<String> {
-        // Prepared only: nothing is written.
+        // Only prepared: nothing is written.
         self.0.prepare(sql).err().map(|error| message_of(&error))
     }
 }
 
-/// All tables and views, in the order in which they were made; without SQLite's and freshql's own.
+/// All tables and views, in creation order, without SQLite's and freshql's own.
 fn read(connection: &Connection) -> rusqlite::Result<Vec<Table>> {
     let sql = "SELECT list.name, list.type, list.wr FROM pragma_table_list list \
                JOIN sqlite_schema made ON made.name = list.name AND made.type IN ('table', 'view') \
@@ -115,7 +115,7 @@ fn table(
         _ => TableKind::Table,
     };
     if matches!(kind, TableKind::View | TableKind::Virtual) {
-        // Their columns may not even be known: a view may read from a table that is gone.
+        // Their columns may be unknown: a view may read from a table that no longer exists.
         let (columns, foreign_keys, indexes) = (Vec::new(), Vec::new(), Vec::new());
         return Ok(Table {
             name,
@@ -183,7 +183,7 @@ fn foreign_keys(connection: &Connection, table: &str) -> rusqlite::Result<Vec<Fo
     Ok(keys.into_values().collect())
 }
 
-/// The whole indexes beside the primary key's, and whether that has one.
+/// The complete indexes besides that of the primary key, and whether the primary key has one.
 fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>, bool)> {
     let mut list = connection.prepare(
         "SELECT list.name, \"unique\", origin FROM pragma_index_list(?) list \
@@ -208,11 +208,11 @@ fn indexes(connection: &Connection, table: &str) -> rusqlite::Result<(Vec<Index>
     Ok((indexes, has_key_index))
 }
 
-/// Statements that make all that is there (tables, indexes, views, triggers), where it is not
-/// there. Each is tried: what needs a collation or a module that only its own program has stays as
-/// a comment.
+/// Statements that create everything that exists (tables, indexes, views, triggers), unless it
+/// exists. Each is tried: those that need a collation or a module of another program become
+/// comments.
 fn baseline(connection: &Connection) -> rusqlite::Result<Baseline> {
-    // A virtual table makes its shadow tables itself.
+    // A virtual table creates its shadow tables itself.
     let sql = "SELECT made.name, made.sql FROM sqlite_schema made WHERE made.sql IS NOT NULL \
                AND made.name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND made.name NOT LIKE '\\_freshql\\_%' ESCAPE '\\' \
                AND made.tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow') \
@@ -241,7 +241,7 @@ fn baseline(connection: &Connection) -> rusqlite::Result<Baseline> {
     Ok(Baseline { text, left_out })
 }
 
-/// SQLite's own words.
+/// SQLite's message.
 fn message_of(error: &rusqlite::Error) -> String {
     match error {
         rusqlite::Error::SqliteFailure(_, Some(message))
@@ -250,7 +250,7 @@ fn message_of(error: &rusqlite::Error) -> String {
     }
 }
 
-/// SQLite keeps a comment behind the last word, where it would hide the semicolon.
+/// SQLite keeps a comment after the last word, which would hide the semicolon.
 fn without_comment_at_end(sql: &str) -> &str {
     let (mut at, mut end) = (0, 0);
     while at < sql.len() {
@@ -263,7 +263,7 @@ fn without_comment_at_end(sql: &str) -> &str {
     &sql[..end]
 }
 
-/// SQLite keeps these statements with their first words in capitals, and without IF NOT EXISTS.
+/// SQLite stores these statements with their first words in capitals, and without IF NOT EXISTS.
 fn where_missing(sql: &str) -> String {
     const KINDS: [&str; 6] = ["VIRTUAL TABLE", "TABLE", "UNIQUE INDEX", "INDEX", "VIEW", "TRIGGER"];
     let found = KINDS

@@ -8,7 +8,7 @@ use crate::store::select::Slot;
 use crate::store::source::Row;
 use crate::store::statement::Statement;
 
-/// The row that a statement stands on.
+/// The current row of a statement.
 pub struct StepRow<'r>(pub(super) &'r rusqlite::Row<'r>);
 
 impl Row for StepRow<'_> {
@@ -26,7 +26,7 @@ impl Row for StepRow<'_> {
     }
 }
 
-/// Gives a statement its parameters.
+/// Binds a statement's parameters.
 pub(super) fn bind<'p>(
     prepared: &mut CachedStatement<'_>,
     statement: &Statement,
@@ -38,7 +38,7 @@ pub(super) fn bind<'p>(
     Ok(())
 }
 
-/// A value on its way into a statement.
+/// A value to bind to a statement.
 pub(super) struct Parameter<'a>(pub(super) ValueRef<'a>);
 
 impl ToSql for Parameter<'_> {

@@ -1,5 +1,5 @@
-//! The rows of one scratch database in the next: table by table, the columns that both have. What
-//! does not fit into the new tables stays behind, and the author is told which rows and why.
+//! Carries the rows of one scratch database over to the next: table by table, the columns that both
+//! have. Rows that do not fit the new tables are left behind, and the author is told which and why.
 
 use std::path::Path;
 
@@ -15,8 +15,8 @@ pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
     Ok(true)
 }
 
-/// Replaces the rows of all tables that both databases have by those of the other. Says what became
-/// of them.
+/// Replaces the rows of all tables that both databases have with those of the other database.
+/// Describes what happened to them.
 pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::Result<String> {
     connection.pragma_update(None, "foreign_keys", false)?;
     connection.execute("ATTACH ?1 AS last", [from.to_string_lossy()])?;
@@ -42,7 +42,7 @@ pub(in crate::store) fn keep(connection: &Connection, from: &Path) -> rusqlite::
     }
     for (table, count) in drop_dangling(connection)? {
         rows -= count;
-        lost.push(format!("{count} of `{table}` point to rows that are not there any more"));
+        lost.push(format!("{count} of `{table}` refer to rows that no longer exist"));
     }
     connection.execute_batch("COMMIT; DETACH last")?;
     let kept = format!("{rows} rows of the last scratch database are kept\n");
@@ -73,8 +73,8 @@ fn replace(connection: &Connection, table: &str) -> rusqlite::Result<usize> {
     )
 }
 
-/// Deletes the rows whose foreign keys lead nowhere, and those that pointed to these. Gives their
-/// number by table.
+/// Deletes the rows whose foreign keys refer to missing rows, and then those that referred to them.
+/// Returns the number of deleted rows by table.
 fn drop_dangling(connection: &Connection) -> rusqlite::Result<Vec<(String, usize)>> {
     let mut dropped: Vec<(String, usize)> = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! A database in memory on which migrations are tried: what they build is compared with what a
+//! An in-memory database on which migrations are tried, to compare what they build with what a
 //! model needs.
 
 use rusqlite::Connection;
@@ -9,11 +9,11 @@ use crate::model::Model;
 use crate::store::error::AdminError;
 use crate::store::schema::migrations::{MigrateError, Migrations, Problem};
 
-/// It goes when this is dropped.
+/// Deleted when this is dropped.
 pub(in crate::store) struct Scratch(Connection);
 
 impl Scratch {
-    /// What these migrations build.
+    /// Builds a database from these migrations.
     pub(in crate::store) fn of(migrations: &Migrations) -> Result<Self, MigrateError> {
         migrate::rehearse(migrations).map(Self)
     }
@@ -23,8 +23,8 @@ impl Scratch {
         Ok(Catalogue::read(&self.0)?)
     }
 
-    /// Another one with the same schema, and nothing in it. A virtual table makes those that it
-    /// keeps its data in (SQLite calls them its shadows) itself.
+    /// Another database with the same schema and no rows. A virtual table creates the tables in
+    /// which it keeps its data (its shadow tables) itself.
     pub(in crate::store) fn emptied(&self) -> Result<Self, AdminError> {
         let empty = Connection::open_in_memory()?;
         let mut statements = self.0.prepare(
@@ -47,7 +47,7 @@ impl Scratch {
         migrate::up(&mut self.0, migrations).map(drop)
     }
 
-    /// What it lacks for a model, of those tables that migrations make.
+    /// What it lacks for a model, as far as migrations create its tables.
     pub(in crate::store) fn problems(&self, model: &Model) -> Result<Vec<Problem>, AdminError> {
         Ok(migrate::check::check_managed(&self.0, model)?)
     }

@@ -24,7 +24,7 @@ use crate::store::sqlite::change_log;
 use crate::store::statement::Statement;
 use crate::store::trace::Trace;
 
-/// What a statement costs beside SQLite's own steps, in these.
+/// The cost of a statement in steps, in addition to SQLite's own.
 const STATEMENT_STEPS: u32 = 100;
 
 /// One consistent state of the database, for reading.
@@ -32,10 +32,10 @@ pub struct Snapshot<'c> {
     connection: &'c Connection,
     meter: &'c Meter,
     feed: &'c Feed,
-    /// Statements in use by this operation, by place in its plan: a relation's statement runs once
-    /// per parent, and is looked up by its text only the first time.
+    /// The statements of this operation, by place in its plan: a relation's statement runs once per
+    /// parent, and is looked up by its text only the first time.
     held: RefCell<Vec<Option<CachedStatement<'c>>>>,
-    /// What ran, where somebody wants to know.
+    /// What ran, if it is being observed.
     trace: Option<RefCell<Trace>>,
 }
 
@@ -44,8 +44,8 @@ impl<'c> Snapshot<'c> {
         Self { connection, meter, feed, held: RefCell::new(Vec::new()), trace: None }
     }
 
-    /// The same state, from here on with a record of what runs: for a diagnosis, since it takes the
-    /// time of each step.
+    /// The same state, from here on recording what runs. For diagnosis only, because it measures
+    /// the time of each step.
     pub fn traced(&self) -> Self {
         Self {
             trace: Some(RefCell::default()),
@@ -53,7 +53,7 @@ impl<'c> Snapshot<'c> {
         }
     }
 
-    /// Why the operation was ended, if it was because it had used up what it was given.
+    /// Why the operation was interrupted, if it had used up its allowance.
     pub(in crate::store) fn verdict(&self) -> Option<StoreError> {
         self.meter.verdict()
     }
@@ -63,10 +63,10 @@ impl<'c> Snapshot<'c> {
         self.trace.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// Which database this is, and which state of its schema: part of every validator.
+    /// Identifies the database and the state of its schema; part of every validator.
     ///
     /// # Errors
-    /// The database's; it was never migrated.
+    /// Those of the database; it was never migrated.
     pub fn epoch(&self) -> Result<[u8; 16], StoreError> {
         let epoch = migrate::epoch(self.connection)?;
         let epoch = epoch.ok_or_else(|| {
@@ -75,15 +75,15 @@ impl<'c> Snapshot<'c> {
         Ok(guard::identity(&epoch, guard::schema_version(self.connection)?))
     }
 
-    /// Both together.
+    /// The epoch and the guard of this state.
     pub(in crate::store) fn state(&self) -> Result<State, StoreError> {
         Ok(State { identity: self.epoch()?, guard: self.guard()? })
     }
 
-    /// What the versions of rows tell in this state.
+    /// How far versions can be trusted in this state.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub fn guard(&self) -> Result<Arc<Guard>, StoreError> {
         self.feed.guard_of(self.connection)
     }
@@ -91,12 +91,12 @@ impl<'c> Snapshot<'c> {
     /// The newest record of the change log in this state.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub fn newest_change(&self) -> Result<Version, StoreError> {
         Ok(change_log::newest(self.connection)?)
     }
 
-    /// Whether what it does from now on counts.
+    /// Starts or stops counting its steps.
     pub(super) fn metered(&self, is_running: bool) {
         self.meter.run(is_running);
     }
@@ -148,8 +148,8 @@ impl Source for Snapshot<'_> {
                 while let Some(row) = rows.next().map_err(StoreError::from)? {
                     trace.borrow_mut().row(ran, begun.elapsed());
                     each(&StepRow(row))?;
-                    // What others do with the row, statements of relations included, is not this
-                    // one's time.
+                    // Processing the row, including the statements of relations, does not count as
+                    // this statement's time.
                     begun = Instant::now();
                 }
                 trace.borrow_mut().end(ran, begun.elapsed());
@@ -177,7 +177,7 @@ impl Source for Snapshot<'_> {
     }
 }
 
-/// The value of a slot. A list is a JSON array, of which SQLite makes a table.
+/// The value of a slot. A list is a JSON array, which SQLite turns into a table.
 pub(super) fn value<'a>(ask: &Ask<'a>, slot: Slot) -> ValueRef<'a> {
     if slot == PARENT {
         return ask.parent;

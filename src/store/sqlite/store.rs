@@ -1,4 +1,4 @@
-//! The store on a SQLite file: what is asked of it, handed to the threads that own the connections.
+//! The store on a SQLite file: passes requests to the threads that own the connections.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +27,10 @@ use crate::store::reading::Reading;
 use crate::store::source::Observed;
 use crate::store::transaction::Writing;
 
-/// How long a write may take that is tried to find out whether any succeeds.
+/// How long a trial write may take that checks whether writes succeed.
 const PROBE: Duration = Duration::from_secs(2);
 
-/// For whom a reading job is.
+/// The readers that a job is for.
 #[derive(Clone, Copy)]
 enum Readers {
     Quick,
@@ -41,15 +41,15 @@ enum Readers {
 #[derive(Clone)]
 pub struct Store {
     opened: Arc<Opened>,
-    /// Held while the log is read on for those who wait, so that they share one reading.
+    /// Locked while the log is read for waiting callers, so that they share one read.
     catching_up: Arc<tokio::sync::Mutex<()>>,
     clock: Arc<Clock>,
     fetches_ahead: bool,
 }
 
 impl Store {
-    /// Opens a migrated file of this model with this many reading connections, and a clock that
-    /// nobody has fed yet.
+    /// Opens a migrated file of this model with this many reading connections, and a clock that has
+    /// not received any changes.
     ///
     /// # Errors
     /// The file cannot be opened, or it was never migrated.
@@ -73,31 +73,31 @@ impl Store {
         Ok(store)
     }
 
-    /// The same database, where the rows of answers are fetched ahead, level by level, as it has to
-    /// be with a database behind a socket. The answers are the same.
+    /// The same database, but rows of answers are fetched ahead, level by level, as for a database
+    /// over a network. The answers are the same.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
         Self { fetches_ahead: true, ..self }
     }
 
-    /// Which changes are known, and since when.
+    /// The clock: which changes are known, and since when.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Whether the clock has every change, by whomever, that was committed before this call. Costs
-    /// a read of 48 bytes.
+    /// Whether the clock has every change, by any writer, that was committed before this call.
+    /// Costs a read of 48 bytes.
     pub fn is_current(&self) -> bool {
         self.opened.is_current()
     }
 
-    /// Whether the change log could not be read when that was last tried: the clock may lack even
-    /// what was written here.
+    /// Whether the last attempt to read the change log failed: the clock may then lack even this
+    /// server's own writes.
     pub fn has_lost_track(&self) -> bool {
         self.opened.has_lost_track()
     }
 
-    /// Returns when the clock has every change that was committed before this call.
+    /// Waits until the clock has every change that was committed before this call.
     ///
     /// # Errors
     /// The change log cannot be read.
@@ -107,7 +107,7 @@ impl Store {
         if self.is_current() {
             return Ok(());
         }
-        // One reading serves all callers that wait for this lock: it began after their calls.
+        // One read serves all callers that wait for this lock, because it began after their calls.
         let _turn = self.catching_up.lock().await;
         if feed.has_read_since(called) || self.is_current() {
             return Ok(());
@@ -115,8 +115,9 @@ impl Store {
         self.read_on().await
     }
 
-    /// Tells this subscriber of every change from here on, and says from where. What it is told, it
-    /// knows before [`Self::catch_up`] returns to anybody who called after the commit.
+    /// Reports every change from here on to this subscriber, and returns the position from where.
+    /// It learns of a change before [`Self::catch_up`] returns to any caller who called after the
+    /// commit.
     ///
     /// # Errors
     /// There is no database at its path.
@@ -124,7 +125,7 @@ impl Store {
         self.opened.with(|threads| Ok(threads.feed.subscribe(subscriber)))
     }
 
-    /// Lets the log be read on, whether there is something new in it or not.
+    /// Reads the log, whether or not it has new records.
     async fn read_on(&self) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         let job: FeedJob = Box::new(move |result| drop(reply.send(result)));
@@ -133,16 +134,16 @@ impl Store {
     }
 
     /// Deletes records of the change log that are too old or too many, a few thousand at a time, so
-    /// that nobody who writes waits for long. Tells how many it has deleted.
+    /// that no writer waits for long. Returns the number of deleted records.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
         let mut deleted = 0;
-        // What goes is to be known here, or the clock would have to forget everything.
+        // The clock must know what is deleted, or it would have to forget everything.
         self.catch_up().await?;
-        // Looked up by a reader first, as there is nothing to delete as a rule, and writers are not
-        // to wait for that.
+        // Check with a reader first: there is usually nothing to delete, and writers must not wait
+        // for that.
         while self
             .read(move |snapshot| change_log::surplus(snapshot.connection(), limits))
             .await??
@@ -160,7 +161,7 @@ impl Store {
         Ok(deleted)
     }
 
-    /// What the versions of rows tell, as far as is known; for one state of the database see
+    /// How far versions can be trusted, as far as is known; for a single state of the database see
     /// [`Snapshot::guard`].
     ///
     /// # Errors
@@ -169,8 +170,8 @@ impl Store {
         self.opened.with(|threads| Ok(threads.feed.guard()))
     }
 
-    /// Whether the database takes what is written. Where the last write has failed because of disk
-    /// or file, one that leaves no trace is tried now and then.
+    /// Whether the database accepts writes. If the last write failed because of the disk or the
+    /// file, this occasionally tries a write that leaves no trace.
     ///
     /// # Errors
     /// Why not, or that the database does not answer.
@@ -185,9 +186,9 @@ impl Store {
         tokio::time::timeout(PROBE, self.write(probe)).await.unwrap_or(Err(why))
     }
 
-    /// Closes the database, for good, and returns when that is done. What is under way may end;
-    /// what is asked for later fails. Where no other program has the database open, no write-ahead
-    /// log is left beside it.
+    /// Closes the database for good, and returns when that is done. Operations in progress may
+    /// finish; later ones fail. Leaves no write-ahead log, unless another program has the database
+    /// open.
     pub async fn close(&self) {
         let opened = self.opened.clone();
         if tokio::task::spawn_blocking(move || opened.close()).await.is_err() {
@@ -199,7 +200,7 @@ impl Store {
     /// statement is interrupted.
     ///
     /// # Errors
-    /// No snapshot could be opened; what `read` itself returns is handed through.
+    /// No snapshot could be opened. The result of `read` is returned as it is.
     pub async fn read<T, F>(&self, read: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
@@ -224,8 +225,7 @@ impl Store {
             waiting: Arc::downgrade(&here),
             allowance,
             run: Box::new(move |snapshot| {
-                // Nobody waits any more when the request was given up; then there is nobody to
-                // tell.
+                // If the request was dropped, nobody waits for the reply.
                 let _ = reply.send(snapshot.map(read));
             }),
         };
