@@ -9,6 +9,7 @@
 //!   be trusted.
 
 pub mod admin;
+pub mod backup;
 pub mod change_log;
 mod dialect;
 mod documents;
@@ -22,6 +23,7 @@ pub mod reading;
 mod render;
 mod rendered;
 pub mod schema;
+mod scratch;
 pub mod select;
 pub mod source;
 pub mod sqlite;
@@ -39,6 +41,7 @@ pub use feed::{Batch, FeedEvent, Position, Subscriber};
 pub use fetched::Fetched;
 pub use guard::{Guard, REMEDY};
 pub use reading::{Levels, Reading};
+pub use scratch::{ScratchDatabases, shape};
 pub use select::{Ask, ListQueries, Query, Shape, Slot, SlotValue};
 pub use source::{Observed, Parents, Row, Source, State, Wanted};
 pub use statement::Statement;

@@ -8,20 +8,19 @@ use anyhow::Context;
 use super::database::{self, command};
 use super::error::StartError;
 use crate::config::{Config, Database};
-use crate::store::sqlite::backup::{self, BackupError, Held};
-use crate::store::sqlite::migrate;
+use crate::store::backup::{self, BackupError, Held};
 
 /// Copies the database to a file. One that is there is only replaced if `force` says so.
 ///
 /// # Errors
 /// There is no database, or it could not be copied; says why.
 pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, StartError> {
-    let path = database_file(config)?;
-    if !path.exists() {
+    if matches!(&config.database, Database::Sqlite(path) if !path.exists()) {
         return Err(StartError::Mistakes(vec![database::no_database(config)]));
     }
-    backup::backup(path, file, force).map_err(|error| match error {
+    backup::backup(&config.database, file, force).map_err(|error| match error {
         BackupError::Exists(_) => anyhow::anyhow!("{error}; --force replaces it"),
+        BackupError::OnServer(_) => anyhow::anyhow!("{error}"),
         error => anyhow::Error::new(error).context(format!("cannot back up {}", config.database)),
     })?;
     let size = std::fs::metadata(file).map_or(0, |file| file.len());
@@ -34,19 +33,18 @@ pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, Start
 /// The copy is no database that belongs to this project, or a program has the database open; says
 /// why. Nothing was altered then.
 pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
-    let path = database_file(config)?;
     let context = || format!("cannot restore {}; it is as it was", config.database);
     if !file.is_file() {
         return Err(anyhow::anyhow!("there is no file {}", file.display()).into());
     }
     let migrations = database::read(config)?;
-    let held = Held::take(path).map_err(|error| match error {
+    let held = Held::take(&config.database).map_err(|error| match error {
+        BackupError::OnServer(_) => anyhow::anyhow!("{error}"),
         BackupError::InUse(_) => anyhow::anyhow!("{error}; stop it, and restore then"),
         error => anyhow::Error::new(error).context(context()),
     })?;
     let copy = held.copy_of(file).with_context(context)?;
-    let status =
-        copy.open().and_then(|copy| migrate::status(&copy, &migrations)).with_context(context)?;
+    let status = copy.status(&migrations).with_context(context)?;
     let mistakes = status.mistakes();
     if !mistakes.is_empty() {
         return Err(StartError::Mistakes(mistakes));
@@ -69,16 +67,4 @@ pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
         ));
     }
     Ok(text)
-}
-
-/// The database's file.
-fn database_file(config: &Config) -> Result<&Path, StartError> {
-    match &config.database {
-        Database::Sqlite(path) => Ok(path),
-        Database::Postgres(_) => Err(anyhow::anyhow!(
-            "freshql copies files, and {} is on a server: use pg_dump and pg_restore",
-            config.database
-        )
-        .into()),
-    }
 }

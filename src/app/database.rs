@@ -12,6 +12,10 @@ use crate::store::schema::difference::{self, DifferenceError};
 use crate::store::schema::migrations::{self, MigrateError, Migrations, Status};
 use crate::store::{Admin, admin};
 
+/// What is said where a server does not let migrations be tried first.
+const UNTRIED: &str = "the migrations were not tried first: that takes a database of their own on the server, which the role may not make \
+     (CREATEDB), or which the pooler does not lead to";
+
 /// Makes the database ready to be served: applies pending migrations if the configuration says so,
 /// then checks.
 ///
@@ -376,10 +380,7 @@ fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>
     match admin::rehearse(&config.database, migrations) {
         Ok(is_tried) => {
             if !is_tried && !migrations.files.is_empty() {
-                tracing::warn!(
-                    "the migrations were not tried: that takes a database of their own on the server, and the role may not make one \
-                     (CREATEDB)"
-                );
+                tracing::warn!("{UNTRIED}");
             }
             Ok(Vec::new())
         }
@@ -389,18 +390,21 @@ fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>
 }
 
 pub(super) fn no_database(config: &Config) -> Diagnostic {
-    Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet")
-        .with_help(remedy(config))
+    let help = match &config.database {
+        Database::Sqlite(_) => remedy(config),
+        Database::Postgres(_) => format!("make it with `CREATE DATABASE`, and {}", remedy(config)),
+    };
+    Diagnostic::error(config.database.to_string(), 0..0, "there is no database yet").with_help(help)
 }
 
 fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     let migrations = read(config)?;
-    let mut admin = Admin::open(&config.database)
-        .with_context(|| format!("cannot open {}", config.database))?;
-    let applied = admin.migrate(&migrations).map_err(|error| match error {
-        MigrateError::Files(mistakes) => StartError::Mistakes(mistakes),
-        error @ MigrateError::Database(_) => StartError::Other(error.into()),
-    })?;
+    let mut admin = open(&config.database)?;
+    let is_pending = !admin.status(&migrations).context("cannot read the database")?.is_current();
+    if is_pending && !admin.can_rehearse().context("cannot read the database")? {
+        tracing::warn!("{UNTRIED}");
+    }
+    let applied = admin.migrate(&migrations)?;
     let mut done: Vec<String> =
         applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
     // The tables of others are watched by what the model says of them. If that has mistakes, others
@@ -416,6 +420,11 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
         done.extend(guarded.iter().map(|table| format!("triggers on `{table}`")));
     }
     Ok(done)
+}
+
+/// A connection to a database, which is made where it is a file that is not there.
+pub(super) fn open(database: &Database) -> Result<Admin, StartError> {
+    Ok(Admin::open(database).with_context(|| format!("cannot open {database}"))?)
 }
 
 pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {

@@ -22,7 +22,7 @@ use super::error::StartError;
 use super::serve::{Opening, assemble, listen, stop_signal, wind_down};
 use super::{project, token};
 use crate::cache_control::NO_STORE;
-use crate::config::{Config, Database, Mode};
+use crate::config::{Config, Mode};
 use crate::http::{AppState, service};
 use crate::identity::Authenticator;
 use crate::model::Diagnostic;
@@ -120,12 +120,12 @@ async fn load(
     let (model, sdl) = (project.model.clone(), project.compiler.sdl().to_owned());
     let mut warnings = std::mem::take(&mut project.warnings);
     let prepare = {
-        let (dir, model) = (config.dir.clone(), model.clone());
-        move || scratch::prepare(&dir, &model, is_first)
+        let (config, model) = (config.clone(), model.clone());
+        move || scratch::prepare(&config, &model, is_first)
     };
-    let Scratch { path, note } =
+    let Scratch { database, note } =
         tokio::task::spawn_blocking(prepare).await.context("preparing panicked")??;
-    let config = Config { database: Database::Sqlite(path), mode: Mode::Open, ..config.clone() };
+    let config = Config { database, mode: Mode::Open, ..config.clone() };
     let (engine, registry) = assemble(&config, project, Opening::ToLook).await?;
     let registered = registry.list();
     warnings.extend(files::lint(&model, &registry));

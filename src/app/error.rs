@@ -1,6 +1,7 @@
 //! Why a command failed, or the server did not start.
 
 use crate::model::Diagnostic;
+use crate::store::schema::migrations::MigrateError;
 
 /// Why a command failed, or the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +15,15 @@ pub enum StartError {
     /// Anything else.
     #[error(transparent)]
     Other(#[from] anyhow::Error),
+}
+
+impl From<MigrateError> for StartError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            MigrateError::Files(mistakes) => Self::Mistakes(mistakes),
+            error @ MigrateError::Database(_) => Self::Other(error.into()),
+        }
+    }
 }
 
 impl StartError {

@@ -1,24 +1,47 @@
-//! Rows that come from a file of SQL: for databases that may be thrown away.
+//! Rows that come from a file of SQL, for scratch databases: `seed.sql`, or `seed.sqlite.sql` and
+//! `seed.postgres.sql` where the dialects differ, as with migrations.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::StartError;
+use super::model_file::within;
+use crate::config::Database;
 use crate::model::Diagnostic;
-use crate::store::Admin;
-use crate::store::schema::migrations::Migration;
+use crate::store::schema::migrations::{Dialect, Migration};
+use crate::store::{Admin, admin};
 
-/// Runs the file in one transaction, confined as a migration is; false if it is not there.
+/// Runs the file of this name below `dir` in one transaction, confined as a migration is. Gives its
+/// name; None if there is none.
 ///
 /// # Errors
 /// The first statement that does not run, with its place.
-pub(super) fn run(admin: &mut Admin, path: &Path) -> Result<bool, StartError> {
-    let file = path.display().to_string();
-    let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(false),
-        Err(error) => return Err(anyhow::Error::new(error).context(file).into()),
-    };
-    let seed = Migration { number: 0, name: String::new(), file, text, blake3: String::new() };
-    admin.load(&seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
-    Ok(true)
+pub(super) fn run(
+    admin: &mut Admin,
+    database: &Database,
+    dir: &Path,
+    name: &str,
+) -> Result<Option<String>, StartError> {
+    for name in [name_for(name, admin::dialect(database)), format!("{name}.sql")] {
+        let path = within(dir, &name);
+        let file = path.display().to_string();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(anyhow::Error::new(error).context(file).into()),
+        };
+        let seed = Migration { number: 0, name: String::new(), file, text, blake3: String::new() };
+        admin.load(&seed).map_err(|mistake: Diagnostic| StartError::Mistakes(vec![mistake]))?;
+        return Ok(Some(name));
+    }
+    Ok(None)
+}
+
+/// All files that may hold the rows, there or not.
+pub(super) fn paths(dir: &Path, name: &str) -> Vec<PathBuf> {
+    let own = [Dialect::Sqlite, Dialect::Postgres].map(|dialect| name_for(name, dialect));
+    own.into_iter().chain([format!("{name}.sql")]).map(|name| within(dir, &name)).collect()
+}
+
+fn name_for(name: &str, dialect: Dialect) -> String {
+    format!("{name}.{}.sql", dialect.name())
 }

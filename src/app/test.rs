@@ -70,8 +70,8 @@ pub async fn test(config: &Config, options: &TestOptions) -> Result<(String, boo
         .into());
     }
     let make = {
-        let (dir, model) = (config.dir.clone(), model.clone());
-        move || Scratch::make(&dir, &model)
+        let (config, model) = (config.clone(), model.clone());
+        move || Scratch::make(&config, &model)
     };
     let scratch = tokio::task::spawn_blocking(make).await.context("preparing panicked")??;
     let bench = Bench::new(config, model, compiler, Arc::new(registry), scratch);
@@ -128,12 +128,7 @@ impl Run<'_> {
             return Ok(outcome);
         }
         let sql = observed.as_ref().filter(|_| answer.status == StatusCode::OK).map(
-            |(_, observation)| {
-                (
-                    observation.statements.len(),
-                    observation.statements.iter().map(|ran| ran.runs).sum(),
-                )
-            },
+            |(_, observation)| observation.statements.iter().filter(|ran| ran.is_needed).count(),
         );
         let redaction = Redaction::new(self.since, &subject.registered.text);
         let text = snapshot::text(answer.status, &answer.headers, sql, &answer.body, &redaction);
@@ -271,7 +266,7 @@ mod tests {
         );
         let Project { model, compiler, registry, .. } = project::read(&config).await.unwrap();
         let (subjects, _) = cases::read(&registry, &within(directory, files::DIRECTORY)).unwrap();
-        let scratch = Scratch::make(directory, &model).unwrap();
+        let scratch = Scratch::make(&config, &model).unwrap();
         (Bench::new(&config, model, compiler, Arc::new(registry), scratch), subjects)
     }
 

@@ -1,8 +1,6 @@
 //! What commands do with a database, other than serving it: migrate, check, repair, read a foreign
 //! schema. Everything here blocks.
 
-use std::path::Path;
-
 use super::documents::StoredDocument;
 use super::error::AdminError;
 use super::schema::migrations::{
@@ -47,11 +45,26 @@ impl Admin {
     /// it.
     ///
     /// # Errors
-    /// Those of the database; the server has no such database.
+    /// Those of the database.
     pub fn open_existing(database: &Database) -> Result<Option<Self>, AdminError> {
         match database {
             Database::Sqlite(path) if !path.exists() => Ok(None),
-            database => Self::open(database).map(Some),
+            Database::Sqlite(_) => Self::open(database).map(Some),
+            Database::Postgres(url) => {
+                Ok(postgres::Admin::open_existing(url)?
+                    .map(|admin| Self::Postgres(Box::new(admin))))
+            }
+        }
+    }
+
+    /// Whether migrations can be tried on an empty database of their own, see [`rehearse`].
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn can_rehearse(&self) -> Result<bool, AdminError> {
+        match self {
+            Self::Sqlite(_) => Ok(true),
+            Self::Postgres(admin) => Ok(admin.can_rehearse()?),
         }
     }
 
@@ -148,14 +161,6 @@ impl Admin {
         ask!(self, admin => admin.load(file))
     }
 
-    /// Checkpoints the whole database into its file, so that a copy of the file is complete.
-    ///
-    /// # Errors
-    /// The database's.
-    pub fn settle(&self) -> Result<(), AdminError> {
-        ask!(self, admin => Ok(admin.settle()?))
-    }
-
     /// The keys of some rows of an entity.
     ///
     /// # Errors
@@ -184,8 +189,12 @@ impl Admin {
     ///
     /// # Errors
     /// The database's.
-    pub fn take_rows(&mut self, from: &Path) -> Result<String, AdminError> {
-        ask!(self, admin => Ok(admin.take_rows(from)?))
+    pub fn take_rows(&mut self, from: &Database) -> Result<String, AdminError> {
+        match (self, from) {
+            (Self::Sqlite(admin), Database::Sqlite(path)) => Ok(admin.take_rows(path)?),
+            (Self::Postgres(admin), Database::Postgres(url)) => Ok(admin.take_rows(url)?),
+            _ => Err(AdminError("the rows are those of another kind of database".into())),
+        }
     }
 }
 
@@ -207,14 +216,6 @@ pub fn rehearse(database: &Database, migrations: &Migrations) -> Result<bool, Mi
         Database::Sqlite(_) => sqlite::migrate::rehearse(migrations).map(|_| true),
         Database::Postgres(url) => Ok(postgres::migrate::rehearse(url, migrations)?.is_some()),
     }
-}
-
-/// Copies a whole file. False if it cannot be read.
-///
-/// # Errors
-/// The copy cannot be written.
-pub fn copy(from: &Path, to: &Path) -> Result<bool, AdminError> {
-    Ok(sqlite::rows::copy(from, to)?)
 }
 
 /// All documents of a database, by id. Changes nothing.

@@ -1,6 +1,7 @@
 //! Rows that were fetched ahead, in memory, by the place of their query and by their parent.
 
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::error::StoreError;
@@ -121,5 +122,44 @@ impl<R: Row> Source for Fetched<R> {
     /// The work is bounded by what was fetched.
     fn take_steps(&self, _: u32) -> Result<(), StoreError> {
         Ok(())
+    }
+}
+
+/// What was fetched, which notes what of it is asked for.
+pub(in crate::store) struct Noted<'f, R> {
+    fetched: &'f Fetched<R>,
+    asked: RefCell<HashSet<usize>>,
+}
+
+impl<'f, R: Row> Noted<'f, R> {
+    pub(in crate::store) fn new(fetched: &'f Fetched<R>) -> Self {
+        Self { fetched, asked: RefCell::default() }
+    }
+
+    /// The places that were asked for.
+    pub(in crate::store) fn asked(self) -> HashSet<usize> {
+        self.asked.into_inner()
+    }
+}
+
+impl<R: Row> Source for Noted<'_, R> {
+    type Row<'r> = R;
+
+    fn rows<E: From<StoreError>>(
+        &self,
+        ask: Ask<'_>,
+        each: impl FnMut(&R) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.asked.borrow_mut().insert(ask.place);
+        self.fetched.rows(ask, each)
+    }
+
+    fn integer(&self, ask: Ask<'_>) -> Result<i64, StoreError> {
+        self.asked.borrow_mut().insert(ask.place);
+        self.fetched.integer(ask)
+    }
+
+    fn take_steps(&self, steps: u32) -> Result<(), StoreError> {
+        self.fetched.take_steps(steps)
     }
 }

@@ -21,6 +21,8 @@ pub(in crate::store) mod migrate;
 mod pool;
 mod prune;
 mod pull;
+mod rows;
+mod scratch;
 mod sequence;
 mod steps;
 mod store;
@@ -31,4 +33,5 @@ mod writers;
 
 pub use admin::Admin;
 pub(in crate::store) use pull::pull;
+pub use scratch::ScratchDatabases;
 pub use store::Store;

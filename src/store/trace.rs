@@ -2,6 +2,7 @@
 //! which parameters, how many rows it returned and how long it took. Parameters are data: a trace
 //! must not be logged.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +28,8 @@ pub struct Ran {
     pub sql: Arc<str>,
     /// How often it ran.
     pub runs: usize,
+    /// Whether the answer reads its rows. If rows are fetched ahead, a statement may run in vain.
+    pub is_needed: bool,
     /// How many rows all its runs returned.
     pub rows: usize,
     /// Time in the database, without processing the rows.
@@ -39,6 +42,11 @@ impl Trace {
     /// What ran.
     pub fn into_ran(self) -> Vec<Ran> {
         self.ran
+    }
+
+    /// Records that the answer reads the rows of these places, and of no others.
+    pub(super) fn needed(&mut self, places: &HashSet<usize>) {
+        self.ran.iter_mut().for_each(|ran| ran.is_needed = places.contains(&ran.place));
     }
 
     /// Starts a run; returns the number that identifies it when its rows are recorded.
@@ -54,6 +62,7 @@ impl Trace {
                 place,
                 sql,
                 runs: 0,
+                is_needed: true,
                 rows: 0,
                 time: Duration::ZERO,
                 parameters: Vec::new(),

@@ -8,6 +8,7 @@ use freshql::config::{Config, Mode, PartialConfig};
 use freshql::document_id::DocumentId;
 use tokio::io::AsyncReadExt;
 
+use crate::database::not_made_yet;
 use crate::harness::{DEMO_SECRET, MERCHANT, Program, TestApp, demo_issuer, project, signal};
 
 fn config(directory: &Path) -> Config {
@@ -29,6 +30,7 @@ pub(crate) fn freshql(directory: &Path, arguments: &[&str]) -> Output {
     command
         .env_clear()
         .envs([DEMO_SECRET])
+        .env("FRESHQL_DATABASE", not_made_yet(directory).to_string())
         .arg("--dir")
         .arg(directory)
         .args(arguments)

@@ -205,6 +205,32 @@ fn only_its_driver_knows_a_database() {
 }
 
 #[test]
+fn nobody_above_the_store_names_a_driver() {
+    let mut mistakes = String::new();
+    for source in sources().iter().filter(|source| source.room() != "store" && !source.test) {
+        let tokens: Vec<_> = without_tests(source.tokens.clone())
+            .to_string()
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect();
+        for path in tokens.windows(3) {
+            if path[0] == "store"
+                && path[1] == "::"
+                && matches!(path[2].as_str(), "sqlite" | "postgres")
+            {
+                writeln!(
+                    mistakes,
+                    "src/{} names store::{}, which lies behind the contract",
+                    source.path, path[2]
+                )
+                .unwrap();
+            }
+        }
+    }
+    assert!(mistakes.is_empty(), "\n{mistakes}");
+}
+
+#[test]
 fn the_source_does_not_know_the_demo() {
     let names = demo_entities();
     assert!(names.len() >= 3, "{names:?}");

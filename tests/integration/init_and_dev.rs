@@ -8,11 +8,22 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStderr};
 
+use crate::database::{Driver, TestDatabase, driver, not_made_yet};
 use crate::harness::project;
 use crate::postgres::Postgres;
 
 fn freshql(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_freshql")).env_clear().args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_freshql"))
+        .env_clear()
+        .envs(on_server().map(|url| ("FRESHQL_DATABASE", url)))
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Where the tests run on PostgreSQL, a database that nobody has made.
+fn on_server() -> Option<String> {
+    (driver() == Driver::Postgres).then(|| not_made_yet(Path::new("")).to_string())
 }
 
 fn shown(path: &Path) -> &str {
@@ -28,8 +39,13 @@ struct Server {
 
 impl Server {
     async fn start(directory: &Path, command: &str) -> Self {
+        Self::start_on(directory, command, on_server()).await
+    }
+
+    async fn start_on(directory: &Path, command: &str, database: Option<String>) -> Self {
         let mut process = tokio::process::Command::new(env!("CARGO_BIN_EXE_freshql"))
             .env_clear()
+            .envs(database.map(|url| ("FRESHQL_DATABASE", url)))
             .args(["--dir", shown(directory), command, "--listen", "127.0.0.1:0"])
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -124,7 +140,8 @@ async fn init_writes_a_project_that_serves_at_once() {
     assert!(checked.status.success());
     assert_eq!(String::from_utf8(checked.stderr).unwrap(), "");
 
-    let server = Server::start(&project, "serve").await;
+    let database = TestDatabase::new();
+    let server = Server::start_on(&project, "serve", Some(database.url())).await;
     let answer =
         server.ask("{ books(first: 1) { totalCount nodes { title author { name } } } }").await;
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
@@ -258,7 +275,11 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     )
     .unwrap();
     dev.until("3 rows of the last scratch database are kept").await;
-    dev.until("not kept: the rows of `books` do not fit: NOT NULL constraint failed: books.").await;
+    let why = match driver() {
+        Driver::Sqlite => "NOT NULL constraint failed: books.",
+        Driver::Postgres => "null value in column \"",
+    };
+    dev.until(&format!("not kept: the rows of `books` do not fit: {why}")).await;
     std::fs::write(project.join("schema.graphql"), &model).unwrap();
     dev.until("- isbn: String!").await;
     std::fs::remove_file(project.join("queries/count.graphql")).unwrap();

@@ -115,6 +115,7 @@ mod rules_of_any_model;
 mod rules_of_writing;
 mod rules_under_load;
 mod schema_changes_under_way;
+mod scratch_databases;
 mod settings;
 mod snapshots;
 mod statements;

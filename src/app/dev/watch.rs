@@ -8,9 +8,10 @@ use anyhow::Context;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
-use super::scratch::SEED_FILE;
+use super::scratch::SEED;
 use crate::app::error::StartError;
 use crate::app::model_file::{MODEL_FILE, within};
+use crate::app::seed;
 use crate::persisted::files;
 
 /// Editors write a file in several steps, and tools write several files.
@@ -69,7 +70,8 @@ impl Watcher {
 /// A hash of all that the project is made of. A file that cannot be read is as good as none:
 /// whoever needs it will say so.
 pub(super) fn sources(dir: &Path) -> blake3::Hash {
-    let mut paths = vec![within(dir, MODEL_FILE), within(dir, SEED_FILE)];
+    let mut paths = vec![within(dir, MODEL_FILE)];
+    paths.extend(seed::paths(dir, SEED));
     let queries = within(dir, files::DIRECTORY);
     paths.extend(files::find(&queries).unwrap_or_default());
     paths.extend(files::find_json(&queries).unwrap_or_default());

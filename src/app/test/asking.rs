@@ -1,7 +1,6 @@
 //! How a case becomes an answer: through the whole server, on a copy of the scratch database that
 //! it has for itself.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
@@ -15,9 +14,9 @@ use serde_json::{Map, Value, json};
 use tower::ServiceExt;
 
 use super::cases::Case;
-use super::scratch::Scratch;
+use super::scratch::{Copy, Scratch};
 use crate::app::token;
-use crate::config::{ByteSize, Config, Database, Issuer, Mode, PartialConfig};
+use crate::config::{ByteSize, Config, Issuer, Mode, PartialConfig};
 use crate::document_id::DocumentId;
 use crate::graphql::observation::Observation;
 use crate::graphql::{Answer, Compiler, Engine, Operation, OperationKind};
@@ -67,8 +66,8 @@ impl Bench {
     /// # Errors
     /// The database cannot be made.
     pub(super) async fn server(&self) -> anyhow::Result<Server> {
-        let path = self.scratch.copy()?;
-        let store = Store::open(&Database::Sqlite(path.clone()), self.config.readers, &self.model)
+        let scratch = self.scratch.copy()?;
+        let store = Store::open(&scratch.database, self.config.readers, &self.model)
             .await
             .context("cannot open the scratch database")?;
         let engine =
@@ -86,7 +85,7 @@ impl Bench {
         Ok(Server {
             front,
             engine,
-            path,
+            scratch,
             issuers,
             authenticator,
             longest_url: self.config.limits.max_url_bytes,
@@ -98,12 +97,12 @@ impl Bench {
 pub(super) struct Server {
     front: Front,
     pub(super) engine: Engine,
-    /// Its database.
-    pub(super) path: PathBuf,
     /// Who can sign the tokens of cases.
     issuers: Vec<Issuer>,
     authenticator: Arc<Authenticator>,
     longest_url: usize,
+    /// Its database, which goes last.
+    pub(super) scratch: Copy,
 }
 
 /// What is asked, with all placeholders filled in.

@@ -9,7 +9,6 @@ use http::StatusCode;
 use http::header::HeaderValue;
 
 use super::asking::{CaseRequest, Server};
-use crate::config::Database;
 use crate::dependency::Dependency;
 use crate::etag::Ingredient;
 use crate::graphql::Answer;
@@ -48,8 +47,8 @@ pub(super) async fn problems(
             again.status
         ));
     }
-    let mut admin = Admin::open(&Database::Sqlite(server.path.clone()))
-        .context("cannot open the scratch database")?;
+    let mut admin =
+        Admin::open(&server.scratch.database).context("cannot open the scratch database")?;
     let model = server.engine.model();
     let mut etag = etag.clone();
     for entity in &model.entities {

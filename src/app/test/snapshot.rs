@@ -97,7 +97,7 @@ fn is_etag(text: &str) -> bool {
 pub(super) fn text(
     status: StatusCode,
     headers: &HeaderMap,
-    sql: Option<(usize, usize)>,
+    sql: Option<usize>,
     body: &[u8],
     redaction: &Redaction,
 ) -> String {
@@ -112,12 +112,9 @@ pub(super) fn text(
             text.push_str(&format!("{name}: {value}\n"));
         }
     }
-    if let Some((statements, runs)) = sql {
+    if let Some(statements) = sql {
         let plural = if statements == 1 { "" } else { "s" };
-        text.push_str(&format!(
-            "SQL: {statements} statement{plural}, run {runs} {}\n",
-            times(runs)
-        ));
+        text.push_str(&format!("SQL: {statements} statement{plural}\n"));
     }
     match std::str::from_utf8(body) {
         Ok("") => {}
@@ -129,10 +126,6 @@ pub(super) fn text(
         Err(_) => text.push_str(&format!("\n({} bytes that are not text)\n", body.len())),
     }
     text
-}
-
-fn times(runs: usize) -> &'static str {
-    if runs == 1 { "time" } else { "times" }
 }
 
 /// JSON with a line for each value, in the order of the answer.
@@ -325,7 +318,7 @@ mod tests {
         let text = text(
             StatusCode::OK,
             &HeaderMap::new(),
-            Some((2, 7)),
+            Some(2),
             br#"{"a":"---\nb: c\n---"}"#,
             &redaction(),
         );

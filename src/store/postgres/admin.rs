@@ -1,11 +1,11 @@
 //! What the commands do with a PostgreSQL database beside serving it.
 
 use std::cell::RefCell;
-use std::path::Path;
 
 use super::catalogue::Catalogue;
 use super::client::{Blocking, ClientError, Execute, Session};
-use super::{alter, migrate};
+use super::scratch::MAY_CREATE;
+use super::{alter, migrate, rows};
 use crate::config::PostgresUrl;
 use crate::model::{ColumnId, Diagnostic, Entity, Model, Value};
 use crate::store::error::AdminError;
@@ -13,6 +13,9 @@ use crate::store::schema::difference::step;
 use crate::store::schema::migrations::{
     Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status,
 };
+
+/// The code where there is no such database.
+const NO_DATABASE: &str = "3D000";
 
 /// A connection for the commands.
 pub struct Admin(RefCell<Blocking>);
@@ -30,8 +33,30 @@ impl From<ClientError> for MigrateError {
 }
 
 impl Admin {
-    pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, ClientError> {
-        Ok(Self(RefCell::new(Blocking::connect(url, Session::for_commands(url))?)))
+    pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, AdminError> {
+        let connection = Blocking::connect(url, Session::for_commands(url));
+        let connection = connection.map_err(|error| match error.code() {
+            NO_DATABASE => AdminError(format!("{error}; make it with `CREATE DATABASE`").into()),
+            _ => error.into(),
+        })?;
+        Ok(Self(RefCell::new(connection)))
+    }
+
+    pub(in crate::store) fn open_existing(url: &PostgresUrl) -> Result<Option<Self>, ClientError> {
+        match Blocking::connect(url, Session::for_commands(url)) {
+            Ok(connection) => Ok(Some(Self(RefCell::new(connection)))),
+            Err(error) if error.code() == NO_DATABASE => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(in crate::store) fn can_rehearse(&self) -> Result<bool, ClientError> {
+        let mut connection = self.0.borrow_mut();
+        if connection.connection().session().pooled {
+            return Ok(false);
+        }
+        let rows = connection.query(Execute::text(MAY_CREATE, &[]))?;
+        Ok(rows.first().is_some_and(|row| row.is(0)))
     }
 
     pub(in crate::store) fn status(&self, migrations: &Migrations) -> Result<Status, ClientError> {
@@ -101,12 +126,6 @@ impl Admin {
         Ok((0, 0))
     }
 
-    /// There is no file.
-    #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as SQLite's")]
-    pub(in crate::store) fn settle(&self) -> Result<(), ClientError> {
-        Ok(())
-    }
-
     pub(in crate::store) fn keys(
         &self,
         entity: &Entity,
@@ -124,9 +143,10 @@ impl Admin {
         alter::alter(self.0.get_mut(), entity, key, column)
     }
 
-    /// Scratch databases are files.
-    #[expect(clippy::unused_self, reason = "as SQLite's")]
-    pub(in crate::store) fn take_rows(&mut self, _: &Path) -> Result<String, AdminError> {
-        Err(AdminError("rows are only taken from one file to another".into()))
+    pub(in crate::store) fn take_rows(
+        &mut self,
+        from: &PostgresUrl,
+    ) -> Result<String, ClientError> {
+        rows::keep(self.0.get_mut(), from)
     }
 }

@@ -20,7 +20,7 @@ use crate::model::Model;
 use crate::store::change_log::{Record, Search};
 use crate::store::error::StoreError;
 use crate::store::feed::{Position, Subscriber, Subscribers};
-use crate::store::fetched::Fetched;
+use crate::store::fetched::{Fetched, Noted};
 use crate::store::guard::Guard;
 use crate::store::reading::Reading;
 use crate::store::rendered::Rendered;
@@ -229,11 +229,13 @@ impl Store {
                 self.catch_up().await?;
                 continue;
             };
-            let output = reading.read(&State { identity, guard }, &fetched)?;
-            return Ok((
-                output,
-                trace.map(|trace| Observed { statements: trace.into_ran(), as_of: seen.newest }),
-            ));
+            let state = State { identity, guard };
+            let Some(mut trace) = trace else { return Ok((reading.read(&state, &fetched)?, None)) };
+            let noted = Noted::new(&fetched);
+            let output = reading.read(&state, &noted)?;
+            trace.needed(&noted.asked());
+            let observed = Observed { statements: trace.into_ran(), as_of: seen.newest };
+            return Ok((output, Some(observed)));
         }
         Err(StoreError::Lost("the schema of the database has changed while it was read".to_owned())
             .into())

@@ -35,7 +35,7 @@ use crate::store::sqlite::scratch::Scratch;
 use crate::store::{postgres, sqlite};
 
 /// The next migration.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Step {
     /// The text for SQLite.
     pub sqlite: String,

@@ -31,7 +31,8 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    fn name(self) -> &'static str {
+    /// As files name it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",

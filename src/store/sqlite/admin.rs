@@ -87,11 +87,6 @@ impl Admin {
         self.0.execute_batch("COMMIT").map_err(failed)
     }
 
-    /// Moves the contents of the write-ahead log into the file.
-    pub(in crate::store) fn settle(&self) -> rusqlite::Result<()> {
-        self.0.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
-    }
-
     pub(in crate::store) fn keys(
         &self,
         entity: &Entity,

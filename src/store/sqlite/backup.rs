@@ -56,6 +56,9 @@ pub enum BackupError {
         /// The system's message.
         source: io::Error,
     },
+    /// The database is no file.
+    #[error("freshql copies files, and {0} is on a server: use pg_dump and pg_restore")]
+    OnServer(String),
     /// SQLite cannot read or write.
     #[error("{}: {source}", .path.display())]
     Sqlite {

@@ -7,12 +7,11 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::store::schema::layout::VERSION_COLUMN;
 
-/// Copies a whole database. False if it cannot be read.
-pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<bool> {
+/// Copies a whole database.
+pub(in crate::store) fn copy(from: &Path, to: &Path) -> rusqlite::Result<()> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let Ok(connection) = Connection::open_with_flags(from, flags) else { return Ok(false) };
-    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()])?;
-    Ok(true)
+    let connection = Connection::open_with_flags(from, flags)?;
+    connection.execute("VACUUM INTO ?1", [to.to_string_lossy()]).map(drop)
 }
 
 /// Replaces the rows of all tables that both databases have with those of the other database.

@@ -99,6 +99,11 @@ impl TestDatabase {
         }
     }
 
+    /// The setting `database` of a project that has this one.
+    pub(crate) fn url(&self) -> String {
+        self.config().to_string()
+    }
+
     /// A connection of another program.
     pub(crate) fn outsider(&self) -> Outsider {
         Outsider::of(&self.config())
@@ -109,6 +114,17 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         if let Self::Postgres(url) = self {
             drop_database(url);
+        }
+    }
+}
+
+/// The database of a project in this directory, which nobody has made yet: beside it, or on the
+/// server, scratch databases can be made.
+pub(crate) fn not_made_yet(directory: &Path) -> Database {
+    match driver() {
+        Driver::Sqlite => Database::Sqlite(directory.join("freshql.db")),
+        Driver::Postgres => {
+            Database::Postgres(Box::new(SERVER.with_database("freshql_test_not_made_yet")))
         }
     }
 }

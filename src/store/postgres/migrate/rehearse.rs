@@ -4,11 +4,11 @@ use super::run::transaction_controls;
 use super::up;
 use crate::config::PostgresUrl;
 use crate::store::postgres::client::{Blocking, Session};
-use crate::store::schema::layout::SqlName;
+use crate::store::postgres::scratch::ScratchDatabases;
 use crate::store::schema::migrations::{MigrateError, Migrations};
 
 /// Tries the files on a database of their own on the same server, which is dropped at the end. None
-/// where this user may make no database.
+/// where this user may make no database, or where a pooler stands in between.
 ///
 /// # Errors
 /// The first statement that does not run, or the server's.
@@ -20,17 +20,8 @@ pub(in crate::store) fn rehearse(
     if !mistakes.is_empty() {
         return Err(MigrateError::Files(mistakes));
     }
-    let mut main = Blocking::connect(url, Session::for_commands(url))?;
-    let name = SqlName::new(format!("_freshql_rehearsal_{}", uuid::Uuid::now_v7().simple()));
-    match main.script(&format!("CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")) {
-        Ok(_) => {}
-        Err(error) if error.code() == "42501" => return Ok(None),
-        Err(error) => return Err(error.into()),
-    }
-    let scratch = PostgresUrl { database: Some(name.as_str().to_owned()), ..url.clone() };
-    let result = Blocking::connect(&scratch, Session::for_commands(url))
-        .map_err(MigrateError::from)
-        .and_then(|mut connection| up(&mut connection, migrations));
-    main.script(&format!("DROP DATABASE {name} WITH (FORCE)"))?;
-    result.map(|_| Some(()))
+    let Some(mut databases) = ScratchDatabases::to_rehearse(url)? else { return Ok(None) };
+    let scratch = databases.make_for_rehearsal()?;
+    let mut connection = Blocking::connect(&scratch, Session::for_commands(&scratch))?;
+    up(&mut connection, migrations).map(|_| Some(()))
 }

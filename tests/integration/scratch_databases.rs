@@ -1,0 +1,129 @@
+//! The scratch databases of `freshql dev` and `freshql test` on a PostgreSQL server: what becomes of
+//! them when a run ends, or is killed, and what is said where there can be none.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use freshql::config::Database;
+use freshql::store::{Admin, ScratchDatabases};
+
+use crate::postgres::Postgres;
+
+fn freshql(directory: &Path, database: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
+    command.env_clear().arg("--dir").arg(directory).args(["--database", database]).args(arguments);
+    command.output().unwrap()
+}
+
+/// The databases that freshql has made.
+fn made(postgres: &Postgres) -> Vec<String> {
+    postgres.run(
+        "postgres",
+        "SELECT datname FROM pg_database WHERE datname LIKE 'freshql\\_%' ORDER BY 1",
+    )
+}
+
+#[test]
+fn what_a_killed_run_leaves_goes_with_the_next_and_what_a_living_one_uses_stays() {
+    let Some(postgres) = Postgres::start() else { return };
+    let database: Database = postgres.url("not_made_yet").parse().unwrap();
+    let mut killed = ScratchDatabases::of_run(&database).unwrap();
+    let name = killed.new_name("original").unwrap();
+    killed.make(&name).unwrap();
+    let mut living = ScratchDatabases::of_run(&database).unwrap();
+    let other = living.new_name("original").unwrap();
+    living.make(&other).unwrap();
+    let copy = living.new_name("case").unwrap();
+    living.copy(&other, &copy).unwrap();
+    assert_eq!(made(&postgres).len(), 3);
+
+    // Its session ends without a word, as that of a process which is killed.
+    let (session, _) = name.split_at("freshql_test_".len() + 33);
+    postgres.run(
+        "postgres",
+        &format!(
+            "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE application_name = '{session}'"
+        ),
+    );
+    std::mem::forget(killed);
+    drop(ScratchDatabases::of_run(&database).unwrap());
+    assert_eq!(made(&postgres), [copy, other]);
+    drop(living);
+    assert_eq!(made(&postgres), Vec::<String>::new());
+}
+
+#[test]
+fn the_databases_of_a_project_stay_and_those_that_nobody_needs_go() {
+    let Some(postgres) = Postgres::start() else { return };
+    let database: Database = postgres.url("postgres").parse().unwrap();
+    let (mine, theirs) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut others = ScratchDatabases::of_project(&database, theirs.path()).unwrap();
+    let of_others = others.new_name("abc").unwrap();
+    others.make(&of_others).unwrap();
+
+    let mut first = ScratchDatabases::of_project(&database, mine.path()).unwrap();
+    let old = first.new_name("abc").unwrap();
+    let served = first.make(&old).unwrap();
+    let used = first.new_name("abc").unwrap();
+    assert_ne!(old, used);
+    let user = Admin::open(&first.make(&used).unwrap()).unwrap();
+    // Copied while a server uses it, which has to connect anew.
+    let server = Admin::open(&served).unwrap();
+    let last = first.new_name("abd").unwrap();
+    first.copy(&old, &last).unwrap();
+    assert!(server.tables().is_err());
+    assert!(Admin::open(&served).unwrap().tables().unwrap().is_empty());
+    drop((first, server));
+
+    let mut second = ScratchDatabases::of_project(&database, mine.path()).unwrap();
+    // The last run was killed while it copied.
+    postgres.run("postgres", &format!("ALTER DATABASE {last} ALLOW_CONNECTIONS false"));
+    let found = second.find(&last).unwrap().expect("it stays");
+    assert!(Admin::open(&found).unwrap().tables().unwrap().is_empty());
+    assert_eq!(second.find(&of_others).unwrap(), None);
+    let is_left = |name: &String| made(&postgres).contains(name);
+    // The session that has looked at it may take a moment to end.
+    let begun = std::time::Instant::now();
+    while is_left(&old) && begun.elapsed().as_secs() < 20 {
+        second.remove_others(&last);
+    }
+    let mut left = [last, used, of_others];
+    left.sort();
+    assert_eq!(made(&postgres), left);
+    drop(user);
+}
+
+#[test]
+fn a_role_that_may_make_no_database_is_told_what_to_do() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("shelf");
+    postgres.run("shelf", "CREATE ROLE app LOGIN; GRANT ALL ON SCHEMA public TO app");
+    let url = postgres.url("shelf").replace("freshql@", "app@");
+    let directory = tempfile::tempdir().unwrap();
+    freshql::app::init(directory.path()).unwrap();
+    let said = |arguments: &[&str]| {
+        let output = freshql(directory.path(), &url, arguments);
+        (output.status.success(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (is_good, text) = said(&["test"]);
+    assert!(!is_good);
+    let remedy = "run `ALTER ROLE app CREATEDB` there as a superuser, or use SQLite with `--database sqlite:freshql.db`";
+    assert!(
+        text.contains("the role app may make no database on the server of postgres://app@"),
+        "{text}"
+    );
+    assert!(text.contains(remedy), "{text}");
+
+    // What needs none does without, and says so while there is anything to try.
+    let untried = "the migrations were not tried first";
+    let (is_good, text) = said(&["check"]);
+    assert!(!is_good && text.contains(untried), "{text}");
+    let (is_good, text) = said(&["migrate", "up"]);
+    assert!(is_good && text.contains(untried), "{text}");
+    let (is_good, text) = said(&["migrate", "up"]);
+    assert!(is_good && !text.contains(untried), "{text}");
+    postgres.run("shelf", "ALTER ROLE app CREATEDB");
+    let (is_good, text) = said(&["check"]);
+    assert!(is_good && text.is_empty(), "{text}");
+    assert_eq!(made(&postgres), Vec::<String>::new());
+}
