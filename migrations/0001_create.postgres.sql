@@ -15,7 +15,7 @@ CREATE TABLE _freshql_change (
   seq     bigint GENERATED ALWAYS AS IDENTITY,
   entity  text NOT NULL,
   id      text,
-  op      "char" NOT NULL CHECK (op IN ('I', 'U', 'D', 'T')),
+  op      "char" NOT NULL,
   changed text,
   parts   text[],
   at      timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -149,6 +149,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_merchants_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Merchant', 'T');
@@ -159,33 +162,33 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Merchant', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END,
+      changed := concat_ws(' ', CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END,
           CASE WHEN (OLD.description::text COLLATE "C" IS DISTINCT FROM NEW.description::text COLLATE "C") THEN 'description' END,
           CASE WHEN (OLD.city::text COLLATE "C" IS DISTINCT FROM NEW.city::text COLLATE "C") THEN 'city' END,
           CASE WHEN (OLD.country::text COLLATE "C" IS DISTINCT FROM NEW.country::text COLLATE "C") THEN 'country' END,
           CASE WHEN (OLD.website::text COLLATE "C" IS DISTINCT FROM NEW.website::text COLLATE "C") THEN 'website' END,
           CASE WHEN (OLD.founded IS DISTINCT FROM NEW.founded) THEN 'founded' END,
           CASE WHEN (OLD.verified IS DISTINCT FROM NEW.verified) THEN 'verified' END,
-          CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END),
-        ARRAY['name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text),
-          'city', _freshql_part(OLD.city::text), _freshql_part(NEW.city::text)]::text[]);
+          CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END);
+      parts := ARRAY['name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text),
+          'city', _freshql_part(OLD.city::text), _freshql_part(NEW.city::text)]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Merchant', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Merchant', OLD.id::text, 'D',
-      ARRAY['name', _freshql_part(OLD.name::text), NULL,
-          'city', _freshql_part(OLD.city::text), NULL]::text[]);
+    parts := ARRAY['name', _freshql_part(OLD.name::text), NULL,
+          'city', _freshql_part(OLD.city::text), NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Merchant', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Merchant', NEW.id::text, 'I',
-      ARRAY['name', NULL, _freshql_part(NEW.name::text),
-          'city', NULL, _freshql_part(NEW.city::text)]::text[]);
+    parts := ARRAY['name', NULL, _freshql_part(NEW.name::text),
+          'city', NULL, _freshql_part(NEW.city::text)]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Merchant', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;
@@ -223,6 +226,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_products_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Product', 'T');
@@ -233,9 +239,7 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Product', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.sku::text COLLATE "C" IS DISTINCT FROM NEW.sku::text COLLATE "C") THEN 'sku' END,
+      changed := concat_ws(' ', CASE WHEN (OLD.sku::text COLLATE "C" IS DISTINCT FROM NEW.sku::text COLLATE "C") THEN 'sku' END,
           CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END,
           CASE WHEN (OLD.description::text COLLATE "C" IS DISTINCT FROM NEW.description::text COLLATE "C") THEN 'description' END,
           CASE WHEN (OLD.price IS DISTINCT FROM NEW.price) THEN 'price' END,
@@ -244,33 +248,35 @@ BEGIN
           CASE WHEN (OLD.weight IS DISTINCT FROM NEW.weight) THEN 'weight' END,
           CASE WHEN (ROW(OLD.attributes)::record *<> ROW(NEW.attributes)::record) THEN 'attributes' END,
           CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END,
-          CASE WHEN (OLD.merchant_id IS DISTINCT FROM NEW.merchant_id) THEN 'merchant_id' END),
-        ARRAY['sku', _freshql_part(OLD.sku::text), _freshql_part(NEW.sku::text),
+          CASE WHEN (OLD.merchant_id IS DISTINCT FROM NEW.merchant_id) THEN 'merchant_id' END);
+      parts := ARRAY['sku', _freshql_part(OLD.sku::text), _freshql_part(NEW.sku::text),
           'name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text),
           'price', OLD.price::text, NEW.price::text,
           'status', OLD.status::text, NEW.status::text,
-          'merchant_id', OLD.merchant_id::text, NEW.merchant_id::text]::text[]);
+          'merchant_id', OLD.merchant_id::text, NEW.merchant_id::text]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Product', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Product', OLD.id::text, 'D',
-      ARRAY['sku', _freshql_part(OLD.sku::text), NULL,
+    parts := ARRAY['sku', _freshql_part(OLD.sku::text), NULL,
           'name', _freshql_part(OLD.name::text), NULL,
           'price', OLD.price::text, NULL,
           'status', OLD.status::text, NULL,
-          'merchant_id', OLD.merchant_id::text, NULL]::text[]);
+          'merchant_id', OLD.merchant_id::text, NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Product', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Product', NEW.id::text, 'I',
-      ARRAY['sku', NULL, _freshql_part(NEW.sku::text),
+    parts := ARRAY['sku', NULL, _freshql_part(NEW.sku::text),
           'name', NULL, _freshql_part(NEW.name::text),
           'price', NULL, NEW.price::text,
           'status', NULL, NEW.status::text,
-          'merchant_id', NULL, NEW.merchant_id::text]::text[]);
+          'merchant_id', NULL, NEW.merchant_id::text]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Product', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;
@@ -308,6 +314,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_reviews_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Review', 'T');
@@ -318,31 +327,31 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id IS DISTINCT FROM NEW.id) THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Review', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.rating IS DISTINCT FROM NEW.rating) THEN 'rating' END,
+      changed := concat_ws(' ', CASE WHEN (OLD.rating IS DISTINCT FROM NEW.rating) THEN 'rating' END,
           CASE WHEN (OLD.title::text COLLATE "C" IS DISTINCT FROM NEW.title::text COLLATE "C") THEN 'title' END,
           CASE WHEN (OLD.body::text COLLATE "C" IS DISTINCT FROM NEW.body::text COLLATE "C") THEN 'body' END,
           CASE WHEN (OLD.author::text COLLATE "C" IS DISTINCT FROM NEW.author::text COLLATE "C") THEN 'author' END,
           CASE WHEN (OLD.created_at IS DISTINCT FROM NEW.created_at) THEN 'created_at' END,
-          CASE WHEN (OLD.product_id IS DISTINCT FROM NEW.product_id) THEN 'product_id' END),
-        ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
-          'product_id', OLD.product_id::text, NEW.product_id::text]::text[]);
+          CASE WHEN (OLD.product_id IS DISTINCT FROM NEW.product_id) THEN 'product_id' END);
+      parts := ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
+          'product_id', OLD.product_id::text, NEW.product_id::text]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Review', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Review', OLD.id::text, 'D',
-      ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, NULL,
-          'product_id', OLD.product_id::text, NULL]::text[]);
+    parts := ARRAY['created_at', floor(extract(epoch FROM OLD.created_at) * 1000)::text, NULL,
+          'product_id', OLD.product_id::text, NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Review', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Review', NEW.id::text, 'I',
-      ARRAY['created_at', NULL, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
-          'product_id', NULL, NEW.product_id::text]::text[]);
+    parts := ARRAY['created_at', NULL, floor(extract(epoch FROM NEW.created_at) * 1000)::text,
+          'product_id', NULL, NEW.product_id::text]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Review', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;

@@ -15,7 +15,7 @@ CREATE TABLE _freshql_change (
   seq     bigint GENERATED ALWAYS AS IDENTITY,
   entity  text NOT NULL,
   id      text,
-  op      "char" NOT NULL CHECK (op IN ('I', 'U', 'D', 'T')),
+  op      "char" NOT NULL,
   changed text,
   parts   text[],
   at      timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -134,6 +134,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_pages_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Page', 'T');
@@ -144,24 +147,24 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id::text COLLATE "C" IS DISTINCT FROM NEW.id::text COLLATE "C") THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Page', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.text::text COLLATE "C" IS DISTINCT FROM NEW.text::text COLLATE "C") THEN 'text' END,
-          CASE WHEN (OLD.notes::text COLLATE "C" IS DISTINCT FROM NEW.notes::text COLLATE "C") THEN 'notes' END),
-        '{}');
+      changed := concat_ws(' ', CASE WHEN (OLD.text::text COLLATE "C" IS DISTINCT FROM NEW.text::text COLLATE "C") THEN 'text' END,
+          CASE WHEN (OLD.notes::text COLLATE "C" IS DISTINCT FROM NEW.notes::text COLLATE "C") THEN 'notes' END);
+      parts := '{}';
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Page', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Page', OLD.id::text, 'D',
-      '{}');
+    parts := '{}';
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Page', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Page', NEW.id::text, 'I',
-      '{}');
+    parts := '{}';
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Page', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;
@@ -199,6 +202,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_users_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('User', 'T');
@@ -209,23 +215,23 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id::text COLLATE "C" IS DISTINCT FROM NEW.id::text COLLATE "C") THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'User', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END),
-        ARRAY['name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text)]::text[]);
+      changed := concat_ws(' ', CASE WHEN (OLD.name::text COLLATE "C" IS DISTINCT FROM NEW.name::text COLLATE "C") THEN 'name' END);
+      parts := ARRAY['name', _freshql_part(OLD.name::text), _freshql_part(NEW.name::text)]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('User', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'User', OLD.id::text, 'D',
-      ARRAY['name', _freshql_part(OLD.name::text), NULL]::text[]);
+    parts := ARRAY['name', _freshql_part(OLD.name::text), NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('User', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'User', NEW.id::text, 'I',
-      ARRAY['name', NULL, _freshql_part(NEW.name::text)]::text[]);
+    parts := ARRAY['name', NULL, _freshql_part(NEW.name::text)]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('User', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;
@@ -263,6 +269,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_posts_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Post', 'T');
@@ -273,28 +282,28 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id::text COLLATE "C" IS DISTINCT FROM NEW.id::text COLLATE "C") THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Post', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.title::text COLLATE "C" IS DISTINCT FROM NEW.title::text COLLATE "C") THEN 'title' END,
+      changed := concat_ws(' ', CASE WHEN (OLD.title::text COLLATE "C" IS DISTINCT FROM NEW.title::text COLLATE "C") THEN 'title' END,
           CASE WHEN (OLD.status::text COLLATE "C" IS DISTINCT FROM NEW.status::text COLLATE "C") THEN 'status' END,
-          CASE WHEN (OLD.author_id::text COLLATE "C" IS DISTINCT FROM NEW.author_id::text COLLATE "C") THEN 'author_id' END),
-        ARRAY['title', _freshql_part(OLD.title::text), _freshql_part(NEW.title::text),
-          'author_id', _freshql_part(OLD.author_id::text), _freshql_part(NEW.author_id::text)]::text[]);
+          CASE WHEN (OLD.author_id::text COLLATE "C" IS DISTINCT FROM NEW.author_id::text COLLATE "C") THEN 'author_id' END);
+      parts := ARRAY['title', _freshql_part(OLD.title::text), _freshql_part(NEW.title::text),
+          'author_id', _freshql_part(OLD.author_id::text), _freshql_part(NEW.author_id::text)]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Post', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Post', OLD.id::text, 'D',
-      ARRAY['title', _freshql_part(OLD.title::text), NULL,
-          'author_id', _freshql_part(OLD.author_id::text), NULL]::text[]);
+    parts := ARRAY['title', _freshql_part(OLD.title::text), NULL,
+          'author_id', _freshql_part(OLD.author_id::text), NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Post', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Post', NEW.id::text, 'I',
-      ARRAY['title', NULL, _freshql_part(NEW.title::text),
-          'author_id', NULL, _freshql_part(NEW.author_id::text)]::text[]);
+    parts := ARRAY['title', NULL, _freshql_part(NEW.title::text),
+          'author_id', NULL, _freshql_part(NEW.author_id::text)]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Post', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;
@@ -332,6 +341,9 @@ END $$;
 
 CREATE OR REPLACE FUNCTION _freshql_messages_log() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path FROM CURRENT AS $$
+DECLARE
+  changed text;
+  parts text[];
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ('Message', 'T');
@@ -342,24 +354,24 @@ BEGIN
       RETURN NULL;
     END IF;
     IF NOT (OLD.id::text COLLATE "C" IS DISTINCT FROM NEW.id::text COLLATE "C") THEN
-      INSERT INTO _freshql_change (entity, id, op, changed, parts) VALUES (
-        'Message', NEW.id::text, 'U',
-        concat_ws(' ', CASE WHEN (OLD.text::text COLLATE "C" IS DISTINCT FROM NEW.text::text COLLATE "C") THEN 'text' END,
-          CASE WHEN (OLD.to_id::text COLLATE "C" IS DISTINCT FROM NEW.to_id::text COLLATE "C") THEN 'to_id' END),
-        ARRAY['to_id', _freshql_part(OLD.to_id::text), _freshql_part(NEW.to_id::text)]::text[]);
+      changed := concat_ws(' ', CASE WHEN (OLD.text::text COLLATE "C" IS DISTINCT FROM NEW.text::text COLLATE "C") THEN 'text' END,
+          CASE WHEN (OLD.to_id::text COLLATE "C" IS DISTINCT FROM NEW.to_id::text COLLATE "C") THEN 'to_id' END);
+      parts := ARRAY['to_id', _freshql_part(OLD.to_id::text), _freshql_part(NEW.to_id::text)]::text[];
+      INSERT INTO _freshql_change (entity, id, op, changed, parts)
+        VALUES ('Message', NEW.id::text, 'U', changed, parts);
       RETURN NULL;
     END IF;
   END IF;
   -- Another key is another row: one goes, one comes.
   IF TG_OP <> 'INSERT' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Message', OLD.id::text, 'D',
-      ARRAY['to_id', _freshql_part(OLD.to_id::text), NULL]::text[]);
+    parts := ARRAY['to_id', _freshql_part(OLD.to_id::text), NULL]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Message', OLD.id::text, 'D', parts);
   END IF;
   IF TG_OP <> 'DELETE' THEN
-    INSERT INTO _freshql_change (entity, id, op, parts) VALUES (
-      'Message', NEW.id::text, 'I',
-      ARRAY['to_id', NULL, _freshql_part(NEW.to_id::text)]::text[]);
+    parts := ARRAY['to_id', NULL, _freshql_part(NEW.to_id::text)]::text[];
+    INSERT INTO _freshql_change (entity, id, op, parts)
+      VALUES ('Message', NEW.id::text, 'I', parts);
   END IF;
   RETURN NULL;
 END $$;

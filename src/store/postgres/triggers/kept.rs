@@ -2,7 +2,7 @@
 //! trigger that writes the record puts them there. A row that has no entry has the version of all
 //! rows that have none.
 
-use super::expressions::{NOW, came_or_went, differs, entity, rows_differ, updated};
+use super::expressions::{NOW, VARIABLES, came_or_went, differs, entity, rows_differ, updated};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
 
@@ -17,6 +17,7 @@ pub(super) fn log_body(table: &Table) -> String {
     let key = &table.key_column().name;
     format!(
         "
+{VARIABLES}
 BEGIN
   IF TG_OP = 'TRUNCATE' THEN
     INSERT INTO _freshql_change (entity, op) VALUES ({entity}, 'T');
