@@ -19,6 +19,7 @@ mod front;
 mod graphql;
 mod health;
 mod host;
+mod incident;
 mod json;
 mod long_requests;
 mod negotiate;
@@ -53,6 +54,7 @@ pub(crate) use self::state::AppState;
 
 use self::cors::Place;
 use self::failure::Failure;
+use self::incident::Incident;
 use self::parameters::BodyLimits;
 use self::problem::Problem;
 use self::respond::NOSNIFF;
@@ -161,12 +163,7 @@ fn panicked(panic: &(dyn Any + Send), path: &str) -> Response {
         .downcast_ref::<String>()
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied());
-    let incident = failure::incident();
-    tracing::error!(
-        incident,
-        path,
-        cause = message.unwrap_or("unknown"),
-        "a request's handler panicked"
-    );
+    let cause = message.unwrap_or("unknown");
+    let incident = Incident::report("a request's handler panicked", Some(path), cause);
     Problem::internal(&incident).into_response()
 }

@@ -143,7 +143,7 @@ async fn find(engine: &Engine, registry: &Registry, name: &str) -> Result<Subjec
 }
 
 fn sentence(errors: &[GraphqlError]) -> anyhow::Error {
-    let messages: Vec<_> = errors.iter().map(|error| error.message.as_str()).collect();
+    let messages: Vec<_> = errors.iter().map(GraphqlError::in_full).collect();
     anyhow!(messages.join("; "))
 }
 

@@ -259,7 +259,7 @@ impl Engine {
         }
         let outline = operation
             .outline(&self.parts.roots, variables)
-            .map_err(|error| vec![internal(&error)])?;
+            .map_err(|error| vec![GraphqlError::internal(error)])?;
         Ok(outline.accesses.is_private())
     }
 
@@ -300,7 +300,7 @@ impl Engine {
         let (model, grants) = (self.model(), Arc::new(grants));
         let plan = operation
             .plan(&self.parts.roots, variables, &grants)
-            .map_err(|error| vec![internal(&error)])?;
+            .map_err(|error| vec![GraphqlError::internal(error)])?;
         let denials = plan.accesses.denials(model, &grants);
         if !denials.is_empty() {
             return Err(denials);
@@ -372,7 +372,7 @@ impl Engine {
         let (Read { answer, identity, running, ingredients }, observed) =
             answer.map_err(|halt| match halt {
                 ReadError::Limit(error) => vec![*error],
-                ReadError::Store(error) => vec![refused(&error)],
+                ReadError::Store(error) => vec![refused(error)],
                 ReadError::Null => unreachable!("a failed root field is an answer"),
             })?;
         let observation = observed.map(|observed| {
@@ -398,7 +398,9 @@ impl Engine {
     ) -> Result<BTreeMap<String, Box<RawValue>>, Vec<GraphqlError>> {
         let (parts, runtime) = (self.parts.clone(), Handle::current());
         let run = move || runtime.block_on(introspection.run(&parts.compiler.api, &variables));
-        tokio::task::spawn_blocking(run).await.unwrap_or_else(|error| Err(vec![internal(&error)]))
+        tokio::task::spawn_blocking(run)
+            .await
+            .unwrap_or_else(|error| Err(vec![GraphqlError::internal(error)]))
     }
 
     /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was
@@ -443,7 +445,7 @@ impl Engine {
             WriteError::Store(StoreError::Constraint(constraint)) => {
                 vec![unkept(&constraint, plan)]
             }
-            WriteError::Store(error) => vec![refused(&error)],
+            WriteError::Store(error) => vec![refused(error)],
         })
     }
 }
@@ -772,52 +774,54 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
     Err(GraphqlError::new(Code::BadRequest, why))
 }
 
-/// An error of the store, in words for the client; what is our fault keeps its cause, for the log.
-fn refused(error: &StoreError) -> GraphqlError {
-    match error {
-        StoreError::Overloaded => {
-            GraphqlError::new(Code::Overloaded, "too many requests wait for the database; try again")
-        }
+/// An error of the store, in words for the client; the log gets its cause.
+fn refused(error: StoreError) -> GraphqlError {
+    let unavailable = |message: &str| GraphqlError::new(Code::DatabaseUnavailable, message);
+    match &error {
+        StoreError::Overloaded => GraphqlError::new(
+            Code::Overloaded,
+            "too many requests wait for the database; try again",
+        ),
         StoreError::Interrupted => GraphqlError::new(
             Code::QueryTooComplex,
-            "the database would have to do too much for this; filter and order by fewer relations, and by indexed fields",
+            "the database would have to do too much for this; filter and order by fewer \
+             relations, and by indexed fields",
         ),
         StoreError::Late => GraphqlError::new(
             Code::Timeout,
-            "the database took too long; filter and order by fewer relations, and by indexed fields",
+            "the database took too long; filter and order by fewer relations, and by indexed \
+             fields",
         ),
-        StoreError::TooLarge => {
-            GraphqlError::new(Code::QueryTooComplex, "a filter is too large for the database; ask for less at once")
-        }
-        StoreError::Value(why) => {
-            tracing::warn!(why, "the database refuses a value that the model allows");
+        StoreError::TooLarge => GraphqlError::new(
+            Code::QueryTooComplex,
+            "a filter is too large for the database; ask for less at once",
+        ),
+        StoreError::Value(_) => {
             GraphqlError::new(Code::BadUserInput, "the database does not take one of the values")
+                .because(error)
         }
-        StoreError::Unknown(_) => GraphqlError::new(
-            Code::DatabaseUnavailable,
-            "the connection to the database broke while the mutation was committed, and whether it has taken effect is \
-             unknown; give mutations an Idempotency-Key, and send this one again",
+        StoreError::Unknown(_) => unavailable(
+            "the connection to the database broke while the mutation was committed, and whether \
+             it has taken effect is unknown; give mutations an Idempotency-Key, and send this one \
+             again",
         )
         .with("outcome", &"UNKNOWN"),
         StoreError::Lost(_) => {
-            GraphqlError::new(Code::DatabaseUnavailable, "the database is not available at the moment; try again")
+            unavailable("the database is not available at the moment; try again")
         }
-        StoreError::Unwritable(_) => GraphqlError::new(
-            Code::DatabaseUnavailable,
+        StoreError::Unwritable(_) => unavailable(
             "the database takes no writes at the moment; nothing was written; try again later",
         ),
-        StoreError::Unguarded(why) => {
-            tracing::error!(why, "an operation needs what the database lacks: {REMEDY}");
-            GraphqlError::new(
-                Code::DatabaseUnavailable,
-                "the database has been changed so that this cannot be answered; its operator has to repair it",
-            )
-        }
-        other => internal(other),
+        StoreError::Unguarded(_) => unavailable(
+            "the database has been changed so that this cannot be answered; its operator has to \
+             repair it",
+        )
+        .because(NeedsRepair(error)),
+        _ => GraphqlError::internal(error),
     }
 }
 
-/// Our own fault. Who asked learns nothing of the cause: the front door keeps it in the log.
-fn internal(error: &impl std::fmt::Display) -> GraphqlError {
-    GraphqlError::new(Code::InternalServerError, error.to_string())
-}
+/// An operation needs something that the database lacks.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}; {REMEDY}")]
+struct NeedsRepair(StoreError);

@@ -1,5 +1,10 @@
 //! Errors, in words that a client may read. The HTTP status is up to [`crate::http`], and depends
-//! on [`Code`] alone.
+//! on [`Code`] alone. What a client must not read is an error's [cause](Cause), which is never
+//! serialised.
+
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
 
 use async_graphql::Pos;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -14,9 +19,7 @@ const MAX_MESSAGE_CHARS: usize = 240;
 /// Truncates errors to a useful length, however many and long they are.
 pub fn shorten(errors: &mut Vec<GraphqlError>) {
     errors.truncate(MAX_ERRORS);
-    // Internal errors are logged in full.
-    let theirs = errors.iter_mut().filter(|error| error.code != Code::InternalServerError);
-    theirs.for_each(|error| cut(&mut error.message));
+    errors.iter_mut().for_each(|error| cut(&mut error.message));
 }
 
 /// Truncates a message.
@@ -119,10 +122,34 @@ pub enum PathSegment {
     Index(usize),
 }
 
+/// Why something failed that is not the client's fault. It may quote SQL, so only the log and the
+/// commands of the program show it.
+#[derive(Debug, Clone)]
+pub struct Cause(Arc<dyn Error + Send + Sync>);
+
+impl fmt::Display for Cause {
+    /// With all that led to it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = self.0.to_string();
+        f.write_str(&told)?;
+        let mut next = self.0.source();
+        while let Some(error) = next {
+            let text = error.to_string();
+            // Many errors say what their source says.
+            if !told.contains(&text) {
+                write!(f, ": {text}")?;
+                told = text;
+            }
+            next = error.source();
+        }
+        Ok(())
+    }
+}
+
 /// One entry of `errors`.
 #[derive(Debug, Clone)]
 pub struct GraphqlError {
-    /// For people.
+    /// For people. Clients read it.
     pub message: String,
     /// Line and column in the document, from 1.
     pub locations: Vec<(usize, usize)>,
@@ -132,6 +159,8 @@ pub struct GraphqlError {
     pub code: Code,
     /// The rest of `extensions`, in this order, each value as JSON text.
     pub extensions: Vec<(&'static str, Box<RawValue>)>,
+    /// Never sent to a client: the HTTP layer takes it out and logs it.
+    pub cause: Option<Cause>,
 }
 
 impl GraphqlError {
@@ -143,6 +172,27 @@ impl GraphqlError {
             path: Vec::new(),
             code,
             extensions: Vec::new(),
+            cause: None,
+        }
+    }
+
+    /// An internal error.
+    pub fn internal(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self::new(Code::InternalServerError, "internal server error").because(cause)
+    }
+
+    /// Adds the cause, for the log.
+    #[must_use]
+    pub fn because(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Cause(Arc::new(cause)));
+        self
+    }
+
+    /// The message with its cause, for the person who runs a command.
+    pub fn in_full(&self) -> String {
+        match &self.cause {
+            Some(cause) => format!("{}: {cause}", self.message),
+            None => self.message.clone(),
         }
     }
 

@@ -244,9 +244,14 @@ fn unplaced<T>(node: T) -> Positioned<T> {
     Positioned::new(node, async_graphql::Pos::default())
 }
 
+/// The library answers no introspection that validation has let pass.
+#[derive(Debug, thiserror::Error)]
+#[error("introspection failed: {0}")]
+struct IntrospectionFailed(String);
+
 fn internal(error: async_graphql::ServerError) -> GraphqlError {
     let locations = error.locations;
-    let error = GraphqlError::new(Code::InternalServerError, error.message);
+    let error = GraphqlError::internal(IntrospectionFailed(error.message));
     locations.into_iter().fold(error, |error, pos| error.at(pos.line, pos.column))
 }
 

@@ -10,7 +10,6 @@ use http::{StatusCode, Uri};
 use serde::Serialize;
 
 use super::address::Address;
-use super::failure::incident;
 use super::parameters::read_body;
 use super::problem::Problem;
 use super::state::AppState;
@@ -208,13 +207,7 @@ fn no_such_document(id: DocumentId) -> Problem {
 }
 
 pub(super) fn failed(error: &StoreError) -> Problem {
-    if let StoreError::Lost(_) | StoreError::Unwritable(_) | StoreError::Overloaded = error {
-        // The caller has the admin token and may read the cause.
-        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string());
-    }
-    let incident = incident();
-    tracing::error!(incident, %error, "the admin API failed");
-    Problem::internal(&incident)
+    Problem::of_store("the admin API failed", error, StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Response {

@@ -17,7 +17,7 @@ use crate::cache::LookupReport;
 use crate::config::Mode;
 use crate::dependency::{Mark, Version};
 use crate::graphql::explain::{self, Cache, ChangeReport, Explanation};
-use crate::graphql::{Answer, Asked, Code, Variables};
+use crate::graphql::{Answer, Asked, Code, GraphqlError, Variables};
 use crate::store::{Search, StoreError};
 
 /// Requests a report, with the value `1`.
@@ -46,11 +46,10 @@ pub(super) async fn answer(
     };
     let (answer, observation) = app.engine.observe(&asked).await?;
     let timing = explain::timing(&observation);
-    let mut explanation = explain::explain(&app.engine, &asked, &answer, observation)
-        .await
-        .map_err(|error| failed(&error))?;
+    let mut explanation =
+        explain::explain(&app.engine, &asked, &answer, observation).await.map_err(failed)?;
     tell_of_public_rows_only(app, &mut explanation.latest_changes);
-    explanation.cache = Some(cache(app, inspect).await.map_err(|error| failed(&error))?);
+    explanation.cache = Some(cache(app, inspect).await.map_err(failed)?);
 
     let representation = Representation::new(&body(&answer, &explanation), None, None);
     let mut response = respond::unconditional(headers, media_type, &representation);
@@ -61,13 +60,13 @@ pub(super) async fn answer(
     Ok(response)
 }
 
-fn failed(error: &StoreError) -> Failure {
+fn failed(error: StoreError) -> Failure {
     match error {
         StoreError::Overloaded => Failure::new(Code::Overloaded, error.to_string()),
         StoreError::Lost(_) => {
             Failure::new(Code::DatabaseUnavailable, "the database is not available at the moment")
         }
-        _ => Failure::new(Code::InternalServerError, error.to_string()),
+        _ => GraphqlError::internal(error).into(),
     }
 }
 

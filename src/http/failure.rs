@@ -5,6 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AU
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
+use super::incident::Incident;
 use super::negotiate::MediaType;
 use super::problem::{CHALLENGE, Problem};
 use crate::cache_control::NO_STORE;
@@ -31,7 +32,7 @@ impl Failure {
 
     /// The errors of an operation. Internal errors are logged here, where the operation is known.
     pub(super) fn of(operation: &Operation, mut errors: Vec<GraphqlError>) -> Self {
-        conceal_internals(&mut errors, Some(operation));
+        Incident::report_causes(&mut errors, Some(operation));
         errors.into()
     }
 
@@ -53,7 +54,7 @@ impl Failure {
             }
             Self::Problem(problem) => return problem.into_response(),
         };
-        conceal_internals(&mut errors, None);
+        Incident::report_causes(&mut errors, None);
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, media_type.header());
         headers.insert(CACHE_CONTROL, HeaderValue::from_static(NO_STORE));
@@ -128,44 +129,6 @@ pub(super) fn status(code: Code) -> StatusCode {
             StatusCode::SERVICE_UNAVAILABLE
         }
         Code::InternalServerError => StatusCode::INTERNAL_SERVER_ERROR,
-    }
-}
-
-/// An id under which the log has what the client must not read.
-pub(super) fn incident() -> String {
-    uuid::Uuid::now_v7().simple().to_string()
-}
-
-/// Keeps the cause of internal errors in the log: one line, under the same id that the client is
-/// given.
-fn conceal_internals(errors: &mut [GraphqlError], operation: Option<&Operation>) {
-    const INCIDENT: &str = "incident";
-    let is_open = |error: &GraphqlError| {
-        error.code == Code::InternalServerError
-            && error.extensions.iter().all(|(name, _)| *name != INCIDENT)
-    };
-    let causes: Vec<_> =
-        errors.iter().filter(|error| is_open(error)).map(|error| error.message.as_str()).collect();
-    if causes.is_empty() {
-        return;
-    }
-    let incident = incident();
-    let document = operation.map(|operation| operation.document_id().to_string());
-    let operation = operation.and_then(Operation::name);
-    tracing::error!(
-        incident,
-        operation,
-        document,
-        cause = causes.join("; "),
-        "an operation failed"
-    );
-    for error in errors.iter_mut().filter(|error| is_open(error)) {
-        *error = GraphqlError::new(
-            Code::InternalServerError,
-            "internal server error; quote the incident's id",
-        )
-        .with_path(std::mem::take(&mut error.path))
-        .with(INCIDENT, &incident);
     }
 }
 
@@ -244,20 +207,5 @@ mod tests {
             String::from_utf8_lossy(&body(&[GraphqlError::new(Code::Overloaded, "busy")])),
             r#"{"errors":[{"message":"busy","extensions":{"code":"OVERLOADED"}}]}"#
         );
-    }
-
-    #[test]
-    fn what_went_wrong_within_stays_within() {
-        let failed = |message| GraphqlError::new(Code::InternalServerError, message);
-        let mut errors = [failed("no such table: products"), failed("products again")];
-        conceal_internals(&mut errors, None);
-        let incident = errors[0].extensions[0].1.get().to_owned();
-        // An error that has an id keeps it.
-        conceal_internals(&mut errors, None);
-        for error in &errors {
-            assert!(!error.message.contains("products"));
-            assert_eq!((error.extensions.len(), error.extensions[0].0), (1, "incident"));
-            assert_eq!(error.extensions[0].1.get(), incident);
-        }
     }
 }

@@ -129,7 +129,7 @@ async fn registered(
 }
 
 async fn by_hash(app: &AppState, hash: Sha256Hash) -> Result<Option<Arc<Registered>>, Failure> {
-    app.current_documents().await.by_hash(hash).await.map_err(|error| unreadable(&error))
+    app.current_documents().await.by_hash(hash).await.map_err(unreadable)
 }
 
 /// Apollo's automatic persisted queries, and the ids of Apollo's manifests, which clients send in
@@ -155,7 +155,7 @@ async fn automatic(
     let name = hash.map_or_else(|| persisted.sha256_hash.clone(), |hash| hash.to_string());
     if let Some(name) = DocumentRef::parse(&name)
         && let Some(registered) =
-            app.current_documents().await.find(&name).await.map_err(|error| unreadable(&error))?
+            app.current_documents().await.find(&name).await.map_err(unreadable)?
     {
         return Ok(RequestedDocument::Trusted(registered));
     }

@@ -10,7 +10,6 @@ use super::negotiate::MediaType;
 use super::problem::Problem;
 use super::respond::{self, Form};
 use super::state::AppState;
-use crate::store::StoreError;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
@@ -22,29 +21,32 @@ pub(super) async fn healthz() -> Response {
 /// `GET /readyz`: the database answers, too, and maintains the versions of all rows. The reason for
 /// a failure is shown to everybody.
 pub(super) async fn readyz(State(app): State<AppState>) -> Response {
-    let unready = |why: String| Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
-    match app.store.ping().await {
-        Ok(()) => {}
-        // It is in the log already.
-        Err(error @ StoreError::Lost(_)) => return unready(error.to_string()),
-        Err(error) => {
-            tracing::error!(%error, "the database does not answer");
-            return unready(format!("the database does not answer: {error}"));
-        }
+    match unready(&app).await {
+        None => ([(CONTENT_TYPE, TEXT)], "ready\n").into_response(),
+        Some(problem) => problem.into_response(),
+    }
+}
+
+async fn unready(app: &AppState) -> Option<Problem> {
+    let failed =
+        |what: &str, error| Problem::of_store(what, &error, StatusCode::SERVICE_UNAVAILABLE);
+    if let Err(error) = app.store.ping().await {
+        return Some(failed("the database does not answer", error));
     }
     if let Err(error) = app.store.catch_up().await {
-        tracing::error!(%error, "the change log cannot be read");
-        return unready(format!("the change log cannot be read: {error}"));
+        return Some(failed("the change log cannot be read", error));
     }
     if let Err(error) = app.store.check_writable().await {
-        return unready(error.to_string());
+        return Some(failed("the database cannot be written", error));
     }
     match app.store.guard() {
-        Ok(guard) if guard.is_whole() => {}
-        Ok(guard) => return unready(guard.reasons(app.engine.model()).join("; ")),
-        Err(error) => return unready(error.to_string()),
+        Ok(guard) if guard.is_whole() => None,
+        Ok(guard) => {
+            let reasons = guard.reasons(app.engine.model()).join("; ");
+            Some(Problem::new(StatusCode::SERVICE_UNAVAILABLE, reasons))
+        }
+        Err(error) => Some(failed("the state of the versions is unknown", error)),
     }
-    ([(CONTENT_TYPE, TEXT)], "ready\n").into_response()
 }
 
 /// `GET /schema.graphql`: the API as SDL, if the configuration shows it.

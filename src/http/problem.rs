@@ -8,8 +8,10 @@ use http::header::{
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::incident::Incident;
 use crate::cache_control::NO_STORE;
 use crate::graphql::GraphqlError;
+use crate::store::StoreError;
 
 /// What is wrong with a request. Its `type` is `about:blank`: the status says all that programs
 /// need.
@@ -53,11 +55,25 @@ impl Problem {
     }
 
     /// 500, with the id under which the log has the cause.
-    pub(super) fn internal(incident: &str) -> Self {
+    pub(super) fn internal(incident: &Incident) -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            format!("internal server error; quote this id: {incident}"),
+            format!("internal server error; quote this id: {}", incident.id()),
         )
+    }
+
+    /// A failure of the store, as an operator sees it: 503 with the reason if that is in our own
+    /// words, else an incident with this status.
+    pub(super) fn of_store(what: &str, error: &StoreError, status: StatusCode) -> Self {
+        match error {
+            StoreError::Lost(_) | StoreError::Unwritable(_) | StoreError::Overloaded => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.to_string())
+            }
+            _ => {
+                let incident = Incident::report(what, None, error);
+                Self { status, ..Self::internal(&incident) }
+            }
+        }
     }
 
     /// Adds the errors of a document as the member `errors`.

@@ -271,12 +271,7 @@ pub(super) async fn find_registered(
         // to catch up first.
         Some(name) => match app.registry.find_in_files(&name) {
             Some(registered) => Some(registered),
-            None => app
-                .current_documents()
-                .await
-                .find(&name)
-                .await
-                .map_err(|error| unreadable(&error))?,
+            None => app.current_documents().await.find(&name).await.map_err(unreadable)?,
         },
         None => None,
     };
@@ -284,16 +279,20 @@ pub(super) async fn find_registered(
 }
 
 /// The registered documents cannot be read.
-pub(super) fn unreadable(error: &StoreError) -> Failure {
+pub(super) fn unreadable(error: StoreError) -> Failure {
     if matches!(error, StoreError::Overloaded) {
         return Failure::new(
             Code::Overloaded,
             "too many requests wait for the database; try again",
         );
     }
-    tracing::error!(%error, "cannot read the registered documents");
-    Failure::new(Code::DatabaseUnavailable, "the database does not answer; try again")
+    let message = "the database does not answer; try again";
+    GraphqlError::new(Code::DatabaseUnavailable, message).because(DocumentsUnreadable(error)).into()
 }
+
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the registered documents: {0}")]
+struct DocumentsUnreadable(#[source] StoreError);
 
 /// The document, ready to run. One that was registered over the API may have become invalid with a
 /// later model.

@@ -81,6 +81,7 @@ mod graphql_over_http;
 mod hostile_input;
 mod idempotency;
 mod identity_providers;
+mod incidents;
 mod init_and_dev;
 mod installed_program;
 mod limits;

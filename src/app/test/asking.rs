@@ -225,7 +225,7 @@ impl Server {
     /// It has mistakes.
     pub(super) async fn value_of(&self, query: &str) -> anyhow::Result<Value> {
         let sentence = |errors: Vec<crate::graphql::GraphqlError>| {
-            let messages: Vec<_> = errors.into_iter().map(|error| error.message).collect();
+            let messages: Vec<_> = errors.iter().map(|error| error.in_full()).collect();
             anyhow!(messages.join("; "))
         };
         let document = self
