@@ -56,12 +56,27 @@ impl Session {
             ("client_encoding", "UTF8".to_owned()),
             ("TimeZone", "UTC".to_owned()),
             ("DateStyle", "ISO, YMD".to_owned()),
+            ("standard_conforming_strings", "on".to_owned()),
         ];
         if self.pooled {
+            // A pooler refuses the settings that it does not keep for each client.
             return settings;
         }
-        settings.push(("jit", "off".to_owned()));
+        let others = [
+            ("quote_all_identifiers", "off"),
+            ("transform_null_equals", "off"),
+            ("array_nulls", "on"),
+            ("extra_float_digits", "1"),
+            ("bytea_output", "hex"),
+            ("IntervalStyle", "postgres"),
+            // The pool closes what it does not need.
+            ("idle_session_timeout", "0"),
+            ("jit", "off"),
+        ];
+        settings.extend(others.map(|(name, value)| (name, value.to_owned())));
         if self.role == Role::Admin {
+            settings.push(("statement_timeout", "0".to_owned()));
+            settings.push(("idle_in_transaction_session_timeout", "0".to_owned()));
             return settings;
         }
         let milliseconds = self.statement_timeout.as_millis().max(1);

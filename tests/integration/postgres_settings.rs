@@ -1,0 +1,68 @@
+//! What an administrator sets up for all sessions of a database. Whatever it is, freshql's own
+//! sessions work as they do anywhere.
+
+use std::time::Duration;
+
+use freshql::config::{Database, Mode};
+use freshql::store::postgres::client::{Blocking, Role, Session};
+use http::header::IF_NONE_MATCH;
+use serde_json::json;
+
+use crate::harness::{MERCHANT, TestApp, url_with};
+use crate::postgres::Postgres;
+
+const SETTINGS: &[&str] = &[
+    "quote_all_identifiers = on",
+    "standard_conforming_strings = off",
+    "escape_string_warning = off",
+    "backslash_quote = on",
+    "transform_null_equals = on",
+    "array_nulls = off",
+    "bytea_output = escape",
+    "extra_float_digits = -15",
+    "DateStyle = 'SQL, DMY'",
+    "IntervalStyle = postgres_verbose",
+    "TimeZone = 'Asia/Kolkata'",
+    "client_encoding = LATIN1",
+    "default_transaction_isolation = serializable",
+    "idle_session_timeout = '300ms'",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_database_sets_for_its_sessions_changes_no_answer_and_no_command() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("odd");
+    for setting in SETTINGS {
+        postgres.run("postgres", &format!("ALTER DATABASE odd SET {setting}"));
+    }
+    let database: Database = postgres.url("odd").parse().unwrap();
+    // It migrates, and checks that the tables are what the model needs.
+    let app = TestApp::start_with(Mode::Trusted, |config| config.database = database.clone()).await;
+    let name = r"C:\new 'Zürich' {NULL}";
+    let (id, _) = app.create_merchant(name).await;
+    let path = url_with(MERCHANT, &json!({"id": id}));
+    let read = app.get(&path).await;
+    assert_eq!(read.json()["data"]["merchant"]["name"], name);
+    let condition = read.etag().to_owned();
+    // Longer than an idle session may last.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(app.get_with(&path, &[(IF_NONE_MATCH, &condition)]).await.status, 304);
+    app.move_merchant(&id, "Bergen").await;
+    postgres.run("odd", &format!("UPDATE merchants SET country = 'Norway' WHERE id = '{id}'"));
+    let again = app.get_with(&path, &[(IF_NONE_MATCH, &condition)]).await;
+    assert_eq!(again.json()["data"]["merchant"]["city"], "Bergen");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_is_not_stopped_by_the_time_that_a_database_allows_its_statements() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.create("hasty");
+    postgres.run("postgres", "ALTER DATABASE hasty SET statement_timeout = '100ms'");
+    let Database::Postgres(url) = postgres.url("hasty").parse().unwrap() else { unreachable!() };
+    tokio::task::spawn_blocking(move || {
+        let mut admin = Blocking::connect(&url, Session::new(Role::Admin)).unwrap();
+        admin.script("SELECT pg_sleep(0.3)").unwrap();
+    })
+    .await
+    .unwrap();
+}
