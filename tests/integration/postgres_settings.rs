@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use freshql::config::{Database, Mode};
+use freshql::store::Admin;
 use freshql::store::postgres::client::{Blocking, Role, Session};
 use http::header::IF_NONE_MATCH;
 use serde_json::json;
@@ -51,6 +52,21 @@ async fn what_a_database_sets_for_its_sessions_changes_no_answer_and_no_command(
     postgres.run("odd", &format!("UPDATE merchants SET country = 'Norway' WHERE id = '{id}'"));
     let again = app.get_with(&path, &[(IF_NONE_MATCH, &condition)]).await;
     assert_eq!(again.json()["data"]["merchant"]["city"], "Bergen");
+}
+
+#[test]
+fn a_database_of_another_encoding_is_refused_before_anything_is_made_in_it() {
+    let Some(postgres) = Postgres::start() else { return };
+    postgres.run(
+        "postgres",
+        "CREATE DATABASE latin ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0",
+    );
+    let Err(error) = Admin::open(&postgres.url("latin").parse().unwrap()) else {
+        panic!("it was opened")
+    };
+    let error = error.to_string();
+    assert!(error.contains("is LATIN1, and freshql needs UTF8"), "{error}");
+    assert!(error.contains("CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,18 +32,34 @@ impl From<ClientError> for MigrateError {
     }
 }
 
+/// What `CREATE DATABASE` needs where the server makes databases of another encoding by itself.
+const UTF8: &str = "… ENCODING 'UTF8' TEMPLATE template0";
+
+fn connect(url: &PostgresUrl) -> Result<Blocking, ClientError> {
+    let connection = Blocking::connect(url, Session::for_commands(url))?;
+    match connection.connection().parameter("server_encoding") {
+        // In another one strings of the API would have no form, or more than one.
+        Some(encoding) if encoding != "UTF8" => Err(ClientError::Unsuitable(format!(
+            "the encoding of the database is {encoding}, and freshql needs UTF8: make a database with `CREATE DATABASE \
+             {UTF8}`, and restore a dump of this one into it"
+        ))),
+        _ => Ok(connection),
+    }
+}
+
 impl Admin {
     pub(in crate::store) fn open(url: &PostgresUrl) -> Result<Self, AdminError> {
-        let connection = Blocking::connect(url, Session::for_commands(url));
-        let connection = connection.map_err(|error| match error.code() {
-            NO_DATABASE => AdminError(format!("{error}; make it with `CREATE DATABASE`").into()),
+        let connection = connect(url).map_err(|error| match error.code() {
+            NO_DATABASE => {
+                AdminError(format!("{error}; make it with `CREATE DATABASE {UTF8}`").into())
+            }
             _ => error.into(),
         })?;
         Ok(Self(RefCell::new(connection)))
     }
 
     pub(in crate::store) fn open_existing(url: &PostgresUrl) -> Result<Option<Self>, ClientError> {
-        match Blocking::connect(url, Session::for_commands(url)) {
+        match connect(url) {
             Ok(connection) => Ok(Some(Self(RefCell::new(connection)))),
             Err(error) if error.code() == NO_DATABASE => Ok(None),
             Err(error) => Err(error),

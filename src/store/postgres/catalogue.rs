@@ -13,8 +13,6 @@ pub(in crate::store) struct Catalogue {
     /// those.
     pub(in crate::store) tables: Vec<FoundTable>,
     pub(in crate::store) functions: Vec<FoundFunction>,
-    /// `UTF8`
-    pub(in crate::store) encoding: String,
 }
 
 /// A table, or what looks like one.
@@ -127,7 +125,7 @@ const THEIR_SCHEMAS: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
 
 /// The statements whose rows [`Catalogue::of`] takes.
-pub(in crate::store) fn statements() -> [String; 7] {
+pub(in crate::store) fn statements() -> [String; 6] {
     let tables =
         format!("pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {THEIR_SCHEMAS}");
     let kinds = "c.relkind IN ('r', 'p', 'v', 'm', 'f')";
@@ -138,7 +136,6 @@ pub(in crate::store) fn statements() -> [String; 7] {
         )
     };
     [
-        "SELECT current_setting('server_encoding')".to_owned(),
         format!(
             "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind, i.inhparent, c.relispartition
              FROM {tables} LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1 WHERE {kinds} ORDER BY c.oid"
@@ -198,7 +195,7 @@ impl Catalogue {
 
     /// From the rows of [`statements`].
     pub(in crate::store) fn of(rows: &[Rows]) -> Self {
-        let [encoding, tables, columns, constraints, indexes, triggers, functions] = rows else {
+        let [tables, columns, constraints, indexes, triggers, functions] = rows else {
             return Self::default();
         };
         let mut found: BTreeMap<i64, FoundTable> =
@@ -217,7 +214,6 @@ impl Catalogue {
         Self {
             tables: found.into_values().collect(),
             functions: functions.iter().map(|row| function(&row)).collect(),
-            encoding: encoding.first().map(|row| row.string(0)).unwrap_or_default(),
         }
     }
 

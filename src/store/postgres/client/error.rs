@@ -26,6 +26,9 @@ pub enum ClientError {
     /// The server wants to be told who this is, in a way that is not possible.
     #[error("{0}")]
     Login(String),
+    /// The database is not one that freshql can work with.
+    #[error("{0}")]
+    Unsuitable(String),
     /// The connection broke. What was sent may have been done.
     #[error("the connection to the database was lost: {0}")]
     Lost(#[source] io::Error),

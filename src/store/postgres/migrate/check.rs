@@ -89,12 +89,6 @@ impl Problems {
 
 fn of_system(catalogue: &Catalogue, layout: &Layout) -> Vec<Problem> {
     let mut problems = Problems::default();
-    if catalogue.encoding != "UTF8" {
-        problems.helped(
-            format!("the database's encoding is {}, and should be UTF8", catalogue.encoding),
-            "make a database with `CREATE DATABASE … ENCODING 'UTF8'`, and restore a dump of this one into it",
-        );
-    }
     problems.mended(mend::system(catalogue, layout));
     problems.0
 }
