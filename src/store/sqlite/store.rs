@@ -236,13 +236,13 @@ impl Store {
         answer.await.map_err(|_| StoreError::Gone)?
     }
 
-    /// Runs `read` as [`Self::read`] does, with this many steps: first where only what is quick is
-    /// done, and if it is not, then from its beginning in another snapshot, where it may take as
-    /// long as it needs. The first kind of readers is never held up by the second kind of work.
+    /// Runs `read` as [`Self::read`] does, limited to this many steps. It first runs on a quick
+    /// reader; if that takes too long, it starts over in another snapshot on a slow reader, where
+    /// it may take as long as it needs. Slow work never delays the quick readers.
     ///
     /// # Errors
-    /// [`StoreError::Interrupted`] where the steps do not suffice, [`StoreError::Overloaded`] where
-    /// too many wait, and what `read` itself returns.
+    /// [`StoreError::Interrupted`] if the steps do not suffice, [`StoreError::Overloaded`] if too
+    /// many operations wait, and the errors of `read` itself.
     pub async fn read_within<T, E, F>(&self, steps: u64, read: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -266,10 +266,10 @@ impl Store {
         self.read_at(Readers::Slow, Allowance { steps, time: SLOWEST }, run).await?
     }
 
-    /// Runs an operation that reads, with this many steps, perhaps under observation.
+    /// Runs an operation that reads, limited to this many steps, optionally under observation.
     ///
     /// # Errors
-    /// As [`Self::read_within`].
+    /// Those of [`Self::read_within`].
     pub async fn answer<R: Reading>(
         &self,
         steps: u64,
@@ -299,19 +299,19 @@ impl Store {
         self.read_within(steps, run).await
     }
 
-    /// Runs a mutation in a transaction of its own, see [`Self::write`].
+    /// Runs a mutation in an isolated transaction, see [`Self::write`].
     ///
     /// # Errors
-    /// As [`Self::write`].
+    /// Those of [`Self::write`].
     pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
         self.write(move |transaction| ready(writing.write(transaction))).await
     }
 
-    /// The records of the change log that left one of these marks (sorted), up to `limit`. For
-    /// people: it may take a while.
+    /// The records of the change log that have one of these marks (sorted), up to `limit`. For
+    /// diagnosis: it may take a while.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn touching(
         &self,
         model: &Arc<Model>,
@@ -326,12 +326,12 @@ impl Store {
         self.read_at(Readers::Slow, Allowance::UNLIMITED, search).await?
     }
 
-    /// Runs `write` in a transaction of its own (as far as anybody can tell), and returns when it
-    /// is durable. An error of `write` rolls all of it back, and it may be run again after what it
-    /// did was rolled back. If the caller stops waiting before it has begun, it is not run.
+    /// Runs `write` in an isolated transaction, and returns when it is durable. An error of `write`
+    /// rolls all of it back. `write` may run again after its effects were rolled back. If the
+    /// caller stops waiting before it has begun, it does not run.
     ///
     /// # Errors
-    /// The error of `write`, or the database's.
+    /// Those of `write`, or of the database.
     pub async fn write<T, E, F>(&self, write: F) -> Result<T, E>
     where
         T: Send + 'static,
@@ -347,14 +347,14 @@ impl Store {
             let reply = reply.clone();
             let finish: Finish = Box::new(move |committed| {
                 let result = match committed {
-                    // It has seen what others wrote in the same commit, which is not there now: its
+                    // It saw what others wrote in the same commit, which has been rolled back: its
                     // own error (another version, no such row) may be as wrong as its result.
                     Err(
                         error @ (StoreError::Commit(_)
                         | StoreError::Lost(_)
                         | StoreError::Unwritable(_)),
                     ) => Err(E::from(error)),
-                    // What failed on its own account says so itself.
+                    // A job that failed by itself keeps its own error.
                     Err(error) if result.is_ok() => Err(E::from(error)),
                     _ => result,
                 };
@@ -373,8 +373,8 @@ impl Store {
         answer.await.map_err(|_| E::from(StoreError::Gone))?
     }
 
-    /// Whether the database answers. No operation holds this up: it is asked of the thread that
-    /// only reads the log.
+    /// Whether the database answers. No other operation delays this: it asks the thread that only
+    /// reads the log.
     ///
     /// # Errors
     /// Why it does not.

@@ -1,5 +1,4 @@
-//! What mutations that share a commit may see of each other: nothing, whatever becomes of one of
-//! them.
+//! Mutations that share a commit must not see each other, whatever happens to one of them.
 
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
@@ -28,7 +27,7 @@ async fn store() -> (TempDir, Store) {
     (directory, store)
 }
 
-/// Counts for minutes, unless it is stopped.
+/// Counts for minutes, unless it is interrupted.
 fn count_for_long(snapshot: &Snapshot<'_>) -> rusqlite::Result<i64> {
     let sql = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n LIMIT 1000000000) SELECT count(*) FROM n";
     snapshot.connection().query_row(sql, [], |row| row.get(0))
@@ -45,11 +44,11 @@ async fn a_read_that_nobody_waits_for_any_more_ends() {
         .unwrap();
     let error = result.expect("the one reader is not given back").unwrap_err();
     assert_eq!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::OperationInterrupted));
-    // The reader goes on with others, who wait.
+    // The reader serves other requests, which are waiting.
     store.ping().await.unwrap();
 }
 
-/// A read that is quick at first glance only, and then goes on until it is told to end.
+/// A read that looks quick, but continues until it is told to end.
 fn slow(store: &Store) -> (impl Future<Output = Result<(), StoreError>> + use<>, mpsc::Sender<()>) {
     let (end, ended) = mpsc::channel();
     let (store, ended) = (store.clone(), std::sync::Mutex::new(ended));
@@ -101,7 +100,7 @@ async fn whether_the_database_answers_is_told_while_all_readers_and_the_writer_a
     write.await.unwrap().unwrap();
 }
 
-/// A search through long texts is one step for each of them.
+/// A search in a long string is a single step.
 #[tokio::test]
 async fn what_takes_too_long_with_few_steps_is_ended() {
     let (_directory, store) = store().await;
@@ -123,8 +122,7 @@ async fn what_needs_more_steps_than_it_has_is_ended() {
             .await;
         assert!(matches!(counted, Err(StoreError::Interrupted)), "{counted:?}");
     }
-    // What is not an operation of a client's is not metered, and neither is the next one's
-    // snapshot.
+    // Work that is not a client's is not metered, and neither is the next operation's snapshot.
     store.read_within(100_000, |_| Ok::<_, StoreError>(())).await.unwrap();
 }
 
@@ -141,7 +139,7 @@ async fn slow_reads_beyond_a_number_are_refused_at_once() {
     for read in reads {
         refused += usize::from(matches!(read.await.unwrap(), Err(StoreError::Overloaded)));
     }
-    // One is being run and so many wait, or all of them wait still.
+    // Either one is running and this many wait, or all of them are still waiting.
     assert!((1..=2).contains(&refused), "{refused}");
 }
 
@@ -161,7 +159,7 @@ async fn a_write_that_was_given_up_before_it_began_is_not_done() {
 
 type Reply = tokio::task::JoinHandle<Result<isize, StoreError>>;
 
-/// Writes, from a task of its own; returns when the job has been queued.
+/// Writes from a separate task; returns when the job has been queued.
 async fn queue(
     store: &Store,
     write: impl Fn(&Transaction<'_>) -> Result<isize, StoreError> + Send + 'static,
@@ -172,10 +170,10 @@ async fn queue(
     reply
 }
 
-/// Makes all that is queued until the gate opens share one commit.
+/// Everything that is queued until the gate opens shares one commit.
 async fn gate(store: &Store) -> (mpsc::Sender<()>, Reply) {
     let (open, opened) = mpsc::channel();
-    // It may be done again.
+    // It may run again.
     let once = std::sync::Once::new();
     let reply = queue(store, move |_| {
         once.call_once(|| opened.recv().unwrap());
@@ -258,7 +256,7 @@ async fn full_disk_is_told_to_the_one_who_filled_it_and_the_others_are_written_w
     assert_eq!(ids(&store).await, ["a", "c"]);
 }
 
-/// Whose rules undo more than a statement.
+/// Constraints that undo more than one statement.
 const RULES: &str = "
     CREATE TABLE parent (id INTEGER PRIMARY KEY);
     CREATE TABLE child (

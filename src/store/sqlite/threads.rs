@@ -1,5 +1,4 @@
-//! The connections of one database file, and the threads that own them: how they start, and how
-//! they end.
+//! The connections of one database file, and the threads that own them: how they start and end.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -25,42 +24,43 @@ use crate::store::error::StoreError;
 use crate::store::feed::Subscribers;
 use crate::store::rendered::Rendered;
 
-/// What a database is opened with.
+/// The settings for opening a database.
 pub(in crate::store) struct Settings {
     pub(in crate::store) path: PathBuf,
-    /// Connections that read.
+    /// The number of reading connections.
     pub(in crate::store) readers: usize,
     pub(in crate::store) model: Arc<Model>,
     pub(in crate::store) subscribers: Arc<Subscribers>,
-    /// Where replies are sent from.
+    /// The runtime from which replies are sent.
     pub(in crate::store) runtime: Handle,
 }
 
-/// How often a file that can only be read is looked at anew.
+/// How often a read-only file is checked again.
 const READ_ONLY: Duration = Duration::from_secs(1);
 
 /// The threads of one database file. They end when this is dropped.
 pub(in crate::store) struct Threads {
-    /// For what is quick, or is thought to be.
+    /// For operations that are quick, or presumably quick.
     pub(in crate::store) readers: Sender<ReadJob>,
-    /// For what has turned out not to be.
+    /// For operations that have turned out to be slow.
     pub(in crate::store) slow_readers: Sender<ReadJob>,
     pub(in crate::store) writer: Sender<WriteJob>,
     pub(in crate::store) follower: Sender<FeedJob>,
     pub(in crate::store) feed: Arc<Feed>,
     pub(in crate::store) identity: Arc<Identity>,
     pub(in crate::store) writable: Arc<Writable>,
-    /// The file could not be opened for writing. Seconds since then at which that was tried again.
+    /// Set if the file could not be opened for writing, with the number of seconds after which that
+    /// was last retried.
     read_only: Option<(Instant, AtomicU64)>,
 }
 
 impl Threads {
-    /// Opens the connections and starts their threads. Returns also the thread that ends last: then
-    /// all connections are closed, and where no other program has the database open, no write-ahead
-    /// log is left.
+    /// Opens the connections and starts their threads. Also returns the thread that ends last: when
+    /// it has ended, all connections are closed and no write-ahead log is left, unless another
+    /// program has the database open.
     ///
     /// # Errors
-    /// The file cannot be opened, or its place is taken by another one meanwhile.
+    /// The file cannot be opened, or is replaced by another one meanwhile.
     pub(in crate::store) fn start(
         settings: &Settings,
     ) -> Result<(Self, JoinHandle<()>), StoreError> {
@@ -96,7 +96,7 @@ impl Threads {
                 job(watched.ensure().and_then(|()| followed.catch_up(&following)));
             }
         })?);
-        // Each connection opens the files by their names.
+        // Each connection opens the files by name.
         identity.check().map_err(|moved| StoreError::Lost(moved.to_string()))?;
         let (writer, write_jobs) = bounded::<WriteJob>(QUEUE);
         let meter = Meter::of(&mut connection)?;
@@ -114,8 +114,8 @@ impl Threads {
                 runtime,
             };
             writer.run(&write_jobs);
-            // The last connection that closes puts the log into the database. Two that close at
-            // once take each other for the last one that is left, and leave it to it.
+            // The last connection to close checkpoints the log into the database. If two close at
+            // the same time, each takes the other for the last one and leaves it to that.
             if !reading.into_iter().map(JoinHandle::join).all(|ended| ended.is_ok()) {
                 tracing::error!("a database thread has panicked");
             }
@@ -139,10 +139,10 @@ impl Threads {
         ))
     }
 
-    /// Looks whether the file is to be opened anew.
+    /// Checks whether the file must be reopened.
     ///
     /// # Errors
-    /// Why.
+    /// Why it must be reopened.
     pub(in crate::store) fn look(&self, path: &Path) -> Result<(), String> {
         if !self.identity.holds() {
             return Err(self
@@ -167,7 +167,7 @@ fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> Result<JoinHandle
     thread::Builder::new().name(name).spawn(run).map_err(StoreError::Thread)
 }
 
-/// Does what comes to a reader, each job in a snapshot of its own.
+/// Runs a reader's jobs, each in its own snapshot.
 fn read_loop(
     connection: &Connection,
     meter: &Meter,
@@ -179,7 +179,7 @@ fn read_loop(
             (job.run)(Err(error));
             continue;
         }
-        // A panic in a job drops its reply and leaves the thread to the next one.
+        // A panic in a job drops its reply, and leaves the thread usable for the next one.
         let outcome = catch_unwind(AssertUnwindSafe(|| match run(connection, "BEGIN") {
             Ok(()) => {
                 meter.set(job.waiting, job.allowance);
@@ -200,7 +200,8 @@ fn read_loop(
     }
 }
 
-/// Whether the file can be opened for writing. SQLite opens it itself, as nobody else may close it.
+/// Whether the file can be opened for writing. SQLite must open it, because nobody else may close
+/// it.
 pub(super) fn is_writable(path: &Path) -> bool {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     Connection::open_with_flags(path, flags).and_then(|connection| connection.is_readonly("main"))

@@ -1,4 +1,4 @@
-//! Writing statements, within a transaction that the writer has begun.
+//! Write statements, within a transaction that the writer has begun.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -28,31 +28,31 @@ pub struct Transaction<'c> {
     pub(super) snapshot: Snapshot<'c>,
     pub(super) writable: &'c Writable,
     pub(super) rendered: &'c Rendered,
-    /// How an update makes sure that the row's version tells of it.
+    /// How an update makes sure that the row's version reflects it.
     pub(super) care: Care,
 }
 
-/// An update that gives the row a new version has told of itself, whatever the row was before. One
-/// that does not has changed nothing, as a rule; or a trigger of somebody's has kept the version
-/// from moving, and the difference shows only beside the row as it was. To read that each time
-/// would make every update pay for what almost none of them is.
+/// An update that gives the row a new version has certainly been recorded. One that does not has
+/// usually changed nothing. But a foreign trigger may have prevented the new version, which only a
+/// comparison with the previous row can show. Reading that row every time would make every update
+/// pay for a rare case.
 #[derive(Debug, Default)]
 pub(super) enum Care {
-    /// The row is not read before it is updated. Where it should have been, this is set, the
-    /// mutation fails, and the writer undoes it and begins it again.
+    /// The row is not read before the update. If it should have been, the flag is set, the mutation
+    /// fails, and the writer rolls it back and runs it again.
     Brief { was_too_brief: Cell<bool> },
-    /// The row is read before it is updated.
+    /// The row is read before the update.
     #[default]
     Thorough,
 }
 
 impl Care {
-    /// Takes the word of the version, as long as that is clear.
+    /// Relies on the version, as long as it is conclusive.
     pub(super) fn brief() -> Self {
         Self::Brief { was_too_brief: Cell::new(false) }
     }
 
-    /// Whether the mutation is to be undone and begun again, thoroughly.
+    /// Whether the mutation must be rolled back and run again, thoroughly.
     pub(super) fn was_too_brief(&self) -> bool {
         matches!(self, Self::Brief { was_too_brief } if was_too_brief.get())
     }
@@ -66,18 +66,18 @@ impl<'c> std::ops::Deref for Transaction<'c> {
     }
 }
 
-/// A row at some moment, as far as its model goes.
+/// A row at some moment, as far as the model is concerned.
 struct RowState {
     version: Version,
     values: Vec<Value>,
 }
 
-/// All columns of an entity but the key, by which its row is found.
+/// All columns of an entity except the key, which identifies the row.
 fn columns_of(entity: &Entity) -> Vec<ColumnId> {
     entity.column_ids().filter(|id| *id != entity.key).collect()
 }
 
-/// What is read of a row's state: its version, and perhaps its columns.
+/// The query for a row's state: its version, and these columns.
 fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
     Shape::Row {
         from: Visible::everything(entity.id),
@@ -86,8 +86,8 @@ fn state_of(entity: &Entity, columns: &[ColumnId]) -> Shape {
     }
 }
 
-/// Writes what takes space, and takes it away again: no table that anybody reads changes, and no
-/// change log.
+/// Writes something that takes space, and deletes it again. No table that anybody reads changes,
+/// nor does the change log.
 pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), StoreError> {
     let sql =
         "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('probe', hex(zeroblob(8192)));
@@ -96,8 +96,8 @@ pub(in crate::store) fn probe(transaction: &Transaction<'_>) -> Result<(), Store
 }
 
 impl Transaction<'_> {
-    /// Runs a writing statement and returns how many rows it changed (not counting what triggers
-    /// did).
+    /// Runs a write statement and returns the number of rows that it changed (not counting the
+    /// effects of triggers).
     fn execute<'p>(
         &self,
         statement: &Statement,
@@ -108,7 +108,7 @@ impl Transaction<'_> {
         prepared.raw_execute()
     }
 
-    /// Runs an inserting statement that returns one value, the key.
+    /// Runs an insert statement that returns a single value, the key.
     fn execute_insert<'p>(
         &self,
         statement: &Statement,
@@ -147,7 +147,7 @@ impl Transaction<'_> {
         Ok(found)
     }
 
-    /// The row that is to be updated.
+    /// The row to be updated.
     fn state_before(
         &self,
         entity: &Entity,
@@ -165,7 +165,7 @@ impl Transaction<'_> {
         Ok(self.row_state(entity, key, &[])?.map(|state| state.version))
     }
 
-    /// Whether the change log has, after this record, one of a row that went.
+    /// Whether the change log has a record of a deleted row after this one.
     fn is_deletion_logged(
         &self,
         after: Version,
@@ -178,8 +178,8 @@ impl Transaction<'_> {
         Ok(statement.exists((after.0, entity, Parameter(key.as_ref())))?)
     }
 
-    /// Why a statement that writes to the entity's table has failed. `key` is that of a row that is
-    /// there.
+    /// Why a statement that writes to the entity's table has failed. `key` is that of an existing
+    /// row.
     fn refused(
         &self,
         error: rusqlite::Error,
@@ -187,11 +187,11 @@ impl Transaction<'_> {
         key: Option<&Value>,
         row: &[(ColumnId, Value)],
     ) -> Refusal {
-        // A foreign key's ON DELETE may have run into a rule of another table.
+        // The ON DELETE of a foreign key may have violated a constraint of another table.
         let others = self.model().entities.iter().map(|other| other.table.as_str());
         let tables: Vec<&str> = std::iter::once(entity.table.as_str()).chain(others).collect();
         let error = of_write(error, &tables);
-        // A full disk is remembered, whoever is told of it.
+        // A full disk is recorded, whoever gets the error.
         self.writable.failed(&error);
         match error {
             StoreError::Constraint(Constraint::ForeignKey(_)) => {
@@ -355,13 +355,13 @@ impl<'c> transaction::Transaction for Transaction<'c> {
         Ok(())
     }
 
-    /// The transaction has the only lock that there is.
+    /// The transaction holds the only lock that there is.
     async fn lock(&self, entity: &Entity, key: &Value) -> Result<Option<Version>, StoreError> {
         self.version(entity, key)
     }
 
-    /// What a mutation writes is not metered, for half of it is nothing; what it reads for its
-    /// answer is, as the others who write wait for it.
+    /// The writes of a mutation are not metered, since half of a mutation is worthless. The reads
+    /// for its answer are, because other writers wait for it.
     async fn read<'l, T>(
         &self,
         _: impl Levels<'l>,

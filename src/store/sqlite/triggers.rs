@@ -1,28 +1,29 @@
-//! The triggers that keep versions: every change of a row, by whatever program, is written to the
-//! change log in the same transaction, and the row's `_version` becomes the record's number. The
-//! rule behind every choice here: a record too many costs an execution, one too few is a stale
-//! answer.
+//! The triggers that maintain versions: every change of a row, by whatever program, is recorded in
+//! the change log in the same transaction, and the row's `_version` becomes the record's number.
+//! The rule behind every choice here: one record too many costs an execution, one too few causes a
+//! stale answer.
 //!
-//! A record's number is that of a hybrid clock: the microseconds since 1970, or one more than the
-//! last record has where the time has not moved on since (or was set back). So a copy of the
-//! database that was restored from a backup never gives other content a version that some client
-//! has already seen, and nobody has to tell it that it is a copy.
+//! A record's number comes from a hybrid clock: the microseconds since 1970, or one more than the
+//! last record's number if the time has not advanced since (or was set back). So a database
+//! restored from a backup never gives other content a version that some client has already seen,
+//! and need not be told that it is a copy.
 //!
-//! The facts about SQLite on which they rest (each has a test below):
-//! - 'now' is the same throughout a statement, in milliseconds; `julianday` is in every SQLite,
-//!   `unixepoch('subsec')` is not, and other programs bring their own;
-//! - inside a trigger `last_insert_rowid()` is the record just written, and the caller does not
-//!   notice;
-//! - setting `_version` is an UPDATE itself, so the update trigger must know its own stamp: nothing
-//!   but the version differs, and the newest record in the log (of a row that is there) is this
-//!   row's and has this number;
-//! - without `recursive_triggers` (SQLite's default, and ours) a trigger that is at work is passed
-//!   over. Setting `_version` fires the authors' own AFTER UPDATE triggers, and what these then
-//!   write passes our triggers over: so a second pair (`…_within`), which is never at work then,
-//!   logs what a first one has not, and who sets a version gives one to these rows too;
+//! The facts about SQLite on which they rely (each has a test below):
+//! - 'now' is constant throughout a statement, in milliseconds. `julianday` exists in every SQLite,
+//!   `unixepoch('subsec')` does not, and other programs use their own SQLite.
+//! - Inside a trigger, `last_insert_rowid()` is the record just written; the caller does not
+//!   notice.
+//! - Setting `_version` is itself an UPDATE, so the update trigger must recognise its own stamp:
+//!   only the version differs, and the newest record in the log (of an existing row) belongs to
+//!   this row and has this number.
+//! - Without `recursive_triggers` (off by default, and in our connections) a trigger that is
+//!   already running does not fire again. Setting `_version` fires the authors' own AFTER UPDATE
+//!   triggers, and whatever these write does not fire our triggers. So there is a second pair
+//!   (`…_within`), which is never running at that point: it records what the first pair has missed,
+//!   and whoever sets a version then gives one to these rows, too.
 //! - `REPLACE` fires no delete triggers on connections without `recursive_triggers`, so the rows
-//!   that a statement might displace are logged before it runs. An upsert, too, passes there: a `D`
-//!   says that a row *may* be gone.
+//!   that a statement might displace are recorded before it runs. An upsert takes that path, too: a
+//!   `D` says that a row *may* be gone.
 
 mod expressions;
 mod kept;
@@ -42,15 +43,15 @@ use crate::store::schema::layout::VERSIONS;
 use crate::store::schema::layout::{Table, TableColumn, VERSION_COLUMN};
 use crate::store::sqlite::expression::default_expression;
 
-/// The triggers that keep the versions of this table's rows, where it has no unique keys but the
-/// model's.
+/// The triggers that maintain the versions of this table's rows, if it has no unique keys other
+/// than the model's.
 pub fn triggers(table: &Table) -> Vec<Trigger> {
     triggers_beside(table, &[])
 }
 
-/// The triggers that keep the versions of this table's rows, where it has these unique keys, too.
+/// The triggers that maintain the versions of this table's rows, if it also has these unique keys.
 pub(in crate::store) fn triggers_beside(table: &Table, others: &[OtherKey]) -> Vec<Trigger> {
-    // Where versions stand in a table of ours, nothing that we write fires the authors' triggers.
+    // If versions are in a table of ours, nothing that we write fires the authors' triggers.
     let within = if table.managed {
         vec![within::inserted(table), within::updated(table)]
     } else {
@@ -88,7 +89,7 @@ fn updated(table: &Table) -> Trigger {
     let mut differences: Vec<String> =
         table.columns.iter().filter(|c| c.name != key.name).map(differs).collect();
     if table.managed {
-        // The stamp of this very trigger is no change; what anybody else writes there is one.
+        // The stamp of this trigger is not a change, but anybody else's write to the version is.
         differences.push(format!(
             "(NEW.{VERSION_COLUMN} IS NOT OLD.{VERSION_COLUMN} AND (NEW.{VERSION_COLUMN}, {entity}, NEW.{key}) IS NOT\n    \
              (SELECT seq, entity, id FROM _freshql_change WHERE op <> 'D' ORDER BY seq DESC LIMIT 1))",
@@ -117,7 +118,7 @@ fn updated(table: &Table) -> Trigger {
     })
 }
 
-/// Another key is another row: one goes, one comes.
+/// A new key means a different row: one is deleted, one is inserted.
 fn rekeyed(table: &Table) -> Trigger {
     let key = table.key_column();
     trigger(table, "rekeyed", |name| {
@@ -171,9 +172,9 @@ fn displaced_by_insert(table: &Table, others: &[OtherKey]) -> Trigger {
     })
 }
 
-/// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no `OF
-/// columns`: SQLite compares their names with those in the statement, and `SET rowid = …` changes
-/// an integer key under another name.
+/// `UPDATE OR REPLACE` deletes every other row that has one of the row's new keys. There is no
+/// `OF columns`: SQLite compares their names with those in the statement, and `SET rowid = …`
+/// changes an integer key under another name.
 fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     let mut key_columns: Vec<&TableColumn> = vec![table.key_column()];
     for index in table.indexes.iter().filter(|index| index.unique) {
@@ -200,8 +201,8 @@ fn displaced_by_update(table: &Table, others: &[OtherKey]) -> Trigger {
     })
 }
 
-/// There may be several, so SQLite counts on from the last record for each: what the statement then
-/// writes is numbered by the clock, and these give no row a version.
+/// There may be several rows, so SQLite numbers their records from the last one on. What the
+/// statement then writes is numbered by the clock, and these records give no row a version.
 fn log_displaced(table: &Table) -> String {
     format!(
         "INSERT INTO _freshql_change (entity, id, op, parts)\n    SELECT {}, {}, 'D', {}\n    FROM {}",
@@ -212,7 +213,7 @@ fn log_displaced(table: &Table) -> String {
     )
 }
 
-/// For each key of the table, the condition that a row has that of NEW.
+/// For each key of the table, the condition that a row has the same key as NEW.
 fn same_key(table: &Table, others: &[OtherKey]) -> Vec<String> {
     let same = |column: &TableColumn| format!("{} = {}", column.name, arriving(column));
     let mut keys = vec![same(table.key_column())];
@@ -229,8 +230,8 @@ fn same_key(table: &Table, others: &[OtherKey]) -> Vec<String> {
     keys
 }
 
-/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL,
-/// it puts the default there, but only after this trigger has run.
+/// The value with which a row will arrive: if `REPLACE` finds NULL in a NOT NULL column, it
+/// substitutes the default, but only after this trigger has run.
 fn arriving(column: &TableColumn) -> String {
     match default_expression(column) {
         Some(default) if !column.nullable => format!("ifnull(NEW.{}, {default})", column.name),
@@ -238,11 +239,10 @@ fn arriving(column: &TableColumn) -> String {
     }
 }
 
-/// What SQLite calls its own number of a row.
+/// SQLite's names for the rowid.
 pub(in crate::store) const ROW_NUMBER_NAMES: [&str; 3] = ["_rowid_", "rowid", "oid"];
 
-/// SQLite's own number of a row is a key, too, under a name that no column has taken. `None` where
-/// the primary key is that number.
+/// The rowid is a key, too, under a name that no column uses. None if the primary key is the rowid.
 fn row_number(table: &Table) -> Option<&'static str> {
     if table.key_column().scalar == Scalar::IdInt && table.key_column().type_override.is_none() {
         return None;
@@ -253,14 +253,15 @@ fn row_number(table: &Table) -> Option<&'static str> {
     ROW_NUMBER_NAMES.into_iter().find(is_free)
 }
 
-/// Gives the row of NEW the number of the record just written; and also those rows of a managed
-/// table that the authors' own triggers have changed on that occasion.
+/// Gives the row of NEW the number of the record just written, and also the rows of a managed table
+/// that the authors' triggers have changed meanwhile.
 fn stamp(table: &Table) -> String {
     let (key, name) = (&table.key_column().name, &table.name);
     if !table.managed {
-        // Above what the row had, whatever has become of the log: a version that would go back is
-        // refused. An upsert, since the statement's own `OR IGNORE` would be this one's, too. A key
-        // of another kind is no row of the entity's, and must not keep its owner from writing it.
+        // The number must exceed the row's previous version, whatever has happened to the log: a
+        // version that goes back is refused. An upsert, because the conflict clause of the outer
+        // statement (`OR IGNORE`) would apply here, too. A key of another type belongs to no row of
+        // the entity, and must not prevent its owner from writing it.
         return format!(
             "INSERT INTO {VERSIONS} (entity, key, version)\n    SELECT {entity}, NEW.{key}, max(last_insert_rowid(),\n      \
              ifnull((SELECT max(version) + 1 FROM {VERSIONS} WHERE entity = {entity} AND key IN (NEW.{key}, x'')), 0))\n    \

@@ -1,12 +1,12 @@
-//! What a piece of SQL says, whatever its layout: two texts say the same if their words are the
-//! same.
+//! What a piece of SQL says, independent of its layout: two texts mean the same if their words are
+//! equal.
 
 use super::lexer::{Token, tokens};
 use crate::store::schema::layout::SqlName;
 
-/// The text without comments, white space and needless quotes, so that only what it says is
-/// compared: an author may have laid it out otherwise, and SQLite itself puts quotes around a
-/// renamed table. Words are set apart by one space.
+/// The text without comments, white space and unnecessary quotes, so that only its meaning is
+/// compared: an author may have formatted it differently, and SQLite itself quotes a renamed table.
+/// Words are separated by one space.
 pub(in crate::store) fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut gap = false;

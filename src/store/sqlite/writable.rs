@@ -1,16 +1,16 @@
-//! Whether the database takes what is written. SQLite tells of a full disk, or of a file that can
-//! only be read, when something is written; it is remembered here until a write succeeds again, for
-//! those who ask whether the server is ready.
+//! Whether the database accepts writes. SQLite reports a full disk or a read-only file only when
+//! something is written. The error is remembered here until a write succeeds again, for readiness
+//! checks.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::store::error::StoreError;
 
-/// How often a write is tried for those who ask.
+/// How often to try a write for readiness checks.
 const PROBING: Duration = Duration::from_secs(1);
 
-/// What became of the last write.
+/// The outcome of the last write.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Writable(Mutex<Option<Trouble>>);
 
@@ -21,7 +21,7 @@ struct Trouble {
 }
 
 impl Writable {
-    /// A write has failed; what is no fault of disk or file is none here.
+    /// Records a failed write; errors that are not about the disk or the file are ignored.
     pub(in crate::store) fn failed(&self, error: &StoreError) {
         let StoreError::Unwritable(why) = error else { return };
         let mut trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -31,14 +31,14 @@ impl Writable {
         }
     }
 
-    /// Something was written.
+    /// Records a successful write.
     pub(in crate::store) fn succeeded(&self) {
         if self.0.lock().unwrap_or_else(PoisonError::into_inner).take().is_some() {
             tracing::info!("the database can be written again");
         }
     }
 
-    /// Why nothing can be written, as far as is known; and whether it is time to try again.
+    /// Why nothing can be written, as far as is known, and whether it is time to try again.
     pub(in crate::store) fn why_not(&self) -> Option<(StoreError, bool)> {
         let mut trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = trouble.as_mut()?;

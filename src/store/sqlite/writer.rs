@@ -1,5 +1,5 @@
-//! The writing connection: mutations that wait share one commit, and each keeps its own outcome.
-//! Nothing is acknowledged that the file at the database's path does not hold.
+//! The writing connection: mutations that queue up share one commit, and each keeps its own
+//! outcome. Nothing is acknowledged unless it is in the file at the database's path.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -28,7 +28,7 @@ pub(super) struct Writer {
     pub(super) identity: Arc<Identity>,
     pub(super) writable: Arc<Writable>,
     pub(super) rendered: Rendered,
-    /// Where replies are sent from.
+    /// The runtime from which replies are sent.
     pub(super) runtime: Handle,
 }
 
@@ -37,13 +37,13 @@ pub(super) struct Writer {
 enum Uncommitted {
     /// One of its statements has rolled it back.
     RolledBack,
-    /// A constraint that is only looked at in the end does not hold.
+    /// A deferred constraint does not hold.
     Constraint(Constraint),
-    /// Disk or file take nothing.
+    /// The disk or the file accepts no writes.
     Unwritable(String),
-    /// The file is not at its path any more.
+    /// The file is no longer at its path.
     Lost(String),
-    /// Anything else: nobody knows what has reached the disk.
+    /// Any other error: it is unknown what has reached the disk.
     Failed(String),
 }
 
@@ -71,14 +71,14 @@ impl From<StoreError> for Uncommitted {
 }
 
 impl Writer {
-    /// Does all jobs, until nobody can send any more.
+    /// Runs all jobs until there are no more senders.
     pub(super) fn run(&self, jobs: &Receiver<WriteJob>) {
-        // What has not begun when its request is given up is not done.
+        // A mutation whose request is dropped before it has begun does not run.
         for first in jobs.iter().filter(|job| !job.is_given_up()) {
             if let Err(error) = self.begin() {
                 if matches!(error, StoreError::Overloaded) {
-                    // Another program keeps the lock. Who came meanwhile would wait as long again,
-                    // one after the other.
+                    // Another program holds the lock. Jobs that have arrived meanwhile would each
+                    // wait as long again, one after the other.
                     jobs.try_iter().take(QUEUE).for_each(|job| refuse(job, StoreError::Overloaded));
                 }
                 refuse(first, error);
@@ -104,10 +104,10 @@ impl Writer {
         error
     }
 
-    /// Runs this job and those that have come meanwhile in the transaction that has begun, commits
-    /// it, and tells them. Returns those that are to be done again one by one: a rule of the
-    /// database has refused one of them in a way that undoes the whole transaction (`ON CONFLICT
-    /// ROLLBACK`, a deferred foreign key), and the others are not to suffer for it.
+    /// Runs this job and those that have arrived meanwhile in the open transaction, commits it, and
+    /// reports the outcome to them. Returns jobs that must run again one by one: if a rule of the
+    /// database refuses one job by undoing the whole transaction (`ON CONFLICT ROLLBACK`, a
+    /// deferred foreign key), the others must not suffer for it.
     fn write_group(
         &self,
         first: WriteJob,
@@ -118,20 +118,19 @@ impl Writer {
         let mut group = Vec::new();
         let mut next = Some(first);
         while let Some(mut job) = next {
-            // Looked at here too, since the lock may have come late.
+            // Checked again here, because the lock may have come late.
             if !job.is_given_up()
                 && let Some(finish) = self.write_one(&mut job)
             {
                 group.push((job, finish));
             }
-            // Where the database has rolled back the group, what came next would be written, and
-            // reported as lost.
+            // After the database has rolled back the group, further writes would be committed
+            // individually but reported as lost.
             let goes_on = !connection.is_autocommit() && group.len() < GROUP;
             next = if goes_on { more() } else { None };
         }
         let fate = match connection.is_autocommit() {
-            // The last job has an error of its own; if it is the only one, that is all there is to
-            // say.
+            // The last job has its own error; if it is the only one, no other report is needed.
             true => Err(Uncommitted::RolledBack),
             false => self.commit(before),
         };
@@ -140,8 +139,8 @@ impl Writer {
         {
             return group.into_iter().map(|(job, _)| job).collect();
         }
-        // All at once: on one core, each reply by itself would wake the one who waits for it before
-        // the next is sent.
+        // Send all replies from one task: on a single core, each separate reply would wake its
+        // receiver before the next one is sent.
         self.runtime.spawn(async move {
             for (_, finish) in group {
                 finish(fate.clone().map_err(StoreError::from));
@@ -150,19 +149,19 @@ impl Writer {
         Vec::new()
     }
 
-    /// Commits the group, and applies its changes to the clock: a writer's answer leaves only then.
+    /// Commits the group, and applies its changes to the clock; the answers leave only after that.
     /// If the clock cannot be brought up to date, it stays behind and knows it.
     fn commit(&self, changes_before: u64) -> Result<(), Uncommitted> {
         let connection = &self.connection;
         let own = self.feed.own_changes(connection).unwrap_or_default();
-        // While it can still be undone.
+        // Check while the transaction can still be rolled back.
         let committed = self.identity.ensure().and_then(|()| Ok(run(connection, "COMMIT")?));
         if let Err(error) = committed {
             let _ = run(connection, "ROLLBACK");
             return Err(self.noted(error).into());
         }
-        // The file may have been moved just before that, and then nobody finds what was written. It
-        // is looked at now, not a while ago: whoever is told that it is there can rely on it.
+        // The file may have been moved just before the commit, so that nobody can find what was
+        // written. This check is not cached: a client that gets a success can rely on it.
         self.identity
             .check()
             .map_err(|moved| Uncommitted::Lost(format!("{moved}, while it was written to")))?;
@@ -176,8 +175,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Runs one job within the group's transaction, which may be rolled back then. None if the job
-    /// has panicked: it is not to be tried again, and its reply is dropped with it.
+    /// Runs one job within the group's transaction, which may be rolled back as a result. None if
+    /// the job has panicked: it must not run again, and its reply is dropped with it.
     fn write_one(&self, job: &mut WriteJob) -> Option<Finish> {
         let Self { connection, meter, feed, writable, rendered, .. } = self;
         let begun = run(connection, "SAVEPOINT job");
@@ -208,7 +207,7 @@ impl Writer {
             let kept = matches!(outcome, Ok((true, _)));
             let undone = if kept { Ok(()) } else { run(connection, "ROLLBACK TO job") };
             if let Err(error) = undone.and_then(|()| run(connection, "RELEASE job")) {
-                // Nothing may be committed with half of a failed job in it.
+                // Nothing may be committed that includes half of a failed job.
                 tracing::error!(%error, "a group of writes is rolled back");
                 let _ = run(connection, "ROLLBACK");
             }
@@ -217,7 +216,7 @@ impl Writer {
     }
 }
 
-/// Tells the job that there is no transaction for it.
+/// Reports to the job that there is no transaction for it.
 fn refuse(mut job: WriteJob, error: StoreError) {
     let (_, finish) = (job.run)(Err(error));
     finish(Err(StoreError::Gone));

@@ -1,5 +1,5 @@
-//! The triggers that are not freshql's: when each fires, and whether it can keep a write from being
-//! done or seen. It reads their words; what their statements do is for SQLite to say.
+//! Triggers that are not freshql's: when each fires, and whether it can prevent a write or hide it.
+//! Only their keywords are parsed; the meaning of their statements is left to SQLite.
 
 use crate::store::sqlite::catalogue::FoundTrigger;
 use crate::store::sqlite::catalogue::keys::unquoted;
@@ -10,31 +10,31 @@ use crate::store::sqlite::triggers::NAME_PREFIX;
 /// What a statement does to a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Event {
-    /// It comes.
+    /// The row is inserted.
     Insert,
     /// Some of its columns change.
     Update,
-    /// It goes.
+    /// The row is deleted.
     Delete,
 }
 
-/// A trigger that freshql did not make.
+/// A trigger that freshql did not create.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct AuthorTrigger {
     pub(in crate::store) name: String,
     pub(in crate::store) event: Event,
-    /// Says AFTER. A trigger that says neither fires before.
+    /// Whether it says AFTER. A trigger that says neither fires before.
     pub(in crate::store) is_after: bool,
-    /// Says `UPDATE OF` some columns: what sets `_version` alone does not fire it.
+    /// Whether it says `UPDATE OF` some columns: setting `_version` alone does not fire it.
     pub(in crate::store) names_columns: bool,
-    /// Says `RAISE(IGNORE)`.
+    /// Whether it says `RAISE(IGNORE)`.
     pub(in crate::store) ignores: bool,
-    /// Says `RAISE(FAIL, …)`.
+    /// Whether it says `RAISE(FAIL, …)`.
     pub(in crate::store) fails: bool,
 }
 
 impl AuthorTrigger {
-    /// None for one of freshql's own, and for what cannot be read.
+    /// None for a trigger of freshql's, and for one that cannot be parsed.
     pub(in crate::store) fn parse(found: &FoundTrigger) -> Option<Self> {
         if found.name.to_ascii_lowercase().starts_with(NAME_PREFIX) {
             return None;
@@ -43,7 +43,7 @@ impl AuthorTrigger {
             .filter(|(kind, _)| *kind != Token::Space)
             .map(|(_, word)| word.to_lowercase())
             .collect();
-        // The name may be a keyword itself, and have a schema in front.
+        // The name may be a keyword itself, and may be preceded by a schema.
         let named = words.iter().position(|word| word == "trigger")?;
         let is = |at: usize, word: &str| words.get(at).is_some_and(|found| found == word);
         let mut at =
@@ -74,10 +74,10 @@ impl AuthorTrigger {
     }
 }
 
-/// Why the versions of this table's rows do not tell of every change while it has this trigger:
-/// RAISE(IGNORE) ends all triggers that would fire after it for the row, and leaves the change as
-/// it is; so does RAISE(FAIL), which ends the statement and keeps what it has done. Which of the
-/// triggers on a table come first, SQLite does not promise.
+/// Why the versions of this table's rows are unreliable while it has this trigger. RAISE(IGNORE)
+/// ends all triggers that would fire after it for the row, and leaves the change in place. So does
+/// RAISE(FAIL), which ends the statement and keeps its effects. SQLite does not define in which
+/// order a table's triggers fire.
 pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<String> {
     let name = &trigger.name;
     let what = if trigger.ignores { "IGNORE" } else { "FAIL" };
@@ -89,11 +89,11 @@ pub(in crate::store) fn hides(trigger: &AuthorTrigger, table: &str) -> Option<St
     })
 }
 
-/// What else than [`hides`] there is to do about such a trigger.
+/// The remedy for such a trigger.
 pub(in crate::store) const SHOW: &str = "say BEFORE or RAISE(ABORT, …) in it, or drop it";
 
-/// What to tell the owner of such a trigger on this table before it surprises anybody.
-/// `is_stamped`: versions are a column of the table, so freshql updates its rows.
+/// Advice to the owner of this table about such a trigger. `is_stamped`: versions are a column of
+/// the table, so freshql updates its rows.
 pub(in crate::store) fn advice(
     trigger: &AuthorTrigger,
     table: &str,
@@ -121,7 +121,7 @@ pub(in crate::store) fn advice(
     })
 }
 
-/// Whether this name stands in the text, quoted or not.
+/// Whether this name occurs in the text, quoted or not.
 pub(in crate::store) fn mentions(sql: &str, name: &str) -> bool {
     tokens(sql)
         .any(|(kind, token)| kind != Token::Space && unquoted(token).eq_ignore_ascii_case(name))

@@ -1,22 +1,22 @@
-//! A `CREATE TABLE` statement taken apart into columns and their clauses, so that a table can be
-//! built anew with all that its authors have written into it. It knows where a clause begins; what
-//! it means is for SQLite to say.
+//! Parses a `CREATE TABLE` statement into columns and their clauses, so that a table can be rebuilt
+//! with everything that its authors have written. It finds where a clause begins; its meaning is
+//! left to SQLite.
 
 use crate::store::sqlite::lexer::{Token, next_token};
 use crate::store::sqlite::words::words;
 
-/// What stands in a `CREATE TABLE`.
+/// The contents of a `CREATE TABLE`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::store) struct Definition {
     /// The columns, in order.
     pub(in crate::store) columns: Vec<ColumnText>,
-    /// What stands beside them: keys, CHECKs.
+    /// The table constraints: keys, CHECKs.
     pub(in crate::store) constraints: Vec<Clause>,
-    /// What stands behind the bracket.
+    /// The options after the closing parenthesis.
     pub(in crate::store) options: String,
 }
 
-/// A column's part of it.
+/// The definition of a column.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct ColumnText {
     pub(in crate::store) name: String,
@@ -24,11 +24,11 @@ pub(in crate::store) struct ColumnText {
     pub(in crate::store) clauses: Vec<Clause>,
 }
 
-/// A rule: of a column, or of the table.
+/// A constraint of a column or of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Clause {
     pub(in crate::store) kind: Kind,
-    /// With its `CONSTRAINT name`, without comments.
+    /// Including its `CONSTRAINT name`, without comments.
     pub(in crate::store) text: String,
 }
 
@@ -47,7 +47,7 @@ pub(in crate::store) enum Kind {
 }
 
 impl Definition {
-    /// Takes the statement apart. A text that is none (`CREATE VIRTUAL TABLE`) has no columns.
+    /// Parses the statement. Any other text (`CREATE VIRTUAL TABLE`) has no columns.
     pub(in crate::store) fn parse(sql: &str) -> Self {
         let tokens = tokens(sql);
         let Some(open) = tokens.iter().position(|token| token.text == "(") else {
@@ -77,12 +77,12 @@ impl Definition {
         definition
     }
 
-    /// The column of this name.
+    /// The column with this name.
     pub(in crate::store) fn column(&self, name: &str) -> Option<&ColumnText> {
         self.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name))
     }
 
-    /// The primary key counts, and never gives a number twice.
+    /// Whether the primary key is AUTOINCREMENT, so that no number is used twice.
     pub(in crate::store) fn has_autoincrement(&self) -> bool {
         let clauses =
             self.columns.iter().flat_map(|column| &column.clauses).chain(&self.constraints);
@@ -110,7 +110,7 @@ impl ColumnText {
         self.clauses.iter().filter(move |clause| clause.kind == kind)
     }
 
-    /// The text behind the column's name.
+    /// The text after the column's name.
     pub(in crate::store) fn text(&self) -> String {
         let clauses = self.clauses.iter().map(|clause| clause.text.as_str());
         std::iter::once(self.sql_type.as_str())
@@ -121,7 +121,7 @@ impl ColumnText {
     }
 }
 
-/// A token, and whether white space or a comment stood before it.
+/// A token, and whether white space or a comment preceded it.
 #[derive(Debug, Clone, Copy)]
 struct Piece<'a> {
     text: &'a str,
@@ -147,7 +147,7 @@ fn tokens(sql: &str) -> Vec<Piece<'_>> {
             continue;
         }
         match pieces.last_mut() {
-            // A doubled quote is one string, though it is read as two.
+            // A string with a doubled quote is tokenized as two; join them.
             Some(last)
                 if !gap
                     && text.starts_with(['\'', '"', '`'])
@@ -190,7 +190,7 @@ fn clauses(item: &[Piece<'_>]) -> (String, Vec<Clause>) {
     (text(&item[..first]), clauses.collect())
 }
 
-/// The kind of the clause that begins with this token, if one does.
+/// The kind of the clause that begins with this token, if any.
 fn kind(item: &[Piece<'_>], at: usize) -> Option<Kind> {
     let is = |word: &str| item[at].is(word);
     let before = |words: &[&str]| at > 0 && words.iter().any(|word| item[at - 1].is(word));
@@ -229,7 +229,7 @@ fn text(pieces: &[Piece<'_>]) -> String {
     text
 }
 
-/// The name itself.
+/// The name without its quotes.
 fn unquoted(name: &str) -> String {
     for (open, close) in [('"', '"'), ('`', '`'), ('\'', '\''), ('[', ']')] {
         if let Some(inner) = name.strip_prefix(open).and_then(|name| name.strip_suffix(close)) {

@@ -1,6 +1,6 @@
-//! The unique keys that a table has beside those of its model: of its authors' making, over columns
-//! without `@unique`, by another collation, over expressions, over some of the rows. `REPLACE`
-//! deletes rows by them as by any other.
+//! The unique keys of a table that are not in its model: created by its authors, over columns
+//! without `@unique`, with another collation, over expressions, or over some of the rows. `REPLACE`
+//! deletes rows by them as by any other key.
 
 use super::definition::Kind;
 use super::{FoundIndex, FoundTable};
@@ -10,13 +10,13 @@ use crate::store::sqlite::lexer::{Token, tokens};
 /// A unique key that the model does not know.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store) struct OtherKey {
-    /// The condition that a row has the key of NEW.
+    /// The condition that a row has the same key as NEW.
     pub(in crate::store) same: String,
-    /// The condition that an UPDATE may have given the row another key.
+    /// The condition that an UPDATE may have changed the row's key.
     pub(in crate::store) changed: String,
 }
 
-/// Those among these indexes of the table; in an order that does not depend on theirs.
+/// The keys among these indexes of the table, in an order that does not depend on theirs.
 pub(in crate::store) fn other_keys<'a>(
     table: &Table,
     found: &FoundTable,
@@ -29,8 +29,8 @@ pub(in crate::store) fn other_keys<'a>(
     keys
 }
 
-/// The model has the same key: over the same columns, compared as these are. That of some rows only
-/// is within it.
+/// Whether the model has the same key: over the same columns, with the same comparison. A partial
+/// index is implied by it.
 fn is_known(table: &Table, found: &FoundTable, index: &FoundIndex) -> bool {
     let columns: Option<Vec<&str>> = index.columns.iter().map(|column| column.as_deref()).collect();
     let Some(columns) = columns else { return false };
@@ -51,7 +51,7 @@ fn is_known(table: &Table, found: &FoundTable, index: &FoundIndex) -> bool {
             .any(|known| is_over(&known.iter().map(String::as_str).collect::<Vec<_>>()))
 }
 
-/// The index has a collation of its own for this column.
+/// Whether the index has its own collation for this column.
 fn is_compared_otherwise(found: &FoundTable, index: &FoundIndex, at: usize) -> bool {
     let column = index.columns[at].as_deref().and_then(|name| found.column(name));
     column.is_some_and(|column| !column.collation.eq_ignore_ascii_case(&index.collations[at]))
@@ -79,21 +79,21 @@ fn other_key(found: &FoundTable, index: &FoundIndex) -> OtherKey {
                     "({expression}) = (SELECT {expression} FROM ({}))",
                     new_row(found, expression)
                 ));
-                // Whatever it is made of.
+                // Any UPDATE may change an expression.
                 changed.push("1".to_owned());
             }
         }
     }
     same.extend(text.condition.map(|condition| format!("({condition})")));
-    // A row that this UPDATE brings among those for which the key is.
+    // This UPDATE may bring the row into the partial index.
     if index.is_partial {
         changed = vec!["1".to_owned()];
     }
     OtherKey { same: format!("({})", same.join(" AND ")), changed: changed.join(" OR ") }
 }
 
-/// The value with which a row will arrive: where `REPLACE` finds NULL in a column that is NOT NULL,
-/// it puts the default there, but only after the trigger has run.
+/// The value with which a row will arrive: if `REPLACE` finds NULL in a NOT NULL column, it
+/// substitutes the default, but only after the trigger has run.
 fn arriving(found: &FoundTable, column: &str) -> String {
     let name = SqlName::new(column);
     let is_filled =
@@ -113,7 +113,7 @@ fn arriving(found: &FoundTable, column: &str) -> String {
     }
 }
 
-/// NEW as a row of a table, as far as the expression speaks of its columns.
+/// NEW as a row of a table, with the columns that the expression uses.
 fn new_row(found: &FoundTable, expression: &str) -> String {
     let said: Vec<String> = tokens(expression).map(|(_, token)| unquoted(token)).collect();
     let columns = found
@@ -137,12 +137,12 @@ pub(in crate::store) fn unquoted(token: &str) -> String {
     }
 }
 
-/// What stands in a `CREATE INDEX`.
+/// The contents of a `CREATE INDEX`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct IndexText {
     /// Without their directions.
     terms: Vec<String>,
-    /// Behind WHERE.
+    /// The condition after WHERE.
     condition: Option<String>,
 }
 
@@ -171,7 +171,7 @@ impl IndexText {
                 ")" => depth = depth.saturating_sub(1),
                 _ => {}
             }
-            // Comments are spaces.
+            // Comments count as spaces.
             term.push_str(if kind == Token::Space { " " } else { token });
         }
         let end = term.trim();

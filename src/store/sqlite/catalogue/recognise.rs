@@ -1,5 +1,5 @@
-//! From a column of a database back to the scalar for which it was made: what its type leaves open,
-//! its CHECK says. A CHECK that has the form of freshql's own is taken for one.
+//! Determines the scalar for which a column was created: what its type leaves open, its CHECK says.
+//! A CHECK in the form of freshql's own counts as freshql's.
 
 use super::definition::{ColumnText, Kind};
 use crate::model::scalar::MAX_DIGITS;
@@ -8,15 +8,15 @@ use crate::store::schema::layout::{SqlName, TableColumn};
 use crate::store::sqlite::expression::check_of;
 use crate::store::sqlite::words::words;
 
-/// A CHECK of freshql's form: for which scalar, and, for an enum, the values that it lists.
+/// A CHECK in freshql's form: its scalar and, for an enum, the listed values.
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::store) struct Recognised {
-    /// An enum's number means nothing.
+    /// An enum's index is meaningless.
     pub(in crate::store) scalar: Scalar,
     pub(in crate::store) values: Vec<String>,
 }
 
-/// What this CHECK makes of the column.
+/// The scalar that this CHECK implies for the column.
 pub(in crate::store) fn recognise(column: &str, check: &str) -> Option<Recognised> {
     let name = SqlName::new(column);
     let said = words(check);
@@ -44,7 +44,7 @@ pub(in crate::store) fn recognise(column: &str, check: &str) -> Option<Recognise
     Some(Recognised { scalar: Scalar::Enum(EnumId(0)), values: strings(list)? })
 }
 
-/// `'a','it''s'` taken apart.
+/// Parses `'a','it''s'`.
 fn strings(list: &str) -> Option<Vec<String>> {
     let mut values = Vec::new();
     let mut rest = list;
@@ -71,8 +71,8 @@ fn strings(list: &str) -> Option<Vec<String>> {
     }
 }
 
-/// The scalar of a column that has no CHECK of ours, after its declared type. The key and what
-/// points to keys hold identifiers.
+/// The scalar of a column without a CHECK of ours, by its declared type. Keys and foreign keys
+/// contain ids.
 pub(in crate::store) fn by_type(affinity: &str, is_identifier: bool) -> Scalar {
     match affinity {
         "INTEGER" if is_identifier => Scalar::IdInt,
@@ -83,7 +83,7 @@ pub(in crate::store) fn by_type(affinity: &str, is_identifier: bool) -> Scalar {
     }
 }
 
-/// The column's CHECKs of our form, and the rest of them.
+/// The column's CHECKs in our form, and the others.
 pub(in crate::store) fn checks(column: &ColumnText) -> (Vec<Recognised>, Vec<&str>) {
     let mut ours = Vec::new();
     let mut theirs = Vec::new();
@@ -96,7 +96,7 @@ pub(in crate::store) fn checks(column: &ColumnText) -> (Vec<Recognised>, Vec<&st
     (ours, theirs)
 }
 
-/// Is it the CHECK that this column should have?
+/// Whether this is the CHECK that this column should have.
 pub(in crate::store) fn is_for(recognised: &Recognised, column: &TableColumn) -> bool {
     let wanted = check_of(&column.name, column.scalar, column.nullable, &column.enum_values);
     let has = check_of(&column.name, recognised.scalar, column.nullable, &recognised.values);

@@ -1,4 +1,4 @@
-//! What SQLite makes of the statements: what they say, and what the tables then refuse.
+//! The statements as text, and what the resulting tables refuse.
 
 use rusqlite::Connection;
 

@@ -1,4 +1,4 @@
-//! Each kind of change: what the step says, and what becomes of the rows.
+//! Each kind of change: the text of the step, and what happens to the rows.
 
 use rusqlite::Connection;
 
@@ -33,7 +33,7 @@ impl Project {
         self.try_step(sdl).unwrap_or_else(|mistake| panic!("{mistake}"))
     }
 
-    /// The step to this model, applied; or why it could not be.
+    /// The step to this model, applied; or why it could not be applied.
     fn try_step(&mut self, sdl: &str) -> Result<Step, String> {
         let model = model(sdl);
         let step = step(&self.migrations, &model).unwrap().expect("a difference");
@@ -57,7 +57,7 @@ impl Project {
         self.database.execute_batch(sql).unwrap_or_else(|error| panic!("{error}: {sql}"));
     }
 
-    /// The rows of a query, columns with spaces between them.
+    /// The rows of a query, as space-separated columns.
     fn rows(&self, sql: &str) -> Vec<String> {
         let mut statement = self.database.prepare(sql).unwrap();
         let columns = statement.column_count();
@@ -139,13 +139,13 @@ fn columns_that_a_release_adds_to_freshqls_own_tables_are_the_next_migration() {
     );
 }
 
-/// The shop's model with a replacement in it.
+/// The shop's model with a replacement.
 fn shop(replace: &str, by: &str) -> String {
     assert!(SHOP.contains(replace), "{replace} is nowhere");
     SHOP.replace(replace, by)
 }
 
-/// A shop with goods, whose versions are no longer those of the rows' making.
+/// A shop with goods whose versions are no longer those of their creation.
 fn stocked() -> Project {
     let project = Project::new(SHOP);
     project.run(
@@ -158,7 +158,7 @@ fn stocked() -> Project {
     project
 }
 
-/// A step on a stocked shop: rows, versions and log are as before it.
+/// A step on a stocked shop: rows, versions and log stay as they were.
 fn step_of(sdl: &str) -> (Project, Step) {
     let mut project = stocked();
     let before = (
@@ -173,14 +173,14 @@ fn step_of(sdl: &str) -> (Project, Step) {
         project.log(),
     );
     assert_eq!(after, before);
-    // The triggers keep the versions from here on.
+    // From here on the triggers maintain the versions.
     project.run("UPDATE goods SET name = 'Ant' WHERE id = 'a'");
     let newest = project.rows("SELECT max(seq) FROM _freshql_change");
     assert_eq!(project.rows("SELECT _version FROM goods WHERE id = 'a'"), newest);
     (project, step)
 }
 
-/// Why a step does not run on a stocked shop; that it runs on an empty one.
+/// Why a step does not run on a stocked shop; it must run on an empty one.
 fn refusal_of(sdl: &str) -> String {
     let mut project = stocked();
     let refusal = project.try_step(sdl).expect_err("the step must be refused");
@@ -372,7 +372,7 @@ fn indexes_come_and_go() {
     insta::assert_snapshot!("index_moves_sqlite", step.sqlite);
     let indexes = "SELECT name FROM pragma_index_list('goods') WHERE origin = 'c' ORDER BY 1";
     assert_eq!(project.rows(indexes), ["goods_shop_id_idx", "goods_stock_idx"]);
-    // An index that begins with the same columns does not give their rows in the order of keys.
+    // An index that begins with the same columns does not return rows in key order.
     let both =
         shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"price\"]) {");
     let (project, _) = step_of(&both);
@@ -387,7 +387,7 @@ fn indexes_come_and_go() {
         project.rows(indexes),
         ["goods_name_idx", "goods_name_price_idx", "goods_shop_id_idx"]
     );
-    // One that goes on with the key does.
+    // One that continues with the key does.
     let keyed =
         shop("type Good @entity {", "type Good @entity @index(fields: [\"name\", \"id\"]) {");
     assert_eq!(Project::new(&keyed).rows(indexes), ["goods_name_id_idx", "goods_shop_id_idx"]);
@@ -475,7 +475,7 @@ fn keys_of_another_kind_need_empty_tables() {
         "type Shop @entity { id: ID! @id @default(fn: UUID_V7)",
     ));
     assert!(refusal.starts_with("step.sql: CHECK constraint failed"), "{refusal}");
-    // A text that the client gives takes the number.
+    // Numbers become keys that are strings given by the client.
     let mut project = stocked();
     let by_text = shop(
         "type Shop @entity { id: ID! @id @default(fn: AUTOINCREMENT)",
@@ -590,7 +590,7 @@ fn table_that_was_there_before_gets_only_what_freshql_needs() {
 #[test]
 fn database_of_a_release_that_counted_its_versions_goes_over_to_the_clock() {
     let mut project = Project::new(SHOP);
-    // As the releases before had it: a counter, and triggers that took its next number.
+    // As in earlier releases: a counter, and triggers that took its next number.
     let log = "DROP TABLE _freshql_change; CREATE TABLE _freshql_change (seq INTEGER PRIMARY KEY AUTOINCREMENT,
           entity TEXT NOT NULL, id ANY, op TEXT NOT NULL CHECK (op IN ('I', 'U', 'D')), changed TEXT, parts TEXT,
           at INTEGER NOT NULL DEFAULT (unixepoch())) STRICT;

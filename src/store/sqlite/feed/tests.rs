@@ -1,4 +1,4 @@
-//! What a reading of the log may miss: nothing.
+//! A read of the log must not miss anything.
 
 use std::sync::atomic::AtomicUsize;
 
@@ -142,7 +142,7 @@ fn too_much_at_once_is_not_read_but_forgotten() {
     }
 }
 
-/// Numbers have gaps, so what was pruned is not told by them.
+/// Numbers have gaps, so they do not show what was pruned.
 #[test]
 fn records_that_were_pruned_before_they_were_read_are_missed_and_known_to_be() {
     for is_known in [false, true] {

@@ -1,5 +1,5 @@
-//! What the authors' own triggers make of writes: it keeps no server from starting, but surprises
-//! those who write.
+//! The effects of the authors' own triggers on writes: they prevent no server from starting, but
+//! may surprise writers.
 
 use rusqlite::Connection;
 
@@ -8,10 +8,10 @@ use crate::store::schema::layout::{Layout, SqlName, VERSION_COLUMN};
 use crate::store::sqlite::catalogue::authors::{self, AuthorTrigger};
 use crate::store::sqlite::catalogue::{Catalogue, FoundTable};
 
-/// What their owner should know of the triggers on the model's tables, one sentence each.
+/// What the owner should know about the triggers on the model's tables, one sentence each.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn advice(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<String>> {
     let layout = Layout::new(model);
     let catalogue = Catalogue::read(connection)?;
@@ -40,7 +40,7 @@ pub fn advice(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<St
     Ok(advice)
 }
 
-/// All columns that an UPDATE may name, so that it fires every trigger.
+/// All columns that an UPDATE may set, so that it fires every trigger.
 fn same_values(found: &FoundTable) -> String {
     let plain = found.columns.iter().filter(|column| !column.is_generated);
     let same =

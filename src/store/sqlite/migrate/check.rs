@@ -1,5 +1,5 @@
 //! Whether a database has what a model needs: tables, columns, keys, indexes, and the triggers
-//! without which an answer could be stale. It only looks; what it finds, a migration mends.
+//! without which an answer could be stale. It only inspects; a migration fixes what it finds.
 
 use rusqlite::Connection;
 
@@ -18,16 +18,16 @@ use crate::store::sqlite::expression::{check_expression, default_expression};
 use crate::store::sqlite::triggers::{self, NAME_PREFIX};
 use crate::store::sqlite::words::words;
 
-/// What this database lacks for this model, tables in the model's order. What it has beyond it does
-/// not matter, unless it is in the way.
+/// What this database lacks for this model, in the model's order. Anything beyond that is ignored,
+/// unless it gets in the way.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn check_schema(connection: &Connection, model: &Model) -> rusqlite::Result<Vec<Problem>> {
     check(connection, model, true)
 }
 
-/// The same of those tables that migrations make.
+/// Like [`check_schema`], but only for tables that migrations create.
 pub(in crate::store) fn check_managed(
     connection: &Connection,
     model: &Model,
@@ -66,12 +66,12 @@ fn check(
         }
         let Some(found) = versioned(table, &catalogue, &mut problems) else { continue };
         check_columns(table, found, &mut problems);
-        // What its authors left out, they did without so far.
+        // Authors left these out on purpose.
         if !found.is_adopted() {
             check_foreign_keys(table, found, &mut problems);
         }
         check_indexes(table, found, &mut problems);
-        // Each of them is another one; that was said above.
+        // Each trigger would differ; that has been reported above.
         if !is_of_older_release {
             check_triggers(table, found, &mut problems);
         }
@@ -79,12 +79,11 @@ fn check(
     Ok(problems.0)
 }
 
-/// For each entity of the model, why the versions of its rows cannot be trusted to tell of every
-/// change: the first of the reasons. What only keeps rows in order (foreign keys, indexes) does not
-/// count.
+/// For each entity of the model, the most serious reason why its row versions may not reflect every
+/// change. Whatever only keeps rows consistent (foreign keys, indexes) is ignored.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub(in crate::store) fn unguarded(
     connection: &Connection,
     model: &Model,
@@ -104,7 +103,7 @@ pub(in crate::store) fn unguarded(
             check_triggers(table, found, &mut problems);
             check_columns(table, found, &mut problems);
         }
-        // What a command repairs comes last: it cannot do so before the rest is put right.
+        // Problems that a command repairs come last: it cannot do so before the others are fixed.
         let worst = problems.0.into_iter().min_by_key(|problem| problem.is_repaired);
         reasons.push(worst.map(|problem| match problem.help {
             _ if problem.is_repaired => format!("{}; {REMEDY}", problem.message),
@@ -115,7 +114,7 @@ pub(in crate::store) fn unguarded(
     Ok(reasons)
 }
 
-/// The table, if it is there and its rows have versions.
+/// The table, if it exists and its rows have versions.
 fn versioned<'a>(
     table: &Table,
     catalogue: &'a Catalogue,
@@ -127,8 +126,8 @@ fn versioned<'a>(
         return None;
     };
     if found.column(VERSION_COLUMN).is_none() {
-        // Somebody else's table, as far as can be seen: what it needs to be adopted is no news one
-        // by one.
+        // Apparently a foreign table; there is no point in listing everything that it needs to be
+        // adopted.
         let message = format!(
             "column `{name}.{VERSION_COLUMN}` is missing: nobody keeps the versions of its rows"
         );
@@ -151,7 +150,7 @@ impl Problems {
     }
 }
 
-/// No trigger of its authors hides changes.
+/// Checks that no trigger of the authors hides changes.
 fn check_authors(table: &Table, catalogue: &Catalogue, problems: &mut Problems) {
     let Some(found) = catalogue.table(table.name.as_str()) else { return };
     let authors = found.triggers.iter().filter_map(AuthorTrigger::parse);
@@ -161,7 +160,7 @@ fn check_authors(table: &Table, catalogue: &Catalogue, problems: &mut Problems) 
     }));
 }
 
-/// A table that is somebody else's: it must be fit to be served, and be watched.
+/// Checks a table that another program owns: it must be fit to be served, and be watched.
 fn check_unmanaged(
     connection: &Connection,
     catalogue: &Catalogue,
@@ -191,7 +190,7 @@ fn check_unmanaged(
     Ok(())
 }
 
-/// Its types, rules and defaults are its authors'.
+/// Whether its types, rules and defaults are those of its authors.
 fn is_theirs(table: &Table, found: &FoundTable) -> bool {
     !table.managed || found.is_adopted()
 }
@@ -260,8 +259,8 @@ fn check_columns(table: &Table, found: &FoundTable, problems: &mut Problems) {
     }
 }
 
-/// The column can hold the model's values, and is the key if it should be. Its type, rules and
-/// defaults are its authors'.
+/// Checks that the column can represent the model's values, and is the key if it should be. Its
+/// type, rules and defaults are those of its authors.
 fn check_adopted_column(
     table: &Table,
     column: &TableColumn,
@@ -309,7 +308,7 @@ fn check_column(
     if is_key && has.key != 1 {
         problems.add(format!("{shown} is not the primary key"));
     }
-    // SQLite's number of the row is never NULL, whatever the declaration says.
+    // The rowid is never NULL, whatever the declaration says.
     let is_row_number = is_key && column.scalar == Scalar::IdInt;
     if !column.nullable && !has.not_null && !is_row_number {
         problems.add(format!("{shown} may be NULL, and should be NOT NULL"));
@@ -331,7 +330,7 @@ fn check_column(
             [has, wanted].map(|default| default.unwrap_or_else(|| "no default".to_owned()));
         problems.add(format!("{shown} has {has}, and should have {wanted}"));
     }
-    // A CHECK that is missing lets others write what no answer can show; one that is there must be
+    // Without a CHECK, others can write values that no answer can show; an existing one must be
     // that of the model.
     let checks = text.map(|text| recognise::checks(text).0).unwrap_or_default();
     if let Some(wanted) = check_expression(column).filter(|_| checks.is_empty()) {
@@ -354,7 +353,7 @@ fn check_column(
     }
 }
 
-/// The table's own default is another than the model's. What an adopted table says itself stays.
+/// Whether the table's default differs from the model's. An adopted table keeps its own.
 pub(in crate::store) fn is_default_other(
     column: &TableColumn,
     text: Option<&ColumnText>,
@@ -365,9 +364,9 @@ pub(in crate::store) fn is_default_other(
     if is_adopted { has.is_none() && wanted.is_some() } else { has != wanted }
 }
 
-/// An answer depends on the rows with a key or with a value of a part as these stand in the change
-/// log, byte for byte. If SQLite found `a` where `A` is asked for, a write of `a` would not be
-/// known to change that answer.
+/// Checks a column's collation. An answer depends on the rows with a key or part value as recorded
+/// in the change log, byte for byte. If SQLite found `a` when `A` is requested, a write of `a`
+/// would not be known to change that answer.
 fn check_collation(
     table: &Table,
     column: &TableColumn,
@@ -384,9 +383,9 @@ fn check_collation(
     }
 }
 
-/// Where a column is declared as no text, SQLite keeps a text that looks like a number as that
-/// number: `007` and `7.0` are the row of `7`, whose record in the change log says 7. None of the
-/// texts of other types looks like a number.
+/// Checks a column's affinity. In a column that is not declared as text, SQLite stores a string
+/// that looks like a number as that number: `007` and `7.0` would find the row of `7`, whose record
+/// in the change log says 7. Strings of other scalars never look like numbers.
 fn check_spelling(table: &Table, column: &TableColumn, has: &FoundColumn, problems: &mut Problems) {
     let is_free = matches!(column.scalar, Scalar::String | Scalar::IdText);
     let makes_numbers = matches!(affinity(&has.sql_type), "INTEGER" | "REAL" | "NUMERIC");
@@ -401,7 +400,7 @@ fn check_spelling(table: &Table, column: &TableColumn, has: &FoundColumn, proble
     }
 }
 
-/// Rows are found by it, with the change log as witness.
+/// Whether rows are found by it, and the change log records its values.
 pub(in crate::store) fn is_looked_up(table: &Table, column: &TableColumn) -> bool {
     column.part || column.name == table.key_column().name
 }
@@ -434,12 +433,12 @@ fn check_indexes(table: &Table, found: &FoundTable, problems: &mut Problems) {
     problems.0.extend(missing_indexes(table, found));
 }
 
-/// An index may have any name: its columns count.
+/// The missing indexes of a table. An index may have any name: only its columns matter.
 pub(in crate::store) fn missing_indexes(table: &Table, found: &FoundTable) -> Vec<Problem> {
     let name_of = |id: &ColumnId| table.column(*id).name.as_str();
     let key = table.key_column().name.as_str();
     let mut missing = Vec::new();
-    // Look-ups rest on uniqueness; without another index they are only slower.
+    // Lookups rely on unique indexes; without other indexes they are only slower.
     for index in table.indexes.iter().filter(|index| index.unique || !is_theirs(table, found)) {
         let wanted: Vec<&str> = index.columns.iter().map(name_of).collect();
         let is_there = found.indexes.iter().any(|found| found.covers(&wanted, key, index.unique));
@@ -458,7 +457,7 @@ pub(in crate::store) fn missing_indexes(table: &Table, found: &FoundTable) -> Ve
     missing
 }
 
-/// A trigger that is not as it should be, and what mends it.
+/// A trigger that is not as it should be, and how to fix it.
 pub(in crate::store) struct TriggerToMend {
     pub(in crate::store) name: String,
     /// What the statements do with it: `made`, `replaced`, `dropped`.
@@ -482,11 +481,11 @@ fn check_triggers(table: &Table, found: &FoundTable, problems: &mut Problems) {
     }
 }
 
-/// The triggers of the table that are missing, other than they should be, or too many.
+/// The triggers of the table that are missing, different or superfluous.
 pub(in crate::store) fn triggers_to_mend(table: &Table, found: &FoundTable) -> Vec<TriggerToMend> {
     let wanted = triggers::triggers_beside(table, &other_keys(table, found, &found.indexes));
     let same = |a: &str, b: &SqlName| a.eq_ignore_ascii_case(b.as_str());
-    // A trigger of ours that this version no longer makes would write records of its own.
+    // A trigger of ours that this version no longer creates would write records of its own.
     let ours = |name: &str| name.to_ascii_lowercase().starts_with(NAME_PREFIX);
     let mut old: Vec<&str> = found.triggers.iter().map(|found| found.name.as_str()).collect();
     old.retain(|name| ours(name) && wanted.iter().all(|trigger| !same(name, &trigger.name)));
@@ -511,16 +510,16 @@ pub(in crate::store) fn triggers_to_mend(table: &Table, found: &FoundTable) -> V
     mends
 }
 
-/// Whether a column that others, or `@column(type:)`, have declared so keeps this column's values
-/// as they are.
+/// Whether a column with this declaration, by others or by `@column(type:)`, stores this column's
+/// values unchanged.
 pub(in crate::store) fn holds(column: &TableColumn, declared: &str) -> bool {
     let own = TableColumn { type_override: None, ..column.clone() };
     match (affinity(&sql_type(&own)), affinity(declared)) {
-        // A column without a type keeps all as it is.
+        // A column without a type stores everything unchanged.
         (_, "BLOB") => true,
-        // Texts stay texts in a column of numbers, unless they look like one.
+        // A numeric column stores strings unchanged, unless they look like numbers.
         ("TEXT", has) => has != "REAL",
-        // As REAL, an integer comes back as 5.0, and a large one as another.
+        // As REAL, an integer comes back as 5.0, and a large one as a different number.
         ("INTEGER", has) => matches!(has, "INTEGER" | "NUMERIC"),
         (_, has) => has != "TEXT",
     }

@@ -1,6 +1,6 @@
-//! What a migration may reach: its own database, and nothing else on the machine. `check`, `migrate
-//! new` and `dev` run the files too, on a scratch database; a file that could `ATTACH` another
-//! database would change that one each time.
+//! Confines a migration to its own database: it can reach nothing else on the machine. `check`,
+//! `migrate new` and `dev` also run the files, on a scratch database; a file that could `ATTACH`
+//! another database would change that one every time.
 
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
@@ -9,8 +9,8 @@ use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
 use super::split;
 use crate::model::Diagnostic;
 
-/// The pragmas that tell something, or set something in the database or for the transaction. The
-/// others move files, open the schema to hand-written changes, or set how the process works.
+/// Pragmas that return information, or set something in the database or for the transaction. All
+/// others move files, open the schema to hand-written changes, or affect the whole process.
 const PRAGMAS: [&str; 34] = [
     "analysis_limit",
     "application_id",
@@ -48,12 +48,12 @@ const PRAGMAS: [&str; 34] = [
     "user_version",
 ];
 
-/// From now on, statements of this connection reach nothing but its own database.
+/// From now on, statements of this connection can reach nothing but its own database.
 pub(super) fn confine(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.authorizer(Some(judge))
 }
 
-/// Takes back [`confine`].
+/// Undoes [`confine`].
 pub(super) fn set_free(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
 }
@@ -67,7 +67,7 @@ fn judge(context: AuthContext<'_>) -> Authorization {
         AuthAction::Pragma { pragma_name, pragma_value } => {
             let is_named = |name: &&str| name.eq_ignore_ascii_case(pragma_name);
             PRAGMAS.iter().any(is_named)
-                // To read it is harmless; to set it makes other connections misread the file.
+                // Reading it is harmless; setting it makes other connections misread the file.
                 || (is_named(&"schema_version") && pragma_value.is_none())
         }
         _ => true,
@@ -75,7 +75,7 @@ fn judge(context: AuthContext<'_>) -> Authorization {
     if is_allowed { Authorization::Allow } else { Authorization::Deny }
 }
 
-/// The mistake, if this error is [`confine`]'s.
+/// The mistake, if this error comes from [`confine`].
 pub(super) fn trespass(
     file: &str,
     statement: &split::Statement<'_>,

@@ -1,8 +1,8 @@
-//! Tables that are somebody else's (`managed: false`): whether freshql watches them, and how it
-//! begins to. No migration knows of this: their owner changes such a table when he likes, and
-//! whoever rebuilds it takes the triggers with it. So the triggers are made after what is there,
-//! whenever it is not as the model needs it, and as nobody knows what happened meanwhile, all rows
-//! get a new version then.
+//! Unmanaged tables (`managed: false`): whether freshql watches them, and how it starts to. No
+//! migration handles this, because the owner may change such a table at any time, and rebuilding it
+//! drops the triggers. So the triggers are created for the table as it is, whenever they are not as
+//! the model requires. Since nobody knows what happened in the meantime, all rows then get a new
+//! version.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -16,12 +16,12 @@ use crate::store::sqlite::triggers::{
 };
 use crate::store::sqlite::words::words;
 
-/// Makes the triggers of all such tables as they have to be, and takes those away that nobody needs
-/// any more. Tells on which tables something was done. What the tables themselves lack is left to
+/// Creates the triggers of all such tables as required, and drops superfluous ones. Returns the
+/// tables on which something was done. What the tables themselves lack is reported by
 /// [`super::check_schema`].
 ///
 /// # Errors
-/// If the database cannot be read or written.
+/// The database cannot be read or written.
 pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec<String>> {
     let layout = Layout::new(model);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -40,7 +40,7 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
             Some(table) => {
                 let has_columns =
                     table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
-                // A trigger that names a column which is not there would fail its owner's writes.
+                // A trigger that names a missing column would make its owner's writes fail.
                 if !is_log_ready
                     || !has_columns
                     || is_guarded(&transaction, &catalogue, table, found)?
@@ -70,7 +70,7 @@ pub fn guard(connection: &mut Connection, model: &Model) -> rusqlite::Result<Vec
     Ok(done)
 }
 
-/// Makes the triggers of the table of versions, if there is one.
+/// Creates the triggers of the table of versions, if it exists.
 fn keep_versions(connection: &Connection, catalogue: &Catalogue) -> rusqlite::Result<()> {
     let Some(found) = catalogue.table(VERSIONS).filter(|_| !are_versions_kept(catalogue)) else {
         return Ok(());
@@ -81,12 +81,12 @@ fn keep_versions(connection: &Connection, catalogue: &Catalogue) -> rusqlite::Re
     version_triggers().iter().try_for_each(|trigger| connection.execute_batch(&trigger.sql))
 }
 
-/// The table of versions is there, with its triggers.
+/// Whether the table of versions exists, with its triggers.
 fn are_versions_kept(catalogue: &Catalogue) -> bool {
     catalogue.table(VERSIONS).is_some_and(|found| said(ours(found)) == needed(&version_triggers()))
 }
 
-/// What triggers say, in order, whoever wrote it with whatever white space.
+/// What triggers say, in order, independent of their layout.
 fn said<'a>(found: impl Iterator<Item = &'a FoundTrigger>) -> Vec<String> {
     sorted(found.map(|trigger| trigger.sql.as_str()))
 }
@@ -101,7 +101,7 @@ fn sorted<'a>(texts: impl Iterator<Item = &'a str>) -> Vec<String> {
     texts
 }
 
-/// All triggers stand, and rows that have not changed have a version.
+/// Whether all triggers are as required, and unchanged rows have a version.
 pub(super) fn is_guarded(
     connection: &Connection,
     catalogue: &Catalogue,
@@ -126,8 +126,8 @@ fn ours(found: &FoundTable) -> impl Iterator<Item = &FoundTrigger> {
         .filter(|trigger| trigger.name.to_ascii_lowercase().starts_with(NAME_PREFIX))
 }
 
-/// The change log has counted its records before it went by the time: a clock that goes on would be
-/// put back by a restore.
+/// Whether the change log counted its records before it used the time. Continuing to count would
+/// let a restore set the clock back.
 pub(in crate::store) fn is_outdated(name: &str, found: &FoundTable) -> bool {
     name == CHANGE_LOG && found.definition.has_autoincrement()
 }

@@ -1,5 +1,5 @@
-//! Puts right what an external writer has made of the clock: records of the change log with numbers
-//! that no clock gives. The clock would go on from them, until it comes to its end and no row can
+//! Repairs what an external writer has done to the clock: records of the change log with numbers
+//! that no clock produces. The clock would continue from them, until it is exhausted and no row can
 //! be written any more.
 
 use rusqlite::Connection;
@@ -9,25 +9,25 @@ use crate::model::Model;
 use crate::store::schema::layout::{Layout, Table, VERSION_COLUMN};
 use crate::store::sqlite::triggers::restart_statements;
 
-/// Numbers from here on are nobody's: in microseconds this is the year 2112.
+/// No clock produces numbers from here on; in microseconds this is the year 2112.
 const BEYOND: i64 = 1 << 52;
 
-/// How many records of the log have a number that no clock gives.
+/// The number of records in the log whose number no clock produces.
 ///
 /// # Errors
-/// If the database cannot be read.
+/// The database cannot be read.
 pub fn wild_records(connection: &Connection) -> rusqlite::Result<i64> {
     connection.query_row("SELECT count(*) FROM _freshql_change WHERE seq >= ?", [BEYOND], |row| {
         row.get(0)
     })
 }
 
-/// Deletes the records with such numbers, and gives another version to every row that has one of
-/// them. As the clock falls back, it may come to the same numbers again: so the database gets
-/// another epoch. Tells how many records and rows there were. To be run in a transaction.
+/// Deletes the records with such numbers, and gives a new version to every row that has one of
+/// them. The clock falls back and may reach the same numbers again, so the database gets a new
+/// epoch. Returns how many records and rows there were. Run this in a transaction.
 ///
 /// # Errors
-/// If the database cannot be read or written.
+/// The database cannot be read or written.
 pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, usize)> {
     let records = connection.execute("DELETE FROM _freshql_change WHERE seq >= ?", [BEYOND])?;
     let mut rows = 0;
@@ -42,7 +42,7 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
             rows += usize::try_from(wild).unwrap_or(0);
             continue;
         }
-        // The trigger puts the next number in its place.
+        // The trigger replaces it with the next number.
         let sql =
             format!("UPDATE {} SET {VERSION_COLUMN} = -1 WHERE {VERSION_COLUMN} >= ?", table.name);
         rows += connection.execute(&sql, [BEYOND])?;
@@ -56,8 +56,8 @@ pub fn heal(connection: &Connection, model: &Model) -> rusqlite::Result<(usize, 
     Ok((records, rows))
 }
 
-/// Begins the versions of a table's rows anew, from where the clock is now. What keeps them from
-/// going back is off meanwhile.
+/// Restarts the versions of a table's rows from the clock's current time. The triggers that prevent
+/// versions from going back are disabled meanwhile.
 fn restart(connection: &Connection, table: &Table) -> rusqlite::Result<()> {
     let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;

@@ -1,4 +1,4 @@
-//! Trying migrations where nothing can break.
+//! Tries migrations where they can do no harm.
 
 use rusqlite::Connection;
 
@@ -6,12 +6,12 @@ use super::run::syntax_mistakes;
 use super::{MigrateError, Migrations, apply};
 use crate::model::Diagnostic;
 
-/// Tries the files on an empty database of their own in memory, which is handed out as they leave
-/// it. Whatever they say, nothing else is touched.
+/// Runs the files on an empty in-memory database, and returns it. Whatever they contain, nothing
+/// else is affected.
 ///
 /// # Errors
-/// The first statement that does not run, and whatever is not even SQL: what else does not run
-/// behind it may only be its consequence.
+/// The first statement that does not run, and everything that is not valid SQL. Other failures
+/// after the first may only be its consequence.
 pub fn rehearse(migrations: &Migrations) -> Result<Connection, MigrateError> {
     let mut scratch = Connection::open_in_memory()?;
     scratch.pragma_update(None, "temp_store", "MEMORY")?;

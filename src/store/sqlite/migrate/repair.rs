@@ -1,6 +1,6 @@
-//! Puts back what the versions of rows rest on, where other programs have taken it away: triggers
-//! that went with a table that was rebuilt, the column of versions, the system tables. Since nobody
-//! knows what changed meanwhile, every row of such a table gets a new version. It is all one
+//! Restores what row versions rely on, if other programs have removed it: triggers that were
+//! dropped when a table was rebuilt, the version column, the system tables. Since nobody knows what
+//! changed in the meantime, every row of such a table gets a new version. All of it is one
 //! transaction.
 
 use rusqlite::Connection;
@@ -18,17 +18,17 @@ use crate::store::sqlite::ddl::{VERSION_DEFINITION, system_table};
 /// Renews the epoch of a database that has none.
 const RENEW_EPOCH: &str = "INSERT OR REPLACE INTO _freshql_meta (key, value) VALUES ('epoch', lower(hex(randomblob(16))))";
 
-/// Repairs a database that has all migrations. `built` is what these build on an empty database.
+/// Repairs a database that has all migrations. `built` is what these build in an empty database.
 ///
 /// # Errors
-/// The database cannot be read or written; then nothing was changed.
+/// The database cannot be read or written; nothing was changed.
 pub fn repair(
     connection: &Connection,
     model: &Model,
     built: &Connection,
 ) -> rusqlite::Result<Repaired> {
     let built = Catalogue::read(built)?;
-    // The authors' triggers have nothing to say about versions.
+    // The authors' triggers must not interfere with versions.
     let triggers = connection.db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER)?;
     connection.execute_batch("BEGIN IMMEDIATE")?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false)?;
@@ -42,7 +42,7 @@ pub fn repair(
     repaired
 }
 
-/// With the triggers, which give the rows their new versions.
+/// With triggers enabled, because they give the rows their new versions.
 fn heal_clock(
     connection: &Connection,
     model: &Model,
@@ -128,14 +128,14 @@ fn repair_table(
         let what = index.message.trim_end_matches(" is missing").to_owned();
         match connection.execute_batch(&index.sql.unwrap_or_default()) {
             Ok(()) => done.push(format!("made the {what}")),
-            // Two rows have one key meanwhile: that is for people to decide.
+            // Two rows have come to share a key: people must decide what to do.
             Err(error) => done.push(format!("cannot make the {what}: {error}")),
         }
     }
     Ok(())
 }
 
-/// One number for all of them: a version is that of its row.
+/// The same number for all of them: a version needs to be unique only per row.
 fn renew_versions(connection: &Connection, table: &Table) -> rusqlite::Result<usize> {
     let version = change_log::forget_entity(connection, &table.entity_name)?;
     connection.execute(&format!("UPDATE {} SET {VERSION_COLUMN} = ?", table.name), [version.0])

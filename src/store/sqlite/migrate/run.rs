@@ -1,5 +1,5 @@
-//! Running the statements of a migration, so that each mistake has a place; and trying files where
-//! nothing can break.
+//! Runs the statements of a migration so that each mistake has a position; and tries files where
+//! they can do no harm.
 
 use rusqlite::Connection;
 
@@ -8,8 +8,7 @@ use super::{Migration, split};
 use crate::model::Diagnostic;
 use crate::store::schema::migrations::{FILL_IN, in_file, with_line_feeds};
 
-/// Runs a file statement by statement, in the transaction that is open, so that a mistake has a
-/// place.
+/// Runs a file statement by statement in the open transaction, so that a mistake has a position.
 ///
 /// # Errors
 /// The first statement that does not run.
@@ -18,7 +17,7 @@ pub(super) fn run_file(connection: &Connection, migration: &Migration) -> Result
         transaction_control(migration, &statement)?;
         let sql = with_line_feeds(statement.text);
         run(connection, &sql).map_err(|error| mistake(migration, &statement, error))?;
-        // `INSERT OR ROLLBACK` ends the transaction without a word.
+        // `INSERT OR ROLLBACK` ends the transaction without an error.
         if connection.is_autocommit() {
             let place = first_line(&statement);
             return Err(Diagnostic::error(
@@ -31,7 +30,7 @@ pub(super) fn run_file(connection: &Connection, migration: &Migration) -> Result
     Ok(())
 }
 
-/// The same for a file that is no migration, such as `dev`'s seed: it may reach as little as one.
+/// Runs a file that is not a migration, such as `dev`'s seed, with the same restrictions.
 ///
 /// # Errors
 /// The first statement that does not run.
@@ -43,11 +42,11 @@ pub fn run_alone(connection: &mut Connection, file: &Migration) -> Result<(), Di
     result
 }
 
-/// What no database could run: statements that are not SQL, and those that meddle with the
+/// Mistakes in any database: statements that are not valid SQL, and those that control the
 /// transaction.
 pub(super) fn syntax_mistakes(files: &[Migration]) -> rusqlite::Result<Vec<Diagnostic>> {
-    // Nothing is in it, so it knows of no table: only what it says of the text counts. Some pragmas
-    // act at once.
+    // This database is empty and knows no table, so only complaints about the text count. Some
+    // pragmas take effect immediately.
     let mut nothing = Connection::open_in_memory()?;
     confine(&mut nothing)?;
     let mut mistakes = Vec::new();
@@ -69,7 +68,7 @@ pub(super) fn syntax_mistakes(files: &[Migration]) -> rusqlite::Result<Vec<Diagn
     Ok(mistakes)
 }
 
-/// SQLite has no code for it, only these words.
+/// SQLite has no error code for this, only these messages.
 fn is_of_the_text(error: &rusqlite::Error) -> bool {
     let rusqlite::Error::SqlInputError { msg, .. } = error else { return false };
     msg.ends_with(": syntax error")
@@ -90,7 +89,7 @@ fn transaction_control(
     Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
 }
 
-/// What SQLite says of a statement, with its place in the file.
+/// SQLite's message about a statement, with its position in the file.
 fn mistake(
     migration: &Migration,
     statement: &split::Statement<'_>,

@@ -1,6 +1,5 @@
-//! Where one SQL statement ends and the next begins. It knows strings, quoted names, comments and
-//! the bodies of triggers, and nothing else of SQL: what a statement means is for the database to
-//! say.
+//! Splits a text into SQL statements. It knows strings, quoted names, comments and the bodies of
+//! triggers, and nothing else of SQL: the meaning of a statement is left to the database.
 
 use crate::store::sqlite::lexer::{Token, next_token};
 
@@ -9,7 +8,7 @@ use crate::store::sqlite::lexer::{Token, next_token};
 pub(in crate::store) struct Statement<'a> {
     /// Without the comments before it; with its semicolon.
     pub(in crate::store) text: &'a str,
-    /// Where it begins, in bytes.
+    /// The byte offset of its beginning.
     pub(in crate::store) start: usize,
 }
 
@@ -23,20 +22,20 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// Where a `CREATE TRIGGER` stands: its body has semicolons of its own and ends with `; END ;`.
+/// The position within a `CREATE TRIGGER`, whose body contains semicolons and ends with `; END ;`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Trigger {
     /// No word yet.
     Start,
-    /// `CREATE`, perhaps `TEMP`.
+    /// After `CREATE`, perhaps `TEMP`.
     Create,
-    /// A semicolon inside.
+    /// Inside the trigger.
     Inside,
-    /// A semicolon inside, and one was just there.
+    /// Inside the trigger, just after a semicolon.
     AfterSemicolon,
-    /// And then `END`.
+    /// After that, `END`.
     AfterEnd,
-    /// Another statement.
+    /// A different statement.
     No,
 }
 
@@ -54,7 +53,7 @@ pub(in crate::store) fn statements(text: &str) -> Vec<Statement<'_>> {
             if token == Token::Semicolon
                 && !matches!(trigger, Trigger::Inside | Trigger::AfterSemicolon)
             {
-                // A semicolon alone is no statement.
+                // A single semicolon is not a statement.
                 if first != at {
                     statements.push(Statement { text: &text[first..at + length], start: first });
                 }

@@ -1,4 +1,4 @@
-//! Migrations on real files: order, mistakes with their places, two programs at once.
+//! Migrations on real files: order, mistakes with their positions, two programs at once.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::store::schema::migrations::add;
 
-/// A folder of migrations beside a database.
+/// A folder of migrations next to a database.
 struct Project {
     folder: tempfile::TempDir,
 }
@@ -130,7 +130,7 @@ fn next_number_follows_the_scheme_of_the_files() {
     assert!((20260101000000..=99991231235959).contains(&next_after("20240101120000_a.sql")));
     assert!((202601010000..=999912312359).contains(&next_after("202401011200_a.sql")));
     assert!((20260101..=99991231).contains(&next_after("20240101_a.sql")));
-    // Somebody's clock is ahead.
+    // The clock of whoever named the file was ahead.
     assert_eq!(next_after("98990101120000_a.sql"), 98990101120001);
 }
 
@@ -194,7 +194,7 @@ fn a_migration_reaches_its_own_database_only() {
         refused.each_ref().map(|m| &m.1)
     );
     shell.execute_batch("SELECT * FROM precious").unwrap();
-    // What ran before them is no hindrance to the connection that ran it.
+    // After running migrations, the connection is no longer confined by them.
     let mut connection =
         rehearse(&Project::new(&[("0001_a.sql", "CREATE TABLE a (x);")]).read()).unwrap();
     let seed = Migration::new(0, "", "seed.sql".to_owned(), attach);
@@ -308,7 +308,7 @@ fn whatever_is_not_sql_is_reported_at_once_and_then_nothing_is_applied() {
     assert_eq!(places(project.up().unwrap_err()), wanted);
     assert!(!project.database().table_exists(None::<&str>, "a").unwrap());
 
-    // What does not run for another reason may have consequences, which are not reported.
+    // Other failures may have consequences, which are not reported.
     project.write("0001_a.sql", "CREATE TABLE a (x, x);");
     project.write("0003_c.sql", "INSERT INTO a VALUES (1,,2);");
     let Err(MigrateError::Files(mistakes)) = rehearse(&project.read()) else { panic!("it ran") };
@@ -380,7 +380,7 @@ fn tables_can_be_rebuilt_while_others_point_to_them() {
     database.execute_batch("PRAGMA foreign_keys = ON; PRAGMA busy_timeout = 123").unwrap();
     assert_eq!(up(&mut database, &project.read()).unwrap().len(), 2);
     assert_eq!((project.count("a"), project.count("b")), (2, 2));
-    // The connection is as it was.
+    // The connection's settings are restored.
     assert!(
         database.pragma_query_value(None, "foreign_keys", |row| row.get::<_, bool>(0)).unwrap()
     );

@@ -1,4 +1,4 @@
-//! What is read from tables that others made: one test for each thing that a table can say.
+//! Reading foreign tables: one test for each thing that a table can declare.
 
 use proptest::prelude::*;
 
@@ -19,7 +19,7 @@ fn pulled(sql: &str) -> Pulled {
     pulled
 }
 
-/// The model's lines without their indentation, from the first type on.
+/// The model's lines without indentation, from the first type on.
 fn lines(sql: &str) -> Vec<String> {
     let sdl = pulled(sql).sdl;
     sdl.lines()
@@ -28,7 +28,7 @@ fn lines(sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// The line of the only column beside the key, and the comment above it.
+/// The line of the only column besides the key, and the comment above it.
 fn column(declaration: &str, values: &str) -> Vec<String> {
     let insert = if values.is_empty() {
         String::new()
@@ -203,7 +203,7 @@ fn columns_that_the_table_itself_fills_may_be_left_out_of_inputs() {
 fn what_only_its_own_program_has_is_left_out_with_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("own.db");
-    // As if a program with a collation of its own had made it.
+    // As if a program with its own collation had created it.
     Connection::open(&file)
         .unwrap()
         .execute_batch(
@@ -481,7 +481,7 @@ fn look_ups_give_way_to_other_names() {
     );
 }
 
-/// Names that turn into others' names: the API's own, plurals, look-ups, relations with their keys.
+/// Names that turn into other names: the API's own, plurals, lookups, relations with their keys.
 const NAMES: [&str; 40] = [
     "item",
     "items",

@@ -1,14 +1,15 @@
-//! What all triggers are made of: their names, the next number of the log, and what a record says
-//! of a row.
+//! The parts of all triggers: their names, the next number of the log, and what a record says about
+//! a row.
 
 use crate::model::Scalar;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table, TableColumn};
 
-/// All names of triggers that freshql makes begin so.
+/// The prefix of all triggers that freshql creates.
 pub const NAME_PREFIX: &str = "_freshql_";
 
-/// The number of the next record. The newest record is never pruned, so the clock goes on from it.
+/// The number of the next record. The newest record is never pruned, so the clock continues from
+/// it.
 pub(in crate::store) const NEXT: &str =
     "max(ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0) + 1,
       CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER))";
@@ -18,7 +19,7 @@ pub(in crate::store) const NEXT: &str =
 pub struct Trigger {
     /// Its name in the database.
     pub name: SqlName,
-    /// The whole statement, closing semicolon included.
+    /// The whole statement, including the closing semicolon.
     pub sql: String,
 }
 
@@ -36,8 +37,8 @@ pub(super) fn entity(table: &Table) -> String {
     string_literal(&table.entity_name)
 }
 
-/// Text is compared byte by byte, whatever collation a migration has given the column: `a` is not
-/// `A` in an answer.
+/// Strings are compared byte by byte, whatever collation a migration has given the column: in an
+/// answer, `a` differs from `A`.
 pub(super) fn differs(column: &TableColumn) -> String {
     format!("NEW.{name} IS NOT OLD.{name}{collate}", name = column.name, collate = collate(column))
 }
@@ -45,13 +46,13 @@ pub(super) fn differs(column: &TableColumn) -> String {
 pub(super) fn collate(column: &TableColumn) -> &'static str {
     match column.scalar {
         Scalar::IdText | Scalar::String | Scalar::Json => " COLLATE BINARY",
-        // Numbers; and texts that a CHECK or their key allows in one spelling only.
+        // Numbers, and strings that a CHECK or their key allows in one spelling only.
         _ if column.type_override.is_none() => "",
         _ => " COLLATE BINARY",
     }
 }
 
-/// The names of the columns that differ, with spaces between them. The key is the same.
+/// The space-separated names of the columns that differ. The key is the same.
 pub(super) fn changed(table: &Table) -> String {
     let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
     let cases: Vec<String> = others
@@ -66,10 +67,10 @@ pub(super) fn changed(table: &Table) -> String {
     format!("trim({})", cases.join("\n        || "))
 }
 
-/// SQLite before 3.48 takes at most 127 arguments to a function.
+/// SQLite before 3.48 allows at most 127 arguments of a function.
 const PARTS_IN_ONE_OBJECT: usize = 60;
 
-/// A JSON object: for each column by which lists are cut, its values as seen through `prefixes`
+/// A JSON object: for each column that can restrict lists, its values with these `prefixes`
 /// (`OLD.`, `NEW.`).
 pub(super) fn parts(table: &Table, prefixes: &[&str]) -> String {
     let members: Vec<String> = table
@@ -94,11 +95,12 @@ pub(super) fn parts(table: &Table, prefixes: &[&str]) -> String {
 pub(super) fn json_value(table: &Table, column: &TableColumn, prefix: &str) -> String {
     let value = format!("{prefix}{}", column.name);
     match column.scalar {
-        // As JSON numbers they would lose their last digits.
+        // As JSON numbers, they would lose their last digits.
         Scalar::Float => {
             format!("CASE WHEN {value} IS NOT NULL THEN printf('%!.17g', {value}) END")
         }
-        // A STRICT table has no blobs here. They are no JSON, and nobody can ask for one.
+        // A STRICT table contains no blobs here. JSON cannot represent them, and no client can ask
+        // for one.
         _ if table.managed && column.type_override.is_none() => value,
         _ => format!("CASE WHEN typeof({value}) <> 'blob' THEN {value} END"),
     }

@@ -1,21 +1,20 @@
-//! The table in which the versions of other people's rows stand: by whatever statement, no version
-//! goes back. A row whose entry is deleted has the version of all rows without one, which is older
-//! than its content.
+//! The table of the versions of unmanaged rows: no statement can set a version back. A row whose
+//! entry is deleted has the version of all rows without one, which is older than its content.
 
 use super::expressions::{NEXT, Trigger, entity};
 use crate::store::schema::layout::VERSIONS;
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
 
-/// What a record of a row that is gone says in `changed`, so that the row's version may go, too.
-/// That a row *may* be gone is no reason.
+/// The value of `changed` in the record of a deleted row, which allows the row's version to be
+/// deleted, too. That a row *may* be gone does not suffice.
 const GONE: &str = "gone";
 
 const REFUSAL: &str =
     "SELECT RAISE(ABORT, 'the versions of rows are kept by freshql, and none goes back');";
 
-/// These triggers. They name no table but freshql's own, so they stand in nobody's way who rebuilds
-/// one.
+/// The triggers of that table. They mention no tables but freshql's own, so they never prevent
+/// others from rebuilding a table.
 pub(in crate::store) fn version_triggers() -> Vec<Trigger> {
     let refuse = |event: &str, when: String| {
         let name = SqlName::generated(format!("{VERSIONS}_{}_kept", event.to_lowercase()));
@@ -26,14 +25,14 @@ pub(in crate::store) fn version_triggers() -> Vec<Trigger> {
     };
     let known =
         |row: &str| format!("SELECT max(version) FROM {VERSIONS} WHERE entity = {row}.entity");
-    // One that the clock has not come to yet would be given again. Where the log was emptied by
-    // hand and the time set back, versions count on by one.
+    // A version that the clock has not reached yet could be assigned again. If the log was emptied
+    // by hand and the time set back, versions count up by one.
     let is_ahead = format!(
         "NEW.version > ifnull((SELECT seq FROM _freshql_change ORDER BY seq DESC LIMIT 1), 0)\n    \
          AND NEW.version > ifnull(({}), 0) + 1",
         known("NEW")
     );
-    // `INSERT OR REPLACE` fires no trigger for what it displaces.
+    // `INSERT OR REPLACE` fires no trigger for the rows that it displaces.
     let inserted =
         format!("NEW.version < ({} AND key IN (NEW.key, x''))\n  OR {is_ahead}", known("NEW"));
     let updated = format!(
@@ -48,8 +47,7 @@ pub(in crate::store) fn version_triggers() -> Vec<Trigger> {
     vec![refuse("INSERT", inserted), refuse("UPDATE", updated), refuse("DELETE", deleted)]
 }
 
-/// The column and the value that tell a row which is gone from one that may be, where its version
-/// goes with it.
+/// The column and value that mark a row as certainly deleted, so that its version may be deleted.
 pub(super) fn gone(table: &Table) -> (&'static str, String) {
     if table.managed {
         return ("", String::new());
@@ -64,8 +62,8 @@ pub(super) fn gone(table: &Table) -> (&'static str, String) {
     )
 }
 
-/// A row that is gone needs no version any more; one that its owner's trigger has put in its place
-/// has got its own.
+/// Deletes the version of a row that no longer exists. If its owner's trigger has restored the row,
+/// it has got its own version.
 pub(super) fn forget(table: &Table) -> String {
     if table.managed {
         return String::new();
@@ -79,8 +77,8 @@ pub(super) fn forget(table: &Table) -> String {
     )
 }
 
-/// Give every row a new version, where the versions stand in a table of ours: a million rows cost
-/// no more than one. The number is used up by a record.
+/// Statements that give every row a new version, if the versions are in a table of ours: a million
+/// rows cost no more than one. A record uses up the number.
 pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     let entity = entity(table);
     vec![
@@ -97,16 +95,16 @@ pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     ]
 }
 
-/// The same where the clock is put back, in a database with another epoch: versions may go back,
-/// too. To be run while no trigger fires.
+/// The same if the clock is set back, in a database with a new epoch: versions may go back, too.
+/// Run this while triggers are disabled.
 pub(in crate::store) fn restart_statements(table: &Table) -> Vec<String> {
     let forget = format!("DELETE FROM {VERSIONS} WHERE entity = {};", entity(table));
     std::iter::once(forget).chain(renew_statements(table)).collect()
 }
 
-/// The version of a row of a table that is somebody else's. `row` names it in the statement. The
-/// plus keeps the type of the key's column from being asked of the other side, which would make the
-/// primary key useless for this look-up.
+/// The version of a row in an unmanaged table; `row` is its alias in the statement. The plus
+/// prevents the affinity of the key's column from being applied to the other side, which would make
+/// the primary key unusable for this lookup.
 pub(in crate::store) fn version_expression(entity: &str, row: &str, key: &str) -> String {
     let (entity, row, key) = (string_literal(entity), SqlName::new(row), SqlName::new(key));
     format!(

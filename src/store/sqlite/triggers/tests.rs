@@ -1,5 +1,5 @@
-//! Whatever a program writes, and however: each row that it changed has a record, each row that is
-//! there has the number of its own last record.
+//! Whatever a program writes, and however: each row that it changed has a record, and each existing
+//! row has the number of its own last record.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
@@ -16,12 +16,12 @@ use crate::store::sqlite::ddl::create_statements;
 struct Database {
     connection: Connection,
     layout: Layout,
-    /// Triggers that are not ours change rows on which ours are at work: their versions are those
-    /// of the occasion.
+    /// Foreign triggers change rows while our triggers run: such rows get the version of the outer
+    /// change.
     has_authors: bool,
 }
 
-/// A row as a program sees it: what the columns hold, and the version.
+/// A row as a program sees it: its column values, and the version.
 #[derive(Debug, Clone)]
 struct Row {
     content: Vec<Value>,
@@ -60,7 +60,7 @@ impl Database {
         Self::with(true, recursive_triggers, foreign_keys)
     }
 
-    /// The tables are freshql's own, or somebody else's.
+    /// Whether the tables are managed or not.
     fn with(managed: bool, recursive_triggers: bool, foreign_keys: bool) -> Self {
         let database =
             Self { layout: layout(managed), ..Self::open(Connection::open_in_memory().unwrap()) };
@@ -132,7 +132,7 @@ impl Database {
         records.unwrap().collect::<Result<_, _>>().unwrap()
     }
 
-    /// Runs the statement and judges it; the records that it left, one a line.
+    /// Runs the statement and checks its effects; returns the records that it left, one per line.
     fn judged(&self, sql: &str) -> String {
         self.judge(|| self.run(sql))
     }
@@ -176,7 +176,8 @@ impl Database {
         lines.collect::<Vec<_>>().join("\n").replace("Integer(", "").replace(')', "")
     }
 
-    /// The records name every column that differs, and every value by which a list was or is cut.
+    /// Checks that the records name every column that differs, and every value under which lists
+    /// contained or contain the row.
     fn judge_details(&self, name: &RowName, old: Option<&Row>, new: Option<&Row>, own: &[&Record]) {
         let table = self.layout.tables.iter().find(|table| table.entity_name == name.0).unwrap();
         let whole = own.iter().any(|record| record.op != "U");
@@ -201,15 +202,15 @@ impl Database {
     }
 }
 
-/// The columns that stand in `changed`; one that has a space in its name is found all the same.
+/// The columns named in `changed`; a name that contains a space is found, too.
 fn column_names(table: &Table, changed: &str) -> Vec<usize> {
     let padded = format!(" {changed} ");
     let stands = |i: &usize| padded.contains(&format!(" {} ", table.columns[*i].name.as_str()));
     (0..table.columns.len()).filter(stands).collect()
 }
 
-/// Whether a value in `parts` is this one. Floats are texts there, spelled by each SQLite in its
-/// way.
+/// Whether a value in `parts` is this one. Floats are strings there, and each SQLite spells them
+/// its own way.
 fn is_part(json: &serde_json::Value, value: &Value) -> bool {
     match value {
         Value::Null => json.is_null(),
@@ -227,8 +228,7 @@ const SEED: &str = "
       ('0190b4f4-0000-7000-8000-000000000001', 'x', NULL, 0.1), ('0190b4f4-0000-7000-8000-000000000002', 'x', 3, NULL),
       ('0190b4f4-0000-7000-8000-000000000003', 'y', NULL, 1e300);";
 
-/// With `recursive_triggers` as our connections have them, and without, as those of external
-/// writers have.
+/// With `recursive_triggers` on and off: external writers may use either.
 fn both(test: impl Fn(Database)) {
     for recursive_triggers in [true, false] {
         let database = Database::new(recursive_triggers, true);
@@ -288,8 +288,8 @@ fn insert_gives_each_row_its_version() {
     });
 }
 
-/// Records of one statement and of one millisecond follow each other; where the time has moved on,
-/// so have they.
+/// Records of one statement and of one millisecond are consecutive; when the time has advanced, so
+/// have the numbers.
 #[test]
 fn numbers_are_the_time_in_microseconds_and_never_go_back() {
     both(|database| {
@@ -310,7 +310,7 @@ fn numbers_are_the_time_in_microseconds_and_never_go_back() {
             .run(&format!("INSERT INTO _freshql_change (seq, entity, op, parts) VALUES ({ahead}, 'x', 'D', '{{}}')"));
         database.judged("UPDATE folders SET title = 'd' WHERE id = 1");
         assert_eq!(database.newest(), ahead + 1);
-        // A number that would use the clock up.
+        // A number that would exhaust the clock.
         let sql = "INSERT INTO _freshql_change (seq, entity, op) VALUES (1 << 53, 'x', 'D')";
         assert!(database.connection.execute_batch(sql).is_err());
     });
@@ -350,7 +350,7 @@ fn version_written_by_another_program_is_corrected() {
             database.judged("UPDATE folders SET _version = 0, title = 'z' WHERE id = 1"),
             "U Folder 1 [title]"
         );
-        // The number of the newest record, which is another row's.
+        // The number of the newest record, which belongs to another row.
         let newest = "(SELECT max(seq) FROM _freshql_change)";
         assert_eq!(
             database.judged(&format!("UPDATE folders SET _version = {newest} WHERE id = 2")),
@@ -359,8 +359,8 @@ fn version_written_by_another_program_is_corrected() {
         let log = database
             .judged(&format!("UPDATE folders SET _version = {newest}, title = 'y' WHERE id = 2"));
         assert_eq!(log, "U Folder 2 [title]");
-        // The number that the next record is going to have: the row looks as if nobody had logged
-        // it. Twice is harmless.
+        // The number that the next record will have: the row looks as if nobody had recorded it.
+        // Two records are harmless.
         let log = database.judged(&format!(
             "UPDATE folders SET _version = {newest} + 1, title = 'x' WHERE id = 2"
         ));
@@ -387,14 +387,14 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
             "U Folder 2 [title]"
         );
         assert_eq!(database.judged("UPDATE folders SET title = title"), "");
-        // The statement's own way with conflicts is that of the statements in its triggers.
+        // The conflict clause of a statement applies to the statements in its triggers, too.
         database.judged("INSERT OR IGNORE INTO folders (id, title) VALUES (9, 'n')");
         database.judged("DELETE FROM folders WHERE id = 9");
         database.judged("INSERT OR IGNORE INTO folders (id, title) VALUES (9, 'n')");
         database.judged("UPDATE OR IGNORE folders SET title = 'm' WHERE id = 9");
         database.judged("UPDATE OR FAIL folders SET id = 10 WHERE id = 9");
         database.judged("REPLACE INTO folders (id, path, title) VALUES (1, '/a', 'both')");
-        // Its owner puts back whatever is deleted, and what has come back is not as it was.
+        // Its owner restores whatever is deleted, with changes.
         database.run(
             "CREATE TRIGGER theirs AFTER DELETE ON folders BEGIN
                INSERT INTO folders (id, title) VALUES (OLD.id, OLD.title || '!'); END",
@@ -411,7 +411,8 @@ fn rows_of_other_peoples_tables_have_versions_beside_them() {
     }
 }
 
-/// Whatever somebody writes into the table of versions by hand, no row gets one back that it had.
+/// Whatever somebody writes into the table of versions by hand, no row gets back a version that it
+/// had.
 #[test]
 fn no_version_of_other_peoples_rows_goes_back_by_hand() {
     for recursive_triggers in [false, true] {
@@ -420,7 +421,7 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
         let now = || database.rows()[&spelled("Folder", &Value::Integer(1))].version;
         let first = now();
         database.run("UPDATE folders SET title = 'aa' WHERE id = 1");
-        // A record that says a row may be gone is no leave to forget its version.
+        // A record that says a row may be gone is not enough to delete its version.
         let _ = database
             .connection
             .execute("INSERT OR IGNORE INTO folders (id, title) VALUES (1, 'x')", []);
@@ -452,7 +453,7 @@ fn no_version_of_other_peoples_rows_goes_back_by_hand() {
             assert!(before.iter().all(|(name, row)| after[name].version == row.version), "{sql}");
         }
         assert!(now() > first);
-        // One that was raised, and a log that was emptied by hand, keep nobody from writing.
+        // Neither a raised version nor a log emptied by hand prevents anybody from writing.
         database.run("UPDATE _freshql_version SET version = version + 1");
         let raised = now();
         database.run("DELETE FROM _freshql_change");
@@ -506,7 +507,7 @@ fn delete_and_its_cascades_are_logged() {
                 "D Note 0190b4f4-0000-7000-8000-000000000002"
             ]
         );
-        // A tree of folders goes, to any depth; orders stay without theirs.
+        // A tree of folders is deleted, to any depth; orders stay without theirs.
         let log = database.judged("DELETE FROM folders WHERE id = 1");
         assert_eq!(
             log.lines().collect::<BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
@@ -537,8 +538,7 @@ fn recreated_row_gets_a_new_version() {
 fn replace_logs_every_row_that_it_displaces() {
     both(|database| {
         database.judged("DELETE FROM notes");
-        // By the key; by a unique column; by both, two rows at once; by SQLite's own number of the
-        // row.
+        // By the key; by a unique column; by both, two rows at once; by the rowid.
         let log = database
             .judged("INSERT OR REPLACE INTO folders (id, path, title) VALUES (5, '/a', 'new')");
         assert!(log.contains("D Folder 2") && log.ends_with("I Folder 5"), "{log}");
@@ -688,7 +688,7 @@ fn sqlite3_shell_writes_versions_like_everybody() {
     shell("PRAGMA foreign_keys = ON; DELETE FROM folders");
 }
 
-/// A value for each column, few enough to collide.
+/// A value for each column, from a domain small enough to collide.
 fn value_of(column: &TableColumn) -> BoxedStrategy<String> {
     let one_of = |values: &[&str]| {
         proptest::sample::select(values.iter().map(|v| (*v).to_owned()).collect::<Vec<_>>())
@@ -719,7 +719,7 @@ fn value_of(column: &TableColumn) -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// One statement over one of the tables, sensible or not.
+/// A statement on one of the tables, sensible or not.
 fn statement(table: &Table) -> BoxedStrategy<String> {
     let name = table.name.to_string();
     let key = table.key_column().name.to_string();
@@ -760,7 +760,7 @@ fn statement(table: &Table) -> BoxedStrategy<String> {
                     columns.push_str(", _version");
                     values.push_str(&format!(", {version}"));
                 }
-                // Of the row's own columns a name can stand only in an UPDATE.
+                // A name can refer to the row's own columns only in an UPDATE.
                 let values = values.replace("title", "'t'");
                 format!("INSERT {conflict} INTO {name} ({columns}) VALUES ({values}){upsert}")
             },
@@ -821,7 +821,7 @@ proptest! {
         let database = Database::with(managed, recursive_triggers, foreign_keys);
         database.judged(SEED);
         for statement in statements {
-            // What fails changes nothing (or, with OR FAIL, only what it has logged).
+            // A failure changes nothing (or, with OR FAIL, only what it has recorded).
             database.judge(|| drop(database.connection.execute_batch(&statement)));
         }
     }

@@ -1,12 +1,12 @@
 //! The second pair of triggers of a managed table. Setting `_version` fires the authors' own AFTER
-//! UPDATE triggers, and what these write then passes over the trigger of ours that is at work,
-//! unless the connection has `recursive_triggers`. These two only log, so they are never at work
+//! UPDATE triggers, and whatever these write does not fire our trigger that is already running,
+//! unless the connection has `recursive_triggers`. These two only log, so they are never running
 //! when others write.
 
 use super::expressions::{NEXT, Trigger, changed, differs, entity, parts, trigger};
 use crate::store::schema::layout::{Table, VERSION_COLUMN};
 
-/// What the trigger `…_inserted` was passed over for: its stamp would show on the row.
+/// Records what `…_inserted` has missed: otherwise its stamp would show on the row.
 pub(super) fn inserted(table: &Table) -> Trigger {
     trigger(table, "inserted_within", |name| {
         format!(
@@ -22,7 +22,7 @@ pub(super) fn inserted(table: &Table) -> Trigger {
     })
 }
 
-/// What the trigger `…_updated` was passed over for.
+/// Records what `…_updated` has missed.
 pub(super) fn updated(table: &Table) -> Trigger {
     let key = table.key_column();
     let differences: Vec<String> =
@@ -44,7 +44,8 @@ pub(super) fn updated(table: &Table) -> Trigger {
     })
 }
 
-/// The row's version is what it was when this change of it was made: nobody has logged it yet.
+/// Whether the row's version is still the one from before this change, which means that nobody has
+/// recorded the change.
 fn is_unstamped(table: &Table) -> String {
     let key = &table.key_column().name;
     format!(
