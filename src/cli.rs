@@ -1,5 +1,5 @@
-//! The command line: which commands there are, and what each takes. The options that stand for
-//! settings come from [`freshql::config::SETTINGS`].
+//! The command line: its commands and their options. Options that are settings come from
+//! [`freshql::config::SETTINGS`].
 
 mod commands;
 mod options;
@@ -37,41 +37,41 @@ pub(crate) enum Command {
     ///
     /// Migrations are tried on an empty in-memory database, from which they can reach nothing else.
     Check {
-        /// Which documents of a server that runs (with FRESHQL_ADMIN_TOKEN), or of a manifest, the
-        /// model breaks
+        /// Report which documents of a running server (with FRESHQL_ADMIN_TOKEN), or of a manifest,
+        /// would break with the model
         #[arg(long, value_name = "URL|FILE")]
         against: Option<String>,
-        /// A PEM file with certificates to trust beside those that the machine trusts
+        /// A PEM file with certificates to trust in addition to the machine's
         #[arg(long, value_name = "FILE", requires = "against")]
         ca_file: Option<PathBuf>,
     },
-    /// Register the documents of a manifest with a server that runs
+    /// Register the documents of a manifest with a running server
     ///
-    /// The environment variable FRESHQL_ADMIN_TOKEN has the server's admin token. The exit status
-    /// is 1 where a document is refused.
+    /// The environment variable FRESHQL_ADMIN_TOKEN contains the server's admin token. The exit
+    /// status is 1 if a document is refused.
     Push {
-        /// A manifest of Apollo's, Relay's or GraphQL code generator's
+        /// A manifest of Apollo, Relay or GraphQL code generator
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Where the server is
+        /// URL of the server
         #[arg(long, value_name = "URL")]
         to: String,
-        /// A PEM file with certificates to trust beside those that the machine trusts
+        /// A PEM file with certificates to trust in addition to the machine's
         #[arg(long, value_name = "FILE")]
         ca_file: Option<PathBuf>,
     },
     /// Print a token for development, signed with the secret that `[auth]` in freshql.toml names
     ///
-    /// `iss`, `aud`, `iat` and `exp` are added where the claims do not have them. Without a secret
-    /// in the environment, the one that `freshql dev` made is used.
+    /// `iss`, `aud`, `iat` and `exp` are added if the claims do not have them. Without a secret in
+    /// the environment, the one that `freshql dev` created is used.
     Token {
-        /// What the token says of its bearer
+        /// The claims of the token
         #[arg(long, value_name = "JSON", default_value = r#"{"sub":"dev"}"#)]
         claims: String,
-        /// Time for which it is valid, such as 30m or 12h
+        /// How long the token is valid, such as 30m or 12h
         #[arg(long, value_name = "TIME", default_value = "1h")]
         expires: Retention,
-        /// Which of several issuers signs it
+        /// The issuer to sign as, if there are several
         #[arg(long, value_name = "ISSUER")]
         issuer: Option<String>,
     },
@@ -86,12 +86,12 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Print the operations of queries/ as the tools of clients read them
+    /// Print the operations of queries/ as a manifest for client tools
     Manifest {
-        /// Whose tool: apollo (with `__typename` as Apollo Client adds it), relay or codegen
+        /// The tool: apollo (with `__typename` as Apollo Client adds it), relay or codegen
         #[arg(long, value_name = "FORMAT", default_value = "apollo")]
         format: Format,
-        /// Write it to this file
+        /// Write the manifest to this file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -103,10 +103,10 @@ pub(crate) enum Command {
     },
     /// Compare the answers of all queries with their snapshots
     ///
-    /// Each query is asked as the cases in queries/NAME.cases.json say, on a scratch database that
-    /// the migrations and tests/seed.sql make. It is also tried whether its ETag tells what it is
-    /// to tell. The exit status is 1 where anything is wrong, or differs from the snapshots in
-    /// queries/snapshots/.
+    /// Each query runs with the cases in queries/NAME.cases.json, on a scratch database built from
+    /// the migrations and tests/seed.sql. The ETag is tested, too: it must change if and only if
+    /// the answer's rows do. The exit status is 1 if anything is wrong, or differs from the
+    /// snapshots in queries/snapshots/.
     Test(TestArguments),
     /// Report what an answer depends on, what its ETag is derived from, and what SQL it took
     ///
@@ -124,21 +124,21 @@ pub(crate) enum Command {
         #[command(flatten)]
         address: ListenOption,
     },
-    /// Copy the database to a file, while it is in use or not
+    /// Copy the database to a file, whether or not it is in use
     ///
-    /// The copy is of one moment, and whole: it is checked, and has its name only when it is on the
-    /// disk.
+    /// The copy shows one moment and is complete: it is checked, and gets its name only once it is
+    /// on disk.
     Backup {
-        /// Where to
+        /// The file to write
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Replace a file that is there
+        /// Replace an existing file
         #[arg(long)]
         force: bool,
     },
-    /// Make the database what it was when a backup was taken
+    /// Restore the database from a backup
     ///
-    /// No server may run on it. The database as it is now is kept beside it, as
+    /// No server may be running on the database. The previous database is kept next to it, as
     /// freshql.db.before-restore.
     Restore {
         /// The backup
@@ -203,7 +203,7 @@ pub(crate) struct TestArguments {
     /// Query files, without .graphql [default: all]
     #[arg(value_name = "NAME")]
     pub(crate) names: Vec<String>,
-    /// Keep the answers as they are now, and write first cases where the database has values for
+    /// Accept the answers as they are now, and write first cases if the database has values for
     /// them
     #[arg(long)]
     pub(crate) update: bool,
@@ -226,20 +226,20 @@ pub(crate) struct ExplainOptions {
     /// Print the report as JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Ask as somebody whose token has these claims, such as '{"sub": "ada", "roles": ["editor"]}'
+    /// Run as a viewer whose token has these claims, such as '{"sub": "ada", "roles": ["editor"]}'
     #[arg(long = "as", value_name = "CLAIMS")]
     pub(crate) claims: Option<String>,
 }
 
-/// The options of `serve` where the command is left out: the environment still counts.
+/// The options of `serve` if the command is omitted: the environment still applies.
 #[derive(Parser)]
 struct FromEnvironment {
     #[command(flatten)]
     serve: ServeOptions,
 }
 
-/// The command line. Without a command the program serves, so that options of `serve` may stand
-/// without it, too.
+/// Parses the command line. Without a command the program serves, so options of `serve` are also
+/// accepted without it.
 pub(crate) fn parse(arguments: Vec<OsString>) -> Cli {
     let error = match Cli::try_parse_from(&arguments) {
         Ok(cli) => return cli,

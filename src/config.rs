@@ -1,8 +1,8 @@
-//! The configuration: every value, and who says it. A value on the command line goes before one in
-//! the environment (`FRESHQL_…`), that before `freshql.toml`, and that before the default.
+//! The configuration: every value, and where it comes from. The command line takes precedence over
+//! the environment (`FRESHQL_…`), the environment over `freshql.toml`, and that over the default.
 //!
-//! This is the one place that decides. It reads neither the environment nor files: the front door
-//! hands both in, and passes single values down to those who need them.
+//! Only this module decides that. It reads neither the environment nor files: the front door passes
+//! both in, and hands single values down to the code that needs them.
 
 pub mod auth;
 mod database;
@@ -28,64 +28,65 @@ pub use value::{
     Secret,
 };
 
-/// The file in the project's directory that holds a [`PartialConfig`].
+/// The configuration file in the project directory; it contains a [`PartialConfig`].
 pub const FILE_NAME: &str = "freshql.toml";
 
 /// All values, resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Where `schema.graphql`, `queries/`, `migrations/` and `freshql.toml` are.
+    /// The directory of `schema.graphql`, `queries/`, `migrations/` and `freshql.toml`.
     pub dir: PathBuf,
-    /// Where the data are.
+    /// The database to serve.
     pub database: Database,
-    /// Where clients connect to.
+    /// The address that clients connect to.
     pub listen: Listen,
-    /// Which documents run.
+    /// Which documents may run.
     pub mode: Mode,
     /// Apply pending migrations at start, instead of refusing to start.
     pub migrate: bool,
-    /// Opens the admin API to those who know it.
+    /// Grants access to the admin API.
     pub admin_token: Option<Secret>,
-    /// Connections that read, each with a thread of its own.
+    /// The number of reading connections, each with its own thread.
     pub readers: usize,
-    /// Bytes that stored answers may take up; 0 stores none.
+    /// The maximum size of all stored answers; 0 stores none.
     pub cache_size: ByteSize,
-    /// How old, at most, an answer from the cache may be.
+    /// How stale an answer from the cache may be.
     pub consistency: Consistency,
-    /// How much of the change log is kept.
+    /// How much of the change log to keep.
     pub change_log: ChangeLogLimits,
-    /// How long documents that left the query files are still served.
+    /// How long documents that have left the query files are still served.
     pub document_retention: Retention,
-    /// How long a mutation that is sent again with its `Idempotency-Key` gets its first answer.
+    /// How long a repeated mutation with the same `Idempotency-Key` gets the first answer.
     pub idempotency_retention: IdempotencyRetention,
-    /// What a single request may cost.
+    /// The limits of a single request.
     pub limits: Limits,
-    /// The names under which clients may address the server.
+    /// The host names that clients may use.
     pub hosts: Option<Hosts>,
-    /// What the ids of the API are.
+    /// The form of ids in the API.
     pub ids: Ids,
-    /// Whether the answers to registered documents have `__typename` where they do not ask for it.
+    /// Whether to add `__typename` to answers to registered documents that do not ask for it.
     pub typename: bool,
-    /// Whether the API's schema is shown to everybody.
+    /// Whether everybody may see the API's schema.
     pub introspection: bool,
-    /// Whose pages may read our answers (CORS).
+    /// The origins whose pages may read our answers (CORS).
     pub cors_origins: CorsOrigins,
-    /// Whether their requests may bring cookies and the like, for a proxy in front of the server.
+    /// Whether their requests may carry credentials such as cookies, for a proxy in front of the
+    /// server.
     pub cors_credentials: bool,
-    /// What is logged: a level, or tracing's directives (`info,freshql=debug`).
+    /// The log filter: a level, or tracing directives (`info,freshql=debug`).
     pub log: String,
-    /// How it is written.
+    /// The format of the log.
     pub log_format: LogFormat,
-    /// Whose tokens say who asks.
+    /// The issuers whose tokens identify viewers.
     pub auth: Vec<Issuer>,
 }
 
-/// How much of the change log is kept. Its newest record always stays.
+/// How much of the change log to keep. The newest record always stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ChangeLogLimits {
-    /// How old a record may become.
+    /// The maximum age of a record.
     pub max_age: Duration,
-    /// How many there may be.
+    /// The maximum number of records.
     pub max_records: u64,
 }
 
@@ -104,40 +105,40 @@ impl Default for ChangeLogLimits {
     }
 }
 
-/// What a single request may cost.
+/// The limits of a single request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Of a request, as it is sent.
+    /// The body of a request, as sent.
     pub max_body_bytes: usize,
-    /// Path and query, so also the variables of a GET.
+    /// Path and query, which include the variables of a GET.
     pub max_url_bytes: usize,
-    /// From the request's head to the answer's.
+    /// From the head of the request to the head of the answer.
     pub timeout: Duration,
-    /// From the first byte of a request's head to its last.
+    /// From the first byte of a request's head to the last.
     pub head_timeout: Duration,
-    /// For the whole body of a request, which counts as part of the request too.
+    /// For the whole body of a request; the request's timeout applies to it, too.
     pub body_timeout: Duration,
-    /// Without a request on a connection. Longer than what proxies in front of the server wait, so
-    /// that it is never the server that closes what they are about to use.
+    /// Without a request on a connection. It should be longer than the timeout of proxies in front
+    /// of the server, so that the server never closes a connection that they are about to use.
     pub idle_timeout: Duration,
-    /// Without a byte of an answer being taken.
+    /// Without the client accepting a byte of the answer.
     pub write_timeout: Duration,
-    /// Connections at the same time; fewer where the system gives the process too few descriptors.
+    /// Concurrent connections; fewer if the system allows the process too few file descriptors.
     pub max_connections: usize,
-    /// What executing it may cost.
+    /// The limits of executing it.
     pub answer: AnswerLimits,
 }
 
-/// What executing one operation may cost. Whatever goes beyond is ended on the spot. No honest page
-/// comes near these.
+/// The limits of executing one operation. Exceeding one stops the execution at once. No reasonable
+/// page comes near them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AnswerLimits {
-    /// Rows that are read for it, each as often as it is read; a list counts as one more.
+    /// Rows that are read for it, counted each time they are read; a list counts as one more.
     pub max_rows: u64,
-    /// Of its body, before any content coding.
+    /// The size of its body, before any content coding.
     pub max_response_bytes: usize,
-    /// Work of the database, in steps of SQLite's virtual machine, of which it takes some hundred
-    /// million a second.
+    /// Work of the database, in steps of SQLite's virtual machine, which runs several hundred
+    /// million per second.
     pub max_steps: u64,
 }
 
@@ -180,7 +181,8 @@ impl Default for Limits {
 }
 
 impl Config {
-    /// Decides for each value who says it. `file` is None where the project has no `freshql.toml`.
+    /// Decides for each value which source applies. `file` is None if the project has no
+    /// `freshql.toml`.
     pub fn resolve(overrides: PartialConfig, file: Option<PartialConfig>) -> Self {
         let dir = overrides.dir();
         let settings = overrides.or(file.unwrap_or_default().relative_to(&dir));
@@ -216,8 +218,8 @@ impl Config {
 }
 
 impl PartialConfig {
-    /// What a file says about paths is relative to the file, so that it holds wherever the program
-    /// is started.
+    /// Relative paths in the file are relative to the file, so it means the same wherever the
+    /// program is started.
     fn relative_to(mut self, dir: &Path) -> Self {
         self.database = self.database.map(|database| database.relative_to(dir));
         let auth = self.auth.map(|issuers| issuers.into_iter());

@@ -4,7 +4,7 @@ mod cli;
 
 use std::process::ExitCode;
 
-/// Made for many small allocations by several threads at once.
+/// Optimised for many small allocations by several threads at once.
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

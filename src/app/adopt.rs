@@ -1,4 +1,4 @@
-//! `freshql model pull`: the first model of a database that was there before.
+//! `freshql model pull`: a first model for an existing database.
 
 use anyhow::Context;
 
@@ -11,12 +11,12 @@ use crate::store::admin;
 use crate::store::schema::migrations::Migrations;
 use crate::store::schema::pull::Pulled;
 
-/// Writes `schema.graphql` after the tables of the database, and, where there are no migrations, a
-/// first one that says what is there; says what became of the tables. A model that is there is only
-/// replaced if `force` says so.
+/// Writes `schema.graphql` from the tables of the database and, if there are no migrations, a first
+/// one that describes what exists. Returns what happened to the tables. An existing model is
+/// replaced only with `force`.
 ///
 /// # Errors
-/// There is no such database, it has no table that could be an entity, or there is a model already.
+/// There is no such database, it has no table that could be an entity, or a model exists already.
 /// Nothing was written.
 pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
     let target = within(&config.dir, MODEL_FILE);
@@ -40,12 +40,12 @@ pub fn model_pull(config: &Config, force: bool) -> Result<String, StartError> {
         );
         return Err(message.into());
     }
-    // A model with mistakes would be ours; it is better said here than at the next command.
+    // A model with mistakes would be a bug of ours; report it here and not at the next command.
     parse(&shown, &pulled.sdl).map_err(StartError::Mistakes)?;
     let folder = within(&config.dir, "migrations");
     let migrations = Migrations::read(&folder).map_err(StartError::Mistakes)?;
     let mut written = Vec::new();
-    // What is there on a server stays its owner's, and no file makes it anew.
+    // On a server, existing tables remain their owner's, and no file creates them again.
     if migrations.files.is_empty() && !pulled.baseline.is_empty() {
         std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot make {}", folder.display()))?;

@@ -1,5 +1,5 @@
-//! `freshql backup` and `freshql restore`: a copy of the database while it is in use, and the
-//! database from a copy.
+//! `freshql backup` and `freshql restore`: copies the database while it is in use, and restores it
+//! from a copy.
 
 use std::path::Path;
 
@@ -10,10 +10,10 @@ use super::error::StartError;
 use crate::config::{Config, Database};
 use crate::store::backup::{self, BackupError, Held};
 
-/// Copies the database to a file. One that is there is only replaced if `force` says so.
+/// Copies the database to a file. An existing file is replaced only with `force`.
 ///
 /// # Errors
-/// There is no database, or it could not be copied; says why.
+/// There is no database, or it could not be copied.
 pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, StartError> {
     if matches!(&config.database, Database::Sqlite(path) if !path.exists()) {
         return Err(StartError::Mistakes(vec![database::no_database(config)]));
@@ -27,13 +27,13 @@ pub fn backup(config: &Config, file: &Path, force: bool) -> Result<String, Start
     Ok(format!("backed up {} to {} ({size} bytes)\n", config.database, file.display()))
 }
 
-/// Makes the database what it was when this copy was taken. What it is now is kept beside it.
+/// Restores the database from this copy. The previous database is kept next to it.
 ///
 /// # Errors
-/// The copy is no database that belongs to this project, or a program has the database open; says
-/// why. Nothing was altered then.
+/// The copy is not a database of this project, or a program has the database open. Nothing was
+/// changed.
 pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
-    let context = || format!("cannot restore {}; it is as it was", config.database);
+    let context = || format!("cannot restore {}; it is unchanged", config.database);
     if !file.is_file() {
         return Err(anyhow::anyhow!("there is no file {}", file.display()).into());
     }
@@ -52,7 +52,7 @@ pub fn restore(config: &Config, file: &Path) -> Result<String, StartError> {
     let kept = held.replace_by(copy).with_context(context)?;
     let mut text = format!("restored {} from {}\n", config.database, file.display());
     if let Some(kept) = kept {
-        text.push_str(&format!("the database as it was is kept as {}\n", kept.display()));
+        text.push_str(&format!("the previous database is kept as {}\n", kept.display()));
     }
     if !status.pending.is_empty() {
         let count = status.pending.len();

@@ -1,4 +1,4 @@
-//! `freshql check`: all that can be wrong before a server starts, in one go.
+//! `freshql check`: everything that can be wrong before a server starts, in one run.
 
 use std::path::Path;
 
@@ -14,13 +14,13 @@ use crate::persisted::{Registry, files};
 /// A project without mistakes.
 #[derive(Debug)]
 pub struct CheckReport {
-    /// One line that says what was looked at.
+    /// One line that says what was checked.
     pub summary: String,
-    /// What is worth a second look: the model's, then the queries'.
+    /// What deserves a second look: first in the model, then in the queries.
     pub warnings: Vec<Diagnostic>,
 }
 
-/// Everything that can be wrong before a server starts: model, queries, migrations, and the
+/// Checks everything that can be wrong before a server starts: model, queries, migrations, and the
 /// database if there is one.
 ///
 /// # Errors
@@ -42,7 +42,7 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
     let most = config.limits.answer.max_rows;
     warnings.extend(reached.iter().filter(|reached| reached.rows > most).map(|reached| {
         let Reached { rows, operation, file } = reached;
-        let message = format!("the operation {operation} may read {rows} rows, and no answer reads more than {most}");
+        let message = format!("the operation {operation} may read {rows} rows, but no answer may read more than {most}");
         Diagnostic::warning(file, 0..0, message)
             .with_help("clients that ask for the longest pages get QUERY_TOO_COMPLEX; ask for shorter ones with `first`, or raise `limits.max_rows`")
     }));
@@ -66,14 +66,14 @@ pub async fn check(config: &Config) -> Result<CheckReport, StartError> {
     Ok(CheckReport { summary, warnings })
 }
 
-/// How many rows an operation may read at most.
+/// How many rows an operation may read.
 struct Reached {
     rows: u64,
     operation: String,
     file: String,
 }
 
-/// All operations of the files, the one that may read the most first.
+/// All operations of the files, the one that may read the most rows first.
 fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
     let mut all = Vec::new();
     for registered in registry.list() {
@@ -90,8 +90,8 @@ fn reached(model: &Model, registry: &Registry) -> Vec<Reached> {
     all
 }
 
-/// Why a command failed, together with all that is wrong with the project's other files: for where
-/// the configuration has mistakes, so that nobody knows which database is meant.
+/// Why a command failed, together with all mistakes in the project's other files. For a
+/// configuration with mistakes, in which case it is unknown which database is meant.
 pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
     let config = Config::resolve(
         PartialConfig { dir: Some(dir.to_owned()), ..PartialConfig::default() },
@@ -106,7 +106,7 @@ pub async fn with_the_rest(error: StartError, dir: &Path) -> StartError {
         Err(error) => mistakes.extend(error.mistakes().unwrap_or_default()),
     }
     mistakes.extend(database::mistakes_of_files(&config).unwrap_or_default());
-    // Whether the configuration names issuers of tokens is not known.
+    // It is unknown whether the configuration names issuers of tokens.
     mistakes.retain(|mistake| mistake.message != WITHOUT_AUTH);
     StartError::Mistakes(mistakes)
 }

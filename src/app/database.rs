@@ -1,5 +1,5 @@
-//! What the commands do with the database's schema: bring it to the state that the migrations
-//! describe, or say what is missing and which command mends it. Everything here blocks.
+//! What commands do with the database's schema: bring it to the state that the migrations describe,
+//! or report what is missing and which command fixes it. Everything here blocks.
 
 use anyhow::Context;
 
@@ -20,7 +20,7 @@ const UNTRIED: &str = "the migrations were not tried first: that takes a databas
 /// then checks.
 ///
 /// # Errors
-/// What has to be mended first.
+/// What must be fixed first.
 pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> {
     if config.migrate {
         for migration in apply(config)? {
@@ -35,10 +35,10 @@ pub(super) fn prepare(config: &Config, model: &Model) -> Result<(), StartError> 
     if found.mistakes.is_empty() { Ok(()) } else { Err(StartError::Mistakes(found.mistakes)) }
 }
 
-/// Applies pending migrations; says which.
+/// Applies pending migrations; returns which.
 ///
 /// # Errors
-/// A migration's mistakes; those before it stay applied.
+/// The mistakes of a migration; those before it stay applied.
 pub fn migrate_up(config: &Config) -> Result<String, StartError> {
     let applied = apply(config)?;
     if applied.is_empty() {
@@ -47,17 +47,17 @@ pub fn migrate_up(config: &Config) -> Result<String, StartError> {
     Ok(applied.iter().map(|name| format!("applied {name}\n")).collect())
 }
 
-/// What was repaired.
+/// The result of a repair.
 #[derive(Debug)]
 pub struct Repaired {
-    /// One line for each thing that was done.
+    /// One line for each repair.
     pub text: String,
-    /// What still keeps the database from being served.
+    /// What still prevents the database from being served.
     pub mistakes: Vec<Diagnostic>,
 }
 
-/// Puts back what other programs have taken from the database: triggers, columns of versions,
-/// system tables. What they kept meanwhile counts as changed.
+/// Restores what other programs have removed from the database: triggers, version columns, system
+/// tables. Rows that may have changed in the meantime count as changed.
 ///
 /// # Errors
 /// There is no database, or it lacks migrations, or cannot be read or written.
@@ -105,7 +105,7 @@ fn repair(
     Ok(Repaired { text, mistakes: Vec::new() })
 }
 
-/// Repairs what a server cannot do without, if anything is missing and the migrations build it.
+/// Repairs what a server cannot do without, if something is missing that the migrations build.
 fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartError> {
     let migrations = read(config)?;
     let Some(mut admin) = open_existing(config)? else { return Ok(()) };
@@ -120,12 +120,12 @@ fn repair_what_is_missing(config: &Config, model: &Model) -> Result<(), StartErr
     Ok(())
 }
 
-/// Writes the next migration, from what the migrations build to what the model needs; says what was
-/// written, and what to look at. Nothing is written where nothing is missing, or where anything is
+/// Writes the next migration, from what the migrations build to what the model needs; returns what
+/// was written and what to check. Nothing is written if nothing is missing, or if anything is
 /// wrong.
 ///
 /// # Errors
-/// The mistakes of the model or of the migrations, or a name that is none.
+/// The mistakes of the model or of the migrations, or an invalid name.
 pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     if !migrations::is_name(name) {
         let message = format!(
@@ -165,19 +165,20 @@ pub fn migrate_new(config: &Config, name: &str) -> Result<String, StartError> {
     Ok(written.chain(step.advice.iter().map(|advice| format!("note: {advice}\n"))).collect())
 }
 
-/// How the migrations and the database stand to each other.
+/// How the migrations compare with the database.
 #[derive(Debug)]
 pub struct MigrationStatus {
-    /// A table of all migrations: which the database has, which are pending, and what does not fit.
+    /// A table of all migrations: applied, pending, or inconsistent.
     pub table: String,
-    /// Pending migrations, and all that keeps the database from being served.
+    /// Pending migrations, and everything that prevents the database from being served.
     pub mistakes: Vec<Diagnostic>,
 }
 
-/// Looks at all migrations, and whether the database has what they and the model say.
+/// Compares all migrations with the database, and checks that the database has what they and the
+/// model require.
 ///
 /// # Errors
-/// The files' names are wrong, or the database cannot be read.
+/// The files have invalid names, or the database cannot be read.
 pub fn migrate_status(config: &Config) -> Result<MigrationStatus, StartError> {
     let migrations = read(config)?;
     let status = match open_existing(config)? {
@@ -224,12 +225,12 @@ fn table_of(status: &Status) -> String {
     table(&rows)
 }
 
-/// What was seen of a database and its migrations.
+/// The state of a database and its migrations.
 pub(super) struct DatabaseState {
     pub(super) is_there: bool,
-    /// What keeps it from being served.
+    /// What prevents it from being served.
     pub(super) mistakes: Vec<Diagnostic>,
-    /// What is worth a second look.
+    /// What deserves a second look.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
@@ -271,8 +272,8 @@ pub(super) fn mistakes(config: &Config, model: &Model) -> Result<DatabaseState, 
     Ok(DatabaseState { is_there, mistakes, warnings: warnings.into_iter().map(warning).collect() })
 }
 
-/// A database that other migrations have made, and that has other tables: the wrong `--database`,
-/// or the wrong directory.
+/// A database created by other migrations, with other tables: the wrong `--database`, or the wrong
+/// directory.
 fn of_another_project(
     config: &Config,
     model: &Model,
@@ -303,7 +304,7 @@ fn of_another_project(
     Ok(Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(help)))
 }
 
-/// The first few names, and how many there are besides.
+/// The first few names, and the number of the others.
 fn some(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = names.iter().take(SHOWN).cloned().collect::<Vec<_>>().join(", ");
@@ -320,8 +321,8 @@ fn pending(config: &Config, status: &Status) -> Option<Diagnostic> {
     Some(Diagnostic::error(config.database.to_string(), 0..0, message).with_help(remedy(config)))
 }
 
-/// What the database lacks for the model, where it has all migrations. What these do not build, the
-/// next one should; what they do has been changed by hand.
+/// What the database lacks for the model although all migrations are applied. What the migrations
+/// do not build requires a new one; everything else has been changed by hand.
 fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic>, StartError> {
     let problems = admin.check(model).context("cannot read the database")?;
     let has_epoch = admin.has_epoch();
@@ -353,7 +354,7 @@ fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic
              one, and `{command} migrate up`"
         )));
     }
-    // A database that is not there yet has none either, and the missing table says so.
+    // A missing database has no epoch either; the missing tables have been reported.
     if mistakes.is_empty() && !has_epoch.context("cannot read the database")? {
         let mistake = database("the database has no epoch, which is part of every ETag".to_owned());
         mistakes.push(
@@ -364,7 +365,7 @@ fn lacks(config: &Config, model: &Model, admin: &Admin) -> Result<Vec<Diagnostic
     Ok(mistakes)
 }
 
-/// What is wrong with the migrations as far as that can be seen without a database.
+/// The mistakes in the migrations that can be found without a database.
 ///
 /// # Errors
 /// They cannot be tried.
@@ -375,7 +376,7 @@ pub(super) fn mistakes_of_files(config: &Config) -> Result<Vec<Diagnostic>, Star
     }
 }
 
-/// Tries the files on a database of their own.
+/// Tries the files on a separate database.
 fn rehearsed(config: &Config, migrations: &Migrations) -> Result<Vec<Diagnostic>, StartError> {
     match admin::rehearse(&config.database, migrations) {
         Ok(is_tried) => {
@@ -407,8 +408,7 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     let applied = admin.migrate(&migrations)?;
     let mut done: Vec<String> =
         applied.iter().map(|applied| name(applied.number, &applied.name)).collect();
-    // The tables of others are watched by what the model says of them. If that has mistakes, others
-    // say so.
+    // The model determines how foreign tables are watched. Mistakes in it are reported elsewhere.
     if let Ok(parsed) = read_model(config) {
         let (records, rows) = admin.heal(&parsed.model).context("cannot heal the change log")?;
         if records + rows > 0 {
@@ -432,12 +432,12 @@ pub(super) fn read(config: &Config) -> Result<Migrations, StartError> {
     Migrations::read_for(&within(&config.dir, "migrations"), dialect).map_err(StartError::Mistakes)
 }
 
-/// The files for SQLite, from which the next migration is written for both databases.
+/// The SQLite files, from which the next migration is written for both databases.
 fn read_for_difference(config: &Config) -> Result<Migrations, StartError> {
     Migrations::read(&within(&config.dir, "migrations")).map_err(StartError::Mistakes)
 }
 
-/// Looking at a database does not create it.
+/// Inspecting a database does not create it.
 fn open_existing(config: &Config) -> Result<Option<Admin>, StartError> {
     Ok(Admin::open_existing(&config.database)
         .with_context(|| format!("cannot open {}", config.database))?)
@@ -447,12 +447,12 @@ fn name(number: i64, name: &str) -> String {
     format!("{number:04}_{name}")
 }
 
-/// The command that mends a database which is behind.
+/// The command that brings an outdated database up to date.
 fn remedy(config: &Config) -> String {
     format!("run `{} migrate up`, or start with `serve --migrate`", command(config))
 }
 
-/// How this project is called upon.
+/// The command line for this project.
 pub(super) fn command(config: &Config) -> String {
     let dir = if config.dir.as_os_str() == "." {
         String::new()

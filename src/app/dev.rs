@@ -1,6 +1,6 @@
-//! `freshql dev`: serves in mode `open` from a scratch database and follows the project's files.
-//! What is right is swapped in as a whole; what is wrong is told, and the last version that was
-//! right goes on serving.
+//! `freshql dev`: serves in mode `open` from a scratch database and follows the project's files. A
+//! version without mistakes replaces the previous one as a whole; mistakes are reported, and the
+//! last version without any stays in service.
 
 mod difference;
 mod scratch;
@@ -28,20 +28,20 @@ use crate::identity::Authenticator;
 use crate::model::Diagnostic;
 use crate::persisted::files;
 
-/// What a developer is told.
+/// A message to the developer.
 #[derive(Debug)]
 pub enum DevEvent<'a> {
-    /// Lines that end.
+    /// Complete lines.
     Text(&'a str),
-    /// Mistakes, or what is worth a second look.
+    /// Mistakes, or what deserves a second look.
     Diagnostics(&'a [Diagnostic]),
 }
 
-/// Serves until the process is told to stop, and reloads when files change.
+/// Serves until the process is stopped, and reloads when files change.
 ///
 /// # Errors
-/// The address is taken, or the directory cannot be watched. Mistakes in files are told, and waited
-/// for to be mended.
+/// The address is taken, or the directory cannot be watched. Mistakes in files are reported, and
+/// the server waits until they are fixed.
 pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), StartError> {
     // Installed first, so that no signal is missed while the server starts.
     let stopped = stop_signal().context("cannot wait for signals")?;
@@ -54,13 +54,13 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
     let mut shape = None;
     tokio::pin!(stopped);
     loop {
-        // Taken before the files are read: what changes while they are is seen the next time.
+        // Computed before the files are read: a change during the read is noticed the next time.
         let sources = watch::sources(&config.dir);
         if last != Some(sources) {
             last = Some(sources);
             match load(&config, &authenticator, shape.is_none()).await {
                 Ok(project) => {
-                    // First, so that what is told is so.
+                    // Swap first, so that the message is true.
                     current.swap(project.routes);
                     tell(DevEvent::Text(&project.shape.told_after(
                         shape.as_ref(),
@@ -71,7 +71,7 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
                         tell(DevEvent::Diagnostics(&project.warnings));
                     }
                     shape = Some(project.shape);
-                    // Once: it holds for all that comes.
+                    // Only once: it stays valid.
                     tell(DevEvent::Text(&std::mem::take(&mut token)));
                 }
                 Err(error) => {
@@ -98,16 +98,17 @@ pub async fn dev(config: Config, tell: impl Fn(DevEvent<'_>)) -> Result<(), Star
     wind_down(running).await
 }
 
-/// A version of the project that is right.
+/// A version of the project without mistakes.
 struct Project {
     routes: Router,
     shape: Shape,
     warnings: Vec<Diagnostic>,
-    /// What there is to say about the scratch database; empty, or a line.
+    /// A line about the scratch database, or empty.
     note: String,
 }
 
-/// Reads everything anew. `is_first`: nothing is served yet, so that old scratch databases can go.
+/// Reads everything again. `is_first`: nothing is served yet, so old scratch databases can be
+/// deleted.
 async fn load(
     config: &Config,
     authenticator: &Arc<Authenticator>,
@@ -136,16 +137,15 @@ async fn load(
     Ok(Project { routes, shape: Shape::new(sdl, &registered), warnings, note })
 }
 
-/// The version that is served.
+/// The version in service.
 #[derive(Clone, Default)]
 struct Current(Arc<RwLock<Option<Router>>>);
 
 impl Current {
-    /// Requests that come from now on are answered by these routes; those under way by the routes
-    /// that they came to.
+    /// From now on, requests are answered by these routes; those in progress keep their routes.
     fn swap(&self, routes: Router) {
         let old = self.0.write().unwrap_or_else(PoisonError::into_inner).replace(routes);
-        // Closing a database takes a moment, for which nobody should wait behind the lock.
+        // Closing a database takes a moment, and requests should not wait for the lock meanwhile.
         drop(old);
     }
 

@@ -6,10 +6,10 @@ use crate::store::schema::migrations::MigrateError;
 /// Why a command failed, or the server did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Mistakes in files that the user wrote: all of them, each with its place.
+    /// All mistakes in files that the user wrote, each with its position.
     #[error("{} mistakes in the project's files", .0.len())]
     Mistakes(Vec<Diagnostic>),
-    /// What the command was to find out, and has told already: tests fail, a document is refused.
+    /// The command found and reported problems: tests fail, a document is refused.
     #[error("the command has found what it looks for")]
     Told,
     /// Anything else.

@@ -1,5 +1,5 @@
 //! The command `explain`: runs a query as the server would, on the same database, and prints why
-//! its answer is as it is. It only reads, and it has no response cache to ask.
+//! its answer is as it is. It only reads, and has no response cache to inspect.
 
 use std::fmt::{self, Display, Write};
 use std::path::Path;
@@ -18,37 +18,37 @@ use crate::graphql::{Document, Engine, GraphqlError, OperationKind};
 use crate::persisted::{Registered, Registry, files};
 use crate::viewer::{Claims, Viewer};
 
-/// How wide lines of names may grow.
+/// The maximum width of lines of names.
 const WIDTH: usize = 100;
 
-/// What is to be explained.
+/// What to explain.
 #[derive(Debug, Clone)]
 pub struct ExplainRequest {
-    /// The id of a registered document, a file that holds one, or the name of an operation.
+    /// The id of a registered document, a file with a document, or the name of an operation.
     pub document: String,
     /// A JSON object.
     pub variables: Option<String>,
-    /// Where the document has several.
+    /// If the document has several.
     pub operation: Option<String>,
-    /// The report as JSON.
+    /// Whether to print the report as JSON.
     pub json: bool,
-    /// The claims of whoever asks, a JSON object; None: nobody that is known.
+    /// The claims of the viewer, as a JSON object; None for an anonymous viewer.
     pub claims: Option<String>,
 }
 
 /// Executes a query and reports on it.
 ///
 /// # Errors
-/// There is no such document, it is not a query, its variables do not coerce, the database is not
-/// ready.
+/// There is no such document, it is not a query, its variables do not coerce, or the database is
+/// not ready.
 pub async fn explain(config: &Config, wanted: &ExplainRequest) -> Result<String, StartError> {
-    // Whoever asks why something is so does not want it to be otherwise afterwards.
+    // Explaining must not change anything.
     let config = Config { migrate: false, readers: 1, ..config.clone() };
     let (engine, registry) = open(&config, Opening::ToLook).await?;
-    // The claims stand for a token of the first issuer.
+    // The claims are taken for those of a token of the first issuer.
     let roles = config.auth.first().map_or(Claims::ROLES, |issuer| &issuer.roles);
     let report = report(&engine, &registry, wanted, roles).await;
-    // No log is left beside the database that was not there before.
+    // Close the store, so that no new log file is left next to the database.
     engine.store().close().await;
     report
 }
@@ -86,7 +86,7 @@ async fn report(
     Ok(Text(&explanation).to_string())
 }
 
-/// Who is to ask.
+/// The viewer to run as.
 fn viewer(wanted: &ExplainRequest, roles: &str) -> Result<Viewer, anyhow::Error> {
     let Some(claims) = &wanted.claims else { return Ok(Viewer::Anonymous) };
     let claims = serde_json::from_str(claims).context("the claims are not a JSON object")?;
@@ -95,7 +95,7 @@ fn viewer(wanted: &ExplainRequest, roles: &str) -> Result<Viewer, anyhow::Error>
 
 enum Subject {
     Registered(Arc<Registered>),
-    /// By the name of one of its operations.
+    /// Found by the name of one of its operations.
     Named(Arc<Registered>),
     File(Document),
 }
@@ -147,7 +147,7 @@ fn sentence(errors: &[GraphqlError]) -> anyhow::Error {
     anyhow!(messages.join("; "))
 }
 
-/// The report for people.
+/// The report as text.
 struct Text<'a>(&'a Explanation);
 
 impl Display for Text<'_> {
@@ -249,7 +249,7 @@ fn derivation(f: &mut fmt::Formatter<'_>, from: &DerivedFrom) -> fmt::Result {
     Ok(())
 }
 
-/// Items with commas, in lines of a bearable length.
+/// Comma-separated items, in lines of a readable length.
 fn wrapped(
     f: &mut fmt::Formatter<'_>,
     head: &str,

@@ -1,5 +1,5 @@
-//! `freshql health`: asks a server on this machine whether it is ready, for containers that have no
-//! other program to ask with.
+//! `freshql health`: asks a local server whether it is ready, for containers without another HTTP
+//! client.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
@@ -10,13 +10,13 @@ use anyhow::Context;
 use super::error::StartError;
 use crate::config::Config;
 
-/// How long the server may take for each step.
+/// The maximum time for each step.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Gets `/readyz` from where this configuration listens.
+/// Gets `/readyz` from the configured address.
 ///
 /// # Errors
-/// Nobody answers, or the server is not ready; says what it answered.
+/// There is no answer, or the server is not ready.
 pub fn health(config: &Config) -> Result<String, StartError> {
     let address = reachable(config.listen.as_str())?;
     let (status, body) =
@@ -27,7 +27,7 @@ pub fn health(config: &Config) -> Result<String, StartError> {
     Err(anyhow::anyhow!("http://{address}/readyz answers {status}: {}", body.trim()).into())
 }
 
-/// A server that listens on all addresses is asked on loopback.
+/// A server that listens on all addresses is contacted on loopback.
 fn reachable(listen: &str) -> anyhow::Result<SocketAddr> {
     let mut address =
         listen.to_socket_addrs().with_context(|| format!("cannot resolve {listen}"))?;

@@ -1,5 +1,5 @@
-//! `freshql init`: a project to start from. Its files are texts in this directory, except for the
-//! first migration, which is what the model asks for, in both dialects.
+//! `freshql init`: a project to start from. Its files are in this directory, except for the first
+//! migration, which is generated from the model for both dialects.
 
 use std::path::{Path, PathBuf};
 
@@ -21,11 +21,11 @@ const AUTHOR: &str = include_str!("init/queries/author.graphql");
 const SEED_OF_SQLITE: &str = include_str!("init/0002_first_books.sqlite.sql");
 const SEED_OF_POSTGRES: &str = include_str!("init/0002_first_books.postgres.sql");
 
-/// Writes a small project: a model, two queries, migrations, the configuration. Says what, and what
-/// comes next.
+/// Writes a small project: a model, two queries, migrations, the configuration. Returns what was
+/// written, and what to do next.
 ///
 /// # Errors
-/// One of its files is there already (then nothing was written), or cannot be written.
+/// One of its files exists already (then nothing was written), or cannot be written.
 pub fn init(directory: &Path) -> Result<String, StartError> {
     let files = files()?;
     let there: Vec<String> = files
@@ -55,7 +55,7 @@ pub fn init(directory: &Path) -> Result<String, StartError> {
     Ok(text)
 }
 
-/// Names below the project's directory, and what is in them.
+/// Names relative to the project directory, and contents.
 fn files() -> Result<Vec<(&'static str, String)>, StartError> {
     let model = parse(MODEL_FILE, MODEL).map_err(StartError::Mistakes)?.model;
     let first = difference::step(&Migrations::default(), &model)
@@ -75,7 +75,7 @@ fn files() -> Result<Vec<(&'static str, String)>, StartError> {
     ])
 }
 
-/// Creates the file, and fails if somebody else has meanwhile.
+/// Creates the file; fails if it has been created in the meantime.
 fn write(path: &PathBuf, content: &str) -> std::io::Result<()> {
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;

@@ -1,4 +1,4 @@
-//! Writes the log to standard error, in lines for people or as a JSON object per line for programs.
+//! Writes the log to standard error, as text or as one JSON object per line.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
@@ -14,7 +14,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::LogFormat;
 
-/// Starts to write what the filter lets through.
+/// Starts logging what passes the filter.
 pub fn start(filter: EnvFilter, format: LogFormat) {
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
     match format {
@@ -23,8 +23,8 @@ pub fn start(filter: EnvFilter, format: LogFormat) {
     }
 }
 
-/// `{"timestamp":…,"level":…,"target":…,"message":…,…}`: the event's fields stand beside what every
-/// event has.
+/// `{"timestamp":…,"level":…,"target":…,"message":…,…}`: an event's fields are members next to
+/// those that every event has.
 struct JsonLines;
 
 impl<S, N> FormatEvent<S, N> for JsonLines

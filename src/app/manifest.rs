@@ -1,4 +1,4 @@
-//! `freshql manifest`: the query files' operations as the tools of clients read them.
+//! `freshql manifest`: the operations of the query files as a manifest for client tools.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,12 +13,12 @@ use crate::graphql::OperationKind;
 use crate::persisted::manifest::{self, Format, Operation};
 use crate::persisted::with_typename;
 
-/// A manifest, and what there is to say about it.
+/// A manifest, with notes about it.
 #[derive(Debug)]
 pub struct Manifest {
     /// The file's text.
     pub text: String,
-    /// For whoever reads the terminal.
+    /// Notes for the terminal.
     pub notes: Vec<String>,
 }
 
@@ -43,7 +43,7 @@ pub async fn manifest(config: &Config, format: Format) -> Result<Manifest, Start
         (BTreeMap::new(), 0);
     for known in &listed {
         let body = with_typename(&known.text);
-        // With the setting the server adds it itself, and the document keeps its id.
+        // With the setting, the server adds it itself, and the document keeps its id.
         let id = if config.typename { known.id } else { DocumentId::of(&body) };
         unregistered += usize::from(registry.get(id).is_none());
         for operation in known.document.iter().flat_map(|document| document.operations()) {

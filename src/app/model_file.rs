@@ -1,4 +1,4 @@
-//! The model's file: how it is found and read, and what of the configuration bears on the model.
+//! The model's file: how it is found and read, and how the configuration affects the model.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use crate::graphql::Compiler;
 use crate::model::parse::parse;
 use crate::model::{Diagnostic, Model, Parsed, advice};
 
-/// The file in the project's directory that holds the model.
+/// The model's file in the project directory.
 pub(super) const MODEL_FILE: &str = "schema.graphql";
 
-/// The model, and what is worth a second look in it, which is logged.
+/// The model; warnings are logged.
 pub(super) fn load_model(config: &Config) -> Result<Model, StartError> {
     let parsed = read_model(config)?;
     log_warnings(&config.dir, &parsed.warnings);
@@ -25,7 +25,7 @@ pub(super) fn log_warnings(dir: &Path, warnings: &[Diagnostic]) {
     if warnings.is_empty() {
         return;
     }
-    // A file that has gone meanwhile costs the places only.
+    // If the file has gone in the meantime, only the positions are lost.
     let text = std::fs::read_to_string(within(dir, MODEL_FILE)).unwrap_or_default();
     for warning in warnings {
         let (line, column) = warning.line_and_column(&text);
@@ -33,7 +33,7 @@ pub(super) fn log_warnings(dir: &Path, warnings: &[Diagnostic]) {
     }
 }
 
-/// The model with its warnings. Its rules fit the configuration.
+/// The model with its warnings, checked against the configuration.
 pub(super) fn read_model(config: &Config) -> Result<Parsed, StartError> {
     let dir = &*config.dir;
     let path = within(dir, MODEL_FILE);
@@ -65,7 +65,7 @@ pub(super) fn read_model(config: &Config) -> Result<Parsed, StartError> {
     if mistakes.is_empty() { Ok(parsed) } else { Err(StartError::Mistakes(mistakes)) }
 }
 
-/// The model with the ids that the configuration asks for.
+/// The model with the configured form of ids.
 pub(super) fn with_ids(config: &Config, model: Model) -> Model {
     match config.ids {
         Ids::Local => model,
@@ -77,7 +77,7 @@ pub(super) fn compiler(model: Arc<Model>) -> Result<Compiler, StartError> {
     Ok(Compiler::new(model).context("the model has no API")?)
 }
 
-/// The same, with what the configuration says of registered documents.
+/// Like [`compiler`], with the configuration of registered documents.
 pub(super) fn compiler_of(config: &Config, model: Arc<Model>) -> Result<Compiler, StartError> {
     let compiler = compiler(model)?;
     Ok(if config.typename { compiler.with_typename() } else { compiler })
@@ -91,7 +91,7 @@ pub fn schema(config: &Config) -> Result<String, StartError> {
     Ok(compiler(Arc::new(with_ids(config, load_model(config)?)))?.sdl().to_owned())
 }
 
-/// A path of the project, as its user would write it: without `./`.
+/// A path of the project, as the user would write it: without `./`.
 pub(super) fn within(dir: &Path, name: &str) -> PathBuf {
     if dir == Path::new(".") { name.into() } else { dir.join(name) }
 }

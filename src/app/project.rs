@@ -1,5 +1,5 @@
-//! What a project's files say: the model, and the documents in `queries/`. All that is wrong with
-//! them is found in one go.
+//! Reads a project's files: the model, and the documents in `queries/`. All mistakes are found in
+//! one run.
 
 use std::sync::Arc;
 
@@ -16,18 +16,18 @@ use crate::persisted::{Registry, files};
 pub(super) struct Project {
     pub(super) model: Arc<Model>,
     pub(super) compiler: Compiler,
-    /// The documents of those query files that have no mistakes.
+    /// The documents of the query files without mistakes.
     pub(super) registry: Registry,
-    /// What is wrong with the others.
+    /// The mistakes in the others.
     pub(super) mistakes: Vec<Diagnostic>,
-    /// The model's.
+    /// Those of the model.
     pub(super) warnings: Vec<Diagnostic>,
 }
 
 /// Reads the model and registers the query files.
 ///
 /// # Errors
-/// The model's mistakes, and those of the queries that they have under any model.
+/// The model's mistakes, and those of the queries that do not depend on the model.
 pub(super) async fn read(config: &Config) -> Result<Project, StartError> {
     let queries = within(&config.dir, files::DIRECTORY);
     let unread = || format!("cannot read the queries in {}", queries.display());

@@ -1,6 +1,6 @@
-//! `freshql queries`: the operations with their ids, from the query files; and, where there is a
-//! database, those that it has beside them: registered over HTTP, or retired from the files and
-//! still served.
+//! `freshql queries`: the operations with their ids, from the query files and, if there is a
+//! database, from there: documents registered over HTTP, or retired from the files and still
+//! served.
 
 use std::sync::Arc;
 
@@ -23,19 +23,18 @@ struct Listed {
     id: DocumentId,
     operation: Option<String>,
     kind: &'static str,
-    /// The field that makes the answer depend on who asks, as `name (line:column)`; null: everybody
-    /// gets the same.
+    /// The field that makes the answer depend on the viewer, as `name (line:column)`; null if
+    /// everybody gets the same answer.
     private: Option<String>,
     /// The query files with this document.
     files: Vec<String>,
-    /// It was registered over HTTP.
+    /// Whether it was registered over HTTP.
     stored: bool,
-    /// It left the query files, and is served until this moment.
+    /// Set if it has left the query files: the time until which it is served.
     retired_until: Option<String>,
 }
 
-/// The operations: a table of id, operation, kind and where it comes from, or the same as a JSON
-/// array.
+/// The operations: a table of id, operation, kind and source, or the same as a JSON array.
 ///
 /// # Errors
 /// The mistakes of the model or of the query files.
@@ -55,7 +54,7 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
         let json = serde_json::to_string_pretty(&listed).context("a list of operations is JSON")?;
         return Ok(json + "\n");
     }
-    // Where nobody says who may do what, all is public, and nothing is to be said of it.
+    // Without rules, everything is public, which need not be mentioned.
     let has_rules = compiler.model().has_rules;
     let mut rows = vec![["ID", "OPERATION", "KIND", "FILE"].map(str::to_owned)];
     for operation in listed {
@@ -77,15 +76,15 @@ pub async fn queries(config: &Config, json: bool) -> Result<String, StartError> 
                 .map(|place| [operation.id.to_string(), name.clone(), kind.clone(), place]),
         );
     }
-    // By file, as the files are what their reader knows; what is in none comes last.
+    // By file, because readers know the files; documents without a file come last.
     rows[1..].sort_by(|a, b| {
         (a[3].starts_with('('), &a[3], &a[1]).cmp(&(b[3].starts_with('('), &b[3], &b[1]))
     });
     Ok(table(&rows))
 }
 
-/// A database that is not there, or cannot be read, has nothing to add: other commands say what is
-/// wrong with it.
+/// A database that is missing or unreadable adds nothing: other commands report what is wrong with
+/// it.
 async fn add_those_of_the_database(config: &Config, compiler: &Compiler, registry: &Registry) {
     let found = admin::documents(&config.database);
     let Retention(retention) = config.document_retention;

@@ -1,5 +1,5 @@
-//! `freshql push` and `freshql check --against`: the documents of clients and a server that runs,
-//! or a manifest of them.
+//! `freshql push` and `freshql check --against`: clients' documents, and a running server or a
+//! manifest of its documents.
 
 use std::path::Path;
 use std::time::Duration;
@@ -18,39 +18,39 @@ use crate::document_id::DocumentId;
 use crate::outbound::{Bounds, Client};
 use crate::persisted::manifest::{self, Entry};
 
-/// What one answer of the server may cost: the list of all documents has their texts.
+/// The limits of one response: the list of all documents contains their texts.
 const BOUNDS: Bounds = Bounds { time: Duration::from_secs(60), bytes: 256 << 20 };
 
-/// Documents that are sent at once: so many, and so many bytes, which any server takes.
+/// How many documents, and how many bytes, to send in one request; any server accepts this much.
 const AT_ONCE: usize = 50;
 const BYTES_AT_ONCE: usize = 512 << 10;
 
-/// What was pushed.
+/// The result of a push.
 #[derive(Debug, Default)]
 pub struct Pushed {
-    /// Documents that the server did not know.
+    /// The number of documents that were new to the server.
     pub new: u64,
-    /// Those that it did.
+    /// The number of documents that it already knew.
     pub known: u64,
-    /// A line for each that it refuses, with the reasons.
+    /// One line for each refused document, with the reasons.
     pub refused: Vec<String>,
 }
 
-/// A server that runs, and how it is asked.
+/// A running server, and how to contact it.
 #[derive(Debug, Clone, Copy)]
 pub struct Remote<'a> {
     /// `https://shop.example`
     pub url: &'a str,
     /// Its admin token.
     pub token: Option<&'a Secret>,
-    /// A PEM file with certificates that are trusted beside those that the machine trusts.
+    /// A PEM file with certificates to trust in addition to the machine's.
     pub certificates: Option<&'a Path>,
 }
 
-/// Registers the documents of a manifest with a server. `tell` hears how many of how many are done.
+/// Registers the documents of a manifest with a server. `tell` receives the progress.
 ///
 /// # Errors
-/// The file is no manifest, or the server cannot be asked.
+/// The file is not a manifest, or the server cannot be reached.
 pub async fn push(
     file: &Path,
     to: Remote<'_>,
@@ -89,11 +89,11 @@ pub async fn push(
     Ok(pushed)
 }
 
-/// Which documents of a server, or of a manifest (where `against` has the name of a file for its
-/// URL), the project's model breaks: a line for each mistake.
+/// The mistakes, one per line, that the project's model causes in the documents of a server, or of
+/// a manifest (if the URL in `against` is the name of a file).
 ///
 /// # Errors
-/// The model's mistakes, or the documents cannot be had.
+/// The model's mistakes, or the documents cannot be obtained.
 pub async fn broken(
     config: &Config,
     against: Remote<'_>,
@@ -122,7 +122,7 @@ pub async fn broken(
 fn read_manifest(file: &Path) -> anyhow::Result<Vec<Entry>> {
     let text =
         std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
-    manifest::parse(&text).map_err(|why| anyhow!("{} is no manifest: {why}", file.display()))
+    manifest::parse(&text).map_err(|why| anyhow!("{} is not a manifest: {why}", file.display()))
 }
 
 /// All documents that a server serves.
@@ -166,7 +166,7 @@ fn refusal(by: Remote<'_>, status: StatusCode, answer: &str) -> anyhow::Error {
     let problem = serde_json::from_str::<Value>(answer).ok();
     match problem.as_ref().and_then(|problem| problem["detail"].as_str()) {
         Some(_) if status == StatusCode::UNAUTHORIZED && token.is_none() => {
-            anyhow!("{url} wants its admin token: set FRESHQL_ADMIN_TOKEN")
+            anyhow!("{url} requires its admin token: set FRESHQL_ADMIN_TOKEN")
         }
         Some(detail) => anyhow!("{url} answers {}: {detail}", status.as_u16()),
         None => {
@@ -179,7 +179,7 @@ fn otherwise(url: &str, answer: &str) -> String {
     format!("{url} does not answer as freshql does: {}", excerpt(answer))
 }
 
-/// The beginning of somebody else's page, on one line.
+/// The beginning of a foreign response, on one line.
 fn excerpt(text: &str) -> String {
     let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
     match words.char_indices().nth(120) {
@@ -227,15 +227,15 @@ impl Refused {
     }
 }
 
-/// A server that runs.
+/// A running server.
 struct Server {
-    /// Its URL, without a slash at the end.
+    /// Its URL, without a trailing slash.
     url: String,
     client: Client,
 }
 
 impl Server {
-    /// `certificates`: a PEM file with certificates that are trusted beside the machine's.
+    /// `certificates`: a PEM file with certificates to trust in addition to the machine's.
     fn new(url: &str, certificates: Option<&Path>) -> anyhow::Result<Self> {
         if !url.starts_with("https://") && !url.starts_with("http://") {
             bail!("`{url}` is not the URL of a server: it begins with https:// or http://");

@@ -1,4 +1,4 @@
-//! Starts the server, does what has to be done beside it, and stops it.
+//! Starts the server and its background tasks, and stops them.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -26,15 +26,15 @@ use crate::identity::Authenticator;
 use crate::persisted::{Documents, Registry, stored};
 use crate::store::Store;
 
-/// How long requests that are under way may take to end when the server stops.
+/// How long requests in progress may take to finish when the server stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// How often the change log is looked over for what need not be kept.
+/// How often the change log is pruned.
 const PRUNING: Duration = Duration::from_secs(60);
 
-/// A server that listens.
+/// A running server.
 pub struct RunningServer {
-    /// Where it really listens.
+    /// The address on which it actually listens.
     pub address: SocketAddr,
     stop: oneshot::Sender<()>,
     server: JoinHandle<std::io::Result<()>>,
@@ -42,7 +42,7 @@ pub struct RunningServer {
     store: Option<Store>,
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process is stopped.
 ///
 /// # Errors
 /// The server did not start, or failed.
@@ -54,10 +54,10 @@ pub async fn serve(config: Config) -> Result<(), StartError> {
     wind_down(running).await
 }
 
-/// Starts the server and returns when it listens.
+/// Starts the server, and returns when it listens.
 ///
 /// # Errors
-/// Mistakes in the model or in query files, pending migrations, an address that is taken.
+/// Mistakes in the model or in query files, pending migrations, or an address that is taken.
 pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     let authenticator = Arc::new(Authenticator::new(&token::to_serve(&config)?).context("[auth]")?);
     let (engine, registry) = open(&config, Opening::ToServe).await?;
@@ -99,8 +99,8 @@ pub async fn start(config: Config) -> Result<RunningServer, StartError> {
     Ok(running)
 }
 
-/// What answers: the engine on the project's database, and all registered documents. The database
-/// is not touched while anything is wrong with the files.
+/// Opens the engine on the project's database, with all registered documents. The database is not
+/// touched if anything is wrong with the files.
 pub(super) async fn open(
     config: &Config,
     opening: Opening,
@@ -122,17 +122,16 @@ pub(super) async fn open(
     assemble(config, project, opening).await
 }
 
-/// What a database is opened for.
+/// The purpose of opening a database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Opening {
-    /// To serve the project: the documents of the query files are written down, see
-    /// [`stored::record`].
+    /// To serve the project: the documents of the query files are recorded, see [`stored::record`].
     ToServe,
-    /// To look, or to try something: this writes nothing.
+    /// To inspect or try something: nothing is written.
     ToLook,
 }
 
-/// The same, for a database that fits.
+/// Like [`open`], for a database that is known to fit.
 pub(super) async fn assemble(
     config: &Config,
     project: Project,
@@ -143,14 +142,14 @@ pub(super) async fn assemble(
         .await
         .with_context(|| config.database.to_string())?;
     let registry = Arc::new(registry);
-    // Before anything is read: what another node changes from here on is told.
+    // Subscribe before anything is read: changes by other nodes from here on are reported.
     store.subscribe(registry.clone()).with_context(|| config.database.to_string())?;
     let Retention(retention) = config.document_retention;
     if opening == Opening::ToServe
         && let Err(error) = stored::record(&store, &registry, retention).await
     {
-        // A disk that is full does not keep the server from answering what it can.
-        tracing::warn!(%error, "cannot write down the documents of the query files: one that leaves them is gone at once");
+        // A full disk must not prevent the server from answering what it can.
+        tracing::warn!(%error, "cannot record the documents of the query files: a document that leaves the files will not be served any longer");
     }
     let loaded = match opening {
         Opening::ToServe => stored::load(&store, &registry, retention).await,
@@ -160,7 +159,7 @@ pub(super) async fn assemble(
     Ok((Engine::with_limits(compiler, store, config.limits.answer), registry))
 }
 
-/// Answers at this address from now on, and does beside it what never ends.
+/// Listens at this address from now on, and runs the background tasks.
 pub(super) async fn listen<S>(
     config: &Config,
     front: S,
@@ -178,7 +177,7 @@ where
     let server = {
         let config = config.clone();
         async move {
-            // An error means that the handle was dropped: then nobody needs the server any more.
+            // An error means that the handle was dropped, so nobody needs the server any more.
             let stopped = async { drop(stopped.await) };
             server::serve(listener, front, &config, stopped).await
         }
@@ -193,8 +192,8 @@ where
     Ok(RunningServer { address, stop, server, store: None })
 }
 
-/// Compiles the registered documents, then prunes the change log now and then and forgets retired
-/// documents, for as long as it is polled.
+/// Compiles the registered documents, then periodically prunes the change log and deletes expired
+/// documents, as long as it is polled.
 pub(super) async fn maintain(store: Store, documents: Documents, config: Config) -> Infallible {
     documents.compile_all().await;
     let mut turns = tokio::time::interval(PRUNING);
@@ -213,16 +212,16 @@ pub(super) async fn maintain(store: Store, documents: Documents, config: Config)
     }
 }
 
-/// Lets requests that are under way end, unless the process is told to stop once more.
+/// Lets requests in progress finish, unless the process is told to stop again.
 pub(super) async fn wind_down(running: RunningServer) -> Result<(), StartError> {
     let again = stop_signal().context("cannot wait for signals")?;
-    tracing::info!("stopping; requests under way may end; a second signal stops at once");
+    tracing::info!("stopping; requests in progress may finish; a second signal stops at once");
     tokio::select! {
         stopped = running.stop() => Ok(stopped?),
         () = again => {
-            tracing::warn!("stopped at once; requests under way were given up");
-            // As a shell says it of a process that was interrupted. What was acknowledged is
-            // durable already.
+            tracing::warn!("stopped at once; requests in progress were dropped");
+            // The exit status that shells use for an interrupted process. Everything acknowledged
+            // is already durable.
             std::process::exit(130)
         }
     }
@@ -236,13 +235,13 @@ impl RunningServer {
         }
     }
 
-    /// Stops listening, lets requests that are under way end, closes the database when they have,
-    /// or after a while, and returns when all is written into the database file.
+    /// Stops listening, lets requests in progress finish, closes the database when they have or
+    /// after a while, and returns when everything is in the database file.
     ///
     /// # Errors
     /// The server had failed.
     pub async fn stop(self) -> anyhow::Result<()> {
-        // An error means that the server has ended already; why, the task says.
+        // An error means that the server has ended already; its task knows why.
         let _ = self.stop.send(());
         let abort = self.server.abort_handle();
         let ended = tokio::time::timeout(DRAIN, self.server).await;

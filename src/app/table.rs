@@ -1,6 +1,6 @@
-//! Lists that commands print.
+//! Tables for the output of commands.
 
-/// Columns of equal width, two spaces apart; the last is not filled up.
+/// Columns of equal width, two spaces apart; the last one is not padded.
 pub(super) fn table<const N: usize>(rows: &[[String; N]]) -> String {
     let widths: [usize; N] = std::array::from_fn(|column| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)

@@ -1,6 +1,6 @@
-//! `freshql test`: asks every query as its cases say, each on a copy of a scratch database, and
-//! compares the answers with the snapshots beside the query files. Of each query it also tries
-//! whether the ETag tells what it is to tell.
+//! `freshql test`: runs every query with its cases, each on a copy of a scratch database, and
+//! compares the answers with the snapshots next to the query files. It also tests that the ETag of
+//! each query changes exactly when it should.
 
 mod asking;
 mod cases;
@@ -30,25 +30,25 @@ use crate::config::Config;
 use crate::graphql::OperationKind;
 use crate::persisted::files;
 
-/// What is tested, and how it is told.
+/// What to test, and how to report it.
 #[derive(Debug, Clone, Default)]
 pub struct TestOptions {
     /// Names of query files, without `.graphql`; none for all.
     pub names: Vec<String>,
-    /// Keeps the answers as they are now.
+    /// Accepts the answers as they are now.
     pub update: bool,
-    /// Writes what is not accepted yet beside the snapshots, for review.
+    /// Writes answers that are not accepted yet next to the snapshots, for review.
     pub pending: bool,
-    /// Tells it as JSON.
+    /// Whether to report as JSON.
     pub json: bool,
-    /// Differences in colours.
+    /// Whether to show differences in colour.
     pub colors: bool,
 }
 
-/// Tests; gives what there is to tell, and whether all is well.
+/// Runs the tests; returns the report, and whether all is well.
 ///
 /// # Errors
-/// The mistakes of the project's files, or a database that cannot be made of them.
+/// The mistakes of the project's files, or the database cannot be built from them.
 pub async fn test(config: &Config, options: &TestOptions) -> Result<(String, bool), StartError> {
     let since = SystemTime::now();
     let Project { model, compiler, registry, mistakes, .. } = project::read(config).await?;
@@ -101,7 +101,7 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
-    /// Asks once, compares, and tries the ETag.
+    /// Runs the case, compares the answer, and tests the ETag.
     async fn case(&self, subject: &Subject, case: &Case) -> Result<Outcome, StartError> {
         let mut outcome = Outcome::of(subject, case);
         let document = subject.registered.document.as_ref();
@@ -117,7 +117,7 @@ impl Run<'_> {
                 return Ok(outcome);
             }
         };
-        // Looked at first: a mutation changes what there is to see.
+        // Observe first: a mutation changes what can be observed.
         let observed = match operation.kind() {
             OperationKind::Query => server.observe(&question).await,
             OperationKind::Mutation => None,
@@ -187,8 +187,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Queries that need variables, and nobody has said which. With `--update` they get a first
-    /// case where values are found.
+    /// Queries that need variables but have no case. With `--update` they get a first case if
+    /// values are found.
     async fn uncovered(&self, subject: &Subject) -> Result<Vec<Outcome>, StartError> {
         let server = self.bench.server().await?;
         let is_single = subject.cases.is_empty() && subject.uncovered.len() == 1;
@@ -218,7 +218,7 @@ impl Run<'_> {
         Ok(vec![Outcome::without_case(subject, &file)])
     }
 
-    /// Snapshots that no case makes any more; with `--update` they go.
+    /// Snapshots that belong to no case; with `--update` they are deleted.
     fn stray(&self, outcomes: &[Outcome], queries: &Path) -> std::io::Result<Vec<String>> {
         let mut stray = Vec::new();
         for path in cases::snapshots(queries) {
@@ -240,7 +240,8 @@ impl Run<'_> {
     }
 }
 
-/// The status is not the one that the case says: then the body says why, for it is no snapshot.
+/// The message for a status other than the expected one. It includes the body, which is not
+/// compared then.
 fn unexpected(answer: &Answered, case: &Case) -> String {
     let body = String::from_utf8_lossy(&answer.body);
     let expected = match case.status {
@@ -257,7 +258,7 @@ mod tests {
     use super::*;
     use crate::config::PartialConfig;
 
-    /// What `freshql init` writes, with servers for it.
+    /// The project that `freshql init` writes, with servers for it.
     async fn bench(directory: &Path) -> (Bench, Vec<Subject>) {
         super::super::init(directory).unwrap();
         let config = Config::resolve(
@@ -301,7 +302,7 @@ mod tests {
         let problems = changes::problems(&server, &calvino, &etag, &observed).await.unwrap();
         assert_eq!(problems, Vec::<String>::new());
 
-        // The answer about one author is taken to depend on the other.
+        // Pretends that the answer about one author depends on the other.
         let etag = server.ask(&calvino, None).await.unwrap().etag().unwrap().clone();
         let observed = server.observe(&le_guin).await.unwrap();
         let problems = changes::problems(&server, &calvino, &etag, &observed).await.unwrap();

@@ -1,5 +1,5 @@
-//! `freshql token`, and the secrets that tokens are signed with: from the environment, or, for
-//! `freshql dev`, from a file of its own, so that rules can be tried without an identity provider.
+//! `freshql token`, and the secrets that sign tokens: from the environment or, for `freshql dev`,
+//! from a file of its own, so that rules can be tried without an identity provider.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -14,25 +14,25 @@ use super::model_file::within;
 use crate::config::{Config, Issuer, KeySource, Mode, Secret};
 use crate::identity::mint::mint;
 
-/// Where `freshql dev` keeps its secret, below the project's directory.
+/// The file with the secret of `freshql dev`, below the project directory.
 const DEVELOPMENT_SECRET: &str = ".freshql/secret";
-/// The issuer that `freshql dev` adds where all others have keys that only their providers can sign
-/// with.
+/// The issuer that `freshql dev` adds if all others have keys with which only their providers can
+/// sign.
 const DEVELOPMENT_ISSUER: &str = "freshql dev";
 
-/// A token, and what there is to say about it.
+/// A token, with a note about it.
 #[derive(Debug)]
 pub struct Minted {
     /// The token.
     pub token: String,
-    /// Lines for people; empty, or a warning.
+    /// A warning in lines for people, or empty.
     pub note: String,
 }
 
-/// Makes a token with these claims: the text of a JSON object.
+/// Creates a token with these claims, the text of a JSON object.
 ///
 /// # Errors
-/// The claims are no JSON object, or nobody has a secret to sign with.
+/// The claims are not a JSON object, or no issuer has a secret to sign with.
 pub fn token(
     config: &Config,
     claims: &str,
@@ -43,16 +43,17 @@ pub fn token(
         anyhow!("the claims are not a JSON object such as {{\"sub\":\"ada\"}}: {error}")
     })?;
     if config.auth.is_empty() {
-        return Err(
-            anyhow!("there is no [auth] in freshql.toml, so no token would be looked at").into()
-        );
+        return Err(anyhow!(
+            "there is no [auth] in freshql.toml, so no server would look at a token"
+        )
+        .into());
     }
     let (issuers, note) = match development_secret(&config.dir)? {
-        // Only where the environment has none: whoever set one means it.
+        // Only if the environment has none: a secret that is set there is meant to be used.
         Some(secret) if config.auth.iter().all(|issuer| secret_of(issuer).is_none()) => (
             with_secret(&config.auth, &secret),
             format!(
-                "note: signed with the secret of `freshql dev` ({DEVELOPMENT_SECRET}), which no other server takes\n"
+                "note: signed with the secret of `freshql dev` ({DEVELOPMENT_SECRET}), which no other server accepts\n"
             ),
         ),
         _ => (config.auth.clone(), String::new()),
@@ -63,7 +64,7 @@ pub fn token(
     })
 }
 
-/// The issuer that is named, or the only one that has a secret.
+/// The named issuer, or the only one that has a secret.
 fn signing<'a>(issuers: &'a [Issuer], name: Option<&str>) -> anyhow::Result<&'a Issuer> {
     let mut able = issuers.iter().filter(|issuer| {
         matches!(issuer.keys, KeySource::Secret { .. })
@@ -87,8 +88,8 @@ fn secret_of(issuer: &Issuer) -> Option<&Secret> {
     }
 }
 
-/// Reads the variables of the environment that `[auth]` names. What is missing is told by who needs
-/// it.
+/// Reads the environment variables that `[auth]` names. A missing one is reported where it is
+/// needed.
 pub(super) fn read_secrets(config: &mut Config) -> anyhow::Result<()> {
     for issuer in &mut config.auth {
         if let KeySource::Secret { variable, secret } = &mut issuer.keys {
@@ -102,7 +103,7 @@ pub(super) fn read_secrets(config: &mut Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whoever sits between can hand in keys of his own.
+/// A machine in the middle could substitute its own keys.
 pub(super) fn warn_of_plain_http(issuers: &[Issuer]) {
     for issuer in issuers {
         let url = match &issuer.keys {
@@ -115,15 +116,15 @@ pub(super) fn warn_of_plain_http(issuers: &[Issuer]) {
         if host.is_some_and(|host| !matches!(host, "localhost" | "127.0.0.1" | "[")) {
             tracing::warn!(
                 issuer = issuer.issuer,
-                "the keys of this issuer are fetched without TLS: whoever sits between can sign tokens"
+                "the keys of this issuer are fetched without TLS: a machine in the middle could sign tokens"
             );
         }
     }
 }
 
-/// The issuers whose tokens a server takes. In mode `open`, which is for development, an issuer
-/// whose secret is not in the environment has the one that `freshql dev` would make: nobody else
-/// knows it, so nothing is opened by that.
+/// The issuers whose tokens a server accepts. In mode `open`, which is for development, an issuer
+/// without a secret in the environment gets the one of `freshql dev`. Nobody else knows it, so it
+/// grants nothing.
 pub(super) fn to_serve(config: &Config) -> anyhow::Result<Vec<Issuer>> {
     let is_missing =
         |issuer: &&Issuer| matches!(&issuer.keys, KeySource::Secret { secret: None, .. });
@@ -143,8 +144,8 @@ pub(super) fn to_serve(config: &Config) -> anyhow::Result<Vec<Issuer>> {
     Ok(with_secret(&config.auth, &secret))
 }
 
-/// The configuration with a secret for whoever has none, and a token to begin with. None where
-/// there is no `[auth]`.
+/// The configuration with secrets for issuers that lack one, and a first token. None if there is no
+/// `[auth]`.
 pub(super) fn for_development(config: &Config) -> anyhow::Result<Option<(Config, String)>> {
     if config.auth.is_empty() {
         return Ok(None);
@@ -169,8 +170,8 @@ pub(super) fn for_development(config: &Config) -> anyhow::Result<Option<(Config,
     Ok(Some((Config { auth, ..config.clone() }, note)))
 }
 
-/// The same issuers, of which those without a secret in the environment have this one; and one more
-/// where none has any.
+/// The same issuers, with this secret for those that have none in the environment; and an
+/// additional issuer if none can sign.
 fn with_secret(issuers: &[Issuer], secret: &Secret) -> Vec<Issuer> {
     let mut issuers = issuers.to_vec();
     let mut is_used = false;
@@ -212,7 +213,7 @@ pub(super) fn for_case(issuers: &[Issuer], claims: &Map<String, Value>) -> anyho
     mint(signing, claims.clone(), Duration::from_secs(3600)).context("[auth]")
 }
 
-/// 32 bytes, as digits.
+/// 32 bytes as hex digits.
 fn random_secret() -> anyhow::Result<String> {
     let mut bytes = [0; 32];
     let random = rustls::crypto::aws_lc_rs::default_provider().secure_random;
@@ -220,7 +221,7 @@ fn random_secret() -> anyhow::Result<String> {
     Ok(hex::encode(bytes))
 }
 
-/// A secret in a file that only its owner can read.
+/// Creates a secret in a file that only its owner can read.
 fn make_secret(dir: &Path) -> anyhow::Result<Secret> {
     let text = random_secret()?;
     let path: PathBuf = within(dir, DEVELOPMENT_SECRET);

@@ -1,4 +1,4 @@
-//! Runs the commands: configures them, and shows what the library says.
+//! Runs the commands: configures them, and prints what the library returns.
 
 use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -69,12 +69,12 @@ pub(crate) async fn run(cli: Cli) -> Result<(), StartError> {
     }
 }
 
-/// What a command needs: the configuration resolved, and the log set up as it says.
+/// What a command needs: the resolved configuration, with logging set up accordingly.
 fn prepare(project: ProjectOptions) -> Result<Config, StartError> {
     configure(project.config)
 }
 
-/// The same, for a command that also says where the server listens.
+/// Like [`prepare`], for a command that also needs the server's address.
 fn prepare_listening(project: ProjectOptions, address: ListenOption) -> Result<Config, StartError> {
     configure(project.config.or(address.config))
 }
@@ -87,7 +87,7 @@ fn configure(given: PartialConfig) -> Result<Config, StartError> {
     Ok(config)
 }
 
-/// The settings that stand in the environment alone.
+/// The settings that can be given only in the environment.
 fn environment() -> anyhow::Result<PartialConfig> {
     let mut given = PartialConfig::default();
     for setting in SETTINGS.iter().filter(|setting| setting.place == Place::Environment) {
@@ -139,7 +139,7 @@ async fn manifest(
 
 async fn test(project: ProjectOptions, arguments: TestArguments) -> Result<(), StartError> {
     let TestArguments { names, update, json } = arguments;
-    // As insta does it: where nobody looks, nothing is left for review.
+    // Like insta: in CI, nothing is left for review.
     let pending = std::env::var_os("CI").is_none();
     let colors = colors(io::stdout().is_terminal());
     let options = app::TestOptions { names, update, pending, json, colors };
@@ -213,14 +213,14 @@ async fn push(file: &Path, to: &str, ca_file: Option<&Path>) -> Result<(), Start
     if pushed.refused.is_empty() { Ok(()) } else { Err(StartError::Told) }
 }
 
-/// Lines as `sha256sum` writes them.
+/// Lines in the format of `sha256sum`.
 fn hash(files: &[PathBuf]) -> anyhow::Result<String> {
     let mut lines = String::new();
     for file in files {
         let text = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
         let missing = fragments::missing(&text);
         if !missing.is_empty() {
-            // Its document is more than this file.
+            // Its document consists of more than this file.
             anyhow::bail!(
                 "{} needs fragments of other files ({}); `freshql queries` lists the ids of such documents",
                 file.display(),

@@ -1,23 +1,23 @@
-//! Settings as options of the command line.
+//! Settings as command line options.
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use freshql::config::{PartialConfig, Place, SETTINGS, Setting};
 
-/// Which settings a command takes as options.
+/// Which settings a command accepts as options.
 pub(super) trait Options {
     fn has(setting: &Setting) -> bool;
 }
 
-/// What the command line and the environment say of these settings.
+/// The values that the command line and the environment give to these settings.
 #[derive(Debug)]
 pub(crate) struct Given<O> {
     pub(super) config: PartialConfig,
     options: std::marker::PhantomData<O>,
 }
 
-/// Those of every command.
+/// The options of every command.
 #[derive(Debug)]
 pub(crate) struct Project;
 /// Those of `serve`.

@@ -17,7 +17,7 @@ pub(crate) fn print(text: &str) -> Result<(), StartError> {
     }
 }
 
-/// Says why the command failed, with the place where it is known.
+/// Prints why the command failed, with the position if it is known.
 pub(crate) fn report(error: &StartError) {
     match error {
         StartError::Mistakes(mistakes) => show(mistakes),
@@ -26,7 +26,7 @@ pub(crate) fn report(error: &StartError) {
     }
 }
 
-/// Shows mistakes and warnings with their excerpts.
+/// Prints mistakes and warnings with their excerpts.
 pub(crate) fn show(diagnostics: &[Diagnostic]) {
     let colors = colors(io::stderr().is_terminal());
     tell(&render(diagnostics, &|file| std::fs::read_to_string(file).ok(), colors));
@@ -37,6 +37,6 @@ pub(crate) fn colors(is_terminal: bool) -> bool {
 }
 
 pub(crate) fn tell(text: &str) {
-    // Nobody is left to tell that standard error is closed.
+    // If standard error is closed, there is no other way to report that.
     let _ = io::stderr().lock().write_all(text.as_bytes());
 }

@@ -1,16 +1,15 @@
-//! Who may say who asks: the issuers of tokens that `[auth]` in `freshql.toml` names.
+//! The issuers of tokens, from `[auth]` in `freshql.toml`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Secret;
 
-/// Seconds by which clocks may differ.
+/// The allowed clock difference, in seconds.
 pub const LEEWAY_SECONDS: std::ops::RangeInclusive<u64> = 0..=300;
-/// Fewer bytes of a secret can be guessed (RFC 7518 §3.2).
+/// Shorter secrets, in bytes, can be guessed (RFC 7518 §3.2).
 pub const SHORTEST_SECRET: usize = 32;
-/// Where roles are looked for in a token's claims, unless `roles` says otherwise (JSON pointer, RFC
-/// 6901).
+/// The default location of roles in a token's claims (JSON pointer, RFC 6901).
 pub const ROLES: &str = "/roles";
 
 /// The keys of `[auth]`: name, default in words, meaning.
@@ -36,47 +35,47 @@ pub const KEYS: [(&str, &str, &str); 7] = [
     ("leeway_seconds", "30", "Tolerated clock difference"),
 ];
 
-/// Who issues tokens, and how they are to be read.
+/// An issuer of tokens, and how to read them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer {
-    /// The claim `iss` must be there and equal it.
+    /// The claim `iss` is required and must equal this.
     pub issuer: String,
-    /// The claim `aud` must be there and have one of these.
+    /// The claim `aud` is required and must contain one of these.
     pub audience: Vec<String>,
-    /// What its signatures are verified with.
+    /// The keys that verify its signatures.
     pub keys: KeySource,
-    /// JSON pointer (RFC 6901) into the claims: a list of roles, or a string with spaces between
-    /// them. Default: [`ROLES`]
+    /// JSON pointer (RFC 6901) into the claims: a list of roles, or a space-separated string.
+    /// Default: [`ROLES`]
     pub roles: String,
-    /// A cookie that may have a token instead of `Authorization`. Default: none
+    /// A cookie that may carry the token instead of `Authorization`. Default: none
     pub cookie: Option<String>,
-    /// By how much clocks may differ. Default: 30 s
+    /// The tolerated clock difference. Default: 30 s
     pub leeway: Duration,
 }
 
 /// Where the keys of an issuer come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// What the provider's configuration names (OpenID Connect Discovery): the default.
+    /// Named by the provider's configuration (OpenID Connect Discovery): the default.
     Discovery,
     /// A JSON Web Key Set at this URL.
     Url(String),
-    /// One in this file.
+    /// A JSON Web Key Set in this file.
     File(PathBuf),
-    /// A secret that issuer and server share, for HS256.
+    /// A secret shared by issuer and server, for HS256.
     Secret {
-        /// The variable of the environment that has it.
+        /// The environment variable that contains it.
         variable: String,
-        /// What it has; None where it is not set.
+        /// Its value; None if the variable is not set.
         secret: Option<Secret>,
     },
 }
 
 impl Issuer {
-    /// The leeway where none is given.
+    /// The default leeway.
     pub const LEEWAY: Duration = Duration::from_secs(30);
 
-    /// The same issuer, where a relative path means one below `dir`.
+    /// The same issuer, with a relative path resolved against `dir`.
     #[must_use]
     pub(super) fn relative_to(mut self, dir: &Path) -> Self {
         if let KeySource::File(path) = &mut self.keys {

@@ -1,4 +1,4 @@
-//! Which database, as one word of the configuration.
+//! The database to use, as a single value of the configuration.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::str::FromStr;
 use super::postgres::PostgresUrl;
 use super::value::InvalidValue;
 
-/// Where the data are.
+/// The location of the database.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Database {
     /// A file.
@@ -17,7 +17,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// The same database, where a relative path means one below `dir`.
+    /// The same database, with a relative path resolved against `dir`.
     #[must_use]
     pub(super) fn relative_to(self, dir: &Path) -> Self {
         match self {
@@ -31,7 +31,7 @@ impl FromStr for Database {
     type Err = InvalidValue;
 
     /// `sqlite:shop.db`, `sqlite:///var/lib/shop.db`: everything after the scheme (and `//`) is the
-    /// path, as it is. Or `postgres://…`, see [`PostgresUrl`].
+    /// path, verbatim. Or `postgres://…`, see [`PostgresUrl`].
     fn from_str(url: &str) -> Result<Self, InvalidValue> {
         let example = "write `sqlite:` and a file's path, such as `sqlite:freshql.db`, or `postgres://USER@HOST/DATABASE`";
         let Some((scheme, rest)) = url.split_once(':') else {
@@ -40,7 +40,7 @@ impl FromStr for Database {
         match scheme {
             "sqlite" => {}
             "postgres" | "postgresql" => return Ok(Self::Postgres(Box::new(url.parse()?))),
-            // The URL may hold a password, so only its scheme is repeated.
+            // The URL may contain a password, so the message repeats only its scheme.
             _ => {
                 return Err(InvalidValue::new(
                     format!("no database is known by the scheme `{scheme}:`"),

@@ -1,5 +1,5 @@
-//! `freshql.toml`. All its mistakes are found in one go, each with its place, so this walks the
-//! parsed tables itself: serde stops at the first.
+//! Parses `freshql.toml`. All mistakes are found in one run, each with its position, so this walks
+//! the parsed tables itself: serde would stop at the first.
 
 pub(super) mod auth;
 pub(super) mod reader;
@@ -12,7 +12,7 @@ use self::reader::Reader;
 use super::settings::{PartialConfig, Place, SETTINGS, Setting};
 use crate::model::Diagnostic;
 
-/// A part of the file.
+/// A section of the file.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Section {
     Top,
@@ -21,7 +21,7 @@ enum Section {
 }
 
 impl Section {
-    /// None: the setting does not stand in the file.
+    /// None if the setting cannot be given in the file.
     fn of(setting: &Setting) -> Option<Self> {
         match setting.place {
             Place::Directory | Place::Environment => None,
@@ -38,10 +38,10 @@ impl Section {
 }
 
 impl PartialConfig {
-    /// Reads the text of a file; `name` is what the user calls the file.
+    /// Parses the text of a file; `name` is the user's name for it.
     ///
     /// # Errors
-    /// All mistakes, in the order of the text.
+    /// All mistakes, in document order.
     pub fn from_toml(name: &str, text: &str) -> Result<Self, Vec<Diagnostic>> {
         let mut reader = Reader { name, mistakes: Vec::new() };
         let mut config = Self::default();
@@ -49,8 +49,8 @@ impl PartialConfig {
         for error in errors {
             reader.mistake(error.span().unwrap_or_default(), error.message().to_owned(), None);
         }
-        // What the parser recovered from leaves holes, which would be reported a second time as
-        // wrong values.
+        // Where the parser recovered from an error, values are missing, which would be reported
+        // again as wrong values.
         if reader.mistakes.is_empty() {
             config.read(&mut reader, Section::Top, table.get_ref());
         }
@@ -75,7 +75,7 @@ impl PartialConfig {
     }
 }
 
-/// A setting that stands in the wrong section, or that has no place in the file.
+/// Reports a setting in the wrong section, or one that cannot be given in the file.
 fn misplaced(reader: &mut Reader<'_>, span: Range<usize>, setting: &Setting) {
     let name = setting.name;
     let (message, help) = match setting.place {

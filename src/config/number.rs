@@ -1,5 +1,5 @@
-//! Numbers that must lie between two bounds. The bounds are part of the type, so that the command
-//! line, the environment and the file refuse the same numbers in the same words.
+//! Numbers between two bounds. The bounds are part of the type, so the command line, the
+//! environment and the file reject the same numbers with the same message.
 
 use std::str::FromStr;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use super::value::{InvalidValue, bytes};
 pub struct Within<const MIN: u64, const MAX: u64>(u64);
 
 impl<const MIN: u64, const MAX: u64> Within<MIN, MAX> {
-    /// The number itself, or the bound that is nearest to it.
+    /// The number itself, or the nearest bound.
     pub fn nearest(number: u64) -> Self {
         Self(number.clamp(MIN, MAX))
     }
@@ -21,8 +21,7 @@ impl<const MIN: u64, const MAX: u64> Within<MIN, MAX> {
         self.0
     }
 
-    /// The number as a size in memory. Larger than what the machine can address means without
-    /// limit.
+    /// The number as a size in memory. If it exceeds the address space, there is no limit.
     pub(super) fn size(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }

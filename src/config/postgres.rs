@@ -1,6 +1,6 @@
-//! The URL of a PostgreSQL database, as libpq reads it:
-//! `postgres://user:password@host:port/database?sslmode=…`. What is not understood is refused,
-//! since a parameter that is passed over could be one that should protect the connection.
+//! The URL of a PostgreSQL database, in libpq's format:
+//! `postgres://user:password@host:port/database?sslmode=…`. Unknown parts are refused: an ignored
+//! parameter might be one that should protect the connection.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,27 +11,27 @@ use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_enco
 
 use super::value::{InvalidValue, Secret};
 
-/// Where a server listens.
+/// The address of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PostgresHost {
     /// A name or an address.
     Tcp(String),
-    /// The directory of its socket.
+    /// The directory of its Unix socket.
     Unix(PathBuf),
 }
 
-/// How much TLS is wanted, as libpq defines it.
+/// The TLS mode, as libpq defines it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SslMode {
-    /// None.
+    /// Never.
     Disable,
-    /// Where the server offers it. The default.
+    /// If the server offers it. The default.
     Prefer,
     /// Always; the server's certificate is not verified.
     Require,
-    /// Always, and a certificate authority that is trusted has signed the server's certificate.
+    /// Always, and the server's certificate must be signed by a trusted certificate authority.
     VerifyCa,
-    /// The same, and the certificate is for this host.
+    /// Like `VerifyCa`, and the certificate must be valid for this host.
     VerifyFull,
 }
 
@@ -44,20 +44,20 @@ impl SslMode {
         ("verify-full", Self::VerifyFull),
     ];
 
-    /// As it is written.
+    /// The spelling in URLs.
     pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, mode)| *mode == self).map_or("prefer", |(name, _)| name)
     }
 }
 
-/// A database on a PostgreSQL server. Its `Display` leaves the password out.
+/// A database on a PostgreSQL server. `Display` omits the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    /// Where the server is.
+    /// The address of the server.
     pub host: PostgresHost,
     /// Default: 5432
     pub port: u16,
-    /// Default: `PGUSER`, or else the name of the user who runs the program.
+    /// Default: `PGUSER`, otherwise the name of the user who runs the program.
     pub user: Option<String>,
     /// Default: `PGPASSWORD`
     pub password: Option<Secret>,
@@ -65,27 +65,27 @@ pub struct PostgresUrl {
     pub database: Option<String>,
     /// Default: [`SslMode::Prefer`]
     pub ssl_mode: SslMode,
-    /// A PEM file with the certificate authorities to trust, instead of those that the machine
-    /// trusts.
+    /// A PEM file with the certificate authorities to trust instead of the machine's.
     pub ssl_root_cert: Option<PathBuf>,
-    /// How the connections are called in `pg_stat_activity`. Default: `freshql`
+    /// The name of the connections in `pg_stat_activity`. Default: `freshql`
     pub application_name: Option<String>,
-    /// How long opening a connection may take. Default: 10 s
+    /// The maximum time to open a connection. Default: 10 s
     pub connect_timeout: Duration,
-    /// How long a request waits for a connection of the pool. Default: 5 s
+    /// The maximum time to wait for a connection of the pool. Default: 5 s
     pub pool_timeout: Duration,
-    /// When the server ends a statement. Default: 35 s, a little more than a request may take
+    /// The time after which the server cancels a statement. Default: 35 s, slightly more than a
+    /// request may take
     pub statement_timeout: Duration,
-    /// How many connections write. Default: as many as read
+    /// The number of writing connections. Default: as many as read
     pub writers: Option<usize>,
-    /// A pooler in transaction mode stands in between, such as PgBouncer. Default: no
+    /// Whether a pooler in transaction mode, such as PgBouncer, is in between. Default: no
     pub pooled: bool,
 }
 
 const EXAMPLE: &str = "write `postgres://USER@HOST/DATABASE`; the password may stand behind USER as `:PASSWORD`, or in the \
                        environment as PGPASSWORD";
 
-/// What a URL may not have as it is.
+/// Characters that must be escaped in a URL.
 const ESCAPED: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')
@@ -182,8 +182,8 @@ impl PostgresUrl {
                     ));
                 }
             },
-            // A name may not be one: what was meant to be escaped may stand here, so it is not
-            // repeated unless it is a word.
+            // The name may be part of a secret that should have been escaped, so it is repeated
+            // only if it is a plain word.
             other => {
                 let is_word =
                     other.len() <= 32 && other.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
@@ -202,7 +202,7 @@ impl PostgresUrl {
         Ok(())
     }
 
-    /// The same server, another database.
+    /// The same server, with another database.
     #[must_use]
     pub fn with_database(&self, database: &str) -> Self {
         Self { database: Some(database.to_owned()), ..self.clone() }
@@ -248,7 +248,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16), InvalidValue> {
             "name one: where the primary moves, let a name or a proxy move with it",
         ));
     }
-    // An IPv6 address stands in brackets, since it has colons itself.
+    // IPv6 addresses are in brackets, because they contain colons.
     if let Some(rest) = address.strip_prefix('[') {
         let (host, port) = rest
             .split_once(']')
@@ -265,7 +265,7 @@ fn host_and_port(address: &str) -> Result<(&str, u16), InvalidValue> {
 }
 
 fn port_of(text: &str) -> Result<u16, InvalidValue> {
-    // It may be the end of a password with `@` or `/` in it, so it is not repeated.
+    // It may be the end of a password that contains `@` or `/`, so it is not repeated.
     let help = "write a number from 1 to 65535; `@`, `/` and `:` in a password are written `%40`, `%2F` and `%3A`";
     let port = text.parse().ok().filter(|port| *port != 0);
     port.ok_or_else(|| InvalidValue::new("the URL's port is not a number", help))
@@ -333,7 +333,7 @@ mod tests {
         let plain = parsed("postgres://[::1]:5433");
         assert_eq!((plain.host, plain.port), (PostgresHost::Tcp("::1".to_owned()), 5433));
         assert_eq!(parsed("postgres://").host, PostgresHost::Tcp("localhost".to_owned()));
-        // An `@` in a password that is not escaped: the last one counts.
+        // A password with an unescaped `@`: the last one counts.
         assert_eq!(
             parsed("postgres://a:b@c@host/d").password.as_ref().map(Secret::expose),
             Some("b@c")

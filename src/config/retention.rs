@@ -1,15 +1,16 @@
-//! How long things are kept: documents that left the query files, answers to mutations with an
-//! `Idempotency-Key`. Both read themselves from text, as the values beside them.
+//! How long things are kept: documents that have left the query files, and answers to mutations
+//! with an `Idempotency-Key`.
 
 use std::str::FromStr;
 use std::time::Duration;
 
 use super::value::InvalidValue;
 
-/// Seconds: ten years.
+/// In seconds: ten years.
 const MAX_RETENTION: u64 = 3653 * 86_400;
 
-/// How long documents that left the query files are still served: `7d`, `12h`, `30m`, `90s`, or 0.
+/// How long documents that have left the query files are still served: `7d`, `12h`, `30m`, `90s`,
+/// or 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Retention(pub Duration);
 
@@ -42,7 +43,7 @@ impl FromStr for Retention {
     }
 }
 
-/// How long the answer to a mutation with an `Idempotency-Key` is kept for retries: at least a
+/// How long the answer to a mutation with an `Idempotency-Key` is kept for retries: at least one
 /// second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdempotencyRetention(pub Duration);
@@ -53,7 +54,7 @@ impl FromStr for IdempotencyRetention {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let Retention(time) = text.parse()?;
         if time.is_zero() {
-            // A key that came along and did nothing would look like protection.
+            // A key that is accepted without effect would give false safety.
             let message =
                 format!("`{text}` would let a mutation that is sent again take effect again");
             return Err(InvalidValue::new(

@@ -1,6 +1,6 @@
-//! Every setting, declared once: its name, its type, its default, what it means, and where it may
-//! stand. Options, variables, keys of `freshql.toml`, the merge of all three and README's table
-//! follow from these declarations.
+//! Every setting, declared once: its name, its type, its default, its meaning, and where it may be
+//! given. Options, environment variables, keys of `freshql.toml`, the merge of all three, and the
+//! table in README.md all follow from these declarations.
 
 use std::ffi::OsStr;
 use std::num::NonZero;
@@ -19,37 +19,39 @@ use super::value::{
     ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Secret,
 };
 
-/// Where a setting may stand.
+/// Where a setting may be given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// An option of every command, and a variable. It says where the file is, so it is no key.
+    /// As an option of every command, and in the environment. It locates the file, so it cannot be
+    /// in the file.
     Directory,
-    /// A variable only: command lines are visible to everybody on the machine, and files are
+    /// Only in the environment: everybody on the machine can see command lines, and files are
     /// shared.
     Environment,
-    /// An option of every command, a variable, and a key.
+    /// As an option of every command, in the environment, and in the file.
     Project,
-    /// An option of `serve`, a variable, and a key.
+    /// As an option of `serve`, in the environment, and in the file.
     Serve,
-    /// The same, with its key in `[limits]`.
+    /// Like `Serve`, with its key in `[limits]`.
     Limits,
-    /// A key only: what belongs to the project, and must be the same for all who work on it.
+    /// Only in the file: it belongs to the project and must be the same for everybody who works on
+    /// it.
     File,
 }
 
-/// One setting, as the command line, the file and the documentation need it.
+/// One setting, as needed by the command line, the file and the documentation.
 #[derive(Debug)]
 pub struct Setting {
     /// In `snake_case`.
     pub name: &'static str,
-    /// Where it may stand.
+    /// Where it may be given.
     pub place: Place,
-    /// What its value is called in help texts.
+    /// The name of its value in help texts.
     pub value_name: &'static str,
-    /// What holds where nobody says anything, for readers.
+    /// The default, for readers.
     pub default: &'static str,
     help: &'static str,
-    /// Whether the option alone means `true`.
+    /// Whether the option without a value means `true`.
     pub is_switch: bool,
     set: fn(&mut PartialConfig, &OsStr) -> Result<(), InvalidValue>,
     pub(super) read: fn(&mut PartialConfig, &mut Reader<'_>, &Spanned<DeValue<'_>>),
@@ -66,18 +68,18 @@ impl Setting {
         self.help.trim_start()
     }
 
-    /// The name of its option, without the dashes before it.
+    /// The name of its option, without the leading dashes.
     pub fn option(&self) -> Option<String> {
         let is_option = !matches!(self.place, Place::Environment | Place::File);
         is_option.then(|| self.name.replace('_', "-"))
     }
 
-    /// The variable of the environment.
+    /// Its environment variable.
     pub fn variable(&self) -> Option<String> {
         (self.place != Place::File).then(|| format!("FRESHQL_{}", self.name.to_ascii_uppercase()))
     }
 
-    /// The key in `freshql.toml`, from the file's top.
+    /// Its key in `freshql.toml`, from the top of the file.
     pub fn key(&self) -> Option<String> {
         match self.place {
             Place::Directory | Place::Environment => None,
@@ -87,24 +89,24 @@ impl Setting {
     }
 }
 
-/// Declares settings. Each line has: the place, the name, what its value is called in help texts,
-/// the type, and the default, which is one of
-/// - `parsed "text"`: what the text means, read like a text on the command line;
+/// Declares settings. Each line has: the place, the name, the name of its value in help texts, the
+/// type, and the default, which is one of
+/// - `parsed "text"`: the value of the text, parsed as if given on the command line;
 /// - `computed "in words", value`;
-/// - `derived "in words"`: another setting decides, see `Config::resolve`.
+/// - `derived "in words"`: depends on another setting, see `Config::resolve`.
 macro_rules! settings {
     ($(
         $(#[doc = $help:literal])+
         $place:ident $name:ident $value_name:literal: $type:ty = $kind:ident $default:literal $(, $value:expr)?;
     )+) => {
-        /// What one source says: the command line with the environment, or the file. None where it
-        /// says nothing. Relative paths are as they were written.
+        /// The values from one source: the command line with the environment, or the file. None if
+        /// the source does not give a value. Relative paths are as written.
         #[derive(Debug, Clone, Default, PartialEq, Eq)]
         pub struct PartialConfig {
             $( $(#[doc = $help])+ pub $name: Option<$type>, )+
         }
 
-        /// All settings, in the order in which they are shown.
+        /// All settings, in display order.
         pub const SETTINGS: &[Setting] = &[$(
             Setting {
                 name: stringify!($name),
@@ -122,7 +124,7 @@ macro_rules! settings {
         )+];
 
         impl PartialConfig {
-            /// What this source says, and what the other says where this one says nothing.
+            /// The values of this source, completed by those of the other.
             #[must_use]
             pub fn or(self, other: Self) -> Self {
                 Self { $( $name: self.$name.or(other.$name), )+ }
@@ -197,7 +199,7 @@ settings! {
     /// Maximum size of a request's body
     Limits max_body_bytes "BYTES": Bytes<1024, { 1 << 30 }> = parsed "1 MiB";
     /// Maximum length of a request's path and query
-    // The HTTP library can hold no more.
+    // The HTTP library supports no more.
     Limits max_url_bytes "BYTES": Bytes<256, 65_534> = parsed "16 KiB";
     /// Maximum time for a request
     Limits timeout_seconds "SECONDS": TimeLimit = parsed "30";
@@ -233,21 +235,21 @@ settings! {
     Serve cors_origins "ORIGINS": CorsOrigins = computed "none", CorsOrigins::default();
     /// Allow requests of those pages to carry credentials such as cookies
     Serve cors_credentials "BOOL": bool = parsed "false";
-    /// Whose tokens say who asks: a table for each issuer
+    /// Issuers whose tokens identify viewers: one table for each
     File auth "ISSUERS": Vec<Issuer> = derived "none";
 }
 
-/// As many connections as can read at the same time.
+/// One connection per core can read at the same time.
 fn cores<const MIN: u64, const MAX: u64>() -> Within<MIN, MAX> {
     let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
     Within::nearest(cores as u64)
 }
 
 impl PartialConfig {
-    /// Takes the value of a setting from the command line or the environment.
+    /// Sets a setting from the command line or the environment.
     ///
     /// # Errors
-    /// It is not such a value.
+    /// The text is not a valid value.
     pub fn set(&mut self, setting: &Setting, text: &OsStr) -> Result<(), InvalidValue> {
         (setting.set)(self, text)
     }

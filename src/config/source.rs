@@ -1,4 +1,4 @@
-//! How a setting of each type is read: from text, as the command line and the environment have it,
+//! How a setting of each type is parsed: from text, as on the command line and in the environment,
 //! and from a value of `freshql.toml`.
 
 use std::ffi::OsStr;
@@ -17,14 +17,14 @@ use super::value::{
     ByteSize, Consistency, CorsOrigins, Hosts, Ids, InvalidValue, Listen, LogFormat, Mode, Secret,
 };
 
-/// A type of settings.
+/// The type of a setting.
 pub(super) trait FromSource: Sized {
     /// Whether an option without a value means `true`.
     const IS_SWITCH: bool = false;
 
     fn from_text(text: &OsStr) -> Result<Self, InvalidValue>;
 
-    /// None where the value is wrong, which is then among the reader's mistakes.
+    /// None if the value is wrong; the reader then has a mistake.
     fn from_toml(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Self>;
 }
 
@@ -32,7 +32,7 @@ fn utf8(text: &OsStr) -> Result<&str, InvalidValue> {
     text.to_str().ok_or_else(|| InvalidValue::new("the value is not UTF-8", "write it in UTF-8"))
 }
 
-/// Types that read themselves from strings. In the file they may have other forms, too.
+/// Types that implement `FromStr`. The file may allow other forms, too.
 macro_rules! from_str {
     ($($type:ty: $read:ident),+) => {$(
         impl FromSource for $type {
@@ -104,7 +104,7 @@ impl FromSource for String {
 }
 
 impl FromSource for PathBuf {
-    /// Names of files need not be UTF-8.
+    /// File names need not be UTF-8.
     fn from_text(text: &OsStr) -> Result<Self, InvalidValue> {
         Ok(text.into())
     }

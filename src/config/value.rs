@@ -1,18 +1,18 @@
-//! The words of the configuration that are more than a number or a name. Each reads itself from
-//! text (`FromStr`), so that the command line, the environment and the file accept the same and
-//! complain alike.
+//! Values of the configuration that are more than a number or a name. Each implements `FromStr`, so
+//! the command line, the environment and the file accept the same values and report the same
+//! mistakes.
 
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
-/// Why a text is not such a value, and what would be right.
+/// Why a text is not a valid value, and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvalidValue {
-    /// Lower case, no full stop.
+    /// In lower case, without a full stop.
     pub message: String,
-    /// The same.
+    /// What would be right, in the same style.
     pub help: Option<String>,
 }
 
@@ -31,14 +31,14 @@ impl fmt::Display for InvalidValue {
 
 impl std::error::Error for InvalidValue {}
 
-/// Which documents run.
+/// Which documents may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// Registered ones only, by their id. For production.
+    /// Registered ones only, by id. For production.
     Trusted,
-    /// Also those that clients register themselves, as automatic persisted queries.
+    /// Also those that clients register, as automatic persisted queries.
     Apq,
-    /// Any; with introspection and the console. For development.
+    /// Any document, with introspection and the console. For development.
     Open,
 }
 
@@ -46,7 +46,7 @@ impl Mode {
     /// Strictest first.
     pub const ALL: [Self; 3] = [Self::Trusted, Self::Apq, Self::Open];
 
-    /// As it is written.
+    /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trusted => "trusted",
@@ -95,13 +95,14 @@ impl fmt::Display for ByteSize {
     }
 }
 
-/// How old, at most, an answer from the cache may be.
+/// How stale an answer from the cache may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Consistency {
-    /// Not at all: it is what executing after the request's arrival would have given.
+    /// Not at all: it is what an execution after the request's arrival would have returned.
     #[default]
     Strict,
-    /// Changes by other programs may show this much later. Changes through this node show at once.
+    /// Changes by other programs may become visible this much later. Changes through this node are
+    /// visible at once.
     Bounded(Duration),
 }
 
@@ -153,7 +154,7 @@ impl fmt::Display for Mode {
 pub struct Listen(String);
 
 impl Listen {
-    /// As it is given to `bind`.
+    /// The argument for `bind`.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -194,18 +195,18 @@ impl fmt::Display for Listen {
     }
 }
 
-/// The names under which clients may address the server.
+/// The host names that clients may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Hosts {
     /// `*`
     Any,
-    /// These: lower-case names or addresses without a port; `*.shop.example` is every name below
-    /// `shop.example`.
+    /// These names: lower-case names or addresses without a port; `*.shop.example` means every name
+    /// below `shop.example`.
     Listed(Vec<String>),
 }
 
 impl Hosts {
-    /// Whether this is one of them; the name is lower-case and without a port.
+    /// Whether this name, in lower case and without a port, is allowed.
     pub fn allow(&self, host: &str) -> bool {
         match self {
             Self::Any => true,
@@ -251,13 +252,13 @@ impl Hosts {
 impl FromStr for Hosts {
     type Err = InvalidValue;
 
-    /// Separated by commas.
+    /// Comma-separated.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         Self::collect(text.split(',').map(str::trim).filter(|host| !host.is_empty()))
     }
 }
 
-/// How the log is written.
+/// The format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
     /// Lines for people.
@@ -282,13 +283,13 @@ impl FromStr for LogFormat {
     }
 }
 
-/// What the ids of the API are.
+/// The form of ids in the API.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Ids {
-    /// The rows' own keys: unique among the rows of a type.
+    /// The rows' own keys: unique within a type.
     #[default]
     Local,
-    /// Opaque, and unique among all rows, as Relay wants them; the API has `node(id:)`.
+    /// Opaque, and unique across all types, as Relay expects; the API has `node(id:)`.
     Global,
 }
 
@@ -307,17 +308,17 @@ impl FromStr for Ids {
     }
 }
 
-/// Whose pages may read our answers.
+/// The origins whose pages may read our answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CorsOrigins {
     /// `*`
     Any,
-    /// These.
+    /// These origins.
     Listed(Vec<Origin>),
 }
 
 impl CorsOrigins {
-    /// May pages of this origin (as the request's `Origin` has it) read our answers?
+    /// Whether pages of this origin (the request's `Origin`) may read our answers.
     pub fn allow(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
@@ -346,19 +347,19 @@ impl Default for CorsOrigins {
 impl FromStr for CorsOrigins {
     type Err = InvalidValue;
 
-    /// Separated by commas.
+    /// Comma-separated.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         Self::collect(text.split(',').map(str::trim).filter(|origin| !origin.is_empty()))
     }
 }
 
-/// `https://shop.example`, as browsers write it (RFC 6454 §6.2): scheme, host, and the port unless
-/// it is the scheme's own.
+/// `https://shop.example`, as serialised by browsers (RFC 6454 §6.2): scheme, host, and the port
+/// unless it is the scheme's default.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Origin(String);
 
 impl Origin {
-    /// As browsers write it.
+    /// The origin as browsers send it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -427,7 +428,7 @@ impl Secret {
         &self.0
     }
 
-    /// A text of which every character counts, white space too.
+    /// A text in which every character counts, including white space.
     pub(super) fn exactly(text: &str) -> Self {
         Self(text.to_owned())
     }
@@ -436,8 +437,8 @@ impl Secret {
 impl FromStr for Secret {
     type Err = InvalidValue;
 
-    /// White space around it (the line end of a file) does not belong to it. Nothing at all is
-    /// refused: it would be known to everybody.
+    /// White space around it (such as the line ending of a file) is ignored. An empty secret is
+    /// refused, because everybody would know it.
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let text = text.trim();
         if text.is_empty() {

@@ -324,7 +324,7 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
     assert_eq!(
         beyond(&checked.warnings),
         [format!(
-            "the operation Wide may read {rows} rows, and no answer reads more than {}",
+            "the operation Wide may read {rows} rows, but no answer may read more than {}",
             rows - 1
         )]
     );

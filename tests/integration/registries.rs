@@ -457,7 +457,7 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
     let closed = TestApp::start_with(Mode::Trusted, |config| config.admin_token = None).await;
     let closed = format!("http://{}", closed.address());
     for (arguments, why) in [
-        (vec!["push", &half, "--to", &to], "half.json is no manifest: EOF while parsing"),
+        (vec!["push", &half, "--to", &to], "half.json is not a manifest: EOF while parsing"),
         (vec!["push", "none.json", "--to", &to], "cannot read none.json"),
         (
             vec!["push", &good, "--to", &closed],
@@ -485,7 +485,7 @@ async fn what_is_wrong_with_a_push_or_a_check_is_said_on_one_line() {
     let text = String::from_utf8(push.stderr).unwrap();
     assert!(
         push.status.code() == Some(1)
-            && text.contains("wants its admin token: set FRESHQL_ADMIN_TOKEN"),
+            && text.contains("requires its admin token: set FRESHQL_ADMIN_TOKEN"),
         "{text}"
     );
     std::fs::write(other.path().join("schema.graphql"), "type A @entity { id: Nothing! @id }\n")

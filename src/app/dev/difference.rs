@@ -1,4 +1,4 @@
-//! What is different between two versions of a project, in lines for its author: operations with
+//! The differences between two versions of a project, in lines for its author: operations with
 //! their ids, types and fields of the API.
 
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use crate::persisted::Registered;
 /// What a project offers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Shape {
-    /// The API's definitions by their first line, with the lines in them.
+    /// Maps the first line of each definition of the API to the lines in it.
     types: BTreeMap<String, Vec<String>>,
-    /// Kind and id of each operation, by file and name.
+    /// The kind and id of each operation, by file and name.
     operations: BTreeMap<(String, String), (&'static str, String)>,
 }
 
@@ -36,7 +36,7 @@ impl Shape {
         Self { types: definitions(&sdl), operations }
     }
 
-    /// What to say when this is served from now on, instead of `before`.
+    /// The message when this version replaces `before`.
     pub(super) fn told_after(
         &self,
         before: Option<&Self>,
@@ -98,7 +98,7 @@ impl Shape {
     }
 }
 
-/// `type Product` and the like, with the lines between their braces. Descriptions are left out.
+/// Maps `type Product` and the like to the lines between their braces, without descriptions.
 fn definitions(sdl: &str) -> BTreeMap<String, Vec<String>> {
     let mut definitions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut name = String::new();
@@ -106,7 +106,7 @@ fn definitions(sdl: &str) -> BTreeMap<String, Vec<String>> {
     for line in sdl.lines() {
         let trimmed = line.trim();
         if trimmed.starts_with("\"\"\"") {
-            // A description of one line opens and closes.
+            // A description on a single line opens and closes.
             described ^= !(trimmed.len() > 3 && trimmed.ends_with("\"\"\""));
             continue;
         }

@@ -1,5 +1,4 @@
-//! Which files a project is made of, whether their contents are others than before, and waiting for
-//! them to change.
+//! Which files belong to a project, whether their contents have changed, and waiting for changes.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +16,7 @@ use crate::persisted::files;
 /// Editors write a file in several steps, and tools write several files.
 const QUIET: Duration = Duration::from_millis(80);
 
-/// Tells when something happens in the project's directories.
+/// Reports events in the project's directories.
 pub(super) struct Watcher {
     watcher: RecommendedWatcher,
     events: mpsc::UnboundedReceiver<()>,
@@ -29,11 +28,11 @@ impl Watcher {
     pub(super) fn start(dir: &Path) -> Result<Self, StartError> {
         let (sender, events) = mpsc::unbounded_channel();
         let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files is an event, too.
+            // Reading the files causes events, too.
             if event.as_ref().is_ok_and(|event| matches!(event.kind, EventKind::Access(_))) {
                 return;
             }
-            // Nobody listens any more when the server stops.
+            // When the server stops, nobody listens any more.
             let _ = sender.send(());
         });
         let mut watcher = watcher.context("cannot watch files")?;
@@ -47,7 +46,7 @@ impl Watcher {
         Ok(watcher)
     }
 
-    /// Returns when something has happened, and then nothing more for a moment.
+    /// Returns after something has happened and nothing more has followed for a moment.
     pub(super) async fn changed(&mut self) {
         if self.events.recv().await.is_none() {
             // The watcher's thread has ended; there will be no more events.
@@ -57,7 +56,7 @@ impl Watcher {
         self.watch_directories();
     }
 
-    /// Directories come and go; those that are not there are watched for in the one above.
+    /// Directories come and go; missing ones are noticed by watching their parent.
     fn watch_directories(&mut self) {
         for directory in self.directories.iter().filter(|directory| directory.is_dir()) {
             if let Err(error) = self.watcher.watch(directory, RecursiveMode::Recursive) {
@@ -67,8 +66,8 @@ impl Watcher {
     }
 }
 
-/// A hash of all that the project is made of. A file that cannot be read is as good as none:
-/// whoever needs it will say so.
+/// A hash of all files of the project. An unreadable file counts as missing: whoever needs it will
+/// report it.
 pub(super) fn sources(dir: &Path) -> blake3::Hash {
     let mut paths = vec![within(dir, MODEL_FILE)];
     paths.extend(seed::paths(dir, SEED));
@@ -87,7 +86,7 @@ pub(super) fn sources(dir: &Path) -> blake3::Hash {
     for path in paths {
         let Ok(content) = std::fs::read(&path) else { continue };
         hasher.update(path.as_os_str().as_encoded_bytes());
-        // Both lengths, so that no two projects look alike.
+        // Include both lengths, so that no two projects hash alike.
         hasher.update(&(path.as_os_str().len() as u64).to_le_bytes());
         hasher.update(&(content.len() as u64).to_le_bytes());
         hasher.update(&content);

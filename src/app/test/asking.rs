@@ -1,5 +1,4 @@
-//! How a case becomes an answer: through the whole server, on a copy of the scratch database that
-//! it has for itself.
+//! Runs a case: through the whole server, on its own copy of the scratch database.
 
 use std::sync::Arc;
 
@@ -27,10 +26,10 @@ use crate::persisted::Registry;
 use crate::store::Store;
 use crate::viewer::Viewer;
 
-/// Memory for kept answers: enough for those of one case.
+/// Memory for cached answers: enough for those of one case.
 const CACHE: u64 = 4 << 20;
 
-/// What asks need, whichever the case is.
+/// What all cases share.
 pub(super) struct Bench {
     config: Config,
     pub(super) model: Arc<Model>,
@@ -40,7 +39,7 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// The answers are those of production, whatever mode the project is developed in.
+    /// Answers are those of production, whatever the project's mode.
     pub(super) fn new(
         config: &Config,
         model: Arc<Model>,
@@ -61,10 +60,10 @@ impl Bench {
         Self { config, model, compiler, registry, scratch }
     }
 
-    /// A server on a database of its own.
+    /// A server with its own database.
     ///
     /// # Errors
-    /// The database cannot be made.
+    /// The database cannot be created.
     pub(super) async fn server(&self) -> anyhow::Result<Server> {
         let scratch = self.scratch.copy()?;
         let store = Store::open(&scratch.database, self.config.readers, &self.model)
@@ -93,7 +92,7 @@ impl Bench {
     }
 }
 
-/// A server that nobody else asks.
+/// A server for a single case.
 pub(super) struct Server {
     front: Front,
     pub(super) engine: Engine,
@@ -105,17 +104,17 @@ pub(super) struct Server {
     pub(super) scratch: Copy,
 }
 
-/// What is asked, with all placeholders filled in.
+/// A request with all placeholders filled in.
 pub(super) struct CaseRequest<'a> {
     pub(super) operation: &'a Operation,
     pub(super) variables: Map<String, Value>,
     headers: HeaderMap,
     path: String,
-    /// As whom the case asks.
+    /// The viewer of the case.
     viewer: Viewer,
 }
 
-/// An answer, read to its end.
+/// A complete answer.
 pub(super) struct Answered {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -130,11 +129,11 @@ impl Answered {
 }
 
 impl Server {
-    /// Fills in what a case leaves to the database: `[etag of Product 7]` is that row's token as it
-    /// stands.
+    /// Fills in what a case takes from the database: `[etag of Product 7]` is that row's current
+    /// token.
     ///
     /// # Errors
-    /// There is no such row, or a header is none.
+    /// There is no such row, or a header is invalid.
     pub(super) async fn question<'a>(
         &self,
         operation: &'a Operation,
@@ -170,10 +169,10 @@ impl Server {
         Ok(CaseRequest { operation, variables, headers, path, viewer })
     }
 
-    /// Asks; where an ETag is given, whether the answer is another one by now.
+    /// Sends the request; with an ETag, conditionally.
     ///
     /// # Errors
-    /// The answer breaks off.
+    /// The answer is incomplete.
     pub(super) async fn ask(
         &self,
         question: &CaseRequest<'_>,
@@ -208,8 +207,8 @@ impl Server {
         Ok(Answered { status: parts.status, headers: parts.headers, body })
     }
 
-    /// Executes a query under observation, as whoever the case asks as. None where it has errors:
-    /// the answer tells them.
+    /// Executes a query under observation, as the viewer of the case. None if it has errors, which
+    /// the answer shows.
     pub(super) async fn observe(
         &self,
         question: &CaseRequest<'_>,
@@ -219,7 +218,7 @@ impl Server {
         self.engine.observe(&asked).await.ok()
     }
 
-    /// What a query answers, for what the tests themselves must know.
+    /// The answer to a query that the tests themselves need.
     ///
     /// # Errors
     /// It has mistakes.

@@ -1,5 +1,5 @@
-//! Which requests `freshql test` makes: the named cases in `queries/<name>.cases.json`; and where a
-//! query needs no variables, the request without any.
+//! Which requests `freshql test` makes: the named cases in `queries/<name>.cases.json` and, for a
+//! query that needs no variables, the request without any.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -18,54 +18,54 @@ use crate::model::diagnostic::offset_of;
 use crate::persisted::files::{self, CASES};
 use crate::persisted::{Registered, Registry};
 
-/// The directory with the snapshots, beside the query files.
+/// The directory with the snapshots, next to the query files.
 const SNAPSHOTS: &str = "snapshots";
 
-/// The name of the case that nobody wrote.
+/// The name of the implicit case.
 const DEFAULT: &str = "default";
 
-/// A document, and what is asked of it.
+/// A document, and the cases for it.
 pub(super) struct Subject {
     pub(super) registered: Arc<Registered>,
     /// The query file.
     pub(super) file: String,
-    /// The file's name without its ending: `Books`.
+    /// The file's name without its extension: `Books`.
     pub(super) name: String,
-    /// Where its cases are, or would be.
+    /// The path of its cases, whether or not the file exists.
     pub(super) cases_file: PathBuf,
     pub(super) cases: Vec<Case>,
-    /// Queries that have no case and cannot do without.
+    /// Queries without a case that need one.
     pub(super) uncovered: Vec<Arc<Operation>>,
-    /// Mutations that have no case: they are not run.
+    /// The number of mutations without a case, which are not run.
     pub(super) mutations: usize,
 }
 
-/// One request, and the name under which its answer is kept.
+/// One request, and the name under which its answer is stored.
 #[derive(Debug, Clone)]
 pub(super) struct Case {
     pub(super) name: String,
     pub(super) operation: Option<String>,
     pub(super) variables: Map<String, Value>,
     pub(super) headers: BTreeMap<String, String>,
-    /// The claims of the viewer who asks; None: nobody that is known.
+    /// The claims of the viewer; None for an anonymous viewer.
     pub(super) viewer: Option<Map<String, Value>>,
     pub(super) status: u16,
-    /// Where the answer is kept.
+    /// The path of its snapshot.
     pub(super) snapshot: PathBuf,
 }
 
-/// A case as it stands in the file.
+/// A case as written in the file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    /// Which operation, where the document has several.
+    /// The operation, if the document has several.
     operation: Option<String>,
     #[serde(default)]
     variables: Map<String, Value>,
     #[serde(default)]
     headers: BTreeMap<String, String>,
     r#as: Option<Map<String, Value>>,
-    /// The status that is expected.
+    /// The expected status.
     #[serde(default = "ok")]
     status: u16,
 }
@@ -74,11 +74,10 @@ fn ok() -> u16 {
     200
 }
 
-/// The cases of all documents that are in files, in the order of the files, and what is wrong with
-/// the files of cases.
+/// The cases of all documents in files, in file order, and the mistakes in the case files.
 ///
 /// # Errors
-/// A file of cases cannot be read.
+/// A case file cannot be read.
 pub(super) fn read(
     registry: &Registry,
     directory: &Path,
@@ -114,7 +113,7 @@ fn subject(
         registered.document.as_ref().map(|document| document.operations()).unwrap_or_default();
     let is_manifest = path.extension().is_some_and(|extension| extension == "json");
     let subject_name = match operations.first().and_then(|operation| operation.name()) {
-        // Its file holds others too.
+        // A manifest's file contains other documents, too.
         Some(name) if is_manifest => name.to_owned(),
         _ => path.file_stem().unwrap_or_default().to_string_lossy().into_owned(),
     };
@@ -126,7 +125,7 @@ fn subject(
             return Err(anyhow::Error::new(error).context(cases_file.display().to_string()).into());
         }
     };
-    // Who writes `{}` wants none.
+    // `{}` means that the query is not to be tested.
     let is_refused = written.as_ref().is_some_and(Vec::is_empty);
     let mut cases: Vec<Case> = written
         .into_iter()
@@ -175,7 +174,7 @@ fn subject(
 }
 
 impl Subject {
-    /// The same with these cases (name, operation, variables) only.
+    /// The same subject with only these cases (name, operation, variables).
     pub(super) fn with_cases(
         &self,
         cases: &[(String, Option<String>, Map<String, Value>)],
@@ -202,12 +201,12 @@ impl Subject {
     }
 }
 
-/// Where a case's answer is kept, for a query file and its name.
+/// The path of a case's snapshot, for a query file and its name.
 fn snapshot_of(file: &Path, name: &str, case: &str) -> PathBuf {
     file.with_file_name(SNAPSHOTS).join(format!("{name}__{}.snap", file_name(case)))
 }
 
-/// None where the file is wrong.
+/// None if the file is wrong.
 fn parse(
     file: &Path,
     text: &str,
@@ -242,7 +241,7 @@ fn parse(
     Some(cases)
 }
 
-/// In the order of the file.
+/// In file order.
 struct Cases(Vec<(String, Written)>);
 
 impl<'de> Deserialize<'de> for Cases {
@@ -272,14 +271,14 @@ impl<'de> Deserialize<'de> for Cases {
     }
 }
 
-/// What of a case's name can stand in the name of a file on every system.
+/// The part of a case's name that is valid in file names on every system.
 fn file_name(case: &str) -> String {
     let kept =
         case.chars().map(|c| if c.is_alphanumeric() || matches!(c, '-' | '.') { c } else { '_' });
     kept.collect()
 }
 
-/// Two cases may not be kept in one file.
+/// Reports cases that would share a snapshot file.
 fn same_snapshots(subjects: &[Subject]) -> Vec<Diagnostic> {
     let mut known: HashMap<&Path, &str> = HashMap::new();
     let mut mistakes = Vec::new();
@@ -302,13 +301,13 @@ fn same_snapshots(subjects: &[Subject]) -> Vec<Diagnostic> {
     mistakes
 }
 
-/// All files of cases below a directory.
+/// All case files below a directory.
 fn files_of_cases(directory: &Path) -> std::io::Result<Vec<PathBuf>> {
     let files = files::find_json(directory)?;
     Ok(files.into_iter().filter(|path| path.to_string_lossy().ends_with(CASES)).collect())
 }
 
-/// All snapshots that are kept, or wait for review, below a directory.
+/// All snapshots below a directory, accepted or pending review.
 pub(super) fn snapshots(directory: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut open = vec![directory.to_owned()];
@@ -316,7 +315,7 @@ pub(super) fn snapshots(directory: &Path) -> Vec<PathBuf> {
         for entry in std::fs::read_dir(&directory).into_iter().flatten().flatten() {
             let path = entry.path();
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Links are not followed: nothing is removed beyond the project.
+            // Links are not followed: nothing outside the project is deleted.
             if entry.file_type().is_ok_and(|kind| kind.is_dir()) && !name.starts_with('.') {
                 open.push(path);
             } else if (name.ends_with(".snap") || name.ends_with(".snap.new"))

@@ -1,6 +1,6 @@
-//! Whether the ETag of an answer tells what it is to tell: asked again it is the same, a change of
-//! a row that the answer was read from makes another one, and a change of any other row does not.
-//! The rows are changed as another program would.
+//! Tests that the ETag of an answer behaves as it should: it stays the same when the request is
+//! repeated, a change of a row that the answer read gives a new one, and a change of any other row
+//! does not. The rows are changed as another program would.
 
 use std::collections::HashSet;
 
@@ -16,8 +16,7 @@ use crate::graphql::observation::Observation;
 use crate::model::{ColumnId, Entity, EntityId, Value};
 use crate::store::Admin;
 
-/// Of a table with more rows, only so many are looked at for one that the answer does not depend
-/// on.
+/// How many rows of a table to search for one that the answer does not depend on.
 const LOOKED_AT: usize = 10_000;
 
 /// What is wrong with an answer's ETag.
@@ -64,7 +63,7 @@ pub(super) async fn problems(
         etag = asked.etag().cloned().unwrap_or(etag);
     }
     for (entity, key) in first_rows(&observation.ingredients) {
-        // What was changed before may have brought other rows to the page.
+        // An earlier change may have brought other rows to the page.
         let Some((_, now)) = server.observe(question).await else { break };
         let is_read = |ingredient: &Ingredient| matches!(ingredient, Ingredient::Row(e, k, _) if *e == entity && *k == key);
         if !now.ingredients.iter().any(is_read) {
@@ -89,7 +88,7 @@ fn shown(etag: &HeaderValue) -> String {
     String::from_utf8_lossy(etag.as_bytes()).into_owned()
 }
 
-/// Of each entity that an answer was read from, the first row.
+/// The first row of each entity that an answer read.
 fn first_rows(ingredients: &[Ingredient]) -> Vec<(EntityId, Value)> {
     let mut rows: Vec<(EntityId, Value)> = Vec::new();
     for ingredient in ingredients {
@@ -102,11 +101,12 @@ fn first_rows(ingredients: &[Ingredient]) -> Vec<(EntityId, Value)> {
     rows
 }
 
-/// What was done.
+/// A change that was made.
 struct Change {
     /// `Product 7 gets another price`
     text: String,
-    /// More than one row changed: triggers of the tables' authors have done something beside it.
+    /// Whether more than one row changed, because triggers of the tables' authors did something
+    /// else.
     has_consequences: bool,
 }
 
@@ -137,20 +137,20 @@ fn change_one_of_others(
     }
 }
 
-/// Changes one of these columns of a row, if the database lets any be changed.
+/// Changes one of these columns of a row, if the database allows it.
 fn change(
     admin: &mut Admin,
     entity: &Entity,
     columns: &[ColumnId],
     key: &Value,
 ) -> anyhow::Result<Option<Change>> {
-    // A look-up by a unique column says which row is meant: that one is changed last.
+    // A lookup by a unique column identifies its row by that value, so change such columns last.
     let is_unique = |id: &ColumnId| entity.uniques.iter().any(|unique| unique.columns.contains(id));
     let mut columns: Vec<ColumnId> =
         columns.iter().copied().filter(|id| *id != entity.key).collect();
     columns.sort_by_key(is_unique);
     for id in columns.into_iter().filter(|id| entity.column(*id).references.is_none()) {
-        // A rule of the table may forbid the value: then another column will do.
+        // A constraint may forbid the value: try another column.
         let Some(records) = admin.alter_row(entity, key, id)? else { continue };
         let text =
             format!("{} {} gets another {}", entity.name, text_of(key), entity.column(id).field);

@@ -1,5 +1,5 @@
-//! A first case for a query that needs variables: with values that the scratch database has, where
-//! the query says what its variables are compared with. `merchant(id: $id)` gets a merchant's id.
+//! Writes a first case for a query that needs variables: with values from the scratch database, if
+//! the query shows what its variables are compared with. `merchant(id: $id)` gets a merchant's id.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use crate::graphql::Operation;
 use crate::model::{Entity, Model};
 use crate::syntax::{self, Definition, Purpose};
 
-/// What stands where only the author knows a value.
+/// The placeholder for a value that only the author knows.
 const OPEN: &str = "…";
 
 /// Variables for a case.
 pub(super) struct Filled {
     pub(super) variables: Map<String, Value>,
-    /// Nothing is left open.
+    /// Whether no placeholder is left.
     pub(super) is_complete: bool,
 }
 
@@ -41,7 +41,7 @@ pub(super) async fn fill(server: &Server, operation: &Operation, text: &str) -> 
     filled
 }
 
-/// A case with these variables, as its file has it.
+/// The contents of a case file with these variables.
 pub(super) fn file(cases: &[(String, Option<String>, Map<String, Value>)]) -> String {
     let mut file = Map::new();
     for (name, operation, variables) in cases {
@@ -54,7 +54,7 @@ pub(super) fn file(cases: &[(String, Option<String>, Map<String, Value>)]) -> St
     format!("{:#}\n", Value::Object(file))
 }
 
-/// What the first row has in this field.
+/// The value of this field in the first row.
 async fn existing(server: &Server, entity: Option<&Entity>, field: &str) -> Option<Value> {
     let plural = &entity?.plural;
     let answer = server
@@ -65,7 +65,7 @@ async fn existing(server: &Server, entity: Option<&Entity>, field: &str) -> Opti
     (!value.is_null()).then_some(value)
 }
 
-/// Any value of a type that has simple ones.
+/// A value of a type that has simple ones.
 fn of_type(model: &Model, ty: &str) -> Option<Value> {
     let name = ty.trim_matches(['[', ']', '!']);
     let value = match name {
@@ -77,7 +77,7 @@ fn of_type(model: &Model, ty: &str) -> Option<Value> {
     Some(if ty.starts_with('[') { json!([value]) } else { value })
 }
 
-/// For each variable that stands for a column's value in a root field: the entity and the field.
+/// The entity and field for each variable that stands for a column's value in a root field.
 fn compared(
     model: &Model,
     operation: &Operation,
@@ -111,7 +111,7 @@ fn compared(
     found
 }
 
-/// An argument `id: $id`, or what stands in `where: {city: {eq: $city}}`.
+/// An argument `id: $id`, or a condition in `where: {city: {eq: $city}}`.
 fn compare(
     entity: &Entity,
     name: &Name,

@@ -1,40 +1,40 @@
-//! What `freshql test` found, for people and for programs.
+//! The results of `freshql test`, for people and for programs.
 
 use serde::Serialize;
 
 use super::cases::{Case, Subject};
 
-/// Lines of a new answer that are shown: the file has all.
+/// How many lines of a new answer are shown; the file contains all of them.
 const GLIMPSE: usize = 20;
 
-/// All that was found.
+/// All results.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Report {
     #[serde(rename = "cases")]
     pub(super) outcomes: Vec<Outcome>,
-    /// Snapshots that no case makes any more.
+    /// Snapshots that belong to no case.
     #[serde(rename = "unreferencedSnapshots")]
     pub(super) stray: Vec<String>,
-    /// Mutations without a case, which were not run.
+    /// The number of mutations without a case, which were not run.
     #[serde(rename = "mutationsWithoutCase")]
     pub(super) mutations: usize,
 }
 
-/// How a case went.
+/// The result of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum State {
-    /// As the snapshot says.
+    /// As in the snapshot.
     Passed,
-    /// Nothing is kept yet.
+    /// There is no snapshot yet.
     New,
-    /// Another answer than what is kept.
+    /// The answer differs from the snapshot.
     Changed,
-    /// Kept as it is now.
+    /// The answer was accepted.
     Updated,
-    /// Wrong, whatever is kept.
+    /// Wrong, whatever the snapshot says.
     Failed,
-    /// A query that nobody has written a case for.
+    /// A query that needs a case and has none.
     WithoutCase,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Outcome {
     pub(super) state: State,
     problems: Vec<String>,
     pub(super) notes: Vec<String>,
-    /// The lines that differ; for a new one, all.
+    /// The lines that differ; for a new answer, all lines.
     pub(super) difference: Option<String>,
 }
 
@@ -89,7 +89,7 @@ impl Outcome {
         }
     }
 
-    /// Something is wrong.
+    /// Records a problem.
     pub(super) fn fail(&mut self, problem: String) {
         self.state = State::Failed;
         self.problems.push(problem);
@@ -105,7 +105,7 @@ impl Outcome {
 }
 
 impl Report {
-    /// Nothing is wrong, and nothing waits for review.
+    /// Whether nothing is wrong and nothing is pending review.
     pub(super) fn is_good(&self) -> bool {
         self.outcomes.iter().all(|outcome| matches!(outcome.state, State::Passed | State::Updated))
     }

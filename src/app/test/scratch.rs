@@ -1,5 +1,5 @@
-//! The database that `freshql test` asks: made once from the migrations and `tests/seed.sql`, and
-//! copied for each case, so that no case sees what another has written.
+//! The database for `freshql test`: built once from the migrations and `tests/seed.sql`, and copied
+//! for each case, so that no case sees what another has written.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

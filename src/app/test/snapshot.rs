@@ -1,8 +1,8 @@
-//! What of an answer is kept, as text: status, headers that say something to caches and clients,
-//! the SQL, the body. What differs between two runs is named instead of written: etags, and times
-//! and keys that were made while the tests ran.
+//! The text that is stored for an answer: status, headers that matter to caches and clients, the
+//! SQL, the body. What differs between two runs is replaced by a name: etags, and times and keys
+//! generated during the tests.
 //!
-//! The files are those of the snapshot library insta, so that its tools can show and accept them.
+//! The files have the format of the snapshot library insta, so its tools can show and accept them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use similar::{ChangeTag, TextDiff};
 
 use crate::syntax::{Lexer, TokenKind};
 
-/// The headers that are kept. Others are the same everywhere, or differ each time.
+/// The headers that are stored. Others are the same everywhere, or differ each time.
 const HEADERS: [&str; 10] = [
     "allow",
     "cache-control",
@@ -31,9 +31,9 @@ const HEADERS: [&str; 10] = [
 /// Unchanged lines around a change.
 const CONTEXT: usize = 3;
 
-/// What is not written as it stands.
+/// Replaces values that differ between runs.
 pub(super) struct Redaction {
-    /// The names under which answers hold etags.
+    /// The names under which answers contain etags.
     etags: BTreeSet<String>,
     /// When the tests began.
     since: SystemTime,
@@ -46,7 +46,7 @@ impl Redaction {
         Self { etags: own.into_iter().chain(aliases_of_etag(document)).collect(), since }
     }
 
-    /// What stands in place of this string under this name.
+    /// The replacement of this string under this name.
     fn of(&self, name: &str, value: &str) -> Option<&'static str> {
         if self.etags.contains(name) && is_etag(value) {
             return Some("[etag]");
@@ -63,14 +63,14 @@ impl Redaction {
         self.is_recent(time.into()).then_some("[now]")
     }
 
-    /// Made by this run. What is written in seconds may look older by one.
+    /// Whether it is from this run. A time with a resolution of seconds may look older by one.
     fn is_recent(&self, time: SystemTime) -> bool {
         let second = Duration::from_secs(1);
         time + second >= self.since && time <= SystemTime::now() + second
     }
 }
 
-/// The names under which a document asks for `etag`: `version: etag`.
+/// The names under which a document selects `etag`: `version: etag`.
 fn aliases_of_etag(document: &str) -> Vec<String> {
     let mut lexer = Lexer::new(document);
     let mut aliases = Vec::new();
@@ -87,7 +87,7 @@ fn aliases_of_etag(document: &str) -> Vec<String> {
     aliases
 }
 
-/// The token of a row, or of an answer.
+/// Whether it looks like the token of a row, or of an answer.
 fn is_etag(text: &str) -> bool {
     matches!(text.len(), 16 | 22)
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
@@ -190,18 +190,17 @@ fn laid_out(json: &str, redaction: &Redaction) -> String {
     out
 }
 
-/// How an answer compares with what is kept.
+/// How an answer compares with its snapshot.
 #[derive(Debug, PartialEq)]
 pub(super) enum Comparison {
     Same,
-    /// Nothing is kept yet.
+    /// There is no snapshot yet.
     New,
-    /// What is kept.
+    /// It differs from this snapshot.
     Different(String),
 }
 
-/// Compares with the file, as insta does: how lines end, and what white space is at the end, does
-/// not count.
+/// Compares with the file as insta does: line endings and trailing white space are ignored.
 ///
 /// # Errors
 /// The file cannot be read.
@@ -221,7 +220,7 @@ pub(super) fn compare(path: &Path, text: &str) -> std::io::Result<Comparison> {
     Ok(Comparison::Different(kept.trim_end().to_owned() + "\n"))
 }
 
-/// Writes a snapshot, with where it comes from.
+/// Writes a snapshot with its source.
 ///
 /// # Errors
 /// The file cannot be written.
@@ -229,20 +228,20 @@ pub(super) fn write(path: &Path, source: &str, request: &str, text: &str) -> std
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    // A JSON string is a YAML string.
+    // Every JSON string is a YAML string.
     let (source, request) = (serde_json::Value::from(source), serde_json::Value::from(request));
     std::fs::write(path, format!("---\nsource: {source}\nexpression: {request}\n---\n{text}"))
 }
 
-/// Where what is not accepted yet waits for review.
+/// The path of an answer that is pending review.
 pub(super) fn pending(path: &Path) -> PathBuf {
     path.with_extension("snap.new")
 }
 
-/// Removes a file that may not be there.
+/// Deletes a file that may not exist.
 ///
 /// # Errors
-/// It is there, and cannot be removed.
+/// It exists and cannot be deleted.
 pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
@@ -250,7 +249,7 @@ pub(super) fn remove(path: &Path) -> std::io::Result<()> {
     }
 }
 
-/// The lines that differ, with some around them.
+/// The lines that differ, with some context.
 pub(super) fn difference(old: &str, new: &str, colors: bool) -> String {
     let diff = TextDiff::from_lines(old, new);
     let mut text = String::new();

@@ -10,7 +10,7 @@ use toml::de::{DeTable, DeValue};
 use super::reader::Reader;
 use crate::config::auth::{Issuer, KEYS, KeySource, LEEWAY_SECONDS, ROLES};
 
-/// All issuers, as far as they are right.
+/// All valid issuers.
 pub(in crate::config) fn read(
     reader: &mut Reader<'_>,
     value: &Spanned<DeValue<'_>>,
@@ -49,7 +49,7 @@ pub(in crate::config) fn read(
     Some(issuers)
 }
 
-/// What one table says.
+/// The contents of one table.
 #[derive(Default)]
 struct Said {
     issuer: Option<(Range<usize>, String)>,
@@ -63,7 +63,7 @@ struct Said {
 
 fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> Option<Issuer> {
     let mut said = Said::default();
-    // A key with a wrong value is reported for that, not as missing too.
+    // A key with a wrong value is reported once, not also as missing.
     let has = |key: &str| table.contains_key(key);
     for (key, value) in table {
         match key.get_ref().as_ref() {
@@ -130,7 +130,7 @@ fn issuer(reader: &mut Reader<'_>, span: Range<usize>, table: &DeTable<'_>) -> O
     })
 }
 
-/// A string that is not empty.
+/// A non-empty string.
 fn text<'v>(reader: &mut Reader<'_>, value: &'v Spanned<DeValue<'_>>) -> Option<&'v str> {
     let text = reader.text(value)?;
     if text.trim().is_empty() {
@@ -140,7 +140,7 @@ fn text<'v>(reader: &mut Reader<'_>, value: &'v Spanned<DeValue<'_>>) -> Option<
     Some(text)
 }
 
-/// One or several.
+/// One audience, or a list.
 fn audience(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Vec<String>> {
     match value.get_ref() {
         DeValue::Array(items) if items.is_empty() => {
@@ -171,7 +171,7 @@ fn jwks(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<KeySour
     if is_url(text) {
         return Some(KeySource::Url(text.to_owned()));
     }
-    // As with `sqlite:`, all that follows the scheme is the path.
+    // As with `sqlite:`, everything after the scheme is the path.
     let path = text.strip_prefix("file:").map(|rest| rest.strip_prefix("//").unwrap_or(rest));
     match path {
         Some(path) if !path.is_empty() => Some(KeySource::File(PathBuf::from(path))),
@@ -194,8 +194,8 @@ fn is_url(text: &str) -> bool {
         && text.parse::<http::Uri>().is_ok()
 }
 
-/// The name of a variable. It may be the secret itself that somebody wrote here, so it is not
-/// repeated.
+/// The name of an environment variable. Somebody may have written the secret itself here, so the
+/// message does not repeat it.
 fn variable(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
     let name = text(reader, value)?;
     let is_name = name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -209,7 +209,7 @@ fn variable(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Str
     Some(name.to_owned())
 }
 
-/// RFC 6901.
+/// A JSON pointer (RFC 6901).
 fn pointer(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
     let text = text(reader, value)?;
     let is_escaped = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
@@ -225,8 +225,8 @@ fn pointer(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<Stri
     Some(text.to_owned())
 }
 
-/// The prefix makes browsers take the cookie only from this very host, over TLS (RFC 6265bis
-/// §4.1.3.2). Without it any other host of the domain could plant one.
+/// The prefix makes browsers accept the cookie only from this very host, over TLS (RFC 6265bis
+/// §4.1.3.2). Without it, any other host of the domain could plant one.
 fn cookie(reader: &mut Reader<'_>, value: &Spanned<DeValue<'_>>) -> Option<String> {
     let name = text(reader, value)?;
     let is_token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);

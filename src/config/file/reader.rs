@@ -1,4 +1,4 @@
-//! Reads single values of `freshql.toml`, and gathers what is wrong with them.
+//! Reads single values of `freshql.toml`, and collects their mistakes.
 
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
@@ -10,7 +10,7 @@ use crate::config::{ByteSize, CorsOrigins, Hosts, InvalidValue, Origin};
 use crate::model::diagnostic::did_you_mean;
 use crate::model::{Diagnostic, Severity};
 
-/// Reads values; what is wrong becomes a mistake, and no value.
+/// Reads values; a wrong value becomes a mistake.
 pub(in crate::config) struct Reader<'a> {
     pub(in crate::config) name: &'a str,
     pub(in crate::config) mistakes: Vec<Diagnostic>,
@@ -54,7 +54,7 @@ impl Reader<'_> {
         self.mistake(span, format!("expected {expected}, found {}", type_name(found)), None);
     }
 
-    /// A number of bytes, as a number or as a text with a unit.
+    /// A number of bytes: a number, or a string with a unit.
     pub(in crate::config) fn size(&mut self, value: &Spanned<DeValue<'_>>) -> Option<ByteSize> {
         match value.get_ref() {
             DeValue::Integer(_) => self.number(value, &(0..=u64::MAX >> 1)).map(ByteSize),
@@ -110,7 +110,7 @@ impl Reader<'_> {
             self.wrong_type(value.span(), "an integer", value.get_ref());
             return None;
         };
-        // What has no place in 64 bits is out of every range.
+        // A number that does not fit 64 bits is outside every range.
         let parsed =
             u64::from_str_radix(number.as_str(), number.radix()).ok().filter(|n| range.contains(n));
         if parsed.is_none() {
@@ -141,8 +141,7 @@ impl Reader<'_> {
                 self.valid(value.span(), origins)
             }
             DeValue::Array(items) => {
-                // One by one, for the place of each mistake; `*` is right only where it stands
-                // alone.
+                // One by one, to locate each mistake; `*` is valid only by itself.
                 let mut texts = Vec::with_capacity(items.len());
                 for item in items.iter() {
                     let text = self.text(item)?;
