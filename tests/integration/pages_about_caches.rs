@@ -88,7 +88,7 @@ async fn answers_are_kept_for_as_long_as_the_pages_say() {
             "nothing" => &["draft"],
             "`maxAge: 0, sharedMaxAge: 60`" => &["page", "unchanged"],
             "`maxAge: 10, sharedMaxAge: 100`" => &["photo"],
-            "`scope: PRIVATE`, or rules that ask who reads" => &["letter", "secret"],
+            "`scope: PRIVATE`, or rules that depend on the viewer" => &["letter", "secret"],
             "errors, mutations, POST" => &["denied", "unknown", "nowhere", "post", "mutation"],
             other => panic!("no test compares the row of {other}"),
         };
