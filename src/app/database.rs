@@ -12,11 +12,11 @@ use crate::store::schema::difference::{self, DifferenceError};
 use crate::store::schema::migrations::{self, MigrateError, Migrations, Status};
 use crate::store::{Admin, admin};
 
-/// What is said where a server does not let migrations be tried first.
-const UNTRIED: &str = "the migrations were not tried first: that takes a database of their own on the server, which the role may not make \
-     (CREATEDB), or which the pooler does not lead to";
+/// The warning where the server does not allow migrations to be tried first.
+const UNTRIED: &str = "the migrations were not tried first: that takes a separate database on the server, which the role may not \
+     create (CREATEDB) or the pooler does not lead to";
 
-/// Makes the database ready to be served: applies pending migrations if the configuration says so,
+/// Gets the database ready to be served: applies pending migrations if the configuration says so,
 /// then checks.
 ///
 /// # Errors
@@ -422,7 +422,7 @@ fn apply(config: &Config) -> Result<Vec<String>, StartError> {
     Ok(done)
 }
 
-/// A connection to a database, which is made where it is a file that is not there.
+/// Opens a connection to a database. A missing SQLite file is created.
 pub(super) fn open(database: &Database) -> Result<Admin, StartError> {
     Ok(Admin::open(database).with_context(|| format!("cannot open {database}"))?)
 }

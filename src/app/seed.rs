@@ -1,4 +1,4 @@
-//! Rows that come from a file of SQL, for scratch databases: `seed.sql`, or `seed.sqlite.sql` and
+//! Rows for scratch databases from a SQL file: `seed.sql`, or `seed.sqlite.sql` and
 //! `seed.postgres.sql` where the dialects differ, as with migrations.
 
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use crate::model::Diagnostic;
 use crate::store::schema::migrations::{Dialect, Migration};
 use crate::store::{Admin, admin};
 
-/// Runs the file of this name below `dir` in one transaction, confined as a migration is. Gives its
-/// name; None if there is none.
+/// Runs the file with this name below `dir` in one transaction, under the same restrictions as a
+/// migration. Returns its name; None if there is none.
 ///
 /// # Errors
-/// The first statement that does not run, with its place.
+/// The first statement that fails, and where it is.
 pub(super) fn run(
     admin: &mut Admin,
     database: &Database,
@@ -36,7 +36,7 @@ pub(super) fn run(
     Ok(None)
 }
 
-/// All files that may hold the rows, there or not.
+/// All files that may hold the rows, whether they exist or not.
 pub(super) fn paths(dir: &Path, name: &str) -> Vec<PathBuf> {
     let own = [Dialect::Sqlite, Dialect::Postgres].map(|dialect| name_for(name, dialect));
     own.into_iter().chain([format!("{name}.sql")]).map(|name| within(dir, &name)).collect()

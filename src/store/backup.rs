@@ -1,5 +1,5 @@
-//! Copies of a database as a file, and the database from one: what a driver of files can do. Servers
-//! have their own tools. Everything here blocks.
+//! Backups of a database to a file, and restoring it from one, where the driver's databases are
+//! files. Servers have their own tools. Everything here blocks.
 
 use std::path::{Path, PathBuf};
 
@@ -10,23 +10,23 @@ use crate::config::Database;
 
 pub use super::sqlite::backup::BackupError;
 
-/// Writes a copy of a database to a file; one that is there is only replaced if `replace` says so.
-/// The database may be in use; the copy is of one moment.
+/// Writes a copy of a database to a file; an existing file is replaced only with `replace`. The
+/// database may be in use; the copy shows one moment.
 ///
 /// # Errors
-/// There is no copy; a file that was there is as it was.
+/// There is no copy; an existing file is unchanged.
 pub fn backup(database: &Database, file: &Path, replace: bool) -> Result<(), BackupError> {
     backup::backup(path(database)?, file, replace)
 }
 
-/// A database that nobody else has open, and nobody can open as long as this lives.
+/// A database that nobody else has open, and that nobody can open while this lives.
 pub struct Held(backup::Held);
 
-/// A copy of a backup, to be put into the place of the database.
+/// A copy of a backup, ready to take the database's place.
 pub struct Copy(backup::Copy);
 
 impl Held {
-    /// Takes hold of a database, if there is one.
+    /// Acquires exclusive access to a database, if there is one.
     ///
     /// # Errors
     /// Somebody has it open.
@@ -34,25 +34,26 @@ impl Held {
         Ok(Self(backup::Held::take(path(database)?)?))
     }
 
-    /// A whole copy of a backup.
+    /// A checked copy of a backup.
     ///
     /// # Errors
-    /// It is no intact database of freshql.
+    /// It is not an intact freshql database.
     pub fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
         Ok(Copy(self.0.copy_of(file)?))
     }
 
-    /// Puts the copy into the place of the database. Returns where that is kept, if there was one.
+    /// Replaces the database with the copy. Returns where the previous database is kept, if there
+    /// was one.
     ///
     /// # Errors
-    /// The database is as it was.
+    /// The database is unchanged.
     pub fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
         self.0.replace_by(copy.0)
     }
 }
 
 impl Copy {
-    /// How the files and this copy stand to each other.
+    /// How the migrations compare with this copy.
     ///
     /// # Errors
     /// It cannot be read.

@@ -1,6 +1,6 @@
-//! Scratch databases: those that `freshql dev` and `freshql test` make beside the configured one, of
-//! the same kind, and that may be thrown away. SQLite's are files in a folder, PostgreSQL's are
-//! databases on the same server, whose names say what they are. Everything here blocks.
+//! Scratch databases: `freshql dev` and `freshql test` make disposable databases of the same kind
+//! as the configured one. For SQLite they are files in a directory, for PostgreSQL databases on the
+//! same server that are recognized by their names. Everything here blocks.
 
 use std::path::Path;
 
@@ -11,15 +11,15 @@ use super::{postgres, sqlite};
 use crate::config::Database;
 use crate::model::Model;
 
-/// Scratch databases, each with a name.
+/// Scratch databases, identified by name.
 pub enum ScratchDatabases {
     /// Files.
     Sqlite(sqlite::ScratchFiles),
-    /// On a server.
+    /// Databases on a server.
     Postgres(Box<postgres::ScratchDatabases>),
 }
 
-/// The driver's own answer.
+/// Calls the driver.
 macro_rules! ask {
     ($of:expr, $scratch:ident => $answer:expr) => {
         match $of {
@@ -30,10 +30,12 @@ macro_rules! ask {
 }
 
 impl ScratchDatabases {
-    /// Those of a project, which stay from one run to the next. The folder is the project's own: it
-    /// holds the files, or what tells the project's databases from others on the server.
+    /// A project's scratch databases, which stay from one run to the next. The directory belongs to
+    /// the project: it holds the files, or the id that distinguishes the project's databases from
+    /// others on the server.
     ///
     /// # Errors
+    /// The directory cannot be written, or the server does not answer.
     /// The folder cannot be written, or the server does not answer.
     pub fn of_project(database: &Database, folder: &Path) -> Result<Self, AdminError> {
         Ok(match database {
@@ -44,11 +46,11 @@ impl ScratchDatabases {
         })
     }
 
-    /// Those of one run. They go with this; what a run that was killed has left on a server goes
-    /// when the next one begins.
+    /// A run's scratch databases. They are removed when this is dropped; what a killed run has left
+    /// on a server is removed when the next one begins.
     ///
     /// # Errors
-    /// There can be none; says why.
+    /// No such databases can be made; the error says why.
     pub fn of_run(database: &Database) -> Result<Self, AdminError> {
         Ok(match database {
             Database::Sqlite(_) => Self::Sqlite(sqlite::ScratchFiles::of_run()?),
@@ -58,12 +60,13 @@ impl ScratchDatabases {
         })
     }
 
-    /// The file in the project's folder that keeps the name of the one which was served last.
+    /// The file in the project's directory that keeps the name of the database that was served
+    /// last.
     pub fn last(&self) -> &'static str {
         ask!(self, scratch => scratch.last())
     }
 
-    /// The one of this name, if it is there.
+    /// The database with this name, if it exists.
     ///
     /// # Errors
     /// The server does not answer.
@@ -71,7 +74,7 @@ impl ScratchDatabases {
         ask!(self, scratch => scratch.find(name))
     }
 
-    /// A name that none has, with these letters and digits in it.
+    /// A name that is not in use and contains these letters and digits.
     ///
     /// # Errors
     /// The server does not answer.
@@ -79,37 +82,37 @@ impl ScratchDatabases {
         ask!(self, scratch => scratch.new_name(shape))
     }
 
-    /// Makes an empty one.
+    /// Makes an empty database.
     ///
     /// # Errors
-    /// The server refuses; says why, and what can be done.
+    /// The server refuses; the error says why, and what to do.
     pub fn make(&mut self, name: &str) -> Result<Database, AdminError> {
         ask!(self, scratch => scratch.make(name))
     }
 
-    /// Makes one with all that another has, its rows at the same versions.
+    /// Makes a copy of another database, with its rows at the same versions.
     ///
     /// # Errors
-    /// The other cannot be read, or the new one not be written.
+    /// The other database cannot be read, or the new one cannot be written.
     pub fn copy(&mut self, from: &str, name: &str) -> Result<Database, AdminError> {
         ask!(self, scratch => scratch.copy(from, name))
     }
 
-    /// Removes one, whoever uses it. One that cannot be removed is in nobody's way.
+    /// Removes a database, even if it is in use. One that cannot be removed does no harm.
     pub fn remove(&mut self, name: &str) {
         ask!(self, scratch => scratch.remove(name));
     }
 
-    /// Removes all but this one, as far as nobody uses them.
+    /// Removes all except this one, unless they are in use.
     pub fn remove_others(&mut self, kept: &str) {
         ask!(self, scratch => scratch.remove_others(kept));
     }
 }
 
-/// What tells the tables of this model from those of other models: twelve hexadecimal digits.
+/// Distinguishes the tables of this model from those of other models: twelve hexadecimal digits.
 ///
 /// # Errors
-/// The model's tables cannot be worked out.
+/// The model's tables cannot be derived.
 pub fn shape(database: &Database, model: &Model) -> Result<String, DifferenceError> {
     let tables = difference::step(&Migrations::default(), model)?.unwrap_or_default();
     let text = match database {

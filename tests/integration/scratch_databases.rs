@@ -109,7 +109,7 @@ fn a_role_that_may_make_no_database_is_told_what_to_do() {
     assert!(!is_good);
     let remedy = "run `ALTER ROLE app CREATEDB` there as a superuser, or use SQLite with `--database sqlite:freshql.db`";
     assert!(
-        text.contains("the role app may make no database on the server of postgres://app@"),
+        text.contains("the role app may not create databases on the server of postgres://app@"),
         "{text}"
     );
     assert!(text.contains(remedy), "{text}");

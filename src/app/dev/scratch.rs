@@ -1,7 +1,7 @@
-//! The database of `freshql dev`, which may be thrown away. It is made by the migrations, or, where
-//! these lag behind the model, by the model itself and `seed.sql`. A change that needs other tables
-//! makes another one, and the rows come along as far as they fit: nobody should have to type them
-//! again because a field was added.
+//! The disposable database of `freshql dev`. It is built from the migrations, or, where they lag
+//! behind the model, from the model itself and `seed.sql`. A change that needs other tables makes a
+//! new database, and rows are copied as far as they fit: nobody should have to enter them again
+//! because a field was added.
 
 use anyhow::Context;
 
@@ -14,7 +14,7 @@ use crate::model::Model;
 use crate::store::schema::migrations::Migrations;
 use crate::store::{Admin, ScratchDatabases, shape};
 
-/// Rows for a database that is made from the model.
+/// Rows for a database that is built from the model.
 pub(super) const SEED: &str = "seed";
 
 /// What is kept between two runs.
@@ -23,12 +23,12 @@ const DIRECTORY: &str = ".freshql";
 /// A database that fits the model.
 pub(super) struct Scratch {
     pub(super) database: Database,
-    /// What there is to say about it; empty, or a line.
+    /// What to report about it: empty, or one line.
     pub(super) note: String,
 }
 
-/// Finds or makes the database for this model. Those that nobody needs go if `is_first`: later they
-/// may be in use.
+/// Finds or makes the database for this model. Databases that are no longer needed are removed only
+/// if `is_first`: later, they may be in use.
 pub(super) fn prepare(
     config: &Config,
     model: &Model,
@@ -75,7 +75,7 @@ struct Named {
     name: String,
 }
 
-/// What the databases are made of.
+/// What the databases are built from.
 struct Project<'a> {
     config: &'a Config,
     model: &'a Model,
@@ -84,10 +84,9 @@ struct Project<'a> {
 }
 
 impl Project<'_> {
-    /// Makes a new one that has the rows of the last.
+    /// Makes a new database with the rows of the last one.
     fn successor(&mut self, name: &str, last: &Named) -> Result<(Database, String), StartError> {
-        // Where the next migration leads from the last database to this model, it does so with all
-        // rows.
+        // If the next migration leads from the last database to this model, it keeps all rows.
         let copy =
             self.databases.copy(&last.name, name).context("cannot copy the scratch database")?;
         if let Some(note) = self.bring_up(&copy)? {
@@ -102,7 +101,7 @@ impl Project<'_> {
         Ok((database, format!("{note}{kept}")))
     }
 
-    /// Applies to an older scratch database what is pending. None if it fits no more.
+    /// Applies pending migrations to an older scratch database. None if it no longer fits.
     fn bring_up(&self, database: &Database) -> Result<Option<String>, StartError> {
         let mut admin = open(database)?;
         let status = admin.status(&self.migrations).context("cannot read the scratch database")?;
@@ -121,7 +120,7 @@ impl Project<'_> {
         Ok(self.lack(&admin)?.is_none().then_some(note))
     }
 
-    /// Makes a new one.
+    /// Makes a new database.
     fn make(&mut self, name: &str) -> Result<(Database, String), StartError> {
         let database = self.make_empty(name)?;
         let mut admin = open(&database)?;

@@ -100,7 +100,7 @@ pub(super) struct Server {
     issuers: Vec<Issuer>,
     authenticator: Arc<Authenticator>,
     longest_url: usize,
-    /// Its database, which goes last.
+    /// Its database. Dropped last.
     pub(super) scratch: Copy,
 }
 

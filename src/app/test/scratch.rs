@@ -14,16 +14,16 @@ use crate::model::{Diagnostic, Model};
 use crate::store::ScratchDatabases;
 use crate::store::schema::migrations::Problem;
 
-/// Rows for the tests, beside those that the migrations bring.
+/// Rows for the tests, in addition to those that the migrations insert.
 const SEED: &str = "tests/seed";
 
-/// Databases of the run's own, which go with this and its copies.
+/// The databases of this run. They are removed when this and all copies are dropped.
 pub(super) struct Scratch {
     databases: Arc<Mutex<ScratchDatabases>>,
     original: String,
 }
 
-/// One of them, which goes with this.
+/// One of them. Removed when this is dropped.
 pub(super) struct Copy {
     pub(super) database: Database,
     name: String,
@@ -34,7 +34,7 @@ impl Scratch {
     /// Blocks.
     ///
     /// # Errors
-    /// A migration or the seed does not run, or they do not make what the model needs.
+    /// A migration or the seed fails, or they do not build what the model needs.
     pub(super) fn make(config: &Config, model: &Model) -> Result<Self, StartError> {
         let mut databases =
             ScratchDatabases::of_run(&config.database).context("cannot make a scratch database")?;
@@ -67,7 +67,7 @@ fn fill(database: &Database, config: &Config, model: &Model) -> Result<(), Start
     let mut admin = open(database)?;
     admin.migrate(&read(config)?)?;
     seed::run(&mut admin, database, &config.dir, SEED)?;
-    // After the seed: tables that are somebody else's may come with it.
+    // After the seed, which may create unmanaged tables.
     admin.watch(model).context("cannot make the triggers")?;
     let lacks = admin.check(model).context("cannot read the scratch database")?;
     if lacks.is_empty() {

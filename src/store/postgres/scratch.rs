@@ -1,6 +1,6 @@
-//! Scratch databases on the server: `freshql_dev_…` of a project, which stay, and `freshql_test_…` of
-//! one run, which it drops. A run that was killed has left its own behind; they are known by their
-//! name, since no session is called like them any more, and the next run drops them.
+//! Scratch databases on the server: a project's `freshql_dev_…`, which stay, and a run's
+//! `freshql_test_…`, which the run drops. A run that was killed leaves its databases behind. The
+//! next run drops them: no session has their name as its `application_name` any more.
 
 use std::path::Path;
 
@@ -9,26 +9,27 @@ use crate::config::{Database, PostgresUrl};
 use crate::store::error::AdminError;
 use crate::store::schema::layout::SqlName;
 
-/// The file in the project's folder that tells its databases from those of others.
+/// The file in the project's directory that distinguishes its databases from those of other
+/// projects.
 const PROJECT: &str = "project";
 
-/// What the names of a run's databases begin with; the rest is 32 hexadecimal digits, and a number.
+/// The prefix of a run's databases; 32 hexadecimal digits and a number follow.
 const OF_RUNS: &str = "freshql_test_";
 
-/// What an empty database is made of.
+/// The template of an empty database.
 const EMPTY: &str = "template0 ENCODING 'UTF8'";
 
-/// Whether this role may make databases.
+/// Whether this role may create databases.
 pub(super) const MAY_CREATE: &str =
     "SELECT rolcreatedb OR rolsuper FROM pg_roles WHERE rolname = current_user";
 
 /// Databases on a server.
 pub struct ScratchDatabases {
-    /// The configured database, whose place these take.
+    /// The configured database, which these stand in for.
     url: PostgresUrl,
-    /// To that database, or where there is none, to the one that every server has.
+    /// Connected to that database, or, if it does not exist, to the one that every server has.
     main: Blocking,
-    /// What their names begin with.
+    /// The prefix of their names.
     prefix: String,
     is_temporary: bool,
 }
@@ -47,7 +48,7 @@ impl ScratchDatabases {
         Ok(databases)
     }
 
-    /// For migrations that are only tried. None where there can be no such database.
+    /// For migrations that are only tried. None if the server allows no such database.
     pub(super) fn to_rehearse(url: &PostgresUrl) -> Result<Option<Self>, ClientError> {
         if url.pooled {
             return Ok(None);
@@ -77,7 +78,7 @@ impl ScratchDatabases {
             let role = databases.run("SELECT quote_ident(current_user)")?;
             let role = role.first().map(|row| row.string(0)).unwrap_or_default();
             let message = format!(
-                "the role {role} may make no database on the server of {url}: run `ALTER ROLE {role} CREATEDB` there as a \
+                "the role {role} may not create databases on the server of {url}: run `ALTER ROLE {role} CREATEDB` there as a \
                  superuser, or use SQLite with `--database sqlite:freshql.db`"
             );
             return Err(AdminError(message.into()));
@@ -103,7 +104,7 @@ impl ScratchDatabases {
         if !self.names()?.iter().any(|known| known == name) {
             return Ok(None);
         }
-        // Whoever copied it may have been killed before it was opened again.
+        // A process that copied it may have been killed before it allowed connections again.
         self.allow_connections(name, true)?;
         Ok(Some(self.database(name)))
     }
@@ -120,7 +121,7 @@ impl ScratchDatabases {
         Ok(self.database(name))
     }
 
-    /// PostgreSQL copies only what nobody is connected to.
+    /// PostgreSQL copies a database only while nobody is connected to it.
     pub(in crate::store) fn copy(
         &mut self,
         from: &str,
@@ -150,8 +151,8 @@ impl ScratchDatabases {
         }
     }
 
-    /// Drops what runs have left that were killed: they were this role's, and no session bears the
-    /// name that the run gave to its own.
+    /// Drops the databases of killed runs: those that this role owns and whose run has no session
+    /// left.
     fn remove_abandoned(&mut self) -> Result<(), ClientError> {
         let abandoned = format!(
             "SELECT datname FROM pg_database AS d WHERE datname ~ '^{OF_RUNS}[0-9a-f]{{32}}_'
@@ -168,7 +169,7 @@ impl ScratchDatabases {
         Database::Postgres(Box::new(self.url.with_database(name)))
     }
 
-    /// Those that are there.
+    /// Those that exist.
     fn names(&mut self) -> Result<Vec<String>, ClientError> {
         let prefix = [Parameter::Text(&self.prefix)];
         let sql = "SELECT datname FROM pg_database WHERE starts_with(datname, $1::text)";
@@ -194,7 +195,7 @@ impl ScratchDatabases {
         Ok(())
     }
 
-    /// One statement; once more where the server was restarted meanwhile.
+    /// Runs one statement; tries again if the connection was lost because the server restarted.
     fn run(&mut self, sql: &str) -> Result<Rows, ClientError> {
         let first = match self.main.script(sql) {
             Err(ClientError::Lost(_)) => {
@@ -220,8 +221,8 @@ fn name_of_run() -> String {
     format!("{OF_RUNS}{}_", uuid::Uuid::now_v7().simple())
 }
 
-/// Connects to the configured database; where that is not made yet, to the one that every server
-/// has. The session is called as the databases.
+/// Connects to the configured database, or, if it does not exist yet, to the one that every server
+/// has. The session's `application_name` is the prefix of the databases.
 fn connect(url: &PostgresUrl, prefix: &str) -> Result<Blocking, ClientError> {
     let session = Session::for_commands(url);
     let url = PostgresUrl { application_name: Some(prefix.to_owned()), ..url.clone() };
@@ -233,7 +234,8 @@ fn connect(url: &PostgresUrl, prefix: &str) -> Result<Blocking, ClientError> {
     }
 }
 
-/// What tells the databases of this project from those of others, also of another copy of it.
+/// An id that distinguishes the databases of this project from those of other projects, and of
+/// other copies of this one.
 fn project(folder: &Path) -> Result<String, AdminError> {
     let cannot = |what: &str, error: std::io::Error| {
         AdminError(format!("cannot {what} {}: {error}", folder.display()).into())
@@ -244,7 +246,7 @@ fn project(folder: &Path) -> Result<String, AdminError> {
     if known.len() == 8 && known.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Ok(known.to_owned());
     }
-    // The end of it is random.
+    // The last digits are random.
     let new = uuid::Uuid::now_v7().simple().to_string()[24..].to_owned();
     std::fs::create_dir_all(folder).map_err(|error| cannot("make", error))?;
     std::fs::write(&file, format!("{new}\n")).map_err(|error| cannot("write into", error))?;

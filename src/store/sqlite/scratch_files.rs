@@ -1,5 +1,5 @@
-//! Scratch databases as files: those of a project lie in its folder, those of one run in a temporary
-//! one, which goes with it.
+//! Scratch databases as files: a project's are in its directory, a run's in a temporary one that is
+//! deleted with it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use super::rows;
 use crate::config::Database;
 use crate::store::error::AdminError;
 
-/// What the names of files begin with.
+/// The prefix of file names.
 const PREFIX: &str = "dev-";
 
-/// What the names of files end with.
+/// The suffix of file names.
 const SUFFIX: &str = ".db";
 
-/// Files in one folder.
+/// Files in one directory.
 pub struct ScratchFiles {
     folder: PathBuf,
     is_temporary: bool,
@@ -51,7 +51,7 @@ impl ScratchFiles {
         free.ok_or_else(|| AdminError("there are too many scratch databases".into()))
     }
 
-    /// It is made when it is opened.
+    /// SQLite creates the file when it is first opened.
     #[expect(clippy::unnecessary_wraps, reason = "as PostgreSQL's")]
     pub(in crate::store) fn make(&self, name: &str) -> Result<Database, AdminError> {
         Ok(Database::Sqlite(self.folder.join(name)))
@@ -63,7 +63,7 @@ impl ScratchFiles {
         Ok(Database::Sqlite(path))
     }
 
-    /// With the files that SQLite keeps beside it.
+    /// Including the files that SQLite keeps next to it.
     pub(in crate::store) fn remove(&self, name: &str) {
         for ending in ["", "-wal", "-shm"] {
             let _ = fs::remove_file(self.folder.join(format!("{name}{ending}")));
