@@ -27,7 +27,7 @@ use super::rules::Grants;
 use super::schema::{Api, SchemaError, build_schema};
 use super::typename;
 use super::validate::validate;
-use super::write::ahead::{self, Teller};
+use super::write::ahead::{self, StepPlanner};
 use super::write::{WriteError, Writer, unkept};
 use crate::cache_control::Policy;
 use crate::conditional::IfMatch;
@@ -54,12 +54,12 @@ pub struct Engine {
 struct Parts {
     compiler: Compiler,
     roots: Roots,
-    /// Of the epoch that was seen last.
+    /// For the epoch of the last operation.
     etag_keys: ArcSwap<EtagKeys>,
     limits: AnswerLimits,
 }
 
-/// What the tokens of rows are made with.
+/// The keys that row ETags are computed with.
 struct EtagKeys {
     epoch: [u8; 16],
     by_entity: Vec<EntityEtagKey>,
@@ -73,25 +73,25 @@ impl EtagKeys {
     }
 }
 
-/// Judges documents against a model's API. It has no data, so it is also for commands that need no
-/// database. Cheap to clone.
+/// Checks and compiles documents against a model's API. It needs no data, so commands without a
+/// database use it, too. Cheap to clone.
 #[derive(Clone)]
 pub struct Compiler {
     model: Arc<Model>,
     api: Arc<Api>,
-    /// Registered documents are answered with `__typename`, see [`typename`].
+    /// Whether `__typename` is added to the answers of registered documents, see [`typename`].
     typename: bool,
 }
 
-/// A mutation that is to take effect once, however often it is sent.
+/// A mutation that takes effect once, however often it is sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Once {
-    /// What the client calls it.
+    /// The key that the client gives it.
     pub key: String,
-    /// A hash of all that it asks for.
+    /// A hash of the whole request.
     pub request: [u8; 32],
-    /// For how long it gets the answer of the first time. Sent later than that, it takes effect
-    /// again.
+    /// How long the first answer is kept. If the mutation is sent again later than that, it takes
+    /// effect again.
     pub retention: Duration,
 }
 
@@ -107,17 +107,17 @@ pub struct Asked<'a> {
 }
 
 impl<'a> Asked<'a> {
-    /// What is asked.
+    /// The question that it asks.
     pub fn question(&self) -> Question<'a> {
         self.operation.question(self.variables, self.view)
     }
 
-    /// As far as the answer depends on who asks.
+    /// What the answer depends on of its viewer.
     pub fn view(&self) -> View {
         self.view
     }
 
-    /// What is left of the rules for this viewer, for people: entity, access, and condition.
+    /// The rules that apply to this viewer, for display: entity, access, and condition.
     pub fn rules(&self) -> Vec<(EntityId, Access, String)> {
         self.bound.grants.used()
     }
@@ -126,17 +126,18 @@ impl<'a> Asked<'a> {
 /// A query's or mutation's successful answer.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors` too, see
+    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors`, if there are
     /// `field_errors`).
     pub body: Bytes,
-    /// None for mutations, for answers with field errors, and where versions do not tell of every
-    /// change of what was read: those carry no validator and are never stored.
+    /// None for mutations, for answers with field errors, and if versions do not cover every change
+    /// to the rows that were read: such answers have no validator and are never stored.
     pub etag: Option<ResponseEtag>,
-    /// Some fields are null because of an error in the data; the body has `errors` beside `data`.
+    /// Whether fields are null because of an error in the data; the body then has `errors` next to
+    /// `data`.
     pub field_errors: bool,
-    /// What caches may do with it.
+    /// How caches may use it.
     pub policy: Policy,
-    /// What it depended on.
+    /// Its dependencies.
     pub touched: Dependencies,
 }
 
@@ -149,8 +150,8 @@ impl Compiler {
         Ok(Self { api: Arc::new(build_schema(&model)?), model, typename: false })
     }
 
-    /// The same, with `__typename` in the answers to registered documents where they do not ask for
-    /// it. It goes into all ETags.
+    /// Adds `__typename` to the answers of registered documents that do not select it. This is part
+    /// of all ETags.
     #[must_use]
     pub fn with_typename(self) -> Self {
         let mut model = Model::clone(&self.model);
@@ -162,12 +163,13 @@ impl Compiler {
         Self { model: Arc::new(model), typename: true, ..self }
     }
 
-    /// The model that it judges by.
+    /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.model
     }
 
-    /// The field that makes an operation's answer depend on who asks; None where no request's does.
+    /// The field that makes an operation's answer depend on the viewer; None if no request's answer
+    /// does.
     pub fn private_field(&self, operation: &Operation) -> Option<Decider> {
         let roots = Roots::of(&self.model);
         [true, false].into_iter().find_map(|condition| private_field(&roots, operation, condition))
@@ -181,7 +183,7 @@ impl Compiler {
     /// Parses, validates and compiles a document.
     ///
     /// # Errors
-    /// All mistakes found, each with its place in the document: `GRAPHQL_PARSE_FAILED` or
+    /// All mistakes found, with their locations in the document: `GRAPHQL_PARSE_FAILED` or
     /// `GRAPHQL_VALIDATION_FAILED`.
     pub async fn compile(
         &self,
@@ -192,10 +194,10 @@ impl Compiler {
         Ok(Document::new(id, Parsed::new(text, false, tree), &self.model, &self.api.definitions))
     }
 
-    /// The same for a document that the operator registers.
+    /// Compiles a document that the operator registers.
     ///
     /// # Errors
-    /// As [`Self::compile`].
+    /// Those of [`Self::compile`].
     pub async fn compile_registered(
         &self,
         id: DocumentId,
@@ -211,12 +213,12 @@ impl Compiler {
 }
 
 impl Engine {
-    /// Gets ready to run what the compiler compiles, within the default limits.
+    /// Runs what the compiler compiles, within the default limits.
     pub fn new(compiler: Compiler, store: Store) -> Self {
         Self::with_limits(compiler, store, AnswerLimits::default())
     }
 
-    /// The same within limits of one's own.
+    /// Runs what the compiler compiles, within these limits.
     pub fn with_limits(compiler: Compiler, store: Store, limits: AnswerLimits) -> Self {
         let model = &compiler.model;
         let etag_keys = ArcSwap::from_pointee(EtagKeys::new([0; 16], model));
@@ -224,17 +226,17 @@ impl Engine {
         Self { parts: Arc::new(Parts { compiler, roots, etag_keys, limits }), store }
     }
 
-    /// The model that it answers by.
+    /// The model.
     pub fn model(&self) -> &Arc<Model> {
         &self.parts.compiler.model
     }
 
-    /// What it compiles documents with.
+    /// The compiler.
     pub fn compiler(&self) -> &Compiler {
         &self.parts.compiler
     }
 
-    /// The same, where rows are fetched ahead: see [`Store::fetching_ahead`].
+    /// The same engine, fetching rows ahead: see [`Store::fetching_ahead`].
     #[must_use]
     pub fn fetching_ahead(&self) -> Self {
         Self { parts: self.parts.clone(), store: self.store.clone().fetching_ahead() }
@@ -245,7 +247,7 @@ impl Engine {
         &self.store
     }
 
-    /// Whether the answer depends on who asks.
+    /// Whether the answer depends on the viewer.
     ///
     /// # Errors
     /// The document was not validated against this model.
@@ -263,11 +265,11 @@ impl Engine {
         Ok(outline.accesses.is_private())
     }
 
-    /// Gets ready to run an operation for a viewer: what it may see is decided, and all arguments
-    /// are coerced.
+    /// Prepares an operation to run for a viewer: decides what the viewer may see, and coerces all
+    /// arguments.
     ///
     /// # Errors
-    /// The viewer may not do this, or an argument does not coerce.
+    /// The viewer may not do this, or an argument cannot be coerced.
     pub fn ask<'a>(
         &self,
         operation: &'a Operation,
@@ -277,11 +279,11 @@ impl Engine {
         self.ask_with(operation, variables, Grants::of(self.model(), viewer.clone()))
     }
 
-    /// The same for the operator, for whom no rules are: for commands at the machine that has the
-    /// database.
+    /// Prepares an operation to run for the operator, to whom no rules apply: for commands on the
+    /// machine that has the database.
     ///
     /// # Errors
-    /// An argument does not coerce.
+    /// An argument cannot be coerced.
     pub fn ask_as_operator<'a>(
         &self,
         operation: &'a Operation,
@@ -313,7 +315,7 @@ impl Engine {
         Ok(Asked { operation, variables, plan, bound, view, planning: begun.elapsed() })
     }
 
-    /// Runs a query in one read snapshot, for nobody that is known.
+    /// Runs a query in one read snapshot, for an anonymous viewer.
     ///
     /// # Errors
     /// Nothing was read that the client may see; each error says why.
@@ -328,15 +330,15 @@ impl Engine {
     /// Runs a query in one read snapshot.
     ///
     /// # Errors
-    /// As [`Self::query`].
+    /// Those of [`Self::query`].
     pub async fn answer(&self, asked: &Asked<'_>) -> Result<Answer, Vec<GraphqlError>> {
         Ok(self.run(asked, false).await?.0)
     }
 
-    /// The same, and what came to light on the way.
+    /// Runs a query like [`Self::answer`] and also returns what was observed.
     ///
     /// # Errors
-    /// As [`Self::query`].
+    /// Those of [`Self::query`].
     pub async fn observe(
         &self,
         asked: &Asked<'_>,
@@ -389,8 +391,8 @@ impl Engine {
         Ok((answer, observation))
     }
 
-    /// Writes the schema down, on a thread that may take its time: it is milliseconds of work
-    /// without a pause.
+    /// Serializes the schema, on a thread that may block: this is milliseconds of work without a
+    /// pause.
     async fn introspect(
         &self,
         introspection: Introspection,
@@ -403,8 +405,8 @@ impl Engine {
             .unwrap_or_else(|error| Err(vec![GraphqlError::internal(error)]))
     }
 
-    /// Runs a mutation as one transaction; `if_match` stands in for the one `expectedEtag` that was
-    /// not given.
+    /// Runs a mutation as one transaction; `if_match` is used for the one field without an
+    /// `expectedEtag`.
     ///
     /// # Errors
     /// Nothing was written.
@@ -417,11 +419,11 @@ impl Engine {
         self.mutate_once(&self.ask(operation, variables, &Viewer::Anonymous)?, if_match, None).await
     }
 
-    /// The same. Where it is known as `once` and has taken effect before, it is not run, and the
-    /// answer is that of then.
+    /// Runs a mutation like [`Self::mutate`]. If it has a key (`once`) and has taken effect before,
+    /// it is not run, and the first answer is returned.
     ///
     /// # Errors
-    /// Nothing was written; or `IDEMPOTENCY_KEY_REUSED`, where the key is that of another request.
+    /// Nothing was written; or `IDEMPOTENCY_KEY_REUSED`, if the key belongs to another request.
     pub async fn mutate_once(
         &self,
         asked: &Asked<'_>,
@@ -441,7 +443,7 @@ impl Engine {
         };
         self.store.write(run).await.map_err(|error| match error {
             WriteError::Client(error) => vec![*error],
-            // Not until the commit, when the mutation knew nothing of it any more.
+            // A deferred constraint: it failed in the commit, outside of any field.
             WriteError::Store(StoreError::Constraint(constraint)) => {
                 vec![unkept(&constraint, plan)]
             }
@@ -450,12 +452,12 @@ impl Engine {
     }
 }
 
-/// The field that makes an operation's answer depend on who asks.
+/// The field that makes an operation's answer depend on the viewer.
 fn private_field(roots: &Roots, operation: &Operation, condition: bool) -> Option<Decider> {
     operation.outline(roots, &operation.defaults(condition)).ok()?.accesses.private.clone()
 }
 
-/// A query on its way to its answer.
+/// A query that is running.
 struct QueryRun {
     parts: Arc<Parts>,
     plan: Arc<Plan>,
@@ -465,7 +467,7 @@ struct QueryRun {
     observed: bool,
 }
 
-/// What a query gives.
+/// A query's result.
 struct Read {
     answer: Answer,
     identity: [u8; 16],
@@ -501,7 +503,7 @@ impl Reading for QueryRun {
     }
 }
 
-/// A mutation on its way to its answer.
+/// A mutation that is running.
 struct MutationRun {
     parts: Arc<Parts>,
     plan: Arc<Plan>,
@@ -552,7 +554,7 @@ impl Writing for MutationRun {
 
     fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>> {
         let keys = self.parts.etag_keys(state.identity);
-        let teller = Teller {
+        let planner = StepPlanner {
             plan: &self.plan,
             bound: &self.bound,
             model: &self.parts.compiler.model,
@@ -561,7 +563,7 @@ impl Writing for MutationRun {
             guard: &state.guard,
             if_match: self.if_match.as_ref(),
         };
-        teller.steps()
+        planner.steps()
     }
 
     fn finish<S: Source>(
@@ -613,7 +615,7 @@ impl Parts {
         }
     }
 
-    /// Hashed anew only when the database was migrated, or another one took its place.
+    /// Computed again only if the database was migrated or replaced.
     fn etag_keys(&self, epoch: [u8; 16]) -> Arc<EtagKeys> {
         let last = self.etag_keys.load_full();
         if last.epoch == epoch {
@@ -625,21 +627,22 @@ impl Parts {
     }
 }
 
-/// What was answered to this mutation when it took effect.
+/// The answer that was kept when this mutation took effect.
 async fn answered<T: Transaction>(
     transaction: &T,
     once: &Once,
 ) -> Result<Option<Bytes>, WriteError> {
     match transaction.kept_answer(&once.key, once.retention).await? {
         Some(kept) if kept.request != once.request => {
-            let message = "the Idempotency-Key is that of another request; give each mutation a key of its own";
+            let message =
+                "the Idempotency-Key belongs to another request; give each mutation its own key";
             Err(GraphqlError::new(Code::IdempotencyKeyReused, message).into())
         }
         kept => Ok(kept.map(|kept| kept.answer.into())),
     }
 }
 
-/// Where a table has lost the column of its versions, no statement of ours runs on it.
+/// If a table has lost its version column, all our statements on it fail.
 fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
     match error {
         StoreError::Database(error) if !guard.is_whole() => {
@@ -688,7 +691,7 @@ fn read<'a, S: Source>(
             Ok(()) => {}
             Err(halt @ (ReadError::Store(_) | ReadError::Limit(_))) => return Err(halt),
             Err(ReadError::Null) => {
-                // A root field that may not be null failed: so has the whole.
+                // A non-null root field failed, so `data` is null.
                 reader.out.truncate(start);
                 reader.out.extend_from_slice(b"null");
                 return Ok(());
@@ -746,15 +749,15 @@ async fn write<'a, T: Transaction>(
         }
     }
     if let Some(error) = reader.errors.drain(..).next() {
-        // A nullable field of the answer could not be read: the writer must know, and nothing is
-        // written.
+        // A nullable field of the answer could not be read: the client must learn of that, so
+        // nothing is written.
         return Err(error.into());
     }
     reader.out.push(b'}');
     Ok(())
 }
 
-/// `If-Match` names one row, so one field must be there for it.
+/// `If-Match` names one row, so it must apply to exactly one field.
 fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> {
     let open = plan.root.iter().filter(|field| match &field.kind {
         RootKind::Write(write) if write.action != Action::Create => {
@@ -764,23 +767,21 @@ fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> 
     });
     let why = match open.count() {
         1 => return Ok(()),
-        0 => {
-            "If-Match is there, but no field of this mutation takes an expectedEtag that was not given"
-        }
+        0 => "If-Match was sent, but each field of this mutation has an expectedEtag or takes none",
         _ => {
-            "If-Match is there, but several fields of this mutation could take it; give each its expectedEtag"
+            "If-Match was sent, but several fields of this mutation could take it; give each its expectedEtag"
         }
     };
     Err(GraphqlError::new(Code::BadRequest, why))
 }
 
-/// An error of the store, in words for the client; the log gets its cause.
+/// A store error, as the client sees it; the log gets the cause.
 fn refused(error: StoreError) -> GraphqlError {
     let unavailable = |message: &str| GraphqlError::new(Code::DatabaseUnavailable, message);
     match &error {
         StoreError::Overloaded => GraphqlError::new(
             Code::Overloaded,
-            "too many requests wait for the database; try again",
+            "too many requests are waiting for the database; try again",
         ),
         StoreError::Interrupted => GraphqlError::new(
             Code::QueryTooComplex,
@@ -797,12 +798,12 @@ fn refused(error: StoreError) -> GraphqlError {
             "a filter is too large for the database; ask for less at once",
         ),
         StoreError::Value(_) => {
-            GraphqlError::new(Code::BadUserInput, "the database does not take one of the values")
+            GraphqlError::new(Code::BadUserInput, "the database does not accept one of the values")
                 .because(error)
         }
         StoreError::Unknown(_) => unavailable(
-            "the connection to the database broke while the mutation was committed, and whether \
-             it has taken effect is unknown; give mutations an Idempotency-Key, and send this one \
+            "the connection to the database broke while the mutation was being committed, so it is \
+             unknown whether it took effect; give mutations an Idempotency-Key, and send this one \
              again",
         )
         .with("outcome", &"UNKNOWN"),
@@ -810,7 +811,7 @@ fn refused(error: StoreError) -> GraphqlError {
             unavailable("the database is not available at the moment; try again")
         }
         StoreError::Unwritable(_) => unavailable(
-            "the database takes no writes at the moment; nothing was written; try again later",
+            "the database accepts no writes at the moment; nothing was written; try again later",
         ),
         StoreError::Unguarded(_) => unavailable(
             "the database has been changed so that this cannot be answered; its operator has to \

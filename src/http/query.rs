@@ -283,7 +283,7 @@ pub(super) fn unreadable(error: StoreError) -> Failure {
     if matches!(error, StoreError::Overloaded) {
         return Failure::new(
             Code::Overloaded,
-            "too many requests wait for the database; try again",
+            "too many requests are waiting for the database; try again",
         );
     }
     let message = "the database does not answer; try again";

@@ -1,6 +1,6 @@
-//! A mutation told ahead: what its fields do if nothing is in their way, and the answer out of the
-//! rows that they leave. It says nothing where only the database can say what is to be done: then
-//! [`super::Writer`] asks it, step by step.
+//! Mutations whose steps are known in advance: what their fields do if nothing prevents it, and the
+//! answer from the rows that result. If the steps depend on what is in the database, there are none
+//! here, and [`super::Writer`] asks the database step by step.
 
 use super::super::bound::{Arguments, BoundPlan, BoundWrite};
 use super::super::fetch::Fetch;
@@ -16,26 +16,26 @@ use crate::etag::EntityEtagKey;
 use crate::model::{Access, ColumnId, Entity, Model, Value};
 use crate::store::{Change, Guard, Source, Step, StoreError};
 
-/// What tells a mutation's steps.
-pub struct Teller<'a, 't> {
-    /// What it writes and answers.
+/// Works out a mutation's steps in advance.
+pub struct StepPlanner<'a, 't> {
+    /// The mutation's writes and its answer.
     pub plan: &'a Plan,
     /// Its arguments.
     pub bound: &'a BoundPlan,
     /// Names and types.
     pub model: &'a Model,
-    /// What the answer may cost.
+    /// The limits of the answer.
     pub limits: AnswerLimits,
     /// By entity.
     pub etag_keys: &'t [EntityEtagKey],
-    /// Whether versions tell of every change.
+    /// Whether versions cover every change.
     pub guard: &'t Guard,
-    /// Stands in for an `expectedEtag` that was not given.
+    /// Used for the one field without an `expectedEtag`.
     pub if_match: Option<&'t IfMatch>,
 }
 
-impl<'a> Teller<'a, '_> {
-    /// The steps; None where they cannot be told.
+impl<'a> StepPlanner<'a, '_> {
+    /// The steps; None if they depend on the database's contents.
     pub(in crate::graphql) fn steps(&self) -> Option<Vec<Step<'a, Fetch<'a>>>> {
         writes(self.plan).map(|plan| self.step(plan)).collect()
     }
@@ -43,8 +43,8 @@ impl<'a> Teller<'a, '_> {
     fn step(&self, plan: &'a WritePlan) -> Option<Step<'a, Fetch<'a>>> {
         let entity = self.model.entity(plan.row.entity);
         let Arguments::Write(bound) = &self.bound.arguments[plan.bound] else { return None };
-        // Tables of others may be views; and where versions tell nothing, the rows themselves are
-        // looked at.
+        // Unmanaged tables may be views; and if versions are unreliable, the rows themselves must
+        // be compared.
         if !entity.managed || self.guard.why_not(entity.id).is_some() {
             return None;
         }
@@ -68,9 +68,9 @@ impl<'a> Teller<'a, '_> {
         Some(Step { entity, key, change, answer })
     }
 
-    /// The version at which a row is expected, if at one only. None: that cannot be told, or no row
-    /// can be as expected.
-    #[expect(clippy::option_option, reason = "any version, and no telling, are two things")]
+    /// The version that a row must have, if it is a single one. None: that is not known in advance,
+    /// or no row can have it.
+    #[expect(clippy::option_option, reason = "any version and an unknown one are different")]
     fn version(&self, entity: &Entity, bound: &BoundWrite) -> Option<Option<Version>> {
         let key = bound.key.as_ref()?;
         let etag_key = &self.etag_keys[usize::from(entity.id.0)];
@@ -80,7 +80,7 @@ impl<'a> Teller<'a, '_> {
         }
     }
 
-    /// Whether the rules leave whoever asks every row of the entity, before and afterwards.
+    /// Whether the rules allow this viewer every row of the entity, before and after the change.
     fn is_free(&self, entity: &Entity, action: Action, row: &[(ColumnId, Value)]) -> bool {
         let grants: &Grants = &self.bound.grants;
         let all = |id, access| *grants.rows(id, access) == Residual::Everything;
@@ -115,7 +115,7 @@ fn writes(plan: &Plan) -> impl Iterator<Item = &WritePlan> {
     })
 }
 
-/// Writes the data of the answer; `keys`: those of the steps.
+/// Writes the answer's data. `keys` are those of the steps.
 pub fn answer<'a, S: Source>(
     plan: &'a Plan,
     context: Context<'a>,
