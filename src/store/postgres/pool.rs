@@ -1,6 +1,5 @@
-//! Connections that are kept. Who wants one waits for a bounded time; who gives a flight up leaves
-//! the connection to a task that cancels what the server does and reads on to the end, or closes
-//! it.
+//! A pool of connections. Waiting for a connection is limited in time. If a caller abandons a
+//! flight, a task cancels it on the server and reads to its end, or closes the connection.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -15,12 +14,12 @@ use super::error::unreachable_because;
 use crate::config::PostgresUrl;
 use crate::store::error::StoreError;
 
-/// How long a connection that was given up may take to come to its end.
+/// How long an abandoned connection may take to become usable again.
 const DRAIN: Duration = Duration::from_secs(5);
-/// For each connection so many may wait; more are refused at once, so that an overload shows as
-/// such and not as latency.
+/// How many callers may wait for each connection. More are refused at once, so that an overload
+/// shows as such, not as latency.
 const WAITING: usize = 256;
-/// How long nobody tries again after a connection could not be opened, at first and at most.
+/// How long to wait before connecting again after a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
 /// Connections for one purpose.
@@ -28,7 +27,7 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from
 pub(super) struct Pool {
     url: PostgresUrl,
     session: Session,
-    /// The connection that was used last comes first: its statements are warm.
+    /// The most recently used connection first: its statements are prepared.
     idle: Mutex<VecDeque<Connection>>,
     permits: Arc<Semaphore>,
     size: usize,
@@ -36,7 +35,7 @@ pub(super) struct Pool {
     /// How long to wait for a connection.
     patience: Duration,
     outage: Mutex<Option<Outage>>,
-    /// Raised where all connections that are open must not be used again.
+    /// Increased when open connections must no longer be used.
     generation: AtomicU32,
 }
 
@@ -48,12 +47,12 @@ struct Outage {
     pause: Duration,
 }
 
-/// A connection, while it is used.
+/// A connection in use.
 #[derive(Debug)]
 pub(super) struct Lease {
     connection: Option<Connection>,
     generation: u32,
-    /// It had been used before.
+    /// Whether it has been used before.
     pub(super) is_old: bool,
     pool: Arc<Pool>,
     permit: Option<OwnedSemaphorePermit>,
@@ -79,11 +78,11 @@ impl Pool {
         })
     }
 
-    /// A connection: one that is open, if there is one.
+    /// A connection: an open one if possible.
     ///
     /// # Errors
-    /// [`StoreError::Overloaded`] where too many wait or none was free for too long,
-    /// [`StoreError::Lost`] where the server cannot be reached.
+    /// [`StoreError::Overloaded`] if too many callers wait or none was free for too long,
+    /// [`StoreError::Lost`] if the server cannot be reached.
     pub(super) async fn get(self: &Arc<Self>) -> Result<Lease, StoreError> {
         let permit = self.permit().await?;
         let generation = self.generation.load(Ordering::Acquire);
@@ -138,7 +137,7 @@ impl Pool {
         }
     }
 
-    /// For a while nobody tries again: a server that starts is not to be stormed.
+    /// Pauses before the next attempt: a server that is starting must not be flooded.
     fn failed(&self, error: &ClientError) -> StoreError {
         let why = unreachable_because(error);
         let mut outage = self.outage.lock().unwrap_or_else(PoisonError::into_inner);
@@ -146,14 +145,15 @@ impl Pool {
         if outage.is_none() {
             tracing::warn!(why, "cannot connect to the database");
         }
-        // Between half of it and all of it, so that the nodes of a cluster do not come at once.
+        // Between half the pause and all of it, so that the nodes of a cluster do not connect at
+        // the same moment.
         let jitter = f64::from(uuid::Uuid::now_v7().as_bytes()[15]) / 512.0 + 0.5;
         *outage =
             Some(Outage { why: why.clone(), until: Instant::now() + pause.mul_f64(jitter), pause });
         StoreError::Lost(why)
     }
 
-    /// Opens connections until there are as many as may be, so that nobody waits for it later.
+    /// Opens connections up to the maximum, so that no request has to wait for that later.
     pub(super) async fn warm(self: Arc<Self>) {
         for _ in 0..self.size {
             let Ok(permit) = self.permits.clone().try_acquire_owned() else { return };
@@ -169,14 +169,14 @@ impl Pool {
         }
     }
 
-    /// Closes what is idle, and what is used as soon as it is given back: the server has gone, or
-    /// does not write any more.
+    /// Closes idle connections now, and the others when they are returned: the server is gone, or
+    /// has become read-only.
     pub(super) fn renew(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
-    /// Closes all of it, for good, when what is under way has ended.
+    /// Closes all connections permanently, after operations in progress have ended.
     pub(super) async fn close(&self) {
         let all = self.permits.acquire_many(u32::try_from(self.size).unwrap_or(u32::MAX));
         let _ = tokio::time::timeout(DRAIN, all).await;
@@ -221,7 +221,7 @@ impl Drop for Lease {
         if is_ready || connection.is_broken() {
             return self.pool.give_back(connection, self.generation, false);
         }
-        // Without a runtime the connection is closed, which ends its transaction too.
+        // Without a runtime, the connection is closed, which also ends its transaction.
         let Ok(runtime) = Handle::try_current() else { return };
         let (pool, permit, generation) = (self.pool.clone(), self.permit.take(), self.generation);
         runtime.spawn(async move {
@@ -239,7 +239,7 @@ impl Drop for Lease {
     }
 }
 
-/// Counts who waits.
+/// Counts the callers that wait.
 struct Waiting<'a>(&'a AtomicUsize);
 
 impl<'a> Waiting<'a> {

@@ -1,4 +1,4 @@
-//! A connection for those who may block, and do not care whether a runtime is there.
+//! A connection for code that may block, whether or not it runs within a runtime.
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -9,13 +9,13 @@ use crate::config::PostgresUrl;
 #[derive(Debug)]
 pub struct Blocking {
     connection: Connection,
-    /// There until it is dropped.
+    /// Present until this is dropped.
     runtime: Option<Runtime>,
 }
 
 impl Drop for Blocking {
     fn drop(&mut self) {
-        // Waits for nothing, which within another runtime is not allowed.
+        // Waits for nothing, since waiting is not allowed within another runtime.
         self.runtime.take().map(Runtime::shutdown_background).unwrap_or_default();
     }
 }
@@ -24,14 +24,14 @@ impl Blocking {
     /// See [`Connection::connect`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Connection::connect`].
     pub fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
         let runtime =
             Builder::new_current_thread().enable_all().build().map_err(ClientError::Lost)?;
         match run(Some(&runtime), Connection::connect(url, session)) {
             Ok(connection) => Ok(Self { connection, runtime: Some(runtime) }),
             Err(error) => {
-                // As where it is dropped.
+                // As in `drop`.
                 runtime.shutdown_background();
                 Err(error)
             }
@@ -41,15 +41,15 @@ impl Blocking {
     /// See [`Connection::flight`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Connection::flight`].
     pub fn flight(&mut self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
         run(self.runtime.as_ref(), self.connection.flight(executes))
     }
 
-    /// One statement: its rows.
+    /// Runs one statement and returns its rows.
     ///
     /// # Errors
-    /// As [`Connection::flight`].
+    /// Those of [`Connection::flight`].
     pub fn query(&mut self, execute: Execute<'_>) -> Result<Rows, ClientError> {
         run(self.runtime.as_ref(), self.connection.query(execute))
     }
@@ -57,7 +57,7 @@ impl Blocking {
     /// See [`Connection::script`].
     ///
     /// # Errors
-    /// As there.
+    /// Those of [`Connection::script`].
     pub fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
         run(self.runtime.as_ref(), self.connection.script(sql))
     }
@@ -68,8 +68,8 @@ impl Blocking {
     }
 }
 
-/// Runs a future to its end on a thread of its own: the caller's may belong to another runtime,
-/// which forbids to block.
+/// Runs a future to completion on a separate thread: the caller's may belong to another runtime,
+/// which forbids blocking.
 fn run<T: Send>(runtime: Option<&Runtime>, future: impl Future<Output = T> + Send) -> T {
     let runtime = runtime.expect("it is there until this is dropped");
     std::thread::scope(|scope| match scope.spawn(|| runtime.block_on(future)).join() {

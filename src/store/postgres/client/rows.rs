@@ -1,28 +1,28 @@
-//! What a statement gives: its rows, as the server has sent them.
+//! The rows that a statement returns, as the server sent them.
 
 use super::error::ClientError;
 
-/// How values are written.
+/// How values are encoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// As text.
     Text,
-    /// As the server keeps them.
+    /// In PostgreSQL's binary format.
     Binary,
 }
 
-/// A parameter of a statement. Its type is what the statement makes of it: `$1::uuid`.
+/// A parameter of a statement. The statement determines its type: `$1::uuid`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Parameter<'a> {
     /// NULL.
     Null,
-    /// As text, which the server reads.
+    /// As text, which the server parses.
     Text(&'a str),
-    /// As the server keeps it.
+    /// In PostgreSQL's binary format.
     Binary(&'a [u8]),
 }
 
-/// The cells of a row that has just come.
+/// The cells of a row that is being received.
 #[derive(Debug, Clone, Copy)]
 pub struct Cells<'a> {
     count: usize,
@@ -35,20 +35,20 @@ impl<'a> Cells<'a> {
         Ok(Self { count: usize::from(u16::from_be_bytes(*count)), rest })
     }
 
-    /// How many are left.
+    /// How many cells are left.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether none is left.
+    /// Whether no cell is left.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// The next; None for NULL.
+    /// The next cell; None for NULL.
     ///
     /// # Errors
-    /// There is none.
+    /// No cell is left.
     pub fn next_cell(&mut self) -> Result<Option<&'a [u8]>, ClientError> {
         self.count = self.count.checked_sub(1).ok_or_else(broken)?;
         let (length, rest) = self.rest.split_first_chunk().ok_or_else(broken)?;
@@ -67,7 +67,7 @@ fn broken() -> ClientError {
     ClientError::protocol("a row is shorter than it says")
 }
 
-/// The rows that a statement gave, and how many it says it has written.
+/// The rows that a statement returned, and how many rows it affected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rows {
     format: Format,
@@ -76,7 +76,7 @@ pub struct Rows {
     cells: Vec<Option<(usize, usize)>>,
     columns: usize,
     count: usize,
-    /// The number in its command tag: rows that it has written, or given.
+    /// The number in the command tag: rows written or returned.
     pub affected: u64,
 }
 
@@ -96,27 +96,27 @@ impl Rows {
         Ok(())
     }
 
-    /// How many there are.
+    /// The number of rows.
     pub fn len(&self) -> usize {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// How many columns each has; 0 where there is no row.
+    /// The number of columns; 0 if there are no rows.
     pub fn width(&self) -> usize {
         self.columns
     }
 
-    /// Each of them.
+    /// All rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = RowRef<'_>> {
         (0..self.count).map(|row| RowRef { rows: self, row })
     }
 
-    /// The first.
+    /// The first row.
     pub fn first(&self) -> Option<RowRef<'_>> {
         self.iter().next()
     }
@@ -130,25 +130,25 @@ pub struct RowRef<'r> {
 }
 
 impl<'r> RowRef<'r> {
-    /// The bytes of a column; None for NULL, and where there is no such column.
+    /// The bytes of a column; None for NULL, and if there is no such column.
     pub fn bytes(&self, column: usize) -> Option<&'r [u8]> {
         let at = (column < self.rows.columns).then(|| self.row * self.rows.columns + column)?;
         let (start, length) = self.rows.cells[at]?;
         Some(&self.rows.bytes[start..start + length])
     }
 
-    /// A column that is a string, in either format, or anything in the text format; None for NULL.
+    /// A column as a string: a string in either format, or anything in text format. None for NULL.
     pub fn text(&self, column: usize) -> Option<&'r str> {
         std::str::from_utf8(self.bytes(column)?).ok()
     }
 
-    /// The same; empty for NULL.
+    /// A column as a string; empty for NULL.
     pub fn string(&self, column: usize) -> String {
         self.text(column).unwrap_or_default().to_owned()
     }
 
-    /// A column that is a whole number or an oid of two, four or eight bytes; None for NULL, and
-    /// for what is none.
+    /// A column as an integer or oid of two, four or eight bytes; None for NULL and for anything
+    /// else.
     pub fn int(&self, column: usize) -> Option<i64> {
         match self.rows.format {
             Format::Text => self.text(column)?.parse().ok(),
@@ -156,13 +156,13 @@ impl<'r> RowRef<'r> {
         }
     }
 
-    /// A column that is a Boolean; false for NULL.
+    /// A column as a Boolean; false for NULL.
     pub fn is(&self, column: usize) -> bool {
         matches!(self.bytes(column), Some(b"t" | [1]))
     }
 }
 
-/// A whole number in binary form.
+/// An integer in binary format.
 pub fn int(bytes: &[u8]) -> Option<i64> {
     match *bytes {
         [a, b] => Some(i16::from_be_bytes([a, b]).into()),

@@ -1,4 +1,4 @@
-//! How a connection begins: who this is, and how the session is set up.
+//! How a session starts: authentication, and the session's settings.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,48 +11,47 @@ use super::error::{ClientError, ServerError};
 use super::wire::Wire;
 use crate::config::PostgresUrl;
 
-/// What a connection is for, which decides how its session is set up.
+/// The purpose of a connection, which determines the settings of its session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
-    /// Reads answers: each flight is a transaction at REPEATABLE READ that can only read.
+    /// Reads answers: each flight is a read-only transaction at REPEATABLE READ.
     Read,
     /// Runs mutations, at READ COMMITTED.
     Write,
-    /// Reads the change log: as [`Self::Read`], with plans that never depend on parameters.
+    /// Reads the change log: like [`Self::Read`], with plans that never depend on parameters.
     Check,
-    /// Migrates, looks at tables: as the server sets sessions up, without any limit of time.
+    /// Migrates and inspects tables: the server's own settings, without any timeout.
     Admin,
 }
 
 /// How a session is set up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Session {
-    /// What it is for.
+    /// Its purpose.
     pub role: Role,
-    /// When the server itself ends a statement; the caller's own limit should come first. Not for
+    /// When the server ends a statement; the caller's own limit should be shorter. Not used for
     /// [`Role::Admin`].
     pub statement_timeout: Duration,
-    /// A pooler in transaction mode stands in between, which hands each transaction to another
-    /// session: nothing can be set up for longer, nor prepared.
+    /// Whether there is a pooler in transaction mode, which may run each transaction in another
+    /// session: settings and prepared statements do not outlast a transaction.
     pub pooled: bool,
 }
 
 impl Session {
-    /// With the default limit, straight to the server.
+    /// A session with the default limit, directly with the server.
     pub fn new(role: Role) -> Self {
         Self { role, statement_timeout: Duration::from_secs(35), pooled: false }
     }
 
-    /// How the commands talk to the server: as its pooler, if there is one, lets them.
+    /// A session for commands, pooled if the URL says so.
     pub fn for_commands(url: &PostgresUrl) -> Self {
         Self { pooled: url.pooled, ..Self::new(Role::Admin) }
     }
 
-    /// The settings of the session, by name.
+    /// The session's settings, by name.
     fn settings(&self) -> Vec<(&'static str, String)> {
         let mut settings = vec![
-            // Names what `client_encoding` and the others are, whatever the database or the role
-            // has as its own.
+            // These override what is set for the database or the role.
             ("client_encoding", "UTF8".to_owned()),
             ("TimeZone", "UTC".to_owned()),
             ("DateStyle", "ISO, YMD".to_owned()),
@@ -96,22 +95,22 @@ impl Session {
     }
 }
 
-/// What the server says of itself when a session begins.
+/// What the server reports at the start of a session.
 #[derive(Debug, Default)]
 pub(super) struct Greeting {
     /// By name.
     pub(super) parameters: HashMap<String, String>,
-    /// The process, and what it takes to cancel what it does.
+    /// The process id, and the secret that is needed to cancel its statements.
     pub(super) key: (i32, i32),
 }
 
-/// Begins a session.
+/// Starts a session.
 pub(super) async fn start(
     wire: &mut Wire,
     url: &PostgresUrl,
     session: &Session,
 ) -> Result<Greeting, ClientError> {
-    // The environment as libpq reads it.
+    // The environment variables that libpq reads.
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let user = url.user.clone().or_else(|| variable("PGUSER")).or_else(|| variable("USER"));
     let user =
@@ -143,7 +142,7 @@ pub(super) async fn start(
             }
             b'E' => return Err(ClientError::Server(Box::new(ServerError::read(&body)))),
             b'Z' => return Ok(greeting),
-            // Notices, and versions of the protocol that only newer clients know.
+            // Notices, and negotiation of the protocol's version.
             b'N' | b'v' => {}
             other => {
                 return Err(ClientError::protocol(format!(
@@ -155,7 +154,7 @@ pub(super) async fn start(
     }
 }
 
-/// A ParameterStatus.
+/// Parses a ParameterStatus.
 pub(super) fn parameter(body: &[u8]) -> Option<(String, String)> {
     let mut words =
         body.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
@@ -219,7 +218,7 @@ fn authenticate(
         12 => {
             let exchange =
                 scram.as_mut().ok_or_else(|| ClientError::protocol("SASL ends before it began"))?;
-            // That the server knows the password, too.
+            // This verifies that the server knows the password, too.
             exchange.finish(rest).map_err(failed)?;
         }
         _ => {

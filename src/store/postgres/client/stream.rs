@@ -1,4 +1,4 @@
-//! The bytes of a connection: over TCP, over TLS or over a socket of the same machine.
+//! A connection's byte stream: TCP, TLS, or a socket on the same machine.
 
 use std::io;
 use std::path::Path;
@@ -17,11 +17,11 @@ use super::error::ClientError;
 use super::tls;
 use crate::config::{PostgresHost, PostgresUrl, SslMode};
 
-/// Where the system has no such sockets, nothing is ever one.
+/// On systems without Unix sockets, a placeholder that is never created.
 #[cfg(not(unix))]
 type UnixStream = TcpStream;
 
-/// A connection's bytes.
+/// A connection's byte stream.
 #[derive(Debug)]
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -30,11 +30,11 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Connects, with TLS as the URL wants it.
+    /// Connects, with TLS if the URL requires it.
     pub(super) async fn connect(url: &PostgresUrl) -> Result<Self, ClientError> {
         let failed = |cause| ClientError::Connect { to: address(url), cause };
         let name = match &url.host {
-            // TLS is for what leaves the machine, as libpq has it.
+            // As in libpq, TLS is only used between machines.
             PostgresHost::Unix(directory) => {
                 let path = directory.join(format!(".s.PGSQL.{}", url.port));
                 return socket(&path).await.map(Self::Unix).map_err(failed);
@@ -42,13 +42,13 @@ impl Stream {
             PostgresHost::Tcp(name) => name,
         };
         let mut tcp = TcpStream::connect((name.as_str(), url.port)).await.map_err(failed)?;
-        // A flight is one write; waiting for more would only cost time.
+        // A flight is one write; delaying it would only add latency.
         tcp.set_nodelay(true).map_err(failed)?;
         if url.ssl_mode == SslMode::Disable {
             return Ok(Self::Tcp(tcp));
         }
         let refused = |why: String| ClientError::Tls { to: address(url), why };
-        // SSLRequest; its answer is one byte.
+        // SSLRequest; the answer is one byte.
         let mut request = bytes::BytesMut::new();
         postgres_protocol::message::frontend::ssl_request(&mut request);
         tcp.write_all(&request).await.map_err(failed)?;
@@ -66,7 +66,7 @@ impl Stream {
             .map_err(|error| refused(error.to_string()))
     }
 
-    /// Whether nobody on the way can read what is sent.
+    /// Whether nobody on the network can read what is sent.
     pub(super) fn is_private(&self) -> bool {
         !matches!(self, Self::Tcp(_))
     }
@@ -82,7 +82,7 @@ async fn socket(_: &Path) -> io::Result<UnixStream> {
     Err(io::Error::new(io::ErrorKind::Unsupported, "this system has no sockets in the file system"))
 }
 
-/// How the server is named to people.
+/// The server's address for display.
 pub(super) fn address(url: &PostgresUrl) -> String {
     match &url.host {
         PostgresHost::Tcp(name) if name.contains(':') => format!("[{name}]:{}", url.port),
@@ -91,7 +91,7 @@ pub(super) fn address(url: &PostgresUrl) -> String {
     }
 }
 
-/// The same call, of whichever stream this is.
+/// The same call on whichever stream this is.
 macro_rules! each {
     ($of:expr, $stream:ident => $call:expr) => {
         match $of.get_mut() {

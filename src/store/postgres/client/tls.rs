@@ -1,6 +1,6 @@
-//! TLS as `sslmode` means it: `prefer` and `require` encrypt and trust whoever answers, `verify-ca`
-//! trusts who has a certificate of a trusted authority, `verify-full` only if it is for this host.
-//! As in libpq, `require` with a file of authorities is `verify-ca`.
+//! TLS as `sslmode` defines it: `prefer` and `require` encrypt without verifying the server,
+//! `verify-ca` requires a certificate from a trusted authority, and `verify-full` also requires
+//! that it is for this host. As in libpq, `require` with a file of authorities means `verify-ca`.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use rustls::{
 
 use crate::config::{PostgresUrl, SslMode};
 
-/// What a connection to this server has to observe.
+/// The TLS configuration for connections to this server.
 pub(super) fn config(url: &PostgresUrl) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let verified = match url.ssl_mode {
@@ -47,11 +47,11 @@ pub(super) fn config(url: &PostgresUrl) -> Result<Arc<ClientConfig>, String> {
     ))
 }
 
-/// The authorities that are trusted.
+/// The trusted authorities.
 fn roots(url: &PostgresUrl) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     let Some(file) = &url.ssl_root_cert else {
-        // Whatever cannot be read is not trusted.
+        // Certificates that cannot be read are not trusted.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         return match roots.is_empty() {
             true => {
@@ -71,13 +71,13 @@ fn roots(url: &PostgresUrl) -> Result<RootCertStore, String> {
     if roots.is_empty() { Err(format!("{} has no certificate", file.display())) } else { Ok(roots) }
 }
 
-/// Verifies a server's certificate as far as that is wanted.
+/// Verifies a server's certificate as far as `sslmode` requires.
 #[derive(Debug)]
 struct Verifier {
     provider: Arc<CryptoProvider>,
-    /// Verifies who has signed it.
+    /// Verifies the chain of signatures.
     chain: Option<Arc<WebPkiServerVerifier>>,
-    /// Whether it has to be for the server's name.
+    /// Whether it must be for the server's name.
     name: bool,
 }
 
@@ -92,7 +92,7 @@ impl ServerCertVerifier for Verifier {
     ) -> Result<ServerCertVerified, Error> {
         let Some(chain) = &self.chain else { return Ok(ServerCertVerified::assertion()) };
         match chain.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now) {
-            // The name is looked at last, so all else is in order.
+            // The name is checked last, so everything else is in order.
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) if !self.name => Ok(ServerCertVerified::assertion()),

@@ -1,5 +1,5 @@
-//! Messages over a stream. What is to be sent is written while answers are read, since a server
-//! that cannot get rid of its answers does not read on either.
+//! Messages over a stream. It sends while it receives, since a server that cannot send its answers
+//! does not go on reading, either.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -14,7 +14,7 @@ use super::stream::Stream;
 
 /// A message's type and length.
 const HEADER: usize = 5;
-/// A message that is longer is none. PostgreSQL's own limit is a gibibyte.
+/// A longer message is treated as a protocol error. PostgreSQL's own limit is one gibibyte.
 const LONGEST: usize = 1 << 30;
 /// How much of a buffer is kept for the next answer.
 const KEPT: usize = 1 << 20;
@@ -24,7 +24,7 @@ const KEPT: usize = 1 << 20;
 pub(super) struct Wire {
     pub(super) stream: Stream,
     inbox: BytesMut,
-    /// What is to be sent.
+    /// What is still to be sent.
     pub(super) outbox: BytesMut,
     is_flushed: bool,
 }
@@ -35,8 +35,8 @@ impl Wire {
         Self { stream, inbox: buffer(), outbox: buffer(), is_flushed: true }
     }
 
-    /// Sends what is to be sent, and hands each message that comes to `each`, until that says that
-    /// it was the last.
+    /// Sends the outbox, and passes each received message to `each`, until it returns true for the
+    /// last one.
     pub(super) async fn exchange(
         &mut self,
         mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
@@ -63,7 +63,7 @@ impl Wire {
         }
     }
 
-    /// The next message.
+    /// Receives one message.
     pub(super) async fn message(&mut self) -> Result<(u8, Vec<u8>), ClientError> {
         let mut message = (0, Vec::new());
         self.exchange(|tag, body| {
@@ -74,7 +74,7 @@ impl Wire {
         Ok(message)
     }
 
-    /// Sends what is to be sent, as far as that is possible at once.
+    /// Sends the whole outbox.
     pub(super) async fn send(&mut self) -> io::Result<()> {
         poll_fn(|cx| {
             self.poll_send(cx)?;
@@ -83,24 +83,24 @@ impl Wire {
         .await
     }
 
-    /// Sends what can be sent at once; the rest is sent with what comes next.
+    /// Sends what can be sent at once; the rest is sent with the next exchange.
     pub(super) async fn send_now(&mut self) -> io::Result<()> {
         poll_fn(|cx| Poll::Ready(self.poll_send(cx))).await
     }
 
-    /// Whether the other side has closed, or has said why it is about to, as far as that is known
-    /// without waiting. To be asked between exchanges.
+    /// Whether the other side has closed the connection, or announced that it will, as far as that
+    /// is known without waiting. Call this only between exchanges.
     pub(super) fn has_ended(&mut self) -> bool {
         self.inbox.reserve(8 << 10);
         let read = pin!(self.stream.read_buf(&mut self.inbox));
         match read.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(Ok(0) | Err(_)) => true,
-            // What comes unasked is of no interest, but for an error.
+            // Anything unsolicited except an error is of no interest.
             Poll::Ready(Ok(_)) | Poll::Pending => self.inbox.first() == Some(&b'E'),
         }
     }
 
-    /// Sends what can be sent. Ready when something has come.
+    /// Sends what can be sent. Ready when something has been received.
     fn pump(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_send(cx)?;
         self.inbox.reserve(8 << 10);
@@ -127,7 +127,7 @@ impl Wire {
     }
 }
 
-/// The type of the message that begins here, and its whole length.
+/// The type of the message that begins here, and its total length.
 fn header(bytes: &[u8]) -> Result<Option<(u8, usize)>, ClientError> {
     let Some((&[tag, a, b, c, d], _)) = bytes.split_first_chunk::<HEADER>() else {
         return Ok(None);
