@@ -1,4 +1,4 @@
-//! What the commands do with a PostgreSQL database beside serving it.
+//! What commands do with a PostgreSQL database, apart from serving it.
 
 use std::cell::RefCell;
 
@@ -14,10 +14,10 @@ use crate::store::schema::migrations::{
     Applied, MigrateError, Migration, Migrations, Problem, Repaired, Status,
 };
 
-/// The code where there is no such database.
+/// The error code if there is no such database.
 const NO_DATABASE: &str = "3D000";
 
-/// A connection for the commands.
+/// A connection for commands.
 pub struct Admin(RefCell<Blocking>);
 
 impl From<ClientError> for AdminError {
@@ -109,7 +109,7 @@ impl Admin {
         Ok(rows.iter().map(|row| row.string(0)).collect())
     }
 
-    /// Its triggers and functions do not depend on what the migrations build.
+    /// Triggers and functions do not depend on what the migrations build.
     pub(in crate::store) fn repair(
         &mut self,
         model: &Model,
@@ -136,7 +136,7 @@ impl Admin {
         migrate::run_alone(self.0.get_mut(), file)
     }
 
-    /// The numbers of the log are no clock here, and nobody but the triggers sets versions.
+    /// Here, record numbers are not a clock, and only triggers set versions.
     #[expect(clippy::unused_self, clippy::unnecessary_wraps, reason = "as SQLite's")]
     pub(in crate::store) fn heal(&mut self, _: &Model) -> Result<(usize, usize), ClientError> {
         Ok((0, 0))

@@ -1,4 +1,4 @@
-//! One row changed as another program would: by plain SQL, past this server.
+//! Changes one row as another program would: with plain SQL, bypassing this server.
 
 use super::client::{Blocking, ClientError, Execute, Parameter};
 use crate::model::{Column, ColumnId, Entity, Scalar, Value};
@@ -21,8 +21,8 @@ pub(super) fn keys(
     Ok(rows.iter().map(|row| value(row.string(0))).collect())
 }
 
-/// Gives a column of a row another value; gives the number of records that this has left in the
-/// change log. None if there is no such value, or the database does not let it be changed.
+/// Gives a column of a row another value; returns how many records that added to the change log.
+/// None if there is no such value, or the database does not allow the change.
 pub(super) fn alter(
     connection: &mut Blocking,
     entity: &Entity,
@@ -51,7 +51,7 @@ pub(super) fn alter(
     Ok(rows.first().and_then(|row| row.int(0)).and_then(|count| u64::try_from(count).ok()))
 }
 
-/// SQL for a value that the column does not have yet, as far as its type says.
+/// SQL for a value that differs from the column's current one, if its type has one.
 fn other_value(column: &Column) -> Option<String> {
     let name = SqlName::new(&column.name);
     let either = |one: &str, other: &str| {

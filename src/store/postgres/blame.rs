@@ -1,5 +1,6 @@
-//! After a write that was refused, or that came to nothing: what of the database's authors stands
-//! behind it. It reads the catalogue, so it is for the exception and not for every write.
+//! Finds the cause in the database's own schema (a constraint, trigger or rule) after a write was
+//! refused or had no effect. It reads the catalogue, so it is only used after a failure, never for
+//! every write.
 
 use super::client::{ClientError, Execute, Parameter, Rows, ServerError};
 use super::pool::Lease;
@@ -17,7 +18,7 @@ pub(super) enum Event {
     Delete,
 }
 
-/// A value that a column is given.
+/// A value that is written to a column.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Written<'a> {
     pub(super) column: &'a Column,
@@ -30,10 +31,10 @@ impl Written<'_> {
     }
 }
 
-/// Finds the table that is meant by its name alone, as statements find it.
+/// Resolves a table's unqualified name, as statements do.
 const TABLE: &str = "to_regclass(quote_ident($1::text))";
 
-/// The constraint with the columns that it is about.
+/// The constraint with the columns that it covers.
 pub(super) async fn named(
     lease: &mut Lease,
     constraint: Constraint,
@@ -70,9 +71,9 @@ pub(super) async fn named(
     })
 }
 
-/// Of these columns with their new values, those by which the row (with this key, if it is there
-/// already) would point to one that does not exist. All foreign keys of the table count, whatever
-/// the model says.
+/// Those of these columns whose new values would make a row refer to one that does not exist. The
+/// row may exist already, with this key. All foreign keys of the table count, whatever the model
+/// says.
 async fn dangling(
     lease: &mut Lease,
     table: &str,
@@ -119,7 +120,7 @@ async fn dangling(
                 (None, None) => Encoded::Null,
             });
         }
-        // A new row may point to itself.
+        // A new row may refer to itself.
         let is_itself = *is_own
             && columns
                 .iter()
@@ -137,7 +138,7 @@ async fn dangling(
     Ok(names.filter(|name| dangling.contains(name)).map(str::to_owned).collect())
 }
 
-/// A foreign key: the other table, and its columns here and there.
+/// A foreign key: the other table, and the columns on both sides.
 struct Reference {
     id: String,
     table: String,
@@ -173,14 +174,14 @@ async fn is_there(
     Ok(!query(lease, &sql, &values).await?.is_empty())
 }
 
-/// The triggers of the authors' own that this statement on the table fires, and whether a rule
-/// rewrites it.
+/// The user-defined triggers that this statement on the table fires, and whether a rule rewrites
+/// it.
 pub(super) async fn interfering(
     lease: &mut Lease,
     table: &str,
     event: Event,
 ) -> Result<(Vec<String>, bool), ClientError> {
-    // The bits of pg_trigger.tgtype, the words of pg_rewrite.ev_type (`pg_trigger.h`,
+    // The bits of pg_trigger.tgtype, and the codes of pg_rewrite.ev_type (`pg_trigger.h`,
     // `pg_rewrite.h`).
     let (bit, kind) = match event {
         Event::Insert => (4, "3"),
@@ -199,7 +200,7 @@ pub(super) async fn interfering(
     Ok((triggers, by_rule))
 }
 
-/// The triggers of the table whose functions stand in the call stack of this error.
+/// The triggers of the table whose functions appear in this error's call stack.
 pub(super) async fn broken(
     lease: &mut Lease,
     table: &str,

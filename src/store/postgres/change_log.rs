@@ -1,5 +1,4 @@
-//! The change log of a PostgreSQL database, read: what the [triggers](super::triggers) have written
-//! down.
+//! Reads the change log of a PostgreSQL database, which the [triggers](super::triggers) write.
 
 use std::sync::Once;
 
@@ -9,15 +8,15 @@ use crate::dependency::{Mark, Version};
 use crate::model::{ColumnId, Entity, Model, Scalar, Value};
 use crate::store::change_log::{Change, Changes, Op, Record, Search};
 
-/// Under this name the log has the changes of registered documents. No entity can have it: no name
-/// in GraphQL has a slash.
+/// The log's entity for changes to registered documents. No real entity can have this name: GraphQL
+/// names have no slash.
 pub(super) const DOCUMENTS: &str = "/q";
 
-/// Records that are read on at once. Whoever asks waits for all of them: forgetting everything
-/// costs less than reading more.
+/// How many records are read in one go. Requests wait until all are read: beyond this number,
+/// forgetting everything costs less.
 pub(super) const MOST_AT_ONCE: usize = 100_000;
 
-/// What a record's row has, in this order.
+/// The columns of a record, in this order.
 macro_rules! columns {
     ($of:literal) => {
         concat!(
@@ -37,16 +36,15 @@ macro_rules! columns {
     };
 }
 
-/// The records of the transactions that had not begun when the snapshot before was taken; `$1` is
-/// its `xmax`. Written so that its plan is a range of the one index, whatever the planner believes
-/// of the table.
+/// The records of transactions that began after the previous snapshot; `$1` is its `xmax`. Written
+/// so that the plan is a range scan of the single index, whatever the planner's statistics say.
 pub(super) const SINCE: &str = concat!(
     "SELECT ",
     columns!(""),
     " FROM _freshql_change WHERE xid >= $1::xid8 ORDER BY xid, seq LIMIT 100001"
 );
 
-/// Those of the transactions that were running then; `$1` is its `xip`.
+/// The records of transactions that were running in the previous snapshot; `$1` is its `xip`.
 pub(super) const OF_RUNNING: &str = concat!(
     "SELECT ",
     columns!("c."),
@@ -54,26 +52,26 @@ pub(super) const OF_RUNNING: &str = concat!(
        WHERE l.xid >= x.xid AND l.xid <= x.xid ORDER BY l.xid, l.seq LIMIT 100001) AS c"
 );
 
-/// The newest record, more or less: for people.
+/// The newest record, approximately: for display only.
 pub(in crate::store) const NEWEST: &str =
     "SELECT coalesce((SELECT seq FROM _freshql_change ORDER BY xid DESC, seq DESC LIMIT 1), 0)";
 
-/// How many records [`Search::Latest`] looks at.
+/// How many records [`Search::Latest`] examines.
 const LOOKED_AT: u32 = 100_000;
 
-/// What a record is about.
+/// What a record describes.
 pub(super) enum Read {
-    /// A row of the model's.
+    /// A change to a row of the model.
     Change(Change),
-    /// A registered document.
+    /// A change to a registered document.
     Document(String),
-    /// The schema: whatever is known may be wrong.
+    /// A change to the schema: everything that is known may be wrong.
     Everything,
     /// Nothing that this model knows.
     Nothing,
 }
 
-/// Adds what a record says; false where it says that anything may have changed.
+/// Adds a record; false if it says that anything may have changed.
 pub(super) fn add(model: &Model, row: &RowRef<'_>, changes: &mut Changes) -> bool {
     match read(model, row) {
         Read::Change(change) => changes.rows.push(change),
@@ -102,7 +100,7 @@ fn read(model: &Model, row: &RowRef<'_>) -> Read {
         _ => return Read::Change(Change::of_everything(seq, entity.id)),
     };
     let id = row.text(2).and_then(|id| value(entity.column(entity.key).scalar, id));
-    // Nobody knows which row it was.
+    // It is unknown which row it was.
     let Some(id) = id else { return Read::Change(Change::of_everything(seq, entity.id)) };
     let (parts, unread) = parts(entity, row.bytes(5), &op);
     if let Some(column) = unread.first() {
@@ -119,11 +117,11 @@ fn read(model: &Model, row: &RowRef<'_>) -> Read {
     Read::Change(Change { seq, entity: entity.id, id, op, parts, unread })
 }
 
-/// Whether it has been said that something in the log cannot be read.
+/// Whether a warning about an unreadable value in the log has been written.
 static TOLD: Once = Once::new();
 
-/// The columns whose names stand in this text with spaces between them. A name may have a space
-/// itself, and may then be found where others stand: a column too many is harmless.
+/// The columns whose names appear in this space-separated list. A column's name may contain a space
+/// itself and may then be found by mistake: an extra column is harmless.
 fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
     let padded = format!(" {names} ");
     entity
@@ -132,9 +130,9 @@ fn changed(entity: &Entity, names: &str) -> Vec<ColumnId> {
         .collect()
 }
 
-/// The values of the columns by which lists are cut, and the columns whose values cannot be read. A
-/// column that the model has come to cut lists by only after the record was written has no values
-/// here: its lists are new, too, since the model is part of every ETag.
+/// The values of the columns that can restrict lists, and the columns whose values cannot be read.
+/// A column that can restrict lists only since the record was written has no values here. That is
+/// safe: answers with such lists are newer, since the model is part of every ETag.
 fn parts(
     entity: &Entity,
     array: Option<&[u8]>,
@@ -165,7 +163,7 @@ fn parts(
     (parts, unread)
 }
 
-/// The elements of an array of strings, in binary form.
+/// The elements of an array of strings in binary format.
 fn strings(array: &[u8]) -> Option<Vec<Option<&str>>> {
     let mut rest = array;
     let mut number = || {
@@ -174,7 +172,7 @@ fn strings(array: &[u8]) -> Option<Vec<Option<&str>>> {
         Some(i32::from_be_bytes(*number))
     };
     let dimensions = number()?;
-    // Whether there are NULLs, and the type of the elements.
+    // The NULL flag, and the type of the elements.
     number()?;
     number()?;
     if dimensions == 0 {
@@ -197,8 +195,7 @@ fn strings(array: &[u8]) -> Option<Vec<Option<&str>>> {
     Some(strings)
 }
 
-/// A value of a column of this type, as the triggers write it. None for what no value of the
-/// model's can be.
+/// A value of a column of this type, as the triggers write it. None if the model has no such value.
 fn value(scalar: Scalar, text: &str) -> Option<Value> {
     Some(match scalar {
         Scalar::IdInt | Scalar::Int | Scalar::BigInt => Value::Int(text.parse().ok()?),
@@ -220,7 +217,7 @@ fn value(scalar: Scalar, text: &str) -> Option<Value> {
     })
 }
 
-/// A number as an integer of its smallest digit; None if it has others behind that.
+/// A decimal as an integer, in units of its last digit; None if it has more digits than that.
 fn scaled(text: &str, scale: u8) -> Option<i64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let fraction = fraction.trim_end_matches('0');
@@ -230,10 +227,11 @@ fn scaled(text: &str, scale: u8) -> Option<i64> {
     format!("{whole}{fraction:0<width$}", width = usize::from(scale)).parse().ok()
 }
 
-/// Up to `limit` records that left one of these marks (sorted). Without an index this takes a
-/// while: it is for people.
+/// Up to `limit` records that left one of these marks (sorted). For diagnosis: without an index,
+/// this takes a while.
 ///
 /// # Errors
+/// Those of the database.
 /// The database's.
 pub(in crate::store) async fn touching(
     connection: &mut Connection,

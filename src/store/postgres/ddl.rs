@@ -1,7 +1,6 @@
-//! A layout as PostgreSQL's CREATE statements (PostgreSQL 14 and later), laid out for people who
-//! read them. Types are native; text is compared by code points, as SQLite does, so that both
-//! databases answer in the same order. Names of constraints are written out: a later migration must
-//! know them.
+//! A layout as PostgreSQL's CREATE statements (PostgreSQL 14 and later), formatted for people.
+//! Types are native. Text is compared by code points, as in SQLite, so that both databases answer
+//! in the same order. Constraints have explicit names, because later migrations must know them.
 
 use crate::model::{DefaultValue, Scalar, Value};
 use crate::store::postgres::triggers;
@@ -12,17 +11,17 @@ use crate::store::schema::layout::{
 use crate::store::schema::section::Section;
 use crate::store::sqlite::expression::check_of;
 
-/// What [`VERSION_COLUMN`] is.
+/// The definition of [`VERSION_COLUMN`].
 pub(in crate::store) const VERSION_DEFINITION: &str = "bigint NOT NULL DEFAULT 0";
 
-/// The name of the constraint that tells a table that was there before freshql.
+/// The name of the constraint that marks a table that existed before freshql.
 pub(in crate::store) const ADOPTED: &str = "adopted";
 
-/// The same in such a table.
+/// The definition of [`VERSION_COLUMN`] in such a table.
 pub(in crate::store) const ADOPTED_VERSION: &str =
     "bigint NOT NULL DEFAULT 0 CONSTRAINT adopted CHECK (_version >= 0)";
 
-/// One of freshql's own tables, and what belongs to it.
+/// One of freshql's own tables, with its indexes and functions.
 pub(in crate::store) fn system_table(name: &str) -> Section {
     let (heading, statements) = match name {
         "_freshql_meta" => (
@@ -76,7 +75,7 @@ pub(in crate::store) fn system_table(name: &str) -> Section {
     Section { heading: heading.to_owned(), statements }
 }
 
-/// How strings are compared where case does not count.
+/// How strings are compared case-insensitively.
 pub(in crate::store) fn folding() -> Section {
     Section {
         heading: "How strings are compared where upper and lower case count as the same.".to_owned(),
@@ -88,8 +87,8 @@ pub(in crate::store) fn folding() -> Section {
     }
 }
 
-/// These tables and their indexes, where `existing` tables are there already. Foreign keys that
-/// point to what is made later come in a section of their own.
+/// These tables and their indexes; `existing` tables are already there. Foreign keys to tables that
+/// are created later get a separate section.
 pub(in crate::store) fn created(tables: &[&Table], existing: &[&SqlName]) -> Vec<Section> {
     let mut later = Vec::new();
     let mut sections = Vec::new();
@@ -144,7 +143,7 @@ fn create_table(table: &Table, is_there: impl Fn(&ForeignKey) -> bool) -> String
     )
 }
 
-/// What follows the column's name, without its foreign key.
+/// The definition that follows the column's name, without its foreign key.
 pub(in crate::store) fn column_definition(table: &Table, column: &TableColumn) -> String {
     let mut words = vec![sql_type(column)];
     let is_key = column.name == table.key_column().name;
@@ -184,7 +183,7 @@ pub(in crate::store) fn constraint(table: &Table, column: &TableColumn, ending: 
     constraint_name(table.name.as_str(), column.name.as_str(), ending)
 }
 
-/// The same, for a column that the model does not have.
+/// The name of such a constraint, for a column that is not in the model.
 pub(in crate::store) fn constraint_name(table: &str, column: &str, ending: &str) -> SqlName {
     SqlName::generated(format!("{table}_{column}_{ending}"))
 }
@@ -194,7 +193,7 @@ pub(in crate::store) fn primary_key(table: &SqlName) -> SqlName {
     SqlName::generated(format!("{}_pkey", table.as_str()))
 }
 
-/// `CREATE INDEX`. NULLs stand first, as they do in SQLite and in every ascending list.
+/// `CREATE INDEX`. NULLs come first, as in SQLite and in every ascending list.
 pub(in crate::store) fn create_index(table: &Table, index: &TableIndex) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
     let term = |column: &TableColumn| {
@@ -213,7 +212,7 @@ pub(in crate::store) fn sql_type(column: &TableColumn) -> String {
     column.type_override.clone().unwrap_or_else(|| type_of(column.scalar))
 }
 
-/// The type for a scalar.
+/// The type of a scalar.
 pub(in crate::store) fn type_of(scalar: Scalar) -> String {
     match scalar {
         Scalar::IdInt | Scalar::BigInt => "bigint".to_owned(),
@@ -225,12 +224,12 @@ pub(in crate::store) fn type_of(scalar: Scalar) -> String {
         Scalar::Date => "date".to_owned(),
         Scalar::IdUuid | Scalar::Uuid => "uuid".to_owned(),
         Scalar::Json => "jsonb".to_owned(),
-        // By code points, whatever the database's locale.
+        // By code points, whatever the database's locale is.
         Scalar::IdText | Scalar::String | Scalar::Enum(_) => "text COLLATE \"C\"".to_owned(),
     }
 }
 
-/// What follows DEFAULT. Keys that the server makes have none.
+/// What follows DEFAULT. Keys that the server generates have none.
 pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<String> {
     match column.default.as_ref()? {
         DefaultValue::Value(value) => Some(literal(value, column.scalar)),
@@ -242,7 +241,7 @@ pub(in crate::store) fn default_expression(column: &TableColumn) -> Option<Strin
     }
 }
 
-/// A value in its storage form, as this database writes it.
+/// A value in its storage form, as a literal.
 pub(in crate::store) fn literal(value: &Value, scalar: Scalar) -> String {
     match (value, scalar) {
         (Value::Null, _) => "NULL".to_owned(),
@@ -264,7 +263,7 @@ pub(in crate::store) fn literal(value: &Value, scalar: Scalar) -> String {
     }
 }
 
-/// What a value must be like, beyond its type: what an answer could show. NULL passes.
+/// The condition on a value beyond its type: that an answer can show it. NULL passes.
 pub(in crate::store) fn check_expression(column: &TableColumn) -> Option<String> {
     if column.references.is_some() {
         return None;

@@ -1,6 +1,6 @@
-//! PostgreSQL's SQL, where it is not that of other databases. Tables of our own have the types of
-//! [`super::ddl`]; of others' tables a column may have any type that goes into that one, so it is
-//! brought into it where that matters.
+//! PostgreSQL's SQL, where it differs from other databases. Managed tables have the types of
+//! [`super::ddl`]. In unmanaged tables, a column may have any type that converts to that one, so it
+//! is converted where that matters.
 
 use sea_orm::sea_query::{
     Alias, DeleteStatement, Expr, ExprTrait, Func, InsertStatement, PostgresQueryBuilder,
@@ -16,10 +16,10 @@ use crate::store::statement::Type;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Postgres;
 
-/// What a value of this type is sent as, and compared as.
+/// The type that values of this scalar are sent and compared as.
 pub(super) fn type_of(scalar: Scalar) -> &'static str {
     match scalar {
-        // Columns of 32 bits are compared with these as well, by their indexes too.
+        // 32-bit columns are compared with these as well, and their indexes are used.
         Scalar::IdInt | Scalar::BigInt | Scalar::Int => "bigint",
         Scalar::IdText | Scalar::String | Scalar::Enum(_) => "text",
         Scalar::IdUuid | Scalar::Uuid => "uuid",
@@ -57,7 +57,7 @@ impl Dialect for Postgres {
     fn placeholder(&self, number: usize, ty: Type) -> String {
         match ty {
             Type::Scalar(scalar) => format!("${number}::{}", type_of(scalar)),
-            // The type is the column's, of which a native enum may be one.
+            // The column determines the type, which may be a native enum.
             Type::Written(_) => format!("${number}"),
             Type::List(scalar) => format!("${number}::{}[]", type_of(scalar)),
             Type::String | Type::Part => format!("${number}::text"),
@@ -66,9 +66,9 @@ impl Dialect for Postgres {
         }
     }
 
-    /// Equality is that of the bytes: a part that a list is cut by is looked for under the value
-    /// that was logged. Instants are compared as they are shown, in milliseconds; else a cursor
-    /// would stand in front of the row that it was made of.
+    /// Equality is equality of bytes: lists with a cut are looked up by the value that was logged.
+    /// Instants are compared in milliseconds, as they are shown; otherwise, a cursor would come
+    /// before the row that it was made from.
     fn compared(&self, entity: &Entity, column: &Column, value: Expr) -> Expr {
         match column.scalar {
             _ if is_ours(entity, column) => value,
@@ -83,7 +83,7 @@ impl Dialect for Postgres {
     fn read(&self, entity: &Entity, column: &Column, value: Expr) -> Expr {
         match column.scalar {
             _ if is_ours(entity, column) => value,
-            // Numbers, Booleans and UUIDs are told by their length.
+            // Numbers, Booleans and UUIDs are recognized by their length.
             Scalar::IdInt
             | Scalar::BigInt
             | Scalar::Int
@@ -113,7 +113,7 @@ impl Dialect for Postgres {
         Expr::cust_with_exprs("($1 = ANY ($2))", [value, list])
     }
 
-    /// Not `strpos`, which no index serves. The parameter is a pattern.
+    /// Not `strpos`, which cannot use an index. The parameter is a pattern.
     fn contains(&self, string: Expr, part: Expr) -> Expr {
         Expr::cust_with_exprs("($1 LIKE $2)", [string, part])
     }
@@ -131,8 +131,8 @@ impl Dialect for Postgres {
         Expr::cust("FALSE")
     }
 
-    /// `(SELECT …)` is not decoration: where the planner sees the array it makes a plan anew for
-    /// every execution.
+    /// `(SELECT …)` is needed: if the planner sees the array, it makes a new plan for every
+    /// execution.
     fn batch(&self, batch: Batch) -> String {
         let parents = format!(
             "unnest((SELECT {})) WITH ORDINALITY AS \"{PARENTS}\"(\"{PARENT_VALUE}\", \"{PARENT_NUMBER}\")",

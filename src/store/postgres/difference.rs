@@ -1,5 +1,5 @@
-//! The changes as PostgreSQL's statements (14 and later). Everything is done in place: `ALTER …
-//! TYPE … USING` writes rows anew without firing triggers, so they keep their versions.
+//! The changes as PostgreSQL's statements (14 and later). All changes are made in place:
+//! `ALTER … TYPE … USING` rewrites rows without firing triggers, so they keep their versions.
 
 use crate::model::DefaultValue;
 use crate::store::postgres::ddl::{
@@ -17,7 +17,7 @@ use crate::store::schema::section::Section;
 use crate::store::sqlite::catalogue::Catalogue;
 use crate::store::sqlite::ddl::{self, is_strict_type};
 
-/// The migration's text.
+/// The text of the migration.
 pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> String {
     let is_missing = |name: &&&str| !changes.outdated.contains(*name);
     let missing = changes.system.iter().filter(is_missing);
@@ -62,8 +62,8 @@ pub(in crate::store) fn text(changes: &Changes<'_>, catalogue: &Catalogue) -> St
     ddl::text(sections)
 }
 
-/// What an earlier release made of triggers and log goes, for all tables at once. The clock of the
-/// new ones is ahead of the numbers that the old ones counted.
+/// Removes the triggers and the log of an earlier release, for all tables at once. The new
+/// triggers' clock is ahead of the numbers that the old ones counted.
 fn former(changes: &Changes<'_>) -> Vec<Section> {
     if changes.outdated_on_postgres.is_empty() {
         return Vec::new();
@@ -104,7 +104,7 @@ fn dropped_keys(changes: &Changes<'_>) -> Vec<String> {
     statements
 }
 
-/// Its foreign key has to be made anew.
+/// Whether its foreign key must be dropped and added again.
 fn is_replaced(column: &TableColumn, change: &Alteration<'_>) -> bool {
     change.reference || old_type(change) != sql_type(column)
 }
@@ -122,7 +122,7 @@ fn added_keys(changes: &Changes<'_>) -> Vec<String> {
     statements
 }
 
-/// Where NULLs stand in an index depends on whether there can be any.
+/// Whether a column's nullability changes, which determines where NULLs are in an index.
 fn is_reordered(altered: &Altered<'_>, index: &TableIndex) -> bool {
     let changed = |column: &TableColumn| {
         altered.alterations().any(|(other, change)| other.name == column.name && change.nullability)
@@ -190,7 +190,8 @@ fn in_place(altered: &Altered<'_>) -> Vec<String> {
     statements
 }
 
-/// Columns that were the primary key count no longer, and may be NULL where the model allows it.
+/// Columns that used to be the primary key are no longer generated, and may be NULL if the model
+/// allows it.
 fn former_keys(altered: &Altered<'_>) -> Vec<String> {
     let table = &altered.table.name;
     let is_former =
@@ -238,7 +239,7 @@ fn added(altered: &Altered<'_>, column: &TableColumn) -> Vec<String> {
     }
 }
 
-/// The type that the column has.
+/// The column's current type.
 fn old_type(change: &Alteration<'_>) -> String {
     if is_strict_type(&change.found.sql_type) {
         type_of(change.was)

@@ -1,5 +1,4 @@
-//! The documents in a PostgreSQL database. Whatever changes them tells all nodes in the same
-//! statement.
+//! Documents in a PostgreSQL database. Each statement that changes them also notifies all nodes.
 
 use std::time::Duration;
 
@@ -17,32 +16,32 @@ const SELECT: &str = "SELECT id, text, source = 'file', floor(extract(epoch FROM
     FROM _freshql_document AS d";
 const IN_ORDER: &str = "ORDER BY id COLLATE \"C\"";
 
-/// Keeps the names of these documents: objects with an id and aliases. A name that another document
-/// has becomes this one's: what the query files say goes before what they said, and before what was
-/// registered over HTTP, which uses [`NAME_ONCE`].
+/// Stores the names of these documents: objects with an id and aliases. A name that belongs to
+/// another document is moved to this one: the current query files override earlier ones and
+/// documents registered over HTTP, which use [`NAME_ONCE`].
 const NAME: &str = "INSERT INTO _freshql_alias AS known (alias, id)
       SELECT DISTINCT ON (alias) alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
         json_array_elements_text(document -> 'aliases') AS alias ORDER BY alias, document ->> 'id'
       ON CONFLICT (alias) DO UPDATE SET id = excluded.id WHERE known.id <> excluded.id RETURNING id";
 
-/// Keeps the names of such a document, if no other document has one of them: then it fails, and its
-/// transaction with it, also where the other one commits while this waits.
+/// Stores the names of such a document, unless another document has one of them: then it fails,
+/// together with its transaction, even if the other one commits while this waits.
 const NAME_ONCE: &str = "INSERT INTO _freshql_alias (alias, id)
       SELECT DISTINCT given.alias, document ->> 'id' FROM json_array_elements($1::json) AS document,
         json_array_elements_text(document -> 'aliases') AS given (alias)
         WHERE NOT EXISTS (SELECT FROM _freshql_alias AS known WHERE known.alias = given.alias AND known.id = document ->> 'id')
         ORDER BY given.alias RETURNING id";
 
-/// The name of this document that another one has.
+/// The name of this document that belongs to another one.
 const TAKEN: &str = "SELECT alias, id FROM _freshql_alias WHERE alias IN (SELECT json_array_elements_text($2::json))
       AND id <> $1::text LIMIT 1";
 
-/// How often a document is tried that collides with a twin of its own: the second time it finds
-/// what the twin has written.
+/// How often a document is tried if another node inserts the same one concurrently: the second
+/// attempt finds what the other node has written.
 const ATTEMPTS: u32 = 5;
 
-/// Runs a statement that returns the ids of the documents that it has changed, tells all nodes of
-/// each, and gives their number.
+/// Runs a statement that returns the ids of the documents that it has changed, notifies all nodes
+/// of each, and returns their number.
 fn told(change: &str) -> String {
     format!(
         "WITH changed AS ({change}), told AS (INSERT INTO _freshql_change (entity, id, op, changed, parts)
@@ -54,7 +53,7 @@ fn told(change: &str) -> String {
 /// All documents of a database, by id.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 pub(in crate::store) fn of(url: &PostgresUrl) -> Result<Vec<StoredDocument>, ClientError> {
     let mut connection = Blocking::connect(url, Session::for_commands(url))?;
     let sql = format!("{SELECT} {IN_ORDER}");
@@ -70,7 +69,7 @@ fn read(rows: &Rows) -> Vec<StoredDocument> {
         } else {
             DocumentSource::Http
         },
-        // It is written by the statement itself.
+        // Our own statement produces this JSON.
         aliases: row.text(4).and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default(),
     };
     rows.iter().map(document).collect()
@@ -85,17 +84,17 @@ impl Store {
     /// All documents, by id.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn documents(&self) -> Result<Vec<StoredDocument>, StoreError> {
         let sql = format!("{SELECT} {IN_ORDER}");
         let mut lease = self.reader().await?;
         Ok(read(&lease.connection().query(Execute::text(&sql, &[])).await?))
     }
 
-    /// Those of these documents that the database has.
+    /// The documents with these ids, as far as the database has them.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn documents_among(
         &self,
         ids: Vec<String>,
@@ -107,10 +106,10 @@ impl Store {
         Ok(read(&lease.connection().query(Execute::text(&sql, &[Parameter::Text(&ids)])).await?))
     }
 
-    /// Keeps a document until it is removed; false if the database had it already.
+    /// Stores a document until it is removed; false if the database has it already.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn insert_document(
         &self,
         document: NewDocument,
@@ -131,7 +130,8 @@ impl Store {
                 self.change(&[(&insert, &[id, text]), (&keep, &[id]), (&name, &objects)]).await;
             match changed {
                 Ok(counts) => return Ok(Ok(counts.first() == Some(&1))),
-                // Somebody else has the name, or has removed the document before it got the name.
+                // Another document has the name, or the document was removed before it got the
+                // name.
                 Err(
                     error @ StoreError::Constraint(
                         Constraint::Unique(_) | Constraint::ForeignKey(_),
@@ -158,22 +158,22 @@ impl Store {
         Ok(rows.first().map(|row| NameTaken { alias: row.string(0), id: row.string(1) }))
     }
 
-    /// Forgets a document; false if it was not there.
+    /// Removes a document; false if there was none.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn delete_document(&self, id: &str) -> Result<bool, StoreError> {
         let delete = told("DELETE FROM _freshql_document WHERE id = $1::text RETURNING id");
         Ok(self.change(&[(&delete, &[Parameter::Text(id)])]).await?.first() == Some(&1))
     }
 
-    /// Writes down what has become of the query files.
+    /// Records what has become of the query files.
     pub(in crate::store) async fn change_file_documents(
         &self,
         changes: FileChanges,
     ) -> Result<(), StoreError> {
         let FileChanges { gone, back, new } = changes;
-        // What another node has made of them meanwhile stays.
+        // Changes that another node has made in the meantime are kept.
         let retire = told(
             "UPDATE _freshql_document SET retired_at = now() WHERE source = 'file' AND retired_at IS NULL
                AND id IN (SELECT json_array_elements_text($1::json)) RETURNING id",
@@ -196,10 +196,10 @@ impl Store {
             .map(drop)
     }
 
-    /// Forgets the documents that left the query files longer ago than this.
+    /// Deletes the documents that left the query files longer ago than this.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn delete_retired_documents(&self, retention: Duration) -> Result<usize, StoreError> {
         let delete = told(
             "DELETE FROM _freshql_document
@@ -210,7 +210,8 @@ impl Store {
         Ok(counts.first().and_then(|count| usize::try_from(*count).ok()).unwrap_or_default())
     }
 
-    /// Runs such statements in one transaction, and returns when this server knows what they did.
+    /// Runs such statements in one transaction, and returns when this server knows of their
+    /// changes.
     async fn change(
         &self,
         statements: &[(&str, &[Parameter<'_>])],

@@ -1,47 +1,49 @@
-//! Deletes records of the change log that nobody needs any more. Any node may do it, and nobody
-//! waits for it: who finds another one at work leaves it to that one.
+//! Deletes records of the change log that are no longer needed. Any node may do it, in the
+//! background; if another node is doing it, this one skips its turn.
 //!
-//! What may go is told by notes: now and then somebody writes down which transactions were still
-//! running. When a note is as old as records may become, every transaction below its number has
-//! ended before, and whoever follows the log has read its records. The time in a record tells
-//! nothing: a transaction of hours commits records that are hours old.
+//! Notes tell which records are old: from time to time, a node records which transactions were
+//! still running. When a note has reached the maximum age of records, every transaction below its
+//! number had ended before it was written, and everybody who follows the log has read their
+//! records. A record's own time does not help: a transaction that runs for hours commits records
+//! that are hours old.
 
 use super::client::{ClientError, Connection, Execute, Parameter};
 use crate::config::ChangeLogLimits;
 
-/// Records that are deleted in one transaction.
+/// How many records are deleted in one transaction.
 const BITE: u64 = 10_000;
 
-/// Writes a note, unless there is one of the last half minute, and deletes those that tell nothing
-/// any more.
+/// Writes a note, unless there is one from the last half minute, and deletes notes that are no
+/// longer needed.
 const NOTE: &str = "INSERT INTO _freshql_note (at, oldest)
   SELECT clock_timestamp(), pg_snapshot_xmin(pg_current_snapshot())
   WHERE NOT EXISTS (SELECT FROM _freshql_note WHERE at > clock_timestamp() - interval '30 seconds') ON CONFLICT DO NOTHING";
 const FORGET: &str = "DELETE FROM _freshql_note WHERE at < (SELECT max(at) FROM _freshql_note
   WHERE at <= clock_timestamp() - make_interval(secs => $1::float8))";
 
-/// Only one at a time.
+/// Only one node at a time.
 const TURN: &str = "SELECT floor FROM _freshql_run FOR UPDATE SKIP LOCKED";
 
-/// From which transaction on records stay: those that are too old go, and those that are too many;
-/// of the latter only what every snapshot from now on has, and whoever prunes has read.
+/// The first transaction whose records are kept. Older records are deleted if they are too old or
+/// too many; in the latter case only those that every future snapshot includes and this node has
+/// read.
 const STAYS: &str = "SELECT greatest(
     (SELECT max(oldest) FROM _freshql_note WHERE at <= clock_timestamp() - make_interval(secs => $1::float8)),
     (SELECT least(xid, pg_snapshot_xmin(pg_current_snapshot()), $3::xid8) FROM _freshql_change
       ORDER BY xid DESC, seq DESC OFFSET $2::bigint - 1 LIMIT 1))";
 
-/// The floor rises in the same transaction: a node that has not read these records forgets what it
-/// knows.
+/// The floor is raised in the same transaction: a node that has not read these records forgets what
+/// it knows.
 const DELETE: &str = "WITH gone AS (DELETE FROM _freshql_change WHERE (xid, seq) IN
     (SELECT xid, seq FROM _freshql_change WHERE xid < $1::xid8 ORDER BY xid, seq LIMIT $2::bigint) RETURNING xid),
   risen AS (UPDATE _freshql_run SET floor = greatest(floor, (SELECT (max(xid)::text::bigint + 1)::text::xid8 FROM gone))
     WHERE EXISTS (SELECT FROM gone))
   SELECT count(*) FROM gone";
 
-/// Deletes one bite; says how many records that were. None: somebody else is at it.
+/// Deletes one batch; returns the number of records. None if another node is at work.
 ///
 /// # Errors
-/// The database's.
+/// Those of the database.
 async fn bite(
     connection: &mut Connection,
     limits: ChangeLogLimits,
@@ -68,11 +70,11 @@ async fn bite(
     Ok(u64::try_from(deleted).ok())
 }
 
-/// Deletes what is too old or too much; says how many records that were. `read`: the node has read
-/// the records of all transactions below.
+/// Deletes records that are too old or too many; returns their number. `read`: the node has read
+/// the records of all transactions below this one.
 ///
 /// # Errors
-/// The database's; what was deleted before stays deleted.
+/// Those of the database; what was deleted before stays deleted.
 pub(super) async fn prune(
     connection: &mut Connection,
     limits: ChangeLogLimits,

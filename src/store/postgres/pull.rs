@@ -1,6 +1,6 @@
-//! A PostgreSQL database that others made: what it consists of. Its columns hold nothing but their
-//! types' values, so the types say what a model needs; only of numbers without declared digits the
-//! rows are looked at.
+//! Inspects a PostgreSQL database that others have created. Its columns contain only values of
+//! their types, so the types determine the model; rows are only examined for numbers without
+//! declared digits.
 
 use std::cell::RefCell;
 
@@ -19,13 +19,13 @@ use crate::store::schema::pull::source::{
 use crate::store::schema::pull::values::OUR_NOW;
 use crate::store::schema::pull::{self, Pulled};
 
-/// The first model of this database.
+/// The first model for this database.
 ///
 /// # Errors
 /// It cannot be read.
 pub(in crate::store) fn pull(url: &PostgresUrl) -> Result<Pulled, AdminError> {
     let mut connection = Blocking::connect(url, Session::for_commands(url))?;
-    // What is read here must fit together, whoever writes meanwhile.
+    // What is read here must be consistent, even if others write in the meantime.
     connection.script("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY")?;
     let catalogue = Catalogue::read(&mut connection)?;
     pull::pull(&Server { catalogue, connection: RefCell::new(connection) })
@@ -52,12 +52,12 @@ impl Foreign for Server {
         self.catalogue.tables.iter().filter(is_theirs).map(|found| self.table(found)).collect()
     }
 
-    /// Tables that are somebody else's are made by nobody here.
+    /// Unmanaged tables need no migration.
     fn baseline(&self) -> Result<Baseline, AdminError> {
         Ok(Baseline { text: String::new(), left_out: Vec::new() })
     }
 
-    /// The types tell.
+    /// The types are sufficient.
     fn values(&self, table: &Table) -> Result<Vec<Values>, AdminError> {
         Ok(vec![Values::default(); table.columns.len()])
     }
@@ -186,13 +186,13 @@ impl Server {
         if found.is_generated && known.scalar.is_some() {
             known.directives.push("@readonly".to_owned());
         }
-        // Who makes keys is said otherwise.
+        // How keys are generated is handled elsewhere.
         let default =
             found.default.as_deref().filter(|_| key == 0 && !found.is_generated).map(default_of);
         Ok(Column {
             name: found.name.clone(),
             sql_type: plain_type(found, &known).to_owned(),
-            // Nobody gives it a value.
+            // It cannot be given a value.
             not_null: found.not_null && !found.is_generated,
             default,
             key: i64::try_from(key).unwrap_or_default(),
@@ -251,7 +251,7 @@ impl Server {
         })
     }
 
-    /// A number with the digits that are declared; without, with those that its rows have.
+    /// A number with the declared digits; if there are none, with those that its rows have.
     fn numeric(&self, table: &FoundTable, found: &FoundColumn) -> Result<Known, AdminError> {
         let declared =
             found.base_type.strip_prefix("numeric(").and_then(|rest| rest.strip_suffix(')'));
@@ -308,7 +308,7 @@ fn is_counted(column: &FoundColumn) -> bool {
     column.default.as_deref().is_some_and(|default| default.starts_with("nextval("))
 }
 
-/// The name of a type that means the same everywhere.
+/// The name of a type that is the same in every database.
 fn plain_type<'t>(found: &'t FoundColumn, known: &Known) -> &'t str {
     match known.scalar {
         Some(Scalar::String | Scalar::Enum(_)) => "text",
@@ -319,7 +319,7 @@ fn plain_type<'t>(found: &'t FoundColumn, known: &Known) -> &'t str {
     }
 }
 
-/// An enum, if the model can have all of its values.
+/// An enum, if the model can express all of its values.
 fn enumerated(name: String, values: &[String]) -> Known {
     let is_name = |value: &String| {
         let starts = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
@@ -339,7 +339,7 @@ fn enumerated(name: String, values: &[String]) -> Known {
     }
 }
 
-/// The values that a CHECK leaves to a column, as PostgreSQL writes `column IN ('a', 'b')`.
+/// The values that a CHECK allows for a column, as PostgreSQL writes `column IN ('a', 'b')`.
 fn checked_values(table: &FoundTable, column: &FoundColumn) -> Option<Vec<String>> {
     let checks = table
         .constraints
@@ -366,8 +366,7 @@ fn checked_values(table: &FoundTable, column: &FoundColumn) -> Option<Vec<String
         .next()
 }
 
-/// A default without the casts that PostgreSQL writes down; the present moment as freshql itself
-/// writes it.
+/// A default without the casts that PostgreSQL adds; the current time as freshql itself writes it.
 fn default_of(written: &str) -> String {
     let plain =
         match written.strip_prefix('\'').and_then(|rest| rest.rfind('\'').map(|end| (rest, end))) {

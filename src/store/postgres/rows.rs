@@ -1,8 +1,8 @@
-//! The rows of one scratch database in the next: table by table, the columns that both have. What
-//! does not fit into the new tables stays behind, and the author is told which rows and why.
+//! Copies the rows of one scratch database to the next: table by table, the columns that both have.
+//! Rows that do not fit the new tables are left out; the author is told which, and why.
 //!
-//! Rows come in any order, so the foreign keys are dropped before and made again behind them, in the
-//! same transaction.
+//! Rows are copied in any order, so the foreign keys are dropped before and added again afterwards,
+//! in the same transaction.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 /// How many rows are sent at once.
 const BATCH: usize = 500;
 
-/// The columns of the visible tables that somebody can write, without freshql's own.
+/// The writable columns of the visible tables, without freshql's own.
 const COLUMNS: &str = "SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod)
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
   WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND pg_table_is_visible(c.oid)
@@ -22,7 +22,7 @@ const COLUMNS: &str = "SELECT c.relname, a.attname, format_type(a.atttypid, a.at
     AND c.relname NOT LIKE '\\_freshql\\_%' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
   ORDER BY c.relname, a.attnum";
 
-/// The foreign keys of these tables: name, how it is made, what is dangling where it does not hold.
+/// The foreign keys of these tables: name, definition, and a statement that deletes dangling rows.
 const FOREIGN_KEYS: &str = "SELECT quote_ident(k.conname), c.relname, pg_get_constraintdef(k.oid), format(
     'DELETE FROM %s AS c WHERE (%s) IS NOT NULL AND NOT EXISTS (SELECT FROM %s AS p WHERE (%s) = (%s))',
     k.conrelid::regclass, of.mine, k.confrelid::regclass, of.theirs, of.mine)
@@ -36,7 +36,7 @@ const FOREIGN_KEYS: &str = "SELECT quote_ident(k.conname), c.relname, pg_get_con
   WHERE k.contype = 'f' AND k.conparentid = 0 AND pg_table_is_visible(c.oid)
   ORDER BY c.relname, k.conname";
 
-/// Lets the keys that the server counts go on behind the largest that is there.
+/// Moves the sequences of generated keys past the largest existing key.
 const COUNT_ON: &str = "SELECT format(
     'SELECT setval(%L, top) FROM (SELECT max(%I)::bigint AS top FROM %s) AS of WHERE top >= coalesce(pg_sequence_last_value(%L), 0)',
     of.seq, a.attname, c.oid::regclass, of.seq)
@@ -55,8 +55,8 @@ struct ForeignKey {
     delete_dangling: String,
 }
 
-/// Replaces the rows of all tables that both databases have by those of the other. Says what became
-/// of them.
+/// Replaces the rows of all tables that both databases have with those of the other database.
+/// Returns a report.
 pub(super) fn keep(connection: &mut Blocking, from: &PostgresUrl) -> Result<String, ClientError> {
     let mut last = Blocking::connect(from, Session::for_commands(from))?;
     let old = columns(&mut last)?;
@@ -65,7 +65,7 @@ pub(super) fn keep(connection: &mut Blocking, from: &PostgresUrl) -> Result<Stri
     match kept {
         Ok(text) => connection.script("COMMIT").map(|_| text),
         Err(error) => {
-            // What counts is the first error; where the connection is lost, so is the transaction.
+            // The first error is what matters; if the connection is lost, so is the transaction.
             let _ = connection.script("ROLLBACK");
             Err(error)
         }
@@ -104,7 +104,7 @@ fn replace_all(
         rows -= count;
         lost.push(format!("{count} of `{table}` point to rows that are not there any more"));
     }
-    // A table with checks that wait for the commit cannot be altered.
+    // A table with pending deferred checks cannot be altered.
     connection.script("SET CONSTRAINTS ALL IMMEDIATE")?;
     for ForeignKey { name, table, definition, .. } in &keys {
         let table = SqlName::new(table);
@@ -114,13 +114,13 @@ fn replace_all(
     for statement in count_on.iter().map(|row| row.string(0)) {
         connection.script(&statement)?;
     }
-    // The foreign keys are others now.
+    // The foreign keys have been replaced.
     keep_definition(connection)?;
     let kept = format!("{rows} rows of the last scratch database are kept\n");
     Ok(lost.into_iter().fold(kept, |text, line| format!("{text}not kept: {line}\n")))
 }
 
-/// The new table's own triggers give the rows their versions.
+/// The new table's triggers give the rows their versions.
 fn replace(
     connection: &mut Blocking,
     last: &mut Blocking,
@@ -155,8 +155,8 @@ fn replace(
     Ok(count)
 }
 
-/// Deletes the rows whose foreign keys lead nowhere, and those that pointed to these. Gives their
-/// number by table.
+/// Deletes the rows whose foreign keys are dangling, and then those that referred to them. Returns
+/// their number by table.
 fn drop_dangling(
     connection: &mut Blocking,
     keys: &[ForeignKey],

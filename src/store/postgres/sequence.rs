@@ -1,13 +1,13 @@
-//! Keys that the database counts, where others have given keys of their own: an import with its
-//! ids, a restored table. PostgreSQL does not count these, and would give them once more.
+//! Moves sequences past keys that were inserted explicitly, by an import with its own ids or when a
+//! table was restored. PostgreSQL's sequence does not see such keys, and would generate them again.
 
 use super::client::{ClientError, Execute, Parameter};
 use super::pool::Lease;
 use crate::model::Entity;
 use crate::store::schema::layout::SqlName;
 
-/// Lets the keys of this entity's table go on behind the largest that is there. False where they do
-/// already, or where no sequence counts them.
+/// Moves the sequence of this entity's key past the largest existing key. False if it is already
+/// there, or if the key has no sequence.
 pub(super) async fn move_on(lease: &mut Lease, entity: &Entity) -> Result<bool, ClientError> {
     let (table, key) = (SqlName::new(&entity.table), &entity.column(entity.key).name);
     let sql = format!(

@@ -1,19 +1,21 @@
-//! The triggers that keep versions on PostgreSQL: a row's version is drawn in a BEFORE trigger,
-//! when the row's lock is held, so that nothing is written twice and RETURNING shows it; the record
-//! follows when the row is there.
+//! The triggers that maintain versions on PostgreSQL. A BEFORE trigger determines the row's version
+//! while the row is locked, so nothing is written twice and RETURNING shows the version; the record
+//! is written after the row.
 //!
-//! A version is that of a hybrid clock: the microseconds since 1970, or one more than the row had
-//! where the time has not moved on. So a server that took over without the last commits never gives
-//! other content a version that was seen before.
+//! A version comes from a hybrid clock: the microseconds since 1970, or one more than the row's
+//! last version if the time has not advanced since. So a server that took over without the last
+//! commits never gives other content a version that some client has already seen.
 //!
-//! What they rest on (`tests/integration/postgres_log.rs` shows each):
-//! - `ENABLE ALWAYS`: plain triggers fire neither under `session_replication_role = replica` nor in
-//!   logical replication;
-//! - `SECURITY DEFINER`: who may write a table need not be able to write the log. The path of names
-//!   is fixed, and what others may have put into a temporary schema comes last;
-//! - no WHEN: its text is parsed in every statement, is refused over generated columns, and holds
+//! The choices and their reasons (`tests/integration/postgres_log.rs` shows each):
+//! - `ENABLE ALWAYS`: ordinary triggers fire neither under `session_replication_role = replica` nor
+//!   in logical replication;
+//! - `SECURITY DEFINER`: a role that may write a table need not be able to write the log. The
+//!   search path is fixed, and a temporary schema, in which others may have created something,
+//!   comes last;
+//! - no WHEN: its text is parsed in every statement, cannot refer to generated columns, and fixes
 //!   the types of columns;
-//! - no NOTIFY: it ends group commit, and its transaction cannot be prepared for two-phase commit;
+//! - no NOTIFY: it prevents group commit, and its transaction cannot be prepared for two-phase
+//!   commit;
 //! - rows are compared by their bytes (`*<>`): collations, `citext` and `1.0 = 1.00` hide nothing.
 
 mod expressions;
@@ -28,11 +30,11 @@ use crate::model::Scalar;
 use crate::store::schema::layout::{SqlName, Table, TableColumn, VERSION_COLUMN};
 use crate::store::schema::migrations::DROP_FORMER_FUNCTION;
 
-/// What all tables share: the log, what tells one life of the database from another, and how a long
-/// value is written down.
+/// What all tables share: the log, the table that identifies the database's current life, and the
+/// function that hashes long values for the log.
 ///
-/// The log has no CHECK: PostgreSQL reads the text of one anew in each statement, which was an
-/// eighth of what a bulk update cost.
+/// The log has no CHECK: PostgreSQL parses its text again in every statement, which was an eighth
+/// of the cost of a bulk update.
 pub(in crate::store) const CHANGE_LOG: &[&str] = &[
     "CREATE TABLE _freshql_change (
   xid     xid8 NOT NULL DEFAULT pg_current_xact_id(),
@@ -64,13 +66,13 @@ RETURN CASE WHEN octet_length($1) > 200 THEN encode(sha256(convert_to($1, 'UTF8'
 ];
 
 /// The trigger that gives a row its version. PostgreSQL fires triggers in the order of their names,
-/// and no other one should change the row behind it.
+/// and no other trigger should change the row after this one.
 pub(in crate::store) const VERSION_TRIGGER: &str = "zz_freshql_version";
 const LOG_TRIGGER: &str = "zz_freshql_log";
-/// Each partition needs its own: PostgreSQL makes those for rows on partitions, and not this one.
+/// Each partition needs its own: PostgreSQL creates row triggers on partitions, but not this one.
 pub(in crate::store) const TRUNCATE_TRIGGER: &str = "zz_freshql_truncate";
 
-/// What earlier releases made.
+/// The triggers of earlier releases.
 const FORMER_TRIGGERS: [&str; 5] = [
     "zz_freshql_inserted_version",
     "zz_freshql_updated_version",
@@ -79,7 +81,7 @@ const FORMER_TRIGGERS: [&str; 5] = [
     "_freshql_truncated_log",
 ];
 
-/// A trigger of ours.
+/// One of freshql's triggers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Trigger {
     pub(in crate::store) name: &'static str,
@@ -93,19 +95,19 @@ pub(in crate::store) struct Trigger {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::store) struct Function {
     pub(in crate::store) name: SqlName,
-    /// Runs as its owner, with the path of names that was set when it was made.
+    /// Whether it runs as its owner, with the search path that was set when it was created.
     pub(in crate::store) is_definer: bool,
-    /// Floats are written out to the last digit, whatever the session has asked for.
+    /// Whether it logs floats: in full, whatever the session's `extra_float_digits` is.
     pub(in crate::store) has_floats: bool,
     /// Between `$$`.
     pub(in crate::store) body: String,
-    /// What its body must have in it to keep this model's versions, whatever it does for the
-    /// columns of a newer one.
+    /// What its body must contain to maintain this model's versions, even if a newer model's
+    /// columns are handled as well.
     pub(in crate::store) fragments: Vec<String>,
 }
 
 impl Function {
-    /// The statement that makes it, or makes it as it should be.
+    /// The statement that creates or replaces it.
     pub(in crate::store) fn sql(&self) -> String {
         let definer =
             if self.is_definer { "\n  SECURITY DEFINER SET search_path FROM CURRENT" } else { "" };
@@ -118,7 +120,7 @@ impl Function {
 }
 
 impl Trigger {
-    /// The statements that make it on this table, or make it as it should be.
+    /// The statements that create or replace it on this table.
     pub(in crate::store) fn sql(&self, table: &SqlName) -> Vec<String> {
         let Self { name, event, for_each, function } = self;
         vec![
@@ -130,26 +132,26 @@ impl Trigger {
     }
 }
 
-/// The triggers that keep the versions of this table's rows.
+/// The triggers that maintain the versions of this table's rows.
 pub(in crate::store) fn triggers(table: &Table) -> Vec<Trigger> {
     let row = "FOR EACH ROW";
     let trigger =
         |name, event, for_each, function: SqlName| Trigger { name, event, for_each, function };
     let (version, log) = (version_function(table.name.as_str()), log_function(table.name.as_str()));
     let version = trigger(VERSION_TRIGGER, "BEFORE INSERT OR UPDATE", row, version);
-    // Where versions stand in a table of ours, the record's trigger puts them there.
+    // If versions are in a table of ours, the log trigger writes them.
     let version = table.managed.then_some(version);
     let logged = trigger(LOG_TRIGGER, "AFTER INSERT OR UPDATE OR DELETE", row, log.clone());
     let truncated = trigger(TRUNCATE_TRIGGER, "BEFORE TRUNCATE", "FOR EACH STATEMENT", log);
     version.into_iter().chain([logged, truncated]).collect()
 }
 
-/// The functions that these call.
+/// The functions that these triggers call.
 pub(in crate::store) fn functions(table: &Table) -> Vec<Function> {
     let is_float = |column: &TableColumn| column.part && column.scalar == Scalar::Float;
     let version = table.managed.then(|| Function {
         name: version_function(table.name.as_str()),
-        // It reads and writes nothing.
+        // It neither reads nor writes tables.
         is_definer: false,
         has_floats: false,
         body: version_body(table),
@@ -171,14 +173,14 @@ pub(in crate::store) fn functions(table: &Table) -> Vec<Function> {
     version.into_iter().chain([log]).collect()
 }
 
-/// The statements that make the triggers that keep the versions of this table's rows, or make them
-/// as they should be.
+/// The statements that create or replace the triggers that maintain the versions of this table's
+/// rows.
 pub(in crate::store) fn statements(table: &Table) -> Vec<String> {
     let functions = functions(table).into_iter().map(|function| function.sql());
     functions.chain(triggers(table).iter().flat_map(|trigger| trigger.sql(&table.name))).collect()
 }
 
-/// The statements that remove the triggers of a table, and their functions.
+/// The statements that drop a table's triggers and their functions.
 pub(in crate::store) fn drop_statements(table: &str) -> Vec<String> {
     let name = SqlName::new(table);
     let triggers = [VERSION_TRIGGER, LOG_TRIGGER, TRUNCATE_TRIGGER];
@@ -190,7 +192,7 @@ pub(in crate::store) fn drop_statements(table: &str) -> Vec<String> {
         .collect()
 }
 
-/// The statements that remove what earlier releases made of a table's triggers.
+/// The statements that drop a table's triggers from earlier releases.
 pub(in crate::store) fn drop_former_statements(table: &SqlName) -> Vec<String> {
     FORMER_TRIGGERS
         .iter()
@@ -198,12 +200,12 @@ pub(in crate::store) fn drop_former_statements(table: &SqlName) -> Vec<String> {
         .collect()
 }
 
-/// Whether a trigger of this name is one that an earlier release made.
+/// Whether a trigger with this name comes from an earlier release.
 pub(in crate::store) fn is_former(trigger: &str) -> bool {
     FORMER_TRIGGERS.contains(&trigger)
 }
 
-/// The statements that remove the log of earlier releases.
+/// The statements that drop the log of earlier releases.
 pub(in crate::store) fn drop_former_log() -> Vec<String> {
     [
         "DROP TABLE _freshql_change;",

@@ -1,6 +1,6 @@
-//! Values on their way into statements and out of results. Results are binary, so that no setting
-//! of a session counts; each value comes out as the model keeps it, whatever the column's type is:
-//! the same bytes as SQLite has.
+//! Values as parameters of statements and in results. Results are in binary format, so that session
+//! settings do not matter. Each value is converted to the model's storage form, whatever the
+//! column's type is: the same bytes as in SQLite.
 
 mod numeric;
 mod time;
@@ -18,7 +18,7 @@ use crate::store::source::Row;
 use crate::store::statement::Type;
 use crate::syntax;
 
-/// A value in the form in which it is sent.
+/// A value as it is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Encoded {
     Null,
@@ -37,8 +37,8 @@ impl Encoded {
     }
 }
 
-/// A value for a parameter of this type. What no value of the type can be is NULL, which equals
-/// nothing.
+/// A value for a parameter of this type. A value that the type cannot represent becomes NULL, which
+/// equals nothing.
 pub(super) fn encode(value: ValueRef<'_>, ty: Type) -> Encoded {
     match (ty, value) {
         (_, ValueRef::Null | ValueRef::Other) => Encoded::Null,
@@ -55,20 +55,20 @@ pub(super) fn encode(value: ValueRef<'_>, ty: Type) -> Encoded {
     }
 }
 
-/// As the server reads it, whatever the type of the column is that is given it.
+/// As text that the server parses, whatever type the column has.
 fn text(value: ValueRef<'_>, scalar: Scalar) -> String {
     match (value, scalar) {
         (ValueRef::Int(int), Scalar::Boolean) => (int != 0).to_string(),
         (ValueRef::Int(int), Scalar::Decimal { scale, .. }) => decimal(int, scale),
         (ValueRef::Int(int), _) => int.to_string(),
-        // With as many digits as it takes to read the same number.
+        // With as many digits as the exact number needs.
         (ValueRef::Real(real), _) => format!("{real:?}"),
         (ValueRef::Text(text), _) => text.to_owned(),
         (ValueRef::Null | ValueRef::Other, _) => String::new(),
     }
 }
 
-/// The pattern of what contains this text.
+/// The LIKE pattern of strings that contain this text.
 fn pattern(text: &str) -> String {
     let mut pattern = String::with_capacity(text.len() + 2);
     pattern.push('%');
@@ -82,7 +82,7 @@ fn pattern(text: &str) -> String {
     pattern
 }
 
-/// Appends a value in binary form; false if the type has no such value.
+/// Appends a value in binary format; false if the type has no such value.
 fn binary(value: ValueRef<'_>, scalar: Scalar, out: &mut Vec<u8>) -> bool {
     match (scalar, value) {
         (Scalar::Boolean, ValueRef::Int(int)) => out.push(u8::from(int != 0)),
@@ -114,9 +114,9 @@ fn binary(value: ValueRef<'_>, scalar: Scalar, out: &mut Vec<u8>) -> bool {
     true
 }
 
-/// The values of a list in binary form: an array without NULLs. What the type has not is left out,
-/// as nothing equals it; where `keeps_places`, it becomes NULL, so that each of the others is found
-/// at its number.
+/// The values of a list in binary format, as an array. Values that the type cannot represent are
+/// left out, since nothing equals them; with `keeps_places` they become NULL, so that the others
+/// keep their positions.
 pub(super) fn array<'v>(
     values: impl Iterator<Item = ValueRef<'v>>,
     scalar: Scalar,
@@ -151,7 +151,7 @@ pub(super) fn array<'v>(
     out
 }
 
-/// The number of [`type_of`] this, which PostgreSQL will never change (`pg_type.dat`).
+/// The oid of this scalar's [`type_of`], which PostgreSQL will never change (`pg_type.dat`).
 fn oid(scalar: Scalar) -> u32 {
     match type_of(scalar) {
         "bigint" => 20,
@@ -172,13 +172,13 @@ enum Cell {
     Null,
     Int(i64),
     Real(f64),
-    /// From where to where in the text of all.
+    /// Its start and end in the table's text.
     Text(u32, u32),
     Other,
 }
 
-/// The rows of a statement, as the model keeps their values: one text for all of them, and no
-/// allocation for any.
+/// The rows of a statement, in the model's storage form: with one text for all of them, and no
+/// allocation per value.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     cells: Vec<Cell>,
@@ -187,7 +187,7 @@ pub(super) struct Table {
 }
 
 impl Table {
-    /// Adds a row of columns of these types.
+    /// Adds a row with columns of these types.
     pub(super) fn push(&mut self, types: &[Type], mut cells: Cells<'_>) -> Result<(), ClientError> {
         self.width = types.len();
         for ty in types {
@@ -200,7 +200,7 @@ impl Table {
         Ok(())
     }
 
-    /// The same, from where a row was kept.
+    /// Adds a row whose cells come from elsewhere.
     pub(super) fn take<'c>(&mut self, types: &[Type], cell: impl Fn(usize) -> Option<&'c [u8]>) {
         self.width = types.len();
         for (column, ty) in types.iter().enumerate() {
@@ -209,7 +209,7 @@ impl Table {
         }
     }
 
-    /// How many rows there are.
+    /// The number of rows.
     pub(super) fn len(&self) -> usize {
         self.cells.len().checked_div(self.width).unwrap_or(0)
     }
@@ -245,7 +245,7 @@ impl Table {
             Scalar::Boolean if bytes.len() == 1 => Cell::Int(i64::from(bytes == [1])),
             Scalar::Boolean => Cell::Other,
             Scalar::Float => match bytes {
-                // Adding zero turns -0.0, which SQLite does not keep, into 0.0.
+                // Adding zero turns -0.0, which SQLite does not preserve, into 0.0.
                 [a, b, c, d, e, f, g, h] => {
                     Cell::Real(f64::from_be_bytes([*a, *b, *c, *d, *e, *f, *g, *h]) + 0.0)
                 }
@@ -269,7 +269,7 @@ impl Table {
                 _ => Cell::Other,
             },
             Scalar::Json => match bytes.split_first() {
-                // The version of jsonb's binary form.
+                // The version byte of jsonb's binary format.
                 Some((1, json)) => self.json(json),
                 _ => self.json(bytes),
             },
@@ -287,7 +287,7 @@ impl Table {
         }
     }
 
-    /// In canonical form: jsonb has an order of its own, and white space.
+    /// In canonical form: jsonb has its own key order and white space.
     fn json(&mut self, bytes: &[u8]) -> Cell {
         match serde_json::from_slice(bytes) {
             Ok(value) => self.string(json::canonical(&syntax::from_json(&value)).as_bytes()),
@@ -305,12 +305,12 @@ impl Table {
     }
 }
 
-/// A row of a table that many share.
+/// A row in a shared table.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct KeptRow {
     pub(super) table: std::sync::Arc<Table>,
     pub(super) row: usize,
-    /// The number of the first column that counts.
+    /// The index of the first column that belongs to the row.
     pub(super) first: usize,
 }
 

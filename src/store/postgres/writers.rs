@@ -1,6 +1,5 @@
-//! The thread on which mutations run, all at the same time. Their futures are made by the floors
-//! above, for every driver, and need not be able to change threads; the server does the work
-//! anyway.
+//! The thread on which mutations run step by step, concurrently. Their futures are created by the
+//! layers above, for every driver, and need not be `Send`; the server does the work anyway.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -11,10 +10,10 @@ use tokio::task::LocalSet;
 
 use crate::store::error::StoreError;
 
-/// Makes what is to be run, on the thread.
+/// Creates the future to run, on that thread.
 type Job = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()>>> + Send>;
 
-/// The thread. It ends when this is dropped and what it runs has ended.
+/// The thread. It ends when this is dropped and everything it runs has ended.
 #[derive(Debug)]
 pub(super) struct Writers(UnboundedSender<Job>);
 
@@ -43,7 +42,7 @@ impl Writers {
         Ok(Self(jobs))
     }
 
-    /// Runs this. How many wait is bounded by who waits for a connection.
+    /// Runs this. Waiting for a connection limits how many can be waiting.
     ///
     /// # Errors
     /// The thread has ended.

@@ -1,17 +1,17 @@
-//! The definition of what versions rest on: tables, columns, partitions, triggers, functions.
-//! Whoever alters it by hand may change what rows contain, or let others do so, and leave every
-//! version as it was. So the state of the definition, the **print**, is part of every validator:
-//! where it is not the one that `_freshql_meta` has, the history is renewed before anything else is
+//! The definition that versions rely on: tables, columns, partitions, triggers, functions. Somebody
+//! who alters it by hand may change what rows contain, or make it possible to do so, without
+//! changing any version. So the state of the definition, its **print**, determines every validator:
+//! if it differs from the one in `_freshql_meta`, the history is renewed before anything else is
 //! answered.
 //!
-//! Whether to look is told by the server itself. `'now'::timestamptz` is a constant, given its
-//! value when a statement is analysed, and PostgreSQL analyses a prepared statement anew when
-//! something that it names was altered. So a statement that names all tables and functions of ours,
-//! in a branch that is never taken, returns another time if and only if one of them was altered
-//! since. It takes no lock on them and costs nothing: the comparison is of one number. The altering
-//! transaction tells the other sessions before it releases its locks, and so before anybody sees
-//! what it has done; a session takes note of that when it locks the first table of a transaction,
-//! behind the snapshot.
+//! The server itself tells when to look. `'now'::timestamptz` is a constant that gets its value
+//! when a statement is analysed, and PostgreSQL analyses a prepared statement again when anything
+//! that it names was altered. So a statement that names all our tables and functions, in a branch
+//! that is never taken, returns another time if and only if one of them was altered since. It takes
+//! no locks on them, and its only cost is the comparison of two numbers. The altering transaction
+//! notifies the other sessions before it releases its locks, and so before anybody sees its
+//! changes; a session processes the notification when it locks the first table of a transaction,
+//! after its snapshot was taken.
 
 use crate::store::postgres::client::{ClientError, Connection, Execute, Rows};
 
@@ -22,7 +22,7 @@ macro_rules! key {
     };
 }
 
-/// The tables on which versions rest.
+/// The tables that versions rely on.
 macro_rules! watched {
     () => {
         "SELECT tgrelid AS oid FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
@@ -32,7 +32,7 @@ macro_rules! watched {
     };
 }
 
-/// A row of the catalogue that was written anew has another `xmin`.
+/// A row of the catalogue that was written again has another `xmin`.
 macro_rules! print {
     () => {
         concat!(
@@ -56,14 +56,14 @@ macro_rules! print {
     };
 }
 
-/// A number that changes whenever the definition does, and never comes back. It depends on the
-/// database alone, so that servers of different models agree on it.
+/// A number that changes whenever the definition does, and never comes back. It depends only on the
+/// database, so servers with different models agree on it.
 pub(super) const PRINT: &str = print!();
 
 /// The print that the history belongs to.
 pub(super) const KEPT: &str = concat!("SELECT value FROM _freshql_meta WHERE key = ", key!());
 
-/// Writes down the print at the end of a migration, whose history tells of it already.
+/// Records the print at the end of a migration, whose history already covers it.
 pub(in crate::store::postgres) const KEEP: &str = concat!(
     "INSERT INTO _freshql_meta (key, value) SELECT ",
     key!(),
@@ -72,8 +72,7 @@ pub(in crate::store::postgres) const KEEP: &str = concat!(
     ") AS now ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 );
 
-/// Where the print is another than the one that was written down, begins another history, and tells
-/// all servers.
+/// If the print differs from the recorded one, starts a new history and notifies all servers.
 const RENEW: &str = concat!(
     "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
 SET LOCAL lock_timeout = '5s';
@@ -89,7 +88,7 @@ INSERT INTO _freshql_change (entity, op) SELECT '/schema', 'T' FROM kept;
 COMMIT"
 );
 
-/// Begins another history; see [`RENEW`].
+/// Starts a new history; see [`RENEW`].
 pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError> {
     let result = connection.script(RENEW).await;
     if result.is_err() && !connection.is_broken() {
@@ -98,8 +97,8 @@ pub(super) async fn renew(connection: &mut Connection) -> Result<(), ClientError
     result.map(drop)
 }
 
-/// What a statement has to name: tables by their oids, calls of functions, and the types whose
-/// values rows are shown by.
+/// What a statement has to name: the oids of tables, calls of functions, and the types that rows'
+/// values are shown with.
 pub(super) const NAMES: &str = concat!(
     "WITH watched AS (",
     watched!(),
@@ -114,12 +113,13 @@ SELECT (SELECT string_agg(format('''%s''::regclass', oid::oid), ', ') FROM watch
       JOIN pg_type t ON t.oid = atttypid))"
 );
 
-/// Columns of a statement that tell whether the definition was altered; see the head of this file.
+/// Columns of a statement that tell whether the definition was altered; see the module's
+/// documentation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Watch(String);
 
 impl Watch {
-    /// Names nothing: says nothing.
+    /// Names nothing, so it never changes.
     pub(super) fn nothing() -> Self {
         Self("NULL, NULL, NULL, NULL".to_owned())
     }
@@ -132,7 +132,7 @@ impl Watch {
             list.map(|list| format!("CASE WHEN false THEN ARRAY[{list}]::text END"))
         };
         let null = || "NULL".to_owned();
-        // Values of enums are renamed without a word to anybody's plans.
+        // Renaming an enum's value does not invalidate plans.
         let values = text(2).map(|types| {
             format!(
                 "(SELECT bit_xor(hash_record_extended(ROW(oid, xmin), 0)) FROM pg_enum WHERE enumtypid = ANY ('{{{types}}}'::oid[]))"
@@ -146,13 +146,14 @@ impl Watch {
         ))
     }
 
-    /// Behind these columns of a statement, the first two of which say what to compare.
+    /// These columns of a statement, followed by the watch's own, of which the first two are
+    /// compared.
     pub(super) fn behind(&self, columns: &str) -> String {
         format!("{columns}, {}", self.0)
     }
 }
 
-/// The print.
+/// The current print.
 pub(super) async fn print(connection: &mut Connection) -> Result<i64, ClientError> {
     let rows = connection.query(Execute::binary(PRINT, &[])).await?;
     Ok(rows.first().and_then(|row| row.int(0)).unwrap_or_default())

@@ -1,23 +1,22 @@
-//! Lives: whether this is still the database that was read before. After a crash, on a server that
-//! takes over, in a copy or after a restore, transactions may be gone and their numbers come back;
-//! then what a server knows is worth nothing.
+//! Lives: whether this is still the same database as before. After a crash or a failover, in a
+//! copy, or after a restore, transactions may be missing and their numbers may be reused; then
+//! everything that a server knows is invalid.
 //!
-//! `_freshql_run` is unlogged, so PostgreSQL empties it in these cases, and keeps it over a clean
-//! restart; in a dump that was restored its row names another table, or another database, than
-//! those that it stands in.
+//! `_freshql_run` is unlogged: PostgreSQL empties it in these cases, but not in a clean restart. In
+//! a restored dump, its row names another table or another database than the one it is in.
 
 use crate::store::postgres::client::{ClientError, Connection, RowRef};
 
-/// What `_freshql_run` says.
+/// The contents of `_freshql_run`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Life {
     pub(super) life: [u8; 16],
-    /// The records of transactions below were pruned.
+    /// The records of transactions below this one were pruned.
     pub(super) floor: u64,
 }
 
 impl Life {
-    /// From these columns of a row in binary form. None where nobody has begun this life yet.
+    /// From these columns of a row in binary format. None if nobody has started this life yet.
     pub(super) fn read(row: &RowRef<'_>, life: usize, floor: usize) -> Option<Self> {
         let life = row.bytes(life)?.try_into().ok()?;
         let floor = row.bytes(floor)?.try_into().map(u64::from_be_bytes).ok()?;
@@ -25,8 +24,8 @@ impl Life {
     }
 }
 
-/// Begins a life, unless somebody else has. Records of transactions that this database has not had
-/// yet are of another life.
+/// Starts a life, unless somebody else has. Records of transactions that this database has not had
+/// yet belong to another life.
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED, READ WRITE;
 INSERT INTO _freshql_run AS run (one, life, self, db, floor)
   VALUES (true, gen_random_uuid(), '_freshql_run'::regclass,
@@ -36,7 +35,7 @@ INSERT INTO _freshql_run AS run (one, life, self, db, floor)
 DELETE FROM _freshql_change WHERE xid > pg_current_xact_id();
 COMMIT";
 
-/// Says that a life of the database has begun.
+/// Records that a life of the database has started.
 pub(super) async fn begin(connection: &mut Connection) -> Result<(), ClientError> {
     let result = connection.script(BEGIN).await;
     if result.is_err() && !connection.is_broken() {

@@ -1,6 +1,6 @@
 //! Whether a PostgreSQL database has what a model needs: tables, columns, keys, indexes, and the
-//! triggers without which an answer could be stale. It only looks; what it finds, a migration or
-//! `freshql migrate repair` mends.
+//! triggers without which an answer could be stale. It only inspects; a migration or
+//! `freshql migrate repair` fixes what it finds.
 
 use super::mend::{self, Exactness, Mend};
 use crate::model::{DefaultValue, Model, OnDelete, Scalar};
@@ -12,19 +12,18 @@ use crate::store::schema::layout::{Layout, Table, TableColumn, VERSION_COLUMN};
 use crate::store::schema::migrations::Problem;
 use crate::store::sqlite::migrate::check::is_looked_up;
 
-/// What stands in tables, beside the catalogue, and matters to the check.
+/// What the check needs from the contents of tables, in addition to the catalogue.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Facts {
-    /// The entities whose rows have a version where they have none of their own; see
-    /// [`base_entity`].
+    /// The entities that have a version for all rows without one of their own; see [`base_entity`].
     pub(in crate::store) bases: Vec<String>,
 }
 
-/// The statement for [`Facts`], where the table is there.
+/// The statement for [`Facts`], if the table exists.
 pub(in crate::store) const BASES: &str = "SELECT entity FROM _freshql_version WHERE key = ''";
 
-/// What this database lacks for this model, tables in the model's order. What it has beyond it does
-/// not matter, unless it is in the way.
+/// What this database lacks for this model, in the model's order. Anything beyond that is ignored,
+/// unless it gets in the way.
 pub(in crate::store) fn problems(
     catalogue: &Catalogue,
     facts: &Facts,
@@ -40,9 +39,8 @@ pub(in crate::store) fn problems(
     problems
 }
 
-/// For each entity of the model, why the versions of its rows cannot be trusted to tell of every
-/// change: the first of the reasons. What only keeps rows in order (foreign keys, indexes) does not
-/// count.
+/// For each entity of the model, the most serious reason why its row versions may not reflect every
+/// change. Whatever only keeps rows consistent (foreign keys, indexes) is ignored.
 pub(in crate::store) fn unguarded(
     catalogue: &Catalogue,
     facts: &Facts,
@@ -54,7 +52,7 @@ pub(in crate::store) fn unguarded(
     let reason = |table| {
         let mut problems = Problems(system.clone());
         check_table(catalogue, facts, table, &mut problems, false, exactness);
-        // What a command repairs comes last: it cannot do so before the rest is put right.
+        // What a command repairs comes last: it cannot do so before the rest is fixed.
         let worst = problems.0.into_iter().min_by_key(|problem| problem.is_repaired);
         worst.map(|problem| match problem.help {
             _ if problem.is_repaired => format!("{}; {REMEDY}", problem.message),
@@ -161,7 +159,8 @@ fn not_a_table(kind: &str) -> Option<&'static str> {
     }
 }
 
-/// What inherits from a table the old way shows in it, and fires none of its triggers.
+/// A table that inherits from another one (without being a partition) shows its rows there, but
+/// does not fire its triggers.
 fn check_heirs(catalogue: &Catalogue, found: &FoundTable, problems: &mut Problems) {
     for heir in catalogue.descendants(found).iter().filter(|heir| !heir.is_partition) {
         problems.helped(
@@ -180,7 +179,7 @@ fn check_heirs(catalogue: &Catalogue, found: &FoundTable, problems: &mut Problem
     }
 }
 
-/// A trigger that fires behind ours could change a row whose version is drawn already.
+/// A trigger that fires after ours could change a row that already has its version.
 fn check_later_triggers(
     catalogue: &Catalogue,
     table: &Table,
@@ -281,7 +280,7 @@ fn shown_type(has: &FoundColumn) -> String {
     }
 }
 
-/// The type is the one that freshql gives it.
+/// Whether the type is the one that freshql gives it.
 fn is_as_wanted(column: &TableColumn, has: &FoundColumn) -> bool {
     if column.type_override.is_some() {
         // PostgreSQL spells types in its own way.
@@ -304,7 +303,7 @@ fn is_as_wanted(column: &TableColumn, has: &FoundColumn) -> bool {
     has.sql_type == wanted
 }
 
-/// Whether a column of this type keeps the model's values as they are.
+/// Whether a column of this type stores the model's values unchanged.
 pub(in crate::store) fn holds(column: &TableColumn, has: &FoundColumn) -> bool {
     let base = has.base.as_str();
     let is_text =
@@ -363,8 +362,8 @@ fn check_foreign_keys(
     }
 }
 
-/// An index may have any name: its columns count. Look-ups rest on uniqueness; without another
-/// index they are only slower.
+/// An index may have any name: only its columns matter. Lookups rely on uniqueness; without any
+/// other index they are only slower.
 pub(super) fn missing_indexes(table: &Table, found: &FoundTable, problems: &mut Vec<Problem>) {
     let is_theirs = !table.managed || found.is_adopted();
     let key = table.key_column().name.as_str();
@@ -388,7 +387,7 @@ pub(super) fn missing_indexes(table: &Table, found: &FoundTable, problems: &mut 
     }
 }
 
-/// What its owner should know of columns that are looked up by: one sentence each.
+/// What the owner should know about columns used for lookups, one sentence each.
 pub(in crate::store) fn advice(catalogue: &Catalogue, model: &Model) -> Vec<String> {
     let layout = Layout::new(model);
     let mut advice = Vec::new();

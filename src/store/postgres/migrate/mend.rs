@@ -1,5 +1,5 @@
-//! What the versions of rows rest on (tables of ours, functions, triggers), and is missing or
-//! otherwise than it should be; and the statements that put it back.
+//! Finds what row versions rely on (system tables, functions, triggers) and that is missing or
+//! different, and the statements that restore it.
 
 use crate::store::postgres::catalogue::bits::{BEFORE, DELETE, INSERT, ROW, TRUNCATE, UPDATE};
 use crate::store::postgres::catalogue::{Catalogue, FoundFunction, FoundTable};
@@ -8,17 +8,17 @@ use crate::store::postgres::triggers::{self, Function, TRUNCATE_TRIGGER, Trigger
 use crate::store::schema::layout::{Layout, SqlName, Table};
 use crate::store::sqlite::words::words;
 
-/// Something to put back.
+/// Something to restore.
 #[derive(Debug)]
 pub(in crate::store) struct Mend {
     /// What is wrong.
     pub(in crate::store) message: String,
     pub(in crate::store) sql: Vec<String>,
-    /// Rows may have changed meanwhile without a new version.
+    /// Whether rows may have changed in the meantime without a new version.
     pub(in crate::store) renews: bool,
 }
 
-/// What belongs to a table of ours, beside itself.
+/// Tables and functions that are created together with a system table.
 const BESIDE_THE_LOG: [&str; 2] = ["_freshql_run", "_freshql_note"];
 const FUNCTIONS: [&str; 2] = ["_freshql_part", "_freshql_fold"];
 
@@ -44,7 +44,7 @@ pub(in crate::store) fn system(catalogue: &Catalogue, layout: &Layout) -> Vec<Me
         let statements = ddl::system_table(name).statements;
         match catalogue.table(name) {
             None => {
-                // What stands beside the log may be there still.
+                // What is created together with the log may still be there.
                 let is_there = |sql: &String| {
                     BESIDE_THE_LOG
                         .iter()
@@ -85,13 +85,13 @@ pub(in crate::store) fn system(catalogue: &Catalogue, layout: &Layout) -> Vec<Me
     mends
 }
 
-/// Whether a statement makes the table or function of this name.
+/// Whether a statement creates the table or function with this name.
 fn makes(sql: &str, name: &str) -> bool {
     let sql = sql.lines().find(|line| !line.starts_with("--")).unwrap_or_default();
     sql.split(|c: char| !(c.is_alphanumeric() || c == '_')).any(|word| word == name)
 }
 
-/// The log is one that an earlier release made.
+/// Whether an earlier release created the log.
 pub(in crate::store) fn is_outdated(catalogue: &Catalogue) -> bool {
     let op = catalogue
         .table("_freshql_change")
@@ -99,16 +99,16 @@ pub(in crate::store) fn is_outdated(catalogue: &Catalogue) -> bool {
     matches!(op, Some(op) if op != Some("char"))
 }
 
-/// How exactly what is found must be what is wanted.
+/// How closely the database must match.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::store) enum Exactness {
-    /// As this release makes it for this model.
+    /// As this release creates it for this model.
     Exact,
-    /// It may do more: a newer model's migrations have made it.
+    /// It may do more: it was created by migrations for a newer model.
     AtLeast,
 }
 
-/// The functions and triggers of a table, and of its partitions.
+/// The functions and triggers of a table and of its partitions.
 pub(in crate::store) fn triggers(
     catalogue: &Catalogue,
     table: &Table,
@@ -133,7 +133,7 @@ pub(in crate::store) fn triggers(
     for part in catalogue.descendants(found).into_iter().filter(|part| part.is_partition) {
         let name = SqlName::new(&part.name);
         for trigger in triggers::triggers(table) {
-            // Those for rows come with those of the table.
+            // Row triggers come with those of the partitioned table.
             let is_rows = trigger.name != TRUNCATE_TRIGGER;
             if is_rows && part.trigger(trigger.name).is_none() {
                 continue;
@@ -220,7 +220,8 @@ fn bits_of(trigger: &Trigger) -> i64 {
 
 fn is_same(wanted: &Function, has: &FoundFunction, exactness: Exactness) -> bool {
     let path = has.settings.iter().find_map(|setting| setting.strip_prefix("search_path="));
-    // Who runs as its owner finds nothing that the caller has put into his own schema.
+    // A function that runs as its owner must not use anything that the caller has put into their
+    // own schema.
     let has_path = path.is_some_and(|path| path.ends_with(", pg_temp") && !path.contains("$user"));
     let has_floats = has.settings.iter().any(|setting| setting == "extra_float_digits=1");
     let source = words(&has.source);
@@ -236,7 +237,7 @@ fn is_same(wanted: &Function, has: &FoundFunction, exactness: Exactness) -> bool
         && (has_floats || !wanted.has_floats)
 }
 
-/// Whether these words stand in a text, and not as a part of longer ones.
+/// Whether a text contains these words, not only as parts of longer ones.
 fn has_words(text: &str, wanted: &str) -> bool {
     let is_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     text.match_indices(wanted).any(|(at, found)| {

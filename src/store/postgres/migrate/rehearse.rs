@@ -1,4 +1,4 @@
-//! Trying migrations where nothing can break.
+//! Tries migrations where they cannot break anything.
 
 use super::run::transaction_controls;
 use super::up;
@@ -7,11 +7,11 @@ use crate::store::postgres::client::{Blocking, Session};
 use crate::store::postgres::scratch::ScratchDatabases;
 use crate::store::schema::migrations::{MigrateError, Migrations};
 
-/// Tries the files on a database of their own on the same server, which is dropped at the end. None
-/// where this user may make no database, or where a pooler stands in between.
+/// Tries the files on a separate database on the same server, which is dropped afterwards. None if
+/// this user may not create databases, or if there is a pooler.
 ///
 /// # Errors
-/// The first statement that does not run, or the server's.
+/// The first statement that fails, or an error of the server.
 pub(in crate::store) fn rehearse(
     url: &PostgresUrl,
     migrations: &Migrations,

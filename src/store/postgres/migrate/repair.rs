@@ -1,6 +1,6 @@
-//! Puts back what the versions of rows rest on, where others have taken it away, and what nobody
-//! has made yet: the triggers of tables that are somebody else's. Since nobody knows what changed
-//! meanwhile, the rows get new versions.
+//! Restores what row versions rely on if others have removed it, and creates the triggers of
+//! unmanaged tables, which no migration creates. Since nobody knows what changed in the meantime,
+//! the rows get new versions.
 
 use super::check::{self, Facts};
 use super::mend::{self, Exactness};
@@ -21,7 +21,7 @@ const RENEW_EPOCH: &str =
     "INSERT INTO _freshql_meta (key, value) VALUES ('epoch', replace(gen_random_uuid()::text, '-', ''))
     ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
-/// What the check needs to know of the contents of tables.
+/// What the check needs from the contents of tables.
 pub(in crate::store) fn facts(
     connection: &mut Blocking,
     catalogue: &Catalogue,
@@ -41,8 +41,8 @@ pub(in crate::store) fn has_epoch(connection: &mut Blocking) -> Result<bool, Cli
     Ok(connection.query(Execute::text(HAS_EPOCH, &[]))?.first().is_some_and(|row| row.is(0)))
 }
 
-/// Repairs a database that has all migrations. To be run in a transaction, under the lock of those
-/// that change the schema.
+/// Repairs a database that has all migrations. Run this in a transaction, under the lock for schema
+/// changes.
 pub(in crate::store) fn repair(
     connection: &mut Blocking,
     model: &Model,
@@ -94,7 +94,7 @@ fn repair_table(
         done.push(format!("mended: {}", mend.message));
     }
     if renews {
-        // The trigger puts the clock's number in its place.
+        // The trigger replaces it with the clock's number.
         let sql = format!("UPDATE {} SET {VERSION_COLUMN} = -1", table.name);
         let rows = connection.query(Execute::text(&sql, &[]))?.affected;
         done.push(format!("gave all rows of `{name}` ({rows}) a new version"));
@@ -106,7 +106,7 @@ fn repair_table(
         connection.script("SAVEPOINT freshql_index")?;
         match connection.script(&index.sql.unwrap_or_default()) {
             Ok(_) => done.push(format!("made the {what}")),
-            // Two rows have one key meanwhile: that is for people to decide.
+            // Two rows have the same key now: people have to decide what to do.
             Err(error) => {
                 connection.script("ROLLBACK TO freshql_index")?;
                 done.push(format!("cannot make the {what}: {error}"));
@@ -116,9 +116,8 @@ fn repair_table(
     Ok(())
 }
 
-/// Makes the triggers of all tables that are somebody else's as they have to be, and takes those
-/// away that nobody needs any more. Tells on which tables something was done. To be run as
-/// [`repair`].
+/// Creates the triggers of all unmanaged tables as required, and drops superfluous ones. Returns
+/// the tables on which something was done. Run this like [`repair`].
 pub(in crate::store) fn watch(
     connection: &mut Blocking,
     model: &Model,
@@ -132,7 +131,7 @@ pub(in crate::store) fn watch(
     }
     for table in layout.tables.iter().filter(|table| !table.managed) {
         let Some(found) = catalogue.table(table.name.as_str()) else { continue };
-        // A function that names a column which is not there would fail its owner's writes.
+        // A function that names a missing column would make the owner's writes fail.
         let has_columns =
             table.columns.iter().all(|column| found.column(column.name.as_str()).is_some());
         let mends = mend::triggers(&catalogue, table, found, Exactness::Exact);

@@ -1,5 +1,4 @@
-//! Running the statements of a migration, so that each mistake has a place; and trying files where
-//! nothing can break.
+//! Runs the statements of a migration one by one, so that each mistake has a location.
 
 use super::split::{self, Statement};
 use crate::model::Diagnostic;
@@ -8,10 +7,10 @@ use crate::store::schema::migrations::{
     FILL_IN, MigrateError, Migration, in_file, with_line_feeds,
 };
 
-/// Runs a file statement by statement, in the transaction that is open.
+/// Runs a file statement by statement in the open transaction.
 ///
 /// # Errors
-/// The first statement that does not run; the database does not answer.
+/// The first statement that fails, or the database does not answer.
 pub(in crate::store) fn run_file(
     connection: &mut Blocking,
     migration: &Migration,
@@ -34,7 +33,7 @@ pub(in crate::store) fn run_file(
             }
             Err(error) => return Err(error.into()),
         }
-        // A procedure may have.
+        // A procedure can do this.
         if connection.connection().status() != TransactionStatus::Open {
             let place = first_line(&statement);
             return Err(files(Diagnostic::error(
@@ -47,10 +46,10 @@ pub(in crate::store) fn run_file(
     Ok(())
 }
 
-/// The same for a file that is no migration, in a transaction of its own.
+/// Runs a file that is not a migration, in a transaction of its own.
 ///
 /// # Errors
-/// The first statement that does not run; nothing was done then.
+/// The first statement that fails; then nothing was done.
 pub(in crate::store) fn run_alone(
     connection: &mut Blocking,
     file: &Migration,
@@ -70,7 +69,7 @@ pub(in crate::store) fn run_alone(
     }
 }
 
-/// The statements that meddle with the transaction.
+/// The statements that would begin or end a transaction.
 pub(super) fn transaction_controls(files: &[Migration]) -> Vec<Diagnostic> {
     let statements = files
         .iter()
@@ -88,7 +87,7 @@ fn transaction_control(migration: &Migration, statement: &Statement<'_>) -> Resu
     Err(Diagnostic::error(&migration.file, place, message).with_help("leave it out"))
 }
 
-/// What the server says of a statement, with its place in the file.
+/// The server's error for a statement, with its location in the file.
 fn mistake(
     migration: &Migration,
     statement: &Statement<'_>,

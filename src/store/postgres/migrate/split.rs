@@ -1,11 +1,11 @@
-//! Where one of PostgreSQL's statements ends and the next begins. It knows strings, quoted names,
-//! comments, dollar quotes, and the bodies of functions in standard SQL, and nothing else: what a
-//! statement means is for the database to say.
+//! Splits a text into PostgreSQL statements. It recognizes strings, quoted names, comments, dollar
+//! quotes, and the bodies of functions in standard SQL, and nothing else: only the database knows
+//! what a statement means.
 
 /// A statement in a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Statement<'a> {
-    /// Without what stands before it; with its semicolon.
+    /// Without anything before it; with its semicolon.
     pub(super) text: &'a str,
     /// Where it begins, in bytes.
     pub(super) start: usize,
@@ -29,7 +29,7 @@ impl<'a> Statement<'a> {
     }
 }
 
-/// The statements of a text, in order. An unfinished one at the end counts.
+/// The statements of a text, in order, including an unfinished one at the end.
 pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
     let mut statements = Vec::new();
     let mut start = None;
@@ -49,7 +49,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
             "(" => parentheses += 1,
             ")" => parentheses = parentheses.saturating_sub(1),
             ";" if parentheses == 0 && blocks == 0 => {
-                // A semicolon alone is no statement.
+                // A semicolon alone is not a statement.
                 if begins < at - length {
                     statements.push(Statement { text: &text[begins..at], start: begins });
                 }
@@ -58,7 +58,7 @@ pub(super) fn statements(text: &str) -> Vec<Statement<'_>> {
             }
             word if first.is_alphabetic() || first == '_' => {
                 let word = word.to_ascii_lowercase();
-                // `BEGIN ATOMIC … END`: only the body of a function has semicolons of its own.
+                // `BEGIN ATOMIC … END`: only function bodies contain semicolons.
                 match word.as_str() {
                     "begin" if makes_a_function(&words) => blocks += 1,
                     "case" if blocks > 0 => blocks += 1,
@@ -87,7 +87,7 @@ fn makes_a_function(words: &[String]) -> bool {
     )
 }
 
-/// The length of the first token: a comment, a string, a name, a word, or one character.
+/// The length of the first token: a comment, string, name, word, or single character.
 fn length_of(text: &str) -> usize {
     let all = text.len();
     let mut chars = text.chars();
@@ -106,7 +106,7 @@ fn length_of(text: &str) -> usize {
     }
 }
 
-/// PostgreSQL's comments have comments in them.
+/// Comments can be nested in PostgreSQL.
 fn comment(text: &str) -> usize {
     let (mut depth, mut at) = (0, 0);
     while at < text.len() {
@@ -136,8 +136,8 @@ fn quoted(text: &str, quote: char, escapes: bool) -> usize {
         if escapes && c == '\\' {
             chars.next();
         } else if c == quote {
-            // Twice is one within; what follows is read as a string of its own, which ends in the
-            // same place.
+            // A doubled quote stands for itself; what follows is read as another string, which ends
+            // at the same position.
             return at + 1;
         }
     }

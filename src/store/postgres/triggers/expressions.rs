@@ -1,4 +1,4 @@
-//! What all functions of triggers are made of: the time, and what a record says of a row.
+//! The expressions that all trigger functions use: the time, and what a record says of a row.
 
 use crate::model::Scalar;
 use crate::store::schema::layout::name::string_literal;
@@ -11,9 +11,9 @@ pub(super) fn entity(table: &Table) -> String {
     string_literal(&table.entity_name)
 }
 
-/// The variables of a function that writes records. What PL/pgSQL assigns it gets ready once per
-/// transaction, the expressions in an INSERT for each row: a bulk update costs a tenth less this
-/// way.
+/// The variables of a function that writes records. PL/pgSQL prepares assigned expressions once per
+/// transaction, but the expressions of an INSERT for every row: with variables, a bulk update costs
+/// a tenth less.
 pub(super) const VARIABLES: &str = "DECLARE
   changed text;
   parts text[];";
@@ -32,7 +32,7 @@ pub(super) fn updated(table: &Table) -> String {
     )
 }
 
-/// The statements that record a row that came or went.
+/// The statements that record an insert or delete.
 pub(super) fn came_or_went(table: &Table, op: char, row: &str) -> String {
     let (old, new) = if op == 'D' { (Some(row), None) } else { (None, Some(row)) };
     format!(
@@ -45,7 +45,7 @@ pub(super) fn came_or_went(table: &Table, op: char, row: &str) -> String {
     )
 }
 
-/// The names of the columns that differ, with spaces between them. The key is the same.
+/// The names of the columns that differ, separated by spaces. The key never differs.
 pub(super) fn changed(table: &Table) -> String {
     let cases: Vec<String> = changes(table).collect();
     // A function takes at most 100 arguments.
@@ -60,7 +60,7 @@ pub(super) fn changed(table: &Table) -> String {
     }
 }
 
-/// For each column but the key, its name if it differs.
+/// For each column except the key, its name if it differs.
 pub(super) fn changes(table: &Table) -> impl Iterator<Item = String> {
     let others = table.columns.iter().filter(|column| column.name != table.key_column().name);
     others.map(|column| {
@@ -72,11 +72,11 @@ pub(super) fn names(table: &Table) -> impl Iterator<Item = &SqlName> {
     table.columns.iter().map(|column| &column.name)
 }
 
-/// By bytes, whatever collation or type the column has.
+/// Compared by bytes, whatever the column's collation or type.
 pub(super) fn differs(column: &TableColumn) -> String {
     let name = &column.name;
     match column.scalar {
-        // Two JSON values can be equal and still be spelled otherwise.
+        // Equal JSON values can be spelled differently.
         Scalar::Json => format!("(ROW(OLD.{name})::record *<> ROW(NEW.{name})::record)"),
         Scalar::IdText | Scalar::String | Scalar::Enum(_) => {
             format!(
@@ -87,7 +87,7 @@ pub(super) fn differs(column: &TableColumn) -> String {
     }
 }
 
-/// Any of the model's columns differs, by its bytes.
+/// Whether any of the model's columns differs, by its bytes.
 pub(super) fn rows_differ(table: &Table) -> String {
     let row = |prefix: &str| {
         let columns: Vec<String> =
@@ -97,7 +97,7 @@ pub(super) fn rows_differ(table: &Table) -> String {
     format!("{}\n    *<> {}", row("OLD"), row("NEW"))
 }
 
-/// An array: for each column by which lists are cut, its name, the old value, and the new one.
+/// An array: for each column that can restrict lists, its name, old value, and new value.
 pub(super) fn parts(table: &Table, old: Option<&str>, new: Option<&str>) -> String {
     let columns: Vec<String> = all_parts(table, old, new).collect();
     if columns.is_empty() {
@@ -126,11 +126,11 @@ pub(super) fn all_parts<'t>(
     })
 }
 
-/// A value as it stands in the log.
+/// A value as it is logged.
 pub(super) fn part(column: &TableColumn, value: &str) -> String {
     match column.scalar {
-        // In milliseconds, so that no setting of the session counts; `timestamp` without a zone is
-        // read as UTC.
+        // In milliseconds, so that session settings do not matter; a `timestamp` without time zone
+        // is read as UTC.
         Scalar::DateTime => format!("floor(extract(epoch FROM {value}) * 1000)::text"),
         Scalar::Date => format!("to_char({value}, 'YYYY-MM-DD')"),
         Scalar::IdText | Scalar::String => format!("_freshql_part({value}::text)"),

@@ -1,13 +1,12 @@
-//! Versions of rows whose tables are somebody else's: they stand in `_freshql_version`, and the
-//! trigger that writes the record puts them there. A row that has no entry has the version of all
-//! rows that have none.
+//! Versions of rows in unmanaged tables: they are in `_freshql_version`, where the log trigger
+//! writes them. A row without an entry has the version that all rows without an entry share.
 
 use super::expressions::{NOW, VARIABLES, came_or_went, differs, entity, rows_differ, updated};
 use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table};
 
-/// Under this name stands the version of all rows of an entity without one of their own. No entity
-/// can have it: no name in GraphQL has a slash.
+/// The name of the entry for all rows of an entity without one of their own. No entity can have
+/// this name: GraphQL names have no slash.
 pub(in crate::store) fn base_entity(entity: &str) -> String {
     format!("/{entity}")
 }
@@ -54,7 +53,7 @@ END ",
     )
 }
 
-/// Give every row a new version: a million rows cost no more than one.
+/// Gives every row a new version: this costs the same for one row and for a million.
 pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     let entity = entity(table);
     let base = string_literal(&base_entity(&table.entity_name));
@@ -69,7 +68,7 @@ pub(in crate::store) fn renew_statements(table: &Table) -> Vec<String> {
     ]
 }
 
-/// The version of a row of a table that is somebody else's. `row` names it in the statement.
+/// The version of a row of an unmanaged table. `row` is the row's name in the statement.
 pub(in crate::store) fn version_expression(entity: &str, row: &str, key: &str) -> String {
     let base = string_literal(&base_entity(entity));
     let (entity, row, key) = (string_literal(entity), SqlName::new(row), SqlName::new(key));

@@ -1,14 +1,14 @@
-//! `numeric` in binary form (`numeric_send` in PostgreSQL's numeric.c): digits to the base 10 000,
-//! from which decimals are made, as integers scaled by ten to the scale, without any arithmetic in
+//! `numeric` in binary format (`numeric_send` in PostgreSQL's numeric.c): digits to the base 10
+//! 000. Decimals, which are scaled integers, are converted from and to it without any arithmetic in
 //! the server.
 
 use bytes::BufMut;
 
 const NEGATIVE: u16 = 0x4000;
 
-/// Writes a scaled integer.
+/// Appends a scaled integer.
 pub(super) fn encode(scaled: i64, scale: u8, out: &mut Vec<u8>) {
-    // So many zeros make the digits after the point a multiple of four.
+    // So many zeros make the number of digits after the point a multiple of four.
     let padding = (4 - u32::from(scale) % 4) % 4;
     let groups_after = (u32::from(scale) + padding) / 4;
     let mut rest = u128::from(scaled.unsigned_abs()) * 10_u128.pow(padding);
@@ -28,7 +28,7 @@ pub(super) fn encode(scaled: i64, scale: u8, out: &mut Vec<u8>) {
     digits.into_iter().for_each(|digit| out.put_u16(digit));
 }
 
-/// Reads a scaled integer. None: it is none, or has more digits than the scale allows.
+/// Reads a scaled integer. None if it is not a number, or has more digits than the scale allows.
 pub(super) fn decode(bytes: &[u8], scale: u8) -> Option<i64> {
     let mut words = bytes.chunks_exact(2).map(|word| u16::from_be_bytes([word[0], word[1]]));
     let (count, weight, sign, _) =
@@ -39,7 +39,7 @@ pub(super) fn decode(bytes: &[u8], scale: u8) -> Option<i64> {
     }
     let mut sum = 0_i128;
     for (number, digit) in words.take(usize::from(count)).enumerate() {
-        // What a one in this digit comes to, as a power of ten.
+        // The value of a one in this digit, as a power of ten.
         let power = (i32::from(weight) - i32::try_from(number).ok()?) * 4 + i32::from(scale);
         let digit = i128::from(digit);
         sum += if power >= 0 {

@@ -1,4 +1,4 @@
-//! Values there and back.
+//! Values are converted both ways.
 
 use super::*;
 use crate::model::Value;

@@ -1,4 +1,4 @@
-//! Instants and days in binary form: microseconds and days since 2000 in UTC.
+//! Instants and dates in binary format: microseconds and days since 2000 in UTC.
 
 use std::fmt::{Result, Write};
 
@@ -7,27 +7,27 @@ use jiff::{SignedDuration, Span};
 
 const EPOCH: Date = date(2000, 1, 1);
 
-/// Microseconds of an instant as it is kept.
+/// The microseconds of an instant in storage form.
 pub(super) fn instant(text: &str) -> Option<i64> {
     let kept: DateTime = text.strip_suffix('Z')?.parse().ok()?;
     let since = kept.duration_since(DateTime::from_parts(EPOCH, Time::midnight()));
     i64::try_from(since.as_micros()).ok()
 }
 
-/// Days of a day as it is kept.
+/// The days of a date in storage form.
 pub(super) fn day(text: &str) -> Option<i32> {
     let kept: Date = text.parse().ok()?;
     kept.since(EPOCH).ok().map(|since: Span| since.get_days())
 }
 
-/// Writes an instant as it is kept, in milliseconds; what the type cannot hold in the way in which
+/// Appends an instant in storage form, in milliseconds; what that cannot represent is written as
 /// the server would.
 pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
     match microseconds {
         i64::MAX => out.write_str("infinity"),
         i64::MIN => out.write_str("-infinity"),
         _ => {
-            // Cut off, as `to_char(…, 'MS')` does.
+            // Truncated, as by `to_char(…, 'MS')`.
             let milliseconds = microseconds.div_euclid(1000);
             let start = DateTime::from_parts(EPOCH, Time::midnight());
             match start.checked_add(SignedDuration::from_millis(milliseconds)) {
@@ -48,7 +48,7 @@ pub(super) fn write_instant(microseconds: i64, out: &mut String) -> Result {
     }
 }
 
-/// Writes a day as it is kept.
+/// Appends a date in storage form.
 pub(super) fn write_day(days: i32, out: &mut String) -> Result {
     match days {
         i32::MAX => out.write_str("infinity"),
