@@ -315,7 +315,7 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
     let beyond = |warnings: &[Diagnostic]| {
         warnings
             .iter()
-            .filter(|warning| warning.message.contains("no answer reads more than"))
+            .filter(|warning| warning.message.contains("no answer may read more than"))
             .map(|w| w.message.clone())
             .collect::<Vec<_>>()
     };
