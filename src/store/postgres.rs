@@ -1,6 +1,6 @@
-//! PostgreSQL: a [`client`] of our own, pools of its connections, and the store's contract on top
-//! of them. Answers are read ahead, level by level; mutations run in transactions at READ
-//! COMMITTED; a feed compares snapshots.
+//! PostgreSQL: our own [`client`], pools of its connections, and on top of them the store's
+//! contract. The rows of an answer are fetched ahead, level by level; mutations run in transactions
+//! at READ COMMITTED; the feed compares snapshots.
 
 pub(in crate::store) mod admin;
 mod ahead;

@@ -1,6 +1,6 @@
-//! What a PostgreSQL database has, as its own catalogue lists it: tables, columns, constraints,
-//! indexes, triggers, and the functions of ours. It compares nothing. Of the tables it has those
-//! that an unqualified name finds.
+//! The schema of a PostgreSQL database as its own catalogue lists it: tables, columns, constraints,
+//! indexes, triggers, and freshql's functions. This compares nothing. It includes all tables, and
+//! marks those that an unqualified name finds.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,20 @@ use super::client::{Blocking, ClientError, Execute, RowRef, Rows};
 /// The schema of a database.
 #[derive(Debug, Default)]
 pub(in crate::store) struct Catalogue {
-    /// In the order in which they were made; partitions and what inherits from others are with
-    /// those.
+    /// In order of creation, including partitions and inheriting tables.
     pub(in crate::store) tables: Vec<FoundTable>,
     pub(in crate::store) functions: Vec<FoundFunction>,
 }
 
-/// A table, or what looks like one.
+/// A table, or something similar.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundTable {
     pub(in crate::store) oid: i64,
     pub(in crate::store) schema: String,
     pub(in crate::store) name: String,
-    /// An unqualified name finds it.
+    /// Whether an unqualified name finds it.
     pub(in crate::store) is_visible: bool,
-    /// `r` a table, `p` a partitioned one, `v` and `m` views, `f` a foreign table.
+    /// `r`: a table, `p`: a partitioned table, `v`, `m`: views, `f`: a foreign table.
     pub(in crate::store) kind: String,
     /// What it is a partition of, or inherits from.
     pub(in crate::store) parent: Option<i64>,
@@ -31,7 +30,7 @@ pub(in crate::store) struct FoundTable {
     pub(in crate::store) columns: Vec<FoundColumn>,
     pub(in crate::store) constraints: Vec<FoundConstraint>,
     pub(in crate::store) indexes: Vec<FoundIndex>,
-    /// Without those that PostgreSQL makes for foreign keys.
+    /// Without those that PostgreSQL creates for foreign keys.
     pub(in crate::store) triggers: Vec<FoundTrigger>,
 }
 
@@ -41,19 +40,19 @@ pub(in crate::store) struct FoundColumn {
     pub(in crate::store) name: String,
     /// As PostgreSQL spells it: `numeric(12,2)`.
     pub(in crate::store) sql_type: String,
-    /// Its name without parameters, and that of the type under a domain: `numeric`.
+    /// The type's name without parameters; for a domain, that of its underlying type: `numeric`.
     pub(in crate::store) base: String,
-    /// `e` where that is an enum.
+    /// `e` if that is an enum.
     pub(in crate::store) kind: String,
-    /// `numeric(12,2)` of a domain.
+    /// The underlying type of a domain: `numeric(12,2)`.
     pub(in crate::store) base_type: String,
     pub(in crate::store) not_null: bool,
     pub(in crate::store) default: Option<String>,
     pub(in crate::store) is_identity: bool,
     pub(in crate::store) is_generated: bool,
-    /// None where it has none.
+    /// None if its type has no collation.
     pub(in crate::store) collation: Option<String>,
-    /// Two strings are the same only if their bytes are.
+    /// Whether two strings are equal only if their bytes are.
     pub(in crate::store) is_deterministic: bool,
     /// The values of an enum, in its order.
     pub(in crate::store) values: Vec<String>,
@@ -62,11 +61,11 @@ pub(in crate::store) struct FoundColumn {
 /// A constraint.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundConstraint {
-    /// `p` a primary key, `u` unique, `f` a foreign key, `c` a check.
+    /// `p`: a primary key, `u`: unique, `f`: a foreign key, `c`: a check.
     pub(in crate::store) kind: String,
     pub(in crate::store) name: String,
     pub(in crate::store) columns: Vec<String>,
-    /// Of a foreign key: the other table, and its columns.
+    /// For a foreign key: the other table, and its columns.
     pub(in crate::store) target: Option<i64>,
     pub(in crate::store) target_columns: Vec<String>,
     /// `a`, `r`, `c`, `n`, `d`
@@ -82,7 +81,7 @@ pub(in crate::store) struct FoundIndex {
     pub(in crate::store) name: String,
     pub(in crate::store) unique: bool,
     pub(in crate::store) is_primary: bool,
-    /// It has a WHERE, or was never finished.
+    /// Whether it has a WHERE, or is invalid because its creation failed.
     pub(in crate::store) is_partial: bool,
     /// None for an expression.
     pub(in crate::store) columns: Vec<Option<String>>,
@@ -92,7 +91,7 @@ pub(in crate::store) struct FoundIndex {
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundTrigger {
     pub(in crate::store) name: String,
-    /// `A` always, `O` not on replicas, `R` only there, `D` never.
+    /// `A`: always, `O`: except on replicas, `R`: only on replicas, `D`: never.
     pub(in crate::store) enabled: String,
     /// The bits of `pg_trigger.tgtype`.
     pub(in crate::store) bits: i64,
@@ -100,7 +99,7 @@ pub(in crate::store) struct FoundTrigger {
     pub(in crate::store) has_when: bool,
 }
 
-/// A function of ours.
+/// One of freshql's functions.
 #[derive(Debug, Default)]
 pub(in crate::store) struct FoundFunction {
     pub(in crate::store) name: String,
@@ -120,11 +119,11 @@ pub(in crate::store) mod bits {
     pub(in crate::store) const TRUNCATE: i64 = 32;
 }
 
-/// What is nobody's table.
+/// Schemas that contain no users' tables.
 const THEIR_SCHEMAS: &str =
     "n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_(toast|temp)'";
 
-/// The statements whose rows [`Catalogue::of`] takes.
+/// The statements whose rows [`Catalogue::of`] reads.
 pub(in crate::store) fn statements() -> [String; 6] {
     let tables =
         format!("pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND {THEIR_SCHEMAS}");
@@ -185,7 +184,7 @@ impl Catalogue {
     /// Reads the schema.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub(in crate::store) fn read(connection: &mut Blocking) -> Result<Self, ClientError> {
         let statements = statements();
         let executes: Vec<Execute<'_>> =
@@ -217,7 +216,7 @@ impl Catalogue {
         }
     }
 
-    /// The table that an unqualified name finds.
+    /// The table that this unqualified name finds.
     pub(in crate::store) fn table(&self, name: &str) -> Option<&FoundTable> {
         self.tables.iter().find(|table| table.is_visible && table.name == name)
     }
@@ -227,7 +226,7 @@ impl Catalogue {
         self.tables.iter().find(|table| table.oid == oid)
     }
 
-    /// The partitions of a table and of these, and what inherits from it.
+    /// Its partitions and the tables that inherit from it, recursively.
     pub(in crate::store) fn descendants(&self, table: &FoundTable) -> Vec<&FoundTable> {
         let mut all: Vec<&FoundTable> = Vec::new();
         let mut above = vec![table.oid];
@@ -240,19 +239,19 @@ impl Catalogue {
         all
     }
 
-    /// A function of ours.
+    /// The freshql function with this name.
     pub(in crate::store) fn function(&self, name: &str) -> Option<&FoundFunction> {
         self.functions.iter().find(|function| function.name == name)
     }
 }
 
 impl FoundTable {
-    /// The column of this name.
+    /// The column with this name.
     pub(in crate::store) fn column(&self, name: &str) -> Option<&FoundColumn> {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The trigger of this name.
+    /// The trigger with this name.
     pub(in crate::store) fn trigger(&self, name: &str) -> Option<&FoundTrigger> {
         self.triggers.iter().find(|trigger| trigger.name == name)
     }
@@ -265,12 +264,12 @@ impl FoundTable {
             .map_or(&[], |key| &key.columns)
     }
 
-    /// It was there before freshql: its version column says so, by the name of a constraint.
+    /// Whether it existed before freshql: the name of a constraint on its version column says so.
     pub(in crate::store) fn is_adopted(&self) -> bool {
         self.constraints.iter().any(|constraint| constraint.name == super::ddl::ADOPTED)
     }
 
-    /// With its schema, as a statement names it.
+    /// Its name with the schema, as in statements.
     pub(in crate::store) fn qualified(&self) -> String {
         use crate::store::schema::layout::SqlName;
         format!("{}.{}", SqlName::new(&self.schema), SqlName::new(&self.name))
@@ -278,7 +277,7 @@ impl FoundTable {
 }
 
 impl FoundIndex {
-    /// Rows are found by these columns through it, and where it is `unique`, there is at most one.
+    /// Whether rows can be looked up by these columns through this index; if `unique`, at most one.
     pub(in crate::store) fn covers(&self, wanted: &[&str], key: &str, unique: bool) -> bool {
         let columns: Option<Vec<&str>> = self.columns.iter().map(Option::as_deref).collect();
         let Some(columns) = columns.filter(|_| !self.is_partial) else { return false };
@@ -292,12 +291,12 @@ impl FoundIndex {
 }
 
 impl FoundColumn {
-    /// Two values are the same only if their bytes are.
+    /// Whether two values are equal only if their bytes are.
     pub(in crate::store) fn is_compared_by_bytes(&self) -> bool {
         self.is_deterministic && !matches!(self.base.as_str(), "citext" | "bpchar")
     }
 
-    /// Rows can be made without it.
+    /// Whether rows can be created without a value for it.
     pub(in crate::store) fn may_be_left_out(&self) -> bool {
         !self.not_null || self.default.is_some() || self.is_identity || self.is_generated
     }

@@ -1,12 +1,12 @@
-//! A client for PostgreSQL that sends several statements in one **flight**: Bind and Execute of
-//! each, and one Sync. The server runs a flight as one transaction, so at REPEATABLE READ all its
-//! statements see one snapshot, and all of it costs one round trip. Statements are prepared when
-//! they are first used, in the same flight.
+//! A client for PostgreSQL that sends several statements in one **flight**: Bind and Execute for
+//! each, and a single Sync. The server runs a flight as one transaction. So at REPEATABLE READ, all
+//! its statements see the same snapshot, and the whole flight costs one round trip. Statements are
+//! prepared in the flight that uses them first.
 //!
 //! - [`Connection::connect`] opens a session for a [`Role`]; [`Connection::flight`] runs statements
-//!   with parameters; [`Connection::script`] runs a text of many statements, as `psql -1 -f` does.
-//! - A flight that nobody waits for any more leaves the connection [busy](Connection::is_busy):
-//!   [`Connection::cancel_token`] ends what the server does, and [`Connection::drain`] reads on
+//!   with parameters; [`Connection::script`] runs a text of many statements, like `psql -1 -f`.
+//! - A flight that its caller has abandoned leaves the connection [busy](Connection::is_busy):
+//!   [`Connection::cancel_token`] stops the work on the server, and [`Connection::drain`] reads on
 //!   until the next flight can begin.
 //! - [`Blocking`] is for code that blocks.
 
@@ -41,35 +41,35 @@ use crate::config::PostgresUrl;
 /// One statement of a flight.
 #[derive(Debug, Clone, Copy)]
 pub struct Execute<'a> {
-    /// Its text, with `$1`, `$2`, … whose types it says itself (`$1::bigint`). Equal texts are
+    /// Its text, with `$1`, `$2`, … and explicit types (`$1::bigint`). Each distinct text is
     /// prepared once.
     pub sql: &'a str,
-    /// Their values.
+    /// The parameters' values.
     pub parameters: &'a [Parameter<'a>],
-    /// How its rows come.
+    /// The format of its rows.
     pub format: Format,
 }
 
 impl<'a> Execute<'a> {
-    /// With rows as text.
+    /// Requests rows as text.
     pub fn text(sql: &'a str, parameters: &'a [Parameter<'a>]) -> Self {
         Self { sql, parameters, format: Format::Text }
     }
 
-    /// With rows in binary form.
+    /// Requests rows in binary format.
     pub fn binary(sql: &'a str, parameters: &'a [Parameter<'a>]) -> Self {
         Self { sql, parameters, format: Format::Binary }
     }
 }
 
-/// Whether the session is within a transaction that was begun by BEGIN.
+/// Whether the session is in a transaction started by BEGIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionStatus {
     /// It is not.
     Idle,
     /// It is.
     Open,
-    /// It is, and a statement has failed, so that only ROLLBACK helps.
+    /// It is, and a statement has failed, so only ROLLBACK is possible.
     Failed,
 }
 
@@ -82,15 +82,15 @@ pub struct Connection {
     cancel: CancelToken,
     session: Session,
     status: TransactionStatus,
-    /// Syncs that were not answered yet.
+    /// Syncs that have not been answered yet.
     syncs: u32,
-    /// Nobody waits for their answers, which are read before anything else is asked.
+    /// Whether their answers are ignored; they are read before anything else is sent.
     is_finishing: bool,
-    /// Nothing more can be asked of it.
+    /// Whether the connection can no longer be used.
     is_broken: bool,
 }
 
-/// Cancels what a connection does, whoever holds that.
+/// Cancels what a connection is doing, whoever is using it.
 #[derive(Debug, Clone)]
 pub struct CancelToken {
     url: Arc<PostgresUrl>,
@@ -98,10 +98,11 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Asks the server to end the running statement, which then fails with 57014. What has ended
-    /// meanwhile is not affected.
+    /// Asks the server to cancel the running statement, which then fails with 57014. This has no
+    /// effect if it has already ended.
     ///
     /// # Errors
+    /// The server cannot be reached.
     /// The server cannot be asked.
     pub async fn cancel(&self) -> Result<(), ClientError> {
         let limit = self.url.connect_timeout;
@@ -109,7 +110,7 @@ impl CancelToken {
             let mut wire = Wire::new(Stream::connect(&self.url).await?);
             frontend::cancel_request(self.key.0, self.key.1, &mut wire.outbox);
             wire.send().await.map_err(ClientError::Lost)?;
-            // The server closes when it has passed the request on.
+            // The server closes the connection after it has passed the request on.
             match wire.message().await {
                 Ok(_) | Err(ClientError::Lost(_)) => Ok(()),
                 Err(error) => Err(error),
@@ -120,7 +121,7 @@ impl CancelToken {
             .unwrap_or(Err(ClientError::Late("cancelling a statement")))
     }
 
-    /// The process of the server that serves the connection, as in `pg_stat_activity.pid`.
+    /// The server process behind the connection, as in `pg_stat_activity.pid`.
     pub fn process(&self) -> i32 {
         self.key.0
     }
@@ -130,7 +131,7 @@ impl Connection {
     /// Connects and logs in.
     ///
     /// # Errors
-    /// The server cannot be reached, or does not let this user in; says why.
+    /// The server cannot be reached, or rejects this user; the error says why.
     pub async fn connect(url: &PostgresUrl, session: Session) -> Result<Self, ClientError> {
         let open = async {
             let mut wire = Wire::new(Stream::connect(url).await?);
@@ -153,13 +154,12 @@ impl Connection {
             .unwrap_or(Err(ClientError::Late("connecting to the database")))
     }
 
-    /// What the server has said of a parameter that it reports: `server_version`, `in_hot_standby`,
-    /// …
+    /// The value of a parameter that the server reports: `server_version`, `in_hot_standby`, …
     pub fn parameter(&self, name: &str) -> Option<&str> {
         self.parameters.get(name).map(String::as_str)
     }
 
-    /// How it was set up.
+    /// How the session was set up.
     pub fn session(&self) -> Session {
         self.session
     }
@@ -169,25 +169,24 @@ impl Connection {
         if self.is_finishing { TransactionStatus::Idle } else { self.status }
     }
 
-    /// Whether the answer to a flight is still to come, since nobody has waited for it: see
-    /// [`Self::drain`].
+    /// Whether a flight was abandoned before its answer was read: see [`Self::drain`].
     pub fn is_busy(&self) -> bool {
         self.syncs > 0 && !self.is_finishing
     }
 
-    /// Whether nothing more can be asked of it.
+    /// Whether the connection can no longer be used.
     pub fn is_broken(&self) -> bool {
         self.is_broken
     }
 
-    /// Whether the server has closed it, as far as that is known without waiting. So a flight that
-    /// is sent later either comes back, or was perhaps done.
+    /// Whether the server has closed it, as far as that is known without waiting. After this check,
+    /// a flight whose answer does not come may still have been executed.
     pub fn has_ended(&mut self) -> bool {
         self.is_broken |= self.syncs == 0 && self.wire.has_ended();
         self.is_broken
     }
 
-    /// What cancels its running statement.
+    /// Cancels its running statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
     }
@@ -205,10 +204,10 @@ impl Connection {
         Ok(all)
     }
 
-    /// One statement: its rows.
+    /// Runs one statement and returns its rows.
     ///
     /// # Errors
-    /// As [`Self::flight`].
+    /// Those of [`Self::flight`].
     pub async fn query(&mut self, execute: Execute<'_>) -> Result<Rows, ClientError> {
         let mut rows = Rows::new(execute.format);
         let affected = self.flight_into(&[execute], |_, cells| rows.push(cells)).await?;
@@ -216,11 +215,13 @@ impl Connection {
         Ok(rows)
     }
 
-    /// As [`Self::flight`], and hands each row to `receive` where it lies in the socket's buffer,
-    /// with the number of its statement. Gives the numbers in the statements' command tags.
+    /// Runs a flight like [`Self::flight`], but passes each row to `receive` directly from the
+    /// socket's buffer, with the index of its statement. Returns the numbers in the statements'
+    /// command tags.
     ///
     /// # Errors
-    /// As [`Self::flight`]; and what `receive` returns, which breaks the connection.
+    /// Those of [`Self::flight`], and whatever `receive` returns, which makes the connection
+    /// unusable.
     pub async fn flight_into(
         &mut self,
         executes: &[Execute<'_>],
@@ -236,8 +237,8 @@ impl Connection {
             })
             .await;
         match first {
-            // A table has changed under a plan, or a pooler has changed the session: what was
-            // prepared does not fit any more.
+            // A table was altered under a plan, or a pooler has switched the session: the prepared
+            // statements no longer fit.
             Err((error, true)) if could_repeat && !has_rows && is_about_plans(&error) => {
                 self.reset().await?;
                 self.fly(executes, &mut receive).await.map_err(|(error, _)| error)
@@ -247,11 +248,11 @@ impl Connection {
         }
     }
 
-    /// Runs a text of any number of statements, without parameters; where it has no BEGIN of its
-    /// own, as one transaction. Gives the rows of each, as text.
+    /// Runs a text with any number of statements, without parameters; as one transaction, unless it
+    /// contains BEGIN. Returns the rows of each, as text.
     ///
     /// # Errors
-    /// The server's, with the position in the text.
+    /// Those of the server, with the position in the text.
     pub async fn script(&mut self, sql: &str) -> Result<Vec<Rows>, ClientError> {
         self.ready().await?;
         frontend::query(sql, &mut self.wire.outbox).map_err(unsendable)?;
@@ -272,8 +273,7 @@ impl Connection {
                             wants_copy = true;
                             return Ok(true);
                         }
-                        // What a statement's rows are called, empty statements, data of COPY TO
-                        // STDOUT.
+                        // RowDescription, EmptyQueryResponse, and COPY TO STDOUT.
                         b'T' | b'I' | b'H' | b'd' | b'c' => {}
                         other => return Err(unexpected(other)),
                     }
@@ -288,8 +288,8 @@ impl Connection {
         }
     }
 
-    /// Reads on until the answer to a flight that was given up has come; the connection is as good
-    /// as new then. Where a transaction was open, it is rolled back.
+    /// Reads the rest of the answer to an abandoned flight; afterwards, the connection is as good
+    /// as new. An open transaction is rolled back.
     ///
     /// # Errors
     /// The connection is lost.
@@ -302,11 +302,11 @@ impl Connection {
             }
         }
         self.is_finishing = false;
-        // What was to be prepared in it may be there or not.
+        // It is unknown whether the flight's statements were prepared.
         if was_busy { self.reset().await } else { self.roll_back().await }
     }
 
-    /// Rolls back whatever is open.
+    /// Rolls back an open transaction.
     ///
     /// # Errors
     /// The connection is lost.
@@ -319,8 +319,7 @@ impl Connection {
         }
     }
 
-    /// Ends the transaction, without waiting for the answer: whatever is asked next waits for that
-    /// too.
+    /// Ends the transaction without waiting for the answer; the next request waits for it, too.
     ///
     /// # Errors
     /// The connection is lost.
@@ -335,7 +334,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Rolls back whatever is open, and prepares all statements anew when they are used again.
+    /// Rolls back an open transaction, and prepares all statements again when they are used next.
     ///
     /// # Errors
     /// The connection is lost.
@@ -345,7 +344,7 @@ impl Connection {
         if self.session.pooled { Ok(()) } else { self.script("DEALLOCATE ALL").await.map(drop) }
     }
 
-    /// Says goodbye, as far as that is possible at once.
+    /// Sends Terminate, if that is possible without waiting.
     pub async fn close(mut self) {
         if !self.is_broken {
             frontend::terminate(&mut self.wire.outbox);
@@ -364,8 +363,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Sends a flight and receives its answer. With an error comes whether a statement was used
-    /// that had been prepared before.
+    /// Sends a flight and receives its answer. Errors come with a flag: whether a statement was
+    /// used that had been prepared earlier.
     async fn fly(
         &mut self,
         executes: &[Execute<'_>],
@@ -402,7 +401,7 @@ impl Connection {
         result.map(|()| tags).map_err(|error| (error, reused))
     }
 
-    /// Writes a flight; notes the names of the statements that are parsed with it.
+    /// Writes a flight to the outbox; returns the names of statements that are parsed with it.
     fn write_flight(
         &mut self,
         executes: &[Execute<'_>],
@@ -411,7 +410,7 @@ impl Connection {
         self.statements.begin();
         let mut names = Vec::with_capacity(executes.len());
         for execute in executes {
-            // An unnamed statement lives until the next is parsed.
+            // The unnamed statement is replaced by the next Parse.
             names.push((!self.session.pooled).then(|| self.statements.name(execute.sql)));
         }
         let out = &mut self.wire.outbox;
@@ -431,8 +430,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Receives messages until the server is ready again; what can come at any time is seen to
-    /// here.
+    /// Receives messages until the server is ready again; handles those that can come at any time.
     async fn receive(
         &mut self,
         mut each: impl FnMut(u8, &[u8]) -> Result<bool, ClientError>,
@@ -459,14 +457,14 @@ impl Connection {
                 b'S' => parameters.extend(startup::parameter(body)),
                 b'N' => notice(body),
                 b'A' => {}
-                // After an error nothing but the end is of interest.
+                // After an error, only the end of the answer matters.
                 _ if error.is_some() => {}
                 _ => return each(tag, body),
             }
             Ok(false)
         });
         let result = done.await;
-        // The server may have said why before it closed.
+        // The server may have sent the reason before it closed the connection.
         let result = error.map_or(result, |error| Err(ClientError::Server(Box::new(error))));
         if let Err(error) = &result {
             self.is_broken |= error.server().is_none_or(|error| error.is_fatal);
@@ -502,8 +500,8 @@ fn affected(body: &[u8]) -> u64 {
     tag.and_then(|tag| tag.rsplit(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
-/// Whether it comes of what was prepared: "cached plan must not change result type"; no such
-/// statement; one of that name is there.
+/// Whether the error comes from a prepared statement: "cached plan must not change result type", a
+/// missing statement, or a duplicate name.
 pub fn is_about_plans(error: &ClientError) -> bool {
     matches!(error.code(), "0A000" | "26000" | "42P05")
 }

@@ -1,4 +1,4 @@
-//! What PostgreSQL says, as the store's errors: by SQLSTATE, never by message.
+//! Converts PostgreSQL's errors to the store's: by SQLSTATE, never by message.
 
 use super::client::ClientError;
 use crate::store::error::{Columns, Constraint, StoreError};
@@ -26,7 +26,7 @@ impl From<ClientError> for StoreError {
                 let names = server.column.clone().into_iter().collect();
                 Self::Constraint(Constraint::NotNull(Columns { table: table(), names }))
             }
-            // A rule of the authors' own: an exclusion; RAISE in a trigger.
+            // A user-defined rule: a check, an exclusion, or RAISE in a trigger.
             "23514" | "23P01" | "P0001" => {
                 Self::Constraint(Constraint::Check(server.constraint.clone().unwrap_or_default()))
             }
@@ -42,13 +42,13 @@ impl From<ClientError> for StoreError {
     }
 }
 
-/// Why the server does not answer, for the log: neither statements nor rows stand in it.
+/// Why the server does not answer, for the log: without statements or rows.
 pub(super) fn unreachable_because(error: &ClientError) -> String {
     error.to_string()
 }
 
-/// Whether connections that are open are of no use: the server ends, starts, or has become one that
-/// only reads.
+/// Whether open connections are useless: the server is shutting down, starting, or has become
+/// read-only.
 pub(super) fn spoils_pool(error: &ClientError) -> bool {
     match error {
         ClientError::Server(server) => {

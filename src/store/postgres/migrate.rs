@@ -1,6 +1,6 @@
 //! Migrations on PostgreSQL: each file runs in one transaction together with the record that it
-//! ran, under a lock that all programs that migrate this database take. What the files of a
-//! database come to is part of every ETag.
+//! ran, under a lock that all programs take that migrate this database. A digest of a database's
+//! migrations is part of every ETag.
 
 pub(in crate::store) mod check;
 pub(in crate::store) mod mend;
@@ -17,7 +17,7 @@ pub(in crate::store) use rehearse::rehearse;
 pub(in crate::store) use repair::{facts, has_epoch, repair, watch};
 pub(in crate::store) use run::run_alone;
 
-/// Made by [`up`] itself; no migration file knows it.
+/// Created by [`up`] itself, not by a migration file.
 const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   number     bigint PRIMARY KEY,
   name       text NOT NULL,
@@ -25,24 +25,24 @@ const CREATE_HISTORY: &str = "CREATE TABLE IF NOT EXISTS _freshql_migration (
   applied_at timestamptz NOT NULL DEFAULT clock_timestamp()
 )";
 
-/// The lock of all that change the schema, of each database its own.
+/// The lock for schema changes; each database has its own.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7310319827465318)";
 
-/// How long a migration waits for that, and for tables that others use. Whoever wants to use the
-/// table meanwhile waits, too.
+/// How long a migration waits for that lock, and for tables in use. Everybody else who wants to use
+/// such a table waits, too.
 const PATIENCE: &str = "SET LOCAL lock_timeout = '60s'";
 
-/// The schemas in which names are looked for, without what depends on who asks, and behind them
-/// what is temporary: so the functions that are made remember it.
+/// The search path without entries that depend on the user, and with temporary tables last:
+/// functions that are created with it keep it.
 const PATH: &str =
     "SELECT set_config('search_path', (SELECT string_agg(quote_ident(name), ', ' ORDER BY number) || ', pg_temp'
   FROM unnest(current_schemas(false)) WITH ORDINALITY AS path (name, number) WHERE name !~ '^pg_temp'), true)";
 
-/// Under this name the log has the changes of the schema. No entity can have it: no name in GraphQL
-/// has a slash.
+/// The log's entity for changes to the schema. No real entity can have this name: GraphQL names
+/// have no slash.
 pub(in crate::store) const SCHEMA: &str = "/schema";
 
-/// How the files and this database stand to each other. Writes nothing.
+/// Compares the files with this database. Writes nothing.
 ///
 /// # Errors
 /// The database cannot be read.
@@ -53,7 +53,7 @@ pub(in crate::store) fn status(
     Ok(Status::between(applied(connection)?, migrations))
 }
 
-/// What the database has, by number.
+/// The applied migrations, by number.
 pub(in crate::store) fn applied(connection: &mut Blocking) -> Result<Vec<Applied>, ClientError> {
     if !has_table(connection, "_freshql_migration")? {
         return Ok(Vec::new());
@@ -62,7 +62,7 @@ pub(in crate::store) fn applied(connection: &mut Blocking) -> Result<Vec<Applied
     Ok(rows.iter().map(|row| applied_of(&row)).collect())
 }
 
-/// What the database has, by number.
+/// The applied migrations, by number.
 pub(in crate::store) const APPLIED: &str = "SELECT number, name, blake3,
   to_char(applied_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"') FROM _freshql_migration ORDER BY number";
 
@@ -76,7 +76,7 @@ pub(in crate::store) fn applied_of(row: &crate::store::postgres::client::RowRef<
     }
 }
 
-/// Whether there is a table of this name where unqualified names are looked for.
+/// Whether the search path finds a table with this name.
 pub(in crate::store) fn has_table(
     connection: &mut Blocking,
     name: &str,
@@ -88,12 +88,12 @@ pub(in crate::store) fn has_table(
     Ok(rows.first().is_some_and(|row| row.is(0)))
 }
 
-/// Applies what is pending, in order. Any number of programs may do this at once: each file is
-/// applied by one of them.
+/// Applies pending migrations, in order. Safe to run concurrently from several programs: each file
+/// is applied by one of them.
 ///
 /// # Errors
-/// One was edited after it was applied: then nothing is applied. The first file that does not run:
-/// it leaves no trace; those before it stay applied.
+/// If one was edited after it was applied, nothing is applied. A file that fails to run is rolled
+/// back; those before it stay applied.
 pub(in crate::store) fn up(
     connection: &mut Blocking,
     migrations: &Migrations,
@@ -111,10 +111,10 @@ pub(in crate::store) fn up(
     }
 }
 
-/// Does something in a transaction, under the lock of all that change the schema.
+/// Runs something in a transaction, under the lock for schema changes.
 ///
 /// # Errors
-/// The lock cannot be had, or those of `act`; then nothing was done.
+/// The lock cannot be acquired, or `act` fails; then nothing was done.
 pub(in crate::store) fn locked<T, E: From<ClientError>>(
     connection: &mut Blocking,
     act: impl FnOnce(&mut Blocking) -> Result<T, E>,
@@ -127,15 +127,15 @@ pub(in crate::store) fn locked<T, E: From<ClientError>>(
             Ok(result)
         }
         Err(error) => {
-            // What counts is the first error; where the connection is lost, so is the transaction.
+            // The first error is what matters; if the connection is lost, so is the transaction.
             let _ = connection.script("ROLLBACK");
             Err(error)
         }
     }
 }
 
-/// Applies the first pending file, in the transaction that is open: only under its lock it is sure
-/// that no other program has applied it meanwhile.
+/// Applies the first pending file in the open transaction: only under its lock is it certain that
+/// no other program has applied the file in the meantime.
 fn apply_next(
     connection: &mut Blocking,
     migrations: &Migrations,
@@ -169,9 +169,9 @@ fn apply_next(
     Ok(rows.first().map(|row| applied_of(&row)))
 }
 
-/// Writes down in `_freshql_meta` what the migrations of this database come to, and tells all
-/// servers to look. When each was applied counts, too: after a restore the same file may run a
-/// second time and fill other values in.
+/// Records a digest of this database's migrations in `_freshql_meta`, and notifies all servers. The
+/// digest includes when each was applied: after a restore, the same file may run a second time and
+/// fill in other values.
 pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), ClientError> {
     if !has_table(connection, "_freshql_meta")? || !has_table(connection, "_freshql_migration")? {
         return Ok(());
@@ -189,8 +189,8 @@ pub(in crate::store) fn keep_history(connection: &mut Blocking) -> Result<(), Cl
     tell(connection)
 }
 
-/// Writes down to which definition of the tables the history belongs, and a record that makes all
-/// servers look at the schema, and forget what they know. The last that is done in a transaction.
+/// Records the definition that the history belongs to, and writes a record that makes all servers
+/// inspect the schema and forget what they know. This is the last step of a transaction.
 fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
     keep_definition(connection)?;
     let sql =
@@ -203,12 +203,12 @@ fn tell(connection: &mut Blocking) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Writes down to which definition of the tables the history belongs.
+/// Records the definition that the history belongs to.
 pub(in crate::store) fn keep_definition(connection: &mut Blocking) -> Result<(), ClientError> {
     connection.script(definition::KEEP).map(drop)
 }
 
-/// Another state of the schema begins: no validator from before matches what is read from here on.
+/// Starts a new state of the schema: no earlier validator matches what is read from now on.
 pub(in crate::store) fn renew_history(connection: &mut Blocking) -> Result<(), ClientError> {
     connection.script(
         "INSERT INTO _freshql_meta (key, value) VALUES ('history', replace(gen_random_uuid()::text, '-', ''))
@@ -217,8 +217,8 @@ pub(in crate::store) fn renew_history(connection: &mut Blocking) -> Result<(), C
     tell(connection)
 }
 
-/// What tells this database and the state of its schema from all others: its epoch, and what its
-/// migrations come to.
+/// Identifies this database and the state of its schema: its epoch, and the digest of its
+/// migrations.
 pub(in crate::store) const META: &str =
     "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'),
   (SELECT value FROM _freshql_meta WHERE key = 'history')";

@@ -1,6 +1,6 @@
-//! Writing, step by step, within a transaction at READ COMMITTED: row locks make every version that
-//! was compared final. Each statement that may fail stands behind a savepoint, so that what is
-//! behind its failure can be looked up among what the mutation has written before.
+//! Writes step by step, in a transaction at READ COMMITTED: row locks ensure that a compared
+//! version stays current. Each statement that may fail follows a savepoint, so that the cause of a
+//! failure can be looked up together with what the mutation has written before.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -32,17 +32,17 @@ use crate::store::source::State;
 use crate::store::statement::Statement;
 use crate::store::transaction::{self, KeptAnswer, NoEffect, Refusal};
 
-/// The time of the server, as versions have it.
+/// The server's time, as in versions.
 const NOW: &str = "SELECT (date_part('epoch', clock_timestamp()) * 1000000)::bigint";
 
-/// What became of a transaction, beside what its mutation knows.
+/// What happened to a transaction, in addition to its mutation's result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Fate {
-    /// Another transaction was in the way: 40001, 40P01.
+    /// Whether another transaction got in the way: 40001, 40P01.
     pub(super) collided: bool,
-    /// The connection broke, so nothing was written.
+    /// Whether the connection broke, so that nothing was written.
     pub(super) lost: bool,
-    /// It has an Idempotency-Key: to begin again finds out what became of it.
+    /// Whether it has an Idempotency-Key: running it again finds out what happened to it.
     pub(super) is_once: bool,
 }
 
@@ -52,13 +52,13 @@ pub(super) struct Transaction<'s> {
     model: &'s Model,
     rendered: &'s Rendered,
     guard: Arc<Guard>,
-    /// What begins it.
+    /// The statements that begin it.
     begin: &'s [String],
     has_begun: Cell<bool>,
     fate: Cell<Fate>,
 }
 
-/// A row at some moment.
+/// A row at one moment.
 struct RowState {
     version: Version,
     values: Vec<Value>,
@@ -96,8 +96,8 @@ impl<'s> Transaction<'s> {
     /// Commits.
     ///
     /// # Errors
-    /// [`StoreError::Unknown`] where the connection broke and nobody knows whether it was
-    /// committed; a constraint that is looked at in the end; or why it was rolled back.
+    /// [`StoreError::Unknown`] if the connection broke and it is unknown whether the transaction
+    /// was committed; a deferred constraint; or why it was rolled back.
     pub(super) async fn commit(&self) -> Result<(), StoreError> {
         if !self.has_begun.get() {
             return Ok(());
@@ -119,7 +119,7 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Undoes all of it. Where the connection is lost, so is the transaction.
+    /// Rolls it back. If the connection is lost, so is the transaction.
     pub(super) async fn roll_back(&self) {
         let mut lease = self.lease.lock().await;
         if let Err(error) = lease.connection().roll_back().await {
@@ -127,7 +127,7 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Runs statements, the transaction's first ones behind what begins it.
+    /// Runs statements; the first ones follow those that begin the transaction.
     async fn flight(&self, executes: &[Execute<'_>]) -> Result<Vec<Rows>, ClientError> {
         let mut lease = self.lease.lock().await;
         let before = if self.has_begun.replace(true) { &[] } else { self.begin };
@@ -147,7 +147,7 @@ impl<'s> Transaction<'s> {
         self.rendered.get(entity.id, purpose, render)
     }
 
-    /// The statement that reads a row's version and these columns of it.
+    /// The statement that reads a row's version and these columns.
     fn state_of(&self, entity: &Entity, columns: &[ColumnId]) -> Arc<Statement> {
         let from = Visible::everything(entity.id);
         let shape = || Shape::Row { from, keys: [entity.key].into(), columns: columns.into() };
@@ -156,7 +156,7 @@ impl<'s> Transaction<'s> {
         })
     }
 
-    /// The same, of a row that nobody else changes from then on.
+    /// The state of a row, which from then on nobody else can change.
     async fn locked(
         &self,
         entity: &Entity,
@@ -166,7 +166,7 @@ impl<'s> Transaction<'s> {
         let statement = self.state_of(entity, columns);
         let key = bound(&statement, |_| key.as_ref());
         let parameters = parameters(&key);
-        // What is read in the statement that has waited for the lock may be older than the lock.
+        // A statement that has waited for a lock may still read what was there before.
         let lock = format!("{} FOR UPDATE OF \"{}\"", statement.sql, ROOT);
         let all =
             [Execute::binary(&lock, &parameters), Execute::binary(&statement.sql, &parameters)];
@@ -174,8 +174,8 @@ impl<'s> Transaction<'s> {
         Ok(row_state(&statement, &rows[1], columns.len()))
     }
 
-    /// Runs a statement that may not do what it says, and behind it, in statements of their own,
-    /// what tells whether it has.
+    /// Runs a statement that may have no effect, followed by separate statements that tell whether
+    /// it did.
     async fn write(
         &self,
         entity: &Entity,
@@ -207,7 +207,7 @@ impl<'s> Transaction<'s> {
     ) -> Refusal {
         let constraint = match StoreError::from(ClientError::Server(Box::new(error.clone()))) {
             StoreError::Constraint(constraint) => constraint,
-            // Something that the database's authors have made in PL/pgSQL.
+            // Raised by a user-defined PL/pgSQL function.
             StoreError::Database(_)
                 if error.context.as_ref().is_some_and(|context| context.contains("PL/pgSQL")) =>
             {
@@ -238,14 +238,13 @@ impl<'s> Transaction<'s> {
                 .await
                 .is_ok_and(|moved| moved)
         {
-            // Begun anew, it gets a key that nobody has.
+            // When run again, it gets an unused key.
             self.note(|fate| fate.collided = true);
         }
         Refusal::Constraint(named.unwrap_or(constraint))
     }
 
-    /// Whether these are the columns of a key that the database counts, and the row was not given
-    /// one.
+    /// Whether these are the columns of a generated key, and the row was not given one.
     fn is_counted_key(
         &self,
         entity: &Entity,
@@ -259,8 +258,7 @@ impl<'s> Transaction<'s> {
             && row.iter().all(|(column, _)| *column != entity.key)
     }
 
-    /// Looks something up, among what the mutation has written before the statement that has
-    /// failed.
+    /// Looks something up, together with what the mutation has written before the failed statement.
     async fn blame<T>(
         &self,
         look: impl AsyncFnOnce(&mut Lease) -> Result<T, ClientError>,
@@ -286,7 +284,7 @@ impl<'s> Transaction<'s> {
         }
     }
 
-    /// Whether versions of this entity may not tell of a change, so that it has to be looked at.
+    /// Whether this entity's versions may miss a change, so that values must be compared.
     fn must_look(&self, entity: &Entity) -> bool {
         self.guard.why_not(entity.id).is_some()
     }
@@ -340,8 +338,8 @@ impl transaction::Transaction for Transaction<'_> {
     ) -> Result<(), Refusal> {
         let others: Vec<ColumnId> = entity.column_ids().filter(|id| *id != entity.key).collect();
         let must_look = self.must_look(entity);
-        // Where versions stand in another table, the statement that waits for a row's lock sees an
-        // older one.
+        // If versions are in another table, a statement that waits for a row's lock sees an old
+        // one.
         let before = match must_look || (!entity.managed && expected.is_some()) {
             true => {
                 let before = self.locked(entity, key, &others).await?.ok_or(Refusal::Absent)?;
@@ -512,7 +510,7 @@ fn parameters(encoded: &[Encoded]) -> Vec<Parameter<'_>> {
     encoded.iter().map(Encoded::parameter).collect()
 }
 
-/// The rows of a statement as the model keeps values.
+/// A statement's rows, in the model's storage form.
 fn table(statement: &Statement, rows: &Rows) -> Table {
     let mut table = Table::default();
     for row in rows.iter() {

@@ -1,9 +1,9 @@
-//! What can go wrong with a connection, and what a server says when a statement fails.
+//! Errors of a connection, and the server's errors for statements.
 
 use std::fmt;
 use std::io;
 
-/// Why a connection could not be opened, or a flight did not come back.
+/// Why a connection could not be opened, or a flight failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The server cannot be reached.
@@ -15,7 +15,7 @@ pub enum ClientError {
         #[source]
         cause: io::Error,
     },
-    /// TLS is not possible as the URL wants it.
+    /// TLS is not possible as the URL requires it.
     #[error("no TLS with {to}: {why}")]
     Tls {
         /// Host and port.
@@ -23,19 +23,19 @@ pub enum ClientError {
         /// Why.
         why: String,
     },
-    /// The server wants to be told who this is, in a way that is not possible.
+    /// The server requires a login that is not possible.
     #[error("{0}")]
     Login(String),
     /// The database is not one that freshql can work with.
     #[error("{0}")]
     Unsuitable(String),
-    /// The connection broke. What was sent may have been done.
+    /// The connection broke. What was sent may have been executed.
     #[error("the connection to the database was lost: {0}")]
     Lost(#[source] io::Error),
-    /// This took longer than it may: what.
+    /// Something took too long; says what.
     #[error("{0} took too long")]
     Late(&'static str),
-    /// The server says something that the protocol does not have.
+    /// The server sent something that is not in the protocol.
     #[error("the server does not speak as expected: {0}")]
     Protocol(String),
     /// Something cannot be sent.
@@ -47,12 +47,12 @@ pub enum ClientError {
 }
 
 impl ClientError {
-    /// What the server said, if it was the server.
+    /// The server's error, if it is one.
     pub fn server(&self) -> Option<&ServerError> {
         if let Self::Server(error) = self { Some(error) } else { None }
     }
 
-    /// The server's code, or nothing.
+    /// The server's code, or an empty string.
     pub fn code(&self) -> &str {
         self.server().map_or("", |error| &error.code)
     }
@@ -62,32 +62,32 @@ impl ClientError {
     }
 }
 
-/// An ErrorResponse. Its `Display` leaves DETAIL out, which may hold rows; that is written to the
-/// debug log and nowhere else.
+/// An ErrorResponse. Its `Display` omits DETAIL, which may contain values of rows; that goes to the
+/// debug log only.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// SQLSTATE.
     pub code: String,
-    /// The server's words, in its language.
+    /// The server's message, in its language.
     pub message: String,
-    /// What may help.
+    /// The server's hint.
     pub hint: Option<String>,
-    /// Where in the text of the statement, in characters from 1 on.
+    /// The position in the statement's text, in characters from 1 on.
     pub position: Option<usize>,
-    /// Of the table.
+    /// The table's schema.
     pub schema: Option<String>,
-    /// Which the error is about.
+    /// The table that the error is about.
     pub table: Option<String>,
-    /// Which the error is about.
+    /// The column that the error is about.
     pub column: Option<String>,
-    /// Which does not hold.
+    /// The violated constraint.
     pub constraint: Option<String>,
-    /// Where in the server's functions it came up: the call stack of PL/pgSQL.
+    /// The context in the server's functions: PL/pgSQL's call stack.
     pub context: Option<String>,
-    /// The number of the statement in its flight, from 0 on; None: at the flight's end, when its
+    /// The index of the statement in its flight; None: at the end of the flight, when its
     /// transaction was committed.
     pub statement: Option<usize>,
-    /// The server has closed the connection.
+    /// Whether the server has closed the connection.
     pub is_fatal: bool,
 }
 
@@ -100,14 +100,14 @@ impl fmt::Display for ServerError {
 impl std::error::Error for ServerError {}
 
 impl ServerError {
-    /// From the fields of an ErrorResponse: a letter and a string each.
+    /// Parses an ErrorResponse's fields: a letter and a string each.
     pub(super) fn read(body: &[u8]) -> Self {
         let mut error = Self::default();
         let mut detail = None;
         for (field, value) in fields(body) {
             let value = || String::from_utf8_lossy(value).into_owned();
             match field {
-                // The severity, not translated; S is.
+                // The severity in English; S is translated.
                 b'V' => error.is_fatal = matches!(value().as_str(), "FATAL" | "PANIC"),
                 b'C' => error.code = value(),
                 b'M' => error.message = value(),

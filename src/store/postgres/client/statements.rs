@@ -1,4 +1,4 @@
-//! The statements that a connection has prepared: by their text, the least recently used forgotten
+//! The statements that a connection has prepared, by their text. The least recently used are closed
 //! first.
 
 use std::collections::HashMap;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 /// A plan takes 20 to 50 KiB of the server's memory.
 const MOST: usize = 256;
 
-/// What stands for a statement in the protocol.
+/// A statement's name in the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Name(u64);
 
@@ -33,12 +33,12 @@ pub(super) struct Statements {
 }
 
 impl Statements {
-    /// A flight begins.
+    /// Starts a flight.
     pub(super) fn begin(&mut self) {
         self.flights += 1;
     }
 
-    /// The name of a statement, and whether it is still to be prepared.
+    /// The name of a statement, and whether it must be prepared.
     pub(super) fn name(&mut self, text: &str) -> (Name, bool) {
         if let Some(prepared) = self.by_text.get_mut(text) {
             prepared.used = self.flights;
@@ -65,14 +65,14 @@ impl Statements {
         names
     }
 
-    /// These were not prepared after all.
+    /// Forgets these: they were not prepared after all.
     pub(super) fn forget(&mut self, names: &[Name]) {
         if !names.is_empty() {
             self.by_text.retain(|_, prepared| !names.contains(&prepared.name));
         }
     }
 
-    /// None is prepared any more.
+    /// Forgets all.
     pub(super) fn clear(&mut self) {
         self.by_text.clear();
     }

@@ -1,4 +1,4 @@
-//! What the subscribers of a feed know: up to which snapshot, and in which state of the schema.
+//! What a feed's subscribers know: up to which snapshot, and in which state of the schema.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,12 +10,12 @@ use crate::model::Model;
 use crate::store::feed::{Position, Subscribers};
 use crate::store::guard::Guard;
 
-/// What they know, and who they are.
+/// The subscribers, and what they know.
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) model: Arc<Model>,
     pub(super) subscribers: Arc<Subscribers>,
-    /// What the subscribers know. Held while they are told, so that events come in order.
+    /// What they know. Locked while they are notified, so that events come in order.
     pub(super) applied: Mutex<Applied>,
     /// The snapshot up to which they know everything.
     pub(super) covered: ArcSwap<Snapshot>,
@@ -39,15 +39,15 @@ impl Known {
     }
 }
 
-/// What is known of the schema.
+/// The known state of the schema.
 #[derive(Debug, Clone)]
 pub(in crate::store) struct Schema {
-    /// Which database this is, and which state of its schema: part of every validator.
+    /// Identifies the database and the state of its schema: part of every validator.
     pub(in crate::store) identity: [u8; 16],
-    /// What that is made of, as `_freshql_meta` has it.
+    /// What it is computed from, as stored in `_freshql_meta`.
     pub(in crate::store) epoch: String,
     pub(in crate::store) history: String,
-    /// What versions tell in that state.
+    /// How far versions can be trusted in that state.
     pub(in crate::store) guard: Arc<Guard>,
 }
 
@@ -56,13 +56,13 @@ pub(in crate::store) struct Schema {
 pub(super) struct Applied {
     pub(super) snapshot: Snapshot,
     pub(super) life: [u8; 16],
-    /// When the server was started: afterwards it could be an older copy of itself.
+    /// When the server was started: after a restart, it could be an older copy of itself.
     pub(super) server: String,
 }
 
 impl Applied {
-    /// Whether all that has happened since stands in the log. `floor`: the records of transactions
-    /// below were pruned.
+    /// Whether the log has everything that has happened since. `floor`: the records of transactions
+    /// below it were pruned.
     pub(super) fn leads_to(&self, now: &Self, floor: u64) -> bool {
         self.life == now.life
             && self.server == now.server
@@ -70,7 +70,7 @@ impl Applied {
             && self.snapshot.xmin >= floor
     }
 
-    /// Where in the order of commits that is.
+    /// The position in the order of commits.
     pub(super) fn position(&self) -> Position {
         Position::at(Version(i64::try_from(self.snapshot.xmax).unwrap_or(i64::MAX)))
     }

@@ -1,5 +1,5 @@
-//! A look at the schema: which state it is in, and whether the triggers and columns that keep
-//! versions stand.
+//! Inspects the schema: which state it is in, and whether the triggers and columns that maintain
+//! versions are intact.
 
 use std::sync::Arc;
 
@@ -14,38 +14,38 @@ use crate::store::postgres::migrate::mend::Exactness;
 use crate::store::postgres::migrate::{APPLIED, META, applied_of, identity};
 use crate::store::schema::migrations::Applied;
 
-/// What was found.
+/// The result.
 pub(super) struct Looked {
-    /// None where the database was never migrated.
+    /// None if the database was never migrated.
     pub(super) schema: Option<Schema>,
-    /// The definition.
+    /// The definition's print.
     pub(super) print: i64,
-    /// How to ask for a change of it.
+    /// The columns that tell when it changes.
     pub(super) watch: Watch,
 }
 
-/// Why nothing is guarded where the database does not take what has to be written down.
+/// Why no version is trusted if the change cannot be recorded.
 const UNKEPT: &str = "tables, triggers or functions were altered, and the server could not write that to `_freshql_meta` and \
                       `_freshql_change`: grant its role INSERT and UPDATE there";
 
-/// What the database has of migrations.
+/// The applied migrations.
 pub(super) async fn applied(connection: &mut Connection) -> Result<Vec<Applied>, ClientError> {
     match connection.query(Execute::text(APPLIED, &[])).await {
         Ok(rows) => Ok(rows.iter().map(|row| applied_of(&row)).collect()),
-        // None was ever applied by a command of ours.
+        // None was ever applied by freshql.
         Err(error) if error.code() == "42P01" => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-/// Looks. `history` is what had been applied when this server started: what came later belongs to
-/// another model.
+/// Inspects the schema. `history`: the migrations that were applied when this server started; later
+/// ones belong to another model.
 pub(super) async fn look(
     connection: &mut Connection,
     model: &Model,
     history: &[Applied],
 ) -> Result<Looked, ClientError> {
-    // First: what changes meanwhile shows as a difference the next time.
+    // First, so that a later change shows as a difference next time.
     let mut print = definition::print(connection).await?;
     let watch = Watch::of(&connection.query(Execute::text(definition::NAMES, &[])).await?);
     let statements = catalogue::statements();
@@ -64,8 +64,8 @@ pub(super) async fn look(
         meta = Some(connection.query(Execute::text(META, &[])).await?);
     }
     let applied = applied(connection).await?;
-    // In a rolling deploy somebody migrates while servers of the release before still run: what
-    // their model needs may stand as before, and triggers do more than they know of.
+    // In a rolling deploy, migrations are applied while servers of the previous release still run:
+    // the objects that their model needs may be unchanged, and triggers may do more.
     let unguarded = match newer(&applied, history) {
         _ if !is_kept => vec![Some(UNKEPT.to_owned()); model.entities.len()],
         Some(reason) if !applied.starts_with(history) => vec![Some(reason); model.entities.len()],
@@ -76,8 +76,8 @@ pub(super) async fn look(
     Ok(Looked { schema, print, watch })
 }
 
-/// Sees to it that the history belongs to the definition with this print, or the one that it has
-/// become meanwhile. False where the database does not let that be written down.
+/// Ensures that the history belongs to the definition with this print, or to its current one. False
+/// if that cannot be recorded.
 async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, ClientError> {
     for _ in 0..3 {
         let kept = connection.query(Execute::text(definition::KEPT, &[])).await?;

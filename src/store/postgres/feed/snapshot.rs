@@ -1,20 +1,20 @@
 //! PostgreSQL's snapshots: which transactions a reader sees
 //! (<https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-SNAPSHOT>).
 
-/// Which transactions had ended when it was taken: those below `xmin`, and those below `xmax` that
-/// are not in `running`.
+/// The transactions that had ended when it was taken: those below `xmin`, and those below `xmax`
+/// that are not in `running`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(in crate::store) struct Snapshot {
-    /// All below have ended.
+    /// All below this had ended.
     pub(in crate::store) xmin: u64,
-    /// None from here on had begun.
+    /// None from this one on had begun.
     pub(in crate::store) xmax: u64,
-    /// Of those between, the ones that were still running; sorted.
+    /// Those between that were still running; sorted.
     pub(in crate::store) running: Vec<u64>,
 }
 
 impl Snapshot {
-    /// From the binary form of a `pg_snapshot`. None for what is none.
+    /// Parses the binary format of a `pg_snapshot`; None if it is invalid.
     pub(in crate::store) fn read(bytes: &[u8]) -> Option<Self> {
         let (count, rest) = bytes.split_first_chunk()?;
         let count = usize::try_from(i32::from_be_bytes(*count)).ok()?;
@@ -45,7 +45,7 @@ impl Snapshot {
                 .all(|xid| other.running.binary_search(xid).is_ok())
     }
 
-    /// The numbers of the running transactions as an array's text.
+    /// The numbers of the running transactions, in the text format of an array.
     pub(super) fn running_array(&self) -> String {
         let numbers: Vec<String> = self.running.iter().map(u64::to_string).collect();
         format!("{{{}}}", numbers.join(","))
