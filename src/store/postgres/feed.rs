@@ -1,14 +1,15 @@
-//! PostgreSQL's feed: which transactions have committed since the log was read last, found by
-//! comparing two snapshots. What it promises to its subscribers is in [`crate::store::feed`].
+//! PostgreSQL's feed: finds out which transactions have committed since the log was last read, by
+//! comparing two snapshots. Its promises to subscribers are in [`crate::store::feed`].
 //!
-//! Numbers of the log are not in the order of commits, and no number below the snapshot tells what
-//! is new: a record appears when its transaction ends, long after others with higher numbers. What
-//! is visible now and was not then belongs to a transaction that had not begun then (`xid >=
-//! xmax`), or was running (`xip`). A commit leaves the running transactions before its client hears
-//! of it, so a snapshot that is taken after an acknowledgement has it.
+//! Records are not numbered in the order of commits, and no number below the snapshot separates old
+//! from new: a record appears when its transaction ends, possibly long after records with higher
+//! numbers. What is visible now and was not at the previous snapshot belongs to a transaction that
+//! had not begun then (`xid >= xmax`), or was running (`xip`). A committing transaction leaves the
+//! set of running ones before its client hears of the commit, so a snapshot that is taken after an
+//! acknowledgement includes it.
 //!
-//! One task has a connection of its own and does one **check** at a time; whoever comes meanwhile
-//! shares the next.
+//! One task has its own connection and runs one **check** at a time; requests that arrive meanwhile
+//! share the next one.
 
 mod check;
 pub(super) mod definition;
@@ -35,7 +36,7 @@ use crate::store::error::StoreError;
 use crate::store::feed::{Position, Subscriber, Subscribers};
 use crate::store::guard::Guard;
 
-/// So many milliseconds after one another, writes that nobody waits for are read at most.
+/// The interval, in milliseconds, in which writes are read that nobody waits for, at most once.
 const NUDGE: u64 = 100;
 
 /// Follows one database for all subscribers.
@@ -46,26 +47,26 @@ pub(in crate::store) struct Feed {
     begun: AtomicU64,
     /// Whether the last of them has failed.
     failed: AtomicBool,
-    /// When the last one that nobody waits for was asked for, in milliseconds since `started`.
+    /// When a check that nobody waits for was last requested, in milliseconds since `started`.
     nudged: AtomicU64,
     started: Instant,
-    /// Answers are given by what the subscribers know, without a check in front of each: see
+    /// Whether answers are given from what the subscribers know, without a check before each: see
     /// [`Self::keep_covered`].
     is_relied_on: AtomicBool,
     progress: watch::Sender<Progress>,
     task: Arc<Task>,
 }
 
-/// How the checks end.
+/// The outcomes of checks.
 #[derive(Debug, Default, Clone)]
 struct Progress {
-    /// The last that has ended well.
+    /// The last check that succeeded.
     ended: u64,
-    /// The last that has failed, and why.
+    /// The last check that failed, and why.
     failed: Option<(u64, String)>,
 }
 
-/// What the task is told.
+/// Signals to the task.
 #[derive(Debug, Default)]
 struct Task {
     wake: Notify,
@@ -128,15 +129,15 @@ impl Feed {
         }
     }
 
-    /// From now on answers are given that no check goes in front of, so that the subscribers must
-    /// know of all that was written here before whoever wrote it is told ([`Self::wrote`]).
+    /// From now on, answers are given without a check before them, so the subscribers must learn of
+    /// every write here before its client is told ([`Self::wrote`]).
     ///
-    /// Where a check that begins behind a request goes in front of every answer from the cache,
-    /// that is not waited for. Take anybody who was told that something was written, here or by
-    /// another server, and who then asks: the check's snapshot is later than the commit, so it has
-    /// the change, and no stored answer from before it passes. An answer that was executed
-    /// meanwhile is stored with the revision that was known before its own snapshot was taken: the
-    /// change counts as later, and at worst it is executed once more.
+    /// If every answer from the cache follows a check that begins after its request, writes need
+    /// not wait. Consider a client that has been told of a write, here or by another server, and
+    /// then sends a request: the check's snapshot is later than the commit, so it includes the
+    /// change, and no older stored answer is valid any more. An answer that was executed in the
+    /// meantime is stored with the revision that was known before its snapshot was taken: the
+    /// change counts as later, and at worst the answer is executed once more.
     /// `tests/integration/cluster.rs` tries to find an exception.
     pub(in crate::store) fn keep_covered(&self) {
         self.is_relied_on.store(true, Ordering::SeqCst);
@@ -177,30 +178,30 @@ impl Feed {
         }
     }
 
-    /// The records of all transactions below are known to the subscribers.
+    /// The subscribers know the records of all transactions below this one.
     pub(in crate::store) fn read_below(&self) -> u64 {
         self.known.covered.load().xmin
     }
 
-    /// Whether the last check has failed, so that even writes of our own may be missing.
+    /// Whether the last check has failed, so that even our own writes may be missing.
     pub(in crate::store) fn has_lost_track(&self) -> bool {
         self.failed.load(Ordering::SeqCst)
     }
 
-    /// Tells this subscriber of all that comes behind the position that this returns.
+    /// Notifies this subscriber of everything after the returned position.
     pub(in crate::store) fn subscribe(&self, subscriber: Arc<dyn Subscriber>) -> Position {
-        // While this is held, nobody is told anything.
+        // Nobody is notified while this is locked.
         let applied = self.known.applied.lock().unwrap_or_else(PoisonError::into_inner);
         self.known.subscribers.add(subscriber);
         applied.position()
     }
 
-    /// The schema, as far as is known.
+    /// The schema, as far as it is known.
     pub(in crate::store) fn schema(&self) -> Arc<Schema> {
         self.known.schema.load_full()
     }
 
-    /// What versions tell, as far as is known.
+    /// How far versions can be trusted, as far as that is known.
     pub(in crate::store) fn guard(&self) -> Arc<Guard> {
         self.known.schema.load().guard.clone()
     }
@@ -216,7 +217,7 @@ impl Feed {
     /// Ends its task, which closes its connection.
     pub(in crate::store) async fn close(&self) {
         self.end();
-        // Its strong reference is that of a check under way.
+        // A check in progress holds a strong reference to it.
         tokio::task::yield_now().await;
     }
 
@@ -233,7 +234,7 @@ impl Drop for Feed {
     }
 }
 
-/// Does one check after the other, as they are asked for, until nobody needs the feed any more.
+/// Runs one check after another, as they are requested, until nobody uses the feed any more.
 async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
     loop {
         task.wake.notified().await;
@@ -248,10 +249,10 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
             Ok(()) => progress.ended = number,
             Err(error) => progress.failed = Some((number, error.to_string())),
         });
-        // Whoever was woken is answered first, and what has come in meanwhile is read: so the next
-        // check is shared by as many as there are, not by those few who came while this one ran. (A
-        // task that yields goes on when the sockets were looked at once; twice, when what they had
-        // was handed out.)
+        // Lets the awakened requests be answered and new ones arrive, so that the next check is
+        // shared by all of them, and not only by the few that came during this one. (A task that
+        // yields continues after the sockets have been polled once; after the second time, what
+        // they had received has been processed.)
         drop(feed);
         for _ in 0..2 {
             tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The store on a PostgreSQL server: what is asked of it, on the connections of its pools.
+//! The store on a PostgreSQL server, with pools of connections.
 
 mod mutate;
 
@@ -41,20 +41,20 @@ struct Parts {
     readers: Arc<Pool>,
     writes: Arc<Pool>,
     writers: Writers,
-    /// The statements that writing has needed so far.
+    /// The statements that writes have needed so far.
     rendered: Rendered,
-    /// What stands around the statements of an answer.
+    /// What surrounds the statements of an answer.
     reading: Frame,
-    /// What begins a mutation.
+    /// The statements that begin a mutation.
     writing: Vec<String>,
 }
 
 impl Store {
-    /// Connects to a migrated database of this model, with at most this many connections that read,
-    /// and a clock that nobody has fed yet.
+    /// Connects to a migrated database of this model, with at most this many connections for
+    /// reading, and an empty clock.
     ///
     /// # Errors
-    /// The server cannot be reached, it is a standby, or the database was never migrated.
+    /// The server cannot be reached or is a standby, or the database was never migrated.
     pub async fn open(
         url: &PostgresUrl,
         readers: usize,
@@ -104,23 +104,23 @@ impl Store {
         Ok(store)
     }
 
-    /// Rows are always fetched ahead.
+    /// Here, rows are always fetched ahead.
     #[must_use]
     pub fn fetching_ahead(self) -> Self {
         self
     }
 
-    /// Which changes are known, and since when.
+    /// The known changes, and since when they are known.
     pub fn clock(&self) -> &Clock {
         &self.0.clock
     }
 
-    /// Nobody knows without asking the server.
+    /// Always false: only the server knows.
     pub fn is_current(&self) -> bool {
         false
     }
 
-    /// Whether the change log could not be read when that was last tried.
+    /// Whether the last attempt to read the change log has failed.
     pub fn has_lost_track(&self) -> bool {
         self.0.feed.has_lost_track()
     }
@@ -138,7 +138,8 @@ impl Store {
         self.0.feed.keep_covered();
     }
 
-    /// Tells this subscriber of every change from here on, and says from where.
+    /// Notifies this subscriber of every change from now on; returns the position from which on it
+    /// does.
     ///
     /// # Errors
     /// None.
@@ -146,7 +147,7 @@ impl Store {
         Ok(self.0.feed.subscribe(subscriber))
     }
 
-    /// What the versions of rows tell, as far as is known.
+    /// How far the versions of rows can be trusted, as far as that is known.
     ///
     /// # Errors
     /// None.
@@ -154,10 +155,10 @@ impl Store {
         Ok(self.0.feed.guard())
     }
 
-    /// Whether the database takes what is written.
+    /// Checks that the database accepts writes.
     ///
     /// # Errors
-    /// Why not, or that the database does not answer.
+    /// Why it does not, or that it does not answer.
     pub async fn check_writable(&self) -> Result<(), StoreError> {
         let sql = "SELECT pg_is_in_recovery() OR current_setting('transaction_read_only') = 'on'";
         let mut lease = self.0.writes.get().await?;
@@ -171,7 +172,7 @@ impl Store {
         }
     }
 
-    /// Whether the database answers. No operation holds this up.
+    /// Checks that the database answers. No operation delays this.
     ///
     /// # Errors
     /// Why it does not.
@@ -179,36 +180,36 @@ impl Store {
         self.0.feed.catch_up().await
     }
 
-    /// Closes all connections, for good, and returns when that is done. What is under way may end.
+    /// Closes all connections permanently, and returns when that is done. Operations in progress
+    /// may finish.
     pub async fn close(&self) {
         self.0.readers.close().await;
         self.0.writes.close().await;
         self.0.feed.close().await;
     }
 
-    /// A connection that reads, for the store's own statements.
+    /// A connection for reading, for the store's own statements.
     ///
     /// # Errors
-    /// There is none.
+    /// None is available.
     pub(super) async fn reader(&self) -> Result<Lease, StoreError> {
         self.0.readers.get().await
     }
 
-    /// A connection that writes, for the store's own statements.
+    /// A connection for writing, for the store's own statements.
     ///
     /// # Errors
-    /// There is none.
+    /// None is available.
     pub(super) async fn writer(&self) -> Result<Lease, StoreError> {
         self.0.writes.get().await
     }
 
-    /// Runs an operation that reads one state of the database, perhaps under observation, and
-    /// returns when the clock has all that this state has. How much the database may do for it is
-    /// limited by time.
+    /// Runs an operation that reads one state of the database, with an optional trace, and returns
+    /// when the clock has everything that this state has. The database's work is limited in time.
     ///
     /// # Errors
-    /// [`StoreError::Late`], [`StoreError::Overloaded`], [`StoreError::Lost`], and what the
-    /// operation itself returns.
+    /// [`StoreError::Late`], [`StoreError::Overloaded`], [`StoreError::Lost`], and the operation's
+    /// own errors.
     pub async fn answer<R: Reading>(
         &self,
         _steps: u64,
@@ -260,7 +261,7 @@ impl Store {
             )
             .await;
             let may_repeat = match &read {
-                // Whatever the server has closed since it was used last.
+                // The server may have closed the connection since it was last used.
                 Err(error) if spoils_pool(error) => {
                     self.0.readers.renew();
                     is_old
@@ -290,18 +291,20 @@ impl Store {
     /// Deletes records of the change log that are too old or too many.
     ///
     /// # Errors
-    /// The database's.
+    /// Those of the database.
     pub async fn prune(&self, limits: ChangeLogLimits) -> Result<usize, StoreError> {
-        // What goes is to be known here, or the clock would have to forget everything.
+        // What is deleted must be known here first; otherwise the clock would have to forget
+        // everything.
         self.catch_up().await?;
         let mut lease = self.writer().await?;
         Ok(prune::prune(lease.connection(), limits, self.0.feed.read_below()).await?)
     }
 
     /// The records of the change log that left one of these marks (sorted), up to `limit`. For
-    /// people: it may take a while.
+    /// diagnosis: it may take a while.
     ///
     /// # Errors
+    /// Those of the database.
     /// The database's.
     pub async fn touching(
         &self,

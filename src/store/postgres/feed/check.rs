@@ -1,5 +1,5 @@
-//! One check: a flight on the feed's own connection, whose first statement is the snapshot, and
-//! what follows from it.
+//! One check: a flight on the feed's own connection that begins with the snapshot, and what follows
+//! from its result.
 
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,29 +18,29 @@ use crate::store::postgres::change_log::{self, MOST_AT_ONCE};
 use crate::store::postgres::client::{ClientError, Connection, Execute, Parameter, Rows, Session};
 use crate::store::schema::migrations::Applied as AppliedMigration;
 
-/// How long a check may take before its connection is given up.
+/// How long a check may take before its connection is abandoned.
 const LONGEST: Duration = Duration::from_secs(20);
-/// How often the definition of tables is looked at where nobody says that it has changed: what a
-/// name means can change, too.
+/// How often the definition of tables is inspected without any sign of a change: names may come to
+/// mean other objects, too.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long nobody tries to connect after the first failure, and at most.
+/// How long to wait before connecting again, after the first failure and at most.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(2));
 
-/// Has the connection, and what only checks need to know.
+/// The connection, and what only checks need to know.
 pub(super) struct Follower {
     url: PostgresUrl,
     session: Session,
     connection: Option<Connected>,
-    /// What had been applied when this began.
+    /// The migrations that were applied when this started.
     history: Vec<AppliedMigration>,
-    /// The definition of tables when it was last looked at, and when that was.
+    /// The print of the definition when it was last inspected, and when that was.
     print: i64,
     looked_at: Instant,
-    /// What a check asks to learn that it has changed, and the answer that stands for the state
-    /// that is known.
+    /// What a check asks to learn of a change of the definition, and the answer for the known
+    /// definition.
     watch: Watch,
     told: Option<Told>,
-    /// When connecting has failed, why, and how long nobody tries again.
+    /// If connecting has failed: when, why, and how long to wait before the next attempt.
     failure: Option<(Instant, String, Duration)>,
 }
 
@@ -51,17 +51,17 @@ struct Connected {
     server: String,
 }
 
-/// What the first statement of a check tells.
+/// The result of a check's first statement.
 struct Now {
     applied: Applied,
     floor: u64,
     told: Option<Told>,
 }
 
-/// What [`Watch`] tells: when the statement was analysed, and what becomes of enums.
+/// The answer to a [`Watch`]: when the statement was analysed, and a hash of enums.
 type Told = (i64, Option<i64>);
 
-/// With the columns of a [`Watch`] behind it.
+/// The columns of a [`Watch`] follow.
 const NOW: &str = "SELECT pg_current_snapshot(), pg_is_in_recovery(),
   (SELECT life FROM _freshql_run WHERE self = tableoid AND db = $1::oid), (SELECT floor FROM _freshql_run)";
 const WHERE: &str =
@@ -87,7 +87,7 @@ impl Follower {
         }
     }
 
-    /// The state from which on the subscribers are told of changes.
+    /// Reads the state from which on subscribers are notified of changes.
     pub(super) async fn begin(&mut self, model: &Model) -> Result<(Applied, Schema), StoreError> {
         let (now, _) = self.read(None).await?;
         let connected = self.connected().await?;
@@ -149,7 +149,7 @@ impl Follower {
             return Ok(true);
         }
         let is_told = match now.told {
-            // A statement that is not kept is analysed each time.
+            // A statement that is not prepared is analysed every time.
             Some(_) if self.session.pooled => before.snapshot != now.applied.snapshot,
             told => told.is_none() || told != self.told,
         };
@@ -163,7 +163,7 @@ impl Follower {
         Ok(print != self.print)
     }
 
-    /// Which state the database is in, and the records that are new since a snapshot.
+    /// Reads the state of the database, and the records that are new since a snapshot.
     async fn read(&mut self, since: Option<&Snapshot>) -> Result<(Now, Vec<Rows>), StoreError> {
         for _ in 0..3 {
             let sql = self.watch.behind(NOW);
@@ -186,7 +186,7 @@ impl Follower {
                 && (error.code.starts_with("42") || error.code.starts_with("3F"))
                 && self.watch != Watch::nothing()
             {
-                // It names what is there no more.
+                // It names something that no longer exists.
                 tracing::debug!(%error, "the definition of tables has changed");
                 (self.watch, self.told) = (Watch::nothing(), None);
                 let result = result.unwrap_or(Ok(Vec::new()));
@@ -199,7 +199,7 @@ impl Follower {
             let records = rows.split_off(1);
             match now(&rows[0], server)? {
                 Some(now) => return Ok((now, records)),
-                // A copy, or empty since a crash: whoever comes first says which life this is.
+                // A copy, or empty after a crash: the first server to notice starts a new life.
                 None => self.begin_life().await?,
             }
         }
@@ -261,7 +261,7 @@ impl Follower {
         }
     }
 
-    /// After an error nobody knows what the connection still has to say.
+    /// After an error, it is unknown what the connection will still receive.
     async fn settled<T>(&mut self, result: Result<T, ClientError>) -> Result<T, StoreError> {
         match result {
             Ok(value) => Ok(value),
@@ -290,7 +290,7 @@ async fn connect(url: &PostgresUrl, session: Session) -> Result<Connected, Clien
     Ok(Connected { connection, database, server })
 }
 
-/// None where nobody has said yet which life of the database this is.
+/// None if no server has started this life of the database yet.
 fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     let broken = || StoreError::Corrupt("the database does not tell its snapshot".to_owned());
     let row = rows.first().ok_or_else(broken)?;
@@ -303,7 +303,7 @@ fn now(rows: &Rows, server: String) -> Result<Option<Now>, StoreError> {
     Ok(Some(Now { applied: Applied { snapshot, life, server }, floor, told }))
 }
 
-/// Warns of what is not guarded any more, and of what is again.
+/// Logs what is no longer guarded, and what is guarded again.
 fn tell(now: &Schema, before: &Schema, model: &Model) {
     let (known, reasons) = (before.guard.reasons(model), now.guard.reasons(model));
     for reason in reasons.iter().filter(|reason| !known.contains(reason)) {

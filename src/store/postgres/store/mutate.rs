@@ -1,4 +1,5 @@
-//! Mutations: in as few flights as they take where they can be told ahead, and else step by step.
+//! Mutations: in as few flights as possible if their steps are known in advance, otherwise step by
+//! step.
 
 use std::time::Duration;
 
@@ -11,20 +12,20 @@ use crate::store::postgres::steps::{self, Outcome};
 use crate::store::postgres::transaction::{Fate, Transaction};
 use crate::store::transaction::Writing;
 
-/// How often a mutation is begun anew because others were in its way.
+/// How often a mutation is repeated because others got in its way.
 const RETRIES: u32 = 3;
 
 impl Store {
-    /// Runs a mutation in a transaction of its own, and returns when it is durable, and the clock
-    /// has it where answers are given by the clock alone. If the caller stops waiting before it has
-    /// begun, it is not run.
+    /// Runs a mutation in its own transaction, and returns when it is durable, and, if answers are
+    /// given from the clock alone, when the clock has it. If the caller stops waiting before the
+    /// mutation has begun, it is not run.
     ///
-    /// Most mutations can be told ahead and are sent in one flight ([`steps`]), by a task of the
-    /// caller's runtime. What stands in the way of the others is found out step by step, on the
-    /// thread of [writers](crate::store::postgres::writers).
+    /// The steps of most mutations are known in advance and sent in one flight ([`steps`]), by a
+    /// task on the caller's runtime. The others run step by step, on the thread of
+    /// [writers](crate::store::postgres::writers), and so find out what is in their way.
     ///
     /// # Errors
-    /// The mutation's, after which all of it is undone, or the database's.
+    /// The mutation's own, after which all of it is rolled back, or those of the database.
     pub async fn mutate<W: Writing>(&self, writing: W) -> Result<W::Output, W::Error> {
         let (mut reply, answer) = oneshot::channel();
         let store = self.clone();
@@ -51,7 +52,7 @@ impl Store {
                     let run = move || async move {
                         let _ = reply.send(store.write(lease, &writing).await);
                     };
-                    // Where the thread has gone, the reply goes with it.
+                    // If the thread has ended, the reply is dropped, too.
                     let _ = writers.0.writers.run(run);
                     return;
                 }
@@ -141,8 +142,8 @@ impl Store {
                 self.0.writes.renew();
             }
             attempt += 1;
-            // What the connection took with it was not written; what was perhaps written is asked
-            // for under its key.
+            // If the connection was lost before the commit, nothing was written; if it is unknown
+            // what was, the mutation's key tells.
             let may_repeat = collided || (attempt == 1 && lost) || (is_unknown && is_once);
             if may_repeat && attempt <= RETRIES {
                 tokio::time::sleep(pause()).await;
@@ -158,7 +159,7 @@ impl Store {
         }
     }
 
-    /// Something was committed here.
+    /// Notifies the feed that something was committed here.
     async fn wrote(&self) {
         if let Err(error) = self.0.feed.wrote().await {
             tracing::debug!(%error, "a mutation is answered before its changes are known here");
