@@ -263,28 +263,9 @@ pub enum TokenError {
 }
 
 impl EntityEtag {
-    /// The token of this row at this version. To read many rows of one entity, create an
-    /// [`EntityEtagKey`] once.
-    pub fn new(epoch: &[u8; 16], entity_name: &str, id: &Value, version: Version) -> Self {
-        EntityEtagKey::new(epoch, entity_name).etag(id, version)
-    }
-
     /// The 16 characters.
     pub fn as_str(&self) -> &str {
         ascii(&self.0)
-    }
-
-    /// The version that `token` names, if the token belongs to this row.
-    ///
-    /// # Errors
-    /// See [`TokenError`].
-    pub fn read(
-        token: &str,
-        epoch: &[u8; 16],
-        entity_name: &str,
-        id: &Value,
-    ) -> Result<Version, TokenError> {
-        EntityEtagKey::new(epoch, entity_name).read(token, id)
     }
 }
 
@@ -515,22 +496,22 @@ mod tests {
 
         #[test]
         fn a_token_gives_its_version_back(name in ".{0,20}", id in values(), version in 0i64..1 << 56) {
-            let token = EntityEtag::new(&EPOCH, &name, &id, Version(version));
-            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, &name, &id), Ok(Version(version)));
+            let token = EntityEtagKey::new(&EPOCH, &name).etag(&id, Version(version));
+            prop_assert_eq!(EntityEtagKey::new(&EPOCH, &name).read(token.as_str(), &id), Ok(Version(version)));
         }
 
         #[test]
         fn a_token_of_another_row_says_so(a in values(), b in values(), version in 0i64..1 << 56) {
             prop_assume!(a != b);
-            let token = EntityEtag::new(&EPOCH, "Product", &a, Version(version));
-            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Product", &b), Err(TokenError::OtherRow));
-            prop_assert_eq!(EntityEtag::read(token.as_str(), &EPOCH, "Products", &a), Err(TokenError::OtherRow));
-            prop_assert_eq!(EntityEtag::read(token.as_str(), &[8; 16], "Product", &a), Err(TokenError::OtherRow));
+            let token = EntityEtagKey::new(&EPOCH, "Product").etag(&a, Version(version));
+            prop_assert_eq!(EntityEtagKey::new(&EPOCH, "Product").read(token.as_str(), &b), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtagKey::new(&EPOCH, "Products").read(token.as_str(), &a), Err(TokenError::OtherRow));
+            prop_assert_eq!(EntityEtagKey::new(&[8; 16], "Product").read(token.as_str(), &a), Err(TokenError::OtherRow));
         }
 
         #[test]
         fn any_text_is_read_without_panic(text in ".{0,24}|[A-Za-z0-9_-]{16}") {
-            prop_assert!(EntityEtag::read(&text, &EPOCH, "Product", &Value::Int(1)).is_err());
+            prop_assert!(EntityEtagKey::new(&EPOCH, "Product").read(&text, &Value::Int(1)).is_err());
         }
     }
 
@@ -563,13 +544,13 @@ mod tests {
             hasher.finish().header(Variant::Plain, Coding::Brotli),
             "\"Av1kSNdDrprfarDRuNFm_Q.br\""
         );
-        let token = EntityEtag::new(&EPOCH, "Product", &Value::Int(5), Version(42));
+        let token = EntityEtagKey::new(&EPOCH, "Product").etag(&Value::Int(5), Version(42));
         assert_eq!(token.as_str(), "UHw-tvyDpQhRad8W");
     }
 
     #[test]
     fn malformed_tokens_are_told_from_those_of_other_rows() {
-        let read = |token: &str| EntityEtag::read(token, &EPOCH, "Product", &Value::Int(5));
+        let read = |token: &str| EntityEtagKey::new(&EPOCH, "Product").read(token, &Value::Int(5));
         for token in [
             "",
             "*",
@@ -587,8 +568,8 @@ mod tests {
     #[test]
     fn an_impossible_version_matches_no_row() {
         for version in [-1, i64::MIN, i64::MAX, 1 << 56] {
-            let token = EntityEtag::new(&EPOCH, "Product", &Value::Null, Version(version));
-            let read = EntityEtag::read(token.as_str(), &EPOCH, "Product", &Value::Null);
+            let token = EntityEtagKey::new(&EPOCH, "Product").etag(&Value::Null, Version(version));
+            let read = EntityEtagKey::new(&EPOCH, "Product").read(token.as_str(), &Value::Null);
             assert!(read.is_ok_and(|read| read != Version(version)));
         }
     }

@@ -2,44 +2,44 @@
 //! plans, and run against the store. The floors above use what this file exports. To read the code,
 //! start with `engine.rs`, then follow the order below.
 
-pub mod error;
+pub(crate) mod error;
 
-pub mod access;
+pub(crate) mod access;
 mod argument;
 mod bind;
 mod bound;
 mod coerce;
-pub mod compile;
+pub(crate) mod compile;
 mod condition;
 pub mod cursor;
 mod decider;
-pub mod document;
-pub mod engine;
-pub mod explain;
+pub(crate) mod document;
+pub(crate) mod engine;
+pub(crate) mod explain;
 mod fetch;
-pub mod lint;
-pub mod observation;
+pub(crate) mod lint;
+pub(crate) mod observation;
 mod parsed;
-pub mod plan;
-pub mod reach;
-pub mod read;
+pub(crate) mod plan;
+pub(crate) mod reach;
+pub(crate) mod read;
 mod residual;
 mod rules;
 mod shown;
 mod watch;
-pub mod write;
+pub(crate) mod write;
 
-pub mod connection;
-pub mod definition;
-pub mod inputs;
-pub mod introspect;
-pub mod schema;
-pub mod sdl;
+pub(crate) mod connection;
+pub(crate) mod definition;
+pub(crate) mod inputs;
+pub(crate) mod introspect;
+pub(crate) mod schema;
+pub(crate) mod sdl;
 mod selections;
 mod typename;
-pub mod types;
+pub(crate) mod types;
 mod uses;
-pub mod validate;
+pub(crate) mod validate;
 mod variables;
 mod verdict;
 

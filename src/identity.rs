@@ -5,13 +5,13 @@
 //! fetches them, [`mint`] makes tokens for development. Neither tokens nor claims ever reach the
 //! log.
 
-pub mod keys;
+pub(crate) mod keys;
 pub mod mint;
-pub mod provider;
-pub mod refusal;
-pub mod secret;
+pub(crate) mod provider;
+pub(crate) mod refusal;
+pub(crate) mod secret;
 mod time;
-pub mod token;
+pub(crate) mod token;
 
 use std::sync::Arc;
 

@@ -2,11 +2,11 @@
 //! relations, in the form that the rest of the crate reads. It knows names and types, but no SQL
 //! text, GraphQL documents or HTTP.
 
-pub mod advice;
+pub(crate) mod advice;
 pub mod diagnostic;
-pub mod generated;
-pub mod global_id;
-pub mod naming;
+pub(crate) mod generated;
+pub(crate) mod global_id;
+pub(crate) mod naming;
 pub mod parse;
 pub mod rules;
 pub mod scalar;

@@ -3,13 +3,13 @@
 //!
 //! The two kinds are kept apart, so that no client can displace what the operator registered.
 
-pub mod apq;
-pub mod documents;
-pub mod files;
+pub(crate) mod apq;
+pub(crate) mod documents;
+pub(crate) mod files;
 pub mod fragments;
 pub mod manifest;
 mod outdated;
-pub mod registry;
+pub(crate) mod registry;
 pub mod stored;
 mod typename;
 

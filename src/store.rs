@@ -9,28 +9,28 @@
 //!   be trusted.
 
 pub mod admin;
-pub mod backup;
+pub(crate) mod backup;
 pub mod change_log;
 mod dialect;
 mod documents;
 mod drivers;
-pub mod error;
-pub mod feed;
-pub mod fetched;
+pub(crate) mod error;
+pub(crate) mod feed;
+pub(crate) mod fetched;
 mod guard;
 pub mod postgres;
-pub mod reading;
+pub(crate) mod reading;
 mod render;
 mod rendered;
 pub mod schema;
 mod scratch;
 pub mod select;
-pub mod source;
+pub(crate) mod source;
 pub mod sqlite;
-pub mod statement;
-pub mod steps;
-pub mod trace;
-pub mod transaction;
+pub(crate) mod statement;
+pub(crate) mod steps;
+pub(crate) mod trace;
+pub(crate) mod transaction;
 
 pub use admin::Admin;
 pub use change_log::{Record, Search};

@@ -1,6 +1,6 @@
-//! Who is asking: an anonymous viewer, or one with the claims of a verified token. An [`Atom`] is
-//! what a rule may ask about a viewer. How tokens are verified is unknown here. Answers depend on a
-//! [`View`](crate::question::View), never on the viewer itself.
+//! Who is asking: an anonymous viewer, or one with the claims of a verified token. How
+//! tokens are verified is unknown here. Answers depend on a [`View`](crate::question::View), never
+//! on the viewer itself.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -16,17 +16,6 @@ pub enum Viewer {
     Anonymous,
     /// The request had a token, and it was verified.
     Authenticated(Arc<Claims>),
-}
-
-/// What a rule may ask about a viewer.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Atom {
-    /// Whether there is a token.
-    Authenticated,
-    /// Whether the viewer has this role.
-    Role(String),
-    /// The value of a claim.
-    Claim(String),
 }
 
 /// The contents of a verified token. Never shown: claims go neither into logs nor into messages.

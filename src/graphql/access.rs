@@ -13,7 +13,7 @@ use crate::model::{Access, Entity, EntityId, FieldKind, Model, Rule};
 
 /// The rows and fields that an operation accesses.
 #[derive(Debug, Default)]
-pub struct Accesses {
+pub(crate) struct Accesses {
     /// Entities whose rows it reads or writes, as root fields or relations.
     pub rows: BTreeSet<(EntityId, Access)>,
     /// Those that are accessed whatever the arguments are. `node(id:)`, in contrast, reads rows of
@@ -30,7 +30,7 @@ pub struct Accesses {
 
 /// A selected field that has rules.
 #[derive(Debug)]
-pub struct SelectedField {
+pub(crate) struct SelectedField {
     /// The entity of the field.
     pub entity: EntityId,
     /// The index of the field in its entity.
@@ -43,12 +43,12 @@ pub struct SelectedField {
 
 impl Accesses {
     /// Whether the answer depends on the viewer.
-    pub fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         self.private.is_some()
     }
 
     /// The entities whose rows it writes, with the kind of access.
-    pub fn written(&self) -> Vec<(EntityId, Access)> {
+    pub(crate) fn written(&self) -> Vec<(EntityId, Access)> {
         self.rows.iter().copied().filter(|(_, access)| *access != Access::Read).collect()
     }
 

@@ -17,7 +17,7 @@ const SHAPES: usize = 32;
 
 /// A plan's arguments, and what the viewer may see.
 #[derive(Debug, Clone)]
-pub struct BoundPlan {
+pub(crate) struct BoundPlan {
     /// Indexed by [`ListPlan::bound`](super::plan::ListPlan::bound) and its equivalents.
     pub arguments: Vec<Arguments>,
     /// What the viewer may do.
@@ -26,7 +26,7 @@ pub struct BoundPlan {
 
 /// The coerced arguments of one field.
 #[derive(Debug, Clone)]
-pub enum Arguments {
+pub(crate) enum Arguments {
     /// Not bound yet.
     Open,
     /// Of a connection.
@@ -41,7 +41,7 @@ pub enum Arguments {
 
 /// The values that identify one row.
 #[derive(Debug)]
-pub struct BoundKeys {
+pub(crate) struct BoundKeys {
     /// Of the first column.
     pub first: Value,
     /// Of the other columns, as the slots take them, followed by the values of the viewer's rules.
@@ -61,7 +61,7 @@ impl BoundKeys {
 
 /// A connection's arguments, coerced, and the queries for them.
 #[derive(Debug)]
-pub struct BoundList {
+pub(crate) struct BoundList {
     /// What is read.
     pub queries: Arc<ListQueries>,
     /// The values of the slots, from slot 1 on.
@@ -84,7 +84,7 @@ pub struct BoundList {
 
 /// A write's arguments, coerced.
 #[derive(Debug)]
-pub struct BoundWrite {
+pub(crate) struct BoundWrite {
     /// The row's key; None if the argument cannot be the key of any row.
     pub key: Option<Value>,
     /// `id` as given, for messages.
@@ -97,7 +97,7 @@ pub struct BoundWrite {
 
 /// Queries by shape. Searched linearly: a list in a document has few shapes.
 #[derive(Default)]
-pub struct ListShapes {
+pub(crate) struct ListShapes {
     pub(super) fixed: OnceLock<Arc<BoundList>>,
     seen: Mutex<Vec<(Vec<ColumnId>, Arc<ListQueries>)>>,
 }

@@ -29,13 +29,13 @@ use crate::model::{self, Access, ColumnId, Entity, EntityId, Model};
 use crate::store::{Query, Shape, Slot};
 
 use roots::QueryField;
-pub use roots::Roots;
+pub(crate) use roots::Roots;
 
 /// Compiles an operation for these values of its condition variables.
 ///
 /// # Errors
 /// A name that the model does not have: the document was not validated against this model's API.
-pub fn compile(
+pub(crate) fn compile(
     model: &Model,
     roots: &Roots,
     document: &ExecutableDocument,
@@ -98,7 +98,7 @@ pub fn compile(
 /// A name that the model does not have.
 #[derive(Debug, thiserror::Error)]
 #[error("unknown name {0}")]
-pub struct UnknownName(String);
+pub(crate) struct UnknownName(String);
 
 impl UnknownName {
     /// A document that was valid no longer is.

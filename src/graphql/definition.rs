@@ -7,11 +7,11 @@ use async_graphql::Value as ConstValue;
 use async_graphql::dynamic::TypeRef;
 
 /// The scalars that every GraphQL schema has.
-pub const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
+pub(crate) const BUILT_IN_SCALARS: [&str; 5] = ["Int", "Float", "String", "Boolean", "ID"];
 
 /// All types of the API, in the order in which the SDL prints them.
 #[derive(Debug, Default)]
-pub struct Definitions {
+pub(crate) struct Definitions {
     types: Vec<TypeDef>,
     by_name: HashMap<String, usize>,
     /// The names of the types that implement the interface.
@@ -21,7 +21,7 @@ pub struct Definitions {
 
 /// A named type.
 #[derive(Debug, Clone, PartialEq)]
-pub struct TypeDef {
+pub(crate) struct TypeDef {
     /// Unique in the API.
     pub name: String,
     /// The description that clients see.
@@ -32,7 +32,7 @@ pub struct TypeDef {
 
 /// The kind of a type. The API has no unions, and at most one interface.
 #[derive(Debug, Clone, PartialEq)]
-pub enum TypeKind {
+pub(crate) enum TypeKind {
     /// A custom scalar.
     Scalar {
         /// The URL of its specification.
@@ -55,7 +55,7 @@ pub enum TypeKind {
 
 /// A value of an enum.
 #[derive(Debug, Clone, PartialEq)]
-pub struct EnumValueDef {
+pub(crate) struct EnumValueDef {
     /// Its name.
     pub name: String,
     /// The description that clients see.
@@ -64,7 +64,7 @@ pub struct EnumValueDef {
 
 /// A field of an output type.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FieldDef {
+pub(crate) struct FieldDef {
     /// Unique in its type.
     pub name: String,
     /// The description that clients see.
@@ -77,7 +77,7 @@ pub struct FieldDef {
 
 /// An argument, or a field of an input object.
 #[derive(Debug, Clone, PartialEq)]
-pub struct InputDef {
+pub(crate) struct InputDef {
     /// Unique in its field or type.
     pub name: String,
     /// The description that clients see.
@@ -90,20 +90,20 @@ pub struct InputDef {
 
 impl FieldDef {
     /// A field without arguments or description.
-    pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
+    pub(crate) fn new(name: impl Into<String>, ty: TypeRef) -> Self {
         Self { name: name.into(), description: None, args: Vec::new(), ty }
     }
 
     /// Sets the description.
     #[must_use]
-    pub fn describe(mut self, description: impl Into<String>) -> Self {
+    pub(crate) fn describe(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
     /// Adds arguments.
     #[must_use]
-    pub fn with_args(mut self, args: impl IntoIterator<Item = InputDef>) -> Self {
+    pub(crate) fn with_args(mut self, args: impl IntoIterator<Item = InputDef>) -> Self {
         self.args.extend(args);
         self
     }
@@ -111,26 +111,26 @@ impl FieldDef {
 
 impl InputDef {
     /// An input without description or default.
-    pub fn new(name: impl Into<String>, ty: TypeRef) -> Self {
+    pub(crate) fn new(name: impl Into<String>, ty: TypeRef) -> Self {
         Self { name: name.into(), description: None, ty, default: None }
     }
 
     /// Sets the description.
     #[must_use]
-    pub fn describe(mut self, description: impl Into<String>) -> Self {
+    pub(crate) fn describe(mut self, description: impl Into<String>) -> Self {
         self.description = Some(description.into());
         self
     }
 
     /// Whether it must be given.
-    pub fn is_required(&self) -> bool {
+    pub(crate) fn is_required(&self) -> bool {
         matches!(self.ty, TypeRef::NonNull(_)) && self.default.is_none()
     }
 }
 
 impl TypeDef {
     /// The fields, if this is an output type.
-    pub fn fields(&self) -> &[FieldDef] {
+    pub(crate) fn fields(&self) -> &[FieldDef] {
         match &self.kind {
             TypeKind::Object(fields) | TypeKind::Interface(fields) => fields,
             _ => &[],
@@ -154,7 +154,7 @@ impl TypeDef {
 
 impl Definitions {
     /// Appends a type. A name that is already taken is recorded as a clash.
-    pub fn add(&mut self, ty: TypeDef) {
+    pub(crate) fn add(&mut self, ty: TypeDef) {
         for member in ty.duplicate_members() {
             self.clashes.push(format!("type `{}` would have two members `{member}`", ty.name));
         }
@@ -167,7 +167,7 @@ impl Definitions {
     }
 
     /// Appends an output type.
-    pub fn add_object(
+    pub(crate) fn add_object(
         &mut self,
         name: impl Into<String>,
         description: Option<String>,
@@ -177,23 +177,23 @@ impl Definitions {
     }
 
     /// Declares that the output type with this name implements the API's interface.
-    pub fn implement_interface(&mut self, name: impl Into<String>) {
+    pub(crate) fn implement_interface(&mut self, name: impl Into<String>) {
         self.implementing.insert(name.into());
     }
 
     /// The interface that a type implements.
-    pub fn interface_of(&self, name: &str) -> Option<&TypeDef> {
+    pub(crate) fn interface_of(&self, name: &str) -> Option<&TypeDef> {
         let is_interface = |ty: &&TypeDef| matches!(ty.kind, TypeKind::Interface(_));
         self.types.iter().find(is_interface).filter(|_| self.implementing.contains(name))
     }
 
     /// The types that implement the interface, in order.
-    pub fn implementing(&self) -> impl Iterator<Item = &TypeDef> {
+    pub(crate) fn implementing(&self) -> impl Iterator<Item = &TypeDef> {
         self.types.iter().filter(|ty| self.implementing.contains(&ty.name))
     }
 
     /// Appends an input object.
-    pub fn add_input(
+    pub(crate) fn add_input(
         &mut self,
         name: impl Into<String>,
         description: impl Into<String>,
@@ -204,22 +204,22 @@ impl Definitions {
     }
 
     /// What cannot be generated because two things would have the same name.
-    pub fn clashes(&self) -> &[String] {
+    pub(crate) fn clashes(&self) -> &[String] {
         &self.clashes
     }
 
     /// All types, in order.
-    pub fn types(&self) -> &[TypeDef] {
+    pub(crate) fn types(&self) -> &[TypeDef] {
         &self.types
     }
 
     /// The type with this name, except built-in scalars and introspection types.
-    pub fn get(&self, name: &str) -> Option<&TypeDef> {
+    pub(crate) fn get(&self, name: &str) -> Option<&TypeDef> {
         self.by_name.get(name).map(|index| &self.types[*index])
     }
 
     /// A field of an output type.
-    pub fn field(&self, type_name: &str, field: &str) -> Option<&FieldDef> {
+    pub(crate) fn field(&self, type_name: &str, field: &str) -> Option<&FieldDef> {
         self.get(type_name)?.fields().iter().find(|f| f.name == field)
     }
 }

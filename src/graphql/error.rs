@@ -11,19 +11,19 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
 /// The maximum number of errors reported for one request.
-pub const MAX_ERRORS: usize = 100;
+pub(crate) const MAX_ERRORS: usize = 100;
 
 /// Longer messages are truncated: they quote what the client has sent, which may be long.
 const MAX_MESSAGE_CHARS: usize = 240;
 
 /// Truncates errors to a useful length, however many and long they are.
-pub fn shorten(errors: &mut Vec<GraphqlError>) {
+pub(crate) fn shorten(errors: &mut Vec<GraphqlError>) {
     errors.truncate(MAX_ERRORS);
     errors.iter_mut().for_each(|error| cut(&mut error.message));
 }
 
 /// Truncates a message.
-pub fn cut(text: &mut String) {
+pub(crate) fn cut(text: &mut String) {
     if let Some((end, _)) = text.char_indices().nth(MAX_MESSAGE_CHARS) {
         text.truncate(end);
         text.push('…');

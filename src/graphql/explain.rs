@@ -22,7 +22,7 @@ use crate::store::change_log::{Op, Spot};
 use crate::store::trace::Ran;
 use crate::store::{Record, Search, StoreError};
 
-pub use report::{
+pub(crate) use report::{
     Cache, ChangeReport, DecidedBy, DependsOn, DerivedFrom, Etag, Explanation, ListReport,
     PartReport, PolicyReport, QuestionReport, RowReport, RuleReport, SetReport, StatementReport,
     Timing, ViewReport,
@@ -32,7 +32,7 @@ pub use report::{
 const CHANGES: usize = 10;
 
 /// Where the time was spent.
-pub fn timing(observation: &Observation) -> Timing {
+pub(crate) fn timing(observation: &Observation) -> Timing {
     let sql = observation.statements.iter().map(|ran| ran.time).sum();
     Timing {
         plan: milliseconds(observation.planning),
@@ -50,7 +50,7 @@ fn milliseconds(time: Duration) -> f64 {
 ///
 /// # Errors
 /// The change log cannot be read.
-pub async fn explain(
+pub(crate) async fn explain(
     engine: &Engine,
     asked: &Asked<'_>,
     answer: &Answer,
@@ -108,7 +108,7 @@ pub async fn explain(
 ///
 /// # Errors
 /// The change log cannot be read.
-pub async fn changes(
+pub(crate) async fn changes(
     engine: &Engine,
     marks: Arc<[Mark]>,
     search: Search,

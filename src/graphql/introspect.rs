@@ -21,7 +21,7 @@ use super::selections::{self, Fragments};
 
 /// What one operation selects of the schema.
 #[derive(Debug, Clone)]
-pub struct Introspection {
+pub(crate) struct Introspection {
     /// The root selection without data fields; the fragments of the root are inlined.
     selection: SelectionSet,
     /// The fragments that the selection still needs.
@@ -33,7 +33,7 @@ pub struct Introspection {
 impl Introspection {
     /// Cuts the introspection out of a validated document, from the operation with this name or the
     /// only one. None if the operation does not query the schema, or is not a query.
-    pub fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
+    pub(crate) fn of(document: &ExecutableDocument, operation_name: Option<&str>) -> Option<Self> {
         let operation = parsed::operation(document, operation_name)?;
         if operation.ty != OperationType::Query {
             return None;
@@ -57,7 +57,7 @@ impl Introspection {
     ///
     /// # Errors
     /// async-graphql refused it; after validation, that is a bug.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         api: &Api,
         variables: &serde_json::Map<String, serde_json::Value>,

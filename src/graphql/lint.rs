@@ -18,14 +18,14 @@ use super::parsed;
 use super::selections;
 use crate::model::{ColumnId, Entity, EntityId, FieldKind, Model};
 
-pub use finding::Finding;
+pub(crate) use finding::Finding;
 
 /// The number of rows, over all parents' pages together, from which a list of an operation gets a
 /// warning.
-pub const MAX_ROWS: u64 = 5_000;
+pub(crate) const MAX_ROWS: u64 = 5_000;
 
 /// Everything in a valid document that deserves a second look, in document order.
-pub fn lint(model: &Model, document: &Document) -> Vec<Finding> {
+pub(crate) fn lint(model: &Model, document: &Document) -> Vec<Finding> {
     let mut findings = Vec::new();
     for operation in document.operations() {
         let Some(tree) = operation.tree() else { continue };

@@ -13,7 +13,7 @@ use crate::store::Query;
 
 /// One operation, compiled for given values of the variables in its `@skip` and `@include`.
 #[derive(Debug)]
-pub struct Plan {
+pub(crate) struct Plan {
     /// In the order of the answer.
     pub root: Vec<RootField>,
     /// The number of query places.
@@ -30,7 +30,7 @@ pub struct Plan {
 
 /// A response key, and its JSON form.
 #[derive(Debug, Clone)]
-pub struct ResponseKey {
+pub(crate) struct ResponseKey {
     /// `name`
     pub name: String,
     /// `"name":`
@@ -39,7 +39,7 @@ pub struct ResponseKey {
 
 /// A field of Query or Mutation.
 #[derive(Debug)]
-pub struct RootField {
+pub(crate) struct RootField {
     /// The key of its result.
     pub key: ResponseKey,
     /// Line and column in the document.
@@ -50,7 +50,7 @@ pub struct RootField {
 
 /// What a root field does.
 #[derive(Debug)]
-pub enum RootKind {
+pub(crate) enum RootKind {
     /// `__typename`: the name of the root type, as JSON.
     Typename(&'static str),
     /// `__schema` or `__type`: answered by the schema, not by the store.
@@ -67,7 +67,7 @@ pub enum RootKind {
 
 /// A lookup at the root.
 #[derive(Debug)]
-pub struct OneRow {
+pub(crate) struct OneRow {
     /// The columns that identify the row, and the arguments that give their values.
     pub keys: Vec<(ColumnId, Argument)>,
     /// The index of the coerced values.
@@ -79,7 +79,7 @@ pub struct OneRow {
 /// `node(id:)` and `nodes(ids:)`. What is selected depends on the row's type, so each type has its
 /// own plan.
 #[derive(Debug)]
-pub struct NodePlan {
+pub(crate) struct NodePlan {
     /// `id` or `ids`.
     pub ids: Option<Argument>,
     /// Line and column in the document.
@@ -94,12 +94,12 @@ pub struct NodePlan {
 
 impl NodePlan {
     /// The maximum number of ids; the same as the default page size limit of lists.
-    pub const MOST_IDS: usize = 100;
+    pub(crate) const MOST_IDS: usize = 100;
 }
 
 /// One row by its key, or by several columns.
 #[derive(Debug)]
-pub struct RowPlan {
+pub(crate) struct RowPlan {
     /// The entity of the row.
     pub entity: EntityId,
     /// Reads key, version and columns.
@@ -113,7 +113,7 @@ pub struct RowPlan {
 /// How a row is written: a JSON object. Indices count from the row's key (0) and its version (1);
 /// the columns follow.
 #[derive(Debug)]
-pub struct Object {
+pub(crate) struct Object {
     /// The entity of the row.
     pub entity: EntityId,
     /// In the order of the answer.
@@ -122,7 +122,7 @@ pub struct Object {
 
 /// A field of an entity.
 #[derive(Debug)]
-pub struct Field {
+pub(crate) struct Field {
     /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
@@ -131,7 +131,7 @@ pub struct Field {
 
 /// What a field of an entity is.
 #[derive(Debug)]
-pub enum FieldKind {
+pub(crate) enum FieldKind {
     /// The name of the type.
     Typename,
     /// The row's token.
@@ -171,7 +171,7 @@ pub enum FieldKind {
 
 /// A connection.
 #[derive(Debug)]
-pub struct ListPlan {
+pub(crate) struct ListPlan {
     /// The entity of the rows.
     pub entity: EntityId,
     /// Only rows whose column holds the parent's key.
@@ -194,20 +194,20 @@ pub struct ListPlan {
 
 impl ListPlan {
     /// The number of queries of a list: page, count, rows after, rows before.
-    pub const PLACES: usize = 4;
+    pub(crate) const PLACES: usize = 4;
     /// The page query, counted from the list's first place.
-    pub const PAGE: usize = 0;
+    pub(crate) const PAGE: usize = 0;
     /// The count query.
-    pub const COUNT: usize = 1;
+    pub(crate) const COUNT: usize = 1;
     /// The query for whether rows follow the page.
-    pub const BEHIND: usize = 2;
+    pub(crate) const BEHIND: usize = 2;
     /// The query for whether rows precede the page.
-    pub const IN_FRONT: usize = 3;
+    pub(crate) const IN_FRONT: usize = 3;
 }
 
 /// Which parts of a connection were requested.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ConnectionNeeds {
+pub(crate) struct ConnectionNeeds {
     /// `nodes` or `edges`, a cursor, or a page flag.
     pub rows: bool,
     /// `hasNextPage`.
@@ -220,7 +220,7 @@ pub struct ConnectionNeeds {
 
 /// A field of a connection.
 #[derive(Debug)]
-pub struct ConnectionField {
+pub(crate) struct ConnectionField {
     /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
@@ -229,7 +229,7 @@ pub struct ConnectionField {
 
 /// What a field of a connection is.
 #[derive(Debug)]
-pub enum ConnectionFieldKind {
+pub(crate) enum ConnectionFieldKind {
     /// `__typename`, as JSON.
     Typename(Box<[u8]>),
     /// The rows.
@@ -244,7 +244,7 @@ pub enum ConnectionFieldKind {
 
 /// A field of an edge.
 #[derive(Debug)]
-pub struct EdgeField {
+pub(crate) struct EdgeField {
     /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
@@ -253,7 +253,7 @@ pub struct EdgeField {
 
 /// What a field of an edge is.
 #[derive(Debug)]
-pub enum EdgeFieldKind {
+pub(crate) enum EdgeFieldKind {
     /// `__typename`, as JSON.
     Typename(Box<[u8]>),
     /// The row's position in the ordering.
@@ -264,7 +264,7 @@ pub enum EdgeFieldKind {
 
 /// A field of `PageInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageInfoField {
+pub(crate) enum PageInfoField {
     /// The type's name.
     Typename,
     /// Whether rows follow.
@@ -279,7 +279,7 @@ pub enum PageInfoField {
 
 /// A field of Mutation.
 #[derive(Debug)]
-pub struct WritePlan {
+pub(crate) struct WritePlan {
     /// What it does.
     pub action: Action,
     /// `id`.
@@ -296,7 +296,7 @@ pub struct WritePlan {
 
 /// What a mutation's field does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Inserts a row.
     Create,
     /// Updates some columns of a row.
@@ -307,7 +307,7 @@ pub enum Action {
 
 impl Action {
     /// The access in the model's rules.
-    pub fn access(self) -> Access {
+    pub(crate) fn access(self) -> Access {
         match self {
             Self::Create => Access::Create,
             Self::Update => Access::Update,
@@ -318,7 +318,7 @@ impl Action {
 
 /// An argument as written in the document.
 #[derive(Debug, Clone)]
-pub struct Argument {
+pub(crate) struct Argument {
     /// May contain variables.
     pub value: Ast,
     /// Line and column in the document.

@@ -14,7 +14,7 @@ use super::selections::{ByResponseKey, collect_all};
 use crate::model::{Entity, EntityId, FieldKind, Model};
 
 /// The rows, plus one for each list.
-pub fn rows(model: &Model, operation: &Operation) -> u64 {
+pub(crate) fn rows(model: &Model, operation: &Operation) -> u64 {
     let Some(tree) = operation.tree() else { return 0 };
     let Some(definition) = parsed::operation(&tree, operation.name()) else { return 0 };
     let reach = Reach { model, document: &tree };

@@ -26,7 +26,7 @@ const ROW_STEPS: u32 = 50;
 
 /// Why a field has no result.
 #[derive(Debug)]
-pub enum ReadError {
+pub(crate) enum ReadError {
     /// Its error is recorded; the nearest enclosing nullable field becomes null.
     Null,
     /// The store failed; there is no answer.
@@ -43,7 +43,7 @@ impl From<StoreError> for ReadError {
 
 /// What an answer needs besides its rows.
 #[derive(Debug, Clone, Copy)]
-pub struct Context<'a> {
+pub(crate) struct Context<'a> {
     /// Names and types.
     pub model: &'a Model,
     /// Indexed by entity.
@@ -55,7 +55,7 @@ pub struct Context<'a> {
 }
 
 /// An answer in progress.
-pub struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     context: Context<'a>,
     /// The JSON so far.
     pub out: Vec<u8>,
@@ -88,7 +88,7 @@ struct Page {
 
 impl<'a> Reader<'a> {
     /// Starts an answer.
-    pub fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
+    pub(crate) fn new(context: Context<'a>, hasher: ResponseHasher) -> Self {
         let out = Vec::with_capacity(4096);
         // A rule may depend on rows that are not part of the answer.
         let touched = context.bound.grants.foreign().cloned().collect();
@@ -97,18 +97,18 @@ impl<'a> Reader<'a> {
     }
 
     /// Everything that was read.
-    pub fn touched(&mut self) -> Dependencies {
+    pub(crate) fn touched(&mut self) -> Dependencies {
         Dependencies { dependencies: std::mem::take(&mut self.touched) }
     }
 
     /// Starts a root field.
-    pub fn enter(&mut self, key: &'a str) {
+    pub(crate) fn enter(&mut self, key: &'a str) {
         self.path.clear();
         self.path.push(Step::Key(key));
     }
 
     /// Inserts a value that comes from the schema instead of the store.
-    pub fn splice(&mut self, json: &str) -> Result<(), ReadError> {
+    pub(crate) fn splice(&mut self, json: &str) -> Result<(), ReadError> {
         // The model's fingerprint does not cover descriptions.
         self.hasher.value(json.as_bytes());
         self.out.extend_from_slice(json.as_bytes());
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
     }
 
     /// One row by the arguments of a root field, or `null`.
-    pub fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), ReadError> {
+    pub(crate) fn one<S: Source>(&mut self, source: &S, plan: &'a OneRow) -> Result<(), ReadError> {
         let Arguments::Keys(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("a look-up's arguments are keys");
         };
@@ -164,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The row with this key; false (and nothing is written) if there is none.
-    pub fn row_by_key<S: Source>(
+    pub(crate) fn row_by_key<S: Source>(
         &mut self,
         source: &S,
         plan: &'a RowPlan,
@@ -394,7 +394,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A list. `parent` is the key that restricts it, if the list has a cut.
-    pub fn connection<S: Source>(
+    pub(crate) fn connection<S: Source>(
         &mut self,
         source: &S,
         plan: &'a ListPlan,
@@ -686,7 +686,11 @@ impl<'a> Reader<'a> {
     }
 
     /// Rows of any type by their ids.
-    pub fn nodes<S: Source>(&mut self, source: &S, plan: &'a NodePlan) -> Result<(), ReadError> {
+    pub(crate) fn nodes<S: Source>(
+        &mut self,
+        source: &S,
+        plan: &'a NodePlan,
+    ) -> Result<(), ReadError> {
         let Arguments::Nodes(keys) = &self.context.bound.arguments[plan.bound] else {
             unreachable!("the arguments of nodes are ids");
         };

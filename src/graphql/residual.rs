@@ -8,7 +8,7 @@ use crate::store::select::{self, Filter, SlotValue, Visible};
 
 /// What an entity's rules come down to for one viewer and one kind of access.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Residual {
+pub(crate) enum Residual {
     /// Every row.
     Everything,
     /// No row.
@@ -19,7 +19,7 @@ pub enum Residual {
 
 /// Rows that match a condition.
 #[derive(Debug, Clone)]
-pub struct Rows {
+pub(crate) struct Rows {
     /// Its slots count from 1.
     pub filter: Filter,
     /// From slot 1 on.
@@ -50,7 +50,7 @@ impl Residual {
     }
 
     /// The condition without its values.
-    pub fn shape(&self) -> Option<Filter> {
+    pub(crate) fn shape(&self) -> Option<Filter> {
         match self {
             Self::Everything => None,
             Self::Nothing => Some(Filter::Never),
@@ -59,7 +59,7 @@ impl Residual {
     }
 
     /// The values of its slots.
-    pub fn values(&self) -> &[SlotValue] {
+    pub(crate) fn values(&self) -> &[SlotValue] {
         match self {
             Self::Everything | Self::Nothing => &[],
             Self::Rows(rows) => &rows.values,
@@ -68,7 +68,7 @@ impl Residual {
 
     /// The rows of an entity that remain visible; the condition's slots are numbered after this
     /// one.
-    pub fn visible(&self, entity: EntityId, behind: select::Slot) -> Visible {
+    pub(crate) fn visible(&self, entity: EntityId, behind: select::Slot) -> Visible {
         select::visible(entity, self.shape().map(|filter| filter.shifted(behind)))
     }
 

@@ -26,7 +26,7 @@ const VIEW_FORMAT: &[u8] = b"freshql.view.v1\n";
 
 /// What one viewer may do: the rules, evaluated lazily.
 #[derive(Debug)]
-pub struct Grants {
+pub(crate) struct Grants {
     model: Arc<Model>,
     who: Who,
     /// Indexed by entity and access.
@@ -44,7 +44,7 @@ enum Who {
 
 impl Grants {
     /// What this viewer may do.
-    pub fn of(model: &Arc<Model>, viewer: Viewer) -> Self {
+    pub(crate) fn of(model: &Arc<Model>, viewer: Viewer) -> Self {
         Self::new(model, if model.has_rules { Who::Viewer(viewer) } else { Who::Unruled })
     }
 
@@ -72,7 +72,7 @@ impl Grants {
     }
 
     /// The rows for which the viewer has this access.
-    pub fn rows(&self, entity: EntityId, access: Access) -> &Residual {
+    pub(crate) fn rows(&self, entity: EntityId, access: Access) -> &Residual {
         let viewer = match &self.who {
             Who::Unruled => return &Residual::Everything,
             Who::Closed => return &Residual::Nothing,

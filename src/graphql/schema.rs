@@ -20,7 +20,7 @@ use crate::model::Model;
 const RECURSION_LIMIT: usize = 128;
 
 /// Everything derived from a model before the first document arrives.
-pub struct Api {
+pub(crate) struct Api {
     /// The types.
     pub definitions: Arc<Definitions>,
     /// The types as SDL; the same model always gives the same bytes.
@@ -46,7 +46,7 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// Names clash, or the model has no entity.
-pub fn build_schema(model: &Model) -> Result<Api, SchemaError> {
+pub(crate) fn build_schema(model: &Model) -> Result<Api, SchemaError> {
     let definitions = define(model);
     if !definitions.clashes().is_empty() {
         return Err(SchemaError::Clash(definitions.clashes().to_vec()));

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use super::definition::{BUILT_IN_SCALARS, Definitions, FieldDef, InputDef, TypeDef, TypeKind};
 
 /// The whole API. The same definitions always give the same bytes.
-pub fn print(definitions: &Definitions) -> String {
+pub(crate) fn print(definitions: &Definitions) -> String {
     let mut sdl = String::new();
     for ty in definitions.types().iter().filter(|ty| !BUILT_IN_SCALARS.contains(&ty.name.as_str()))
     {

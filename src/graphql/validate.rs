@@ -15,18 +15,15 @@ use super::error::{Code, GraphqlError, shorten};
 use super::schema::Api;
 use super::verdict::Verdict;
 
-pub use limits::{
-    MAX_DEPTH, MAX_INTROSPECTION_LISTS, MAX_INTROSPECTION_SELECTIONS, MAX_LEVELS, MAX_ROOT_FIELDS,
-    MAX_SELECTIONS, MAX_VALUES,
-};
-pub use text::MAX_DOCUMENT_BYTES;
-
 /// Parses a document and checks it against all rules.
 ///
 /// # Errors
 /// All mistakes, in document order: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or
 /// `QUERY_TOO_COMPLEX` if the document exceeds one of the limits.
-pub async fn validate(api: &Api, text: &str) -> Result<ExecutableDocument, Vec<GraphqlError>> {
+pub(crate) async fn validate(
+    api: &Api,
+    text: &str,
+) -> Result<ExecutableDocument, Vec<GraphqlError>> {
     let mut errors = Vec::new();
     let document = parse(text, &mut errors)?;
     let types_are_known = values::check_variable_types(&api.definitions, &document, &mut errors);
@@ -66,7 +63,7 @@ fn parse(
 }
 
 /// The syntax tree of a text that was found valid before; None if it is not.
-pub fn reparse(text: &str) -> Option<ExecutableDocument> {
+pub(crate) fn reparse(text: &str) -> Option<ExecutableDocument> {
     text::read(text, &mut Vec::new()).ok()
 }
 
@@ -74,7 +71,7 @@ pub fn reparse(text: &str) -> Option<ExecutableDocument> {
 ///
 /// # Errors
 /// All mistakes found: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, or `QUERY_TOO_COMPLEX`.
-pub fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
+pub(crate) fn check_syntax(text: &str) -> Result<(), Vec<GraphqlError>> {
     let mut errors = Vec::new();
     parse(text, &mut errors)?;
     if errors.is_empty() { Ok(()) } else { Err(errors) }

@@ -2,7 +2,7 @@
 //! the row as it is at that point, read by the same code that answers queries. Any failure rolls
 //! everything back.
 
-pub mod ahead;
+pub(crate) mod ahead;
 mod conflict;
 mod rules;
 
@@ -22,7 +22,7 @@ use crate::etag::{EntityEtag, EntityEtagKey, ResponseHasher, TokenError};
 use crate::model::{Access, Column, ColumnId, DefaultValue, Entity, Value};
 use crate::store::{Guard, Refusal, StoreError, Transaction};
 
-pub use conflict::unkept;
+pub(crate) use conflict::unkept;
 
 /// What a write expects of the row.
 enum Expectation {
@@ -53,7 +53,7 @@ impl Expectation {
 
 /// The error of a mutation's field.
 #[derive(Debug)]
-pub enum WriteError {
+pub(crate) enum WriteError {
     /// An error for the client.
     Client(Box<GraphqlError>),
     /// The store failed.
@@ -73,7 +73,7 @@ impl From<GraphqlError> for WriteError {
 }
 
 /// Runs one root field of a mutation within its transaction.
-pub struct Writer<'a, 't, T> {
+pub(crate) struct Writer<'a, 't, T> {
     /// Names and arguments.
     pub context: Context<'a>,
     /// The transaction in which it writes.
@@ -88,7 +88,7 @@ pub struct Writer<'a, 't, T> {
 
 impl<'a, T: Transaction> Writer<'a, '_, T> {
     /// Writes, and appends the answer to that of `reader`.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         field: &'a RootField,
         plan: &'a WritePlan,

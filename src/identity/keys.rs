@@ -13,7 +13,7 @@ use crate::config::Secret;
 
 /// All keys of an issuer that can verify signatures.
 #[derive(Debug)]
-pub struct KeySet {
+pub(crate) struct KeySet {
     keys: Vec<Key>,
     /// Changes whenever the keys do; everything verified with an older set must be verified again.
     pub generation: u64,
@@ -21,7 +21,7 @@ pub struct KeySet {
 
 /// A key of an issuer.
 #[derive(Debug)]
-pub struct Key {
+pub(crate) struct Key {
     id: Option<String>,
     /// The algorithm that it is for.
     pub algorithm: Algorithm,
@@ -33,7 +33,7 @@ pub struct Key {
 
 /// Why a text is not a key set.
 #[derive(Debug, thiserror::Error)]
-pub enum KeySetError {
+pub(crate) enum KeySetError {
     /// It is not JSON.
     #[error("it is not JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -66,7 +66,7 @@ impl KeySet {
     ///
     /// # Errors
     /// It is not a key set.
-    pub fn parse(json: &[u8]) -> Result<(Self, usize), KeySetError> {
+    pub(crate) fn parse(json: &[u8]) -> Result<(Self, usize), KeySetError> {
         let mut document: Value = serde_json::from_slice(json)?;
         let Some(Value::Array(listed)) = document.get_mut("keys").map(Value::take) else {
             return Err(KeySetError::NoKeys);
@@ -78,7 +78,7 @@ impl KeySet {
     }
 
     /// A secret that the issuer shares with this server.
-    pub fn of_secret(secret: &Secret) -> Self {
+    pub(crate) fn of_secret(secret: &Secret) -> Self {
         let bytes = secret.expose().as_bytes();
         let material = DecodingKey::from_secret(bytes);
         let key = Key {
@@ -91,7 +91,7 @@ impl KeySet {
     }
 
     /// Whether both have the same keys.
-    pub fn is_same_as(&self, other: &Self) -> bool {
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let identity = |key: &Key| (key.id.clone(), key.algorithm, key.fingerprint);
         self.keys.len() == other.keys.len()
             && self
@@ -102,18 +102,13 @@ impl KeySet {
     }
 
     /// Whether a key has this id.
-    pub fn has(&self, id: &str) -> bool {
+    pub(crate) fn has(&self, id: &str) -> bool {
         self.keys.iter().any(|key| key.id.as_deref() == Some(id))
     }
 
     /// The number of keys.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.keys.len()
-    }
-
-    /// Whether there are no keys.
-    pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
     }
 
     /// The key that signed a token according to its header: by the key's id, if given, and the
@@ -121,7 +116,7 @@ impl KeySet {
     ///
     /// # Errors
     /// [`Refusal::UnknownKey`], [`Refusal::NoKeyNamed`].
-    pub fn find(&self, id: Option<&str>, algorithm: &str) -> Result<&Key, Refusal> {
+    pub(crate) fn find(&self, id: Option<&str>, algorithm: &str) -> Result<&Key, Refusal> {
         // A secret has no id, so a token signed with it may name any.
         if let [only] = &self.keys[..]
             && only.algorithm == Algorithm::HS256
@@ -150,7 +145,7 @@ impl KeySet {
 
 impl Key {
     /// The name of the algorithm in token headers.
-    pub fn algorithm_name(&self) -> &'static str {
+    pub(crate) fn algorithm_name(&self) -> &'static str {
         name(self.algorithm)
     }
 

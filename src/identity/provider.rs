@@ -60,7 +60,7 @@ enum FetchError {
 }
 
 /// One provider.
-pub struct Provider {
+pub(crate) struct Provider {
     issuer: String,
     source: KeySource,
     client: OnceLock<Client>,
@@ -98,7 +98,7 @@ impl Schedule {
 
 impl Provider {
     /// The provider of an issuer. Does not fetch anything yet.
-    pub fn new(config: &Issuer) -> Self {
+    pub(crate) fn new(config: &Issuer) -> Self {
         Self {
             issuer: config.issuer.clone(),
             source: config.keys.clone(),
@@ -110,7 +110,7 @@ impl Provider {
     }
 
     /// The current keys, if they may still be used. Refreshes them in the background when due.
-    pub fn current(self: &Arc<Self>, now: u64) -> Option<Arc<KeySet>> {
+    pub(crate) fn current(self: &Arc<Self>, now: u64) -> Option<Arc<KeySet>> {
         let fetched = self.fetched.load();
         let fetched = fetched.as_ref()?;
         // If the clock was set back, the keys are due.
@@ -130,7 +130,7 @@ impl Provider {
     ///
     /// # Errors
     /// There are none, and none can be fetched.
-    pub async fn with_key(
+    pub(crate) async fn with_key(
         self: &Arc<Self>,
         id: Option<&str>,
         now: u64,

@@ -34,7 +34,7 @@ pub enum SetupError {
 ///
 /// # Errors
 /// It is missing or too short.
-pub fn secret_of(issuer: &Issuer) -> Result<&Secret, SetupError> {
+pub(crate) fn secret_of(issuer: &Issuer) -> Result<&Secret, SetupError> {
     let (variable, secret) = match &issuer.keys {
         KeySource::Secret { variable, secret } => (variable, secret.as_ref()),
         _ => (const { &String::new() }, None),

@@ -16,10 +16,10 @@ use super::keys::Key;
 use super::refusal::Refusal;
 
 /// The longest accepted token, in bytes.
-pub const LONGEST: usize = 8192;
+pub(crate) const LONGEST: usize = 8192;
 
 /// A parsed token that is not yet verified.
-pub struct Token<'a> {
+pub(crate) struct Token<'a> {
     /// The signed part: header and claims as received.
     signed: &'a str,
     signature: &'a str,
@@ -39,7 +39,7 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// It is not a signed token, or requires an unsupported feature.
-    pub fn read(token: &'a str) -> Result<Self, Refusal> {
+    pub(crate) fn read(token: &'a str) -> Result<Self, Refusal> {
         if token.len() > LONGEST {
             return Err(Refusal::TooLong);
         }
@@ -61,17 +61,17 @@ impl<'a> Token<'a> {
     }
 
     /// The id of the key that allegedly signed it.
-    pub fn key_id(&self) -> Option<&str> {
+    pub(crate) fn key_id(&self) -> Option<&str> {
         self.header.kid.as_deref()
     }
 
     /// The algorithm that allegedly signed it; the key decides which one counts.
-    pub fn algorithm(&self) -> &str {
+    pub(crate) fn algorithm(&self) -> &str {
         &self.header.alg
     }
 
     /// Whether it claims to be from this issuer.
-    pub fn is_of(&self, issuer: &str) -> bool {
+    pub(crate) fn is_of(&self, issuer: &str) -> bool {
         self.claims.get("iss").and_then(Value::as_str) == Some(issuer)
     }
 
@@ -79,7 +79,7 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// [`Refusal::Algorithm`], [`Refusal::Signature`].
-    pub fn verify(&self, key: &Key) -> Result<(), Refusal> {
+    pub(crate) fn verify(&self, key: &Key) -> Result<(), Refusal> {
         if key.algorithm_name() != self.header.alg {
             return Err(Refusal::Algorithm);
         }
@@ -99,7 +99,12 @@ impl<'a> Token<'a> {
     ///
     /// # Errors
     /// [`Refusal::Audience`], and those about time.
-    pub fn check(&self, audience: &[String], leeway: Duration, now: u64) -> Result<u64, Refusal> {
+    pub(crate) fn check(
+        &self,
+        audience: &[String],
+        leeway: Duration,
+        now: u64,
+    ) -> Result<u64, Refusal> {
         let is_ours = |value: &Value| {
             value.as_str().is_some_and(|name| audience.iter().any(|ours| ours == name))
         };
@@ -128,7 +133,7 @@ impl<'a> Token<'a> {
     }
 
     /// Its claims.
-    pub fn into_claims(self) -> Map<String, Value> {
+    pub(crate) fn into_claims(self) -> Map<String, Value> {
         self.claims
     }
 }

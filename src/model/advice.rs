@@ -89,7 +89,7 @@ impl Looks {
 }
 
 /// Everything about the model's rules that deserves a second look.
-pub fn advice(model: &Model, file: &str) -> Vec<Diagnostic> {
+pub(crate) fn advice(model: &Model, file: &str) -> Vec<Diagnostic> {
     let mut found = Vec::new();
     if !model.has_rules {
         return found;

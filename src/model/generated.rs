@@ -2,11 +2,11 @@
 //! clashes and the names that `model pull` chooses all use these functions.
 
 /// Types that every generated API has, besides the scalars and their filters.
-pub const SHARED_TYPES: [&str; 6] =
+pub(crate) const SHARED_TYPES: [&str; 6] =
     ["Query", "Mutation", "Subscription", "PageInfo", "OrderDirection", "StringMode"];
 
 /// The types that are generated for each entity.
-pub fn types_of(entity: &str) -> [String; 7] {
+pub(crate) fn types_of(entity: &str) -> [String; 7] {
     [
         connection(entity),
         edge(entity),
@@ -19,61 +19,61 @@ pub fn types_of(entity: &str) -> [String; 7] {
 }
 
 /// The filters for a type: for columns that are not null, and for nullable ones.
-pub fn filters_of(ty: &str) -> [String; 2] {
+pub(crate) fn filters_of(ty: &str) -> [String; 2] {
     [filter(ty, false), filter(ty, true)]
 }
 
 /// The filter on a column: `StringFilter`, or `NullableStringFilter`, which has `isNull`.
-pub fn filter(ty: &str, nullable: bool) -> String {
+pub(crate) fn filter(ty: &str, nullable: bool) -> String {
     format!("{}{ty}Filter", if nullable { "Nullable" } else { "" })
 }
 
 /// `ProductConnection`
-pub fn connection(entity: &str) -> String {
+pub(crate) fn connection(entity: &str) -> String {
     format!("{entity}Connection")
 }
 
 /// `ProductEdge`
-pub fn edge(entity: &str) -> String {
+pub(crate) fn edge(entity: &str) -> String {
     format!("{entity}Edge")
 }
 
 /// `ProductWhere`
-pub fn condition(entity: &str) -> String {
+pub(crate) fn condition(entity: &str) -> String {
     format!("{entity}Where")
 }
 
 /// `ProductListWhere`
-pub fn list_condition(entity: &str) -> String {
+pub(crate) fn list_condition(entity: &str) -> String {
     format!("{entity}ListWhere")
 }
 
 /// `ProductOrderBy`
-pub fn order(entity: &str) -> String {
+pub(crate) fn order(entity: &str) -> String {
     format!("{entity}OrderBy")
 }
 
 /// `ProductInput`
-pub fn input(entity: &str) -> String {
+pub(crate) fn input(entity: &str) -> String {
     format!("{entity}Input")
 }
 
 /// `ProductPatch`
-pub fn patch(entity: &str) -> String {
+pub(crate) fn patch(entity: &str) -> String {
     format!("{entity}Patch")
 }
 
 /// `createProduct`
-pub fn create(entity: &str) -> String {
+pub(crate) fn create(entity: &str) -> String {
     format!("create{entity}")
 }
 
 /// `updateProduct`
-pub fn update(entity: &str) -> String {
+pub(crate) fn update(entity: &str) -> String {
     format!("update{entity}")
 }
 
 /// `deleteProduct`
-pub fn delete(entity: &str) -> String {
+pub(crate) fn delete(entity: &str) -> String {
     format!("delete{entity}")
 }

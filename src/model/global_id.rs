@@ -9,13 +9,13 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::{Column, Entity, EntityId, Model};
 
 /// The id of the row of this type with this key.
-pub fn encode(type_name: &str, key: &str) -> String {
+pub(crate) fn encode(type_name: &str, key: &str) -> String {
     URL_SAFE_NO_PAD.encode(format!("{type_name}:{key}"))
 }
 
 /// Why a string is not the expected id.
 #[derive(Debug, PartialEq, Eq)]
-pub enum NotAnId {
+pub(crate) enum NotAnId {
     /// The API never returns such an id.
     Malformed,
     /// It is the id of a row of another type.
@@ -32,7 +32,7 @@ impl fmt::Display for NotAnId {
 }
 
 /// The type name and the row's key.
-pub fn decode(id: &str) -> Option<(String, String)> {
+pub(crate) fn decode(id: &str) -> Option<(String, String)> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
     let (type_name, key) = text.split_once(':')?;
     Some((type_name.to_owned(), key.to_owned()))
@@ -42,7 +42,7 @@ pub fn decode(id: &str) -> Option<(String, String)> {
 ///
 /// # Errors
 /// It is not an id, or is one of another entity.
-pub fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
+pub(crate) fn decode_of(entity: &Entity, id: &str) -> Result<String, NotAnId> {
     match decode(id) {
         Some((type_name, key)) if type_name == entity.name => Ok(key),
         Some((type_name, _)) => Err(NotAnId::OfAnother(type_name)),

@@ -3,7 +3,7 @@
 
 /// `ProductReview` → `product_review`, `HTTPServer` → `http_server`, `line1Address` →
 /// `line1_address`.
-pub fn snake_case(name: &str) -> String {
+pub(crate) fn snake_case(name: &str) -> String {
     let chars: Vec<char> = name.chars().collect();
     let mut snake = String::with_capacity(name.len() + 4);
     for (i, &c) in chars.iter().enumerate() {
@@ -21,7 +21,7 @@ pub fn snake_case(name: &str) -> String {
 }
 
 /// `ProductReview` → `productReview`, `URLPattern` → `urlPattern`, `URL` → `url`.
-pub fn lower_camel(name: &str) -> String {
+pub(crate) fn lower_camel(name: &str) -> String {
     let capitals = name.chars().take_while(char::is_ascii_uppercase).count();
     // The last capital of a longer run starts the next word, unless the run is the whole word.
     let next_is_lower = name.chars().nth(capitals).is_some_and(|c| c.is_ascii_lowercase());
@@ -33,7 +33,7 @@ pub fn lower_camel(name: &str) -> String {
 }
 
 /// `merchantId` → `MerchantId`.
-pub fn upper_first(name: &str) -> String {
+pub(crate) fn upper_first(name: &str) -> String {
     let mut chars = name.chars();
     chars.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(chars).collect()
 }
@@ -41,7 +41,7 @@ pub fn upper_first(name: &str) -> String {
 /// The English plural of the last word of a name, in snake or camel case: `productCategory` →
 /// `productCategories`, `sales_person` → `sales_people`. Words without a distinct plural are
 /// returned unchanged.
-pub fn pluralize(name: &str) -> String {
+pub(crate) fn pluralize(name: &str) -> String {
     let start = last_word(name);
     let (head, word) = name.split_at(start);
     let lower = word.to_ascii_lowercase();
@@ -69,7 +69,7 @@ pub fn pluralize(name: &str) -> String {
 /// The singular of the last word of a name, in snake or camel case: `product_categories` →
 /// `product_category`. A word that is not a plural is returned unchanged; if English allows several
 /// singulars (`leaves`), the first one that fits.
-pub fn singularize(name: &str) -> String {
+pub(crate) fn singularize(name: &str) -> String {
     let (head, word) = name.split_at(last_word(name));
     let lower = word.to_ascii_lowercase();
     let keeps = UNCOUNTABLE.contains(&lower.as_str())
@@ -168,7 +168,7 @@ const IRREGULAR: [(&str, &str); 36] = [
 
 /// The name with its indefinite article, as pronounced: `a Merchant`, `an Issue`, `a User`,
 /// `an Hour`, `an SKU`.
-pub fn with_article(name: &str) -> String {
+pub(crate) fn with_article(name: &str) -> String {
     let lower = name.to_ascii_lowercase();
     let vowel = |c: Option<char>| c.is_some_and(|c| "aeiou".contains(c));
     let is_spelled_out = name.chars().skip(1).take(1).all(|second| second.is_ascii_uppercase());

@@ -18,10 +18,10 @@ use crate::model::{Diagnostic, Model};
 use crate::syntax::{self, Purpose};
 
 /// The directory of query files, in the project directory.
-pub const DIRECTORY: &str = "queries";
+pub(crate) const DIRECTORY: &str = "queries";
 
 /// The suffix of files with cases for `freshql test`.
-pub const CASES: &str = ".cases.json";
+pub(crate) const CASES: &str = ".cases.json";
 
 /// The maximum depth of directories; deeper ones come from a loop of symbolic links.
 const DEEPEST: usize = 32;
@@ -32,7 +32,7 @@ const DEEPEST: usize = 32;
 ///
 /// # Errors
 /// The directory cannot be read.
-pub async fn register(
+pub(crate) async fn register(
     compiler: &Compiler,
     directory: &Path,
     registry: &Registry,
@@ -145,7 +145,7 @@ fn placed(file: &str, document: &Composed, error: &GraphqlError) -> Diagnostic {
 ///
 /// # Errors
 /// The directory cannot be read.
-pub fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
+pub(crate) fn syntax_mistakes(directory: &Path) -> io::Result<Vec<Diagnostic>> {
     let mut mistakes = Vec::new();
     for (file, text) in read(find(directory)?, &mut mistakes)? {
         if is_blank(&text) {
@@ -203,7 +203,7 @@ fn read(
 }
 
 /// What deserves a second look in the registered files, ordered by file name.
-pub fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
+pub(crate) fn lint(model: &Model, registry: &Registry) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     for registered in registry.list() {
         let Ok(document) = &registered.document else { continue };
@@ -282,7 +282,7 @@ fn line_ends(file: &str, text: &str) -> Option<Diagnostic> {
 }
 
 /// The mistake with its location in the file.
-pub fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
+pub(crate) fn diagnostic(file: &str, text: &str, error: &GraphqlError) -> Diagnostic {
     let place = error.locations.first().map_or(0..0, |position| word_at(text, *position));
     Diagnostic::error(file, place, error.message.clone())
 }
@@ -301,7 +301,7 @@ fn word_at(text: &str, (line, column): (usize, usize)) -> Range<usize> {
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
     find_with(directory, &["graphql", "gql"])
 }
 
@@ -309,7 +309,7 @@ pub fn find(directory: &Path) -> io::Result<Vec<PathBuf>> {
 ///
 /// # Errors
 /// A directory cannot be read.
-pub fn find_json(directory: &Path) -> io::Result<Vec<PathBuf>> {
+pub(crate) fn find_json(directory: &Path) -> io::Result<Vec<PathBuf>> {
     find_with(directory, &["json"])
 }
 

@@ -96,7 +96,7 @@ pub struct Retired {
 }
 
 /// A time in seconds since 1970, in RFC 3339: `2026-11-26T09:00:00Z`.
-pub fn rfc3339(seconds: i64) -> String {
+pub(crate) fn rfc3339(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX).to_string()
 }
 

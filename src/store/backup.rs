@@ -8,29 +8,29 @@ use super::schema::migrations::{Migrations, Status};
 use super::sqlite::{backup, migrate};
 use crate::config::Database;
 
-pub use super::sqlite::backup::BackupError;
+pub(crate) use super::sqlite::backup::BackupError;
 
 /// Writes a copy of a database to a file; an existing file is replaced only with `replace`. The
 /// database may be in use; the copy shows one moment.
 ///
 /// # Errors
 /// There is no copy; an existing file is unchanged.
-pub fn backup(database: &Database, file: &Path, replace: bool) -> Result<(), BackupError> {
+pub(crate) fn backup(database: &Database, file: &Path, replace: bool) -> Result<(), BackupError> {
     backup::backup(path(database)?, file, replace)
 }
 
 /// A database that nobody else has open, and that nobody can open while this lives.
-pub struct Held(backup::Held);
+pub(crate) struct Held(backup::Held);
 
 /// A copy of a backup, ready to take the database's place.
-pub struct Copy(backup::Copy);
+pub(crate) struct Copy(backup::Copy);
 
 impl Held {
     /// Acquires exclusive access to a database, if there is one.
     ///
     /// # Errors
     /// Somebody has it open.
-    pub fn take(database: &Database) -> Result<Self, BackupError> {
+    pub(crate) fn take(database: &Database) -> Result<Self, BackupError> {
         Ok(Self(backup::Held::take(path(database)?)?))
     }
 
@@ -38,7 +38,7 @@ impl Held {
     ///
     /// # Errors
     /// It is not an intact freshql database.
-    pub fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
+    pub(crate) fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
         Ok(Copy(self.0.copy_of(file)?))
     }
 
@@ -47,7 +47,7 @@ impl Held {
     ///
     /// # Errors
     /// The database is unchanged.
-    pub fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
+    pub(crate) fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
         self.0.replace_by(copy.0)
     }
 }
@@ -57,7 +57,7 @@ impl Copy {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn status(&self, migrations: &Migrations) -> Result<Status, AdminError> {
+    pub(crate) fn status(&self, migrations: &Migrations) -> Result<Status, AdminError> {
         Ok(migrate::status(&self.0.open()?, migrations)?)
     }
 }

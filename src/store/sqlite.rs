@@ -5,7 +5,7 @@
 mod admin;
 mod ahead;
 mod alter;
-pub mod backup;
+pub(crate) mod backup;
 mod blame;
 pub(in crate::store) mod catalogue;
 pub mod change_log;
@@ -34,7 +34,7 @@ mod snapshot;
 mod store;
 mod threads;
 mod transaction;
-pub mod triggers;
+pub(crate) mod triggers;
 pub(in crate::store) mod words;
 mod writable;
 mod writer;

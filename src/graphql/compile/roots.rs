@@ -7,7 +7,7 @@ use crate::model::{ColumnId, EntityId, Model, generated};
 
 /// The meaning of each root field of the generated API, by name.
 #[derive(Debug)]
-pub struct Roots {
+pub(crate) struct Roots {
     pub(super) query: HashMap<String, QueryField>,
     pub(super) mutation: HashMap<String, (Action, EntityId)>,
 }
@@ -25,7 +25,7 @@ pub(super) enum QueryField {
 
 impl Roots {
     /// The root fields of this model's API.
-    pub fn of(model: &Model) -> Self {
+    pub(crate) fn of(model: &Model) -> Self {
         let (mut query, mut mutation) = (HashMap::new(), HashMap::new());
         for entity in &model.entities {
             let argument = |id: &ColumnId| (entity.column(*id).field.clone(), *id);

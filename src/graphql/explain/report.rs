@@ -9,7 +9,7 @@ use crate::document_id::DocumentId;
 /// The whole report.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Explanation {
+pub(crate) struct Explanation {
     /// What was asked.
     pub question: QuestionReport,
     /// Its validator.
@@ -32,7 +32,7 @@ pub struct Explanation {
 /// What was asked.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct QuestionReport {
+pub(crate) struct QuestionReport {
     /// The document's id.
     pub document: DocumentId,
     /// None for an anonymous operation.
@@ -47,7 +47,7 @@ pub struct QuestionReport {
 /// What an answer depends on of the viewer.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ViewReport {
+pub(crate) struct ViewReport {
     /// In hex. Viewers with the same digest share their answers.
     pub digest: String,
     /// What the model's rules come down to.
@@ -57,7 +57,7 @@ pub struct ViewReport {
 /// What remains of an entity's rules.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RuleReport {
+pub(crate) struct RuleReport {
     /// The entity.
     pub entity: String,
     /// The access: `READ`, …
@@ -69,7 +69,7 @@ pub struct RuleReport {
 /// A validator, and where it comes from.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Etag {
+pub(crate) struct Etag {
     /// As in `extensions.etag`: without quotes and coding. None if the answer has field errors.
     pub value: Option<String>,
     /// In addition to the question.
@@ -79,7 +79,7 @@ pub struct Etag {
 /// What goes into an ETag in addition to the question.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DerivedFrom {
+pub(crate) struct DerivedFrom {
     /// The version of this release's answer format.
     pub rendering: u32,
     /// The database's epoch, in hex.
@@ -102,7 +102,7 @@ pub struct DerivedFrom {
 /// A list, as part of the ETag.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ListReport {
+pub(crate) struct ListReport {
     /// Rows on the page.
     pub length: u64,
     /// None if it was not requested.
@@ -116,7 +116,7 @@ pub struct ListReport {
 /// What the response cache did.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Cache {
+pub(crate) struct Cache {
     /// `hit`, `miss`, `stale` or `bypass`.
     pub status: &'static str,
     /// The reason, in a sentence.
@@ -132,7 +132,7 @@ pub struct Cache {
 /// What caches may do.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PolicyReport {
+pub(crate) struct PolicyReport {
     /// The header's value.
     pub cache_control: String,
     /// The header's value.
@@ -145,7 +145,7 @@ pub struct PolicyReport {
 /// Fields as `name (line:column)`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DecidedBy {
+pub(crate) struct DecidedBy {
     /// Of `max-age`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_age: Option<String>,
@@ -163,7 +163,7 @@ pub struct DecidedBy {
 /// What an answer depends on. Without duplicates, in reading order.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct DependsOn {
+pub(crate) struct DependsOn {
     /// The newest record of the change log that the execution could see; each version below is such
     /// a number.
     pub as_of: i64,
@@ -178,7 +178,7 @@ pub struct DependsOn {
 /// A row.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct RowReport {
+pub(crate) struct RowReport {
     /// Its type.
     pub entity: String,
     /// Its key.
@@ -191,7 +191,7 @@ pub struct RowReport {
 /// its rows.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PartReport {
+pub(crate) struct PartReport {
     /// The entity of the rows.
     pub entity: String,
     /// The column that defines the part.
@@ -205,7 +205,7 @@ pub struct PartReport {
 /// A set. Invalidated when a row is inserted or deleted, and when a watched column changes.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct SetReport {
+pub(crate) struct SetReport {
     /// The entity of the rows.
     pub entity: String,
     /// Columns that decide which rows are listed and in what order.
@@ -215,7 +215,7 @@ pub struct SetReport {
 /// A record of the change log, and what it affected.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ChangeReport {
+pub(crate) struct ChangeReport {
     /// Its number, which is the version that it gave the row.
     pub seq: i64,
     /// When it was written, in RFC 3339.
@@ -236,7 +236,7 @@ pub struct ChangeReport {
 /// A statement.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct StatementReport {
+pub(crate) struct StatementReport {
     /// Its text.
     pub text: String,
     /// How often it ran.
@@ -252,7 +252,7 @@ pub struct StatementReport {
 /// Where the time was spent, in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Timing {
+pub(crate) struct Timing {
     /// Until the snapshot was requested: plan and arguments.
     pub plan: f64,
     /// In the database.

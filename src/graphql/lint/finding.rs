@@ -2,7 +2,7 @@
 
 /// Something that deserves a second look.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// Line and column in the document.
     pub position: (usize, usize),
     /// What it is, in lower case, without a full stop.

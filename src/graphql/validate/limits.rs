@@ -11,29 +11,29 @@ use async_graphql_value::Value;
 use crate::graphql::error::{Code, GraphqlError};
 
 /// The maximum nesting of fields. The standard introspection queries need 13.
-pub const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// The maximum nesting of fields and fragments together.
-pub const MAX_LEVELS: usize = 64;
+pub(crate) const MAX_LEVELS: usize = 64;
 
 /// The maximum number of fields and fragments in a document; the contents of a fragment count where
 /// it is defined and wherever it is spread.
-pub const MAX_SELECTIONS: usize = 10_000;
+pub(crate) const MAX_SELECTIONS: usize = 10_000;
 
 /// The maximum number of literals and variables in a document, counted the same way.
-pub const MAX_VALUES: usize = 100_000;
+pub(crate) const MAX_VALUES: usize = 100_000;
 
 /// The maximum number of root fields of an operation.
-pub const MAX_ROOT_FIELDS: usize = 100;
+pub(crate) const MAX_ROOT_FIELDS: usize = 100;
 
 /// The maximum nesting of the lists of types and fields in introspection. Each level multiplies the
 /// answer by the size of the schema. The standard introspection queries need 2; graphql-js has the
 /// same limit.
-pub const MAX_INTROSPECTION_LISTS: usize = 2;
+pub(crate) const MAX_INTROSPECTION_LISTS: usize = 2;
 
 /// The maximum number of fields in `__schema` and `__type` together: each is written for each type
 /// or field of the schema, and the largest introspection queries need about three hundred.
-pub const MAX_INTROSPECTION_SELECTIONS: usize = 1000;
+pub(crate) const MAX_INTROSPECTION_SELECTIONS: usize = 1000;
 
 /// The size of a selection set, including everything in it.
 #[derive(Debug, Clone, Copy, Default)]

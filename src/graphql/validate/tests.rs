@@ -5,6 +5,8 @@ use std::fmt::Write;
 
 use proptest::prelude::*;
 
+use super::limits::MAX_ROOT_FIELDS;
+use super::text::MAX_DOCUMENT_BYTES;
 use super::*;
 use crate::graphql::error::MAX_ERRORS;
 use crate::graphql::fixture::marketplace;

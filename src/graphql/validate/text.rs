@@ -11,7 +11,7 @@ use crate::graphql::error::{Code, GraphqlError, MAX_ERRORS};
 use crate::syntax::{self, Definition, Purpose, SyntaxError};
 
 /// Longer documents are refused unparsed: 256 KiB.
-pub const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
+pub(crate) const MAX_DOCUMENT_BYTES: usize = 256 * 1024;
 
 /// Parses a document. Mistakes that do not prevent other rules from being checked go to `errors`.
 ///

@@ -17,7 +17,7 @@ use crate::model::{Access, ColumnId, Entity, Model, Value};
 use crate::store::{Change, Guard, Source, Step, StoreError};
 
 /// Works out a mutation's steps in advance.
-pub struct StepPlanner<'a, 't> {
+pub(crate) struct StepPlanner<'a, 't> {
     /// The mutation's writes and its answer.
     pub plan: &'a Plan,
     /// Its arguments.
@@ -116,7 +116,7 @@ fn writes(plan: &Plan) -> impl Iterator<Item = &WritePlan> {
 }
 
 /// Writes the answer's data. `keys` are those of the steps.
-pub fn answer<'a, S: Source>(
+pub(crate) fn answer<'a, S: Source>(
     plan: &'a Plan,
     context: Context<'a>,
     reader: &mut Reader<'a>,

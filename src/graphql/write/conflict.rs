@@ -9,7 +9,7 @@ use crate::model::Entity;
 use crate::store::{Constraint, NoEffect, Refusal, StoreError, Transaction};
 
 /// A deferred constraint that does not hold at the end of the mutation.
-pub fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
+pub(crate) fn unkept(constraint: &Constraint, plan: &Plan) -> GraphqlError {
     let (message, kind) = match constraint {
         Constraint::ForeignKey(_) => {
             ("the mutation leaves a row that points to one that does not exist", "foreignKey")

@@ -121,11 +121,6 @@ impl Layout {
         }
     }
 
-    /// The table of an entity.
-    pub fn table(&self, entity: EntityId) -> &Table {
-        &self.tables[usize::from(entity.0)]
-    }
-
     /// The names of freshql's own tables that a database of this model needs.
     pub(in crate::store) fn system_tables(&self) -> Vec<&'static str> {
         let versions = self.tables.iter().any(|table| !table.managed).then_some(VERSIONS);

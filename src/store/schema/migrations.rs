@@ -276,13 +276,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// What was repaired, and what cannot be.
+/// What was repaired.
 #[derive(Debug, Default)]
 pub struct Repaired {
     /// One line for each repair.
     pub done: Vec<String>,
-    /// What still prevents the database from being served.
-    pub left: Vec<Problem>,
 }
 
 /// The characters allowed in the name of a migration.

@@ -21,7 +21,7 @@ const CLOSING: Duration = Duration::from_secs(1);
 
 /// Why there is no copy, or why it was not restored. In all cases nothing was changed.
 #[derive(Debug, thiserror::Error)]
-pub enum BackupError {
+pub(crate) enum BackupError {
     /// The file exists and must not be replaced.
     #[error("{} is there already", .0.display())]
     Exists(PathBuf),
@@ -73,7 +73,7 @@ pub enum BackupError {
 ///
 /// # Errors
 /// There is no copy; an existing file is unchanged.
-pub fn backup(database: &Path, file: &Path, replace: bool) -> Result<(), BackupError> {
+pub(crate) fn backup(database: &Path, file: &Path, replace: bool) -> Result<(), BackupError> {
     if number(file).is_some() && number(file) == number(database) {
         return Err(BackupError::Same(file.to_owned()));
     }
@@ -96,7 +96,7 @@ enum Check {
 }
 
 /// A copy that does not have its final name yet. Deleted when this is dropped.
-pub struct Copy {
+pub(crate) struct Copy {
     path: PathBuf,
     /// Locked, so that nobody else writes to it.
     file: File,
@@ -183,7 +183,7 @@ impl Copy {
     ///
     /// # Errors
     /// Those of SQLite.
-    pub fn open(&self) -> rusqlite::Result<Connection> {
+    pub(crate) fn open(&self) -> rusqlite::Result<Connection> {
         Connection::open_with_flags(
             &self.path,
             OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX,
@@ -205,7 +205,7 @@ impl Drop for Copy {
 }
 
 /// A database that nobody else has open, and that nobody can open while this lives.
-pub struct Held {
+pub(crate) struct Held {
     path: PathBuf,
     /// None if there is no database, or none that SQLite can read: no server can run on it.
     connection: Option<Connection>,
@@ -217,7 +217,7 @@ impl Held {
     ///
     /// # Errors
     /// Somebody has it open.
-    pub fn take(path: &Path) -> Result<Self, BackupError> {
+    pub(crate) fn take(path: &Path) -> Result<Self, BackupError> {
         let held = |connection| Self { path: path.to_owned(), connection };
         if !path.exists() {
             return Ok(held(None));
@@ -238,7 +238,7 @@ impl Held {
     ///
     /// # Errors
     /// It is not an intact freshql database.
-    pub fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
+    pub(crate) fn copy_of(&self, file: &Path) -> Result<Copy, BackupError> {
         if number(file).is_some() && number(file) == number(&self.path) {
             return Err(BackupError::Same(file.to_owned()));
         }
@@ -251,7 +251,7 @@ impl Held {
     ///
     /// # Errors
     /// The database is unchanged.
-    pub fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
+    pub(crate) fn replace_by(self, copy: Copy) -> Result<Option<PathBuf>, BackupError> {
         let path = &self.path;
         let kept = match path.exists() {
             true => {

@@ -30,7 +30,7 @@ mod kept;
 mod within;
 
 pub(in crate::store) use expressions::NEXT;
-pub use expressions::{NAME_PREFIX, Trigger};
+pub(crate) use expressions::{NAME_PREFIX, Trigger};
 use expressions::{changed, collate, differs, entity, parts, trigger};
 use kept::{forget, gone};
 pub(in crate::store) use kept::{
@@ -45,7 +45,7 @@ use crate::store::sqlite::expression::default_expression;
 
 /// The triggers that maintain the versions of this table's rows, if it has no unique keys other
 /// than the model's.
-pub fn triggers(table: &Table) -> Vec<Trigger> {
+pub(crate) fn triggers(table: &Table) -> Vec<Trigger> {
     triggers_beside(table, &[])
 }
 

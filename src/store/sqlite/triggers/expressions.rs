@@ -6,7 +6,7 @@ use crate::store::schema::layout::name::string_literal;
 use crate::store::schema::layout::{SqlName, Table, TableColumn};
 
 /// The prefix of all triggers that freshql creates.
-pub const NAME_PREFIX: &str = "_freshql_";
+pub(crate) const NAME_PREFIX: &str = "_freshql_";
 
 /// The number of the next record. The newest record is never pruned, so the clock continues from
 /// it.
@@ -16,7 +16,7 @@ pub(in crate::store) const NEXT: &str =
 
 /// A trigger.
 #[derive(Debug, Clone)]
-pub struct Trigger {
+pub(crate) struct Trigger {
     /// Its name in the database.
     pub name: SqlName,
     /// The whole statement, including the closing semicolon.
