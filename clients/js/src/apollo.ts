@@ -1,4 +1,4 @@
-/** Apollo Client 4: the link, the etag guard that is part of it, and the policies of connections. */
+/** Apollo Client 4: the link, which includes the etag guard, and type policies for connections. */
 import {
   type ApolloCache,
   ApolloLink,
@@ -23,18 +23,18 @@ import { type Answer, NOT_MODIFIED, type Question, Transport, type TransportOpti
 export { conflictOf, retryOnConflict, type Clash, type Conflict } from "./conflict.js";
 
 export interface FreshqlLinkOptions extends TransportOptions {
-  /** The etag guard. Default true. */
+  /** Whether to use the etag guard. Default true. */
   readonly etagGuard?: boolean;
 }
 
 /**
- * The last link of the chain: queries go by `GET /q/{id}`, mutations by POST. Takes `headers`, `credentials` and
- * `fetchOptions` of an operation's context, as Apollo's `HttpLink` does; `documentId` there is the document's id.
+ * The terminating link: queries are sent as `GET /q/{id}`, mutations by POST. It uses `headers`, `credentials` and
+ * `fetchOptions` from an operation's context, like Apollo's `HttpLink`; `documentId` there is the document's id.
  */
 export class FreshqlLink extends ApolloLink {
   constructor(options: FreshqlLinkOptions = {}) {
     const transport = new Transport(options);
-    // By cache, as one link may serve several clients, such as one for each request on a server.
+    // One guard per cache, as one link may serve several clients, such as one per request on a server.
     const guards = new WeakMap<ApolloCache, EtagGuard>();
     const guardOf = (cache: ApolloCache): EtagGuard | undefined => {
       if (options.etagGuard === false) return undefined;
@@ -59,7 +59,7 @@ export class FreshqlLink extends ApolloLink {
             const guard = guardOf(operation.client.cache);
             let answer = await ask(false);
             if (question.kind === "query" && guard?.doubts(operation.query, answer.data)) {
-              // A cache on the way may have what the server cannot be asked for now. It is old, but it is in one piece.
+              // A cache may have what the server cannot be asked for now. It is old, but consistent.
               answer = await ask(true).catch((error: unknown) => {
                 if (controller.signal.aborted) throw error;
                 return answer;
@@ -84,20 +84,20 @@ export class FreshqlLink extends ApolloLink {
 }
 
 /**
- * A document that is registered with exactly this text, such as a file of `queries/` that is imported as it is: it has the
+ * A document that is registered with exactly this text, such as a file of `queries/` imported unchanged: it has the
  * file's id, whatever Apollo Client adds to it for its own use.
  */
 export function registered<Data = unknown, V extends OperationVariables = OperationVariables>(text: string): TypedDocumentNode<Data, V> {
   return { ...gql(text), __meta__: { hash: documentId(text) } } as TypedDocumentNode<Data, V>;
 }
 
-/** What the package's own command writes from a schema: see `freshql-client schema`. */
+/** What the package's own command generates from a schema: see `freshql-client schema`. */
 export interface SchemaShape {
   /** The fields that are lists, by type. */
   readonly connections: Readonly<Record<string, readonly string[]>>;
 }
 
-/** The type policies of a schema's connections: pages are appended, and each filter and order has a list of its own. */
+/** The type policies for a schema's connections: pages are appended, and each filter and order has its own list. */
 export function typePolicies({ connections }: SchemaShape): TypePolicies {
   const fields = (names: readonly string[]) => Object.fromEntries(names.map((name) => [name, connectionPolicy()]));
   return Object.fromEntries(Object.entries(connections).map(([type, names]) => [type, { fields: fields(names) }]));
@@ -108,7 +108,7 @@ interface Page {
   readonly pageInfo?: { readonly startCursor?: string | null; readonly endCursor?: string | null };
 }
 
-/** `relayStylePagination`, which knows `edges` only, and the same for `nodes`. */
+/** `relayStylePagination`, which handles only `edges`, extended to `nodes`. */
 export function connectionPolicy(keyArgs: string[] | false = ["where", "orderBy"]): FieldPolicy {
   const edges = relayStylePagination(keyArgs);
   return {
@@ -129,7 +129,7 @@ export function connectionPolicy(keyArgs: string[] | false = ["where", "orderBy"
       if (upTo && upTo === before?.pageInfo?.startCursor) {
         return { ...merged, nodes: [...now.nodes, ...known] };
       }
-      // Any other page cannot be joined to what is there. Without edges, that the list begins anew is ours to tell.
+      // Any other page cannot be joined to the existing ones. Without edges, we must detect that the list starts again.
       return (incoming as { edges?: unknown }).edges ? { ...merged, nodes: now.nodes } : { ...merged, ...incoming };
     },
   };
@@ -143,7 +143,7 @@ class EtagGuard {
     this.#cache = cache;
   }
 
-  /** Whether the answer may be older than what the cache has. */
+  /** Whether the answer may be older than what is in the cache. */
   doubts(document: DocumentNode, data: unknown): boolean {
     for (const [id, seen] of this.#sightings(document, data)) {
       if (this.#verdict(id, seen, false) === "doubt") return true;
@@ -151,13 +151,13 @@ class EtagGuard {
     return false;
   }
 
-  /** Before Apollo writes an answer: takes out of the cache what would be of another version beside it. */
+  /** Before Apollo writes an answer: removes from the cache what would belong to another version than the answer. */
   forget(document: DocumentNode, data: unknown): void {
     for (const [id, seen] of this.#sightings(document, data)) {
       if (this.#verdict(id, seen, true) !== "forget") continue;
       const held = this.#read(id, ["etag"])["etag"];
       if (typeof held === "string") this.#replaced.add(id, held);
-      // Not those of optimistic updates: they are layers above, and go by themselves.
+      // Not optimistic updates: they are separate layers, and are removed by themselves.
       this.#cache.modify({
         id,
         broadcast: false,
@@ -167,14 +167,14 @@ class EtagGuard {
     }
   }
 
-  /** A refused write brings the row as it is now: pages that show it need not ask. */
+  /** A refused write returns the current row: pages that show it need not fetch it again. */
   learn({ query, variables }: ApolloLink.Operation, answer: Answer): void {
     const conflict = conflictOf(answer);
     const key = conflict?.path[0];
     if (!conflict?.current || typeof key !== "string") return;
     const result = { [key]: conflict.current };
     this.forget(query, result);
-    // With one of several fields only, there is no whole result to write.
+    // If only one of several fields has it, there is no complete result to write.
     const fields = operationOf(query).selectionSet.selections.filter((selection) => selection.kind === "Field");
     if (fields.filter((field) => field.name.value !== "__typename").length > 1) return;
     this.#cache.write({ query, variables, dataId: "ROOT_MUTATION", result });
@@ -185,7 +185,7 @@ class EtagGuard {
       try {
         return this.#cache.identify({ ...Object.fromEntries(fields), __typename: typename });
       } catch {
-        // `keyFields` of the application's own that look into other objects.
+        // `keyFields` that the application defines may depend on other objects.
         return undefined;
       }
     });
@@ -201,7 +201,7 @@ class EtagGuard {
     return this.#replaced.verdict(id, etag, typeof held === "string" ? held : undefined, changes, isFinal);
   }
 
-  /** What the cache has of these fields. By `diff`, for `modify` would count as a change and end Apollo's own patience. */
+  /** The cache's values of these fields. Uses `diff`, since `modify` would count as a change and make Apollo refetch. */
   #read(id: string, names: readonly string[]): Readonly<Record<string, unknown>> {
     const query = fieldsQuery(names);
     const { result } = this.#cache.diff<Record<string, unknown>>({ query, id, optimistic: false, returnPartialData: true });
@@ -229,7 +229,7 @@ function questionOf(operation: ApolloLink.Operation, documentId: unknown): Quest
   const definitions = operationOf(query).variableDefinitions ?? [];
   const kind = type === "mutation" ? "mutation" : "query";
   const id = typeof documentId === "string" ? documentId : generatedId(query);
-  // What the document does not declare, the server refuses.
+  // The server refuses variables that the document does not declare.
   const declared = definitions.map((definition) => definition.variable.name.value);
   const used = Object.fromEntries(Object.entries(variables).filter(([name]) => declared.includes(name)));
   return { text: print(query), id, name: operationName, kind, variables: used, definitions };
@@ -239,7 +239,7 @@ function operationOf(document: DocumentNode): OperationDefinitionNode {
   return document.definitions.find((definition) => definition.kind === "OperationDefinition")!;
 }
 
-/** GraphQL code generator's `persistedDocuments` notes it so; Apollo's transformations keep it. */
+/** GraphQL Code Generator's `persistedDocuments` stores it like this; Apollo's transformations keep it. */
 function generatedId(document: DocumentNode): string | undefined {
   const { __meta__ } = document as { __meta__?: { hash?: unknown } };
   return typeof __meta__?.hash === "string" ? __meta__.hash : undefined;
@@ -247,7 +247,7 @@ function generatedId(document: DocumentNode): string | undefined {
 
 const warned = new WeakSet<DocumentNode>();
 
-/** Apollo's cache has no entities without it, and says nothing. */
+/** Without it, Apollo's cache does not normalize objects, and does not say so. */
 function warnWithoutTypename(document: DocumentNode, { data }: Answer): void {
   const isProduction = (globalThis as { process?: { env?: { NODE_ENV?: string } } }).process?.env?.NODE_ENV === "production";
   if (isProduction || warned.has(document) || typeof data !== "object" || data === null) return;
@@ -263,7 +263,7 @@ function warnWithoutTypename(document: DocumentNode, { data }: Answer): void {
   );
 }
 
-/** A controller that is aborted with another signal. `AbortSignal.any` is not everywhere yet. */
+/** A controller that is aborted together with another signal. `AbortSignal.any` is not available everywhere yet. */
 function following(signal: AbortSignal | null | undefined): { controller: AbortController; release: () => void } {
   const controller = new AbortController();
   const abort = () => controller.abort(signal?.reason);

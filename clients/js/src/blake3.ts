@@ -1,6 +1,6 @@
 /**
- * blake3 of a text, as hex: what a freshql document's id is. Synchronous and small; browsers have no blake3 of their own,
- * and a document of a few kilobytes takes microseconds. Follows the specification's reference, unkeyed, 256 bits.
+ * The blake3 hash of a text in hex, which is a freshql document's id. Synchronous and small: browsers have no blake3, and
+ * a document of a few kilobytes takes microseconds. Follows the specification's reference: unkeyed, 256 bits.
  */
 
 const IV = [0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19];
@@ -14,7 +14,7 @@ const ROOT = 8;
 const BLOCK_BYTES = 64;
 const CHUNK_BYTES = 1024;
 
-/** The id of a document: blake3 of its exact UTF-8 bytes, 64 lower-case hex digits. */
+/** The id of a document: the blake3 hash of its exact UTF-8 bytes, as 64 lower-case hex digits. */
 export function documentId(text: string): string {
   const words = tree(new TextEncoder().encode(text), 0, ROOT);
   let hex = "";
@@ -24,10 +24,10 @@ export function documentId(text: string): string {
   return hex;
 }
 
-/** The chaining value of `bytes`, whose first chunk has this number. Only the top of the tree has the flag `ROOT`. */
+/** The chaining value of `bytes`, whose first chunk has this number. Only the root of the tree has the flag `ROOT`. */
 function tree(bytes: Uint8Array, chunk: number, root: number): number[] {
   if (bytes.length <= CHUNK_BYTES) return leaf(bytes, chunk, root);
-  // The left subtree is the largest complete one that leaves something for the right.
+  // The left subtree is the largest complete one that leaves at least one byte for the right.
   let left = CHUNK_BYTES;
   while (left * 2 < bytes.length) left *= 2;
   const block = [...tree(bytes.subarray(0, left), chunk, 0), ...tree(bytes.subarray(left), chunk + left / CHUNK_BYTES, 0)];
@@ -47,7 +47,7 @@ function leaf(bytes: Uint8Array, chunk: number, root: number): number[] {
   return value;
 }
 
-/** Little-endian, filled up with zeros. */
+/** Little-endian, padded with zeros. */
 function words(block: Uint8Array): number[] {
   const words = new Array<number>(16).fill(0);
   block.forEach((byte, i) => (words[i >> 2]! |= byte << ((i & 3) * 8)));

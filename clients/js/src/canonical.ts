@@ -1,19 +1,19 @@
 /**
- * Variables in the one spelling that the server gives them, so that equal questions have equal URLs: keys sorted, defaults
- * filled in, what is null in a query left out. The server takes any spelling and names its own in `Content-Location`;
- * another one costs a second copy in the caches between, nothing else. What only the schema could tell (that `5` inside an
- * input object is a Float) is left as it is written.
+ * Variables in the canonical form that the server uses, so that equal requests have equal URLs: keys are sorted, defaults
+ * filled in, and in queries, nulls left out. The server accepts any other form and names the canonical one in
+ * `Content-Location`; another form only costs a second copy in the caches between. What only the schema can tell (that
+ * `5` inside an input object is a Float) is left as it is.
  */
 import type { TypeNode, ValueNode, VariableDefinitionNode } from "graphql";
 
-/** What a variable may hold: whatever JSON can be made of. */
+/** The value of a variable: anything that can be converted to JSON. */
 export type Variables = Readonly<Record<string, unknown>>;
 
 /**
- * The variables of a query as canonical JSON; `{}` where there are none.
+ * The variables of a query as canonical JSON; `{}` if there are none.
  *
- * With the operation's definitions, its defaults are filled in and undeclared variables left out, as the server refuses
- * those. Without them, the variables themselves are kept as they are.
+ * With the operation's variable definitions, defaults are filled in, and undeclared variables are left out, since the
+ * server refuses them. Without definitions, the variables are kept as they are.
  */
 export function canonicalVariables(variables: Variables = {}, definitions?: readonly VariableDefinitionNode[]): string {
   if (!definitions) return write(variables, true);
@@ -21,14 +21,14 @@ export function canonicalVariables(variables: Variables = {}, definitions?: read
   for (const { variable, type, defaultValue } of definitions) {
     const given = variables[variable.name.value];
     const value = given === undefined && defaultValue ? literal(defaultValue) : given;
-    // To give null for a variable without a default says no more than not to give it.
+    // For a variable without a default, null means the same as no value.
     if (value === undefined || (value === null && !defaultValue)) continue;
     members.push([variable.name.value, typed(value, type)]);
   }
   return object(members);
 }
 
-/** A component of a URL: all but the unreserved characters of RFC 3986 are encoded, as the server does. */
+/** A component of a URL: everything except RFC 3986's unreserved characters is encoded, as by the server. */
 export function encodeComponent(text: string): string {
   return encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 }
@@ -38,7 +38,7 @@ function typed(value: unknown, type: TypeNode): string {
   if (type.kind === "NonNullType") return typed(value, type.type);
   if (value === null) return "null";
   if (type.kind === "ListType") {
-    // One value is a list of one.
+    // A single value stands for a list of one.
     const items = Array.isArray(value) ? value : [value];
     return `[${items.map((item) => typed(item, type.type)).join(",")}]`;
   }
@@ -63,7 +63,7 @@ function write(value: unknown, isTop: boolean): string {
   }
   if (json === null) return "null";
   if (Array.isArray(json)) return `[${json.map((item) => write(item, false)).join(",")}]`;
-  // A condition that is null is none, at any depth.
+  // A null condition is no condition, at any depth.
   const members = Object.entries(json).filter(([, value]) => value !== undefined && (isTop || value !== null));
   return object(members.map(([name, value]) => [name, write(value, false)]));
 }
@@ -78,7 +78,7 @@ function object(members: [string, string][]): string {
   return `{${members.map(([name, value]) => `${JSON.stringify(name)}:${value}`).join(",")}}`;
 }
 
-/** As the server writes one: `5.0`, `1e-6`, `10000000000000000`, `1e+20`. Integers that 64 bits hold have no exponent. */
+/** A float as the server writes it: `5.0`, `1e-6`, `10000000000000000`, `1e+20`. 64-bit integers have no exponent. */
 function float(value: number): string {
   const size = Math.abs(value);
   if (value === 0) return "0.0";
@@ -97,7 +97,7 @@ function byCodePoint(a: string, b: string): number {
   return as.length - bs.length;
 }
 
-/** What a default says. Defaults hold no variables. */
+/** The value of a default, which contains no variables. */
 function literal(node: ValueNode): unknown {
   switch (node.kind) {
     case "IntValue":

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-/** `freshql-client schema SOURCE [--out FILE]`: what the adapters must know of an API, from its SDL or its introspection. */
+/** `freshql-client schema SOURCE [--out FILE]`: what the adapters need to know of an API, from its SDL or introspection. */
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { parseArgs } from "node:util";

@@ -1,38 +1,38 @@
 /**
- * Somebody else was faster: a write that carried `expectedEtag` was refused with 412, and the error brings the row as it is
- * now. Nothing was written, so the client can decide with both versions before it and send its intent again.
+ * Conflicts: another client was faster. A write with `expectedEtag` was refused with 412, and the error contains the
+ * current row. Nothing was written, so the client can compare both versions and send its change again.
  */
 import type { GraphqlError } from "./errors.js";
 
 /** A refused write. */
 export interface Conflict<Row = Record<string, unknown>> {
-  /** The row as it is now, in the mutation's selection; null if it has been deleted. */
+  /** The current row, in the mutation's selection; null if it has been deleted. */
   readonly current: Row | null;
-  /** The row's `etag` now; null if it has been deleted. */
+  /** The row's current `etag`; null if it has been deleted. */
   readonly currentEtag: string | null;
-  /** What the client had read. */
+  /** The etag that the client had read. */
   readonly expectedEtag: string | null;
-  /** The field that was refused. */
+  /** The mutation field that was refused. */
   readonly path: readonly (string | number)[];
   readonly message: string;
 }
 
-/** What {@link retryOnConflict} asks: both sides, and how often it has asked before. */
+/** The argument of {@link retryOnConflict}'s `resolve`: both versions, and the number of the attempt. */
 export interface Clash<V, Row> extends Conflict<Row> {
-  /** What was to be written. */
+  /** The variables that were to be written. */
   readonly intent: V;
   /** 1 at the first conflict. */
   readonly attempt: number;
 }
 
-/** Variables of a mutation that checks what it changes. */
+/** The variables of a mutation with `expectedEtag`. */
 export interface Checked {
   readonly expectedEtag?: string | null | undefined;
 }
 
 /**
- * The conflict in an error that Apollo Client, urql or our `fetch` client threw, or in a result that they gave; null if it
- * is something else.
+ * The conflict in an error thrown by Apollo Client, urql or our `fetch` client, or in one of their results; null for
+ * everything else.
  */
 export function conflictOf<Row = Record<string, unknown>>(failure: unknown): Conflict<Row> | null {
   for (const error of errorsOf(failure)) {
@@ -50,11 +50,11 @@ export function conflictOf<Row = Record<string, unknown>>(failure: unknown): Con
 }
 
 /**
- * Sends a mutation; at a conflict asks `resolve`, which gets the current row and the intent, and sends what it returns, now
- * against the current row's `etag`. When `resolve` returns nothing, or the row is gone, or there were `attempts` conflicts,
- * the failure is passed on.
+ * Sends a mutation. On a conflict, calls `resolve` with the current row and the intended variables, and sends what it
+ * returns with the current row's `etag`. If `resolve` returns nothing, the row is gone, or there were `attempts`
+ * conflicts, the failure is passed on.
  *
- * `send` may throw (Apollo Client, `fetch`) or return a result that holds the error (urql).
+ * `send` may throw (Apollo Client, `fetch`) or return a result that contains the error (urql).
  */
 export async function retryOnConflict<V extends Checked, R, Row = Record<string, unknown>>(
   variables: V,
@@ -81,7 +81,7 @@ export async function retryOnConflict<V extends Checked, R, Row = Record<string,
   }
 }
 
-/** Where clients keep the errors of a response: Apollo and ours in `errors`, urql in `graphQLErrors`, results in `error`. */
+/** Where clients keep a response's errors: Apollo and ours in `errors`, urql in `graphQLErrors`, results in `error`. */
 function errorsOf(failure: unknown): GraphqlError[] {
   if (typeof failure !== "object" || failure === null) return [];
   const { errors, graphQLErrors, error, cause } = failure as Record<string, unknown>;

@@ -1,21 +1,21 @@
 /**
- * The objects in an answer whose type is told, with the fields that the document selects of them, by their names in the
- * schema, whatever aliases and fragments it uses. Which of them are rows, a cache tells by its keys. What both etag guards
- * look at.
+ * The objects in an answer whose type is known, with the fields that the document selects from them, by their names in
+ * the schema, whatever aliases and fragments it uses. A cache decides by its keys which of them are rows. Used by both
+ * etag guards.
  */
 import type { DocumentNode, FragmentDefinitionNode, SelectionSetNode } from "graphql";
 
-/** An object as an answer shows it. */
+/** An object in an answer. */
 export interface Entity {
   readonly typename: string;
-  /** The object in the answer. */
+  /** The object itself. */
   readonly object: object;
-  /** Fields without arguments, by name. An object or list that has a selection of its own is undefined here. */
+  /** Fields without arguments, by name. An object or list with its own selection is undefined here. */
   readonly fields: ReadonlyMap<string, unknown>;
   readonly etag: string | undefined;
 }
 
-/** All objects in the data that a document's only operation got. */
+/** All objects in the result of a document's only operation. */
 export function entitiesIn(document: DocumentNode, data: unknown): Entity[] {
   const fragments = new Map<string, FragmentDefinitionNode>();
   let operation: SelectionSetNode | undefined;
@@ -28,7 +28,7 @@ export function entitiesIn(document: DocumentNode, data: unknown): Entity[] {
   return found;
 }
 
-/** A field's own arguments cannot be told apart by its name, so it is left out. */
+/** A field with arguments is left out, since its name does not tell them. */
 interface Selected {
   readonly name: string;
   readonly hasArguments: boolean;
@@ -43,7 +43,7 @@ function visit(value: unknown, sets: SelectionSetNode[], fragments: ReadonlyMap<
   if (typeof value !== "object" || value === null) return;
   const object = value as Record<string, unknown>;
   const selected = new Map<string, Selected>();
-  // An alias of `__typename` is possible; the one that clients add has none.
+  // `__typename` may have an alias; the one that clients add has none.
   const typename = typeof object["__typename"] === "string" ? object["__typename"] : undefined;
   for (const set of sets) collect(set, typename, fragments, selected);
 
@@ -81,7 +81,7 @@ function collect(
     }
     const fragment = selection.kind === "FragmentSpread" ? fragments.get(selection.name.value) : selection;
     const condition = fragment?.typeCondition?.name.value;
-    // Types are entities, or what is around them; the one interface that there may be is Relay's.
+    // Types are entities or belong to their connections; the only possible interface is Relay's `Node`.
     if (fragment && (condition === undefined || typename === undefined || condition === typename || condition === "Node")) {
       collect(fragment.selectionSet, typename, fragments, into);
     }

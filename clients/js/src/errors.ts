@@ -1,4 +1,4 @@
-/** What can go wrong on the way, and what a refused write says. */
+/** Errors of requests, and what a refused write says. */
 
 /** An error of a GraphQL response. */
 export interface GraphqlError {
@@ -8,7 +8,7 @@ export interface GraphqlError {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
-/** The server answered, but not with GraphQL: a proxy's page, a 413, a 404 of another server. */
+/** The server answered, but not with GraphQL: a proxy's error page, a 413, a 404 from another server. */
 export class HttpError extends Error {
   override readonly name = "HttpError";
 
@@ -24,7 +24,7 @@ export class HttpError extends Error {
   }
 }
 
-/** The operation failed: what the server says, with its status. `fetch` clients throw it; Apollo and urql have their own. */
+/** The operation failed: the server's errors, with its status. Thrown by `fetch` clients; Apollo and urql have their own. */
 export class OperationError extends Error {
   override readonly name = "OperationError";
 

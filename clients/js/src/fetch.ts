@@ -1,6 +1,6 @@
 /**
- * A small client over `fetch`, for TanStack Query, SWR, servers and scripts. An answer that has not changed is the very same
- * object as before, so nothing renders again.
+ * A small client over `fetch`, for TanStack Query, SWR, servers and scripts. If an answer has not changed, it is the
+ * identical object, so nothing is rendered again.
  */
 import type { Variables } from "./canonical.js";
 import { OperationError } from "./errors.js";
@@ -10,12 +10,12 @@ export { conflictOf, retryOnConflict, type Clash, type Conflict } from "./confli
 export { HttpError, OperationError, type GraphqlError } from "./errors.js";
 
 /**
- * A document: its text; a document that GraphQL code generator made (`documentMode: "string"`), which knows the types of its
- * data and variables; or what names a registered one.
+ * A document: its text; a document from GraphQL Code Generator (`documentMode: "string"`), which has the types of its
+ * data and variables; or a reference to a registered document.
  */
 export type Document<Data = unknown, V = Variables> = string | TypedDocument<Data, V> | RegisteredDocument<Data, V>;
 
-/** As GraphQL code generator's `TypedDocumentString` is. */
+/** Like GraphQL Code Generator's `TypedDocumentString`. */
 export interface TypedDocument<Data, V> extends String {
   readonly __apiType?: ((variables: V) => Data) | undefined;
   readonly __meta__?: Record<string, unknown> | undefined;
@@ -24,25 +24,25 @@ export interface TypedDocument<Data, V> extends String {
 /** A document that the server has. */
 export interface RegisteredDocument<Data = unknown, V = Variables> {
   readonly id: string;
-  /** Which of its operations, where it has several. */
+  /** Which operation to run, if it has several. */
   readonly operationName?: string;
   readonly __apiType?: ((variables: V) => Data) | undefined;
 }
 
 export interface ClientOptions extends TransportOptions {
   /**
-   * Whether this client keeps answers and asks with `If-None-Match` itself. Default: where there is no browser, whose own
-   * cache does so. Across origins, that header would cost a page a preflight.
+   * Whether this client stores answers and sends `If-None-Match` itself. Default: only outside browsers, which have their
+   * own cache. Across origins, that header would cost a page a preflight.
    */
   readonly conditional?: boolean;
-  /** The most answers that are kept. Default 500. */
+  /** The maximum number of stored answers. Default 500. */
   readonly keep?: number;
 }
 
-/** What a query got. */
+/** The result of a query. */
 export interface Result<Data> {
   readonly data: Data;
-  /** The ETag of the answer. Equal ETags, equal data. */
+  /** The ETag of the answer: equal ETags mean equal data. */
   readonly etag: string | undefined;
 }
 
@@ -51,17 +51,17 @@ export type RequestOptions = Pick<Asking, "signal" | "headers" | "init">;
 type VariablesOf<V> = Record<string, never> extends V ? [variables?: V, options?: RequestOptions] : [variables: V, options?: RequestOptions];
 
 export interface FreshqlClient {
-  /** Runs a query. Fails with an `OperationError` where the answer has errors. */
+  /** Runs a query. Throws an `OperationError` if the answer has errors. */
   query<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Result<Data>>;
-  /** The data of a query alone. */
+  /** Runs a query and returns only its data. */
   data<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
   /** Runs a mutation. */
   mutate<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): Promise<Data>;
-  /** A query's URL, for preloading, links and frameworks with a `fetch` of their own; also a good key for a cache. */
+  /** A query's URL, for preloading, links and frameworks with their own `fetch`; also a good cache key. */
   url<Data = unknown, V extends Variables = Variables>(document: Document<Data, V>, ...rest: VariablesOf<V>): string;
 }
 
-/** Makes a client. */
+/** Creates a client. */
 export function createClient(options: ClientOptions = {}): FreshqlClient {
   const transport = new Transport(options);
   const kept = new Map<string, Result<unknown>>();
@@ -84,7 +84,7 @@ export function createClient(options: ClientOptions = {}): FreshqlClient {
     return remember(url, known?.etag === etag ? known : { data: answer.data as Data, etag });
   }
 
-  /** As the one that was used last. */
+  /** Marks it as the most recently used. */
   function remember<Data>(url: string, result: Result<Data>): Result<Data> {
     kept.delete(url);
     kept.set(url, result);
@@ -114,7 +114,7 @@ function questionOf(document: Document<unknown, never>, kind: Question["kind"], 
   }
   const text = String(document);
   const hash = typeof document === "object" ? document.__meta__?.["hash"] : undefined;
-  // The name is for the manifest and for messages: where a comment deceives it, the hash still tells the document.
+  // The name is for the manifest and for messages: if a comment makes it wrong, the hash still identifies the document.
   const name = /^\s*(?:#.*\s+)*(?:query|mutation)\s+([_A-Za-z]\w*)/.exec(text)?.[1];
   return { text, id: typeof hash === "string" ? hash : undefined, name, kind, variables };
 }

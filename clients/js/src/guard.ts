@@ -1,30 +1,30 @@
 /**
- * The etag guard's decisions. Caches merge what answers say about a row, field by field; so a list that brings a row's new
- * `etag` beside a body that a page had read before makes a token that no longer stands for what is shown, and the next
- * update with it erases somebody's text. The guard keeps one rule: **all fields of a row in the cache are of the version
- * that its `etag` names.** An answer of another version makes the cache forget the row's other fields first; queries that
- * show them ask again.
+ * The etag guard's decisions. Caches merge the answers about a row field by field. If a list brings a row's new `etag`
+ * while the page still shows a body that it read earlier, the token no longer stands for what is shown, and the next
+ * update with it overwrites somebody else's text. The guard enforces one rule: **all fields of a row in the cache belong
+ * to the version that its `etag` names.** An answer with another version first makes the cache forget the row's other
+ * fields; queries that show them are sent again.
  *
- * `etag`s have no order, and an answer may be old: from a CDN, or overtaken by another. So an answer whose `etag` this client
- * has seen replaced is asked for again at the server itself, whose word counts. Hence no two queries can make each other
- * forget in turn for ever.
+ * `etag`s have no order, and an answer may be old: from a CDN, or overtaken by another. So if this client has already
+ * seen an answer's `etag` replaced, the guard asks the server itself, whose answer counts. Therefore, no two queries can
+ * make each other forget for ever.
  */
 import type { Entity } from "./entities.js";
 
 /** What an answer means for a row in the cache. */
 export type Verdict =
-  /** Nothing: it is of the version that is there, or of none that anybody can tell. */
+  /** Nothing: it has the version that is there, or none that can be determined. */
   | "keep"
-  /** The row's other fields are of another version. */
+  /** The row's other fields have another version. */
   | "forget"
   /** It may be older than what is there: ask the server itself. */
   | "doubt";
 
 const MOST_REPLACED = 10_000;
 
-/** The etags that were replaced, as far as one cache has seen. */
+/** The etags that one cache has seen replaced. */
 export class Replaced {
-  // In the order of insertion, so the oldest is first.
+  // In insertion order, so the oldest comes first.
   readonly #tokens = new Set<string>();
 
   has(key: string, etag: string): boolean {
@@ -37,21 +37,21 @@ export class Replaced {
   }
 
   /**
-   * `held`: the row's etag in the cache. `changes`: whether the answer gives one of the row's fields there another value.
-   * `isFinal`: the answer is the server's own, or there is no better one to be had.
+   * `held`: the row's etag in the cache. `changes`: whether the answer changes the value of one of the row's fields there.
+   * `isFinal`: whether the answer comes from the server itself, or no better one is available.
    */
   verdict(key: string, etag: string | undefined, held: string | undefined, changes: () => boolean, isFinal: boolean): Verdict {
     if (etag !== undefined) {
       if (etag === held) return "keep";
       return this.has(key, etag) && !isFinal ? "doubt" : "forget";
     }
-    // Without an etag, only a value that differs tells that the version does.
+    // Without an etag, only a different value shows that the version differs.
     if (held === undefined || !changes()) return "keep";
     return this.has(key, held) && !isFinal ? "doubt" : "forget";
   }
 }
 
-/** What an answer says about one row, wherever in it. */
+/** What an answer says about one row, in all places. */
 export interface Sighting {
   readonly typename: string;
   readonly objects: object[];
@@ -59,7 +59,7 @@ export interface Sighting {
   etag: string | undefined;
 }
 
-/** The rows of an answer by the keys that the cache has for them. */
+/** The rows of an answer, by their keys in the cache. */
 export function sightings(entities: readonly Entity[], keyOf: (entity: Entity) => string | undefined): Map<string, Sighting> {
   const byKey = new Map<string, Sighting>();
   for (const entity of entities) {
@@ -77,14 +77,14 @@ export function sightings(entities: readonly Entity[], keyOf: (entity: Entity) =
   return byKey;
 }
 
-/** Lists of other rows are no part of a row's version. */
+/** Lists of other rows do not belong to a row's version. */
 export function isConnection(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { __typename, pageInfo, edges, nodes } = value as Record<string, unknown>;
   return (typeof __typename === "string" && __typename.endsWith("Connection")) || Boolean(pageInfo ?? edges ?? nodes);
 }
 
-/** Whether two JSON values are the same. What is no JSON, such as a Date that the cache made, is not compared: it counts as. */
+/** Whether two JSON values are equal. Anything else, such as a Date that the cache created, counts as equal. */
 export function isSame(a: unknown, b: unknown): boolean {
   if (a === b) return true;
   if (!isJson(a) || !isJson(b)) return true;

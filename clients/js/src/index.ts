@@ -1,4 +1,4 @@
-/** What every client of freshql can use. The adapters are `freshql-client/apollo`, `/urql` and `/fetch`. */
+/** What every client of freshql can use. The adapters are in `freshql-client/apollo`, `/urql` and `/fetch`. */
 export { documentId } from "./blake3.js";
 export { canonicalVariables, type Variables } from "./canonical.js";
 export { conflictOf, retryOnConflict, type Checked, type Clash, type Conflict } from "./conflict.js";

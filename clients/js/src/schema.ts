@@ -1,4 +1,4 @@
-/** What clients must know of an API beyond its types: which types are rows, and which fields are lists of them. */
+/** What clients need to know of an API beyond its types: which types are rows, and which fields are lists of them. */
 import { type GraphQLSchema, getNamedType, isObjectType } from "graphql";
 
 export interface SchemaShape {
@@ -6,15 +6,15 @@ export interface SchemaShape {
   readonly entities: string[];
   /** Their lists, by the type that has them. */
   readonly connections: Record<string, string[]>;
-  /** Types without a key of their own, which Graphcache wants to be told. */
+  /** Types without a key of their own, which Graphcache must know. */
   readonly keyless: string[];
 }
 
-/** Reads a schema, such as graphql-js' `buildSchema` makes of the SDL at `/schema.graphql`. */
+/** Reads a schema, such as graphql-js' `buildSchema` creates from the SDL at `/schema.graphql`. */
 export function shapeOf(schema: GraphQLSchema): SchemaShape {
   const shape: SchemaShape = { entities: [], connections: {}, keyless: [] };
   const roots = [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()];
-  // In one order, whether they come from SDL or from introspection.
+  // In the same order, whether they come from SDL or from introspection.
   const types = Object.values(schema.getTypeMap()).sort((a, b) => (a.name < b.name ? -1 : 1));
   for (const type of types) {
     if (!isObjectType(type) || type.name.startsWith("__")) continue;

@@ -1,67 +1,67 @@
 /**
- * How an operation travels: a query by `GET /q/{id}`, so that every cache on the way can keep its answer; a mutation, or a
- * query too long for a URL, by POST. What no document is registered for is registered on the spot where the server allows
- * that (modes `open` and `apq`), and is a clear error where it does not.
+ * How operations are sent: a query as `GET /q/{id}`, so that every cache on the way can store the answer; a mutation, or
+ * a query that is too long for a URL, by POST. An unregistered document is registered with the request if the server
+ * allows that (modes `open` and `apq`); otherwise, there is a clear error.
  *
- * Knows no GraphQL client: `apollo.ts`, `urql.ts` and `fetch.ts` bring their operations here.
+ * This is independent of GraphQL clients: `apollo.ts`, `urql.ts` and `fetch.ts` pass their operations to it.
  */
 import type { VariableDefinitionNode } from "graphql";
 import { documentId } from "./blake3.js";
 import { canonicalVariables, encodeComponent, type Variables } from "./canonical.js";
 import { type GraphqlError, HttpError } from "./errors.js";
 
-/** Apollo's manifest, as `freshql manifest` and `@apollo/generate-persisted-query-manifest` write it. */
+/** Apollo's manifest, as written by `freshql manifest` and `@apollo/generate-persisted-query-manifest`. */
 export interface ApolloManifest {
   readonly format?: string;
   readonly version?: number;
   readonly operations: readonly { readonly id: string; readonly name: string; readonly type?: string; readonly body?: string }[];
 }
 
-/** The ids of documents by the names of their operations. */
+/** The ids of documents, by the names of their operations. */
 export type Manifest = ApolloManifest | Readonly<Record<string, string>>;
 
-/** What all clients have in common. */
+/** The options of all clients. */
 export interface TransportOptions {
-  /** Where the server is, such as `https://api.example.com`. Default: the page's own origin. */
+  /** The server's URL, such as `https://api.example.com`. Default: the page's own origin. */
   readonly url?: string;
-  /** The ids of registered documents. An operation that it lacks is known by the blake3 hash of its text. */
+  /** The ids of registered documents. The id of any other operation is the blake3 hash of its text. */
   readonly manifest?: Manifest;
-  /** Headers of every request, or a function that makes them. On a GET to another origin, most headers cost a preflight. */
+  /** Headers for every request, or a function that returns them. On a GET to another origin, most cost a preflight. */
   readonly headers?: HeadersInit | (() => HeadersInit | PromiseLike<HeadersInit>);
-  /** As `fetch` takes it. */
+  /** As for `fetch`. */
   readonly credentials?: RequestCredentials;
-  /** Another `fetch`. */
+  /** Replaces `fetch`. */
   readonly fetch?: typeof fetch;
-  /** The longest URL, in characters; a longer query is a POST, which no cache keeps. Default 4096. */
+  /** The longest URL, in characters; a longer query is sent by POST, which no cache stores. Default 4096. */
   readonly maxUrlLength?: number;
-  /** How often a query is asked again when the server is busy (503), after its `Retry-After`. Default 2. */
+  /** How often a query is repeated if the server is busy (503), after its `Retry-After`. Default 2. */
   readonly retries?: number;
-  /** Whether a document that the server does not know is sent to it. Default true. In mode `trusted` the server refuses it. */
+  /** Whether to send the server a document that it does not know. Default true. In mode `trusted`, the server refuses it. */
   readonly register?: boolean;
 }
 
 /** One operation. */
 export interface Question {
-  /** The text of its document, exactly. May be absent where the id is known. */
+  /** The exact text of its document. May be absent if the id is known. */
   readonly text?: string | undefined;
-  /** Its id, if something else than the manifest or the hash tells it. */
+  /** Its id, unless the manifest or the hash determines it. */
   readonly id?: string | undefined;
   readonly name?: string | undefined;
   /** Whether the document has several operations, so that the name must be in the URL. */
   readonly isOneOfSeveral?: boolean;
   readonly kind: "query" | "mutation";
   readonly variables?: Variables | undefined;
-  /** What the document declares, for the canonical spelling of variables. */
+  /** The variable definitions in the document, for the canonical form of variables. */
   readonly definitions?: readonly VariableDefinitionNode[] | undefined;
 }
 
-/** How it is asked. */
+/** How to send it. */
 export interface Asking {
   readonly signal?: AbortSignal | null | undefined;
   readonly headers?: HeadersInit | undefined;
-  /** Of `fetch`, such as `cache`, `keepalive`, or Next.js' `next`. */
+  /** Options for `fetch`, such as `cache`, `keepalive`, or Next.js' `next`. */
   readonly init?: RequestInit | undefined;
-  /** Ask the server itself, past all caches. */
+  /** Whether to bypass all caches and ask the server itself. */
   readonly atOrigin?: boolean;
 }
 
@@ -77,13 +77,13 @@ export interface Answer<Data = unknown> {
 export const NOT_MODIFIED = Symbol("304");
 
 const LONGEST_WAIT = 10_000;
-// One media type, so that `extensions.etag` is the ETag at `/graphql` too. Errors are told from their bodies.
+// A single media type, so that `extensions.etag` is the ETag at `/graphql` too. The body shows whether there are errors.
 const ACCEPT = "application/json";
 
 export class Transport {
   readonly #options: TransportOptions;
   readonly #ids: ReadonlyMap<string, string>;
-  /** The sha256 hashes of texts that this server has learned. */
+  /** The sha256 hashes of texts that this server has registered. */
   readonly #learned = new Map<string, string>();
   #isTrusted = false;
 
@@ -92,7 +92,7 @@ export class Transport {
     this.#ids = idsOf(options.manifest);
   }
 
-  /** The id under which the document of a question is asked for. */
+  /** The id with which the request names its document. */
   id({ id, name, text }: Question): string {
     const known = id ?? (name === undefined ? undefined : this.#ids.get(name));
     if (known !== undefined) return known;
@@ -106,7 +106,7 @@ export class Transport {
     return this.#path(question) + (variables === "{}" ? "" : `?variables=${encodeComponent(variables)}`);
   }
 
-  /** Asks, and gives what the server says. Fails with {@link HttpError} where that is no GraphQL response. */
+  /** Sends a request and returns the response. Throws {@link HttpError} if that is not a GraphQL response. */
   async ask(question: Question, asking: Asking = {}): Promise<Answer | typeof NOT_MODIFIED> {
     const sha256 = question.text === undefined ? undefined : this.#learned.get(question.text);
     if (sha256 !== undefined) return this.#askLearned(question, asking, sha256);
@@ -119,7 +119,7 @@ export class Transport {
     return this.#afterMiss(question, asking, answer);
   }
 
-  /** The document is not registered: the server may learn it, or says why not. */
+  /** The document is not registered: register it with the server, or report why that is refused. */
   async #afterMiss(question: Question, asking: Asking, miss: Answer): Promise<Answer | typeof NOT_MODIFIED> {
     if (question.text !== undefined && this.#options.register !== false && !this.#isTrusted) {
       const sha256 = await sha256Of(question.text);
@@ -142,7 +142,7 @@ export class Transport {
       ];
       const url = `${base}?${parameters.join("&")}`;
       const answer = this.#fits(url) ? await this.#get(url, asking) : undefined;
-      // What clients bring is forgotten when there is too much of it, and when the server starts anew.
+      // The server forgets documents from clients when there are too many, and when it restarts.
       if (answer !== undefined && (answer === NOT_MODIFIED || !isMiss(answer))) return answer;
     }
     const body = { query: text, operationName: name, variables, extensions };
@@ -152,7 +152,7 @@ export class Transport {
     return answer;
   }
 
-  /** With the operation's name in the URL, the server says under which id it knows another version. */
+  /** With the operation's name in the URL, the server can report the id of another version that it knows. */
   async #explain(question: Question, asking: Asking, miss: Answer): Promise<GraphqlError> {
     const { name } = question;
     const error = miss.errors![0]!;
@@ -180,7 +180,7 @@ export class Transport {
   }
 
   #path(question: Question): string {
-    // The colon of `sha256:…` may stand in a path as it is.
+    // The colon of `sha256:…` is allowed in a path.
     const id = encodeComponent(this.id(question)).replaceAll("%3A", ":");
     const name = question.isOneOfSeveral && question.name !== undefined ? `/${encodeComponent(question.name)}` : "";
     return `${this.#base()}/q/${id}${name}`;
@@ -202,15 +202,15 @@ export class Transport {
     for (const more of [typeof own === "function" ? await own() : own, asking.init?.headers, asking.headers, init.headers]) {
       new Headers(more).forEach((value, name) => headers.set(name, value));
     }
-    // `If-None-Match` means nothing on a POST, and a preflight to caches on the way.
+    // `If-None-Match` has no meaning on a POST, and would cost a preflight.
     if (init.method === "POST") headers.delete("if-none-match");
     const signal = asking.signal ?? asking.init?.signal ?? null;
     const request = { ...asking.init, ...(credentials ? { credentials } : {}), ...init, headers, signal };
-    // The global one is looked up at each request: tests and frameworks replace it.
+    // The global `fetch` is looked up for each request: tests and frameworks replace it.
     const send = this.#options.fetch ?? globalThis.fetch;
     for (let attempt = 0; ; attempt++) {
       const response = await send(url, request);
-      // A mutation may have been begun.
+      // A mutation may already have taken effect.
       if (response.status !== 503 || kind !== "query" || attempt >= retries) return response;
       await response.body?.cancel();
       await wait(retryAfter(response) * (1 + Math.random() / 4), signal);
@@ -218,7 +218,7 @@ export class Transport {
   }
 }
 
-/** Reads a GraphQL response, whatever its status. */
+/** Parses a GraphQL response, whatever its status. */
 async function read(response: Response): Promise<Answer> {
   const text = await response.text();
   let body: unknown;
@@ -275,9 +275,9 @@ function wait(milliseconds: number, signal: AbortSignal | null): Promise<void> {
   });
 }
 
-/** Apollo's name of a text that the server is to learn. */
+/** Apollo's id for a text that the server is to register. */
 async function sha256Of(text: string): Promise<string> {
-  // Absent on pages that were not loaded over HTTPS, but for localhost.
+  // Not available on pages that were loaded without HTTPS, except on localhost.
   if (!globalThis.crypto?.subtle) throw new Error("registering a document takes Web Crypto, which pages have over HTTPS only");
   const hash = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
   return Array.from(hash, (byte) => byte.toString(16).padStart(2, "0")).join("");

@@ -1,4 +1,4 @@
-/** urql: the exchange that takes the place of `fetchExchange`, and the etag guard for Graphcache. */
+/** urql: the exchange that replaces `fetchExchange`, and the etag guard for Graphcache. */
 import {
   type Exchange,
   type ExecutionResult,
@@ -20,14 +20,14 @@ import { type Answer, NOT_MODIFIED, type Question, Transport, type TransportOpti
 export { conflictOf, retryOnConflict, type Clash, type Conflict } from "./conflict.js";
 
 export interface FreshqlOptions extends TransportOptions {
-  /** The types that have an `id` and an `etag`, for the guard; `freshql-client schema` writes the list. */
+  /** The types with an `id` and an `etag`, for the guard; `freshql-client schema` generates the list. */
   readonly entities?: readonly string[];
 }
 
 export interface Freshql {
   /** The last exchange. */
   readonly exchange: Exchange;
-  /** Graphcache's `updates`, by which it keeps all fields of a row at one version. */
+  /** Graphcache's `updates`, which keep all fields of a row at one version. */
   readonly updates: UpdatesConfig;
 }
 
@@ -38,7 +38,7 @@ export function freshql(options: FreshqlOptions = {}): Freshql {
   const exchange: Exchange =
     ({ client, forward }) =>
     (operations$) => {
-      // Graphcache asks nothing again because of another query's answer; it shows the old rows, whole, as stale.
+      // Graphcache does not refetch a query because of another query's answer; it shows the old rows, complete, as stale.
       const askAgain = (operation: Operation) =>
         client.reexecuteOperation(makeOperation("query", operation, { ...operation.context, requestPolicy: "network-only" }));
       const isOurs = ({ kind }: Operation) => kind === "query" || kind === "mutation";
@@ -74,7 +74,7 @@ export function freshql(options: FreshqlOptions = {}): Freshql {
 
 interface Asked {
   readonly result: OperationResult;
-  /** Queries that show rows of which this answer has made the cache forget something. */
+  /** Queries that show rows of which the cache has just forgotten something. */
   readonly outdated: Operation[];
 }
 
@@ -107,7 +107,7 @@ function questionOf(operation: Operation): Question {
   const definition = document.definitions.find((node): node is OperationDefinitionNode => node.kind === "OperationDefinition");
   return {
     text: stringifyDocument(query),
-    // Of documents that have it only: urql's persisted documents, GraphQL code generator's.
+    // Only documents from urql's persisted documents or GraphQL Code Generator have it.
     id: document.documentId ?? document.__meta__?.hash,
     name: definition?.name?.value,
     kind: kind === "mutation" ? "mutation" : "query",
@@ -122,22 +122,22 @@ interface Known {
 }
 
 /**
- * Graphcache shows what it holds only while it writes, field by field; so what answers said is kept here too, and decided
- * on before it writes. Then, at a row's `id`, the other fields are invalidated.
+ * Graphcache reveals its contents only while it writes, field by field. So what answers said is stored here, too, and
+ * the decision is made before it writes. Then, at a row's `id`, the other fields are invalidated.
  */
 class EtagGuard {
   readonly #replaced = new Replaced();
   readonly #known = new Map<string, Known>();
-  /** The queries that are shown somewhere, with what they showed last. */
+  /** The active queries, with their last results. */
   readonly #readers = new Map<number, { operation: Operation; rows: ReadonlyMap<string, Sighting> }>();
-  /** By the object in the answer: the fields that stay, of a row whose others are of another version. */
+  /** By the object in the answer: the fields to keep, for a row whose other fields have another version. */
   readonly #kept = new WeakMap<object, ReadonlyMap<string, unknown>>();
 
   doubts(document: DocumentNode, data: unknown): boolean {
     return [...rows(document, data)].some(([key, seen]) => this.#verdict(key, seen, false) === "doubt");
   }
 
-  /** Before Graphcache writes an answer. Gives the other queries that are to be asked again. */
+  /** Before Graphcache writes an answer. Returns the other queries that must be sent again. */
   see(operation: Operation, data: unknown): Operation[] {
     const seen = rows(operation.query, data);
     const outdated = new Set<Operation>();
@@ -163,8 +163,8 @@ class EtagGuard {
   }
 
   /**
-   * A refused write brings the row as it is now. Graphcache takes no rows from errors, so the queries that show another version
-   * of it are asked again.
+   * A refused write returns the current row. Graphcache takes no rows from errors, so queries that show another version of
+   * it are sent again.
    */
   refused(operation: Operation, answer: unknown): Operation[] {
     const conflict = operation.kind === "mutation" ? conflictOf(answer) : null;
@@ -180,18 +180,18 @@ class EtagGuard {
     return [...outdated];
   }
 
-  /** Nobody shows the query any more. */
+  /** The query is no longer active. */
   leave({ key }: Operation): void {
     this.#readers.delete(key);
   }
 
-  /** Graphcache calls it when it writes a row's `id`. */
+  /** Called by Graphcache when it writes a row's `id`. */
   readonly update = (row: object, _: unknown, cache: Cache, { parentKey, optimistic }: ResolveInfo): void => {
     const kept = this.#kept.get(row);
     if (!kept || optimistic) return;
     for (const { fieldName, fieldKey, arguments: args } of cache.inspectFields(parentKey)) {
       if (fieldName === "__typename" || kept.has(fieldName)) continue;
-      // What has no key of its own is a connection: lists of other rows are no part of a row's version.
+      // An object without a key is a connection: lists of other rows do not belong to a row's version.
       const value = cache.resolve(parentKey, fieldKey);
       if (typeof value === "string" && value.startsWith(`${parentKey}.`)) continue;
       cache.invalidate(parentKey, fieldName, args);
