@@ -1,5 +1,5 @@
-# The server and nothing else: no project in it. Mount yours (schema.graphql, queries/, migrations/, freshql.toml) on /project
-# and a directory for the database on /data:
+# The server without a project. Mount yours (schema.graphql, queries/, migrations/, freshql.toml) at /project and a directory
+# for the database at /data:
 #   docker run -p 8080:8080 -v "$PWD:/project:ro" -v freshql:/data freshql
 FROM rust:1.94-bookworm AS build
 WORKDIR /src
@@ -9,7 +9,7 @@ RUN cargo build --release --locked
 FROM debian:bookworm-slim
 RUN useradd --system --uid 10001 --no-create-home freshql && install -d -o freshql /data /project
 COPY --from=build /src/target/release/freshql /usr/local/bin/freshql
-# Whom to trust: for PostgreSQL with sslmode=verify-full, for the keys of an issuer, for `freshql push`. The slim image has none.
+# Root certificates: for PostgreSQL with sslmode=verify-full, for an issuer's keys, for `freshql push`. The slim image has none.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 USER freshql
 VOLUME /data

@@ -2,8 +2,8 @@ vcl 4.1;
 
 import directors;
 
-# Two nodes behind the configuration of ../varnish.vcl. A node that cannot answer is left out until it can: /readyz also tells
-# when its database is gone.
+# Two nodes behind the configuration of ../varnish.vcl. A node that cannot answer is skipped until it can: /readyz also
+# reports whether its database is available.
 
 probe ready {
     .url = "/readyz";
@@ -36,5 +36,5 @@ sub vcl_recv {
     set req.backend_hint = nodes.backend();
 }
 
-# Its own back end is not used.
+# That configuration's own back end is not used.
 include "/etc/varnish/freshql.vcl";
