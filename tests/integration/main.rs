@@ -1,9 +1,9 @@
-//! The tests that see freshql from outside, in one binary. Each file is named for what its tests
-//! hold; what they share is in `support/`.
+//! Tests that see freshql from outside, in one binary. Each file is named for the behaviour that
+//! its tests establish; shared code is in `support/`.
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-// What the tests share: harnesses, models, generators, and a plain implementation to compare with.
+// Shared by the tests: harnesses, models, generators, and a simple implementation to compare with.
 #[path = "support/blog.rs"]
 mod blog;
 #[path = "support/books.rs"]

@@ -1,4 +1,4 @@
-//! A project in which much depends on who asks (`examples/blog`), and tokens for those who do.
+//! A project in which much depends on the viewer (`examples/blog`), and tokens for its viewers.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use crate::installed_program::top;
 pub(crate) const SECRET: &str = "a secret of the tests, 32 bytes or more";
 pub(crate) const COOKIE_NAME: &str = "__Host-session";
 
-/// Who asks.
+/// A viewer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Who {
     Nobody,
     Ada,
     Bob,
-    /// Two of them have one view.
+    /// Two of them share one view.
     Editor,
     OtherEditor,
 }
@@ -43,7 +43,7 @@ impl Who {
         Some(format!("Bearer {}", token(&self.claims()?)))
     }
 
-    /// The titles of the posts that it may read, in order.
+    /// The titles of the posts that the viewer may read, in order.
     pub(crate) fn titles(self) -> &'static [&'static str] {
         match self {
             Self::Nobody => &["ada published", "bob published"],
@@ -75,7 +75,7 @@ pub(crate) fn issuer() -> Issuer {
     }
 }
 
-/// The project, with an `[auth]` of the tests' own.
+/// The project, with its own `[auth]` for tests.
 pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     copy(&top().join("examples/blog"), directory.path());
@@ -84,7 +84,7 @@ pub(crate) fn project() -> TempDir {
     directory
 }
 
-/// A server with rows of everybody's.
+/// A server with rows of all authors.
 pub(crate) async fn start(mode: Mode, change: impl FnOnce(&mut Config)) -> TestApp {
     let app = TestApp::start_in(project(), mode, |config| {
         config.auth = vec![issuer()];
@@ -93,7 +93,7 @@ pub(crate) async fn start(mode: Mode, change: impl FnOnce(&mut Config)) -> TestA
     app.await
 }
 
-/// The text of `UpdatePost.graphql`, by the name `update_post`.
+/// The text of a document: `update_post` for `UpdatePost.graphql`.
 pub(crate) fn document(name: &str) -> String {
     let words = name.split('_').map(|word| word[..1].to_uppercase() + &word[1..]);
     let file = words.collect::<String>() + ".graphql";

@@ -1,5 +1,5 @@
-//! A plain bookkeeping of writes in memory: what each makes of the rows, or why it is refused. The
-//! tests compare the engine's writes with it.
+//! A simple in-memory model of writes: what each does to the rows, or why it is refused. The tests
+//! compare the engine's writes with it.
 
 use std::collections::HashMap;
 
@@ -17,13 +17,13 @@ use crate::rows::{Row, Tables, clashes};
 #[derive(Debug)]
 pub(crate) enum Stop {
     Refused(Refusal),
-    /// A row goes by one relation and must stay by another: which comes first is the database's own
-    /// affair.
+    /// One relation would delete a row and another one would keep it: the result depends on the
+    /// database's order.
     Undecided,
 }
 
-/// Why a transaction is refused: the code, the field that is at fault, what its `extensions` must
-/// have: one of these.
+/// Why a transaction is refused: the code, the field at fault, and the `extensions`, of which one
+/// must be there.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) code: Code,
@@ -31,24 +31,24 @@ pub(crate) struct Refusal {
     pub(crate) extensions: Vec<(&'static str, Vec<serde_json::Value>)>,
 }
 
-/// What the server made: its answer, and the rows after it.
+/// The server's result: its answer, and the rows after it.
 #[derive(Clone, Copy)]
 pub(crate) struct Made<'a> {
     pub(crate) answer: &'a serde_json::Value,
     pub(crate) tables: &'a Tables,
 }
 
-/// The books.
+/// The model's state.
 #[derive(Debug, Clone)]
 pub(crate) struct Books {
     pub(crate) tables: Tables,
-    /// When each row changed last.
+    /// The time of each row's last change.
     versions: HashMap<(EntityId, String), u64>,
     clock: u64,
 }
 
-/// Does all writes; gives the rows as they are answered. What a server makes itself is taken from
-/// it, if there is one.
+/// Applies all writes; returns the rows as they are answered. Values that the server generates are
+/// taken from its result, if there is one.
 pub(crate) fn apply(
     model: &Model,
     books: &mut Books,
@@ -104,7 +104,7 @@ fn refusal(code: Code, extensions: Vec<(&'static str, Vec<serde_json::Value>)>) 
     Stop::Refused(Refusal { code, field: 0, extensions })
 }
 
-/// Of several that are violated, the database may name any.
+/// If several are violated, the database may report any of them.
 fn conflict(constraint: &str, fields: &[Vec<&str>]) -> Stop {
     let fields = fields.iter().map(|fields| json!(fields)).collect();
     refusal(Code::Conflict, vec![("constraint", vec![json!(constraint)]), ("fields", fields)])
@@ -133,7 +133,7 @@ fn create(
                     check_made(function, column.scalar, &value);
                     value
                 }
-                // Nobody sees it; any new value will do.
+                // It is not selected; any new value will do.
                 None => Value::Int(-1000 - books.clock as i64),
             },
         });
@@ -211,7 +211,7 @@ fn delete(model: &Model, books: &mut Books, write: &Write) -> Result<serde_json:
     Ok(answer)
 }
 
-/// The rows that go with this one, itself included.
+/// The rows that are deleted with this one, including itself.
 fn cascade(model: &Model, tables: &Tables, entity: &Entity, key: &Value) -> Vec<(EntityId, Value)> {
     let mut gone = vec![(entity.id, key.clone())];
     loop {
@@ -228,7 +228,7 @@ fn cascade(model: &Model, tables: &Tables, entity: &Entity, key: &Value) -> Vec<
     }
 }
 
-/// The rows that point to one of these by a relation of this kind.
+/// The rows that refer to one of these by a relation of this kind.
 fn pointing<'a>(
     model: &'a Model,
     tables: &'a Tables,
@@ -252,7 +252,7 @@ fn pointing<'a>(
     found
 }
 
-/// The row's place, if it is as it is expected to be.
+/// The row's index, if it is as expected.
 fn expected(model: &Model, books: &Books, write: &Write) -> Result<usize, Stop> {
     let entity = model.entity(write.entity);
     let rows = &books.tables[usize::from(entity.id.0)];
@@ -311,7 +311,7 @@ fn check_references(
         let value = at(row, *id);
         given.iter().any(|(given, _)| given == id)
             && *value != Value::Null
-            // A new row may point to itself.
+            // A new row may refer to itself.
             && !(target.id == entity.id && value == at(row, entity.key))
             && tables[usize::from(target.id.0)].iter().all(|row| at(row, target.key) != value)
     });
@@ -320,7 +320,7 @@ fn check_references(
 }
 
 impl Made<'_> {
-    /// A column of the row that was created; None if there is none left to see.
+    /// A column of the created row; None if that is no longer visible.
     fn value(self, entity: &Entity, id: ColumnId) -> Option<Value> {
         let shown =
             |id: ColumnId| match (&self.answer[&entity.column(id).field], entity.column(id).scalar)
@@ -364,12 +364,12 @@ impl Books {
         Self { tables, versions: HashMap::new(), clock: 0 }
     }
 
-    /// When the row changed last.
+    /// The time of the row's last change.
     pub(crate) fn version(&self, entity: EntityId, key: &Value) -> u64 {
         self.versions.get(&(entity, format!("{key:?}"))).copied().unwrap_or(0)
     }
 
-    /// Somebody else has made these rows instead.
+    /// Another program has written these rows instead.
     pub(crate) fn replace(&mut self, model: &Model, tables: Tables) {
         for entity in &model.entities {
             tables[usize::from(entity.id.0)]
@@ -385,7 +385,7 @@ impl Books {
     }
 }
 
-/// The rows by key, as the database lists them.
+/// The rows by key, in the database's order.
 pub(crate) fn sorted(model: &Model, tables: &Tables) -> Tables {
     let by_key = |entity: &Entity| {
         let mut rows = tables[usize::from(entity.id.0)].clone();
@@ -399,7 +399,7 @@ pub(crate) fn sorted(model: &Model, tables: &Tables) -> Tables {
     model.entities.iter().map(by_key).collect()
 }
 
-/// The fields that every write asks for, and their columns.
+/// The fields that every write selects, and their columns.
 pub(crate) fn selected(entity: &Entity) -> impl Iterator<Item = (&str, ColumnId)> {
     entity.fields.iter().filter(|field| !field.hidden).filter_map(|field| match field.kind {
         FieldKind::Scalar(column) => Some((field.name.as_str(), column)),

@@ -1,6 +1,6 @@
-//! A model that is not the demo's, for tests of the engine without HTTP: every kind of key and
-//! scalar, nullable, self- referencing and cyclic relations, two relations between the same
-//! entities, an entity that joins two others.
+//! A model that differs from the demo's, for tests of the engine without HTTP: every kind of key
+//! and scalar; nullable, self-referencing and cyclic relations; two relations between the same
+//! entities; an entity that joins two others.
 
 /// The model.
 pub(crate) const MODEL: &str = r#"

@@ -1,9 +1,8 @@
-//! The database that a test runs on: a SQLite file, or with `FRESHQL_TEST_DRIVER=postgres` one on a
-//! PostgreSQL server, and the programs that write to it past freshql ([`Outsider`]).
+//! The database that a test runs on: a SQLite file, or, with `FRESHQL_TEST_DRIVER=postgres`, one on
+//! a PostgreSQL server; and external writers ([`Outsider`]).
 //!
-//! The server is one of the run's own, which a watcher stops when the run has ended, however it
-//! ends; with `FRESHQL_TEST_POSTGRES=URL` it is somebody's, on which databases are made and dropped
-//! again.
+//! The server belongs to the test run, and a watcher stops it when the run has ended, however it
+//! ends. With `FRESHQL_TEST_POSTGRES=URL`, databases are created on that server and dropped again.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -23,14 +22,14 @@ use tempfile::TempDir;
 use crate::postgres::Postgres;
 use crate::rows::{Row, Tables};
 
-/// The database that the suite runs on.
+/// The kind of database that the suite runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Driver {
     Sqlite,
     Postgres,
 }
 
-/// As `FRESHQL_TEST_DRIVER` says.
+/// The one that `FRESHQL_TEST_DRIVER` selects.
 pub(crate) fn driver() -> Driver {
     match std::env::var("FRESHQL_TEST_DRIVER").as_deref() {
         Err(_) | Ok("" | "sqlite") => Driver::Sqlite,
@@ -39,7 +38,7 @@ pub(crate) fn driver() -> Driver {
     }
 }
 
-/// Where tests make their databases.
+/// Where tests create their databases.
 static SERVER: LazyLock<PostgresUrl> = LazyLock::new(|| {
     let url = std::env::var("FRESHQL_TEST_POSTGRES").ok().filter(|url| !url.is_empty());
     let url = url.unwrap_or_else(|| {
@@ -48,19 +47,19 @@ static SERVER: LazyLock<PostgresUrl> = LazyLock::new(|| {
     url.parse().unwrap_or_else(|error| panic!("FRESHQL_TEST_POSTGRES: {error}"))
 });
 
-/// A database of a test's own, gone with this.
+/// A test's own database, removed when this is dropped.
 pub(crate) enum TestDatabase {
     Sqlite { path: PathBuf, _directory: TempDir },
     Postgres(Box<PostgresUrl>),
 }
 
 impl TestDatabase {
-    /// An empty one.
+    /// An empty database.
     pub(crate) fn new() -> Self {
         Self::new_on(driver())
     }
 
-    /// The same, on this one.
+    /// An empty database of this kind.
     pub(crate) fn new_on(driver: Driver) -> Self {
         match driver {
             Driver::Sqlite => {
@@ -71,7 +70,7 @@ impl TestDatabase {
         }
     }
 
-    /// One with the tables of this model; on SQLite each statement is as `change` has it.
+    /// A database with this model's tables; on SQLite, `change` may modify each statement.
     pub(crate) fn of(
         driver: Driver,
         model: &Model,
@@ -99,12 +98,12 @@ impl TestDatabase {
         }
     }
 
-    /// The setting `database` of a project that has this one.
+    /// The project setting `database` for it.
     pub(crate) fn url(&self) -> String {
         self.config().to_string()
     }
 
-    /// A connection of another program.
+    /// An external writer's connection.
     pub(crate) fn outsider(&self) -> Outsider {
         Outsider::of(&self.config())
     }
@@ -118,8 +117,8 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The database of a project in this directory, which nobody has made yet: beside it, or on the
-/// server, scratch databases can be made.
+/// The database of a project in this directory, which does not exist yet; scratch databases can be
+/// created next to it.
 pub(crate) fn not_made_yet(directory: &Path) -> Database {
     match driver() {
         Driver::Sqlite => Database::Sqlite(directory.join("freshql.db")),
@@ -129,18 +128,18 @@ pub(crate) fn not_made_yet(directory: &Path) -> Database {
     }
 }
 
-/// A new database on the server of the tests, which whoever asked for it drops.
+/// A new database on the tests' server, which the caller drops.
 pub(crate) fn new_database() -> PostgresUrl {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name =
         format!("freshql_test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
-    // An order of its own, which is not that of code points.
+    // Its order differs from the order of code points.
     let locale = "TEMPLATE template0 LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'";
     on_server(&format!("CREATE DATABASE {name} {locale}"));
     SERVER.with_database(&name)
 }
 
-/// Drops a database, whoever is connected to it.
+/// Drops a database, even if there are connections to it.
 pub(crate) fn drop_database(url: &PostgresUrl) {
     on_server(&format!(
         "DROP DATABASE IF EXISTS {} WITH (FORCE)",
@@ -154,7 +153,7 @@ fn on_server(sql: &str) {
     connection.script(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
 }
 
-/// Another program, which writes past freshql.
+/// A program that writes to the database without freshql.
 pub(crate) enum Outsider {
     Sqlite(Connection),
     Postgres(Box<RefCell<Blocking>>),
@@ -170,7 +169,7 @@ impl Outsider {
         }
     }
 
-    /// The connection to a SQLite file, in tests of what only SQLite has.
+    /// The connection to a SQLite file, in tests of SQLite's own features.
     #[track_caller]
     pub(crate) fn sqlite(&self) -> &Connection {
         match self {
@@ -185,7 +184,7 @@ impl Outsider {
         self.try_execute(sql).unwrap_or_else(|error| panic!("{error}\n{sql}"));
     }
 
-    /// The same, which may fail.
+    /// Runs statements that may fail.
     pub(crate) fn try_execute(&self, sql: &str) -> Result<(), String> {
         match self {
             Self::Sqlite(connection) => {
@@ -238,7 +237,7 @@ impl Outsider {
         self.rows(sql).first().and_then(|row| row[0].clone())
     }
 
-    /// The only value of a query, a whole number.
+    /// The only value of a query, as an integer.
     #[track_caller]
     pub(crate) fn int(&self, sql: &str) -> i64 {
         self.value(sql)
@@ -246,13 +245,13 @@ impl Outsider {
             .unwrap_or_else(|| panic!("no number: {sql}"))
     }
 
-    /// Replaces all rows of a model's tables, whether they lead anywhere or not.
+    /// Replaces all rows of a model's tables; their foreign keys may be dangling.
     pub(crate) fn fill(&self, model: &Model, tables: &Tables) {
         let (off, on) = match self {
             Self::Sqlite(_) => {
                 ("PRAGMA foreign_keys = OFF; BEGIN", "COMMIT; PRAGMA foreign_keys = ON")
             }
-            // The triggers of foreign keys do not fire; ours do.
+            // Foreign keys' triggers do not fire; ours do.
             Self::Postgres(_) => (
                 "SET session_replication_role = replica; BEGIN",
                 "COMMIT; SET session_replication_role = origin",
@@ -271,8 +270,7 @@ impl Outsider {
         self.execute(on);
     }
 
-    /// Whoever gives keys of his own to a table whose keys PostgreSQL counts has to tell it where
-    /// to go on.
+    /// After inserting explicit keys on PostgreSQL, the sequence must be moved past them.
     fn count_on(&self, entity: &Entity) {
         let key = entity.column(entity.key);
         if key.default == Some(DefaultValue::Autoincrement) {
@@ -353,7 +351,7 @@ impl Outsider {
     }
 }
 
-/// A SQLite file as durable as a test needs.
+/// A SQLite file, as durable as tests need.
 fn open(path: &Path) -> Connection {
     let connection = sqlite::open(path).unwrap();
     connection.pragma_update(None, "synchronous", "OFF").unwrap();
@@ -369,12 +367,12 @@ fn to_sql(value: &Value) -> SqlValue {
     }
 }
 
-/// A value as PostgreSQL's SQL has it.
+/// A value as PostgreSQL literal.
 pub(crate) fn literal(value: &Value, scalar: Scalar) -> String {
     match (value, scalar) {
         (Value::Null, _) => "NULL".to_owned(),
         (Value::Int(int), Scalar::Boolean) => (*int != 0).to_string(),
-        // Not by arithmetic: `10.0 ^ -17` is 0 there.
+        // Not computed: `10.0 ^ -17` is 0 there.
         (Value::Int(int), Scalar::Decimal { scale, .. }) => format!("'{int}e-{scale}'::numeric"),
         (Value::Int(int), _) => int.to_string(),
         (Value::Real(real), _) => format!("'{real:?}'"),
@@ -386,7 +384,7 @@ fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
 }
 
-/// What reads a column as the model keeps its values, as text.
+/// An expression that reads a column in the model's storage form, as text.
 fn read(name: &str, scalar: Scalar, is_postgres: bool) -> String {
     match scalar {
         _ if !is_postgres => name.to_owned(),

@@ -1,5 +1,5 @@
-//! A server of its own for each test: the demo's model and migrations in a temporary directory,
-//! documents of the tests' own beside the demo's, a fresh database, a free port.
+//! A separate server for each test: the demo's model and migrations in a temporary directory, the
+//! tests' documents in addition to the demo's, a new database, a free port.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -34,7 +34,7 @@ pub(crate) const UPDATE: &str =
 }";
 pub(crate) const DELETE: &str = "mutation Delete($id: ID!) { deleteMerchant(id: $id) { id } }";
 
-/// The secret that the tokens of the demo are signed with in tests, and the variable that has it.
+/// The secret that signs the demo's tokens in tests, and the variable that contains it.
 pub(crate) const DEMO_SECRET: (&str, &str) =
     ("FRESHQL_JWT_SECRET", "a secret of the tests, thirty-two bytes or more");
 
@@ -51,16 +51,16 @@ const DOCUMENTS: [(&str, &str); 6] = [
 pub(crate) struct TestApp {
     pub(crate) directory: TempDir,
     pub(crate) config: Config,
-    /// None: a file in `directory`, or that of the server that this one stands beside.
+    /// None: a file in `directory`, or the database of the server that this one runs next to.
     _database: Option<TestDatabase>,
     running: RunningServer,
     client: reqwest::Client,
-    /// `Bearer …`, which comes with every POST that says nothing else: in the demo everybody reads,
-    /// and only those whom its rules let write may write.
+    /// `Bearer …`, sent with every POST that has no `Authorization`: in the demo everybody may
+    /// read, but only viewers whom the rules allow may write.
     posts_as: Option<String>,
 }
 
-/// A response, read to its end.
+/// A complete response.
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -72,12 +72,12 @@ impl TestApp {
         Self::start_with(mode, |_| {}).await
     }
 
-    /// A server whose configuration is changed before it starts.
+    /// Starts a server with a changed configuration.
     pub(crate) async fn start_with(mode: Mode, change: impl FnOnce(&mut Config)) -> Self {
         Self::start_in(project(), mode, change).await
     }
 
-    /// A server of another project.
+    /// Starts a server for another project.
     pub(crate) async fn start_in(
         directory: TempDir,
         mode: Mode,
@@ -108,12 +108,12 @@ impl TestApp {
         Self { directory, config, _database: on_server, running, client, posts_as }
     }
 
-    /// The same project in a new process, as far as a test can tell.
+    /// Restarts the server, as far as a test can tell in a new process.
     pub(crate) async fn restart(self) -> Self {
         self.restart_after(async || {}).await
     }
 
-    /// The same, with something done while the server does not run.
+    /// Restarts the server; `meanwhile` runs while it is stopped.
     pub(crate) async fn restart_after(self, meanwhile: impl AsyncFnOnce()) -> Self {
         self.running.stop().await.unwrap();
         meanwhile().await;
@@ -121,12 +121,12 @@ impl TestApp {
         Self { running, ..self }
     }
 
-    /// Another server of the same project, on the same database.
+    /// Another server for the same project, on the same database.
     pub(crate) async fn beside(&self) -> Self {
         self.beside_with(|_| {}).await
     }
 
-    /// The same, configured otherwise.
+    /// Another server with a changed configuration.
     pub(crate) async fn beside_with(&self, change: impl FnOnce(&mut Config)) -> Self {
         let mut config = self.config.clone();
         change(&mut config);
@@ -136,7 +136,7 @@ impl TestApp {
         Self { directory, config, _database: None, running, client, posts_as }
     }
 
-    /// Asks the operator's API.
+    /// Sends a request to the operators' API.
     pub(crate) async fn admin(&self, method: Method, path: &str, body: &str) -> Answer {
         let request = self.request(method, path).bearer_auth(TOKEN).body(body.to_owned());
         answer(request).await
@@ -146,12 +146,12 @@ impl TestApp {
         self.running.address
     }
 
-    /// The file of its database, in tests of what only SQLite has.
+    /// Its database file, in tests of SQLite's own features.
     pub(crate) fn database(&self) -> PathBuf {
         self.directory.path().join("freshql.db")
     }
 
-    /// Another program on its database.
+    /// An external writer on its database.
     pub(crate) fn outsider(&self) -> Outsider {
         Outsider::of(&self.config.database)
     }
@@ -164,7 +164,7 @@ impl TestApp {
         self.get_with(path, &[]).await
     }
 
-    /// The names of the headers may come more than once.
+    /// Header names may appear more than once.
     pub(crate) async fn get_with(&self, path: &str, headers: &[(HeaderName, &str)]) -> Answer {
         self.ask(Method::GET, path, headers).await
     }
@@ -205,7 +205,8 @@ impl TestApp {
         answer(request).await
     }
 
-    /// Sends these bytes and reads until the server closes, for what a client library hides.
+    /// Sends these bytes and reads until the server closes the connection, for details that a
+    /// client library hides.
     pub(crate) async fn raw(&self, request: &str) -> String {
         let mut stream = tokio::net::TcpStream::connect(self.running.address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -214,7 +215,7 @@ impl TestApp {
         response
     }
 
-    /// Creates a merchant; gives its id and its etag.
+    /// Creates a merchant; returns its id and etag.
     pub(crate) async fn create_merchant(&self, name: &str) -> (String, String) {
         let input = json!({"name": name, "description": "of a test", "city": "Ghent"});
         let answer = self.post(&url(CREATE), &json!({"variables": {"input": input}})).await;
@@ -223,7 +224,7 @@ impl TestApp {
         (row["id"].as_str().unwrap().to_owned(), row["etag"].as_str().unwrap().to_owned())
     }
 
-    /// Gives the merchant another city, whatever its version; gives its new etag.
+    /// Sets the merchant's city, whatever its version; returns its new etag.
     pub(crate) async fn move_merchant(&self, id: &str, city: &str) -> String {
         let answer = self
             .post(&url(UPDATE), &json!({"variables": {"id": id, "patch": {"city": city}}}))
@@ -266,7 +267,7 @@ impl Answer {
             .to_owned()
     }
 
-    /// Errors are for one client at one moment: nobody may store them, and they validate nothing.
+    /// Errors are for one client at one moment: nobody may store them, and they have no validator.
     #[track_caller]
     pub(crate) fn assert_error(&self, status: u16, code: &str) {
         assert_eq!(self.status.as_u16(), status, "{}", self.text());
@@ -356,13 +357,13 @@ pub(crate) fn demo_issuer() -> Issuer {
     }
 }
 
-/// `Bearer …` of somebody with these claims, for the demo.
+/// `Bearer …` for a viewer of the demo with these claims.
 pub(crate) fn demo_bearer(claims: &Value) -> String {
     let claims = claims.as_object().unwrap().clone();
     format!("Bearer {}", mint(&demo_issuer(), claims, Duration::from_secs(3600)).unwrap())
 }
 
-/// That of an editor, who may do everything.
+/// `Bearer …` for an editor, who may do everything.
 pub(crate) fn editor() -> String {
     demo_bearer(&json!({"sub": "eve", "roles": ["editor"]}))
 }
@@ -395,7 +396,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     Answer { status, headers, body: response.bytes().await.unwrap() }
 }
 
-/// The demo, of whose configuration only `[auth]`, and the tests' documents.
+/// The demo with only `[auth]` from its configuration, and the tests' documents.
 pub(crate) fn project() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let demo = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -414,7 +415,7 @@ pub(crate) fn project() -> TempDir {
     directory
 }
 
-/// Puts settings before those that `project` has left.
+/// Inserts settings before those that `project` has kept.
 pub(crate) fn configure(project: &Path, settings: &str) {
     let file = project.join("freshql.toml");
     let auth = std::fs::read_to_string(&file).unwrap();

@@ -1,7 +1,6 @@
-//! The server's library on a database of its own, without HTTP: a model made to try what can go
-//! wrong with freshness (keys of three kinds, nullable and compound uniques, defaults within a
-//! unique, a relation to itself, every kind of `onDelete`), engines on it, and external writers who
-//! write past them.
+//! The server's library on its own database, without HTTP: a model designed to test what can go
+//! wrong with freshness (three kinds of keys, nullable and compound uniques, defaults in a unique,
+//! a relation to itself, every kind of `onDelete`), engines on it, and external writers.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -53,7 +52,7 @@ type Note @entity(orderBy: [{ stars: DESC_NULLS_LAST }]) {
 type Word @entity { id: ID! @id  word: String! }
 "#;
 
-/// Rows to begin with.
+/// The initial rows.
 const ROWS: &str = "
 INSERT INTO shelves (id, label, room, kind) VALUES
   ('s1', 'a', 'hall', 'PLAIN'), ('s2', 'b', 'hall', 'FANCY'), ('s3', 'c', NULL, 'PLAIN');
@@ -66,14 +65,14 @@ INSERT INTO notes (id, stars, text, book_id, answers_id) VALUES
 INSERT INTO words (id, word) VALUES ('w1', 'one'), ('w2', 'two');
 ";
 
-/// A migrated database of its own, of the driver that the suite runs on.
+/// A migrated database of the kind that the suite runs on.
 pub(crate) struct Library {
     pub(crate) model: Arc<Model>,
     pub(crate) database: TestDatabase,
     watcher: OnceCell<(Store, Arc<Heard>)>,
 }
 
-/// How another program's connection is set up; on PostgreSQL there is nothing to set up.
+/// How an external writer's connection is set up; on PostgreSQL, nothing is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Pragmas {
     pub(crate) foreign_keys: bool,
@@ -86,20 +85,20 @@ impl Library {
         let (database, outsider) = TestDatabase::of(driver(), &model, |statement| statement);
         outsider.execute(&spelled(ROWS));
         if driver() == Driver::Postgres {
-            // Money has its point there, and whoever gives keys of his own says where to go on.
+            // Prices are decimals there, and after explicit keys the sequence must be moved.
             outsider
                 .execute("UPDATE books SET price = price / 100; SELECT setval('books_id_seq', 5)");
         }
         Self { model, database, watcher: OnceCell::new() }
     }
 
-    /// A server's engine on it: each has connections of its own, as another process would.
+    /// A server's engine on it, with its own connections, as in another process.
     pub(crate) async fn engine(&self) -> Engine {
         let store = Store::open(&self.database.config(), 1, &self.model).await.unwrap();
         Engine::new(Compiler::new(self.model.clone()).unwrap(), store)
     }
 
-    /// A connection of another program.
+    /// An external writer's connection.
     pub(crate) fn outsider(&self, pragmas: Pragmas) -> Outsider {
         let outsider = self.database.outsider();
         if let Outsider::Sqlite(connection) = &outsider {
@@ -111,7 +110,7 @@ impl Library {
         outsider
     }
 
-    /// The marks that the records since the last call have left. The first call only begins.
+    /// The marks left by the records since the last call. The first call only starts.
     pub(crate) async fn left(&self) -> Vec<Mark> {
         let watcher = self.watcher.get_or_init(async || {
             let store = Store::open(&self.database.config(), 1, &self.model).await.unwrap();
@@ -125,7 +124,7 @@ impl Library {
         changes.iter().flat_map(Change::marks).collect()
     }
 
-    /// The row's version; None if it is not there.
+    /// The row's version; None if there is no such row.
     pub(crate) fn version(&self, outsider: &Outsider, dependency: &Dependency) -> Option<i64> {
         let Dependency::Row(entity, id) = dependency else { panic!("{dependency:?} is no row") };
         let entity = self.model.entity(*entity);
@@ -142,8 +141,8 @@ impl Library {
         outsider.value(&sql).map(|version| version.parse().unwrap())
     }
 
-    /// Runs SQL in the `sqlite3` shell, or in a session as `psql` has it; false if that refuses or
-    /// is not there.
+    /// Runs SQL in the `sqlite3` shell or a `psql`-like session; false if that refuses it or is not
+    /// installed.
     pub(crate) fn shell(&self, sql: &str) -> bool {
         match self.database.config() {
             Database::Sqlite(path) => shell(&path, sql),
@@ -152,9 +151,8 @@ impl Library {
     }
 }
 
-/// What other programs do, which the tests have in SQLite's words, in those of the database that
-/// the suite runs on. PostgreSQL knows no REPLACE: there the statement fails where the row is
-/// there.
+/// Translates an external writer's SQL, which the tests write for SQLite, for the database that the
+/// suite runs on. PostgreSQL has no REPLACE: there, the statement fails if the row exists.
 pub(crate) fn spelled(sql: &str) -> String {
     if driver() == Driver::Sqlite {
         return sql.to_owned();
@@ -170,7 +168,7 @@ pub(crate) fn spelled(sql: &str) -> String {
         ("UPDATE OR IGNORE", "UPDATE"),
         ("REPLACE INTO", "INSERT INTO"),
         ("SET rowid =", "SET id ="),
-        // Without quotes it is no float, and has no sign.
+        // Without quotes, it would not be a float, and would lose its sign.
         (" -0.0", " '-0.0'"),
         ("ON CONFLICT DO UPDATE", "ON CONFLICT (id) DO UPDATE"),
         (" ON CONFLICT (isbn) DO NOTHING", ""),
@@ -188,7 +186,7 @@ pub(crate) async fn compile(engine: &Engine, text: &str) -> Document {
         .unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-/// A query with its variables, compiled.
+/// A compiled query with its variables.
 pub(crate) struct Question {
     pub(crate) text: &'static str,
     document: Document,
@@ -206,7 +204,7 @@ impl Question {
         Self { text, document, variables }
     }
 
-    /// By what a cache knows it.
+    /// The key of its answer in a cache.
     pub(crate) fn key<R>(&self, cache: &ResponseCache<R>) -> Key {
         cache.key(
             &self.document.operation(None).unwrap().question(&self.variables, View::Public),
@@ -240,8 +238,7 @@ pub(crate) fn data(answer: &Answer) -> &str {
     }
 }
 
-/// Runs SQL in the `sqlite3` shell; false if this machine has none (or one too old for STRICT
-/// tables).
+/// Runs SQL in the `sqlite3` shell; false if it is not installed (or too old for STRICT tables).
 pub(crate) fn shell(path: &Path, sql: &str) -> bool {
     let output = std::process::Command::new("sqlite3").arg("-batch").arg(path).arg(sql).output();
     match output {

@@ -1,6 +1,6 @@
-//! A project whose answers may be kept for different times (`tests/lifetimes`), served by the
-//! program itself, whose access log tells what it was asked. Its migrations are what `migrate new`
-//! writes.
+//! A project whose answers may be cached for different times (`tests/lifetimes`), served by the
+//! program itself, whose access log shows which requests it received. Its migrations are those that
+//! `migrate new` writes.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::commands::freshql;
 use crate::harness::{Program, copy, url, url_with};
 use crate::installed_program::top;
 
-/// Tokens are those of `blog`.
+/// Tokens are the same as those of `blog`.
 const AUTH: &str = "[auth]\nissuer = \"tests\"\naudience = \"api\"\nsecret_env = \"SECRET\"\ncookie = \"__Host-session\"\n";
 
 const ENTITIES: [&str; 6] = ["page", "photo", "news", "notice", "draft", "letter"];
 
-/// Pages of these origins may read everything.
+/// Pages from these origins may read everything.
 pub(crate) const ORIGINS: [&str; 3] =
     ["https://a.example", "https://b.example", "https://c.example"];
 
@@ -63,20 +63,20 @@ impl Origin {
         origin
     }
 
-    /// Another program writes.
+    /// An external write.
     pub(crate) fn sql(&self, sql: &str) {
         let database =
             rusqlite::Connection::open(self.directory.path().join("freshql.db")).unwrap();
         database.execute(sql, []).unwrap();
     }
 
-    /// The entity's row gets another text.
+    /// Changes the text of the entity's row.
     pub(crate) fn edit(&self, entity: &str, text: &str) {
         self.sql(&format!("UPDATE {} SET text = '{text}'", table(entity)));
     }
 
-    /// What it was asked since the last call: method and status of each request below `/q/`, in
-    /// order.
+    /// The requests it has received since the last call: method and status of each request below
+    /// `/q/`, in order.
     pub(crate) async fn asked(&mut self) -> Vec<String> {
         assert_eq!(
             reqwest::get(format!("http://{}/until-here", self.address)).await.unwrap().status(),

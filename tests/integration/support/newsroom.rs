@@ -95,23 +95,23 @@ INSERT INTO invoices (id, tenant, number, total) VALUES
 
 const ISSUER: &str = "https://login.example.com/";
 
-/// The server, with documents of a test's own.
+/// The server, with a test's own documents.
 pub(crate) struct Newsroom {
     pub(crate) app: TestApp,
 }
 
-/// A token whose claims are these.
+/// A token with these claims.
 pub(crate) fn token(claims: &Value) -> String {
     let Value::Object(claims) = claims.clone() else { panic!("{claims} is no object") };
     mint(&issuer(), claims, Duration::from_secs(600)).unwrap()
 }
 
-/// A token of somebody without roles.
+/// A token for a viewer without roles.
 pub(crate) fn user(sub: &str) -> String {
     token(&json!({"sub": sub}))
 }
 
-/// A token of somebody with one role.
+/// A token for a viewer with one role.
 pub(crate) fn role(sub: &str, role: &str) -> String {
     token(&json!({"sub": sub, "roles": [role]}))
 }
@@ -159,7 +159,7 @@ impl Newsroom {
         Self::with(MODEL, ROWS, Mode::Trusted, documents).await
     }
 
-    /// The same with ids that are unique among all types.
+    /// The server with ids that are unique among all types.
     pub(crate) async fn with_global_ids(documents: &[&str]) -> Self {
         let directory = project(MODEL, ROWS, documents);
         let change =
@@ -173,7 +173,7 @@ impl Newsroom {
         Self { app }
     }
 
-    /// GETs a document's answer as the bearer of a token; None: without one.
+    /// GETs a document's answer with a token; None: without one.
     pub(crate) async fn get(&self, text: &str, variables: &Value, token: Option<&str>) -> Answer {
         self.get_with(text, variables, token, &[]).await
     }
@@ -210,7 +210,7 @@ impl Newsroom {
         self.app.post_with(&url(text), &json!({"variables": variables}), &all).await
     }
 
-    /// Writes past the server.
+    /// Writes to the database without the server.
     pub(crate) fn sql(&self, sql: &str) {
         self.app.outsider().execute(sql);
     }

@@ -1,4 +1,4 @@
-//! A server's cache over a server's engine, as the front door puts them together, without HTTP.
+//! A server's cache and engine, combined as the HTTP layer does it, but without HTTP.
 
 use bytes::Bytes;
 use freshql::cache::{Executed, ResponseCache, Source};
@@ -9,16 +9,16 @@ use freshql::store::Store;
 
 use crate::library::{Library, Question};
 
-/// Enough for all that a test asks.
+/// Large enough for every test.
 pub(crate) const ROOMY: u64 = 1 << 20;
 
-/// A node: its own connections, its own clock, its own cache.
+/// A node: its own connections, clock and cache.
 pub(crate) struct Node {
     pub(crate) engine: Engine,
     pub(crate) cache: ResponseCache<Bytes>,
 }
 
-/// What a node answers.
+/// A node's answer.
 #[derive(Debug)]
 pub(crate) struct Given {
     pub(crate) body: Bytes,
@@ -36,7 +36,7 @@ impl Node {
         Self::with(library, ROOMY, Consistency::Strict, DEFAULT_CAPACITY).await
     }
 
-    /// A cache of so many bytes, over a clock of so many marks.
+    /// A node with a cache of this many bytes, and a clock of this many marks.
     pub(crate) async fn with(
         library: &Library,
         bytes: u64,
@@ -68,7 +68,8 @@ impl Node {
         Ok(kept(question.ask(&self.engine).await))
     }
 
-    /// How many of these questions are executed when all are asked now; the answers must be right.
+    /// The questions among these that are executed when all are asked now; their answers must be
+    /// correct.
     pub(crate) async fn executed(&self, questions: &[Question]) -> Vec<usize> {
         let mut executed = Vec::new();
         for (number, question) in questions.iter().enumerate() {
@@ -85,7 +86,7 @@ impl Node {
     }
 }
 
-/// As `http` keeps an answer.
+/// As `http` stores an answer.
 fn kept(answer: Answer) -> Executed<Bytes> {
     let touched = answer.etag.is_some().then_some(answer.touched);
     Executed { weight: answer.body.len(), touched, as_of: None, value: answer.body }

@@ -1,6 +1,5 @@
-//! An OpenID provider of the tests' own, over real HTTP: it says where its keys are, publishes
-//! those that it is told to, and signs tokens with keys that it may or may not publish. It counts
-//! who asks it.
+//! An OpenID provider for tests, over real HTTP: it publishes its configuration and the keys that
+//! it is given, and signs tokens with keys that may or may not be published. It counts requests.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,10 +23,10 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// For whom the tokens are.
+/// The audience of the tokens.
 pub(crate) const AUDIENCE: &str = "https://api.example.com";
 
-/// A key of a provider.
+/// A provider's key.
 pub(crate) struct Key {
     pub(crate) id: String,
     pair: Pair,
@@ -61,7 +60,7 @@ impl Key {
         }
     }
 
-    /// As it is published.
+    /// Its public form.
     pub(crate) fn public(&self) -> Value {
         let (id, alg) = (&self.id, self.algorithm());
         match &self.pair {
@@ -83,7 +82,7 @@ impl Key {
         }
     }
 
-    /// A token with this header and these claims, whatever they are.
+    /// A token with this header and these claims, valid or not.
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {
         let signed = format!("{}.{}", encode(header.to_string()), encode(claims.to_string()));
         let signature = match &self.pair {
@@ -106,7 +105,7 @@ impl Key {
         format!("{signed}.{}", encode(signature))
     }
 
-    /// A token as a provider makes it.
+    /// A token as a provider creates it.
     pub(crate) fn token(&self, claims: &Value) -> String {
         self.sign(&json!({"alg": self.algorithm(), "typ": "JWT", "kid": self.id}), claims)
     }
@@ -121,7 +120,7 @@ pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
 }
 
-/// What a provider answers when it is asked for its keys.
+/// A provider's answer to a request for its keys.
 #[derive(Clone)]
 pub(crate) enum Answers {
     Keys(Vec<Value>),
@@ -145,15 +144,15 @@ struct Site {
 }
 
 impl OpenId {
-    /// Publishes these keys.
+    /// Starts one that publishes these keys.
     pub(crate) async fn start(keys: &[&Key]) -> Self {
         Self::start_at(TcpListener::bind("127.0.0.1:0").await.unwrap(), keys)
     }
 
-    /// The same, on a port that was known before.
+    /// Starts one on a port that is known in advance.
     pub(crate) fn start_at(listener: TcpListener, keys: &[&Key]) -> Self {
         let address: SocketAddr = listener.local_addr().unwrap();
-        // With a slash at its end, as many have it.
+        // With a slash at the end, like many providers.
         let issuer = format!("http://{address}/");
         let site = Arc::new(Site {
             issuer: Mutex::new(issuer.clone()),
@@ -181,23 +180,23 @@ impl OpenId {
         *self.site.cache_control.lock().unwrap() = Some(value);
     }
 
-    /// What it says its name is.
+    /// Sets the issuer that it claims to be.
     pub(crate) fn claim_to_be(&self, issuer: &str) {
         issuer.clone_into(&mut self.site.issuer.lock().unwrap());
     }
 
-    /// How often its keys were asked for.
+    /// How often its keys have been requested.
     pub(crate) fn asked(&self) -> usize {
         self.site.asked.load(Ordering::SeqCst)
     }
 
-    /// Claims that hold for an hour, with these among them; `null` takes one away.
+    /// Claims that are valid for an hour, with these changes; `null` removes a claim.
     pub(crate) fn claims(&self, more: &Value) -> Value {
         claims(&self.issuer, more)
     }
 }
 
-/// The same, of any issuer.
+/// Such claims for any issuer.
 pub(crate) fn claims(issuer: &str, more: &Value) -> Value {
     let mut claims =
         json!({"iss": issuer, "aud": AUDIENCE, "sub": "ada", "iat": now(), "exp": now() + 3600});

@@ -1,6 +1,6 @@
-//! A PostgreSQL of its own for a test: a fresh cluster in a temporary directory, reached through a
-//! socket, gone with the test. Where PostgreSQL is not installed the tests that need it say so and
-//! pass; with `CI=true` they fail instead.
+//! A PostgreSQL server for a test: a new cluster in a temporary directory, reachable through a
+//! socket, and removed after the test. If PostgreSQL is not installed, tests that need it report
+//! that and pass; with `CI=true` they fail instead.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -17,12 +17,12 @@ pub(crate) struct Postgres {
 }
 
 impl Postgres {
-    /// Starts a server; `None` where there is no PostgreSQL.
+    /// Starts a server; `None` if PostgreSQL is not installed.
     pub(crate) fn start() -> Option<Self> {
         Self::start_with(|_| String::new())
     }
 
-    /// The same with more settings, in the form `-c NAME=VALUE …`: `prepare` is given the data
+    /// Starts a server with more settings, in the form `-c NAME=VALUE …`: `prepare` gets the data
     /// directory, where it may also write files.
     pub(crate) fn start_with(prepare: impl FnOnce(&Path) -> String) -> Option<Self> {
         let Some(programs) = programs() else {
@@ -30,7 +30,7 @@ impl Postgres {
                 std::env::var_os("CI").is_none(),
                 "PostgreSQL is not installed, and CI must test with it"
             );
-            // Written without the macro, whose output the test runner keeps to itself.
+            // Written without the macro, whose output the test runner captures.
             let message = b"\n*** SKIPPED: PostgreSQL (15 or later) is not installed; scripts/setup installs it\n";
             std::io::stderr().write_all(message).unwrap();
             return None;
@@ -68,7 +68,8 @@ impl Postgres {
         Some(postgres)
     }
 
-    /// A server for all tests of this run, which a watcher stops when the run has ended; its URL.
+    /// Starts a server for all tests of this run, which a watcher stops when the run has ended;
+    /// returns its URL.
     pub(crate) fn start_shared() -> Option<String> {
         let mut postgres =
             Self::start_with(|_| "-c max_connections=1000 -c shared_buffers=256MB".to_owned())?;
@@ -78,7 +79,7 @@ impl Postgres {
             std::mem::replace(&mut postgres.directory, tempfile::tempdir().unwrap()).keep();
         let arguments: Vec<_> =
             std::iter::once(stop.get_program()).chain(stop.get_args()).collect();
-        // Nothing tells a test that it is the last one.
+        // No test knows that it is the last one.
         let script = "while kill -0 \"$0\" 2>/dev/null; do sleep 0.5; done
             cd /; \"${@:2}\" stop --mode=immediate --pgdata \"$1/data\"; rm -rf \"$1\"";
         let mut watcher = Command::new("bash");
@@ -125,24 +126,24 @@ impl Postgres {
         command
     }
 
-    /// A new database, whose own order of texts is not that by code points.
+    /// A new database, whose order of strings differs from that of code points.
     pub(crate) fn create(&self, database: &str) {
         let locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'";
         self.run("postgres", &format!("CREATE DATABASE {database} TEMPLATE template0 {locale}"));
     }
 
-    /// Runs the statements; what a query gives comes as lines of cells with `|` between them.
+    /// Runs statements; returns a query's rows as lines of cells separated by `|`.
     pub(crate) fn run(&self, database: &str, sql: &str) -> Vec<String> {
         self.psql(database, sql, false).unwrap_or_else(|error| panic!("{error}\n{sql}"))
     }
 
-    /// The same; what PostgreSQL says where it refuses.
+    /// Runs statements; returns PostgreSQL's message if it refuses them.
     pub(crate) fn try_run(&self, database: &str, sql: &str) -> Result<Vec<String>, String> {
         self.psql(database, sql, false)
     }
 
-    /// Runs a migration as `freshql migrate up` does: all of it in one transaction, with a path of
-    /// names that ends in what is temporary.
+    /// Runs a migration as `freshql migrate up` does: in one transaction, with temporary tables
+    /// last in the search path.
     pub(crate) fn migrate(&self, database: &str, sql: &str) -> Result<(), String> {
         let path = "DO $$ BEGIN PERFORM set_config('search_path', array_to_string(current_schemas(false), ', ') || ', pg_temp', true); END $$;";
         self.psql(database, &format!("{path}\n{sql}"), true).map(drop)
@@ -182,7 +183,7 @@ impl Postgres {
         );
     }
 
-    /// A standby that follows this server.
+    /// A standby of this server.
     pub(crate) fn standby(&self) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let standby = Self { directory, programs: self.programs.clone() };
@@ -255,17 +256,17 @@ impl Postgres {
     }
 }
 
-/// PgBouncer in front of a database, with transactions as its unit: each may run on another of a
-/// few connections.
+/// PgBouncer in front of a database, in transaction mode: each transaction may run on another one
+/// of a few connections.
 pub(crate) struct Pooler {
     process: Child,
-    /// The URL of the database by this way.
+    /// The URL of the database through it.
     pub(crate) url: String,
     _directory: TempDir,
 }
 
 impl Pooler {
-    /// None where there is no PgBouncer.
+    /// None if PgBouncer is not installed.
     pub(crate) fn start(server: &Postgres, database: &str) -> Option<Self> {
         let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
             .into_iter()
@@ -334,7 +335,7 @@ impl Drop for Postgres {
     }
 }
 
-/// Where its programs are: they need not be on the path.
+/// The directory of its programs, which may not be in PATH.
 fn programs() -> Option<PathBuf> {
     let listed = Command::new("pg_config").arg("--bindir").output().ok();
     let by_config =
@@ -355,7 +356,7 @@ fn is_root() -> bool {
 
 #[track_caller]
 fn succeed(command: &mut Command) {
-    // A server that is started keeps what it inherits open.
+    // A server keeps the streams open that it inherits.
     let log = tempfile::NamedTempFile::new().unwrap();
     let status = command
         .stdin(Stdio::null())

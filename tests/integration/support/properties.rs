@@ -1,12 +1,11 @@
-//! How the properties of this suite are tested: on how many cases, from which seed, and what is
-//! said when one fails.
+//! How this suite tests properties: with how many cases, from which seed, and what is reported for
+//! a failure.
 //!
-//! With the variable `CI` the cases are the same each time, so that a verdict there is a verdict
-//! everywhere; without it they are others each time. Two variables change that:
+//! With the variable `CI`, the cases are the same every time, so that results can be compared;
+//! without it, they differ every time. Two variables change that:
 //!
-//! - `FRESHQL_TEST_CASES`: every property is tested on so many cases instead of its own number.
-//! - `FRESHQL_TEST_SEED`: the cases are those of this seed. A property that fails says which it
-//!   was.
+//! - `FRESHQL_TEST_CASES`: the number of cases for every property, instead of its own.
+//! - `FRESHQL_TEST_SEED`: the seed of the cases. A property that fails reports its seed.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -21,13 +20,13 @@ use crate::random_choices::Tape;
 use crate::random_model::RandomModel;
 use crate::shop::Shop;
 
-/// The seed where `CI` is set.
+/// The seed if `CI` is set.
 const SEED: u64 = 20_261_122;
 
-/// Failing cases are made plainer no longer than this.
+/// How long failing cases are simplified.
 const SHRINKING: Duration = Duration::from_secs(90);
 
-/// Tests a property on so many random cases.
+/// Tests a property with this many random cases.
 #[track_caller]
 pub(crate) fn check<S: Strategy>(
     cases: u32,
@@ -40,8 +39,8 @@ pub(crate) fn check<S: Strategy>(
     let mut runner = TestRunner::new(Config {
         cases,
         rng_seed: RngSeed::Fixed(seed),
-        // What failed is printed, and becomes a test of its own; a file of seeds would tell nobody
-        // anything.
+        // A failing case is printed and becomes a separate test; a file of seeds would not be
+        // readable.
         failure_persistence: None,
         max_shrink_iters: 10_000,
         max_shrink_time: SHRINKING.as_millis() as u32,
@@ -55,7 +54,7 @@ pub(crate) fn check<S: Strategy>(
     }
 }
 
-/// Tests a property on the bookshop, whose rows it makes itself.
+/// Tests a property with the bookshop, whose rows it creates itself.
 pub(crate) fn check_bookshop<S: Strategy>(
     cases: u32,
     strategy: S,
@@ -65,7 +64,7 @@ pub(crate) fn check_bookshop<S: Strategy>(
     check(cases, strategy, |value| property(&mut shop.borrow_mut(), &value));
 }
 
-/// Tests a property on as many random models.
+/// Tests a property with as many random models.
 pub(crate) fn check_models<S: Strategy>(
     cases: u32,
     strategy: S,
@@ -73,7 +72,7 @@ pub(crate) fn check_models<S: Strategy>(
 ) {
     check(cases, (strategy, Tape::strategy(0..400)), |(value, model)| {
         let sdl = RandomModel::new(&mut model.choices()).sdl();
-        // Whatever goes wrong, nothing can be said of it without the model.
+        // A failure cannot be understood without the model.
         quietly(|| property(&mut Shop::of(&sdl), &value)).map_err(|error| match error {
             TestCaseError::Fail(why) => TestCaseError::fail(format!("{why}\n{sdl}")),
             reject => reject,
@@ -82,12 +81,12 @@ pub(crate) fn check_models<S: Strategy>(
 }
 
 thread_local! {
-    /// Why the property that this thread is testing has panicked. None: it tests none.
+    /// Why the property that this thread is testing has panicked. None: it is not testing one.
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Makes a panic an error like others, with its place. Until a failing case is as plain as it can
-/// be it panics many times, and nobody wants to read that.
+/// Turns a panic into an error with its location. While a failing case is being simplified, it
+/// panics many times, which must not clutter the output.
 fn quietly(property: impl FnOnce() -> Result<(), TestCaseError>) -> Result<(), TestCaseError> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {

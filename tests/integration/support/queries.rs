@@ -1,5 +1,6 @@
-//! Random documents over any model: fields, aliases, fragments, conditions, filters, orderings,
-//! pages. What is asked is kept twice, as text for the engine and as a tree for the reference.
+//! Random documents for any model: fields, aliases, fragments, conditions, filters, orderings,
+//! pages. Each is created in two forms: as text for the engine and as a tree for the reference
+//! implementation.
 
 use freshql::model::{Column, ColumnId, Entity, EntityId, FieldKind, Model, Order, Scalar, Value};
 use serde_json::{Map, json};
@@ -10,7 +11,7 @@ use crate::reference::{
 };
 use crate::rows::{Tables, any_value, some_key};
 
-/// A document in the making.
+/// A document under construction.
 pub(crate) struct Draft<'a, 't> {
     pub(crate) model: &'a Model,
     pub(crate) tables: &'a Tables,
@@ -76,7 +77,7 @@ impl<'a, 't> Draft<'a, 't> {
         format!("{prefix}{}", self.numbers)
     }
 
-    /// Declares a variable and gives it a value, if there is one.
+    /// Declares a variable, with a value if there is one.
     fn variable(&mut self, ty: &str, value: Option<serde_json::Value>) -> String {
         let name = self.fresh("v");
         self.declared.push(format!("${name}: {ty}"));
@@ -84,7 +85,7 @@ impl<'a, 't> Draft<'a, 't> {
         format!("${name}")
     }
 
-    /// A row by its key or by a unique combination.
+    /// A row, by its key or by a unique combination.
     fn one(&mut self, entity: &'a Entity, depth: usize) -> Field {
         let lookups: Vec<_> =
             entity.uniques.iter().filter(|unique| entity.has_lookup(unique)).collect();
@@ -108,7 +109,7 @@ impl<'a, 't> Draft<'a, 't> {
             };
             let ty = format!("{}!", column.scalar.graphql_name(self.model));
             let text = self.leaf(column.scalar, &value, &ty);
-            // The key's argument is called as the key.
+            // The argument has the name of the key.
             arguments.push(format!("{}: {text}", column.field));
             keys.push((id, value));
         }
@@ -124,7 +125,7 @@ impl<'a, 't> Draft<'a, 't> {
         }
     }
 
-    /// A list's field; its key is still to be given.
+    /// A list field, whose key is set later.
     fn list_field(
         &mut self,
         entity: EntityId,
@@ -188,7 +189,7 @@ impl<'a, 't> Draft<'a, 't> {
         (List { entity: entity.id, cut, filter, order, first, last }, text)
     }
 
-    /// `name: value`, in the document or in a variable.
+    /// `name: value`, in the document or as a variable.
     fn argument(
         &mut self,
         name: &str,
@@ -201,7 +202,7 @@ impl<'a, 't> Draft<'a, 't> {
         format!("{name}: {value}")
     }
 
-    /// The terms, and the text of the argument if there is one.
+    /// The terms, and the argument's text if there is one.
     pub(crate) fn order(
         &mut self,
         entity: &Entity,
@@ -322,7 +323,7 @@ impl<'a, 't> Draft<'a, 't> {
         some_key(self.model.entity(target), self.tables, &mut self.choices)
     }
 
-    /// A value as it stands in a document: itself, or a variable.
+    /// A value in a document: a literal or a variable.
     fn leaf(&mut self, scalar: Scalar, value: &Value, ty: &str) -> String {
         if self.choices.chance(30) {
             return self.variable(ty, Some(input(scalar, value)));
@@ -364,7 +365,7 @@ impl<'a, 't> Draft<'a, 't> {
         format!("{{ {} }}", members.join(", "))
     }
 
-    /// Sometimes a condition that says nothing, as forms send it. It changes nothing.
+    /// Sometimes a condition that has no effect, as forms send it.
     fn hole(&mut self, entity: &Entity, filter: &Where) -> Option<String> {
         if !self.choices.one_in(4) {
             return None;
@@ -410,7 +411,7 @@ impl<'a, 't> Draft<'a, 't> {
         if fold {
             members.push("mode: INSENSITIVE".to_owned());
         }
-        // A variable that was not given is a member that was not given.
+        // A variable without a value counts as an absent member.
         if operators.iter().all(|operator| operator_name(operator) != "eq")
             && self.choices.chance(20)
         {
@@ -506,7 +507,7 @@ impl<'a, 't> Draft<'a, 't> {
         Field { key, name: name.to_owned(), arguments: String::new(), condition: None, kind, items }
     }
 
-    /// Adds a field: as it is, on a condition, in a fragment, twice.
+    /// Adds a field: unchanged, with a condition, in a fragment, or twice.
     fn push(&mut self, ty: &str, items: &mut Vec<Item>, mut field: Field) {
         if self.choices.chance(7) {
             field.condition = Some(self.condition());
@@ -528,7 +529,7 @@ impl<'a, 't> Draft<'a, 't> {
         items.push(wrapped);
     }
 
-    /// A selection must have a field, and one may be for everything.
+    /// A selection needs at least one field.
     fn close(&mut self, ty: &str, mut items: Vec<Item>) -> Vec<Item> {
         if items.is_empty() || self.choices.chance(10) {
             let kind = Kind::Typename(ty.to_owned());
@@ -596,7 +597,7 @@ fn operator_name(operator: &Operator) -> &'static str {
     }
 }
 
-/// A condition as a variable has it.
+/// A condition as the value of a variable.
 pub(crate) fn filter_json(model: &Model, entity: &Entity, filter: &Where) -> serde_json::Value {
     let members = filter.iter().map(|member| {
         let value = match member {

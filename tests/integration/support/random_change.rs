@@ -1,10 +1,10 @@
-//! Random changes of random models, as somebody might make them from one release to the next.
+//! Random changes to random models, as between two releases.
 
 use crate::random_choices::Choices;
 use crate::random_model::{DEFAULTS, Default, Kind, RandomEntity, RandomModel};
 
 impl RandomModel {
-    /// Changes something.
+    /// Makes one change.
     pub(crate) fn change(&mut self, choices: &mut Choices<'_>) {
         for _ in 0..1 + choices.below(4) {
             self.change_once(choices);
@@ -89,8 +89,8 @@ impl RandomModel {
                     });
                 }
             }
-            // Another type, under the same name: not from or to a relation, whose column has
-            // another name.
+            // Changes the type under the same name: neither from nor to a relation, whose column
+            // has another name.
             7 if which > 0 && !is_relation && !matches!(kind, Kind::Relation(..)) && can_cut => {
                 let name = field.name.clone();
                 if kind == Kind::Scalar("JSON") {
@@ -110,7 +110,7 @@ impl RandomEntity {
         self.forget_cuts(field);
     }
 
-    /// Forgets what lists are cut and ordered by.
+    /// Removes what lists are filtered and ordered by.
     fn forget_cuts(&mut self, field: &str) {
         self.uniques.retain(|names| names.iter().all(|known| known != field));
         self.indexes.retain(|names| names.iter().all(|known| known != field));

@@ -1,15 +1,15 @@
-//! Where all that is random in a test comes from: a list of numbers, which proptest makes, and
-//! makes plainer when a test fails.
+//! The source of all randomness in a test: a list of numbers that proptest generates, and
+//! simplifies when a test fails.
 
 use proptest::arbitrary::any;
 use proptest::collection::{SizeRange, vec};
 use proptest::strategy::Strategy;
 
-/// Numbers to choose by.
+/// Numbers that determine choices.
 #[derive(Clone)]
 pub(crate) struct Tape(Vec<u32>);
 
-/// What comes of the numbers says more than they do, and a test that fails prints that.
+/// The result of the choices is more readable than the numbers, and a failing test prints it.
 impl std::fmt::Debug for Tape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} choices", self.0.len())
@@ -17,7 +17,7 @@ impl std::fmt::Debug for Tape {
 }
 
 impl Tape {
-    /// So many numbers.
+    /// This many numbers.
     pub(crate) fn strategy(length: impl Into<SizeRange>) -> impl Strategy<Value = Self> {
         vec(any::<u32>(), length).prop_map(Self)
     }
@@ -27,9 +27,9 @@ impl Tape {
     }
 }
 
-/// All choices of a test, in order. proptest makes them and, when a test fails, takes some away and
-/// makes others smaller; the first choice of everything is therefore the plainest, and is what an
-/// empty tape chooses.
+/// All choices of a test, in order. proptest generates them and, when a test fails, removes some
+/// and makes others smaller. So the first alternative of each choice is the simplest, and is what
+/// an empty tape chooses.
 pub(crate) struct Choices<'a>(std::slice::Iter<'a, u32>);
 
 impl<'a> Choices<'a> {
@@ -42,12 +42,12 @@ impl<'a> Choices<'a> {
         self.0.next().map_or(0, |choice| *choice as usize % end)
     }
 
-    /// True in `percent` of a hundred cases.
+    /// True in `percent` percent of cases.
     pub(crate) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) >= 100 - percent
     }
 
-    /// True once in so many times.
+    /// True once in this many times.
     pub(crate) fn one_in(&mut self, count: usize) -> bool {
         self.below(count) == count - 1
     }

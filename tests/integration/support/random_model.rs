@@ -1,16 +1,16 @@
 //! Random models: entities with every kind of key, every scalar, relations (to themselves, in
-//! circles, several between the same two), entities that join two others, uniques, indexes, enums,
-//! hidden and read-only fields, defaults, names that are words of SQL or fit no language. What a
-//! model looks like as SDL is in `random_sdl.rs`, and what becomes of it in `random_change.rs`.
+//! cycles, several between the same two), entities that join two others, uniques, indexes, enums,
+//! hidden and read-only fields, defaults, and names that are SQL keywords or unusual. Their SDL is
+//! generated in `random_sdl.rs`, changes in `random_change.rs`.
 
 use crate::random_choices::Choices;
 
-/// A model that the parser takes.
+/// A model that the parser accepts.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RandomModel {
     pub(crate) enums: Vec<RandomEnum>,
     pub(crate) entities: Vec<RandomEntity>,
-    /// Names are never given twice.
+    /// Names are never used twice.
     named: usize,
     words: Vec<&'static str>,
 }
@@ -57,27 +57,27 @@ pub(crate) struct RandomField {
     pub(crate) index: bool,
     pub(crate) hidden: bool,
     pub(crate) readonly: bool,
-    /// The list of a relation's other side.
+    /// The list on the relation's other side.
     pub(crate) back: Back,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// Of the built-in ones, by name.
+    /// A built-in scalar, by name.
     Scalar(&'static str),
     Decimal(u8, u8),
     /// By name.
     Enum(String),
-    /// To the entity of this name.
+    /// To the entity with this name.
     Relation(String, &'static str),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Default {
     None,
-    /// One of two for each type.
+    /// One of two values for each type.
     Value(bool),
-    /// `fn:`, where the type has one and no two rows must differ by it.
+    /// `fn:`, if the type has one and it need not be unique.
     Function,
 }
 
@@ -95,7 +95,7 @@ pub(crate) const DEFAULTS: [Default; 4] =
 const DIRECTIONS: [&str; 6] =
     ["ASC", "DESC", "ASC_NULLS_FIRST", "ASC_NULLS_LAST", "DESC_NULLS_FIRST", "DESC_NULLS_LAST"];
 
-/// Words that mean something to GraphQL, to SQL, to SQLite, or to the API.
+/// Words with a meaning in GraphQL, SQL, SQLite, or the API.
 const TYPES: [&str; 10] = [
     "Order",
     "Group",
@@ -162,7 +162,7 @@ impl RandomModel {
         for _ in 0..1 + choices.below(4) {
             model.add_entity(choices);
         }
-        // Now relations can point to what comes later, so that there are circles.
+        // Now relations can refer to later entities, so that there are cycles.
         for _ in 0..choices.below(4) {
             let at = choices.below(model.entities.len());
             let kind = model.relation(choices);
@@ -174,7 +174,7 @@ impl RandomModel {
         model
     }
 
-    /// A word, or else a name that is like no other.
+    /// One of the words, or else a generated unique name.
     fn name(&mut self, start: &str, words: &[&'static str], choices: &mut Choices<'_>) -> String {
         if choices.one_in(4) {
             let word = *choices.of(words);
@@ -214,7 +214,7 @@ impl RandomModel {
             readonly: false,
             back: Back::None,
         };
-        // What has nothing but a key that clients give can be written, too.
+        // An entity with nothing but a key that clients choose must be writable, too.
         let is_bare = key == Key::Text && choices.one_in(6);
         let entity = RandomEntity {
             name,
@@ -246,7 +246,7 @@ impl RandomModel {
         }
     }
 
-    /// Two relations to what is there already, and no pair twice.
+    /// Two relations to existing entities, in which no pair appears twice.
     fn join(&mut self, at: usize, choices: &mut Choices<'_>) {
         let mut pair = Vec::new();
         for _ in 0..2 {
@@ -292,8 +292,8 @@ impl RandomModel {
         let can_cut = kind != Kind::Scalar("JSON");
         let is_relation = matches!(kind, Kind::Relation(..));
         let default = if is_relation { Default::None } else { *choices.of(&DEFAULTS) };
-        // A relation that must be there may only point to what was there before: no circle of those
-        // has a beginning. But a row whose key the client gives can point to itself.
+        // A required relation may only refer to earlier entities: otherwise, no row of a cycle
+        // could be created first. But a row whose key the client chooses may refer to itself.
         let points_back = match &kind {
             Kind::Relation(target, _) => {
                 let target = self.entities.iter().position(|entity| entity.name == *target);
@@ -333,7 +333,7 @@ impl RandomModel {
         }
     }
 
-    /// Adds a unique or an index over several columns, or takes one away.
+    /// Adds a unique or an index over several columns, or removes one.
     pub(crate) fn cut(&mut self, at: usize, choices: &mut Choices<'_>, unique: bool) {
         let entity = &mut self.entities[at];
         let list = if unique { &mut entity.uniques } else { &mut entity.indexes };

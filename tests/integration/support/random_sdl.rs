@@ -1,11 +1,11 @@
-//! Random models as `schema.graphql` says them.
+//! Random models as `schema.graphql`.
 
 use std::fmt::Write as _;
 
 use crate::random_model::{Back, Default, Key, Kind, RandomEntity, RandomField, RandomModel};
 
 impl RandomModel {
-    /// What `schema.graphql` says.
+    /// The text of `schema.graphql`.
     pub(crate) fn sdl(&self) -> String {
         let mut sdl = String::new();
         for known in &self.enums {
@@ -45,7 +45,8 @@ impl RandomModel {
         sdl
     }
 
-    /// What points to an entity and has a list there: whose field, and which.
+    /// The relations to an entity that have a list there: the entity that has the field, and the
+    /// field.
     fn pointing<'a>(&'a self, target: &'a str) -> impl Iterator<Item = (&'a str, &'a RandomField)> {
         let all = self
             .entities
@@ -103,7 +104,7 @@ impl RandomModel {
             Kind::Scalar("BigInt") => of(["9007199254740993", "\"-9223372036854775808\""]),
             Kind::Scalar("Float") => of(["0.1", "1e300"]),
             Kind::Scalar("Boolean") => of(["true", "false"]),
-            // Whether two rows were made at one time is nobody's to say.
+            // Whether two rows are created at the same time is not determined.
             Kind::Scalar("DateTime" | "Date") if is_function && !is_unique => "fn: NOW".to_owned(),
             Kind::Scalar("DateTime") => {
                 of(["\"2026-11-22T09:30:00Z\"", "\"2026-11-22T09:30:00.001+01:00\""])
@@ -134,7 +135,7 @@ impl RandomModel {
 }
 
 impl RandomEntity {
-    /// With parentheses, if there are any.
+    /// In parentheses, if there are any.
     fn arguments(&self) -> String {
         let mut arguments = Vec::new();
         arguments.extend(self.table.as_ref().map(|name| format!("table: {name:?}")));
@@ -154,7 +155,7 @@ impl RandomEntity {
         if arguments.is_empty() { String::new() } else { format!("({})", arguments.join(", ")) }
     }
 
-    /// What filters and orderings call a field.
+    /// The name of a field in filters and orderings.
     fn argument(&self, name: &str) -> String {
         let field = self.fields.iter().find(|field| field.name == name);
         let is_relation = field.is_some_and(|field| matches!(field.kind, Kind::Relation(..)));

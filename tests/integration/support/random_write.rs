@@ -1,5 +1,5 @@
-//! Random mutations over any model: what is written is kept twice, as a document for the engine and
-//! as a list for the books.
+//! Random mutations for any model, each in two forms: as a document for the engine and as a list
+//! for the in-memory model.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,13 @@ use crate::random_choices::Choices;
 use crate::reference::input;
 use crate::rows::{any_value, some_key};
 
-/// What an input says of a column.
+/// A column's value in an input.
 #[derive(Debug, Clone)]
 pub(crate) enum Given {
     Value(Value),
-    /// Something that no column of its type takes.
+    /// A value that no column of its type accepts.
     Wrong,
-    /// Something for a column that the input does not have.
+    /// A value for a column that the input does not have.
     Unknown,
 }
 
@@ -45,11 +45,11 @@ pub(crate) enum Token {
     Any,
     Malformed,
     OtherRow(String),
-    /// A state that the row is in, or was in.
+    /// The token of a state that the row is in, or was in.
     Of(u64, String),
 }
 
-/// The tokens that rows have had: by row, those of each of its states.
+/// The tokens that rows have had: for each row, those of all its states.
 pub(crate) type Tokens = HashMap<(EntityId, String), Vec<(u64, String)>>;
 
 /// One of the fields of a mutation.
@@ -104,7 +104,7 @@ pub(crate) fn any_write(
             })
         } else {
             let value = any_value(model, column.scalar, choices);
-            // As an input, JSON's null is SQL's.
+            // In inputs, JSON's null is SQL's NULL.
             let is_null = input(column.scalar, &value).is_null();
             Given::Value(if is_null { Value::Null } else { value })
         };
@@ -141,8 +141,8 @@ fn patched(entity: &Entity) -> impl Iterator<Item = ColumnId> {
     entity.column_ids().filter(|id| *id != entity.key && !entity.column(*id).readonly)
 }
 
-/// The writes as a document: inputs in variables, patches sometimes in the text with a variable for
-/// each column.
+/// The writes as a document: inputs are variables; patches are sometimes literals with a variable
+/// for each column.
 pub(crate) fn document(
     model: &Model,
     writes: &[Write],
@@ -185,7 +185,7 @@ pub(crate) fn document(
         let is_plain = write.given.iter().all(|(_, given)| matches!(given, Given::Value(_)));
         match write.action {
             Action::Update if is_plain && choices.chance(40) => {
-                // What is not given is a variable without a value.
+                // An absent value is a variable without a value.
                 let mut members = Vec::new();
                 for id in patched(entity) {
                     let column = entity.column(id);

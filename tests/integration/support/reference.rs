@@ -1,5 +1,6 @@
-//! What an answer must be, worked out the plain way: over all rows in memory, with nothing of the
-//! engine but the names and types of the model. The tests compare the engine's answers with it.
+//! A simple reference implementation of answers: it computes them from all rows in memory, using
+//! nothing of the engine except the model's names and types. The tests compare the engine's answers
+//! with it.
 
 use std::cmp::Ordering;
 
@@ -7,7 +8,7 @@ use freshql::model::{ColumnId, Entity, EntityId, Model, Order, Scalar, Value};
 
 use crate::rows::{Row, Tables};
 
-/// A condition: all of its members hold.
+/// A condition: all of its members must hold.
 pub(crate) type Where = Vec<Member>;
 
 /// A member of a condition.
@@ -21,7 +22,7 @@ pub(crate) enum Member {
     ToMany(String, EntityId, ColumnId, Vec<(&'static str, Where)>),
 }
 
-/// What is said of a column.
+/// A condition on a column.
 #[derive(Debug, Clone)]
 pub(crate) enum Operator {
     /// `eq neq lt lte gt gte contains startsWith endsWith`
@@ -31,7 +32,7 @@ pub(crate) enum Operator {
     IsNull(bool),
 }
 
-/// Which rows of a list, and in which order.
+/// The rows of a list, and their order.
 #[derive(Debug, Clone)]
 pub(crate) struct List {
     pub(crate) entity: EntityId,
@@ -42,21 +43,20 @@ pub(crate) struct List {
     pub(crate) last: Option<usize>,
 }
 
-/// A part of a selection set.
+/// An item of a selection set.
 #[derive(Debug, Clone)]
 pub(crate) enum Item {
     Field(Field),
-    /// An inline fragment or the spread of one that has a name: its type, name, condition and
-    /// content.
+    /// An inline fragment or the spread of a named one: its type, name, condition and content.
     Fragment(String, Option<String>, Option<Condition>, Vec<Item>),
 }
 
-/// A field as it is selected.
+/// A selected field.
 #[derive(Debug, Clone)]
 pub(crate) struct Field {
     pub(crate) key: String,
     pub(crate) name: String,
-    /// With parentheses.
+    /// In parentheses.
     pub(crate) arguments: String,
     pub(crate) condition: Option<Condition>,
     pub(crate) kind: Kind,
@@ -71,7 +71,7 @@ pub(crate) struct Condition {
     pub(crate) value: bool,
 }
 
-/// What a field is.
+/// The kind of a field.
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Typename(String),
@@ -88,7 +88,7 @@ pub(crate) enum Kind {
     TotalCount,
 }
 
-/// Where a selection set stands.
+/// The parent of a selection set.
 #[derive(Clone, Copy)]
 enum Place<'a> {
     Root,
@@ -112,7 +112,7 @@ pub(crate) struct Reference<'a> {
 }
 
 impl<'a> Reference<'a> {
-    /// What stands under `data`.
+    /// The value of `data`.
     pub(crate) fn data(self, items: &'a [Item]) -> String {
         self.object(Place::Root, &[items])
     }
@@ -242,7 +242,7 @@ impl<'a> Reference<'a> {
     }
 }
 
-/// CollectFields of the specification.
+/// CollectFields in the specification.
 fn collect<'i>(items: &'i [Item], merged: &mut Vec<Vec<&'i Field>>) {
     let included =
         |condition: &Option<Condition>| condition.as_ref().is_none_or(|c| c.include == c.value);
@@ -289,7 +289,7 @@ fn compare_rows(entity: &Entity, order: &[(ColumnId, Order)], one: &Row, other: 
         (one, other) if order.descending => compare(other, one),
         (one, other) => compare(one, other),
     });
-    // The key comes last, in the direction of the last term that says something new.
+    // The key comes last, in the direction of the last term that has an effect.
     let is_new = |(i, (column, _)): &(usize, &(ColumnId, Order))| {
         order[..*i].iter().all(|(other, _)| other != column)
     };
@@ -303,7 +303,7 @@ fn compare_rows(entity: &Entity, order: &[(ColumnId, Order)], one: &Row, other: 
     terms.fold(Ordering::Equal, Ordering::then).then(by_key)
 }
 
-/// Two-valued: what is said of NULL is false, but that it is different.
+/// Two-valued: every condition on NULL is false, except that it is different.
 fn holds(operator: &Operator, value: &Value, fold: bool) -> bool {
     let value = &folded(value, fold);
     let null = *value == Value::Null;
@@ -336,8 +336,8 @@ fn holds(operator: &Operator, value: &Value, fold: bool) -> bool {
     }
 }
 
-/// Character by character, so that a part of a text folds as it does in the whole. The Greek sigma
-/// that ends a word is another character, but the same letter.
+/// Character by character, so that a part of a string folds in the same way as the whole. The Greek
+/// final sigma is another character, but the same letter.
 fn folded(value: &Value, fold: bool) -> Value {
     match value {
         Value::Text(text) if fold => {
@@ -348,7 +348,7 @@ fn folded(value: &Value, fold: bool) -> Value {
     }
 }
 
-/// A value as an answer has it.
+/// A value in an answer.
 pub(crate) fn json(scalar: Scalar, value: &Value) -> String {
     match value {
         Value::Text(text) if scalar == Scalar::Json => text.to_string(),
@@ -356,7 +356,7 @@ pub(crate) fn json(scalar: Scalar, value: &Value) -> String {
     }
 }
 
-/// A value as a variable has it.
+/// A value in a variable.
 pub(crate) fn input(scalar: Scalar, value: &Value) -> serde_json::Value {
     match (scalar, value) {
         (_, Value::Null) => serde_json::Value::Null,
@@ -370,14 +370,14 @@ pub(crate) fn input(scalar: Scalar, value: &Value) -> serde_json::Value {
     }
 }
 
-/// A value as a document has it.
+/// A value in a document.
 pub(crate) fn literal(scalar: Scalar, value: &Value) -> String {
     match (scalar, value) {
         (Scalar::Enum(_), Value::Text(name)) => name.to_string(),
         (Scalar::Json, Value::Text(text)) if text.starts_with('{') => {
             "{ b: {}, a: [1, \"x\", null] }".to_owned()
         }
-        // A document's integers are exact.
+        // Integers in a document are exact.
         (Scalar::BigInt, Value::Int(int)) if int % 2 == 0 => int.to_string(),
         _ => input(scalar, value).to_string(),
     }

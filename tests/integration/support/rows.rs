@@ -1,4 +1,5 @@
-//! Random rows of any model: values that are awkward, and few enough that many rows have the same.
+//! Random rows for any model: with awkward values, and few different ones, so that many rows have
+//! the same.
 
 use freshql::model::{ColumnId, Entity, Model, Scalar, Value};
 
@@ -67,7 +68,8 @@ const UUIDS: [&str; 3] = [
 ];
 const JSON: [&str; 5] = ["null", "[]", "{\"a\":[1,\"x\",null],\"b\":{}}", "\"é\\n\"", "-1.5"];
 
-/// A value of a scalar, but not of a key. There are few of each, so that many rows have the same.
+/// A value of a scalar, except for keys. There are only a few of each, so that many rows have the
+/// same.
 pub(crate) fn any_value(model: &Model, scalar: Scalar, choices: &mut Choices<'_>) -> Value {
     match scalar {
         Scalar::String => Value::text(*choices.of(&TEXTS)),
@@ -76,7 +78,7 @@ pub(crate) fn any_value(model: &Model, scalar: Scalar, choices: &mut Choices<'_>
         Scalar::Float => Value::Real(*choices.of(&FLOATS)),
         Scalar::Boolean => Value::Int(choices.below(2) as i64),
         Scalar::Decimal { precision, .. } => {
-            // The largest is now and then what it has room for, and else what all have room for.
+            // The largest is sometimes the maximum, and otherwise one that fits every precision.
             let most = 10_i64.pow(precision.into()) - 1;
             let value = if choices.chance(20) {
                 *choices.of(&[most, -most])
@@ -97,11 +99,11 @@ pub(crate) fn any_value(model: &Model, scalar: Scalar, choices: &mut Choices<'_>
 /// The key of the `number`th row.
 fn any_key(scalar: Scalar, number: usize, choices: &mut Choices<'_>) -> Value {
     match scalar {
-        // Gaps, and one that is as large as they come.
+        // With gaps, and one maximum.
         Scalar::IdInt if number == 11 => Value::Int(i64::MAX),
         Scalar::IdInt => Value::Int(number as i64 * 3 + 1),
         Scalar::IdText => Value::text(format!("{}{number}", choices.of(&TEXTS))),
-        // The order of the keys is not that of the rows.
+        // The order of the keys differs from that of the rows.
         Scalar::IdUuid => Value::text(format!(
             "0190b4f4-{:04x}-7000-8000-0000000000{number:02x}",
             choices.below(0xFFFF)
@@ -110,7 +112,7 @@ fn any_key(scalar: Scalar, number: usize, choices: &mut Choices<'_>) -> Value {
     }
 }
 
-/// A key of an entity's rows, or one that none of them has.
+/// A key of one of the entity's rows, or one that none of them has.
 pub(crate) fn some_key(entity: &Entity, tables: &Tables, choices: &mut Choices<'_>) -> Value {
     let rows = &tables[usize::from(entity.id.0)];
     let scalar = entity.column(entity.key).scalar;
@@ -124,7 +126,7 @@ pub(crate) fn some_key(entity: &Entity, tables: &Tables, choices: &mut Choices<'
     choices.of(rows)[usize::from(entity.key.0)].clone()
 }
 
-/// Random rows that keep all rules of the model: up to `most` of each entity.
+/// Random rows that satisfy all rules of the model: up to `most` of each entity.
 pub(crate) fn any_tables(model: &Model, most: usize, choices: &mut Choices<'_>) -> Tables {
     let keys: Vec<Vec<Value>> = model
         .entities
@@ -136,8 +138,8 @@ pub(crate) fn any_tables(model: &Model, most: usize, choices: &mut Choices<'_>) 
                 .collect()
         })
         .collect();
-    // Rows are made where their keys are known already; where a required relation finds no target,
-    // there are none.
+    // Rows are created after all keys are known; if a required relation finds no target, the entity
+    // has none.
     let mut tables: Tables = vec![Vec::new(); model.entities.len()];
     for (entity, own) in model.entities.iter().zip(&keys) {
         for key in own {
@@ -179,7 +181,7 @@ fn any_row(
             }
         } else {
             match any_value(model, column.scalar, choices) {
-                // To clients, JSON's null is SQL's.
+                // To clients, JSON's null is SQL's NULL.
                 Value::Text(text)
                     if column.scalar == Scalar::Json && !column.nullable && *text == *"null" =>
                 {
@@ -192,7 +194,7 @@ fn any_row(
     Some(row)
 }
 
-/// Whether two rows have the same values in these columns. NULL is the same as nothing.
+/// Whether two rows have the same values in these columns. NULL equals nothing.
 pub(crate) fn clashes(one: &Row, other: &Row, columns: &[ColumnId]) -> bool {
     columns.iter().all(|id| {
         let (one, other) = (&one[usize::from(id.0)], &other[usize::from(id.0)]);
@@ -200,7 +202,7 @@ pub(crate) fn clashes(one: &Row, other: &Row, columns: &[ColumnId]) -> bool {
     })
 }
 
-/// Removes rows and empties columns that point to rows which were not made.
+/// Removes rows, or clears columns, that refer to rows which were not created.
 fn drop_dangling(model: &Model, tables: &mut Tables) {
     loop {
         let mut changed = false;

@@ -1,5 +1,5 @@
-//! What tests of the engine without HTTP share: a model, its tables in a database, the engine on
-//! that, and plain SQL beside it.
+//! Shared by tests of the engine without HTTP: a model, its tables in a database, the engine, and
+//! plain SQL.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use crate::bookshop;
 use crate::database::{Driver, Outsider, TestDatabase, driver};
 use crate::rows::Tables;
 
-/// An engine over any model on a database of its own, and a connection of somebody else's to that.
+/// An engine for any model on its own database, and an external writer's connection.
 pub(crate) struct Shop {
     pub(crate) model: Arc<Model>,
     pub(crate) engine: Engine,
@@ -29,7 +29,7 @@ pub(crate) struct Shop {
 }
 
 impl Shop {
-    /// The one of the bookshop.
+    /// A shop with the bookshop's model.
     pub(crate) fn bookshop() -> Self {
         Self::of(bookshop::MODEL)
     }
@@ -38,7 +38,7 @@ impl Shop {
         Self::on(driver(), sdl, |statement| statement)
     }
 
-    /// On a SQLite file, with tables that somebody has changed: for what only SQLite has.
+    /// On a SQLite file with changed table definitions, for SQLite's own features.
     pub(crate) fn on_sqlite(sdl: &str, change: impl Fn(String) -> String) -> Self {
         Self::on(Driver::Sqlite, sdl, change)
     }
@@ -82,7 +82,7 @@ impl Shop {
         })
     }
 
-    /// An engine by another model on the same tables.
+    /// An engine for another model on the same tables.
     pub(crate) fn engine_of(&self, model: Model) -> Engine {
         Engine::new(Compiler::new(Arc::new(model)).unwrap(), self.engine.store().clone())
     }
@@ -108,7 +108,7 @@ impl Shop {
         })
     }
 
-    /// The answer's body, which has no errors.
+    /// The body of an answer without errors.
     #[track_caller]
     pub(crate) fn body(&self, text: &str, variables: &serde_json::Value) -> String {
         match self.run(text, variables) {
@@ -121,7 +121,7 @@ impl Shop {
         }
     }
 
-    /// What stands under `data`, byte for byte.
+    /// The value of `data`, byte for byte.
     #[track_caller]
     pub(crate) fn data(&self, text: &str, variables: &serde_json::Value) -> String {
         let body = self.body(text, variables);
@@ -137,8 +137,7 @@ impl Shop {
         serde_json::from_str(&self.body(text, variables)).unwrap()
     }
 
-    /// What the change log says of all that was committed since this was asked last. None: anything
-    /// may have changed.
+    /// The changes that the log shows since the last call. None: anything may have changed.
     pub(crate) fn changes(&self) -> Option<Vec<Change>> {
         self.runtime.block_on(self.engine.store().catch_up()).unwrap();
         self.heard.take()
@@ -155,7 +154,7 @@ impl Shop {
     }
 }
 
-/// Notes what the feed tells.
+/// Records what the feed reports.
 #[derive(Default)]
 pub(crate) struct Heard {
     changes: Mutex<Vec<Change>>,
@@ -163,7 +162,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// All that was told since this was asked last. None: anything may have changed.
+    /// Everything reported since the last call. None: anything may have changed.
     pub(crate) fn take(&self) -> Option<Vec<Change>> {
         let changes = std::mem::take(&mut *self.changes.lock().unwrap());
         (!self.has_forgotten.swap(false, Ordering::Relaxed)).then_some(changes)
@@ -181,8 +180,8 @@ impl Subscriber for Heard {
     }
 }
 
-/// What is read from rows that were fetched ahead, level by level, is what is read row by row:
-/// bytes, validator, dependencies.
+/// Checks that an answer from rows fetched ahead, level by level, equals one that is read row by
+/// row: bytes, validator, dependencies.
 #[track_caller]
 fn assert_same(
     answer: &Result<Answer, Vec<GraphqlError>>,
@@ -202,7 +201,7 @@ fn assert_same(
         (Err(errors), Err(ahead)) => {
             assert_eq!(ahead[0].code, errors[0].code, "{text}\n{ahead:?}\n{errors:?}")
         }
-        // What is fetched ahead takes other steps: what one way just allows, the other may refuse.
+        // Fetching ahead takes other steps: one way may be refused where the other is just allowed.
         (_, Err(errors)) if errors[0].code == Code::QueryTooComplex => {}
         (_, Ok(_)) | (Ok(_), Err(_)) => {
             panic!("{text}\nrow by row: {answer:?}\nfetched ahead: {ahead:?}")

@@ -1,4 +1,4 @@
-//! TLS in front of a server that does not speak it, with the certificate in `tests/tls/`.
+//! TLS in front of a server without it, with the certificate in `tests/tls/`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,12 +10,12 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
-/// A file of `tests/tls/`.
+/// A file in `tests/tls/`.
 pub(crate) fn file(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
-/// Speaks TLS at the address that comes back, and passes on to `behind`.
+/// Accepts TLS at the returned address, and forwards to `behind`.
 pub(crate) async fn in_front_of(behind: SocketAddr) -> SocketAddr {
     let certificates = CertificateDer::pem_file_iter(file("server.pem"))
         .unwrap()
@@ -37,7 +37,7 @@ pub(crate) async fn in_front_of(behind: SocketAddr) -> SocketAddr {
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // Who does not trust the certificate ends here.
+                // A client that does not trust the certificate ends here.
                 let Ok(mut outside) = acceptor.accept(stream).await else { return };
                 let mut inside = TcpStream::connect(behind).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut outside, &mut inside).await;

@@ -1,4 +1,4 @@
-//! A proxy in front of a PostgreSQL server that counts round trips and writes statements down.
+//! A proxy in front of a PostgreSQL server that counts round trips and records statements.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -10,13 +10,13 @@ use tokio::net::{TcpListener, UnixStream};
 /// A parameter: whether it is binary, and its bytes.
 pub(crate) type Sent = (bool, Option<Vec<u8>>);
 
-/// What has passed.
+/// What it has recorded.
 #[derive(Default)]
 struct Seen {
     /// Round trips of connections that read the change log, and of all others.
     checks: usize,
     flights: usize,
-    /// The statements of the others, with the parameters that they had last.
+    /// The others' statements, with their last parameters.
     statements: HashMap<String, Vec<Sent>>,
 }
 
@@ -61,7 +61,7 @@ impl Wiretap {
         format!("postgres://freshql@127.0.0.1:{}/{database}?sslmode=disable", self.port)
     }
 
-    /// Round trips since the last call: those of others, and those of checks.
+    /// Round trips since the last call: of others, and of checks.
     pub(crate) fn take(&self) -> (usize, usize) {
         let mut seen = self.seen.lock().unwrap();
         (std::mem::take(&mut seen.flights), std::mem::take(&mut seen.checks))
