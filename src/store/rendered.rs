@@ -1,6 +1,7 @@
 //! The statements that writes have needed so far: rendering one costs as much as running it.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::{ColumnId, EntityId};
@@ -20,37 +21,28 @@ pub(in crate::store) enum Purpose {
     Update(Vec<ColumnId>, bool),
     /// Deletes a row; at one version only, or at any.
     Delete(bool),
-    /// One of these as part of a flight, which is undone if the statement has not had its effect.
-    Guarded(Guarded),
 }
 
-/// A statement of a mutation whose steps are known ahead.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(in crate::store) enum Guarded {
-    /// Sets these columns of a new row.
-    Insert(Vec<ColumnId>),
-    /// Sets these columns of a row; at one version only, or at any.
-    Update(Vec<ColumnId>, bool),
-    /// Locks a row that is to be deleted; at one version only, or at any.
-    Lock(bool),
-    /// Deletes it.
-    Delete,
-    /// Checks that it is gone.
-    Gone,
+/// The writer's statements, by purpose. They are valid for its model, which never changes.
+#[derive(Debug)]
+pub(in crate::store) struct Rendered<P = Purpose, S = Statement>(
+    Mutex<HashMap<(EntityId, P), Arc<S>>>,
+);
+
+impl<P, S> Default for Rendered<P, S> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
 }
 
-/// The writer's statements. They are valid for its model, which never changes.
-#[derive(Debug, Default)]
-pub(in crate::store) struct Rendered(Mutex<HashMap<(EntityId, Purpose), Arc<Statement>>>);
-
-impl Rendered {
+impl<P: Eq + Hash, S> Rendered<P, S> {
     /// The statement for this purpose; rendered on first use.
     pub(in crate::store) fn get(
         &self,
         entity: EntityId,
-        purpose: Purpose,
-        render: impl FnOnce() -> Statement,
-    ) -> Arc<Statement> {
+        purpose: P,
+        render: impl FnOnce() -> S,
+    ) -> Arc<S> {
         let key = (entity, purpose);
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = all.get(&key) {

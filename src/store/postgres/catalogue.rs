@@ -27,6 +27,8 @@ pub(in crate::store) struct FoundTable {
     /// What it is a partition of, or inherits from.
     pub(in crate::store) parent: Option<i64>,
     pub(in crate::store) is_partition: bool,
+    /// Rules rewrite statements that name it.
+    pub(in crate::store) has_rules: bool,
     pub(in crate::store) columns: Vec<FoundColumn>,
     pub(in crate::store) constraints: Vec<FoundConstraint>,
     pub(in crate::store) indexes: Vec<FoundIndex>,
@@ -136,7 +138,8 @@ pub(in crate::store) fn statements() -> [String; 6] {
     };
     [
         format!(
-            "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind, i.inhparent, c.relispartition
+            "SELECT c.oid, n.nspname, c.relname, pg_table_is_visible(c.oid), c.relkind, i.inhparent, c.relispartition,
+                    c.relhasrules
              FROM {tables} LEFT JOIN pg_inherits i ON i.inhrelid = c.oid AND i.inhseqno = 1 WHERE {kinds} ORDER BY c.oid"
         ),
         format!(
@@ -319,6 +322,7 @@ fn table(row: &RowRef<'_>) -> FoundTable {
         kind: row.string(4),
         parent: row.int(5),
         is_partition: row.is(6),
+        has_rules: row.is(7),
         ..FoundTable::default()
     }
 }

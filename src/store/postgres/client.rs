@@ -30,6 +30,7 @@ pub use blocking::Blocking;
 pub use error::{ClientError, ServerError};
 pub use rows::{Cells, Format, Parameter, RowRef, Rows, int};
 pub use startup::{Role, Session};
+pub use statements::Analysed;
 
 use self::error::fields;
 use self::startup::unsendable;
@@ -189,6 +190,16 @@ impl Connection {
     /// Cancels its running statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel.clone()
+    }
+
+    /// When a prepared statement had been analysed, if it has said so.
+    pub(super) fn analysed(&self, sql: &str) -> Option<Analysed> {
+        self.statements.analysed(sql)
+    }
+
+    /// A prepared statement has said when it had been analysed.
+    pub(super) fn note_analysed(&mut self, sql: &str, analysed: Analysed) {
+        self.statements.note(sql, analysed);
     }
 
     /// Runs these statements in one round trip, outside of BEGIN as one transaction, and gives the

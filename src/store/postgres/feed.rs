@@ -17,6 +17,7 @@ mod known;
 mod life;
 mod look;
 mod snapshot;
+mod tables;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, Weak};
@@ -45,6 +46,8 @@ pub(in crate::store) struct Feed {
     known: Known,
     /// Checks so far.
     begun: AtomicU64,
+    /// The last one that has ended well.
+    ended: AtomicU64,
     /// Whether the last of them has failed.
     failed: AtomicBool,
     /// When a check that nobody waits for was last requested, in milliseconds since `started`.
@@ -92,6 +95,7 @@ impl Feed {
         let feed = Arc::new(Self {
             known: Known::new(model, subscribers, applied, schema),
             begun: AtomicU64::new(0),
+            ended: AtomicU64::new(0),
             failed: AtomicBool::new(false),
             nudged: AtomicU64::new(0),
             started: Instant::now(),
@@ -141,6 +145,16 @@ impl Feed {
     /// `tests/integration/cluster.rs` tries to find an exception.
     pub(in crate::store) fn keep_covered(&self) {
         self.is_relied_on.store(true, Ordering::SeqCst);
+    }
+
+    /// How many checks have begun so far.
+    pub(in crate::store) fn checks(&self) -> u64 {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    /// Whether a check has ended well that began when this many had begun already.
+    pub(in crate::store) fn has_checked_since(&self, checks: u64) -> bool {
+        self.ended.load(Ordering::SeqCst) > checks
     }
 
     /// Something was committed here: returns when the subscribers know of it, if that is relied on,
@@ -245,6 +259,9 @@ async fn follow(feed: Weak<Feed>, task: Arc<Task>, mut follower: Follower) {
         let number = feed.begun.fetch_add(1, Ordering::SeqCst) + 1;
         let result = follower.check(&feed.known).await;
         feed.failed.store(result.is_err(), Ordering::SeqCst);
+        if result.is_ok() {
+            feed.ended.store(number, Ordering::SeqCst);
+        }
         feed.progress.send_modify(|progress| match result {
             Ok(()) => progress.ended = number,
             Err(error) => progress.failed = Some((number, error.to_string())),

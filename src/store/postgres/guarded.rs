@@ -6,75 +6,178 @@
 //! line in the server's log: its statement gives 0. `pg_current_xact_id_if_assigned()` tells that
 //! nothing at all was written, by a trigger neither: whoever writes, or locks a row, has got a
 //! number.
+//!
+//! A statement that compares a version, or gives the row itself, also rests on what the table is
+//! known to be like (`feed/tables.rs`). It is told when it had been analysed while the table was
+//! known to be so, and changes nothing where it was analysed anew since.
 
 use super::dialect::Postgres;
-use crate::model::{Column, Entity, Model, Scalar};
+use crate::model::{Column, ColumnId, Entity, Model, Scalar};
 use crate::store::render;
-use crate::store::rendered::Guarded;
-use crate::store::schema::layout::VERSION_COLUMN;
 use crate::store::schema::layout::name::string_literal;
+use crate::store::schema::layout::{SqlName, VERSION_COLUMN};
 use crate::store::select::Shape;
 use crate::store::statement::Statement;
 
-/// Whether the database and its schema are those that the mutation was told for; the parameters'
-/// numbers.
-fn is_same(epoch: usize, history: usize) -> String {
-    format!(
-        "(SELECT value FROM _freshql_meta WHERE key = 'epoch') = ${epoch}::text \
-         AND coalesce((SELECT value FROM _freshql_meta WHERE key = 'history'), '') = ${history}::text"
-    )
+/// When a statement was analysed.
+const ANALYSED: &str = "'now'::timestamptz";
+
+/// For the log of the server, where a row cannot be shown.
+const UNSOUND: &str = "'freshql: a row cannot be shown as a mutation would leave it; the mutation is undone and \
+                       looked into ' || pg_backend_pid()";
+
+/// What a statement does.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(in crate::store) enum Guarded {
+    /// Sets these columns of a new row.
+    Insert(Vec<ColumnId>),
+    /// Sets these columns of a row; at one version only, or at any.
+    Update(Vec<ColumnId>, bool),
+    /// The same, and gives these columns of the row as it then stands.
+    Whole(Vec<ColumnId>, bool, Vec<ColumnId>),
+    /// Keeps others from a row that is to be deleted; at one version only, or at any.
+    Lock(bool),
+    /// Deletes it.
+    Delete,
+    /// Looks whether it is gone.
+    Gone,
 }
 
-/// 1 where this holds; where it does not, 0 if that may be (a parameter) and nothing was written,
-/// or else a failure.
-fn verdict(holds: &str, may_be_nothing: usize) -> String {
-    format!(
-        "CASE WHEN {holds} THEN 1 WHEN ${may_be_nothing}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0 \
-         ELSE ('freshql: a row is not as a mutation expects it; the mutation is undone and looked into ' || \
-         pg_backend_pid())::int END"
-    )
+/// A statement, and which parameters it has behind its own, in this order.
+#[derive(Debug)]
+pub(in crate::store) struct GuardedStatement {
+    pub(super) statement: Statement,
+    /// After the database's epoch and history: whether it may find nothing to do. It gives 1, or 0
+    /// where it has found that.
+    pub(super) may_be_nothing: bool,
+    /// When it had been analysed while the table was known to be as it is; NULL: that does not
+    /// matter. It gives when it was, behind its verdict.
+    pub(super) analysed: bool,
+    /// The key as the log has it.
+    pub(super) key: bool,
+    /// How many bytes the row's strings may have. It gives the row, behind all else.
+    pub(super) most_bytes: bool,
 }
 
-/// The statement. Behind its own parameters it has those of every one: the database's epoch and
-/// history, whether it may find nothing to do; and [`Guarded::Insert`] and [`Guarded::Gone`] the
-/// key as the log has it.
-pub(super) fn statement(model: &Model, entity: &Entity, guarded: &Guarded) -> Statement {
+/// Whether a statement rests on what the table is known to be like.
+pub(super) fn rests_on_table(guarded: &Guarded) -> bool {
+    match guarded {
+        Guarded::Update(_, is_versioned) | Guarded::Lock(is_versioned) => *is_versioned,
+        Guarded::Whole(..) => true,
+        Guarded::Insert(_) | Guarded::Delete | Guarded::Gone => false,
+    }
+}
+
+/// The numbers of the parameters behind a statement's own.
+struct Numbers {
+    epoch: usize,
+    history: usize,
+    may_be_nothing: usize,
+    analysed: usize,
+    key: usize,
+}
+
+impl Numbers {
+    /// Whether the database and its schema are those that the mutation was told for.
+    fn is_same(&self) -> String {
+        format!(
+            "(SELECT value FROM _freshql_meta WHERE key = 'epoch') = ${}::text \
+             AND coalesce((SELECT value FROM _freshql_meta WHERE key = 'history'), '') = ${}::text",
+            self.epoch, self.history
+        )
+    }
+
+    /// 1 where this holds; where it does not, 0 if that may be and nothing was written, or else a
+    /// failure.
+    fn verdict(&self, holds: &str) -> String {
+        format!(
+            "CASE WHEN {holds} THEN 1 WHEN ${}::boolean AND pg_current_xact_id_if_assigned() IS NULL THEN 0 \
+             ELSE ('freshql: a row is not as a mutation expects it; the mutation is undone and looked into ' || \
+             pg_backend_pid())::int END",
+            self.may_be_nothing
+        )
+    }
+}
+
+/// The statement; `watch`: a condition that makes it notice that the table was altered. None: whether the row can be shown cannot be told by SQL.
+pub(super) fn statement(
+    model: &Model,
+    entity: &Entity,
+    guarded: &Guarded,
+    watch: Option<&str>,
+) -> Option<GuardedStatement> {
     let base = match guarded {
         Guarded::Insert(columns) => render::insert(model, &Postgres, entity, columns),
-        Guarded::Update(columns, is_versioned) => {
+        Guarded::Update(columns, is_versioned) | Guarded::Whole(columns, is_versioned, _) => {
             render::update(model, &Postgres, entity, columns, *is_versioned)
         }
         Guarded::Lock(is_versioned) => render::delete(model, &Postgres, entity, *is_versioned),
         Guarded::Delete | Guarded::Gone => render::delete(model, &Postgres, entity, false),
     };
     let own = base.parameters.len();
-    let (same, may_be_nothing, key) = (is_same(own + 1, own + 2), own + 3, own + 4);
-    let text = &base.sql;
+    let watch = watch.filter(|_| rests_on_table(guarded));
+    let is_whole = matches!(guarded, Guarded::Whole(..));
+    let behind = own + 3 + usize::from(!is_whole);
+    let numbers = Numbers {
+        epoch: own + 1,
+        history: own + 2,
+        may_be_nothing: own + 3,
+        analysed: behind,
+        key: behind,
+    };
+    let (known, analysed) = match watch {
+        Some(watch) => {
+            let number = numbers.analysed;
+            let known = format!(
+                " AND coalesce(${number}::timestamptz = {ANALYSED}, true) AND {watch}"
+            );
+            (known, format!(", {ANALYSED}"))
+        }
+        None => (String::new(), String::new()),
+    };
+    let (text, same) = (&base.sql, numbers.is_same());
     // The same rows, to look at.
     let rows = text.strip_prefix("DELETE FROM").unwrap_or_default();
     let sql = match guarded {
         Guarded::Insert(_) => {
             // The row has the key that it was given, and a version of now.
-            let is_made = format!(
-                "count(*) FILTER (WHERE \"w\".\"k\"::text = ${key}::text AND \"w\".\"v\" >= \
-                 (date_part('epoch', statement_timestamp()) * 1000000)::bigint) = 1 AND {same}"
-            );
-            let verdict = verdict(&is_made, may_be_nothing);
+            let verdict = numbers.verdict(&format!(
+                "count(*) FILTER (WHERE \"w\".\"k\"::text = ${}::text AND \"w\".\"v\" >= \
+                 (date_part('epoch', statement_timestamp()) * 1000000)::bigint) = 1 AND {same}",
+                numbers.key
+            ));
             format!(
                 "WITH \"w\"(\"k\", \"v\") AS ({text}, \"{VERSION_COLUMN}\") SELECT {verdict} FROM \"w\""
             )
         }
         Guarded::Update(..) => {
-            let verdict = verdict(&format!("count(*) = 1 AND {same}"), may_be_nothing);
-            format!("WITH \"w\" AS ({text} RETURNING 1) SELECT {verdict} FROM \"w\"")
+            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
+            format!(
+                "WITH \"w\" AS ({text}{known} RETURNING 1) SELECT {verdict}{analysed} FROM \"w\""
+            )
+        }
+        Guarded::Whole(_, _, columns) => {
+            let names: Vec<(ColumnId, String)> = std::iter::once(&entity.key)
+                .chain(columns)
+                .map(|id| (*id, SqlName::new(&entity.column(*id).name).to_string()))
+                .collect();
+            let is_sound = is_sound(model, entity, &names, behind + usize::from(watch.is_some()))?;
+            let others: String = names[1..].iter().map(|(_, name)| format!(", {name}")).collect();
+            format!(
+                "{text}{known} AND {same} RETURNING CASE WHEN {is_sound} THEN 1 ELSE ({UNSOUND})::int END{analysed}, \
+                 {}, \"{VERSION_COLUMN}\"{others}",
+                names[0].1
+            )
         }
         Guarded::Lock(_) => {
-            let verdict = verdict(&format!("count(*) = 1 AND {same}"), may_be_nothing);
-            format!("SELECT {verdict} FROM (SELECT 1 FROM{rows} FOR UPDATE) AS \"w\"")
+            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
+            format!(
+                "SELECT {verdict}{analysed} FROM (SELECT 1 FROM{rows}{known} FOR UPDATE) AS \"w\""
+            )
         }
         // What was not locked is not deleted either.
         Guarded::Delete => {
-            let verdict = verdict(&format!("count(*) = 1 AND {same}"), may_be_nothing);
+            let verdict = numbers.verdict(&format!("count(*) = 1 AND {same}"));
             format!(
                 "WITH \"w\" AS ({text} AND pg_current_xact_id_if_assigned() IS NOT NULL RETURNING 1) \
                  SELECT {verdict} FROM \"w\""
@@ -83,13 +186,50 @@ pub(super) fn statement(model: &Model, entity: &Entity, guarded: &Guarded) -> St
         Guarded::Gone => {
             let is_gone = format!(
                 "NOT EXISTS (SELECT 1 FROM{rows}) AND EXISTS (SELECT 1 FROM _freshql_change WHERE xid = \
-                 pg_current_xact_id_if_assigned() AND entity = {} AND id = ${key}::text AND op = 'D') AND {same}",
-                string_literal(&entity.name)
+                 pg_current_xact_id_if_assigned() AND entity = {} AND id = ${}::text AND op = 'D') AND {same}",
+                string_literal(&entity.name),
+                numbers.key
             );
-            format!("SELECT {}", verdict(&is_gone, may_be_nothing))
+            format!("SELECT {}", numbers.verdict(&is_gone))
         }
     };
-    Statement { sql: sql.into(), parameters: base.parameters, columns: base.columns }
+    Some(GuardedStatement {
+        statement: Statement { sql: sql.into(), ..base },
+        may_be_nothing: !is_whole,
+        analysed: watch.is_some(),
+        key: matches!(guarded, Guarded::Insert(_) | Guarded::Gone),
+        most_bytes: is_whole,
+    })
+}
+
+/// What makes a row one that can be shown, of at most as many bytes as this parameter says; from
+/// the expressions of its columns, the key first. None: that cannot be told by SQL.
+fn is_sound(
+    model: &Model,
+    entity: &Entity,
+    columns: &[(ColumnId, String)],
+    most: usize,
+) -> Option<String> {
+    if !entity.managed {
+        return None;
+    }
+    let mut conditions = Vec::new();
+    let mut lengths = vec!["0".to_owned()];
+    for (id, value) in columns {
+        let column = entity.column(*id);
+        if column.sql_type.is_some() {
+            return None;
+        }
+        if !column.nullable {
+            conditions.push(format!("{value} IS NOT NULL"));
+        }
+        if matches!(column.scalar, Scalar::String | Scalar::IdText) {
+            lengths.push(format!("coalesce(octet_length({value}), 0)"));
+        }
+        conditions.extend(holds(model, column, value)?);
+    }
+    conditions.push(format!("{} <= ${most}::bigint", lengths.join(" + ")));
+    Some(conditions.join(" AND "))
 }
 
 /// The query, as one that fails where its rows cannot be shown: where a row by its key is not
@@ -102,32 +242,15 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
         Shape::Page { list, columns } => (model.entity(list.from.entity()), columns),
         Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => return Some(base),
     };
-    if !entity.managed {
-        return None;
-    }
     let names: Vec<String> = (0..columns.len() + 2).map(|at| format!("\"c{at}\"")).collect();
-    let mut conditions =
-        vec!["\"q\".\"c0\" IS NOT NULL".to_owned(), "\"q\".\"c1\" IS NOT NULL".to_owned()];
-    let mut lengths = vec!["0".to_owned()];
     // The version stands behind the key.
-    for (name, id) in
-        names[..1].iter().chain(&names[2..]).zip(std::iter::once(&entity.key).chain(columns))
-    {
-        let (column, value) = (entity.column(*id), format!("\"q\".{name}"));
-        if column.sql_type.is_some() {
-            return None;
-        }
-        if !column.nullable {
-            conditions.push(format!("{value} IS NOT NULL"));
-        }
-        if matches!(column.scalar, Scalar::String | Scalar::IdText) {
-            lengths.push(format!("coalesce(octet_length({value}), 0)"));
-        }
-        conditions.extend(holds(model, column, &value)?);
-    }
+    let shown: Vec<(ColumnId, String)> = std::iter::once(&entity.key)
+        .chain(columns)
+        .zip(names[..1].iter().chain(&names[2..]))
+        .map(|(id, name)| (*id, format!("\"q\".{name}")))
+        .collect();
+    let is_sound = is_sound(model, entity, &shown, base.parameters.len() + 1)?;
     let names = names.join(", ");
-    let most = base.parameters.len() + 1;
-    conditions.push(format!("{} <= ${most}::bigint", lengths.join(" + ")));
     let row = match shape {
         Shape::Row { .. } => {
             format!(
@@ -138,10 +261,8 @@ pub(super) fn sound(model: &Model, shape: &Shape) -> Option<Statement> {
         _ => format!("({}) AS \"q\"({names})", base.sql),
     };
     let sql = format!(
-        "SELECT \"q\".* FROM {row} WHERE CASE WHEN {} THEN true WHEN pg_current_xact_id_if_assigned() IS NULL THEN true \
-         ELSE ('freshql: a row cannot be shown as a mutation would leave it; the mutation is undone and looked into ' || \
-         pg_backend_pid())::boolean END",
-        conditions.join(" AND ")
+        "SELECT \"q\".* FROM {row} WHERE CASE WHEN \"q\".\"c0\" IS NOT NULL AND \"q\".\"c1\" IS NOT NULL AND {is_sound} \
+         THEN true WHEN pg_current_xact_id_if_assigned() IS NULL THEN true ELSE ({UNSOUND})::boolean END"
     );
     Some(Statement { sql: sql.into(), ..base })
 }

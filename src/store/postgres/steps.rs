@@ -2,6 +2,10 @@
 //! second level of rows and cannot fail any more when it has been committed; else a transaction,
 //! whose last flight is its COMMIT.
 //!
+//! Where a version is compared, the statement that compares it looks by itself whether the table was
+//! altered since a check has looked at it ([`super::guarded`]). So no check goes in front of it, but
+//! where the connection runs the statement for the first time, or the table was altered.
+//!
 //! All at READ COMMITTED: each statement sees what stands when it begins, and what is written
 //! behind a version that was compared is behind a row's lock. Whatever is not as it should be makes
 //! a statement of the flight fail ([`super::guarded`]), so that nothing is kept; then
@@ -11,20 +15,20 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use super::ahead;
-use super::client::{Cells, ClientError, Connection, Execute, Parameter, int};
+use super::client::{Analysed, Cells, ClientError, Connection, Execute, Parameter, int};
 use super::error::spoils_pool;
-use super::feed::Schema;
-use super::guarded;
+use super::feed::{Feed, Schema};
+use super::guarded::{self, Guarded, GuardedStatement};
 use super::idempotency;
 use super::transaction::id_text;
 use super::values::{Encoded, KeptRow, Table, encode};
+use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Model, Value};
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
 use crate::store::render::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
-use crate::store::rendered::{Guarded, Purpose, Rendered};
 use crate::store::select::{Shape, Slot, SlotValue};
 use crate::store::source::{State, Wanted};
 use crate::store::statement::Statement;
@@ -44,6 +48,8 @@ pub(super) enum Outcome<T> {
     /// Nothing was written: something is not as its steps expect it, or depends on what the
     /// database has.
     InTheWay,
+    /// Nothing was written: whether the tables are as they are known to be has to be checked first.
+    Unchecked,
     /// Nothing was written: another transaction was in the way, and may be gone by now.
     Collided,
     /// It failed.
@@ -53,9 +59,11 @@ pub(super) enum Outcome<T> {
 /// What all mutations need.
 pub(super) struct Frame<'s> {
     pub(super) model: &'s Model,
-    pub(super) rendered: &'s Rendered,
+    pub(super) feed: &'s Feed,
     /// The state of the database that is known.
     pub(super) schema: &'s Schema,
+    /// It was checked since the mutation has come in.
+    pub(super) is_checked: bool,
     /// What begins a transaction.
     pub(super) begin: &'s [String],
     /// Nothing is set up for longer than a transaction, so that none goes without a beginning.
@@ -126,6 +134,7 @@ pub(super) async fn run<W: Writing>(
 /// Why a mutation does not go on.
 enum Stop {
     InTheWay,
+    Unchecked,
     Said(ClientError),
 }
 
@@ -136,6 +145,7 @@ impl From<ClientError> for Stop {
 }
 
 /// A statement's text.
+#[derive(Clone)]
 enum Text<'w> {
     Of(Arc<str>),
     Fixed(&'w str),
@@ -160,8 +170,37 @@ enum Gives {
     Verdict,
     /// One, if the key of the mutation is new.
     Taken,
+    /// The same, and when the statement was analysed.
+    Analysed,
     /// Those of the query with this number.
     Rows(usize),
+    /// The same, behind a verdict, and perhaps behind when the statement was analysed.
+    Whole(usize, bool),
+}
+
+impl Gives {
+    /// Whether it says that something was done.
+    fn is_counted(self) -> bool {
+        !matches!(self, Self::Nothing | Self::Rows(_))
+    }
+}
+
+/// What a statement writes, and where.
+struct Values<'v> {
+    entity: &'v Entity,
+    key: &'v Value,
+    version: ValueRef<'v>,
+    row: &'v [(ColumnId, Value)],
+}
+
+impl Values<'_> {
+    fn of(&self, slot: Slot) -> ValueRef<'_> {
+        match slot {
+            KEY_SLOT => self.key.as_ref(),
+            VERSION_SLOT => self.version,
+            slot => self.row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref(),
+        }
+    }
 }
 
 struct Call<'w> {
@@ -179,8 +218,10 @@ struct Run<'w, 'c> {
     calls: Vec<Call<'w>>,
     wanted: Vec<(Wanted<'w>, &'w Statement)>,
     fetched: Fetched<KeptRow>,
-    /// The parameters of whether the database is the same, and whether there may be nothing to do.
-    common: [Encoded; 3],
+    /// There is but one step, and nothing beside it.
+    is_alone: bool,
+    /// A statement relies on when it was analysed, for want of a check.
+    relies: bool,
     most_bytes: usize,
     /// Rows that the first level may have.
     rows: u64,
@@ -196,21 +237,17 @@ impl<'w, 'c> Run<'w, 'c> {
     fn new(
         connection: &'c mut Connection,
         frame: &'c Frame<'c>,
-        may_be_nothing: bool,
+        is_alone: bool,
         most_bytes: usize,
     ) -> Self {
-        let common = [
-            Encoded::Text(frame.schema.epoch.clone()),
-            Encoded::Text(frame.schema.history.clone()),
-            Encoded::Binary(vec![u8::from(may_be_nothing)]),
-        ];
         Self {
             connection,
             frame,
             calls: Vec::new(),
             wanted: Vec::new(),
             fetched: Fetched::default(),
-            common,
+            is_alone,
+            relies: false,
             most_bytes,
             rows: 0,
             is_open: false,
@@ -226,67 +263,149 @@ impl<'w, 'c> Run<'w, 'c> {
     }
 
     async fn step<L: Levels<'w>>(&mut self, step: Step<'_, L>) -> Result<(), Stop> {
-        let Step { entity, key, change, answer } = step;
+        let Step { entity, key, change, mut answer } = step;
+        let of_version = |expected: Option<Version>| {
+            expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0))
+        };
+        let columns = |row: &[(ColumnId, Value)]| row.iter().map(|(id, _)| *id).collect();
         match change {
             Change::Insert(row) => {
-                let columns = row.iter().map(|(id, _)| *id).collect();
-                self.guarded(entity, &key, Guarded::Insert(columns), ValueRef::Null, &row);
-                self.answer(answer).await
+                let values = Values { entity, key: &key, version: ValueRef::Null, row: &row };
+                self.guarded(&values, Guarded::Insert(columns(&row)))?;
+                let first = answer.next(&self.fetched);
+                self.answer(first, answer).await
             }
             Change::Update(expected, row) => {
-                let columns = row.iter().map(|(id, _)| *id).collect();
-                let version = expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0));
-                self.guarded(
-                    entity,
-                    &key,
-                    Guarded::Update(columns, expected.is_some()),
-                    version,
-                    &row,
-                );
-                self.answer(answer).await
+                let version = of_version(expected);
+                let values = Values { entity, key: &key, version, row: &row };
+                let (columns, is_versioned) = (columns(&row), expected.is_some());
+                let mut first = answer.next(&self.fetched);
+                if let Some(read) = self.only_row(entity, &first)
+                    && !answer.may_go_on()
+                    && first[0].query.sound(|shape| guarded::sound(self.frame.model, shape)).is_some()
+                    && answer.most_rows() > 0
+                {
+                    let whole = Guarded::Whole(columns, is_versioned, read);
+                    return self.whole_row(&values, whole, first.remove(0));
+                }
+                self.guarded(&values, Guarded::Update(columns, is_versioned))?;
+                self.answer(first, answer).await
             }
             Change::Delete(expected) => {
-                let version = expected.map_or(ValueRef::Null, |version| ValueRef::Int(version.0));
-                self.guarded(entity, &key, Guarded::Lock(expected.is_some()), version, &[]);
-                self.answer(answer).await?;
-                self.guarded(entity, &key, Guarded::Delete, ValueRef::Null, &[]);
-                self.guarded(entity, &key, Guarded::Gone, ValueRef::Null, &[]);
-                Ok(())
+                let version = of_version(expected);
+                let values = Values { entity, key: &key, version, row: &[] };
+                self.guarded(&values, Guarded::Lock(expected.is_some()))?;
+                let first = answer.next(&self.fetched);
+                self.answer(first, answer).await?;
+                self.guarded(&values, Guarded::Delete)?;
+                self.guarded(&values, Guarded::Gone)
             }
         }
     }
 
-    fn guarded(
+    /// The columns that the answer has of the row, if it has nothing else, and if the statement that
+    /// changes the row can give them: nothing changes it behind that statement, and it is known by
+    /// now that this is so, or the statement will notice that it is not.
+    fn only_row(&self, entity: &Entity, first: &[Wanted<'w>]) -> Option<Vec<ColumnId>> {
+        let [wanted] = first else { return None };
+        let Shape::Row { from, keys, columns } = wanted.query.shape() else { return None };
+        let is_known = self.can_notice(entity) || self.frame.is_checked;
+        let is_by_key = from.entity() == entity.id && from.only().is_none() && **keys == [entity.key];
+        let is_plain = self.is_alone && self.frame.schema.is_plain(entity.id);
+        (is_known && is_by_key && is_plain).then(|| columns.to_vec())
+    }
+
+    /// Whether a statement can notice that the entity's table was altered.
+    fn can_notice(&self, entity: &Entity) -> bool {
+        // A statement that is not kept is analysed each time.
+        !self.frame.pooled && self.frame.schema.watch(entity.id).is_some()
+    }
+
+    fn guarded(&mut self, values: &Values<'_>, guarded: Guarded) -> Result<(), Stop> {
+        let kept = self.statement(values.entity, &guarded);
+        let Some(statement) = &*kept else { return Err(Stop::InTheWay) };
+        let gives = if statement.analysed { Gives::Analysed } else { Gives::Verdict };
+        self.call(values, &guarded, statement, gives)
+    }
+
+    /// Changes a row by the statement that also gives it.
+    fn whole_row(
         &mut self,
-        entity: &Entity,
-        key: &Value,
-        guarded: Guarded,
-        version: ValueRef<'_>,
-        row: &[(ColumnId, Value)],
-    ) {
-        let render = || guarded::statement(self.frame.model, entity, &guarded);
-        let statement =
-            self.frame.rendered.get(entity.id, Purpose::Guarded(guarded.clone()), render);
-        let value = |slot: Slot| match slot {
-            KEY_SLOT => key.as_ref(),
-            VERSION_SLOT => version,
-            slot => row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref(),
-        };
-        let own = statement.parameters.iter().map(|place| encode(value(place.slot), place.ty));
-        let id = matches!(guarded, Guarded::Insert(_) | Guarded::Gone)
-            .then(|| Encoded::Text(id_text(key)));
-        let parameters = own.chain(self.common.iter().cloned()).chain(id).collect();
+        values: &Values<'_>,
+        whole: Guarded,
+        wanted: Wanted<'w>,
+    ) -> Result<(), Stop> {
+        let kept = self.statement(values.entity, &whole);
+        let Some(statement) = &*kept else { return Err(Stop::InTheWay) };
+        self.rows = 1;
+        let gives = Gives::Whole(self.wanted.len(), statement.analysed);
+        self.call(values, &whole, statement, gives)?;
+        let read = ahead::statement(self.frame.model, &wanted);
+        self.wanted.push((wanted, read));
+        Ok(())
+    }
+
+    fn statement(&self, entity: &Entity, guarded: &Guarded) -> Arc<Option<GuardedStatement>> {
+        let schema = self.frame.schema;
+        let watch = schema.watch(entity.id).filter(|_| self.can_notice(entity));
+        let render = || guarded::statement(self.frame.model, entity, guarded, watch);
+        schema.statements.get(entity.id, guarded.clone(), render)
+    }
+
+    fn call(
+        &mut self,
+        values: &Values<'_>,
+        guarded: &Guarded,
+        statement: &GuardedStatement,
+        gives: Gives,
+    ) -> Result<(), Stop> {
+        let schema = self.frame.schema;
+        let GuardedStatement { statement: Statement { sql, parameters, .. }, .. } = statement;
+        let own = parameters.iter().map(|place| encode(values.of(place.slot), place.ty));
+        let mut all: Vec<Encoded> = own.collect();
+        all.push(Encoded::Text(schema.epoch.clone()));
+        all.push(Encoded::Text(schema.history.clone()));
+        if statement.may_be_nothing {
+            all.push(Encoded::Binary(vec![u8::from(self.is_alone)]));
+        }
+        let analysed = self.analysed(guarded, statement)?;
+        all.extend(statement.analysed.then_some(analysed));
+        all.extend(statement.key.then(|| Encoded::Text(id_text(values.key))));
         self.calls.push(Call {
-            text: Text::Of(statement.sql.clone()),
-            parameters,
-            gives: Gives::Verdict,
-            is_bounded: false,
+            text: Text::Of(sql.clone()),
+            parameters: all,
+            gives,
+            is_bounded: statement.most_bytes,
         });
+        Ok(())
+    }
+
+    /// When a statement had been analysed while the table that it rests on was known to be as it is:
+    /// a check that began later has ended, so what was altered until then is known, and of what is
+    /// altered later the statement takes note. NULL where a check tells instead.
+    fn analysed(
+        &mut self,
+        guarded: &Guarded,
+        statement: &GuardedStatement,
+    ) -> Result<Encoded, Stop> {
+        let is_known = |analysed: &Analysed| self.frame.feed.has_checked_since(analysed.checks);
+        let kept = self.connection.analysed(&statement.statement.sql);
+        match kept.filter(|analysed| statement.analysed && is_known(analysed)) {
+            Some(analysed) if !self.frame.is_checked => {
+                self.relies = true;
+                Ok(Encoded::Binary(analysed.at.to_be_bytes().to_vec()))
+            }
+            _ if self.frame.is_checked || !guarded::rests_on_table(guarded) => Ok(Encoded::Null),
+            _ => Err(Stop::Unchecked),
+        }
     }
 
     /// Reads for the answer: the first level together with what was to be sent anyway.
-    async fn answer<L: Levels<'w>>(&mut self, mut answer: L) -> Result<(), Stop> {
-        let mut wanted = answer.next(&self.fetched);
+    async fn answer<L: Levels<'w>>(
+        &mut self,
+        mut wanted: Vec<Wanted<'w>>,
+        mut answer: L,
+    ) -> Result<(), Stop> {
         let mut is_first = true;
         loop {
             let goes_on = answer.may_go_on();
@@ -377,8 +496,8 @@ impl<'w, 'c> Run<'w, 'c> {
         let executes: Vec<Execute<'_>> = begin.chain(own).collect();
         let mut tables: Vec<Table> = wanted.iter().map(|_| Table::default()).collect();
         let mut done = 0;
-        let expected =
-            calls.iter().filter(|call| matches!(call.gives, Gives::Verdict | Gives::Taken)).count();
+        let mut analysed: Vec<(usize, i64)> = Vec::new();
+        let expected = calls.iter().filter(|call| call.gives.is_counted()).count();
         let receive = |number: usize, mut cells: Cells<'_>| {
             let Some(call) = number.checked_sub(first).and_then(|number| calls.get(number)) else {
                 return Ok(());
@@ -386,12 +505,28 @@ impl<'w, 'c> Run<'w, 'c> {
             match call.gives {
                 Gives::Nothing => {}
                 Gives::Taken => done += 1,
-                Gives::Verdict => done += cells.next_cell()?.and_then(int).unwrap_or(0),
-                Gives::Rows(at) => tables[at].push(&wanted[at].1.columns, cells)?,
+                Gives::Verdict | Gives::Analysed | Gives::Whole(..) => {
+                    done += cells.next_cell()?.and_then(int).unwrap_or(0);
+                }
+                Gives::Rows(_) => {}
+            }
+            if matches!(call.gives, Gives::Analysed | Gives::Whole(_, true)) {
+                let at = cells.next_cell()?.and_then(int);
+                analysed.extend(at.map(|at| (number - first, at)));
+            }
+            if let Gives::Rows(at) | Gives::Whole(at, _) = call.gives {
+                tables[at].push(&wanted[at].1.columns, cells)?;
             }
             Ok(())
         };
         self.connection.flight_into(&executes, receive).await?;
+        let checks = self.frame.feed.checks();
+        for (call, at) in analysed {
+            let text = &calls[call].text;
+            if self.connection.analysed(text).is_none_or(|known| known.at != at) {
+                self.connection.note_analysed(text, Analysed { at, checks });
+            }
+        }
         if usize::try_from(done) != Ok(expected) {
             return Err(Stop::InTheWay);
         }
@@ -403,11 +538,12 @@ impl<'w, 'c> Run<'w, 'c> {
 
     async fn stopped<T>(&mut self, stop: Stop) -> Outcome<T> {
         let error = match stop {
-            Stop::InTheWay => {
+            Stop::InTheWay | Stop::Unchecked => {
                 // What a flight that was a whole transaction did not do, it says before that is
                 // committed.
                 let _ = self.connection.roll_back().await;
-                return Outcome::InTheWay;
+                let is_unchecked = matches!(stop, Stop::Unchecked) || self.relies;
+                return if is_unchecked { Outcome::Unchecked } else { Outcome::InTheWay };
             }
             Stop::Said(error) => error,
         };

@@ -17,9 +17,20 @@ impl std::fmt::Display for Name {
     }
 }
 
+/// When the server had analysed a prepared statement, which it does anew where something that the
+/// statement names was altered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Analysed {
+    /// By the clock of the server.
+    pub at: i64,
+    /// How many checks of the database's definition had begun when this was told.
+    pub checks: u64,
+}
+
 #[derive(Debug)]
 struct Prepared {
     name: Name,
+    analysed: Option<Analysed>,
     /// The number of the flight that has used it last.
     used: u64,
 }
@@ -46,8 +57,20 @@ impl Statements {
         }
         self.names += 1;
         let name = Name(self.names);
-        self.by_text.insert(text.into(), Prepared { name, used: self.flights });
+        self.by_text.insert(text.into(), Prepared { name, analysed: None, used: self.flights });
         (name, true)
+    }
+
+    /// When a statement had been analysed, if it has said so.
+    pub(super) fn analysed(&self, text: &str) -> Option<Analysed> {
+        self.by_text.get(text)?.analysed
+    }
+
+    /// A statement has said when it had been analysed.
+    pub(super) fn note(&mut self, text: &str, analysed: Analysed) {
+        if let Some(prepared) = self.by_text.get_mut(text) {
+            prepared.analysed = Some(analysed);
+        }
     }
 
     /// Forgets what is too much, and gives the names: those that the flight itself uses stay.

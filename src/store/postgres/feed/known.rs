@@ -5,10 +5,13 @@ use std::sync::{Arc, Mutex};
 use arc_swap::ArcSwap;
 
 use super::snapshot::Snapshot;
+use super::tables::TableState;
 use crate::dependency::Version;
-use crate::model::Model;
+use crate::model::{EntityId, Model};
 use crate::store::feed::{Position, Subscribers};
 use crate::store::guard::Guard;
+use crate::store::postgres::guarded::{Guarded, GuardedStatement};
+use crate::store::rendered::Rendered;
 
 /// The subscribers, and what they know.
 #[derive(Debug)]
@@ -49,6 +52,23 @@ pub(in crate::store) struct Schema {
     pub(in crate::store) history: String,
     /// How far versions can be trusted in that state.
     pub(in crate::store) guard: Arc<Guard>,
+    /// By entity: what its table is like in that state.
+    pub(in crate::store) tables: Arc<[TableState]>,
+    /// The statements that mutations have needed in that state.
+    pub(in crate::store) statements: Arc<Rendered<Guarded, Option<GuardedStatement>>>,
+}
+
+impl Schema {
+    /// What a statement names so that it notices when the table of this entity is altered; None:
+    /// it cannot.
+    pub(in crate::store) fn watch(&self, entity: EntityId) -> Option<&str> {
+        self.tables.get(usize::from(entity.0))?.watch.as_deref()
+    }
+
+    /// Whether an UPDATE gives a row of this entity as it then stands.
+    pub(in crate::store) fn is_plain(&self, entity: EntityId) -> bool {
+        self.tables.get(usize::from(entity.0)).is_some_and(|table| table.is_plain)
+    }
 }
 
 /// The state of the database that the subscribers know.

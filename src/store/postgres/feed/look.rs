@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::definition::{self, Watch};
 use super::known::Schema;
+use super::tables::{self, TableState};
 use crate::model::Model;
 use crate::store::guard::{Guard, newer};
 use crate::store::postgres::catalogue::{self, Catalogue};
@@ -72,7 +73,8 @@ pub(super) async fn look(
         Some(_) => check::unguarded(&catalogue, &facts, model, Exactness::AtLeast),
         None => check::unguarded(&catalogue, &facts, model, Exactness::Exact),
     };
-    let schema = meta.as_ref().and_then(|meta| schema(meta, Guard::new(print, unguarded)));
+    let tables = tables::states(&catalogue, model).into();
+    let schema = meta.as_ref().and_then(|meta| schema(meta, Guard::new(print, unguarded), tables));
     Ok(Looked { schema, print, watch })
 }
 
@@ -99,8 +101,9 @@ async fn keep(connection: &mut Connection, print: &mut i64) -> Result<bool, Clie
     Ok(false)
 }
 
-fn schema(meta: &Rows, guard: Guard) -> Option<Schema> {
+fn schema(meta: &Rows, guard: Guard, tables: Arc<[TableState]>) -> Option<Schema> {
     let row = meta.first()?;
     let identity = identity(row.text(0), row.text(1))?;
-    Some(Schema { identity, epoch: row.string(0), history: row.string(1), guard: Arc::new(guard) })
+    let (epoch, history, guard) = (row.string(0), row.string(1), Arc::new(guard));
+    Some(Schema { identity, epoch, history, guard, tables, statements: Arc::default() })
 }

@@ -30,13 +30,6 @@ impl Store {
         let (mut reply, answer) = oneshot::channel();
         let store = self.clone();
         tokio::spawn(async move {
-            // A table may have been altered by hand so that its rows are others, and their versions
-            // the same. A check finds out, and then a version from before is none.
-            if writing.names_version()
-                && let Err(error) = store.catch_up().await
-            {
-                tracing::debug!(%error, "a version is compared before it is known whether it still means the same");
-            }
             let result = tokio::select! {
                 biased;
                 () = reply.closed() => return,
@@ -70,12 +63,14 @@ impl Store {
         writing: &W,
     ) -> Result<Result<W::Output, W::Error>, Option<Lease>> {
         let parts = &*self.0;
-        for attempt in 0..=RETRIES {
+        let (mut attempt, mut is_checked) = (0, false);
+        loop {
             let schema = parts.feed.schema();
             let frame = steps::Frame {
                 model: &parts.model,
-                rendered: &parts.rendered,
+                feed: &parts.feed,
                 schema: &schema,
+                is_checked,
                 begin: &parts.writing,
                 pooled: parts.reading.alone.is_some(),
             };
@@ -89,8 +84,17 @@ impl Store {
                     self.wrote().await;
                     return Ok(result);
                 }
-                Outcome::InTheWay => return Err((!lease.connection().is_broken()).then_some(lease)),
-                Outcome::Collided if attempt < RETRIES => tokio::time::sleep(pause()).await,
+                Outcome::Unchecked if !is_checked && self.check().await => is_checked = true,
+                Outcome::Unchecked | Outcome::InTheWay => {
+                    if writing.names_version() && !is_checked {
+                        self.check().await;
+                    }
+                    return Err((!lease.connection().is_broken()).then_some(lease));
+                }
+                Outcome::Collided if attempt < RETRIES => {
+                    attempt += 1;
+                    tokio::time::sleep(pause()).await;
+                }
                 Outcome::Collided => return Ok(Err(StoreError::Overloaded.into())),
                 // Under its key it can be asked for what became of it.
                 Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => {
@@ -104,7 +108,16 @@ impl Store {
                 }
             }
         }
-        Ok(Err(StoreError::Overloaded.into()))
+    }
+
+    /// A table may have been altered by hand so that its rows are others, and their versions the
+    /// same. A check finds out, and then a version from before is none.
+    async fn check(&self) -> bool {
+        let checked = self.catch_up().await;
+        if let Err(error) = &checked {
+            tracing::debug!(%error, "a version is compared before it is known whether it still means the same");
+        }
+        checked.is_ok()
     }
 
     /// Runs a mutation step by step.

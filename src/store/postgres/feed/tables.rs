@@ -1,0 +1,77 @@
+//! What a table is like in one state of the schema, as far as the statements of a mutation rely on
+//! it: how a statement learns by itself that it is in another state by now, and whether a row is as
+//! an UPDATE has left it when the UPDATE has ended.
+//!
+//! A statement learns it as a check does ([`super::definition`]): `'now'::timestamptz` is a
+//! constant of when the statement was analysed, which PostgreSQL does anew when something that the
+//! statement names was altered. PostgreSQL looks for that behind the lock on the table, which a
+//! statement that alters the table would have to wait for.
+
+use std::sync::Arc;
+
+use crate::model::Model;
+use crate::store::postgres::catalogue::{Catalogue, FoundTable};
+use crate::store::postgres::triggers::{log_function, version_function};
+
+/// A table of the model.
+#[derive(Debug, Default)]
+pub(in crate::store) struct TableState {
+    /// A condition that always holds, and names all that the versions of the table's rows rest on.
+    /// None: not all of it can be named so.
+    pub(in crate::store) watch: Option<Arc<str>>,
+    /// Nobody else has triggers or rules there, and no foreign key passes a change of a row on.
+    pub(in crate::store) is_plain: bool,
+}
+
+/// What the tables of the model are like; in the order of its entities.
+pub(super) fn states(catalogue: &Catalogue, model: &Model) -> Vec<TableState> {
+    let state = |table: &str| catalogue.table(table).map(|found| state(catalogue, found));
+    model.entities.iter().map(|entity| state(&entity.table).unwrap_or_default()).collect()
+}
+
+fn state(catalogue: &Catalogue, found: &FoundTable) -> TableState {
+    let mut all = catalogue.descendants(found);
+    all.push(found);
+    TableState { watch: watch(catalogue, found, &all), is_plain: is_plain(catalogue, &all) }
+}
+
+fn watch(catalogue: &Catalogue, found: &FoundTable, all: &[&FoundTable]) -> Option<Arc<str>> {
+    // Values of enums are renamed without a word to anybody's plans.
+    if all.iter().any(|table| table.columns.iter().any(|column| column.kind == "e")) {
+        return None;
+    }
+    let (version, log) = (version_function(&found.name), log_function(&found.name));
+    let functions = [version.as_str(), log.as_str(), "_freshql_part"];
+    if functions.iter().any(|name| catalogue.function(name).is_none()) {
+        return None;
+    }
+    let log_table = catalogue.table("_freshql_change")?;
+    let oids: Vec<String> = all
+        .iter()
+        .chain([&log_table])
+        .map(|table| format!("'{}'::regclass::text", table.oid))
+        .collect();
+    let tables = oids.join(", ");
+    let watch = format!(
+        "CASE WHEN false THEN {version}() IS NULL OR {log}() IS NULL OR _freshql_part(NULL) IS NULL \
+         OR ARRAY[{tables}] IS NULL ELSE true END"
+    );
+    Some(watch.into())
+}
+
+fn is_plain(catalogue: &Catalogue, all: &[&FoundTable]) -> bool {
+    let is_ours = |table: &FoundTable| {
+        let has_only_ours = table
+            .triggers
+            .iter()
+            .all(|trigger| trigger.enabled == "D" || trigger.name.starts_with("zz_freshql_"));
+        has_only_ours && !table.has_rules
+    };
+    // What is referred to by another column than the key may be changed, and a key that is passed
+    // on fires triggers elsewhere.
+    let passes_on = catalogue.tables.iter().flat_map(|table| &table.constraints).any(|constraint| {
+        constraint.definition.contains(" ON UPDATE ")
+            && all.iter().any(|table| constraint.target == Some(table.oid))
+    });
+    all.iter().all(|table| is_ours(table)) && !passes_on
+}
