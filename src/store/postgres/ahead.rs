@@ -4,14 +4,14 @@
 
 use std::time::Instant;
 
+use super::change_log;
 use super::client::{Cells, ClientError, Connection, Execute, Parameter};
 use super::dialect::Postgres;
+use super::feed::Snapshot;
 use super::values::{Encoded, KeptRow, Table, array, encode};
-use super::{change_log, migrate};
 use crate::dependency::Version;
 use crate::model::Model;
 use crate::model::scalar::ValueRef;
-use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
 use crate::store::render;
@@ -20,44 +20,17 @@ use crate::store::source::{Parents, Wanted};
 use crate::store::statement::{Parameter as Place, Statement, Type};
 use crate::store::trace::Trace;
 
-/// Which state of the database a flight sees, and which database it is. The columns behind the
-/// first are those of [`migrate::META`].
-pub(super) const STATE: &str = "SELECT pg_current_snapshot()::text, (SELECT value FROM _freshql_meta WHERE key = 'epoch'), \
-                     (SELECT value FROM _freshql_meta WHERE key = 'history')";
+/// Which transactions a flight sees. Which state of the schema that is, is known by whoever knows of
+/// all of them: each change of it leaves a record in the change log.
+const SNAPSHOT: &str = "SELECT pg_current_snapshot()";
 
 /// The state of the database that rows are of.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Seen {
-    /// `pg_current_snapshot()`: which transactions it has.
-    pub(super) snapshot: String,
-    identity: Option<[u8; 16]>,
+    /// Which transactions it has.
+    pub(super) snapshot: Snapshot,
     /// The newest record of the change log, where somebody wants to know.
     pub(super) newest: Version,
-}
-
-impl Seen {
-    /// From the columns of [`STATE`].
-    pub(super) fn new(snapshot: Option<&str>, epoch: Option<&str>, history: Option<&str>) -> Self {
-        let snapshot = snapshot.unwrap_or_default().to_owned();
-        Self { snapshot, identity: migrate::identity(epoch, history), newest: Version::default() }
-    }
-
-    /// Which database this is, and which migrations were applied to it.
-    ///
-    /// # Errors
-    /// It was never migrated.
-    pub(super) fn identity(&self) -> Result<[u8; 16], StoreError> {
-        let why =
-            || StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned());
-        self.identity.ok_or_else(why)
-    }
-
-    fn read(mut cells: Cells<'_>) -> Result<Self, ClientError> {
-        let mut text = || {
-            Ok::<_, ClientError>(cells.next_cell()?.and_then(|cell| std::str::from_utf8(cell).ok()))
-        };
-        Ok(Self::new(text()?, text()?, text()?))
-    }
 }
 
 /// What begins a transaction and what ends it, where it needs more than one flight.
@@ -171,7 +144,7 @@ impl Run<'_, '_> {
         );
         let mut seen = around.state;
         let state_at = executes.len();
-        executes.extend(seen.as_ref().map(|_| Execute::text(STATE, &[])));
+        executes.extend(seen.as_ref().map(|_| Execute::binary(SNAPSHOT, &[])));
         let observed = seen.is_some() && self.trace.is_some();
         executes.extend(observed.then(|| Execute::text(change_log::NEWEST, &[])));
         executes.extend(around.after.map(|sql| Execute::binary(sql, &[])));
@@ -185,7 +158,7 @@ impl Run<'_, '_> {
             let Some(at) = number.checked_sub(first) else { return Ok(()) };
             let Some(table) = tables.get_mut(at) else {
                 match &mut seen {
-                    Some(seen) if number == state_at => **seen = Seen::read(cells)?,
+                    Some(seen) if number == state_at => seen.snapshot = snapshot_in(cells)?,
                     Some(seen) if number == state_at + 1 => seen.newest = newest(cells)?,
                     _ => {}
                 }
@@ -236,6 +209,11 @@ pub(super) fn statement<'w>(model: &Model, wanted: &Wanted<'w>) -> &'w Statement
         Parents::One(_) => wanted.query.statement(|shape| render::query(model, &Postgres, shape)),
         Parents::Many(_) => wanted.query.batch(|shape| render::batch(model, &Postgres, shape)),
     }
+}
+
+fn snapshot_in(mut cells: Cells<'_>) -> Result<Snapshot, ClientError> {
+    let snapshot = cells.next_cell()?.and_then(Snapshot::read);
+    snapshot.ok_or_else(|| ClientError::protocol("a snapshot is none"))
 }
 
 fn newest(mut cells: Cells<'_>) -> Result<Version, ClientError> {

@@ -176,20 +176,17 @@ impl Feed {
         Ok(())
     }
 
-    /// Returns when the subscribers know of everything that a reader with this snapshot
-    /// (`pg_current_snapshot()::text`) has seen. As a rule they do already. Always waited for: what
+    /// Returns when the subscribers know of everything that a reader with this snapshot has seen. As a rule they do already. Always waited for: what
     /// was altered by hand is in the snapshot as well, and only a check finds that no version tells
     /// of it.
     ///
     /// # Errors
     /// The change log cannot be read.
-    pub(in crate::store) async fn cover(&self, snapshot: &str) -> Result<(), StoreError> {
-        match Snapshot::parse(snapshot) {
-            Some(seen) if !self.has_lost_track() && self.known.covered.load().covers(&seen) => {
-                Ok(())
-            }
-            _ => self.catch_up().await,
+    pub(in crate::store) async fn cover(&self, seen: &Snapshot) -> Result<(), StoreError> {
+        if !self.has_lost_track() && self.known.covered.load().covers(seen) {
+            return Ok(());
         }
+        self.catch_up().await
     }
 
     /// The subscribers know the records of all transactions below this one.
@@ -218,14 +215,6 @@ impl Feed {
     /// How far versions can be trusted, as far as that is known.
     pub(in crate::store) fn guard(&self) -> Arc<Guard> {
         self.known.schema.load().guard.clone()
-    }
-
-    /// What versions tell in the state of the schema that a reader has found, whose snapshot is
-    /// [covered](Self::cover); see [`super::migrate::identity`]. None where the schema is in
-    /// another state by now: what the reader has seen belongs to neither for sure.
-    pub(in crate::store) fn guard_of(&self, identity: &[u8; 16]) -> Option<Arc<Guard>> {
-        let schema = self.known.schema.load();
-        (schema.identity == *identity).then(|| schema.guard.clone())
     }
 
     /// Ends its task, which closes its connection.

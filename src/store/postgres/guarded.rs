@@ -128,9 +128,8 @@ pub(super) fn statement(
     let (known, analysed) = match watch {
         Some(watch) => {
             let number = numbers.analysed;
-            let known = format!(
-                " AND coalesce(${number}::timestamptz = {ANALYSED}, true) AND {watch}"
-            );
+            let known =
+                format!(" AND coalesce(${number}::timestamptz = {ANALYSED}, true) AND {watch}");
             (known, format!(", {ANALYSED}"))
         }
         None => (String::new(), String::new()),

@@ -9,7 +9,8 @@ mod repair;
 mod run;
 mod split;
 
-use crate::store::postgres::client::{Blocking, ClientError, Execute, Parameter};
+use crate::store::error::StoreError;
+use crate::store::postgres::client::{Blocking, ClientError, Execute, Parameter, Rows};
 use crate::store::postgres::feed::definition;
 use crate::store::schema::migrations::{Applied, MigrateError, Migrations, Status};
 
@@ -222,6 +223,16 @@ pub(in crate::store) fn renew_history(connection: &mut Blocking) -> Result<(), C
 pub(in crate::store) const META: &str =
     "SELECT (SELECT value FROM _freshql_meta WHERE key = 'epoch'),
   (SELECT value FROM _freshql_meta WHERE key = 'history')";
+
+/// What validators start from, from the row of [`META`].
+///
+/// # Errors
+/// The database was never migrated.
+pub(in crate::store) fn identity_in(rows: &Rows) -> Result<[u8; 16], StoreError> {
+    let identity = rows.first().and_then(|row| identity(row.text(0), row.text(1)));
+    let why = || StoreError::Corrupt("the database has no epoch: it was never migrated".to_owned());
+    identity.ok_or_else(why)
+}
 
 /// What validators start from, from the columns of [`META`]. None where the database has no epoch.
 pub(in crate::store) fn identity(epoch: Option<&str>, history: Option<&str>) -> Option<[u8; 16]> {

@@ -282,7 +282,10 @@ impl<'w, 'c> Run<'w, 'c> {
                 let mut first = answer.next(&self.fetched);
                 if let Some(read) = self.only_row(entity, &first)
                     && !answer.may_go_on()
-                    && first[0].query.sound(|shape| guarded::sound(self.frame.model, shape)).is_some()
+                    && first[0]
+                        .query
+                        .sound(|shape| guarded::sound(self.frame.model, shape))
+                        .is_some()
                     && answer.most_rows() > 0
                 {
                     let whole = Guarded::Whole(columns, is_versioned, read);
@@ -310,7 +313,8 @@ impl<'w, 'c> Run<'w, 'c> {
         let [wanted] = first else { return None };
         let Shape::Row { from, keys, columns } = wanted.query.shape() else { return None };
         let is_known = self.can_notice(entity) || self.frame.is_checked;
-        let is_by_key = from.entity() == entity.id && from.only().is_none() && **keys == [entity.key];
+        let is_by_key =
+            from.entity() == entity.id && from.only().is_none() && **keys == [entity.key];
         let is_plain = self.is_alone && self.frame.schema.is_plain(entity.id);
         (is_known && is_by_key && is_plain).then(|| columns.to_vec())
     }

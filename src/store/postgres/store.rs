@@ -9,6 +9,7 @@ use super::change_log;
 use super::client::{Execute, Role, Session, is_about_plans};
 use super::error::spoils_pool;
 use super::feed::Feed;
+use super::migrate;
 use super::pool::{Lease, Pool};
 use super::prune;
 use super::values::KeptRow;
@@ -99,7 +100,7 @@ impl Store {
             reading,
             writing,
         }));
-        store.seen().await?.identity()?;
+        store.identity().await?;
         tokio::spawn(store.0.readers.clone().warm());
         Ok(store)
     }
@@ -218,19 +219,22 @@ impl Store {
     ) -> Result<(R::Output, Option<Observed>), R::Error> {
         for _ in 0..READINGS {
             let mut trace = observed.then(Trace::default);
+            let schema = self.0.feed.schema();
             let (fetched, seen) = self.fetch(&reading, trace.as_mut()).await?;
             if let Err(error) = self.0.feed.cover(&seen.snapshot).await {
                 // It is not kept, and nothing that is kept is given out until the log can be read
                 // again.
                 tracing::debug!(%error, "an answer leaves before its changes are known");
+                if self.identity().await? != schema.identity {
+                    continue;
+                }
             }
-            let identity = seen.identity()?;
-            let Some(guard) = self.0.feed.guard_of(&identity) else {
-                // The schema has just moved.
-                self.catch_up().await?;
+            // What the snapshot has of changes of the schema, a check has seen by now. None has
+            // looked at the schema since what is known of it was taken, so there was none.
+            if !Arc::ptr_eq(&schema, &self.0.feed.schema()) {
                 continue;
-            };
-            let state = State { identity, guard };
+            }
+            let state = State { identity: schema.identity, guard: schema.guard.clone() };
             let Some(mut trace) = trace else { return Ok((reading.read(&state, &fetched)?, None)) };
             let noted = Noted::new(&fetched);
             let output = reading.read(&state, &noted)?;
@@ -279,13 +283,10 @@ impl Store {
         }
     }
 
-    async fn seen(&self) -> Result<Seen, StoreError> {
+    /// Which database this is, and which state of its schema.
+    async fn identity(&self) -> Result<[u8; 16], StoreError> {
         let mut lease = self.0.readers.get().await?;
-        let rows = lease.connection().query(Execute::text(ahead::STATE, &[])).await?;
-        let row = rows.first().ok_or_else(|| {
-            StoreError::Corrupt("the state of the database is missing".to_owned())
-        })?;
-        Ok(Seen::new(row.text(0), row.text(1), row.text(2)))
+        migrate::identity_in(&lease.connection().query(Execute::text(migrate::META, &[])).await?)
     }
 
     /// Deletes records of the change log that are too old or too many.

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 
-use super::ahead::{self, Seen};
+use super::ahead;
 use super::blame::{self, Written};
 use super::client::{ClientError, Execute, Parameter, Rows, ServerError, TransactionStatus};
 use super::dialect::Postgres;
 use super::error::spoils_pool;
 use super::idempotency;
+use super::migrate;
 use super::pool::Lease;
 use super::sequence;
 use super::values::{Encoded, KeptRow, Table, encode};
@@ -294,12 +295,8 @@ impl transaction::Transaction for Transaction<'_> {
     type Source = Fetched<KeptRow>;
 
     async fn state(&self) -> Result<State, StoreError> {
-        let rows = self.flight(&[Execute::text(ahead::STATE, &[])]).await?;
-        let row = rows[0].first().ok_or_else(|| {
-            StoreError::Corrupt("the state of the database is missing".to_owned())
-        })?;
-        let seen = Seen::new(row.text(0), row.text(1), row.text(2));
-        Ok(State { identity: seen.identity()?, guard: self.guard.clone() })
+        let rows = self.flight(&[Execute::text(migrate::META, &[])]).await?;
+        Ok(State { identity: migrate::identity_in(&rows[0])?, guard: self.guard.clone() })
     }
 
     async fn insert(&self, entity: &Entity, row: &[(ColumnId, Value)]) -> Result<Value, Refusal> {

@@ -57,7 +57,7 @@ impl ClientError {
         self.server().map_or("", |error| &error.code)
     }
 
-    pub(super) fn protocol(message: impl Into<String>) -> Self {
+    pub(in crate::store::postgres) fn protocol(message: impl Into<String>) -> Self {
         Self::Protocol(message.into())
     }
 }

@@ -16,6 +16,7 @@ use crate::store::error::StoreError;
 use crate::store::feed::{Batch, FeedEvent};
 use crate::store::postgres::change_log::{self, MOST_AT_ONCE};
 use crate::store::postgres::client::{ClientError, Connection, Execute, Parameter, Rows, Session};
+use crate::store::postgres::migrate::{META, identity_in};
 use crate::store::schema::migrations::Applied as AppliedMigration;
 
 /// How long a check may take before its connection is abandoned.
@@ -115,7 +116,7 @@ impl Follower {
                 .iter()
                 .flat_map(Rows::iter)
                 .all(|row| change_log::add(&known.model, &row, &mut changes));
-        let has_moved = self.has_moved(&before, &now).await?;
+        let has_moved = self.has_moved(&before, &now, known).await?;
         if has_moved || !is_known {
             // Known before anything is answered by what the clock then knows.
             let schema = self.look(&known.model).await?;
@@ -144,7 +145,12 @@ impl Follower {
 
     /// Whether the definition of tables is another than the one that was looked at last. Asked in a
     /// flight of its own: its snapshot is not older than what the check was told.
-    async fn has_moved(&mut self, before: &Applied, now: &Now) -> Result<bool, StoreError> {
+    async fn has_moved(
+        &mut self,
+        before: &Applied,
+        now: &Now,
+        known: &Known,
+    ) -> Result<bool, StoreError> {
         if self.watch == Watch::nothing() {
             return Ok(true);
         }
@@ -160,7 +166,14 @@ impl Follower {
         let print = definition::print(&mut connected.connection).await;
         let print = self.settled(print).await?;
         self.looked_at = Instant::now();
-        Ok(print != self.print)
+        if print != self.print {
+            return Ok(true);
+        }
+        // Whoever writes this by hand, or puts a backup's rows back, leaves no record.
+        let connected = self.connected().await?;
+        let meta = connected.connection.query(Execute::text(META, &[])).await;
+        let meta = self.settled(meta).await?;
+        Ok(identity_in(&meta).ok() != Some(known.schema.load().identity))
     }
 
     /// Reads the state of the database, and the records that are new since a snapshot.

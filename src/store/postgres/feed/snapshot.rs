@@ -26,15 +26,6 @@ impl Snapshot {
         Some(Self { xmin, xmax, running })
     }
 
-    /// From its text, `xmin:xmax:xip,xip`. None for what is none.
-    pub(in crate::store) fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.split(':');
-        let (xmin, xmax) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?);
-        let running =
-            parts.next()?.split(',').filter(|xid| !xid.is_empty()).map(|xid| xid.parse().ok());
-        Some(Self { xmin, xmax, running: running.collect::<Option<_>>()? })
-    }
-
     /// Whether this reader sees everything that the other one saw.
     pub(in crate::store) fn covers(&self, other: &Self) -> bool {
         other.xmax <= self.xmax
@@ -80,8 +71,5 @@ mod tests {
         assert_eq!(Snapshot::read(&bytes), Some(snapshot(10, 20, &[10, 15])));
         assert_eq!(Snapshot::read(&bytes[..bytes.len() - 1]), None);
         assert_eq!(snapshot(1, 9, &[1, 4]).running_array(), "{1,4}");
-        assert_eq!(Snapshot::parse("10:20:10,15"), Some(snapshot(10, 20, &[10, 15])));
-        assert_eq!(Snapshot::parse("10:10:"), Some(snapshot(10, 10, &[])));
-        assert_eq!(Snapshot::parse("10:20"), None);
     }
 }

@@ -69,9 +69,10 @@ fn is_plain(catalogue: &Catalogue, all: &[&FoundTable]) -> bool {
     };
     // What is referred to by another column than the key may be changed, and a key that is passed
     // on fires triggers elsewhere.
-    let passes_on = catalogue.tables.iter().flat_map(|table| &table.constraints).any(|constraint| {
-        constraint.definition.contains(" ON UPDATE ")
-            && all.iter().any(|table| constraint.target == Some(table.oid))
-    });
+    let passes_on =
+        catalogue.tables.iter().flat_map(|table| &table.constraints).any(|constraint| {
+            constraint.definition.contains(" ON UPDATE ")
+                && all.iter().any(|table| constraint.target == Some(table.oid))
+        });
     all.iter().all(|table| is_ours(table)) && !passes_on
 }
