@@ -102,6 +102,7 @@ mod postgres_faults;
 mod postgres_feed;
 mod postgres_flights;
 mod postgres_log;
+mod postgres_mutations;
 mod postgres_settings;
 mod proxies;
 mod railway;

@@ -1,0 +1,227 @@
+//! Mutations that PostgreSQL is told in one flight: what is compared without asking first, and what
+//! becomes of them where something is in the way.
+
+use std::time::Duration;
+
+use freshql::config::{Database, Mode};
+use http::HeaderName;
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, MERCHANT, TestApp, UPDATE, project, url, url_with};
+use crate::postgres::Postgres;
+use crate::wiretap::Wiretap;
+
+/// A server with one connection that writes, so that it has run each statement before.
+struct Shop {
+    app: TestApp,
+    tap: Wiretap,
+    server: Postgres,
+    id: String,
+}
+
+impl Shop {
+    async fn open() -> Option<Self> {
+        let server = Postgres::start()?;
+        server.create("shop");
+        let tap = Wiretap::start(server.socket()).await;
+        let database: Database = format!("{}&writers=1", tap.url("shop")).parse().unwrap();
+        let app =
+            TestApp::start_in(project(), Mode::Trusted, |config| config.database = database).await;
+        let (id, _) = app.create_merchant("The shop").await;
+        Some(Self { app, tap, server, id })
+    }
+
+    fn run(&self, sql: &str) -> Vec<String> {
+        self.server.run("shop", sql)
+    }
+
+    async fn update(&self, patch: Value, token: Option<&str>) -> Answer {
+        self.update_with(patch, token, &[]).await
+    }
+
+    async fn update_with(
+        &self,
+        patch: Value,
+        token: Option<&str>,
+        headers: &[(HeaderName, &str)],
+    ) -> Answer {
+        let variables = json!({"id": self.id, "patch": patch, "expectedEtag": token});
+        self.app.post_with(&url(UPDATE), &json!({"variables": variables}), headers).await
+    }
+
+    /// A token of the row as it stands.
+    async fn token(&self) -> String {
+        let answer = self.app.get(&url_with(MERCHANT, &json!({"id": self.id}))).await;
+        answer.json()["data"]["merchant"]["etag"].as_str().unwrap().to_owned()
+    }
+
+    /// Updates with tokens until that takes no check; gives the last token.
+    async fn warm(&self) -> String {
+        let mut token = self.token().await;
+        for round in 0..100 {
+            self.tap.take();
+            let answer = self.update(json!({"country": format!("{round}")}), Some(&token)).await;
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            token = token_of(&answer);
+            // A check in passing belongs to the update before it.
+            if self.tap.take() == (1, 0) {
+                return token;
+            }
+        }
+        panic!("a check goes in front of every token");
+    }
+}
+
+fn token_of(answer: &Answer) -> String {
+    answer.json()["data"]["updateMerchant"]["etag"].as_str().unwrap().to_owned()
+}
+
+/// Each changes what the row has, and not its version.
+const ALTERATIONS: [&str; 4] = [
+    "ALTER TABLE merchants ALTER COLUMN city TYPE text USING upper(city) || '!'",
+    "ALTER TABLE merchants DISABLE TRIGGER zz_freshql_version, DISABLE TRIGGER zz_freshql_log;
+     UPDATE merchants SET city = 'Behind the triggers'' back';
+     ALTER TABLE merchants ENABLE ALWAYS TRIGGER zz_freshql_version, ENABLE ALWAYS TRIGGER zz_freshql_log",
+    "DO $do$ DECLARE version text := pg_get_functiondef('_freshql_merchants_version'::regproc); BEGIN
+       CREATE OR REPLACE FUNCTION _freshql_merchants_version() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+       UPDATE merchants SET city = 'While the function was another';
+       EXECUTE version;
+     END $do$",
+    "CREATE TABLE others AS SELECT * FROM merchants; ALTER TABLE merchants RENAME TO aside;
+     ALTER TABLE aside DISABLE TRIGGER zz_freshql_version, DISABLE TRIGGER zz_freshql_log;
+     UPDATE aside SET city = 'Under another name';
+     ALTER TABLE aside ENABLE ALWAYS TRIGGER zz_freshql_version, ENABLE ALWAYS TRIGGER zz_freshql_log;
+     ALTER TABLE aside RENAME TO merchants; DROP TABLE others",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_is_compared_without_a_check_and_is_none_after_an_alteration_by_hand() {
+    let Some(shop) = Shop::open().await else { return };
+    for alteration in ALTERATIONS {
+        let token = shop.warm().await;
+        shop.run(alteration);
+        let answer = shop.update(json!({"country": "Late"}), Some(&token)).await;
+        answer.assert_error(412, "PRECONDITION_FAILED");
+        assert_eq!(shop.run("SELECT 1 FROM merchants WHERE country = 'Late'"), [""; 0]);
+        let token = shop.token().await;
+        assert_eq!(shop.update(json!({"country": "New"}), Some(&token)).await.status, 200);
+    }
+    // What alters nothing makes the server plan anew, and is no reason to refuse anybody.
+    let token = shop.warm().await;
+    shop.run("ANALYZE merchants; ALTER TABLE merchants SET (fillfactor = 90)");
+    let mut token = Some(token);
+    for _ in 0..3 {
+        let answer = shop.update(json!({"website": "https://example.com"}), token.as_deref()).await;
+        if answer.status == 412 {
+            // The settings of a table are part of its definition.
+            token = Some(shop.token().await);
+            continue;
+        }
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        token = Some(token_of(&answer));
+    }
+    let stale = token.clone();
+    assert_eq!(shop.update(json!({"country": "A"}), token.as_deref()).await.status, 200);
+    let answer = shop.update(json!({"country": "B"}), stale.as_deref()).await;
+    answer.assert_error(412, "PRECONDITION_FAILED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_an_answer_is_that_of_the_row_as_it_stands_whatever_triggers_do_behind() {
+    let Some(shop) = Shop::open().await else { return };
+    shop.warm().await;
+    shop.run(
+        "CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           UPDATE merchants SET city = city || '+' WHERE id = NEW.id; RETURN NULL; END $$;
+         CREATE TRIGGER touch AFTER UPDATE ON merchants FOR EACH ROW WHEN (pg_trigger_depth() = 0) EXECUTE FUNCTION touch()",
+    );
+    let mut token = None;
+    for round in 0..3 {
+        let patch = json!({"country": format!("Touched {round}")});
+        let answer = shop.update(patch, token.as_deref()).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let city = &answer.json()["data"]["updateMerchant"]["city"];
+        assert_eq!(city.as_str(), shop.run("SELECT city FROM merchants").first().map(|c| &**c));
+        token = Some(token_of(&answer));
+        assert_eq!(token, Some(shop.token().await));
+    }
+}
+
+/// A trigger that fails as often as the sequence `failures` says, in this way, at the commit.
+fn failing(how: &str) -> String {
+    format!(
+        "CREATE SEQUENCE failures;
+         CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+           IF nextval('failures') <= current_setting('freshql.failures')::int THEN {how} END IF;
+           RETURN NULL; END $$;
+         ALTER DATABASE shop SET freshql.failures = '0';
+         CREATE CONSTRAINT TRIGGER fail AFTER UPDATE ON merchants DEFERRABLE INITIALLY DEFERRED
+           FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+}
+
+/// From now on so many fail; connections learn it when they begin.
+fn fail(shop: &Shop, times: u32) {
+    shop.run(&format!(
+        "ALTER DATABASE shop SET freshql.failures = '{times}'; ALTER SEQUENCE failures RESTART;
+         SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+           WHERE datname = 'shop' AND pid <> pg_backend_pid()"
+    ));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_in_another_transactions_way_is_tried_again_and_told_after_three_times() {
+    let Some(shop) = Shop::open().await else { return };
+    for (round, code) in ["40001", "40P01"].into_iter().enumerate() {
+        shop.run("DROP SEQUENCE IF EXISTS failures; DROP FUNCTION IF EXISTS fail CASCADE");
+        shop.run(&failing(&format!("RAISE EXCEPTION 'in the way' USING ERRCODE = '{code}';")));
+        fail(&shop, 3);
+        let answer = shop.update(json!({"city": format!("Third time {round}")}), None).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        fail(&shop, 100);
+        let token = shop.token().await;
+        let answer = shop.update(json!({"city": "Never"}), Some(&token)).await;
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(!answer.header("retry-after").is_empty());
+        assert_eq!(shop.token().await, token, "nothing was written");
+        fail(&shop, 0);
+        assert_eq!(shop.update(json!({"city": "Now"}), Some(&token)).await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_dies_at_the_commit_leaves_the_outcome_unknown_or_is_asked_for_it() {
+    let Some(shop) = Shop::open().await else { return };
+    shop.run(&failing("PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(5);"));
+    fail(&shop, 1);
+    let answer = shop.update(json!({"city": "Perhaps"}), None).await;
+    answer.assert_error(503, "DATABASE_UNAVAILABLE");
+    assert_eq!(answer.json()["errors"][0]["extensions"]["outcome"], "UNKNOWN");
+    fail(&shop, 1);
+    let key = [(HeaderName::from_static("idempotency-key"), "asked-again")];
+    let changes = "SELECT count(*) FROM _freshql_change WHERE entity = 'Merchant'";
+    let before: i64 = shop.run(changes)[0].parse().unwrap();
+    let first = shop.update_with(json!({"city": "Surely"}), None, &key).await;
+    assert_eq!(first.status, 200, "{}", first.text());
+    let again = shop.update_with(json!({"city": "Surely"}), None, &key).await;
+    assert_eq!(first.text(), again.text());
+    let after: i64 = shop.run(changes)[0].parse().unwrap();
+    assert_eq!(after, before + 1, "it took effect once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_the_server_has_closed_meanwhile_is_not_used() {
+    let Some(shop) = Shop::open().await else { return };
+    let mut token = shop.warm().await;
+    for round in 0..3 {
+        shop.run(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+             WHERE datname = 'shop' AND pid <> pg_backend_pid()",
+        );
+        // The wiretap passes the end on.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        let answer = shop.update(json!({"city": format!("Closed {round}")}), Some(&token)).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        token = token_of(&answer);
+    }
+}
