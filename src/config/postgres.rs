@@ -76,7 +76,7 @@ pub struct PostgresUrl {
     /// The time after which the server cancels a statement. Default: 35 s, slightly more than a
     /// request may take
     pub statement_timeout: Duration,
-    /// The number of writing connections. Default: as many as read
+    /// The number of writing connections. Default: as many as read, and at least 8
     pub writers: Option<usize>,
     /// Whether a pooler in transaction mode, such as PgBouncer, is in between. Default: no
     pub pooled: bool,

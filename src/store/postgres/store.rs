@@ -28,6 +28,8 @@ use crate::store::rendered::Rendered;
 use crate::store::source::{Observed, State};
 use crate::store::trace::Trace;
 
+/// Writers wait for the disk, not for a processor, and those that wait share a flush.
+const LEAST_WRITERS: usize = 8;
 /// How often an answer is read anew because the schema has moved meanwhile.
 const READINGS: u32 = 5;
 
@@ -94,7 +96,7 @@ impl Store {
             clock,
             feed,
             readers: pool(Role::Read, readers),
-            writes: pool(Role::Write, url.writers.unwrap_or(readers)),
+            writes: pool(Role::Write, url.writers.unwrap_or(readers.max(LEAST_WRITERS))),
             writers: Writers::start()?,
             rendered: Rendered::default(),
             reading,

@@ -163,17 +163,14 @@ impl Follower {
             return Ok(false);
         }
         let connected = self.connected().await?;
-        let print = definition::print(&mut connected.connection).await;
-        let print = self.settled(print).await?;
+        let both = [Execute::binary(definition::PRINT, &[]), Execute::binary(META, &[])];
+        let both = connected.connection.flight(&both).await;
+        let both = self.settled(both).await?;
         self.looked_at = Instant::now();
-        if print != self.print {
-            return Ok(true);
-        }
-        // Whoever writes this by hand, or puts a backup's rows back, leaves no record.
-        let connected = self.connected().await?;
-        let meta = connected.connection.query(Execute::text(META, &[])).await;
-        let meta = self.settled(meta).await?;
-        Ok(identity_in(&meta).ok() != Some(known.schema.load().identity))
+        // Whoever writes epoch or history by hand, or restores the rows of a backup, leaves no
+        // record.
+        let is_known = identity_in(&both[1]).ok() == Some(known.schema.load().identity);
+        Ok(!is_known || definition::print_in(&both[0]) != self.print)
     }
 
     /// Reads the state of the database, and the records that are new since a snapshot.

@@ -155,6 +155,10 @@ impl Watch {
 
 /// The current print.
 pub(super) async fn print(connection: &mut Connection) -> Result<i64, ClientError> {
-    let rows = connection.query(Execute::binary(PRINT, &[])).await?;
-    Ok(rows.first().and_then(|row| row.int(0)).unwrap_or_default())
+    Ok(print_in(&connection.query(Execute::binary(PRINT, &[])).await?))
+}
+
+/// The row of [`PRINT`].
+pub(super) fn print_in(rows: &Rows) -> i64 {
+    rows.first().and_then(|row| row.int(0)).unwrap_or_default()
 }
