@@ -187,16 +187,20 @@ impl Config {
         let dir = overrides.dir();
         let settings = overrides.or(file.unwrap_or_default().relative_to(&dir));
         let mode = settings.mode();
+        let database =
+            settings.database.clone().unwrap_or_else(|| Database::Sqlite(dir.join("freshql.db")));
+        // While one connection waits for the network, the server works for another.
+        let readers = match (&database, settings.readers) {
+            (Database::Postgres(_), None) => (2 * settings.readers().size()).max(4),
+            _ => settings.readers().size(),
+        };
         Self {
-            database: settings
-                .database
-                .clone()
-                .unwrap_or_else(|| Database::Sqlite(dir.join("freshql.db"))),
+            database,
             listen: settings.listen(),
             mode,
             migrate: settings.migrate(),
             admin_token: settings.admin_token.clone(),
-            readers: settings.readers().size(),
+            readers,
             cache_size: settings.cache_size(),
             consistency: settings.consistency(),
             change_log: ChangeLogLimits::of(&settings),

@@ -179,7 +179,7 @@ settings! {
     /// The token that grants access to the admin API
     Environment admin_token "TOKEN": Secret = derived "none";
     /// Number of reading connections
-    Serve readers "N": Within<1, 1024> = computed "one per core", cores();
+    Serve readers "N": Within<1, 1024> = computed "one per core; on PostgreSQL two, and at least 4", cores();
     /// Memory for cached answers, such as `1GiB`; 0 caches none
     Serve cache_size "SIZE": ByteSize = parsed "256 MiB";
     /// Freshness of cached answers: `strict`, or for instance `bounded 500ms`: changes by other

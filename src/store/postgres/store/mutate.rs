@@ -86,9 +86,7 @@ impl Store {
                 }
                 Outcome::Unchecked if !is_checked && self.check().await => is_checked = true,
                 Outcome::Unchecked | Outcome::InTheWay => {
-                    if writing.names_version() && !is_checked {
-                        self.check().await;
-                    }
+                    self.check_for(writing, is_checked).await;
                     return Err((!lease.connection().is_broken()).then_some(lease));
                 }
                 Outcome::Collided if attempt < RETRIES => {
@@ -98,6 +96,7 @@ impl Store {
                 Outcome::Collided => return Ok(Err(StoreError::Overloaded.into())),
                 // Under its key it can be asked for what became of it.
                 Outcome::Failed(StoreError::Unknown(_)) if writing.once().is_some() => {
+                    self.check_for(writing, is_checked).await;
                     return Err(None);
                 }
                 Outcome::Failed(error) => {
@@ -107,6 +106,13 @@ impl Store {
                     return Ok(Err(error.into()));
                 }
             }
+        }
+    }
+
+    /// Step by step, versions are compared by what was checked before.
+    async fn check_for<W: Writing>(&self, writing: &W, is_checked: bool) {
+        if writing.names_version() && !is_checked {
+            self.check().await;
         }
     }
 
