@@ -11,25 +11,27 @@
 //! a statement of the flight fail ([`super::guarded`]), so that nothing is kept; then
 //! [`super::transaction`] does the mutation step by step, and says why it cannot be done.
 
-use std::ops::Deref;
+mod flight;
+
 use std::sync::Arc;
 
+use flight::{Call, Flight, Gives, Text, Values, most_rows};
+
 use super::ahead;
-use super::client::{Analysed, Cells, ClientError, Connection, Execute, Parameter, int};
+use super::client::{Analysed, ClientError, Connection};
 use super::error::spoils_pool;
 use super::feed::{Feed, Schema};
 use super::guarded::{self, Guarded, GuardedStatement};
 use super::idempotency;
 use super::transaction::id_text;
-use super::values::{Encoded, KeptRow, Table, encode};
+use super::values::{Encoded, KeptRow, encode};
 use crate::dependency::Version;
 use crate::model::scalar::ValueRef;
 use crate::model::{ColumnId, Entity, Model, Value};
 use crate::store::error::StoreError;
 use crate::store::fetched::Fetched;
 use crate::store::reading::Levels;
-use crate::store::render::{FIRST_VALUE_SLOT, KEY_SLOT, VERSION_SLOT};
-use crate::store::select::{Shape, Slot, SlotValue};
+use crate::store::select::Shape;
 use crate::store::source::{State, Wanted};
 use crate::store::statement::Statement;
 use crate::store::steps::{Change, Step};
@@ -144,79 +146,10 @@ impl From<ClientError> for Stop {
     }
 }
 
-/// A statement's text.
-#[derive(Clone)]
-enum Text<'w> {
-    Of(Arc<str>),
-    Fixed(&'w str),
-}
-
-impl Deref for Text<'_> {
-    type Target = str;
-
-    fn deref(&self) -> &str {
-        match self {
-            Self::Of(text) => text,
-            Self::Fixed(text) => text,
-        }
-    }
-}
-
-/// What becomes of a statement's rows.
-#[derive(Debug, Clone, Copy)]
-enum Gives {
-    Nothing,
-    /// 1, or 0 where there was nothing to do.
-    Verdict,
-    /// One, if the key of the mutation is new.
-    Taken,
-    /// The same, and when the statement was analysed.
-    Analysed,
-    /// Those of the query with this number.
-    Rows(usize),
-    /// The same, behind a verdict, and perhaps behind when the statement was analysed.
-    Whole(usize, bool),
-}
-
-impl Gives {
-    /// Whether it says that something was done.
-    fn is_counted(self) -> bool {
-        !matches!(self, Self::Nothing | Self::Rows(_))
-    }
-}
-
-/// What a statement writes, and where.
-struct Values<'v> {
-    entity: &'v Entity,
-    key: &'v Value,
-    version: ValueRef<'v>,
-    row: &'v [(ColumnId, Value)],
-}
-
-impl Values<'_> {
-    fn of(&self, slot: Slot) -> ValueRef<'_> {
-        match slot {
-            KEY_SLOT => self.key.as_ref(),
-            VERSION_SLOT => self.version,
-            slot => self.row[usize::from(slot - FIRST_VALUE_SLOT)].1.as_ref(),
-        }
-    }
-}
-
-struct Call<'w> {
-    text: Text<'w>,
-    parameters: Vec<Encoded>,
-    gives: Gives,
-    /// Its last parameter is how many bytes of strings a row may have, which is known when all rows
-    /// are.
-    is_bounded: bool,
-}
-
 struct Run<'w, 'c> {
     connection: &'c mut Connection,
     frame: &'c Frame<'c>,
-    calls: Vec<Call<'w>>,
-    wanted: Vec<(Wanted<'w>, &'w Statement)>,
+    flight: Flight<'w>,
     fetched: Fetched<KeptRow>,
     /// There is but one step, and nothing beside it.
     is_alone: bool,
@@ -243,8 +176,7 @@ impl<'w, 'c> Run<'w, 'c> {
         Self {
             connection,
             frame,
-            calls: Vec::new(),
-            wanted: Vec::new(),
+            flight: Flight::default(),
             fetched: Fetched::default(),
             is_alone,
             relies: false,
@@ -259,7 +191,7 @@ impl<'w, 'c> Run<'w, 'c> {
     fn push(&mut self, text: Text<'w>, gives: Gives, parameters: impl FnOnce(&mut Vec<Encoded>)) {
         let mut all = Vec::new();
         parameters(&mut all);
-        self.calls.push(Call { text, parameters: all, gives, is_bounded: false });
+        self.flight.push(Call { text, parameters: all, gives, is_bounded: false });
     }
 
     async fn step<L: Levels<'w>>(&mut self, step: Step<'_, L>) -> Result<(), Stop> {
@@ -342,11 +274,9 @@ impl<'w, 'c> Run<'w, 'c> {
         let kept = self.statement(values.entity, &whole);
         let Some(statement) = &*kept else { return Err(Stop::InTheWay) };
         self.rows = 1;
-        let gives = Gives::Whole(self.wanted.len(), statement.analysed);
-        self.call(values, &whole, statement, gives)?;
         let read = ahead::statement(self.frame.model, &wanted);
-        self.wanted.push((wanted, read));
-        Ok(())
+        let gives = Gives::Whole(self.flight.want(wanted, read), statement.analysed);
+        self.call(values, &whole, statement, gives)
     }
 
     fn statement(&self, entity: &Entity, guarded: &Guarded) -> Arc<Option<GuardedStatement>> {
@@ -375,7 +305,7 @@ impl<'w, 'c> Run<'w, 'c> {
         let analysed = self.analysed(guarded, statement)?;
         all.extend(statement.analysed.then_some(analysed));
         all.extend(statement.key.then(|| Encoded::Text(id_text(values.key))));
-        self.calls.push(Call {
+        self.flight.push(Call {
             text: Text::Of(sql.clone()),
             parameters: all,
             gives,
@@ -447,14 +377,13 @@ impl<'w, 'c> Run<'w, 'c> {
         let parameters = ahead::parameters(&wanted, statement);
         let is_bounded = sound.is_some()
             && matches!(wanted.query.shape(), Shape::Row { .. } | Shape::Page { .. });
-        let gives = Gives::Rows(self.wanted.len());
-        self.calls.push(Call {
+        let gives = Gives::Rows(self.flight.want(wanted, statement));
+        self.flight.push(Call {
             text: Text::Of(statement.sql.clone()),
             parameters,
             gives,
             is_bounded,
         });
-        self.wanted.push((wanted, statement));
     }
 
     /// Sends what there is as the whole transaction.
@@ -469,7 +398,7 @@ impl<'w, 'c> Run<'w, 'c> {
 
     /// Sends what there is, within a transaction.
     async fn flush(&mut self) -> Result<(), Stop> {
-        if self.calls.is_empty() {
+        if self.flight.is_empty() {
             return Ok(());
         }
         let begin =
@@ -478,66 +407,12 @@ impl<'w, 'c> Run<'w, 'c> {
     }
 
     async fn send(&mut self, begin: usize) -> Result<(), Stop> {
-        let (mut calls, wanted) =
-            (std::mem::take(&mut self.calls), std::mem::take(&mut self.wanted));
         let rows = usize::try_from(self.rows.max(1)).unwrap_or(usize::MAX);
-        let bytes = (self.most_bytes / rows).saturating_sub(BYTES_OF_ROW) / BYTES_OF_BYTE;
-        let bytes =
-            Encoded::Binary(i64::try_from(bytes).unwrap_or(i64::MAX).to_be_bytes().to_vec());
-        for call in calls.iter_mut().filter(|call| call.is_bounded) {
-            call.parameters.push(bytes.clone());
-        }
-        let parameters: Vec<Vec<Parameter<'_>>> = calls
-            .iter()
-            .map(|call| call.parameters.iter().map(Encoded::parameter).collect())
-            .collect();
-        let begin = self.frame.begin[..begin].iter().map(|sql| Execute::binary(sql, &[]));
-        let first = begin.len();
-        let own = calls
-            .iter()
-            .zip(&parameters)
-            .map(|(call, parameters)| Execute::binary(&call.text, parameters));
-        let executes: Vec<Execute<'_>> = begin.chain(own).collect();
-        let mut tables: Vec<Table> = wanted.iter().map(|_| Table::default()).collect();
-        let mut done = 0;
-        let mut analysed: Vec<(usize, i64)> = Vec::new();
-        let expected = calls.iter().filter(|call| call.gives.is_counted()).count();
-        let receive = |number: usize, mut cells: Cells<'_>| {
-            let Some(call) = number.checked_sub(first).and_then(|number| calls.get(number)) else {
-                return Ok(());
-            };
-            match call.gives {
-                Gives::Nothing => {}
-                Gives::Taken => done += 1,
-                Gives::Verdict | Gives::Analysed | Gives::Whole(..) => {
-                    done += cells.next_cell()?.and_then(int).unwrap_or(0);
-                }
-                Gives::Rows(_) => {}
-            }
-            if matches!(call.gives, Gives::Analysed | Gives::Whole(_, true)) {
-                let at = cells.next_cell()?.and_then(int);
-                analysed.extend(at.map(|at| (number - first, at)));
-            }
-            if let Gives::Rows(at) | Gives::Whole(at, _) = call.gives {
-                tables[at].push(&wanted[at].1.columns, cells)?;
-            }
-            Ok(())
-        };
-        self.connection.flight_into(&executes, receive).await?;
-        let checks = self.frame.feed.checks();
-        for (call, at) in analysed {
-            let text = &calls[call].text;
-            if self.connection.analysed(text).is_none_or(|known| known.at != at) {
-                self.connection.note_analysed(text, Analysed { at, checks });
-            }
-        }
-        if usize::try_from(done) != Ok(expected) {
-            return Err(Stop::InTheWay);
-        }
-        for ((wanted, _), table) in wanted.iter().zip(tables) {
-            ahead::keep(&mut self.fetched, wanted, table);
-        }
-        Ok(())
+        let most_bytes = (self.most_bytes / rows).saturating_sub(BYTES_OF_ROW) / BYTES_OF_BYTE;
+        let (flight, begin) = (std::mem::take(&mut self.flight), &self.frame.begin[..begin]);
+        let checks = || self.frame.feed.checks();
+        let sent = flight.send(self.connection, begin, most_bytes, checks, &mut self.fetched);
+        if sent.await? { Ok(()) } else { Err(Stop::InTheWay) }
     }
 
     async fn stopped<T>(&mut self, stop: Stop) -> Outcome<T> {
@@ -573,19 +448,4 @@ impl<'w, 'c> Run<'w, 'c> {
 /// Whether it would come to the same if it were done step by step.
 fn is_final(code: &str) -> bool {
     matches!(code, "57014" | "55P03") || matches!(code.get(..2), Some("53" | "58"))
-}
-
-/// How many rows and lists a query of the first level may add to an answer.
-fn most_rows(wanted: &Wanted<'_>) -> u64 {
-    match wanted.query.shape() {
-        Shape::Page { list, .. } => {
-            match wanted.values.get(usize::from(list.limit).wrapping_sub(1)) {
-                Some(SlotValue::One(Value::Int(limit))) => {
-                    u64::try_from(*limit).unwrap_or(0).saturating_add(1)
-                }
-                _ => u64::MAX / 4,
-            }
-        }
-        Shape::Row { .. } | Shape::Count(_) | Shape::AnyUpToAfter(_) | Shape::AnyFromBefore(_) => 1,
-    }
 }
