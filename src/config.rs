@@ -283,6 +283,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "every setting, three times")]
     fn the_file_goes_before_the_defaults_and_overrides_before_the_file() {
         let text = r#"
             database = "sqlite:data/shop.db"

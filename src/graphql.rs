@@ -10,6 +10,7 @@ mod bind;
 mod bound;
 mod coerce;
 pub(crate) mod compile;
+mod compiler;
 mod condition;
 pub mod cursor;
 mod decider;
@@ -47,7 +48,8 @@ mod verdict;
 mod fixture;
 
 pub use argument::Variables;
+pub use compiler::Compiler;
 pub use document::{Document, Operation, OperationKind};
-pub use engine::{Answer, Asked, Compiler, Engine, Once};
+pub use engine::{Answer, Asked, Engine, Once};
 pub use error::{Code, GraphqlError, PathSegment};
 pub use schema::SchemaError;

@@ -13,8 +13,8 @@ use super::condition::{self, Slots};
 use super::cursor;
 use super::error::GraphqlError;
 use super::plan::{
-    Action, Argument, Field, FieldKind, ListPlan, NodePlan, Object, Plan, RootKind, RowPlan,
-    WritePlan,
+    Action, Argument, ListPlan, NodePlan, Object, ObjectField, ObjectFieldKind, Plan, RootKind,
+    RowPlan, WritePlan,
 };
 use super::plan::{ConnectionFieldKind, EdgeFieldKind};
 use super::rules::Grants;
@@ -124,14 +124,14 @@ impl<'a> Binder<'a> {
     }
 
     fn object(&mut self, object: &Object) {
-        for Field { kind, .. } in &object.fields {
+        for ObjectField { kind, .. } in &object.fields {
             match kind {
-                FieldKind::ToOne { row, .. } => self.object(&row.object),
-                FieldKind::ToMany(list) => self.list(list),
-                FieldKind::Typename
-                | FieldKind::Etag
-                | FieldKind::Value { .. }
-                | FieldKind::Id { .. } => {}
+                ObjectFieldKind::ToOne { row, .. } => self.object(&row.object),
+                ObjectFieldKind::ToMany(list) => self.list(list),
+                ObjectFieldKind::Typename
+                | ObjectFieldKind::Etag
+                | ObjectFieldKind::Value { .. }
+                | ObjectFieldKind::Id { .. } => {}
             }
         }
     }

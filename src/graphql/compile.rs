@@ -19,8 +19,8 @@ use super::bound::ListShapes;
 use super::decider::{Decider, Deciders};
 use super::plan::{
     Action, Argument, ConnectionField, ConnectionFieldKind, ConnectionNeeds, EdgeField,
-    EdgeFieldKind, Field, FieldKind, ListPlan, NodePlan, Object, OneRow, PageInfoField, Plan,
-    ResponseKey, RootField, RootKind, RowPlan, WritePlan,
+    EdgeFieldKind, ListPlan, NodePlan, Object, ObjectField, ObjectFieldKind, OneRow, PageInfoField,
+    Plan, ResponseKey, RootField, RootKind, RowPlan, WritePlan,
 };
 use super::rules::Grants;
 use super::selections;
@@ -366,8 +366,8 @@ impl<'a> Compiler<'a> {
         let mut fields = Vec::new();
         for merged in self.collect_of(Some(&entity.name), selections) {
             let kind = match merged.name() {
-                "__typename" => FieldKind::Typename,
-                "etag" => FieldKind::Etag,
+                "__typename" => ObjectFieldKind::Typename,
+                "etag" => ObjectFieldKind::Etag,
                 name => {
                     let field = entity.field(name).ok_or_else(|| UnknownName::new(name))?;
                     self.path.push(merged.key().name);
@@ -377,7 +377,7 @@ impl<'a> Compiler<'a> {
                     kind
                 }
             };
-            fields.push(Field { key: merged.key(), kind });
+            fields.push(ObjectField { key: merged.key(), kind });
         }
         Ok(Object { entity: entity.id, fields })
     }
@@ -389,7 +389,7 @@ impl<'a> Compiler<'a> {
         merged: &Merged<'a>,
         parent: Inherited,
         columns: &mut Vec<ColumnId>,
-    ) -> Result<FieldKind, UnknownName> {
+    ) -> Result<ObjectFieldKind, UnknownName> {
         Ok(match field.kind {
             model::FieldKind::Scalar(id) => {
                 self.hint(parent, field.cache, None, merged);
@@ -397,26 +397,22 @@ impl<'a> Compiler<'a> {
                 let index = row_index(entity.key, id, columns);
                 let (scalar, nullable) = (column.scalar, column.nullable);
                 match column.global {
-                    Some(target) => FieldKind::Id { index, scalar, target, nullable },
-                    None => FieldKind::Value { index, scalar, nullable },
+                    Some(target) => ObjectFieldKind::Id { index, scalar, target, nullable },
+                    None => ObjectFieldKind::Value { index, scalar, nullable },
                 }
             }
             model::FieldKind::ToOne { column, target } => {
                 let key = self.model.entity(target).key;
-                FieldKind::ToOne {
+                ObjectFieldKind::ToOne {
                     index: row_index(entity.key, column, columns),
                     nullable: entity.column(column).nullable
                         || !self.model.is_open(target, Access::Read),
                     row: self.row(target, &[key], field.cache, merged, parent)?,
                 }
             }
-            model::FieldKind::ToMany { target, column } => FieldKind::ToMany(self.connection(
-                target,
-                Some(column),
-                field.cache,
-                merged,
-                parent,
-            )?),
+            model::FieldKind::ToMany { target, column } => ObjectFieldKind::ToMany(
+                self.connection(target, Some(column), field.cache, merged, parent)?,
+            ),
         })
     }
 

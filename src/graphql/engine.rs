@@ -1,47 +1,40 @@
-//! Compiles documents and runs operations: plan, arguments, snapshot, bytes.
+//! Runs operations: plan, arguments, snapshot, bytes.
 
-use std::cell::Cell;
+mod mutation;
+mod parts;
+mod query;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-use bytes::Bytes;
 use serde_json::value::RawValue;
 use tokio::runtime::Handle;
 
+pub use self::mutation::Once;
+pub use self::parts::Answer;
+
+use self::mutation::{MutationRun, check_if_match};
+use self::parts::Parts;
+use self::query::{QueryRun, Read};
 use super::argument::Variables;
 use super::bind::bind;
-use super::bound::{Arguments, BoundPlan};
-use super::compile::Roots;
-use super::decider::Decider;
-use super::document::{Document, Operation};
+use super::bound::BoundPlan;
+use super::compiler::Compiler;
+use super::document::Operation;
 use super::error::{Code, GraphqlError};
-use super::fetch::Fetch;
 use super::introspect::Introspection;
 use super::observation::Observation;
-use super::parsed::Parsed;
-use super::plan::{Action, Plan, RootKind};
-use super::read::{Context, ReadError, Reader};
+use super::plan::Plan;
+use super::read::ReadError;
 use super::rules::Grants;
-use super::schema::{Api, SchemaError, build_schema};
-use super::typename;
-use super::validate::validate;
-use super::write::ahead::{self, StepPlanner};
-use super::write::{WriteError, Writer, unkept};
-use crate::cache_control::Policy;
+use super::write::{WriteError, unkept};
 use crate::conditional::IfMatch;
 use crate::config::AnswerLimits;
-use crate::dependency::Dependencies;
-use crate::document_id::DocumentId;
-use crate::etag::{EntityEtagKey, Ingredient, ResponseEtag, ResponseHasher};
-use crate::model::scalar::ValueRef;
-use crate::model::{Access, EntityId, Model, Value};
+use crate::etag::ResponseHasher;
+use crate::model::{Access, EntityId, Model};
 use crate::question::{Question, View};
-use crate::store::{
-    Guard, Levels, OnceOnly, REMEDY, Reading, Source, State, Step, Store, StoreError, Transaction,
-    Writing,
-};
+use crate::store::{REMEDY, Store, StoreError};
 use crate::viewer::Viewer;
 
 /// Compiles and runs documents. Cheap to clone.
@@ -49,50 +42,6 @@ use crate::viewer::Viewer;
 pub struct Engine {
     parts: Arc<Parts>,
     store: Store,
-}
-
-struct Parts {
-    compiler: Compiler,
-    roots: Roots,
-    /// For the epoch of the last operation.
-    etag_keys: ArcSwap<EtagKeys>,
-    limits: AnswerLimits,
-}
-
-/// The keys that row ETags are computed with.
-struct EtagKeys {
-    epoch: [u8; 16],
-    by_entity: Vec<EntityEtagKey>,
-}
-
-impl EtagKeys {
-    fn new(epoch: [u8; 16], model: &Model) -> Self {
-        let by_entity =
-            model.entities.iter().map(|entity| EntityEtagKey::new(&epoch, &entity.name)).collect();
-        Self { epoch, by_entity }
-    }
-}
-
-/// Checks and compiles documents against a model's API. It needs no data, so commands without a
-/// database use it, too. Cheap to clone.
-#[derive(Clone)]
-pub struct Compiler {
-    model: Arc<Model>,
-    api: Arc<Api>,
-    /// Whether `__typename` is added to the answers of registered documents, see [`typename`].
-    typename: bool,
-}
-
-/// A mutation that takes effect once, however often it is sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Once {
-    /// The key that the client gives it.
-    pub key: String,
-    /// A hash of the whole request.
-    pub request: [u8; 32],
-    /// How long the first answer is kept. If the mutation is sent again later than that, it takes
-    /// effect again.
-    pub retention: Duration,
 }
 
 /// An operation that is ready to run for a viewer.
@@ -123,95 +72,6 @@ impl<'a> Asked<'a> {
     }
 }
 
-/// A query's or mutation's successful answer.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    /// The whole response body: `{"data":…,"extensions":{"etag":…}}` (with `errors`, if there are
-    /// `field_errors`).
-    pub body: Bytes,
-    /// None for mutations, for answers with field errors, and if versions do not cover every change
-    /// to the rows that were read: such answers have no validator and are never stored.
-    pub etag: Option<ResponseEtag>,
-    /// Whether fields are null because of an error in the data; the body then has `errors` next to
-    /// `data`.
-    pub field_errors: bool,
-    /// How caches may use it.
-    pub policy: Policy,
-    /// Its dependencies.
-    pub touched: Dependencies,
-}
-
-impl Compiler {
-    /// Builds the schema of the model's API.
-    ///
-    /// # Errors
-    /// The model has no API, because names collide.
-    pub fn new(model: Arc<Model>) -> Result<Self, SchemaError> {
-        Ok(Self { api: Arc::new(build_schema(&model)?), model, typename: false })
-    }
-
-    /// Adds `__typename` to the answers of registered documents that do not select it. This is part
-    /// of all ETags.
-    #[must_use]
-    pub fn with_typename(self) -> Self {
-        let mut model = Model::clone(&self.model);
-        model.fingerprint = *blake3::Hasher::new()
-            .update(&model.fingerprint)
-            .update(b"typename")
-            .finalize()
-            .as_bytes();
-        Self { model: Arc::new(model), typename: true, ..self }
-    }
-
-    /// The model.
-    pub fn model(&self) -> &Arc<Model> {
-        &self.model
-    }
-
-    /// The field that makes an operation's answer depend on the viewer; None if no request's answer
-    /// does.
-    pub fn private_field(&self, operation: &Operation) -> Option<Decider> {
-        let roots = Roots::of(&self.model);
-        [true, false].into_iter().find_map(|condition| private_field(&roots, operation, condition))
-    }
-
-    /// The API as SDL; deterministic.
-    pub fn sdl(&self) -> &str {
-        &self.api.sdl
-    }
-
-    /// Parses, validates and compiles a document.
-    ///
-    /// # Errors
-    /// All mistakes found, with their locations in the document: `GRAPHQL_PARSE_FAILED` or
-    /// `GRAPHQL_VALIDATION_FAILED`.
-    pub async fn compile(
-        &self,
-        id: DocumentId,
-        text: Arc<str>,
-    ) -> Result<Document, Vec<GraphqlError>> {
-        let tree = Arc::new(validate(&self.api, &text).await?);
-        Ok(Document::new(id, Parsed::new(text, false, tree), &self.model, &self.api.definitions))
-    }
-
-    /// Compiles a document that the operator registers.
-    ///
-    /// # Errors
-    /// Those of [`Self::compile`].
-    pub async fn compile_registered(
-        &self,
-        id: DocumentId,
-        text: Arc<str>,
-    ) -> Result<Document, Vec<GraphqlError>> {
-        let mut tree = validate(&self.api, &text).await?;
-        if self.typename {
-            typename::add(&mut tree);
-        }
-        let parsed = Parsed::new(text, self.typename, Arc::new(tree));
-        Ok(Document::new(id, parsed, &self.model, &self.api.definitions))
-    }
-}
-
 impl Engine {
     /// Runs what the compiler compiles, within the default limits.
     pub fn new(compiler: Compiler, store: Store) -> Self {
@@ -220,15 +80,12 @@ impl Engine {
 
     /// Runs what the compiler compiles, within these limits.
     pub fn with_limits(compiler: Compiler, store: Store, limits: AnswerLimits) -> Self {
-        let model = &compiler.model;
-        let etag_keys = ArcSwap::from_pointee(EtagKeys::new([0; 16], model));
-        let roots = Roots::of(model);
-        Self { parts: Arc::new(Parts { compiler, roots, etag_keys, limits }), store }
+        Self { parts: Arc::new(Parts::new(compiler, limits)), store }
     }
 
     /// The model.
     pub fn model(&self) -> &Arc<Model> {
-        &self.parts.compiler.model
+        self.parts.compiler.model()
     }
 
     /// The compiler.
@@ -360,7 +217,7 @@ impl Engine {
             }
             None => BTreeMap::new(),
         };
-        let hasher = ResponseHasher::new(&self.parts.compiler.model.fingerprint, &asked.question());
+        let hasher = ResponseHasher::new(&self.model().fingerprint, &asked.question());
         let planning = begun.map(|begun| asked.planning + begun.elapsed()).unwrap_or_default();
         let reading = QueryRun {
             parts: self.parts.clone(),
@@ -399,7 +256,7 @@ impl Engine {
         variables: serde_json::Map<String, serde_json::Value>,
     ) -> Result<BTreeMap<String, Box<RawValue>>, Vec<GraphqlError>> {
         let (parts, runtime) = (self.parts.clone(), Handle::current());
-        let run = move || runtime.block_on(introspection.run(&parts.compiler.api, &variables));
+        let run = move || runtime.block_on(introspection.run(parts.compiler.api(), &variables));
         tokio::task::spawn_blocking(run)
             .await
             .unwrap_or_else(|error| Err(vec![GraphqlError::internal(error)]))
@@ -450,329 +307,6 @@ impl Engine {
             WriteError::Store(error) => vec![refused(error)],
         })
     }
-}
-
-/// The field that makes an operation's answer depend on the viewer.
-fn private_field(roots: &Roots, operation: &Operation, condition: bool) -> Option<Decider> {
-    operation.outline(roots, &operation.defaults(condition)).ok()?.accesses.private.clone()
-}
-
-/// A query that is running.
-struct QueryRun {
-    parts: Arc<Parts>,
-    plan: Arc<Plan>,
-    bound: BoundPlan,
-    hasher: ResponseHasher,
-    spliced: BTreeMap<String, Box<RawValue>>,
-    observed: bool,
-}
-
-/// A query's result.
-struct Read {
-    answer: Answer,
-    identity: [u8; 16],
-    running: Duration,
-    ingredients: Vec<Ingredient>,
-}
-
-impl Reading for QueryRun {
-    type Output = Read;
-    type Error = ReadError;
-
-    fn levels(&self) -> impl Levels<'_> + Send {
-        Fetch::query(
-            &self.plan,
-            &self.parts.compiler.model,
-            &self.bound,
-            self.parts.limits.max_rows,
-        )
-    }
-
-    fn read<S: Source>(&self, state: &State, source: &S) -> Result<Read, ReadError> {
-        let begun = self.observed.then(Instant::now);
-        let keys = self.parts.etag_keys(state.identity);
-        let mut hasher = self.hasher.clone();
-        hasher.set_epoch(&keys.epoch);
-        let mut reader = Reader::new(self.parts.context(&self.bound, &keys), hasher);
-        read(&self.plan, &mut reader, source, &self.spliced)
-            .map_err(|halt| unreadable(halt, &state.guard))?;
-        let ingredients = if self.observed { reader.hasher.ingredients() } else { Vec::new() };
-        let answer = finish(reader, self.plan.policy, &state.guard);
-        let running = begun.map(|begun| begun.elapsed()).unwrap_or_default();
-        Ok(Read { answer, identity: keys.epoch, running, ingredients })
-    }
-}
-
-/// A mutation that is running.
-struct MutationRun {
-    parts: Arc<Parts>,
-    plan: Arc<Plan>,
-    bound: BoundPlan,
-    if_match: Option<IfMatch>,
-    once: Option<Once>,
-}
-
-impl Writing for MutationRun {
-    type Output = Answer;
-    type Error = WriteError;
-
-    async fn write<T: Transaction>(&self, transaction: &T) -> Result<Answer, WriteError> {
-        let policy = self.plan.policy;
-        if let Some(once) = &self.once
-            && let Some(body) = answered(transaction, once).await?
-        {
-            return Ok(Answer {
-                body,
-                etag: None,
-                field_errors: false,
-                policy,
-                touched: Dependencies::default(),
-            });
-        }
-        let State { identity, guard } = transaction.state().await?;
-        let keys = self.parts.etag_keys(identity);
-        let context = self.parts.context(&self.bound, &keys);
-        let mut reader = Reader::new(context, ResponseHasher::unused());
-        let writer = Writer {
-            context,
-            transaction,
-            guard: &guard,
-            if_match: self.if_match.as_ref(),
-            place: Cell::new(self.plan.places),
-        };
-        write(&self.plan, &writer, &mut reader).await.map_err(|error| match error {
-            WriteError::Store(error) => WriteError::Store(unversioned(error, &guard)),
-            error @ WriteError::Client(_) => error,
-        })?;
-        reader.out.push(b'}');
-        if let Some(once) = &self.once {
-            transaction.keep_answer(&once.key, &once.request, &reader.out, once.retention).await?;
-        }
-        let touched = reader.touched();
-        Ok(Answer { body: reader.out.into(), etag: None, field_errors: false, policy, touched })
-    }
-
-    fn steps(&self, state: &State) -> Option<Vec<Step<'_, impl Levels<'_> + Send>>> {
-        let keys = self.parts.etag_keys(state.identity);
-        let planner = StepPlanner {
-            plan: &self.plan,
-            bound: &self.bound,
-            model: &self.parts.compiler.model,
-            limits: self.parts.limits,
-            etag_keys: &keys.by_entity,
-            guard: &state.guard,
-            if_match: self.if_match.as_ref(),
-        };
-        planner.steps()
-    }
-
-    fn finish<S: Source>(
-        &self,
-        state: &State,
-        keys: &[Value],
-        source: &S,
-    ) -> Result<Answer, WriteError> {
-        let etag_keys = self.parts.etag_keys(state.identity);
-        let context = self.parts.context(&self.bound, &etag_keys);
-        let mut reader = Reader::new(context, ResponseHasher::unused());
-        ahead::answer(&self.plan, context, &mut reader, keys, source)?;
-        let touched = reader.touched();
-        Ok(Answer {
-            body: reader.out.into(),
-            etag: None,
-            field_errors: false,
-            policy: self.plan.policy,
-            touched,
-        })
-    }
-
-    fn names_version(&self) -> bool {
-        let names = |bound: &Arguments| matches!(bound, Arguments::Write(bound) if bound.expected_etag.is_some());
-        self.if_match.is_some() || self.bound.arguments.iter().any(names)
-    }
-
-    fn most_bytes(&self) -> usize {
-        self.parts.limits.max_response_bytes
-    }
-
-    fn once(&self) -> Option<OnceOnly<'_>> {
-        let once = self.once.as_ref()?;
-        Some(OnceOnly { key: &once.key, request: &once.request, retention: once.retention })
-    }
-
-    fn body(answer: &Answer) -> &[u8] {
-        &answer.body
-    }
-}
-
-impl Parts {
-    fn context<'a>(&'a self, bound: &'a BoundPlan, keys: &'a EtagKeys) -> Context<'a> {
-        Context {
-            model: &self.compiler.model,
-            etag_keys: &keys.by_entity,
-            bound,
-            limits: self.limits,
-        }
-    }
-
-    /// Computed again only if the database was migrated or replaced.
-    fn etag_keys(&self, epoch: [u8; 16]) -> Arc<EtagKeys> {
-        let last = self.etag_keys.load_full();
-        if last.epoch == epoch {
-            return last;
-        }
-        let keys = Arc::new(EtagKeys::new(epoch, &self.compiler.model));
-        self.etag_keys.store(keys.clone());
-        keys
-    }
-}
-
-/// The answer that was kept when this mutation took effect.
-async fn answered<T: Transaction>(
-    transaction: &T,
-    once: &Once,
-) -> Result<Option<Bytes>, WriteError> {
-    match transaction.kept_answer(&once.key, once.retention).await? {
-        Some(kept) if kept.request != once.request => {
-            let message =
-                "the Idempotency-Key belongs to another request; give each mutation its own key";
-            Err(GraphqlError::new(Code::IdempotencyKeyReused, message).into())
-        }
-        kept => Ok(kept.map(|kept| kept.answer.into())),
-    }
-}
-
-/// If a table has lost its version column, all our statements on it fail.
-fn unversioned(error: StoreError, guard: &Guard) -> StoreError {
-    match error {
-        StoreError::Database(error) if !guard.is_whole() => {
-            StoreError::Unguarded(error.to_string())
-        }
-        error => error,
-    }
-}
-
-fn unreadable(halt: ReadError, guard: &Guard) -> ReadError {
-    match halt {
-        ReadError::Store(error) => ReadError::Store(unversioned(error, guard)),
-        halt => halt,
-    }
-}
-
-/// Never fails with [`ReadError::Null`].
-fn read<'a, S: Source>(
-    plan: &'a Plan,
-    reader: &mut Reader<'a>,
-    source: &S,
-    spliced: &BTreeMap<String, Box<RawValue>>,
-) -> Result<(), ReadError> {
-    reader.out.extend_from_slice(b"{\"data\":{");
-    let start = reader.out.len() - 1;
-    for (i, field) in plan.root.iter().enumerate() {
-        if i > 0 {
-            reader.out.push(b',');
-        }
-        reader.out.extend_from_slice(&field.key.json);
-        reader.enter(&field.key.name);
-        let done = match &field.kind {
-            RootKind::Typename(json) => {
-                reader.out.extend_from_slice(json.as_bytes());
-                Ok(())
-            }
-            RootKind::Introspection => {
-                reader.splice(spliced.get(&field.key.name).map_or("null", |json| json.get()))
-            }
-            RootKind::One(one) => reader.one(source, one),
-            RootKind::List(list) => reader.connection(source, list, ValueRef::Null),
-            RootKind::Node(node) => reader.nodes(source, node),
-            RootKind::Write(_) => unreachable!("a query has no writes"),
-        };
-        match done {
-            Ok(()) => {}
-            Err(halt @ (ReadError::Store(_) | ReadError::Limit(_))) => return Err(halt),
-            Err(ReadError::Null) => {
-                // A non-null root field failed, so `data` is null.
-                reader.out.truncate(start);
-                reader.out.extend_from_slice(b"null");
-                return Ok(());
-            }
-        }
-    }
-    reader.out.push(b'}');
-    Ok(())
-}
-
-fn finish(mut reader: Reader<'_>, policy: Policy, guard: &Guard) -> Answer {
-    let touched = reader.touched();
-    let mut body = reader.out;
-    if reader.errors.is_empty() && !guard.covers(&touched) {
-        body.push(b'}');
-        return Answer { body: body.into(), etag: None, field_errors: false, policy, touched };
-    }
-    if reader.errors.is_empty() {
-        let etag = reader.hasher.finish();
-        body.extend_from_slice(b",\"extensions\":{\"etag\":\"");
-        body.extend_from_slice(etag.as_str().as_bytes());
-        body.extend_from_slice(b"\"}}");
-        return Answer {
-            body: body.into(),
-            etag: Some(etag),
-            field_errors: false,
-            policy,
-            touched,
-        };
-    }
-    body.extend_from_slice(b",\"errors\":");
-    serde_json::to_writer(&mut body, &reader.errors).expect("writing to memory does not fail");
-    body.push(b'}');
-    Answer { body: body.into(), etag: None, field_errors: true, policy, touched }
-}
-
-async fn write<'a, T: Transaction>(
-    plan: &'a Plan,
-    writer: &Writer<'a, '_, T>,
-    reader: &mut Reader<'a>,
-) -> Result<(), WriteError> {
-    reader.out.extend_from_slice(b"{\"data\":{");
-    for (i, field) in plan.root.iter().enumerate() {
-        if i > 0 {
-            reader.out.push(b',');
-        }
-        reader.out.extend_from_slice(&field.key.json);
-        reader.enter(&field.key.name);
-        match &field.kind {
-            RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
-            RootKind::Write(plan) => writer.run(field, plan, reader).await?,
-            RootKind::Introspection | RootKind::One(_) | RootKind::List(_) | RootKind::Node(_) => {
-                unreachable!("a mutation has writes only")
-            }
-        }
-    }
-    if let Some(error) = reader.errors.drain(..).next() {
-        // A nullable field of the answer could not be read: the client must learn of that, so
-        // nothing is written.
-        return Err(error.into());
-    }
-    reader.out.push(b'}');
-    Ok(())
-}
-
-/// `If-Match` names one row, so it must apply to exactly one field.
-fn check_if_match(plan: &Plan, bound: &[Arguments]) -> Result<(), GraphqlError> {
-    let open = plan.root.iter().filter(|field| match &field.kind {
-        RootKind::Write(write) if write.action != Action::Create => {
-            matches!(&bound[write.bound], Arguments::Write(bound) if bound.expected_etag.is_none())
-        }
-        _ => false,
-    });
-    let why = match open.count() {
-        1 => return Ok(()),
-        0 => "If-Match was sent, but each field of this mutation has an expectedEtag or takes none",
-        _ => {
-            "If-Match was sent, but several fields of this mutation could take it; give each its expectedEtag"
-        }
-    };
-    Err(GraphqlError::new(Code::BadRequest, why))
 }
 
 /// A store error, as the client sees it; the log gets the cause.

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 
 use super::bound::{Arguments, BoundPlan};
 use super::plan::{
-    ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan, Object, Plan,
-    RootField, RootKind, RowPlan,
+    ConnectionFieldKind, EdgeField, EdgeFieldKind, ListPlan, NodePlan, Object, ObjectFieldKind,
+    Plan, RootField, RootKind, RowPlan,
 };
 use crate::model::scalar::ValueRef;
 use crate::model::{Model, Value};
@@ -102,17 +102,17 @@ impl<'a> Fetch<'a> {
         for object in objects {
             for field in &object.fields {
                 let (kind, parents) = match &field.kind {
-                    FieldKind::ToOne { index, row, .. } => {
+                    ObjectFieldKind::ToOne { index, row, .. } => {
                         (NodeKind::Row(row), distinct(&rows, *index))
                     }
-                    FieldKind::ToMany(list) if !node.has_lists => {
+                    ObjectFieldKind::ToMany(list) if !node.has_lists => {
                         (NodeKind::List(list), distinct(&rows, 0))
                     }
-                    FieldKind::ToMany(_)
-                    | FieldKind::Typename
-                    | FieldKind::Etag
-                    | FieldKind::Value { .. }
-                    | FieldKind::Id { .. } => continue,
+                    ObjectFieldKind::ToMany(_)
+                    | ObjectFieldKind::Typename
+                    | ObjectFieldKind::Etag
+                    | ObjectFieldKind::Value { .. }
+                    | ObjectFieldKind::Id { .. } => continue,
                 };
                 if !parents.is_empty() {
                     self.wanted.push(Node {
@@ -181,13 +181,13 @@ impl<'a> Levels<'a> for Fetch<'a> {
     }
 
     fn may_go_on(&self) -> bool {
-        let leads_on = |node: &Node<'_>, kind: &FieldKind| match kind {
-            FieldKind::ToOne { .. } => true,
-            FieldKind::ToMany(_) => !node.has_lists,
-            FieldKind::Typename
-            | FieldKind::Etag
-            | FieldKind::Value { .. }
-            | FieldKind::Id { .. } => false,
+        let leads_on = |node: &Node<'_>, kind: &ObjectFieldKind| match kind {
+            ObjectFieldKind::ToOne { .. } => true,
+            ObjectFieldKind::ToMany(_) => !node.has_lists,
+            ObjectFieldKind::Typename
+            | ObjectFieldKind::Etag
+            | ObjectFieldKind::Value { .. }
+            | ObjectFieldKind::Id { .. } => false,
         };
         let has_more = |node: &Node<'_>| {
             node.objects()
@@ -246,7 +246,7 @@ fn with_lists<'a>(
     wanted.push(Node { has_lists: is_key, ..Node::one(kind, key) });
     if is_key {
         let lists = plan.object.fields.iter().filter_map(|field| match &field.kind {
-            FieldKind::ToMany(list) => Some(Node::one(NodeKind::List(list), key)),
+            ObjectFieldKind::ToMany(list) => Some(Node::one(NodeKind::List(list), key)),
             _ => None,
         });
         wanted.extend(lists);

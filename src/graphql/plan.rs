@@ -117,21 +117,21 @@ pub(crate) struct Object {
     /// The entity of the row.
     pub entity: EntityId,
     /// In the order of the answer.
-    pub fields: Vec<Field>,
+    pub fields: Vec<ObjectField>,
 }
 
 /// A field of an entity.
 #[derive(Debug)]
-pub(crate) struct Field {
+pub(crate) struct ObjectField {
     /// The key of its result.
     pub key: ResponseKey,
     /// What it is.
-    pub kind: FieldKind,
+    pub kind: ObjectFieldKind,
 }
 
 /// What a field of an entity is.
 #[derive(Debug)]
-pub(crate) enum FieldKind {
+pub(crate) enum ObjectFieldKind {
     /// The name of the type.
     Typename,
     /// The row's token.

@@ -8,8 +8,8 @@ use super::bound::{Arguments, BoundList, BoundPlan};
 use super::cursor;
 use super::error::{Code, GraphqlError, MAX_ERRORS, PathSegment};
 use super::plan::{
-    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, FieldKind, ListPlan, NodePlan,
-    Object, OneRow, PageInfoField, RowPlan,
+    ConnectionField, ConnectionFieldKind, EdgeField, EdgeFieldKind, ListPlan, NodePlan, Object,
+    ObjectFieldKind, OneRow, PageInfoField, ResponseKey, RowPlan,
 };
 use super::residual::Residual;
 use crate::config::AnswerLimits;
@@ -101,10 +101,28 @@ impl<'a> Reader<'a> {
         Dependencies { dependencies: std::mem::take(&mut self.touched) }
     }
 
-    /// Starts a root field.
-    pub(crate) fn enter(&mut self, key: &'a str) {
+    /// Starts the root field at this index.
+    pub(crate) fn begin_root(&mut self, index: usize, key: &'a ResponseKey) {
+        if index > 0 {
+            self.out.push(b',');
+        }
+        self.out.extend_from_slice(&key.json);
         self.path.clear();
-        self.path.push(Step::Key(key));
+        self.path.push(Step::Key(&key.name));
+    }
+
+    /// Ends the answer to a mutation.
+    ///
+    /// # Errors
+    /// A field could not be read. The client must know, and nothing is written.
+    pub(crate) fn end_mutation(&mut self) -> Result<(), GraphqlError> {
+        match self.errors.drain(..).next() {
+            Some(error) => Err(error),
+            None => {
+                self.out.extend_from_slice(b"}}");
+                Ok(())
+            }
+        }
     }
 
     /// Inserts a value that comes from the schema instead of the store.
@@ -278,7 +296,7 @@ impl<'a> Reader<'a> {
             }
             self.out.extend_from_slice(&field.key.json);
             match &field.kind {
-                FieldKind::Value { index, scalar, nullable } => {
+                ObjectFieldKind::Value { index, scalar, nullable } => {
                     let value = row.get(*index);
                     let written = match value {
                         ValueRef::Null if *nullable => {
@@ -308,7 +326,7 @@ impl<'a> Reader<'a> {
                         self.null();
                     }
                 }
-                FieldKind::Id { index, scalar, target, nullable } => {
+                ObjectFieldKind::Id { index, scalar, target, nullable } => {
                     let value = row.get(*index);
                     if *nullable && matches!(value, ValueRef::Null) {
                         self.null();
@@ -320,20 +338,20 @@ impl<'a> Reader<'a> {
                         self.null();
                     }
                 }
-                FieldKind::Etag => {
+                ObjectFieldKind::Etag => {
                     let etag =
                         self.context.etag_keys[usize::from(object.entity.0)].etag(id, version);
                     self.string(etag.as_str());
                 }
-                FieldKind::Typename => {
+                ObjectFieldKind::Typename => {
                     self.string(&self.context.model.entity(object.entity).name);
                 }
-                FieldKind::ToOne { index, nullable, row: target } => {
+                ObjectFieldKind::ToOne { index, nullable, row: target } => {
                     self.path.push(Step::Key(&field.key.name));
                     self.related_row(source, target, row.get(*index), *nullable)?;
                     self.path.pop();
                 }
-                FieldKind::ToMany(list) => {
+                ObjectFieldKind::ToMany(list) => {
                     self.path.push(Step::Key(&field.key.name));
                     self.connection(source, list, row.get(0))?;
                     self.path.pop();

@@ -58,7 +58,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
         "config/value.rs",
         "every value of the configuration, each with its own short reading and what it says of a wrong one",
     ),
-    ("etag.rs", "what both kinds of tags are made of, and how they are written and read back"),
     (
         "graphql/compile.rs",
         "an operation is walked once, and on the way all is gathered: statements, cache hints, what is done to whose rows",
@@ -66,10 +65,6 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     (
         "graphql/document.rs",
         "a document and its operations: what a request may ask of them before anything runs",
-    ),
-    (
-        "graphql/engine.rs",
-        "compiling, reading and writing an operation, and what of a failure is told",
     ),
     ("graphql/lint.rs", "the advice on lists, and how it is found in a document"),
     (

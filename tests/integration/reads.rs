@@ -121,6 +121,7 @@ impl Walk<'_> {
     }
 }
 
+#[expect(clippy::too_many_lines, reason = "every way through a list, one after the other")]
 fn pages_are_the_whole_list(
     shop: &Shop,
     tables: &Tables,

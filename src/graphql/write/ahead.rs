@@ -126,11 +126,7 @@ pub(crate) fn answer<'a, S: Source>(
     reader.out.extend_from_slice(b"{\"data\":{");
     let mut keys = keys.iter();
     for (i, field) in plan.root.iter().enumerate() {
-        if i > 0 {
-            reader.out.push(b',');
-        }
-        reader.out.extend_from_slice(&field.key.json);
-        reader.enter(&field.key.name);
+        reader.begin_root(i, &field.key);
         match &field.kind {
             RootKind::Typename(json) => reader.out.extend_from_slice(json.as_bytes()),
             RootKind::Write(write) => {
@@ -152,9 +148,5 @@ pub(crate) fn answer<'a, S: Source>(
             _ => unreachable!("a mutation has writes only"),
         }
     }
-    if let Some(error) = reader.errors.drain(..).next() {
-        return Err(error.into());
-    }
-    reader.out.extend_from_slice(b"}}");
-    Ok(())
+    Ok(reader.end_mutation()?)
 }

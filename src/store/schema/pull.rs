@@ -10,7 +10,7 @@ mod sdl;
 pub(in crate::store) mod source;
 pub(in crate::store) mod values;
 
-use self::draft::{Draft, Field, Key};
+use self::draft::{Draft, DraftField, Key};
 use self::gathered::Values;
 use self::names::{Fields, Taken, unspeakable};
 use self::source::{Column, Foreign, Table, TableKind};
@@ -149,9 +149,9 @@ fn draft<'a>(
             .and_then(|known| known.values.as_ref())
             .map(|(name, _)| name.clone());
         let ty = scalar.map(|scalar| of_enum.unwrap_or_else(|| scalar.built_in_name().to_owned()));
-        Field { column, values, name, ty, scalar, is_key, relation: None, note }
+        DraftField { column, values, name, ty, scalar, is_key, relation: None, note }
     });
-    let fields: Vec<Field<'_>> = fields.collect();
+    let fields: Vec<DraftField<'_>> = fields.collect();
     if key != Key::Text && fields.iter().all(|field| field.is_key || field.ty.is_none()) {
         return Ok(Err("it has no column beside the key that the model can have".to_owned()));
     }
@@ -174,7 +174,11 @@ fn draft<'a>(
 
 /// Writes that SQLite refuses, whatever the values: the table's triggers, CHECKs or indexes use
 /// functions or collations that only its own program provides.
-fn refused_writes(database: &impl Foreign, table: &Table, fields: &[Field<'_>]) -> Vec<String> {
+fn refused_writes(
+    database: &impl Foreign,
+    table: &Table,
+    fields: &[DraftField<'_>],
+) -> Vec<String> {
     let name = SqlName::new(&table.name);
     let columns = fields.iter().filter(|field| field.ty.is_some() && !field.is_key);
     let sets: Vec<String> = columns

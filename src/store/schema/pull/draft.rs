@@ -10,7 +10,7 @@ pub(super) struct Draft<'a> {
     pub(super) table: &'a Table,
     pub(super) names: EntityName,
     pub(super) key: Key,
-    pub(super) fields: Vec<Field<'a>>,
+    pub(super) fields: Vec<DraftField<'a>>,
     /// Inverse relations: name, type, the relation on the other side.
     pub(super) lists: Vec<(String, String, String)>,
     pub(super) taken: Fields,
@@ -34,7 +34,7 @@ pub(super) enum Key {
 }
 
 /// A column that is becoming a field.
-pub(super) struct Field<'a> {
+pub(super) struct DraftField<'a> {
     pub(super) column: &'a Column,
     pub(super) values: Values,
     pub(super) name: String,
@@ -46,7 +46,7 @@ pub(super) struct Field<'a> {
     pub(super) note: Option<String>,
 }
 
-impl Field<'_> {
+impl DraftField<'_> {
     pub(super) fn holds_texts(&self) -> bool {
         self.relation.is_none() && self.scalar == Some(Scalar::String)
     }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use super::draft::{Draft, Field, Key};
+use super::draft::{Draft, DraftField, Key};
 use super::names::Taken;
 use super::values::{OUR_NOW, makes_numbers};
 use crate::model::naming::{pluralize, snake_case};
@@ -121,8 +121,8 @@ pub(super) fn name_lookups(draft: &mut Draft<'_>, taken: &mut Taken) {
 
 /// The table's indexes that the model should mention: those whose columns it has, without
 /// duplicates, and without those that it has anyway.
-fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> {
-    let mut found: Vec<(&'static str, Vec<&Field<'_>>)> = Vec::new();
+fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d DraftField<'d>>)> {
+    let mut found: Vec<(&'static str, Vec<&DraftField<'_>>)> = Vec::new();
     let of_kind =
         |unique: bool| draft.table.indexes.iter().filter(move |index| index.unique == unique);
     for index in of_kind(true).chain(of_kind(false)) {
@@ -132,12 +132,12 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
                 .iter()
                 .find(|field| field.column.name.eq_ignore_ascii_case(column) && field.ty.is_some())
         };
-        let fields: Option<Vec<&Field<'_>>> = index.columns.iter().map(field).collect();
+        let fields: Option<Vec<&DraftField<'_>>> = index.columns.iter().map(field).collect();
         let Some(fields) = fields else { continue };
-        let names = |fields: &[&Field<'_>]| {
+        let names = |fields: &[&DraftField<'_>]| {
             fields.iter().map(|field| field.name.clone()).collect::<Vec<_>>()
         };
-        let begins = |others: &[&Field<'_>]| names(others).starts_with(&names(&fields));
+        let begins = |others: &[&DraftField<'_>]| names(others).starts_with(&names(&fields));
         // Unwanted, or implied by the model.
         let is_left_out = match &fields[..] {
             _ if index.unique && draft.nameless.contains(&names(&fields)) => true,
@@ -169,7 +169,7 @@ fn indexes<'d>(draft: &'d Draft<'_>) -> Vec<(&'static str, Vec<&'d Field<'d>>)> 
     found
 }
 
-fn line(draft: &Draft<'_>, field: &Field<'_>, default: Option<String>) -> String {
+fn line(draft: &Draft<'_>, field: &DraftField<'_>, default: Option<String>) -> String {
     let ty = field.ty.as_deref().unwrap_or("String");
     let may_be_left_out = TableDefault::of(field).is_of_table_alone;
     let required =
@@ -233,7 +233,7 @@ struct TableDefault {
 }
 
 impl TableDefault {
-    fn of(field: &Field<'_>) -> Self {
+    fn of(field: &DraftField<'_>) -> Self {
         let Some(written) = field.column.default.as_deref().map(unbracketed) else {
             return Self::default();
         };
