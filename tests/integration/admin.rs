@@ -1,4 +1,4 @@
-//! The operator's API: who may use it, what it keeps.
+//! The operators' API: who may use it, and what it stores.
 
 use freshql::config::Mode;
 use freshql::document_id::DocumentId;

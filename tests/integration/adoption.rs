@@ -1,6 +1,6 @@
-//! A database that was there before: a shop for music with two thousand rows and more, as such
-//! samples look. Every row of it is there afterwards, its tables are as their authors made them,
-//! and answers about it hold as all others.
+//! Adopting an existing database: a music shop with more than two thousand rows, like common sample
+//! databases. Afterwards, every row is still there, its tables are as their authors made them, and
+//! answers about it are as reliable as all others.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -108,7 +108,7 @@ impl Shop {
         Connection::open(self.file()).unwrap()
     }
 
-    /// All rows of all tables that are not freshql's, by table, without versions.
+    /// All rows of all tables except freshql's own, by table, without versions.
     fn rows(&self) -> Vec<(String, Vec<Vec<Sql>>)> {
         let database = self.database();
         let names = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%' AND name NOT LIKE '\\_freshql%' ESCAPE '\\' ORDER BY name";
@@ -208,7 +208,7 @@ fn adoption_loses_no_row_and_leaves_the_tables_to_their_authors() {
     }
 }
 
-/// As the model is pulled, or where its reader has said that freshql may change the tables.
+/// With the model as it was pulled, or after its author has allowed freshql to change the tables.
 fn adoption_loses_no_row(managed: bool) {
     let shop = Shop::new();
     let before = shop.rows();
@@ -235,7 +235,7 @@ fn adoption_loses_no_row(managed: bool) {
     assert!(said.contains("its database fits"), "{said}");
     assert!(succeed(shop.path(), &["migrate", "new", "again"]).contains("nothing was written"));
 
-    // The same migrations make the same tables where there are none.
+    // The same migrations create the same tables in an empty database.
     let url = format!("sqlite:{}", shop.path().join("empty.db").display());
     succeed(shop.path(), &["--database", &url, "migrate", "up"]);
     succeed(shop.path(), &["--database", &url, "check"]);
@@ -312,7 +312,7 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
     assert_eq!(status, 200);
     assert_eq!(served.get(text, Some(&etag)).await.0, 304);
 
-    // Another row's change is not this one's.
+    // A change to another row does not change this one's ETag.
     served
         .ask(r#"mutation { updateTrack(id: "8", patch: { unitPrice: 1.5 }) { unitPrice } }"#)
         .await;
@@ -323,12 +323,12 @@ async fn adopted_rows_are_written_and_conditional_gets_hold() {
     assert_eq!(data["updateTrack"]["unitPrice"], 1.25);
     let (status, etag) = served.get(text, Some(&etag)).await;
     assert_eq!(status, 200);
-    // Their own trigger ran, too.
+    // The authors' own trigger fired, too.
     let lines: i64 =
         shop.database().query_row("SELECT count(*) FROM log", [], |row| row.get(0)).unwrap();
     assert_eq!(lines, 3);
 
-    // A program that knows nothing of freshql writes.
+    // An external writer writes.
     shop.database().execute("UPDATE Track SET Name = 'Other' WHERE TrackId = 7", []).unwrap();
     let (status, _) = served.get(text, Some(&etag)).await;
     assert_eq!(status, 200);

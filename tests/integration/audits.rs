@@ -1,5 +1,5 @@
-//! What others' tools find in our answers: auditors of HTTP and of GraphQL over HTTP, and caches'
-//! own rules as oracles. They run in Node.js and Python, see `tests/audits/`.
+//! Audits of our answers by other projects' tools: HTTP and GraphQL-over-HTTP auditors, and the
+//! rules of caches as oracles. They run in Node.js and Python, see `tests/audits/`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ use crate::lifetimes::{Origin, path_of, path_without_variables};
 
 const DIRECTORY: &str = "tests/audits";
 
-/// The environment that scripts/setup makes.
+/// The environment that scripts/setup creates.
 fn python() -> PathBuf {
     top().join("target/tools/python/bin/python")
 }
@@ -26,7 +26,7 @@ fn python_packages() -> (&'static str, bool) {
     ("the Python packages of tests/audits", python().is_file())
 }
 
-/// Runs a script, which fails by its exit code; gives what it printed.
+/// Runs a script, which reports failure by its exit code; returns its output.
 fn run(command: Command, input: &[u8]) -> String {
     run_in(command, &top().join(DIRECTORY), input)
 }
@@ -51,7 +51,7 @@ fn graphql_http_finds_no_error() {
     }
 }
 
-/// A server of the project with lifetimes, and its URLs, for a script.
+/// Runs a script with a server of the project `lifetimes` and its URLs.
 async fn oracle(program: PathBuf, arguments: &[&str]) -> String {
     let origin = Origin::start().await;
     let mut paths: serde_json::Map<String, Value> =
@@ -123,7 +123,7 @@ impl Asked {
     }
 }
 
-/// What REDbot notes and we leave as it is, with the reason.
+/// REDbot's notes that we accept, with the reasons.
 const EXPLAINED: [(&str, &str); 6] = [
     (
         "STORE_PUBLIC_UNNECESSARY",
@@ -227,7 +227,7 @@ async fn redbot_finds_nothing_bad_in_any_kind_of_answer() {
     assert_eq!(found, "");
 }
 
-/// Another program's mistake: the merchants' versions end.
+/// An external mistake: merchants no longer get versions.
 const DROP: &str = "DROP TRIGGER _freshql_merchants_inserted";
 
 async fn audit(address: &str, requests: &[Asked]) -> std::collections::HashMap<String, Told> {
@@ -238,7 +238,7 @@ async fn audit(address: &str, requests: &[Asked]) -> std::collections::HashMap<S
     serde_json::from_str(&output).unwrap_or_else(|error| panic!("{error}: {output}"))
 }
 
-/// What is wrong, a line each.
+/// What is wrong, one per line.
 fn judge(request: &Asked, told: &Told) -> String {
     let mut found = String::new();
     if told.status != Some(request.status) {
@@ -269,8 +269,8 @@ async fn an_http2_client_beyond_the_limits_is_stopped_and_the_others_are_served(
     assert_eq!(said.matches("ok ").count(), 5, "{said}");
 }
 
-/// Requests made from `docs/openapi.yaml`, valid and not: no answer is a server's error, or one
-/// that the file does not tell.
+/// Requests generated from `docs/openapi.yaml`, valid and invalid: no answer is a server error, or
+/// missing from the file.
 #[tokio::test]
 async fn schemathesis_finds_the_description_of_the_api_true() {
     if !there("schemathesis_finds_the_description_of_the_api_true", &[python_packages()]) {
@@ -279,7 +279,7 @@ async fn schemathesis_finds_the_description_of_the_api_true() {
     let app = TestApp::start(Mode::Open).await;
     let directory = tempfile::tempdir().unwrap();
     let description = std::fs::read_to_string(top().join("docs/openapi.yaml")).unwrap();
-    // Ids that are there beside any others.
+    // Existing ids, in addition to generated ones.
     let any = "schema: { type: string, minLength: 1 }";
     assert_eq!(description.matches(any).count(), 1);
     let ids: Vec<_> =
@@ -300,7 +300,7 @@ async fn schemathesis_finds_the_description_of_the_api_true() {
         "--generation-deterministic",
         "--no-color",
     ]);
-    // The file cannot say which documents and variables are valid.
+    // The file cannot express which documents and variables are valid.
     command.args([
         "--exclude-checks",
         "positive_data_acceptance",

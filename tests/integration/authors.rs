@@ -1,6 +1,6 @@
-//! Triggers and rules that the authors of a database wrote: what a mutation answers is what is
-//! there, with a token that fits, or nothing has happened and the error names who stands against
-//! it.
+//! Triggers and rules by a database's authors: a mutation's answer shows what is really there, with
+//! a token that works; otherwise nothing has happened, and the error names the trigger or rule in
+//! the way.
 
 use std::collections::BTreeMap;
 
@@ -47,11 +47,11 @@ const UPDATE: &str = "mutation($id: ID!, $patch: PostPatch!, $token: String) {
 const DELETE: &str =
     "mutation($id: ID!, $token: String) { it: deletePost(id: $id, expectedEtag: $token) { id } }";
 
-/// The textbook's.
+/// The textbook example.
 const TOUCH: &str = "CREATE TRIGGER touch AFTER UPDATE ON posts BEGIN
   UPDATE posts SET touched = strftime('%Y-%m-%d %H:%M:%f', 'now') || hex(randomblob(4)) WHERE id = NEW.id; END;";
 
-/// Questions whose answers hang on rows, parts and sets.
+/// Queries whose answers depend on rows, parts and sets.
 const QUESTIONS: [&str; 5] = [
     "{ posts { totalCount nodes { id etag title rank state touched comments { totalCount nodes { text } } } } }",
     "{ posts(where: {state: {eq: \"s\"}}, orderBy: [{touched: ASC_NULLS_LAST}]) { nodes { id } totalCount } }",
@@ -78,7 +78,7 @@ fn it(answer: &Answer) -> Json {
     serde_json::from_slice::<Json>(&answer.body).unwrap()["data"]["it"].clone()
 }
 
-/// All that is there, the log's length included.
+/// Everything that is there, including the length of the log.
 fn trace(shop: &Shop) -> Vec<Vec<Sql>> {
     let mut rows = Vec::new();
     for table in ["posts", "comments", "audits", "_freshql_change"] {
@@ -174,7 +174,7 @@ fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_an
                 && authors.contains("IGNORE")
                 && variables["token"].as_str().is_some_and(|it| it != "*")
             {
-                // What its triggers may not see has no versions that one could expect.
+                // Rows whose changes its triggers may miss have no versions that could be expected.
                 assert_eq!(errors[0].code, Code::DatabaseUnavailable, "{authors}: {errors:?}");
             } else {
                 assert_eq!(errors[0].code, Code::Conflict, "{authors}: {errors:?}");
@@ -187,7 +187,7 @@ fn a_write_that_a_trigger_ignores_undoes_or_hides_is_a_conflict_that_names_it_an
             }
             assert_eq!(trace(&shop), before, "{authors}");
         }
-        // What it does not touch goes on.
+        // Writes that it does not affect still work.
         shop.run("mutation { createAudit(input: {what: \"x\"}) { id } }", &json!({})).unwrap();
     }
 }
@@ -198,7 +198,7 @@ fn each_way_of_a_constraint_to_give_up_is_a_conflict_and_keeps_the_rest_of_the_m
         let shop = Shop::on_sqlite(
             "type Tag @entity { id: ID! @id @default(fn: AUTOINCREMENT)  name: String! @unique  n: Int }",
             |statement| {
-                // Instead of the model's own index, which would abort.
+                // In place of the model's own index, which would abort.
                 let rule = format!("name TEXT NOT NULL UNIQUE ON CONFLICT {way}");
                 statement
                     .replacen("name     TEXT NOT NULL", &rule, 1)
@@ -301,15 +301,15 @@ fn foreign_keys_that_no_relation_says_are_told_from_rows_that_still_point_here()
             );
             assert!(!errors[0].path.is_empty());
         }
-        // What is right in the end may be wrong on the way.
+        // A mutation may be invalid in between, if it is valid at its end.
         let text = "mutation { updateTown(id: \"gent\", patch: {land: \"fr\", size: 2}) { size }
             createLand(input: {id: \"fr\"}) { id } }";
         assert_eq!(shop.run(text, &json!({})).is_ok(), is_deferred);
     }
 }
 
-/// A token says which state was read. A mutation that changes nothing leaves that state, so it uses
-/// up no token; of those that change the row, one wins.
+/// A token names the state that was read. A mutation that changes nothing leaves that state, so it
+/// does not invalidate the token; of several that change the row, one succeeds.
 #[test]
 fn a_mutation_that_changes_nothing_uses_up_no_token_and_one_that_changes_the_row_does() {
     let shop = shop("");
@@ -382,8 +382,7 @@ fn values_that_no_type_reads_change_only_the_answers_that_may_hold_them() {
 
 #[test]
 fn a_change_that_a_trigger_keeps_from_those_of_ours_is_under_no_etag() {
-    // The statement fails; what it has done stays, and the triggers that would have fired after
-    // this one have not.
+    // The statement fails, but its changes stay, and the triggers after this one have not fired.
     let half = "CREATE TRIGGER half AFTER DELETE ON posts BEGIN SELECT RAISE(FAIL, 'no') WHERE OLD.title = 'a'; END;";
     let shop = shop(half);
     assert_eq!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag, None);
@@ -393,7 +392,7 @@ fn a_change_that_a_trigger_keeps_from_those_of_ours_is_under_no_etag() {
     assert!(shop.run(QUESTIONS[0], &json!({})).unwrap().etag.is_some());
 }
 
-/// A trigger of some author's.
+/// An author's trigger.
 #[derive(Debug, Clone)]
 struct Author {
     table: &'static str,
@@ -461,15 +460,15 @@ fn authors() -> impl Strategy<Value = Vec<Author>> {
         body,
     });
     let author = prop_oneof![2 => of_posts, 1 => of_comments];
-    // RAISE(IGNORE) behind a change that another trigger made hides that one, and only `freshql
-    // check` can say so.
+    // RAISE(IGNORE) after a change that another trigger made hides that change, which only
+    // `freshql check` can report.
     let alone = |authors: &Vec<Author>| {
         authors.len() == 1 || authors.iter().all(|author| !author.body.contains("IGNORE"))
     };
     prop::collection::vec(author, 1..5).prop_filter("one that ignores stands alone", alone)
 }
 
-/// What another program does, in its own way.
+/// What an external writer does.
 fn outside() -> impl Strategy<Value = Option<&'static str>> {
     prop::option::of(select(vec![
         "UPDATE posts SET title = title || '.', rank = 7 WHERE id = 1",
@@ -507,7 +506,7 @@ fn mutations() -> impl Strategy<Value = Vec<(&'static str, Json, bool)>> {
     )
 }
 
-/// What has been answered, by ETag.
+/// Previous answers, by ETag.
 type Known = BTreeMap<(usize, String), Vec<u8>>;
 
 fn look(shop: &Shop, known: &mut Known) -> Vec<Answer> {
@@ -526,7 +525,7 @@ fn look(shop: &Shop, known: &mut Known) -> Vec<Answer> {
 fn check(errors: &[GraphqlError]) -> Result<(), TestCaseError> {
     let allowed = [Code::Conflict, Code::NotFound, Code::PreconditionFailed];
     prop_assert!(allowed.contains(&errors[0].code), "{:?}", errors);
-    // A 412 that tells the same token twice makes its client try for ever.
+    // A 412 that contains the same token again would make its client retry for ever.
     if errors[0].code == Code::PreconditionFailed {
         let of = |name: &str| {
             errors[0].extensions.iter().find(|(is, _)| *is == name).map(|(_, raw)| raw.to_string())
@@ -562,11 +561,11 @@ proptest! {
                 given["token"] = row["etag"].clone();
             }
             let before = trace(&shop);
-            // What ignores the triggers that come after it hides another program's write from ours.
+            // A trigger that skips the triggers after it hides an external write from ours.
             let hides = |author: &Author| author.body.contains("IGNORE") || author.body.contains("FAIL");
             let is_hidden = authors.iter().any(|author| author.when == "AFTER" && hides(author));
             if let Some(sql) = outside {
-                // Another program may be refused, even half-way; what it has done is seen.
+                // An external write may be refused, even halfway; what it has changed is seen.
                 let _ = shop.outsider.sqlite().execute_batch(sql);
             } else {
                 match shop.run(text, &given) {
@@ -583,7 +582,7 @@ proptest! {
             let left: Vec<_> = changes.iter().flat_map(Change::marks).collect();
             let now = look(&shop, &mut known);
             for (old, new) in seen.iter().zip(&now) {
-                // Without an ETag it was not kept.
+                // Without an ETag, it was not cached.
                 let is_stale = old.etag.is_none() || old.touched.marks().iter().any(|mark| left.contains(mark));
                 prop_assert!(is_stale || old.body == new.body, "an answer of the cache would be wrong: {:?}", new.body);
             }

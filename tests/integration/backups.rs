@@ -18,7 +18,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     PathBuf::from(format!("{}{ending}", path.display()))
 }
 
-/// What a command prints if it succeeds, and else what it complains of.
+/// The output of a command if it succeeds; otherwise its error.
 fn run(directory: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = freshql(directory, arguments);
     let (out, error) =
@@ -38,7 +38,7 @@ fn rowids(database: &Path) -> Vec<(i64, String)> {
     rows.collect::<Result<_, _>>().unwrap()
 }
 
-/// The names of the files in a directory that begin like this.
+/// The names of files in a directory with this prefix.
 fn names(directory: &Path, beginning: &str) -> Vec<String> {
     let entries = fs::read_dir(directory)
         .unwrap()
@@ -58,7 +58,7 @@ async fn a_backup_under_load_is_whole_and_of_one_moment() {
     for number in 0..3 {
         ids.push(app.create_merchant(&format!("Merchant {number}")).await.0);
     }
-    // Keys that SQLite has given out of order are kept, too.
+    // Keys that SQLite has assigned out of order are kept, too.
     Connection::open(app.database())
         .unwrap()
         .execute_batch("DELETE FROM merchants WHERE name = 'Merchant 1'")
@@ -117,7 +117,7 @@ async fn a_backup_replaces_nothing_unless_it_is_told_to() {
     let refused = run(directory, &["backup", to]).unwrap_err();
     assert!(refused.contains("backup.db is there already; --force replaces it"), "{refused}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "something else");
-    // An interrupted backup has left this.
+    // Left behind by an interrupted backup.
     fs::write(beside(&file, ".tmp"), "half a ba").unwrap();
     run(directory, &["backup", to, "--force"]).unwrap();
     assert_eq!(one::<String>(&file, "PRAGMA integrity_check"), "ok");
@@ -125,7 +125,7 @@ async fn a_backup_replaces_nothing_unless_it_is_told_to() {
     let itself = app.database();
     let refused = run(directory, &["backup", itself.to_str().unwrap(), "--force"]).unwrap_err();
     assert!(refused.contains("is the database itself"), "{refused}");
-    // Another program's log beside it would be taken for the backup's.
+    // Another program's log next to it would be applied to the backup.
     fs::write(beside(&file, "-wal"), "log").unwrap();
     let refused = run(directory, &["backup", to, "--force"]).unwrap_err();
     assert!(refused.contains("there is a write-ahead log beside"), "{refused}");
@@ -249,7 +249,7 @@ async fn nothing_but_an_intact_backup_of_this_project_is_restored() {
         let refused = run(directory, &["restore", file.to_str().unwrap()]).unwrap_err();
         assert!(refused.contains(why), "{refused}");
         assert_eq!(names(directory, "freshql.db"), ["freshql.db"], "{why}");
-        // Which journal it says it has is all that may differ.
+        // Only the journal mode in its header may differ.
         let now = fs::read(&database).unwrap();
         assert_eq!((now.len(), &now[100..]), (before.len(), &before[100..]), "{why}");
     }

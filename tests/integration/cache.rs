@@ -1,5 +1,5 @@
-//! The response cache gives what an execution would give, and executes no more than it must: over
-//! random histories of writes by us and by external writers, and write by write.
+//! The response cache returns what an execution would return, and executes no more than necessary:
+//! over random histories of our own and external writes, and write by write.
 
 use freshql::cache::Source;
 use freshql::clock::DEFAULT_CAPACITY;
@@ -13,14 +13,14 @@ use crate::library::{Library, Pragmas, Question, mutate, spelled};
 use crate::node::{Node, ROOMY};
 use crate::properties::check;
 
-/// Room for some two thirds of the questions.
+/// Enough memory for about two thirds of the questions.
 const TIGHT: u64 = 16 << 10;
-/// A few writes leave more marks than that.
+/// A few writes leave more marks than this.
 const SHORT_MEMORY: usize = 40;
 
 const OUT_OF_THE_BOX: Pragmas = Pragmas { foreign_keys: false, recursive_triggers: false };
 
-/// What happens between two rounds of questions, and which of the two nodes are asked then.
+/// What happens between two rounds of questions, and which of the two nodes are then asked.
 #[derive(Debug, Clone)]
 struct Step {
     what: What,
@@ -30,9 +30,9 @@ struct Step {
 #[derive(Debug, Clone)]
 enum What {
     Event(Event),
-    /// The log is cut down to so many records.
+    /// The log is pruned to this many records.
     Prune(u64),
-    /// Another program tidies up.
+    /// Maintenance by another program.
     Maintain(&'static str),
 }
 
@@ -55,7 +55,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     )
 }
 
-/// How often a node's answers came from where.
+/// How often a node's answers came from each source.
 #[derive(Debug, Default, Clone, Copy)]
 struct Tally {
     hits: u32,
@@ -159,16 +159,17 @@ const WATCHED: [(&str, &str); 13] = [
 /// SQL of an external writer, and the answers that are executed again after it.
 const WRITES: [(&str, &str); 13] = [
     ("INSERT INTO notes (id, stars, book_id) VALUES ('n9', 2, 2)", "notes of 2, all notes"),
-    // Neither filters nor orders any list: who shows the row notices by the row.
+    // No list filters or orders by it: answers that show the row depend on the row itself.
     ("UPDATE books SET price = 77 WHERE id = 5", "books of s1, all books, book 5"),
-    // Orders the lists, also the one whose page does not show the row; a count has no order.
+    // It determines the order of lists, including the one whose page does not show the row; a count
+    // has no order.
     ("UPDATE books SET title = 'mie' WHERE id = 5", "books of s1, all books, first book, book 5"),
-    // From one part to another: both are hit.
+    // The row moves from one part to another: both are affected.
     (
         "UPDATE books SET shelf_id = 's1', slot = 9 WHERE id = 3",
         "books of s1, books of s2, count of s1, count of s2, all books",
     ),
-    // What was looked up in vain comes.
+    // A row appears that a query did not find before.
     ("UPDATE books SET isbn = 'x9' WHERE id = 4", "books of s1, all books, isbn x9"),
     ("UPDATE books SET isbn = NULL WHERE id = 4", "books of s1, all books, isbn x9"),
     ("UPDATE shelves SET label = 'aa' WHERE id = 's1'", "books of s1, shelf s1"),
@@ -231,8 +232,8 @@ async fn answers_with_errors_in_fields_are_never_kept() {
     let question =
         Question::new(&node.engine, "{ book(id: \"3\") { id shelf { label } } }", &json!({})).await;
     let outsider = library.outsider(OUT_OF_THE_BOX);
-    // On SQLite nobody looks after foreign keys if he is not asked to; on PostgreSQL who writes as
-    // a replica does it.
+    // SQLite does not enforce foreign keys by default; neither does PostgreSQL for a replica's
+    // writes.
     let careless =
         ["", "SET session_replication_role = replica"][usize::from(driver() == Driver::Postgres)];
     outsider.execute(careless);
@@ -245,8 +246,7 @@ async fn answers_with_errors_in_fields_are_never_kept() {
     outsider.execute("INSERT INTO shelves (id, label) VALUES ('s2', 'again')");
     assert!(node.ask(&question).await.text().contains("again"));
     if driver() == Driver::Postgres {
-        // Nobody had asked for changes when that was executed, so it counts as older than what it
-        // shows.
+        // Nobody had asked for changes when it was executed, so it counts as older than it is.
         assert_eq!(node.ask(&question).await.source, Source::Stale);
     }
     assert_eq!(node.ask(&question).await.source, Source::Hit);
@@ -271,7 +271,7 @@ async fn a_clock_that_forgets_executes_again_and_is_never_wrong() {
     let shelf = Question::new(&node.engine, "{ shelf(id: \"s3\") { label } }", &json!({})).await;
     node.ask(&shelf).await;
     outsider.execute("UPDATE shelves SET label = 'changed' WHERE id = 's3'");
-    // The mark is pushed out by many others before anybody asks again.
+    // Many other marks displace this one before the next request.
     for number in 0..60 {
         outsider.execute(&format!("UPDATE words SET word = '{number}' WHERE id = 'w1'"));
         outsider

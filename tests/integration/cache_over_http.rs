@@ -1,5 +1,4 @@
-//! URLs that were answered before: what is given in front of the router is what the router would
-//! give.
+//! Hot URLs: an answer given before the router equals the router's.
 
 use std::io::Read;
 
@@ -49,8 +48,8 @@ async fn a_removed_document_is_gone_at_once_though_its_url_was_hot() {
     }
 }
 
-/// What a client brings is the same document as the one that is registered, but only that has a URL
-/// under `/q`.
+/// A document that a client sends is the same as the registered one, but only the latter has a URL
+/// below `/q`.
 #[tokio::test]
 async fn an_answer_names_its_canonical_url_exactly_while_there_is_one() {
     let app = TestApp::start(Mode::Open).await;
@@ -131,7 +130,7 @@ async fn a_stored_answer_has_each_coding_and_each_condition_right() {
                 assert_eq!(decoded(&full), plain.body, "{accepted}");
                 assert_eq!(full.header(CONTENT_LENGTH), full.body.len().to_string());
 
-                // The headers of a 304 are those of the 200, but for what describes the body.
+                // A 304 has the headers of the 200, except those that describe the body.
                 let headers = [(ACCEPT_ENCODING, accepted), (IF_NONE_MATCH, full.etag())];
                 let same = app.get_with(&path, &headers).await;
                 assert_eq!((same.status.as_u16(), same.body.len()), (304, 0));

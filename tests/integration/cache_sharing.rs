@@ -1,4 +1,5 @@
-//! Requests for one answer at the same time: who executes, who waits, and what those get who wait.
+//! Concurrent requests for one answer: which of them execute, which wait, and what the waiting ones
+//! get.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use crate::database::Outsider;
 use crate::library::{Library, Pragmas};
 
-/// A cache of numbers whose executions wait to be let through.
+/// A cache of numbers whose executions block until they are released.
 struct Stage {
     database: Library,
     cache: ResponseCache<u64>,
@@ -59,12 +60,12 @@ impl Stage {
         self.outsider().execute("UPDATE words SET word = word || '.' WHERE id = 'w1'");
     }
 
-    /// Asks, from a task of its own; the answer is the number of the execution.
+    /// Asks in a separate task; the answer is the number of the execution.
     fn ask(self: &Arc<Self>) -> JoinHandle<(u64, Source)> {
         self.ask_and(|_| ())
     }
 
-    /// Each execution does this, too, when it is let through.
+    /// Asks; each execution also calls this after its release.
     fn ask_and(self: &Arc<Self>, also: fn(&Self)) -> JoinHandle<(u64, Source)> {
         let stage = self.clone();
         tokio::spawn(async move {
@@ -84,7 +85,7 @@ impl Stage {
         })
     }
 
-    /// Returns when so many executions have begun.
+    /// Returns when this many executions have begun.
     async fn begun(&self, count: u64) {
         for _ in 0..10_000 {
             if self.begun.load(SeqCst) >= count {
@@ -96,7 +97,7 @@ impl Stage {
     }
 }
 
-/// Lets all tasks go as far as they can.
+/// Lets all tasks run until they block.
 async fn settle() {
     for _ in 0..20 {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,5 +1,5 @@
-//! What other programs do to a database while a cache follows it, and what a bound on freshness
-//! does and does not allow: the cache may become slow, never wrong.
+//! What other programs can do to a database while a cache follows it, and what a bound on freshness
+//! does and does not allow: the cache may become slow, but never wrong.
 
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::node::{Node, ROOMY};
 
 const AN_HOUR: Consistency = Consistency::Bounded(Duration::from_secs(3600));
 
-/// A node with a question about one row, whose answer it has stored.
+/// A node with a question about one row, whose answer it has cached.
 struct Scene {
     database: Library,
     node: Node,
@@ -42,7 +42,7 @@ impl Scene {
         self.outsider.execute(&format!("UPDATE books SET title = '{title}' WHERE id = 5"));
     }
 
-    /// The title that the node shows, and where it has it from.
+    /// The title that the node shows, and the source of that answer.
     async fn shown(&self) -> (String, Source) {
         let given = self.node.ask(&self.book).await;
         let answer: Json = serde_json::from_slice(&given.body).unwrap();
@@ -104,7 +104,7 @@ async fn others_show_when_the_bound_has_passed() {
 
 #[tokio::test]
 async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
-    // PostgreSQL's triggers do not follow the table: without it nobody can write.
+    // On PostgreSQL, triggers do not follow the renamed table: without it, nobody can write.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -112,8 +112,8 @@ async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
         let scene = Scene::new(consistency).await;
         scene.run("ALTER TABLE _freshql_change RENAME TO hidden");
         for number in 0..3 {
-            // SQLite has renamed the table in the triggers, too, so writes are logged where nobody
-            // reads.
+            // SQLite has renamed the table in the triggers, too, so changes are logged where nobody
+            // reads them.
             let title = format!("unseen {number}");
             scene.write(&title).await;
             scene.assert_shows(&title, Source::Bypass).await;
@@ -129,7 +129,7 @@ async fn a_log_that_cannot_be_read_turns_the_cache_off_until_it_can() {
 
 #[tokio::test]
 async fn another_log_in_the_place_of_the_known_one_is_noticed_however_far_it_has_grown() {
-    // PostgreSQL's: `postgres_feed::a_node_forgets_what_it_cannot_know`.
+    // For PostgreSQL: `postgres_feed::a_node_forgets_what_it_cannot_know`.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -150,7 +150,7 @@ async fn another_log_in_the_place_of_the_known_one_is_noticed_however_far_it_has
 
 #[tokio::test]
 async fn a_table_that_was_made_anew_is_noticed_though_that_logs_nothing() {
-    // PostgreSQL's: `postgres_ddl`.
+    // For PostgreSQL: `postgres_ddl`.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -171,7 +171,7 @@ async fn a_table_that_was_made_anew_is_noticed_though_that_logs_nothing() {
 
 #[tokio::test]
 async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
-    // Of SQLite's file.
+    // Specific to SQLite's file.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -199,7 +199,7 @@ async fn checkpoints_and_vacuum_by_another_program_hide_nothing() {
 
 #[tokio::test]
 async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
-    // Of SQLite's file; PostgreSQL's:
+    // Specific to SQLite's file; for PostgreSQL:
     // `postgres_feed::after_a_restart_nodes_forget_and_after_a_crash_a_new_life_begins`.
     if driver() != Driver::Sqlite {
         return;
@@ -209,21 +209,20 @@ async fn recovery_after_another_program_died_in_a_commit_hides_nothing() {
     let index =
         std::fs::File::options().write(true).open(format!("{}-shm", path.display())).unwrap();
     for number in 0..5 {
-        // The two copies of the index's header differ: whoever reads next must build the index
-        // anew.
+        // The two copies of the index's header differ: the next reader must rebuild the index.
         index.write_all_at(&[0xAA; 48], 48).unwrap();
         let title = format!("recovered {number}");
         scene.retitle(&title);
         scene.assert_shows(&title, Source::Stale).await;
         scene.assert_shows(&title, Source::Hit).await;
     }
-    // Closing it would give up SQLite's locks.
+    // Closing it would release SQLite's locks.
     std::mem::forget(index);
 }
 
 #[tokio::test]
 async fn a_database_behind_a_symbolic_link_is_followed() {
-    // Of SQLite's file.
+    // Specific to SQLite's file.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -273,7 +272,7 @@ async fn a_node_that_slept_while_the_log_was_pruned_drops_everything_and_the_oth
 
 #[tokio::test]
 async fn a_server_prunes_its_log_and_ends() {
-    // On PostgreSQL the transactions of other tests may hold it up:
+    // On PostgreSQL, other tests' transactions may delay it:
     // `postgres_feed::pruning_keeps_what_somebody_may_not_have_read`.
     if driver() != Driver::Sqlite {
         return;

@@ -1,6 +1,6 @@
-//! Files of one room do not import each other in a circle: each can be read, and changed, before
-//! those that use it. Paths are followed through re-exports to the file that defines the name; what
-//! only tests use does not count.
+//! The files of a room have no circular imports: each can be read and changed before those that use
+//! it. Paths are resolved through re-exports to the file that defines the name; code for tests is
+//! ignored.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
@@ -12,7 +12,7 @@ use crate::floors::{Source, is_path, without_tests};
 /// A module's path: `["store", "select"]`.
 type Module = Vec<String>;
 
-/// Which files of its room each file imports.
+/// The files of its room that each file imports.
 type Graph = BTreeMap<Module, BTreeSet<Module>>;
 
 #[test]
@@ -92,7 +92,7 @@ fn graph(sources: &[Source]) -> Graph {
     edges.collect()
 }
 
-/// The circles, each as its modules in order.
+/// The cycles, each with its modules in order.
 fn circles(graph: &Graph) -> BTreeSet<Vec<Module>> {
     let reachable: HashMap<&Module, BTreeSet<&Module>> = graph
         .keys()
@@ -114,13 +114,13 @@ fn circles(graph: &Graph) -> BTreeSet<Vec<Module>> {
     graph.keys().map(circle).filter(|circle| !circle.is_empty()).collect()
 }
 
-/// What a file names of other files.
+/// What a file imports from other files.
 #[derive(Default)]
 struct Imports {
-    /// Every path that begins in the crate, in full. Those of re-exports are followed only where
-    /// somebody uses them.
+    /// Every path that starts at the crate's root, in full. Re-exported paths are only followed
+    /// where they are used.
     paths: Vec<Module>,
-    /// What `use` brings into the module's scope, by the name it has there.
+    /// Names that `use` brings into the module's scope.
     names: HashMap<String, Module>,
 }
 
@@ -156,7 +156,7 @@ impl Imports {
                 }
                 at = end;
             } else if let TokenTree::Group(group) = &tokens[at] {
-                // `pub(in path)` says who may import, and imports nothing.
+                // `pub(in path)` restricts visibility and imports nothing.
                 if at > 0
                     && is_word(tokens.get(at - 1), "pub")
                     && group.delimiter() == Delimiter::Parenthesis
@@ -195,8 +195,8 @@ fn declared(tokens: &TokenStream, children: &mut BTreeSet<String>) {
     }
 }
 
-/// Reads one tree of paths, from its root (None: not begun yet); paths that begin outside of the
-/// crate are left out.
+/// Reads a tree of paths from its root (None: not started yet); paths that start outside the crate
+/// are ignored.
 fn tree(
     module: &Module,
     children: &BTreeSet<String>,

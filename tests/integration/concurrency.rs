@@ -1,5 +1,5 @@
-//! Clients that read and write the same rows at the same time, over HTTP: one token wins once, and
-//! nobody is shown what had been replaced before the request began.
+//! Clients that read and write the same rows concurrently over HTTP: each token succeeds once, and
+//! no client is shown anything that was replaced before its request began.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use crate::database::{Driver, Outsider, driver};
 use crate::harness::{Answer, DELETE, MERCHANT, TestApp, UPDATE, url, url_with};
 
-/// A row's answer with two columns that are always written alike.
+/// A row's answer with two columns that are always written together.
 const ROW: &str = "query Row($id: ID!) { merchant(id: $id) { id etag city website } }";
 const ROWS: &str = "query Rows { merchants(first: 100, where: {name: {startsWith: \"Row \"}}) { nodes { id city website } totalCount } }";
 const POP_UP: &str =
@@ -25,7 +25,7 @@ const WRITE: &str = "mutation Write($id: ID!, $city: String!, $website: String!)
   updateMerchant(id: $id, patch: {city: $city, website: $website}) { id }
 }";
 
-/// A server that knows the documents above, too.
+/// A server that also knows the documents above.
 async fn start() -> Arc<TestApp> {
     let app = TestApp::start_with(Mode::Trusted, |config| {
         for (name, text) in [("row", ROW), ("rows", ROWS), ("pop_up", POP_UP), ("write", WRITE)] {
@@ -39,7 +39,7 @@ async fn start() -> Arc<TestApp> {
     Arc::new(app.await)
 }
 
-/// Another program's connection, as SQLite sets it up.
+/// An external writer's connection with SQLite's defaults.
 fn outsider(app: &TestApp) -> Outsider {
     let outsider = app.outsider();
     if driver() == Driver::Sqlite {
@@ -48,9 +48,8 @@ fn outsider(app: &TestApp) -> Outsider {
     outsider
 }
 
-/// POSTs with one token: half of them as `expectedEtag`, half as `If-Match`. Each writes what was
-/// never there before, as a write of what is there already would be no change and leave the token
-/// to the next.
+/// POSTs with one token: half of them as `expectedEtag`, half as `If-Match`. Each writes a new
+/// value, since writing the existing one would change nothing and leave the token valid.
 async fn race(
     app: &Arc<TestApp>,
     id: &str,
@@ -108,7 +107,7 @@ async fn of_many_writers_with_one_token_exactly_one_wins() {
         assert_eq!(read["data"]["merchant"]["city"], winner["city"], "round {round}");
         assert_eq!(read["data"]["merchant"]["etag"], winner["etag"], "round {round}");
     }
-    // An external write counts as well: nobody has the token of what it left.
+    // An external write counts as well: no client has the token of the new state.
     let database = outsider(&app);
     database.execute(&format!("UPDATE merchants SET city = 'Elsewhere' WHERE id = '{id}'"));
     for answer in race(&app, &id, &etag, 4, 0).await {
@@ -168,7 +167,7 @@ async fn creations_of_one_unique_name_succeed_once() {
     }
 }
 
-/// What one writer did to one thing: it numbers its writes, so that an answer tells after which of
+/// One writer's history of one thing. It numbers its writes, so that an answer shows after which of
 /// them it was read.
 #[derive(Default)]
 struct History {
@@ -176,11 +175,11 @@ struct History {
     begun: AtomicU64,
     /// After it was acknowledged.
     acknowledged: AtomicU64,
-    /// The newest that an answer has shown.
+    /// The newest one that an answer has shown.
     shown: AtomicU64,
 }
 
-/// What may be shown at the least, noted before a request is sent.
+/// The minimum that an answer must show, recorded before its request is sent.
 struct Floor {
     acknowledged: u64,
     shown: u64,
@@ -199,7 +198,7 @@ impl History {
         Floor { acknowledged: self.acknowledged.load(SeqCst), shown: self.shown.load(SeqCst) }
     }
 
-    /// An answer to a request that was sent after `floor` was noted shows this write.
+    /// An answer to a request that was sent after `floor` was recorded shows this write.
     fn show(&self, floor: &Floor, number: u64, what: &str) {
         let begun = self.begun.load(SeqCst);
         assert!(
@@ -213,8 +212,8 @@ impl History {
     }
 }
 
-/// A client with a cache of its own that always revalidates, as a browser does; it notes every
-/// representation that any client has seen, for one URL and one ETag have one.
+/// A client whose cache always revalidates, like a browser's; it records every representation that
+/// any client has seen, since a URL and an ETag identify one.
 struct Client<'a> {
     app: &'a TestApp,
     known: &'a Mutex<HashMap<(String, String), Bytes>>,
@@ -260,12 +259,12 @@ fn number_of(row: &Json) -> u64 {
     row["city"].as_str().unwrap().parse().unwrap()
 }
 
-/// Everything that the writers and readers of one run share.
+/// Shared by all writers and readers of a run.
 struct Stage {
     app: Arc<TestApp>,
-    /// By row; the last is written by an external writer.
+    /// By row; the last one is written by an external writer.
     rows: Vec<(String, History)>,
-    /// A row that comes with each odd write and goes with each even one.
+    /// A row that each odd write creates and each even one deletes.
     pop_up: History,
     known: Mutex<HashMap<(String, String), Bytes>>,
     not_modified: AtomicU64,
@@ -282,7 +281,7 @@ impl Stage {
             let answer = self.app.post(&url(WRITE), &json!({"variables": variables})).await;
             assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
             history.acknowledge(number);
-            // Quiet moments, in which a cache's entries are valid.
+            // Pauses, in which cached answers are valid.
             tokio::time::sleep(Duration::from_millis(number % 4 * 3)).await;
         }
     }
@@ -300,7 +299,7 @@ impl Stage {
         }
     }
 
-    /// By turns through the server and past it.
+    /// Alternates between the server and an external writer.
     async fn come_and_go(&self) {
         let database = outsider(&self.app);
         while !self.end.load(SeqCst) {
@@ -374,7 +373,7 @@ impl Stage {
                 self.pop_up.show(&floor, number, "the list of pop-ups");
             }
             None => {
-                // Some even number, and only what all of them have in common can be said of it.
+                // An unknown even number: only what they all have in common can be checked.
                 let least = floor.acknowledged.max(floor.shown);
                 let even = least + least % 2;
                 assert!(
@@ -432,7 +431,7 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
     let writes =
         || -> u64 { stage.rows.iter().map(|(_, history)| history.acknowledged.load(SeqCst)).sum() };
     let has_seen_enough = || writes() > 20 && stage.not_modified.load(SeqCst) > 5;
-    // A slow machine is given longer.
+    // A slow machine gets more time.
     let (begun, least, most) = (Instant::now(), Duration::from_secs(4), Duration::from_secs(60));
     while begun.elapsed() < least || (!has_seen_enough() && begun.elapsed() < most) {
         // A reader that has found a mistake ends early.
@@ -458,7 +457,7 @@ async fn nobody_is_shown_what_was_replaced_before_the_request_began() {
     settle(&stage).await;
 }
 
-/// Nothing is written any more: every URL has one last ETag, and only that is not modified.
+/// After all writes: every URL has a final ETag, and only that gets a 304.
 async fn settle(stage: &Stage) {
     let known = stage.known.lock().unwrap().clone();
     let mut last: HashMap<String, (String, Bytes)> = HashMap::new();

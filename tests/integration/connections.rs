@@ -1,4 +1,4 @@
-//! Requests as bytes: what a client library would never send, or never finish.
+//! Requests as raw bytes: what a client library would never send, or never finish.
 
 use std::io::Write;
 use std::time::Duration;
@@ -12,17 +12,17 @@ use tokio::net::TcpStream;
 
 use crate::harness::{CREATE, MERCHANTS, TestApp, editor, url};
 
-/// Longer than any machine is slow.
+/// Longer than any machine takes.
 const LONG: Duration = Duration::from_secs(30);
 
 fn status(response: &str) -> u16 {
     response.split(' ').nth(1).unwrap_or_else(|| panic!("{response:?}")).parse().unwrap()
 }
 
-/// What the server says until it closes.
+/// The server's response until it closes the connection.
 async fn until_closed(stream: &mut TcpStream) -> String {
     let mut response = Vec::new();
-    // A reset closes too.
+    // A reset closes it, too.
     let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut response))
         .await
         .expect("the server closes");
@@ -104,7 +104,7 @@ async fn a_body_of_uncertain_length_is_refused() {
         assert_eq!(status(&response), 400, "{lines} {response}");
         assert!(response.to_ascii_lowercase().contains("connection: close"), "{lines} {response}");
     }
-    // The second of two requests in one packet is looked at too.
+    // The second of two requests in one packet is examined, too.
     let two = format!(
         "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nPOST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\
          Transfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n{chunked}",
@@ -223,7 +223,7 @@ async fn who_only_begins_bodies_keeps_nobody_out() {
         let get = app.raw("GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         assert_eq!(status(&tokio::time::timeout(LONG, get).await.expect("it gets in")), 200);
     }
-    // Who sends on is answered.
+    // A client that goes on sending is answered.
     let mut stream = TcpStream::connect(app.address()).await.unwrap();
     stream
         .write_all(format!("{head}Connection: close\r\nContent-Length: 2\r\n\r\n{{").as_bytes())

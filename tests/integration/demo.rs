@@ -1,5 +1,5 @@
 //! The demo at the top of the repository: its first migration is what freshql itself writes for its
-//! model, and the data that come with it keep all rules.
+//! model, and its data satisfy all rules.
 
 use std::fs;
 use std::path::{Path, PathBuf};

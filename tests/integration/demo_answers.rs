@@ -1,6 +1,5 @@
-//! What the demo answers to each of its own queries: the body byte for byte, and the headers that
-//! caches live by. Its data are the same for everybody; what is made at random or by the clock is
-//! blotted out.
+//! The demo's answers to its own queries: the body byte for byte, and the headers that caches use.
+//! Its data are always the same; random values and times are redacted.
 
 use std::path::Path;
 
@@ -17,7 +16,7 @@ pub(crate) fn document(name: &str) -> String {
     std::fs::read_to_string(file).unwrap()
 }
 
-/// Status, headers and body. `made` are values that only this run has.
+/// Status, headers and body. `made` contains the values of this run only.
 fn shown(answer: &Answer, made: &[&str]) -> String {
     let mut text = format!("{}\n", answer.status.as_u16());
     let names = [CONTENT_TYPE, CACHE_CONTROL, VARY, CONTENT_LOCATION, http::header::ETAG];
@@ -29,9 +28,9 @@ fn shown(answer: &Answer, made: &[&str]) -> String {
     }
     let body = answer.json();
     let mut made: Vec<String> = made.iter().map(|text| (*text).to_owned()).collect();
-    // The database's epoch, made at random, is part of all of them.
+    // The database's epoch, which is random, is part of all of them.
     collect_etags(&body, &mut made);
-    // In the order of the answer, with line breaks between the rows.
+    // In the order of the answer, with line breaks between rows.
     text.push_str(&format!(
         "\n{}\n",
         answer.text().replace("},{", "},\n{").replace(":[{", ":[\n{")

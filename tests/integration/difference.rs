@@ -1,6 +1,6 @@
 //! `migrate new` over random histories of a model, and on a real PostgreSQL: each step leads from
-//! what was there to what the model needs, whatever the rows are; what the rows hold, and their
-//! versions, stay.
+//! the previous tables to what the model needs, whatever the rows are; their contents and versions
+//! are kept.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -24,7 +24,7 @@ fn model(sdl: &str) -> Model {
     parse("schema.graphql", sdl).unwrap_or_else(|mistakes| panic!("{mistakes:#?}\n{sdl}")).model
 }
 
-/// Writes the next migration, if there is one; gives its texts.
+/// Writes the next migration, if one is needed; returns its texts.
 fn write_next(folder: &Path, model: &Model) -> Option<[String; 2]> {
     let migrations = Migrations::read(folder).unwrap();
     let step = step(&migrations, model).unwrap_or_else(|error| panic!("{error}"))?;
@@ -51,7 +51,7 @@ fn number(database: &Connection, sql: &str) -> i64 {
     database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{error}: {sql}"))
 }
 
-/// A value as SQLite's SQL writes it. Keys are looked up among the rows that are there.
+/// A value as a SQLite literal. Keys are chosen from the existing rows.
 fn literal(
     database: &Connection,
     column: &TableColumn,
@@ -85,7 +85,7 @@ fn literal(
     })
 }
 
-/// Some rows in each table; one too many for a unique index is left out.
+/// Inserts some rows into each table; rows that violate a unique index are skipped.
 fn fill(database: &Connection, layout: &Layout, serial: &mut i64, choices: &mut Choices<'_>) {
     for table in layout.in_dependency_order() {
         for _ in 0..choices.below(4) {
@@ -118,7 +118,7 @@ fn fill(database: &Connection, layout: &Layout, serial: &mut i64, choices: &mut 
     }
 }
 
-/// What a step must not touch: columns by their names, key and version first.
+/// What a step must not change: columns by their names, key and version first.
 type Kept = HashMap<String, Vec<Vec<Value>>>;
 
 fn kept(database: &Connection, before: &Layout, after: &Layout) -> Kept {
@@ -127,7 +127,7 @@ fn kept(database: &Connection, before: &Layout, after: &Layout) -> Kept {
         let Some(later) = after.tables.iter().find(|later| later.name == table.name) else {
             continue;
         };
-        // NULLs in a column that becomes NOT NULL get its default.
+        // NULLs in a column that becomes NOT NULL are replaced by its default.
         let same = |column: &&TableColumn| {
             let same =
                 |other: &TableColumn| other.name == column.name && other.scalar == column.scalar;
@@ -146,12 +146,12 @@ fn log(database: &Connection) -> Vec<Vec<Value>> {
     rows(database, "SELECT * FROM _freshql_change ORDER BY seq")
 }
 
-/// A name as a text in SQL.
+/// A name as a string literal.
 fn quoted(name: &str) -> String {
     format!("'{}'", name.replace('\'', "''"))
 }
 
-/// What a table is, as far as the model says it.
+/// The properties of a table that the model determines.
 fn shape(database: &Connection, table: &Table) -> Vec<Vec<Value>> {
     let names: Vec<String> =
         table.columns.iter().map(|column| quoted(column.name.as_str())).collect();
@@ -194,8 +194,8 @@ fn apply(database: &mut Connection, folder: &Path) -> Result<(), String> {
     }
 }
 
-/// One history: a model, and changes of it, with rows written in between. Gives how many steps kept
-/// their rows.
+/// One history: a model, and changes to it, with rows written in between. Returns how many steps
+/// kept their rows.
 fn live_through(choices: &mut Choices<'_>) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let mut database = open();
@@ -221,7 +221,7 @@ fn live_through(choices: &mut Choices<'_>) -> usize {
                         survived += 1;
                     }
                 }
-                // Rows that a stricter rule does not take stop the step, and nothing has happened.
+                // Rows that violate a stricter rule stop the step, which then has no effect.
                 Err(error) => {
                     let known =
                         ["constraint failed", "cannot store", "datatype mismatch", "lead nowhere"];
@@ -266,11 +266,11 @@ fn every_history_of_a_model_is_migrated_step_by_step() {
         lived.set(lived.get() + 1);
         Ok(())
     });
-    // Most steps must be of the kind that rows survive, or little was shown.
+    // Most steps must keep their rows, or the test shows little.
     assert!(survived.get() > lived.get(), "{} steps of {} histories", survived.get(), lived.get());
 }
 
-/// All that a PostgreSQL database has of a model, one line for each thing.
+/// Everything in a PostgreSQL database that belongs to a model, one line each.
 fn postgres_shape(postgres: &Postgres, database: &str, layout: &Layout) -> Vec<String> {
     let columns: Vec<String> = layout
         .tables
@@ -381,7 +381,7 @@ fn demo_has_the_same_rows_in_both_databases() {
         sqlite.execute_batch(&text).unwrap();
     }
     for table in &Layout::new(&demo_model()).tables {
-        // Each in the form that SQLite keeps.
+        // Each in SQLite's storage form.
         let shown = |column: &TableColumn| {
             let name = &column.name;
             let [here, there] = match column.scalar {
@@ -394,7 +394,7 @@ fn demo_has_the_same_rows_in_both_databases() {
                     let format = "YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"";
                     [name.to_string(), format!("to_char({name} AT TIME ZONE 'UTC', '{format}')")]
                 }
-                // `printf` makes a zero of NULL.
+                // `printf` turns NULL into zero.
                 Scalar::Float => [
                     format!("CASE WHEN {name} IS NOT NULL THEN printf('%.6f', {name}) END"),
                     format!("round({name}::numeric, 6)"),
@@ -457,7 +457,7 @@ type Thing @entity @index(fields: ["price", "made"]) {
 }
 "#;
 
-/// A PostgreSQL database with the tables of [`THINGS`].
+/// Creates a PostgreSQL database with the tables of [`THINGS`].
 fn things(postgres: &Postgres) {
     postgres.create("things");
     let first = step(&Migrations::default(), &model(THINGS)).unwrap().unwrap();
@@ -470,7 +470,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
     things(&postgres);
     let sqlite = open();
     sqlite.execute_batch(&first_migration(&Layout::new(&model(THINGS)))).unwrap();
-    // What both understand; the log must come to the same records.
+    // Statements that both understand; the log must have the same records.
     let statements = [
         "INSERT INTO boxes (id) VALUES ('x'), ('y')",
         "INSERT INTO things (name, weight, made, day, token, box_id) VALUES ('one', 0.1, '2026-11-22T09:30:00.123Z',
@@ -487,8 +487,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
         sqlite.execute_batch(statement).unwrap();
         postgres.run("things", statement);
     }
-    // What SQLite says of rows that a statement might displace, PostgreSQL, which displaces none,
-    // need not say.
+    // SQLite logs rows that a statement might displace; PostgreSQL, which displaces none, need not.
     let mine = rows(
         &sqlite,
         "SELECT entity || ' ' || id || ' ' || op || ' ' || ifnull(changed, '-') || ' ' || replace(replace(parts, '\":\"', '\": \"'), '\\u', '') FROM _freshql_change ORDER BY entity, id, op, seq",
@@ -501,7 +500,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
                    FROM generate_series(1, cardinality(parts), 3) i))
            FROM _freshql_change ORDER BY entity COLLATE \"C\", id, op, seq",
     );
-    // Each has its own idea of how a value looks as a string; what is made of it is the same.
+    // Each has its own string format of values; the resulting values are the same.
     let alike = |value: &serde_json::Value| match value.to_string().as_str() {
         "\"true\"" => "1".to_owned(),
         "\"false\"" => "0".to_owned(),
@@ -528,7 +527,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
     assert_eq!(shown, postgres.run("things", "SELECT _version FROM things"));
     let shown = postgres.run("things", "UPDATE things SET name = 'zz' RETURNING _version");
     assert_eq!(shown, postgres.run("things", "SELECT _version FROM things"));
-    // A trigger of others that changes the row fires before the version is drawn.
+    // Another trigger that changes the row fires before the version is determined.
     postgres.run(
         "things",
         "CREATE FUNCTION theirs() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.note := NEW.note || '!'; RETURN NEW; END $$;
@@ -539,7 +538,7 @@ fn postgresql_keeps_versions_and_log_as_sqlite_does() {
         postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"),
         ["note"]
     );
-    // So does a program with another idea of where tables are.
+    // So does a program with another search path.
     postgres.run("things", "SET search_path = pg_catalog; UPDATE public.things SET name = 'b'");
     assert_eq!(
         postgres.run("things", "SELECT changed FROM _freshql_change ORDER BY seq DESC LIMIT 1"),
@@ -630,7 +629,7 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
             "2|none|1.000|4.5|true||||||A".replace("||||||", "|||||").as_str(),
         ]
     );
-    // The least number is written as the negative of one that is too large.
+    // The minimum is written as the negative of a number that is too large.
     let filled = changed.replace("note: String!", "many: BigInt\n  note: String!");
     next(&filled).unwrap_or_else(|error| panic!("{error}"));
     let least =
@@ -649,7 +648,7 @@ fn rows_survive_the_steps_in_postgresql_with_their_versions() {
     .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(postgres.run("things", state), before);
 
-    // What would be lost stops the step.
+    // A loss of data stops the step.
     for (replace, by, why) in [
         ("scale: 2", "scale: 0", "would be changed: 12.50"),
         ("weight: Float @index", "weight: Int @index", "would be changed: 4.5"),

@@ -1,6 +1,6 @@
-//! Who asks, at every door of the server: `GET` and `POST` of `/q`, `/graphql` by id, by hash and
-//! by text. Each viewer gets what is theirs, however it is cached; what everybody may have is
-//! answered whatever a token says.
+//! Viewers at every endpoint of the server: `GET` and `POST` of `/q`, `/graphql` by id, by hash and
+//! by text. Each viewer gets what they may see, however it is cached; public answers are the same
+//! whatever the token says.
 
 use freshql::config::Mode;
 use freshql::document_id::DocumentId;
@@ -22,7 +22,7 @@ const CDN_CACHE_CONTROL: HeaderName = HeaderName::from_static("cdn-cache-control
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A way to ask a document.
+/// A way to send a request for a document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     GetQ,
@@ -116,7 +116,7 @@ impl Door {
     }
 }
 
-/// Asks as somebody.
+/// Asks as a viewer.
 async fn ask(
     app: &TestApp,
     door: Door,
@@ -132,7 +132,7 @@ async fn ask(
     door.ask(app, name, variables, &headers).await
 }
 
-/// What stands on an answer for one viewer, at every door.
+/// Checks the headers of a private answer, at every endpoint.
 #[track_caller]
 fn assert_private(door: Door, answer: &Answer, cookies: bool) {
     let headers = &answer.headers;
@@ -163,7 +163,7 @@ fn assert_private(door: Door, answer: &Answer, cookies: bool) {
     assert_nothing_of_rows(headers);
 }
 
-/// No header tells which rows there are.
+/// No header reveals which rows exist.
 #[track_caller]
 fn assert_nothing_of_rows(headers: &HeaderMap) {
     for name in [
@@ -181,7 +181,7 @@ fn assert_nothing_of_rows(headers: &HeaderMap) {
 #[tokio::test]
 async fn every_door_answers_each_viewer_with_what_is_theirs() {
     let app = blog::start(Mode::Open, |_| {}).await;
-    // The second round is answered from what the first one left, in whatever order.
+    // The second round is answered from what the first one has cached, in whatever order.
     for round in 0..2 {
         for door in DOORS {
             for who in EVERYBODY {
@@ -205,7 +205,7 @@ async fn no_flight_is_shared_by_viewers_who_may_see_different_things() {
         let app =
             blog::start(Mode::Open, |config| config.cache_size = cache.parse().unwrap()).await;
         for round in 0..8 {
-            // A question that nobody has asked yet, from all at once.
+            // A new question, from all viewers at once.
             let variables = json!({"first": 50 + round});
             let asking = (0..8).flat_map(|_| EVERYBODY).enumerate().map(|(n, who)| {
                 let (app, variables) = (&app, &variables);
@@ -263,7 +263,7 @@ async fn every_door_refuses_a_token_that_does_not_count() {
     let app = blog::start(Mode::Open, |_| {}).await;
     let bearer = |claims: Value| format!("Bearer {}", token(&claims));
     for door in DOORS {
-        // What is cached for those who may is no answer to those who do not count.
+        // What is cached for viewers with access does not answer those with an invalid token.
         ask(&app, door, Who::Editor, "posts", &json!({}), &[]).await;
         ask(&app, door, Who::Nobody, "posts", &json!({}), &[]).await;
         for (line, why) in [
@@ -313,8 +313,8 @@ async fn who_needs_a_token_is_told_so_and_who_may_not_is_told_that() {
             "{door:?}"
         );
 
-        // A field that only editors may read turns the whole operation private, and refuses it for
-        // others.
+        // A field that only editors may read makes the whole operation private, and others are
+        // refused.
         let nobody = ask(&app, door, Who::Nobody, "notes", &json!({"id": "1"}), &[]).await;
         nobody.assert_error(401, "UNAUTHENTICATED");
         let ada = ask(&app, door, Who::Ada, "notes", &json!({"id": "1"}), &[]).await;
@@ -388,7 +388,7 @@ async fn privacy_does_not_depend_on_what_is_in_the_cache() {
                 assert_eq!(titles(&answer.json()), who.titles(), "{who:?}, {cache}");
                 assert_private(Door::GetQ, &answer, false);
             }
-            // Others drive the answers out.
+            // Other answers displace these.
             for first in 0..60 {
                 ask(
                     &app,
@@ -422,7 +422,7 @@ async fn a_write_is_refused_in_the_words_that_tell_nothing() {
     assert!(draft.is_some() && etag_of(Who::Ada, "3").await.is_none());
     let title = || json!({"title": "x"});
     for etag in [None, draft.clone(), published.clone()] {
-        // Not there, or not to be seen: the same words.
+        // A missing row and an invisible one get the same message.
         for (who, id) in
             [(Who::Ada, "3"), (Who::Ada, "none"), (Who::Nobody, "3"), (Who::Nobody, "none")]
         {
@@ -431,7 +431,7 @@ async fn a_write_is_refused_in_the_words_that_tell_nothing() {
             answer.assert_not_stored();
             assert!(!answer.text().contains("bob draft"));
         }
-        // To be seen, but not to be changed: whatever the etag.
+        // Visible, but not changeable: whatever the etag is.
         update(Who::Ada, "4", title(), etag).await.assert_error(403, "FORBIDDEN");
     }
     assert_eq!(
@@ -443,7 +443,7 @@ async fn a_write_is_refused_in_the_words_that_tell_nothing() {
     let good = update(Who::Bob, "3", title(), draft).await;
     assert_eq!(good.json()["data"]["updatePost"]["title"], "x", "{}", good.text());
     good.assert_not_stored();
-    // A title that is taken by a row that may not be read is not told apart by its fields.
+    // A title that an invisible row already has: the error does not name its fields.
     let taken = update(Who::Ada, "1", title(), None).await;
     taken.assert_error(409, "CONFLICT");
     assert!(taken.json()["errors"][0]["extensions"].get("fields").is_none(), "{}", taken.text());
@@ -474,11 +474,11 @@ async fn a_row_belongs_to_whoever_created_it() {
     create(Who::Nobody, "10").await.assert_error(401, "UNAUTHENTICATED");
     let ada = create(Who::Ada, "10").await;
     assert_eq!(ada.json()["data"]["createPost"]["author"]["id"], "ada", "{}", ada.text());
-    // The same key and the same request, of somebody else: never the answer that Ada got.
+    // The same key and request from another viewer: never Ada's answer.
     let bob = create(Who::Bob, "10").await;
     assert!(bob.status.is_client_error() && !bob.text().contains("\"ada\""), "{}", bob.text());
     assert_eq!(create(Who::Ada, "10").await.body, ada.body);
-    // Two editors have one view, but each is the author of its own.
+    // Two editors share a view, but each is the author of their own rows.
     let editor = create(Who::Editor, "11").await;
     assert_eq!(editor.json()["data"]["createPost"]["author"]["id"], "eve", "{}", editor.text());
     let other = create(Who::OtherEditor, "11").await;
@@ -524,7 +524,7 @@ async fn the_admin_token_and_those_of_viewers_open_different_doors() {
     as_admin.assert_error(401, "UNAUTHENTICATED");
 }
 
-/// A server that takes cookies.
+/// A server that accepts cookies.
 async fn with_cookies(cors: &str, credentials: bool) -> TestApp {
     blog::start(Mode::Open, |config| {
         config.auth[0].cookie = Some(COOKIE_NAME.to_owned());
@@ -555,7 +555,7 @@ async fn a_cookie_says_who_asks_as_well_as_a_header() {
                 assert_private(door, &again, true);
             }
         }
-        // The header goes before the cookie.
+        // The header takes precedence over the cookie.
         let both = [(COOKIE, cookie(Who::Ada)), (AUTHORIZATION, Who::Bob.bearer().unwrap())];
         let both: Vec<_> =
             both.iter().map(|(name, value)| (name.clone(), value.as_str())).collect();
@@ -575,7 +575,7 @@ async fn a_cookie_says_who_asks_as_well_as_a_header() {
             .await
             .assert_error(400, "BAD_REQUEST");
     }
-    // A server that takes none does not look at it.
+    // A server without cookies ignores it.
     let app = blog::start(Mode::Open, |_| {}).await;
     let answer = Door::GetQ.ask(&app, "posts", &json!({}), &[(COOKIE, &cookie(Who::Ada))]).await;
     assert_eq!(titles(&answer.json()), Who::Nobody.titles());
@@ -618,7 +618,7 @@ async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
                 "{door:?} {headers:?}"
             );
         }
-        // Whoever has the token itself may be anybody.
+        // Whoever has the token itself may send any request.
         let with_bearer =
             [&[(AUTHORIZATION, bearer.as_str()), (COOKIE, cookie.as_str())], &headers[..]].concat();
         assert_eq!(
@@ -627,7 +627,7 @@ async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
             "{door:?} {headers:?}"
         );
     }
-    // A form of a foreign page cannot send JSON.
+    // A form on a foreign page cannot send JSON.
     for content_type in
         ["application/x-www-form-urlencoded", "text/plain", "multipart/form-data; boundary=x"]
     {
@@ -638,7 +638,7 @@ async fn a_mutation_with_a_cookie_is_taken_from_pages_of_ours_only() {
         let sent = form.header("content-type", content_type).body("{}").send().await.unwrap();
         assert_eq!(sent.status(), 415, "{content_type}");
     }
-    // Reading changes nothing; who may read the answer, CORS says.
+    // Reading changes nothing; CORS decides who may read the answer.
     let read = Door::PostQ
         .ask(&app, "posts", &json!({}), &[(COOKIE, &cookie), (ORIGIN, "https://evil.example")])
         .await;

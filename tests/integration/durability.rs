@@ -1,5 +1,5 @@
 //! Acknowledged means durable: the program itself is killed under load, started again, and compared
-//! with what its clients have written down.
+//! with what its clients have recorded.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
@@ -18,7 +18,7 @@ const PAIR: &str = "query Pair($a: ID!, $b: ID!) {
   a: merchant(id: $a) { city website description }
   b: merchant(id: $b) { city website description }
 }";
-/// Two rows with three columns each, all of them alike.
+/// Two rows with three columns each, all with the same value.
 const WRITE_PAIR: &str = "mutation WritePair($a: ID!, $b: ID!, $patch: MerchantPatch!) {
   a: updateMerchant(id: $a, patch: $patch) { id }
   b: updateMerchant(id: $b, patch: $patch) { id }
@@ -48,7 +48,7 @@ impl Server {
     }
 }
 
-/// What a client sends; it does not mind that nobody answers any more.
+/// A client's writer, which tolerates that the server no longer answers.
 #[derive(Clone)]
 struct Pen {
     address: String,
@@ -60,7 +60,7 @@ impl Pen {
         Self { address: server.address.clone(), client: server.client.clone() }
     }
 
-    /// The status, if there was an answer, to its end.
+    /// The status, if the answer was complete.
     async fn post(&self, path: &str, variables: &Json) -> Option<(u16, Json)> {
         let body = json!({"variables": variables});
         let request =
@@ -131,7 +131,7 @@ impl Pair {
         let acknowledged = self.acknowledged.load(SeqCst);
         assert!(number >= acknowledged, "{acknowledged} was acknowledged, {number} is there");
         assert!(number <= self.sent.load(SeqCst));
-        // What was on its way when the server died may have been written or not.
+        // A write in progress when the server died may have been executed or not.
         self.sent.store(number, SeqCst);
         self.acknowledged.store(number, SeqCst);
     }
@@ -220,7 +220,7 @@ async fn sigterm_lets_requests_under_way_end_and_takes_no_new_ones() {
     for number in 0..4 {
         ids.push(create(&pen, &format!("Under way {number}")).await.unwrap());
     }
-    // With the lock taken, writes stay under way for as long as the test wants.
+    // While the test holds the lock, writes stay in progress.
     let database = Connection::open(project.path().join("freshql.db")).unwrap();
     database.execute_batch("BEGIN IMMEDIATE").unwrap();
     let mut tasks = JoinSet::new();

@@ -1,5 +1,5 @@
 //! Why an answer is as it is: the request header `freshql-explain`, the command `explain`, and what
-//! responses say of the cache in mode `open`.
+//! responses report about the cache in mode `open`.
 
 use std::collections::BTreeSet;
 
@@ -67,7 +67,7 @@ async fn the_header_adds_a_report_to_the_answer_that_nobody_stores() {
 
     let version = app.outsider().int(&format!("SELECT _version FROM merchants WHERE id = '{id}'"));
     let newest = app.outsider().int("SELECT max(seq) FROM _freshql_change");
-    // On PostgreSQL versions and the numbers of the log are two things.
+    // On PostgreSQL, versions and record numbers differ.
     assert!(newest == version || driver() == Driver::Postgres);
     let expected = json!({
         "asOf": newest, "rows": [{"entity": "Merchant", "id": id, "version": version}], "parts": [], "sets": [],
@@ -116,7 +116,7 @@ async fn the_report_says_why_it_was_a_hit_or_a_miss_and_changes_neither() {
             assert_eq!((&change["op"], &change["columns"]), (&json!("update"), &json!(["city"])));
             assert_eq!(change["touched"], json!(["the row"]));
         }
-        // The other way round, and with what came before the answer was stored.
+        // In reverse order, and with those from before the answer was stored.
         let latest = report["latestChanges"].as_array().unwrap();
         assert_eq!(latest[..2], [changes[1].clone(), changes[0].clone()]);
         if driver() == Driver::Sqlite {
@@ -204,7 +204,7 @@ async fn every_way_to_ask_can_be_explained() {
     let head = app.ask(Method::HEAD, &format!("/q/{id}"), &explain).await;
     assert!(head.body.is_empty());
     head.assert_not_stored();
-    // Errors are as they always are.
+    // Errors are the same as without the header.
     app.get_with(&format!("{}?variables=%7B%22first%22%3A%22x%22%7D", url(MERCHANTS)), &explain)
         .await
         .assert_error(422, "BAD_USER_INPUT");
@@ -243,7 +243,7 @@ async fn a_cache_that_is_off_says_so() {
     let app = TestApp::start_with(Mode::Open, |config| config.cache_size = ByteSize(0)).await;
     assert_came_from(&app.get(&url(MERCHANTS)).await, "freshql; fwd=bypass");
     assert_eq!(explained(&app, &url(MERCHANTS)).await["cache"]["status"], "bypass");
-    // Only 1 asks.
+    // Only `1` requests a report.
     assert!(
         app.get_with(&url(MERCHANTS), &[(EXPLAIN, "0")]).await.json()["extensions"]
             .get("explain")
@@ -263,7 +263,7 @@ async fn server_timing_names_what_took_how_long() {
     }
 }
 
-/// A model of two entities and three rows, so that a whole report can be looked at.
+/// A model with two entities and three rows, so that a whole report can be compared.
 fn library() -> TempDir {
     let directory = tempfile::tempdir().unwrap();
     let model = r#"
@@ -293,7 +293,7 @@ fn library() -> TempDir {
     directory
 }
 
-/// The report without what differs from run to run.
+/// The report without what differs between runs.
 fn redacted(report: &str) -> String {
     let redact = |line: &str| match line {
         _ if line.starts_with("ETag ") => "ETag  …".to_owned(),
@@ -309,7 +309,7 @@ fn redacted(report: &str) -> String {
     counted(&report.lines().map(redact).collect::<Vec<_>>().join("\n"))
 }
 
-/// Versions, which are times, by their order: 1 for the first.
+/// Replaces versions, which are times, by their rank: 1 for the first.
 fn counted(report: &str) -> String {
     let is_version =
         |word: &&str| word.len() == 16 && word.bytes().all(|byte| byte.is_ascii_digit());
@@ -423,7 +423,7 @@ async fn the_command_and_the_server_agree() {
 #[test]
 fn the_command_writes_nothing() {
     let project = project();
-    // What the file says about serving does not count.
+    // Settings of the server do not matter.
     configure(project.path(), "migrate = true\n");
     let output = freshql(project.path(), &["explain", &DocumentId::of(MERCHANTS).to_string()]);
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no database yet"));

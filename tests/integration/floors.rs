@@ -1,6 +1,6 @@
-//! The source's own rules: who may import whom, that nothing in `src/` knows the demo, that files
-//! say what they are and stay short. Paths are read from the tokens, so what stands in comments and
-//! in strings is no import.
+//! The source's own rules: which room may import which, that nothing in `src/` knows the demo, and
+//! that files have a heading and stay short. Paths are read from tokens, so comments and strings do
+//! not count as imports.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use proc_macro2::{Delimiter, Group, TokenStream, TokenTree};
 
-/// The floor of each room. A room imports from its own floor and from those below.
+/// The floor of each room. A room imports only from its own floor and those below.
 const FLOORS: &[(&str, u8)] = &[
-    // Words: knows nobody.
+    // Words: imports nothing.
     ("syntax", 0),
     ("json", 0),
     ("model", 0),
@@ -24,17 +24,17 @@ const FLOORS: &[(&str, u8)] = &[
     ("cache_control", 1),
     ("viewer", 1),
     ("clock", 1),
-    // Rows in, rows out, what changed.
+    // Reads and writes rows, and reports changes.
     ("store", 2),
     ("outbound", 2),
     // What an operation means.
     ("graphql", 3),
-    // Which document, which stored answer, who asks.
+    // Documents, stored answers, viewers.
     ("cache", 4),
     ("identity", 4),
     ("persisted", 4),
     ("purge", 4),
-    // The front door: speaks HTTP, decides nothing about data.
+    // The HTTP layer: makes no decisions about data.
     ("http", 5),
     ("app", 5),
     ("cli", 5),
@@ -44,10 +44,10 @@ const FLOORS: &[(&str, u8)] = &[
     ("crate", 0),
 ];
 
-/// Files of more lines than this need a reason.
+/// Files with more lines than this need a reason.
 const LONG: usize = 470;
 
-/// Files that are longer all the same, and why. Tests do not count.
+/// Files that are longer, and why. Tests do not count.
 const LONG_FOR_A_REASON: &[(&str, &str)] = &[
     (
         "app/database.rs",
@@ -87,16 +87,16 @@ const LONG_FOR_A_REASON: &[(&str, &str)] = &[
 
 /// A file of the source.
 pub(crate) struct Source {
-    /// Below `src/`, with `/`.
+    /// Relative to `src/`, with `/`.
     pub(crate) path: String,
     text: String,
     pub(crate) tokens: TokenStream,
-    /// Only compiled for tests.
+    /// Whether it is only compiled for tests.
     pub(crate) test: bool,
 }
 
 impl Source {
-    /// Reads one; whether it is only for tests, its parent knows.
+    /// Reads a file; its parent determines whether it is only for tests.
     pub(crate) fn new(path: &str, text: &str) -> Self {
         let tokens = text.parse().unwrap_or_else(|error| panic!("src/{path}: {error}"));
         Self { path: path.to_owned(), text: text.to_owned(), tokens, test: false }
@@ -115,7 +115,7 @@ impl Source {
         self.modules()[0]
     }
 
-    /// Lines before the tests, which stand at the end.
+    /// The number of lines before the tests, which come last.
     fn lines(&self) -> usize {
         self.text.lines().take_while(|line| *line != "#[cfg(test)]").count()
     }
@@ -174,7 +174,7 @@ fn the_reader_of_imports_sees_every_spelling() {
     );
 }
 
-/// What only a driver may name.
+/// Names that only a driver may use.
 const DRIVERS: &[(&str, &[&str])] = &[
     ("store/sqlite", &["rusqlite"]),
     ("store/postgres", &["postgres_protocol", "fallible_iterator"]),
@@ -267,7 +267,7 @@ fn files_are_short_or_have_a_reason() {
             )
             .unwrap();
         }
-        // Not at once: files grow and shrink around the mark.
+        // With some tolerance: files grow and shrink around the limit.
         if lines < LONG - 50 && reason(&source.path) {
             writeln!(mistakes, "src/{} has {lines} lines and needs no reason", source.path)
                 .unwrap();
@@ -280,7 +280,7 @@ fn floor(room: &str) -> Option<u8> {
     FLOORS.iter().find(|(name, _)| *name == room).map(|(_, floor)| *floor)
 }
 
-/// All files below `src/`.
+/// All files in `src/`.
 pub(crate) fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
@@ -295,7 +295,7 @@ pub(crate) fn sources() -> Vec<Source> {
         .collect();
     assert!(sources.len() > 30, "the source is not where it is looked for");
 
-    // A file is for tests where its parent declares it so.
+    // A file is for tests if its parent declares it so.
     let tests: BTreeSet<_> = sources.iter().flat_map(test_modules).collect();
     for source in &mut sources {
         source.test = tests.contains(&source.modules().join("::"));
@@ -324,8 +324,8 @@ fn test_modules(source: &Source) -> Vec<String> {
     declared.collect()
 }
 
-/// Collects the first segment of every path that begins at the crate's root: with `crate`, or with
-/// enough `super`s. `depth` is how many modules down these tokens stand.
+/// Collects the first segment of every path that starts at the crate's root: with `crate`, or with
+/// enough `super`s. `depth` is the number of modules above these tokens.
 fn imported(tokens: TokenStream, depth: usize, rooms: &mut BTreeSet<String>) {
     let tokens: Vec<_> = tokens.into_iter().collect();
     let mut at = 0;
@@ -360,7 +360,7 @@ fn imported(tokens: TokenStream, depth: usize, rooms: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether `::` stands here.
+/// Whether there is a `::` at this position.
 pub(crate) fn is_path(tokens: &[TokenTree], at: usize) -> bool {
     let colon =
         |at| matches!(tokens.get(at), Some(TokenTree::Punct(punct)) if punct.as_char() == ':');
@@ -399,7 +399,7 @@ fn demo_entities() -> Vec<String> {
     types.map(|line| line.split_whitespace().next().unwrap().to_lowercase()).collect()
 }
 
-/// All names, whole.
+/// All whole names.
 fn idents(tokens: TokenStream, found: &mut BTreeSet<String>) {
     for token in tokens {
         match token {
@@ -410,8 +410,8 @@ fn idents(tokens: TokenStream, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The words of names and strings in lower case, without documentation and without what
-/// `#[cfg(test)]` holds.
+/// The words in names and strings in lower case, without documentation and items with
+/// `#[cfg(test)]`.
 fn words(tokens: TokenStream) -> Vec<String> {
     let mut words = Vec::new();
     for token in without_tests(tokens) {
@@ -425,7 +425,7 @@ fn words(tokens: TokenStream) -> Vec<String> {
     words
 }
 
-/// Leaves out attributes, documentation among them, and the items that have `#[cfg(test)]`.
+/// Removes attributes, including documentation, and items with `#[cfg(test)]`.
 pub(crate) fn without_tests(tokens: TokenStream) -> TokenStream {
     let mut rest = Vec::new();
     let mut skip_item = false;
@@ -440,7 +440,7 @@ pub(crate) fn without_tests(tokens: TokenStream) -> TokenStream {
                 let attribute = attribute.stream().to_string();
                 skip_item |= inner.is_none() && attribute.replace(' ', "") == "cfg(test)";
             }
-            // An item ends with its first braces or with a semicolon.
+            // An item ends with its first braces or a semicolon.
             TokenTree::Group(group) if skip_item => {
                 skip_item = group.delimiter() != Delimiter::Brace
             }
@@ -458,7 +458,7 @@ pub(crate) fn without_tests(tokens: TokenStream) -> TokenStream {
     rest.into_iter().collect()
 }
 
-/// `merchantId`, `merchant_id` and `MERCHANT_ID` all say `merchant`.
+/// `merchantId`, `merchant_id` and `MERCHANT_ID` all contain `merchant`.
 fn split(text: &str, words: &mut Vec<String>) {
     let mut word = String::new();
     let mut lower = false;

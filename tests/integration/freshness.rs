@@ -1,7 +1,6 @@
-//! The promise itself, over random histories of writes by us and by external writers: equal ETag ⇒
-//! equal bytes; whatever changes of what an answer shows or read ⇒ another ETag; nothing else
-//! changes it; and an answer is as it was until a record of the change log hits one of its
-//! dependencies.
+//! The promise itself, over random histories of our own and external writes: equal ETag ⇒ equal
+//! bytes; any change to what an answer shows or reads ⇒ another ETag; nothing else changes it; and
+//! an answer stays the same until a record of the change log affects one of its dependencies.
 
 use std::collections::HashMap;
 
@@ -44,7 +43,7 @@ const QUESTIONS: [&str; 24] = [
     "query Itself { note(id: \"n1\") { answered { nodes { id text book { shelf { label } } answers { id } } } } words { nodes { word } } }",
 ];
 
-/// Pages from a cursor that stays, wherever its row goes.
+/// Pages after a fixed cursor, wherever its row moves.
 const BEHIND: &str = "query Behind($cursor: String!) { books(first: 2, after: $cursor) { nodes { id } pageInfo { hasNextPage hasPreviousPage } } }";
 const IN_FRONT: &str = "query InFront($cursor: String!) { books(last: 2, before: $cursor) { edges { node { title } } pageInfo { hasNextPage hasPreviousPage } } }";
 const BY_WEIGHT: &str = "query ByWeight($cursor: String!) { books(first: 1, after: $cursor, orderBy: [{weight: ASC_NULLS_LAST}, {price: DESC}]) { nodes { id price } pageInfo { hasNextPage } } }";
@@ -54,11 +53,11 @@ const BY_WEIGHT: &str = "query ByWeight($cursor: String!) { books(first: 1, afte
 pub(crate) enum Event {
     /// A mutation through one of the two servers.
     Ours { second: bool, text: &'static str, variables: Json },
-    /// SQL by another program.
+    /// SQL by an external writer.
     External { pragmas: Pragmas, sql: String },
-    /// SQL in the `sqlite3` shell, as it is set up out of the box.
+    /// SQL in the `sqlite3` shell with its default settings.
     Shell { sql: String },
-    /// The second server starts again.
+    /// The second server restarts.
     Restart,
 }
 
@@ -90,7 +89,7 @@ fn note() -> BoxedStrategy<&'static str> {
     one_of(&["n1", "n2", "n3", "n4", "n5"])
 }
 
-/// Single columns and values for them, as JSON for a patch.
+/// Single columns with values, as JSON for a patch.
 fn shelf_patch() -> BoxedStrategy<Json> {
     prop_oneof![
         one_of(&["a", "b", "c", "d", "A"]).prop_map(|label| json!({"label": label})),
@@ -146,7 +145,7 @@ fn mutations() -> BoxedStrategy<(&'static str, Json)> {
     let delete_note = "mutation($id: ID!) { deleteNote(id: $id) { id } }";
     let word =
         "mutation($word: String!) { updateWord(id: \"w1\", patch: {word: $word}) { id etag } }";
-    // The second field fails where the book has notes, and takes the first with it.
+    // The second field fails if the book has notes, which also undoes the first.
     let both = "mutation($id: ID!, $book: ID!, $patch: ShelfPatch!) {
         updateShelf(id: $id, patch: $patch) { id } deleteBook(id: $book) { id } }";
     prop_oneof![
@@ -188,7 +187,7 @@ fn statements() -> BoxedStrategy<String> {
     prop_oneof![
         3 => (verb(), shelf(), label(), room(), kind()).prop_map(|(verb, id, label, room, kind)| format!(
             "{verb} INTO shelves (id, label, room, kind) VALUES ('{id}', {label}, {room}, {kind})")),
-        // NULL where a default stands: REPLACE puts the default there.
+        // NULL in a column with a default: REPLACE uses the default.
         1 => (verb(), shelf(), label(), room()).prop_map(|(verb, id, label, room)| format!(
             "{verb} INTO shelves (id, label, room, kind) VALUES ('{id}', {label}, {room}, NULL)")),
         1 => (shelf(), label(), room()).prop_map(|(id, label, room)| format!(
@@ -234,21 +233,21 @@ fn statements() -> BoxedStrategy<String> {
     .boxed()
 }
 
-/// What an answer shows and what it read: two answers to one question have one ETag exactly if
-/// these are the same.
+/// What an answer shows and what it read: two answers to a query have the same ETag exactly if
+/// these are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Seen {
     data: String,
     versions: Vec<Option<i64>>,
 }
 
-/// An answer as a cache would keep it.
+/// An answer as a cache would store it.
 struct Kept {
     body: Vec<u8>,
     touched: Dependencies,
 }
 
-/// All that was ever answered to one question.
+/// All previous answers to one query.
 #[derive(Default)]
 struct Book {
     by_etag: HashMap<String, (Vec<u8>, Seen)>,
@@ -257,7 +256,7 @@ struct Book {
 }
 
 impl Book {
-    /// Compares an answer with all that came before.
+    /// Compares an answer with all previous ones.
     fn enter(&mut self, answer: &Answer, seen: Seen) -> Result<(), TestCaseError> {
         let Some(etag) = &answer.etag else {
             prop_assert!(answer.field_errors, "an answer without error has an ETag");
@@ -286,7 +285,7 @@ impl Book {
         Ok(())
     }
 
-    /// What is kept must still be right if no dependency of it was hit.
+    /// A stored answer must still be correct if none of its dependencies was affected.
     fn verify(&mut self, answer: &Answer, left: &[Mark]) -> Result<(), TestCaseError> {
         if let Some(kept) = &self.kept {
             let marks = kept.touched.marks();
@@ -308,7 +307,7 @@ fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// What happened in all histories, so that a test that tests nothing is noticed.
+/// Counts what happened in all histories, so that a test without effect is noticed.
 #[derive(Debug, Default)]
 struct Tally {
     written: u32,
@@ -319,7 +318,7 @@ struct Tally {
     with_errors: u32,
 }
 
-/// Cursors of the rows that there are at first.
+/// Cursors of the initial rows.
 pub(crate) struct Cursors {
     by_title: String,
     by_weight: String,
@@ -448,7 +447,7 @@ fn an_etag_tells_exactly_whether_the_answer_is_the_same_and_dependencies_whether
     assert!(tally.with_errors * 10 < tally.valid + tally.hit + tally.hit_in_vain, "{tally:?}");
 }
 
-/// The questions whose answers a cache would execute again after this SQL, by their names.
+/// The names of the queries whose answers a cache would execute again after this SQL.
 async fn executed_again(sql: &str) -> Vec<&'static str> {
     let library = Library::new();
     let engine = library.engine().await;
@@ -469,15 +468,15 @@ async fn executed_again(sql: &str) -> Vec<&'static str> {
 #[tokio::test]
 async fn a_write_makes_only_those_answers_execute_again_that_it_may_have_changed() {
     for (sql, again) in [
-        // A book of another shelf, weighing what nobody asks for: the lists of all books, and those
-        // of every shelf's.
+        // A book on another shelf, with a weight that no query asks for: affects the lists of all
+        // books, and those of every shelf.
         (
             "INSERT INTO books (id, title, slot, weight, shelf_id) VALUES (9, 'Far', 7, 8.5, 's3')",
             "Filtered IsNull FilteredByOther FilteredByMany FilteredByNone Forward Backward Deep Behind InFront ByWeight",
         ),
-        // No list is cut or ordered by the text but the counted one; the deep answer shows it.
+        // No list except the counted one filters or orders by the text; the deep answer shows it.
         ("UPDATE notes SET text = 'better' WHERE id = 'n4'", "Counts Deep"),
-        // The key that was asked for in vain; a part that the row has entered (its kind is a
+        // The key that was looked up without success; a part that the row enters (its kind is a
         // default); all shelves.
         (
             "INSERT INTO shelves (id, label) VALUES ('s4', 'z')",
@@ -531,7 +530,7 @@ async fn zero_has_a_sign_that_no_answer_may_show_under_the_same_etag() {
 
 #[tokio::test]
 async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_that_it_displaced() {
-    // Only SQLite has a REPLACE.
+    // Only SQLite has REPLACE.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -561,8 +560,8 @@ async fn replace_that_falls_back_to_a_default_is_seen_by_whoever_read_the_row_th
     }
 }
 
-/// Over HTTP: what another program writes is in the next conditional answer, and nothing else is
-/// sent again.
+/// Over HTTP: an external write shows in the next conditional answer, and nothing else is sent
+/// again.
 #[tokio::test]
 async fn what_another_program_writes_shows_in_the_next_conditional_get() {
     let app = TestApp::start(Mode::Trusted).await;

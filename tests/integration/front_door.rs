@@ -1,4 +1,4 @@
-//! What surrounds every handler, and the URLs beside the API.
+//! What all handlers have in common, and the URLs outside the API.
 
 use freshql::config::{CorsOrigins, Mode};
 use freshql::document_id::DocumentId;
@@ -273,7 +273,7 @@ async fn a_preflight_allows_what_a_listed_origin_asks_for() {
         (allowed_origin(&answer), answer.header("access-control-allow-headers")),
         (Some("*"), headers)
     );
-    // Where there is nothing, nothing is allowed.
+    // For unknown paths, nothing is allowed.
     for path in ["/there/is/nothing", "/schema.graphq"] {
         let answer = preflight(path, SHOP, "POST").await;
         assert_eq!(answer.status, 404);

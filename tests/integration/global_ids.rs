@@ -1,5 +1,5 @@
-//! `ids = "global"`: one opaque id for each row, unique among all types, which every place of the
-//! API speaks; and `node`.
+//! `ids = "global"`: one opaque id per row, unique among all types and used everywhere in the API;
+//! and `node`.
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use crate::harness::{TestApp, encode};
 use crate::newsroom::{Newsroom, user};
 
-/// A person and a project have the same key; a country's key is no `id`.
+/// A person and a project have the same key; a country's key is not an `id`.
 const MODEL: &str = r#"
 type Person @entity(plural: "people") @cacheControl(maxAge: 0, sharedMaxAge: 60) {
   id: ID! @id @default(fn: AUTOINCREMENT)
@@ -159,7 +159,7 @@ async fn filters_and_inputs_speak_the_same_ids() {
         (json!({"ownerId": {"in": [ada, bo]}}), json!([{"title": "Engine"}, {"title": "Loom"}])),
         (json!({"id": {"neq": id("Project", "1")}}), json!([{"title": "Loom"}])),
         (json!({"owner": {"id": {"notIn": [ada]}}}), json!([{"title": "Loom"}])),
-        // A country's key is as it was.
+        // A country's key is unchanged.
         (json!({"owner": {"countryId": {"eq": "de"}}}), json!([{"title": "Engine"}])),
     ] {
         assert_eq!(
@@ -178,7 +178,7 @@ async fn filters_and_inputs_speak_the_same_ids() {
     assert_eq!(patched["updateProject"]["reviewerId"], ada);
     data(&app, "mutation($id: ID!) { deleteProject(id: $id) { id } }", json!({"id": made["id"]}))
         .await;
-    // A key that the client chooses is not yet anybody's id.
+    // A key that the client chooses is not an id yet.
     let note =
         data(&app, "mutation { createNote(input: {id: \"n\", text: \"new\"}) { id } }", json!({}))
             .await;
@@ -195,7 +195,7 @@ async fn ids_of_other_types_and_strings_that_are_none_are_mistakes() {
         "id: expected the id of a Person, found the id of a row of Project"
     );
     let none = "expected the id of a Person, found a string that is not an id of this API";
-    // Another spelling, a key that is of another form, an entity's own key.
+    // Another spelling, a key in another form, an entity's own key.
     for wrong in ["1", "", &format!("{ada}="), &id("Person", "01"), &id("Person", "x")] {
         assert_eq!(
             refused(&app, person, json!({"id": wrong})).await,
@@ -393,7 +393,7 @@ async fn snapshots_are_of_global_ids_and_cases_ask_by_them() {
         "queries/Rename.cases.json",
         &json!({"ada": {"variables": {"id": ada, "etag": etag}}}).to_string(),
     );
-    // A query that needs an id gets one of the scratch database, in the form that the API takes.
+    // A query that needs an id gets one from the scratch database, in the API's form.
     write("queries/Person.graphql", "query Person($id: ID!) { person(id: $id) { id name } }\n");
     let overrides =
         PartialConfig { dir: Some(directory.path().to_owned()), ..PartialConfig::default() };
@@ -407,7 +407,7 @@ async fn snapshots_are_of_global_ids_and_cases_ask_by_them() {
     assert!(read("snapshots/Node__nobody.snap").contains("\"node\": null"));
     assert!(read("snapshots/Rename__ada.snap").contains("\"name\": \"X\""));
     assert!(read("Person.cases.json").contains(&ada));
-    // Among the rest: a change of the row makes another ETag, and changes of other rows do not.
+    // Among other things: a change to the row changes the ETag, and changes to other rows do not.
     let (told, is_good) = app::test(&config, &TestOptions::default()).await.unwrap();
     assert!(is_good && told.contains("5 passed"), "{told}");
 }

@@ -1,6 +1,6 @@
-//! Our verdicts on documents against those of graphql-js 16 and 17: what parses, where a mistake
-//! is, and what is valid against the demo's API. `tests/js/documents.mjs` makes the documents, most
-//! of them by mutation.
+//! Compares our validation of documents with graphql-js 16 and 17: which documents parse, where a
+//! mistake is, and which are valid for the demo's API. `tests/js/documents.mjs` generates the
+//! documents, most of them by mutation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -15,10 +15,10 @@ use serde::Deserialize;
 
 use crate::installed_program::{node_program, packages, program, text, there, top};
 
-/// The same documents each time, unless FRESHQL_DOCUMENTS_SEED says otherwise.
+/// The same documents every time, unless FRESHQL_DOCUMENTS_SEED is set.
 const SEED: &str = "20261126";
 
-/// Each gives one document from the schema and two mutated ones.
+/// Each one yields a document generated from the schema and two mutated ones.
 const COUNT: &str = "1200";
 
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ fn graphql_js_and_we_take_the_same_documents() {
         }
     }
     assert_eq!(differences, "", "{counts:?}");
-    // That the generator still makes what it is meant to make.
+    // The generator must still produce what it is meant to produce.
     let least = [
         ("generated valid", 300),
         ("generated invalid", 100),
@@ -85,10 +85,10 @@ fn graphql_js_and_we_take_the_same_documents() {
     }
 }
 
-/// Both parse it, or both refuse it at the same place.
+/// Both parse it, or both refuse it at the same position.
 fn grammar(line: &Line) -> Result<(), String> {
     let ours = syntax::parse(&line.text, Purpose::Operations);
-    // Version 17 takes empty selection sets, which the specification has not.
+    // Version 17 accepts empty selection sets, which are not in the specification.
     let is_empty =
         |refused: &Refused| refused.message == "Syntax Error: Expected Name, found \"}\".";
     match (&line.refused, &line.refused17) {
@@ -103,7 +103,7 @@ fn grammar(line: &Line) -> Result<(), String> {
         (None, Err(error)) => Err(format!("we refuse: {} {}", error.pos, error.message)),
         (Some(refused), Ok(_)) => Err(format!("we take what is refused: {}", refused.message)),
         (Some(refused), Err(error)) => {
-            // We show where the string begins, graphql-js where it should have ended.
+            // We report where the string begins, graphql-js where it should have ended.
             let is_open = error.message.ends_with("has no closing quote");
             let same = (error.pos.line, error.pos.column) == (refused.line, refused.column);
             match same || is_open {
@@ -117,14 +117,14 @@ fn grammar(line: &Line) -> Result<(), String> {
     }
 }
 
-/// Both find it valid, or neither.
+/// Both find it valid, or both invalid.
 fn validity(line: &Line, ours: &[freshql::graphql::GraphqlError]) -> Result<(), String> {
     let Some(theirs) = &line.invalid else { return Ok(()) };
-    // Our limits are our own.
+    // The limits are our own.
     if ours.iter().any(|error| error.code == Code::QueryTooComplex) {
         return Ok(());
     }
-    // To write null for a condition is allowed, and always a mistake.
+    // A null condition is allowed, but always a mistake.
     if theirs.is_empty()
         && !ours.is_empty()
         && ours.iter().all(|error| error.message.contains("null is no condition"))

@@ -1,4 +1,4 @@
-//! `/graphql`: whose documents run, by which of their names, in which mode.
+//! `/graphql`: which documents run, by which of their ids, in which mode.
 
 use freshql::config::Mode;
 use freshql::document_id::DocumentId;
@@ -99,7 +99,7 @@ async fn a_registered_document_runs_by_any_of_its_names() {
             json!({ "id": id }),
             json!({"extensions": persisted(&hash)}),
             json!({"query": MERCHANTS, "extensions": persisted(&hash)}),
-            // The first name counts.
+            // The first id counts.
             json!({"documentId": id, "doc_id": "other", "id": "other", "query": "{"}),
             json!({"doc_id": id, "id": "other"}),
         ];
@@ -140,7 +140,7 @@ async fn clients_register_documents_by_apq() {
 
         let other = json!({"query": "{ __typename }", "extensions": extensions});
         app.post("/graphql", &other).await.assert_error(400, "PERSISTED_QUERY_HASH_MISMATCH");
-        // What clients register is not trusted: it has no URL of its own.
+        // A document that a client registers is not trusted: it has no URL.
         app.get(&format!("/q/sha256:{}", sha256(AD_HOC)))
             .await
             .assert_error(404, "PERSISTED_QUERY_NOT_FOUND");

@@ -1,5 +1,5 @@
-//! What nobody in their right mind sends or stores: forged cursors, filters of monstrous size, rows
-//! that break the rules of the model. Each gets its answer, and none gets a wrong one.
+//! Malicious or corrupt input: forged cursors, huge filters, rows that violate the model's rules.
+//! Each gets a response, and none a wrong one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -16,7 +16,7 @@ use crate::shop::Shop;
 const ANN: &str = "0190b4f4-0000-7000-8000-00000000000a";
 const BEN: &str = "0190b4f4-0000-7000-8000-00000000000b";
 
-/// Two authors and three books of Ann's, of which Ben prefers the second.
+/// Two authors and three books by Ann, of which Ben prefers the second.
 fn small() -> Shop {
     let shop = Shop::bookshop();
     let sql = format!(
@@ -31,7 +31,7 @@ fn small() -> Shop {
     shop
 }
 
-/// The same after somebody has switched all checks off and written this.
+/// The same after somebody has disabled all checks and written this.
 fn spoilt(sql: &str) -> Shop {
     let shop = small();
     shop.outsider
@@ -106,7 +106,8 @@ fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
     let forged = |rest: &[u8]| forge(&[&head[..], rest].concat());
     let int = |value: i64| [&b"i"[..], &value.to_be_bytes()].concat();
     let text = |text: &[u8]| [&b"t"[..], &(text.len() as u32).to_be_bytes(), text].concat();
-    // NULL where there is none, other types, a length beyond the end, no UTF-8, something behind.
+    // NULL in a non-null field, other types, a length beyond the end, invalid UTF-8, trailing
+    // bytes.
     let (born, rank, id) = (text(b"2001-01-01"), int(3), text(ANN.as_bytes()));
     assert!(forged(&[&born[..], &rank, &id].concat()).is_ok());
     assert!(forged(&[&b"n"[..], &int(i64::MIN), &text(b"")].concat()).is_ok());
@@ -123,7 +124,7 @@ fn forged_cursors_are_refused_or_are_some_place_in_the_list() {
     ] {
         assert_eq!(forged(&rest).unwrap_err()[0].code, Code::BadUserInput, "{rest:?}");
     }
-    // Any other bytes do one or the other, and nothing worse.
+    // Any other bytes are refused or accepted, and nothing worse.
     check(200, (0..bytes.len(), any::<u8>(), 0..bytes.len()), |(at, byte, cut)| {
         let mut changed = bytes.clone();
         changed[at] = byte;
@@ -178,7 +179,7 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
                 .unwrap()
         })
     };
-    // A condition is an object or an operator: the outermost, then two for each alternative.
+    // A condition is an object or an operator: the outermost one, then two for each alternative.
     let any_of = |count: usize| json!({"or": vec![json!({"name": {"eq": "Ann"}}); count]});
     assert_eq!(total(&any_of(127)).unwrap(), 1);
     let message = refused(&shop, text, &json!({"w": any_of(128)}));
@@ -194,7 +195,7 @@ fn filters_have_a_size_beyond_which_they_are_refused() {
         &|f| json!({"pupils": {"some": f}}),
         &|f| json!({"pupils": {"every": f}}),
         &|f| json!({"pupils": {"none": f}}),
-        // As wide as it may be at each level.
+        // With the maximum width at each level.
         &|f| json!({"pupils": {"every": f}, "or": vec![json!({"rank": {"neq": 0}}); 6]}),
     ] as [&dyn Fn(Value) -> Value; 6]
     {
@@ -248,7 +249,7 @@ fn conditions_that_say_nothing_match_every_row_and_wrong_ones_none() {
     ] {
         refused(&shop, text, &json!({"w": filter}));
     }
-    // A single condition stands for a list of one, and an empty list of values has none of them.
+    // A single condition stands for a list of one, and an empty list of values contains none.
     let total = |filter: Value| {
         shop.json(text, &json!({"w": filter}))["data"]["authors"]["totalCount"].clone()
     };
@@ -261,7 +262,7 @@ fn conditions_that_say_nothing_match_every_row_and_wrong_ones_none() {
 
 #[test]
 fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
-    // PostgreSQL holds every program to its types and checks.
+    // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -286,7 +287,7 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
             );
         }
     }
-    // It matches nothing, and fails nothing.
+    // It matches nothing, and causes no error.
     let text =
         "{ authors(where: {motto: {contains: \"O\", mode: INSENSITIVE}}) { nodes { name } } }";
     assert_eq!(shop.data(text, &json!({})), r#"{"authors":{"nodes":[{"name":"Ben"}]}}"#);
@@ -294,7 +295,7 @@ fn value_that_breaks_its_type_is_null_with_an_error_where_null_may_stand() {
 
 #[test]
 fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
-    // PostgreSQL holds every program to its types and checks.
+    // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -323,7 +324,7 @@ fn value_that_breaks_its_type_empties_the_nearest_field_that_may_be_null() {
 
 #[test]
 fn relation_that_points_nowhere_is_an_error_in_its_place() {
-    // PostgreSQL holds every program to its types and checks.
+    // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -356,7 +357,7 @@ fn null_that_is_json_is_no_value_where_one_must_be() {
 
 #[test]
 fn write_whose_answer_cannot_be_read_is_not_done() {
-    // PostgreSQL holds every program to its types and checks.
+    // PostgreSQL enforces its types and checks for every program.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -406,7 +407,7 @@ fn selection_at_the_deepest_that_is_allowed_is_answered() {
     let shop = Shop::bookshop();
     let tables = any_tables(&shop.model, 2, &mut Choices::new(&[2; 60]));
     shop.fill(&tables);
-    // `authors { nodes { mentor { mentor { … name } } } }`: 32 fields in each other.
+    // `authors { nodes { mentor { mentor { … name } } } }`: 32 nested fields.
     let mentors = "mentor { ".repeat(29);
     let text = format!("{{ authors {{ nodes {{ {mentors} name {} }} }} }}", "} ".repeat(29));
     shop.data(&text, &json!({}));

@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a mutation that is sent again takes effect once.
+//! `Idempotency-Key`: a repeated mutation takes effect once.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ async fn a_retry_gets_the_same_answer_and_writes_nothing() {
     let again = create(&app, "one", "Kept").await;
     assert_eq!((again.status, again.text()), (first.status, first.text()));
     assert_eq!(again.header("cache-control"), "no-store");
-    // On another server, and after a restart, too.
+    // Also on another server, and after a restart.
     assert_eq!(create(&app.beside().await, "\"one\"", "Kept").await.text(), first.text());
     let app = app.restart().await;
     assert_eq!(create(&app, "\"one\"", "Kept").await.text(), first.text());
     assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Kept'"), 1);
-    // With another key it is another mutation, and there can be no second merchant of that name.
+    // With another key it is another mutation, and a second merchant with that name is impossible.
     create(&app, "\"two\"", "Kept").await.assert_error(409, "CONFLICT");
 }
 
@@ -56,7 +56,7 @@ async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key
     let body = json!({"variables": {"id": id, "patch": {"city": "Porto"}, "expectedEtag": etag}});
     let moved = app.post_with(&url(UPDATE), &body, &[(KEY, "\"move\"")]).await;
     assert_eq!(moved.status, 200, "{}", moved.text());
-    // The answer was lost. The row has another version now, which is this mutation's own.
+    // The answer was lost. The row has a new version now, from this mutation itself.
     let again = app.post_with(&url(UPDATE), &body, &[(KEY, "\"move\"")]).await;
     assert_eq!((again.status, again.text()), (moved.status, moved.text()));
     app.post_with(&url(UPDATE), &body, &[(KEY, "\"late\"")])
@@ -72,7 +72,7 @@ async fn the_answer_of_then_comes_before_preconditions_and_a_refusal_uses_no_key
     let done = app.post_with(&url(UPDATE), &body, &[(KEY, "\"lyon\""), (IF_MATCH, &tag)]).await;
     assert_eq!(done.status, 200, "{}", done.text());
 
-    // A row that is gone is still deleted.
+    // A deleted row stays deleted.
     let delete = json!({"variables": {"id": id}});
     let gone = app.post_with(&url(DELETE), &delete, &[(KEY, "\"gone\"")]).await;
     let again = app.post_with(&url(DELETE), &delete, &[(KEY, "\"gone\"")]).await;
@@ -96,7 +96,7 @@ async fn of_many_at_once_one_takes_effect_and_the_others_get_its_answer_or_wait(
     assert_eq!(count(&app, "SELECT count(*) FROM merchants WHERE name = 'Once'"), 1);
 }
 
-/// Makes all answers that are kept so much older.
+/// Makes all stored answers this much older.
 fn age(app: &TestApp, seconds: u32) {
     let by = match driver() {
         Driver::Sqlite => seconds.to_string(),
@@ -126,12 +126,12 @@ async fn how_long_keys_are_kept_is_a_setting() {
     assert_eq!(create(&app, "\"old\"", "Old").await.text(), old.text());
     create(&app, "\"old\"", "New").await.assert_error(422, "IDEMPOTENCY_KEY_REUSED");
     age(&app, 100);
-    // It is a mutation like any other now, and this merchant is there already.
+    // It is an ordinary mutation now, and this merchant exists already.
     create(&app, "\"old\"", "Old").await.assert_error(409, "CONFLICT");
     assert_eq!(create(&app, "\"old\"", "New").await.status, 200);
     assert_eq!(count(&app, "SELECT count(*) FROM _freshql_idempotency"), 1);
 
-    // By time itself, with the shortest that there is.
+    // With real time and the shortest possible retention.
     let second = |config: &mut Config| config.idempotency_retention = "1s".parse().unwrap();
     let app = app.beside_with(second).await;
     assert_eq!(create(&app, "\"short\"", "First").await.status, 200);

@@ -1,6 +1,6 @@
-//! A server and an identity provider over real HTTP: the provider that is down when the server
-//! starts, keys that are others, and TLS with a certificate of an authority of one's own. What a
-//! token is worth, `src/identity/tests.rs` tries.
+//! A server and an identity provider over real HTTP: a provider that is down when the server
+//! starts, new keys, and TLS with a certificate from a private authority. `src/identity/tests.rs`
+//! tests the validity of tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -56,7 +56,7 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
         )
         .await;
     assert_eq!(public.status, 200);
-    // Neither those without a token nor those of another issuer wait for it.
+    // Requests without a token or with one from another issuer do not wait for it.
     assert_eq!(
         titles(&app.get(&path_with("posts", &json!({}))).await.json()),
         Who::Nobody.titles()
@@ -65,7 +65,7 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
         titles(&posts(&app, &blog::token(&json!({"sub": "bob"}))).await.json()),
         Who::Bob.titles()
     );
-    // A page of whoever stands in front of it is no set of keys.
+    // A proxy's error page is not a key set.
     provider.answer(Answers::Body(b"<html>".to_vec()));
     tokio::time::sleep(Duration::from_millis(2100)).await;
     posts(&app, &token).await.assert_error(503, "AUTHENTICATION_UNAVAILABLE");
@@ -84,7 +84,7 @@ async fn a_server_starts_while_its_provider_is_down_and_answers_what_is_public()
 
 #[tokio::test]
 async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_else() {
-    // It takes the request, and no more than that.
+    // It accepts the request, and does nothing more.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (issuer, asked) =
         (format!("http://{}/", silent.local_addr().unwrap()), Arc::new(AtomicUsize::new(0)));
@@ -101,7 +101,7 @@ async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_
     let token = key.token(&crate::openid::claims(&issuer, &json!({"sub": "ada"})));
     let begun = Instant::now();
     let waiting = async {
-        // All who wait share one request.
+        // All waiting requests share one fetch.
         let answers = futures_util::future::join_all((0..5).map(|_| posts(&app, &token))).await;
         answers.iter().for_each(|answer| answer.assert_error(503, "AUTHENTICATION_UNAVAILABLE"));
         begun.elapsed()
@@ -121,7 +121,7 @@ async fn a_provider_that_says_nothing_is_given_five_seconds_and_holds_up_nobody_
 async fn tokens_of_a_new_key_are_taken_at_once_and_roles_are_where_the_configuration_says() {
     let (old, new, stolen) = (Key::ec("old"), Key::ed("new"), Key::ec("old"));
     let provider = OpenId::start(&[&old]).await;
-    // A new key does not wait for that.
+    // A new key does not have to wait for that.
     provider.cache_control("max-age=3600");
     let app = blog::start(Mode::Trusted, trusting(&provider)).await;
     let by = |key: &Key, more: Value| key.token(&provider.claims(&more));

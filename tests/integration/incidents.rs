@@ -1,5 +1,5 @@
-//! What goes wrong within the server: at every edge the client gets an incident's id or words of
-//! ours, and only the log has the database's words, under that id.
+//! Internal errors: at every endpoint, the client gets an incident id or our own message, and only
+//! the log contains the database's message, under that id.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::harness::{
     CREATE, MERCHANTS, Program, TOKEN, configure, editor, project, signal, url, url_with,
 };
 
-/// A request to one of the server's edges.
+/// A request to one of the server's endpoints.
 struct Edge {
     name: &'static str,
     method: Method,
@@ -49,7 +49,7 @@ fn admin(name: &'static str, method: Method, path: impl Into<String>) -> Edge {
     edge(name, method, path).with("authorization", format!("Bearer {TOKEN}"))
 }
 
-/// All that reads or writes rows, versions or documents.
+/// Everything that reads or writes rows, versions or documents.
 fn edges() -> Vec<Edge> {
     let unknown = url("query Nobody { merchants { totalCount } }");
     let query = format!("{{\"query\":{}}}", json!(MERCHANTS));
@@ -116,7 +116,7 @@ async fn the_databases_words_reach_the_log_and_no_client() {
             for word in ["no such", "SELECT", "INSERT", "UPDATE", "elsewhere"] {
                 assert!(!body.contains(word), "{told}");
             }
-            // Readiness names what the operator has to repair, in our own words.
+            // Readiness names what the operator has to repair, in our own message.
             let names_table = body.contains("_freshql") || body.contains("city");
             assert!(!names_table || edge.path == "/readyz", "{told}");
             let body: Value = serde_json::from_str(&body).unwrap_or_default();

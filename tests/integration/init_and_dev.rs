@@ -1,4 +1,4 @@
-//! What makes starting and developing easy: warnings, `init` and `dev`.
+//! What makes it easy to start and develop: warnings, `init` and `dev`.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -21,7 +21,7 @@ fn freshql(arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// Where the tests run on PostgreSQL, a database that nobody has made.
+/// If the tests run on PostgreSQL, a database that does not exist yet.
 fn on_server() -> Option<String> {
     (driver() == Driver::Postgres).then(|| not_made_yet(Path::new("")).to_string())
 }
@@ -30,7 +30,7 @@ fn shown(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// A server in a process of its own, and what it says.
+/// A server in its own process, and its output.
 struct Server {
     process: Child,
     lines: Lines<BufReader<ChildStderr>>,
@@ -58,7 +58,7 @@ impl Server {
         server
     }
 
-    /// Reads on until a line has this in it.
+    /// Reads until a line contains this.
     async fn until(&mut self, part: &str) -> String {
         let mut seen = Vec::new();
         loop {
@@ -97,7 +97,7 @@ fn check_warns_of_costly_queries_and_succeeds() {
     assert!(said.contains("= help: add `@index` to `Merchant.website`"), "{said}");
     assert!(said.ends_with("1 warning\n"), "{said}");
 
-    // Beside mistakes, warnings are shown too.
+    // Warnings are shown together with mistakes, too.
     std::fs::write(project.path().join("queries/wrong.graphql"), "{ nonsense }").unwrap();
     let checked = freshql(&["--dir", shown(project.path()), "check"]);
     let said = String::from_utf8(checked.stderr).unwrap();
@@ -230,7 +230,7 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     dev.until("the last version without mistakes is still being served").await;
     assert_eq!(dev.ask("{ books { totalCount } }").await["data"]["books"]["totalCount"], 3);
 
-    // The migrations lag behind, so the tables are made from the model; the rows come along.
+    // The migrations lag behind, so the tables are built from the model; the rows are copied.
     let made = dev.ask("mutation { createAuthor(input: { name: \"Somebody\" }) { id } }").await;
     let author = made["data"]["createAuthor"]["id"].as_str().unwrap();
     std::fs::write(
@@ -248,7 +248,7 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     assert_eq!(answer["data"]["author"], json!({ "name": "Somebody", "rank": null }));
     assert_eq!(answer["data"]["books"]["totalCount"], 3);
 
-    // What the migrations make of it in the end has them, too, and so has the first shape.
+    // The database that the migrations build in the end has them, too, and so has the first shape.
     let ranked =
         format!("mutation {{ updateAuthor(id: \"{author}\", patch: {{ rank: 7 }}) {{ rank }} }}");
     assert_eq!(dev.ask(&ranked).await["data"]["updateAuthor"]["rank"], 7);
@@ -268,7 +268,7 @@ async fn dev_follows_the_files_and_serves_the_last_version_without_mistakes() {
     let answer = dev.ask(&question.replace(" rank", "")).await;
     assert_eq!(answer["data"]["author"]["name"], "Somebody");
 
-    // What does not fit is told.
+    // Rows that do not fit are reported.
     std::fs::write(
         project.join("schema.graphql"),
         model.replace("  pages: Int\n", "  pages: Int!\n  isbn: String!\n"),
@@ -299,7 +299,7 @@ async fn dev_waits_for_the_first_version_without_mistakes() {
     std::fs::write(directory.path().join("schema.graphql"), model).unwrap();
     dev.until("serving 0 operations").await;
     assert_eq!(reqwest::get(format!("{}/healthz", dev.address)).await.unwrap().status(), 200);
-    // A directory that was not there when it started.
+    // A directory that did not exist at the start.
     std::fs::create_dir(directory.path().join("queries")).unwrap();
     std::fs::write(directory.path().join("queries/a.graphql"), "query A { as { totalCount } }")
         .unwrap();

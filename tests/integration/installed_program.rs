@@ -1,6 +1,6 @@
-//! The program itself on a fresh copy of the demo, tried with what its users have: a shell with
-//! curl, GraphQL.js, a browser. What the machine lacks is skipped, which is said aloud; with the
-//! environment's `CI` set it is a failure.
+//! The program itself on a new copy of the demo, tested with users' tools: a shell with curl,
+//! GraphQL.js, a browser. Tests whose tools are not installed report that they are skipped; with
+//! `CI` in the environment they fail.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -13,14 +13,14 @@ use tempfile::TempDir;
 
 use crate::harness::copy;
 
-/// What stands between the outputs of two commands; no output holds it.
+/// Separates the outputs of two commands; no output contains it.
 const END: &str = "\u{1e}";
 
 pub(crate) fn top() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The demo, served by the program on a port of its own.
+/// The demo, served by the program on its own port.
 pub(crate) struct Demo {
     directory: TempDir,
     process: Child,
@@ -40,8 +40,8 @@ impl Demo {
         Self { directory, process, address }
     }
 
-    /// A token with these claims, as `freshql token` makes it with the secret that the server has
-    /// made.
+    /// A token with these claims, created by `freshql token` with the secret that the server has
+    /// generated.
     fn token(&self, claims: &str) -> String {
         let mut command = Command::new(env!("CARGO_BIN_EXE_freshql"));
         command.env_clear().current_dir(self.directory.path()).args(["token", "--claims", claims]);
@@ -51,7 +51,7 @@ impl Demo {
     }
 }
 
-/// The program on a project, where it listens, and until it is killed.
+/// Starts the program on a project; returns the process and its address.
 fn serve(project: &Path) -> (Child, String) {
     let mut process = Command::new(env!("CARGO_BIN_EXE_freshql"))
         .env_clear()
@@ -67,7 +67,7 @@ fn serve(project: &Path) -> (Child, String) {
             break address.to_owned();
         }
     };
-    // A full pipe would stop the server.
+    // A full pipe would block the server.
     std::thread::spawn(move || log.for_each(drop));
     (process, address)
 }
@@ -79,8 +79,8 @@ impl Drop for Demo {
     }
 }
 
-/// Whether the test can run. What is missing is told on the real standard error, which the test
-/// runner does not hide.
+/// Whether the test can run. What is missing is reported on the real standard error, which the test
+/// runner does not capture.
 pub(crate) fn there(test: &str, parts: &[(&str, bool)]) -> bool {
     let missing: Vec<_> = parts.iter().filter(|(_, there)| !there).map(|(name, _)| *name).collect();
     if missing.is_empty() {
@@ -100,7 +100,7 @@ pub(crate) fn program(name: &'static str) -> (&'static str, bool) {
     (name, std::env::split_paths(&path).any(|directory| directory.join(name).is_file()))
 }
 
-/// A program that may lie outside `PATH`, as servers do on Debian.
+/// A program that may not be in `PATH`, like servers on Debian.
 pub(crate) fn program_in(directory: &str, name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut directories = std::env::split_paths(&path).chain([PathBuf::from(directory)]);
@@ -116,7 +116,7 @@ pub(crate) fn browser() -> PathBuf {
     std::env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from)
 }
 
-/// The machine's Node.js, unless scripts/setup has found that too old.
+/// The machine's Node.js, unless scripts/setup has found it too old.
 pub(crate) fn node_program() -> PathBuf {
     let newer = top().join("target/tools/node_modules/node/bin/node");
     if newer.is_file() { newer } else { "node".into() }
@@ -158,8 +158,8 @@ fn graphql_js_reads_the_printed_schema_as_introspection_tells_it() {
     }
 }
 
-/// The blocks of the README that are marked `console`, run in one shell from top to bottom, give
-/// what it shows.
+/// The README's blocks marked `console`, run in one shell from top to bottom, produce the output
+/// shown.
 #[test]
 fn the_readme_tells_the_truth() {
     let parts = [program("bash"), program("curl"), program("sqlite3")];
@@ -177,10 +177,10 @@ fn the_readme_tells_the_truth() {
     let blog = directory.join("examples/blog");
     copy(&top().join("examples/blog"), &blog);
     let (process, blog_address) = serve(&blog);
-    // Ended with the test.
+    // Stopped at the end of the test.
     let _blog =
         Demo { directory: tempfile::tempdir().unwrap(), process, address: blog_address.clone() };
-    // The README's addresses lead to our ports, so that its commands need not be changed.
+    // The README's addresses are redirected to our ports, so that its commands can run unchanged.
     let redirect = format!(
         "connect-to = \"127.0.0.1:8080:{}\"\nconnect-to = \"127.0.0.1:8081:{blog_address}\"\n",
         demo.address
@@ -230,14 +230,13 @@ fn the_readme_names_every_setting() {
         names.dedup();
         names
     };
-    // The one setting that is not an option, as command lines are visible to everybody on the
-    // machine.
+    // The one setting that is not an option, since everybody on the machine can see command lines.
     let settings = names(&format!("{help} FRESHQL_ADMIN_TOKEN"));
     assert!(settings.len() > 8, "{settings:?}");
     assert_eq!(names(&readme), settings);
 }
 
-/// The README's commands, each with the lines that it shows as their output.
+/// The README's commands, each with the output lines that it shows.
 fn session(readme: &str) -> Vec<(String, Vec<String>)> {
     let mut commands: Vec<(String, Vec<String>)> = Vec::new();
     for block in readme.split("\n```console\n").skip(1) {
@@ -255,9 +254,9 @@ fn session(readme: &str) -> Vec<(String, Vec<String>)> {
     commands
 }
 
-/// The ETags and etags that the README shows belong to another database than the test's: they are
-/// compared by what they are equal to. `…` stands for anything within a line, and alone on a line
-/// for any number of lines.
+/// The ETags and etags in the README come from another database than the test's: they are compared
+/// by which of them are equal. `…` stands for anything within a line, and alone on a line for any
+/// number of lines.
 #[derive(Clone, Default)]
 struct Tokens {
     printed: HashMap<String, String>,
@@ -282,7 +281,8 @@ impl Tokens {
         match shown.split_once('…') {
             None => self.words(shown, printed),
             Some((start, rest)) => {
-                // What comes before is as long here as there; what comes after is looked for.
+                // The text before it has the same length in both; the text after it is searched
+                // for.
                 let Some((before, after)) = printed.split_at_checked(start.len()) else {
                     return false;
                 };
@@ -320,7 +320,7 @@ impl Tokens {
     }
 }
 
-/// Words of base64url's letters, and between them what is none, each letter by itself.
+/// Words of base64url characters, and every other character by itself.
 fn words(text: &str) -> Vec<&str> {
     let letter = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let mut words = Vec::new();

@@ -1,5 +1,5 @@
-//! What an answer may cost: small requests that ask for the work of years are refused while they
-//! run, and nobody else waits for them.
+//! What an answer may cost: small requests that would take years are stopped while they run, and
+//! nobody else waits for them.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ const FOLDERS: &str = "type Folder @entity(orderBy: [{id: ASC}]) {
   id: ID! @id @default(fn: AUTOINCREMENT) name: String! text: String
   parent: Folder children: [Folder!]! @derivedFrom(field: \"parent\") }";
 
-/// A hundred folders in the first, which is in itself.
+/// A hundred folders in the first one, which contains itself.
 fn folders(limits: AnswerLimits) -> Shop {
     let mut shop = Shop::of(FOLDERS);
     let rows = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 100)
@@ -52,17 +52,17 @@ fn answer_of_too_many_rows_is_ended_while_it_is_read() {
     let shop = folders(limits);
     // The list, 100 rows, their parents, and a list for each.
     assert!(shop.run(&nested(2), &json!({})).is_ok());
-    // Would these be read to their end, the test would never come to its own.
+    // Without a limit, the test would never end.
     for levels in [3, 9] {
         let error = too_complex(&shop, &nested(levels), &json!({}));
         assert!(error.message.contains("more than 5000 rows"), "{}", error.message);
         assert!(error.path.len() > 3, "{:?}", error.path);
     }
-    // Lists without rows cost, too.
+    // Lists without rows cost something, too.
     let lists: String =
         (0..200).map(|n| format!("a{n}: children(first: 0) {{ __typename }} ")).collect();
     too_complex(&shop, &format!("{{ folders(first: 100) {{ nodes {{ {lists} }} }} }}"), &json!({}));
-    // What is refused leaves no trace in what comes next.
+    // A refused request has no effect on the next one.
     assert!(shop.run(&nested(2), &json!({})).is_ok());
 }
 
@@ -76,7 +76,7 @@ fn answer_of_too_many_bytes_is_ended_while_it_is_written() {
     let one = |count| format!("{{ folder(id: 2) {{ {} }} }}", text(count));
     assert!(shop.run(&one(10), &json!({})).is_ok());
     too_complex(&shop, &one(300), &json!({}));
-    // Rows that are read from the end, and those that are put aside because they are wanted twice.
+    // Rows that are read from the end, and rows that are stored because they are needed twice.
     for list in ["last: 100", "first: 100"] {
         let twice = |count| {
             let edges =
@@ -109,7 +109,7 @@ fn introspection_of_too_many_fields_is_refused() {
     assert!(too_complex(&shop, &schema(1000), &json!({})).message.contains("introspection"));
 }
 
-/// `where` in `where`: each level looks at all rows for each row of the level around it.
+/// `where` in `where`: each level examines all rows for each row of the level around it.
 fn filter(levels: usize) -> Value {
     (0..levels).fold(
         json!({"name": {"contains": "nowhere"}}),
@@ -122,7 +122,7 @@ const FILTERED: &str =
 
 #[test]
 fn filter_that_makes_the_database_work_for_long_is_ended() {
-    // SQLite counts steps; what PostgreSQL may do for a query is limited by time.
+    // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -133,7 +133,7 @@ fn filter_that_makes_the_database_work_for_long_is_ended() {
         let error = too_complex(&shop, FILTERED, &json!({"w": filter(levels)}));
         assert!(error.message.contains("fewer relations"), "{}", error.message);
     }
-    // Many values are one look-up each; many rows times many conditions are not.
+    // Many values are one lookup each; many rows times many conditions are not.
     let many: Vec<String> = (0..50_000).map(|n| format!("folder {n}")).collect();
     assert!(shop.run(FILTERED, &json!({"w": {"name": {"in": many}}})).is_ok());
     assert!(shop.run(FILTERED, &json!({"w": filter(1)})).is_ok());
@@ -141,7 +141,7 @@ fn filter_that_makes_the_database_work_for_long_is_ended() {
 
 #[test]
 fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
-    // SQLite counts steps; what PostgreSQL may do for a query is limited by time.
+    // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -164,7 +164,7 @@ fn mutation_whose_answer_is_beyond_the_limits_is_not_done() {
 
 #[tokio::test]
 async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
-    // SQLite counts steps; what PostgreSQL may do for a query is limited by time.
+    // SQLite counts steps; PostgreSQL's work for a query is limited by time.
     if driver() != Driver::Sqlite {
         return;
     }
@@ -190,10 +190,10 @@ async fn costly_queries_are_refused_and_cheap_ones_do_not_wait_for_them() {
         let query = "query($w: ProductWhere) { products(where: $w) { totalCount } }";
         app.post("/graphql", &json!({"query": query, "variables": {"w": filter}})).await
     };
-    // More than there are readers, with the slow ones.
+    // More than there are readers, including the slow ones.
     let costly = async { tokio::join!(costly(0), costly(1), costly(2), costly(3)) };
     let cheap = async {
-        // By then the others have begun.
+        // By then, the others have begun.
         tokio::time::sleep(Duration::from_millis(100)).await;
         for _ in 0..5 {
             assert_eq!(app.get(&url_with(MERCHANT, &json!({"id": id}))).await.status, 200);
@@ -246,7 +246,7 @@ async fn errors_are_few_and_short_however_many_mistakes_a_request_makes() {
 
 const FILTER: &str = "query($w: MerchantWhere) { merchants(where: $w) { totalCount } }";
 
-/// The server of this test has one thread for its connections, and the test's client shares it.
+/// This test's server has one thread for its connections, which the test's client shares.
 #[tokio::test]
 async fn long_requests_do_not_hold_up_short_ones() {
     let app = TestApp::start(Mode::Open).await;
@@ -286,8 +286,8 @@ async fn check_tells_how_many_rows_an_operation_may_read() {
     let write = |name: &str, text: &str| {
         std::fs::write(directory.path().join("queries").join(name), text).unwrap()
     };
-    // A list with its rows; for each a row, and a list with its rows; and all of that once, however
-    // often it is selected.
+    // A list with its rows; for each a row, and a list with its rows; all of that counted once,
+    // however often it is selected.
     let merchant = "merchant { id products(first: $n) { nodes { id } } }";
     write(
         "Wide.graphql",

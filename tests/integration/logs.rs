@@ -1,4 +1,4 @@
-//! What the program tells whoever runs it.
+//! What the program logs for its operators.
 
 use std::time::Duration;
 
@@ -64,14 +64,14 @@ async fn a_second_interrupt_stops_at_once() {
     let project = project();
     let mut program = Program::start(project.path()).await;
     let address = program.address.rsplit('/').next().unwrap();
-    // A request that is under way, for its body does not come.
+    // A request in progress: its body never arrives.
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let head = format!(
         "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n",
         url(MERCHANTS)
     );
     stream.write_all(format!("{head}Content-Length: 20\r\n\r\n{{").as_bytes()).await.unwrap();
-    // It is once another request on a later connection was answered.
+    // It is in progress as soon as a request on a later connection has been answered.
     assert_eq!(reqwest::get(format!("http://{address}/healthz")).await.unwrap().status(), 200);
     signal(&program.process, "INT");
     loop {

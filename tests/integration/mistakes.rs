@@ -1,5 +1,5 @@
-//! Mistakes of all kinds at once: each is told with its place in one run, the exit status is 1, and
-//! nothing was written.
+//! Mistakes of all kinds at once: each is reported with its location in a single run, the exit
+//! status is 1, and nothing was written.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ type Tree @entity @index(fields: [\"height\"]) {
 }
 ";
 
-/// A project with these files, and this model unless they have one.
+/// A project with these files, and this model unless they contain one.
 fn project(files: &[(&str, &str)]) -> TempDir {
     let project = tempfile::tempdir().unwrap();
     for (name, text) in [("schema.graphql", MODEL)].iter().chain(files) {
@@ -28,7 +28,7 @@ fn project(files: &[(&str, &str)]) -> TempDir {
     project
 }
 
-/// The same, with its tables in its database.
+/// A project whose database has its tables.
 fn migrated() -> TempDir {
     let project = project(&[]);
     for arguments in [["migrate", "new", "init"].as_slice(), &["migrate", "up"]] {
@@ -37,19 +37,19 @@ fn migrated() -> TempDir {
     project
 }
 
-/// Runs a command that is to fail; what it says, without the directory's name.
+/// Runs a command that should fail; returns its output, without the directory's name.
 fn refusal(project: &Path, arguments: &[&str]) -> String {
     let output = freshql(project, arguments);
     assert_eq!(output.status.code(), Some(1), "{arguments:?}");
     String::from_utf8(output.stderr).unwrap().replace(&format!("{}/", project.display()), "")
 }
 
-/// `file:line:column` of all mistakes, in their order.
+/// `file:line:column` of all mistakes, in order.
 fn places(said: &str) -> Vec<&str> {
     said.lines().filter_map(|line| line.trim_start().strip_prefix("┌─ ")).collect()
 }
 
-/// All files below a directory, with what is in them.
+/// All files in a directory, with their contents.
 fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -119,7 +119,7 @@ fn queries_and_migrations_are_told_beside_each_other_and_the_database_is_not_tou
         );
     }
     assert!(!project.path().join("freshql.db").exists());
-    // Nor by what would only run the first of them.
+    // Not even by a command that would only run the first of them.
     assert_eq!(
         places(&refusal(project.path(), &["migrate", "up"])),
         ["migrations/0002_b.sql:1:25"]
@@ -231,7 +231,7 @@ fn query_file_without_an_operation_is_named_in_words() {
     );
     assert!(said.contains("there is no operation in this file"), "{said}");
     assert!(said.contains("write a query or a mutation, or delete the file"), "{said}");
-    // The same without a model to compile anything against.
+    // The same without a model to compile against.
     std::fs::write(project.path().join("schema.graphql"), MODEL.replace("Int!", "Imt!")).unwrap();
     assert!(refusal(project.path(), &["check"]).contains("there is no operation in this file"));
 }
